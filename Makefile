@@ -1,0 +1,65 @@
+# Needs Python 3.11 or later and make; installs the rest, from the lock files,
+# into folders of this checkout (.venv*).
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast e2e check lint format package clean build-Function
+
+PYTHON ?= python3
+BIN := .venv/bin
+# What installs: a pinned uv, in an environment of its own.
+UV := .venv-uv/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+# One interpreter for all of them, whatever else the machine has.
+export UV_PYTHON := $(PYTHON)
+
+help: ## what can be made here
+	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile
+
+demo: .venv/installed .venv-ministack/installed build/package/installed ## the main job, on a local AWS
+	@$(BIN)/lava-s3trigger demo
+
+test: .venv/installed .venv-ministack/installed build/package/installed ## all tests
+	$(BIN)/pytest
+
+test-fast: .venv/installed ## the tests that need no local AWS
+	$(BIN)/pytest -m "not e2e"
+
+check: .venv/installed .venv-sam/installed ## linters and type checker
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/shellcheck etc/s3lambda.sh .ci/run
+	$(BIN)/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
+
+format: .venv/installed ## put the code into shape
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+package: build/package/installed ## the function's package, in build/package
+
+# `sam build` calls this, with the folder to fill.
+build-Function: $(UV)
+	$(PYTHON) tools/package.py --uv "$(abspath $(UV))" "$(ARTIFACTS_DIR)"
+
+build/package/installed: $(UV) uv.lock pyproject.toml s3trigger.py tools/package.py $(wildcard lava_s3trigger/*.py)
+	$(PYTHON) tools/package.py --uv "$(abspath $(UV))" build/package
+	@touch $@
+
+$(UV): tools/uv.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or later, or name one: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: name a newer one, as in make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv-uv
+	.venv-uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tools/uv.txt
+	@test -x $@ && touch $@
+
+.venv/installed: $(UV) uv.lock pyproject.toml
+	$(UV) sync --quiet --locked --all-extras
+	@touch $@
+
+.venv-%/installed: $(UV) tools/%/uv.lock
+	UV_PROJECT_ENVIRONMENT="$(abspath .venv-$*)" $(UV) sync --quiet --locked --project tools/$*
+	@touch $@
+
+clean: ## remove all that was made here
+	rm -rf .venv .venv-* build dist .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

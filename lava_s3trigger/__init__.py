@@ -1,0 +1,1 @@
+"""Turns S3 events into lava job dispatches, as an AWS Lambda function."""

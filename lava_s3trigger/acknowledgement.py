@@ -1,0 +1,136 @@
+"""What became of deliveries, and what AWS is told of it. DESIGN section 8."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import LRUCache
+
+from .errors import DeliveriesFailedError
+from .journal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .decision import Decision
+    from .events import Delivery
+
+    Identity = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a delivery."""
+
+    delivery: Delivery
+    failures: list[str] = field(default_factory=list)
+    sent: list[Identity] = field(default_factory=list)
+    """What was sent or parked for it, now or before."""
+
+
+@dataclass(slots=True)
+class Task:
+    """An S3 event of a delivery, that is worked on."""
+
+    outcome: Outcome
+    decision: Decision
+    failures: list[str] = field(default_factory=list)
+
+    def report(self) -> None:
+        """Log why the event causes nothing more, and note what could not be decided."""
+        where = {"bucket": self.decision.event.bucket, "key": self.decision.event.key}
+        for skip in self.decision.skips:
+            # Most buckets notify about more than lava wants.
+            level = logging.INFO if skip.trigger_id else logging.DEBUG
+            what = {"trigger_id": skip.trigger_id, "job_id": skip.job_id}
+            say(level, "skipped", reason=skip.reason, **what, **where)
+        for failure in self.decision.failures:
+            self.fail(str(failure.error))
+            what = {"trigger_id": failure.trigger_id, "job_id": failure.job_id}
+            say(logging.ERROR, "failed", reason=str(failure.error), **what, **where)
+
+    def fail(self, reason: str) -> None:
+        """Note that some of what the event should cause was not carried out."""
+        self.failures.append(reason)
+        self.outcome.failures.append(reason)
+
+
+def acknowledge(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+    """Give the answer to AWS: which SQS messages are to be delivered again, if any.
+
+    Raises:
+        DeliveriesFailedError: The whole invocation is, because every SQS message
+            failed, or what failed is none. Lambda gives back all of them then, also
+            where partial responses are not turned on.
+    """
+    failed = [outcome for outcome in outcomes if outcome.failures]
+    if not failed:
+        return None
+    messages = [outcome.delivery.message_id for outcome in failed]
+    if None in messages or len(failed) == len(outcomes):
+        raise DeliveriesFailedError(len(failed), failed[0].failures[0])
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in messages]}
+
+
+def in_order(outcomes: Sequence[Outcome]) -> Iterable[list[Outcome]]:
+    """Yield the deliveries that may be worked on side by side.
+
+    All at once, but for the messages of a FIFO queue's group, which follow one
+    another; what follows a failed one has failed too.
+    """
+    waiting = list(outcomes)
+    broken: set[object] = set()
+    while waiting:
+        wave: list[Outcome] = []
+        later: list[Outcome] = []
+        taken: set[object] = set()
+        for outcome in waiting:
+            group = outcome.delivery.group
+            if group is not None and group in taken:
+                later.append(outcome)
+            elif group in broken:
+                outcome.failures.append("a message before it in its group has failed")
+            else:
+                taken.add(group)
+                wave.append(outcome)
+        yield wave
+        broken |= {each.delivery.group for each in wave if each.failures and each.delivery.group}
+        waiting = later
+
+
+_MOST_REMEMBERED: Final = 100_000
+
+
+class Sent:
+    """What failed deliveries did send, so that it is not sent again when they return.
+
+    A delivery that succeeded is not remembered: the same event twice is two
+    dispatches, unless deduplication is on.
+    """
+
+    def __init__(self) -> None:
+        self._counts: LRUCache[bytes, int] = LRUCache(_MOST_REMEMBERED)
+
+    def take(self, identity: Identity) -> bool:
+        """Tell whether something was sent before; each sending excuses one repetition."""
+        if not self._counts:
+            return False
+        key = _digest(identity)
+        count = self._counts.pop(key, 0)
+        if count > 1:
+            self._counts[key] = count - 1
+        return count > 0
+
+    def remember(self, outcome: Outcome) -> None:
+        """Remember what was sent for a delivery, if that has failed."""
+        if outcome.failures:
+            for identity in outcome.sent:
+                key = _digest(identity)
+                self._counts[key] = self._counts.get(key, 0) + 1
+
+
+def _digest(identity: Identity) -> bytes:
+    return blake2b(repr(identity).encode("ascii", "backslashreplace"), digest_size=16).digest()

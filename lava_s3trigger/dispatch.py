@@ -1,0 +1,49 @@
+"""A dispatch: the message that has a worker run a job. DESIGN section 7."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """A job to be run by a worker."""
+
+    trigger_id: str
+    position: int
+    """Which of the trigger's jobs it is, from 0."""
+    job_id: str
+    worker: str
+    parameters: Mapping[str, Any]
+    globals: Mapping[str, Any]
+    delay: int = 0
+    """Seconds."""
+
+    def queue(self, realm: str) -> str:
+        """Name the queue of the worker."""
+        return f"lava-{realm}-{self.worker}"
+
+    def message(self, realm: str, run_id: str, now: datetime) -> str:
+        """Make the message for the worker.
+
+        Args:
+            realm: Name of the realm.
+            run_id: A new UUID: workers take it for an identity.
+            now: The time, with a time zone.
+        """
+        message = {
+            "realm": realm,
+            "worker": self.worker,
+            "job_id": self.job_id,
+            "run_id": run_id,
+            "ts_dispatch": now.isoformat(timespec="seconds"),
+        }
+        parts = {"parameters": self.parameters, "globals": self.globals}
+        # ASCII: SQS refuses some characters.
+        return json.dumps(message | {name: part for name, part in parts.items() if part})

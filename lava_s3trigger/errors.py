@@ -1,0 +1,55 @@
+"""What can go wrong, by what a caller does about it."""
+
+from __future__ import annotations
+
+
+class S3TriggerError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class SettingsError(S3TriggerError):
+    """A configuration variable cannot be used: the function does not start."""
+
+    def __init__(self, name: str, value: str | None, expected: str) -> None:
+        found = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{name} {found}: it must be {expected}")
+        self.name = name
+        self.value = value
+        self.expected = expected
+
+
+class PayloadError(S3TriggerError):
+    """What arrived cannot be understood: its delivery has failed."""
+
+
+class MistakeError(S3TriggerError):
+    """A user's mistake, which trying again does not mend: its event is parked.
+
+    Attributes:
+        trigger_id: The trigger that cannot run, where that is known.
+    """
+
+    def __init__(self, message: str, *, trigger_id: str | None = None) -> None:
+        super().__init__(message)
+        self.trigger_id = trigger_id
+
+
+class ServiceError(S3TriggerError):
+    """An AWS call failed after its retries: the delivery comes again."""
+
+
+class OutOfTimeError(S3TriggerError):
+    """Too little of the invocation's time is left to start this."""
+
+
+class DeliveriesFailedError(S3TriggerError):
+    """Raised to Lambda, so that it delivers again what has failed.
+
+    Attributes:
+        count: Number of failed deliveries.
+    """
+
+    def __init__(self, count: int, first: str) -> None:
+        what = "1 delivery" if count == 1 else f"{count} deliveries"
+        super().__init__(f"{what} failed; the first: {first}")
+        self.count = count

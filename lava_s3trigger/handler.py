@@ -1,0 +1,126 @@
+"""The function: S3 events in, dispatches out, and an acknowledgement back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .acknowledgement import Outcome, Sent, Task, acknowledge, in_order
+from .clients import make_clients
+from .deadline import Deadline
+from .decision import decide
+from .duplicates import RecentEvents
+from .events import deliveries
+from .jobs import JobTable
+from .journal import LOGGER, say
+from .queues import Queues
+from .sending import Sending
+from .settings import Settings
+from .triggers import TriggerTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+
+def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
+    """Handle what AWS Lambda was invoked with.
+
+    Args:
+        payload: S3 events, by any of AWS's routes.
+        context: The Lambda context; None outside of Lambda.
+
+    Returns:
+        The SQS messages to deliver again, if any.
+
+    Raises:
+        DeliveriesFailedError: The whole invocation is to be delivered again.
+    """
+    return _function()(payload, context)
+
+
+class Function:
+    """The function of one realm, with what it keeps between invocations.
+
+    Args:
+        settings: Its configuration.
+        dynamodb: Client of DynamoDB.
+        sqs: Client of SQS, that tries each call once.
+        clock: Gives the time in seconds; it must not go backwards.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        dynamodb: DynamoDBClient,
+        sqs: SQSClient,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        LOGGER.setLevel(settings.log_level)
+        self._region = sqs.meta.region_name
+        self._triggers = TriggerTable(
+            dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
+        )
+        self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
+        self._recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
+        self._sent = Sent()
+        self._sending = Sending(
+            Queues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._sent
+        )
+
+    def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
+        """Handle one invocation; see `lambda_handler`."""
+        deadline = Deadline.of(context)
+        self._recent.start()
+        self._triggers.start(deadline)
+        self._jobs.start(deadline)
+        outcomes = [Outcome(delivery) for delivery in deliveries(payload, self._region)]
+        for wave in in_order(outcomes):
+            tasks = [task for outcome in wave for task in self._decide(outcome, deadline)]
+            mistakes = self._sending.dispatch(tasks, deadline)
+            self._sending.park(mistakes, deadline)
+            self._remember(wave, tasks)
+        return acknowledge(outcomes)
+
+    def _decide(self, outcome: Outcome, deadline: Deadline) -> Iterator[Task]:
+        """Decide what the S3 events of a delivery cause."""
+        for error in outcome.delivery.errors:
+            outcome.failures.append(str(error))
+            say(
+                logging.ERROR,
+                "not understood",
+                reason=str(error),
+                message_id=outcome.delivery.message_id,
+            )
+        for event in outcome.delivery.events:
+            if not self._recent.begin(event):
+                say(logging.INFO, "skipped", reason="duplicate", bucket=event.bucket, key=event.key)
+                continue
+            task = Task(outcome, decide(event, self._triggers, self._jobs, deadline))
+            task.report()
+            yield task
+
+    def _remember(self, wave: list[Outcome], tasks: list[Task]) -> None:
+        """Remember what is done, and what was sent for what is not."""
+        for task in tasks:
+            if not task.failures:
+                self._recent.done(task.decision.event)
+        for outcome in wave:
+            self._sent.remember(outcome)
+
+
+@cache
+def _function() -> Function:
+    settings = Settings.from_env(os.environ)
+    return Function(settings, *make_clients(region_name=os.environ.get("AWS_REGION")))
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    _function()  # in the init phase, which has more CPU, and shows bad settings at once

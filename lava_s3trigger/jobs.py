@@ -1,0 +1,127 @@
+"""Jobs: entries of the jobs table. DESIGN section 7."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import units
+from .attributes import value_of
+from .cache import AnswerCache
+from .clients import READ_RESERVE, service_error
+from .deadline import UNLIMITED
+from .errors import MistakeError
+from .rendering import RESERVED
+from .units import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from .deadline import Deadline
+
+_REQUIRED: Final = ("job_id", "type", "worker", "payload")
+_JOBS: Final = 10_000
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_LONGEST_ID: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An entry of the jobs table, as far as dispatching it goes."""
+
+    job_id: str
+    worker: str
+    enabled: bool
+
+
+def read_job(item: dict[str, dict[str, Any]]) -> Job:
+    """Make a job of an item of the table.
+
+    Raises:
+        ValueError: It cannot be dispatched; the message names the field.
+    """
+    for name in _REQUIRED:
+        if name not in item:
+            raise ValueError(f"{name} is missing")
+    worker = value_of(item["worker"], "worker")
+    if not isinstance(worker, str) or not worker:
+        raise ValueError(f"worker: {shown(worker)} is not the name of a worker")
+    globals_ = item.get("globals", {}).get("M", {})
+    for name in globals_:
+        if name.lower().startswith(RESERVED):
+            raise ValueError(f"globals: {shown(name)} begins with {RESERVED}, which is lava's own")
+    # A string is a template that the worker evaluates; here, the job is enabled.
+    enabled = value_of(item.get("enabled", {"BOOL": False}), "enabled")
+    return Job(
+        job_id=value_of(item["job_id"], "job_id"),
+        worker=worker,
+        enabled=isinstance(enabled, str) or units.boolean(enabled),
+    )
+
+
+class JobTable:
+    """The jobs table of a realm.
+
+    Args:
+        client: Client of DynamoDB.
+        realm: Name of the realm.
+        ttl: Seconds for which what was read is remembered.
+        clock: Gives the time in seconds; it must not go backwards.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, realm: str, ttl: float, clock: Callable[[], float]
+    ) -> None:
+        self.name = f"lava.{realm}.jobs"
+        self._client = client
+        self._deadline = UNLIMITED
+        self._jobs: AnswerCache[str, Job] = AnswerCache(ttl, _JOBS, clock)
+        # A job that is missing may be made at any time: remembered for the invocation.
+        self._bad: AnswerCache[str, str] = AnswerCache(0, _JOBS, clock)
+
+    def start(self, deadline: Deadline) -> None:
+        """Begin an invocation, with the time that it has."""
+        self._deadline = deadline
+        self._jobs.start()
+        self._bad.start()
+
+    def __getitem__(self, job_id: str) -> Job:
+        """Give a job.
+
+        Raises:
+            MistakeError: There is no such job, or its entry cannot be used.
+            ServiceError: The table could not be read.
+            OutOfTimeError: There was too little time to read it.
+        """
+        job = self._jobs.get(job_id)
+        if job is not None:
+            return job
+        reason = self._bad.get(job_id)
+        if reason is None:
+            try:
+                return self._jobs.put(job_id, read_job(self._item(job_id)))
+            except ValueError as error:
+                reason = self._bad.put(job_id, f"bad entry of job {shown(job_id)}: {error}")
+            except LookupError:
+                reason = self._bad.put(job_id, f"there is no job {shown(job_id)} in {self.name}")
+        raise MistakeError(reason)
+
+    def _item(self, job_id: str) -> dict[str, dict[str, Any]]:
+        try:
+            is_key = 0 < len(job_id.encode()) <= _LONGEST_ID
+        except UnicodeEncodeError:  # half of a surrogate pair
+            is_key = False
+        if not is_key:
+            raise LookupError(job_id)
+        self._deadline.require(READ_RESERVE, f"reading {self.name}")
+        try:
+            answer = self._client.get_item(TableName=self.name, Key={"job_id": {"S": job_id}})
+        except (ClientError, BotoCoreError) as error:
+            raise service_error(f"reading {self.name}", error) from error
+        if "Item" not in answer:
+            raise LookupError(job_id)
+        return answer["Item"]  # type: ignore[return-value]

@@ -1,0 +1,20 @@
+"""What the function says in its log.
+
+One line for each thing: what happened, and the facts as JSON, in ASCII. So nothing
+that comes out of an object key can end a line, or begin one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Final
+
+LOGGER: Final = logging.getLogger("lava_s3trigger")
+
+
+def say(level: int, what: str, **facts: Any) -> None:
+    """Log what happened; facts that are None are left out."""
+    if LOGGER.isEnabledFor(level):
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        LOGGER.log(level, "%s %s", what, json.dumps(known, default=str))

@@ -1,0 +1,31 @@
+"""Users' mistakes, parked where an operator finds them. DESIGN section 8, Parked.
+
+What is parked is a message to the dead-letter queue that, given back to the
+function, runs the trigger or the job that it names, alone (`events.Only`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .decision import Mistake
+    from .events import S3Event
+
+_LONGEST_REASON = 2000
+
+
+def parked_message(event: S3Event, mistake: Mistake, now: datetime) -> str:
+    """Make the message to park: the S3 event as it came, what it is for, and why."""
+    parked = {
+        "trigger_id": mistake.trigger_id,
+        "job_id": mistake.job_id,
+        "position": mistake.position,
+        "reason": mistake.reason[:_LONGEST_REASON],
+        "parked_at": now.isoformat(timespec="seconds"),
+    }
+    named = {name: value for name, value in parked.items() if value is not None}
+    return json.dumps({"parked": named, "event": event.record})

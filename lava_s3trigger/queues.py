@@ -1,0 +1,254 @@
+"""Sending to SQS queues, in batches. DESIGN section 7."""
+
+from __future__ import annotations
+
+import enum
+import random
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .clients import ATTEMPTS, SLOWEST_CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+    from .deadline import Deadline
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+LARGEST: Final = 1024 * 1024
+"""Bytes that a message may have, and the messages of one call together."""
+MOST_ENTRIES: Final = 10
+_THREADS: Final = 8
+
+
+class Outgoing:
+    """A message on its way to a queue, and what becomes of it.
+
+    Args:
+        queue: Name of the queue.
+        make: Makes the text of the message, given a new run id.
+        delay: Seconds.
+    """
+
+    __slots__ = ("_make", "delay", "failure", "is_sent", "queue", "refusal", "run_id", "text")
+
+    def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
+        self.queue = queue
+        self.delay = delay
+        self._make = make
+        self.renew()
+        self.is_sent = False
+        self.refusal: str | None = None
+        """Why it can never be sent as it is."""
+        self.failure: str | None = None
+        """Why it could not be sent this time."""
+
+    def renew(self) -> None:
+        """Make another message of it: the service may have taken the last one, unheard."""
+        self.run_id = str(uuid.uuid4())
+        self.text = self._make(self.run_id)
+
+
+class Queues:
+    """The queues of a realm.
+
+    Args:
+        client: Client of SQS, that tries each call once.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(self, client: SQSClient, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._urls: dict[str, str] = {}
+        self._missing: set[str] = set()
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def send(self, messages: Iterable[Outgoing], deadline: Deadline, reserve: float = 0.0) -> None:
+        """Send messages, in as few calls as the service allows, side by side.
+
+        What becomes of each is noted on it.
+
+        Args:
+            messages: What to send.
+            deadline: When to stop starting calls.
+            reserve: Seconds to leave for what comes after.
+        """
+        self._missing.clear()  # a queue may have been made since
+        batches = list(_batches(messages))
+        if len(batches) > 1:
+            list(
+                self._threads().map(lambda each: self._send_batch(each, deadline, reserve), batches)
+            )
+        elif batches:
+            self._send_batch(batches[0], deadline, reserve)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few invocations do
+
+            self._pool = ThreadPoolExecutor(_THREADS, "sqs")
+        return self._pool
+
+    def _send_batch(self, batch: list[Outgoing], deadline: Deadline, reserve: float) -> None:
+        queue, left, reason = batch[0].queue, batch, ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._wait(attempt)
+            if not deadline.allows(SLOWEST_CALL + reserve):
+                reason = f"too little time was left; {reason}" if reason else "out of time"
+                break
+            if attempt:
+                for message in left:
+                    message.renew()
+            fault, reason = self._attempt(queue, left)
+            left = [message for message in left if not (message.is_sent or message.refusal)]
+            if not left:
+                return
+            if fault is _Fault.CONTENT:
+                self._send_apart(left, reason, deadline, reserve)
+                return
+            if fault is _Fault.FINAL:
+                break
+        for message in left:
+            message.failure = f"sending to queue {queue}: {message.failure or reason}"
+
+    def _attempt(self, queue: str, batch: list[Outgoing]) -> tuple[_Fault, str]:
+        """Try to send one batch, and give what stood in the way of all of it."""
+        try:
+            url = self._url(queue)
+            if url is None:
+                _refuse(batch, f"there is no queue {queue}")
+            else:
+                self._call(url, batch)
+        except BotoCoreError as error:  # such as a connection that was reset
+            return _Fault.PASSING, _said(error)
+        except ClientError as error:
+            fault = _fault(error)
+            if fault is _Fault.MISSING:  # it was there once, and may have been made anew
+                self._urls.pop(queue, None)
+            return fault, _said(error)
+        return _Fault.PASSING, ""
+
+    def _send_apart(
+        self, batch: list[Outgoing], reason: str, deadline: Deadline, reserve: float
+    ) -> None:
+        """Split what was refused whole, until what is at fault stands alone."""
+        if len(batch) == 1:
+            _refuse(batch, reason)
+            return
+        middle = len(batch) // 2
+        self._send_batch(batch[:middle], deadline, reserve)
+        self._send_batch(batch[middle:], deadline, reserve)
+
+    def _call(self, url: str, batch: list[Outgoing]) -> None:
+        """Send one batch, and note what became of each message."""
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(number), "MessageBody": message.text, "DelaySeconds": message.delay}
+            for number, message in enumerate(batch)
+        ]
+        answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
+        for success in answer.get("Successful", ()):
+            batch[int(success["Id"])].is_sent = True
+        # The answer is 200 with what failed inside.
+        for failed in answer.get("Failed", ()):
+            message = batch[int(failed["Id"])]
+            said = f"{failed['Code']}: {failed.get('Message', '')}"
+            if failed["SenderFault"] and not _is_passing(failed["Code"]):
+                message.refusal = said
+            else:
+                message.failure = said
+
+    def _url(self, queue: str) -> str | None:
+        """Give the URL of a queue, or None if there is no such queue."""
+        with self._lock:
+            if queue in self._missing:
+                return None
+            if queue not in self._urls:
+                try:
+                    self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
+                except ClientError as error:
+                    if _fault(error) not in (_Fault.MISSING, _Fault.CONTENT):
+                        raise
+                    self._missing.add(queue)
+            return self._urls.get(queue)
+
+    def _wait(self, attempt: int) -> None:
+        """Wait before another attempt: longer each time, and with jitter, as AWS advises."""
+        # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+        self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
+
+
+def _batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Group messages by queue, within the service's limits; what fits none is refused."""
+    by_queue: dict[str, list[Outgoing]] = {}
+    for message in messages:
+        by_queue.setdefault(message.queue, []).append(message)
+    for group in by_queue.values():
+        batch: list[Outgoing] = []
+        total = 0
+        for message in group:
+            length = len(message.text)
+            if length > LARGEST:
+                message.refusal = f"the message has {length} bytes; SQS takes at most {LARGEST}"
+                continue
+            if len(batch) == MOST_ENTRIES or total + length > LARGEST:
+                yield batch
+                batch, total = [], 0
+            batch.append(message)
+            total += length
+        if batch:
+            yield batch
+
+
+def _refuse(messages: Iterable[Outgoing], reason: str) -> None:
+    for message in messages:
+        message.refusal = reason
+
+
+class _Fault(enum.Enum):
+    """What a refused call means for its messages."""
+
+    MISSING = "there is no such queue"
+    CONTENT = "a message, or all together, is not as the service wants it"
+    PASSING = "the service may take it later"
+    FINAL = "the service will refuse it until an operator changes something"
+
+
+_CONTENT: Final = frozenset(
+    ["BatchRequestTooLong", "InvalidAddress", "InvalidMessageContents", "InvalidParameterValue"]
+)
+_MISSING: Final = frozenset(["NonExistentQueue", "QueueDoesNotExist"])
+_SERVER_ERROR: Final = 500
+_THROTTLED: Final = 429
+
+
+def _fault(error: ClientError) -> _Fault:
+    # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
+    code = error.response.get("Error", {}).get("Code", "").rpartition(".")[2]
+    if code in _MISSING:
+        return _Fault.MISSING
+    if code in _CONTENT:
+        return _Fault.CONTENT
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+    if status >= _SERVER_ERROR or status == _THROTTLED or _is_passing(code):
+        return _Fault.PASSING
+    return _Fault.FINAL
+
+
+def _is_passing(code: str) -> bool:
+    """Tell whether an error is the service's state, and not the message's."""
+    return any(mark in code for mark in ("Throttl", "TooManyRequests", "OverLimit", "Kms", "KMS"))
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,221 @@
+"""The Jinja environment that templates run in, and the ``utils`` they are given.
+
+Two invariants hold while a template runs. In *expressions*, every value is data as
+it is. In *buffers*, everything is JSON string text: what the template's author
+wrote outside expressions was escaped at compile time (`rendering`), and what an
+expression puts out is escaped on its way in. Where Jinja captures a buffer to
+make a value of it (set blocks, macros, calls, filters, blocks), it is unescaped.
+So data can neither leave its string nor be escaped twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os.path
+import re
+import uuid
+from importlib import import_module
+from json.encoder import encode_basestring_ascii
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import nodes, pass_eval_context
+from jinja2.compiler import CodeGenerator
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jinja2.compiler import Frame
+    from jinja2.nodes import EvalContext
+    from jinja2.runtime import Context
+
+LONGEST: Final = 1024 * 1024
+"""Longest text that a template may make: no more fits a message of SQS."""
+_MOST_BITS: Final = 64 * 1024
+_ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
+
+
+def escaped(text: str) -> str:
+    """Give the JSON string text for some data, without the quotes around it."""
+    return encode_basestring_ascii(text)[1:-1]
+
+
+def _captured(parts: Iterable[str]) -> str:
+    """Make data of the JSON string text in a buffer."""
+    text = joined(parts)
+    if "\\" not in text:
+        return text
+    # All escapes are whole ones, made by `escaped`. Quotes that stand alone are
+    # structure that was captured along, and are data from here on.
+    return _ESCAPES.sub(lambda match: str(json.loads(f'"{match[0]}"')), text)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Join the parts of a text.
+
+    Raises:
+        OverflowError: It is longer than any dispatch can be.
+    """
+    kept, length = [], 0
+    for part in parts:
+        length += len(part)
+        if length > LONGEST:
+            raise OverflowError(f"it makes more than {LONGEST} characters of text")
+        kept.append(part)
+    return "".join(kept)
+
+
+@pass_eval_context  # so that Jinja does not evaluate constants at compile time
+def _finalize(_context: EvalContext, value: Any) -> str:
+    return encode_basestring_ascii(value if type(value) is str else str(value))[1:-1]
+
+
+class _Code(CodeGenerator):
+    """Finalizes what call and filter blocks put out, which Jinja leaves as it is."""
+
+    def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
+        super().start_write(frame, node)
+        self._is_captured = isinstance(node, (nodes.CallBlock, nodes.FilterBlock))
+        if self._is_captured:
+            self.write("environment.finalize(context.eval_ctx, ")
+
+    def end_write(self, frame: Frame) -> None:
+        if self._is_captured:
+            self.write(")")
+        super().end_write(frame)
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, with JSON-safe output and bounded arithmetic."""
+
+    code_generator_class = _Code
+    concat = staticmethod(_captured)
+    intercepted_binops = frozenset(["*", "**"])
+
+    def __init__(self) -> None:
+        super().__init__(finalize=_finalize, optimized=False, keep_trailing_newline=True)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Bound what one operation on integers can cost, which no signal interrupts.
+
+        Raises:
+            OverflowError: The result would have more digits than anyone needs.
+        """
+        if isinstance(left, int) and isinstance(right, int):
+            bits = left.bit_length()
+            bits = bits * right if operator == "**" else bits + right.bit_length()
+            if bits > _MOST_BITS:
+                raise OverflowError(f"{operator} makes a number of more than {_MOST_BITS} bits")
+        return super().call_binop(context, operator, left, right)
+
+
+def s3bucket(location: str) -> str:
+    """Give the bucket of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
+    return _location(location).partition("/")[0]
+
+
+def s3key(location: str) -> str:
+    """Give the key of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
+    return _location(location).partition("/")[2]
+
+
+def _location(location: str) -> str:
+    path = location.removeprefix("s3:")
+    # Not all slashes: keys may begin with some of their own.
+    return path.removeprefix("//") if path.startswith("//") else path.removeprefix("/")
+
+
+def _members(module: ModuleType, *, without: Iterable[str] = ()) -> dict[str, Any]:
+    """Give the public names of a module, but for those that lead out of it."""
+    names = set(getattr(module, "__all__", None) or vars(module)) - set(without)
+    members = {name: getattr(module, name) for name in names if not name.startswith("_")}
+    return {name: value for name, value in members.items() if not isinstance(value, ModuleType)}
+
+
+class _Parser(SimpleNamespace):
+    """``dateutil.parser``, which may also be called to parse a date."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.parse(*args, **kwargs)
+
+
+def _gettz(name: str) -> dt.tzinfo | None:
+    """Look a time zone up by name; a path would let a template probe the file system."""
+    from dateutil.tz import gettz  # noqa: PLC0415 - few templates need it
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
+        raise ValueError(f"{name!r} is not the name of a time zone")
+    return gettz(name)
+
+
+# What reads files, or another than the given zone.
+_CLOSED: Final = {"tz": ("tzfile", "tzical", "gettz"), "zoneinfo": None}
+_OPEN: Final = ("easter", "parser", "relativedelta", "rrule", "tz", "utils")
+
+
+class _Dateutil:
+    """``dateutil`` with its submodules, each imported when it is first asked for."""
+
+    __slots__ = ("_modules",)
+
+    def __init__(self) -> None:
+        self._modules: dict[str, SimpleNamespace] = {}
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        if name not in _OPEN:
+            raise AttributeError(name)
+        if name not in self._modules:
+            members = _members(import_module(f"dateutil.{name}"), without=_CLOSED.get(name) or ())
+            if name == "tz":
+                members["gettz"] = _gettz
+            self._modules[name] = (_Parser if name == "parser" else SimpleNamespace)(**members)
+        return self._modules[name]
+
+
+# Those ask the file system or the environment, for which no template has a use.
+_ASKING_PATHS: Final = frozenset(
+    [
+        "exists",
+        "expanduser",
+        "expandvars",
+        "getatime",
+        "getctime",
+        "getmtime",
+        "getsize",
+        "isdevdrive",
+        "isdir",
+        "isfile",
+        "isjunction",
+        "islink",
+        "ismount",
+        "isreserved",
+        "lexists",
+        "realpath",
+        "samefile",
+        "sameopenfile",
+        "samestat",
+    ]
+)
+
+
+def _utils() -> dict[str, Any]:
+    dateutil = _Dateutil()
+    return {
+        "date": dt.date,
+        "datetime": dt.datetime,
+        "dateutil": dateutil,
+        "parsedate": dateutil.parser,
+        "path": SimpleNamespace(**_members(os.path, without=_ASKING_PATHS)),
+        "re": SimpleNamespace(**_members(re, without=["purge"])),
+        "s3bucket": s3bucket,
+        "s3key": s3key,
+        "time": dt.time,
+        "timedelta": dt.timedelta,
+        "uuid": uuid.uuid4,
+    }
+
+
+UTILS: Final = _utils()
+"""What templates know as ``utils``: classes and functions, and no way on from there."""

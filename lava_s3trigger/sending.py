@@ -1,0 +1,169 @@
+"""Carrying out what was decided: dispatches are sent, mistakes are parked."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from .clients import SLOWEST_CALL
+from .decision import Mistake
+from .journal import say
+from .parking import parked_message
+from .queues import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .acknowledgement import Sent, Task
+    from .deadline import Deadline
+    from .dispatch import Dispatch
+    from .queues import Queues
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """A message to send for an S3 event."""
+
+    task: Task
+    cause: Dispatch | Mistake
+    message: Outgoing
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from all others, also when its delivery comes again."""
+        cause = self.cause
+        return (
+            self.task.decision.event.identity,
+            type(cause).__name__,
+            cause.trigger_id,
+            cause.position,
+            cause.job_id,
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the log says of it."""
+        event, cause = self.task.decision.event, self.cause
+        facts = {"trigger_id": cause.trigger_id, "job_id": cause.job_id}
+        return {**facts, "bucket": event.bucket, "key": event.key}
+
+
+class Sending:
+    """Sends what S3 events cause.
+
+    Args:
+        queues: The queues of the realm.
+        realm: Name of the realm.
+        dead_letter_queue: Name of the queue to park in, if there is one.
+        sent: What failed deliveries did send.
+        now: Gives the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        queues: Queues,
+        realm: str,
+        dead_letter_queue: str | None,
+        sent: Sent,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._queues = queues
+        self._realm = realm
+        self._dead_letter_queue = dead_letter_queue
+        self._sent = sent
+        self._now = now
+
+    def dispatch(self, tasks: Iterable[Task], deadline: Deadline) -> list[tuple[Task, Mistake]]:
+        """Send the dispatches of S3 events.
+
+        Returns:
+            The users' mistakes, to be parked: those that were decided, and what
+            no queue takes.
+        """
+        mistakes = [(task, mistake) for task in tasks for mistake in task.decision.mistakes]
+        now = self._now()
+        errands = [
+            self._errand(task, dispatch, now)
+            for task in tasks
+            for dispatch in task.decision.dispatches
+        ]
+        # Time is left to park what the queues refuse.
+        for errand in self._carry(errands, deadline, reserve=SLOWEST_CALL):
+            dispatch, message = errand.cause, errand.message
+            if message.refusal:
+                mistake = Mistake(
+                    message.refusal, dispatch.trigger_id, dispatch.job_id, dispatch.position
+                )
+                mistakes.append((errand.task, mistake))
+            else:
+                say(
+                    logging.INFO,
+                    "dispatched",
+                    queue=message.queue,
+                    run_id=message.run_id,
+                    **errand.facts,
+                )
+        return mistakes
+
+    def park(self, mistakes: Sequence[tuple[Task, Mistake]], deadline: Deadline) -> None:
+        """Park users' mistakes; without a queue for it, they are in the log."""
+        queue = self._dead_letter_queue
+        parking = []
+        for task, mistake in mistakes:
+            errand = self._errand_to_park(task, mistake, queue or "")
+            say(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
+            if queue and task.decision.event.only and task.outcome.delivery.queue == queue:
+                # It stays where it is: parked once more, it would go round and round.
+                task.fail(f"parked before, and not mended: {mistake.reason}")
+            elif queue:
+                parking.append(errand)
+        for errand in self._carry(parking, deadline):
+            if errand.message.refusal:
+                errand.task.fail(f"parking: {errand.message.refusal}")
+            else:
+                say(logging.INFO, "parked", queue=queue, **errand.facts)
+
+    def _errand(self, task: Task, dispatch: Dispatch, now: datetime) -> _Errand:
+        message = Outgoing(
+            dispatch.queue(self._realm),
+            lambda run_id: dispatch.message(self._realm, run_id, now),
+            dispatch.delay,
+        )
+        return _Errand(task, dispatch, message)
+
+    def _errand_to_park(self, task: Task, mistake: Mistake, queue: str) -> _Errand:
+        event, now = task.decision.event, self._now()
+        return _Errand(
+            task, mistake, Outgoing(queue, lambda _: parked_message(event, mistake, now))
+        )
+
+    def _carry(
+        self, errands: list[_Errand], deadline: Deadline, reserve: float = 0.0
+    ) -> list[_Errand]:
+        """Send what was not sent for the same delivery before.
+
+        Returns:
+            What was sent or refused; what failed is noted on its task.
+        """
+        fresh = []
+        for errand in errands:
+            if self._sent.take(errand.identity):
+                errand.task.outcome.sent.append(errand.identity)
+                say(
+                    logging.INFO,
+                    "skipped",
+                    reason="sent before its delivery failed",
+                    **errand.facts,
+                )
+            else:
+                fresh.append(errand)
+        self._queues.send([errand.message for errand in fresh], deadline, reserve)
+        for errand in fresh:
+            if errand.message.is_sent:
+                errand.task.outcome.sent.append(errand.identity)
+            elif errand.message.failure:
+                errand.task.fail(errand.message.failure)
+                say(logging.ERROR, "failed", reason=errand.message.failure, **errand.facts)
+        return [errand for errand in fresh if not errand.message.failure]
