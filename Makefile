@@ -20,7 +20,7 @@ demo: .venv/installed .venv-ministack/installed build/package/installed ## the m
 test: .venv/installed .venv-ministack/installed build/package/installed ## all tests
 	$(BIN)/pytest
 
-test-fast: .venv/installed ## the tests that need no local AWS
+test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest -m "not e2e"
 
 check: .venv/installed .venv-sam/installed ## linters and type checker

@@ -15,7 +15,7 @@ from .decision import decide
 from .duplicates import RecentEvents
 from .events import deliveries
 from .jobs import JobTable
-from .journal import LOGGER, say
+from .journal import open_journal, say
 from .queues import Queues
 from .sending import Sending
 from .settings import Settings
@@ -63,7 +63,7 @@ class Function:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        LOGGER.setLevel(settings.log_level)
+        open_journal(settings.log_level)
         self._region = sqs.meta.region_name
         self._triggers = TriggerTable(
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock

@@ -13,6 +13,12 @@ from typing import Any, Final
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
 
+def open_journal(level: int) -> None:
+    """Log from this severity on; in Lambda to its own log, elsewhere to standard error."""
+    logging.basicConfig(format="[%(levelname)s] %(message)s")  # nothing where there is a handler
+    LOGGER.setLevel(level)
+
+
 def say(level: int, what: str, **facts: Any) -> None:
     """Log what happened; facts that are None are left out."""
     if LOGGER.isEnabledFor(level):

@@ -113,17 +113,23 @@ class Sending:
         parking = []
         for task, mistake in mistakes:
             errand = self._errand_to_park(task, mistake, queue or "")
-            say(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
-            if queue and task.decision.event.only and task.outcome.delivery.queue == queue:
+            if not queue:
+                say(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
+            elif task.decision.event.only and task.outcome.delivery.queue == queue:
                 # It stays where it is: parked once more, it would go round and round.
-                task.fail(f"parked before, and not mended: {mistake.reason}")
-            elif queue:
-                parking.append(errand)
-        for errand in self._carry(parking, deadline):
-            if errand.message.refusal:
-                errand.task.fail(f"parking: {errand.message.refusal}")
+                self._fail(errand, f"parked before, and not mended: {mistake.reason}")
             else:
-                say(logging.INFO, "parked", queue=queue, **errand.facts)
+                parking.append((errand, mistake.reason))
+        self._carry([errand for errand, _ in parking], deadline)
+        for errand, reason in parking:
+            if errand.message.refusal:
+                self._fail(errand, f"parking ({reason}): {errand.message.refusal}")
+            elif errand.message.is_sent:
+                say(logging.ERROR, "parked", reason=reason, **errand.facts)
+
+    def _fail(self, errand: _Errand, reason: str) -> None:
+        errand.task.fail(reason)
+        say(logging.ERROR, "failed", reason=reason, **errand.facts)
 
     def _errand(self, task: Task, dispatch: Dispatch, now: datetime) -> _Errand:
         message = Outgoing(
@@ -164,6 +170,5 @@ class Sending:
             if errand.message.is_sent:
                 errand.task.outcome.sent.append(errand.identity)
             elif errand.message.failure:
-                errand.task.fail(errand.message.failure)
-                say(logging.ERROR, "failed", reason=errand.message.failure, **errand.facts)
+                self._fail(errand, errand.message.failure)
         return [errand for errand in fresh if not errand.message.failure]

@@ -1,1 +1,28 @@
-"""The command line."""
+"""The command line, ``lava-s3trigger``. The function itself never imports it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .demo import demo
+from .errors import CommandError
+
+
+@click.group()
+@click.version_option(package_name="lava-s3trigger")
+def commands() -> None:
+    """Tools for lava's S3 triggers."""
+
+
+commands.add_command(demo)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is a message, not a stack trace."""
+    try:
+        commands()
+    except CommandError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

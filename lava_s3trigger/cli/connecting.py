@@ -1,0 +1,82 @@
+"""The four ways to connect a bucket to the function."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .localaws import LocalAws
+
+_EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+
+
+class Connections:
+    """Makes buckets, and connects them to the function.
+
+    Args:
+        aws: The server.
+        realm: Name of the realm.
+        function_arn: ARN of the function.
+    """
+
+    def __init__(self, aws: LocalAws, realm: str, function_arn: str) -> None:
+        self._aws = aws
+        self._realm = realm
+        self._function_arn = function_arn
+
+    def by_s3(self, bucket: str) -> None:
+        """Have S3 invoke the function."""
+        self._notify(
+            bucket,
+            LambdaFunctionConfigurations=[
+                {"LambdaFunctionArn": self._function_arn, "Events": _EVENTS}
+            ],
+        )
+
+    def by_sns(self, bucket: str) -> None:
+        """Have S3 notify a topic that the function is subscribed to."""
+        topic = self._topic(bucket)
+        self._aws.client("sns").subscribe(
+            TopicArn=topic, Protocol="lambda", Endpoint=self._function_arn
+        )
+        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
+
+    def by_sqs(self, bucket: str, queue_arn: str) -> None:
+        """Have S3 send to a queue that the function reads."""
+        self._notify(bucket, QueueConfigurations=[{"QueueArn": queue_arn, "Events": _EVENTS}])
+
+    def by_sns_and_sqs(self, bucket: str, queue_arn: str, *, raw: bool = False) -> None:
+        """Have S3 notify a topic that a queue is subscribed to, which the function reads."""
+        topic = self._topic(bucket)
+        self._aws.client("sns").subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=queue_arn,
+            Attributes={"RawMessageDelivery": str(raw).lower()},
+        )
+        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
+
+    def by_eventbridge(self, bucket: str, target_arn: str | None = None) -> None:
+        """Have a rule on the default event bus invoke the function, or another target."""
+        self._notify(bucket, EventBridgeConfiguration={})
+        events = self._aws.client("events")
+        rule = f"lava.{self._realm}.{bucket}"
+        pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}}
+        events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
+        events.put_targets(
+            Rule=rule, Targets=[{"Id": "s3trigger", "Arn": target_arn or self._function_arn}]
+        )
+
+    def _topic(self, bucket: str) -> str:
+        arn: str = self._aws.client("sns").create_topic(Name=f"lava-{self._realm}-{bucket}")[
+            "TopicArn"
+        ]
+        return arn
+
+    def _notify(self, bucket: str, **configuration: Any) -> None:
+        s3 = self._aws.client("s3")
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=configuration
+        )

@@ -1,0 +1,101 @@
+"""The parts of a lava realm that lava itself would make: its tables and queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .localaws import LocalAws
+
+_MOST_WAITING: Final = 10
+
+
+class Realm:
+    """A realm on a local AWS server.
+
+    Args:
+        aws: The server.
+        name: Name of the realm.
+    """
+
+    def __init__(self, aws: LocalAws, name: str) -> None:
+        self._aws = aws
+        self.name = name
+
+    def make(self, workers: Iterable[str]) -> None:
+        """Make the jobs table, and the queues of workers."""
+        self._aws.client("dynamodb").create_table(
+            TableName=f"lava.{self.name}.jobs",
+            AttributeDefinitions=[{"AttributeName": "job_id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        for worker in workers:
+            self._aws.client("sqs").create_queue(QueueName=f"lava-{self.name}-{worker}")
+
+    def make_triggers_table(self) -> None:
+        """Make the s3triggers table, where no stack has made it."""
+        keys = ("trigger_id", "bucket", "prefix")
+        self._aws.client("dynamodb").create_table(
+            TableName=f"lava.{self.name}.s3triggers",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            KeySchema=[{"AttributeName": "trigger_id", "KeyType": "HASH"}],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "s3trigger-index",
+                    "KeySchema": [
+                        {"AttributeName": "bucket", "KeyType": "HASH"},
+                        {"AttributeName": "prefix", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def put(self, table: str, entries: Iterable[dict[str, Any]]) -> None:
+        """Put entries into a table of the realm, ``jobs`` or ``s3triggers``."""
+        for entry in entries:
+            self._aws.client("dynamodb").put_item(
+                TableName=f"lava.{self.name}.{table}",
+                Item={name: attribute_of(value) for name, value in entry.items()},
+            )
+
+    def receive(self, worker: str) -> list[dict[str, Any]]:
+        """Take the messages that wait in the queue of a worker now, whole, off it."""
+        sqs = self._aws.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"lava-{self.name}-{worker}")["QueueUrl"]
+        taken: list[dict[str, Any]] = []
+        while messages := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=_MOST_WAITING, MessageSystemAttributeNames=["All"]
+        ).get("Messages"):
+            taken += messages
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+
+def attribute_of(value: Any) -> dict[str, Any]:
+    """Give the DynamoDB attribute value for a value of JSON or YAML.
+
+    Raises:
+        CommandError: DynamoDB has none for it.
+    """
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int() | float():
+            return {"N": repr(value)}
+        case str():
+            return {"S": value}
+        case None:
+            return {"NULL": True}
+        case list():
+            return {"L": [attribute_of(each) for each in value]}
+        case dict():
+            return {"M": {str(name): attribute_of(each) for name, each in value.items()}}
+    raise CommandError(f"{value!r} cannot stand in a table: DynamoDB has no such type")

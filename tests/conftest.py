@@ -1,0 +1,32 @@
+"""What tests share: a local AWS server, and realms on it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import LocalAws
+from lava_s3trigger.cli.realm import Realm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NUMBERS: Final = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """A local AWS server, one for all tests."""
+    with LocalAws() as server:
+        yield server
+
+
+@pytest.fixture
+def realm(aws: LocalAws) -> Realm:
+    """A realm of the test's own, with its tables, and queues for workers core and web."""
+    realm = Realm(aws, f"test{next(_NUMBERS)}")
+    realm.make(["core", "web"])
+    realm.make_triggers_table()
+    return realm

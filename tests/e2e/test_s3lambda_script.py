@@ -1,0 +1,563 @@
+"""etc/s3lambda.sh, run as its users run it: its output, its AWS calls, its failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+import boto3
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "etc" / "s3lambda.sh"
+REGION: Final = "ap-southeast-2"
+BUCKET = "script-bucket"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+HOSTILE_KEYS = [
+    "a b.csv",
+    " leading and trailing space ",
+    "\"double\" and 'single' quotes.csv",
+    "new\nline.csv",
+    "carriage\rreturn.csv",
+    "tab\there.csv",
+    "control\x01character.csv",  # which XML 1.0 cannot hold
+    "100%.csv",
+    "a+b.csv",
+    "a%2Bb.csv",
+    "back\\slash\\n.csv",
+    "$(touch injected) `touch injected` ${HOME}.csv",
+    "<&amp;>;|.csv",
+    "emoji-🎉-é-e\u0301.csv",
+    "noncharacter-\ufffe.csv",
+    "/leading/slash.csv",
+    "double//slash.csv",
+    "glob*[a-z]?!(x).csv",
+    "-b",
+    "file:///etc/hostname",
+    "None",
+    "x" * 1024,
+]
+
+
+@pytest.fixture(scope="module")
+def aws_endpoint() -> Iterator[str]:
+    """The address of a local AWS server."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [ROOT / ".venv-ministack" / "bin" / "ministack"],
+        env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"{address}/_ministack/health", server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert server.poll() is None, "the local AWS server ended"
+        try:
+            with urllib.request.urlopen(address):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the local AWS server does not answer")
+
+
+@pytest.fixture(scope="module")
+def s3(aws_endpoint: str) -> Iterator[S3Client]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=aws_endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    with closing(client):
+        client.create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        yield client
+
+
+@pytest.fixture(scope="module")
+def orders(s3: S3Client) -> str:
+    """The prefix of twelve objects, order-01.csv to order-12.csv, and an empty one."""
+    for number in range(1, 13):
+        s3.put_object(Bucket=BUCKET, Key=f"orders/order-{number:02}.csv", Body=b"x" * number)
+    s3.put_object(Bucket=BUCKET, Key="orders/", Body=b"")
+    return "orders/"
+
+
+@pytest.fixture(scope="module")
+def many(s3: S3Client) -> str:
+    """The prefix of 1,100 objects, whose records have 2.5 MB together."""
+    keys = [f"many/{number:04}-{'é' * 300}" for number in range(1100)]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=BUCKET, Key=key, Body=b"x"), keys))
+    return "many/"
+
+
+@dataclass
+class Lambda:
+    """An endpoint that answers like Lambda, and keeps what it was asked."""
+
+    address: str = ""
+    invocations: list[dict[str, Any]] = field(default_factory=list)
+    function_error: str | None = None
+    refuse_after: int | None = None
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        return [json.loads(invocation["body"]) for invocation in self.invocations]
+
+
+@pytest.fixture
+def fake_lambda() -> Iterator[Lambda]:
+    state = Lambda()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if state.refuse_after == len(state.invocations):
+                self.send_response(403)
+                self.send_header("X-Amzn-ErrorType", "AccessDeniedException")
+                answer = b'{"Message": "not\\nyours"}'
+            else:
+                state.invocations.append(
+                    {
+                        "path": self.path,
+                        "type": self.headers["X-Amz-Invocation-Type"],
+                        "body": body,
+                    }
+                )
+                self.send_response(202)
+                if state.function_error:
+                    self.send_header("X-Amz-Function-Error", state.function_error)
+                answer = b""
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _served(Handler) as state.address:
+        yield state
+
+
+@contextmanager
+def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serves HTTP with the handler, at the address that is given."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def pauses(tmp_path: Path) -> Path:
+    """A file with the pauses that the script made, each of which took no time."""
+    return tmp_path / "pauses"
+
+
+@pytest.fixture
+def run(aws_endpoint: str, fake_lambda: Lambda, tmp_path: Path, pauses: Path) -> Run:
+    """The script, as a function of its arguments and of what else is in the environment."""
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    sleep = stubs / "sleep"
+    sleep.write_text(f"#!/bin/sh\necho \"$1\" >>'{pauses}'\n")
+    sleep.chmod(0o755)
+    pauses.touch()
+
+    def script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}:{stubs}:{os.environ['PATH']}"
+        return subprocess.run(
+            [_bash(), SCRIPT, *arguments],
+            env={
+                "PATH": path,
+                "HOME": str(tmp_path),
+                "LC_ALL": "C",
+                "NO_PROXY": "127.0.0.1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_ENDPOINT_URL": aws_endpoint,
+                "AWS_ENDPOINT_URL_LAMBDA": fake_lambda.address,
+                "AWS_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                **environment,
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return script
+
+
+def _bash() -> str:
+    bash = shutil.which("bash")
+    assert bash
+    return bash
+
+
+def payloads(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert (result.returncode, result.stderr) == (0, "")
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(chain.from_iterable(payload["Records"] for payload in found))
+
+
+def keys(found: list[dict[str, Any]]) -> list[str]:
+    return [unquote_plus(record["s3"]["object"]["key"]) for record in records(found)]
+
+
+def numbers(found: list[dict[str, Any]]) -> list[int]:
+    """Which of the orders were found."""
+    return [int(key.removesuffix(".csv")[-2:]) for key in keys(found)]
+
+
+class TestRecords:
+    """A record is what S3 sends when the object is put."""
+
+    def test_a_record_has_the_fields_that_s3_sends(self, run: Run, s3: S3Client) -> None:
+        s3.put_object(Bucket=BUCKET, Key="flowers/red flower+é@.jpg", Body=b"1234567")
+        [record] = records(payloads(run(BUCKET, "flowers/")))
+        stored = s3.list_objects_v2(Bucket=BUCKET, Prefix="flowers/")["Contents"][0]
+        time_of_object = stored["LastModified"].isoformat(timespec="milliseconds")
+        sequencer = record["s3"]["object"].pop("sequencer")
+
+        assert int(sequencer[:10], 16) == int(stored["LastModified"].timestamp())
+        assert record == {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": REGION,
+            "eventTime": time_of_object.replace("+00:00", "Z"),
+            "eventName": "ObjectCreated:Put",
+            "userIdentity": {"principalId": "s3lambda.sh"},
+            "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+            "responseElements": {"x-amz-request-id": "s3lambda.sh", "x-amz-id-2": "s3lambda.sh"},
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": "s3lambda.sh",
+                "bucket": {
+                    "name": BUCKET,
+                    "ownerIdentity": {"principalId": "s3lambda.sh"},
+                    "arn": f"arn:aws:s3:::{BUCKET}",
+                },
+                "object": {
+                    "key": "flowers/red+flower%2B%C3%A9%40.jpg",
+                    "size": 7,
+                    "eTag": stored["ETag"].strip('"'),
+                },
+            },
+        }
+
+    def test_hostile_keys_come_out_as_they_are(
+        self, run: Run, s3: S3Client, tmp_path: Path
+    ) -> None:
+        bucket = "hostile-bucket"
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for key in HOSTILE_KEYS:
+            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+
+        # -g takes every key through bash; LC_ALL=C is the hardest place for that.
+        assert sorted(keys(payloads(run("-g", "*", bucket, "")))) == sorted(HOSTILE_KEYS)
+        assert not (tmp_path / "injected").exists()
+
+    def test_hostile_prefixes_find_their_keys(self, run: Run, s3: S3Client, tmp_path: Path) -> None:
+        prefixes = ["'\"\n$(touch injected)", "é-🎉", "-b"]
+        prefixes.append("file:///etc/")  # an argument of the CLI like this names a file
+        for prefix in prefixes:
+            s3.put_object(Bucket=BUCKET, Key=f"{prefix}x", Body=b"x")
+
+        found = keys(payloads(run(BUCKET, *prefixes)))
+        assert found == [f"{prefix}x" for prefix in prefixes]
+        assert not (tmp_path / "injected").exists()
+
+    def test_more_objects_than_a_page_of_the_list_holds(self, run: Run, many: str) -> None:
+        found = keys(payloads(run("-b", "100", BUCKET, many)))
+        assert len(found) == len(set(found)) == 1100
+
+    def test_the_region_can_come_from_the_profile(
+        self, run: Run, tmp_path: Path, orders: str
+    ) -> None:
+        config = tmp_path / "config"
+        config.write_text("[default]\nregion = cn-north-1\noutput = table\n")
+        result = run(BUCKET, f"{orders}order-01", AWS_REGION="", AWS_CONFIG_FILE=str(config))
+        [record] = records(payloads(result))
+        assert record["awsRegion"] == "cn-north-1"
+        assert record["s3"]["bucket"]["arn"] == f"arn:aws-cn:s3:::{BUCKET}"
+
+
+class TestSelection:
+    """Prefixes, -g and -z say which objects."""
+
+    def test_several_prefixes_are_taken_in_turn(self, run: Run, orders: str) -> None:
+        found = payloads(run(BUCKET, f"{orders}order-1", f"{orders}order-03"))
+        assert numbers(found) == [10, 11, 12, 3]
+
+    @pytest.mark.parametrize(
+        ("pattern", "expected"),
+        [
+            pytest.param("*.csv", range(1, 13), id="star crosses slashes"),
+            pytest.param("order-01.csv", [], id="the whole key must match"),
+            pytest.param("orders/order-?[1-3].csv", [1, 2, 3, 11, 12], id="class"),
+            pytest.param("*-@(04|11).csv", [4, 11], id="extended: one of"),
+            pytest.param("!(*-0*)", [10, 11, 12], id="extended: none of"),
+            pytest.param(r"orders\/order-05.csv", [5], id="backslash quotes"),
+        ],
+    )
+    def test_only_keys_that_match_the_pattern(
+        self, run: Run, orders: str, pattern: str, expected: list[int]
+    ) -> None:
+        result = run("-g", pattern, BUCKET, f"{orders}order")
+        assert result.returncode == 0
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        assert numbers(found) == list(expected)
+
+    def test_empty_objects_are_skipped_unless_asked_for(
+        self, run: Run, s3: S3Client, orders: str
+    ) -> None:
+        empty = s3.list_objects_v2(Bucket=BUCKET, Prefix=orders)["Contents"][0]
+        assert (empty["Key"], empty["Size"]) == (orders, 0)
+
+        assert keys(payloads(run(BUCKET, orders)))[0] == f"{orders}order-01.csv"
+        assert keys(payloads(run("-z", BUCKET, orders)))[0] == orders
+
+    def test_no_object_at_all_is_said(self, run: Run, fake_lambda: Lambda) -> None:
+        result = run("-l", "f", BUCKET, "nothing/here/")
+        assert (result.returncode, result.stdout) == (0, "")
+        assert result.stderr == "s3lambda.sh: no objects found\n"
+        assert fake_lambda.invocations == []
+
+
+class TestBatches:
+    """A payload holds no more records than -b says, and no more bytes than Lambda takes."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            pytest.param([], [5, 5, 2], id="five without -b"),
+            pytest.param(["-b", "12"], [12], id="exactly all"),
+        ],
+    )
+    def test_batch_sizes(
+        self, run: Run, orders: str, options: list[str], expected: list[int]
+    ) -> None:
+        found = payloads(run(*options, BUCKET, orders))
+        assert [len(payload["Records"]) for payload in found] == expected
+        assert numbers(found) == list(range(1, 13))
+
+    def test_a_payload_too_big_for_lambda_is_divided(
+        self, run: Run, many: str, fake_lambda: Lambda
+    ) -> None:
+        result = run("-l", "f", "-b", "5000", BUCKET, many)
+        assert (result.returncode, result.stderr) == (0, "")
+        sizes = [len(invocation["body"]) for invocation in fake_lambda.invocations]
+        assert [size > 900_000 for size in sizes] == [True, True, False]
+        assert max(sizes) <= 1_000_000
+        assert len(set(keys(fake_lambda.payloads))) == 1100
+
+
+class TestInvocation:
+    """With -l, the function is invoked."""
+
+    def test_the_function_is_invoked_asynchronously_with_what_is_printed_otherwise(
+        self, run: Run, orders: str, fake_lambda: Lambda, pauses: Path
+    ) -> None:
+        printed = payloads(run(BUCKET, orders))
+        assert fake_lambda.invocations == []
+        assert pauses.read_text() == ""
+
+        result = run("-l", "my-function", BUCKET, orders)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.splitlines() == [
+            "my-function: payload 1 of 3 accepted",
+            "my-function: payload 2 of 3 accepted",
+            "my-function: payload 3 of 3 accepted",
+        ]
+        path = "/2015-03-31/functions/my-function/invocations"
+        assert {(each["path"], each["type"]) for each in fake_lambda.invocations} == {
+            (path, "Event")
+        }
+        assert fake_lambda.payloads == printed
+        assert pauses.read_text().split() == ["2", "2"]
+
+    def test_the_pause_is_as_long_as_asked_and_none_after_the_last(
+        self, run: Run, orders: str, pauses: Path
+    ) -> None:
+        result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
+        assert result.stdout.count("accepted") == 2
+        assert pauses.read_text().split() == ["0.5"]
+
+
+class TestFailures:
+    """A failure stops the script, with one line on stderr and a status."""
+
+    def assert_failed(
+        self, result: subprocess.CompletedProcess[str], *words: str, status: int = 1
+    ) -> None:
+        assert result.returncode == status
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("s3lambda.sh: ")
+        for word in words:
+            assert word in result.stderr
+
+    def test_no_such_bucket(self, run: Run) -> None:
+        result = run("no-such-bucket", "incoming/\n")
+        assert result.stdout == ""
+        self.assert_failed(result, "cannot list no-such-bucket", "NoSuchBucket")
+
+    def test_no_such_function(self, run: Run, aws_endpoint: str, orders: str) -> None:
+        result = run("-l", "no-such-function", BUCKET, orders, AWS_ENDPOINT_URL_LAMBDA=aws_endpoint)
+        assert result.stdout == ""
+        self.assert_failed(
+            result, "cannot invoke no-such-function", "1 of 3", "ResourceNotFoundException"
+        )
+
+    def test_a_refused_invocation_stops_the_rest(
+        self, run: Run, orders: str, fake_lambda: Lambda
+    ) -> None:
+        fake_lambda.refuse_after = 1
+        result = run("-l", "f", BUCKET, orders)
+        assert result.stdout == "f: payload 1 of 3 accepted\n"
+        assert len(fake_lambda.invocations) == 1
+        self.assert_failed(result, "payload 2 of 3", "AccessDeniedException", "not yours")
+
+    def test_a_function_error_stops_the_rest(
+        self, run: Run, orders: str, fake_lambda: Lambda
+    ) -> None:
+        fake_lambda.function_error = "Unhandled"
+        result = run("-l", "f", BUCKET, orders)
+        assert len(fake_lambda.invocations) == 1
+        self.assert_failed(result, "function f failed with payload 1 of 3: Unhandled")
+
+    def test_nothing_is_sent_where_a_page_of_the_list_fails(
+        self, run: Run, fake_lambda: Lambda
+    ) -> None:
+        class TwoPages(BaseHTTPRequestHandler):
+            """An S3 whose second page is refused."""
+
+            def do_GET(self) -> None:
+                second = "continuation-token" in self.path
+                status, body = (
+                    (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+                    if second
+                    else (200, FIRST_PAGE)
+                )
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with _served(TwoPages) as address:
+            result = run("-l", "f", BUCKET, "a", AWS_ENDPOINT_URL_S3=address)
+        self.assert_failed(result, "AccessDenied")
+        assert fake_lambda.invocations == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            pytest.param([], "a bucket and a prefix", id="no arguments"),
+            pytest.param(["my-bucket"], "a bucket and a prefix", id="no prefix"),
+            pytest.param(["-b", "0", "my-bucket", "x"], "-b needs a whole number", id="-b 0"),
+            pytest.param(["-b", "1.5", "my-bucket", "x"], "not 1.5", id="-b 1.5"),
+            pytest.param(["-b", "", "my-bucket", "x"], "not ''", id="-b empty"),
+            pytest.param(["-b", "a\nb", "my-bucket", "x"], r"not $'a\nb'", id="-b two lines"),
+            pytest.param(["-s", "-1", "my-bucket", "x"], "-s needs a number", id="-s -1"),
+            pytest.param(["-s", "1m", "my-bucket", "x"], "-s needs a number", id="-s 1m"),
+            pytest.param(["-g", "", "my-bucket", "x"], "-g needs a pattern", id="-g empty"),
+            pytest.param(["-l", "", "my-bucket", "x"], "-l needs the name", id="-l empty"),
+            pytest.param(["-b"], "-b needs a value", id="-b last"),
+            pytest.param(["-x", "my-bucket", "x"], "no such option: -x", id="unknown option"),
+        ],
+    )
+    def test_misuse(self, run: Run, arguments: list[str], words: str) -> None:
+        self.assert_failed(run(*arguments), words, "s3lambda.sh -h", status=2)
+
+    @pytest.mark.parametrize(
+        ("there", "words"),
+        [
+            pytest.param(["python3"], "install the AWS CLI", id="no aws"),
+            pytest.param(["aws"], "install Python 3", id="no python3"),
+        ],
+    )
+    def test_a_missing_program_is_named(
+        self, run: Run, tmp_path: Path, there: list[str], words: str
+    ) -> None:
+        path = tmp_path / "path"
+        path.mkdir()
+        for name in there:
+            (path / name).symlink_to(Path(sys.executable).parent / name)
+        self.assert_failed(run(BUCKET, "x", PATH=str(path)), words)
+
+    def test_an_unknown_region(self, run: Run) -> None:
+        self.assert_failed(run(BUCKET, "x", AWS_REGION=""), "set AWS_REGION\n")
+        self.assert_failed(
+            run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone"), "(The config profile (gone)"
+        )
+
+
+def test_help_explains_each_option(run: Run) -> None:
+    result = run("-h")
+    assert (result.returncode, result.stderr) == (0, "")
+    for option in "hlbsgz":
+        assert f"\n  -{option} " in result.stdout
+
+
+FIRST_PAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>script-bucket</Name><Prefix>a</Prefix><KeyCount>1</KeyCount><MaxKeys>1</MaxKeys>
+  <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
+  <NextContinuationToken>second</NextContinuationToken>
+  <Contents>
+    <Key>a+b.csv</Key><LastModified>2022-01-30T16:18:17.000Z</LastModified>
+    <ETag>&quot;8d777f385d3dfec8815d20f7496026dc&quot;</ETag><Size>4</Size>
+    <StorageClass>STANDARD</StorageClass>
+  </Contents>
+</ListBucketResult>
+"""

@@ -1,0 +1,655 @@
+"""What the stack of template.yaml would hold, for the parameters that it is given."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from lava_s3trigger.settings import Settings
+
+ROOT: Final = Path(__file__).parents[1]
+ACCOUNT: Final = "123456789012"
+QUEUE_RIGHTS: Final = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the short forms of CloudFormation's functions."""
+
+
+def _function(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = node.value.split(".", 1) if name == "GetAtt" else node.value
+    return {name if name == "Ref" else f"Fn::{name}": value}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+TEXT: Final = (ROOT / "template.yaml").read_text()
+TEMPLATE: Final[dict[str, Any]] = yaml.load(TEXT, _Loader)
+PARAMETERS: Final[dict[str, dict[str, Any]]] = TEMPLATE["Parameters"]
+
+
+class Stack:
+    """The template, its functions resolved as CloudFormation resolves them."""
+
+    def __init__(self, partition: str = "aws", **parameters: str) -> None:
+        assert parameters.keys() <= PARAMETERS.keys()
+        self.arn = f"arn:{partition}:{{}}:eu-west-1:{ACCOUNT}:{{}}".format
+        given = {"Realm": "demo", **parameters}
+        self._values: dict[str, Any] = {
+            "AWS::Partition": partition,
+            "AWS::Region": "eu-west-1",
+            "AWS::AccountId": ACCOUNT,
+            "AWS::NoValue": None,
+        }
+        for name, parameter in PARAMETERS.items():
+            value = given[name] if name in given else str(parameter["Default"])
+            is_list = parameter["Type"] == "CommaDelimitedList"
+            self._values[name] = value.split(",") if is_list else value
+        self.resources = self._section("Resources")
+        self.outputs = self._section("Outputs")
+
+    def __getitem__(self, logical_id: str) -> Any:
+        return self.resources[logical_id]["Properties"]
+
+    def of_type(self, kind: str) -> list[Any]:
+        found = [each for each in self.resources.values() if each["Type"] == kind]
+        return [each["Properties"] for each in found]
+
+    def rights(self) -> set[tuple[str, str]]:
+        """Each action that the role allows, with each resource."""
+        [policy] = self["ExecutionRole"]["Policies"]
+        statements = policy["PolicyDocument"]["Statement"]
+        assert all(statement["Effect"] == "Allow" for statement in statements)
+        return {
+            (action, resource)
+            for statement in statements
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        }
+
+    def invokers(self) -> set[tuple[str, str]]:
+        """Each service that may invoke the function, with the ARN or the account it acts for."""
+        return {
+            (each["Principal"].removesuffix(".amazonaws.com"), source)
+            for each in self.of_type("AWS::Lambda::Permission")
+            for key, source in each.items()
+            if key in {"SourceArn", "SourceAccount"}
+        }
+
+    def _section(self, name: str) -> dict[str, Any]:
+        return {
+            key: self._resolve(value)
+            for key, value in TEMPLATE[name].items()
+            if "Condition" not in value or self._holds(value["Condition"])
+        }
+
+    def _holds(self, condition: str) -> bool:
+        return bool(self._resolve(TEMPLATE["Conditions"][condition]))
+
+    def _resolve(self, node: Any) -> Any:
+        if isinstance(node, list):
+            values = [self._resolve(value) for value in node]
+            return [value for value in values if value is not None]
+        if not isinstance(node, dict):
+            return node
+        for name, argument in node.items():
+            if name == "Ref" or name.startswith("Fn::"):
+                return self._call(name, argument)
+        resolved = {key: self._resolve(value) for key, value in node.items()}
+        return {key: value for key, value in resolved.items() if value is not None}
+
+    def _call(self, name: str, argument: Any) -> Any:
+        if name == "Fn::If":
+            condition, yes, no = argument
+            return self._resolve(yes if self._holds(condition) else no)
+        functions = {
+            "Ref": lambda of: self._values[of] if of in self._values else self._name(of),
+            "Fn::Equals": lambda pair: pair[0] == pair[1],
+            "Fn::FindInMap": lambda path: TEMPLATE["Mappings"][path[0]][path[1]][path[2]],
+            "Fn::GetAtt": lambda path: self._attribute(*path),
+            "Fn::Not": lambda operands: not operands[0],
+            "Fn::Select": lambda pair: pair[1][pair[0]],
+            "Fn::Sub": self._substitute,
+        }
+        return functions[name](self._resolve(argument))
+
+    def _substitute(self, argument: str | list[Any]) -> str:
+        text, local = (argument, {}) if isinstance(argument, str) else argument
+        return re.sub(r"\$\{([^}]+)\}", lambda found: {**self._values, **local}[found[1]], text)
+
+    def _name(self, logical_id: str) -> str:
+        resource = TEMPLATE["Resources"][logical_id]
+        named_by = {
+            "AWS::DynamoDB::Table": "TableName",
+            "AWS::Logs::LogGroup": "LogGroupName",
+            "AWS::SQS::Queue": "QueueName",
+            "AWS::Serverless::Function": "FunctionName",
+        }.get(resource["Type"])
+        return str(self._resolve(resource["Properties"][named_by])) if named_by else logical_id
+
+    def _attribute(self, logical_id: str, attribute: str) -> str:
+        resource = TEMPLATE["Resources"][logical_id]
+        # CloudFormation refuses this too.
+        assert "Condition" not in resource or self._holds(resource["Condition"]), logical_id
+        name = self._name(logical_id)
+        arns = {
+            "AWS::DynamoDB::Table": self.arn("dynamodb", f"table/{name}"),
+            "AWS::IAM::Role": self.arn("iam", f"role/{name}"),
+            "AWS::SQS::Queue": self.arn("sqs", name),
+            "AWS::Serverless::Function": self.arn("lambda", f"function:{name}"),
+        }
+        return {"Arn": arns[resource["Type"]], "QueueName": name}[attribute]
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+EVERYTHING: Final = {
+    "CreateDedupTable": "true",
+    "CreateIntake": "true",
+    "IntakeMaxConcurrency": "5",
+    "IntakeQueueArns": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:a,arn:aws:sqs:eu-west-1:{ACCOUNT}:b.fifo",
+    "OtherAccount1": "111111111111",
+    "OtherAccount2": "222222222222",
+    "OtherAccount3": "333333333333",
+    "QueuesKmsKeyArn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd",
+}
+
+
+class TestParameters:
+    def test_each_is_described_labelled_and_in_one_group(self) -> None:
+        interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+        grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+        labels = interface["ParameterLabels"]
+
+        assert sorted(grouped) == sorted(PARAMETERS)
+        assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
+        assert sorted(labels) == sorted(PARAMETERS)
+        assert all(label["default"] for label in labels.values())
+        assert all(parameter["Description"] for parameter in PARAMETERS.values())
+
+    def test_only_the_realm_has_to_be_given(self) -> None:
+        assert [name for name, each in PARAMETERS.items() if "Default" not in each] == ["Realm"]
+
+    def test_each_pattern_allows_the_default_and_says_what_it_wants(self) -> None:
+        for name, parameter in PARAMETERS.items():
+            if "AllowedPattern" in parameter and "Default" in parameter:
+                assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
+            if "AllowedPattern" in parameter:
+                assert parameter["ConstraintDescription"], name
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("Realm", "abc"),
+            ("Realm", "a_realm_2_1"),
+            ("FunctionName", "lava-demo-s3trigger-2"),
+            ("CacheTtl", "0"),
+            ("CacheTtl", "1.5m"),
+            ("DedupTtl", "2h"),
+            ("OtherAccount1", ACCOUNT),
+            ("IntakeMaxConcurrency", "2"),
+            ("IntakeMaxConcurrency", "99"),
+            ("IntakeMaxConcurrency", "1000"),
+            ("IntakeQueueArns", f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:in.fifo"),
+            ("QueuesKmsKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0a1b"),
+        ],
+    )
+    def test_allowed(self, name: str, value: str) -> None:
+        assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("Realm", "ab"),
+            ("Realm", "abcdefghijkl"),
+            ("Realm", "Demo"),
+            ("Realm", "1demo"),
+            ("Realm", "my-realm"),
+            ("FunctionName", "arn:aws:lambda:eu-west-1:123456789012:function:f"),
+            ("CacheTtl", "-1"),
+            ("CacheTtl", "1 week"),
+            ("CacheTtl", ""),
+            ("OtherAccount2", "12345"),
+            ("IntakeMaxConcurrency", "1"),
+            ("IntakeMaxConcurrency", "1001"),
+            ("IntakeQueueArns", "https://sqs.eu-west-1.amazonaws.com/123456789012/in"),
+            ("IntakeQueueArns", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:*"),
+            ("QueuesKmsKeyArn", "alias/lava-demo-user"),
+        ],
+    )
+    def test_refused(self, name: str, value: str) -> None:
+        assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+
+    def test_a_timeout_is_30_seconds_to_15_minutes(self) -> None:
+        timeouts = PARAMETERS["Timeout"]["AllowedValues"]
+
+        assert (min(timeouts), max(timeouts)) == (30, 900)
+
+
+class TestFunction:
+    def test_takes_the_place_of_lavas_own(self) -> None:
+        stack = Stack(Realm="my_realm")
+
+        assert stack["Function"]["FunctionName"] == "lava-my_realm-s3trigger"
+        assert stack["LogGroup"]["LogGroupName"] == "/aws/lambda/lava-my_realm-s3trigger"
+        assert stack["DeadLetterQueue"]["QueueName"] == "lava-my_realm-s3trigger-dlq"
+
+    def test_another_name_moves_all_that_is_named_after_it(self) -> None:
+        stack = Stack(FunctionName="mine")
+
+        assert stack["Function"]["FunctionName"] == "mine"
+        assert stack["LogGroup"]["LogGroupName"] == "/aws/lambda/mine"
+        assert stack["DeadLetterQueue"]["QueueName"] == "mine-dlq"
+        assert stack.outputs["LogGroupName"]["Value"] == "/aws/lambda/mine"
+        assert ("logs:PutLogEvents", stack.arn("logs", "log-group:/aws/lambda/mine:*")) in (
+            stack.rights()
+        )
+        assert ("sqs:SendMessage*", stack.arn("sqs", "mine-dlq")) in stack.rights()
+
+    def test_its_handler_is_there(self) -> None:
+        module, _, name = Stack()["Function"]["Handler"].rpartition(".")
+
+        assert callable(getattr(importlib.import_module(module), name))
+
+    def test_is_built_by_make(self) -> None:
+        assert TEMPLATE["Resources"]["Function"]["Metadata"] == {"BuildMethod": "makefile"}
+        assert re.search(r"^build-Function:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    def test_is_told_what_it_would_assume_itself(self) -> None:
+        environment = Stack()["Function"]["Environment"]["Variables"]
+
+        assert Settings.from_env(environment) == Settings(
+            realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq"
+        )
+
+    def test_is_told_what_the_parameters_say(self) -> None:
+        stack = Stack(
+            CacheTtl="5m",
+            CreateDedupTable="true",
+            DedupCacheSize="7",
+            DedupTtl="10",
+            LogLevel="debug",
+            SqsMaxDelayMins="3",
+        )
+
+        assert stack["Function"]["Environment"]["Variables"] == {
+            "LAVA_REALM": "demo",
+            "LOGLEVEL": "debug",
+            "S3TRIGGER_CACHE_TTL": "5m",
+            "S3TRIGGER_DEAD_LETTER_QUEUE": "lava-demo-s3trigger-dlq",
+            "S3TRIGGER_DEDUP_CACHE_SIZE": "7",
+            "S3TRIGGER_DEDUP_TABLE": "lava.demo.s3trigger-dedup",
+            "S3TRIGGER_DEDUP_TTL": "10",
+            "SQS_MAX_DELAY_MINS": "3",
+        }
+
+    @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
+    def test_knows_every_log_level_that_can_be_chosen(self, level: str) -> None:
+        Settings.from_env(Stack(LogLevel=level)["Function"]["Environment"]["Variables"])
+
+    def test_is_of_the_size_that_was_asked_for(self) -> None:
+        function = Stack(Architecture="x86_64", MemorySize="256", Timeout="300")["Function"]
+
+        assert function["Architectures"] == ["x86_64"]
+        assert (function["MemorySize"], function["Timeout"]) == ("256", "300")
+
+    def test_what_fails_asynchronously_is_tried_twice_more_and_then_parked_whole(self) -> None:
+        stack = Stack()
+
+        assert stack["Function"]["EventInvokeConfig"] == {
+            "MaximumEventAgeInSeconds": 6 * 3600,
+            "MaximumRetryAttempts": 2,
+        }
+        assert stack["Function"]["DeadLetterQueue"] == {
+            "Type": "SQS",
+            "TargetArn": stack.arn("sqs", "lava-demo-s3trigger-dlq"),
+        }
+
+    def test_logs_to_a_group_that_does_not_grow_for_ever(self) -> None:
+        stack = Stack(LogRetentionDays="7")
+
+        assert stack["LogGroup"]["RetentionInDays"] == "7"
+        assert stack["Function"]["LoggingConfig"]["LogGroup"] == stack["LogGroup"]["LogGroupName"]
+
+    def test_logs_to_a_group_that_was_there(self) -> None:
+        stack = Stack(CreateLogGroup="false")
+
+        assert "LogGroup" not in stack.resources
+        assert stack["Function"]["LoggingConfig"]["LogGroup"] == "/aws/lambda/lava-demo-s3trigger"
+
+
+class TestRights:
+    def least(self, stack: Stack) -> set[tuple[str, str]]:
+        """What the function cannot do without."""
+        workers = stack.arn("sqs", "lava-demo-*")
+        parked = stack.arn("sqs", "lava-demo-s3trigger-dlq")
+        logs = stack.arn("logs", "log-group:/aws/lambda/lava-demo-s3trigger:*")
+        index = "table/lava.demo.s3triggers/index/s3trigger-index"
+        return {
+            ("logs:CreateLogStream", logs),
+            ("logs:PutLogEvents", logs),
+            ("dynamodb:Query", stack.arn("dynamodb", index)),
+            ("dynamodb:GetItem", stack.arn("dynamodb", "table/lava.demo.jobs")),
+            ("sqs:GetQueueUrl", workers),
+            ("sqs:SendMessage*", workers),
+            ("sqs:GetQueueUrl", parked),
+            ("sqs:SendMessage*", parked),
+            *((right, parked) for right in QUEUE_RIGHTS),
+        }
+
+    def test_are_what_the_code_does_and_nothing_else(self) -> None:
+        stack = Stack()
+
+        assert stack.rights() == self.least(stack)
+
+    def test_grow_with_what_is_turned_on_and_no_further(self) -> None:
+        stack = Stack(**EVERYTHING)
+        dedup = stack.arn("dynamodb", "table/lava.demo.s3trigger-dedup")
+        read = [
+            stack.arn("sqs", "lava-demo-s3trigger-intake"),
+            *EVERYTHING["IntakeQueueArns"].split(","),
+        ]
+
+        assert stack.rights() - self.least(stack) == {
+            *((right, queue) for right in QUEUE_RIGHTS for queue in read),
+            *((f"dynamodb:{each}Item", dedup) for each in ("Get", "Put", "Update", "Delete")),
+            ("kms:Decrypt", EVERYTHING["QueuesKmsKeyArn"]),
+            ("kms:GenerateDataKey", EVERYTHING["QueuesKmsKeyArn"]),
+        }
+
+    def test_end_at_the_realm(self) -> None:
+        resources = {resource for _, resource in Stack(Realm="abc").rights()}
+        arn = Stack().arn
+        strangers = [
+            arn("dynamodb", "table/lava.abcd.jobs"),
+            arn("dynamodb", "table/lava.abc.connections"),
+            arn("dynamodb", "table/lava.abcd.s3triggers/index/s3trigger-index"),
+            arn("sqs", "lava-abcd-worker"),
+            arn("sqs", "lava-abc_d-worker"),
+            arn("sqs", "payments"),
+            arn("logs", "log-group:/aws/lambda/lava-abcd-s3trigger:log-stream:x"),
+        ]
+
+        assert not [
+            (stranger, resource)
+            for stranger in strangers
+            for resource in resources
+            if fnmatchcase(stranger, resource)
+        ]
+
+    def test_use_the_key_for_queues_alone(self) -> None:
+        [policy] = Stack(**EVERYTHING)["ExecutionRole"]["Policies"]
+        statements = policy["PolicyDocument"]["Statement"]
+        [with_key] = [each for each in statements if each["Sid"] == "UseQueuesKey"]
+        condition = with_key["Condition"]["StringLike"]["kms:ViaService"]
+
+        assert fnmatchcase("sqs.eu-west-1.amazonaws.com", condition)
+        assert not fnmatchcase("ssm.eu-west-1.amazonaws.com", condition)
+
+    def test_come_from_one_role_that_only_lambda_takes_on(self) -> None:
+        stack = Stack(**EVERYTHING)
+        [trust] = stack["ExecutionRole"]["AssumeRolePolicyDocument"]["Statement"]
+
+        assert len(stack.of_type("AWS::IAM::Role")) == 1
+        assert "ManagedPolicyArns" not in stack["ExecutionRole"]
+        assert "Policies" not in stack["Function"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert stack["Function"]["Role"] == stack.outputs["RoleArn"]["Value"]
+
+    def test_are_in_the_partition_of_the_stack(self) -> None:
+        stack = Stack("aws-us-gov", CreateDedupTable="true", CreateIntake="true")
+
+        assert all(resource.startswith("arn:aws-us-gov:") for _, resource in stack.rights())
+        assert "arn:aws:" not in TEXT
+
+
+class TestInvokers:
+    def test_are_this_accounts_buckets_and_topics_and_the_realms_rules(self) -> None:
+        stack = Stack()
+
+        assert stack.invokers() == {
+            ("events", stack.arn("events", "rule/lava.demo.*")),
+            ("s3", ACCOUNT),
+            ("sns", stack.arn("sns", "*")),
+        }
+
+    def test_can_be_the_realms_rules_alone(self) -> None:
+        stack = Stack(AllowS3="false", AllowSns="false")
+
+        assert stack.invokers() == {("events", stack.arn("events", "rule/lava.demo.*"))}
+
+    @pytest.mark.parametrize("parameter", ["OtherAccount1", "OtherAccount2", "OtherAccount3"])
+    def test_can_be_another_accounts_buckets_and_topics(self, parameter: str) -> None:
+        other = Stack(**{parameter: "111111111111"})
+
+        assert other.invokers() - Stack().invokers() == {
+            ("s3", "111111111111"),
+            ("sns", "arn:aws:sns:eu-west-1:111111111111:*"),
+        }
+
+    def test_are_never_every_account(self) -> None:
+        for permission in Stack(**EVERYTHING).of_type("AWS::Lambda::Permission"):
+            assert permission["FunctionName"] == "lava-demo-s3trigger"
+            assert re.search(r"\b\d{12}\b", str(permission)), permission
+
+
+class TestTriggersTable:
+    def test_is_lavas(self) -> None:
+        table = Stack()["TriggersTable"]
+        [index] = table["GlobalSecondaryIndexes"]
+
+        assert table["TableName"] == "lava.demo.s3triggers"
+        assert _keys(table) == {"HASH": "trigger_id"}
+        assert index["IndexName"] == "s3trigger-index"
+        assert _keys(index) == {"HASH": "bucket", "RANGE": "prefix"}
+        assert index["Projection"] == {"ProjectionType": "ALL"}
+        assert {
+            each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]
+        } == {"trigger_id": "S", "bucket": "S", "prefix": "S"}
+
+    def test_outlives_the_stack_and_can_be_restored(self) -> None:
+        resource = Stack().resources["TriggersTable"]
+
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        assert resource["Properties"]["PointInTimeRecoverySpecification"] == {
+            "PointInTimeRecoveryEnabled": True
+        }
+        assert resource["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+
+    def test_can_be_there_already(self) -> None:
+        stack = Stack(CreateTriggersTable="false")
+
+        assert not stack.of_type("AWS::DynamoDB::Table")
+        assert stack.outputs["TriggersTableName"]["Value"] == "lava.demo.s3triggers"
+
+
+class TestDedupTable:
+    def test_is_not_made_unless_asked_for(self) -> None:
+        stack = Stack()
+
+        assert "DedupTable" not in stack.resources
+        assert "DedupTableName" not in stack.outputs
+        assert "S3TRIGGER_DEDUP_TABLE" not in stack["Function"]["Environment"]["Variables"]
+
+    def test_forgets_by_itself(self) -> None:
+        table = Stack(CreateDedupTable="true")["DedupTable"]
+
+        assert table["TableName"] == "lava.demo.s3trigger-dedup"
+        assert _keys(table) == {"HASH": "id"}
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+class TestDeadLetterQueue:
+    def test_keeps_messages_as_long_as_sqs_can(self) -> None:
+        assert Stack()["DeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+    def test_is_encrypted_by_sqs(self) -> None:
+        queue = Stack()["DeadLetterQueue"]
+
+        assert queue["SqsManagedSseEnabled"] is True
+        assert "KmsMasterKeyId" not in queue
+
+    def test_is_encrypted_with_the_key_of_the_worker_queues(self) -> None:
+        queue = Stack(**EVERYTHING)["DeadLetterQueue"]
+
+        assert queue["KmsMasterKeyId"] == EVERYTHING["QueuesKmsKeyArn"]
+        assert "SqsManagedSseEnabled" not in queue
+
+    def test_gives_nothing_back_until_an_operator_says_so(self) -> None:
+        stack = Stack()
+
+        assert stack.of_type("AWS::Lambda::EventSourceMapping") == [
+            {
+                "FunctionName": "lava-demo-s3trigger",
+                "EventSourceArn": stack.arn("sqs", "lava-demo-s3trigger-dlq"),
+                "Enabled": False,
+                "BatchSize": 10,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            }
+        ]
+        assert stack.outputs["RedriveMappingId"]["Value"] == "RedriveMapping"
+
+
+class TestIntake:
+    def test_is_not_made_unless_asked_for(self) -> None:
+        stack = Stack()
+
+        assert [queue["QueueName"] for queue in stack.of_type("AWS::SQS::Queue")] == [
+            "lava-demo-s3trigger-dlq"
+        ]
+        assert not [name for name in stack.outputs if name.startswith("Intake")]
+
+    def test_is_read_by_the_function_message_by_message(self) -> None:
+        stack = Stack(CreateIntake="true")
+
+        assert stack["IntakeQueue"]["QueueName"] == "lava-demo-s3trigger-intake"
+        assert stack["IntakeMapping"] == {
+            "FunctionName": "lava-demo-s3trigger",
+            "EventSourceArn": stack.arn("sqs", "lava-demo-s3trigger-intake"),
+            "BatchSize": 10,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        }
+
+    def test_can_be_read_by_a_few_instances_only(self) -> None:
+        mapping = Stack(CreateIntake="true", IntakeMaxConcurrency="5")["IntakeMapping"]
+
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": "5"}
+
+    def test_gives_up_on_a_message_after_five_tries_and_keeps_it(self) -> None:
+        stack = Stack(CreateIntake="true")
+
+        assert stack["IntakeQueue"]["RedrivePolicy"] == {
+            "deadLetterTargetArn": stack.arn("sqs", "lava-demo-s3trigger-intake-dlq"),
+            "maxReceiveCount": 5,
+        }
+        assert stack["IntakeDeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+    def test_takes_from_this_accounts_buckets_and_topics_alone(self) -> None:
+        policy = Stack(CreateIntake="true")["IntakeQueuePolicy"]
+        statements = policy["PolicyDocument"]["Statement"]
+
+        assert policy["Queues"] == ["lava-demo-s3trigger-intake"]
+        assert {
+            each["Principal"]["Service"]: (each["Action"], each["Condition"]) for each in statements
+        } == {
+            "s3.amazonaws.com": (
+                "sqs:SendMessage",
+                {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            ),
+            "sns.amazonaws.com": (
+                "sqs:SendMessage",
+                {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}},
+            ),
+        }
+
+    def test_can_be_sent_to_by_s3_whatever_key_the_worker_queues_have(self) -> None:
+        stack = Stack(**EVERYTHING)
+
+        for name in ("IntakeQueue", "IntakeDeadLetterQueue"):
+            assert stack[name]["SqsManagedSseEnabled"] is True
+            assert "KmsMasterKeyId" not in stack[name]
+
+
+class TestStack:
+    @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
+    def test_a_message_stays_hidden_for_six_times_the_timeout(self, timeout: int) -> None:
+        stack = Stack(CreateIntake="true", Timeout=str(timeout))
+
+        for queue in ("DeadLetterQueue", "IntakeQueue"):
+            assert stack[queue]["VisibilityTimeout"] == 6 * timeout
+
+    def test_holds_nothing_of_lavas(self) -> None:
+        stack = Stack(**EVERYTHING)
+
+        assert {
+            each.get("TableName") or each["QueueName"]
+            for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue")
+            for each in stack.of_type(kind)
+        } == {
+            "lava.demo.s3triggers",
+            "lava.demo.s3trigger-dedup",
+            "lava-demo-s3trigger-dlq",
+            "lava-demo-s3trigger-intake",
+            "lava-demo-s3trigger-intake-dlq",
+        }
+
+    def test_is_tagged_with_the_realm(self) -> None:
+        untagged = {
+            "AWS::Lambda::EventSourceMapping",
+            "AWS::Lambda::Permission",
+            "AWS::SQS::QueuePolicy",
+        }
+        for name, resource in Stack(**EVERYTHING).resources.items():
+            if resource["Type"] not in untagged:
+                assert resource["Properties"]["Tags"] in (
+                    {"lava:realm": "demo"},
+                    [{"Key": "lava:realm", "Value": "demo"}],
+                ), name
+
+    def test_tells_what_was_made(self) -> None:
+        outputs = {name: each["Value"] for name, each in Stack(**EVERYTHING).outputs.items()}
+        sqs = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:"
+
+        assert outputs == {
+            "FunctionName": "lava-demo-s3trigger",
+            "FunctionArn": f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:lava-demo-s3trigger",
+            "RoleArn": f"arn:aws:iam:eu-west-1:{ACCOUNT}:role/ExecutionRole",
+            "LogGroupName": "/aws/lambda/lava-demo-s3trigger",
+            "TriggersTableName": "lava.demo.s3triggers",
+            "DedupTableName": "lava.demo.s3trigger-dedup",
+            "DeadLetterQueueName": "lava-demo-s3trigger-dlq",
+            "DeadLetterQueueArn": f"{sqs}lava-demo-s3trigger-dlq",
+            "DeadLetterQueueUrl": "lava-demo-s3trigger-dlq",
+            "RedriveMappingId": "RedriveMapping",
+            "IntakeQueueArn": f"{sqs}lava-demo-s3trigger-intake",
+            "IntakeQueueUrl": "lava-demo-s3trigger-intake",
+            "IntakeDeadLetterQueueUrl": "lava-demo-s3trigger-intake-dlq",
+            "IntakeMappingId": "IntakeMapping",
+        }
+
+    def test_is_deployed_with_the_capability_it_needs(self) -> None:
+        config = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
+        role = Stack()["ExecutionRole"]
+
+        assert config["build"]["parameters"]["build_in_source"] is True
+        assert config["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
+        # A role with a name of its own would take CAPABILITY_NAMED_IAM.
+        assert "RoleName" not in role
+
+
+def _keys(table_or_index: dict[str, Any]) -> dict[str, str]:
+    return {each["KeyType"]: each["AttributeName"] for each in table_or_index["KeySchema"]}
