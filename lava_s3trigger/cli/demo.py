@@ -40,9 +40,9 @@ class Step:
 
 
 STEPS: Final = (
-    Step("S3", "shop-orders", "orders/2026-03-14/first half.csv"),
-    Step("S3", "shop-orders", 'orders/2026-03-14/x","admin":"yes.csv'),
-    Step("S3", "shop-orders", "orders/2026-03-14/draft/second.csv"),
+    Step("S3", "shop-orders", "orders/03-14/first half.csv"),
+    Step("S3", "shop-orders", 'orders/03-14/x","admin":"yes.csv'),
+    Step("S3", "shop-orders", "orders/03-14/draft/second.csv"),
     Step("S3", "shop-orders", "readme.txt"),
     Step("SNS", "shop-invoices", "invoices/0001.pdf"),
     Step("SNS", "shop-invoices", "invoices/0002.png"),
@@ -175,7 +175,11 @@ def show(console: Console, outcomes: dict[tuple[str, str], list[Outcome]]) -> No
     for place, route in routes.items():
         for outcome in outcomes[place]:
             facts = outcome.facts
-            what: list[Text | str] = [printable("/".join(place)), route, printable(facts.get("trigger_id", "-"))]
+            what: list[Text | str] = [
+                printable("/".join(place)),
+                route,
+                printable(facts.get("trigger_id", "-")),
+            ]
             if outcome.message:
                 message = outcome.message
                 parameters = "\n".join(

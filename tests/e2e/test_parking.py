@@ -1,0 +1,78 @@
+"""A user's mistake is parked, mended, redriven, and runs once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Stack
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def redrive(stack: Stack) -> Iterator[Any]:
+    """Turn the mapping from the dead-letter queue on, until it is empty; and off again."""
+    client, mapping = stack.aws.client("lambda"), stack.outputs["RedriveMappingId"]
+
+    def run() -> None:
+        client.update_event_source_mapping(UUID=mapping, Enabled=True)
+        url = stack.outputs["DeadLetterQueueUrl"]
+        wait_until(lambda: stack.waiting(url) == 0, "the dead-letter queue to be empty")
+
+    yield run
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+
+
+def parked(stack: Stack) -> dict[str, Any]:
+    """Wait for a parked message, and look at it."""
+    url = stack.outputs["DeadLetterQueueUrl"]
+    wait_until(lambda: stack.waiting(url) == 1, "a parked message")
+    (message,) = stack.aws.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=0)[
+        "Messages"
+    ]
+    body: dict[str, Any] = json.loads(message["Body"])
+    return body
+
+
+class TestABadEntryBesideAGoodOne:
+    """The good one runs once; the bad one waits until it is mended, and runs once."""
+
+    def test_it_is_parked_mended_and_redriven(self, stack: Stack, redrive: Any) -> None:
+        stack.trigger("good", "beside", parameters={"who": "good"})
+        stack.trigger("bad", "beside", colour="red", parameters={"who": "bad", "key": "{{ key }}"})
+        stack.connections.by_s3("beside")
+        stack.put("beside", "in/x y.csv")
+        assert [each["parameters"]["who"] for each in stack.dispatches("core", 1)] == ["good"]
+        message = parked(stack)
+        assert message["parked"]["trigger_id"] == "bad"
+        assert "'colour' is no field of a trigger" in message["parked"]["reason"]
+        assert message["event"]["s3"]["object"]["key"] == "in/x+y.csv"
+
+        entry = {"trigger_id": "bad", "bucket": "beside", "prefix": "*", "enabled": True}
+        mended = {"job_id": "job-core", "parameters": {"who": "bad", "key": "{{ key }}"}}
+        stack.realm.put("s3triggers", [entry | mended])
+        redrive()
+        (found,) = stack.dispatches("core", 1)
+        assert found["parameters"] == {"who": "bad", "key": "in/x y.csv"}
+
+    def test_a_job_that_does_not_exist_runs_once_it_does(self, stack: Stack, redrive: Any) -> None:
+        stack.trigger("new", "newjob", job_id=["job-core", "job-new"])
+        stack.connections.by_s3("newjob")
+        stack.put("newjob", "x")
+        assert [each["job_id"] for each in stack.dispatches("core", 1)] == ["job-core"]
+        named = parked(stack)["parked"]
+        assert (named["trigger_id"], named["job_id"], named["position"]) == ("new", "job-new", 1)
+
+        job = {"job_id": "job-new", "type": "exe", "worker": "web", "payload": "x"}
+        stack.realm.put("jobs", [job | {"enabled": True}])
+        redrive()
+        assert [each["job_id"] for each in stack.dispatches("web", 1)] == ["job-new"]
+        assert stack.realm.receive("core") == []
