@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -28,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
+
+    from lava_s3trigger.cli.localaws import LocalAws
+
+    from .conftest import Stack
 
 pytestmark = pytest.mark.e2e
 
@@ -65,35 +66,9 @@ HOSTILE_KEYS = [
 
 
 @pytest.fixture(scope="module")
-def aws_endpoint() -> Iterator[str]:
+def aws_endpoint(aws: LocalAws) -> str:
     """The address of a local AWS server."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [ROOT / ".venv-ministack" / "bin" / "ministack"],
-        env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"{address}/_ministack/health", server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the local AWS server ended"
-        try:
-            with urllib.request.urlopen(address):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the local AWS server does not answer")
+    return aws.endpoint
 
 
 @pytest.fixture(scope="module")
@@ -430,6 +405,27 @@ class TestInvocation:
         result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
         assert result.stdout.count("accepted") == 2
         assert pauses.read_text().split() == ["0.5"]
+
+
+class TestOnTheDeployedStack:
+    """What the script makes of real objects, the deployed function dispatches."""
+
+    def test_keys_reach_the_worker_as_they_are(self, run: Run, stack: Stack) -> None:
+        keys = [key for key in HOSTILE_KEYS if len(key) < 1000]
+        s3 = stack.aws.client("s3")
+        s3.create_bucket(Bucket="scripted")
+        for key in keys:
+            s3.put_object(Bucket="scripted", Key=key, Body=b"data")
+        stack.trigger("scripted", "scripted", parameters={"key": "{{ key }}"})
+        done = run(
+            *("-l", stack.outputs["FunctionName"], "-b", "7", "scripted", ""),
+            AWS_REGION="us-east-1",
+            AWS_ENDPOINT_URL=stack.aws.endpoint,
+            AWS_ENDPOINT_URL_LAMBDA=stack.aws.endpoint,
+        )
+        assert done.returncode == 0, done.stderr
+        found = stack.dispatches("core", len(keys))
+        assert sorted(each["parameters"]["key"] for each in found) == sorted(keys)
 
 
 class TestFailures:
