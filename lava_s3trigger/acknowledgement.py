@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .decision import Decision
-    from .events import Delivery
+    from .duplicates import Begun
+    from .events import Delivery, S3Event
 
     Identity = tuple[object, ...]
 
@@ -29,6 +30,19 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     sent: list[Identity] = field(default_factory=list)
     """What was sent or parked for it, now or before."""
+    invocation: str = ""
+    """Id of the request to Lambda; a retry has the same."""
+
+    def fail(self, what: str, reason: str, event: S3Event | None = None) -> None:
+        """Note and log that some of the delivery was not carried out."""
+        self.failures.append(reason)
+        where = {"bucket": event.bucket, "key": event.key} if event else {}
+        say(logging.ERROR, what, reason=reason, message_id=self.delivery.message_id, **where)
+
+    @property
+    def owner(self) -> str:
+        """What names the delivery, also when it comes again."""
+        return self.delivery.message_id or self.invocation
 
 
 @dataclass(slots=True)
@@ -37,7 +51,13 @@ class Task:
 
     outcome: Outcome
     decision: Decision
+    begun: Begun | None = None
     failures: list[str] = field(default_factory=list)
+
+    def sent(self) -> list[str]:
+        """Give digests of what was sent for the event, now or before."""
+        identity = self.decision.event.identity
+        return [_digest(each).hex() for each in self.outcome.sent if each[0] == identity]
 
     def report(self) -> None:
         """Log why the event causes nothing more, and note what could not be decided."""
@@ -123,6 +143,12 @@ class Sent:
         if count > 1:
             self._counts[key] = count - 1
         return count > 0
+
+    def learn(self, digests: Iterable[str]) -> None:
+        """Note what the shared memory has of an event that failed in another instance."""
+        for digest in digests:
+            key = bytes.fromhex(digest)
+            self._counts[key] = max(1, self._counts.get(key, 0))
 
     def remember(self, outcome: Outcome) -> None:
         """Remember what was sent for a delivery, if that has failed."""

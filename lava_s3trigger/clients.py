@@ -22,9 +22,11 @@ READ_TIMEOUT: Final = 4
 ATTEMPTS: Final = 3
 SLOWEST_CALL: Final = float(CONNECT_TIMEOUT + READ_TIMEOUT)
 """Longest that one attempt of a call takes, in seconds."""
-READ_RESERVE: Final = ATTEMPTS * SLOWEST_CALL + 3 + 2 * SLOWEST_CALL
-"""Seconds that must be left to start a read: it is tried again after up to 1 s, then
-2 s; and what it leads to is to be sent, or parked."""
+SLOWEST_READ: Final = ATTEMPTS * SLOWEST_CALL + 3
+"""Longest that a call of DynamoDB takes, in seconds: it is tried again after up to 1 s,
+then 2 s."""
+READ_RESERVE: Final = SLOWEST_READ + 2 * SLOWEST_CALL
+"""Seconds that must be left to start a read: what it leads to is to be sent, or parked."""
 
 
 def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:

@@ -31,6 +31,10 @@ class Deadline:
         milliseconds = getattr(context, "get_remaining_time_in_millis", None)
         return cls((lambda: milliseconds() / 1000) if milliseconds else None)
 
+    def left(self) -> float | None:
+        """Give the seconds that are left; None where nothing limits them."""
+        return self._remaining() if self._remaining else None
+
     def allows(self, seconds: float) -> bool:
         """Tell whether something may be started that takes up to so long."""
         return self._remaining is None or self._remaining() >= min(seconds, self._longest_wait)

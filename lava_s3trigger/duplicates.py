@@ -1,14 +1,29 @@
-"""Recent events, by which duplicates are known. DESIGN section 8, Duplicates."""
+"""Recent events, by which duplicates are known. DESIGN section 8, Duplicates.
+
+Two memories, each off unless it is asked for: this instance's own, and a table that
+all instances share (`claims`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+import logging
+import time
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .clients import READ_RESERVE, SLOWEST_READ
+from .journal import say
+from .threads import side_by_side
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .claims import Claims
+    from .deadline import Deadline
     from .events import S3Event
 
     Likeness = tuple[str, str, int, str]
@@ -55,6 +70,143 @@ class RecentEvents:
         """Remember an event, all of which is done."""
         if self._is_on and not event.only:
             self._done[_likeness(event)] = None
+
+
+class Verdict(enum.Enum):
+    """What an instance is to do about an event."""
+
+    WORK = "it is ours to work on"
+    DUPLICATE = "it was done before"
+    BUSY = "another delivery of it is being worked on"
+    UNKNOWN = "the table did not answer: it is worked on, lest it be lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An answer of the table to a claim."""
+
+    likeness: str
+    verdict: Verdict
+    token: str
+    sent: frozenset[str] = frozenset()
+    """What was sent for it before, in an attempt that failed."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Whether an event is to be worked on."""
+
+    event: S3Event
+    skip: str | None = None
+    """Why there is nothing to do."""
+    failure: str | None = None
+    """Why its delivery must come again."""
+    claim: Claim | None = None
+
+
+_PATIENCE: Final = (0.1, 0.3, 0.6, None)
+"""Seconds to wait for another instance, which mostly has done by then."""
+_LEASE_MARGIN: Final = 5.0
+_LEASE_OUTSIDE_LAMBDA: Final = 60.0
+
+
+class Duplicates:
+    """Knows duplicates, by what this instance remembers and by what all share.
+
+    Args:
+        recent: What this instance remembers.
+        claims: What all share, if that is on.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        recent: RecentEvents,
+        claims: Claims | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._recent = recent
+        self._claims = claims
+        self._sleep = sleep
+        self._is_table_out = False
+
+    def start(self) -> None:
+        """Begin an invocation."""
+        self._recent.start()
+        self._is_table_out = False
+
+    def begin(self, events: Sequence[tuple[S3Event, str]], deadline: Deadline) -> list[Begun]:
+        """Take events up.
+
+        Args:
+            events: The events, each with the delivery that it came by.
+            deadline: When to stop.
+        """
+        begun = [
+            Begun(event, skip=None if self._recent.begin(event) else "duplicate")
+            for event, _ in events
+        ]
+        if self._claims is None:
+            return begun
+        left = deadline.left()
+        lease = _LEASE_OUTSIDE_LAMBDA if left is None else left + _LEASE_MARGIN
+        owners = [owner for _, owner in events]
+        claimed = side_by_side(
+            lambda each: self._claim(*each, lease, deadline),
+            list(zip(begun, owners, strict=True)),
+        )
+        lost = [each.claim.error for each in claimed if each.claim and each.claim.error]
+        if lost:
+            say(logging.ERROR, "dedup table out of reach", count=len(lost), reason=lost[0])
+        return claimed
+
+    def _claim(self, begun: Begun, owner: str, lease: float, deadline: Deadline) -> Begun:
+        event = begun.event
+        if self._claims is None or begun.skip or event.only or self._is_table_out:
+            return begun
+        for wait in _PATIENCE:
+            if not deadline.allows(SLOWEST_READ + READ_RESERVE):
+                return Begun(event, failure="too little time was left to claim it")
+            claim = self._claims.claim(_digest(event), owner, lease)
+            if claim.verdict is Verdict.DUPLICATE:
+                return Begun(event, skip="duplicate")
+            if claim.verdict is not Verdict.BUSY:
+                self._is_table_out |= claim.verdict is Verdict.UNKNOWN
+                return Begun(event, claim=claim)
+            if wait is not None:
+                self._sleep(wait)
+        return Begun(event, failure="another delivery of it is being worked on")
+
+    def settle(
+        self, outcomes: Iterable[tuple[Begun, bool, Callable[[], list[str]]]], deadline: Deadline
+    ) -> None:
+        """Note what became of events.
+
+        Args:
+            outcomes: The events; whether all that each should cause was carried out;
+                and what gives digests of what was sent for it.
+            deadline: When to stop.
+        """
+        claimed = []
+        for begun, is_done, sent in outcomes:
+            if is_done:
+                self._recent.done(begun.event)
+            if begun.claim and begun.claim.verdict is Verdict.WORK:
+                claimed.append((begun.claim, None if is_done else sent()))
+        lost = filter(None, side_by_side(lambda each: self._end(*each, deadline), claimed))
+        if reasons := list(lost):
+            say(logging.WARNING, "claims not settled", count=len(reasons), reason=reasons[0])
+
+    def _end(self, claim: Claim, sent: list[str] | None, deadline: Deadline) -> str | None:
+        if self._claims is None or not deadline.allows(SLOWEST_READ):
+            return "too little time was left; the lease runs out"
+        return self._claims.confirm(claim) if sent is None else self._claims.release(claim, sent)
+
+
+def _digest(event: S3Event) -> str:
+    text = repr(_likeness(event)).encode("ascii", "backslashreplace")
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 def _likeness(event: S3Event) -> Likeness:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .acknowledgement import Outcome, Sent, Task, acknowledge, in_order
 from .clients import make_clients
 from .deadline import Deadline
 from .decision import decide
-from .duplicates import RecentEvents
+from .duplicates import Duplicates, RecentEvents
 from .events import deliveries
 from .jobs import JobTable
 from .journal import open_journal, say
@@ -69,7 +70,13 @@ class Function:
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
-        self._recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
+        recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
+        shared = None
+        if settings.dedup_table:
+            from .claims import Claims  # noqa: PLC0415 - costs nothing where it is off
+
+            shared = Claims(dynamodb, settings.dedup_table, settings.dedup_ttl)
+        self._duplicates = Duplicates(recent, shared, sleep)
         self._sent = Sent()
         self._sending = Sending(
             Queues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._sent
@@ -78,40 +85,41 @@ class Function:
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
         """Handle one invocation; see `lambda_handler`."""
         deadline = Deadline.of(context)
-        self._recent.start()
+        self._duplicates.start()
         self._triggers.start(deadline)
         self._jobs.start(deadline)
-        outcomes = [Outcome(delivery) for delivery in deliveries(payload, self._region)]
+        request = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+        outcomes = [Outcome(each, invocation=request) for each in deliveries(payload, self._region)]
         for wave in in_order(outcomes):
-            tasks = [task for outcome in wave for task in self._decide(outcome, deadline)]
+            tasks = list(self._decide(wave, deadline))
             mistakes = self._sending.dispatch(tasks, deadline)
             self._sending.park(mistakes, deadline)
-            self._remember(wave, tasks)
+            self._remember(wave, tasks, deadline)
         return acknowledge(outcomes)
 
-    def _decide(self, outcome: Outcome, deadline: Deadline) -> Iterator[Task]:
-        """Decide what the S3 events of a delivery cause."""
-        for error in outcome.delivery.errors:
-            outcome.failures.append(str(error))
-            say(
-                logging.ERROR,
-                "not understood",
-                reason=str(error),
-                message_id=outcome.delivery.message_id,
-            )
-        for event in outcome.delivery.events:
-            if not self._recent.begin(event):
-                say(logging.INFO, "skipped", reason="duplicate", bucket=event.bucket, key=event.key)
-                continue
-            task = Task(outcome, decide(event, self._triggers, self._jobs, deadline))
-            task.report()
-            yield task
+    def _decide(self, wave: list[Outcome], deadline: Deadline) -> Iterator[Task]:
+        """Decide what the S3 events of deliveries cause."""
+        for outcome in wave:
+            for error in outcome.delivery.errors:
+                outcome.fail("not understood", str(error))
+        arrived = [(outcome, event) for outcome in wave for event in outcome.delivery.events]
+        begun = self._duplicates.begin([(e, outcome.owner) for outcome, e in arrived], deadline)
+        for (outcome, event), each in zip(arrived, begun, strict=True):
+            if each.failure:
+                outcome.fail("failed", each.failure, event)
+            elif each.skip:
+                say(logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key)
+            else:
+                self._sent.learn(each.claim.sent if each.claim else ())
+                task = Task(outcome, decide(event, self._triggers, self._jobs, deadline), each)
+                task.report()
+                yield task
 
-    def _remember(self, wave: list[Outcome], tasks: list[Task]) -> None:
+    def _remember(self, wave: list[Outcome], tasks: list[Task], deadline: Deadline) -> None:
         """Remember what is done, and what was sent for what is not."""
-        for task in tasks:
-            if not task.failures:
-                self._recent.done(task.decision.event)
+        self._duplicates.settle(
+            [(each.begun, not each.failures, each.sent) for each in tasks if each.begun], deadline
+        )
         for outcome in wave:
             self._sent.remember(outcome)
 

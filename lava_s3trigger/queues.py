@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .clients import ATTEMPTS, SLOWEST_CALL
+from .threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import ThreadPoolExecutor
 
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 LARGEST: Final = 1024 * 1024
 """Bytes that a message may have, and the messages of one call together."""
 MOST_ENTRIES: Final = 10
-_THREADS: Final = 8
 
 
 class Outgoing:
@@ -71,7 +70,6 @@ class Queues:
         self._urls: dict[str, str] = {}
         self._missing: set[str] = set()
         self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
 
     def send(self, messages: Iterable[Outgoing], deadline: Deadline, reserve: float = 0.0) -> None:
         """Send messages, in as few calls as the service allows, side by side.
@@ -84,20 +82,9 @@ class Queues:
             reserve: Seconds to leave for what comes after.
         """
         self._missing.clear()  # a queue may have been made since
-        batches = list(_batches(messages))
-        if len(batches) > 1:
-            list(
-                self._threads().map(lambda each: self._send_batch(each, deadline, reserve), batches)
-            )
-        elif batches:
-            self._send_batch(batches[0], deadline, reserve)
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few invocations do
-
-            self._pool = ThreadPoolExecutor(_THREADS, "sqs")
-        return self._pool
+        side_by_side(
+            lambda batch: self._send_batch(batch, deadline, reserve), list(_batches(messages))
+        )
 
     def _send_batch(self, batch: list[Outgoing], deadline: Deadline, reserve: float) -> None:
         queue, left, reason = batch[0].queue, batch, ""

@@ -35,6 +35,8 @@ class Settings:
     """Recent events to remember; 0 turns the cache off."""
     dedup_ttl: float = 30.0
     """Seconds within which the same event is a duplicate."""
+    dedup_table: str | None = None
+    """Name of the DynamoDB table in which all instances share recent events."""
     dead_letter_queue: str | None = None
     """Name of the queue for what is parked."""
     max_delay: float = SQS_MAX_DELAY_MINUTES * 60.0
@@ -57,6 +59,9 @@ class Settings:
                 "S3TRIGGER_DEDUP_CACHE_SIZE", "0", _count, "a number of entries, 0 or more"
             ),
             dedup_ttl=read("S3TRIGGER_DEDUP_TTL", "30s", _positive_duration, _DURATION),
+            dedup_table=read(
+                "S3TRIGGER_DEDUP_TABLE", "", _table, "the name of a DynamoDB table, not its ARN"
+            ),
             dead_letter_queue=read(
                 "S3TRIGGER_DEAD_LETTER_QUEUE", "", _queue, "the name of an SQS queue, not its URL"
             ),
@@ -104,6 +109,13 @@ def _realm(value: str) -> str:
 def _queue(value: str) -> str | None:
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
     if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value):
+        raise ValueError(value)
+    return value or None
+
+
+def _table(value: str) -> str | None:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    if value and not re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", value):
         raise ValueError(value)
     return value or None
 
