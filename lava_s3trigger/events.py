@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
@@ -21,6 +21,8 @@ from .units import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 UTC: Final = tzutc()
 
@@ -239,22 +241,17 @@ def _parsed(text: str) -> Any:
 
 
 def _from_s3(record: dict[str, Any], region: str, only: Only | None) -> S3Event:
-    get = _getter(record)
-    try:
-        # S3 form-encodes keys in notifications, once; EventBridge does not.
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-        key = unquote_plus(get("s3.object.key", _text), errors="strict")
-    except UnicodeDecodeError:
-        raise PayloadError(
-            f"s3.object.key is {shown(record['s3']['object']['key'])}: not form-encoded UTF-8"
-        ) from None
+    get = _Reader(record)
+    s3 = get.record("s3")
+    bucket, thing = get.record("bucket", s3), get.record("object", s3)
+    request = get.record("requestParameters")
     return S3Event(
-        bucket=get("s3.bucket.name", _text),
-        key=key,
-        size=get("s3.object.size", _size),
+        key=get("key", _decoded, thing, "s3.object."),
+        bucket=get("name", _text, bucket, "s3.bucket."),
+        size=get("size", _size, thing, "s3.object."),
         event_time=get("eventTime", _time),
         event_type=get("eventName", _text),
-        source_ip=get("requestParameters.sourceIPAddress", _address),
+        source_ip=get("sourceIPAddress", _address, request),
         aws_region=get("awsRegion", _optional_text) or region,
         record=record,
         only=only,
@@ -262,34 +259,60 @@ def _from_s3(record: dict[str, Any], region: str, only: Only | None) -> S3Event:
 
 
 def _from_eventbridge(event: dict[str, Any], region: str, only: Only | None) -> S3Event:
-    get = _getter(event)
-    kind, reason = get("detail-type", _text), get("detail.reason", _optional_text)
+    get = _Reader(event)
+    detail = get.record("detail")
+    bucket, thing = (get.record(name, detail) for name in ("bucket", "object"))
+    kind, reason = get("detail-type", _text), get("reason", _optional_text, detail, "detail.")
     return S3Event(
-        bucket=get("detail.bucket.name", _text),
-        key=get("detail.object.key", _text),
-        size=get("detail.object.size", _size),
+        bucket=get("name", _text, bucket, "detail.bucket."),
+        key=get("key", _text, thing, "detail.object."),
+        size=get("size", _size, thing, "detail.object."),
         event_time=get("time", _time),
         event_type="".join((f"{kind}:{reason}" if reason else kind).split()),
-        source_ip=get("detail.source-ip-address", _address),
+        source_ip=get("source-ip-address", _address, detail),
         aws_region=get("region", _optional_text) or region,
         record=event,
         only=only,
     )
 
 
-def _getter(record: dict[str, Any]) -> Callable[[str, Callable[[Any], Any]], Any]:
-    """Give a reader of the record's elements that names the one it could not read."""
+class _Reader:
+    """Reads elements of a record, and names the one that it cannot read."""
 
-    def get(path: str, read: Callable[[Any], Any]) -> Any:
-        value: Any = record
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+    __slots__ = ("_record",)
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self._record = record
+
+    def __call__(
+        self,
+        name: str,
+        read: Callable[[Any], T],
+        of: dict[str, Any] | None = None,
+        path: str = "",
+    ) -> T:
+        value = (self._record if of is None else of).get(name)
         try:
             return read(value)
         except (ValueError, OverflowError) as error:
-            raise PayloadError(f"{path} is {shown(value)}: {error}") from None
+            raise PayloadError(f"{path}{name} is {shown(value)}: {error}") from None
 
-    return get
+    def record(self, name: str, of: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Give an element that holds others; an empty one where there is none."""
+        value = (self._record if of is None else of).get(name)
+        return value if isinstance(value, dict) else {}
+
+
+def _decoded(value: Any) -> str:
+    # S3 form-encodes keys in notifications, once; EventBridge does not.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    text = _text(value)
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("not form-encoded UTF-8") from None
 
 
 def _text(value: Any) -> str:

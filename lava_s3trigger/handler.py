@@ -17,6 +17,7 @@ from .duplicates import Duplicates, RecentEvents
 from .events import deliveries
 from .jobs import JobTable
 from .journal import open_journal, say
+from .limits import listening
 from .queues import Queues
 from .sending import Sending
 from .settings import Settings
@@ -91,7 +92,8 @@ class Function:
         request = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
         outcomes = [Outcome(each, invocation=request) for each in deliveries(payload, self._region)]
         for wave in in_order(outcomes):
-            tasks = list(self._decide(wave, deadline))
+            with listening():
+                tasks = list(self._decide(wave, deadline))
             mistakes = self._sending.dispatch(tasks, deadline)
             self._sending.park(mistakes, deadline)
             self._remember(wave, tasks, deadline)

@@ -10,6 +10,8 @@ import json
 import logging
 from typing import Any, Final
 
+_ENCODER: Final = json.JSONEncoder(default=str)
+
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
 
@@ -23,4 +25,4 @@ def say(level: int, what: str, **facts: Any) -> None:
     """Log what happened; facts that are None are left out."""
     if LOGGER.isEnabledFor(level):
         known = {name: fact for name, fact in facts.items() if fact is not None}
-        LOGGER.log(level, "%s %s", what, json.dumps(known, default=str))
+        LOGGER.log(level, "%s %s", what, _ENCODER.encode(known))

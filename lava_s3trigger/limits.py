@@ -8,9 +8,11 @@ no list of dangerous operations is ever complete.
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ MEMORY: Final = 64 * 1024 * 1024
 """Bytes of address space that they may add to the process."""
 
 _PAGE: Final = resource.getpagesize()
+_ALARM: Final = signal.SIGALRM
 
 
 class _TimeUpError(BaseException):
@@ -30,6 +33,28 @@ class _TimeUpError(BaseException):
 
 def _time_up(_signal: int, _frame: Any) -> None:
     raise _TimeUpError
+
+
+_is_listening = False
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Listen for the alarm in all of a block, so that each `bounded` need not.
+
+    It takes longer to begin and to end than all else that `bounded` does.
+    """
+    global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
+    if _is_listening or not _is_main_thread():
+        yield
+        return
+    before = signal.signal(_ALARM, _time_up)
+    _is_listening = True
+    try:
+        yield
+    finally:
+        _is_listening = False
+        signal.signal(_ALARM, before)
 
 
 @contextlib.contextmanager
@@ -43,35 +68,43 @@ def bounded(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
         TimeoutError: It took longer.
         MemoryError: It took more.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _is_main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGALRM, _time_up)
-    address_space = _confine(memory)
-
-    def lift() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        resource.setrlimit(resource.RLIMIT_AS, address_space)
-        signal.signal(signal.SIGALRM, handler)
-
-    try:
+    with contextlib.nullcontext() if _is_listening else listening():
+        address_space = resource.getrlimit(resource.RLIMIT_AS)
+        _confine(address_space, memory)
         try:
-            # Again and again: Python swallows what is raised in a finalizer.
-            signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
-            yield
-        finally:
-            lift()
-    except _TimeUpError:
-        lift()  # the alarm may have come in the middle of it
-        raise TimeoutError(f"it took longer than {seconds:g} s") from None
+            try:
+                # Again and again: Python swallows what is raised in a finalizer.
+                signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+                yield
+            finally:
+                _lift(address_space)
+        except _TimeUpError:
+            _lift(address_space)  # the alarm may have come in the middle of it
+            raise TimeoutError(f"it took longer than {seconds:g} s") from None
 
 
-def _confine(memory: int) -> tuple[int, int]:
-    """Lower the limit of the address space, and give what it was."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+def _lift(address_space: tuple[int, int]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    resource.setrlimit(resource.RLIMIT_AS, address_space)
+
+
+def _confine(address_space: tuple[int, int], memory: int) -> None:
+    """Lower the limit of the address space to what is in use now, and some more."""
+    soft, hard = address_space
     with contextlib.suppress(OSError, ValueError):
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - half the time of Path
-            limit = int(statm.read().split()[0]) * _PAGE + memory
+        limit = int(os.pread(_usage(os.getpid()), 32, 0).split()[0]) * _PAGE + memory
         if soft == resource.RLIM_INFINITY or limit < soft:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    return soft, hard
+
+
+@cache
+def _usage(pid: int) -> int:
+    """Open what tells how much address space a process uses, in pages; it stays open."""
+    return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

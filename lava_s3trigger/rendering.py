@@ -12,7 +12,7 @@ from .sandbox import UTILS, TemplateEnvironment, escaped, joined
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from jinja2 import Template
 
@@ -51,8 +51,11 @@ class Document:
             return
         self._template = _PLAIN
 
-    def render(self, variables: Mapping[str, Any]) -> Any:
+    def render(self, variables: dict[str, Any]) -> Any:
         """Render the document; the result is not to be changed.
+
+        Args:
+            variables: What `variables` gives for the event.
 
         Raises:
             RenderingError: It cannot be rendered; the message says why.
@@ -61,7 +64,12 @@ class Document:
             return self.value
         try:
             template = self._compiled()
-            context = template.new_context(dict(variables))
+            # What Template.new_context does, without copying the variables each time:
+            # templates only read them.
+            environment = template.environment
+            context = environment.context_class(
+                environment, variables, template.name, template.blocks
+            )
             rendered = json.loads(joined(template.root_render_func(context)))
         except RenderingError:
             raise
@@ -107,6 +115,7 @@ _PLAIN: Final[Any] = object()
 def variables(event: S3Event) -> dict[str, Any]:
     """Give the variables that the templates of a trigger know."""
     return {
+        **_environment().globals,
         "bucket": event.bucket,
         "key": event.key,
         "event": event.record,
