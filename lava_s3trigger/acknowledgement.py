@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -57,7 +58,7 @@ class Task:
     def sent(self) -> list[str]:
         """Give digests of what was sent for the event, now or before."""
         identity = self.decision.event.identity
-        return [_digest(each).hex() for each in self.outcome.sent if each[0] == identity]
+        return [_digest(each) for each in self.outcome.sent if each[0] == identity]
 
     def report(self) -> None:
         """Log why the event causes nothing more, and note what could not be decided."""
@@ -91,7 +92,8 @@ def acknowledge(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
         return None
     messages = [outcome.delivery.message_id for outcome in failed]
     if None in messages or len(failed) == len(outcomes):
-        raise DeliveriesFailedError(len(failed), failed[0].failures[0])
+        count = sum(len(outcome.failures) for outcome in failed)
+        raise DeliveriesFailedError(count, failed[0].failures[0])
     return {"batchItemFailures": [{"itemIdentifier": each} for each in messages]}
 
 
@@ -121,7 +123,7 @@ def in_order(outcomes: Sequence[Outcome]) -> Iterable[list[Outcome]]:
         waiting = later
 
 
-_MOST_REMEMBERED: Final = 100_000
+_MOST_REMEMBERED: Final = 20_000
 
 
 class Sent:
@@ -132,31 +134,49 @@ class Sent:
     """
 
     def __init__(self) -> None:
-        self._counts: LRUCache[bytes, int] = LRUCache(_MOST_REMEMBERED)
+        # By S3 event: what was sent or parked for it, and how often.
+        self._events: LRUCache[str, Counter[str]] = LRUCache(_MOST_REMEMBERED)
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
 
     def take(self, identity: Identity) -> bool:
         """Tell whether something was sent before; each sending excuses one repetition."""
-        if not self._counts:
+        if not self._events:
             return False
-        key = _digest(identity)
-        count = self._counts.pop(key, 0)
-        if count > 1:
-            self._counts[key] = count - 1
-        return count > 0
+        event, thing = _digest(identity[:1]), _digest(identity)
+        counts = self._events.get(event)
+        if counts is None or thing not in counts:
+            return False
+        counts -= Counter([thing])  # leaves out what comes to nothing
+        if not counts:
+            del self._events[event]
+        return True
 
-    def learn(self, digests: Iterable[str]) -> None:
+    def drop(self, event: S3Event) -> None:
+        """Forget an event that was done, and is skipped as its own duplicate."""
+        if self._events:
+            self._events.pop(_digest((event.identity,)), None)
+
+    def learn(self, event: S3Event, digests: Iterable[str]) -> None:
         """Note what the shared memory has of an event that failed in another instance."""
         for digest in digests:
-            key = bytes.fromhex(digest)
-            self._counts[key] = max(1, self._counts.get(key, 0))
+            counts = self._of(_digest((event.identity,)))
+            counts[digest] = max(1, counts[digest])
 
     def remember(self, outcome: Outcome) -> None:
         """Remember what was sent for a delivery, if that has failed."""
         if outcome.failures:
             for identity in outcome.sent:
-                key = _digest(identity)
-                self._counts[key] = self._counts.get(key, 0) + 1
+                self._of(_digest(identity[:1]))[_digest(identity)] += 1
+
+    def _of(self, event: str) -> Counter[str]:
+        counts = self._events.get(event)
+        if counts is None:
+            counts = self._events[event] = Counter()
+        return counts
 
 
-def _digest(identity: Identity) -> bytes:
-    return blake2b(repr(identity).encode("ascii", "backslashreplace"), digest_size=16).digest()
+def _digest(identity: Identity) -> str:
+    text = repr(identity).encode("ascii", "backslashreplace")
+    return blake2b(text, digest_size=16).hexdigest()

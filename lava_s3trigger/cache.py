@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
-_NEWCOMERS: Final = 1000
+_NEWCOMERS: Final = 2000
 
 
 class AnswerCache(Generic[K, V]):

@@ -36,10 +36,15 @@ class RecentEvents:
         size: Number of events to remember; with 0, no event is a duplicate.
         ttl: Seconds within which the same event is a duplicate.
         clock: Gives the time in seconds; it must not go backwards.
+        is_shared: Whether a table knows duplicates too: those of one invocation then
+            are known here in any case.
     """
 
-    def __init__(self, size: int, ttl: float, clock: Callable[[], float]) -> None:
-        self._is_on = size > 0
+    def __init__(
+        self, size: int, ttl: float, clock: Callable[[], float], *, is_shared: bool = False
+    ) -> None:
+        self._is_on = size > 0 or is_shared
+        self._size = size
         self._done: TTLCache[Likeness, None] = TTLCache(size, ttl, timer=clock)
         self._begun: set[Likeness] = set()
 
@@ -68,7 +73,7 @@ class RecentEvents:
 
     def done(self, event: S3Event) -> None:
         """Remember an event, all of which is done."""
-        if self._is_on and not event.only:
+        if self._size and not event.only:
             self._done[_likeness(event)] = None
 
 
@@ -163,8 +168,11 @@ class Duplicates:
 
     def _claim(self, begun: Begun, owner: str, lease: float, deadline: Deadline) -> Begun:
         event = begun.event
-        if self._claims is None or begun.skip or event.only or self._is_table_out:
+        if self._claims is None or begun.skip or event.only:
             return begun
+        if self._is_table_out:
+            lost = Claim("", Verdict.UNKNOWN, "", error="it did not answer before")
+            return Begun(event, claim=lost)
         for wait in _PATIENCE:
             if not deadline.allows(SLOWEST_READ + READ_RESERVE):
                 return Begun(event, failure="too little time was left to claim it")

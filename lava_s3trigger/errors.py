@@ -46,10 +46,10 @@ class DeliveriesFailedError(S3TriggerError):
     """Raised to Lambda, so that it delivers again what has failed.
 
     Attributes:
-        count: Number of failed deliveries.
+        count: Number of things that failed; each is in the log.
     """
 
     def __init__(self, count: int, first: str) -> None:
-        what = "1 delivery" if count == 1 else f"{count} deliveries"
-        super().__init__(f"{what} failed; the first: {first}")
+        what = "1 failure" if count == 1 else f"{count} failures, the first"
+        super().__init__(f"{what}: {first}")
         self.count = count

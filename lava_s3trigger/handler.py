@@ -71,7 +71,12 @@ class Function:
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
-        recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
+        recent = RecentEvents(
+            settings.dedup_cache_size,
+            settings.dedup_ttl,
+            clock,
+            is_shared=settings.dedup_table is not None,
+        )
         shared = None
         if settings.dedup_table:
             from .claims import Claims  # noqa: PLC0415 - costs nothing where it is off
@@ -110,9 +115,10 @@ class Function:
             if each.failure:
                 outcome.fail("failed", each.failure, event)
             elif each.skip:
+                self._sent.drop(event)
                 say(logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key)
             else:
-                self._sent.learn(each.claim.sent if each.claim else ())
+                self._sent.learn(event, each.claim.sent if each.claim else ())
                 task = Task(outcome, decide(event, self._triggers, self._jobs, deadline), each)
                 task.report()
                 yield task

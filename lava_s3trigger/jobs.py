@@ -56,11 +56,11 @@ def read_job(item: dict[str, dict[str, Any]]) -> Job:
             raise ValueError(f"globals: {shown(name)} begins with {RESERVED}, which is lava's own")
     # A string is a template that the worker evaluates; here, the job is enabled.
     enabled = value_of(item.get("enabled", {"BOOL": False}), "enabled")
-    return Job(
-        job_id=value_of(item["job_id"], "job_id"),
-        worker=worker,
-        enabled=isinstance(enabled, str) or units.boolean(enabled),
-    )
+    try:
+        is_enabled = isinstance(enabled, str) or units.boolean(enabled)
+    except ValueError as error:
+        raise ValueError(f"enabled: {error}") from None
+    return Job(job_id=value_of(item["job_id"], "job_id"), worker=worker, enabled=is_enabled)
 
 
 class JobTable:

@@ -10,6 +10,7 @@ import json
 import logging
 from typing import Any, Final
 
+_LONGEST: Final = 4096
 _ENCODER: Final = json.JSONEncoder(default=str)
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
@@ -24,5 +25,9 @@ def open_journal(level: int) -> None:
 def say(level: int, what: str, **facts: Any) -> None:
     """Log what happened; facts that are None are left out."""
     if LOGGER.isEnabledFor(level):
-        known = {name: fact for name, fact in facts.items() if fact is not None}
+        known = {
+            name: fact[:_LONGEST] if isinstance(fact, str) else fact
+            for name, fact in facts.items()
+            if fact is not None
+        }
         LOGGER.log(level, "%s %s", what, _ENCODER.encode(known))

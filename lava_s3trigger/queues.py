@@ -43,17 +43,17 @@ class Outgoing:
         self.queue = queue
         self.delay = delay
         self._make = make
-        self.renew()
         self.is_sent = False
         self.refusal: str | None = None
         """Why it can never be sent as it is."""
-        self.failure: str | None = None
-        """Why it could not be sent this time."""
+        self.renew()
 
     def renew(self) -> None:
         """Make another message of it: the service may have taken the last one, unheard."""
         self.run_id = str(uuid.uuid4())
         self.text = self._make(self.run_id)
+        self.failure: str | None = None
+        """Why it could not be sent this time."""
 
 
 class Queues:
@@ -145,13 +145,14 @@ class Queues:
         ]
         answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for success in answer.get("Successful", ()):
-            batch[int(success["Id"])].is_sent = True
+            message = batch[int(success["Id"])]
+            message.is_sent, message.failure = True, None
         # The answer is 200 with what failed inside.
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
             said = f"{failed['Code']}: {failed.get('Message', '')}"
             if failed["SenderFault"] and not _is_passing(failed["Code"]):
-                message.refusal = said
+                message.refusal, message.failure = said, None
             else:
                 message.failure = said
 
@@ -199,7 +200,7 @@ def _batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 
 def _refuse(messages: Iterable[Outgoing], reason: str) -> None:
     for message in messages:
-        message.refusal = reason
+        message.refusal, message.failure = reason, None
 
 
 class _Fault(enum.Enum):

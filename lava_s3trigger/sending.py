@@ -36,7 +36,6 @@ class _Errand:
         cause = self.cause
         return (
             self.task.decision.event.identity,
-            type(cause).__name__,
             cause.trigger_id,
             cause.position,
             cause.job_id,
@@ -87,7 +86,7 @@ class Sending:
         errands = [
             self._errand(task, dispatch, now)
             for task in tasks
-            for dispatch in task.decision.dispatches
+            for dispatch in self._not_parked(task)
         ]
         # Time is left to park what the queues refuse.
         for errand in self._carry(errands, deadline, reserve=SLOWEST_CALL):
@@ -130,6 +129,23 @@ class Sending:
     def _fail(self, errand: _Errand, reason: str) -> None:
         errand.task.fail(reason)
         say(logging.ERROR, "failed", reason=reason, **errand.facts)
+
+    def _not_parked(self, task: Task) -> list[Dispatch]:
+        """Leave out triggers that were parked whole before their delivery failed.
+
+        They have been mended since: what was parked runs them, when it is given back.
+        """
+        dispatches = task.decision.dispatches
+        if not self._sent:
+            return dispatches
+        event = task.decision.event.identity
+        parked = {
+            trigger_id
+            for trigger_id in {dispatch.trigger_id for dispatch in dispatches}
+            if self._sent.take((event, trigger_id, None, None))
+        }
+        task.outcome.sent += [(event, trigger_id, None, None) for trigger_id in parked]
+        return [dispatch for dispatch in dispatches if dispatch.trigger_id not in parked]
 
     def _errand(self, task: Task, dispatch: Dispatch, now: datetime) -> _Errand:
         message = Outgoing(

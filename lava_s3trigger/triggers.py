@@ -40,6 +40,7 @@ _LONGEST_PREFIX: Final = 1024
 
 _BUCKETS: Final = 1_000
 _LEVELS: Final = 10_000
+_KEYS: Final = 1_000
 
 _NOT_CHECKED: Final = frozenset(["description", "owner"])
 _FIELDS: Final = frozenset(
@@ -220,12 +221,15 @@ class TriggerTable:
         # Of a bucket: its levels by prefix, or nothing where it has too many entries.
         self._buckets: AnswerCache[str, dict[str, _Level]] = AnswerCache(ttl, _BUCKETS, clock)
         self._levels: AnswerCache[tuple[str, str], _Level] = AnswerCache(ttl, _LEVELS, clock)
+        # Apart, since most keys are never seen again, but the folders above them are.
+        self._keys: AnswerCache[tuple[str, str], _Level] = AnswerCache(ttl, _KEYS, clock)
 
     def start(self, deadline: Deadline) -> None:
         """Begin an invocation, with the time that it has."""
         self._deadline = deadline
         self._buckets.start()
         self._levels.start()
+        self._keys.start()
 
     def matching(self, bucket: str, key: str) -> tuple[Trigger | BrokenTrigger, ...]:
         """Give the entries at the longest prefix of the key that has any.
@@ -240,7 +244,11 @@ class TriggerTable:
             return ()
         levels = self._bucket(bucket)
         for prefix in prefixes(key):
-            level = levels.get(prefix) if levels is not None else self._level(bucket, prefix)
+            if levels is not None:
+                level = levels.get(prefix)
+            else:
+                cache = self._keys if prefix == key else self._levels
+                level = self._level(bucket, prefix, cache)
             if level is not None and (triggers := level.triggers(self._max_delay)):
                 return triggers
         return ()
@@ -253,13 +261,15 @@ class TriggerTable:
             levels = self._buckets.put(bucket, _by_prefix(items) if is_all else _TOO_MANY)
         return None if levels is _TOO_MANY else levels
 
-    def _level(self, bucket: str, prefix: str) -> _Level:
+    def _level(
+        self, bucket: str, prefix: str, cache: AnswerCache[tuple[str, str], _Level]
+    ) -> _Level:
         if not _fits(prefix, _LONGEST_PREFIX):
             return _NOTHING
-        level = self._levels.get((bucket, prefix))
+        level = cache.get((bucket, prefix))
         if level is None:
             items, _ = self._query(bucket, prefix)
-            level = self._levels.put((bucket, prefix), _Level(items) if items else _NOTHING)
+            level = cache.put((bucket, prefix), _Level(items) if items else _NOTHING)
         return level
 
     def _query(
