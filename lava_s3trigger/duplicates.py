@@ -36,14 +36,11 @@ class RecentEvents:
         size: Number of events to remember; with 0, no event is a duplicate.
         ttl: Seconds within which the same event is a duplicate.
         clock: Gives the time in seconds; it must not go backwards.
-        is_shared: Whether a table knows duplicates too: those of one invocation then
-            are known here in any case.
     """
 
-    def __init__(
-        self, size: int, ttl: float, clock: Callable[[], float], *, is_shared: bool = False
-    ) -> None:
-        self._is_on = size > 0 or is_shared
+    def __init__(self, size: int, ttl: float, clock: Callable[[], float]) -> None:
+        self.is_on = size > 0
+        """Whether duplicates within one invocation are known."""
         self._size = size
         self._done: TTLCache[Likeness, None] = TTLCache(size, ttl, timer=clock)
         self._begun: set[Likeness] = set()
@@ -62,7 +59,7 @@ class RecentEvents:
         Returns:
             Whether the event is to be worked on.
         """
-        if not self._is_on or event.only:
+        if not self.is_on or event.only:
             return True
         likeness = _likeness(event)
         # By get, not by `in`, which would not count as a use.
@@ -133,6 +130,7 @@ class Duplicates:
     ) -> None:
         self._recent = recent
         self._claims = claims
+        recent.is_on |= claims is not None
         self._sleep = sleep
         self._is_table_out = False
 

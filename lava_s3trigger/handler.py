@@ -71,12 +71,7 @@ class Function:
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
-        recent = RecentEvents(
-            settings.dedup_cache_size,
-            settings.dedup_ttl,
-            clock,
-            is_shared=settings.dedup_table is not None,
-        )
+        recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
         shared = None
         if settings.dedup_table:
             from .claims import Claims  # noqa: PLC0415 - costs nothing where it is off
