@@ -322,7 +322,8 @@ def _text(value: Any) -> str:
 
 
 def _optional_text(value: Any) -> str | None:
-    return None if value is None else _text(value)
+    # MinIO sends an empty region where none is configured.
+    return None if value is None or value == "" else _text(value)
 
 
 def _size(value: Any) -> int:

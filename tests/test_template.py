@@ -558,7 +558,7 @@ class TestIntake:
         }
         assert stack["IntakeDeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
-    def test_takes_from_this_accounts_buckets_and_topics_alone(self) -> None:
+    def test_takes_from_this_accounts_buckets_topics_and_rules_alone(self) -> None:
         policy = Stack(CreateIntake="true")["IntakeQueuePolicy"]
         statements = policy["PolicyDocument"]["Statement"]
 
@@ -573,6 +573,10 @@ class TestIntake:
             "sns.amazonaws.com": (
                 "sqs:SendMessage",
                 {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}},
+            ),
+            "events.amazonaws.com": (
+                "sqs:SendMessage",
+                {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}},
             ),
         }
 

@@ -1,0 +1,649 @@
+"""README and docs: what they say of the code is so, and their examples work."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from lava_s3trigger import conditions, sandbox, triggers, units
+from lava_s3trigger.cli.demo import STEPS, Step
+from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
+from lava_s3trigger.cli.realm import Realm, attribute_of
+from lava_s3trigger.decision import Decision, Mistake, Skip, decide
+from lava_s3trigger.errors import MistakeError
+from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.jobs import Job, read_job
+from lava_s3trigger.limits import bounded
+from lava_s3trigger.rendering import Document, RenderingError, variables
+from lava_s3trigger.settings import Settings
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
+from tests.test_template import PARAMETERS, TEMPLATE, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PAGES: Final = [
+    *sorted(CHECKOUT.glob("*.md")),
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+]
+README: Final = CHECKOUT / "README.md"
+CONNECTING: Final = CHECKOUT / "docs" / "connecting.md"
+RENDERING: Final = CHECKOUT / "docs" / "rendering.md"
+TRIGGERS: Final = CHECKOUT / "docs" / "triggers.md"
+CONTRIBUTING: Final = CHECKOUT / "CONTRIBUTING.md"
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def fenced(text: str, language: str) -> list[str]:
+    """Give what stands in the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text: str) -> str:
+    """Give a page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(page: Path, heading: str) -> str:
+    """Give what stands under a heading, up to the next of the same or a higher level."""
+    text = page.read_text()
+    found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert found, heading
+    # A comment in a block of commands begins as a heading does.
+    end = re.compile(rf"^#{{1,{len(found[1])}}} ", re.MULTILINE).search(text, found.end())
+    return text[found.end() : end.start() if end else None]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Give the tables of a text, each as rows of cells, its head and rule left out."""
+    found: list[list[list[str]]] = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", prose(text), re.MULTILINE):
+        rows = [[cell.strip() for cell in row[1:-1].split("|")] for row in block.splitlines()]
+        found.append(rows[2:])
+    return found
+
+
+def codes(cell: str) -> list[str]:
+    """Give what a cell shows as code."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def code(cell: str) -> str:
+    """Give what a cell shows as its only code."""
+    [only] = codes(cell)
+    return only
+
+
+def sample(name: str) -> S3Event:
+    """Give the S3 event of a sample payload."""
+    payload = json.loads((CHECKOUT / "events" / name).read_text())
+    [event] = [event for each in deliveries(payload, "us-east-1") for event in each.events]
+    return event
+
+
+class TestLinks:
+    """What a page points at is there."""
+
+    @each_page
+    def test_links_lead_somewhere(self, page: Path) -> None:
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+            if "://" in target:
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), target
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", prose(file.read_text()), re.MULTILINE)
+                assert anchor in [slug(each) for each in headings], target
+
+    @each_page
+    def test_files_that_are_named_exist(self, page: Path) -> None:
+        text = page.read_text()
+        named = {
+            each
+            for each in codes(prose(text))
+            if re.fullmatch(r"\.?[\w/-]+(\.[\w-]+)*\.(json|lock|md|py|sh|toml|txt|yaml)", each)
+        }
+        made = set(re.findall(r"\bas\s+`([^`]+)`", text))
+        folders = ("", "docs", "events", "lava_s3trigger")
+        for name in named - made:
+            assert any((CHECKOUT / folder / name).exists() for folder in folders), name
+
+    @each_page
+    def test_make_targets_that_are_named_exist(self, page: Path) -> None:
+        text = page.read_text()
+        commands = [*codes(prose(text)), *"\n".join(fenced(text, "sh")).splitlines()]
+        targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+        for command in commands:
+            if command.startswith("make "):
+                named = [word for word in command.split()[1:] if "=" not in word]
+                assert set(named) <= targets, command
+
+    @each_page
+    def test_no_line_is_of_one_machine(self, page: Path) -> None:
+        assert not re.search(r"/(home|root|tmp|work)/", page.read_text())
+
+
+def slug(heading: str) -> str:
+    """Give the anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def entries() -> Iterator[Any]:
+    """Give the trigger entries that the pages show, as items of the table."""
+    for page in PAGES:
+        for block in fenced(page.read_text(), "json"):
+            entry = json.loads(block)
+            if isinstance(entry, dict) and {"trigger_id", "bucket"} <= entry.keys():
+                yield pytest.param(item(entry), id=f"{page.name}: {entry['trigger_id']}")
+
+
+def item(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give an item of DynamoDB for an entry, plain or as an item already."""
+    if isinstance(next(iter(entry.values())), dict):
+        return entry
+    return {name: attribute_of(value) for name, value in entry.items()}
+
+
+def first_trigger() -> list[Any]:
+    """Give the JSON documents of the README's first trigger: trigger, job, dispatch."""
+    return [json.loads(each) for each in fenced(section(README, "A first trigger"), "json")]
+
+
+class Entries:
+    """Triggers or jobs that are looked up in a few entries."""
+
+    def __init__(self, items: Iterable[dict[str, Any]]) -> None:
+        self._items = list(items)
+
+    def matching(self, bucket: str, key: str) -> list[Trigger | BrokenTrigger]:
+        for prefix in prefixes(key):
+            found = [
+                read_trigger(each)
+                for each in self._items
+                if (each["bucket"]["S"], each["prefix"]["S"]) == (bucket, prefix)
+            ]
+            if found:
+                return found
+        return []
+
+    def __getitem__(self, job_id: str) -> Job:
+        for each in self._items:
+            if each["job_id"]["S"] == job_id:
+                return read_job(each)
+        raise MistakeError(f"there is no job {job_id!r} in lava.demo.jobs")
+
+
+class TestEntries:
+    """Entries that a reader may copy can be used as they are."""
+
+    @pytest.mark.parametrize("entry", list(entries()))
+    def test_an_entry_is_right(self, entry: dict[str, Any]) -> None:
+        trigger = read_trigger(entry)
+        assert isinstance(trigger, Trigger), trigger
+        assert trigger.enabled
+
+    def test_the_first_trigger_dispatches_what_is_shown(self) -> None:
+        trigger, job, shown = first_trigger()
+        decision = decide(sample("s3-created.json"), Entries([trigger]), Entries([job]))
+        [dispatch] = decision.dispatches
+        now = datetime.fromisoformat(shown["ts_dispatch"])
+        assert json.loads(dispatch.message("myrealm", shown["run_id"], now)) == shown
+
+
+class TestRendering:
+    """Examples of templates render to what stands beside them."""
+
+    def pairs(self) -> list[tuple[str, str, str]]:
+        found = re.findall(
+            r"(?:^With the key `([^\n]+)`:\n\n)?^```json\n([^`]*?)^```\n\nbecomes\n\n"
+            r"^```json\n([^`]*?)^```$",
+            RENDERING.read_text(),
+            re.MULTILINE,
+        )
+        assert len(found) == RENDERING.read_text().count("\nbecomes\n") > 0
+        return found
+
+    def test_maps(self) -> None:
+        event = sample("s3-created.json")
+        for key, template, expected in self.pairs():
+            about = replace(event, key=key) if key else event
+            rendered = Document(json.loads(template)).render(variables(about))
+            assert rendered == json.loads(expected)
+            assert list(rendered) == list(json.loads(expected))
+
+    @pytest.mark.parametrize("heading", ["Expressions", "String literals"])
+    def test_expressions(self, heading: str) -> None:
+        [rows] = tables(section(RENDERING, heading))
+        known = variables(sample("s3-created.json"))
+        for template, result in rows:
+            assert Document(code(template)).render(known) == json.loads(code(result)), template
+
+    def test_refusals(self) -> None:
+        known = variables(sample("s3-created.json"))
+        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[1]:
+            with (
+                pytest.raises((RenderingError, TimeoutError), match=re.escape(code(reason))),
+                bounded(),
+            ):
+                Document(code(template)).render(known)
+
+    def test_a_reserved_name_is_refused(self) -> None:
+        text = section(RENDERING, "Reserved names of globals")
+        template, key = re.findall(r"with `([^`]+)` and the key\s+`([^`]+)`", text)[0]
+        [reason] = re.findall(r"the reason is\s+`globals: ([^`]+)`", text)
+        known = variables(replace(sample("s3-created.json"), key=key))
+        with pytest.raises(RenderingError, match=re.escape(reason)):
+            Document(json.loads(template), is_globals=True).render(known)
+
+    def test_samples(self) -> None:
+        for name, event_type, size, source_ip in tables(section(RENDERING, "`info`"))[1]:
+            event = sample(code(name))
+            found = (event.event_type, str(event.size), str(event.source_ip))
+            assert found == (code(event_type), size, source_ip), name
+
+
+class TestConnecting:
+    """What is said of routes that no table shows."""
+
+    def test_minio_without_a_region(self) -> None:
+        payload = json.loads((CHECKOUT / "events" / "minio.json").read_text())
+        payload["Records"][0]["awsRegion"] = ""
+        [delivery] = deliveries(payload, "us-east-1")
+        [event] = delivery.events
+        assert event.aws_region == "us-east-1"
+        assert "the function's own" in section(CONNECTING, "S3 alikes")
+
+
+class TestTables:
+    """A table of names has those of the code, and no others."""
+
+    def test_fields_of_a_trigger(self) -> None:
+        [rows] = tables(section(TRIGGERS, "Fields"))
+        known = triggers._FIELDS | triggers._NOT_CHECKED  # noqa: SLF001 - the table has them all
+        named = {name: row[2] for row in rows for name in codes(row[0])}
+        assert named.keys() == known | {"if_*", "if_not_*", "x-*", "X-*"}
+        required = {name for name, is_required in named.items() if is_required == "yes"}
+        assert required == {"trigger_id", "bucket", "prefix", "enabled", "job_id"}
+
+    def test_conditions(self) -> None:
+        rows = tables(section(TRIGGERS, "Conditions"))[0]
+        assert [codes(row[0]) for row in rows] == [
+            [f"if_{name}", f"if_not_{name}"] for name in conditions.KINDS
+        ]
+
+    def test_patterns(self) -> None:
+        for pattern, key, result in tables(section(TRIGGERS, "Conditions"))[1]:
+            assert fnmatchcase(code(key), code(pattern)) == (result == "matches"), pattern
+
+    def test_units_of_size(self) -> None:
+        rows = tables(section(TRIGGERS, "Conditions"))[2]
+        named = [unit for row in rows for unit in codes(row[0])]
+        assert sorted(named) == sorted(filter(None, units._BYTES))  # noqa: SLF001 - likewise
+        assert [units.size(f"1{unit}") for unit in codes(rows[-1][0])] == [
+            1024**power for power in range(1, 6)
+        ]
+
+    def test_which_entries_fire(self) -> None:
+        items, keys = tables(section(TRIGGERS, "Which entries fire"))
+        known = Entries(
+            item(
+                {
+                    "trigger_id": name,
+                    "bucket": "b",
+                    "prefix": code(prefix),
+                    "enabled": enabled == "true",
+                    "job_id": "j",
+                }
+            )
+            for name, prefix, enabled in items
+        )
+        for key, expected, _ in keys:
+            found = known.matching("b", code(key))
+            fire = [each.trigger_id for each in found if isinstance(each, Trigger) and each.enabled]
+            assert (", ".join(fire) or "none") == expected, key
+
+    def test_variables(self) -> None:
+        [rows] = tables(section(RENDERING, "Variables"))
+        event = sample("s3-created.json")
+        jinjas = sandbox.TemplateEnvironment().globals.keys()
+        assert {code(row[0]) for row in rows} == variables(event).keys() - jinjas
+        assert {code(row[0]) for row in tables(section(RENDERING, "`info`"))[0]} == set(event.info)
+
+    def test_utils(self) -> None:
+        names, left_out = tables(section(RENDERING, "`utils`"))
+        assert {code(row[0]) for row in names} == sandbox.UTILS.keys()
+        known = variables(sample("s3-created.json"))
+        for row in names:
+            assert Document(code(row[2])).render(known), row
+
+        public = {"path": os.path.__all__, "re": re.__all__}
+        for module, everything in public.items():
+            given = set(vars(sandbox.UTILS[module]))
+            named = {
+                n for origin, cell, _ in left_out if code(origin) == module for n in codes(cell)
+            }
+            assert set(everything) - given <= named
+            assert not named & given
+
+    def test_parts_of_dateutil(self) -> None:
+        [row] = [row for row in tables(section(RENDERING, "`utils`"))[0] if "easter" in row[1]]
+        dateutil, *parts = codes(row[1])
+        assert dateutil == "dateutil"
+        assert parts == list(sandbox._OPEN)  # noqa: SLF001 - likewise
+        for part in parts:
+            assert vars(getattr(sandbox.UTILS["dateutil"], part))
+
+    def test_configuration(self) -> None:
+        read: set[str] = set()
+
+        class Environment(dict[str, str]):
+            def get(self, name: str, default: Any = None) -> Any:
+                read.add(name)
+                return super().get(name, default)
+
+        defaults = Settings.from_env(Environment(LAVA_REALM="myrealm"))
+        [rows] = tables(section(README, "Configuration"))
+        named = {code(row[0]): row[1].strip("`") for row in rows}
+        prefixed = {name.removeprefix("LAVA_") for name in read} - {"REALM"}
+        assert named.keys() == prefixed | {"LAVA_REALM"}
+        documented = {
+            name: value for name, value in named.items() if value not in ("none", "required")
+        }
+        assert Settings.from_env({"LAVA_REALM": "myrealm", **documented}) == defaults
+
+    def test_the_stack_sets_no_other_configuration(self) -> None:
+        [rows] = tables(section(README, "Configuration"))
+        stack = Stack(CreateDedupTable="true")
+        environment = stack["Function"]["Environment"]["Variables"]
+        assert set(environment) == {code(row[0]) for row in rows}
+
+    def test_parameters_of_the_template(self) -> None:
+        [rows] = tables(section(README, "Deploy"))
+        groups = {
+            group["Label"]["default"]: group["Parameters"]
+            for group in TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+        }
+        assert {row[0]: set(codes(row[1])) & PARAMETERS.keys() for row in rows} == {
+            label: set(names) for label, names in groups.items()
+        }
+        for row in rows:
+            for name, default in re.findall(r"`(\w+)` \(`([^`]+)`\)", row[1]):
+                assert default in (str(PARAMETERS[name]["Default"]), "lava-<REALM>-s3trigger")
+
+    def test_words_of_the_log(self) -> None:
+        said: set[str] = set()
+        for module in (CHECKOUT / "lava_s3trigger").glob("*.py"):
+            text = module.read_text()
+            said.update(re.findall(r'\bsay\(\s*[\w.]+,\s*"([^"]+)"', text))
+            said.update(re.findall(r'outcome\.fail\(\s*"([^"]+)"', text))
+        [rows] = tables(section(TRIGGERS, "What the log says"))
+        assert {code(row[0]) for row in rows} == said
+
+    def test_reasons_of_mistakes(self) -> None:
+        rows = {row[0]: code(row[1]) for row in tables(section(TRIGGERS, "Mistakes"))[0]}
+        entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
+        for name, field in (
+            ("bad entry", {"paramters": {}}),
+            ("bad condition", {"if_size_gt": "10k"}),
+        ):
+            broken = read_trigger(item(entry | field))
+            assert isinstance(broken, BrokenTrigger)
+            assert str(broken.mistake) == rows[name]
+
+    def test_modules(self) -> None:
+        named = [code(row[0]) for row in tables(section(CONTRIBUTING, "Where things are"))[0]]
+        package = CHECKOUT / "lava_s3trigger"
+        there = {each.name for each in package.glob("*.py")} - {"__init__.py"}
+        assert sorted(named) == sorted(there | {"s3trigger.py"})
+        for name in there:
+            for used in imported(package / name):
+                assert named.index(name) < named.index(f"{used}.py"), f"{name} imports {used}"
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Name the modules of the package that a module imports when it runs."""
+
+    def walk(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            yield from [node.module] if node.module else [each.name for each in node.names]
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    yield from walk(ast.parse(module.read_text()))
+
+
+class TestDemo:
+    """The README shows what the demo prints."""
+
+    TEXT: Final = fenced(section(README, "Try it"), "text")[0]
+
+    def rows(self, title: str) -> list[list[str]]:
+        """Give the rows of a table, the folds of their cells taken out, and all space."""
+        text = re.search(rf"^{title}.*?\n(.*?)^└", self.TEXT, re.MULTILINE | re.DOTALL)
+        assert text
+        found: list[list[str]] = []
+        for line in text[1].splitlines():
+            if line.startswith("│"):
+                cells = [re.sub(r"\s", "", cell) for cell in line[1:-1].split("│")]
+                if cells[1]:  # the route, which is never folded
+                    found.append(cells)
+                else:
+                    found[-1] = [a + b for a, b in zip(found[-1], cells, strict=True)]
+        return found
+
+    def decisions(self) -> Iterator[tuple[Step, Decision]]:
+        known_triggers, known_jobs = (
+            Entries(map(item, yaml.safe_load((CHECKOUT / "examples" / file).read_text())))
+            for file in ("triggers.yaml", "jobs.yaml")
+        )
+        dates = re.findall(r'seen: "([^"]+)"', self.TEXT)
+        then = datetime.fromisoformat(dates[0]).replace(tzinfo=UTC)
+        for step in STEPS:
+            what = {"EventBridge": ("ObjectDeleted:DeleteObject", "ObjectCreated:PutObject")}.get(
+                step.route, ("ObjectRemoved:Delete", "ObjectCreated:Put")
+            )
+            event = replace(
+                sample("s3-created.json"),
+                bucket=step.bucket,
+                key=step.key,
+                size=len(step.body or b""),
+                event_time=then,
+                event_type=what[step.body is not None],
+            )
+            yield step, decide(event, known_triggers, known_jobs)
+
+    def test_what_was_dispatched(self) -> None:
+        expected = []
+        for step, decision in self.decisions():
+            for each in decision.dispatches:
+                shown = [
+                    f"{name}: {json.dumps(value, ensure_ascii=False)}"
+                    for name, value in each.parameters.items()
+                ]
+                row = [f"{step.bucket}/{step.key}", step.route, each.trigger_id]
+                expected.append([*row, each.job_id, each.worker, "".join(shown)])
+        # The page says what is left out.
+        assert "second job of each order is left out" in README.read_text().replace("\n", " ")
+        expected = [row for row in expected if row[3] != "audit"]
+        assert self.rows("Dispatched") == [[re.sub(r"\s", "", c) for c in row] for row in expected]
+
+    def test_what_was_not_dispatched(self) -> None:
+        expected = []
+        for step, decision in self.decisions():
+            left: list[tuple[Skip | Mistake, str]] = [(each, "") for each in decision.skips]
+            left += [(each, "parked: ") for each in decision.mistakes]
+            for each, parked in left:
+                job = f"job {each.job_id}: " if each.job_id else ""
+                row = [f"{step.bucket}/{step.key}", step.route, each.trigger_id or "-"]
+                expected.append([*row, f"{parked}{job}{each.reason}"])
+        assert self.rows("Not dispatched") == [
+            [re.sub(r"\s", "", c) for c in row] for row in expected
+        ]
+
+
+OWN_QUEUE: Final = "arn:aws:sqs:us-east-1:000000000000:my-events"
+# Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
+AWS: Final = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
+
+
+class Reader:
+    """Does what the pages say, on a stack of a local AWS that enforces IAM."""
+
+    def __init__(self, aws: LocalAws, folder: Path) -> None:
+        self.aws = aws
+        self.realm = Realm(aws, "myrealm")
+        self.folder = folder
+        self.names = ""
+        """What the pages have set before their commands, as assignments."""
+        for name in ("etc", "events"):
+            (folder / name).symlink_to(CHECKOUT / name)
+
+    def run(self, *commands: str) -> str:
+        """Run blocks of commands in one shell, and give what they print."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join([AWS, self.names, *commands])],
+            cwd=self.folder,
+            env={
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": self.aws.endpoint,
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "HOME": str(self.folder),
+                "LC_ALL": "C.UTF-8",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def put(self, key: str) -> None:
+        self.aws.client("s3").put_object(Bucket="my-bucket", Key=key, Body=b"data")
+
+    def dispatched(self, key: str) -> None:
+        """Wait for the dispatch of a key, and see that there is one alone."""
+        found: list[str] = []
+        deadline = time.monotonic() + 60
+        while not found:
+            assert time.monotonic() < deadline, f"no dispatch of {key}"
+            time.sleep(0.1)
+            found = [each["Body"] for each in self.realm.receive("core")]
+        assert [json.loads(each)["parameters"]["args"] for each in found] == [
+            [f"s3://my-bucket/{key}"]
+        ]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader who has deployed the stack, and has the names that commands share."""
+    with LocalAws(auth=True) as aws:
+        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
+        reader.realm.make(["core"])
+        parameters = {"CreateIntake": "true", "IntakeQueueArns": OWN_QUEUE, "CacheTtl": "0"}
+        aws.deploy(
+            CHECKOUT / "template.yaml",
+            CHECKOUT / "build" / "package",
+            "lava-myrealm-s3trigger",
+            {"Realm": "myrealm", **parameters},
+        )
+        aws.client("s3").create_bucket(Bucket="my-bucket")
+        look, names = fenced(section(README, "Connect a bucket"), "sh")[:2]
+        assert names == fenced(CONNECTING.read_text(), "sh")[0]
+        variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
+        tell = "; ".join(f"echo {name}=${name}" for name in variables)
+        reader.names = reader.run(look, names, tell)
+        yield reader
+
+
+@pytest.mark.e2e
+class TestCommands:
+    """The commands of the pages do what the pages say, one after the other."""
+
+    def test_the_first_trigger_is_made_and_fires(self, reader: Reader) -> None:
+        trigger, job, _ = first_trigger()
+        (reader.folder / "trigger.json").write_text(json.dumps(trigger))
+        (reader.folder / "job.json").write_text(json.dumps(job))
+        printed = reader.run(*fenced(section(README, "A first trigger"), "sh"))
+        assert '"args": ["s3://my-bucket/incoming/orders/2026-03-14/order+1.csv"]' in printed
+        assert "dispatched {" in printed
+        url = reader.aws.client("sqs").get_queue_url(QueueName="lava-myrealm-core")["QueueUrl"]
+        reader.aws.client("sqs").purge_queue(QueueUrl=url)
+
+    @pytest.mark.parametrize("heading", ["S3", "SNS", "SQS"])
+    def test_a_bucket_is_connected(self, reader: Reader, heading: str) -> None:
+        reader.run(*fenced(section(README, heading), "sh"))
+        reader.put(f"incoming/orders/2026-03-14/{heading}.csv")
+        reader.dispatched(f"incoming/orders/2026-03-14/{heading}.csv")
+
+    def test_a_bucket_is_connected_by_eventbridge(self, reader: Reader) -> None:
+        connect, permit = fenced(section(README, "EventBridge"), "sh")
+        assert "lava.myrealm.*" in reader.run(permit)
+        reader.run(connect)
+        reader.put("incoming/orders/2026-03-14/rule.csv")
+        reader.dispatched("incoming/orders/2026-03-14/rule.csv")
+
+    def test_a_queue_of_ones_own_is_connected(self, reader: Reader) -> None:
+        blocks = fenced(section(CONNECTING, "A queue of your own"), "sh")
+        printed = reader.run(*[each for each in blocks if "sam deploy" not in each])
+        assert f"{OWN_QUEUE}\tReportBatchItemFailures" in printed
+        reader.put("incoming/orders/2026-03-14/queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/queue.csv")
+
+    def test_a_topic_and_a_queue_are_connected(self, reader: Reader) -> None:
+        reader.run(*fenced(section(CONNECTING, "S3 → SNS → SQS"), "sh"))
+        reader.put("incoming/orders/2026-03-14/topic-queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/topic-queue.csv")
+
+    def test_a_rule_and_a_queue_are_connected(self, reader: Reader) -> None:
+        events = reader.aws.client("events")
+        events.remove_targets(Rule="lava.myrealm.orders", Ids=["s3trigger"])
+        blocks = fenced(section(CONNECTING, "EventBridge → SQS"), "sh")
+        reader.run(f"queue={OWN_QUEUE}", *blocks)
+        reader.put("incoming/orders/2026-03-14/rule-queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/rule-queue.csv")
+
+    def test_a_trigger_is_tested_by_the_script(self, reader: Reader) -> None:
+        s3 = reader.aws.client("s3")
+        s3.put_bucket_notification_configuration(Bucket="my-bucket", NotificationConfiguration={})
+        for each in s3.list_objects_v2(Bucket="my-bucket")["Contents"]:
+            s3.delete_object(Bucket="my-bucket", Key=each["Key"])
+        reader.put("incoming/orders/2026-03-14/script.csv")
+        printed = reader.run(*fenced(section(README, "Test a trigger"), "sh"))
+        assert '"key":"incoming/orders/2026-03-14/script.csv"' in printed
+        assert "payload 1 of 1 accepted" in printed
+        reader.dispatched("incoming/orders/2026-03-14/script.csv")
+
+    def test_what_is_parked_is_seen_and_given_back(self, reader: Reader) -> None:
+        trigger, job, _ = first_trigger()
+        late = {"trigger_id": {"S": "late"}, "prefix": {"S": "late"}, "job_id": {"S": "late_job"}}
+        dynamodb, function = reader.aws.client("dynamodb"), reader.aws.client("lambda")
+        dynamodb.put_item(TableName="lava.myrealm.s3triggers", Item=trigger | late)
+        event = json.loads((CHECKOUT / "events" / "s3-created.json").read_text())
+        event["Records"][0]["s3"]["object"]["key"] = "late/2026-03-14/x.csv"
+        function.invoke(FunctionName="lava-myrealm-s3trigger", Payload=json.dumps(event))
+        look, give_back, stop = fenced(section(TRIGGERS, "Parking"), "sh")
+        assert "there is no job 'late_job' in lava.myrealm.jobs" in reader.run(look)
+
+        dynamodb.put_item(TableName="lava.myrealm.jobs", Item=job | {"job_id": {"S": "late_job"}})
+        mapping = json.loads(reader.run(give_back))["UUID"]
+        reader.dispatched("late/2026-03-14/x.csv")
+        reader.run(f"mapping={mapping}", stop)
