@@ -16,6 +16,7 @@ from lava_s3trigger.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 ACCOUNT: Final = "123456789012"
+REGION: Final = "eu-west-1"
 QUEUE_RIGHTS: Final = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 
 
@@ -48,7 +49,7 @@ class Stack:
         given = {"Realm": "demo", **parameters}
         self._values: dict[str, Any] = {
             "AWS::Partition": partition,
-            "AWS::Region": "eu-west-1",
+            "AWS::Region": REGION,
             "AWS::AccountId": ACCOUNT,
             "AWS::NoValue": None,
         }
