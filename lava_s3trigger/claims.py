@@ -11,11 +11,13 @@ An item, by the likeness of the event (`duplicates`):
   is done, until when the same event is a duplicate; of what failed, 0;
 - ``token``: the attempt that wrote it, ``owner``: the delivery that this was for;
 - ``sent``: of what failed, what was sent all the same;
+- ``returning``: deliveries that came while another was worked on;
 - ``expires``: when DynamoDB may delete it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -71,10 +73,11 @@ class Claims:
                 "SET #state = :state, #owner = :owner, #token = :token, #until = :until,"
                 " #expires = :expires",
                 # There is none; or it is of this very call, of which a reply was lost;
-                # or it no longer holds. But what this delivery itself has done stays
-                # done, however late it comes again.
-                "attribute_not_exists(#id) OR #token = :token"
-                " OR (#until <= :now AND NOT (#state = :done AND #owner = :owner))",
+                # or it no longer holds. But what was done by this delivery itself, or
+                # while it was to come again, stays done, however late it does.
+                "attribute_not_exists(#id) OR (#token = :token AND #state = :state)"
+                " OR (#until <= :now AND NOT (#state = :done"
+                " AND (#owner = :owner OR contains(#returning, :owner))))",
                 state=_text("claimed"),
                 owner=_text(owner),
                 token=_text(token),
@@ -87,12 +90,30 @@ class Claims:
             held = _held(error)
             if held is None:
                 return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
-            is_done = held.get("state") == _text("done")
-            return Claim(likeness, Verdict.DUPLICATE if is_done else Verdict.BUSY, token)
+            if held.get("state") == _text("done"):
+                return Claim(likeness, Verdict.DUPLICATE, token)
+            self._note_return(likeness, owner, held)
+            return Claim(likeness, Verdict.BUSY, token)
         except BotoCoreError as error:
             return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
         sent = before.get("sent", {}).get("SS", ())
         return Claim(likeness, Verdict.WORK, token, frozenset(sent))
+
+    def _note_return(self, likeness: str, owner: str, held: dict[str, Any]) -> None:
+        """Note that a delivery came while another was worked on, and will come again.
+
+        It is a duplicate then too, though that may be long after. Where this cannot
+        be noted it is still given back, and dispatched if it comes too late.
+        """
+        if owner in held.get("returning", {}).get("SS", ()):
+            return
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._write(
+                likeness,
+                "ADD #returning :returning",
+                "attribute_exists(#id)",
+                returning={"SS": [owner]},
+            )
 
     def confirm(self, claim: Claim) -> str | None:
         """Note that all the event should cause was sent or parked.
@@ -142,7 +163,7 @@ class Claims:
         self, likeness: str, update: str, condition: str, **values: dict[str, Any]
     ) -> dict[str, Any]:
         """Write to an item under a condition, and give what it was before."""
-        names = {"id", "sent", *values} - {"now", "done"}
+        names = {"id", "returning", "sent", *values} - {"now", "done"}
         said = f"{update} {condition}"
         answer = self._client.update_item(
             TableName=self._table,

@@ -366,7 +366,7 @@ class TestRights:
 
         assert stack.rights() - self.least(stack) == {
             *((right, queue) for right in QUEUE_RIGHTS for queue in read),
-            *((f"dynamodb:{each}Item", dedup) for each in ("Get", "Put", "Update", "Delete")),
+            ("dynamodb:UpdateItem", dedup),
             ("kms:Decrypt", EVERYTHING["QueuesKmsKeyArn"]),
             ("kms:GenerateDataKey", EVERYTHING["QueuesKmsKeyArn"]),
         }

@@ -1,0 +1,134 @@
+"""The deployed stack with its table of recent events: what is delivered twice is sent once."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
+from lava_s3trigger.cli.realm import Realm
+
+from .conftest import Stack, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+REALM: Final = "shared"
+OBJECTS: Final = 12
+TABLE: Final = f"lava.{REALM}.s3trigger-dedup"
+BUCKET: Final = "twice"
+
+
+@pytest.fixture(scope="module")
+def sharing() -> Iterator[Stack]:
+    """A stack whose instances share their memory; each object of the bucket is two dispatches."""
+    with LocalAws(auth=True) as aws:
+        realm = Realm(aws, REALM)
+        realm.make(["core", "web"])
+        outputs = aws.deploy(
+            CHECKOUT / "template.yaml",
+            CHECKOUT / "build" / "package",
+            f"lava-{REALM}-s3trigger",
+            {"Realm": REALM, "CreateDedupTable": "true", "DedupTtl": "1h", "CreateIntake": "true"},
+        )
+        for worker in ("core", "web"):
+            job = {"job_id": f"job-{worker}", "type": "exe", "worker": worker, "payload": "x"}
+            realm.put("jobs", [job | {"enabled": True}])
+        stack = Stack(aws, realm, outputs)
+        jobs, parameters = ["job-core", "job-web"], {"key": "{{ key }}"}
+        stack.trigger("twice", BUCKET, job_id=jobs, parameters=parameters)
+        for _ in range(3):  # the server throttles a cold burst
+            invoke(stack, {"Event": "s3:TestEvent"})
+        yield stack
+
+
+def invoke(stack: Stack, payload: Any) -> dict[str, Any]:
+    """Invoke the function, and give what became of that."""
+    answer = stack.aws.client("lambda").invoke(
+        FunctionName=stack.outputs["FunctionName"], Payload=json.dumps(payload)
+    )
+    return {"error": answer.get("FunctionError"), "answer": json.loads(answer["Payload"].read())}
+
+
+def event(key: str) -> dict[str, Any]:
+    """Make the S3 event of an object."""
+    thing = {"key": key, "size": 4, "sequencer": f"0069{key}"}
+    record = {
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": "2026-03-14T01:59:26.535Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": BUCKET}, "object": thing},
+    }
+    return {"Records": [record]}
+
+
+def message(name: str, body: Any) -> dict[str, Any]:
+    """Make an SQS message as a record for Lambda."""
+    return {
+        "messageId": name,
+        "body": json.dumps(body),
+        "attributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{BUCKET}",
+    }
+
+
+def keys(stack: Stack, worker: str, count: int) -> list[str]:
+    return sorted(each["parameters"]["key"] for each in stack.dispatches(worker, count))
+
+
+def states(stack: Stack) -> list[str]:
+    items = stack.aws.client("dynamodb").scan(TableName=TABLE)["Items"]
+    return [each["state"]["S"] for each in items]
+
+
+class TestTwice:
+    """One object event, delivered by two messages, is dispatched once."""
+
+    def test_messages_handed_over_at_once(self, sharing: Stack) -> None:
+        names = [f"at-once/{n}" for n in range(OBJECTS)]
+        left = [message(f"{copy} of {key}", event(key)) for key in names for copy in "ab"]
+
+        rounds = 0
+        with ThreadPoolExecutor(4) as pool:
+            while left:  # as SQS does: what is not done comes again
+                answers = pool.map(lambda each: invoke(sharing, {"Records": [each]}), left)
+                pairs = list(zip(left, answers, strict=True))
+                failures = [answer for _, answer in pairs if answer["error"]]
+                assert all("is being worked on" in str(each["answer"]) for each in failures)
+                left = [each for each, answer in pairs if answer["error"]]
+                rounds += 1
+                assert rounds < 10
+
+        assert keys(sharing, "core", OBJECTS) == sorted(names)
+        assert keys(sharing, "web", OBJECTS) == sorted(names)
+        assert set(states(sharing)) == {"done"}
+
+    def test_messages_in_a_queue(self, sharing: Stack) -> None:
+        sqs, intake = sharing.aws.client("sqs"), sharing.outputs["IntakeQueueUrl"]
+        names = [f"queue/{n}" for n in range(OBJECTS)]
+        for _ in "ab":
+            for key in names:
+                sqs.send_message(QueueUrl=intake, MessageBody=json.dumps(event(key)))
+        assert keys(sharing, "core", OBJECTS) == sorted(names)
+        assert keys(sharing, "web", OBJECTS) == sorted(names)
+
+        wait_until(lambda: set(states(sharing)) == {"done"}, "every event to be done")
+        again = [message(f"again {key}", event(key)) for key in names]
+        assert invoke(sharing, {"Records": again}) == {"error": None, "answer": None}
+        assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
+
+    def test_an_object_is_put_and_its_event_comes_again(self, sharing: Stack) -> None:
+        sharing.connections.by_s3(BUCKET)
+        sharing.put(BUCKET, "put")
+        assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["put"]
+
+        assert invoke(sharing, event("put")) == {"error": None, "answer": None}
+
+        assert sharing.realm.receive("core") == sharing.realm.receive("web") == []

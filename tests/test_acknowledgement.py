@@ -1,0 +1,508 @@
+"""What became of deliveries, and what AWS is told of it: DESIGN section 8."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.acknowledgement import Outcome, Sent, Task, acknowledge, in_order
+from lava_s3trigger.decision import Decision, Failure, Skip
+from lava_s3trigger.errors import DeliveriesFailedError, OutOfTimeError, ServiceError
+from lava_s3trigger.events import Delivery, S3Event
+from lava_s3trigger.journal import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+EVENT: Final = S3Event(
+    bucket="my-bucket",
+    key="a/b/c",
+    size=10,
+    event_time=datetime(2026, 3, 14, tzinfo=UTC),
+    event_type="ObjectCreated:Put",
+    source_ip=None,
+    aws_region="eu-west-1",
+    record={"s3": {"object": {"sequencer": "01"}}},
+)
+
+
+def outcome(message_id: str | None, *failures: str, group: str | None = None) -> Outcome:
+    delivery = Delivery(message_id=message_id, group=("a.fifo", group) if group else None)
+    return Outcome(delivery, list(failures))
+
+
+class TestOutcome:
+    """An outcome notes and logs what of its delivery was not carried out."""
+
+    def test_a_failure_is_noted_and_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+        message, invocation = outcome("m-1", "before"), outcome(None)
+
+        message.fail("not understood", "Records is 5")
+        invocation.fail("failed", "too late", EVENT)
+
+        assert message.failures == ["before", "Records is 5"]
+        assert invocation.failures == ["too late"]
+        assert said(caplog) == [
+            (
+                logging.ERROR,
+                "not understood",
+                {"reason": "Records is 5", "message_id": "m-1"},
+            ),
+            (
+                logging.ERROR,
+                "failed",
+                {"reason": "too late", "bucket": "my-bucket", "key": "a/b/c"},
+            ),
+        ]
+
+    @pytest.mark.parametrize(
+        ("message_id", "expected"),
+        [pytest.param("m-1", "m-1", id="message"), pytest.param(None, "r-1", id="invocation")],
+    )
+    def test_it_is_known_by_what_comes_again(self, message_id: str | None, expected: str) -> None:
+        delivery = Delivery(message_id=message_id)
+
+        assert Outcome(delivery, invocation="r-1").owner == expected
+
+
+class TestAcknowledge:
+    """AWS is told which messages to deliver again; or all, by an error."""
+
+    @pytest.mark.parametrize(
+        "outcomes",
+        [
+            pytest.param([], id="nothing-to-do"),
+            pytest.param([outcome(None)], id="invocation"),
+            pytest.param([outcome("1")], id="message"),
+            pytest.param([outcome("1"), outcome("2")], id="messages"),
+            pytest.param([outcome("1"), outcome(None)], id="both"),
+        ],
+    )
+    def test_where_none_failed_there_is_nothing_to_say(self, outcomes: list[Outcome]) -> None:
+        assert acknowledge(outcomes) is None
+
+    @pytest.mark.parametrize(
+        ("outcomes", "failed"),
+        [
+            pytest.param([outcome("1", "x"), outcome("2")], ["1"], id="first"),
+            pytest.param([outcome("1"), outcome("2", "x")], ["2"], id="last"),
+            pytest.param(
+                [outcome("1", "x"), outcome("2"), outcome("3", "y", "z")], ["1", "3"], id="several"
+            ),
+        ],
+    )
+    def test_messages_that_failed_are_named(
+        self, outcomes: list[Outcome], failed: list[str]
+    ) -> None:
+        assert acknowledge(outcomes) == {
+            "batchItemFailures": [{"itemIdentifier": each} for each in failed]
+        }
+
+    @pytest.mark.parametrize(
+        ("outcomes", "count", "first"),
+        [
+            pytest.param([outcome("1", "x")], 1, "x", id="the-only-message"),
+            pytest.param([outcome("1", "x", "y"), outcome("2", "z")], 3, "x", id="every-message"),
+            pytest.param([outcome(None, "x")], 1, "x", id="the-invocation"),
+            pytest.param([outcome("1"), outcome(None, "y")], 1, "y", id="not-the-message"),
+            pytest.param([outcome("1", "x"), outcome(None, "y")], 2, "x", id="both"),
+            pytest.param(
+                [outcome("1"), outcome("2", "x"), outcome(None, "y")], 2, "x", id="some-of-each"
+            ),
+        ],
+    )
+    def test_where_all_is_to_come_again_it_raises(
+        self, outcomes: list[Outcome], count: int, first: str
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError) as caught:
+            acknowledge(outcomes)
+
+        assert caught.value.count == count
+        assert str(caught.value).endswith(f": {first}")
+
+    @unhurried
+    @given(st.lists(st.booleans()))
+    def test_each_message_that_failed_comes_back_and_no_other_is_named(
+        self, failed: list[bool]
+    ) -> None:
+        outcomes = [outcome(str(n), *["x"] * is_bad) for n, is_bad in enumerate(failed)]
+        expected = [str(n) for n, is_bad in enumerate(failed) if is_bad]
+        try:
+            answer = acknowledge(outcomes)
+        except DeliveriesFailedError:
+            named = [str(n) for n in range(len(outcomes))]
+        else:
+            named = [each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", [])]
+
+        assert named == expected
+
+
+def run(
+    outcomes: list[Outcome], failing: AbstractSet[str | None] = frozenset()
+) -> list[list[str | None]]:
+    """Work on deliveries, of which some fail, and give the waves in which they came."""
+    waves = []
+    for wave in in_order(outcomes):
+        for each in wave:
+            if each.delivery.message_id in failing:
+                each.failures.append("it failed")
+        waves.append([each.delivery.message_id for each in wave])
+    return [wave for wave in waves if wave]
+
+
+BEFORE: Final = "a message before it in its group has failed"
+
+
+class TestInOrder:
+    """All at once, but the messages of a FIFO queue's group one after the other."""
+
+    def test_nothing_is_no_wave(self) -> None:
+        assert run([]) == []
+
+    def test_without_groups_all_go_at_once(self) -> None:
+        assert run([outcome("1"), outcome(None), outcome("2")]) == [["1", None, "2"]]
+
+    def test_one_that_failed_holds_up_none_without_a_group(self) -> None:
+        outcomes = [outcome("1"), outcome("2"), outcome("3")]
+
+        assert run(outcomes, {"1"}) == [["1", "2", "3"]]
+        assert [each.failures for each in outcomes] == [["it failed"], [], []]
+
+    def test_a_group_keeps_its_order(self) -> None:
+        outcomes = [outcome(each, group="g") for each in "123"]
+
+        assert run(outcomes) == [["1"], ["2"], ["3"]]
+        assert [each.failures for each in outcomes] == [[], [], []]
+
+    def test_groups_go_side_by_side(self) -> None:
+        outcomes = [
+            outcome("g1", group="g"),
+            outcome("h1", group="h"),
+            outcome("g2", group="g"),
+            outcome("g3", group="g"),
+            outcome("h2", group="h"),
+            outcome("1"),
+            outcome("2"),
+        ]
+
+        assert run(outcomes) == [["g1", "h1", "1", "2"], ["g2", "h2"], ["g3"]]
+
+    def test_a_group_of_the_same_name_in_another_queue_is_another(self) -> None:
+        one = Outcome(Delivery(message_id="1", group=("a.fifo", "g")))
+        two = Outcome(Delivery(message_id="2", group=("b.fifo", "g")))
+
+        assert run([one, two]) == [["1", "2"]]
+
+    def test_what_follows_a_failed_one_has_failed_and_is_not_worked_on(self) -> None:
+        outcomes = [outcome(each, group="g") for each in "1234"]
+
+        assert run(outcomes, {"2"}) == [["1"], ["2"]]
+        assert [each.failures for each in outcomes] == [[], ["it failed"], [BEFORE], [BEFORE]]
+        assert acknowledge(outcomes) == {
+            "batchItemFailures": [{"itemIdentifier": each} for each in "234"]
+        }
+
+    def test_other_groups_go_on(self) -> None:
+        outcomes = [
+            outcome("g1", group="g"),
+            outcome("h1", group="h"),
+            outcome("g2", group="g"),
+            outcome("h2", group="h"),
+            outcome("h3", group="h"),
+            outcome("1"),
+        ]
+
+        assert run(outcomes, {"g1", "1"}) == [["g1", "h1", "1"], ["h2"], ["h3"]]
+        assert [each.failures for each in outcomes] == [
+            *(["it failed"], [], [BEFORE], []),
+            *([], ["it failed"]),
+        ]
+
+    @unhurried
+    @given(
+        st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12),
+    )
+    def test_order_holds_for_any_mixture(self, messages: list[tuple[str, bool]]) -> None:
+        outcomes = [outcome(str(n), group=group or None) for n, (group, _) in enumerate(messages)]
+        failing = {str(n) for n, (_, is_bad) in enumerate(messages) if is_bad}
+
+        waves = run(outcomes, failing)
+
+        when = {each: n for n, wave in enumerate(waves) for each in wave}
+        for group in ("g", "h"):
+            members = [str(n) for n, (name, _) in enumerate(messages) if name == group]
+            bad = next((n for n, each in enumerate(members) if each in failing), len(members))
+            worked_on = members[: bad + 1]
+            assert [each for each in members if each in when] == worked_on
+            assert [when[each] for each in worked_on] == list(range(len(worked_on)))
+            returned = [each for each in members if outcomes[int(each)].failures]
+            assert returned == members[bad:]
+        for n, (name, _) in enumerate(messages):
+            if not name:
+                assert when[str(n)] == 0
+
+
+IDENTITY: Final = (("my-bucket", "a", "ObjectCreated:Put", "01"), "Dispatch", "t-1", 0, "job")
+
+
+def failed(*sent: tuple[object, ...]) -> Outcome:
+    return Outcome(Delivery(), ["it failed"], list(sent))
+
+
+class TestSent:
+    """What a failed delivery did send is skipped the next time, as often as it was sent."""
+
+    def test_at_first_nothing_was_sent(self) -> None:
+        assert not Sent().take(IDENTITY)
+
+    def test_what_was_sent_once_excuses_one_repetition(self) -> None:
+        sent = Sent()
+        sent.remember(failed(IDENTITY))
+
+        assert [sent.take(IDENTITY) for _ in range(3)] == [True, False, False]
+
+    @pytest.mark.parametrize(
+        "outcomes",
+        [
+            pytest.param([failed(IDENTITY, IDENTITY)], id="by-one-delivery"),
+            pytest.param([failed(IDENTITY), failed(IDENTITY)], id="by-two-deliveries"),
+        ],
+    )
+    def test_what_was_sent_twice_excuses_two(self, outcomes: list[Outcome]) -> None:
+        sent = Sent()
+        for each in outcomes:
+            sent.remember(each)
+
+        assert [sent.take(IDENTITY) for _ in range(4)] == [True, True, False, False]
+
+    def test_a_delivery_that_succeeded_is_not_remembered(self) -> None:
+        sent = Sent()
+        sent.remember(Outcome(Delivery(), [], [IDENTITY]))
+
+        assert not sent.take(IDENTITY)
+
+    def test_a_failed_delivery_that_sent_nothing_excuses_nothing(self) -> None:
+        sent = Sent()
+        sent.remember(failed())
+
+        assert not sent.take(IDENTITY)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param((IDENTITY[0], "Mistake", *IDENTITY[2:]), id="parked"),
+            pytest.param((*IDENTITY[:2], "t-2", *IDENTITY[3:]), id="trigger"),
+            pytest.param((*IDENTITY[:3], 1, IDENTITY[4]), id="position"),
+            pytest.param((*IDENTITY[:4], "another"), id="job"),
+            pytest.param((*IDENTITY[:4], None), id="no-job"),
+            pytest.param((("my-bucket", "a", "x", "02"), *IDENTITY[1:]), id="event"),
+            pytest.param((*IDENTITY[:3], "0", IDENTITY[4]), id="type"),
+        ],
+    )
+    def test_another_thing_is_not_excused(self, other: tuple[object, ...]) -> None:
+        sent = Sent()
+        sent.remember(failed(IDENTITY))
+
+        assert not sent.take(other)
+        assert sent.take(IDENTITY)
+
+    def test_what_is_taken_and_fails_again_is_remembered_again(self) -> None:
+        sent = Sent()
+        sent.remember(failed(IDENTITY))
+        for _ in range(3):
+            assert sent.take(IDENTITY)
+            sent.remember(failed(IDENTITY))
+
+        assert [sent.take(IDENTITY) for _ in range(2)] == [True, False]
+
+    @pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
+    def test_any_key_will_do(self, key: str) -> None:
+        sent = Sent()
+        sent.remember(failed((("my-bucket", key), "Dispatch")))
+
+        assert not sent.take((("my-bucket", "?"), "Dispatch"))
+        assert sent.take((("my-bucket", key), "Dispatch"))
+
+    @unhurried
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3))))
+    def test_it_counts_each_thing_by_itself(self, steps: list[tuple[bool, int]]) -> None:
+        sent, expected = Sent(), Counter[int]()
+        for is_sent, n in steps:
+            if is_sent:
+                sent.remember(failed((n,)))
+                expected[n] += 1
+            else:
+                assert sent.take((n,)) is (expected[n] > 0)
+                expected[n] = max(0, expected[n] - 1)
+
+    def test_what_another_instance_sent_excuses_one_repetition(self) -> None:
+        task = Task(failed((EVENT.identity, "t-1"), (EVENT.identity, "t-2")), Decision(EVENT))
+        sent = Sent()
+
+        sent.learn(EVENT, task.sent())
+
+        assert [sent.take((EVENT.identity, "t-1")) for _ in range(2)] == [True, False]
+        assert [sent.take((EVENT.identity, "t-2")) for _ in range(2)] == [True, False]
+        assert not sent.take((EVENT.identity, "t-3"))
+
+    def test_what_is_known_is_not_learned_a_second_time(self) -> None:
+        identity = (EVENT.identity, "t-1")
+        sent = Sent()
+        sent.remember(failed(identity))
+
+        sent.learn(EVENT, Task(failed(identity), Decision(EVENT)).sent())
+
+        assert [sent.take(identity) for _ in range(2)] == [True, False]
+
+    def test_an_event_that_another_instance_sent_nothing_for_is_not_kept(self) -> None:
+        sent = Sent()
+
+        sent.learn(EVENT, [])
+
+        assert not sent
+
+    def test_it_is_empty_once_all_was_taken(self) -> None:
+        sent = Sent()
+        assert not sent
+
+        sent.remember(failed(IDENTITY, IDENTITY))
+        assert sent
+        sent.take(IDENTITY)
+        assert sent
+        sent.take(IDENTITY)
+        assert not sent
+
+    def test_all_of_an_event_can_be_dropped(self) -> None:
+        other = dataclasses.replace(EVENT, key="another")
+        sent = Sent()
+        sent.drop(EVENT)
+        sent.remember(
+            failed((EVENT.identity, "t-1"), (EVENT.identity, "t-2"), (other.identity, "t-1"))
+        )
+
+        sent.drop(EVENT)
+
+        assert not sent.take((EVENT.identity, "t-1"))
+        assert not sent.take((EVENT.identity, "t-2"))
+        assert sent.take((other.identity, "t-1"))
+
+    def test_learning_takes_nothing_away(self) -> None:
+        identity = (EVENT.identity, "t-1")
+        sent = Sent()
+        sent.remember(failed(identity, identity))
+
+        sent.learn(EVENT, Task(failed(identity), Decision(EVENT)).sent())
+
+        assert [sent.take(identity) for _ in range(3)] == [True, True, False]
+
+    def test_memory_is_bounded_and_the_oldest_goes(self) -> None:
+        sent = Sent()
+        for n in range(20_001):
+            sent.remember(failed((n, "t-1"), (n, "t-2")))
+
+        assert not sent.take((0, "t-1"))
+        assert not sent.take((0, "t-2"))
+        assert sent.take((1, "t-1"))
+        assert sent.take((1, "t-2"))
+        assert sent.take((20_000, "t-1"))
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str, dict[str, Any]]]:
+    """Give level, what happened and the facts of each line in the log."""
+    lines = []
+    for record in caplog.records:
+        what, _, facts = record.getMessage().partition(" {")
+        lines.append((record.levelno, what, json.loads("{" + facts)))
+    return lines
+
+
+class TestTask:
+    """A task logs why its event causes nothing more, and what could not be decided."""
+
+    WHERE: Final = {"bucket": "my-bucket", "key": "a/b/c"}
+
+    @pytest.fixture(autouse=True)
+    def _log(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+
+    def test_a_skip_of_a_trigger_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        decision = Decision(
+            EVENT,
+            skips=[
+                Skip("the trigger is disabled", "t-1"),
+                Skip("the job is disabled", "t-2", "job"),
+            ],
+        )
+        task = Task(outcome("1"), decision)
+
+        task.report()
+
+        off = {"reason": "the trigger is disabled", "trigger_id": "t-1"}
+        job = {"reason": "the job is disabled", "trigger_id": "t-2", "job_id": "job"}
+        assert said(caplog) == [
+            (logging.INFO, "skipped", off | self.WHERE),
+            (logging.INFO, "skipped", job | self.WHERE),
+        ]
+        assert task.failures == task.outcome.failures == []
+
+    def test_no_trigger_is_nothing_to_talk_about(self, caplog: pytest.LogCaptureFixture) -> None:
+        task = Task(outcome("1"), Decision(EVENT, skips=[Skip("no trigger matches")]))
+
+        task.report()
+
+        facts = {"reason": "no trigger matches"} | self.WHERE
+        assert said(caplog) == [(logging.DEBUG, "skipped", facts)]
+        assert task.outcome.failures == []
+
+    def test_what_could_not_be_decided_fails_its_delivery(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        decision = Decision(
+            EVENT,
+            failures=[
+                Failure(ServiceError("reading: refused"), "t-1", "job"),
+                Failure(OutOfTimeError("too late")),
+            ],
+        )
+        task = Task(outcome("1", "before"), decision)
+
+        task.report()
+
+        read = {"reason": "reading: refused", "trigger_id": "t-1", "job_id": "job"}
+        assert said(caplog) == [
+            (logging.ERROR, "failed", read | self.WHERE),
+            (logging.ERROR, "failed", {"reason": "too late"} | self.WHERE),
+        ]
+        assert task.failures == ["reading: refused", "too late"]
+        assert task.outcome.failures == ["before", "reading: refused", "too late"]
+
+    def test_it_knows_what_was_sent_for_its_event_alone(self) -> None:
+        other = dataclasses.replace(EVENT, key="another")
+        both = failed((EVENT.identity, "t-1"), (other.identity, "t-1"), (other.identity, "t-2"))
+
+        one, two = Task(both, Decision(EVENT)), Task(both, Decision(other))
+
+        assert len(one.sent()) == 1
+        assert len(two.sent()) == 2
+        assert not {*one.sent()} & {*two.sent()}
+
+    def test_failing_fails_the_delivery_but_not_its_other_events(self) -> None:
+        both = outcome("1")
+        bad, good = Task(both, Decision(EVENT)), Task(both, Decision(EVENT))
+
+        bad.fail("it failed")
+
+        assert bad.failures == ["it failed"]
+        assert good.failures == []
+        assert both.failures == ["it failed"]

@@ -1,0 +1,106 @@
+"""Errors: each carries what a caller needs, and names the thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from lava_s3trigger import errors
+from lava_s3trigger.errors import (
+    DeliveriesFailedError,
+    MistakeError,
+    OutOfTimeError,
+    PayloadError,
+    S3TriggerError,
+    ServiceError,
+    SettingsError,
+)
+
+ALL = [
+    SettingsError("NAME", "value", "something else"),
+    PayloadError("odd"),
+    MistakeError("bad entry"),
+    ServiceError("refused"),
+    OutOfTimeError("late"),
+    DeliveriesFailedError(1, "odd"),
+]
+
+
+class TestRoot:
+    """One root catches all that the package raises on purpose."""
+
+    @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+    def test_it_is_the_root_of(self, error: S3TriggerError) -> None:
+        assert isinstance(error, S3TriggerError)
+        assert isinstance(error, Exception)
+
+    @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+    def test_no_kind_is_another(self, error: S3TriggerError) -> None:
+        assert [kind for kind in map(type, ALL) if isinstance(error, kind)] == [type(error)]
+
+    def test_there_are_no_others(self) -> None:
+        named = {
+            each
+            for each in vars(errors).values()
+            if isinstance(each, type) and each.__module__ == errors.__name__
+        }
+
+        assert named == {S3TriggerError, *map(type, ALL)}
+
+
+class TestSettingsError:
+    """It names the variable, the value and what would do, on one line."""
+
+    def test_it_shows_the_value(self) -> None:
+        error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
+
+        assert str(error) == "LOGLEVEL is 'loud': it must be one of debug, info"
+        assert (error.name, error.value, error.expected) == (
+            "LOGLEVEL",
+            "loud",
+            "one of debug, info",
+        )
+
+    def test_it_says_so_where_there_is_no_value(self) -> None:
+        error = SettingsError("LAVA_REALM", None, "the name of a realm")
+
+        assert str(error) == "LAVA_REALM is not set: it must be the name of a realm"
+        assert error.value is None
+
+    def test_an_empty_value_is_shown_as_one(self) -> None:
+        assert str(SettingsError("X", "", "full")) == "X is '': it must be full"
+
+    def test_a_value_with_line_breaks_stays_on_one_line(self) -> None:
+        assert str(SettingsError("X", "a\nb", "short")).splitlines() == [
+            r"X is 'a\nb': it must be short"
+        ]
+
+
+class TestMistakeError:
+    """It says whose mistake it is, where that is known."""
+
+    def test_it_carries_the_trigger(self) -> None:
+        error = MistakeError("delay: too long", trigger_id="t-1")
+
+        assert str(error) == "delay: too long"
+        assert error.trigger_id == "t-1"
+
+    def test_the_trigger_may_be_unknown(self) -> None:
+        assert MistakeError("no such job").trigger_id is None
+
+
+class TestDeliveriesFailedError:
+    """It counts the failures and names the first."""
+
+    @pytest.mark.parametrize(
+        ("count", "expected"),
+        [
+            (1, "1 failure: not JSON"),
+            (2, "2 failures, the first: not JSON"),
+            (10_000, "10000 failures, the first: not JSON"),
+        ],
+    )
+    def test_it_says_so(self, count: int, expected: str) -> None:
+        error = DeliveriesFailedError(count, "not JSON")
+
+        assert str(error) == expected
+        assert error.count == count

@@ -1,0 +1,249 @@
+"""Configuration, from the environment: DESIGN section 8, Configuration."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+REALM: Final = {"LAVA_REALM": "demo"}
+
+# Variable, attribute, a value, what is made of it, another value, what is made of that.
+VARIABLES: Final = [
+    pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "5m", 300, "10", 10, id="cache-ttl"),
+    pytest.param("S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "7", 7, "8", 8, id="dedup-size"),
+    pytest.param("S3TRIGGER_DEDUP_TTL", "dedup_ttl", "1.5m", 90, "2h", 7200, id="dedup-ttl"),
+    pytest.param(
+        "S3TRIGGER_DEAD_LETTER_QUEUE", "dead_letter_queue", "a-dlq", "a-dlq", "B_2", "B_2", id="dlq"
+    ),
+    pytest.param(
+        "S3TRIGGER_DEDUP_TABLE", "dedup_table", "lava.a", "lava.a", "B_2", "B_2", id="dedup-table"
+    ),
+    pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "1", 60, "2.5", 150, id="max-delay"),
+    pytest.param(
+        "LOGLEVEL", "log_level", "debug", logging.DEBUG, "error", logging.ERROR, id="log-level"
+    ),
+]
+
+
+class TestDefaults:
+    """Only the realm must be told."""
+
+    def test_these_hold_where_nothing_else_is_said(self) -> None:
+        assert Settings.from_env(REALM) == Settings(
+            realm="demo",
+            cache_ttl=60,
+            dedup_cache_size=0,
+            dedup_ttl=30,
+            dedup_table=None,
+            dead_letter_queue=None,
+            max_delay=15 * 60,
+            log_level=logging.INFO,
+        )
+
+    def test_settings_made_by_hand_have_the_same(self) -> None:
+        assert Settings(realm="demo") == Settings.from_env(REALM)
+
+    def test_other_variables_do_not_matter(self) -> None:
+        env = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "REALM": "no", "S3TRIGGER_LAVA": "no"}
+
+        assert Settings.from_env(REALM | env) == Settings.from_env(REALM)
+
+    @pytest.mark.parametrize(
+        "env", [{}, {"LAVA_REALM": ""}, {"REALM": "demo"}, {"LAVA_LAVA_REALM": "demo"}], ids=str
+    )
+    def test_without_a_realm_the_function_does_not_start(self, env: dict[str, str]) -> None:
+        with pytest.raises(SettingsError) as caught:
+            Settings.from_env(env)
+
+        assert str(caught.value) == "LAVA_REALM is not set: it must be the name of a lava realm"
+
+
+class TestNames:
+    """A value is that of LAVA_<NAME>, else of <NAME>, else the default."""
+
+    @pytest.mark.parametrize(("name", "attribute", "value", "read", "other", "_other"), VARIABLES)
+    def test_the_prefix_wins(
+        self, name: str, attribute: str, value: str, read: object, other: str, _other: object
+    ) -> None:
+        found = Settings.from_env({**REALM, name: other, f"LAVA_{name}": value})
+
+        assert getattr(found, attribute) == read
+
+    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
+    def test_the_plain_name_will_do(
+        self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
+    ) -> None:
+        assert getattr(Settings.from_env({**REALM, name: other}), attribute) == read
+
+    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
+    def test_an_empty_one_with_the_prefix_is_not_set(
+        self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
+    ) -> None:
+        found = Settings.from_env({**REALM, f"LAVA_{name}": "", name: other})
+
+        assert getattr(found, attribute) == read
+
+    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "_other", "_more"), VARIABLES)
+    def test_empty_ones_leave_the_default(
+        self,
+        name: str,
+        attribute: str,
+        _value: str,
+        _read: object,
+        _other: str,
+        _more: object,
+    ) -> None:
+        found = Settings.from_env({**REALM, f"LAVA_{name}": "", name: ""})
+
+        assert getattr(found, attribute) == getattr(Settings(realm="demo"), attribute)
+
+    def test_each_setting_has_a_variable(self) -> None:
+        tested: set[Any] = {case.values[1] for case in VARIABLES}
+
+        assert {field.name for field in fields(Settings)} == {"realm", *tested}
+
+
+class TestValues:
+    """Values are read as users write them."""
+
+    @pytest.mark.parametrize(
+        ("name", "attribute", "value", "expected"),
+        [
+            pytest.param("LAVA_REALM", "realm", "a", "a", id="short-realm"),
+            pytest.param("LAVA_REALM", "realm", "My_Realm-2", "My_Realm-2", id="realm"),
+            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "0", 0, id="no-cache"),
+            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "0s", 0, id="no-cache-in-seconds"),
+            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "90", 90, id="no-unit"),
+            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", " 1e2 s ", 100, id="all-of-5"),
+            pytest.param("S3TRIGGER_DEDUP_TTL", "dedup_ttl", "0", 0, id="no-dedup-time"),
+            pytest.param("S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "0", 0, id="no-dedup"),
+            pytest.param(
+                "S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "1000000", 10**6, id="large-dedup"
+            ),
+            pytest.param(
+                "S3TRIGGER_DEAD_LETTER_QUEUE", "dead_letter_queue", "q" * 80, "q" * 80, id="longest"
+            ),
+            pytest.param("S3TRIGGER_DEDUP_TABLE", "dedup_table", "abc", "abc", id="short-table"),
+            pytest.param(
+                "S3TRIGGER_DEDUP_TABLE", "dedup_table", "t" * 255, "t" * 255, id="long-table"
+            ),
+            pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "0", 0, id="no-delay"),
+            pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "15", 900, id="longest-delay"),
+            pytest.param("LOGLEVEL", "log_level", "debug", logging.DEBUG, id="debug"),
+            pytest.param("LOGLEVEL", "log_level", "info", logging.INFO, id="info"),
+            pytest.param("LOGLEVEL", "log_level", "warning", logging.WARNING, id="warning"),
+            pytest.param("LOGLEVEL", "log_level", "error", logging.ERROR, id="error"),
+            pytest.param("LOGLEVEL", "log_level", "critical", logging.CRITICAL, id="critical"),
+            pytest.param("LOGLEVEL", "log_level", "INFO", logging.INFO, id="capitals"),
+            pytest.param("LOGLEVEL", "log_level", "Debug", logging.DEBUG, id="capitalized"),
+        ],
+    )
+    def test_it_is_read_as(self, name: str, attribute: str, value: str, expected: object) -> None:
+        read = getattr(Settings.from_env({**REALM, name: value}), attribute)
+
+        assert read == expected
+
+
+DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"
+BAD: Final = {
+    "LAVA_REALM": (
+        "the name of a lava realm",
+        ["my realm", "a/b", "a.b", "caf\u00e9", "demo\n", " demo", "x" * 61],
+    ),
+    "S3TRIGGER_CACHE_TTL": (
+        DURATION,
+        ["soon", "-1", "-1s", "60x", "60 S", "1h30m", "nan", "inf", "1e400", " "],
+    ),
+    "S3TRIGGER_DEDUP_CACHE_SIZE": (
+        "a number of entries, 0 or more",
+        ["many", "-1", "1.5", "1e3", "10K", "nan", " ", "9" * 5000],
+    ),
+    "S3TRIGGER_DEDUP_TTL": (DURATION, ["soon", "-0.5", "30sec", "inf", "1e400", "true"]),
+    "S3TRIGGER_DEDUP_TABLE": (
+        "the name of a DynamoDB table, not its ARN",
+        [
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/dedup",
+            "my table",
+            "a/b",
+            "ab",
+            "t" * 256,
+            "dedup\n",
+        ],
+    ),
+    "S3TRIGGER_DEAD_LETTER_QUEUE": (
+        "the name of an SQS queue, not its URL",
+        [
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/dlq",
+            "arn:aws:sqs:eu-west-1:123456789012:dlq",
+            "dlq.fifo",
+            "my dlq",
+            "dlq\n",
+            "q" * 81,
+        ],
+    ),
+    "SQS_MAX_DELAY_MINS": (
+        "a number of minutes, 0 to 15",
+        ["15.1", "16", "-1", "5m", "many", "nan", "inf", " "],
+    ),
+    "LOGLEVEL": (
+        "one of debug, info, warning, error, critical",
+        ["loud", "10", "notset", "info ", "true"],
+    ),
+}
+
+
+class TestBadValues:
+    """A value that cannot be used is an error of one line, that says what would do."""
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            pytest.param(name, value, expected, id=f"{name}-{ascii(value)[1:20]}")
+            for name, (expected, values) in BAD.items()
+            for value in values
+        ],
+    )
+    @pytest.mark.parametrize("prefix", ["", "LAVA_"], ids=["plain", "prefixed"])
+    def test_it_names_variable_value_and_what_would_do(
+        self, prefix: str, name: str, value: str, expected: str
+    ) -> None:
+        named = f"{prefix}{name.removeprefix('LAVA_')}" if name != "LAVA_REALM" else name
+
+        with pytest.raises(SettingsError) as caught:
+            Settings.from_env({**REALM, named: value})
+
+        assert str(caught.value) == f"{named} is {value!r}: it must be {expected}"
+        assert len(str(caught.value).splitlines()) == 1
+        assert caught.value.__cause__ is None
+
+    def test_a_good_plain_one_does_not_mend_a_bad_one_with_the_prefix(self) -> None:
+        env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
+
+        with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
+            Settings.from_env(REALM | env)
+
+    def test_a_bad_plain_one_does_not_matter_beside_a_good_one_with_the_prefix(self) -> None:
+        env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
+
+        assert Settings.from_env(REALM | env).cache_ttl == 5
+
+    @unhurried
+    @given(st.sampled_from(sorted(BAD)), st.text(min_size=1))
+    def test_any_value_is_read_or_refused_on_one_line(self, name: str, value: str) -> None:
+        said = ""
+        try:
+            Settings.from_env({**REALM, name: value})
+        except SettingsError as error:
+            said = str(error)
+
+        assert not said or (said.startswith(f"{name} is ") and said.isprintable())

@@ -1,0 +1,898 @@
+"""Triggers: what an entry may hold, which entries match, and what reading them costs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.clients import make_clients
+from lava_s3trigger.deadline import UNLIMITED, Deadline
+from lava_s3trigger.errors import OutOfTimeError, ServiceError
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
+from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+    from tests.endpoint import Fault, Item
+
+BUCKET: Final = "my-bucket"
+TTL: Final = 60.0
+MANY: Final = 200
+"""Entries of a bucket that no bounded query holds."""
+BINARY: Final = {"B": "aGVsbG8="}
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def item_of(attributes: Item | None = None, **fields: Any) -> Item:
+    """Make an item of an entry that can be used, but for what is given.
+
+    Args:
+        attributes: Fields as DynamoDB has them.
+        fields: Fields by their plain values; None leaves one out.
+    """
+    entry = {
+        "trigger_id": "t",
+        "bucket": BUCKET,
+        "prefix": "in",
+        "enabled": True,
+        "job_id": "job",
+        **fields,
+    }
+    plain = {name: attribute_of(value) for name, value in entry.items() if value is not None}
+    return plain | (attributes or {})
+
+
+def usable(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> Trigger:
+    trigger = read_trigger(item_of(attributes, **fields), max_delay)
+    assert isinstance(trigger, Trigger), trigger
+    return trigger
+
+
+def is_plain(trigger: Trigger) -> bool:
+    """Tell whether a trigger runs its job always, at once and with nothing."""
+    return (
+        trigger.enabled
+        and [each.value for each in trigger.job_ids] == ["job"]
+        and not (trigger.parameters or trigger.globals or trigger.conditions or trigger.delay)
+    )
+
+
+def mistake(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> str:
+    trigger = read_trigger(item_of(attributes, **fields), max_delay)
+    assert isinstance(trigger, BrokenTrigger), trigger
+    assert trigger.trigger_id == trigger.mistake.trigger_id == "t"
+    assert trigger.prefix == "in"
+    return str(trigger.mistake)
+
+
+def entry(trigger_id: str, prefix: str, bucket: str = BUCKET, **fields: Any) -> dict[str, Any]:
+    return {
+        "trigger_id": trigger_id,
+        "bucket": bucket,
+        "prefix": prefix,
+        "enabled": True,
+        "job_id": "job",
+        **fields,
+    }
+
+
+def fillers(number: int) -> list[dict[str, Any]]:
+    return [entry(f"filler-{each}", f"filler/{each}") for each in range(number)]
+
+
+def ids(table: TriggerTable, key: str, bucket: str = BUCKET) -> list[str]:
+    return [each.trigger_id for each in table.matching(bucket, key)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Endpoint]:
+    with Endpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoint(server: Endpoint) -> Endpoint:
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def canned(endpoint: Endpoint) -> CannedRealm:
+    return endpoint.realm("demo")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def table(canned: CannedRealm, endpoint: Endpoint, clock: Clock) -> TriggerTable:
+    return table_of(endpoint, clock)
+
+
+def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> TriggerTable:
+    table = TriggerTable(endpoint.clients[0], "demo", ttl, 900.0, clock)
+    table.start(UNLIMITED)
+    return table
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long botocore would wait before it tries again; it does not."""
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    return waits
+
+
+class TestFields:
+    """Each field of an entry is read as DESIGN section 4 has it."""
+
+    def test_an_entry_needs_no_more_than_what_is_required(self) -> None:
+        assert is_plain(usable())
+
+    def test_every_field_may_stand_in_an_entry(self) -> None:
+        trigger = usable(
+            parameters={"a": 1},
+            globals={"b": "2"},
+            jinja=True,
+            delay="2m",
+            description="what it does",
+            owner="who did it",
+            if_size_gt=10,
+            if_not_fnmatch="*.tmp",
+        )
+        assert trigger.parameters is not None
+        assert trigger.parameters.value == {"a": 1}
+        assert trigger.globals is not None
+        assert trigger.globals.value == {"b": "2"}
+        assert trigger.delay == 120
+        assert [each.field for each in trigger.conditions] == ["if_size_gt", "if_not_fnmatch"]
+
+    @pytest.mark.parametrize("field", ["enabled", "job_id"])
+    def test_a_required_field_that_is_missing_is_named(self, field: str) -> None:
+        fields: dict[str, Any] = {field: None}
+        assert f"{field} is missing" in mistake(**fields)
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            "Enabled",
+            "parameter",
+            "job_ids",
+            "dedup",
+            "xcustom",
+            "x_custom",
+            "Description",
+            "fnmatch",
+            "",
+        ],
+    )
+    def test_a_field_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+        assert f"'{field}' is no field" in mistake({field: {"S": "value"}})
+
+    @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
+    def test_a_condition_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+        assert f"'{field}' is no condition" in mistake({field: {"S": "value"}})
+
+    @pytest.mark.parametrize("name", ["x-note", "X-note", "x-", "x-if_fnmatch"])
+    @pytest.mark.parametrize(
+        "value",
+        [{"S": "any"}, {"M": {"any": {"N": "1"}}}, {"NULL": True}, BINARY, {"SS": ["any"]}],
+        ids=["text", "map", "null", "binary", "set"],
+    )
+    def test_fields_of_ones_own_hold_anything(self, name: str, value: dict[str, Any]) -> None:
+        assert is_plain(usable({name: value}))
+
+    @pytest.mark.parametrize("field", ["description", "owner"])
+    @pytest.mark.parametrize(
+        "value", [{"NULL": True}, {"N": "1"}, BINARY, {"L": []}], ids=["null", "number", "b", "l"]
+    )
+    def test_description_and_owner_are_not_checked(self, field: str, value: dict[str, Any]) -> None:
+        assert is_plain(usable({field: value}))
+
+    def test_a_list_of_job_ids_keeps_its_order_and_its_repetitions(self) -> None:
+        trigger = usable(job_id=["b", "a", "b"])
+        assert [each.value for each in trigger.job_ids] == ["b", "a", "b"]
+
+    @pytest.mark.parametrize(
+        ("fields", "named"),
+        [
+            pytest.param({"job_id": 1}, "job_id: 1", id="job_id a number"),
+            pytest.param({"job_id": ["a", 1]}, "job_id: ['a', 1]", id="job_id of mixed types"),
+            pytest.param({"job_id": {"a": "b"}}, "job_id: {'a': 'b'}", id="job_id a map"),
+            pytest.param({"job_id": ""}, "job_id: ''", id="job_id empty"),
+            pytest.param({"parameters": ["a"]}, "parameters: ['a']", id="parameters a list"),
+            pytest.param({"parameters": "a"}, "parameters: 'a'", id="parameters a text"),
+            pytest.param({"globals": False}, "globals: False", id="globals a boolean"),
+            pytest.param({"jinja": []}, "jinja: []", id="jinja a list"),
+            pytest.param({"enabled": {"a": 1}}, "enabled: {'a': 1}", id="enabled a map"),
+            pytest.param({"enabled": 0.5}, "enabled: 0.5", id="enabled a fraction"),
+            pytest.param({"delay": "soon"}, "delay: 'soon'", id="delay no duration"),
+            pytest.param({"delay": True}, "delay: True", id="delay a boolean"),
+            pytest.param({"delay": ["1m"]}, "delay: ['1m']", id="delay a list"),
+            pytest.param({"if_size_gt": "big"}, "if_size_gt: 'big'", id="size no size"),
+            pytest.param({"if_fnmatch": 1}, "if_fnmatch: 1", id="pattern a number"),
+            pytest.param({"if_not_event_type": {}}, "if_not_event_type: {}", id="pattern a map"),
+        ],
+    )
+    def test_a_value_that_will_not_do_is_named_with_its_field(
+        self, fields: dict[str, Any], named: str
+    ) -> None:
+        assert f"bad entry: {named}" in mistake(**fields)
+
+    @pytest.mark.parametrize("field", ["parameters", "globals"])
+    def test_maps_of_null_are_as_if_absent(self, field: str) -> None:
+        assert is_plain(usable({field: {"NULL": True}}))
+
+    @pytest.mark.parametrize(
+        ("delay", "seconds"),
+        [(0, 0), (900, 900), ("15m", 900), ("90s", 90), ("1.5m", 90), ("0.25h", 900), (2.6, 3)],
+    )
+    def test_a_delay_is_given_in_whole_seconds(self, delay: float | str, seconds: int) -> None:
+        found = usable(delay=delay).delay
+        assert (found, type(found)) == (seconds, int)
+
+    @pytest.mark.parametrize("delay", [-1, 901, "16m", "-1s", "1h", "1e9"])
+    def test_a_delay_is_from_0_to_15_minutes(self, delay: float | str) -> None:
+        assert "is not from 0 to 15 minutes" in mistake(delay=delay)
+
+    def test_the_longest_delay_can_be_set_lower(self) -> None:
+        assert usable(max_delay=300.0, delay="5m").delay == 300
+        assert "is not from 0 to 5 minutes" in mistake(max_delay=300.0, delay=301)
+
+    def test_values_are_templates_unless_jinja_is_false(self) -> None:
+        documents: dict[str, Any] = {
+            "job_id": "{{ key }}",
+            "parameters": {"{{ key }}": "{{ key }}"},
+            "globals": {"at": "{{ key }}"},
+        }
+        known = {"key": "k"}
+        rendered = usable(**documents)
+        assert [each.render(known) for each in rendered.job_ids] == ["k"]
+        assert rendered.parameters is not None
+        assert rendered.parameters.render(known) == {"k": "k"}
+        assert rendered.globals is not None
+        assert rendered.globals.render(known) == {"at": "k"}
+        plain = usable(**documents, jinja=False)
+        assert [each.render(known) for each in plain.job_ids] == ["{{ key }}"]
+        assert plain.parameters is not None
+        assert plain.parameters.render(known) == documents["parameters"]
+        assert plain.globals is not None
+        assert plain.globals.render(known) == documents["globals"]
+
+    def test_globals_may_not_be_made_to_begin_with_lava(self) -> None:
+        trigger = usable(globals={"{{ key }}": 1, "Lava_written": 2})
+        assert trigger.globals is not None
+        assert trigger.globals.render({"key": "k"}) == {"k": 1, "Lava_written": 2}
+        with pytest.raises(ValueError, match="LAVA"):
+            trigger.globals.render({"key": "LAVA_forged"})
+
+    def test_parameters_may_begin_with_lava(self) -> None:
+        trigger = usable(parameters={"{{ key }}": 1})
+        assert trigger.parameters is not None
+        assert trigger.parameters.render({"key": "lava_x"}) == {"lava_x": 1}
+
+
+BOOLEANS: Final = [
+    pytest.param({"BOOL": True}, True, id="true"),
+    pytest.param({"BOOL": False}, False, id="false"),
+    pytest.param({"N": "0"}, False, id="0"),
+    pytest.param({"N": "1"}, True, id="1"),
+    pytest.param({"N": "-2"}, True, id="-2"),
+    pytest.param({"N": "0.0"}, False, id="0.0, which is integral"),
+    pytest.param({"NULL": True}, False, id="null"),
+    *(
+        pytest.param({"S": text}, False, id=f"text {text!r}")
+        for text in ("false", "False", "FALSE", "f", "F", "no", "No", "n", "off", "OFF", "0", "")
+    ),
+    *(
+        pytest.param({"S": text}, True, id=f"text {text!r}")
+        for text in ("true", "t", "yes", "on", "1", "00", "disabled", " false", "none")
+    ),
+]
+
+
+class TestBooleans:
+    """A boolean may be written in several ways, in which lava's users have written them."""
+
+    @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
+    def test_enabled(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
+        assert usable({"enabled": attribute}).enabled is is_true
+
+    @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
+    def test_jinja(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
+        (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
+        assert job_id.render({}) == ("a" if is_true else "{{ 'a' }}")
+
+
+class TestDisabledEntries:
+    """A disabled entry never errs, whatever else it holds."""
+
+    @pytest.mark.parametrize(
+        "attributes",
+        [
+            {"unknown": {"S": "field"}},
+            {"if_bigger": {"N": "1"}},
+            {"delay": {"S": "soon"}},
+            {"parameters": BINARY},
+            {"globals": {"S": "text"}},
+            {"jinja": {"L": []}},
+            {"job_id": {"N": "1"}},
+        ],
+        ids=lambda attributes: next(iter(attributes)),
+    )
+    @pytest.mark.parametrize("off", [False, "no", 0], ids=repr)
+    def test_it_is_just_disabled(self, attributes: Item, off: Any) -> None:
+        assert not usable(attributes, enabled=off).enabled
+
+    def test_it_needs_no_job(self) -> None:
+        assert not usable(enabled=False, job_id=None).enabled
+
+
+class TestTypes:
+    """Values of DynamoDB become what JSON can hold."""
+
+    @pytest.mark.parametrize(
+        ("attribute", "value"),
+        [
+            ({"N": "1"}, 1),
+            ({"N": "1.0"}, 1),
+            ({"N": "1E+2"}, 100),
+            ({"N": "-3"}, -3),
+            ({"N": "1.5"}, 1.5),
+            ({"N": "-0.25"}, -0.25),
+            ({"N": "99999999999999999999999999999999999999"}, 10**38 - 1),
+            ({"SS": ["b", "c", "a"]}, ["a", "b", "c"]),
+            ({"NS": ["10", "9", "1.5"]}, [1.5, 9, 10]),
+            ({"L": [{"NULL": True}, {"BOOL": False}]}, [None, False]),
+            ({"M": {"b": {"S": ""}, "a": {"L": []}}}, {"b": "", "a": []}),
+        ],
+        ids=str,
+    )
+    def test_parameters_hold(self, attribute: dict[str, Any], value: Any) -> None:
+        trigger = usable({"parameters": {"M": {"value": attribute}}})
+        assert trigger.parameters is not None
+        found = trigger.parameters.render({})["value"]
+        assert (found, type(found)) == (value, type(value))
+
+    def test_the_order_of_a_map_is_kept(self) -> None:
+        trigger = usable(parameters={"z": 1, "a": 2, "m": 3})
+        assert trigger.parameters is not None
+        assert list(trigger.parameters.render({})) == ["z", "a", "m"]
+
+    def test_a_set_of_job_ids_is_a_sorted_list_of_them(self) -> None:
+        trigger = usable({"job_id": {"SS": ["b", "a"]}})
+        assert [each.value for each in trigger.job_ids] == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        ("attributes", "named"),
+        [
+            ({"parameters": BINARY}, "parameters"),
+            ({"parameters": {"M": {"a": {"L": [{"S": ""}, BINARY]}}}}, "parameters.a[1]"),
+            ({"globals": {"M": {"a": {"M": {"b": {"BS": ["aGk="]}}}}}}, "globals.a.b"),
+            ({"job_id": BINARY}, "job_id"),
+            ({"job_id": {"L": [BINARY]}}, "job_id[0]"),
+            ({"delay": BINARY}, "delay"),
+            ({"enabled": BINARY}, "enabled"),
+            ({"jinja": BINARY}, "jinja"),
+            ({"if_fnmatch": {"L": [{"S": "a"}, BINARY]}}, "if_fnmatch[1]"),
+        ],
+        ids=lambda each: each if isinstance(each, str) else "",
+    )
+    def test_binary_is_an_error_that_names_the_field(self, attributes: Item, named: str) -> None:
+        assert f"bad entry: {named} is binary" in mistake(attributes)
+
+
+class TestPrefixes:
+    """A key is looked up from its longest prefix to the whole bucket."""
+
+    @pytest.mark.parametrize(
+        ("key", "expected"),
+        [
+            ("a/b/c", ["a/b/c", "a/b", "a", "*"]),
+            ("a", ["a", "*"]),
+            ("/a/b", ["/a/b", "/a", "*"]),
+            ("//a", ["//a", "/", "*"]),
+            ("/", ["/", "*"]),
+            ("*", ["*"]),
+            ("*/a", ["*/a", "*"]),
+            ("a/*", ["a/*", "a", "*"]),
+        ],
+    )
+    def test_in_this_order(self, key: str, expected: list[str]) -> None:
+        assert list(prefixes(key)) == expected
+
+    def test_no_prefix_is_asked_for_twice(self) -> None:
+        for key in ("*/*/*", "a//b//", "/*/"):
+            found = list(prefixes(key))
+            assert len(set(found)) == len(found)
+            assert "" not in found
+
+
+class TestTheWalk:
+    """The first level with any entry wins, also where entries are asked for one level at a time."""
+
+    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
+    def table(
+        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, request: pytest.FixtureRequest
+    ) -> TriggerTable:
+        canned.triggers.put(*fillers(request.param))
+        return table_of(endpoint, clock)
+
+    @pytest.mark.parametrize(
+        ("levels", "key", "expected"),
+        [
+            pytest.param(["a/b/c", "a/b", "a", "*"], "a/b/c", ["a/b/c"], id="the key itself"),
+            pytest.param(["a/b", "a", "*"], "a/b/c", ["a/b"], id="its folder"),
+            pytest.param(["a", "*"], "a/b/c", ["a"], id="a folder above"),
+            pytest.param(["*"], "a/b/c", ["*"], id="the whole bucket"),
+            pytest.param(["*"], "a", ["*"], id="the whole bucket, at its top"),
+            pytest.param([], "a/b/c", [], id="nothing"),
+            pytest.param(["a/b/c/d", "b", "c", "a/bb", "ab"], "a/b/c", [], id="nothing that is"),
+            pytest.param(["a"], "ab/c", [], id="a part of a folder's name"),
+            pytest.param(["A"], "a/b", [], id="another case"),
+            pytest.param(["/a", "a", "*"], "/a/b", ["/a"], id="a slash in front"),
+            pytest.param(["a", "*"], "/a/b", ["*"], id="a slash in front, passed over"),
+            pytest.param(["a//b"], "a//b/c", ["a//b"], id="two slashes"),
+            pytest.param(["a"], "a//b", ["a"], id="two slashes, to the folder above"),
+            pytest.param(["a/b", "a"], "a/b/", ["a/b"], id="a slash at the end"),
+            pytest.param(["*"], "*", ["*"], id="a key that is a star"),
+            pytest.param(["*"], "*/a", ["*"], id="a folder that is a star"),
+            pytest.param(["a/*", "a"], "a/b", ["a"], id="no patterns"),
+            pytest.param(
+                ["\u00e9/\U0001f980"], "\u00e9/\U0001f980/x", ["\u00e9/\U0001f980"], id="unicode"
+            ),
+        ],
+    )
+    def test_which_level_wins(
+        self,
+        canned: CannedRealm,
+        table: TriggerTable,
+        levels: list[str],
+        key: str,
+        expected: list[str],
+    ) -> None:
+        canned.triggers.put(*(entry(level, level) for level in levels))
+        assert ids(table, key) == expected
+
+    def test_all_entries_of_the_level_match(self, canned: CannedRealm, table: TriggerTable) -> None:
+        canned.triggers.put(entry("1", "a"), entry("2", "a"), entry("3", "a"), entry("4", "*"))
+        assert sorted(ids(table, "a/b")) == ["1", "2", "3"]
+
+    def test_a_disabled_entry_hides_broader_ones(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(entry("off", "a", enabled=False), entry("on", "*"))
+        (found,) = table.matching(BUCKET, "a/b")
+        assert isinstance(found, Trigger)
+        assert (found.trigger_id, found.enabled) == ("off", False)
+
+    def test_other_buckets_are_others(self, canned: CannedRealm, table: TriggerTable) -> None:
+        canned.triggers.put(entry("1", "a", bucket="other"), entry("2", "*"))
+        assert ids(table, "a/b") == ["2"]
+        assert ids(table, "a/b", bucket="other") == ["1"]
+        assert ids(table, "b", bucket="other") == []
+
+    def test_a_broken_entry_leaves_its_neighbours_alone(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(
+            entry("good", "a"), entry("bad", "a", unknown=1), entry("good too", "a")
+        )
+        found = table.matching(BUCKET, "a/b")
+        assert {each.trigger_id for each in found if isinstance(each, Trigger)} == {
+            "good",
+            "good too",
+        }
+        assert [each.trigger_id for each in found if isinstance(each, BrokenTrigger)] == ["bad"]
+
+    def test_a_broken_entry_hides_broader_ones(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(entry("bad", "a", unknown=1), entry("good", "*"))
+        assert ids(table, "a/b") == ["bad"]
+
+    def test_an_entry_errs_only_for_events_whose_walk_reaches_it(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(entry("bad", "*", unknown=1), entry("good", "a"))
+        assert ids(table, "a/b") == ["good"]
+        assert [type(each) for each in table.matching(BUCKET, "b")] == [BrokenTrigger]
+
+    @pytest.mark.parametrize(
+        "folder",
+        ["x" * 1025, "\u20ac" * 342, "x" * 5000, "\ud800"],
+        ids=["1025 bytes", "1026 bytes in 342 characters", "5000 bytes", "no UTF-8"],
+    )
+    def test_a_prefix_that_no_entry_can_have_is_passed_over(
+        self, canned: CannedRealm, table: TriggerTable, folder: str
+    ) -> None:
+        canned.triggers.put(entry("whole", "*"))
+        assert ids(table, f"{folder}/a") == ["whole"]
+
+    def test_the_longest_prefix_is_looked_up(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(entry("long", "\u20ac" * 341 + "x"), entry("whole", "*"))
+        assert ids(table, "\u20ac" * 341 + "x/y") == ["long"]
+
+    @pytest.mark.parametrize("bucket", ["b" * 2049, "\ud800"], ids=["2049 bytes", "no UTF-8"])
+    def test_a_bucket_that_no_entry_can_have_has_none(
+        self, endpoint: Endpoint, table: TriggerTable, bucket: str
+    ) -> None:
+        assert ids(table, "a", bucket=bucket) == []
+        assert not endpoint.calls
+
+
+class TestReading:
+    """What is read is asked for once: in a bucket with few entries, for any key."""
+
+    def test_one_query_does_for_all_keys_of_a_bucket(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*fillers(90), entry("deep", "a/b"), entry("whole", "*"))
+        for number in range(50):
+            assert ids(table, f"a/b/{number}") == ["deep"]
+            assert ids(table, f"{number}/a") == ["whole"]
+        assert endpoint.calls == {"Query": 1}
+
+    def test_that_query_is_bounded(self, endpoint: Endpoint, table: TriggerTable) -> None:
+        ids(table, "a")
+        (call,) = endpoint.log
+        assert 50 <= call.request["Limit"] <= 200
+
+    def test_each_bucket_is_asked_for_itself(self, endpoint: Endpoint, table: TriggerTable) -> None:
+        for number in range(10):
+            ids(table, f"{number}", bucket="one")
+            ids(table, f"{number}", bucket="two")
+        assert endpoint.calls == {"Query": 2}
+
+    def test_entries_are_made_into_triggers_once(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        """So a template is compiled once for as long as its trigger is cached."""
+        canned.triggers.put(entry("t", "a"))
+        (first,), (second,) = table.matching(BUCKET, "a/1"), table.matching(BUCKET, "a/2")
+        assert first is second
+
+    def test_in_a_bucket_with_more_levels_are_asked_for_one_by_one(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
+        assert ids(table, "a/b/c") == ["t"]
+        first, *others = endpoint.log
+        assert "Limit" in first.request
+        assert [call.request["ExpressionAttributeValues"][":p"]["S"] for call in others] == [
+            "a/b/c",
+            "a/b",
+            "a",
+        ]
+
+    def test_there_each_answer_is_kept(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*fillers(MANY), entry("whole", "*"))
+        assert ids(table, "a/b/1") == ["whole"]
+        endpoint.forget_calls()
+        assert ids(table, "a/b/1") == ["whole"]
+        assert not endpoint.calls
+        for number in range(2, 12):
+            assert ids(table, f"a/b/{number}") == ["whole"]
+        assert endpoint.calls == {"Query": 10}
+
+    def test_there_entries_are_made_into_triggers_once_too(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*fillers(MANY), entry("t", "a"))
+        (first,), (second,) = table.matching(BUCKET, "a/1"), table.matching(BUCKET, "a/2")
+        assert first is second
+
+    def test_unique_keys_do_not_push_out_shared_answers(
+        self,
+        canned: CannedRealm,
+        endpoint: Endpoint,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.cache._NEWCOMERS", 20)
+        canned.triggers.put(*fillers(MANY), entry("shared", "shared"), entry("whole", "*"))
+        table = table_of(endpoint, clock)
+        ids(table, "shared/1")
+        for number in range(60):
+            ids(table, f"unique-{number}")
+        endpoint.forget_calls()
+        assert ids(table, "shared/2") == ["shared"]
+        assert endpoint.calls == {"Query": 1}
+
+    def test_folders_that_take_turns_are_asked_for_once(
+        self,
+        canned: CannedRealm,
+        endpoint: Endpoint,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.cache._NEWCOMERS", 20)
+        canned.triggers.put(*fillers(MANY), entry("whole", "*"))
+        table = table_of(endpoint, clock)
+        for turn in range(3):
+            endpoint.forget_calls()
+            for folder in range(15):
+                assert ids(table, f"folder-{folder}/{turn}") == ["whole"]
+        assert endpoint.calls == {"Query": 15}
+
+    def test_a_bucket_of_which_one_page_holds_no_more_has_too_many(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        """A page ends at 1 MiB, however many entries were asked for."""
+        canned.triggers.put(*(entry(f"{n}", f"{n}", description="x" * 200_000) for n in range(10)))
+        assert ids(table, "9/a") == ["9"]
+        assert endpoint.calls == {"Query": 3}
+
+    def test_all_pages_of_a_level_are_read(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
+        canned.triggers.page = 40
+        assert sorted(ids(table, "a")) == [f"{number:03}" for number in range(MANY)]
+        assert endpoint.calls["Query"] > 5
+
+    @pytest.mark.parametrize("number", range(120, 136))
+    def test_no_entry_is_lost_at_the_bound(
+        self, canned: CannedRealm, table: TriggerTable, number: int
+    ) -> None:
+        canned.triggers.put(*fillers(number - 1), entry("last", "zzz"))
+        assert ids(table, "zzz/a") == ["last"]
+        assert ids(table, "filler/7/a") == ["filler-7"]
+        assert ids(table, "other") == []
+
+
+class TestRemembering:
+    """What was read holds for the time to live, "nothing there" included."""
+
+    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
+    def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
+        canned.triggers.put(*fillers(request.param))
+        return canned
+
+    def test_an_entry_is_remembered(
+        self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
+    ) -> None:
+        filled.triggers.put(entry("t", "a"))
+        assert ids(table, "a") == ["t"]
+        endpoint.forget_calls()
+        filled.triggers.remove("t")
+        clock.now += TTL - 0.001
+        table.start(UNLIMITED)
+        assert ids(table, "a") == ["t"]
+        assert not endpoint.calls
+        clock.now += 0.001
+        assert ids(table, "a") == []
+
+    def test_that_there_is_nothing_is_remembered(
+        self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
+    ) -> None:
+        assert ids(table, "a/b") == []
+        endpoint.forget_calls()
+        filled.triggers.put(entry("t", "a"))
+        clock.now += TTL - 0.001
+        table.start(UNLIMITED)
+        assert ids(table, "a/b") == []
+        assert not endpoint.calls
+        clock.now += 0.001
+        assert ids(table, "a/b") == ["t"]
+
+    def test_being_asked_for_does_not_prolong_it(
+        self, filled: CannedRealm, table: TriggerTable, clock: Clock
+    ) -> None:
+        assert ids(table, "a") == []
+        filled.triggers.put(entry("t", "a"))
+        for _ in range(3):
+            clock.now += TTL / 3
+            found = ids(table, "a")
+        assert found == ["t"]
+
+    def test_with_0_nothing_outlives_the_invocation(
+        self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
+    ) -> None:
+        table = table_of(endpoint, clock, ttl=0.0)
+        assert ids(table, "a") == []
+        assert ids(table, "b") == []
+        filled.triggers.put(entry("t", "a"))
+        table.start(UNLIMITED)
+        assert ids(table, "a") == ["t"]
+
+    def test_with_0_what_was_read_holds_through_the_invocation(
+        self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
+    ) -> None:
+        filled.triggers.put(entry("t", "a"))
+        table = table_of(endpoint, clock, ttl=0.0)
+        assert ids(table, "a") == ["t"]
+        endpoint.forget_calls()
+        for _ in range(3):
+            clock.now += 1.0
+            assert ids(table, "a") == ["t"]
+        assert not endpoint.calls
+
+    def test_a_bucket_with_too_many_entries_is_looked_at_anew(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
+    ) -> None:
+        canned.triggers.put(*fillers(MANY))
+        ids(table, "a")
+        for number in range(MANY):
+            canned.triggers.remove(f"filler-{number}")
+        clock.now += TTL
+        endpoint.forget_calls()
+        assert ids(table, "a") == []
+        assert ids(table, "b") == []
+        assert endpoint.calls == {"Query": 1}
+
+
+class TestFailures:
+    """What could not be read is an error of AWS's, or of time, and is not remembered."""
+
+    @pytest.mark.parametrize(
+        "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
+    )
+    def test_a_read_is_tried_again(
+        self,
+        canned: CannedRealm,
+        endpoint: Endpoint,
+        table: TriggerTable,
+        waits: list[float],
+        fault: Fault,
+    ) -> None:
+        canned.triggers.put(entry("t", "a"))
+        endpoint.fail({("Query", 1): fault, ("Query", 2): fault})
+        assert ids(table, "a") == ["t"]
+        assert endpoint.calls == {"Query": 3}
+        assert len(waits) == 2
+
+    @pytest.mark.usefixtures("waits")
+    @pytest.mark.parametrize("fault", [READS_THROTTLED, RESET], ids=["throttled", "reset"])
+    def test_it_is_given_up_after_three_attempts(
+        self, endpoint: Endpoint, table: TriggerTable, fault: Fault
+    ) -> None:
+        endpoint.fail({("Query", None): fault})
+        with pytest.raises(ServiceError, match=r"reading lava\.demo\.s3triggers"):
+            ids(table, "a")
+        assert endpoint.calls == {"Query": 3}
+
+    def test_what_is_denied_is_not_tried_again(
+        self, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        endpoint.fail({("Query", None): DENIED})
+        with pytest.raises(ServiceError, match="AccessDenied"):
+            ids(table, "a")
+        assert endpoint.calls == {"Query": 1}
+
+    @pytest.mark.parametrize("number", [1, 2, 3], ids=["the bucket", "the key", "its folder"])
+    def test_a_failure_is_not_remembered(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, number: int
+    ) -> None:
+        canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
+        endpoint.fail({("Query", number): DENIED})
+        with pytest.raises(ServiceError):
+            ids(table, "a/b")
+        endpoint.fail({})
+        assert ids(table, "a/b") == ["t"]
+
+    def test_a_page_that_could_not_be_read_fails_the_level(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
+        canned.triggers.page = 90
+        endpoint.fail({("Query", 3): DENIED})
+        with pytest.raises(ServiceError):
+            ids(table, "a")
+        endpoint.fail({})
+        assert len(ids(table, "a")) == MANY
+
+    def test_a_table_that_is_missing_is_an_error_of_awss(
+        self, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        endpoint.tables.clear()
+        with pytest.raises(ServiceError, match="ResourceNotFound"):
+            ids(table, "a")
+
+    def test_nothing_is_read_when_too_little_time_is_left(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
+        canned.triggers.put(entry("t", "a"))
+        left = [300.0]
+        table.start(Deadline(lambda: left[0]))
+        assert ids(table, "a", bucket="other") == []
+        left[0] = 1.0
+        endpoint.forget_calls()
+        with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.s3triggers"):
+            ids(table, "a")
+        assert ids(table, "a", bucket="other") == []
+        assert not endpoint.calls
+        table.start(UNLIMITED)
+        assert ids(table, "a") == ["t"]
+
+
+class TestOnAws:
+    """The table and the index are asked as DynamoDB understands it."""
+
+    @pytest.fixture
+    def table(self, aws: LocalAws, realm: Realm, clock: Clock) -> Iterator[TriggerTable]:
+        clients = make_clients(
+            endpoint_url=aws.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        yield TriggerTable(clients[0], realm.name, TTL, 900.0, clock)
+        for client in clients:
+            client.close()
+
+    @pytest.mark.parametrize("number", [0, MANY], ids=["in memory", "level by level"])
+    def test_the_walk(self, realm: Realm, table: TriggerTable, number: int) -> None:
+        realm.put("s3triggers", fillers(number))
+        realm.put(
+            "s3triggers",
+            [
+                entry("deep", "a/b"),
+                entry("deep too", "a/b"),
+                entry("off", "a/off", enabled=False),
+                entry("folder", "a"),
+                entry("rooted", "/a"),
+                entry("whole", "*"),
+                entry("elsewhere", "a/b", bucket="elsewhere"),
+            ],
+        )
+        assert sorted(ids(table, "a/b/c")) == ["deep", "deep too"]
+        assert ids(table, "a/off/c") == ["off"]
+        assert ids(table, "a/c") == ["folder"]
+        assert ids(table, "/a/b") == ["rooted"]
+        assert ids(table, "/b") == ["whole"]
+        assert ids(table, "*") == ["whole"]
+        assert ids(table, "b", bucket="elsewhere") == []
+        assert ids(table, "b", bucket="nowhere") == []
+
+    def test_values_of_every_type(self, aws: LocalAws, table: TriggerTable) -> None:
+        values = {
+            "number": {"N": "1.50"},
+            "whole": {"N": "100"},
+            "names": {"SS": ["b", "a"]},
+            "numbers": {"NS": ["10", "9"]},
+            "nothing": {"NULL": True},
+        }
+        for trigger_id, more in (("good", {}), ("bad", {"raw": {"B": b"\0"}})):
+            aws.client("dynamodb").put_item(
+                TableName=table.name,
+                Item=item_of(
+                    {
+                        "trigger_id": {"S": trigger_id},
+                        "parameters": {"M": values | more},
+                    }
+                ),
+            )
+        bad, good = sorted(table.matching(BUCKET, "in/a"), key=lambda each: each.trigger_id)
+        assert isinstance(good, Trigger)
+        assert good.parameters is not None
+        assert good.parameters.render({}) == {
+            "number": 1.5,
+            "whole": 100,
+            "names": ["a", "b"],
+            "numbers": [9, 10],
+            "nothing": None,
+        }
+        assert isinstance(bad, BrokenTrigger)
+        assert "parameters.raw is binary" in str(bad.mistake)
