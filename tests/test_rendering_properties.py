@@ -95,8 +95,10 @@ class Identities:
         "{% macro m$() %}@{% endmacro %}{{ m$() }}",
         "{% macro m$(x) %}{{ x }}{% endmacro %}{% set s$ %}@{% endset %}{{ m$(s$) }}",
         "{% macro m$() %}{{ caller() }}{% endmacro %}{% call m$() %}@{% endcall %}",
-        "{% macro m$() %}{% filter string %}{{ caller() }}{% endfilter %}{% endmacro %}"
-        "{% call m$() %}@{% endcall %}",
+        (
+            "{% macro m$() %}{% filter string %}{{ caller() }}{% endfilter %}{% endmacro %}"
+            "{% call m$() %}@{% endcall %}"
+        ),
         "{% macro m$() %}{{ caller(1) }}{% endmacro %}{% call(k$) m$() %}@{% endcall %}",
         "{% filter string %}@{% endfilter %}",
         "{% filter replace('', '') %}@{% endfilter %}",
