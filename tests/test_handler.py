@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
@@ -384,6 +385,9 @@ class TestMistakes:
         assert parked["trigger_id"] == "t"
         assert parked.get("job_id") == wrong.job_id
         assert parked.get("position") == (0 if wrong.job_id else None)
+        assert None not in parked.values()
+        assert datetime.fromisoformat(parked["parked_at"]).microsecond == 0
+        assert datetime.fromisoformat(parked["parked_at"]).tzinfo
         assert message.json["event"] == event
         assert message.text.isascii()
         assert message.delay == 0
@@ -1019,6 +1023,21 @@ class TestDeliveredAgain:
         assert function(sqs(parked.text, queue=PARKING)) is None
         assert len(stage.core.messages) + len(nowhere.messages) == 1 + ("lost" in str(after))
         assert len(stage.web.messages) == 1
+
+    def test_so_it_is_with_what_was_parked_and_is_given_back(self, stage: Stage) -> None:
+        stage.trigger(unknown=1)
+        function = stage.function()
+        assert function(direct(record())) is None
+        (parked,) = stage.parking.take()
+        stage.trigger(job_id=["load", "report"])
+        stage.clock.now += 60
+        stage.endpoint.fail(deny("web"))
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError):
+                function(sqs(parked.text, queue=PARKING))
+        stage.endpoint.fail({})
+        assert function(sqs(parked.text, queue=PARKING)) is None
+        assert (len(stage.core.messages), len(stage.web.messages)) == (1, 1)
 
     def test_another_instance_does_not_know(self, stage: Stage, function: Function) -> None:
         with pytest.raises(DeliveriesFailedError):

@@ -1,0 +1,85 @@
+"""Any object key, by every route, arrives in the dispatch exactly as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+
+from .endpoint import Endpoint
+from .test_events import (
+    ROUTES,
+    Route,
+    eventbridge_event,
+    of_eventbridge,
+    of_s3,
+    s3_record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .endpoint import CannedRealm
+
+# What a DynamoDB key can hold: the rendered job id is one.
+KEYS = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
+
+
+class Stage:
+    """A function, and the realm it works for."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.realm: CannedRealm = endpoint.realm("keys", ["core"])
+        self.realm.triggers.put(
+            {
+                "trigger_id": "t-1",
+                "bucket": "my-bucket",
+                "prefix": "*",
+                "enabled": True,
+                "job_id": "{{ key }}",
+                "globals": {"_{{ key }}": "{{ key }}"},
+                "parameters": {"{{ key }}": ["{{ info.key }}", {"deep": "<{{ key }}>"}]},
+            }
+        )
+        self.function = Function(Settings(realm="keys", log_level=60), *endpoint.clients)
+
+    def dispatched(self, payload: Any, key: str) -> Any:
+        job = {"job_id": key, "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+        self.realm.jobs.put(job)
+        assert self.function(payload) is None
+        (message,) = self.realm.queue("core").take()
+        return message.json
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Endpoint() as endpoint:
+        yield Stage(endpoint)
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
+class TestAnyKey:
+    """In globals, parameters and the job id; as a value, inside of one, and as a name."""
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(key=KEYS, is_s3=st.booleans())
+    def test_it_arrives(self, stage: Stage, route: Route, key: str, is_s3: bool) -> None:  # noqa: FBT001
+        what = (
+            of_s3(s3_record(key=quote_plus(key)))
+            if is_s3
+            else of_eventbridge(eventbridge_event(key=key))
+        )
+        message = stage.dispatched(route.payload(what), key)
+        assert message["job_id"] == key
+        assert message["globals"] == {f"_{key}": key}
+        assert message["parameters"] == {key: [key, {"deep": f"<{key}>"}]}
