@@ -141,6 +141,32 @@ class _Parser(SimpleNamespace):
         return self.parse(*args, **kwargs)
 
 
+_LONGEST_DATE: Final = 1000
+
+
+def _bounded_parser(members: dict[str, Any]) -> _Parser:
+    """Bound the text that dates are read from.
+
+    Of very many digits dateutil makes one number, in a way that takes the square of
+    their count, and which no signal interrupts.
+    """
+
+    def check(text: Any) -> None:
+        if isinstance(text, (str, bytes)) and len(text) > _LONGEST_DATE:
+            raise ValueError(f"a date of more than {_LONGEST_DATE} characters")
+
+    def parse(timestr: Any, *args: Any, **kwargs: Any) -> Any:
+        check(timestr)
+        return members["parse"](timestr, *args, **kwargs)
+
+    def method(parser: Any, timestr: Any, *args: Any, **kwargs: Any) -> Any:
+        check(timestr)
+        return members["parser"].parse(parser, timestr, *args, **kwargs)
+
+    bounded = type("parser", (members["parser"],), {"parse": method})
+    return _Parser(**{**members, "parse": parse, "parser": bounded})
+
+
 def _gettz(name: str) -> dt.tzinfo | None:
     """Look a time zone up by name; a path would let a template probe the file system."""
     from dateutil.tz import gettz  # noqa: PLC0415 - few templates need it
@@ -170,7 +196,10 @@ class _Dateutil:
             members = _members(import_module(f"dateutil.{name}"), without=_CLOSED.get(name) or ())
             if name == "tz":
                 members["gettz"] = _gettz
-            self._modules[name] = (_Parser if name == "parser" else SimpleNamespace)(**members)
+            is_parser = name == "parser"
+            self._modules[name] = (
+                _bounded_parser(members) if is_parser else SimpleNamespace(**members)
+            )
         return self._modules[name]
 
 

@@ -718,7 +718,10 @@ class TestFailed:
         function = stage.function()
         assert function(payload) == failed("m0")
         assert (stage.keys(), stage.keys(stage.web)) == ([], ["in/2"])
-        assert len(said.facts("failed", logging.ERROR)) == 1
+        (facts,) = said.facts("failed", logging.ERROR)
+        assert facts.pop("reason").startswith("reading lava.demo.")
+        named = {"trigger_id": "one", "job_id": "load"} if operation == "GetItem" else {}
+        assert facts == {**named, "bucket": "one", "key": "in/1"}
         assert function(sqs(direct(record("in/1", bucket="one")))) is None
         assert stage.keys() == ["in/1"]
 
