@@ -25,6 +25,7 @@ MEMORY: Final = 64 * 1024 * 1024
 
 _PAGE: Final = resource.getpagesize()
 _ALARM: Final = signal.SIGALRM
+_AGAIN: Final = 2.0
 
 
 class _TimeUpError(BaseException):
@@ -76,8 +77,9 @@ def bounded(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
         _confine(address_space, memory)
         try:
             try:
-                # Again and again: Python swallows what is raised in a finalizer.
-                signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+                # Again, later: Python swallows what is raised in a finalizer. Not so
+                # soon that it comes while what was ended is still being cleared away.
+                signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
                 yield
             finally:
                 _lift(address_space)

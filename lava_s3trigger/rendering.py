@@ -132,7 +132,10 @@ def _environment() -> TemplateEnvironment:
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "it takes too much memory"
-    text = shown(str(error), at_most=400)
+    try:
+        text = shown(str(error), at_most=400)
+    except Exception:  # noqa: BLE001 - its text may be the template's to make
+        text = "an error that cannot be shown"
     return f"{type(error).__name__}: {text}"
 
 

@@ -14,6 +14,7 @@ import datetime as dt
 import json
 import os.path
 import re
+import types
 import uuid
 from importlib import import_module
 from json.encoder import encode_basestring_ascii
@@ -22,7 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import nodes, pass_eval_context
 from jinja2.compiler import CodeGenerator
+from jinja2.filters import do_indent
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,16 +71,23 @@ def joined(parts: Iterable[str]) -> str:
 
 
 @pass_eval_context  # so that Jinja does not evaluate constants at compile time
-def _finalize(_context: EvalContext, value: Any) -> str:
+def _finalize(context: EvalContext, value: Any) -> str:
+    if context.autoescape:  # HTML first; and Markup, so that Jinja leaves it at that
+        return Markup(encode_basestring_ascii(str(escape(value)))[1:-1])  # noqa: S704
     return encode_basestring_ascii(value if type(value) is str else str(value))[1:-1]
 
 
 class _Code(CodeGenerator):
-    """Finalizes what call and filter blocks put out, which Jinja leaves as it is."""
+    """Closes two gaps that Jinja leaves.
+
+    What call and filter blocks and recursive loops put out is finalized, as all that
+    expressions do. And a set block, as a plain assignment, sets attributes of
+    namespaces alone.
+    """
 
     def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
         super().start_write(frame, node)
-        self._is_captured = isinstance(node, (nodes.CallBlock, nodes.FilterBlock))
+        self._is_captured = isinstance(node, (nodes.CallBlock, nodes.FilterBlock, nodes.For))
         if self._is_captured:
             self.write("environment.finalize(context.eval_ctx, ")
 
@@ -85,6 +95,15 @@ class _Code(CodeGenerator):
         if self._is_captured:
             self.write(")")
         super().end_write(frame)
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802
+        targets = {each.name for each in nodes.Tuple([node.target], "store").find_all(nodes.NSRef)}
+        for name in sorted(targets):
+            self.writeline(f"if not isinstance({frame.symbols.ref(name)}, Namespace):")
+            self.indent()
+            self.writeline('raise TemplateRuntimeError("cannot assign to what is no namespace")')
+            self.outdent()
+        super().visit_AssignBlock(node, frame)
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
@@ -96,6 +115,27 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(finalize=_finalize, optimized=False, keep_trailing_newline=True)
+        self.filters["indent"] = _indent
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Keep templates from what takes any object for its self.
+
+        By a method of a class, as in ``dict.update(utils, ...)``, they would change
+        what Jinja keeps them from changing by a method of the object.
+        """
+        if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
+            return False  # objects of datetime never change
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call an object, unless that would take a pickle's state for a date.
+
+        CPython crashes on a date whose state is not one that it wrote itself.
+        """
+        is_date = any(obj is each for each in _DATES)
+        if is_date and args and isinstance(args[0], (str, bytes)):
+            raise TypeError(f"{obj.__name__} takes numbers, not text")
+        return super().call(context, obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Bound what one operation on integers can cost, which no signal interrupts.
@@ -109,6 +149,22 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             if bits > _MOST_BITS:
                 raise OverflowError(f"{operator} makes a number of more than {_MOST_BITS} bits")
         return super().call_binop(context, operator, left, right)
+
+
+_DATES: Final = (dt.date, dt.datetime, dt.time)
+_UNBOUND: Final = (
+    property,
+    types.FunctionType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+)
+
+
+def _indent(s: Any, *args: Any, **kwargs: Any) -> str:
+    # Jinja's adds to what it is given, in place where that is a list.
+    return do_indent(s if isinstance(s, str) else str(s), *args, **kwargs)
 
 
 def s3bucket(location: str) -> str:
@@ -176,6 +232,13 @@ def _gettz(name: str) -> dt.tzinfo | None:
     return gettz(name)
 
 
+def _rrulestr(s: str, **kwargs: Any) -> Any:
+    """Parse a recurrence rule, the time zones of which are looked up by name."""
+    from dateutil.rrule import rrulestr  # noqa: PLC0415 - few templates need it
+
+    return rrulestr(s, **{**kwargs, "tzids": _gettz})
+
+
 # What reads files, or another than the given zone.
 _CLOSED: Final = {"tz": ("tzfile", "tzical", "gettz"), "zoneinfo": None}
 _OPEN: Final = ("easter", "parser", "relativedelta", "rrule", "tz", "utils")
@@ -196,6 +259,8 @@ class _Dateutil:
             members = _members(import_module(f"dateutil.{name}"), without=_CLOSED.get(name) or ())
             if name == "tz":
                 members["gettz"] = _gettz
+            if name == "rrule":
+                members["rrulestr"] = _rrulestr
             is_parser = name == "parser"
             self._modules[name] = (
                 _bounded_parser(members) if is_parser else SimpleNamespace(**members)
@@ -206,6 +271,7 @@ class _Dateutil:
 # Those ask the file system or the environment, for which no template has a use.
 _ASKING_PATHS: Final = frozenset(
     [
+        "abspath",
         "exists",
         "expanduser",
         "expandvars",
@@ -229,6 +295,11 @@ _ASKING_PATHS: Final = frozenset(
 )
 
 
+def _relpath(path: str, start: str = ".") -> str:
+    """Give a path as seen from another, without asking for the current folder."""
+    return os.path.relpath(os.path.join("/", path), os.path.join("/", start))  # noqa: PTH118
+
+
 def _utils() -> dict[str, Any]:
     dateutil = _Dateutil()
     return {
@@ -236,7 +307,9 @@ def _utils() -> dict[str, Any]:
         "datetime": dt.datetime,
         "dateutil": dateutil,
         "parsedate": dateutil.parser,
-        "path": SimpleNamespace(**_members(os.path, without=_ASKING_PATHS)),
+        "path": SimpleNamespace(
+            **{**_members(os.path, without=_ASKING_PATHS), "relpath": _relpath}
+        ),
         "re": SimpleNamespace(**_members(re, without=["purge"])),
         "s3bucket": s3bucket,
         "s3key": s3key,
