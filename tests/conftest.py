@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from hypothesis import settings
 
 from lava_s3trigger.cli.localaws import LocalAws
 from lava_s3trigger.cli.realm import Realm
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NUMBERS: Final = itertools.count(1)
+
+# The same examples each time, so that a change is judged by what it changes. With
+# --hypothesis-profile=searching, new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("searching", derandomize=False)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
