@@ -10,11 +10,13 @@ import pytest
 from dateutil.tz import tzutc
 
 from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.clients import SLOWEST_CALL
 from lava_s3trigger.deadline import UNLIMITED, Deadline
 from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Only, S3Event
 from lava_s3trigger.jobs import Job
+from lava_s3trigger.limits import SECONDS
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -308,6 +310,7 @@ class TestMistakes:
         decision = decided(before, trigger("bad", parameters={"a": endless}), behind)
         (mistake,) = decision.mistakes
         assert mistake.trigger_id == "bad"
+        assert mistake.reason == "rendering was ended: it took longer than 1 s"
         assert dispatched(decision) == self.KEPT
 
     def test_a_job_that_is_missing_leaves_the_others_alone(self) -> None:
@@ -370,6 +373,16 @@ class TestFailures:
         assert [each.trigger_id for each in decision.failures] == ["a", "b"]
         assert all("too little time was left" in str(each.error) for each in decision.failures)
         assert counts(decision) == (0, 0, 0, 2)
+
+    @pytest.mark.parametrize(
+        ("spare", "number"), [(0.0, 1), (-0.1, 0)], ids=["enough", "too little"]
+    )
+    def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
+        left = [300.0]
+        deadline = Deadline(lambda: left[0])
+        left[0] = SECONDS + 2 * SLOWEST_CALL + spare
+        decision = decide(event(), Triggers(trigger()), JOBS, deadline)
+        assert counts(decision) == (number, 0, 0, 1 - number)
 
     def test_time_may_run_out_between_triggers(self) -> None:
         left = [300.0, 300.0, 1.0]  # at the start, and before each trigger

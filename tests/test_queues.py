@@ -209,6 +209,7 @@ class TestBatches:
             pytest.param([LARGEST // 2, LARGEST // 2 + 1], [1, 1], id="two that are too much"),
             pytest.param([1, LARGEST, 1], [1, 1, 1], id="a large one between small ones"),
             pytest.param([400_000] * 5, [1, 2, 2], id="two to a call"),
+            pytest.param([LARGEST, LARGEST // 2, LARGEST // 2], [1, 2], id="two full calls"),
         ],
     )
     def test_of_up_to_1_mib(
@@ -502,7 +503,7 @@ class TestTryingAgain:
         assert all(each.is_sent for each in messages)
         assert [each.failure for each in messages] == [None, None]
         assert texts(core) == ["a", "b"]
-        assert endpoint.calls[SEND] == 3
+        assert endpoint.calls == {FIND: 1, SEND: 3}
         assert len(waits) == 2
 
     @pytest.mark.parametrize("fault", PASSING)

@@ -219,6 +219,7 @@ class TestUtils:
             pytest.param("b/s3://c/d", "b", "s3://c/d", id="key-that-looks-like-a-location"),
             pytest.param("b/", "b", "", id="no-key"),
             pytest.param("b", "b", "", id="bucket-alone"),
+            pytest.param("", "", "", id="nothing"),
         ],
     )
     def test_s3bucket_and_s3key_take_four_forms(
@@ -229,6 +230,11 @@ class TestUtils:
         )
 
         assert found == {"b": bucket, "k": key}
+
+    def test_only_the_slashes_of_the_form_are_taken_off(self) -> None:
+        found = render({"b": "{{ utils.s3bucket(key) }}", "k": "{{ utils.s3key(key) }}"}, "s3:///k")
+
+        assert found == {"b": "", "k": "k"}
 
     def test_uuid_is_a_new_uuid4_each_time(self) -> None:
         found = {text("{{ utils.uuid() }}") for _ in range(3)}
@@ -438,6 +444,15 @@ class TestData:
                 "{% endblock %}{% endif %}{% set x %}{{ self.b() }}{% endset %}{{ x }}",
                 id="filter-in-block-in-set-block",
             ),
+            pytest.param("{% for x in [key] recursive %}{{ x }}{% endfor %}", id="recursive-loop"),
+            pytest.param(
+                "{% for x in [[key]] recursive %}{{ x if x is string else loop(x) }}{% endfor %}",
+                id="recursive-loop-twice",
+            ),
+            pytest.param(
+                "{% set y %}{% for x in [key] recursive %}{{ x }}{% endfor %}{% endset %}{{ y }}",
+                id="recursive-loop-in-set-block",
+            ),
             pytest.param("{% with x = key %}{{ x }}{% endwith %}", id="with"),
             pytest.param("{% if key == info.key %}{{ key }}{% endif %}", id="if"),
             pytest.param("{{ key if true else '' }}", id="inline-if"),
@@ -643,6 +658,11 @@ class TestJinja:
     def test_whitespace_control_removes_only_spaces(self, space: str) -> None:
         """In lava all other white space was escaped before Jinja saw it."""
         assert text(f"a{space} {{%- if true -%}} {space}b{{%- endif -%}}c") == f"a{space}{space}bc"
+        assert text(f"a{space} {{{{- 'b' -}}}} {space}c") == f"a{space}b{space}c"
+        assert text(f"a{space} {{#- x -#}} {space}b") == f"a{space}{space}b"
+        assert text(f"{{%- raw -%}} {space}a{space} {{%- endraw -%}} {space}b") == (
+            f"{space}a{space}{space}b"
+        )
 
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", " \n "])
     def test_expressions_may_run_over_lines(self, space: str) -> None:
@@ -734,12 +754,18 @@ class TestReservedNames:
         assert render({"lava_{{ key }}": 1}, is_globals=True, jinja=False) == {"lava_{{ key }}": 1}
 
     def test_values_and_inner_names_may_be_any(self) -> None:
-        value = {"a": "{{ key }}", "b": {"{{ key }}": "{{ key }}"}, "c": [{"{{ key }}": 1}]}
+        value = {
+            "a": "{{ key }}",
+            "b": {"{{ key }}": "{{ key }}", "lava_y": "lava"},
+            "c": [{"{{ key }}": 1, "LAVA": 2}],
+            "lava": {"lava": "lava"},
+        }
 
         assert render(value, "lava_x", is_globals=True) == {
             "a": "lava_x",
-            "b": {"lava_x": "lava_x"},
-            "c": [{"lava_x": 1}],
+            "b": {"lava_x": "lava_x", "lava_y": "lava"},
+            "c": [{"lava_x": 1, "LAVA": 2}],
+            "lava": {"lava": "lava"},
         }
 
     def test_parameters_may_hold_any_name(self) -> None:

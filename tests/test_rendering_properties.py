@@ -88,6 +88,8 @@ class Identities:
         "{% if true %}@{% endif %}",
         "{% if false %}x{% else %}@{% endif %}",
         "{% for i$ in [1] %}@{% endfor %}",
+        "{% for i$ in [1] recursive %}@{% endfor %}",
+        "{% for i in [0] recursive %}{{ loop([1]) if not i }}{% if i %}@{% endif %}{% endfor %}",
         "{% with w$ = 1 %}@{% endwith %}",
         "{% set s$ %}@{% endset %}{{ s$ }}",
         "{% set s$ | string %}@{% endset %}{{ s$ }}",
@@ -380,6 +382,7 @@ class Entries:
                 return self._tag(f"if {self._test(2)}") + inner + other + self._tag("endif")
             case 6:
                 over = self._one_of(("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')"))
+                over += self._one_of(("", "", " recursive"))
                 shown = self._one_of(("{{ i }}", "{{ loop.index }}{{ i }}", ""))
                 return self._tag(f"for i in {over}") + shown + inner + self._tag("endfor")
             case 7:

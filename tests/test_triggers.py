@@ -68,7 +68,8 @@ def is_plain(trigger: Trigger) -> bool:
     return (
         trigger.enabled
         and [each.value for each in trigger.job_ids] == ["job"]
-        and not (trigger.parameters or trigger.globals or trigger.conditions or trigger.delay)
+        and not (trigger.parameters or trigger.globals or trigger.conditions)
+        and trigger.delay == 0
     )
 
 
@@ -712,10 +713,11 @@ class TestRemembering:
     ) -> None:
         table = table_of(endpoint, clock, ttl=0.0)
         assert ids(table, "a") == []
-        assert ids(table, "b") == []
-        filled.triggers.put(entry("t", "a"))
+        assert ids(table, "b/1") == []
+        filled.triggers.put(entry("t", "a"), entry("u", "b"))
         table.start(UNLIMITED)
         assert ids(table, "a") == ["t"]
+        assert ids(table, "b/2") == ["u"]
 
     def test_with_0_what_was_read_holds_through_the_invocation(
         self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
