@@ -31,6 +31,8 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     sent: list[Identity] = field(default_factory=list)
     """What was sent or parked for it, now or before."""
+    carried: list[tuple[str, Counter[str]]] = field(default_factory=list)
+    """What is remembered of events that it brought again, and that were done before."""
     invocation: str = ""
     """Id of the request to Lambda; a retry has the same."""
 
@@ -153,10 +155,15 @@ class Sent:
             del self._events[event]
         return True
 
-    def drop(self, event: S3Event) -> None:
-        """Forget an event that was done, and is skipped as its own duplicate."""
+    def hand_over(self, event: S3Event, outcome: Outcome) -> None:
+        """Give what is known of an event that was done before to a delivery that skips it.
+
+        If the delivery succeeds, that is forgotten: the next such event is a new one.
+        """
         if self._events:
-            self._events.pop(_digest((event.identity,)), None)
+            digest = _digest((event.identity,))
+            if counts := self._events.pop(digest, None):
+                outcome.carried.append((digest, counts))
 
     def learn(self, event: S3Event, digests: Iterable[str]) -> None:
         """Note what the shared memory has of an event that failed in another instance."""
@@ -169,6 +176,8 @@ class Sent:
         if outcome.failures:
             for identity in outcome.sent:
                 self._of(_digest(identity[:1]))[_digest(identity)] += 1
+            for event, counts in outcome.carried:
+                self._of(event).update(counts)
 
     def _of(self, event: str) -> Counter[str]:
         counts = self._events.get(event)

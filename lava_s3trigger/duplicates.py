@@ -49,24 +49,23 @@ class RecentEvents:
         """Begin an invocation."""
         self._begun.clear()
 
-    def begin(self, event: S3Event) -> bool:
+    def begin(self, event: S3Event) -> Begun:
         """Take an event up, unless it is a duplicate.
 
         It is one also of an event of the same invocation, which carries the
         obligation for both. What was parked is none: the event it holds was done
         when it was parked.
-
-        Returns:
-            Whether the event is to be worked on.
         """
         if not self.is_on or event.only:
-            return True
+            return Begun(event)
         likeness = _likeness(event)
+        if likeness in self._begun:
+            return Begun(event, skip="duplicate")
         # By get, not by `in`, which would not count as a use.
-        if likeness in self._begun or self._done.get(likeness, self) is None:
-            return False
+        if self._done.get(likeness, self) is None:
+            return Begun(event, skip="duplicate", is_done=True)
         self._begun.add(likeness)
-        return True
+        return Begun(event)
 
     def done(self, event: S3Event) -> None:
         """Remember an event, all of which is done."""
@@ -102,6 +101,8 @@ class Begun:
     event: S3Event
     skip: str | None = None
     """Why there is nothing to do."""
+    is_done: bool = False
+    """Whether that is because it was done before this invocation."""
     failure: str | None = None
     """Why its delivery must come again."""
     claim: Claim | None = None
@@ -146,10 +147,7 @@ class Duplicates:
             events: The events, each with the delivery that it came by.
             deadline: When to stop.
         """
-        begun = [
-            Begun(event, skip=None if self._recent.begin(event) else "duplicate")
-            for event, _ in events
-        ]
+        begun = [self._recent.begin(event) for event, _ in events]
         if self._claims is None:
             return begun
         left = deadline.left()
@@ -176,7 +174,7 @@ class Duplicates:
                 return Begun(event, failure="too little time was left to claim it")
             claim = self._claims.claim(_digest(event), owner, lease)
             if claim.verdict is Verdict.DUPLICATE:
-                return Begun(event, skip="duplicate")
+                return Begun(event, skip="duplicate", is_done=True)
             if claim.verdict is not Verdict.BUSY:
                 self._is_table_out |= claim.verdict is Verdict.UNKNOWN
                 return Begun(event, claim=claim)

@@ -110,7 +110,8 @@ class Function:
             if each.failure:
                 outcome.fail("failed", each.failure, event)
             elif each.skip:
-                self._sent.drop(event)
+                if each.is_done:
+                    self._sent.hand_over(event, outcome)
                 say(logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key)
             else:
                 self._sent.learn(event, each.claim.sent if each.claim else ())

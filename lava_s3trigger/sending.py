@@ -36,6 +36,7 @@ class _Errand:
         cause = self.cause
         return (
             self.task.decision.event.identity,
+            self.task.decision.event.only,
             cause.trigger_id,
             cause.position,
             cause.job_id,
@@ -135,16 +136,15 @@ class Sending:
 
         They have been mended since: what was parked runs them, when it is given back.
         """
-        dispatches = task.decision.dispatches
-        if not self._sent:
+        event, dispatches = task.decision.event, task.decision.dispatches
+        if event.only or not self._sent:
             return dispatches
-        event = task.decision.event.identity
-        parked = {
-            trigger_id
-            for trigger_id in {dispatch.trigger_id for dispatch in dispatches}
-            if self._sent.take((event, trigger_id, None, None))
+        whole = {
+            dispatch.trigger_id: (event.identity, None, dispatch.trigger_id, None, None)
+            for dispatch in dispatches
         }
-        task.outcome.sent += [(event, trigger_id, None, None) for trigger_id in parked]
+        parked = {trigger_id for trigger_id, each in whole.items() if self._sent.take(each)}
+        task.outcome.sent += [whole[trigger_id] for trigger_id in parked]
         return [dispatch for dispatch in dispatches if dispatch.trigger_id not in parked]
 
     def _errand(self, task: Task, dispatch: Dispatch, now: datetime) -> _Errand:

@@ -383,18 +383,23 @@ class TestSent:
         sent.take(IDENTITY)
         assert not sent
 
-    def test_all_of_an_event_can_be_dropped(self) -> None:
+    @pytest.mark.parametrize("failures", [[], ["AccessDenied"]], ids=["done", "failed"])
+    def test_what_is_known_of_a_skipped_event_goes_with_its_delivery(
+        self, failures: list[str]
+    ) -> None:
         other = dataclasses.replace(EVENT, key="another")
         sent = Sent()
-        sent.drop(EVENT)
-        sent.remember(
-            failed((EVENT.identity, "t-1"), (EVENT.identity, "t-2"), (other.identity, "t-1"))
-        )
+        sent.hand_over(EVENT, Outcome(Delivery()))
+        identities = [(EVENT.identity, "t-1"), (EVENT.identity, "t-1"), (EVENT.identity, "t-2")]
+        sent.remember(failed(*identities, (other.identity, "t-1")))
+        again = Outcome(Delivery(), failures=failures)
 
-        sent.drop(EVENT)
-
+        sent.hand_over(EVENT, again)
         assert not sent.take((EVENT.identity, "t-1"))
-        assert not sent.take((EVENT.identity, "t-2"))
+        sent.remember(again)
+
+        assert [sent.take(each) for each in identities] == [bool(failures)] * 3
+        assert not sent.take((EVENT.identity, "t-1"))
         assert sent.take((other.identity, "t-1"))
 
     def test_learning_takes_nothing_away(self) -> None:

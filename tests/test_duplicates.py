@@ -59,7 +59,7 @@ def _recent(clock: Clock) -> RecentEvents:
 def finish(recent: RecentEvents, event: S3Event) -> None:
     """Have an event done in an invocation of its own."""
     recent.start()
-    assert recent.begin(event)
+    assert not recent.begin(event).skip
     recent.done(event)
     recent.start()
 
@@ -70,7 +70,7 @@ class TestLikeness:
     def test_the_same_event_is_a_duplicate(self, recent: RecentEvents) -> None:
         finish(recent, EVENT)
 
-        assert not recent.begin(EVENT)
+        assert recent.begin(EVENT).skip
 
     @pytest.mark.parametrize(
         "change",
@@ -84,7 +84,7 @@ class TestLikeness:
     def test_another_one_is_none(self, change: dict[str, Any], recent: RecentEvents) -> None:
         finish(recent, EVENT)
 
-        assert recent.begin(dataclasses.replace(EVENT, **change))
+        assert not recent.begin(dataclasses.replace(EVENT, **change)).skip
 
     @pytest.mark.parametrize(
         "change",
@@ -99,7 +99,7 @@ class TestLikeness:
     ) -> None:
         finish(recent, EVENT)
 
-        assert not recent.begin(dataclasses.replace(EVENT, **change))
+        assert recent.begin(dataclasses.replace(EVENT, **change)).skip
 
 
 class TestTime:
@@ -121,40 +121,40 @@ class TestTime:
 
         clock.now += later
 
-        assert recent.begin(EVENT) is expected
+        assert (recent.begin(EVENT).skip is None) is expected
 
     def test_a_duplicate_does_not_prolong_it(self, recent: RecentEvents, clock: Clock) -> None:
         finish(recent, EVENT)
         clock.now += TTL - 1
-        assert not recent.begin(EVENT)
+        assert recent.begin(EVENT).skip
 
         clock.now += 1
 
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
 
 class TestInvocation:
     """Within an invocation, the first carries the obligation for its duplicates."""
 
     def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, recent: RecentEvents) -> None:
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
-        assert not recent.begin(EVENT)
+        assert recent.begin(EVENT) == Begun(EVENT, skip="duplicate", is_done=False)
 
     def test_one_that_failed_is_not_its_own_duplicate(self, recent: RecentEvents) -> None:
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
         recent.start()
 
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
     def test_one_that_is_done_stays_so_in_the_next(self, recent: RecentEvents) -> None:
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
         recent.done(EVENT)
 
         recent.start()
 
-        assert not recent.begin(EVENT)
+        assert recent.begin(EVENT) == Begun(EVENT, skip="duplicate", is_done=True)
 
 
 class TestSize:
@@ -165,19 +165,19 @@ class TestSize:
         first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
         finish(recent, first)
         finish(recent, second)
-        assert not recent.begin(first)  # a use
+        assert recent.begin(first).skip  # a use
 
         finish(recent, third)
 
-        assert not recent.begin(first)
-        assert recent.begin(second)
-        assert not recent.begin(third)
+        assert recent.begin(first).skip
+        assert not recent.begin(second).skip
+        assert recent.begin(third).skip
 
     def test_it_may_hold_one(self, clock: Clock) -> None:
         recent = RecentEvents(1, TTL, clock)
         finish(recent, EVENT)
 
-        assert not recent.begin(EVENT)
+        assert recent.begin(EVENT).skip
 
 
 class TestOff:
@@ -187,16 +187,16 @@ class TestOff:
         recent = RecentEvents(0, TTL, clock)
         recent.start()
 
-        assert recent.begin(EVENT)
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
+        assert not recent.begin(EVENT).skip
         recent.done(EVENT)
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
     def test_a_time_to_live_of_nothing_turns_it_off_between_invocations(self, clock: Clock) -> None:
         recent = RecentEvents(10, 0, clock)
         finish(recent, EVENT)
 
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
 
 class TestParked:
@@ -205,17 +205,17 @@ class TestParked:
     def test_it_is_none_of_the_event_that_it_came_from(self, recent: RecentEvents) -> None:
         finish(recent, EVENT)
 
-        assert recent.begin(dataclasses.replace(EVENT, only=Only("t-1")))
+        assert not recent.begin(dataclasses.replace(EVENT, only=Only("t-1"))).skip
 
     def test_the_event_is_none_of_it(self, recent: RecentEvents) -> None:
         finish(recent, dataclasses.replace(EVENT, only=Only("t-1")))
 
-        assert recent.begin(EVENT)
+        assert not recent.begin(EVENT).skip
 
     def test_two_parked_of_one_event_are_both_worked_on(self, recent: RecentEvents) -> None:
-        assert recent.begin(dataclasses.replace(EVENT, only=Only("t-1")))
-        assert recent.begin(dataclasses.replace(EVENT, only=Only("t-2")))
-        assert recent.begin(dataclasses.replace(EVENT, only=Only("t-1")))
+        assert not recent.begin(dataclasses.replace(EVENT, only=Only("t-1"))).skip
+        assert not recent.begin(dataclasses.replace(EVENT, only=Only("t-2"))).skip
+        assert not recent.begin(dataclasses.replace(EVENT, only=Only("t-1"))).skip
 
 
 def nothing() -> list[str]:
@@ -336,7 +336,7 @@ class TestTable:
 
         again = begin(two, "m-2")
 
-        assert again == Begun(EVENT, skip="duplicate")
+        assert again == Begun(EVENT, skip="duplicate", is_done=True)
         assert fleet.waits == []
 
     @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ class TestTable:
         begun = begin(one, "m-1")
         fleet.meanwhile = lambda: one.settle([(begun, True, nothing)], UNLIMITED)
 
-        assert begin(two, "m-2") == Begun(EVENT, skip="duplicate")
+        assert begin(two, "m-2") == Begun(EVENT, skip="duplicate", is_done=True)
         assert fleet.waits == [0.1]
 
     @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ class TestTableSpared:
         one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
         calls = fleet.calls
 
-        assert begin(one, "m-2") == Begun(EVENT, skip="duplicate")
+        assert begin(one, "m-2") == Begun(EVENT, skip="duplicate", is_done=True)
         assert fleet.calls == calls
 
     def test_with_too_little_time_nothing_is_claimed(self, fleet: Fleet) -> None:

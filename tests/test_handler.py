@@ -1049,6 +1049,27 @@ class TestDeliveredAgain:
         assert stage.function()(direct(record())) is None
         assert len(stage.core.messages) == 2
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param({"unknown": 1}, {}, id="a trigger"),
+            pytest.param({"job_id": "none"}, {"job_id": "none"}, id="a job"),
+        ],
+    )
+    def test_what_was_parked_runs_though_its_delivery_is_still_to_come_again(
+        self, stage: Stage, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        stage.trigger(**before)
+        function = stage.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(sqs(direct(record(), NONSENSE)))
+        (parked,) = stage.parking.take()
+        stage.trigger(**after)
+        stage.job("none", "core")
+        stage.clock.now += 60
+        assert function(sqs(parked.text, queue=PARKING)) is None
+        assert stage.keys() == ["in/1.csv"]
+
 
 class TestDuplicates:
     """An event that was done lately is a duplicate, where that is turned on."""
@@ -1176,6 +1197,29 @@ class TestDuplicates:
         stage.job("none", "web")
         assert function(sqs(*texts, queue=PARKING)) is None
         assert (len(stage.core.messages), len(stage.web.messages)) == (1, 2)
+
+    def test_a_duplicate_beside_what_comes_again_does_not_repeat_what_was_sent(
+        self, stage: Stage
+    ) -> None:
+        stage.trigger(job_id=["load", "report"])
+        function = stage.function(dedup_cache_size=100)
+        stage.endpoint.fail(deny("web"))
+        with pytest.raises(DeliveriesFailedError):
+            function(sqs(direct(record())))
+        stage.endpoint.fail({})
+        assert function(sqs(direct(record()), direct(record()))) is None
+        assert (len(stage.core.messages), len(stage.web.messages)) == (1, 1)
+
+    def test_a_delivery_that_keeps_failing_repeats_nothing_when_the_time_has_passed(
+        self, stage: Stage
+    ) -> None:
+        stage.trigger()
+        function = stage.function(dedup_cache_size=100, dedup_ttl=30.0)
+        for later in (0.0, 10.0, 30.0, 10.0, 30.0):
+            stage.clock.now += later
+            with pytest.raises(DeliveriesFailedError):
+                function(direct(record(), NONSENSE))
+        assert stage.keys() == ["in/1.csv"]
 
 
 class TestTime:
