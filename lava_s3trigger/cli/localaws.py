@@ -44,6 +44,7 @@ class LocalAws:
         self._clients: dict[str, Any] = {}
         self._cleanup = contextlib.ExitStack()
         self.endpoint = ""
+        self.process_id = 0
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -147,6 +148,7 @@ class LocalAws:
             # The functions it runs are processes of its own: all end together.
             start_new_session=True,
         )
+        self.process_id = process.pid
         undo.callback(_end, process)
         deadline = time.monotonic() + _SECONDS_TO_START
         while not self._answers():

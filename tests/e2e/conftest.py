@@ -16,6 +16,8 @@ from lava_s3trigger.cli.realm import Realm
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Redrive = Callable[[], None]
+
 REALM: Final = "e2e"
 _PATIENCE: Final = 90  # seconds, far more than anything takes
 
@@ -103,3 +105,17 @@ def stack() -> Iterator[Stack]:
                 FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
             )
         yield Stack(aws, realm, outputs)
+
+
+@pytest.fixture
+def redrive(stack: Stack) -> Iterator[Redrive]:
+    """Turn the mapping from the dead-letter queue on, until it is empty; and off again."""
+    client, mapping = stack.aws.client("lambda"), stack.outputs["RedriveMappingId"]
+
+    def run() -> None:
+        client.update_event_source_mapping(UUID=mapping, Enabled=True)
+        url = stack.outputs["DeadLetterQueueUrl"]
+        wait_until(lambda: stack.waiting(url) == 0, "the dead-letter queue to be empty")
+
+    yield run
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)

@@ -10,25 +10,9 @@ import pytest
 from .conftest import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .conftest import Stack
+    from .conftest import Redrive, Stack
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def redrive(stack: Stack) -> Iterator[Any]:
-    """Turn the mapping from the dead-letter queue on, until it is empty; and off again."""
-    client, mapping = stack.aws.client("lambda"), stack.outputs["RedriveMappingId"]
-
-    def run() -> None:
-        client.update_event_source_mapping(UUID=mapping, Enabled=True)
-        url = stack.outputs["DeadLetterQueueUrl"]
-        wait_until(lambda: stack.waiting(url) == 0, "the dead-letter queue to be empty")
-
-    yield run
-    client.update_event_source_mapping(UUID=mapping, Enabled=False)
 
 
 def parked(stack: Stack) -> dict[str, Any]:
@@ -45,7 +29,7 @@ def parked(stack: Stack) -> dict[str, Any]:
 class TestABadEntryBesideAGoodOne:
     """The good one runs once; the bad one waits until it is mended, and runs once."""
 
-    def test_it_is_parked_mended_and_redriven(self, stack: Stack, redrive: Any) -> None:
+    def test_it_is_parked_mended_and_redriven(self, stack: Stack, redrive: Redrive) -> None:
         stack.trigger("good", "beside", parameters={"who": "good"})
         stack.trigger("bad", "beside", colour="red", parameters={"who": "bad", "key": "{{ key }}"})
         stack.connections.by_s3("beside")
@@ -63,7 +47,9 @@ class TestABadEntryBesideAGoodOne:
         (found,) = stack.dispatches("core", 1)
         assert found["parameters"] == {"who": "bad", "key": "in/x y.csv"}
 
-    def test_a_job_that_does_not_exist_runs_once_it_does(self, stack: Stack, redrive: Any) -> None:
+    def test_a_job_that_does_not_exist_runs_once_it_does(
+        self, stack: Stack, redrive: Redrive
+    ) -> None:
         stack.trigger("new", "newjob", job_id=["job-core", "job-new"])
         stack.connections.by_s3("newjob")
         stack.put("newjob", "x")

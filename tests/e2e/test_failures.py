@@ -1,0 +1,171 @@
+"""What fails comes again, or waits in a dead-letter queue; nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from .conftest import wait_until
+from .forwarding import Forwarder, kill, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Redrive, Stack
+
+pytestmark = pytest.mark.e2e
+
+MANY: Final = 300
+SEND: Final = "SendMessageBatch"
+POISON: Final = '{"this is": "no S3 event"}'
+
+
+def event(bucket: str, key: str) -> dict[str, Any]:
+    """Make the S3 event of an object."""
+    record = {
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": "2026-03-14T01:59:26.535Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 4, "sequencer": key}},
+    }
+    return {"Records": [record]}
+
+
+def fill_intake(stack: Stack, bodies: list[str]) -> None:
+    """Send messages to the intake queue."""
+    for start in range(0, len(bodies), 10):
+        stack.aws.client("sqs").send_message_batch(
+            QueueUrl=stack.outputs["IntakeQueueUrl"],
+            Entries=[
+                {"Id": str(number), "MessageBody": body}
+                for number, body in enumerate(bodies[start : start + 10])
+            ],
+        )
+
+
+def drained(stack: Stack) -> bool:
+    return stack.waiting(stack.outputs["IntakeQueueUrl"]) == 0
+
+
+@pytest.fixture(autouse=True)
+def impatient(stack: Stack) -> Iterator[None]:
+    """Let what failed come again soon, and once: six minutes and five times are long."""
+    sqs, url = stack.aws.client("sqs"), stack.outputs["IntakeQueueUrl"]
+    names = ["VisibilityTimeout", "RedrivePolicy"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": 3}
+    hasty = {"VisibilityTimeout": "15", "RedrivePolicy": json.dumps(policy)}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=hasty)
+    yield
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+@pytest.fixture
+def forwarder(stack: Stack) -> Iterator[Forwarder]:
+    """A forwarder that the function calls SQS through."""
+    client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
+    before = client.get_function_configuration(FunctionName=name)["Environment"]
+    with Forwarder(stack.aws.endpoint) as forwarder:
+        more = {"AWS_ENDPOINT_URL_SQS": forwarder.url}
+        environment = {"Variables": before["Variables"] | more}
+        client.update_function_configuration(FunctionName=name, Environment=environment)
+        yield forwarder
+        client.update_function_configuration(FunctionName=name, Environment=before)
+
+
+class TestPoison:
+    """A message that no one can understand does its neighbours no harm."""
+
+    def test_among_300_good_ones_it_alone_ends_as_a_dead_letter(self, stack: Stack) -> None:
+        stack.trigger("many", "many", parameters={"key": "{{ key }}"})
+        bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
+
+        fill_intake(stack, [*bodies[:137], POISON, *bodies[137:]])
+
+        found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
+        assert found == Counter(f"in/{number}" for number in range(MANY))
+        url = stack.outputs["IntakeDeadLetterQueueUrl"]
+        wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
+        (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
+        assert dead["Body"] == POISON
+        stack.aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=dead["ReceiptHandle"])
+        assert stack.realm.receive("core") == []
+        assert stack.waiting(stack.outputs["DeadLetterQueueUrl"]) == 0
+
+
+class TestCrash:
+    """The process of the function ends in the middle of a delivery."""
+
+    OBJECTS: Final = 60
+
+    @pytest.mark.parametrize("is_sent", [False, True], ids=["before sending", "after sending"])
+    def test_it_loses_nothing(self, stack: Stack, forwarder: Forwarder, *, is_sent: bool) -> None:
+        bucket = "crash-sent" if is_sent else "crash"
+        stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"})
+        crashes = [0, 1]  # twice, the second time in what comes again
+
+        def crash(operation: str) -> None:
+            if operation == SEND and crashes:
+                crashes.pop()
+                kill(workers(stack.aws.process_id))
+
+        if is_sent:
+            forwarder.after = crash
+        else:
+            forwarder.before = crash
+
+        keys = [f"in/{number}" for number in range(self.OBJECTS)]
+        fill_intake(stack, [json.dumps(event(bucket, key)) for key in keys])
+
+        wait_until(lambda: drained(stack), "the intake to be empty")
+        assert not crashes
+        dispatches = [json.loads(each["Body"]) for each in stack.realm.receive("core")]
+        found = Counter(each["parameters"]["key"] for each in dispatches)
+        assert found.keys() == set(keys)
+        # At least once: what was sent before the crash is sent again after it.
+        assert max(found.values()) > 1 or not is_sent
+        assert stack.waiting(stack.outputs["IntakeDeadLetterQueueUrl"]) == 0
+
+
+class TestInvocations:
+    """An invocation that fails is tried again by Lambda, and then is a dead letter."""
+
+    @pytest.fixture(autouse=True)
+    def dead_letters(self, stack: Stack) -> None:
+        """Set what the template says, which the local AWS does not take from it."""
+        stack.aws.client("lambda").update_function_configuration(
+            FunctionName=stack.outputs["FunctionName"],
+            DeadLetterConfig={"TargetArn": stack.outputs["DeadLetterQueueArn"]},
+        )
+
+    def test_its_event_is_redriven_once_the_fault_is_mended(
+        self, stack: Stack, forwarder: Forwarder, redrive: Redrive
+    ) -> None:
+        stack.trigger("denied", "denied", parameters={"key": "{{ key }}"})
+        stack.connections.by_s3("denied")
+        tries: list[str] = []
+        forwarder.before = tries.append
+        forwarder.denied = {SEND}
+
+        stack.put("denied", "in/x y.csv")
+
+        url = stack.outputs["DeadLetterQueueUrl"]
+        wait_until(lambda: stack.waiting(url) == 1, "a dead letter")
+        assert tries.count(SEND) == 3
+        (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=0)[
+            "Messages"
+        ]
+        body = json.loads(dead["Body"])
+        # The local AWS writes what a destination is sent; a dead-letter queue on AWS gets
+        # the event alone, and the function understands either.
+        (record,) = body.get("requestPayload", body)["Records"]
+        assert record["s3"]["object"]["key"] == "in/x+y.csv"
+
+        forwarder.denied = set()
+        redrive()
+        (found,) = stack.dispatches("core", 1)
+        assert found["parameters"] == {"key": "in/x y.csv"}
