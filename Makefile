@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast e2e check lint format package clean build-Function
+.PHONY: help demo test test-fast faults soak check format package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,12 @@ test: .venv/installed .venv-ministack/installed build/package/installed ## all t
 
 test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest -m "not e2e"
+
+faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
+	$(BIN)/python -m tests.faults
+
+soak: .venv/installed ## 100,000 events through one instance
+	$(BIN)/python -m tests.soak
 
 check: .venv/installed .venv-sam/installed ## linters and type checker
 	$(BIN)/ruff format --check

@@ -43,6 +43,7 @@ README: Final = CHECKOUT / "README.md"
 CONNECTING: Final = CHECKOUT / "docs" / "connecting.md"
 RENDERING: Final = CHECKOUT / "docs" / "rendering.md"
 TRIGGERS: Final = CHECKOUT / "docs" / "triggers.md"
+OPERATIONS: Final = CHECKOUT / "docs" / "operations.md"
 CONTRIBUTING: Final = CHECKOUT / "CONTRIBUTING.md"
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -647,3 +648,28 @@ class TestCommands:
         mapping = json.loads(reader.run(give_back))["UUID"]
         reader.dispatched("late/2026-03-14/x.csv")
         reader.run(f"mapping={mapping}", stop)
+
+    def test_alarms_are_set(self, reader: Reader) -> None:
+        reader.run(*fenced(section(OPERATIONS, "Alarms"), "sh"))
+        alarms = reader.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        assert sorted(
+            each["AlarmName"].removeprefix("lava-myrealm-s3trigger-") for each in alarms
+        ) == ["Errors", "Throttles", "dlq", "intake-age", "intake-dlq"]
+        assert all(each["TreatMissingData"] == "notBreaching" for each in alarms)
+
+    def test_a_dead_letter_is_seen(self, reader: Reader) -> None:
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName="lava-myrealm-s3trigger-intake-dlq")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="poison")
+        printed = reader.run(*fenced(section(OPERATIONS, "Look, and throw away"), "sh"))
+        assert printed.endswith("\tpoison\n")
+
+    def test_the_function_is_stopped_and_goes_on(self, reader: Reader) -> None:
+        client, name = reader.aws.client("lambda"), "lava-myrealm-s3trigger"
+        stop, go_on = fenced(section(OPERATIONS, "Stop, and go on"), "sh")
+        reader.run(stop)
+        found = client.get_function_concurrency(FunctionName=name)
+        assert found["ReservedConcurrentExecutions"] == 0
+        reader.run(go_on)
+        found = client.get_function_concurrency(FunctionName=name)
+        assert "ReservedConcurrentExecutions" not in found

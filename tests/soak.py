@@ -1,0 +1,172 @@
+"""The soak: very many events through one instance; each is dispatched once, memory stays flat.
+
+`python -m tests.soak` runs it: S3 events with unique keys in SQS batches of ten, and of
+every hundredth a duplicate. It fails where a count is not exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import random
+import resource
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.progress import track
+
+from lava_s3trigger.handler import Function
+from lava_s3trigger.journal import LOGGER
+from lava_s3trigger.settings import Settings
+
+from .endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVENTS: Final = 100_000
+DUPLICATES: Final = 100
+"""One event of so many comes twice."""
+BATCH: Final = 10
+REMEMBERED: Final = 1_000
+"""Events that the function remembers to know duplicates by."""
+WORKERS: Final = ["core", "web", "big", "slow"]
+BUCKET: Final = "soaked"
+FLAT: Final = 1.02
+"""The most that memory may grow by after a tenth of the events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a soak came to."""
+
+    events: int
+    duplicates: int
+    dispatched: int
+    lost: int
+    twice: int
+    failed: int
+    growth: float
+    """Peak memory at the end, as a multiple of that after a tenth of the events."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every event was dispatched once."""
+        return not (self.lost or self.twice or self.failed)
+
+
+def soak(count: int, *, shows_progress: bool = False) -> Report:
+    """Hand a function events, and count what it does.
+
+    Args:
+        count: Number of events, their duplicates not counted.
+        shows_progress: Whether to show how far it is.
+    """
+    with Endpoint() as endpoint:
+        realm = endpoint.realm("soak", WORKERS)
+        for number, worker in enumerate(WORKERS):
+            entry = {"trigger_id": worker, "bucket": BUCKET, "prefix": f"in/{number}"}
+            more = {"enabled": True, "job_id": worker, "parameters": {"key": "{{ key }}"}}
+            realm.triggers.put(entry | more)
+            job = {"job_id": worker, "type": "exe", "worker": worker, "payload": "x"}
+            realm.jobs.put(job | {"enabled": True})
+        settings = Settings(realm="soak", dedup_cache_size=REMEMBERED, dedup_ttl=3600)
+        function = Function(settings, *endpoint.clients)
+        LOGGER.setLevel(logging.WARNING)  # of a line for each event
+        # As much memory as it will ever take, so that only the function's can grow.
+        sent = bytearray(count)
+        failed = handed = 0
+        early: float | None = None
+        batches = _batches(count)
+        if shows_progress:
+            total = (count + count // DUPLICATES) // BATCH
+            batches = iter(track(batches, "Soaking", total, console=Console(stderr=True)))
+        for batch in batches:
+            answer = function({"Records": [_message(key) for key in batch]})
+            failed += len((answer or {}).get("batchItemFailures", ()))
+            handed += len(batch)
+            endpoint.forget_calls()
+            for worker in WORKERS:
+                for message in realm.queue(worker).take():
+                    number = int(message.json["parameters"]["key"].rpartition("/")[2])
+                    sent[number] = min(sent[number] + 1, 255)
+            if early is None and handed > count // 10:
+                early = _peak()
+        dispatched = Counter(sent)
+    return Report(
+        events=count,
+        duplicates=handed - count,
+        dispatched=sum(sent),
+        lost=dispatched[0],
+        twice=sum(number for times, number in dispatched.items() if times > 1),
+        failed=failed,
+        growth=_peak() / (early or _peak()),
+    )
+
+
+def _batches(count: int) -> Iterator[list[str]]:
+    """Give the keys of batches: each once, and some once more soon after, or at once."""
+    chance = random.Random(count)
+    batch: list[str] = []
+    later: list[str] = []
+    for number in range(count):
+        key = f"in/{number % len(WORKERS)}/{chance.getrandbits(64):x}/{number}"
+        batch.append(key)
+        if number % DUPLICATES == DUPLICATES - 1:
+            later.append(key)
+        if later and not chance.randrange(REMEMBERED // 10):
+            batch += later
+            later = []
+        while len(batch) >= BATCH:
+            yield batch[:BATCH]
+            del batch[:BATCH]
+    if batch + later:
+        yield batch + later
+
+
+def _message(key: str) -> dict[str, Any]:
+    record = {
+        "eventSource": "aws:s3",
+        "awsRegion": "ap-southeast-2",
+        "eventTime": "2026-03-14T01:59:26.535Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "size": 1, "sequencer": "1"}},
+    }
+    return {
+        "messageId": key,
+        "body": json.dumps({"Records": [record]}),
+        "attributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:ap-southeast-2:123456789012:intake",
+    }
+
+
+def _peak() -> float:
+    """Give the most memory that this process has had."""
+    gc.collect()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
+    parser.add_argument("--events", type=int, default=EVENTS)
+    count = parser.parse_args().events
+    report = soak(count, shows_progress=True)
+    console = Console()
+    console.print(
+        f"{report.events:,} events and {report.duplicates:,} duplicates:"
+        f" {report.dispatched:,} dispatches, {report.lost:,} lost, {report.twice:,} twice,"
+        f" {report.failed:,} messages failed; memory {report.growth:.3f} of that after a tenth",
+        soft_wrap=True,
+    )
+    sys.exit(not report.is_good or report.growth > FLAT)
+
+
+if __name__ == "__main__":
+    main()
