@@ -13,6 +13,7 @@ from .clients import SLOWEST_CALL
 from .deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
 from .errors import MistakeError, OutOfTimeError, ServiceError
+from .isolation import isolated
 from .limits import SECONDS, bounded
 from .rendering import Document, RenderingError, variables
 from .triggers import BrokenTrigger, Trigger
@@ -134,19 +135,31 @@ def _decide_trigger(
         decision.skips.append(Skip("the trigger is disabled", trigger_id))
     else:
         try:
-            with bounded():
-                reason = _unmet(trigger, decision.event)
-                rendered = None if reason else _render(trigger, known)
+            found = _rendered_or_unmet(trigger, decision.event, known)
         except MistakeError as error:
             decision.mistakes.append(Mistake(str(error), trigger_id))
-        except (TimeoutError, MemoryError) as error:
+        except (TimeoutError, MemoryError, ChildProcessError) as error:
             reason = f"rendering was ended: {error or 'it took too much memory'}"
             decision.mistakes.append(Mistake(reason, trigger_id))
+        except ServiceError as error:
+            decision.failures.append(Failure(error, trigger_id))
         else:
-            if rendered is None:
-                decision.skips.append(Skip(reason, trigger_id))
+            if isinstance(found, str):
+                decision.skips.append(Skip(found, trigger_id))
             else:
-                _decide_jobs(decision, trigger, jobs, rendered)
+                _decide_jobs(decision, trigger, jobs, found)
+
+
+def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) -> _Rendered | str:
+    """Render what a trigger dispatches, or tell which conditions do not hold."""
+    with bounded():
+        unmet = _unmet(trigger, event)
+        if unmet:
+            return unmet
+        if trigger.is_harmless:
+            return _render(trigger, known)
+    job_ids, parameters, globals_ = isolated(lambda: _render(trigger, known))
+    return job_ids, parameters, globals_
 
 
 def _unmet(trigger: Trigger, event: S3Event) -> str:

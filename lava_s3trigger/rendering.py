@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .sandbox import UTILS, TemplateEnvironment, escaped, joined
+from .harmless import is_harmless
+from .sandbox import UTILS, TemplateEnvironment, escaped, import_parts, joined
 from .units import shown
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ RESERVED: Final = "lava"
 """Names of globals that begin so, in any case, are lava's own."""
 
 _MARKS: Final = ("{{", "{%", "{#")
+_LONG: Final = 16 * 1024
 
 
 class RenderingError(ValueError):
@@ -38,7 +41,7 @@ class Document:
             make a name begin with `RESERVED`.
     """
 
-    __slots__ = ("_broken", "_marker", "_template", "value")
+    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "value")
 
     def __init__(self, value: Any, *, jinja: bool = True, is_globals: bool = False) -> None:
         self.value = value
@@ -47,9 +50,24 @@ class Document:
         self._marker = uuid.uuid4().hex if is_globals else ""
         self._template: Template | None = None
         self._broken: str | None = None
+        self._is_harmless = False
         if jinja and _is_template(value):
             return
         self._template = _PLAIN
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it may be rendered in the function's own process.
+
+        Where the text is long, not even to compile it is.
+        """
+        if self._template is None and not self._broken:
+            source = _text(self.value, self._marker)
+            if len(source[0]) > _LONG:
+                return False
+            with contextlib.suppress(RenderingError):  # which is raised again by `render`
+                self._compile(*source)
+        return self._template is _PLAIN or self._is_harmless or self._broken is not None
 
     def render(self, variables: dict[str, Any]) -> Any:
         """Render the document; the result is not to be changed.
@@ -63,7 +81,7 @@ class Document:
         if self._template is _PLAIN:
             return self.value
         try:
-            template = self._compiled()
+            template = self._template or self._compile(*_text(self.value, self._marker))
             # What Template.new_context does, without copying the variables each time:
             # templates only read them.
             environment = template.environment
@@ -81,18 +99,20 @@ class Document:
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
 
-    def _compiled(self) -> Template:
+    def _compile(self, text: str, quotes: list[int]) -> Template:
         """Compile once, for as long as the document is kept; also what fails."""
         if self._broken:
             raise RenderingError(self._broken)
-        if self._template is None:
-            try:
-                environment = _environment()
-                source = _source(environment, *_text(self.value, self._marker))
-                self._template = environment.from_string(source)
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._broken = f"it cannot be compiled: {_reason(error)}"
-                raise RenderingError(self._broken) from None
+        try:
+            environment = _environment()
+            tree = environment.parse(_source(environment, text, quotes))
+            self._is_harmless = is_harmless(tree)
+            if not self._is_harmless:
+                import_parts(text)
+            self._template = environment.from_string(tree)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._broken = f"it cannot be compiled: {_reason(error)}"
+            raise RenderingError(self._broken) from None
         return self._template
 
     def _with_names_checked(self, rendered: dict[str, Any]) -> dict[str, Any]:

@@ -78,11 +78,11 @@ def _finalize(context: EvalContext, value: Any) -> str:
 
 
 class _Code(CodeGenerator):
-    """Closes two gaps that Jinja leaves.
+    """Closes gaps that Jinja leaves.
 
     What call and filter blocks and recursive loops put out is finalized, as all that
-    expressions do. And a set block, as a plain assignment, sets attributes of
-    namespaces alone.
+    expressions do. And a set block or an assignment of several things, as a plain
+    assignment, sets attributes of namespaces alone.
     """
 
     def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
@@ -95,6 +95,12 @@ class _Code(CodeGenerator):
         if self._is_captured:
             self.write(")")
         super().end_write(frame)
+
+    def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:  # noqa: N802
+        # Jinja looks at what a name stands for before it assigns that name anew.
+        if isinstance(node.target, nodes.Tuple) and any(node.target.find_all(nodes.NSRef)):
+            self.fail("an attribute of a namespace is assigned by itself", node.lineno)
+        super().visit_Assign(node, frame)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802
         targets = {each.name for each in nodes.Tuple([node.target], "store").find_all(nodes.NSRef)}
@@ -123,6 +129,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         By a method of a class, as in ``dict.update(utils, ...)``, they would change
         what Jinja keeps them from changing by a method of the object.
         """
+        if isinstance(obj, types.GenericAlias):
+            return False  # it has all attributes of its class, and passes for none
         if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
             return False  # objects of datetime never change
         return super().is_safe_attribute(obj, attr, value)
@@ -266,6 +274,17 @@ class _Dateutil:
                 _bounded_parser(members) if is_parser else SimpleNamespace(**members)
             )
         return self._modules[name]
+
+
+def import_parts(text: str) -> None:
+    """Import the parts of ``dateutil`` that a template names.
+
+    So that this is done once, and not in each process that renders it.
+    """
+    named = set(re.findall(r"\w+", text))
+    if "dateutil" in named:
+        for name in named.intersection(_OPEN):
+            getattr(UTILS["dateutil"], name)
 
 
 # Those ask the file system or the environment, for which no template has a use.

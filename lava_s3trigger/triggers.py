@@ -72,6 +72,12 @@ class Trigger:
     delay: int = 0
     """Seconds."""
 
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it may be rendered in the function's own process."""
+        documents = (*self.job_ids, self.parameters, self.globals)
+        return all(each.is_harmless for each in documents if each)
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenTrigger:

@@ -217,7 +217,9 @@ def outcome_of(attack: Attack, of: S3Event) -> Outcome:
 
 def undisturbed(key: str) -> dict[str, Any]:
     """Give what the trigger after an attack renders to where there was none."""
-    [dispatch] = decide(event(key), Triggers(neighbour()), Jobs()).dispatches
+    decision = decide(event(key), Triggers(neighbour()), Jobs())
+    assert not decision.mistakes
+    [dispatch] = decision.dispatches
     return dict(dispatch.parameters)
 
 
