@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast faults soak check format package clean build-Function
+.PHONY: help demo test test-fast faults fuzz soak check format package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,14 @@ test-fast: .venv/installed .venv-ministack/installed ## the tests but those of t
 
 faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
 	$(BIN)/python -m tests.faults
+
+FUZZ_SECONDS ?= 300
+FUZZ_TARGET ?= all
+
+fuzz: .venv-fuzz/installed ## fuzzing; for an hour: make fuzz FUZZ_SECONDS=3600
+	.venv-fuzz/bin/python -m fuzz --seconds $(FUZZ_SECONDS) --target $(FUZZ_TARGET)
+
+.venv-fuzz/installed: pyproject.toml
 
 soak: .venv/installed ## 100,000 events through one instance
 	$(BIN)/python -m tests.soak

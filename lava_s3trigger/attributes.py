@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from .units import shown
+
 
 def value_of(attribute: dict[str, Any], name: str) -> Any:
     """Give the Python value of a DynamoDB attribute value, such as ``{"S": "text"}``.
@@ -36,7 +38,7 @@ def value_of(attribute: dict[str, Any], name: str) -> Any:
         case "NS":
             found = sorted(map(_number, value))
         case _:
-            raise ValueError(f"{ascii(name)[1:-1]} is binary: no JSON message can hold it")
+            raise ValueError(f"{shown(name)[1:-1]} is binary: no JSON message can hold it")
     return found
 
 

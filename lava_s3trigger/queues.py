@@ -51,9 +51,13 @@ class Outgoing:
     def renew(self) -> None:
         """Make another message of it: the service may have taken the last one, unheard."""
         self.run_id = str(uuid.uuid4())
-        self.text = self._make(self.run_id)
         self.failure: str | None = None
         """Why it could not be sent this time."""
+        try:
+            self.text = self._make(self.run_id)
+        except RecursionError:  # what was just read may be too deep to be written
+            self.text = ""
+            self.refusal = "the message is nested too deeply"
 
 
 class Queues:
@@ -185,6 +189,8 @@ def _batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
         batch: list[Outgoing] = []
         total = 0
         for message in group:
+            if message.refusal:
+                continue
             length = len(message.text)
             if length > LARGEST:
                 message.refusal = f"the message has {length} bytes; SQS takes at most {LARGEST}"

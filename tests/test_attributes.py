@@ -136,3 +136,9 @@ class TestBinary:
             value_of({"M": {"\u00e9\n\ud800": {"B": b""}}}, "globals")
 
         assert str(caught.value).startswith(r"globals.\xe9\n\ud800 is binary")
+
+    def test_a_long_name_is_cut(self) -> None:
+        with pytest.raises(ValueError, match="is binary") as caught:
+            value_of({"M": {"x" * 100_000: {"B": b""}}}, "parameters")
+        assert str(caught.value).startswith("parameters.xxx")
+        assert len(str(caught.value)) < 500

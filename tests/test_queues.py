@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import uuid
@@ -182,6 +183,23 @@ class TestSending:
         }
         for client in clients:
             client.close()
+
+
+class TestDepth:
+    """What is too deep to be written as JSON is refused, and nothing else suffers."""
+
+    def test_it_is_refused(self, core: Queue, queues: Queues) -> None:
+        nested: list[object] = []
+        for _ in range(100_000):
+            nested = [nested]
+        deep = Outgoing(CORE, lambda _: json.dumps(nested))
+        good = outgoing("good")
+
+        send(queues, deep, good)
+
+        assert deep.refusal == "the message is nested too deeply"
+        assert not deep.is_sent
+        assert texts(core) == ["good"]
 
 
 class TestBatches:

@@ -1,0 +1,376 @@
+"""Payloads: whatever the function may be invoked with. A case is the payload."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from datetime import datetime
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
+
+from hypothesis import strategies as st
+
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.errors import DeliveriesFailedError, PayloadError
+from lava_s3trigger.events import Delivery, S3Event, deliveries
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+from tests.test_events import (
+    ROUTES,
+    TEST_EVENT,
+    Route,
+    What,
+    eventbridge_event,
+    of_eventbridge,
+    of_s3,
+    s3_record,
+)
+
+from .realm import LONGEST_REASON, REGION, Journal, Queues, Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SAMPLES: Final = Path(__file__).parents[1] / "events"
+_LONGEST: Final = 256 * 1024
+_DEEPEST: Final = 60
+_MOST_BRACKETS: Final = 400
+
+# Cases.
+
+
+def samples() -> Iterable[Any]:
+    """Give the sample payloads."""
+    return [json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))]
+
+
+def read(data: bytes) -> Any:
+    """Make a case of a fuzzer's bytes: they are the JSON of the payload, as Lambda reads it.
+
+    Raises:
+        ValueError: They are no JSON, or so deep that the checks below cannot walk it.
+    """
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        raise ValueError("nested too deeply")
+    return json.loads(data)
+
+
+def seeds() -> Iterable[bytes]:
+    """Give what fuzzing of bytes starts from."""
+    return [json.dumps(each).encode() for each in samples()]
+
+
+_NAMES: Final = (
+    *("Records", "s3", "bucket", "object", "name", "key", "size", "sequencer", "detail"),
+    *("detail-type", "reason", "time", "region", "eventName", "eventTime", "awsRegion"),
+    *("eventSource", "eventSourceARN", "messageId", "body", "Body", "Sns", "Message", "Type"),
+    *("requestPayload", "parked", "event", "trigger_id", "job_id", "position", "Event"),
+    *("requestParameters", "responseElements", "sourceIPAddress", "source-ip-address"),
+    *("attributes", "MessageGroupId", "request-id", "x-amz-request-id"),
+)
+_TEXTS: Final = (
+    *("aws:sqs", "aws:s3", "s3:TestEvent", "SubscriptionConfirmation", "t-1", "", "[]", "{}"),
+    *("2026-03-14T01:59:26.535Z", "2026-03-14", "0001-01-01T00:00:00+23:59", "2026-W01-1"),
+    *("9999-12-31T24:00:00Z", "s3.amazonaws.com", "::1", "203.0.113.7", "%", "%C3", "%00", "+"),
+    "arn:aws:sqs:ap-southeast-2:123456789012:q.fifo",
+)
+WORDS: Final = (*(f'"{each}"' for each in (*_NAMES, *_TEXTS)), "NaN", "1e999", r"\ud800")
+
+_text = st.sampled_from(_TEXTS) | st.text(st.characters(exclude_categories=()), max_size=20)
+_scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), _text, st.integers().map(str)
+)
+_keys = st.lists(
+    st.sampled_from(
+        ["%", "%C3", "%A9", "%2B", "%41", "%00", "+", "/", '"', "\n", "\ud83d", "\ude00"]
+    )
+    | st.text(st.characters(exclude_categories=()), max_size=4),
+    max_size=6,
+).map("".join)
+_values = st.recursive(
+    _scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_NAMES) | _text, inner, max_size=4)
+        | inner.map(json.dumps)
+    ),
+    max_leaves=8,
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        each = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in each:
+            yield (*path, name)
+            yield from _places(inner, (*path, name))
+
+
+def _changed(draw: st.DrawFn, value: Any) -> Any:
+    """Change one element of a JSON value, in a copy."""
+    value = json.loads(json.dumps(value))
+    places = list(_places(value))
+    if not places:
+        return draw(_values)
+    named = [place for place in places if place[-1] in _NAMES]
+    if draw(st.booleans()) and named:
+        places = named
+    *path, name = draw(st.sampled_from(places))
+    parent = value
+    for each in path:
+        parent = parent[each]
+    inner = parent[name]
+    match draw(st.sampled_from(["replace", "replace", "drop", "wrap", "text", "open", "again"])):
+        case "replace":
+            parent[name] = draw(_scalars if draw(st.booleans()) else _values)
+        case "drop":
+            del parent[name]
+        case "wrap":
+            parent[name] = [inner] * draw(st.integers(0, 3))
+        case "text":
+            parent[name] = json.dumps(inner)
+        case "open" if isinstance(inner, str):
+            parent[name] = _changed_inside(draw, inner)
+        case _ if isinstance(parent, list):
+            parent.append(inner)
+        case _:
+            parent[draw(st.sampled_from(_NAMES))] = inner
+    return value
+
+
+def _changed_inside(draw: st.DrawFn, text: str) -> str:
+    """Change what stands in an envelope as text."""
+    try:
+        inner = json.loads(text)
+    except ValueError:
+        return draw(_text)
+    return json.dumps(_changed(draw, inner))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Any:
+    """Make payloads: events by every route, in batches, with elements changed."""
+    key = draw(_keys)
+    whats: list[What] = [
+        of_s3(s3_record(key=quote_plus(key, errors="surrogatepass"))),
+        of_s3(s3_record(key=key)),
+        of_eventbridge(eventbridge_event(key=key)),
+        What(whole=TEST_EVENT, record=TEST_EVENT),
+    ]
+    routes = st.sampled_from(list(ROUTES.values()))
+
+    def one() -> Any:
+        what = draw(st.sampled_from(whats))
+        changes = draw(st.integers(0, 2))
+        record = what.record
+        for _ in range(changes):
+            record = _changed(draw, record)
+        what = What(whole={"Records": [record]} if draw(st.booleans()) else record, record=record)
+        for _ in range(draw(st.integers(0, 3))):
+            route: Route = draw(routes)
+            inner = route.payload(what)
+            what = What(whole=inner, record=inner)
+        return what.whole
+
+    payload = draw(st.sampled_from(samples_once()) | _values) if draw(st.booleans()) else one()
+    more = [one() for _ in range(draw(st.integers(0, 3)))]
+    if more:
+        several = [payload, *more]
+        records = [each for one in several for each in _records(one)]
+        payload = {"Records": records} if draw(st.booleans()) else records
+    for _ in range(draw(st.integers(0, 2))):
+        payload = _changed(draw, payload)
+    return json.loads(json.dumps(payload))
+
+
+@cache
+def samples_once() -> list[Any]:
+    """Give the sample payloads, read once."""
+    return list(samples())
+
+
+# What must hold.
+
+
+def check(payload: Any) -> None:
+    """Check what must hold of any payload."""
+    before = json.dumps(payload)
+    if len(before) > _LONGEST:
+        return
+    found = deliveries(payload, REGION)
+    assert _seen(deliveries(payload, REGION)) == _seen(found)
+    assert _seen(deliveries(json.loads(before), REGION)) == _seen(found)
+    assert json.dumps(payload) == before
+
+    ids = [each["messageId"] for each in _records(payload) if _is_message(each)]
+    assert [each.message_id for each in found if each.message_id is not None] == ids
+    assert all(each.message_id is not None for each in found[:-1])
+    assert len(found) == len(ids) + any(not _is_message(each) for each in _records(payload))
+    things = [thing for each in found for thing in (*each.events, *each.errors)]
+    assert len(things) <= len(before)
+    for each in found:
+        if not each.events and not each.errors:
+            parts = _records(payload)
+            mine = [one for one in parts if _is_message(one) == (each.message_id is not None)]
+            assert any(_is_nothing(value) for one in mine for value in _reachable(one))
+        for event in each.events:
+            _check_event(event)
+        for error in each.errors:
+            assert type(error) is PayloadError
+            assert str(error).isprintable()
+            assert len(str(error)) <= LONGEST_REASON, f"{len(str(error))} characters"
+    _check_handler(payload, found, set(ids))
+
+
+def _records(payload: Any) -> list[Any]:
+    if isinstance(payload, dict) and isinstance(payload.get("Records"), list):
+        return list(payload["Records"])
+    return payload if isinstance(payload, list) else [payload]
+
+
+def _is_message(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.get("eventSource") == "aws:sqs"
+        and isinstance(record.get("messageId"), str)
+        and record["messageId"] != ""
+    )
+
+
+def _seen(found: list[Delivery]) -> list[Any]:
+    """Give all that is to be seen of deliveries; records as text, for NaN is not NaN."""
+    return [
+        (
+            each.message_id,
+            each.queue,
+            each.group,
+            [(event.info, event.identity, event.only, repr(event.record)) for event in each.events],
+            [str(error) for error in each.errors],
+        )
+        for each in found
+    ]
+
+
+def _reachable(value: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield all values inside of a value, what stands there as text too."""
+    yield value
+    inner: Iterable[Any] = ()
+    if isinstance(value, str):
+        try:
+            inner = [json.loads(value)]
+        except (ValueError, RecursionError):
+            return
+    elif isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list):
+        inner = value
+    if depth < _DEEPEST:
+        for each in inner:
+            yield from _reachable(each, depth + 1)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value == [] or (isinstance(value, dict) and value.get("Event") == "s3:TestEvent")
+
+
+def _check_event(event: S3Event) -> None:
+    info = event.info
+    assert all(type(info[name]) is str for name in ("bucket", "key", "event_type", "aws_region"))
+    assert type(event.size) is int
+    assert event.size >= 0
+    assert isinstance(event.event_time, datetime)
+    assert event.event_time.utcoffset() is not None
+    assert event.source_ip is None or isinstance(event.source_ip, IPv4Address | IPv6Address)
+    assert event.bucket
+    assert event.key
+    record = event.record
+    if isinstance(record.get("s3"), dict):
+        assert event.key == _form_decoded(record["s3"]["object"]["key"])
+    else:
+        assert event.key == record["detail"]["object"]["key"]
+    assert all(type(each) is str for each in event.identity)
+    assert {event.identity: 1}[event.identity]
+    # Whatever it came in, it is the same event.
+    [alone] = [each for one in deliveries([record], REGION) for each in one.events]
+    assert (alone.info, alone.identity) == (info, event.identity)
+
+
+def _form_decoded(key: str) -> str:
+    return re.sub(
+        "(?:%[0-9A-Fa-f]{2})+",
+        lambda match: bytes.fromhex(match[0].replace("%", "")).decode(),
+        key.replace("+", " "),
+    )
+
+
+_TRIGGER: Final = {
+    "trigger_id": "t-1",
+    "prefix": "*",
+    "enabled": True,
+    "if_not_event_type": "nothing:*",
+    "job_id": "{{ key }}",
+    "parameters": {"_{{ key }}": ["{{ info.key }}", "<{{ key }}>"]},
+}
+_JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+
+
+def _items(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: attribute_of(value) for name, value in entry.items()}
+
+
+def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
+    """Check what the function does with it, in a realm where each event is dispatched once."""
+    tables = Tables(
+        triggers=lambda bucket: [_items(_TRIGGER | {"bucket": bucket})],
+        job=lambda job_id: _items(_JOB | {"job_id": job_id}),
+    )
+    queues = Queues(frozenset(["lava-fuzz-core", "parked"]))
+    settings = Settings(realm="fuzz", dead_letter_queue="parked", log_level=logging.DEBUG)
+    failed: set[str] = set()
+    raised: DeliveriesFailedError | None = None
+    with Journal() as journal:
+        function = Function(settings, tables, queues, sleep=lambda _: None)  # type: ignore[arg-type]
+        try:
+            answer = function(payload)
+        except DeliveriesFailedError as error:
+            raised = error
+        else:
+            if answer is not None:
+                [failures] = answer.values()
+                failed = {each["itemIdentifier"] for each in failures}
+                assert failed
+                assert failed <= ids
+    journal.check()
+    if raised:
+        assert raised.count > 0
+        assert str(raised).isprintable()
+    else:
+        assert {each.message_id for each in found if each.errors} <= failed
+    is_done = not raised and not failed
+    _check_sent(queues, [event for each in found for event in each.events], is_done=is_done)
+
+
+def _check_sent(queues: Queues, events: list[S3Event], *, is_done: bool) -> None:
+    dispatched = queues.sent.get("lava-fuzz-core", [])
+    parked = queues.sent.get("parked", [])
+    keys = Counter(event.key for event in events)
+    for message in dispatched:
+        key = message["job_id"]
+        assert message["parameters"] == {f"_{key}": [key, f"<{key}>"]}
+    arrived = Counter(message["job_id"] for message in dispatched)
+    assert arrived <= keys
+    assert len({message["run_id"] for message in dispatched}) == len(dispatched)
+    for message in parked:
+        [again] = [each for one in deliveries([message], REGION) for each in one.events]
+        assert again.only is not None
+        assert again.only.trigger_id == "t-1"
+        assert again.key in keys
+    named = [event for event in events if event.only is None or event.only.trigger_id == "t-1"]
+    named = [event for event in named if not event.event_type.startswith("nothing:")]
+    if is_done:
+        assert len(dispatched) + len(parked) == len(named)

@@ -1,0 +1,233 @@
+"""Templates with object keys in them. A case is a document, a key, and what must hold.
+
+Left out is what a trigger's author is known to be able to do: single operations of C
+that no signal interrupts (comparison and hashing of lists that hold each other many
+times over), which docs/rendering.md tells of.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dateutil.zoneinfo import get_zonefile_instance
+from hypothesis import strategies as st
+from jinja2 import Environment
+
+from lava_s3trigger.journal import say
+from lava_s3trigger.limits import bounded
+from lava_s3trigger.rendering import Document, RenderingError
+from tests.test_rendering_properties import (
+    Entries,
+    Identities,
+    entries,
+    harmless_keys,
+    hostile_keys,
+    identities,
+    known,
+    without_addresses,
+)
+
+from .realm import Journal, check_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Case = dict[str, Any]
+
+CHECKOUT: Final = Path(__file__).parents[1]
+_SECONDS: Final = 0.5
+_PATIENCE: Final = 10.0
+get_zonefile_instance()  # read from an archive, which takes longer than a template may
+_BETWEEN: Final = "\0"
+
+# Cases.
+
+
+def samples() -> Iterable[Case]:
+    """Give the expressions of the docs, the attacks on the sandbox, and simple documents."""
+    key = 'in/x","admin":"yes\\\n.csv'
+    page = (CHECKOUT / "docs" / "rendering.md").read_text()
+    written = re.findall(r"`({[{%][^`]*[%}]})`", page)
+    for file in sorted((CHECKOUT / "tests" / "attacks").glob("*.json")):
+        if file.stem != "resources":  # those are about time and memory
+            attacks = json.loads(file.read_text())
+            written += [each["template"] for each in attacks if "template" in each]
+    for source in written:
+        if isinstance(source, str):
+            yield {"holds": "source", "document": source, "key": key}
+    for template in Identities.PUTTING_OUT:
+        yield {"holds": "exact", "document": {template: [template]}, "expected": 0, "key": key}
+
+
+def read(data: bytes) -> Case:
+    """Make a case of a fuzzer's bytes: the source of a template, NUL, and the key.
+
+    Raises:
+        ValueError: There is no NUL, or neither is UTF-8.
+    """
+    source, between, key = data.decode().partition(_BETWEEN)
+    if not between:
+        raise ValueError("no key")
+    return {"holds": "source", "document": source, "key": key}
+
+
+def seeds() -> Iterable[bytes]:
+    """Give what fuzzing of bytes starts from."""
+    for each in samples():
+        if each["holds"] == "source":
+            yield f"{each['document']}{_BETWEEN}{each['key']}".encode()
+    for around in Identities.AROUND:
+        yield f"{around.replace('@', '{{ key }}')}{_BETWEEN}a/b.csv".encode()
+
+
+WORDS: Final = (
+    *("{{", "}}", "{%", "%}", "{#", "#}", "-", "|", "~", "(", ")", "[", "]", "'", '\\"', "\\\\"),
+    *(" if ", " else ", " endif ", " for ", " in ", " endfor ", " set ", " endset ", " macro "),
+    *(" endmacro ", " call ", " endcall ", " filter ", " endfilter ", " block ", " endblock "),
+    *(" raw ", " endraw ", " with ", " endwith ", " recursive ", "loop", "caller()", "self."),
+    *("namespace()", "key", "info.", "event.", "utils.", "utils.re.", "utils.path.", ".format("),
+    *("|join", "|replace('a','b')", "|e", "|safe", "|tojson", "|string", "|upper", "|indent"),
+    *("|xmlattr", "|urlize", "|map(", "|default(", "|batch(2)", "|groupby(0)", "|format"),
+    *("|pprint", "|urlencode", "|wordwrap(3)", "{'a':1}", "%s", "{0}", "\\\\u0041", "\\\\n"),
+)
+
+
+@st.composite
+def _sources(draw: st.DrawFn) -> Case:
+    made = Entries(draw)
+    pieces = draw(st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=8))
+    source = "".join(
+        draw(st.permutations([*made().keys(), *(str(each) for each in made().values()), *pieces]))
+    )
+    return {"holds": "source", "document": source, "key": draw(hostile_keys)}
+
+
+@st.composite
+def _exact(draw: st.DrawFn) -> Case:
+    key = draw(hostile_keys)
+    identity = draw(identities())
+    number = draw(st.integers() | st.none() | st.booleans())
+    document, expected = draw(
+        st.sampled_from(
+            [
+                (f"job-{identity()}", f"job-{key}"),
+                (
+                    {"first": number, f"n{identity()}": [identity(), {"i": f"<{identity()}>"}]},
+                    {"first": number, f"n{key}": [key, {"i": f"<{key}>"}]},
+                ),
+                ({"lava_mine": 1, f"n{identity()}": identity()}, {"lava_mine": 1, f"n{key}": key}),
+            ]
+        )
+    )
+    return {"holds": "exact", "document": document, "expected": expected, "key": key}
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Make documents by the grammar of templates, and keys that would like to get out."""
+    return st.one_of(
+        _exact(),
+        st.builds(
+            lambda document, key: {"holds": "structure", "document": document, "key": key},
+            entries(depends_on_key=False),
+            hostile_keys,
+        ),
+        st.builds(
+            lambda document, key: {"holds": "like jinja", "document": document, "key": key},
+            entries(),
+            harmless_keys,
+        ),
+        _sources(),
+    ).map(lambda case: dict(json.loads(json.dumps(case))))
+
+
+# What must hold.
+
+
+def check(case: Case) -> None:
+    """Check what must hold of a document and a key."""
+    _CHECKS[case["holds"]](case)
+    with Journal() as journal:
+        say(logging.INFO, "skipped", reason=str(case["document"]), key=case["key"])
+    journal.check()
+
+
+def _rendered(document: Document, key: str, seconds: float = _PATIENCE) -> Any:
+    """Render a document, or give the error that the function would park."""
+    before = json.dumps(document.value)
+    try:
+        with bounded(seconds):
+            rendered = document.render(known(key))
+    except RenderingError as error:
+        check_reason(str(error))
+        return error
+    except (TimeoutError, MemoryError) as error:
+        return error
+    assert type(rendered) is type(document.value)
+    assert json.loads(json.dumps(rendered)) == rendered
+    assert json.dumps(document.value) == before
+    return rendered
+
+
+def _is_exact(case: Case) -> None:
+    value, key, expected = case["document"], case["key"], case["expected"]
+    if expected == 0:  # a sample, in which all that is put out is the key
+        expected = {key: [key]}
+    is_globals = isinstance(value, dict) and "lava_mine" in value
+    assert _rendered(Document(value, is_globals=is_globals), key) == expected
+
+
+def _keeps_structure(case: Case) -> None:
+    document = Document(case["document"])
+    expected = _rendered(document, "harmless")
+    if not isinstance(expected, Exception):
+        assert _shape(_rendered(document, case["key"])) == _shape(expected)
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {"in order": [_shape(each) for each in value.values()]}
+    if isinstance(value, list):
+        return [_shape(each) for each in value]
+    return str if isinstance(value, str) else (type(value), value)
+
+
+def _is_like_jinja(case: Case) -> None:
+    value, key = case["document"], case["key"]
+    rendered = _rendered(Document(value), key)
+    try:
+        with bounded(_PATIENCE):
+            template = Environment(autoescape=False).from_string(json.dumps(value))  # noqa: S701 - as lava
+            expected = json.loads(template.render(known(key)), strict=False)
+    except Exception:  # noqa: BLE001 - whatever a template can raise
+        return
+    assert not isinstance(rendered, Exception), rendered
+    assert without_addresses(rendered) == without_addresses(expected)
+
+
+def _stays_in_its_string(case: Case) -> None:
+    """Check that no template leaves its string, unless what it begins ends in another."""
+    source, key = case["document"], case["key"]
+    rendered = _rendered(Document({"first": source, "last": "{{ key }}"}), key, _SECONDS)
+    if not isinstance(rendered, Exception):
+        assert list(rendered) == ["first", "last"]
+        assert type(rendered["first"]) is str
+        assert type(rendered["last"]) is str
+        if not re.search("set|macro|import", source):  # which make `key` something else
+            assert rendered["last"] == key
+    named = _rendered(Document({source: 1, "lava_mine": 2}, is_globals=True), key, _SECONDS)
+    if not isinstance(named, Exception):
+        assert sorted(named.values()) in ([1, 2], [2])
+        made = [name for name in named if name.lower().startswith("lava")]
+        assert set(made) <= {"lava_mine", source}
+
+
+_CHECKS: Final = {
+    "exact": _is_exact,
+    "structure": _keeps_structure,
+    "like jinja": _is_like_jinja,
+    "source": _stays_in_its_string,
+}

@@ -1,0 +1,95 @@
+"""The calls that the function makes of AWS: each is broken in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.endpoint import Call, Request
+
+REALM: Final = "faults"
+BUCKET: Final = "faulty"
+DEAD_LETTERS: Final = f"lava-{REALM}-s3trigger-dlq"
+CLAIMS: Final = f"lava.{REALM}.s3trigger-dedup"
+
+
+@dataclass(frozen=True, slots=True)
+class CallKind:
+    """A kind of call."""
+
+    name: str
+    """What it is for."""
+    operation: str
+    _is_meant: Callable[[Request], bool] = lambda _: True
+    is_of_claims: bool = False
+    """Whether it is only made where instances share the memory of duplicates."""
+
+    def holds(self, call: Call) -> bool:
+        """Tell whether a call is of this kind."""
+        return call.operation == self.operation and self._is_meant(call.request)
+
+
+def subject(call: Call) -> str:
+    """Name what a call is about. Calls about one thing never run side by side."""
+    request = call.request
+    keys: dict[str, Any] = request.get("Key", {})
+    about = str(request.get("QueueUrl") or request.get("QueueName") or request["TableName"])
+    # Without the endpoint's address, which is another one each time.
+    return " ".join([about.rpartition("/")[2], *(value["S"] for value in keys.values())])
+
+
+def _is_by_prefix(request: Request) -> bool:
+    return ":p" in request["ExpressionAttributeValues"]
+
+
+def _is_by_bucket(request: Request) -> bool:
+    return not _is_by_prefix(request)
+
+
+def _is_parking(request: Request) -> bool:
+    queue: str = request.get("QueueUrl") or request["QueueName"]
+    return queue.endswith(DEAD_LETTERS)
+
+
+def _is_dispatching(request: Request) -> bool:
+    return not _is_parking(request)
+
+
+def _writes(state: str) -> Callable[[Request], bool]:
+    wanted = {"S": state}
+    return lambda request: bool(request["ExpressionAttributeValues"].get(":state") == wanted)
+
+
+def _adds(request: Request) -> bool:
+    return ":state" not in request["ExpressionAttributeValues"]
+
+
+FIND_BY_BUCKET: Final = CallKind("find triggers, by bucket", "Query", _is_by_bucket)
+FIND_BY_PREFIX: Final = CallKind("find triggers, by the walk", "Query", _is_by_prefix)
+READ_JOB: Final = CallKind("read a job", "GetItem")
+FIND_WORKERS_QUEUE: Final = CallKind("find a worker's queue", "GetQueueUrl", _is_dispatching)
+FIND_DEAD_LETTERS: Final = CallKind("find the dead-letter queue", "GetQueueUrl", _is_parking)
+DISPATCH: Final = CallKind("dispatch", "SendMessageBatch", _is_dispatching)
+PARK: Final = CallKind("park", "SendMessageBatch", _is_parking)
+CLAIM: Final = CallKind("claim", "UpdateItem", _writes("claimed"), is_of_claims=True)
+CONFIRM: Final = CallKind("confirm", "UpdateItem", _writes("done"), is_of_claims=True)
+NOTE: Final = CallKind("note a return", "UpdateItem", _adds, is_of_claims=True)
+RELEASE: Final = CallKind("release", "UpdateItem", _writes("failed"), is_of_claims=True)
+
+CALLS: Final = (
+    FIND_BY_BUCKET,
+    FIND_BY_PREFIX,
+    READ_JOB,
+    FIND_WORKERS_QUEUE,
+    FIND_DEAD_LETTERS,
+    DISPATCH,
+    PARK,
+    CLAIM,
+    NOTE,
+    CONFIRM,
+    RELEASE,
+)
+"""All of them; `test_faults` checks that."""

@@ -1,0 +1,200 @@
+"""Who sent what: what was lost, what was sent twice, and why."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.endpoint import Answer, Endpoint, Operation, Request
+
+Errand = tuple[str, str, str]
+"""Something that an event should cause: its key, the trigger and the job."""
+
+
+class Why(enum.Enum):
+    """What explains that something was sent twice."""
+
+    REPLY = "R"
+    """The queue took it, and the function never heard."""
+    END = "E"
+    """The process of the function ended after it was sent."""
+    INSTANCE = "I"
+    """Its delivery failed, and came again to another instance, which knew nothing of it."""
+    NOTE = "N"
+    """So too, and the claims table had not taken the note of what was sent, or not given it."""
+    NOTHING = "?"
+    """Nothing does: a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A message that a queue has taken."""
+
+    text: str
+    key: str
+    number: int
+    """How many were taken before."""
+    is_parked: bool
+    invocation: int
+    instance: int
+
+
+@dataclass(slots=True)
+class Invocation:
+    """An invocation of the function."""
+
+    instance: int
+    gives_parked_back: bool
+    failed: frozenset[str] = frozenset()
+    """Keys of the events whose deliveries failed."""
+    has_ended: bool = False
+    is_unnoted: bool = False
+    """Whether the claims table did not answer, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What came of all events."""
+
+    lost: int
+    doubles: Counter[Why]
+    parked: int
+
+
+@dataclass
+class Ledger:
+    """Keeps account of what was sent, and by which invocation.
+
+    Args:
+        shares_claims: Whether the instances share what they know by the claims table.
+    """
+
+    shares_claims: bool
+    invocations: list[Invocation] = field(default_factory=list)
+    copies: dict[Errand, list[Copy]] = field(default_factory=lambda: defaultdict(list))
+    unanswered: set[str] = field(default_factory=set)
+    """Texts of messages in calls to which the function got no answer."""
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def invocation(self) -> Invocation:
+        """The invocation under way."""
+        return self.invocations[-1]
+
+    def note_taken(self, take: Operation) -> Operation:
+        """Wrap the operation by which queues take messages, to see what they take."""
+
+        def taking(endpoint: Endpoint, request: Request) -> Answer:
+            answer = take(endpoint, request)
+            texts = {entry["Id"]: entry["MessageBody"] for entry in request["Entries"]}
+            for taken in answer.get("Successful", ()):
+                self._note(texts[taken["Id"]])
+            return answer
+
+        return taking
+
+    def note_unanswered(self, request: Request) -> None:
+        """Note that the function got no answer to a call."""
+        self.unanswered.update(entry["MessageBody"] for entry in request.get("Entries", ()))
+
+    def _note(self, text: str) -> None:
+        message = json.loads(text)
+        parked = message.get("parked")
+        if parked:
+            errand = key_of(message["event"]), parked["trigger_id"], parked["job_id"]
+        else:
+            known = message["parameters"]
+            errand = known["key"], known["trigger"], message["job_id"]
+        number = next(self._numbers)
+        now = len(self.invocations) - 1
+        copy = Copy(text, errand[0], number, parked is not None, now, self.invocation.instance)
+        self.copies[errand].append(copy)
+
+    def disordered(self, groups: Iterable[Iterable[str]]) -> int:
+        """Count the dispatches that were sent before one of an earlier event of the group.
+
+        Args:
+            groups: The keys of each group's events, in their order.
+        """
+        found = 0
+        for group in groups:
+            place = {key: number for number, key in enumerate(group)}
+            firsts: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+            for (key, *errand), copies in self.copies.items():
+                sent = [each.number for each in copies if not each.is_parked]
+                if key in place and sent:
+                    firsts[errand[0], errand[1]].append((min(sent), place[key]))
+            for sent_at in firsts.values():
+                order = [place for _, place in sorted(sent_at)]
+                found += sum(before > after for before, after in pairwise(order))
+        return found
+
+    def account(self, errands: Iterable[Errand]) -> Account:
+        """Draw up the account, at the end.
+
+        Args:
+            errands: All that the events should have caused.
+        """
+        lost, parked, doubles = 0, 0, Counter[Why]()
+        for errand in errands:
+            copies = self.copies.pop(errand, [])
+            # What was parked stands for its dispatch, until it is given back and
+            # causes that: two steps, each of which should happen once.
+            kept = [each for each in copies if each.is_parked]
+            first: list[Copy] = []
+            then: list[Copy] = []
+            for each in copies:
+                again = self.invocations[each.invocation].gives_parked_back
+                (then if again else first).append(each)
+            parked += len(kept)
+            lost += len(copies) == len(kept)
+            self._explain(first, 1, doubles)
+            self._explain(then, len(kept), doubles)
+        assert not self.copies, f"sent, and caused by nothing: {self.copies}"
+        return Account(lost, doubles, parked)
+
+    def _explain(self, copies: list[Copy], due: int, doubles: Counter[Why]) -> None:
+        """Count the copies that are more than were due, by what explains them."""
+        reasons: list[Why] = []
+        heard: list[Copy] = []
+        for each in copies:
+            if self.invocations[each.invocation].has_ended:
+                reasons.append(Why.END)
+            elif each.text in self.unanswered:
+                reasons.append(Why.REPLY)
+            else:
+                heard.append(each)
+        reasons += [self._why(before, after) for before, after in pairwise(heard)]
+        # Why.NOTHING comes last, whatever the order in which they were sent.
+        reasons.sort(key=list(Why).index)
+        more = len(copies) - due
+        reasons += [Why.NOTHING] * (more - len(reasons))
+        doubles.update(reasons[: max(more, 0)])
+
+    def _why(self, before: Copy, after: Copy) -> Why:
+        """Tell what explains that something was sent again, though its sending was heard of."""
+        invocation = self.invocations[before.invocation]
+        if before.instance == after.instance or before.key not in invocation.failed:
+            return Why.NOTHING
+        if not self.shares_claims:
+            return Why.INSTANCE
+        if invocation.is_unnoted or self.invocations[after.invocation].is_unnoted:
+            return Why.NOTE
+        # Once all was sent, and the claims table had noted that, the process ended: the
+        # event comes again, if as a dead letter then as another delivery, past the TTL.
+        between = self.invocations[before.invocation + 1 : after.invocation]
+        has_ended = any(each.has_ended and before.key in each.failed for each in between)
+        return Why.END if has_ended else Why.NOTHING
+
+
+def key_of(record: dict[str, Any]) -> str:
+    """Give the key in an S3 or EventBridge record; those here need no decoding."""
+    found: str = record["s3" if "s3" in record else "detail"]["object"]["key"]
+    return found

@@ -1,0 +1,295 @@
+"""The fault suite, with few events; and that it would find what it looks for.
+
+`python -m tests.faults` runs it with many, by every route.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from lava_s3trigger import acknowledgement, decision, queues
+from lava_s3trigger.cli.localaws import CHECKOUT
+from tests.endpoint import Reset
+from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
+from tests.faults.calls import CALLS, DEAD_LETTERS, DISPATCH, NOTE, PARK
+from tests.faults.ledger import Why
+from tests.faults.planning import FAULTS, ROWS, Breakage, Row
+from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
+from tests.faults.world import Laboratory, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lava_s3trigger.deadline import Deadline
+    from lava_s3trigger.events import S3Event
+    from lava_s3trigger.queues import Outgoing
+    from tests.faults.aws_delivery import Route
+
+EVENTS: Final = 10
+FEW: Final = 5
+"""Of one of them, a user has made a mistake."""
+BY_ID: Final = {row.id: row for row in ROWS}
+NOTHING: Final = Row("nothing", "", "", ())
+S3, TO_SQS, FIFO = ROUTES[0], ROUTES[3], ROUTES[-1]
+
+same_and_fresh = pytest.mark.parametrize("is_fresh", [False, True], ids=["same", "fresh"])
+
+
+@pytest.fixture(scope="module")
+def laboratory() -> Iterator[Laboratory]:
+    with Laboratory() as made:
+        yield made
+
+
+def often(call: str, fault: str, share: float) -> Row:
+    """Give a row by which so many of the calls of a kind fail."""
+    broken = next(each for each in CALLS if each.name == call)
+    kind = next(each for each in FAULTS if each.name == fault)
+    return Row(call, broken.operation, fault, (Breakage(broken, (kind,), share=share),))
+
+
+class TestFunction:
+    """Whatever fails, nothing is lost, and whatever is sent twice has its reason."""
+
+    @same_and_fresh
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+    def test_nothing_is_lost_where_a_call_fails(
+        self, laboratory: Laboratory, row: Row, *, is_fresh: bool
+    ) -> None:
+        # Another route for each row; all of them for a row that breaks all calls, below.
+        route = ROUTES[(ROWS.index(row) + 3 * is_fresh) % len(ROUTES)]
+        tally = run(laboratory, row, route, FEW, is_fresh=is_fresh)
+        assert tally.is_good, tally
+        if not (is_fresh or row.ends):
+            assert tally.doubles.keys() <= {Why.REPLY}
+
+    @same_and_fresh
+    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+    def test_nothing_is_lost_by_any_route(
+        self, laboratory: Laboratory, route: Route, *, is_fresh: bool
+    ) -> None:
+        row = BY_ID["any-any-but-slow"]
+        tally = run(laboratory, row, route, EVENTS, is_fresh=is_fresh)
+        assert tally.is_good, tally
+        assert tally.failed
+
+    @same_and_fresh
+    def test_where_nothing_fails_nothing_is_sent_twice(
+        self, laboratory: Laboratory, *, is_fresh: bool
+    ) -> None:
+        tally = run(laboratory, NOTHING, TO_SQS, 5 * EVENTS, is_fresh=is_fresh)
+        assert tally.is_good
+        assert not tally.doubles
+        assert tally.parked == EVENTS
+
+    def test_a_broken_entry_costs_the_good_one_beside_it_no_dispatch(
+        self, laboratory: Laboratory
+    ) -> None:
+        world = laboratory.make_world(NOTHING, 1, is_fresh=True)
+        key = "mend/1"
+        [failed] = [invoke(world, message_about(key), "intake")]
+        assert not failed
+        [parked] = [each.text for each in world.dead_letters.take()]
+        again = Message(body=parked, keys=frozenset([key]))
+        for _ in range(5):  # before it is mended, and to a new instance each time
+            assert invoke(world, again, DEAD_LETTERS) == [again]
+        assert not world.dead_letters.messages
+        world.mend()
+        assert invoke(world, again, DEAD_LETTERS) == []
+        assert {errand[1]: len(copies) for errand, copies in world.ledger.copies.items()} == {
+            "good": 1,
+            "late": 2,  # parked, and dispatched
+        }
+
+    @pytest.mark.parametrize("fault", ["500", "access denied", "connection reset", "reply lost"])
+    def test_when_parking_fails_the_delivery_fails(
+        self, laboratory: Laboratory, fault: str
+    ) -> None:
+        world = laboratory.make_world(often(PARK.name, fault, 1.0), 1, is_fresh=True)
+        message = message_about("mend/1")
+        assert invoke(world, message, "intake") == [message]
+        laboratory.endpoint.fail({})
+        assert invoke(world, message, "intake") == []
+        assert world.dead_letters.messages
+
+
+def message_about(key: str) -> Message:
+    return Message(body=of_s3(key, 1), keys=frozenset([key]))
+
+
+def invoke(world: World, message: Message, queue: str) -> list[Message]:
+    """Hand a message of a queue to the function; give it back if it failed."""
+    payload = json.dumps({"Records": [by_sqs(queue, message)]})
+    return world.invoke(payload, [message], gives_parked_back=queue == DEAD_LETTERS)
+
+
+class TestRows:
+    def test_the_calls_that_are_broken_are_all_that_the_function_makes(
+        self, laboratory: Laboratory
+    ) -> None:
+        seen = set()
+        for row_id in ("any-with-claims-any-but-slow", f"{NOTE.name} 500".replace(" ", "-")):
+            run(laboratory, BY_ID[row_id], S3, 3 * EVENTS, is_fresh=True)
+            for call in laboratory.endpoint.log:
+                [kind] = [each for each in CALLS if each.holds(call)]
+                seen.add(kind)
+        assert seen == set(CALLS)
+
+    def test_each_call_is_broken_by_each_fault(self) -> None:
+        broken = {
+            (each.call.name, fault.name)
+            for row in ROWS
+            if len(row.breakages) == 1
+            for each in row.breakages
+            for fault in each.faults
+        }
+        assert broken == {
+            (call.name, fault.name)
+            for call, fault in itertools.product(CALLS, FAULTS)
+            if call.operation == "SendMessageBatch" or not fault.is_of_batches
+        }
+
+    def test_the_same_run_breaks_the_same_calls(self, laboratory: Laboratory) -> None:
+        row = BY_ID["dispatch-reply-lost"]
+        first, second = (run(laboratory, row, S3, EVENTS, is_fresh=True) for _ in range(2))
+        assert first == second
+        assert first.faults
+        assert run(laboratory, row, S3, EVENTS, is_fresh=True, seed=2) != first
+
+
+class TestSuite:
+    """It finds the defects that it is there to find."""
+
+    def test_failures_that_are_not_told_lose_events(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.handler.acknowledge", lambda _: None)
+        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
+        assert tally.lost
+        assert not tally.is_good
+
+    def test_a_decision_that_forgets_events_loses_them(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def forgetful(event: S3Event, *rest: object) -> decision.Decision:
+            if event.key.endswith("3"):
+                return decision.Decision(event)
+            return decide(event, *rest)  # type: ignore[arg-type]
+
+        decide = decision.decide
+        monkeypatch.setattr("lava_s3trigger.handler.decide", forgetful)
+        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
+        assert tally.lost == 2  # a pair
+        assert not tally.is_good
+
+    def test_what_is_not_parked_is_lost(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.sending.Sending.park", lambda *_: None)
+        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
+        assert tally.lost == EVENTS // 5
+
+    def test_an_instance_that_forgets_what_it_sent_sends_it_twice(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(acknowledgement.Sent, "take", lambda *_: False)
+        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
+        assert tally.doubles[Why.NOTHING]
+        assert not tally.is_good
+
+    @same_and_fresh
+    def test_a_queue_that_is_sent_everything_twice_is_seen(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, *, is_fresh: bool
+    ) -> None:
+        def send_twice(
+            self: queues.Queues,
+            messages: Sequence[Outgoing],
+            deadline: Deadline,
+            reserve: float = 0.0,
+        ) -> None:
+            send(self, messages, deadline, reserve)
+            send(self, messages, deadline, reserve)
+
+        send = queues.Queues.send
+        monkeypatch.setattr(queues.Queues, "send", send_twice)
+        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
+        assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
+
+    def test_a_claim_that_is_released_without_what_was_sent_is_seen(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(acknowledgement.Task, "sent", lambda _: [])
+        monkeypatch.setattr(Row, "shares_claims", property(lambda _: True))
+        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=True)
+        assert tally.doubles[Why.NOTHING]
+
+    def test_groups_that_are_not_kept_in_order_are_seen(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.handler.in_order", lambda outcomes: [list(outcomes)])
+        row = often(DISPATCH.name, "entry refused, by the service", 0.8)
+        tally = run(laboratory, row, FIFO, 6 * EVENTS, is_fresh=False)
+        assert tally.disordered
+        assert not tally.is_good
+
+    def test_a_dispatch_that_no_event_caused_is_an_error(self, laboratory: Laboratory) -> None:
+        world = laboratory.make_world(NOTHING, 1, is_fresh=False)
+        invoke(world, message_about("in/1"), "intake")
+        with pytest.raises(AssertionError, match="caused by nothing"):
+            world.ledger.account(world.errands(["in/2"]))
+
+    def test_a_reply_that_is_lost_explains_one_copy_only(self, laboratory: Laboratory) -> None:
+        world = laboratory.make_world(NOTHING, 1, is_fresh=False)
+        laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
+        message = message_about("mend/1")  # one dispatch by a queue, so in one thread
+        for _ in range(2):
+            assert not invoke(world, message, "intake")
+        account = world.ledger.account(world.errands(["mend/1"]))
+        assert account.doubles[Why.REPLY] == 1
+        assert account.doubles[Why.NOTHING]
+
+
+class TestTable:
+    def test_it_has_a_line_for_each_row_and_their_sum(self) -> None:
+        first, second = ROWS[0], BY_ID["dispatch-reply-lost"]
+        explained, bad = {Why.REPLY: 2, Why.INSTANCE: 1}, {Why.NOTHING: 1}
+        results = {
+            (first, S3, False): Tally(events=1000, lost=1),
+            (second, S3, False): Tally(events=1000, faults=4),
+            (second, S3, True): Tally(events=1000, faults=5),
+        }
+        results[second, S3, False].doubles.update(explained)
+        results[second, S3, True].doubles.update(bad)
+        assert markdown(BY_FAULT[3:], [line[3:] for line in by_fault(results)]).splitlines()[
+            2:
+        ] == [
+            "| 1,000 | 0 | 0 | 0 | 1 | 0 | 0 |",
+            "| 2,000 | 9 | 0 | 0 | 0 | 2 R + 1 I | 1 ? |",
+            "| 3,000 | 9 | 0 | 0 | 1 | 2 R + 1 I | 1 ? |",
+        ]
+
+    def test_a_tally_that_is_kept_is_read_as_it_was(self) -> None:
+        tally = Tally(events=3, failed=2)
+        tally.doubles[Why.END] += 4
+        assert Tally.from_json(tally.to_json()) == tally
+
+    def test_the_page_has_all_rows_and_no_defect(self) -> None:
+        page = (CHECKOUT / "docs" / "faults.md").read_text()
+        table = page.partition("<!-- table of faults -->")[2].partition("<!-- end")[0]
+        lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+        lines = [line for line in lines if line][2:]
+        assert [line[:3] for line in lines[:-1]] == [
+            [row.call, row.operation, row.fault] for row in ROWS
+        ]
+        for line in lines:
+            assert line[BY_FAULT.index("Lost")] == "0"
+            assert "?" not in "".join(line[-2:])
+
+    def test_the_page_tells_what_every_letter_means(self) -> None:
+        page = (CHECKOUT / "docs" / "faults.md").read_text()
+        for why in Why:
+            assert f"\n| {why.value} |" in page

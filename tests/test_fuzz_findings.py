@@ -1,0 +1,145 @@
+"""What fuzzing found stays mended, and what it starts from is in order."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from fuzz import findings
+from fuzz.findings import CHECKOUT, keep, kept, manner
+from fuzz.ways import TARGETS, WAYS, minimised
+
+LOCK: Final = Path("uv.lock")
+
+
+def _findings() -> list[Any]:
+    return [
+        pytest.param(
+            finding,
+            id=name,
+            marks=[pytest.mark.xfail(reason=finding["open"])] if "open" in finding else [],
+        )
+        for name, finding in kept()
+    ]
+
+
+def _samples() -> list[Any]:
+    return [
+        pytest.param(target, case, id=f"{target}-{number}")
+        for target in TARGETS
+        for number, case in enumerate(TARGETS[target].samples())
+    ]
+
+
+class TestFindings:
+    """What failed once does not fail again."""
+
+    @pytest.mark.parametrize("finding", _findings())
+    def test_it_is_mended(self, finding: dict[str, Any]) -> None:
+        TARGETS[finding["target"]].check(finding["case"])
+
+    def test_what_is_kept_is_read_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(findings, "KEPT", tmp_path)
+        case = {"holds": "source", "document": "\ud800", "key": "\0"}
+
+        keep("templates", "test", "wrong", case)
+
+        assert list(kept()) == [
+            ("templates-test", {"target": "templates", "error": "wrong", "case": case})
+        ]
+
+
+class TestSamples:
+    """What must hold of any case holds of the sample payloads, the examples, the attacks."""
+
+    # Where a template takes too long, the alarm may come in a finalizer (`limits`).
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.parametrize(("target", "case"), _samples())
+    def test_it_holds(self, target: str, case: Any) -> None:
+        TARGETS[target].check(case)
+
+    @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+    def test_each_way_makes_cases_of_what_it_starts_from(self, way: Any) -> None:
+        cases: list[Any] = []
+        run = way.runner(cases.append)
+
+        made = [run(seed) for seed in way.seeds()]
+
+        assert sum(made) == len(cases) > 0
+        for case in cases:
+            assert repr(json.loads(json.dumps(case))) == repr(case)
+
+    def test_bytes_that_are_no_case_are_passed_over(self) -> None:
+        assert not WAYS["payloads-bytes"].runner(pytest.fail)(b"{")
+        assert not WAYS["payloads-bytes"].runner(pytest.fail)(b"[" * 100_000)
+        assert not WAYS["templates-bytes"].runner(pytest.fail)(b"no key")
+
+
+class TestFailing:
+    """What fails is noticed, told apart, and made small."""
+
+    @pytest.mark.parametrize(
+        ("target", "case"),
+        [
+            ("templates", {"holds": "exact", "document": "{{ key }}", "expected": "x", "key": "y"}),
+            (
+                "templates",
+                {"holds": "structure", "document": ["{% if key == 'y' %}", 1, "{% endif %}"]}
+                | {"key": "y"},
+            ),
+            (
+                "templates",
+                {"holds": "like jinja", "document": r"{{ 'a\\n' }}", "key": "y"},
+            ),
+        ],
+        ids=["exact", "structure", "like-jinja"],
+    )
+    def test_it_is_noticed(self, target: str, case: Any) -> None:
+        with pytest.raises(AssertionError):
+            TARGETS[target].check(case)
+
+    def test_manners_of_failing_are_told_apart(self) -> None:
+        manners = set()
+        for expected in ("x", 1):
+            case = {"holds": "exact", "document": "{{ key }}", "expected": expected, "key": "y"}
+            with pytest.raises(AssertionError) as caught:
+                TARGETS["templates"].check(case)
+            manners.add(manner(caught.value))
+        with pytest.raises(KeyError) as missing:
+            TARGETS["templates"].check({"holds": "nothing"})
+        manners.add(manner(missing.value))
+
+        assert len(manners) == 2
+
+    def test_bytes_are_made_small(self) -> None:
+        way = WAYS["payloads-bytes"]
+        data = json.dumps({"Records": [{"a": 1}, {"b": [1, 2, "wanted"]}, {}]}).encode()
+
+        assert minimised(way, data, lambda case: "wanted" in str(case)) == "wanted"
+
+    def test_structure_is_made_small(self) -> None:
+        way = WAYS["templates-structure"]
+        seed = next(each for each in way.seeds() if way.runner(lambda _: None)(each))
+
+        assert minimised(way, seed, lambda case: "key" in case)["key"] == ""
+
+
+class TestEnvironment:
+    """The fuzzer's own environment holds what the function's does."""
+
+    def test_it_pins_what_the_main_lock_pins(self) -> None:
+        main, own = (
+            {
+                (package["name"], package["version"])
+                for package in tomllib.loads((CHECKOUT / folder / LOCK).read_text())["package"]
+            }
+            for folder in (Path(), Path("tools", "fuzz"))
+        )
+
+        assert {name for name, _ in own - main} == {"atheris", "fuzz"}
