@@ -132,3 +132,24 @@ class TestTwice:
         assert invoke(sharing, event("put")) == {"error": None, "answer": None}
 
         assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
+
+
+class TestPermission:
+    """Without the right to write to the table, events are dispatched, and that is logged."""
+
+    def test_it_is_missing(self, sharing: Stack) -> None:
+        iam, role = sharing.aws.client("iam"), sharing.outputs["RoleArn"].rpartition("/")[2]
+        names = {"RoleName": role, "PolicyName": "s3trigger"}
+        policy = iam.get_role_policy(**names)["PolicyDocument"]
+        less = [each for each in policy["Statement"] if each["Sid"] != "ShareRecentEvents"]
+        assert len(less) == len(policy["Statement"]) - 1
+        iam.put_role_policy(**names, PolicyDocument=json.dumps(policy | {"Statement": less}))
+        try:
+            assert invoke(sharing, event("denied")) == {"error": None, "answer": None}
+        finally:
+            iam.put_role_policy(**names, PolicyDocument=json.dumps(policy))
+        assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
+        group = f"/aws/lambda/{sharing.outputs['FunctionName']}"
+        found = sharing.aws.client("logs").filter_log_events(logGroupName=group)["events"]
+        (line,) = [each["message"] for each in found if "out of reach" in each["message"]]
+        assert "dynamodb:UpdateItem" in line
