@@ -37,13 +37,14 @@ fuzz: .venv-fuzz/installed ## fuzzing; for an hour: make fuzz FUZZ_SECONDS=3600
 soak: .venv/installed ## 100,000 events through one instance
 	$(BIN)/python -m tests.soak
 
-check: .venv/installed .venv-sam/installed ## linters and type checker
+check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and type checker
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/shellcheck etc/s3lambda.sh .ci/run
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
+	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
 
 format: .venv/installed ## put the code into shape
 	$(BIN)/ruff format

@@ -1,0 +1,72 @@
+"""The audit fails where something is known, and says so where nothing could be asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Audit = Callable[[str], subprocess.CompletedProcess[str]]
+
+ROOT: Final = Path(__file__).parents[1]
+GOOD: Final = {"name": "good", "version": "1", "vulns": []}
+BAD: Final = {
+    "name": "bad",
+    "version": "2",
+    "vulns": [{"id": "PYSEC-2026-1", "fix_versions": ["3"]}],
+}
+UNKNOWN: Final = {"name": "new", "version": "4", "skip_reason": "not found"}
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    """Run the audit, with a program that answers so in the place of pip-audit."""
+
+    def run(answer: str) -> subprocess.CompletedProcess[str]:
+        program = tmp_path / "pip-audit"
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
+        program.chmod(0o755)
+        exporter = tmp_path / "uv"
+        exporter.write_text("#!/bin/sh\nexit 0\n")
+        exporter.chmod(0o755)
+        return subprocess.run(
+            [
+                *(sys.executable, "tools/audit.py"),
+                *("--uv", str(exporter), "--pip-audit", str(program)),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "says"),
+    [
+        pytest.param([GOOD], 0, "audited 1 packages: no known vulnerability", id="good"),
+        pytest.param([GOOD, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad"),
+        pytest.param([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad and unknown"),
+        pytest.param([GOOD, UNKNOWN], 0, "NOT AUDITED, as nothing is known of them: new", id="new"),
+        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="nothing is known of any"),
+    ],
+)
+def test_what_is_known(audit: Audit, packages: list[dict[str, Any]], code: int, says: str) -> None:
+    done = audit(json.dumps({"dependencies": packages}))
+    assert (done.returncode, done.stderr) == (code, "")
+    assert says in done.stdout
+
+
+def test_out_of_reach_it_says_so(audit: Audit) -> None:
+    done = audit("no answer")
+    assert done.returncode == 0
+    assert "AUDIT SKIPPED" in done.stdout
