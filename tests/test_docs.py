@@ -44,6 +44,7 @@ CONNECTING: Final = CHECKOUT / "docs" / "connecting.md"
 RENDERING: Final = CHECKOUT / "docs" / "rendering.md"
 TRIGGERS: Final = CHECKOUT / "docs" / "triggers.md"
 OPERATIONS: Final = CHECKOUT / "docs" / "operations.md"
+SECURITY: Final = CHECKOUT / "docs" / "security.md"
 CONTRIBUTING: Final = CHECKOUT / "CONTRIBUTING.md"
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -405,6 +406,13 @@ class TestTables:
             broken = read_trigger(item(entry | field))
             assert isinstance(broken, BrokenTrigger)
             assert str(broken.mistake) == rows[name]
+
+    def test_kinds_of_attacks(self) -> None:
+        attacks = CHECKOUT / "tests" / "attacks"
+        told = {code(row[0]): int(row[1]) for row in tables(section(SECURITY, "Attacks"))[0]}
+        assert told == {
+            path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")
+        }
 
     def test_modules(self) -> None:
         named = [code(row[0]) for row in tables(section(CONTRIBUTING, "Where things are"))[0]]
