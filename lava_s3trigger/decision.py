@@ -13,7 +13,7 @@ from .clients import SLOWEST_CALL
 from .deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
 from .errors import MistakeError, OutOfTimeError, ServiceError
-from .isolation import isolated
+from .isolation import LONGEST, isolated
 from .limits import SECONDS, bounded
 from .rendering import Document, RenderingError, variables
 from .triggers import BrokenTrigger, Trigger
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     _Rendered = tuple[list[str], dict[str, Any], dict[str, Any]]
 
 
-_LEAST: Final = SECONDS + 2 * SLOWEST_CALL
-"""Seconds that must be left to decide on a trigger: to render, to send, to park."""
+_LEAST: Final = SECONDS + LONGEST + 2 * SLOWEST_CALL
+"""Seconds that must be left to decide on a trigger: to test, to render, to send, to park."""
 
 
 class Triggers(Protocol):

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 _GRACE: Final = 0.5
 """Seconds after the bound in which work may still end by itself, and say so."""
+LONGEST: Final = SECONDS + _GRACE
+"""Seconds after which the work is over, one way or the other."""
 _CHUNK: Final = 1024 * 1024
-_LONGEST: Final = 16 * 1024 * 1024
+_MOST: Final = 16 * 1024 * 1024
 
 
 def isolated(work: Callable[[], Any]) -> Any:
@@ -54,7 +56,7 @@ def isolated(work: Callable[[], Any]) -> Any:
         _work(work, writer)
     os.close(writer)
     try:
-        text = _read(reader, time.monotonic() + SECONDS + _GRACE)
+        text = _read(reader, time.monotonic() + LONGEST)
     finally:
         os.close(reader)
         os.kill(process, signal.SIGKILL)  # it is not waited for, whatever it does
@@ -100,7 +102,7 @@ def _read(reader: int, until: float) -> str | None:
     length = 0
     poll = select.poll()
     poll.register(reader, select.POLLIN)
-    while (left := until - time.monotonic()) > 0 and length < _LONGEST:
+    while (left := until - time.monotonic()) > 0 and length < _MOST:
         if poll.poll(left * 1000):
             chunk = os.read(reader, _CHUNK)
             if not chunk:

@@ -15,6 +15,7 @@ from lava_s3trigger.deadline import UNLIMITED, Deadline
 from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Only, S3Event
+from lava_s3trigger.isolation import LONGEST
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.limits import SECONDS
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
@@ -380,7 +381,7 @@ class TestFailures:
     def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + 2 * SLOWEST_CALL + spare
+        left[0] = SECONDS + LONGEST + 2 * SLOWEST_CALL + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 
