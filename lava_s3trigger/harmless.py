@@ -7,8 +7,8 @@ code that no signal interrupts: comparing lists that hold each other many times 
 searching long text from its end, adding up lists.
 
 So this is a list of what is allowed. What it lets through makes no containers but of
-constants, multiplies nothing, and calls only what takes a time that is linear in what
-it is called on.
+constants, makes text no longer than a few times what it is given, and calls only what
+takes a time that is linear in that.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from jinja2 import nodes
 
 _LONGEST: Final = 50
 """Longest text, and largest number, that may stand as an argument."""
+_MOST_JOINED: Final = 32
+"""Most pieces of text that a template may put together."""
 
-# What these make of others is no larger than those, and takes linear time.
-_STATEMENTS: Final = (
+_PLAIN: Final = (
     nodes.Template,
     nodes.Output,
     nodes.TemplateData,
@@ -31,22 +32,23 @@ _STATEMENTS: Final = (
     nodes.Getattr,
     nodes.Getitem,
     nodes.Slice,
-    nodes.Concat,
     nodes.Compare,
     nodes.Operand,
     nodes.And,
     nodes.Or,
     nodes.Not,
     nodes.CondExpr,
+    nodes.Keyword,
 )
 _FILTERS: Final = frozenset(
     # As a text: one name to a line would be long.
     """
-    capitalize count d default e escape first float int last length lower string title
-    tojson upper urlencode
+    capitalize count d default first float int last length lower string title upper
     """.split()  # noqa: SIM905
 )
-_FILTERS_OF_CONSTANTS: Final = frozenset(["join", "replace", "round", "trim"])
+_FILTERS_OF_CONSTANTS: Final = frozenset(["replace", "round", "trim"])
+_GROWING: Final = frozenset(["e", "escape", "join", "tojson", "urlencode"])
+"""Filters that make text several times as long; none stands inside of another."""
 _TESTS: Final = frozenset(
     """
     defined eq false ge gt in le lower lt ne none number string true undefined upper
@@ -58,63 +60,95 @@ _METHODS: Final = frozenset(
     split rsplit splitlines partition rpartition replace removeprefix removesuffix
     startswith endswith find index count zfill isdigit isalpha isalnum isnumeric
     date time timetz timestamp isoformat weekday isoweekday isocalendar strftime
-    now today
     get keys values items
     """.split()  # noqa: SIM905
 )
 """Methods of text, times and maps; their arguments must be constants."""
-_UTILS: Final = frozenset(
-    ["basename", "dirname", "join", "parsedate", "s3bucket", "s3key", "split", "splitext"]
-)
-"""Functions of `utils` and `utils.path`; their arguments may be anything harmless."""
+_UTILS: Final = frozenset(["s3bucket", "s3key"])
+_PATHS: Final = frozenset(["basename", "dirname", "join", "split", "splitext"])
+"""Functions of `utils` and of `utils.path`; their arguments may be anything harmless."""
 _MAKERS: Final = frozenset(["timedelta", "uuid"])
 """Functions of `utils`; their arguments must be constants."""
+_GIVEN: Final = frozenset(["bucket", "event", "info", "key", "loop", "utils"])
+"""Names that stand for what this module takes them for, and must not be given anew."""
+_FUNCTIONS: Final = frozenset(["cycler", "dict", "joiner", "lipsum", "namespace", "range"])
 _PADDING: Final = re.compile(r"%[^a-zA-Z%]")
 
 
-def is_harmless(node: nodes.Node) -> bool:
-    """Tell whether a template, or a part of one, is known to do no harm."""
-    if isinstance(node, nodes.Call):
-        return _is_harmless_call(node)
-    if isinstance(node, nodes.Filter):
-        is_known = node.name in _FILTERS or (
-            node.name in _FILTERS_OF_CONSTANTS and _has_only_constants(node)
-        )
-    elif isinstance(node, nodes.Test):
-        is_known = node.name in _TESTS
-    elif isinstance(node, nodes.Assign):
-        is_known = isinstance(node.target, nodes.Name)
-    elif isinstance(node, nodes.For):
-        is_known = isinstance(node.target, (nodes.Name, nodes.Tuple)) and not node.recursive
-        # What it counts in the target are names alone.
-        return is_known and all(
-            map(is_harmless, [node.iter, *node.body, *node.else_, *filter(None, [node.test])])
-        )
-    elif isinstance(node, (nodes.Tuple, nodes.List)):
-        return all(_is_constant(each) for each in node.items)
-    elif isinstance(node, (nodes.Add, nodes.Sub)):
-        is_known = _is_scalar(node.left) or _is_scalar(node.right)
-    else:
-        is_known = isinstance(node, (nodes.Name, *_STATEMENTS))
-    return is_known and all(map(is_harmless, node.iter_child_nodes()))
+def is_harmless(template: nodes.Template) -> bool:
+    """Tell whether a template is known to do no harm."""
+    joined = sum(len(each.nodes) for each in template.find_all(nodes.Concat))
+    joined += 2 * sum(1 for _ in template.find_all((nodes.Add, nodes.Sub)))
+    if joined > _MOST_JOINED or not _is_allowed(template):
+        return False
+    names = list(template.find_all(nodes.Name))
+    given = {each.name for each in names if each.ctx != "load"}
+    # With what was made longer made longer again, text would double line by line.
+    return not given & _GIVEN and not any(
+        _grows(each) and given & {name.name for name in each.node.find_all(nodes.Name)}
+        for each in template.find_all(nodes.Assign)
+    )
 
 
-def _is_harmless_call(call: nodes.Call) -> bool:
-    if call.dyn_args or call.dyn_kwargs or not isinstance(call.node, nodes.Getattr):
+def _is_allowed(node: nodes.Node) -> bool:  # noqa: C901 - a table of kinds
+    """Tell whether a node, and all below it, are on the list."""
+    match node:
+        case nodes.Name():
+            return node.name not in _FUNCTIONS
+        case nodes.Call():
+            return _is_allowed_call(node)
+        case nodes.Tuple() | nodes.List():
+            return _is_constant(node) or (isinstance(node, nodes.Tuple) and node.ctx == "store")
+        case nodes.Neg():
+            return _is_constant(node)
+        case nodes.Filter():
+            is_known = _is_allowed_filter(node)
+        case nodes.Test():
+            is_known = node.name in _TESTS
+        case nodes.Assign():
+            is_known = isinstance(node.target, nodes.Name)
+        case nodes.For():
+            is_known = not node.recursive
+        case nodes.Add() | nodes.Sub():
+            is_known = _is_scalar(node.left) or _is_scalar(node.right)
+        case nodes.Concat():
+            is_known = True
+        case _:
+            is_known = isinstance(node, _PLAIN)
+    return is_known and all(map(_is_allowed, node.iter_child_nodes()))
+
+
+def _is_allowed_filter(node: nodes.Filter) -> bool:
+    if node.name in _FILTERS:
+        return True
+    if node.name in _GROWING:
+        inside = [each for each in node.find_all(nodes.Filter) if each.name in _GROWING]
+        return not inside and _has_only_constants(node)
+    is_known = node.name in _FILTERS_OF_CONSTANTS and _has_only_constants(node)
+    return is_known and (node.name != "replace" or _replaces_without_growing(node))
+
+
+def _is_allowed_call(call: nodes.Call) -> bool:
+    if not isinstance(call.node, nodes.Getattr):
         return False
     name, of = call.node.attr, call.node.node
-    if _is_utils(of) and name in _UTILS:
-        return not call.kwargs and all(map(is_harmless, call.args))
-    if _is_utils(of) and name not in _MAKERS:
+    is_of_utils = _is_name(of, "utils")
+    is_of_path = isinstance(of, nodes.Getattr) and of.attr == "path" and _is_name(of.node, "utils")
+    if (is_of_utils and name in _UTILS) or (is_of_path and name in _PATHS):
+        is_plain = not call.kwargs and call.dyn_args is None and call.dyn_kwargs is None
+        return is_plain and all(map(_is_allowed, call.args))
+    if is_of_path or not _has_only_constants(call):
         return False
-    is_known = name in _MAKERS if _is_utils(of) else name in _METHODS
-    return is_known and _has_only_constants(call) and is_harmless(of)
+    if is_of_utils:
+        return name in _MAKERS
+    if isinstance(of, nodes.Getattr) and _is_name(of.node, "utils"):
+        return of.attr in ("date", "datetime") and name in ("now", "today")
+    is_known = name in _METHODS and (name != "replace" or _replaces_without_growing(call))
+    return is_known and _is_allowed(of)
 
 
-def _is_utils(node: nodes.Node) -> bool:
-    if isinstance(node, nodes.Getattr) and node.attr == "path":
-        node = node.node
-    return isinstance(node, nodes.Name) and node.name == "utils"
+def _is_name(node: nodes.Node, name: str) -> bool:
+    return isinstance(node, nodes.Name) and node.name == name
 
 
 def _has_only_constants(node: nodes.Call | nodes.Filter) -> bool:
@@ -124,6 +158,16 @@ def _has_only_constants(node: nodes.Call | nodes.Filter) -> bool:
         and all(_is_constant(each) for each in node.args)
         and all(_is_constant(each.value) for each in node.kwargs)
     )
+
+
+def _replaces_without_growing(node: nodes.Call | nodes.Filter) -> bool:
+    """Tell whether what is put in is no longer than what it is put in for."""
+    match node.args:
+        case []:  # of a time, as in `replace(hour=0)`; that of text takes no names
+            return isinstance(node, nodes.Call)
+        case [nodes.Const(value=str(old)), nodes.Const(value=str(new)), *_]:
+            return not node.kwargs and 0 < len(old) >= len(new)
+    return False
 
 
 def _is_constant(node: nodes.Node) -> bool:
@@ -148,4 +192,11 @@ def _is_scalar(node: nodes.Node) -> bool:
         return _is_scalar(node.left) or _is_scalar(node.right)
     if isinstance(node, nodes.Call):
         return isinstance(node.node, nodes.Getattr) and node.node.attr == "timedelta"
-    return isinstance(node, (nodes.Concat, nodes.Const, nodes.TemplateData))
+    return isinstance(node, (nodes.Concat, nodes.Const))
+
+
+def _grows(node: nodes.Node) -> bool:
+    """Tell whether something makes text that is longer than what it is given."""
+    filters = {each.name for each in node.find_all(nodes.Filter)}
+    is_joining = any(True for _ in node.find_all((nodes.Add, nodes.Concat)))
+    return is_joining or bool(filters & _GROWING)

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from .errors import MistakeError, ServiceError
 from .limits import SECONDS, bounded
@@ -24,12 +24,13 @@ from .limits import SECONDS, bounded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_GRACE: Final = 0.5
-"""Seconds after the bound in which work may still end by itself, and say so."""
+_GRACE: Final = 2.0
+"""Seconds after the bound in which work may still end by itself, on a busy machine."""
 LONGEST: Final = SECONDS + _GRACE
 """Seconds after which the work is over, one way or the other."""
 _CHUNK: Final = 1024 * 1024
 _MOST: Final = 16 * 1024 * 1024
+_ERRORS: Final = {each.__name__: each for each in (MistakeError, TimeoutError, MemoryError)}
 
 
 def isolated(work: Callable[[], Any]) -> Any:
@@ -39,28 +40,30 @@ def isolated(work: Callable[[], Any]) -> Any:
         work: Gives a JSON value. What it changes is not changed here.
 
     Raises:
-        MistakeError: The work raised it.
+        MistakeError: The work raised it, or gave too much.
         TimeoutError: It took too long.
         MemoryError: It took too much memory.
         ChildProcessError: It ended its process.
         ServiceError: There can be no process now.
     """
-    reader, writer = os.pipe()
-    try:
-        process = _fork()
-    except OSError as error:
-        os.close(reader)
-        os.close(writer)
-        raise ServiceError(f"no process to render in: {error}") from None
-    if not process:
-        _work(work, writer)
-    os.close(writer)
-    try:
-        text = _read(reader, time.monotonic() + LONGEST)
-    finally:
-        os.close(reader)
-        os.kill(process, signal.SIGKILL)  # it is not waited for, whatever it does
-        _, status = os.waitpid(process, 0)
+    with contextlib.ExitStack() as files:
+        try:
+            reader, writer = os.pipe()
+            files.callback(os.close, reader)
+            sending = files.enter_context(os.fdopen(writer, "w", encoding="ascii"))
+            # Opened here: in the process itself it would be too late to fail.
+            null = files.enter_context(open(os.devnull, "r+"))  # noqa: PTH123
+            process = _fork()
+        except OSError as error:
+            raise ServiceError(f"no process to render in: {error}") from None
+        if not process:
+            _work(work, sending, null)
+        sending.close()  # so that its end is seen when the process closes it
+        try:
+            text = _read(reader, time.monotonic() + LONGEST)
+        finally:
+            os.kill(process, signal.SIGKILL)  # it is not waited for, whatever it does
+            _, status = os.waitpid(process, 0)
     return _result(text, status)
 
 
@@ -72,37 +75,46 @@ def _fork() -> int:
         return os.fork()
 
 
-def _work(work: Callable[[], Any], writer: int) -> NoReturn:
+def _work(work: Callable[[], Any], sending: TextIO, null: TextIO) -> NoReturn:
     """Do the work of the child, and end it."""
+    code = 1
     try:
         # Should no one be there to end it.
         seconds = int(SECONDS) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # Nothing but the answer leaves it, not even into the log.
-        null = open(os.devnull, "r+")  # noqa: PTH123, SIM115 - closed with the process
         for each in (0, 1, 2):
             os.dup2(null.fileno(), each)
         sys.stdin = sys.stdout = sys.stderr = null
-        try:
-            with bounded():
-                answer = {"result": work()}
-            text = json.dumps(answer)
-        except (MistakeError, TimeoutError, MemoryError) as error:
-            text = json.dumps({"error": [type(error).__name__, str(error)]})
-        with open(writer, "w", encoding="ascii") as pipe:
-            pipe.write(text)
+        sending.write(_answer(work))
+        sending.flush()
+        code = 0
     finally:
-        os._exit(0)
+        os._exit(code)
+
+
+def _answer(work: Callable[[], Any]) -> str:
+    try:
+        with bounded():
+            try:
+                text = json.dumps({"result": work()})
+            except RecursionError:
+                raise MistakeError("what it renders to is nested too deeply") from None
+        if len(text) > _MOST:
+            raise MistakeError(f"it renders to more than {_MOST} bytes in all")
+    except tuple(_ERRORS.values()) as error:
+        text = json.dumps({"error": [type(error).__name__, str(error)]})
+    return text
 
 
 def _read(reader: int, until: float) -> str | None:
-    """Read until the end; give None where that does not come in time."""
+    """Read until the end; give None where that does not come in time, or in due length."""
     chunks: list[bytes] = []
     length = 0
     poll = select.poll()
     poll.register(reader, select.POLLIN)
-    while (left := until - time.monotonic()) > 0 and length < _MOST:
+    while (left := until - time.monotonic()) > 0 and length <= _MOST:
         if poll.poll(left * 1000):
             chunk = os.read(reader, _CHUNK)
             if not chunk:
@@ -112,19 +124,17 @@ def _read(reader: int, until: float) -> str | None:
     return None
 
 
-_ERRORS: Final = {each.__name__: each for each in (MistakeError, TimeoutError, MemoryError)}
-
-
 def _result(text: str | None, status: int) -> Any:
-    if text is None:
-        raise TimeoutError(f"it took longer than {SECONDS:g} s")
-    with contextlib.suppress(ValueError):
-        answer = json.loads(text)
-        if "result" in answer:
-            return answer["result"]
+    answer = {}
+    with contextlib.suppress(ValueError):  # half an answer is none
+        answer = json.loads(text or "")
+    if "result" in answer:
+        return answer["result"]
+    if "error" in answer:
         name, message = answer["error"]
         raise _ERRORS[name](message)
     code = os.waitstatus_to_exitcode(status)
-    if -code in (signal.SIGXCPU, signal.SIGKILL):
+    if text is None or code == -signal.SIGXCPU:
         raise TimeoutError(f"it took longer than {SECONDS:g} s")
-    raise ChildProcessError(f"it ended its process, by signal {-code}")
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+    raise ChildProcessError(f"it ended its process, {how}")

@@ -76,7 +76,9 @@ class Trigger:
     def is_harmless(self) -> bool:
         """Whether it may be rendered in the function's own process."""
         documents = (*self.job_ids, self.parameters, self.globals)
-        return all(each.is_harmless for each in documents if each)
+        # All are asked, so that each is compiled here, once.
+        harmless = [each.is_harmless for each in documents if each]
+        return all(harmless)
 
 
 @dataclass(frozen=True, slots=True)
