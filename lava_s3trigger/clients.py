@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import botocore
 from botocore.config import Config
 
 # botocore's session, not boto3's: the clients are the same, and boto3's imports
@@ -41,6 +42,8 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         # DynamoDB and SQS are called from one thread, or from those that send.
         max_pool_connections=10,
         parameter_validation=False,  # all parameters are made here, and tested
+        # botocore makes its own anew for each call, which takes a tenth of the call.
+        user_agent=f"lava-s3trigger Botocore/{botocore.__version__}",
     )
     session = get_session()
     dynamodb = session.create_client(

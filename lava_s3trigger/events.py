@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote_plus
@@ -345,8 +346,13 @@ def _time(value: Any) -> datetime:
 
 
 def _address(value: Any) -> IPv4Address | IPv6Address | None:
+    return _parsed_address(value) if isinstance(value, str) else None
+
+
+@lru_cache(256)  # few hosts make many requests
+def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
     # A host name (s3.amazonaws.com) where a service acted on the object.
     try:
-        return ip_address(value) if isinstance(value, str) else None
+        return ip_address(text)
     except ValueError:
         return None

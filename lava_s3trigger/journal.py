@@ -30,4 +30,6 @@ def say(level: int, what: str, **facts: Any) -> None:
             for name, fact in facts.items()
             if fact is not None
         }
-        LOGGER.log(level, "%s %s", what, _ENCODER.encode(known))
+        # What `LOGGER.log` does, but for looking up the line of code that called it.
+        arguments = (what, _ENCODER.encode(known))
+        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, "%s %s", arguments, None))

@@ -58,34 +58,54 @@ def listening() -> Iterator[None]:
         signal.signal(_ALARM, before)
 
 
-@contextlib.contextmanager
-def bounded(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
+class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would take longer
     """Bound what runs inside, in wall time and in memory.
 
     Bounds hold in the main thread, where Lambda runs the handler, and on Linux;
     elsewhere, as on an operator's laptop, code runs unbounded.
 
+    Args:
+        seconds: Longest that it may take.
+        memory: Bytes of address space that it may add.
+
     Raises:
         TimeoutError: It took longer.
         MemoryError: It took more.
     """
-    if not _is_main_thread():
-        yield
-        return
-    with contextlib.nullcontext() if _is_listening else listening():
-        address_space = resource.getrlimit(resource.RLIMIT_AS)
-        _confine(address_space, memory)
+
+    __slots__ = ("_address_space", "_listening", "_memory", "_seconds")
+
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self._seconds = seconds
+        self._memory = memory
+        self._address_space: tuple[int, int] | None = None
+        self._listening: contextlib.AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> None:
+        if not _is_main_thread():
+            return
+        if not _is_listening:
+            self._listening = listening()
+            self._listening.__enter__()
+        self._address_space = resource.getrlimit(resource.RLIMIT_AS)
+        _confine(self._address_space, self._memory)
+        # Again, later: Python swallows what is raised in a finalizer. Not so soon
+        # that it comes while what was ended is still being cleared away.
+        signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._address_space is None:
+            return
+        is_late = kind is _TimeUpError
         try:
-            try:
-                # Again, later: Python swallows what is raised in a finalizer. Not so
-                # soon that it comes while what was ended is still being cleared away.
-                signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
-                yield
-            finally:
-                _lift(address_space)
+            _lift(self._address_space)
         except _TimeUpError:
-            _lift(address_space)  # the alarm may have come in the middle of it
-            raise TimeoutError(f"it took longer than {seconds:g} s") from None
+            _lift(self._address_space)  # the alarm came in the middle of it
+            is_late = True
+        if self._listening:
+            self._listening.__exit__(None, None, None)
+        if is_late:
+            raise TimeoutError(f"it took longer than {self._seconds:g} s") from None
 
 
 def _lift(address_space: tuple[int, int]) -> None:
