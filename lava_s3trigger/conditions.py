@@ -67,6 +67,11 @@ class Condition:
     _read: Any
     _is_inverse: bool
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether testing it for a short key needs no bounds."""
+        return not isinstance(self._read, tuple) or sum(map(_length, self._read)) <= _BRIEF
+
     def holds(self, event: S3Event) -> bool:
         """Tell whether the condition lets the event pass."""
         return self._kind.test(event, self._read) is not self._is_inverse
@@ -97,6 +102,13 @@ def read_conditions(fields: Mapping[str, Any]) -> tuple[Condition, ...]:
                 raise ValueError(f"{field}: {error}") from None
             found.append(Condition(field, argument, kind, read, is_inverse))
     return tuple(found)
+
+
+_BRIEF: Final = 1000  # characters of patterns
+
+
+def _length(pattern: re.Pattern[str]) -> int:
+    return len(pattern.pattern)
 
 
 _MOST_PATTERNS: Final = 1000

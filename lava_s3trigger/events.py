@@ -28,6 +28,7 @@ T = TypeVar("T")
 UTC: Final = tzutc()
 
 # The deepest route (an invocation record of SNS in SQS, itself in SQS) takes 14.
+_SHORT: Final = 2048
 _DEEPEST: Final = 24
 
 
@@ -55,6 +56,12 @@ class S3Event:
     record: dict[str, Any]
     """The S3 or EventBridge record as it came."""
     only: Only | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether all that it tells is as short as on AWS, but for the record itself."""
+        texts = (self.bucket, self.key, self.event_type, self.aws_region)
+        return sum(map(len, texts)) <= _SHORT
 
     @property
     def info(self) -> dict[str, Any]:
@@ -345,8 +352,13 @@ def _time(value: Any) -> datetime:
     return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
 
 
+_LONGEST_ADDRESS: Final = 64
+
+
 def _address(value: Any) -> IPv4Address | IPv6Address | None:
-    return _parsed_address(value) if isinstance(value, str) else None
+    # Nothing longer is one, and long text is not to be remembered.
+    is_short = isinstance(value, str) and len(value) <= _LONGEST_ADDRESS
+    return _parsed_address(value) if is_short else None
 
 
 @lru_cache(256)  # few hosts make many requests

@@ -9,7 +9,7 @@ import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .harmless import is_harmless
+from .harmless import is_brief, is_harmless
 from .sandbox import UTILS, TemplateEnvironment, escaped, import_parts, joined
 from .units import shown
 
@@ -25,6 +25,7 @@ RESERVED: Final = "lava"
 
 _MARKS: Final = ("{{", "{%", "{#")
 _LONG: Final = 16 * 1024
+_BRIEF: Final = 4 * 1024
 
 
 class RenderingError(ValueError):
@@ -41,7 +42,7 @@ class Document:
             make a name begin with `RESERVED`.
     """
 
-    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "value")
+    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "is_brief", "value")
 
     def __init__(self, value: Any, *, jinja: bool = True, is_globals: bool = False) -> None:
         self.value = value
@@ -51,9 +52,12 @@ class Document:
         self._template: Template | None = None
         self._broken: str | None = None
         self._is_harmless = False
+        self.is_brief = False
+        """Whether it is known that rendering it for a short key needs no bounds."""
         if jinja and _is_template(value):
             return
         self._template = _PLAIN
+        self.is_brief = True
 
     @property
     def is_harmless(self) -> bool:
@@ -109,6 +113,7 @@ class Document:
             self._is_harmless = is_harmless(tree)
             if not self._is_harmless:
                 import_parts(text)
+            self.is_brief = self._is_harmless and len(text) <= _BRIEF and is_brief(tree)
             self._template = environment.from_string(tree)
         except Exception as error:  # noqa: BLE001 - likewise
             self._broken = f"it cannot be compiled: {_reason(error)}"

@@ -73,6 +73,12 @@ class Trigger:
     """Seconds."""
 
     @property
+    def is_brief(self) -> bool:
+        """Whether it is known that deciding on it for a short key needs no bounds."""
+        documents = (*self.job_ids, self.parameters, self.globals)
+        return all([each.is_brief for each in (*documents, *self.conditions) if each])  # noqa: C419 - quicker
+
+    @property
     def is_harmless(self) -> bool:
         """Whether it may be rendered in the function's own process."""
         documents = (*self.job_ids, self.parameters, self.globals)

@@ -17,7 +17,7 @@ from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Only, S3Event
 from lava_s3trigger.isolation import LONGEST
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.limits import SECONDS
+from lava_s3trigger.limits import SECONDS, bounded
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -259,6 +259,53 @@ class TestSkips:
     def test_what_is_not_met_is_not_rendered(self) -> None:
         decision = decided(trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}))
         assert counts(decision) == (0, 1, 0, 0)
+
+
+class TestBounds:
+    """Bounds are set where there is something that they might end."""
+
+    LONG: Final = "in/" + "x" * 2048
+
+    @pytest.mark.parametrize(
+        ("key", "fields", "expected"),
+        [
+            pytest.param("in/1.csv", {}, 0, id="brief"),
+            pytest.param(LONG, {}, 1, id="a long key"),
+            pytest.param("in/1.csv", {"if_fnmatch": "*.csv"}, 0, id="a brief pattern"),
+            pytest.param("in/1.csv", {"if_fnmatch": ["*.csv"] * 1000}, 1, id="many patterns"),
+            pytest.param(
+                "in/1.csv", {"parameters": {"a": "{{ event.x }}"}}, 1, id="a template of the event"
+            ),
+            pytest.param(
+                "in/1.csv",
+                {"job_id": "{% for a in key %}{% endfor %}load"},
+                1,
+                id="a template with a loop",
+            ),
+        ],
+    )
+    def test_where(
+        self,
+        key: str,
+        fields: dict[str, Any],
+        expected: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        set_: list[None] = []
+
+        class Bounded(bounded):
+            def __enter__(self) -> None:
+                set_.append(None)
+                super().__enter__()
+
+        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
+        triggers = Triggers(trigger("t", **{"parameters": {"a": "{{ key }}"}} | fields))
+        of = event(key=key)
+        decide(of, triggers, JOBS)
+        assert len(set_) == 1  # in which it is compiled
+        decision = decide(of, triggers, JOBS)
+        assert len(set_) == 1 + expected
+        assert counts(decision) == (1, 0, 0, 0)
 
 
 class TestMistakes:

@@ -490,3 +490,28 @@ class TestNames:
     )
     def test_functions_of_utils_stand_in_their_place(self, expression: str) -> None:
         assert not _is_harmless(f"{{{{ {expression} }}}}")
+
+
+class TestBrief:
+    """What takes no time worth a bound is rendered without one, once it is compiled."""
+
+    @pytest.mark.parametrize(
+        ("source", "expected"),
+        [
+            ("{{ key.split('/')[1] }}", True),
+            ("{% set a = key.split('/') %}{% if a[1] %}{{ a[1] }}{% endif %}", True),
+            ("{{ info.event_time.strftime('%Y') }}", True),
+            ("{% for a in key %}{{ a }}{% endfor %}", False),
+            ("{{ event.s3.object.key }}", False),
+            ("{{ [key] }}", False),
+            ("{{ key }}" + "x" * 4096, False),
+        ],
+    )
+    def test_a_template(self, source: str, *, expected: bool) -> None:
+        document = Document({"x": source})
+        assert not document.is_brief
+        assert document.is_harmless is ("[key]" not in source)
+        assert document.is_brief is expected
+
+    def test_what_is_no_template(self) -> None:
+        assert Document({"x": "y"}).is_brief
