@@ -372,5 +372,7 @@ def _check_sent(queues: Queues, events: list[S3Event], *, is_done: bool) -> None
         assert again.key in keys
     named = [event for event in events if event.only is None or event.only.trigger_id == "t-1"]
     named = [event for event in named if not event.event_type.startswith("nothing:")]
+    # No entry can have such a bucket, and the table is not asked.
+    named = [event for event in named if not re.search("[\ud800-\udfff]", event.bucket)]
     if is_done:
         assert len(dispatched) + len(parked) == len(named)

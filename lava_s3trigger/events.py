@@ -91,7 +91,7 @@ class S3Event:
                 thing = self.record["detail"]["object"]
                 request = self.record["detail"].get("request-id")
             mark = thing.get("sequencer") or f"{self.event_time.isoformat()} {request}"
-        except AttributeError:  # an element of a type that AWS never sends
+        except (AttributeError, KeyError, TypeError):  # elements that AWS never sends so
             mark = self.event_time.isoformat()
         return (self.bucket, self.key, self.event_type, str(mark))
 
