@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast faults fuzz soak check format package clean build-Function
+.PHONY: help demo test test-fast bench faults fuzz soak check format package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,9 @@ test: .venv/installed .venv-ministack/installed build/package/installed ## all t
 
 test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest -m "not e2e"
+
+bench: .venv/installed .venv-sam/installed build/package/installed ## how fast it is, beside a bare function; keeps its tables in docs/performance.md
+	$(BIN)/python -m benchmarks
 
 faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
 	$(BIN)/python -m tests.faults

@@ -1,0 +1,293 @@
+"""What the first event costs, and what has to be loaded for it.
+
+Beside it is a bare handler that makes two clients with boto3, which Lambda's runtime
+brings along, and one call of SQS. Both run on the runtime's Python, 3.13, with their
+bytecode compiled, each time in a new process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .measuring import Beside, Row, Spent
+from .realm import BARE_QUEUE, REALM, REGION, by_s3, check, constant_message, entry
+from .service import ROOT, queue_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .measuring import Bench
+    from .service import RemoteService
+
+MADE: Final = ROOT / "build" / "benchmarks"
+"""Where the bare handler and the runtime interface client are installed."""
+RUNTIME: Final = "3.13"
+KEY: Final = "in/orders/2026-03-14/order-1.csv"
+UV: Final = ROOT / ".venv-uv" / "bin" / "uv"
+
+_BARE_HANDLER: Final = f"""
+import boto3
+
+dynamodb = boto3.client("dynamodb")
+sqs = boto3.client("sqs")
+
+
+def lambda_handler(payload, context):
+    sqs.send_message_batch(
+        QueueUrl={queue_url(BARE_QUEUE)!r},
+        Entries=[{{"Id": "0", "MessageBody": {constant_message()!r}, "DelaySeconds": 0}}],
+    )
+"""
+_ONE_EVENT: Final = """
+import json, sys
+from {module} import lambda_handler
+lambda_handler(json.loads(sys.argv[1]), None)
+"""
+_BOTO3: Final = ("botocore", "jmespath", "urllib3", "six", "dateutil", "python_dateutil")
+"""What boto3 needs too, by how the names begin; all but dateutil is in no way ours."""
+
+
+class NotHereError(Exception):
+    """What a scenario needs is not on this machine; the message names it."""
+
+
+def cold(bench: Bench) -> Iterator[Row]:
+    """Import, and the first event."""
+    python = find_python()
+    folders = {"s3trigger": bench.package, "bare": install_bare(python)}
+    _need_package(bench.package)
+    bench.service.setup([entry()])
+
+    def run(module: str) -> Spent:
+        environment = _environment(bench.service) | {"PYTHONPATH": str(folders[module])}
+        code = _ONE_EVENT.format(module=module)
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [python, "-S", "-c", code, json.dumps(by_s3(KEY))],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise AssertionError(f"{module} ended with {process.returncode}")
+        return Spent(usage.ru_utime + usage.ru_stime, wall)
+
+    found = _each_in_turn(bench, run)
+    yield found.by_cpu("cold, import and first event: CPU", 1.0)
+    yield found.by_wall("cold, import and first event: wall", 1.0)
+
+
+def cold_in_lambda(bench: Bench) -> Iterator[Row]:
+    """The same in Lambda's own runtime: its interface client, under its emulator."""
+    python = find_python()
+    emulator = find_emulator()
+    folders = {"s3trigger": bench.package, "bare": install_bare(python)}
+    client = install(python, "runtime", (ROOT / "benchmarks" / "runtime.txt").read_text())
+    _need_package(bench.package)
+    bench.service.setup([entry()])
+
+    def run(module: str) -> Spent:
+        # The function's folder is the working directory, as in Lambda.
+        command = [python, "-S", "-m", "awslambdaric", f"{module}.lambda_handler"]
+        environment = _environment(bench.service) | {"PYTHONPATH": str(client)}
+        with _emulated(emulator, command, folders[module], environment) as (process, address):
+            begin = time.perf_counter()
+            answer = _invoke(address, by_s3(KEY))
+            wall = time.perf_counter() - begin
+            cpu = _cpu_of_child(process.pid)
+        if answer != b"null":
+            raise AssertionError(answer)
+        return Spent(cpu, wall)
+
+    found = _each_in_turn(bench, run)
+    yield found.by_cpu("cold in the Lambda runtime: CPU", 1.0)
+    yield found.by_wall("cold in the Lambda runtime: wall", 1.0)
+
+
+def package(bench: Bench) -> Iterator[Row]:
+    """What has to be loaded: the package, unzipped."""
+    _need_package(bench.package)
+    sizes = {
+        path.name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+        if path.is_dir()
+        else path.stat().st_size
+        for path in bench.package.iterdir()
+    }
+    ours = sum(size for name, size in sizes.items() if not name.startswith(_BOTO3))
+    note = f"with botocore and what it needs, {sum(sizes.values()) / 1e6:.1f} MB"
+    yield Row("package, unzipped, without boto3 and what it needs", ours / 1e6, 3, "MB", note=note)
+
+
+def _each_in_turn(bench: Bench, run: Callable[[str], Spent]) -> Beside:
+    """Run both sides once to warm the disk's cache, then in turn."""
+    spent: dict[str, list[Spent]] = {"s3trigger": [], "bare": []}
+    for number in range(bench.rounds(15) + 1):
+        for module in ("s3trigger", "bare") if number % 2 else ("bare", "s3trigger"):
+            one = run(module)
+            seen = check(bench.service.take(), [KEY] if module == "s3trigger" else [])
+            if len(seen.sent) != 1:
+                raise AssertionError(f"{module} sent {len(seen.sent)} messages")
+            if number:
+                spent[module].append(one)
+    return Beside.of(spent["s3trigger"], spent["bare"])
+
+
+def _environment(service: RemoteService) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_SESSION_TOKEN": "none",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": service.endpoint,
+        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "HOME": "/nonexistent",
+        "LANG": "en_US.UTF-8",
+        "LAVA_REALM": REALM,
+        "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@contextlib.contextmanager
+def _emulated(
+    emulator: Path, command: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run the emulator, which starts the runtime once it is invoked."""
+    address, internal = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    options = ["--runtime-interface-emulator-address", address, "--runtime-api-address", internal]
+    process = subprocess.Popen(
+        [str(emulator), *options, *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(address)
+        yield process, address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _wait_for(address: str) -> None:
+    host, _, port = address.partition(":")
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((host, int(port))).close()
+        except ConnectionError:
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError("the emulator does not answer")
+
+
+def _invoke(address: str, payload: dict[str, Any]) -> bytes:
+    url = f"http://{address}/2015-03-31/functions/function/invocations"
+    with urllib.request.urlopen(url, json.dumps(payload).encode(), timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def _cpu_of_child(pid: int) -> float:
+    """Give the CPU time of the runtime, which the emulator has started, in seconds."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    [child] = [each for task in tasks for each in (task / "children").read_text().split()]
+    used = [
+        int((task / "schedstat").read_text().split()[0])
+        for task in Path(f"/proc/{child}/task").iterdir()
+    ]
+    return sum(used) / 1e9
+
+
+def find_python() -> str:
+    """Find the runtime's Python, as tools/package.py does."""
+    if sys.version_info[:2] == (3, 13):
+        return sys.executable
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in sorted(versions.glob(f"{RUNTIME}*/bin/python{RUNTIME}")):
+        return str(path)
+    found = subprocess.run(
+        [UV, "python", "find", "--no-project", RUNTIME], check=False, capture_output=True, text=True
+    )
+    if found.returncode:
+        raise NotHereError(f"no Python {RUNTIME}, which Lambda runs")
+    return found.stdout.strip()
+
+
+def find_emulator() -> Path:
+    """Find the runtime interface emulator that the SAM command line brings along."""
+    machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    name = f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
+    for path in (ROOT / ".venv-sam").glob(name):
+        return path
+    raise NotHereError("no runtime interface emulator: make check installs it")
+
+
+def install_bare(python: str) -> Path:
+    """Install the bare handler, with boto3 as uv.lock pins it."""
+    export = subprocess.run(
+        [UV, "export", "--quiet", "--locked", "--no-dev", "--no-emit-project"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    folder = install(python, "bare", export.stdout)
+    (folder / "bare.py").write_text(_BARE_HANDLER)
+    _compile(python, folder)
+    return folder
+
+
+@cache
+def install(python: str, name: str, requirements: str) -> Path:
+    """Install what is required into a folder, unless it is there."""
+    folder = MADE / name
+    made_of = folder / "requirements.txt"
+    if not (made_of.exists() and made_of.read_text() == requirements):
+        options = ["--quiet", "--require-hashes", "--no-deps", "--no-build"]
+        subprocess.run(
+            [UV, "pip", "install", *options, "--python", python, "--target", folder, "-r", "-"],
+            check=True,
+            input=requirements,
+            text=True,
+        )
+        _compile(python, folder)
+        made_of.write_text(requirements)
+    return folder
+
+
+def _compile(python: str, folder: Path) -> None:
+    options = ["-q", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([python, "-m", "compileall", *options, str(folder)], check=True)
+
+
+def _need_package(folder: Path) -> None:
+    if not (folder / "s3trigger.py").exists():
+        raise NotHereError(f"no {folder}: make package")
+    built = folder / "lava_s3trigger"
+    for path in (ROOT / "lava_s3trigger").glob("*.py"):
+        if (built / path.name).read_bytes() != path.read_bytes():
+            raise NotHereError(f"{folder} is of older code: make package")
