@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,26 +14,32 @@ from lava_s3trigger.cli.demo import STEPS
 pytestmark = pytest.mark.e2e
 
 
-def processes() -> set[str]:
-    """Name the processes of local AWS servers and the functions they run."""
-    found = set()
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
+def running_in(folder: Path) -> list[str]:
+    """Name the processes that were started from a folder: servers, and functions they run."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
         try:
-            command = each.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            place = str((each / "cwd").readlink())
         except OSError:  # it has ended
             continue
-        if "ministack" in command:
-            found.add(f"{each.parent.name} {command}")
+        if str(folder) in command + place:
+            found.append(f"{each.name} {command}")
     return found
 
 
 class TestDemo:
     """The main job, end to end, as a stranger sees it."""
 
-    def test_it_shows_every_object_with_what_became_of_it(self) -> None:
-        before = processes()
+    def test_it_shows_every_object_with_what_became_of_it(self, tmp_path: Path) -> None:
         command = Path(sys.executable).with_name("lava-s3trigger")
-        done = subprocess.run([command, "demo"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [command, "demo"],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         sent, _, left = done.stdout.partition("Not dispatched")
         for step in STEPS:
@@ -50,4 +57,5 @@ class TestDemo:
             "there is no job",
         ):
             assert words in " ".join(left.replace("│", " ").split()), done.stdout
-        assert processes() <= before
+        assert running_in(tmp_path) == []
+        assert list(tmp_path.iterdir()) == []
