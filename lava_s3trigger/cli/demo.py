@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 REALM: Final = "demo"
 _WORKERS: Final = ("core", "reports", "web")
-_SECONDS: Final = 45
+_SECONDS: Final = 180
 _WIDTH: Final = 132
 
 
