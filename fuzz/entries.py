@@ -19,6 +19,7 @@ from lava_s3trigger.attributes import value_of
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.decision import Decision, decide
+from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.events import Only, S3Event, deliveries
 from lava_s3trigger.jobs import JobTable, read_job
 from lava_s3trigger.journal import say
@@ -258,7 +259,7 @@ def _check_decision(case: Case, event: S3Event) -> None:
     [trigger] = matching or [None]
     for dispatch in decision.dispatches:
         assert isinstance(trigger, Trigger)
-        text = dispatch.message("fuzz", "run", NOW)
+        text = dispatch.message("fuzz", "run", timestamp(NOW))
         assert text.isascii()
         message = json.loads(text)
         assert message["job_id"] == job["job_id"]["S"]

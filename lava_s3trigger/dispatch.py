@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+def timestamp(now: datetime) -> str:
+    """Give a time, with a time zone, as ISO 8601 in whole seconds with its offset."""
+    return now.isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
     """A job to be run by a worker."""
@@ -29,21 +34,23 @@ class Dispatch:
         """Name the queue of the worker."""
         return f"lava-{realm}-{self.worker}"
 
-    def message(self, realm: str, run_id: str, now: datetime) -> str:
+    def message(self, realm: str, run_id: str, ts_dispatch: str) -> str:
         """Make the message for the worker.
 
         Args:
             realm: Name of the realm.
             run_id: A new UUID: workers take it for an identity.
-            now: The time, with a time zone.
+            ts_dispatch: The time, as `timestamp` gives it.
         """
-        message = {
+        message: dict[str, Any] = {
             "realm": realm,
             "worker": self.worker,
             "job_id": self.job_id,
             "run_id": run_id,
-            "ts_dispatch": now.isoformat(timespec="seconds"),
+            "ts_dispatch": ts_dispatch,
         }
-        parts = {"parameters": self.parameters, "globals": self.globals}
-        # ASCII: SQS refuses some characters.
-        return json.dumps(message | {name: part for name, part in parts.items() if part})
+        if self.parameters:
+            message["parameters"] = self.parameters
+        if self.globals:
+            message["globals"] = self.globals
+        return json.dumps(message)  # in ASCII: SQS refuses some characters

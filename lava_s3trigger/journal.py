@@ -31,5 +31,5 @@ def say(level: int, what: str, **facts: Any) -> None:
             if fact is not None
         }
         # What `LOGGER.log` does, but for looking up the line of code that called it.
-        arguments = (what, _ENCODER.encode(known))
-        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, "%s %s", arguments, None))
+        line = f"{what} {_ENCODER.encode(known)}"
+        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, line, (), None))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from .dispatch import timestamp
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -27,7 +29,7 @@ def parked_message(event: S3Event, mistake: Mistake, now: datetime) -> str:
         "job_id": mistake.job_id and mistake.job_id[:_LONGEST],
         "position": mistake.position,
         "reason": mistake.reason[:_LONGEST],
-        "parked_at": now.isoformat(timespec="seconds"),
+        "parked_at": timestamp(now),
     }
     named = {name: value for name, value in parked.items() if value is not None}
     return json.dumps({"parked": named, "event": event.record})

@@ -123,12 +123,23 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(finalize=_finalize, optimized=False, keep_trailing_newline=True)
         self.filters["indent"] = _indent
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Give an attribute, or else an item, of an object.
+
+        Of a map it is mostly an item, as in ``info.size``: then no attribute is tried first.
+        """
+        if type(obj) is dict and attribute in obj and attribute not in _OF_DICT:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Keep templates from what takes any object for its self.
 
         By a method of a class, as in ``dict.update(utils, ...)``, they would change
         what Jinja keeps them from changing by a method of the object.
         """
+        if type(obj) in _IMMUTABLE:  # most are; what is asked of all others comes to the same
+            return not attr.startswith("_")
         if isinstance(obj, types.GenericAlias):
             return False  # it has all attributes of its class, and passes for none
         if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
@@ -140,8 +151,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
         CPython crashes on a date whose state is not one that it wrote itself.
         """
-        is_date = any(obj is each for each in _DATES)
-        if is_date and args and isinstance(args[0], (str, bytes)):
+        if type(obj) is types.BuiltinMethodType and not kwargs:
+            # A method in C, such as most are. It bears no marks of Jinja's, for or
+            # against being called, and looking for them takes longer than the call.
+            try:
+                return obj(*args)
+            except StopIteration:  # which would end the generator that a template is
+                return self.undefined("a callable raised StopIteration")
+        if type(obj) is type and args and isinstance(args[0], (str, bytes)) and obj in _DATES:
             raise TypeError(f"{obj.__name__} takes numbers, not text")
         return super().call(context, obj, *args, **kwargs)
 
@@ -159,7 +176,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-_DATES: Final = (dt.date, dt.datetime, dt.time)
+_DATES: Final = frozenset([dt.date, dt.datetime, dt.time])
+_IMMUTABLE: Final = frozenset([str, int, float, *_DATES, dt.timedelta])
+"""Types of which no object can be changed, or is one of Python's own inner workings."""
+_OF_DICT: Final = frozenset(dir(dict))
 _UNBOUND: Final = (
     property,
     types.FunctionType,

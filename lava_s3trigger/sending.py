@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clients import SLOWEST_CALL
 from .decision import Mistake
+from .dispatch import timestamp
 from .journal import say
 from .parking import parked_message
 from .queues import Outgoing
@@ -46,8 +47,12 @@ class _Errand:
     def facts(self) -> dict[str, Any]:
         """What the log says of it."""
         event, cause = self.task.decision.event, self.cause
-        facts = {"trigger_id": cause.trigger_id, "job_id": cause.job_id}
-        return {**facts, "bucket": event.bucket, "key": event.key}
+        return {
+            "trigger_id": cause.trigger_id,
+            "job_id": cause.job_id,
+            "bucket": event.bucket,
+            "key": event.key,
+        }
 
 
 class Sending:
@@ -83,7 +88,7 @@ class Sending:
             no queue takes.
         """
         mistakes = [(task, mistake) for task in tasks for mistake in task.decision.mistakes]
-        now = self._now()
+        now = timestamp(self._now())
         errands = [
             self._errand(task, dispatch, now)
             for task in tasks
@@ -147,7 +152,7 @@ class Sending:
         task.outcome.sent += [whole[trigger_id] for trigger_id in parked]
         return [dispatch for dispatch in dispatches if dispatch.trigger_id not in parked]
 
-    def _errand(self, task: Task, dispatch: Dispatch, now: datetime) -> _Errand:
+    def _errand(self, task: Task, dispatch: Dispatch, now: str) -> _Errand:
         message = Outgoing(
             dispatch.queue(self._realm),
             lambda run_id: dispatch.message(self._realm, run_id, now),
@@ -171,7 +176,7 @@ class Sending:
         """
         fresh = []
         for errand in errands:
-            if self._sent.take(errand.identity):
+            if self._sent and self._sent.take(errand.identity):
                 errand.task.outcome.sent.append(errand.identity)
                 say(
                     logging.INFO,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.dispatch import Dispatch
+from lava_s3trigger.dispatch import Dispatch, timestamp
 
 RUN_ID: Final = "7e0e0f0c-6b0c-4a58-9a55-0a1f6a1b2c3d"
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
@@ -30,7 +30,7 @@ def dispatch(**fields: Any) -> Dispatch:
 
 
 def text(now: datetime = NOW, **fields: Any) -> str:
-    return dispatch(**fields).message("demo", RUN_ID, now)
+    return dispatch(**fields).message("demo", RUN_ID, timestamp(now))
 
 
 def message(now: datetime = NOW, **fields: Any) -> dict[str, Any]:
@@ -156,5 +156,5 @@ class TestQueue:
         assert dispatch(worker=worker).queue(realm) == expected
 
     def test_the_message_says_the_same(self) -> None:
-        found = json.loads(dispatch(worker="web").message("other", RUN_ID, NOW))
+        found = json.loads(dispatch(worker="web").message("other", RUN_ID, timestamp(NOW)))
         assert (found["realm"], found["worker"]) == ("other", "web")

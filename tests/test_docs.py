@@ -23,6 +23,7 @@ from lava_s3trigger.cli.demo import STEPS, Step
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm, attribute_of
 from lava_s3trigger.decision import Decision, Mistake, Skip, decide
+from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.errors import MistakeError
 from lava_s3trigger.events import S3Event, deliveries
 from lava_s3trigger.jobs import Job, read_job
@@ -203,8 +204,8 @@ class TestEntries:
         trigger, job, shown = first_trigger()
         decision = decide(sample("s3-created.json"), Entries([trigger]), Entries([job]))
         [dispatch] = decision.dispatches
-        now = datetime.fromisoformat(shown["ts_dispatch"])
-        assert json.loads(dispatch.message("myrealm", shown["run_id"], now)) == shown
+        when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
+        assert json.loads(dispatch.message("myrealm", shown["run_id"], when)) == shown
 
 
 class TestRendering:

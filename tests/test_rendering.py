@@ -649,6 +649,18 @@ class TestJinja:
                 "123",
                 id="recursive-loop",
             ),
+            pytest.param(
+                "{% set d = {'items': 1, 'n': 2} %}"
+                "{{ d.items()|list|length }}{{ d['items'] }}{{ d.n }}",
+                "212",
+                id="methods-of-maps-before-items",
+            ),
+            pytest.param("{{ {'_a': 1}._a }}{{ {}._a }}{{ {}.b }}", "1", id="items-of-any-name"),
+            pytest.param(
+                "{% for k in ['a'] %}{{ key.split('/')[0] }}{{ ','.join(['x', k]) }}{% endfor %}",
+                "inx,a",
+                id="methods-in-a-loop",
+            ),
         ],
     )
     def test_a_template(self, template: str, expected: str) -> None:
