@@ -68,6 +68,8 @@ class Task:
         for skip in self.decision.skips:
             # Most buckets notify about more than lava wants.
             level = logging.INFO if skip.trigger_id else logging.DEBUG
+            if self.decision.event.only:  # but what was parked is owed to someone
+                level = logging.WARNING
             what = {"trigger_id": skip.trigger_id, "job_id": skip.job_id}
             say(level, "skipped", reason=skip.reason, **what, **where)
         for failure in self.decision.failures:
@@ -89,14 +91,24 @@ def acknowledge(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
             failed, or what failed is none. Lambda gives back all of them then, also
             where partial responses are not turned on.
     """
-    failed = [outcome for outcome in outcomes if outcome.failures]
-    if not failed:
+    back = given_back(outcomes)
+    if not back:
         return None
-    messages = [outcome.delivery.message_id for outcome in failed]
-    if None in messages or len(failed) == len(outcomes):
-        count = sum(len(outcome.failures) for outcome in failed)
-        raise DeliveriesFailedError(count, failed[0].failures[0])
+    if len(back) == len(outcomes):
+        failures = [failure for outcome in outcomes for failure in outcome.failures]
+        raise DeliveriesFailedError(len(failures), failures[0])
+    messages = [outcome.delivery.message_id for outcome in back]
     return {"batchItemFailures": [{"itemIdentifier": each} for each in messages]}
+
+
+def given_back(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Give the deliveries that come again: those that failed.
+
+    But all, where one that failed is no SQS message and cannot be given back by itself.
+    """
+    failed = [outcome for outcome in outcomes if outcome.failures]
+    is_whole = any(outcome.delivery.message_id is None for outcome in failed)
+    return outcomes if is_whole else failed
 
 
 def in_order(outcomes: Sequence[Outcome]) -> Iterable[list[Outcome]]:
@@ -116,7 +128,7 @@ def in_order(outcomes: Sequence[Outcome]) -> Iterable[list[Outcome]]:
             if group is not None and group in taken:
                 later.append(outcome)
             elif group in broken:
-                outcome.failures.append("a message before it in its group has failed")
+                outcome.fail("failed", "a message before it in its group has failed")
             else:
                 taken.add(group)
                 wave.append(outcome)
@@ -172,12 +184,11 @@ class Sent:
             counts[digest] = max(1, counts[digest])
 
     def remember(self, outcome: Outcome) -> None:
-        """Remember what was sent for a delivery, if that has failed."""
-        if outcome.failures:
-            for identity in outcome.sent:
-                self._of(_digest(identity[:1]))[_digest(identity)] += 1
-            for event, counts in outcome.carried:
-                self._of(event).update(counts)
+        """Remember what was sent for a delivery that comes again."""
+        for identity in outcome.sent:
+            self._of(_digest(identity[:1]))[_digest(identity)] += 1
+        for event, counts in outcome.carried:
+            self._of(event).update(counts)
 
     def _of(self, event: str) -> Counter[str]:
         counts = self._events.get(event)

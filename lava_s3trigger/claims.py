@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 REMEMBERED: Final = 24 * 3600
 """Seconds for which an item is kept: longer than Lambda tries an event again (6 hours)."""
 
+_MOST: Final = 2000
+"""Members of a set in an item, which DynamoDB holds to 400 KB."""
+
 
 class Claims:
     """The table of claims.
@@ -57,7 +60,13 @@ class Claims:
         self._ttl = ttl
         self._now = now
 
-    def claim(self, likeness: str, owner: str, lease: float) -> Claim:
+    def claim(
+        self,
+        likeness: str,
+        owner: str,
+        lease: float,
+        has_time: Callable[[], bool] = lambda: True,
+    ) -> Claim:
         """Claim an event for a delivery.
 
         Args:
@@ -65,6 +74,7 @@ class Claims:
             owner: The delivery that it came by.
             lease: Seconds after which the claim no longer holds; by then whoever
                 made it is done with it, or has come to an end.
+            has_time: Tells whether there is time for a second call, should one be due.
         """
         token, now = str(uuid.uuid4()), self._now()
         try:
@@ -92,7 +102,8 @@ class Claims:
                 return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
             if held.get("state") == _text("done"):
                 return Claim(likeness, Verdict.DUPLICATE, token)
-            self._note_return(likeness, owner, held)
+            if has_time():
+                self._note_return(likeness, owner, held)
             return Claim(likeness, Verdict.BUSY, token)
         except BotoCoreError as error:
             return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
@@ -105,7 +116,8 @@ class Claims:
         It is a duplicate then too, though that may be long after. Where this cannot
         be noted it is still given back, and dispatched if it comes too late.
         """
-        if owner in held.get("returning", {}).get("SS", ()):
+        known = held.get("returning", {}).get("SS", ())
+        if owner in known or len(known) >= _MOST:
             return
         with contextlib.suppress(ClientError, BotoCoreError):
             self._write(
@@ -137,7 +149,8 @@ class Claims:
             Why that could not be noted, if so; the lease runs out then.
         """
         update, values = "SET #state = :state, #until = :until, #expires = :expires", {}
-        if everything := sorted(claim.sent.union(sent)):
+        # What was sent just now is kept first, should that be more than an item holds.
+        if everything := sorted(list(dict.fromkeys([*sent, *claim.sent]))[:_MOST]):
             update += ", #sent = :sent"
             values = {"sent": {"SS": everything}}
         return self._settle(

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+MARGIN: Final = 1.0
+"""Seconds to leave for what is no call of AWS: to note what became of things, and to answer."""
+
+
 class Deadline:
     """Tells whether there is time to start something.
 
@@ -18,12 +22,17 @@ class Deadline:
 
     Args:
         remaining: Gives the seconds that are left; None where nothing limits them.
+        total: Seconds that there are in all; None where these are left now.
     """
 
-    def __init__(self, remaining: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, remaining: Callable[[], float] | None = None, total: float | None = None
+    ) -> None:
         self._remaining = remaining
+        self._total = (remaining() if remaining else 0.0) if total is None else total
+        self._margin = min(MARGIN, self._total / 10)
         # With a short function timeout, half of it may be used to start things.
-        self._longest_wait = remaining() / 2 if remaining else 0.0
+        self._longest_wait = (self._total - self._margin) / 2
 
     @classmethod
     def of(cls, context: Any) -> Deadline:
@@ -37,7 +46,16 @@ class Deadline:
 
     def allows(self, seconds: float) -> bool:
         """Tell whether something may be started that takes up to so long."""
-        return self._remaining is None or self._remaining() >= min(seconds, self._longest_wait)
+        if self._remaining is None:
+            return True
+        return self._remaining() - self._margin >= min(seconds, self._longest_wait)
+
+    def before(self, seconds: float) -> Deadline:
+        """Give the deadline that leaves so many seconds, or half of all, for what comes after."""
+        remaining, less = self._remaining, min(seconds, self._total / 2)
+        if not remaining or not less:
+            return self
+        return Deadline(lambda: remaining() - less, self._total - less)
 
     def require(self, seconds: float, what: str) -> None:
         """Check that something may be started that takes up to so long.

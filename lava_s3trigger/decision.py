@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .clients import SLOWEST_CALL
 from .deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
-from .errors import MistakeError, OutOfTimeError, ServiceError
+from .errors import DefectError, MistakeError, OutOfTimeError, ServiceError
 from .isolation import LONGEST, isolated
 from .limits import SECONDS, bounded
 from .rendering import Document, RenderingError, variables
@@ -69,7 +69,7 @@ class Mistake:
 class Failure:
     """Something that could not be decided this time."""
 
-    error: ServiceError | OutOfTimeError
+    error: ServiceError | OutOfTimeError | DefectError
     trigger_id: str | None = None
     job_id: str | None = None
 
@@ -102,17 +102,23 @@ def decide(
     except (ServiceError, OutOfTimeError) as error:
         decision.failures.append(Failure(error))
         return decision
+    except Exception as error:  # noqa: BLE001 - nor other events
+        decision.failures.append(Failure(DefectError.of(error)))
+        return decision
     if event.only:
         matching = [each for each in matching if each.trigger_id == event.only.trigger_id]
     if not matching:
         decision.skips.append(Skip(_nothing_matches(event)))
     known = variables(event) if matching else {}
     for trigger in matching:
-        if deadline.allows(_LEAST):
-            _decide_trigger(decision, trigger, jobs, known)
-        else:
+        if not deadline.allows(_LEAST):
             late = OutOfTimeError("too little time was left to decide")
             decision.failures.append(Failure(late, trigger.trigger_id))
+            continue
+        try:
+            _decide_trigger(decision, trigger, jobs, known)
+        except Exception as error:  # noqa: BLE001 - other triggers do not suffer from a defect
+            decision.failures.append(Failure(DefectError.of(error), trigger.trigger_id))
     return decision
 
 

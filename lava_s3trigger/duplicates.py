@@ -107,9 +107,15 @@ class Begun:
     """Why its delivery must come again."""
     claim: Claim | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether another delivery of it is being worked on."""
+        return self.claim is not None and self.claim.verdict is Verdict.BUSY
 
-_PATIENCE: Final = (0.1, 0.3, 0.6, None)
-"""Seconds to wait for another instance, which mostly has done by then."""
+
+_BUSY: Final = "another delivery of it is being worked on"
+_PATIENCE: Final = (0, 0.1, 0.3, 0.6)
+"""Seconds to wait for other instances, which mostly have done by then."""
 _LEASE_MARGIN: Final = 5.0
 _LEASE_OUTSIDE_LAMBDA: Final = 60.0
 
@@ -135,6 +141,11 @@ class Duplicates:
         self._sleep = sleep
         self._is_table_out = False
 
+    @property
+    def reserve(self) -> float:
+        """Seconds that must be left to note what became of events."""
+        return 0.0 if self._claims is None else SLOWEST_READ
+
     def start(self) -> None:
         """Begin an invocation."""
         self._recent.start()
@@ -148,39 +159,47 @@ class Duplicates:
             deadline: When to stop.
         """
         begun = [self._recent.begin(event) for event, _ in events]
-        if self._claims is None:
-            return begun
+        if self._claims is not None:
+            self._claim_all(self._claims, begun, [owner for _, owner in events], deadline)
+        return begun
+
+    def _claim_all(
+        self, claims: Claims, begun: list[Begun], owners: list[str], deadline: Deadline
+    ) -> None:
+        """Claim events, and those that others are at work on again, after waiting once for all."""
         left = deadline.left()
         lease = _LEASE_OUTSIDE_LAMBDA if left is None else left + _LEASE_MARGIN
-        owners = [owner for _, owner in events]
-        claimed = side_by_side(
-            lambda each: self._claim(*each, lease, deadline),
-            list(zip(begun, owners, strict=True)),
-        )
-        lost = [each.claim.error for each in claimed if each.claim and each.claim.error]
+
+        def claim(place: int) -> Begun:
+            return self._claim(claims, begun[place].event, owners[place], lease, deadline)
+
+        places = [n for n, each in enumerate(begun) if not each.skip and not each.event.only]
+        for wait in _PATIENCE:
+            if wait:
+                self._sleep(wait)
+            for place, each in zip(places, side_by_side(claim, places), strict=True):
+                begun[place] = each
+            places = [place for place in places if begun[place].is_busy]
+            if not places:
+                break
+        lost = [each.claim.error for each in begun if each.claim and each.claim.error]
         if lost:
             say(logging.ERROR, "dedup table out of reach", count=len(lost), reason=lost[0])
-        return claimed
 
-    def _claim(self, begun: Begun, owner: str, lease: float, deadline: Deadline) -> Begun:
-        event = begun.event
-        if self._claims is None or begun.skip or event.only:
-            return begun
+    def _claim(
+        self, claims: Claims, event: S3Event, owner: str, lease: float, deadline: Deadline
+    ) -> Begun:
         if self._is_table_out:
             lost = Claim("", Verdict.UNKNOWN, "", error="it did not answer before")
             return Begun(event, claim=lost)
-        for wait in _PATIENCE:
-            if not deadline.allows(SLOWEST_READ + READ_RESERVE):
-                return Begun(event, failure="too little time was left to claim it")
-            claim = self._claims.claim(_digest(event), owner, lease)
-            if claim.verdict is Verdict.DUPLICATE:
-                return Begun(event, skip="duplicate", is_done=True)
-            if claim.verdict is not Verdict.BUSY:
-                self._is_table_out |= claim.verdict is Verdict.UNKNOWN
-                return Begun(event, claim=claim)
-            if wait is not None:
-                self._sleep(wait)
-        return Begun(event, failure="another delivery of it is being worked on")
+        if not deadline.allows(SLOWEST_READ + READ_RESERVE):
+            return Begun(event, failure="too little time was left to claim it")
+        claim = claims.claim(_digest(event), owner, lease, lambda: deadline.allows(SLOWEST_READ))
+        if claim.verdict is Verdict.DUPLICATE:
+            return Begun(event, skip="duplicate", is_done=True)
+        self._is_table_out |= claim.verdict is Verdict.UNKNOWN
+        is_busy = claim.verdict is Verdict.BUSY
+        return Begun(event, failure=_BUSY if is_busy else None, claim=claim)
 
     def settle(
         self, outcomes: Iterable[tuple[Begun, bool, Callable[[], list[str]]]], deadline: Deadline

@@ -42,6 +42,22 @@ class OutOfTimeError(S3TriggerError):
     """Too little of the invocation's time is left to start this."""
 
 
+class DefectError(S3TriggerError):
+    """Something happened that this package did not expect: the delivery comes again."""
+
+    @classmethod
+    def of(cls, error: Exception) -> DefectError:
+        """Name an error, and where it came from."""
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        if not place:
+            return cls(said)
+        file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
+        return cls(f"{said} ({file}, line {place.tb_lineno})")
+
+
 class DeliveriesFailedError(S3TriggerError):
     """Raised to Lambda, so that it delivers again what has failed.
 

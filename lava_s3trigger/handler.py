@@ -9,11 +9,12 @@ import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .acknowledgement import Outcome, Sent, Task, acknowledge, in_order
+from .acknowledgement import Outcome, Sent, Task, acknowledge, given_back, in_order
 from .clients import make_clients
 from .deadline import Deadline
 from .decision import decide
 from .duplicates import Duplicates, RecentEvents
+from .errors import DefectError
 from .events import deliveries
 from .jobs import JobTable
 from .journal import open_journal, say
@@ -92,14 +93,31 @@ class Function:
         request = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
         outcomes = [Outcome(each, invocation=request) for each in deliveries(payload, self._region)]
         for wave in in_order(outcomes):
-            with listening():
-                tasks = list(self._decide(wave, deadline))
-            mistakes = self._sending.dispatch(tasks, deadline)
-            self._sending.park(mistakes, deadline)
-            self._remember(wave, tasks, deadline)
+            self._work(wave, deadline)
+        for outcome in given_back(outcomes):
+            self._sent.remember(outcome)
         return acknowledge(outcomes)
 
-    def _decide(self, wave: list[Outcome], deadline: Deadline) -> Iterator[Task]:
+    def _work(self, wave: list[Outcome], deadline: Deadline) -> None:
+        """Carry out what deliveries cause, and note what became of it."""
+        tasks: list[Task] = []
+        working = deadline.before(self._duplicates.reserve)
+        try:
+            with listening():
+                tasks.extend(self._decide(wave, deadline, working))
+            mistakes = self._sending.dispatch(tasks, working)
+            self._sending.park(mistakes, working)
+        except Exception as error:  # noqa: BLE001 - what was sent is to be remembered
+            reason = str(DefectError.of(error))
+            for task in tasks:
+                task.failures.append(reason)
+            for outcome in wave:
+                outcome.fail("failed", reason)
+        self._duplicates.settle(
+            [(each.begun, not each.failures, each.sent) for each in tasks if each.begun], deadline
+        )
+
+    def _decide(self, wave: list[Outcome], deadline: Deadline, working: Deadline) -> Iterator[Task]:
         """Decide what the S3 events of deliveries cause."""
         for outcome in wave:
             for error in outcome.delivery.errors:
@@ -115,17 +133,9 @@ class Function:
                 say(logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key)
             else:
                 self._sent.learn(event, each.claim.sent if each.claim else ())
-                task = Task(outcome, decide(event, self._triggers, self._jobs, deadline), each)
+                task = Task(outcome, decide(event, self._triggers, self._jobs, working), each)
                 task.report()
                 yield task
-
-    def _remember(self, wave: list[Outcome], tasks: list[Task], deadline: Deadline) -> None:
-        """Remember what is done, and what was sent for what is not."""
-        self._duplicates.settle(
-            [(each.begun, not each.failures, each.sent) for each in tasks if each.begun], deadline
-        )
-        for outcome in wave:
-            self._sent.remember(outcome)
 
 
 @cache

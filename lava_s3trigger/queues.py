@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import enum
 import random
-import threading
 import time
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .clients import ATTEMPTS, SLOWEST_CALL
+from .errors import DefectError
 from .threads import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -72,8 +73,6 @@ class Queues:
         self._client = client
         self._sleep = sleep
         self._urls: dict[str, str] = {}
-        self._missing: set[str] = set()
-        self._lock = threading.Lock()
 
     def send(self, messages: Iterable[Outgoing], deadline: Deadline, reserve: float = 0.0) -> None:
         """Send messages, in as few calls as the service allows, side by side.
@@ -85,50 +84,86 @@ class Queues:
             deadline: When to stop starting calls.
             reserve: Seconds to leave for what comes after.
         """
-        self._missing.clear()  # a queue may have been made since
+        batches = list(_batches(messages))
+        # Each queue once, and before anything is sent: a call that looks one up takes
+        # time that the call that sends was not to have.
+        unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
+        found = side_by_side(lambda queue: self._find(queue, deadline, reserve), unknown)
+        out_of_reach = {queue: why for queue, why in zip(unknown, found, strict=True) if why}
         side_by_side(
-            lambda batch: self._send_batch(batch, deadline, reserve), list(_batches(messages))
+            lambda batch: self._send_batch(batch, out_of_reach, deadline, reserve), batches
         )
 
-    def _send_batch(self, batch: list[Outgoing], deadline: Deadline, reserve: float) -> None:
-        queue, left, reason = batch[0].queue, batch, ""
+    def _find(self, queue: str, deadline: Deadline, reserve: float) -> _OutOfReach | None:
+        """Look a queue up, unless it is known; give why that is not to be had."""
+        reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._wait(attempt)
             if not deadline.allows(SLOWEST_CALL + reserve):
-                reason = f"too little time was left; {reason}" if reason else "out of time"
-                break
+                return _OutOfReach(_late(reason))
+            try:
+                self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
+            except (BotoCoreError, ClientError) as error:
+                fault, reason = _fault(error), _said(error)
+                if fault in (_Fault.MISSING, _Fault.CONTENT):
+                    return _OutOfReach(f"there is no queue {queue}", is_missing=True)
+                if fault is _Fault.FINAL:
+                    break
+            else:
+                return None
+        return _OutOfReach(reason)
+
+    def _send_batch(
+        self,
+        batch: list[Outgoing],
+        out_of_reach: Mapping[str, _OutOfReach],
+        deadline: Deadline,
+        reserve: float,
+    ) -> None:
+        queue = batch[0].queue
+        try:
+            why = out_of_reach.get(queue)
+            reason = why.note(batch) if why else self._persist(queue, batch, deadline, reserve)
+        except Exception as error:  # noqa: BLE001 - not what AWS answers; other batches go on
+            reason = str(DefectError.of(error))
+        for message in batch:
+            if not (message.is_sent or message.refusal):
+                message.failure = f"sending to queue {queue}: {message.failure or reason}"
+
+    def _persist(
+        self, queue: str, batch: list[Outgoing], deadline: Deadline, reserve: float
+    ) -> str:
+        """Try to send, more than once if need be; give what stood in the way last."""
+        left, reason = batch, ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._wait(attempt)
+            if not deadline.allows(SLOWEST_CALL + reserve):
+                return _late(reason)
             if attempt:
                 for message in left:
                     message.renew()
             fault, reason = self._attempt(queue, left)
             left = [message for message in left if not (message.is_sent or message.refusal)]
-            if not left:
-                return
+            if not left or fault is _Fault.FINAL:
+                break
             if fault is _Fault.CONTENT:
                 self._send_apart(left, reason, deadline, reserve)
-                return
-            if fault is _Fault.FINAL:
                 break
-        for message in left:
-            message.failure = f"sending to queue {queue}: {message.failure or reason}"
+            if fault is _Fault.MISSING:  # it was there once, and may have been made anew
+                self._urls.pop(queue, None)
+                if why := self._find(queue, deadline, reserve):
+                    return why.note(left)
+        return reason
 
     def _attempt(self, queue: str, batch: list[Outgoing]) -> tuple[_Fault, str]:
         """Try to send one batch, and give what stood in the way of all of it."""
         try:
-            url = self._url(queue)
-            if url is None:
-                _refuse(batch, f"there is no queue {queue}")
-            else:
-                self._call(url, batch)
-        except BotoCoreError as error:  # such as a connection that was reset
-            return _Fault.PASSING, _said(error)
-        except ClientError as error:
-            fault = _fault(error)
-            if fault is _Fault.MISSING:  # it was there once, and may have been made anew
-                self._urls.pop(queue, None)
-            return fault, _said(error)
-        return _Fault.PASSING, ""
+            self._call(self._urls[queue], batch)
+        except (BotoCoreError, ClientError) as error:
+            return _fault(error), _said(error)
+        return _Fault.PASSING, "SQS does not say what became of it"
 
     def _send_apart(
         self, batch: list[Outgoing], reason: str, deadline: Deadline, reserve: float
@@ -138,8 +173,8 @@ class Queues:
             _refuse(batch, reason)
             return
         middle = len(batch) // 2
-        self._send_batch(batch[:middle], deadline, reserve)
-        self._send_batch(batch[middle:], deadline, reserve)
+        self._send_batch(batch[:middle], {}, deadline, reserve)
+        self._send_batch(batch[middle:], {}, deadline, reserve)
 
     def _call(self, url: str, batch: list[Outgoing]) -> None:
         """Send one batch, and note what became of each message."""
@@ -154,25 +189,12 @@ class Queues:
         # The answer is 200 with what failed inside.
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
-            said = f"{failed['Code']}: {failed.get('Message', '')}"
-            if failed["SenderFault"] and not _is_passing(failed["Code"]):
+            code = failed.get("Code", "")
+            said = f"{code}: {failed.get('Message', '')}"
+            if failed.get("SenderFault") and not _is_passing(code):
                 message.refusal, message.failure = said, None
             else:
                 message.failure = said
-
-    def _url(self, queue: str) -> str | None:
-        """Give the URL of a queue, or None if there is no such queue."""
-        with self._lock:
-            if queue in self._missing:
-                return None
-            if queue not in self._urls:
-                try:
-                    self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
-                except ClientError as error:
-                    if _fault(error) not in (_Fault.MISSING, _Fault.CONTENT):
-                        raise
-                    self._missing.add(queue)
-            return self._urls.get(queue)
 
     def _wait(self, attempt: int) -> None:
         """Wait before another attempt: longer each time, and with jitter, as AWS advises."""
@@ -204,6 +226,25 @@ def _batches(messages: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
             yield batch
 
 
+@dataclass(frozen=True, slots=True)
+class _OutOfReach:
+    """Why a queue has no URL."""
+
+    reason: str
+    is_missing: bool = False
+    """Whether there is none, which trying again does not mend."""
+
+    def note(self, messages: Iterable[Outgoing]) -> str:
+        """Note on messages for it that they are refused, or give why they have failed."""
+        if self.is_missing:
+            _refuse(messages, self.reason)
+        return self.reason
+
+
+def _late(reason: str) -> str:
+    return f"too little time was left; {reason}" if reason else "out of time"
+
+
 def _refuse(messages: Iterable[Outgoing], reason: str) -> None:
     for message in messages:
         message.refusal, message.failure = reason, None
@@ -219,14 +260,22 @@ class _Fault(enum.Enum):
 
 
 _CONTENT: Final = frozenset(
-    ["BatchRequestTooLong", "InvalidAddress", "InvalidMessageContents", "InvalidParameterValue"]
+    [
+        "BatchRequestTooLong",
+        "InvalidAddress",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "MissingParameter",  # as a FIFO queue says, which takes no message without a group
+    ]
 )
 _MISSING: Final = frozenset(["NonExistentQueue", "QueueDoesNotExist"])
 _SERVER_ERROR: Final = 500
 _THROTTLED: Final = 429
 
 
-def _fault(error: ClientError) -> _Fault:
+def _fault(error: BotoCoreError | ClientError) -> _Fault:
+    if not isinstance(error, ClientError):  # such as a connection that was reset
+        return _Fault.PASSING
     # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
     code = error.response.get("Error", {}).get("Code", "").rpartition(".")[2]
     if code in _MISSING:

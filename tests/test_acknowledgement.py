@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.acknowledgement import Outcome, Sent, Task, acknowledge, in_order
+from lava_s3trigger.acknowledgement import Outcome, Sent, Task, acknowledge, given_back, in_order
 from lava_s3trigger.decision import Decision, Failure, Skip
 from lava_s3trigger.errors import DeliveriesFailedError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Delivery, S3Event
@@ -131,6 +131,22 @@ class TestAcknowledge:
         assert caught.value.count == count
         assert str(caught.value).endswith(f": {first}")
 
+    @pytest.mark.parametrize(
+        ("outcomes", "back"),
+        [
+            pytest.param([outcome("1"), outcome("2")], [], id="none"),
+            pytest.param([outcome("1"), outcome("2", "x")], ["2"], id="the-message"),
+            pytest.param([outcome("1", "x"), outcome("2", "x")], ["1", "2"], id="every-message"),
+            pytest.param([outcome("1"), outcome(None)], [], id="not-the-invocation"),
+            pytest.param([outcome("1"), outcome(None, "x")], ["1", None], id="all-of-it"),
+            pytest.param([outcome("1", "x"), outcome(None)], ["1"], id="not-the-rest"),
+        ],
+    )
+    def test_what_comes_again_is_what_failed_or_all(
+        self, outcomes: list[Outcome], back: list[str | None]
+    ) -> None:
+        assert [each.delivery.message_id for each in given_back(outcomes)] == back
+
     @unhurried
     @given(st.lists(st.booleans()))
     def test_each_message_that_failed_comes_back_and_no_other_is_named(
@@ -204,11 +220,16 @@ class TestInOrder:
 
         assert run([one, two]) == [["1", "2"]]
 
-    def test_what_follows_a_failed_one_has_failed_and_is_not_worked_on(self) -> None:
+    def test_what_follows_a_failed_one_has_failed_and_is_not_worked_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         outcomes = [outcome(each, group="g") for each in "1234"]
 
         assert run(outcomes, {"2"}) == [["1"], ["2"]]
         assert [each.failures for each in outcomes] == [[], ["it failed"], [BEFORE], [BEFORE]]
+        assert caplog.messages == [
+            f'failed {{"reason": "{BEFORE}", "message_id": "{each}"}}' for each in "34"
+        ]
         assert acknowledge(outcomes) == {
             "batchItemFailures": [{"itemIdentifier": each} for each in "234"]
         }
@@ -285,12 +306,6 @@ class TestSent:
             sent.remember(each)
 
         assert [sent.take(IDENTITY) for _ in range(4)] == [True, True, False, False]
-
-    def test_a_delivery_that_succeeded_is_not_remembered(self) -> None:
-        sent = Sent()
-        sent.remember(Outcome(Delivery(), [], [IDENTITY]))
-
-        assert not sent.take(IDENTITY)
 
     def test_a_failed_delivery_that_sent_nothing_excuses_nothing(self) -> None:
         sent = Sent()
@@ -383,22 +398,23 @@ class TestSent:
         sent.take(IDENTITY)
         assert not sent
 
-    @pytest.mark.parametrize("failures", [[], ["AccessDenied"]], ids=["done", "failed"])
+    @pytest.mark.parametrize("is_back", [False, True], ids=["done", "comes again"])
     def test_what_is_known_of_a_skipped_event_goes_with_its_delivery(
-        self, failures: list[str]
+        self, *, is_back: bool
     ) -> None:
         other = dataclasses.replace(EVENT, key="another")
         sent = Sent()
         sent.hand_over(EVENT, Outcome(Delivery()))
         identities = [(EVENT.identity, "t-1"), (EVENT.identity, "t-1"), (EVENT.identity, "t-2")]
         sent.remember(failed(*identities, (other.identity, "t-1")))
-        again = Outcome(Delivery(), failures=failures)
+        again = Outcome(Delivery())
 
         sent.hand_over(EVENT, again)
         assert not sent.take((EVENT.identity, "t-1"))
-        sent.remember(again)
+        if is_back:
+            sent.remember(again)
 
-        assert [sent.take(each) for each in identities] == [bool(failures)] * 3
+        assert [sent.take(each) for each in identities] == [is_back] * 3
         assert not sent.take((EVENT.identity, "t-1"))
         assert sent.take((other.identity, "t-1"))
 

@@ -11,6 +11,7 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
@@ -24,8 +25,8 @@ from hypothesis import strategies as st
 from lava_s3trigger.claims import REMEMBERED, Claims
 from lava_s3trigger.cli.localaws import REGION
 from lava_s3trigger.clients import make_clients
-from lava_s3trigger.deadline import UNLIMITED
-from lava_s3trigger.duplicates import Begun, Claim, Duplicates, RecentEvents, Verdict
+from lava_s3trigger.deadline import UNLIMITED, Deadline
+from lava_s3trigger.duplicates import Claim, Duplicates, RecentEvents, Verdict
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
@@ -239,6 +240,33 @@ class TestSettling:
         assert claims.release(claim, now) is None
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
+
+    def test_an_item_holds_no_more_than_so_much(
+        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was sent just now is kept first."""
+        monkeypatch.setattr("lava_s3trigger.claims._MOST", 3)
+        table.put(item("failed", "other", 0, "a1", "a2", "a3"))
+        claims = table.claims()
+
+        claims.release(claims.claim("e", "mine", LEASE), ["d1", "d2"])
+
+        kept = (table.item() or {})["sent"]["SS"]
+        assert len(kept) == 3
+        assert {"d1", "d2"} < set(kept)
+
+    def test_no_more_than_so_many_that_return_are_noted(
+        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.claims._MOST", 3)
+        table.put(None)
+        claims = table.claims()
+        claims.claim("e", "mine", LEASE)
+
+        for number in range(5):
+            assert claims.claim("e", f"other-{number}", LEASE).verdict is BUSY
+
+        assert len((table.item() or {})["returning"]["SS"]) == 3
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
     @pytest.mark.parametrize(
@@ -670,6 +698,20 @@ def nothing() -> list[str]:
     return []
 
 
+class Slow:
+    """A table after each answer of which something happens."""
+
+    def __init__(self, table: Any, then: Callable[[], object]) -> None:
+        self._table = table
+        self._then = then
+
+    def update_item(self, **request: Any) -> Any:
+        try:
+            return self._table.update_item(**request)
+        finally:
+            self._then()
+
+
 class Instances:
     """Instances that share a table in memory, and none of which remembers a thing itself."""
 
@@ -712,12 +754,37 @@ class TestBusy:
         assert again.claim is not None
         assert (again.claim.verdict, again.claim.sent) == (WORK, frozenset(["d1"]))
 
+    def test_many_are_waited_for_together_and_keep_no_other_waiting(
+        self, instances: Instances
+    ) -> None:
+        events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
+        instances.one().begin([(each, "A") for each in events[:30]], UNLIMITED)
+
+        begun = instances.one().begin([(each, "B") for each in events], UNLIMITED)
+
+        assert [each.is_busy for each in begun] == [True] * 30 + [False] * 10
+        assert [bool(each.failure) for each in begun] == [True] * 30 + [False] * 10
+        assert instances.waits == [0.1, 0.3, 0.6]
+
+    def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
+        left = [300.0]
+        deadline = Deadline(lambda: left[0])
+        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        for owner, after in (("B", 1.0), ("C", 300.0)):
+            left[0] = 300.0
+            one = instances.one(Slow(instances.table, partial(left.__setitem__, 0, after)))
+
+            one.begin([(EVENT, owner)], deadline)
+
+        [item] = instances.table.items.values()
+        assert item["returning"] == {"SS": ["C"]}
+
     def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
         instances.one().begin([(EVENT, "A")], UNLIMITED)
 
         [again] = instances.one().begin([(EVENT, "A")], UNLIMITED)
 
-        assert again == Begun(EVENT, failure="another delivery of it is being worked on")
+        assert again.failure == "another delivery of it is being worked on"
 
     def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, instances: Instances) -> None:
         begun = instances.one().begin([(EVENT, "A"), (EVENT, "B")], UNLIMITED)

@@ -604,8 +604,8 @@ class SettlesWithoutToken(Mutant):
 
     replacements = (("#token = :token", "#token = :token OR attribute_exists(#token)"),)
 
-    def claim(self, likeness: str, owner: str, lease: float) -> Claim:
-        return Claims(self._client, self._table, self._ttl, self._now).claim(likeness, owner, lease)
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        return Claims(self._client, self._table, self._ttl, self._now).claim(*args, **kwargs)
 
 
 class ForgetsItsOwn(Mutant):
@@ -624,16 +624,16 @@ class ForgetsWhatWasSent(Claims):
 class DropsWhatIsBusy(Claims):
     """What another works on counts as done."""
 
-    def claim(self, likeness: str, owner: str, lease: float) -> Claim:
-        claim = super().claim(likeness, owner, lease)
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
         return replace(claim, verdict=Verdict.DUPLICATE) if claim.verdict is BUSY else claim
 
 
 class DropsWhatHasNoAnswer(Claims):
     """What the table does not answer counts as done."""
 
-    def claim(self, likeness: str, owner: str, lease: float) -> Claim:
-        claim = super().claim(likeness, owner, lease)
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
         return replace(claim, verdict=Verdict.DUPLICATE) if claim.error else claim
 
 
@@ -654,8 +654,8 @@ class KeepsWhatFailed(Claims):
 class ClaimsForGood(Claims):
     """A lease never ends."""
 
-    def claim(self, likeness: str, owner: str, lease: float) -> Claim:
-        return super().claim(likeness, owner, lease * 1000)
+    def claim(self, likeness: str, owner: str, lease: float, *args: Any) -> Claim:
+        return super().claim(likeness, owner, lease * 1000, *args)
 
 
 BUSY: Final = Verdict.BUSY

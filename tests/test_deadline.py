@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.deadline import UNLIMITED, Deadline
+from lava_s3trigger.deadline import MARGIN, UNLIMITED, Deadline
 from lava_s3trigger.errors import OutOfTimeError
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ class TestAllows:
         ("left", "needed", "expected"),
         [
             pytest.param(30.0, 10.0, True, id="more-than-enough"),
-            pytest.param(10.0, 10.0, True, id="just-enough"),
-            pytest.param(9.9, 10.0, False, id="too-little"),
+            pytest.param(10.0 + MARGIN, 10.0, True, id="just-enough"),
+            pytest.param(9.9 + MARGIN, 10.0, False, id="too-little"),
             pytest.param(0.0, 10.0, False, id="nothing-left"),
             pytest.param(-1.0, 10.0, False, id="over"),
-            pytest.param(0.0, 0.0, True, id="nothing-needed"),
+            pytest.param(MARGIN, 0.0, True, id="nothing-needed"),
+            pytest.param(0.9 * MARGIN, 0.0, False, id="not-even-that"),
         ],
     )
     def test_it_compares_what_is_left(self, left: float, needed: float, *, expected: bool) -> None:
@@ -50,8 +51,8 @@ class TestAllows:
         ("left", "expected"),
         [
             pytest.param(3.0, True, id="at-the-start"),
-            pytest.param(1.5, True, id="at-half-time"),
-            pytest.param(1.4, False, id="later"),
+            pytest.param(1.66, True, id="at-half-time"),
+            pytest.param(1.64, False, id="later"),
         ],
     )
     def test_half_of_a_short_timeout_may_be_used(self, left: float, *, expected: bool) -> None:
@@ -69,6 +70,41 @@ class TestAllows:
         assert deadline.allows(10.0)
         countdown.left = 5.0
         assert not deadline.allows(10.0)
+
+
+class TestBefore:
+    """Time is left for what comes after."""
+
+    @pytest.mark.parametrize(("left", "expected"), [(31.0, True), (30.9, False)])
+    def test_so_many_seconds_are_left(self, left: float, *, expected: bool) -> None:
+        countdown = Countdown(60.0)
+        deadline = Deadline(countdown).before(20.0)
+
+        countdown.left = left
+
+        assert deadline.allows(10.0) is expected
+
+    def test_or_half_of_a_short_timeout(self) -> None:
+        countdown = Countdown(20.0)
+        deadline = Deadline(countdown).before(40.0)
+
+        assert deadline.left() == 10.0
+
+    def test_it_does_not_begin_anew(self) -> None:
+        """Late in an invocation, half of what is left is not half of a short timeout."""
+        countdown = Countdown(60.0)
+        deadline = Deadline(countdown)
+        countdown.left = 24.0
+
+        assert not deadline.before(20.0).allows(10.0)
+
+    def test_nothing_limits_what_is_unlimited(self) -> None:
+        assert UNLIMITED.before(20.0).allows(1e9)
+
+    def test_nothing_to_leave_leaves_it_as_it_is(self) -> None:
+        deadline = Deadline(Countdown(60.0))
+
+        assert deadline.before(0.0) is deadline
 
 
 class TestRequire:
@@ -115,9 +151,9 @@ class TestOf:
         countdown = Countdown(60_000)
         deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=countdown))
 
-        countdown.left = 10_000
+        countdown.left = 11_000
         assert deadline.allows(10.0)
-        countdown.left = 9_999
+        countdown.left = 10_999
         assert not deadline.allows(10.0)
 
     @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dateutil.tz import tzutc
 
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.clients import SLOWEST_CALL
-from lava_s3trigger.deadline import UNLIMITED, Deadline
+from lava_s3trigger.deadline import MARGIN, UNLIMITED, Deadline
 from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Only, S3Event
@@ -428,7 +428,7 @@ class TestFailures:
     def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + LONGEST + 2 * SLOWEST_CALL + spare
+        left[0] = SECONDS + LONGEST + 2 * SLOWEST_CALL + MARGIN + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 

@@ -412,7 +412,8 @@ class TestTable:
 
         busy = begin(two, "m-2")
 
-        assert busy == Begun(EVENT, failure="another delivery of it is being worked on")
+        assert busy.failure == "another delivery of it is being worked on"
+        assert busy.is_busy
         assert fleet.waits == [0.1, 0.3, 0.6]
 
     def test_one_that_is_done_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:

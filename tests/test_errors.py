@@ -6,6 +6,7 @@ import pytest
 
 from lava_s3trigger import errors
 from lava_s3trigger.errors import (
+    DefectError,
     DeliveriesFailedError,
     MistakeError,
     OutOfTimeError,
@@ -21,6 +22,7 @@ ALL = [
     MistakeError("bad entry"),
     ServiceError("refused"),
     OutOfTimeError("late"),
+    DefectError("odd"),
     DeliveriesFailedError(1, "odd"),
 ]
 
@@ -104,3 +106,19 @@ class TestDeliveriesFailedError:
 
         assert str(error) == expected
         assert error.count == count
+
+
+class TestDefectError:
+    """It tells on one line what was not expected, and where it came from."""
+
+    def test_it_names_the_error_and_its_place(self) -> None:
+        with pytest.raises(LookupError) as caught:
+            dict[str, str]()["Items\nof it"]
+
+        line = caught.tb.tb_lineno
+        assert str(DefectError.of(caught.value)) == (
+            f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
+        )
+
+    def test_of_one_that_was_not_raised_it_has_no_place(self) -> None:
+        assert str(DefectError.of(ValueError("a\nb"))) == "ValueError: a b"

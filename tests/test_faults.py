@@ -16,7 +16,7 @@ from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.endpoint import Reset
 from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
 from tests.faults.calls import CALLS, DEAD_LETTERS, DISPATCH, NOTE, PARK
-from tests.faults.ledger import Why
+from tests.faults.ledger import Invocation, Ledger, Why
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
 from tests.faults.world import Laboratory, World
@@ -251,6 +251,30 @@ class TestSuite:
         account = world.ledger.account(world.errands(["mend/1"]))
         assert account.doubles[Why.REPLY] == 1
         assert account.doubles[Why.NOTHING]
+
+    @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
+    @pytest.mark.parametrize("befallen", ["nothing", "reply-lost", "process-ended"])
+    def test_what_befalls_a_copy_does_not_explain_that_copy(
+        self, befallen: str, *, shares_claims: bool
+    ) -> None:
+        """The first was heard of, by the instance that sends the second all the same."""
+        ledger = Ledger(shares_claims)
+        texts = [
+            json.dumps(
+                {"parameters": {"key": "in/1", "trigger": "pair"}, "job_id": "core", "run_id": each}
+            )
+            for each in ("first", "second")
+        ]
+        take = ledger.note_taken(lambda *_: {"Successful": [{"Id": "0"}]})
+        for text in texts:
+            ledger.invocations.append(Invocation(1, gives_parked_back=False))
+            ledger.invocation.failed = frozenset(["in/1"])
+            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})  # type: ignore[arg-type]
+        if befallen == "reply-lost":
+            ledger.unanswered.add(texts[1])
+        ledger.invocation.has_ended = befallen == "process-ended"
+
+        assert ledger.account([("in/1", "pair", "core")]).doubles == {Why.NOTHING: 1}
 
 
 class TestTable:

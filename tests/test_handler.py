@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +15,15 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from lava_s3trigger import decision
+from lava_s3trigger.clients import SLOWEST_CALL
+from lava_s3trigger.deadline import MARGIN
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
+from lava_s3trigger.jobs import JobTable
+from lava_s3trigger.sending import Sending
 from lava_s3trigger.settings import Settings
+from lava_s3trigger.triggers import TriggerTable
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
@@ -26,14 +34,19 @@ from tests.endpoint import (
     CannedRealm,
     Endpoint,
     EntryRefusal,
+    Keys,
     Partial,
     Queue,
     Refusal,
+    Table,
 )
+from tests.faults.claims_table import update_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lava_s3trigger.decision import Decision
+    from lava_s3trigger.triggers import Trigger
     from tests.endpoint import Fault
 
 BUCKET: Final = "my-bucket"
@@ -627,11 +640,37 @@ class TestGivenBack:
         assert stage.keys() == ["in/1.csv"]
         assert [each["trigger_id"] for each in stage.parked()] == ["bad"]
 
-    def test_a_trigger_that_is_gone_is_done(self, stage: Stage) -> None:
+    def test_of_a_trigger_that_was_parked_whole_a_job_is_parked_by_itself(
+        self, stage: Stage
+    ) -> None:
+        """Else what is good of it would run each time the rest is given back."""
+        (text,) = self.park(stage, unknown=1, job_id=["load", "lost", "none"])
+        stage.trigger(job_id=["load", "lost", "none"])
+        assert stage.function()(sqs(text, queue=PARKING)) is None
+        texts = [each.text for each in stage.parking.take()]
+        parked = [json.loads(each)["parked"] for each in texts]
+        found = {(each["job_id"], each["position"]) for each in parked}
+        assert found == {("lost", 1), ("none", 2)}
+        for _ in range(3):
+            with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
+                stage.function()(sqs(*texts, queue=PARKING))
+        assert len(stage.core.messages) == 1
+        assert not stage.parking.messages
+
+    @pytest.mark.parametrize("is_hidden", [False, True], ids=["gone", "hidden"])
+    def test_a_trigger_that_no_longer_matches_is_done_and_that_is_told(
+        self, stage: Stage, said: Said, *, is_hidden: bool
+    ) -> None:
         (text,) = self.park(stage, unknown=1)
-        stage.realm.triggers.remove("t")
+        if is_hidden:
+            stage.trigger("narrower", prefix="in/1.csv", enabled=False)
+        else:
+            stage.realm.triggers.remove("t")
         assert stage.function()(sqs(text, queue=PARKING)) is None
         assert stage.nothing_went_out()
+        assert said.facts("skipped", logging.WARNING) == [
+            {"reason": "trigger 't' no longer matches", "bucket": BUCKET, "key": "in/1.csv"}
+        ]
 
 
 NONSENSE: Final = "not JSON"
@@ -771,6 +810,77 @@ def fifo(*messages: tuple[str, Any], queue: str = "my-queue.fifo") -> dict[str, 
     return direct(
         *(message(f"m{n}", body, queue, group) for n, (group, body) in enumerate(messages))
     )
+
+
+class TestDefects:
+    """What is not expected fails what it befell, and nothing is forgotten for it."""
+
+    def test_an_event_that_meets_one_fails_alone(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Said
+    ) -> None:
+        stage.trigger("a-odd", parameters={})
+        stage.trigger()
+        function = stage.function()
+
+        def decide_trigger(decision: Decision, trigger: Trigger, *rest: Any) -> None:
+            if (trigger.trigger_id, decision.event.key) == ("a-odd", "in/1.csv"):
+                raise KeyError("Items")
+            really(decision, trigger, *rest)
+
+        really = decision._decide_trigger  # noqa: SLF001 - the defect is put there
+        monkeypatch.setattr(decision, "_decide_trigger", decide_trigger)
+        payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
+        for _ in range(2):
+            assert function(payload) == failed("m1")
+        assert all(
+            "KeyError: 'Items' (test_handler.py, line" in each["reason"]
+            for each in said.facts("failed", logging.ERROR)
+        )
+        # Those that succeeded are none to remember: each is another event the second time.
+        assert len(stage.core.messages) == 2 * 2 * 2 + 1
+
+    @pytest.mark.parametrize("table", [TriggerTable, JobTable], ids=lambda each: each.__name__)
+    def test_what_cannot_be_looked_up_fails_alone(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, table: type
+    ) -> None:
+        stage.trigger()
+        function = stage.function()
+        name = "matching" if table is TriggerTable else "__getitem__"
+        really = getattr(table, name)
+        seen: list[str] = []
+
+        def look_up(self: Any, *asked: str) -> Any:
+            seen.append(asked[-1])
+            if len(seen) == 2:
+                raise RuntimeError("odd")
+            return really(self, *asked)
+
+        monkeypatch.setattr(table, name, look_up)
+        assert function(sqs(*(direct(record(f"in/{n}")) for n in range(3)))) == failed("m1")
+        assert stage.keys() == ["in/0", "in/2"]
+
+    @pytest.mark.parametrize("payload", [sqs, lambda *each: each[0]], ids=["queue", "S3"])
+    def test_what_was_sent_before_one_is_not_sent_again(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, payload: Any
+    ) -> None:
+        stage.trigger("bad", job_id="none")
+        stage.trigger()
+        function = stage.function(dedup_cache_size=10)
+        handed = payload(direct(record()), direct(record("in/2.csv")))
+
+        def park(*_: Any) -> None:
+            raise LookupError("odd")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Sending, "park", park)
+            for _ in range(2):
+                with pytest.raises(DeliveriesFailedError, match="LookupError: odd"):
+                    function(handed)
+        count = len(stage.core.messages)
+        assert not stage.parking.messages
+        assert function(handed) is None
+        assert len(stage.core.messages) == count == len(set(stage.keys()))
+        assert len(stage.parking.messages) == count
 
 
 class TestFifo:
@@ -1041,6 +1151,29 @@ class TestDeliveredAgain:
         stage.endpoint.fail({})
         assert function(sqs(parked.text, queue=PARKING)) is None
         assert (len(stage.core.messages), len(stage.web.messages)) == (1, 1)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"foo": 1}, id="no-message"),
+            pytest.param(message("", NONSENSE), id="empty-id"),
+            pytest.param({**message("", NONSENSE), "messageId": None}, id="no-id"),
+        ],
+    )
+    @pytest.mark.parametrize("settings", [{}, {"dedup_cache_size": 10}], ids=["off", "dedup"])
+    def test_what_comes_again_with_what_is_no_message_is_not_sent_again(
+        self, stage: Stage, other: dict[str, Any], settings: dict[str, Any]
+    ) -> None:
+        """What is no SQS message cannot be given back by itself: all of it comes again."""
+        stage.trigger()
+        function = stage.function(**settings)
+        payload = [message("m0", direct(record())), other]
+        for _ in range(3):
+            with pytest.raises(DeliveriesFailedError):
+                function(payload)
+        assert len(stage.core.messages) == 1
+        assert function(payload[:1]) is None
+        assert len(stage.core.messages) == 1
 
     def test_another_instance_does_not_know(self, stage: Stage, function: Function) -> None:
         with pytest.raises(DeliveriesFailedError):
@@ -1364,13 +1497,65 @@ class TestTime:
 
         def hurry(call: Call) -> None:
             if call.operation == "GetItem":
-                context.left = 12.5
+                context.left = 13.5
             if call.request.get("QueueName") == "lava-demo-nowhere":
-                context.left = 6.5
+                context.left = 7.5
 
         stage.endpoint.fail(hurry)
         assert stage.function()(direct(record()), context) is None
         assert len(stage.parked()) == 1
+
+    @pytest.mark.parametrize("job_id", ["load", "lost"])
+    @pytest.mark.parametrize("left", [*range(1, 45), 300])
+    def test_no_call_to_sqs_may_end_when_the_time_is_up(
+        self, stage: Stage, job_id: str, left: float
+    ) -> None:
+        """Each takes as long as it may, and every other one is refused."""
+        stage.trigger(job_id=job_id)
+        context = Context()
+        ends: list[float] = []
+
+        def slow(call: Call) -> Fault | None:
+            if call.operation == "GetItem":
+                context.left = left
+            if call.operation not in (SEND, "GetQueueUrl"):
+                return None
+            context.left -= SLOWEST_CALL
+            ends.append(context.left)
+            return THROTTLED if call.number % 2 else None
+
+        stage.endpoint.fail(slow)
+        with contextlib.suppress(DeliveriesFailedError):
+            stage.function()(direct(record()), context)
+        assert all(end >= MARGIN for end in ends)
+        assert ends or left < 3 * SLOWEST_CALL
+        assert left < 300 or stage.core.messages or stage.parking.messages
+
+    def test_time_is_left_to_note_what_was_done(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the table of recent events, all that was sent is noted there as done."""
+        claims = stage.endpoint.tables["claims"] = Table(Keys("id"))
+        stage.endpoint.operations["UpdateItem"] = update_item
+        stage.trigger()
+        function, context = stage.function(dedup_table="claims"), Context(60.0)
+
+        def slowly(*arguments: Any) -> None:
+            context.left -= 0.5
+            really(*arguments)
+
+        really = decision._decide_trigger  # noqa: SLF001 - it takes half of what it may
+        monkeypatch.setattr(decision, "_decide_trigger", slowly)
+        bodies = (direct(record(f"in/{n}", sequencer=f"{n:04}")) for n in range(120))
+        answer = function(sqs(*bodies), context)
+        states = Counter(each["state"]["S"] for each in claims.items.values())
+        assert answer is not None
+        assert 0 < len(stage.core.messages) < 120
+        assert len(answer["batchItemFailures"]) == 120 - len(stage.core.messages)
+        assert states == {
+            "done": len(stage.core.messages),
+            "failed": 120 - len(stage.core.messages),
+        }
 
     def test_what_was_done_in_time_is_done(self, stage: Stage) -> None:
         stage.trigger()

@@ -6,12 +6,13 @@ import json
 import random
 import threading
 import uuid
-from typing import TYPE_CHECKING, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.clients import make_clients
-from lava_s3trigger.deadline import UNLIMITED, Deadline
+from lava_s3trigger.clients import SLOWEST_CALL, make_clients
+from lava_s3trigger.deadline import MARGIN, UNLIMITED, Deadline
 from lava_s3trigger.queues import LARGEST, Outgoing, Queues
 from tests.endpoint import (
     DENIED,
@@ -29,7 +30,7 @@ from tests.endpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.cli.realm import Realm
@@ -714,6 +715,90 @@ class TestMissingQueues:
         assert endpoint.calls == {FIND: calls}
 
 
+class TestFinding:
+    """Queues are looked up side by side, each once, before anything is sent."""
+
+    @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)], ids=str)
+    def test_what_stands_in_the_way_is_shared_by_all_batches(
+        self, endpoint: Endpoint, queues: Queues, fault: Fault, calls: int
+    ) -> None:
+        endpoint.fail({(FIND, None): fault})
+        messages = [outgoing() for _ in range(35)]
+        send(queues, *messages)
+        assert endpoint.calls == {FIND: calls}
+        assert {each.refusal for each in messages} == {None}
+        assert len({each.failure for each in messages}) == 1
+
+    def test_all_are_found_before_anything_is_sent(
+        self, endpoint: Endpoint, core: Queue, web: Queue, queues: Queues
+    ) -> None:
+        send(queues, *(outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(25)))
+        assert [call.operation for call in endpoint.log] == [FIND] * 2 + [SEND] * 6
+        assert (len(core.messages), len(web.messages)) == (25, 25)
+
+
+class TestOddAnswers:
+    """An answer that SQS does not give loses nothing, and takes no neighbours along."""
+
+    @pytest.fixture
+    def odd(self, endpoint: Endpoint, waits: list[float]) -> Callable[[dict[str, Any]], Queues]:
+        """Give queues, of which one answers so."""
+
+        def make(answer: dict[str, Any]) -> Queues:
+            client = endpoint.clients[1]
+
+            def send(**request: Any) -> Any:
+                is_odd = request["QueueUrl"].endswith(WEB)
+                return answer if is_odd else client.send_message_batch(**request)
+
+            made: Any = SimpleNamespace(get_queue_url=client.get_queue_url, send_message_batch=send)
+            return Queues(made, waits.append)
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            pytest.param({}, "SQS does not say what became of it", id="nothing"),
+            pytest.param(
+                {"Successful": [], "Failed": []}, "SQS does not say what became of it", id="none"
+            ),
+            pytest.param({"Failed": [{"Id": "0", "Code": "Odd"}]}, "Odd: ", id="no-fault-named"),
+            pytest.param({"Failed": [{"Id": "0"}]}, ": ", id="no-code"),
+            pytest.param({"Successful": [{"Id": "7"}]}, "IndexError: ", id="unknown-id"),
+            pytest.param({"Successful": [{}]}, "KeyError: 'Id'", id="no-id"),
+        ],
+    )
+    @pytest.mark.usefixtures("web")
+    def test_it_has_failed(
+        self,
+        core: Queue,
+        odd: Callable[[dict[str, Any]], Queues],
+        answer: dict[str, Any],
+        reason: str,
+    ) -> None:
+        message, other = outgoing(queue=WEB), outgoing()
+        send(odd(answer), message, other)
+        assert (message.is_sent, message.refusal) == (False, None)
+        assert (message.failure or "").startswith(f"sending to queue {WEB}: {reason}")
+        assert other.is_sent
+        assert len(core.messages) == 1
+
+    @pytest.mark.usefixtures("core", "web")
+    def test_a_queue_that_wants_message_groups_takes_none_of_them(
+        self, endpoint: Endpoint, queues: Queues
+    ) -> None:
+        said = "The request must contain the parameter MessageGroupId."
+        wants = Refusal(400, "MissingParameter", said)
+        endpoint.fail(
+            lambda call: wants if call.request.get("QueueUrl", "").endswith(WEB) else None
+        )
+        messages = [outgoing(queue=queue) for queue in (CORE, WEB, WEB)]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [True, False, False]
+        assert [said in (each.refusal or "") for each in messages] == [False, True, True]
+
+
 class TestTime:
     """No call is started that might not end in time."""
 
@@ -782,12 +867,32 @@ class TestTime:
         assert "out of time" in (late.failure or "")
         assert texts(core) == ["early"]
 
+    @pytest.mark.usefixtures("core")
+    @pytest.mark.parametrize("left", [13.5, 12.5])
+    def test_looking_a_queue_up_takes_no_time_from_sending(
+        self, endpoint: Endpoint, queues: Queues, left: float
+    ) -> None:
+        """Each call might take its longest; none is begun that could not end then."""
+        time = Time()
+
+        def slow(_: Call) -> None:
+            time.left -= SLOWEST_CALL
+
+        time.left = left
+        endpoint.fail(slow)
+        message = outgoing()
+        queues.send([message], time.deadline)
+        is_enough = left > 2 * SLOWEST_CALL + MARGIN
+        assert (message.is_sent, time.left > MARGIN) == (is_enough, True)
+        assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
+        assert is_enough or message.failure == f"sending to queue {CORE}: out of time"
+
     def test_a_short_function_timeout_leaves_half_of_it(self, core: Queue, queues: Queues) -> None:
         time = Time(left=3.0)
         early, late = outgoing("early"), outgoing("late")
-        time.left = 1.6
+        time.left = 1.7
         queues.send([early], time.deadline, reserve=6.0)
-        time.left = 1.4
+        time.left = 1.6
         queues.send([late], time.deadline, reserve=6.0)
         assert texts(core) == ["early"]
         assert "out of time" in (late.failure or "")

@@ -234,10 +234,10 @@ class TestParameters:
     def test_refused(self, name: str, value: str) -> None:
         assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
 
-    def test_a_timeout_is_30_seconds_to_15_minutes(self) -> None:
+    def test_a_timeout_is_one_to_15_minutes(self) -> None:
         timeouts = PARAMETERS["Timeout"]["AllowedValues"]
 
-        assert (min(timeouts), max(timeouts)) == (30, 900)
+        assert (min(timeouts), max(timeouts)) == (60, 900)
 
 
 class TestFunction:

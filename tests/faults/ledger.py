@@ -162,25 +162,25 @@ class Ledger:
 
     def _explain(self, copies: list[Copy], due: int, doubles: Counter[Why]) -> None:
         """Count the copies that are more than were due, by what explains them."""
-        reasons: list[Why] = []
-        heard: list[Copy] = []
-        for each in copies:
-            if self.invocations[each.invocation].has_ended:
-                reasons.append(Why.END)
-            elif each.text in self.unanswered:
-                reasons.append(Why.REPLY)
-            else:
-                heard.append(each)
-        reasons += [self._why(before, after) for before, after in pairwise(heard)]
-        # Why.NOTHING comes last, whatever the order in which they were sent.
-        reasons.sort(key=list(Why).index)
+        # Of each copy, what excuses it in spite of all before it; Why.NOTHING comes last.
+        worst = list(Why).index
+        reasons = [
+            max((self._why(before, after) for before in copies[:place]), key=worst)
+            for place, after in enumerate(copies)
+            if place
+        ]
+        reasons.sort(key=worst)
         more = len(copies) - due
         reasons += [Why.NOTHING] * (more - len(reasons))
         doubles.update(reasons[: max(more, 0)])
 
     def _why(self, before: Copy, after: Copy) -> Why:
-        """Tell what explains that something was sent again, though its sending was heard of."""
+        """Tell what explains that something was sent again."""
         invocation = self.invocations[before.invocation]
+        if invocation.has_ended:
+            return Why.END
+        if before.text in self.unanswered:
+            return Why.REPLY
         if before.instance == after.instance or before.key not in invocation.failed:
             return Why.NOTHING
         if not self.shares_claims:
