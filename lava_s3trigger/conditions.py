@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import units
+from .errors import MistakeError
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .events import S3Event
 
@@ -69,8 +70,8 @@ class Condition:
 
     @property
     def is_brief(self) -> bool:
-        """Whether testing it for a short key needs no bounds."""
-        return not isinstance(self._read, tuple) or sum(map(_length, self._read)) <= _BRIEF
+        """Whether it is known that testing it for a short key needs no bounds."""
+        return not isinstance(self._read, Patterns) or self._read.is_brief
 
     def holds(self, event: S3Event) -> bool:
         """Tell whether the condition lets the event pass."""
@@ -105,17 +106,46 @@ def read_conditions(fields: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 
 _BRIEF: Final = 1000  # characters of patterns
-
-
-def _length(pattern: re.Pattern[str]) -> int:
-    return len(pattern.pattern)
-
-
 _MOST_PATTERNS: Final = 1000
 _LONGEST_PATTERN: Final = 1024  # bytes in the longest S3 key
 
 
-def _patterns(argument: Any) -> tuple[re.Pattern[str], ...]:
+class Patterns:
+    """Patterns as `fnmatch` has them, compiled when they are first asked for.
+
+    To compile one can take a second: each range of characters in it is gone through.
+
+    Args:
+        patterns: The patterns.
+    """
+
+    __slots__ = ("_compiled", "_is_begun", "_patterns")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
+        self._compiled: tuple[re.Pattern[str], ...] | None = None
+        self._is_begun = False
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether they are compiled, and few."""
+        return self._compiled is not None and sum(map(len, self._patterns)) <= _BRIEF
+
+    def match(self, text: str) -> bool:
+        """Tell whether any of them matches.
+
+        Raises:
+            MistakeError: They took too long to compile, the time before.
+        """
+        if self._compiled is None:
+            if self._is_begun:
+                raise MistakeError("its patterns take too long to compile")
+            self._is_begun = True
+            self._compiled = tuple(re.compile(fnmatch.translate(each)) for each in self._patterns)
+        return any(pattern.match(text) for pattern in self._compiled)
+
+
+def _patterns(argument: Any) -> Patterns:
     patterns = [argument] if isinstance(argument, str) else argument
     if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
         raise ValueError(f"{shown(argument)} is neither a pattern nor a list of patterns")
@@ -123,13 +153,13 @@ def _patterns(argument: Any) -> tuple[re.Pattern[str], ...]:
         raise ValueError(
             f"at most {_MOST_PATTERNS} patterns of at most {_LONGEST_PATTERN} characters will do"
         )
-    return tuple(re.compile(fnmatch.translate(pattern)) for pattern in patterns)
+    return Patterns(patterns)
 
 
 @condition("fnmatch", read=_patterns)
-def _key_matches(event: S3Event, patterns: tuple[re.Pattern[str], ...]) -> bool:
+def _key_matches(event: S3Event, patterns: Patterns) -> bool:
     """The key matches any of the patterns, as Python's `fnmatch` does on Linux."""
-    return any(pattern.match(event.key) for pattern in patterns)
+    return patterns.match(event.key)
 
 
 @condition("size_gt", read=units.size)
@@ -139,6 +169,6 @@ def _is_larger(event: S3Event, size: float) -> bool:
 
 
 @condition("event_type", read=_patterns)
-def _type_matches(event: S3Event, patterns: tuple[re.Pattern[str], ...]) -> bool:
+def _type_matches(event: S3Event, patterns: Patterns) -> bool:
     """The event type matches any of the patterns, as Python's `fnmatch` does on Linux."""
-    return any(pattern.match(event.event_type) for pattern in patterns)
+    return patterns.match(event.event_type)

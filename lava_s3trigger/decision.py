@@ -14,7 +14,7 @@ from .deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
 from .errors import DefectError, MistakeError, OutOfTimeError, ServiceError
 from .isolation import LONGEST, isolated
-from .limits import SECONDS, bounded
+from .limits import COMPILING, SECONDS, bounded
 from .rendering import Document, RenderingError, variables
 from .triggers import BrokenTrigger, Trigger
 from .units import shown
@@ -28,8 +28,15 @@ if TYPE_CHECKING:
     _Rendered = tuple[list[str], dict[str, Any], dict[str, Any]]
 
 
-_LEAST: Final = SECONDS + LONGEST + 2 * SLOWEST_CALL
-"""Seconds that must be left to decide on a trigger: to test, to render, to send, to park."""
+_LEAST: Final = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL
+"""Seconds that must be left to decide on a trigger: to test, to compile, to render, to send,
+to park."""
+_MOST_ENDINGS: Final = 3
+"""Times that a trigger may take all the time or memory that it may have, till it is read again.
+
+Then its events are parked at once: else a few such triggers, or keys, could use up every
+invocation.
+"""
 
 
 class Triggers(Protocol):
@@ -146,6 +153,7 @@ def _decide_trigger(
             decision.mistakes.append(Mistake(str(error), trigger_id))
         except (TimeoutError, MemoryError, ChildProcessError) as error:
             reason = f"rendering was ended: {error or 'it took too much memory'}"
+            trigger.endings.append(reason)
             decision.mistakes.append(Mistake(reason, trigger_id))
         except ServiceError as error:
             decision.failures.append(Failure(error, trigger_id))
@@ -160,11 +168,18 @@ def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) 
     """Render what a trigger dispatches, or tell which conditions do not hold."""
     if trigger.is_brief and event.is_short:  # nothing here that the bounds could end
         return _unmet(trigger, event) or _render(trigger, known)
+    if len(trigger.endings) >= _MOST_ENDINGS:
+        raise MistakeError(f"not rendered, as it was ended before: {trigger.endings[-1]}")
     with bounded():
         unmet = _unmet(trigger, event)
         if unmet:
             return unmet
-        if trigger.is_harmless:
+        if trigger.is_compiled and trigger.is_harmless:
+            return _render(trigger, known)
+    with bounded(COMPILING):
+        is_harmless = trigger.is_harmless
+    if is_harmless:
+        with bounded():
             return _render(trigger, known)
     job_ids, parameters, globals_ = isolated(lambda: _render(trigger, known))
     return job_ids, parameters, globals_

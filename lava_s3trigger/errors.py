@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_MOST: Final = 4096
+
 
 class S3TriggerError(Exception):
     """Root of all errors that this package raises on purpose."""
@@ -67,5 +71,8 @@ class DeliveriesFailedError(S3TriggerError):
 
     def __init__(self, count: int, first: str) -> None:
         what = "1 failure" if count == 1 else f"{count} failures, the first"
-        super().__init__(f"{what}: {first}")
+        # Lambda logs it: on one line, in ASCII, whatever names are in it.
+        said = first[:_MOST]
+        reason = "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in said)
+        super().__init__(f"{what}: {reason}")
         self.count = count

@@ -121,9 +121,10 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
     rest = []
     for record in _records(payload):
         if isinstance(record, dict) and _is_sqs_message(record):
-            arn = str(record.get("eventSourceARN", ""))
             delivery = Delivery(
-                message_id=record["messageId"], queue=arn.rpartition(":")[2], group=_group(record)
+                message_id=record["messageId"],
+                queue=_arn(record).rpartition(":")[2],
+                group=_group(record),
             )
             _fill(delivery, record, region)
             found.append(delivery)
@@ -152,13 +153,18 @@ def _is_sqs_message(record: dict[str, Any]) -> bool:
     )
 
 
+def _arn(record: dict[str, Any]) -> str:
+    arn = record.get("eventSourceARN")
+    return arn if isinstance(arn, str) else ""
+
+
 def _group(record: dict[str, Any]) -> tuple[str, str] | None:
-    arn = str(record.get("eventSourceARN", ""))
+    arn = _arn(record)
     if not arn.endswith(".fifo"):
         return None
     attributes = record.get("attributes")
     group = attributes.get("MessageGroupId") if isinstance(attributes, dict) else None
-    return (arn, str(group))
+    return (arn, group if isinstance(group, str) else "")
 
 
 def _fill(delivery: Delivery, record: Any, region: str) -> None:
@@ -220,8 +226,8 @@ def _opened(value: Any, only: Only | None) -> tuple[Only | None, list[Any]]:
     for name in ("Sns", "Message", "body", "Body", "requestPayload", "detail"):
         if name in value:
             return only, [value[name]]
-    names = sorted(map(str, value))[:8]
-    raise PayloadError(f"neither an S3 event nor anything that holds one: an object with {names}")
+    names = ", ".join(map(shown, sorted(map(str, value))[:8]))
+    raise PayloadError(f"neither an S3 event nor anything that holds one: an object with [{names}]")
 
 
 def _listed(records: Any) -> list[Any]:

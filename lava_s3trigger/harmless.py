@@ -90,13 +90,105 @@ def is_harmless(template: nodes.Template) -> bool:
     )
 
 
-def is_brief(template: nodes.Template) -> bool:
-    """Tell whether a harmless template takes no time or memory worth a bound.
+MOST_WEIGHT: Final = 8192.0
+"""Weight up to which templates take no time or memory worth a bound, all together."""
+_HEAVIEST: Final = 512.0
+_WEIGHTY: Final = float("inf")
+_SHORTEST: Final = 1024
+"""Characters that weigh 1."""
 
-    It has no loops, and what it begins with is short wherever the key is.
+
+def weight(template: nodes.Template) -> float:
+    """Tell how much text a harmless template makes, at the most and on its way.
+
+    In multiples of what it begins with, which is short wherever the key is
+    (`events.S3Event.is_short`). One with loops, or that names the event itself, has no
+    such bound.
     """
     names = {each.name for each in template.find_all(nodes.Name)}
-    return "event" not in names and template.find(nodes.For) is None
+    if "event" in names or template.find(nodes.For) is not None:
+        return _WEIGHTY
+    scales = _Scales()
+    scales.weigh(template)
+    return scales.total if scales.heaviest <= _HEAVIEST else _WEIGHTY
+
+
+_AS_TEXT: Final = 16.0
+"""How many times as long the text of a list is as what is in it.
+
+Of a list of single characters, each is in quotes and behind a comma, and may be shown as
+an escape of ten characters.
+"""
+_CASES: Final = 3.0  # as that of U+0390, of which upper case takes three characters
+_OF_CASE: Final = frozenset(["capitalize", "casefold", "lower", "swapcase", "title", "upper"])
+_FILTERS_OF_TEXT: Final = {
+    **dict.fromkeys(["capitalize", "lower", "title", "upper"], _CASES),
+    **dict.fromkeys(["join", "replace", "string", "trim"], 1.0),
+    **dict.fromkeys(["e", "escape"], 6.0),
+    **dict.fromkeys(["tojson", "urlencode"], 12.0),
+}
+_MAKE_TEXT: Final = _OF_CASE | frozenset(
+    """
+    strip lstrip rstrip removeprefix removesuffix zfill isoformat strftime
+    basename dirname join s3bucket s3key
+    """.split()  # noqa: SIM905
+)
+
+
+class _Scales:
+    """Weighs what each part of a template makes; parts come in the order they run in."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.heaviest = 0.0
+        self._names: dict[str, float] = {}
+
+    def weigh(self, node: nodes.Node) -> float:
+        """Give the weight of what a node makes, and add it up."""
+        match node:
+            case nodes.Name():
+                found = self._names.get(node.name, 1.0)
+            case nodes.Const(value=value) | nodes.TemplateData(data=value):
+                found = len(str(value)) / _SHORTEST
+            case nodes.Assign(target=nodes.Name(name=name)):
+                found = self.weigh(node.node)
+                self._names[name] = max(self._names.get(name, 0.0), found)
+            case nodes.Output() | nodes.Concat():
+                found = sum(self._as_text(each) for each in node.nodes)
+            case nodes.Filter(node=nodes.Expr() as of) if node.name in _FILTERS_OF_TEXT:
+                found = self._as_text(of) * _FILTERS_OF_TEXT[node.name] * _joints(node)
+            case nodes.Call(node=nodes.Getattr(attr=name)):
+                found = self._children(node) * (_CASES if name in _OF_CASE else 1.0) + 1.0
+            case _:
+                found = self._children(node)
+        self.total += found
+        self.heaviest = max(self.heaviest, found)
+        return found
+
+    def _children(self, node: nodes.Node) -> float:
+        return sum(map(self.weigh, node.iter_child_nodes()))
+
+    def _as_text(self, node: nodes.Node) -> float:
+        match node:
+            case nodes.Const() | nodes.TemplateData() | nodes.Concat():
+                is_text = True
+            case nodes.Name(name=name):
+                is_text = name in ("bucket", "key")
+            case nodes.Filter(name=name):
+                is_text = name in _FILTERS_OF_TEXT
+            case nodes.Call(node=nodes.Getattr(attr=name)):
+                is_text = name in _MAKE_TEXT
+            case _:
+                is_text = False
+        return self.weigh(node) * (1.0 if is_text else _AS_TEXT)
+
+
+def _joints(node: nodes.Filter) -> float:
+    """Tell how many times as long text is with what a filter puts between its characters."""
+    if node.name != "join":
+        return 1.0
+    given = [*node.args, *(each.value for each in node.kwargs)]
+    return 1.0 + sum(len(str(each.value)) for each in given if isinstance(each, nodes.Const))
 
 
 def _is_allowed(node: nodes.Node) -> bool:  # noqa: C901 - a table of kinds
@@ -208,4 +300,6 @@ def _grows(node: nodes.Node) -> bool:
     """Tell whether something makes text that is longer than what it is given."""
     filters = {each.name for each in node.find_all(nodes.Filter)}
     is_joining = any(True for _ in node.find_all((nodes.Add, nodes.Concat)))
+    called = (each.node for each in node.find_all(nodes.Call))
+    is_joining |= any(isinstance(each, nodes.Getattr) and each.attr == "join" for each in called)
     return is_joining or bool(filters & _GROWING)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 1.0
 """Longest that the conditions and templates of one trigger may take for one event."""
+COMPILING: Final = 3.0
+"""Longest that compiling the templates of one trigger may take, once in its life."""
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes of address space that they may add to the process."""
 

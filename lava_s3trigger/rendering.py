@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .harmless import is_brief, is_harmless
-from .sandbox import UTILS, TemplateEnvironment, escaped, import_parts, joined
+from .harmless import is_harmless, weight
+from .sandbox import RESERVED_MARK, UTILS, TemplateEnvironment, escaped, import_parts, joined
 from .units import shown
 
 if TYPE_CHECKING:
@@ -42,22 +41,25 @@ class Document:
             make a name begin with `RESERVED`.
     """
 
-    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "is_brief", "value")
+    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "value", "weight")
 
     def __init__(self, value: Any, *, jinja: bool = True, is_globals: bool = False) -> None:
         self.value = value
-        # Stands before the reserved names that the author wrote, while the document
-        # is rendered. It cannot be guessed, so no data passes for one of those.
-        self._marker = uuid.uuid4().hex if is_globals else ""
+        self._marker = RESERVED_MARK if is_globals else ""
         self._template: Template | None = None
         self._broken: str | None = None
         self._is_harmless = False
-        self.is_brief = False
-        """Whether it is known that rendering it for a short key needs no bounds."""
+        self.weight = float("inf")
+        """Text that rendering it makes for a short key, where that is known: `harmless.weight`."""
         if jinja and _is_template(value):
             return
         self._template = _PLAIN
-        self.is_brief = True
+        self.weight = 0.0
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is compiled, or known to be broken."""
+        return self._template is not None or self._broken is not None
 
     @property
     def is_harmless(self) -> bool:
@@ -65,7 +67,7 @@ class Document:
 
         Where the text is long, not even to compile it is.
         """
-        if self._template is None and not self._broken:
+        if not self.is_compiled:
             source = _text(self.value, self._marker)
             if len(source[0]) > _LONG:
                 return False
@@ -113,7 +115,8 @@ class Document:
             self._is_harmless = is_harmless(tree)
             if not self._is_harmless:
                 import_parts(text)
-            self.is_brief = self._is_harmless and len(text) <= _BRIEF and is_brief(tree)
+            if self._is_harmless and len(text) <= _BRIEF:
+                self.weight = weight(tree)
             self._template = environment.from_string(tree)
         except Exception as error:  # noqa: BLE001 - likewise
             self._broken = f"it cannot be compiled: {_reason(error)}"

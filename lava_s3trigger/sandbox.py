@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 LONGEST: Final = 1024 * 1024
 """Longest text that a template may make: no more fits a message of SQS."""
 _MOST_BITS: Final = 64 * 1024
+RESERVED_MARK: Final = uuid.uuid4().hex
+"""Stands in documents before reserved names that their authors wrote (`rendering`).
+
+It cannot be guessed, and no captured text has it, so no data passes for one of those.
+"""
 _ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 
 
@@ -47,7 +52,7 @@ def escaped(text: str) -> str:
 
 def _captured(parts: Iterable[str]) -> str:
     """Make data of the JSON string text in a buffer."""
-    text = joined(parts)
+    text = joined(parts).replace(RESERVED_MARK, "")
     if "\\" not in text:
         return text
     # All escapes are whole ones, made by `escaped`. Quotes that stand alone are
@@ -95,6 +100,14 @@ class _Code(CodeGenerator):
         if self._is_captured:
             self.write(")")
         super().end_write(frame)
+
+    def visit_ScopedEvalContextModifier(  # noqa: N802
+        self, node: nodes.ScopedEvalContextModifier, frame: Frame
+    ) -> None:
+        # Else Jinja finalizes what the author wrote, since it cannot tell when it compiles.
+        if not all(isinstance(each.value, nodes.Const) for each in node.options):
+            self.fail("autoescape takes true or false", node.lineno)
+        super().visit_ScopedEvalContextModifier(node, frame)
 
     def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:  # noqa: N802
         # Jinja looks at what a name stands for before it assigns that name anew.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +14,7 @@ from .clients import READ_RESERVE, service_error
 from .conditions import Condition, is_condition, read_conditions
 from .deadline import UNLIMITED
 from .errors import MistakeError
+from .harmless import MOST_WEIGHT
 from .rendering import Document
 from .units import shown
 
@@ -71,12 +72,23 @@ class Trigger:
     conditions: tuple[Condition, ...] = ()
     delay: int = 0
     """Seconds."""
+    endings: list[str] = field(default_factory=list, compare=False)
+    """Why testing or rendering it was ended, each time that it was, since it was read."""
 
     @property
     def is_brief(self) -> bool:
         """Whether it is known that deciding on it for a short key needs no bounds."""
         documents = (*self.job_ids, self.parameters, self.globals)
-        return all([each.is_brief for each in (*documents, *self.conditions) if each])  # noqa: C419 - quicker
+        # As lists, which are quicker here.
+        return sum([each.weight for each in documents if each]) <= MOST_WEIGHT and all(
+            [each.is_brief for each in self.conditions]  # noqa: C419
+        )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `is_harmless` is told at once."""
+        documents = (*self.job_ids, self.parameters, self.globals)
+        return all(each.is_compiled for each in documents if each)
 
     @property
     def is_harmless(self) -> bool:
@@ -182,7 +194,9 @@ def prefixes(key: str) -> Iterator[str]:
 
     For ``a/b/c`` that is ``a/b/c``, ``a/b``, ``a`` and ``*``.
     """
-    prefix = key
+    # No entry can have a longer prefix; and keys that are too long for S3 may be longer
+    # than could be gone through level by level.
+    prefix = key if len(key) <= _LONGEST_PREFIX else key[: _LONGEST_PREFIX + 1].rpartition("/")[0]
     while prefix:
         if prefix != WHOLE_BUCKET:
             yield prefix

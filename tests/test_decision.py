@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Only, S3Event
 from lava_s3trigger.isolation import LONGEST
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.limits import SECONDS, bounded
+from lava_s3trigger.limits import COMPILING, SECONDS, bounded
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -291,21 +292,46 @@ class TestBounds:
         expected: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        set_: list[None] = []
+        set_: list[float] = []
 
         class Bounded(bounded):
             def __enter__(self) -> None:
-                set_.append(None)
+                set_.append(self._seconds)
                 super().__enter__()
 
         monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
         triggers = Triggers(trigger("t", **{"parameters": {"a": "{{ key }}"}} | fields))
         of = event(key=key)
         decide(of, triggers, JOBS)
-        assert len(set_) == 1  # in which it is compiled
+        # To test, to compile, which is done once and may take longer, and to render.
+        assert set_ == [SECONDS, COMPILING, SECONDS]
         decision = decide(of, triggers, JOBS)
-        assert len(set_) == 1 + expected
+        assert len(set_) == 3 + expected
         assert counts(decision) == (1, 0, 0, 0)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            pytest.param(
+                {"job_id": "{% for a in range(10**5) %}" * 4 + "{% endfor %}" * 4}, id="time"
+            ),
+            pytest.param(
+                {"if_fnmatch": [f"[{chr(256 + n)}-\uffff]" * 200 for n in range(300)]},
+                id="patterns",
+            ),
+        ],
+    )
+    def test_what_was_ended_three_times_is_not_begun_again(self, fields: dict[str, Any]) -> None:
+        """Else a few such triggers could use up each invocation."""
+        wild = trigger("wild", **fields)
+        triggers = Triggers(wild, trigger("good"))
+        assert isinstance(wild, Trigger)
+        for number in range(5):
+            decision = decide(event(key=f"in/{number}"), triggers, JOBS)
+            assert counts(decision) == (1, 0, 1, 0)
+            assert len(wild.endings) <= 3
+        [mistake] = decision.mistakes
+        assert re.search("ended before: rendering was ended|take too long", mistake.reason)
 
 
 class TestMistakes:
@@ -428,7 +454,7 @@ class TestFailures:
     def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + LONGEST + 2 * SLOWEST_CALL + MARGIN + spare
+        left[0] = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL + MARGIN + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 

@@ -107,6 +107,14 @@ class TestDeliveriesFailedError:
         assert str(error) == expected
         assert error.count == count
 
+    def test_names_in_it_are_escaped(self) -> None:
+        said = str(DeliveriesFailedError(2, "no queue x\n[ERROR] forged\x1b[31m \u00e9"))
+
+        assert said == "2 failures, the first: no queue x\\n[ERROR] forged\\x1b[31m \\xe9"
+
+    def test_it_is_cut(self) -> None:
+        assert len(str(DeliveriesFailedError(1, "x" * 10**7))) < 5000
+
 
 class TestDefectError:
     """It tells on one line what was not expected, and where it came from."""

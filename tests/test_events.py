@@ -98,6 +98,17 @@ TEST_EVENT: Final = {
 MISSING: Final = object()
 
 
+def _deep() -> Any:
+    found: Any = []
+    for _ in range(2000):
+        found = [found]
+    return found
+
+
+DEEP: Final = _deep()
+"""Nested deeper than Python shows, as no JSON is."""
+
+
 def changed(record: Json, path: str, value: Any) -> Json:
     """Give a copy of a record with one of its elements changed, or taken out."""
     copy = deepcopy(record)
@@ -1034,6 +1045,12 @@ STRANGE: Final[list[Any]] = [
         "neither an S3 event nor anything that holds one: an object with []",
         id="empty-object",
     ),
+    pytest.param(
+        {"\u00e9\n": 1, "x" * 10**6: 2},
+        "neither an S3 event nor anything that holds one: an object with"
+        f" ['{'x' * 60}..., '\\xe9\\n']",
+        id="odd-names",
+    ),
     pytest.param({"s3": "x"}, "neither an S3 event nor anything that holds one: ", id="s3-text"),
     pytest.param({"Records": {}}, "Records is {}: it must be a list", id="records-object"),
     pytest.param({"Records": None}, "Records is None: it must be a list", id="records-null"),
@@ -1315,9 +1332,11 @@ class TestDeliveries:
         assert one.group is not None
         assert one.group == two.group
 
-    @pytest.mark.parametrize("arn", [MISSING, None, 5], ids=["absent", "null", "number"])
+    @pytest.mark.parametrize("arn", [MISSING, None, 5, DEEP], ids=["no", "null", "number", "deep"])
     def test_a_message_of_an_unknown_queue_is_one_too(self, arn: Any) -> None:
-        message = changed(sqs(records(s3_record())), "eventSourceARN", arn)
+        message = sqs(records(s3_record())) | {"eventSourceARN": arn}
+        if arn is MISSING:
+            del message["eventSourceARN"]
 
         [delivery] = deliveries(records(message), OWN_REGION)
 

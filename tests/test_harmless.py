@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
-from lava_s3trigger.harmless import is_harmless
-from lava_s3trigger.rendering import Document
-from lava_s3trigger.sandbox import TemplateEnvironment
+from lava_s3trigger.harmless import MOST_WEIGHT, is_harmless
+from lava_s3trigger.rendering import Document, RenderingError
+from lava_s3trigger.sandbox import UTILS, TemplateEnvironment
+from lava_s3trigger.triggers import Trigger, read_trigger
 
 ROOT: Final = Path(__file__).parent.parent
 
@@ -453,6 +457,7 @@ class TestGrowth:
         "{{ key.replace('a', 1) }}",
         "{{ key|urlencode|urlencode }}",
         "{{ (key|e ~ key)|tojson }}",
+        "{% set a = key %}{% set a = utils.path.join(a, a) %}{{ a }}",
     )
 
     @pytest.mark.parametrize("source", HARMLESS)
@@ -492,26 +497,104 @@ class TestNames:
         assert not _is_harmless(f"{{{{ {expression} }}}}")
 
 
-class TestBrief:
-    """What takes no time worth a bound is rendered without one, once it is compiled."""
+class TestWeight:
+    """What makes little text is rendered without bounds, once it is compiled."""
 
-    @pytest.mark.parametrize(
-        ("source", "expected"),
-        [
-            ("{{ key.split('/')[1] }}", True),
-            ("{% set a = key.split('/') %}{% if a[1] %}{{ a[1] }}{% endif %}", True),
-            ("{{ info.event_time.strftime('%Y') }}", True),
-            ("{% for a in key %}{{ a }}{% endfor %}", False),
-            ("{{ event.s3.object.key }}", False),
-            ("{{ [key] }}", False),
-            ("{{ key }}" + "x" * 4096, False),
-        ],
+    LIGHT: Final = (
+        "{{ key.split('/')[1] }}",
+        "{% set a = key.split('/') %}{% if a[1] %}{{ a[1] }}{% endif %}",
+        "{{ info.event_time.strftime('%Y') }}",
+        "{{ key|upper|lower|title }}",
+        "{{ (key ~ '/' ~ bucket)|urlencode }}",
+        "{{ key.split('/')|join('-') }}",
+        "{{ info }}{{ utils }}",
+        "{% if key %}{% set a = key|e %}{% else %}{% set a = key %}{% endif %}{{ a }}",
+        "{{ key }}" * 100,
     )
-    def test_a_template(self, source: str, *, expected: bool) -> None:
-        document = Document({"x": source})
-        assert not document.is_brief
-        assert document.is_harmless is ("[key]" not in source)
-        assert document.is_brief is expected
+    HEAVY: Final = (
+        "{% for a in key %}{{ a }}{% endfor %}",
+        "{{ event.s3.object.key }}",
+        "{{ [key] }}",
+        "{{ key }}" + "x" * 4096,
+        # Made longer, and that longer again: by names, by texts of lists, by what is put between.
+        "{% set a = key %}" + "{% set a = utils.path.join(a, a) %}" * 18 + "{{ a|length }}",
+        "{{ utils.path.join("
+        + "utils.path.join(key, key), " * 2
+        + "utils.path.join(" * 8
+        + "key"
+        + ", key)" * 8
+        + ")|join('"
+        + "x" * 50
+        + "') }}",
+        "{{ " + "(" * 18 + "key" + ".split('~')|string)" * 18 + "|length }}",
+        "{{ " + "(" * 9 + "key" + ".split('~')|upper)" * 9 + "|length }}",
+        "{{ " + "(" * 9 + "key" + ".partition('~')|string)" * 9 + "|length }}",
+        "{{ " + "(" * 9 + "key" + ".split('~') ~ '')" * 9 + "|length }}",
+        "{% set a = key|join('" + "x" * 50 + "') %}{{ a|join('" + "x" * 50 + "')|length }}",
+        "{% set a = key|join(d='" + "x" * 50 + "') %}{{ a|join(d='" + "x" * 50 + "')|length }}",
+        "{% set a = key|tojson ~ [] %}{{ (a.split('~')|string).split('~')|string|length }}",
+    )
+    KEYS: Final = {
+        "backslashes": "\\" * 1024,
+        "quotes": "'" * 1024,
+        "astral": "\U0001f600" * 256,
+        "unprintable": "\U000e0001" * 256,
+        "controls": "\x01" * 1024,
+        "cases": "\u0390" * 512,
+        "slashes": "/" * 1024,
+        "markup": "<&" * 512,
+    }
+    EVENT: Final = {"bucket": "b" * 63, "info": {"size": 1, "event_time": datetime.now(UTC)}}
 
-    def test_what_is_no_template(self) -> None:
-        assert Document({"x": "y"}).is_brief
+    @pytest.mark.parametrize("source", LIGHT)
+    def test_light(self, source: str) -> None:
+        document = Document({"x": source})
+        assert document.weight > MOST_WEIGHT  # until that is known
+        assert document.is_harmless
+        assert document.weight <= MOST_WEIGHT
+
+    @pytest.mark.parametrize("source", HEAVY)
+    def test_heavy(self, source: str) -> None:
+        document = Document({"x": source})
+        document.is_harmless  # noqa: B018 - it compiles
+        assert document.weight > MOST_WEIGHT
+
+    def test_what_is_no_template_weighs_nothing(self) -> None:
+        assert Document({"x": "y"}).weight == 0
+
+    @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+    @pytest.mark.parametrize("source", dict.fromkeys([*HARMLESS, *LIGHT, *TestGrowth.HARMLESS]))
+    def test_no_key_makes_more_than_it_weighs(self, source: str, key: str) -> None:
+        document = Document({"x": source})
+        if not document.is_harmless or document.weight > MOST_WEIGHT:
+            return
+        known = self.EVENT | {"key": key, "utils": UTILS}
+        info = {**self.EVENT["info"], "key": key}  # type: ignore[dict-item]
+        with suppress(RenderingError):
+            document.render(known | {"info": info})
+        tracemalloc.start()
+        try:
+            with suppress(RenderingError):
+                document.render(known | {"info": info})
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        # Characters that stand for others take twelve when they are escaped, for JSON.
+        assert most < 64 * 1024 + document.weight * 2048 * 12
+
+    def test_a_trigger_weighs_what_its_templates_weigh_together(self) -> None:
+        def is_brief(count: int) -> bool:
+            trigger = read_trigger(
+                {
+                    "trigger_id": {"S": "t"},
+                    "prefix": {"S": "*"},
+                    "enabled": {"BOOL": True},
+                    "job_id": {"L": [{"S": "{{ key.split('/') }}"}] * count},
+                }
+            )
+            assert isinstance(trigger, Trigger)
+            assert trigger.is_harmless
+            return trigger.is_brief
+
+        assert is_brief(10)
+        assert not is_brief(1000)

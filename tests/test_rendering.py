@@ -14,9 +14,10 @@ import pytest
 from dateutil.tz import tzutc
 from jinja2 import Environment
 
+from lava_s3trigger import rendering
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.rendering import Document, RenderingError, variables
-from lava_s3trigger.sandbox import LONGEST, TemplateEnvironment
+from lava_s3trigger.sandbox import LONGEST, RESERVED_MARK, TemplateEnvironment
 
 KEY: Final = "in/orders/2026-03-14.csv"
 
@@ -790,11 +791,28 @@ class TestReservedNames:
         assert render({"{{ key }}": 1}, name, is_globals=True) == {name: 1}
 
     def test_what_tells_written_ones_apart_cannot_be_guessed(self) -> None:
-        source = {"lava_x": "{{ key }}"}
-        markers = {Document(source, is_globals=True)._marker for _ in range(8)}  # noqa: SLF001 - nothing shows it
+        assert re.fullmatch("[0-9a-f]{32}", RESERVED_MARK)
 
-        assert len(markers) == 8
-        assert all(re.fullmatch("[0-9a-f]{32}", each) for each in markers)
+    @pytest.mark.parametrize(
+        ("before", "behind"),
+        [
+            pytest.param("{% set x %}", "{% endset %}{{ x }}", id="set"),
+            pytest.param("{% macro m() %}", "{% endmacro %}{{ m() }}", id="macro"),
+            pytest.param("{% block b %}", "{% endblock %}{{ self.b() }}", id="block"),
+            pytest.param("{% filter upper|lower %}", "{% endfilter %}", id="filter"),
+            pytest.param(
+                "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}",
+                "{% endcall %}",
+                id="call",
+            ),
+            pytest.param("{% for a in [1] recursive %}", "{% endfor %}", id="loop"),
+        ],
+    )
+    def test_what_tells_written_ones_apart_is_no_data(self, before: str, behind: str) -> None:
+        found = render({"a": before, "lava_b": f"v{behind}"}, is_globals=True)
+
+        assert RESERVED_MARK not in json.dumps(found)
+        assert "lava_b" in json.dumps(found)
 
 
 class TestAsItStands:
@@ -847,6 +865,19 @@ class TestCompiling:
 
         assert [each["a"] for each in found] == ["x", "y", "z"]
         assert len(compiled) == 1
+
+    def test_nothing_is_evaluated_when_it_is_compiled(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Constants, too, are worked out within the bounds of rendering, or in its process."""
+        asked: list[str] = []
+        monkeypatch.setitem(rendering._environment().filters, "upper", asked.append)  # noqa: SLF001 - it is shared
+        document = Document({"a": "{{ 'x'|upper }}"})
+
+        assert document.is_harmless
+        assert asked == []
+        document.render(variables(event()))
+        assert asked == ["x"]
 
     def test_what_cannot_be_compiled_is_tried_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         compiled: list[str] = []

@@ -419,6 +419,27 @@ class TestPrefixes:
     def test_in_this_order(self, key: str, expected: list[str]) -> None:
         assert list(prefixes(key)) == expected
 
+    @pytest.mark.parametrize(
+        ("key", "count", "longest"),
+        [
+            pytest.param("a/" * 100_000, 513, 1023, id="many levels"),
+            pytest.param("a" + "/" * 1_000_000, 1025, 1024, id="many slashes"),
+            pytest.param("a" * 1_000_000, 1, 1, id="no level"),
+            pytest.param("a" * 1024 + "/b", 2, 1024, id="the longest"),
+            pytest.param("a" * 1025 + "/b", 1, 1, id="one more"),
+            pytest.param("b/" + "a" * 1_000_000, 2, 1, id="a long name"),
+            pytest.param("a" * 1024, 2, 1024, id="the longest key"),
+        ],
+    )
+    def test_of_a_key_that_is_too_long_for_s3_those_that_entries_can_have(
+        self, key: str, count: int, longest: int
+    ) -> None:
+        """The work is bounded, whatever arrives."""
+        found = list(prefixes(key))
+
+        assert (len(found), max(map(len, found))) == (count, longest)
+        assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
+
     def test_no_prefix_is_asked_for_twice(self) -> None:
         for key in ("*/*/*", "a//b//", "/*/"):
             found = list(prefixes(key))

@@ -121,11 +121,13 @@ OWN: Final = [
     ("sqs:SendMessage", queue(f"lava-{REALM}-core")),
     ("sqs:SendMessage", queue(f"lava-{REALM}-s3trigger-dlq")),
     ("sqs:ReceiveMessage", queue(f"lava-{REALM}-s3trigger-dlq")),
+    ("sqs:DeleteMessage", queue(f"lava-{REALM}-s3trigger-dlq")),
+    ("sqs:GetQueueAttributes", queue(f"lava-{REALM}-s3trigger-dlq")),
+    ("sqs:ReceiveMessage", queue(f"lava-{REALM}-s3trigger-intake")),
     ("sqs:DeleteMessage", queue(f"lava-{REALM}-s3trigger-intake")),
-    (
-        "logs:PutLogEvents",
-        f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{LOGS}:log-stream:x",
-    ),
+    ("sqs:GetQueueAttributes", queue(f"lava-{REALM}-s3trigger-intake")),
+    ("logs:CreateLogStream", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{LOGS}:log-stream:x"),
+    ("logs:PutLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{LOGS}:log-stream:x"),
 ]
 WIDER: Final = [
     *((action, arn.replace(REALM, OTHERS)) for action, arn in OWN),
