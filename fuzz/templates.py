@@ -17,6 +17,7 @@ from dateutil.zoneinfo import get_zonefile_instance
 from hypothesis import strategies as st
 from jinja2 import Environment
 
+from lava_s3trigger.harmless import MOST_WEIGHT
 from lava_s3trigger.journal import say
 from lava_s3trigger.limits import bounded
 from lava_s3trigger.rendering import Document, RenderingError
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 CHECKOUT: Final = Path(__file__).parents[1]
 _SECONDS: Final = 0.5
 _PATIENCE: Final = 10.0
+_LONGEST_KEY: Final = 1024
+_SPARE: Final = 2 * 1024 * 1024
 get_zonefile_instance()  # read from an archive, which takes longer than a template may
 _BETWEEN: Final = "\0"
 
@@ -84,6 +87,19 @@ def seeds() -> Iterable[bytes]:
         yield f"{around.replace('@', '{{ key }}')}{_BETWEEN}a/b.csv".encode()
 
 
+GROWING: Final = (
+    ".split('~')|string",
+    ".partition('~') ~ ''",
+    ".split('a')|lower",
+    "|urlencode",
+    "|tojson",
+    "|join('-----')",
+    ".upper().lower()",
+    "~key",
+    "|replace('ab', 'b')",
+    "|e|upper",
+)
+"""What makes text longer; many of them are not to go unseen by what weighs templates."""
 WORDS: Final = (
     *("{{", "}}", "{%", "%}", "{#", "#}", "-", "|", "~", "(", ")", "[", "]", "'", '\\"', "\\\\"),
     *(" if ", " else ", " endif ", " for ", " in ", " endfor ", " set ", " endset ", " macro "),
@@ -126,6 +142,23 @@ def _exact(draw: st.DrawFn) -> Case:
     return {"holds": "exact", "document": document, "expected": expected, "key": key}
 
 
+@st.composite
+def _growing(draw: st.DrawFn) -> Case:
+    text, names = "key", []
+    some = draw(st.lists(st.sampled_from(GROWING), min_size=1, max_size=3))
+    is_named = draw(st.booleans())
+    for step in some * draw(st.integers(1, 12)):
+        text = f"({text}{step})"
+        if is_named and draw(st.booleans()):
+            names.append(f"{{% set a = {text} %}}")
+            text = draw(
+                st.sampled_from(["a", "utils.path.join(a, a)", "(a ~ bucket)", "(a|title)"])
+            )
+    key = draw(st.sampled_from(["\\", "'", "\x01", "\U0001f600", "a", "/", "\u0390", "~"]))
+    document = {"v": "".join([*names, f"{{{{ {text}|length }}}}"])}
+    return {"holds": "weight", "document": document, "key": key * (1024 // len(key.encode()))}
+
+
 def cases() -> st.SearchStrategy[Case]:
     """Make documents by the grammar of templates, and keys that would like to get out."""
     return st.one_of(
@@ -141,6 +174,7 @@ def cases() -> st.SearchStrategy[Case]:
             harmless_keys,
         ),
         _sources(),
+        _growing(),
     ).map(lambda case: dict(json.loads(json.dumps(case))))
 
 
@@ -169,7 +203,20 @@ def _rendered(document: Document, key: str, seconds: float = _PATIENCE) -> Any:
     assert type(rendered) is type(document.value)
     assert json.loads(json.dumps(rendered)) == rendered
     assert json.dumps(document.value) == before
+    _check_weight(document, key)
     return rendered
+
+
+def _check_weight(document: Document, key: str) -> None:
+    """Check that what the function renders without bounds comes to none."""
+    if document.weight <= MOST_WEIGHT and len(key) <= _LONGEST_KEY:
+        try:
+            # Of what it begins with, escaped for JSON, so many times.
+            with bounded(_PATIENCE, _SPARE + int(document.weight * 2048 * 12)):
+                document.render(known(key))
+        except (RenderingError, TimeoutError, MemoryError) as error:
+            is_ended = not isinstance(error, RenderingError) or "too much memory" in str(error)
+            assert not is_ended, f"it weighs {document.weight}, and was ended"
 
 
 def _is_exact(case: Case) -> None:
@@ -226,9 +273,14 @@ def _stays_in_its_string(case: Case) -> None:
         assert set(made) <= {"lava_mine", source}
 
 
+def _is_light_if_it_is_so_taken(case: Case) -> None:
+    _rendered(Document(case["document"]), case["key"])
+
+
 _CHECKS: Final = {
     "exact": _is_exact,
     "structure": _keeps_structure,
     "like jinja": _is_like_jinja,
     "source": _stays_in_its_string,
+    "weight": _is_light_if_it_is_so_taken,
 }
