@@ -41,6 +41,11 @@ STEPS: Final = {
     "decision": "which dispatches there are",
     "triggers": "the walk up the key",
     "conditions": "conditions",
+    "cache": "what was read from the tables",
+    "duplicates": "recent events",
+    "deadline": "the time that is left",
+    "threads": "calls side by side",
+    "jobs": "jobs",
 }
 
 

@@ -168,12 +168,12 @@ def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) 
     """Render what a trigger dispatches, or tell which conditions do not hold."""
     if trigger.is_brief and event.is_short:  # nothing here that the bounds could end
         return _unmet(trigger, event) or _render(trigger, known)
-    if len(trigger.endings) >= _MOST_ENDINGS:
-        raise MistakeError(f"not rendered, as it was ended before: {trigger.endings[-1]}")
     with bounded():
         unmet = _unmet(trigger, event)
         if unmet:
             return unmet
+        if len(trigger.endings) >= _MOST_ENDINGS:
+            raise MistakeError(f"not rendered, as it was ended before: {trigger.endings[-1]}")
         if trigger.is_compiled and trigger.is_harmless:
             return _render(trigger, known)
     with bounded(COMPILING):
