@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import units
-from .errors import MistakeError
 from .units import shown
 
 if TYPE_CHECKING:
@@ -69,6 +68,11 @@ class Condition:
     _is_inverse: bool
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether testing it needs nothing to be compiled."""
+        return not isinstance(self._read, Patterns) or self._read.is_compiled
+
+    @property
     def is_brief(self) -> bool:
         """Whether it is known that testing it for a short key needs no bounds."""
         return not isinstance(self._read, Patterns) or self._read.is_brief
@@ -113,34 +117,32 @@ _LONGEST_PATTERN: Final = 1024  # bytes in the longest S3 key
 class Patterns:
     """Patterns as `fnmatch` has them, compiled when they are first asked for.
 
-    To compile one can take a second: each range of characters in it is gone through.
+    To compile one can take a second, as each range of characters in it is gone through:
+    that is for the bounds of testing to end.
 
     Args:
         patterns: The patterns.
     """
 
-    __slots__ = ("_compiled", "_is_begun", "_patterns")
+    __slots__ = ("_compiled", "_patterns")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
         self._compiled: tuple[re.Pattern[str], ...] | None = None
-        self._is_begun = False
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether testing takes no more than matching."""
+        return self._compiled is not None
 
     @property
     def is_brief(self) -> bool:
         """Whether they are compiled, and few."""
-        return self._compiled is not None and sum(map(len, self._patterns)) <= _BRIEF
+        return self.is_compiled and sum(map(len, self._patterns)) <= _BRIEF
 
     def match(self, text: str) -> bool:
-        """Tell whether any of them matches.
-
-        Raises:
-            MistakeError: They took too long to compile, the time before.
-        """
+        """Tell whether any of them matches."""
         if self._compiled is None:
-            if self._is_begun:
-                raise MistakeError("its patterns take too long to compile")
-            self._is_begun = True
             self._compiled = tuple(re.compile(fnmatch.translate(each)) for each in self._patterns)
         return any(pattern.match(text) for pattern in self._compiled)
 

@@ -32,7 +32,7 @@ _LEAST: Final = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL
 """Seconds that must be left to decide on a trigger: to test, to compile, to render, to send,
 to park."""
 _MOST_ENDINGS: Final = 3
-"""Times that a trigger may take all the time or memory that it may have, till it is read again.
+"""Times that a trigger may take all the time that it may have, till it is read again.
 
 Then its events are parked at once: else a few such triggers, or keys, could use up every
 invocation.
@@ -166,13 +166,17 @@ def _decide_trigger(
 
 def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) -> _Rendered | str:
     """Render what a trigger dispatches, or tell which conditions do not hold."""
-    if trigger.is_brief and event.is_short:  # nothing here that the bounds could end
+    if trigger.is_brief and event.is_short and not trigger.endings:
+        # Nothing here that the bounds could end; and if there were, it would be once.
         return _unmet(trigger, event) or _render(trigger, known)
+    is_spent = len(trigger.endings) >= _MOST_ENDINGS
     with bounded():
-        unmet = _unmet(trigger, event)
-        if unmet:
-            return unmet
-        if len(trigger.endings) >= _MOST_ENDINGS:
+        # Conditions are still tested, unless they are what takes so long.
+        if not is_spent or all(each.is_compiled for each in trigger.conditions):
+            unmet = _unmet(trigger, event)
+            if unmet:
+                return unmet
+        if is_spent:
             raise MistakeError(f"not rendered, as it was ended before: {trigger.endings[-1]}")
         if trigger.is_compiled and trigger.is_harmless:
             return _render(trigger, known)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from cachetools import TTLCache
 
 from .clients import READ_RESERVE, SLOWEST_READ
+from .errors import DefectError
 from .journal import say
 from .threads import side_by_side
 
@@ -112,6 +113,11 @@ class Begun:
         """Whether another delivery of it is being worked on."""
         return self.claim is not None and self.claim.verdict is Verdict.BUSY
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the table did not tell."""
+        return self.claim is not None and self.claim.verdict is Verdict.UNKNOWN
+
 
 _BUSY: Final = "another delivery of it is being worked on"
 _PATIENCE: Final = (0, 0.1, 0.3, 0.6)
@@ -170,15 +176,18 @@ class Duplicates:
         left = deadline.left()
         lease = _LEASE_OUTSIDE_LAMBDA if left is None else left + _LEASE_MARGIN
 
+        working = deadline.before(self.reserve)
+
         def claim(place: int) -> Begun:
-            return self._claim(claims, begun[place].event, owners[place], lease, deadline)
+            return self._claim(claims, begun[place].event, owners[place], lease, working)
 
         places = [n for n, each in enumerate(begun) if not each.skip and not each.event.only]
         for wait in _PATIENCE:
             if wait:
                 self._sleep(wait)
             for place, each in zip(places, side_by_side(claim, places), strict=True):
-                begun[place] = each
+                if not (begun[place].is_busy and each.is_unknown):  # who was at work may still be
+                    begun[place] = each
             places = [place for place in places if begun[place].is_busy]
             if not places:
                 break
@@ -194,7 +203,12 @@ class Duplicates:
             return Begun(event, claim=lost)
         if not deadline.allows(SLOWEST_READ + READ_RESERVE):
             return Begun(event, failure="too little time was left to claim it")
-        claim = claims.claim(_digest(event), owner, lease, lambda: deadline.allows(SLOWEST_READ))
+        try:
+            claim = claims.claim(
+                _digest(event), owner, lease, lambda: deadline.allows(SLOWEST_READ)
+            )
+        except Exception as error:  # noqa: BLE001 - not what the table answers: as if it did not
+            claim = Claim("", Verdict.UNKNOWN, "", error=str(DefectError.of(error)))
         if claim.verdict is Verdict.DUPLICATE:
             return Begun(event, skip="duplicate", is_done=True)
         self._is_table_out |= claim.verdict is Verdict.UNKNOWN
@@ -224,7 +238,12 @@ class Duplicates:
     def _end(self, claim: Claim, sent: list[str] | None, deadline: Deadline) -> str | None:
         if self._claims is None or not deadline.allows(SLOWEST_READ):
             return "too little time was left; the lease runs out"
-        return self._claims.confirm(claim) if sent is None else self._claims.release(claim, sent)
+        try:
+            if sent is None:
+                return self._claims.confirm(claim)
+            return self._claims.release(claim, sent)
+        except Exception as error:  # noqa: BLE001 - what was sent is still to be remembered
+            return str(DefectError.of(error))
 
 
 def _digest(event: S3Event) -> str:

@@ -87,21 +87,21 @@ class Function:
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
         """Handle one invocation; see `lambda_handler`."""
         deadline = Deadline.of(context)
+        working = deadline.before(self._duplicates.reserve)
         self._duplicates.start()
-        self._triggers.start(deadline)
-        self._jobs.start(deadline)
+        self._triggers.start(working)
+        self._jobs.start(working)
         request = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
         outcomes = [Outcome(each, invocation=request) for each in deliveries(payload, self._region)]
         for wave in in_order(outcomes):
-            self._work(wave, deadline)
+            self._work(wave, deadline, working)
         for outcome in given_back(outcomes):
             self._sent.remember(outcome)
         return acknowledge(outcomes)
 
-    def _work(self, wave: list[Outcome], deadline: Deadline) -> None:
+    def _work(self, wave: list[Outcome], deadline: Deadline, working: Deadline) -> None:
         """Carry out what deliveries cause, and note what became of it."""
         tasks: list[Task] = []
-        working = deadline.before(self._duplicates.reserve)
         try:
             with listening():
                 tasks.extend(self._decide(wave, deadline, working))

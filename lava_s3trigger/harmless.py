@@ -81,6 +81,10 @@ def is_harmless(template: nodes.Template) -> bool:
     joined += 2 * sum(1 for _ in template.find_all((nodes.Add, nodes.Sub)))
     if joined > _MOST_JOINED or not _is_allowed(template):
         return False
+    filters = {each.name for each in template.find_all(nodes.Filter)}
+    called = _called(template)
+    if filters & _MARKING and (called & _LENGTHENING or template.find(nodes.Add)):
+        return False  # what is put into markup is escaped on its way
     names = list(template.find_all(nodes.Name))
     given = {each.name for each in names if each.ctx != "load"}
     # With what was made longer made longer again, text would double line by line.
@@ -90,112 +94,75 @@ def is_harmless(template: nodes.Template) -> bool:
     )
 
 
-MOST_WEIGHT: Final = 8192.0
-"""Weight up to which templates take no time or memory worth a bound, all together."""
-_HEAVIEST: Final = 512.0
-_WEIGHTY: Final = float("inf")
-_SHORTEST: Final = 1024
-"""Characters that weigh 1."""
+MOST_OPERATIONS: Final = 512
+"""Operations up to which light templates take no time or memory worth a bound, together."""
+_DEEPEST: Final = 4
+_NEVER: Final = float("inf")
 
 
-def weight(template: nodes.Template) -> float:
-    """Tell how much text a harmless template makes, at the most and on its way.
+def operations(template: nodes.Template) -> float:
+    """Count the operations of a harmless template that is light; of others, give infinity.
 
-    In multiples of what it begins with, which is short wherever the key is
-    (`events.S3Event.is_short`). One with loops, or that names the event itself, has no
-    such bound.
+    What is light makes little text of what is short. Filters and methods stand in each
+    other to a depth of four: two can make a list and its text, which is up to 16 times as
+    long (of single characters, each in quotes, and shown as an escape). Text is put
+    together only where it is put out. There are no loops, and the event itself, which
+    may be long, is not named.
     """
     names = {each.name for each in template.find_all(nodes.Name)}
-    if "event" in names or template.find(nodes.For) is not None:
-        return _WEIGHTY
-    scales = _Scales()
-    scales.weigh(template)
-    return scales.total if scales.heaviest <= _HEAVIEST else _WEIGHTY
+    called = _called(template)
+    filters = {each.name for each in template.find_all(nodes.Filter)}
+    if (
+        "event" in names
+        or called & _LENGTHENING
+        or not filters <= _FILTERS
+        or any(True for _ in template.find_all((nodes.For, nodes.Add, nodes.Sub)))
+        or not _puts_together_last(template)
+    ):
+        return _NEVER
+    depths: dict[str, int] = {}
+    for assignment in template.find_all(nodes.Assign):  # in their order
+        name = str(getattr(assignment.target, "name", ""))
+        depths[name] = max(depths.get(name, 0), _depth(assignment.node, depths))
+    if _depth(template, depths) > _DEEPEST:
+        return _NEVER
+    put_out = sum(len(each.nodes) for each in template.find_all(nodes.Output))
+    return put_out + sum(1 for _ in template.find_all(_OPERATIONS))
 
 
-_AS_TEXT: Final = 16.0
-"""How many times as long the text of a list is as what is in it.
-
-Of a list of single characters, each is in quotes and behind a comma, and may be shown as
-an escape of ten characters.
-"""
-_CASES: Final = 3.0  # as that of U+0390, of which upper case takes three characters
-_OF_CASE: Final = frozenset(["capitalize", "casefold", "lower", "swapcase", "title", "upper"])
-_FILTERS_OF_TEXT: Final = {
-    **dict.fromkeys(["capitalize", "lower", "title", "upper"], _CASES),
-    **dict.fromkeys(["join", "replace", "string", "trim"], 1.0),
-    **dict.fromkeys(["e", "escape"], 6.0),
-    **dict.fromkeys(["tojson", "urlencode"], 12.0),
-}
-_MAKE_TEXT: Final = _OF_CASE | frozenset(
-    """
-    strip lstrip rstrip removeprefix removesuffix zfill isoformat strftime
-    basename dirname join s3bucket s3key
-    """.split()  # noqa: SIM905
-)
+_MARKING: Final = frozenset(["e", "escape", "tojson"])
+_LENGTHENING: Final = frozenset(["join", "replace"])
+_OPERATIONS: Final = (nodes.Call, nodes.Filter, nodes.Concat)
 
 
-class _Scales:
-    """Weighs what each part of a template makes; parts come in the order they run in."""
-
-    def __init__(self) -> None:
-        self.total = 0.0
-        self.heaviest = 0.0
-        self._names: dict[str, float] = {}
-
-    def weigh(self, node: nodes.Node) -> float:
-        """Give the weight of what a node makes, and add it up."""
-        match node:
-            case nodes.Name():
-                found = self._names.get(node.name, 1.0)
-            case nodes.Const(value=value) | nodes.TemplateData(data=value):
-                found = len(str(value)) / _SHORTEST
-            case nodes.Assign(target=nodes.Name(name=name)):
-                found = self.weigh(node.node)
-                self._names[name] = max(self._names.get(name, 0.0), found)
-            case nodes.Output() | nodes.Concat():
-                found = sum(self._as_text(each) for each in node.nodes)
-            case nodes.Filter(node=nodes.Expr() as of) if node.name in _FILTERS_OF_TEXT:
-                found = self._as_text(of) * _FILTERS_OF_TEXT[node.name] * _joints(node)
-            case nodes.Call(node=nodes.Getattr(attr=name)):
-                found = self._children(node) * (_CASES if name in _OF_CASE else 1.0) + 1.0
-            case _:
-                found = self._children(node)
-        self.total += found
-        self.heaviest = max(self.heaviest, found)
-        return found
-
-    def _children(self, node: nodes.Node) -> float:
-        return sum(map(self.weigh, node.iter_child_nodes()))
-
-    def _as_text(self, node: nodes.Node) -> float:
-        match node:
-            case nodes.Const() | nodes.TemplateData() | nodes.Concat():
-                is_text = True
-            case nodes.Name(name=name):
-                is_text = name in ("bucket", "key")
-            case nodes.Filter(name=name):
-                is_text = name in _FILTERS_OF_TEXT
-            case nodes.Call(node=nodes.Getattr(attr=name)):
-                is_text = name in _MAKE_TEXT
-            case _:
-                is_text = False
-        return self.weigh(node) * (1.0 if is_text else _AS_TEXT)
+def _called(template: nodes.Template) -> set[str]:
+    """Give the names of methods that are called."""
+    called = (each.node for each in template.find_all(nodes.Call))
+    return {each.attr for each in called if isinstance(each, nodes.Getattr)}
 
 
-def _joints(node: nodes.Filter) -> float:
-    """Tell how many times as long text is with what a filter puts between its characters."""
-    if node.name != "join":
-        return 1.0
-    given = [*node.args, *(each.value for each in node.kwargs)]
-    return 1.0 + sum(len(str(each.value)) for each in given if isinstance(each, nodes.Const))
+def _depth(node: nodes.Node, depths: dict[str, int]) -> int:
+    """Tell how deep operations stand in each other; names stand for what they were given."""
+    if isinstance(node, nodes.Name):
+        return depths.get(node.name, 0)
+    inner = max((_depth(each, depths) for each in node.iter_child_nodes()), default=0)
+    return inner + isinstance(node, _OPERATIONS)
+
+
+def _puts_together_last(template: nodes.Template) -> bool:
+    """Tell whether nothing is made of what ``~`` puts together."""
+    outermost = [each for output in template.find_all(nodes.Output) for each in output.nodes]
+    known = {id(each) for each in outermost}
+    return all(id(each) in known for each in template.find_all(nodes.Concat))
 
 
 def _is_allowed(node: nodes.Node) -> bool:  # noqa: C901 - a table of kinds
     """Tell whether a node, and all below it, are on the list."""
     match node:
         case nodes.Name():
-            return node.name not in _FUNCTIONS
+            # Of utils, only calls are allowed that name it themselves: by another name, or by
+            # a subscript, a function of it passes for a method of text.
+            return node.name not in _FUNCTIONS and node.name != "utils"
         case nodes.Call():
             return _is_allowed_call(node)
         case nodes.Tuple() | nodes.List():

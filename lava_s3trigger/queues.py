@@ -89,13 +89,17 @@ class Queues:
         # time that the call that sends was not to have.
         unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
         found = side_by_side(lambda queue: self._find(queue, deadline, reserve), unknown)
-        out_of_reach = {queue: why for queue, why in zip(unknown, found, strict=True) if why}
+        out_of_reach = {
+            queue: each
+            for queue, each in zip(unknown, found, strict=True)
+            if isinstance(each, _OutOfReach)
+        }
         side_by_side(
             lambda batch: self._send_batch(batch, out_of_reach, deadline, reserve), batches
         )
 
-    def _find(self, queue: str, deadline: Deadline, reserve: float) -> _OutOfReach | None:
-        """Look a queue up, unless it is known; give why that is not to be had."""
+    def _find(self, queue: str, deadline: Deadline, reserve: float) -> str | _OutOfReach:
+        """Look a queue up, and remember it; give its URL, or why there is none to be had."""
         reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -103,15 +107,18 @@ class Queues:
             if not deadline.allows(SLOWEST_CALL + reserve):
                 return _OutOfReach(_late(reason))
             try:
-                self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
+                url = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
             except (BotoCoreError, ClientError) as error:
                 fault, reason = _fault(error), _said(error)
                 if fault in (_Fault.MISSING, _Fault.CONTENT):
                     return _OutOfReach(f"there is no queue {queue}", is_missing=True)
                 if fault is _Fault.FINAL:
                     break
+            except Exception as error:  # noqa: BLE001 - not what AWS answers; other queues go on
+                return _OutOfReach(str(DefectError.of(error)))
             else:
-                return None
+                self._urls[queue] = url
+                return url
         return _OutOfReach(reason)
 
     def _send_batch(
@@ -139,12 +146,15 @@ class Queues:
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._wait(attempt)
+            url = self._urls.get(queue) or self._find(queue, deadline, reserve)
+            if isinstance(url, _OutOfReach):
+                return url.note(left)
             if not deadline.allows(SLOWEST_CALL + reserve):
                 return _late(reason)
             if attempt:
                 for message in left:
                     message.renew()
-            fault, reason = self._attempt(queue, left)
+            fault, reason = self._attempt(url, left)
             left = [message for message in left if not (message.is_sent or message.refusal)]
             if not left or fault is _Fault.FINAL:
                 break
@@ -153,14 +163,12 @@ class Queues:
                 break
             if fault is _Fault.MISSING:  # it was there once, and may have been made anew
                 self._urls.pop(queue, None)
-                if why := self._find(queue, deadline, reserve):
-                    return why.note(left)
         return reason
 
-    def _attempt(self, queue: str, batch: list[Outgoing]) -> tuple[_Fault, str]:
+    def _attempt(self, url: str, batch: list[Outgoing]) -> tuple[_Fault, str]:
         """Try to send one batch, and give what stood in the way of all of it."""
         try:
-            self._call(self._urls[queue], batch)
+            self._call(url, batch)
         except (BotoCoreError, ClientError) as error:
             return _fault(error), _said(error)
         return _Fault.PASSING, "SQS does not say what became of it"
@@ -173,8 +181,11 @@ class Queues:
             _refuse(batch, reason)
             return
         middle = len(batch) // 2
-        self._send_batch(batch[:middle], {}, deadline, reserve)
-        self._send_batch(batch[middle:], {}, deadline, reserve)
+        for half in (batch[:middle], batch[middle:]):
+            reason = self._persist(half[0].queue, half, deadline, reserve)
+            for message in half:
+                if not (message.is_sent or message.refusal):
+                    message.failure = message.failure or reason
 
     def _call(self, url: str, batch: list[Outgoing]) -> None:
         """Send one batch, and note what became of each message."""

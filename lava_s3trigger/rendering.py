@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .harmless import is_harmless, weight
+from .harmless import is_harmless, operations
 from .sandbox import RESERVED_MARK, UTILS, TemplateEnvironment, escaped, import_parts, joined
 from .units import shown
 
@@ -41,7 +41,7 @@ class Document:
             make a name begin with `RESERVED`.
     """
 
-    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "value", "weight")
+    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "operations", "value")
 
     def __init__(self, value: Any, *, jinja: bool = True, is_globals: bool = False) -> None:
         self.value = value
@@ -49,12 +49,12 @@ class Document:
         self._template: Template | None = None
         self._broken: str | None = None
         self._is_harmless = False
-        self.weight = float("inf")
-        """Text that rendering it makes for a short key, where that is known: `harmless.weight`."""
+        self.operations = float("inf")
+        """How many it takes, where it is known to be light: `harmless.operations`."""
         if jinja and _is_template(value):
             return
         self._template = _PLAIN
-        self.weight = 0.0
+        self.operations = 0.0
 
     @property
     def is_compiled(self) -> bool:
@@ -116,7 +116,7 @@ class Document:
             if not self._is_harmless:
                 import_parts(text)
             if self._is_harmless and len(text) <= _BRIEF:
-                self.weight = weight(tree)
+                self.operations = operations(tree)
             self._template = environment.from_string(tree)
         except Exception as error:  # noqa: BLE001 - likewise
             self._broken = f"it cannot be compiled: {_reason(error)}"
@@ -235,7 +235,8 @@ def _source(environment: TemplateEnvironment, text: str, quotes: list[int]) -> s
         if kind == "data":
             source.append(quoted(start, position))
         elif kind == "string":
-            source.append(_literal(text[start:position]))
+            # A literal that reaches over a reserved name is the author's, without its mark.
+            source.append(_literal(text[start:position].replace(RESERVED_MARK, "")))
         elif kind.endswith("_end") or kind == "raw_begin":
             body = start + len(token.rstrip())
             source.append(text[start:body] + quoted(body, position))

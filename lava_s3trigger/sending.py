@@ -120,7 +120,7 @@ class Sending:
             errand = self._errand_to_park(task, mistake, queue or "")
             if not queue:
                 say(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
-            elif _came_so(task, mistake) and task.outcome.delivery.queue == queue:
+            elif _is_as_parked(task, mistake) and task.outcome.delivery.queue == queue:
                 # It stays where it is: parked once more, it would go round and round.
                 self._fail(errand, f"parked before, and not mended: {mistake.reason}")
             else:
@@ -195,7 +195,7 @@ class Sending:
         return [errand for errand in fresh if not errand.message.failure]
 
 
-def _came_so(task: Task, mistake: Mistake) -> bool:
+def _is_as_parked(task: Task, mistake: Mistake) -> bool:
     """Tell whether a mistake is one of what was parked, no narrower than it was.
 
     Of a trigger that was parked whole, a job may be all that is still wrong: parked by

@@ -14,7 +14,7 @@ from .clients import READ_RESERVE, service_error
 from .conditions import Condition, is_condition, read_conditions
 from .deadline import UNLIMITED
 from .errors import MistakeError
-from .harmless import MOST_WEIGHT
+from .harmless import MOST_OPERATIONS
 from .rendering import Document
 from .units import shown
 
@@ -80,7 +80,7 @@ class Trigger:
         """Whether it is known that deciding on it for a short key needs no bounds."""
         documents = (*self.job_ids, self.parameters, self.globals)
         # As lists, which are quicker here.
-        return sum([each.weight for each in documents if each]) <= MOST_WEIGHT and all(
+        return sum([each.operations for each in documents if each]) <= MOST_OPERATIONS and all(
             [each.is_brief for each in self.conditions]  # noqa: C419
         )
 

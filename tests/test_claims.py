@@ -736,6 +736,51 @@ def _instances() -> Instances:
     return Instances()
 
 
+class Odd:
+    """A table that answers what DynamoDB does not, the nth time that it is asked."""
+
+    def __init__(self, table: Any, number: int) -> None:
+        self._table = table
+        self._left = number
+
+    def update_item(self, **request: Any) -> Any:
+        self._left -= 1
+        if not self._left:
+            raise LookupError("odd")
+        return self._table.update_item(**request)
+
+
+class TestOddAnswers:
+    """What the table never answers is as no answer: nothing is lost for it."""
+
+    def test_a_claim(self, instances: Instances) -> None:
+        [begun] = instances.one(Odd(instances.table, 1)).begin([(EVENT, "A")], UNLIMITED)
+
+        assert begun.claim is not None
+        assert begun.claim.verdict is UNKNOWN
+        assert (begun.claim.error or "").startswith("LookupError: odd (test_claims.py, line ")
+
+    @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
+    def test_the_end_of_one(
+        self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
+    ) -> None:
+        one = instances.one(Odd(instances.table, 2))
+        [begun] = one.begin([(EVENT, "A")], UNLIMITED)
+
+        one.settle([(begun, is_done, nothing)], UNLIMITED)
+
+        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
+
+    def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
+        """Whoever was at work on it may still be."""
+        instances.one().begin([(EVENT, "A")], UNLIMITED)
+
+        # The first call is refused, the second notes the return, the third has no answer.
+        [begun] = instances.one(Odd(instances.table, 3)).begin([(EVENT, "B")], UNLIMITED)
+
+        assert begun.is_busy
+
+
 class TestBusy:
     """What another works on is waited for, a little."""
 

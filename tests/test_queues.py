@@ -736,6 +736,33 @@ class TestFinding:
         assert [call.operation for call in endpoint.log] == [FIND] * 2 + [SEND] * 6
         assert (len(core.messages), len(web.messages)) == (25, 25)
 
+    @pytest.mark.parametrize("is_made_anew", [False, True], ids=["gone", "made anew"])
+    def test_one_that_many_batches_are_sent_to_is_gone(
+        self, endpoint: Endpoint, core: Queue, queues: Queues, *, is_made_anew: bool
+    ) -> None:
+        send(queues, outgoing())
+        assert core.messages
+        gone = Refusal(400, "QueueDoesNotExist")
+        seen: set[str] = set()
+
+        def once(call: Call) -> Fault | None:
+            """Refuse each batch, the first time that it comes."""
+            if call.operation != SEND:
+                return None if is_made_anew else gone
+            text = call.request["Entries"][0]["MessageBody"].partition(" ")[2]
+            is_known = text in seen
+            seen.add(text)
+            return None if is_known else gone
+
+        endpoint.fail(once)
+        messages = [outgoing(str(number)) for number in range(200)]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [is_made_anew] * 200
+        assert {each.refusal for each in messages} == (
+            {None} if is_made_anew else {f"there is no queue {CORE}"}
+        )
+        assert {each.failure for each in messages} == {None}
+
 
 class TestOddAnswers:
     """An answer that SQS does not give loses nothing, and takes no neighbours along."""
@@ -783,6 +810,40 @@ class TestOddAnswers:
         assert (message.failure or "").startswith(f"sending to queue {WEB}: {reason}")
         assert other.is_sent
         assert len(core.messages) == 1
+
+    @pytest.mark.usefixtures("core")
+    def test_a_queue_that_cannot_be_looked_up_so_has_failed_alone(
+        self, endpoint: Endpoint, waits: list[float]
+    ) -> None:
+        client = endpoint.clients[1]
+
+        def find(**request: Any) -> Any:
+            return {} if request["QueueName"] == WEB else client.get_queue_url(**request)
+
+        made: Any = SimpleNamespace(
+            get_queue_url=find, send_message_batch=client.send_message_batch
+        )
+        message, other = outgoing(queue=WEB), outgoing()
+        send(Queues(made, waits.append), message, other)
+        assert "KeyError: 'QueueUrl'" in (message.failure or "")
+        assert other.is_sent
+
+    def test_the_reason_is_told_once_also_of_what_was_split(
+        self, endpoint: Endpoint, core: Queue, queues: Queues
+    ) -> None:
+        endpoint.fail(
+            lambda call: (
+                Refusal(400, "BatchRequestTooLong")
+                if len(call.request.get("Entries", ())) > 1
+                else DENIED
+                if call.operation == SEND
+                else None
+            )
+        )
+        messages = [outgoing() for _ in range(5)]
+        send(queues, *messages)
+        assert not core.messages
+        assert all((each.failure or "").count("sending to queue") == 1 for each in messages)
 
     @pytest.mark.usefixtures("core", "web")
     def test_a_queue_that_wants_message_groups_takes_none_of_them(

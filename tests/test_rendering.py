@@ -790,6 +790,11 @@ class TestReservedNames:
     def test_other_names_are_not_reserved(self, name: str) -> None:
         assert render({"{{ key }}": 1}, name, is_globals=True) == {name: 1}
 
+    def test_nor_is_it_where_a_literal_reaches_over_a_name(self) -> None:
+        found = render({"a": "{{ '", "lava_b": "y' }}"}, is_globals=True)
+
+        assert found == {"a": '", "lava_b": "y'}
+
     def test_what_tells_written_ones_apart_cannot_be_guessed(self) -> None:
         assert re.fullmatch("[0-9a-f]{32}", RESERVED_MARK)
 
