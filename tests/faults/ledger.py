@@ -118,7 +118,10 @@ class Ledger:
         self.copies[errand].append(copy)
 
     def disordered(self, groups: Iterable[Iterable[str]]) -> int:
-        """Count the dispatches that were sent before one of an earlier event of the group.
+        """Count what was first sent or parked before that of an earlier event of the group.
+
+        What was parked has had its turn: a process that ends then has its message come
+        again, and it may be dispatched after all.
 
         Args:
             groups: The keys of each group's events, in their order.
@@ -128,9 +131,9 @@ class Ledger:
             place = {key: number for number, key in enumerate(group)}
             firsts: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
             for (key, *errand), copies in self.copies.items():
-                sent = [each.number for each in copies if not each.is_parked]
-                if key in place and sent:
-                    firsts[errand[0], errand[1]].append((min(sent), place[key]))
+                if key in place and copies:
+                    number = min(each.number for each in copies)
+                    firsts[errand[0], errand[1]].append((number, place[key]))
             for sent_at in firsts.values():
                 order = [place for _, place in sorted(sent_at)]
                 found += sum(before > after for before, after in pairwise(order))
@@ -164,12 +167,18 @@ class Ledger:
         """Count the copies that are more than were due, by what explains them."""
         # Of each copy, what excuses it in spite of all before it; Why.NOTHING comes last.
         worst = list(Why).index
-        reasons = [
-            max((self._why(before, after) for before in copies[:place]), key=worst)
+        found = [
+            sorted((self._why(before, after) for before in copies[:place]), key=worst)
             for place, after in enumerate(copies)
             if place
         ]
-        reasons.sort(key=worst)
+        reasons: list[Why] = [each[-1] for each in found if each[-1] is not Why.NOTHING]
+        # Where it was parked more than once, each is given back by itself: a copy is then
+        # excused by those of its own message, and those of another say nothing of it.
+        rest: list[Why] = [
+            each[0] if due > 1 else each[-1] for each in found if each[-1] is Why.NOTHING
+        ]
+        reasons = sorted(reasons, key=worst) + sorted(rest, key=worst)
         more = len(copies) - due
         reasons += [Why.NOTHING] * (more - len(reasons))
         doubles.update(reasons[: max(more, 0)])
