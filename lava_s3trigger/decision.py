@@ -109,7 +109,7 @@ def decide(
     except (ServiceError, OutOfTimeError) as error:
         decision.failures.append(Failure(error))
         return decision
-    except Exception as error:  # noqa: BLE001 - nor other events
+    except Exception as error:  # noqa: BLE001 - other events do not suffer from a defect
         decision.failures.append(Failure(DefectError.of(error)))
         return decision
     if event.only:

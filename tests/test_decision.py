@@ -333,6 +333,43 @@ class TestBounds:
         [mistake] = decision.mistakes
         assert re.search("ended before: rendering was ended|take too long", mistake.reason)
 
+    @pytest.mark.parametrize(
+        ("key", "expected"), [("in/1.txt", (0, 1, 0, 0)), ("in/1.csv", (0, 0, 1, 0))]
+    )
+    def test_conditions_are_tested_all_the_same(
+        self, key: str, expected: tuple[int, int, int, int]
+    ) -> None:
+        """What they keep out is not parked."""
+        wild = trigger(parameters={"a": "{{ key }}"}, if_fnmatch="*.csv")
+        assert isinstance(wild, Trigger)
+        triggers = Triggers(wild)
+        assert counts(decide(event(key="in/0.csv"), triggers, JOBS)) == (1, 0, 0, 0)
+        wild.endings.extend(["it took longer than 1 s"] * 3)
+
+        assert counts(decide(event(key=key), triggers, JOBS)) == expected
+
+    def test_one_that_was_ended_once_has_bounds_from_then_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever was taken for light."""
+        light = trigger(parameters={"a": "{{ key }}"})
+        assert isinstance(light, Trigger)
+        triggers = Triggers(light)
+        decide(event(), triggers, JOBS)
+        assert light.is_brief
+        light.endings.append("it took longer than 1 s")
+        set_: list[None] = []
+
+        class Bounded(bounded):
+            def __enter__(self) -> None:
+                set_.append(None)
+                super().__enter__()
+
+        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
+
+        assert counts(decide(event(), triggers, JOBS)) == (1, 0, 0, 0)
+        assert set_
+
 
 class TestMistakes:
     """A user's mistake concerns its trigger, or its job, and no other."""
