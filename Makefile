@@ -59,7 +59,7 @@ package: build/package/installed ## the function's package, in build/package
 build-Function: $(UV)
 	$(PYTHON) tools/package.py --uv "$(abspath $(UV))" "$(ARTIFACTS_DIR)"
 
-build/package/installed: $(UV) uv.lock pyproject.toml s3trigger.py tools/package.py $(wildcard lava_s3trigger/*.py)
+build/package/installed: $(UV) uv.lock pyproject.toml s3trigger.py tools/package.py $(wildcard lava_s3trigger/*.py lava_s3trigger/*/*.py)
 	$(PYTHON) tools/package.py --uv "$(abspath $(UV))" build/package
 	@touch $@
 

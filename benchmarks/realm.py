@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.session import get_session
 
-from lava_s3trigger.clients import make_clients
+from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 

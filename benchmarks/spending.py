@@ -2,7 +2,7 @@
 
 The stack is sampled by CPU time, which slows nothing down, as a tracing profiler would.
 A sample counts for the innermost module of the function that is on the stack, so that
-Jinja counts for `rendering`, and botocore for `queues`.
+Jinja counts for `documents`, and botocore for `sqs`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _INTERVAL: Final = 0.001
 SAMPLES: Final = 3000
 
 STEPS: Final = {
-    "queues": "the call of SQS: botocore, and the kernel",
-    "journal": "the log line",
-    "rendering": "documents: Jinja, and JSON read back",
-    "sandbox": "what templates call",
-    "limits": "bounds of time and memory",
+    "aws/sqs": "the call of SQS: botocore, and the kernel",
+    "log": "the log line",
+    "templates/documents": "documents: Jinja, and JSON read back",
+    "templates/environment": "what templates call",
+    "templates/limits": "bounds of time and memory",
     "events": "the S3 event out of the payload",
     "dispatch": "the message as JSON",
     "sending": "messages made, and what became of them",
@@ -41,10 +41,10 @@ STEPS: Final = {
     "decision": "which dispatches there are",
     "triggers": "the walk up the key",
     "conditions": "conditions",
-    "cache": "what was read from the tables",
-    "duplicates": "recent events",
-    "deadline": "the time that is left",
-    "threads": "calls side by side",
+    "aws/cache": "what was read from the tables",
+    "dedup/protocol": "recent events",
+    "aws/deadline": "the time that is left",
+    "aws/threads": "calls side by side",
     "jobs": "jobs",
 }
 

@@ -1,7 +1,7 @@
 """One way of fuzzing under atheris, in a process of its own: ``python -m fuzz.engine``.
 
 libFuzzer ends its process itself, and takes SIGALRM for its ``-timeout``; so does
-`lava_s3trigger.limits`, for the bounds of rendering. Hence ``-timeout=0``, with which
+`lava_s3trigger.templates.limits`, for the bounds of rendering. Hence ``-timeout=0``, with which
 libFuzzer sets no timer and no handler; what hangs is ended by the thread of
 faulthandler instead, which needs neither the signal nor Python. The other bound,
 RLIMIT_AS, is lowered only while a template runs, and libFuzzer allocates nothing then.

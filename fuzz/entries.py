@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from hypothesis import strategies as st
 
-from lava_s3trigger.attributes import value_of
+from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.dispatch import timestamp
-from lava_s3trigger.events import Only, S3Event, deliveries
+from lava_s3trigger.events import RedriveTarget, S3Event, deliveries
 from lava_s3trigger.jobs import JobTable, read_job
-from lava_s3trigger.journal import say
+from lava_s3trigger.log import log_event
 from lava_s3trigger.parking import parked_message
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
+from tests.templates.test_properties import hostile_keys, identities
 from tests.test_events import eventbridge_event, s3_record
-from tests.test_rendering_properties import hostile_keys, identities
 
 from .realm import REGION, Journal, Tables, check_reason
 
@@ -269,9 +269,9 @@ def _check_decision(case: Case, event: S3Event) -> None:
             assert message["parameters"] == json.loads(json.dumps(as_written))
     with Journal() as journal:
         for mistake in decision.mistakes:
-            say(logging.ERROR, "parked", reason=mistake.reason, job_id=mistake.job_id)
+            log_event(logging.ERROR, "parked", reason=mistake.reason, job_id=mistake.job_id)
         for skip in decision.skips:
-            say(logging.INFO, "skipped", reason=skip.reason, trigger_id=skip.trigger_id)
+            log_event(logging.INFO, "skipped", reason=skip.reason, trigger_id=skip.trigger_id)
     journal.check()
 
 
@@ -282,7 +282,7 @@ def _check_mistakes(decision: Decision) -> None:
         text = parked_message(decision.event, mistake, NOW)
         [delivery] = deliveries(json.loads(text), REGION)
         [again] = delivery.events
-        assert isinstance(again.only, Only)
+        assert isinstance(again.only, RedriveTarget)
         assert again.only.trigger_id == mistake.trigger_id
         assert again.info == decision.event.info
         assert again.identity == decision.event.identity

@@ -31,7 +31,7 @@ from tests.test_events import (
     s3_record,
 )
 
-from .realm import LONGEST_REASON, REGION, Journal, Queues, Tables
+from .realm import LONGEST_REASON, REGION, Journal, SqsQueues, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -329,7 +329,7 @@ def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
         triggers=lambda bucket: [_items(_TRIGGER | {"bucket": bucket})],
         job=lambda job_id: _items(_JOB | {"job_id": job_id}),
     )
-    queues = Queues(frozenset(["lava-fuzz-core", "parked"]))
+    queues = SqsQueues(frozenset(["lava-fuzz-core", "parked"]))
     settings = Settings(realm="fuzz", dead_letter_queue="parked", log_level=logging.DEBUG)
     failed: set[str] = set()
     raised: DeliveriesFailedError | None = None
@@ -355,7 +355,7 @@ def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
     _check_sent(queues, [event for each in found for event in each.events], is_done=is_done)
 
 
-def _check_sent(queues: Queues, events: list[S3Event], *, is_done: bool) -> None:
+def _check_sent(queues: SqsQueues, events: list[S3Event], *, is_done: bool) -> None:
     dispatched = queues.sent.get("lava-fuzz-core", [])
     parked = queues.sent.get("parked", [])
     keys = Counter(event.key for event in events)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.journal import LOGGER
-from lava_s3trigger.queues import LARGEST, MOST_ENTRIES
+from lava_s3trigger.aws.sqs import LARGEST, MOST_ENTRIES
+from lava_s3trigger.log import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Tables:
 
 
 @dataclass(frozen=True, slots=True)
-class Queues:
+class SqsQueues:
     """SQS, as far as the function sends to it; it checks what the service refuses."""
 
     names: frozenset[str]

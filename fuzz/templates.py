@@ -17,11 +17,11 @@ from dateutil.zoneinfo import get_zonefile_instance
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from lava_s3trigger.harmless import MOST_OPERATIONS
-from lava_s3trigger.journal import say
-from lava_s3trigger.limits import bounded
-from lava_s3trigger.rendering import Document, RenderingError
-from tests.test_rendering_properties import (
+from lava_s3trigger.log import log_event
+from lava_s3trigger.templates.documents import Document, RenderingError
+from lava_s3trigger.templates.harmless import MOST_OPERATIONS
+from lava_s3trigger.templates.limits import bounded
+from tests.templates.test_properties import (
     Entries,
     Identities,
     entries,
@@ -189,7 +189,7 @@ def check(case: Case) -> None:
     """Check what must hold of a document and a key."""
     _CHECKS[case["holds"]](case)
     with Journal() as journal:
-        say(logging.INFO, "skipped", reason=str(case["document"]), key=case["key"])
+        log_event(logging.INFO, "skipped", reason=str(case["document"]), key=case["key"])
     journal.check()
 
 

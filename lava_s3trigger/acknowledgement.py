@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import LRUCache
 
 from .errors import DeliveriesFailedError
-from .journal import say
+from .log import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .decision import Decision
-    from .duplicates import Begun
+    from .dedup.protocol import Admission
     from .events import Delivery, S3Event
 
     Identity = tuple[object, ...]
@@ -40,7 +40,7 @@ class Outcome:
         """Note and log that some of the delivery was not carried out."""
         self.failures.append(reason)
         where = {"bucket": event.bucket, "key": event.key} if event else {}
-        say(logging.ERROR, what, reason=reason, message_id=self.delivery.message_id, **where)
+        log_event(logging.ERROR, what, reason=reason, message_id=self.delivery.message_id, **where)
 
     @property
     def owner(self) -> str:
@@ -54,7 +54,7 @@ class Task:
 
     outcome: Outcome
     decision: Decision
-    begun: Begun | None = None
+    begun: Admission | None = None
     failures: list[str] = field(default_factory=list)
 
     def sent(self) -> list[str]:
@@ -71,11 +71,11 @@ class Task:
             if self.decision.event.only:  # but what was parked is owed to someone
                 level = logging.WARNING
             what = {"trigger_id": skip.trigger_id, "job_id": skip.job_id}
-            say(level, "skipped", reason=skip.reason, **what, **where)
+            log_event(level, "skipped", reason=skip.reason, **what, **where)
         for failure in self.decision.failures:
             self.fail(str(failure.error))
             what = {"trigger_id": failure.trigger_id, "job_id": failure.job_id}
-            say(logging.ERROR, "failed", reason=str(failure.error), **what, **where)
+            log_event(logging.ERROR, "failed", reason=str(failure.error), **what, **where)
 
     def fail(self, reason: str) -> None:
         """Note that some of what the event should cause was not carried out."""

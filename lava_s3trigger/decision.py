@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .clients import SLOWEST_CALL
-from .deadline import UNLIMITED, Deadline
+from .aws.clients import SLOWEST_CALL
+from .aws.deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
-from .errors import DefectError, MistakeError, OutOfTimeError, ServiceError
-from .isolation import LONGEST, isolated
-from .limits import COMPILING, SECONDS, bounded
-from .rendering import Document, RenderingError, variables
+from .errors import OutOfTimeError, ServiceError, UnexpectedError, UserError
+from .templates.documents import Document, RenderingError, variables
+from .templates.isolation import LONGEST, isolated
+from .templates.limits import COMPILING, SECONDS, bounded
 from .triggers import BrokenTrigger, Trigger
 from .units import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .events import Only, S3Event
+    from .events import RedriveTarget, S3Event
     from .jobs import Job
 
     _Rendered = tuple[list[str], dict[str, Any], dict[str, Any]]
@@ -76,7 +76,7 @@ class Mistake:
 class Failure:
     """Something that could not be decided this time."""
 
-    error: ServiceError | OutOfTimeError | DefectError
+    error: ServiceError | OutOfTimeError | UnexpectedError
     trigger_id: str | None = None
     job_id: str | None = None
 
@@ -110,7 +110,7 @@ def decide(
         decision.failures.append(Failure(error))
         return decision
     except Exception as error:  # noqa: BLE001 - other events do not suffer from a defect
-        decision.failures.append(Failure(DefectError.of(error)))
+        decision.failures.append(Failure(UnexpectedError.of(error)))
         return decision
     if event.only:
         matching = [each for each in matching if each.trigger_id == event.only.trigger_id]
@@ -125,7 +125,7 @@ def decide(
         try:
             _decide_trigger(decision, trigger, jobs, known)
         except Exception as error:  # noqa: BLE001 - other triggers do not suffer from a defect
-            decision.failures.append(Failure(DefectError.of(error), trigger.trigger_id))
+            decision.failures.append(Failure(UnexpectedError.of(error), trigger.trigger_id))
     return decision
 
 
@@ -149,11 +149,11 @@ def _decide_trigger(
     else:
         try:
             found = _rendered_or_unmet(trigger, decision.event, known)
-        except MistakeError as error:
+        except UserError as error:
             decision.mistakes.append(Mistake(str(error), trigger_id))
         except (TimeoutError, MemoryError, ChildProcessError) as error:
             reason = f"rendering was ended: {error or 'it took too much memory'}"
-            trigger.endings.append(reason)
+            trigger.aborts.append(reason)
             decision.mistakes.append(Mistake(reason, trigger_id))
         except ServiceError as error:
             decision.failures.append(Failure(error, trigger_id))
@@ -166,10 +166,10 @@ def _decide_trigger(
 
 def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) -> _Rendered | str:
     """Render what a trigger dispatches, or tell which conditions do not hold."""
-    if trigger.is_brief and event.is_short and not trigger.endings:
+    if trigger.is_brief and event.is_short and not trigger.aborts:
         # Nothing here that the bounds could end; and if there were, it would be once.
         return _unmet(trigger, event) or _render(trigger, known)
-    is_spent = len(trigger.endings) >= _MOST_ENDINGS
+    is_spent = len(trigger.aborts) >= _MOST_ENDINGS
     with bounded():
         # Conditions are still tested, unless they are what takes so long.
         if not is_spent or all(each.is_compiled for each in trigger.conditions):
@@ -177,7 +177,7 @@ def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) 
             if unmet:
                 return unmet
         if is_spent:
-            raise MistakeError(f"not rendered, as it was ended before: {trigger.endings[-1]}")
+            raise UserError(f"not rendered, as it was ended before: {trigger.aborts[-1]}")
         if trigger.is_compiled and trigger.is_harmless:
             return _render(trigger, known)
     with bounded(COMPILING):
@@ -201,13 +201,13 @@ def _decide_jobs(decision: Decision, trigger: Trigger, jobs: Jobs, rendered: _Re
     job_ids, parameters, globals_ = rendered
     try:
         wanted = _wanted(job_ids, decision.event.only)
-    except MistakeError as error:
+    except UserError as error:
         decision.mistakes.append(Mistake(str(error), trigger_id))
         return
     for position, job_id in wanted:
         try:
             job = jobs[job_id]
-        except MistakeError as error:
+        except UserError as error:
             decision.mistakes.append(Mistake(str(error), trigger_id, job_id, position))
             continue
         except (ServiceError, OutOfTimeError) as error:
@@ -233,7 +233,7 @@ def _render(trigger: Trigger, known: dict[str, Any]) -> _Rendered:
     """Render the job ids, parameters and globals of a trigger.
 
     Raises:
-        MistakeError: One cannot be rendered; the message names the field.
+        UserError: One cannot be rendered; the message names the field.
     """
     return (
         [_rendered("job_id", each, known) for each in trigger.job_ids],
@@ -246,10 +246,10 @@ def _rendered(field: str, document: Document | None, known: dict[str, Any]) -> A
     try:
         return document.render(known) if document else {}
     except RenderingError as error:
-        raise MistakeError(f"{field}: {error}") from None
+        raise UserError(f"{field}: {error}") from None
 
 
-def _wanted(job_ids: list[str], only: Only | None) -> Iterator[tuple[int, str]]:
+def _wanted(job_ids: list[str], only: RedriveTarget | None) -> Iterator[tuple[int, str]]:
     """Give the positions and ids of the jobs to run: all, or the one that was parked."""
     numbered = list(enumerate(job_ids))
     if only is None or only.job_id is None:
@@ -260,5 +260,5 @@ def _wanted(job_ids: list[str], only: Only | None) -> Iterator[tuple[int, str]]:
     placed = [each for each in numbered if each[0] == only.position]
     chosen = [each for each in placed if each in named] or named or placed
     if not chosen:
-        raise MistakeError(f"the trigger no longer names job {shown(only.job_id)}")
+        raise UserError(f"the trigger no longer names job {shown(only.job_id)}")
     return iter(chosen[:1])

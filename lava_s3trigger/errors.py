@@ -26,7 +26,7 @@ class PayloadError(S3TriggerError):
     """What arrived cannot be understood: its delivery has failed."""
 
 
-class MistakeError(S3TriggerError):
+class UserError(S3TriggerError):
     """A user's mistake, which trying again does not mend: its event is parked.
 
     Attributes:
@@ -46,11 +46,11 @@ class OutOfTimeError(S3TriggerError):
     """Too little of the invocation's time is left to start this."""
 
 
-class DefectError(S3TriggerError):
+class UnexpectedError(S3TriggerError):
     """Something happened that this package did not expect: the delivery comes again."""
 
     @classmethod
-    def of(cls, error: Exception) -> DefectError:
+    def of(cls, error: Exception) -> UnexpectedError:
         """Name an error, and where it came from."""
         place = error.__traceback__
         while place and place.tb_next:

@@ -33,7 +33,7 @@ _DEEPEST: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class RedriveTarget:
     """What a parked message names: run this trigger, or this job of it, alone."""
 
     trigger_id: str
@@ -55,7 +55,7 @@ class S3Event:
     aws_region: str
     record: dict[str, Any]
     """The S3 or EventBridge record as it came."""
-    only: Only | None = None
+    only: RedriveTarget | None = None
 
     @property
     def is_short(self) -> bool:
@@ -176,7 +176,7 @@ def _fill(delivery: Delivery, record: Any, region: str) -> None:
 
 
 def _unwrap(
-    value: Any, region: str, only: Only | None = None, depth: int = 0
+    value: Any, region: str, only: RedriveTarget | None = None, depth: int = 0
 ) -> Iterator[S3Event | PayloadError]:
     """Yield the S3 events inside of a value, and an error for each thing not understood."""
     try:
@@ -202,7 +202,7 @@ def _is_eventbridge(value: dict[str, Any]) -> bool:
     return isinstance(detail, dict) and "detail-type" in value and "requestPayload" not in detail
 
 
-def _opened(value: Any, only: Only | None) -> tuple[Only | None, list[Any]]:
+def _opened(value: Any, only: RedriveTarget | None) -> tuple[RedriveTarget | None, list[Any]]:
     """Give what an envelope holds."""
     if isinstance(value, str):
         return only, [_parsed(value)]
@@ -236,12 +236,12 @@ def _listed(records: Any) -> list[Any]:
     return records
 
 
-def _only(parked: Any) -> Only:
+def _only(parked: Any) -> RedriveTarget:
     match parked:
         case {"trigger_id": str(trigger_id), "job_id": str(job_id), "position": int(position)}:
-            return Only(trigger_id, job_id, position)
+            return RedriveTarget(trigger_id, job_id, position)
         case {"trigger_id": str(trigger_id)}:
-            return Only(trigger_id)
+            return RedriveTarget(trigger_id)
     raise PayloadError(f"parked is {shown(parked)}: it must name a trigger_id")
 
 
@@ -254,7 +254,7 @@ def _parsed(text: str) -> Any:
         raise PayloadError(f"not JSON ({error}): {shown(text)}") from None
 
 
-def _from_s3(record: dict[str, Any], region: str, only: Only | None) -> S3Event:
+def _from_s3(record: dict[str, Any], region: str, only: RedriveTarget | None) -> S3Event:
     get = _Reader(record)
     s3 = get.record("s3")
     bucket, thing = get.record("bucket", s3), get.record("object", s3)
@@ -272,7 +272,7 @@ def _from_s3(record: dict[str, Any], region: str, only: Only | None) -> S3Event:
     )
 
 
-def _from_eventbridge(event: dict[str, Any], region: str, only: Only | None) -> S3Event:
+def _from_eventbridge(event: dict[str, Any], region: str, only: RedriveTarget | None) -> S3Event:
     get = _Reader(event)
     detail = get.record("detail")
     bucket, thing = (get.record(name, detail) for name in ("bucket", "object"))

@@ -10,18 +10,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .acknowledgement import Outcome, Sent, Task, acknowledge, given_back, in_order
-from .clients import make_clients
-from .deadline import Deadline
+from .aws.clients import make_clients
+from .aws.deadline import Deadline
+from .aws.sqs import SqsQueues
 from .decision import decide
-from .duplicates import Duplicates, RecentEvents
-from .errors import DefectError
+from .dedup.protocol import Duplicates, RecentEvents
+from .errors import UnexpectedError
 from .events import deliveries
 from .jobs import JobTable
-from .journal import open_journal, say
-from .limits import listening
-from .queues import Queues
+from .log import configure_logging, log_event
 from .sending import Sending
 from .settings import Settings
+from .templates.limits import listening
 from .triggers import TriggerTable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Function:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        open_journal(settings.log_level)
+        configure_logging(settings.log_level)
         self._region = sqs.meta.region_name
         self._triggers = TriggerTable(
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
@@ -75,13 +75,13 @@ class Function:
         recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
         shared = None
         if settings.dedup_table:
-            from .claims import Claims  # noqa: PLC0415 - costs nothing where it is off
+            from .dedup.table import ClaimTable  # noqa: PLC0415 - costs nothing where it is off
 
-            shared = Claims(dynamodb, settings.dedup_table, settings.dedup_ttl)
+            shared = ClaimTable(dynamodb, settings.dedup_table, settings.dedup_ttl)
         self._duplicates = Duplicates(recent, shared, sleep)
         self._sent = Sent()
         self._sending = Sending(
-            Queues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._sent
+            SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._sent
         )
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -108,7 +108,7 @@ class Function:
             mistakes = self._sending.dispatch(tasks, working)
             self._sending.park(mistakes, working)
         except Exception as error:  # noqa: BLE001 - what was sent is to be remembered
-            reason = str(DefectError.of(error))
+            reason = str(UnexpectedError.of(error))
             for task in tasks:
                 task.failures.append(reason)
             for outcome in wave:
@@ -130,7 +130,9 @@ class Function:
             elif each.skip:
                 if each.is_done:
                     self._sent.hand_over(event, outcome)
-                say(logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key)
+                log_event(
+                    logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key
+                )
             else:
                 self._sent.learn(event, each.claim.sent if each.claim else ())
                 task = Task(outcome, decide(event, self._triggers, self._jobs, working), each)

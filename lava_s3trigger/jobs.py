@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import units
-from .attributes import value_of
-from .cache import AnswerCache
-from .clients import READ_RESERVE, service_error
-from .deadline import UNLIMITED
-from .errors import MistakeError
-from .rendering import RESERVED
+from .aws.attributes import value_of
+from .aws.cache import SegmentedLRUCache
+from .aws.clients import READ_RESERVE, service_error
+from .aws.deadline import UNLIMITED
+from .errors import UserError
+from .templates.documents import RESERVED
 from .units import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from .deadline import Deadline
+    from .aws.deadline import Deadline
 
 _REQUIRED: Final = ("job_id", "type", "worker", "payload")
 _JOBS: Final = 10_000
@@ -79,9 +79,9 @@ class JobTable:
         self.name = f"lava.{realm}.jobs"
         self._client = client
         self._deadline = UNLIMITED
-        self._jobs: AnswerCache[str, Job] = AnswerCache(ttl, _JOBS, clock)
+        self._jobs: SegmentedLRUCache[str, Job] = SegmentedLRUCache(ttl, _JOBS, clock)
         # A job that is missing may be made at any time: remembered for the invocation.
-        self._bad: AnswerCache[str, str] = AnswerCache(0, _JOBS, clock)
+        self._bad: SegmentedLRUCache[str, str] = SegmentedLRUCache(0, _JOBS, clock)
 
     def start(self, deadline: Deadline) -> None:
         """Begin an invocation, with the time that it has."""
@@ -93,7 +93,7 @@ class JobTable:
         """Give a job.
 
         Raises:
-            MistakeError: There is no such job, or its entry cannot be used.
+            UserError: There is no such job, or its entry cannot be used.
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
@@ -108,7 +108,7 @@ class JobTable:
                 reason = self._bad.put(job_id, f"bad entry of job {shown(job_id)}: {error}")
             except LookupError:
                 reason = self._bad.put(job_id, f"there is no job {shown(job_id)} in {self.name}")
-        raise MistakeError(reason)
+        raise UserError(reason)
 
     def _item(self, job_id: str) -> dict[str, dict[str, Any]]:
         try:

@@ -1,7 +1,7 @@
 """Users' mistakes, parked where an operator finds them. DESIGN section 8, Parked.
 
 What is parked is a message to the dead-letter queue that, given back to the
-function, runs the trigger or the job that it names, alone (`events.Only`).
+function, runs the trigger or the job that it names, alone (`events.RedriveTarget`).
 """
 
 from __future__ import annotations

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .clients import SLOWEST_CALL
+from .aws.clients import SLOWEST_CALL
+from .aws.sqs import PendingMessage
 from .decision import Mistake
 from .dispatch import timestamp
-from .journal import say
+from .log import log_event
 from .parking import parked_message
-from .queues import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .acknowledgement import Sent, Task
-    from .deadline import Deadline
+    from .aws.deadline import Deadline
+    from .aws.sqs import SqsQueues
     from .dispatch import Dispatch
-    from .queues import Queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Errand:
 
     task: Task
     cause: Dispatch | Mistake
-    message: Outgoing
+    message: PendingMessage
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -68,7 +68,7 @@ class Sending:
 
     def __init__(
         self,
-        queues: Queues,
+        queues: SqsQueues,
         realm: str,
         dead_letter_queue: str | None,
         sent: Sent,
@@ -103,7 +103,7 @@ class Sending:
                 )
                 mistakes.append((errand.task, mistake))
             else:
-                say(
+                log_event(
                     logging.INFO,
                     "dispatched",
                     queue=message.queue,
@@ -119,7 +119,7 @@ class Sending:
         for task, mistake in mistakes:
             errand = self._errand_to_park(task, mistake, queue or "")
             if not queue:
-                say(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
+                log_event(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
             elif _is_as_parked(task, mistake) and task.outcome.delivery.queue == queue:
                 # It stays where it is: parked once more, it would go round and round.
                 self._fail(errand, f"parked before, and not mended: {mistake.reason}")
@@ -130,11 +130,11 @@ class Sending:
             if errand.message.refusal:
                 self._fail(errand, f"parking ({reason}): {errand.message.refusal}")
             elif errand.message.is_sent:
-                say(logging.ERROR, "parked", reason=reason, **errand.facts)
+                log_event(logging.ERROR, "parked", reason=reason, **errand.facts)
 
     def _fail(self, errand: _Errand, reason: str) -> None:
         errand.task.fail(reason)
-        say(logging.ERROR, "failed", reason=reason, **errand.facts)
+        log_event(logging.ERROR, "failed", reason=reason, **errand.facts)
 
     def _not_parked(self, task: Task) -> list[Dispatch]:
         """Leave out triggers that were parked whole before their delivery failed.
@@ -153,7 +153,7 @@ class Sending:
         return [dispatch for dispatch in dispatches if dispatch.trigger_id not in parked]
 
     def _errand(self, task: Task, dispatch: Dispatch, now: str) -> _Errand:
-        message = Outgoing(
+        message = PendingMessage(
             dispatch.queue(self._realm),
             lambda run_id: dispatch.message(self._realm, run_id, now),
             dispatch.delay,
@@ -163,7 +163,7 @@ class Sending:
     def _errand_to_park(self, task: Task, mistake: Mistake, queue: str) -> _Errand:
         event, now = task.decision.event, self._now()
         return _Errand(
-            task, mistake, Outgoing(queue, lambda _: parked_message(event, mistake, now))
+            task, mistake, PendingMessage(queue, lambda _: parked_message(event, mistake, now))
         )
 
     def _carry(
@@ -178,7 +178,7 @@ class Sending:
         for errand in errands:
             if self._sent and self._sent.take(errand.identity):
                 errand.task.outcome.sent.append(errand.identity)
-                say(
+                log_event(
                     logging.INFO,
                     "skipped",
                     reason="sent before its delivery failed",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import units
-from .attributes import value_of
-from .cache import AnswerCache
-from .clients import READ_RESERVE, service_error
+from .aws.attributes import value_of
+from .aws.cache import SegmentedLRUCache
+from .aws.clients import READ_RESERVE, service_error
+from .aws.deadline import UNLIMITED
 from .conditions import Condition, is_condition, read_conditions
-from .deadline import UNLIMITED
-from .errors import MistakeError
-from .harmless import MOST_OPERATIONS
-from .rendering import Document
+from .errors import UserError
+from .templates.documents import Document
+from .templates.harmless import MOST_OPERATIONS
 from .units import shown
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
-    from .deadline import Deadline
+    from .aws.deadline import Deadline
 
     Item = dict[str, dict[str, Any]]
 
@@ -72,7 +72,7 @@ class Trigger:
     conditions: tuple[Condition, ...] = ()
     delay: int = 0
     """Seconds."""
-    endings: list[str] = field(default_factory=list, compare=False)
+    aborts: list[str] = field(default_factory=list, compare=False)
     """Why testing or rendering it was ended, each time that it was, since it was read."""
 
     @property
@@ -105,7 +105,7 @@ class BrokenTrigger:
 
     trigger_id: str
     prefix: str
-    mistake: MistakeError
+    mistake: UserError
 
 
 def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigger:
@@ -121,7 +121,7 @@ def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigge
         return _read_fields(trigger_id, prefix, item, max_delay)
     except ValueError as error:
         return BrokenTrigger(
-            trigger_id, prefix, MistakeError(f"bad entry: {error}", trigger_id=trigger_id)
+            trigger_id, prefix, UserError(f"bad entry: {error}", trigger_id=trigger_id)
         )
 
 
@@ -247,10 +247,16 @@ class TriggerTable:
         self._deadline = UNLIMITED
         self._max_delay = max_delay
         # Of a bucket: its levels by prefix, or nothing where it has too many entries.
-        self._buckets: AnswerCache[str, dict[str, _Level]] = AnswerCache(ttl, _BUCKETS, clock)
-        self._levels: AnswerCache[tuple[str, str], _Level] = AnswerCache(ttl, _LEVELS, clock)
+        self._buckets: SegmentedLRUCache[str, dict[str, _Level]] = SegmentedLRUCache(
+            ttl, _BUCKETS, clock
+        )
+        self._levels: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
+            ttl, _LEVELS, clock
+        )
         # Apart, since most keys are never seen again, but the folders above them are.
-        self._keys: AnswerCache[tuple[str, str], _Level] = AnswerCache(ttl, _KEYS, clock)
+        self._keys: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
+            ttl, _KEYS, clock
+        )
 
     def start(self, deadline: Deadline) -> None:
         """Begin an invocation, with the time that it has."""
@@ -290,7 +296,7 @@ class TriggerTable:
         return None if levels is _TOO_MANY else levels
 
     def _level(
-        self, bucket: str, prefix: str, cache: AnswerCache[tuple[str, str], _Level]
+        self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], _Level]
     ) -> _Level:
         if not _fits(prefix, _LONGEST_PREFIX):
             return _NOTHING

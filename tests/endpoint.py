@@ -32,8 +32,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.clients import make_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -415,7 +415,7 @@ class Endpoint:
 
     Attributes:
         tables: Tables by name.
-        queues: Queues by name.
+        queues: SqsQueues by name.
         calls: Number of calls by operation, of those also that a fault befell.
         log: The calls, in the order in which they arrived.
         operations: What it can do, by name; a test may put in others.

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from lava_s3trigger.handler import Function
-from lava_s3trigger.journal import LOGGER
+from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 
 from .endpoint import Endpoint

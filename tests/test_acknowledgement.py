@@ -17,7 +17,7 @@ from lava_s3trigger.acknowledgement import Outcome, Sent, Task, acknowledge, giv
 from lava_s3trigger.decision import Decision, Failure, Skip
 from lava_s3trigger.errors import DeliveriesFailedError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Delivery, S3Event
-from lava_s3trigger.journal import LOGGER
+from lava_s3trigger.log import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from dateutil.tz import tzutc
 
+from lava_s3trigger.aws.clients import SLOWEST_CALL
+from lava_s3trigger.aws.deadline import MARGIN, UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.clients import SLOWEST_CALL
-from lava_s3trigger.deadline import MARGIN, UNLIMITED, Deadline
 from lava_s3trigger.decision import Decision, decide
-from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
-from lava_s3trigger.events import Only, S3Event
-from lava_s3trigger.isolation import LONGEST
+from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
+from lava_s3trigger.events import RedriveTarget, S3Event
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.limits import COMPILING, SECONDS, bounded
+from lava_s3trigger.templates.isolation import LONGEST
+from lava_s3trigger.templates.limits import COMPILING, SECONDS, bounded
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEY: Final = "in/orders/1.csv"
 
 
-def event(only: Only | None = None, **fields: Any) -> S3Event:
+def event(only: RedriveTarget | None = None, **fields: Any) -> S3Event:
     """Make an event of an object that was put, but for what is given."""
     some: dict[str, Any] = {
         "bucket": "my-bucket",
@@ -78,7 +78,7 @@ class Jobs(dict[str, "Job | S3TriggerError"]):
     """Jobs by id, or what looking one up raises."""
 
     def __getitem__(self, job_id: str) -> Job:
-        found = self.get(job_id, MistakeError(f"there is no job {job_id!r}"))
+        found = self.get(job_id, UserError(f"there is no job {job_id!r}"))
         if isinstance(found, Job):
             return found
         raise found
@@ -94,7 +94,7 @@ JOBS: Final = Jobs(
 
 
 def decided(
-    *triggers: Trigger | BrokenTrigger, only: Only | None = None, **fields: Any
+    *triggers: Trigger | BrokenTrigger, only: RedriveTarget | None = None, **fields: Any
 ) -> Decision:
     return decide(event(only, **fields), Triggers(*triggers), JOBS)
 
@@ -329,7 +329,7 @@ class TestBounds:
         for number in range(5):
             decision = decide(event(key=f"in/{number}"), triggers, JOBS)
             assert counts(decision) == (1, 0, 1, 0)
-            assert len(wild.endings) <= 3
+            assert len(wild.aborts) <= 3
         [mistake] = decision.mistakes
         assert re.search("ended before: rendering was ended|take too long", mistake.reason)
 
@@ -344,7 +344,7 @@ class TestBounds:
         assert isinstance(wild, Trigger)
         triggers = Triggers(wild)
         assert counts(decide(event(key="in/0.csv"), triggers, JOBS)) == (1, 0, 0, 0)
-        wild.endings.extend(["it took longer than 1 s"] * 3)
+        wild.aborts.extend(["it took longer than 1 s"] * 3)
 
         assert counts(decide(event(key=key), triggers, JOBS)) == expected
 
@@ -357,7 +357,7 @@ class TestBounds:
         triggers = Triggers(light)
         decide(event(), triggers, JOBS)
         assert light.is_brief
-        light.endings.append("it took longer than 1 s")
+        light.aborts.append("it took longer than 1 s")
         set_: list[None] = []
 
         class Bounded(bounded):
@@ -520,12 +520,12 @@ class TestWhatWasParked:
     BOTH: Final = (trigger("t", job_id=["load", "report"]), trigger("u", job_id="load"))
 
     def test_a_trigger_runs_alone(self) -> None:
-        decision = decided(*self.BOTH, only=Only("t"))
+        decision = decided(*self.BOTH, only=RedriveTarget("t"))
         assert dispatched(decision) == [("t", 0, "load"), ("t", 1, "report")]
         assert counts(decision) == (2, 0, 0, 0)
 
     def test_a_broken_neighbour_does_not_matter(self) -> None:
-        decision = decided(trigger("bad", unknown=1), *self.BOTH, only=Only("t"))
+        decision = decided(trigger("bad", unknown=1), *self.BOTH, only=RedriveTarget("t"))
         assert counts(decision) == (2, 0, 0, 0)
 
     @pytest.mark.parametrize(
@@ -545,27 +545,29 @@ class TestWhatWasParked:
         self, job_ids: list[str] | str, only: tuple[str, int], expected: list[tuple[int, str]]
     ) -> None:
         jobs = Jobs({each: Job(each, "core", enabled=True) for each in "abc"})
-        parked = event(Only("t", *only))
+        parked = event(RedriveTarget("t", *only))
         decision = decide(parked, Triggers(trigger("t", job_id=job_ids), *self.BOTH[1:]), jobs)
         assert dispatched(decision) == [("t", *each) for each in expected]
         assert counts(decision) == (1, 0, 0, 0)
 
     def test_a_job_that_is_neither_named_nor_replaced_is_a_mistake(self) -> None:
-        decision = decided(trigger("t", job_id=["load"]), only=Only("t", "gone", 1))
+        decision = decided(trigger("t", job_id=["load"]), only=RedriveTarget("t", "gone", 1))
         (mistake,) = decision.mistakes
         assert mistake.reason == "the trigger no longer names job 'gone'"
         assert mistake.trigger_id == "t"
         assert counts(decision) == (0, 0, 1, 0)
 
     def test_what_is_still_wrong_is_a_mistake_again(self) -> None:
-        decision = decided(trigger("t", job_id=["load", "none"]), only=Only("t", "none", 1))
+        decision = decided(
+            trigger("t", job_id=["load", "none"]), only=RedriveTarget("t", "none", 1)
+        )
         (mistake,) = decision.mistakes
         assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("t", "none", 1)
         assert counts(decision) == (0, 0, 1, 0)
 
     @pytest.mark.parametrize("triggers", [(), (trigger("u"),)], ids=["none", "another"])
     def test_a_trigger_that_no_longer_matches_is_skipped(self, triggers: tuple[Trigger]) -> None:
-        decision = decided(*triggers, only=Only("t"))
+        decision = decided(*triggers, only=RedriveTarget("t"))
         (skip,) = decision.skips
         assert skip.reason == "trigger 't' no longer matches"
         assert counts(decision) == (0, 1, 0, 0)
@@ -576,7 +578,7 @@ class TestWhatWasParked:
         ids=["disabled", "a condition"],
     )
     def test_it_is_decided_as_any_event_is(self, fields: dict[str, Any], reason: str) -> None:
-        decision = decided(trigger("t", **fields), only=Only("t", "load", 0))
+        decision = decided(trigger("t", **fields), only=RedriveTarget("t", "load", 0))
         (skip,) = decision.skips
         assert reason in skip.reason
         assert counts(decision) == (0, 1, 0, 0)

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from lava_s3trigger import conditions, sandbox, triggers, units
+from lava_s3trigger import conditions, triggers, units
 from lava_s3trigger.cli.demo import STEPS, Step
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm, attribute_of
 from lava_s3trigger.decision import Decision, Mistake, Skip, decide
 from lava_s3trigger.dispatch import timestamp
-from lava_s3trigger.errors import MistakeError
+from lava_s3trigger.errors import UserError
 from lava_s3trigger.events import S3Event, deliveries
 from lava_s3trigger.jobs import Job, read_job
-from lava_s3trigger.limits import bounded
-from lava_s3trigger.rendering import Document, RenderingError, variables
 from lava_s3trigger.settings import Settings
+from lava_s3trigger.templates import environment as sandbox
+from lava_s3trigger.templates.documents import Document, RenderingError, variables
+from lava_s3trigger.templates.limits import bounded
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 
@@ -188,7 +189,7 @@ class Entries:
         for each in self._items:
             if each["job_id"]["S"] == job_id:
                 return read_job(each)
-        raise MistakeError(f"there is no job {job_id!r} in lava.demo.jobs")
+        raise UserError(f"there is no job {job_id!r} in lava.demo.jobs")
 
 
 class TestEntries:

@@ -6,23 +6,23 @@ import pytest
 
 from lava_s3trigger import errors
 from lava_s3trigger.errors import (
-    DefectError,
     DeliveriesFailedError,
-    MistakeError,
     OutOfTimeError,
     PayloadError,
     S3TriggerError,
     ServiceError,
     SettingsError,
+    UnexpectedError,
+    UserError,
 )
 
 ALL = [
     SettingsError("NAME", "value", "something else"),
     PayloadError("odd"),
-    MistakeError("bad entry"),
+    UserError("bad entry"),
     ServiceError("refused"),
     OutOfTimeError("late"),
-    DefectError("odd"),
+    UnexpectedError("odd"),
     DeliveriesFailedError(1, "odd"),
 ]
 
@@ -81,13 +81,13 @@ class TestMistakeError:
     """It says whose mistake it is, where that is known."""
 
     def test_it_carries_the_trigger(self) -> None:
-        error = MistakeError("delay: too long", trigger_id="t-1")
+        error = UserError("delay: too long", trigger_id="t-1")
 
         assert str(error) == "delay: too long"
         assert error.trigger_id == "t-1"
 
     def test_the_trigger_may_be_unknown(self) -> None:
-        assert MistakeError("no such job").trigger_id is None
+        assert UserError("no such job").trigger_id is None
 
 
 class TestDeliveriesFailedError:
@@ -124,9 +124,9 @@ class TestDefectError:
             dict[str, str]()["Items\nof it"]
 
         line = caught.tb.tb_lineno
-        assert str(DefectError.of(caught.value)) == (
+        assert str(UnexpectedError.of(caught.value)) == (
             f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
         )
 
     def test_of_one_that_was_not_raised_it_has_no_place(self) -> None:
-        assert str(DefectError.of(ValueError("a\nb"))) == "ValueError: a b"
+        assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.errors import PayloadError
-from lava_s3trigger.events import Delivery, Only, S3Event, deliveries
+from lava_s3trigger.events import Delivery, RedriveTarget, S3Event, deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -246,7 +246,7 @@ class Route:
 
     payload: Callable[[What], Any]
     message_id: str | None = None
-    only: Only | None = None
+    only: RedriveTarget | None = None
 
 
 ROUTES: Final = {
@@ -296,9 +296,9 @@ ROUTES: Final = {
     "parked": Route(
         payload=lambda what: records(sqs(parked(what.record))),
         message_id="m-1",
-        only=Only("t-1"),
+        only=RedriveTarget("t-1"),
     ),
-    "parked-by-hand": Route(payload=lambda what: parked(what.record), only=Only("t-1")),
+    "parked-by-hand": Route(payload=lambda what: parked(what.record), only=RedriveTarget("t-1")),
     "received": Route(payload=lambda what: received(what.whole)),
     "received-sns": Route(payload=lambda what: received(sns_envelope(what.whole))),
     "sns-envelope": Route(payload=lambda what: sns_envelope(what.whole)),
@@ -448,7 +448,7 @@ class TestRoutes:
     def test_parked_within_what_was_redriven_names_the_same_trigger(self) -> None:
         payload = records(sqs(invocation_record(records(sqs(parked(s3_record()))))))
 
-        assert only_event(payload).only == Only("t-1")
+        assert only_event(payload).only == RedriveTarget("t-1")
 
 
 class TestKeys:
@@ -1175,21 +1175,25 @@ class TestParked:
     @pytest.mark.parametrize(
         ("named", "expected"),
         [
-            pytest.param({"trigger_id": "t"}, Only("t"), id="trigger"),
+            pytest.param({"trigger_id": "t"}, RedriveTarget("t"), id="trigger"),
             pytest.param(
-                {"trigger_id": "t", "job_id": "j", "position": 2}, Only("t", "j", 2), id="job"
+                {"trigger_id": "t", "job_id": "j", "position": 2},
+                RedriveTarget("t", "j", 2),
+                id="job",
             ),
             pytest.param(
-                {"trigger_id": "t", "job_id": "j", "position": 0}, Only("t", "j", 0), id="first-job"
+                {"trigger_id": "t", "job_id": "j", "position": 0},
+                RedriveTarget("t", "j", 0),
+                id="first-job",
             ),
             pytest.param(
                 {"trigger_id": "t", "reason": "bad", "parked_at": "2026-03-14T01:59:26+00:00"},
-                Only("t"),
+                RedriveTarget("t"),
                 id="with-a-reason",
             ),
         ],
     )
-    def test_it_names(self, named: Json, expected: Only) -> None:
+    def test_it_names(self, named: Json, expected: RedriveTarget) -> None:
         payload = {"parked": named, "event": s3_record()}
 
         assert only_event(payload).only == expected
@@ -1199,20 +1203,20 @@ class TestParked:
 
         one, two = deliveries(payload, OWN_REGION)
 
-        assert [event.only for event in one.events] == [Only("t-1")]
+        assert [event.only for event in one.events] == [RedriveTarget("t-1")]
         assert [event.only for event in two.events] == [None]
 
     def test_neighbours_of_it_in_the_same_list_are_run_whole(self) -> None:
         [delivery] = deliveries([parked(s3_record("1")), s3_record("2")], OWN_REGION)
 
-        assert [event.only for event in delivery.events] == [Only("t-1"), None]
+        assert [event.only for event in delivery.events] == [RedriveTarget("t-1"), None]
 
     def test_all_events_in_it_are_run_alone(self) -> None:
         payload = parked(records(s3_record("1"), s3_record("2")))
 
         [delivery] = deliveries(payload, OWN_REGION)
 
-        assert [event.only for event in delivery.events] == [Only("t-1")] * 2
+        assert [event.only for event in delivery.events] == [RedriveTarget("t-1")] * 2
 
 
 class TestDeliveries:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger import acknowledgement, decision, queues
+from lava_s3trigger import acknowledgement, decision
+from lava_s3trigger.aws import sqs as queues
 from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.endpoint import Reset
 from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
@@ -24,9 +25,9 @@ from tests.faults.world import Laboratory, World
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lava_s3trigger.deadline import Deadline
+    from lava_s3trigger.aws.deadline import Deadline
+    from lava_s3trigger.aws.sqs import PendingMessage
     from lava_s3trigger.events import S3Event
-    from lava_s3trigger.queues import Outgoing
     from tests.faults.aws_delivery import Route
 
 EVENTS: Final = 10
@@ -206,16 +207,16 @@ class TestSuite:
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, *, is_fresh: bool
     ) -> None:
         def send_twice(
-            self: queues.Queues,
-            messages: Sequence[Outgoing],
+            self: queues.SqsQueues,
+            messages: Sequence[PendingMessage],
             deadline: Deadline,
             reserve: float = 0.0,
         ) -> None:
             send(self, messages, deadline, reserve)
             send(self, messages, deadline, reserve)
 
-        send = queues.Queues.send
-        monkeypatch.setattr(queues.Queues, "send", send_twice)
+        send = queues.SqsQueues.send
+        monkeypatch.setattr(queues.SqsQueues, "send", send_twice)
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
         assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
 

@@ -16,8 +16,8 @@ from urllib.parse import quote_plus
 import pytest
 
 from lava_s3trigger import decision
-from lava_s3trigger.clients import SLOWEST_CALL
-from lava_s3trigger.deadline import MARGIN
+from lava_s3trigger.aws.clients import SLOWEST_CALL
+from lava_s3trigger.aws.deadline import MARGIN
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.jobs import JobTable
@@ -40,7 +40,7 @@ from tests.endpoint import (
     Refusal,
     Table,
 )
-from tests.faults.claims_table import update_item
+from tests.faults.dedup_table import update_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

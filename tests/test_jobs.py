@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.clients import make_clients
-from lava_s3trigger.deadline import UNLIMITED, Deadline
-from lava_s3trigger.errors import MistakeError, OutOfTimeError, ServiceError
+from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
@@ -178,7 +178,7 @@ class TestLookingUp:
     def test_a_job_that_is_missing_is_a_mistake_that_names_it(
         self, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(MistakeError, match=r"there is no job .* in lava\.demo\.jobs") as error:
+        with pytest.raises(UserError, match=r"there is no job .* in lava\.demo\.jobs") as error:
             table[job_id]
         assert ascii(job_id) in str(error.value)
 
@@ -190,7 +190,7 @@ class TestLookingUp:
     def test_an_id_that_no_job_can_have_is_not_asked_for(
         self, endpoint: Endpoint, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(MistakeError, match="there is no job"):
+        with pytest.raises(UserError, match="there is no job"):
             table[job_id]
         assert not endpoint.calls
 
@@ -214,7 +214,7 @@ class TestLookingUp:
         self, canned: CannedRealm, table: JobTable, attributes: Item, reason: str
     ) -> None:
         canned.jobs.put_item(item_of(attributes))
-        with pytest.raises(MistakeError, match=rf"bad entry of job 'load': .*{reason}"):
+        with pytest.raises(UserError, match=rf"bad entry of job 'load': .*{reason}"):
             table["load"]
 
     def test_on_dynamodb(self, aws: LocalAws, realm: Realm, clock: Clock) -> None:
@@ -227,9 +227,9 @@ class TestLookingUp:
         )
         table = JobTable(clients[0], realm.name, TTL, clock)
         assert table["load"] == Job("load", "core", enabled=True)
-        with pytest.raises(MistakeError, match="there is no job 'other'"):
+        with pytest.raises(UserError, match="there is no job 'other'"):
             table["other"]
-        with pytest.raises(MistakeError, match="type is missing"):
+        with pytest.raises(UserError, match="type is missing"):
             table["bare"]
         for client in clients:
             client.close()
@@ -276,7 +276,7 @@ class TestRemembering:
         canned.jobs.remove("load")
         for _ in range(3):
             clock.now += TTL
-            with pytest.raises(MistakeError, match="there is no job 'load'"):
+            with pytest.raises(UserError, match="there is no job 'load'"):
                 table["load"]
         assert endpoint.calls == {"GetItem": 1}
         canned.jobs.put(ENTRY)
@@ -288,7 +288,7 @@ class TestRemembering:
     ) -> None:
         canned.jobs.put(ENTRY | {"worker": 1})
         for _ in range(3):
-            with pytest.raises(MistakeError, match="worker"):
+            with pytest.raises(UserError, match="worker"):
                 table["load"]
         assert endpoint.calls == {"GetItem": 1}
         canned.jobs.put(ENTRY)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.decision import Mistake
-from lava_s3trigger.events import Only, S3Event, deliveries
+from lava_s3trigger.events import RedriveTarget, S3Event, deliveries
 from lava_s3trigger.parking import parked_message
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,13 +131,15 @@ class TestGivenBack:
     @pytest.mark.parametrize(
         ("mistake", "only"),
         [
-            pytest.param(TRIGGER, Only("t-1"), id="trigger"),
-            pytest.param(JOB, Only("t-1", "j", 2), id="job"),
-            pytest.param(Mistake("bad", "t-1", "j", 0), Only("t-1", "j", 0), id="first-job"),
+            pytest.param(TRIGGER, RedriveTarget("t-1"), id="trigger"),
+            pytest.param(JOB, RedriveTarget("t-1", "j", 2), id="job"),
+            pytest.param(
+                Mistake("bad", "t-1", "j", 0), RedriveTarget("t-1", "j", 0), id="first-job"
+            ),
         ],
     )
     def test_it_is_the_same_event_for_that_alone(
-        self, record: dict[str, Any], mistake: Mistake, only: Only
+        self, record: dict[str, Any], mistake: Mistake, only: RedriveTarget
     ) -> None:
         event = event_of(record)
 
@@ -155,7 +157,7 @@ class TestGivenBack:
         again = given_back(parked_message(back, JOB, NOW))
 
         assert again.record == S3
-        assert again.only == Only("t-1", "j", 2)
+        assert again.only == RedriveTarget("t-1", "j", 2)
 
     @unhurried
     @given(
@@ -168,4 +170,4 @@ class TestGivenBack:
         back = given_back(parked_message(event, Mistake("bad", trigger_id, job_id, n), NOW))
 
         assert back.key == key
-        assert back.only == Only(trigger_id, job_id, n)
+        assert back.only == RedriveTarget(trigger_id, job_id, n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.duplicates import RecentEvents
+from lava_s3trigger.dedup.protocol import RecentEvents
 from tests.soak import soak
 
 if TYPE_CHECKING:

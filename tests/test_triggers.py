@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.clients import make_clients
-from lava_s3trigger.deadline import UNLIMITED, Deadline
 from lava_s3trigger.errors import OutOfTimeError, ServiceError
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
@@ -632,7 +632,7 @@ class TestReading:
         clock: Clock,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.cache._NEWCOMERS", 20)
+        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
         canned.triggers.put(*fillers(MANY), entry("shared", "shared"), entry("whole", "*"))
         table = table_of(endpoint, clock)
         ids(table, "shared/1")
@@ -649,7 +649,7 @@ class TestReading:
         clock: Clock,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.cache._NEWCOMERS", 20)
+        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
         canned.triggers.put(*fillers(MANY), entry("whole", "*"))
         table = table_of(endpoint, clock)
         for turn in range(3):

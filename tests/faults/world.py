@@ -15,18 +15,19 @@ from botocore.handlers import disable_signing
 from botocore.retries.standard import ExponentialBackoff
 from botocore.useragent import UserAgentString
 
-from lava_s3trigger import claims, threads
-from lava_s3trigger.clients import make_clients
+from lava_s3trigger.aws import threads
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.dedup import table as claims
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from lava_s3trigger.journal import LOGGER
-from lava_s3trigger.sandbox import TemplateEnvironment
+from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
+from lava_s3trigger.templates.environment import TemplateEnvironment
 from tests.endpoint import OPERATIONS, REGION, Endpoint, Keys, Table
 from tests.endpoint import Message as QueueMessage
 
 from .calls import BUCKET, CLAIMS, DEAD_LETTERS, REALM
-from .claims_table import update_item
+from .dedup_table import update_item
 from .ledger import Invocation, Ledger
 from .planning import Plan, Row
 
@@ -190,7 +191,7 @@ class World:
             dead_letter_queue=DEAD_LETTERS,
             log_level=logging.WARNING,
         )
-        timed = functools.partial(claims.Claims, now=self.clock.epoch)
+        timed = functools.partial(claims.ClaimTable, now=self.clock.epoch)
         with mock.patch.object(claims, "Claims", timed):
             return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
 
@@ -257,7 +258,7 @@ class Laboratory:
         enter = self._cleanup.enter_context
         enter(self.endpoint)
         # Jitter would make each run another one; and botocore waits on a clock of its own.
-        enter(mock.patch("lava_s3trigger.queues.random", SimpleNamespace(uniform=max)))
+        enter(mock.patch("lava_s3trigger.aws.sqs.random", SimpleNamespace(uniform=max)))
         enter(mock.patch.object(ExponentialBackoff, "delay_amount", return_value=0.0))
         # Half of what a call costs, and of no use here.
         enter(mock.patch.object(UserAgentString, "to_string", new=_short))
@@ -292,7 +293,7 @@ class Laboratory:
     def hasty_clients(self) -> Clients:
         """Such as wait for little time."""
         with mock.patch.multiple(
-            "lava_s3trigger.clients", CONNECT_TIMEOUT=HASTY * 10, READ_TIMEOUT=HASTY
+            "lava_s3trigger.aws.clients", CONNECT_TIMEOUT=HASTY * 10, READ_TIMEOUT=HASTY
         ):
             return self._make_clients()
 

@@ -1,0 +1,1 @@
+"""What AWS is called with: clients, queues, items, time."""

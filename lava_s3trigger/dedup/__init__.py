@@ -1,0 +1,1 @@
+"""Duplicates of S3 events, and how they are recognised."""

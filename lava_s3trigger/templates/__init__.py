@@ -1,0 +1,1 @@
+"""Templates of a trigger entry: compiled, confined, rendered."""

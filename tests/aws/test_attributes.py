@@ -1,0 +1,144 @@
+"""Items of DynamoDB as Python values: DESIGN section 6, last paragraph."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.aws.attributes import value_of
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+MAP = {"M": {"b": {"N": "1"}, "a": {"L": [{"NULL": True}, {"BOOL": False}, {"S": ""}]}}}
+
+
+class TestValues:
+    """Each type of DynamoDB becomes the value that JSON has for it."""
+
+    @pytest.mark.parametrize(
+        ("attribute", "expected"),
+        [
+            pytest.param({"S": "text"}, "text", id="string"),
+            pytest.param({"S": ""}, "", id="empty-string"),
+            pytest.param({"S": "1"}, "1", id="string-of-digits"),
+            pytest.param({"S": "\u2028\U0001f600"}, "\u2028\U0001f600", id="any-unicode"),
+            pytest.param({"BOOL": True}, True, id="true"),
+            pytest.param({"BOOL": False}, False, id="false"),
+            pytest.param({"NULL": True}, None, id="null"),
+            pytest.param({"L": []}, [], id="empty-list"),
+            pytest.param({"L": [{"S": "b"}, {"S": "a"}]}, ["b", "a"], id="list-in-its-order"),
+            pytest.param({"M": {}}, {}, id="empty-map"),
+            pytest.param(MAP, {"b": 1, "a": [None, False, ""]}, id="nested"),
+            pytest.param({"SS": ["b", "a", "B"]}, ["B", "a", "b"], id="set-of-strings-sorted"),
+            pytest.param({"NS": ["10", "9", "-1.5"]}, [-1.5, 9, 10], id="set-of-numbers-sorted"),
+            pytest.param({"M": {"x": {"SS": ["b", "a"]}}}, {"x": ["a", "b"]}, id="set-in-a-map"),
+        ],
+    )
+    def test_it_becomes(self, attribute: dict[str, Any], expected: object) -> None:
+        value = value_of(attribute, "field")
+
+        assert value == expected
+        assert type(value) is type(expected)
+        assert json.loads(json.dumps(value)) == expected
+
+    def test_a_map_keeps_the_order_that_dynamodb_gave(self) -> None:
+        names = ["z", "a", "m", "B", "0"]
+
+        value = value_of({"M": {name: {"N": "0"} for name in names}}, "field")
+
+        assert list(value) == names
+
+
+class TestNumbers:
+    """A number is an int where it is integral, else a float."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            pytest.param("0", 0, id="zero"),
+            pytest.param("-0", 0, id="minus-zero"),
+            pytest.param("42", 42, id="integer"),
+            pytest.param("-42", -42, id="negative"),
+            pytest.param("42.0", 42, id="integral-with-decimals"),
+            pytest.param("1E+2", 100, id="integral-with-exponent"),
+            pytest.param("100E-2", 1, id="integral-with-negative-exponent"),
+            pytest.param(
+                "12345678901234567890123456789012345678",
+                12345678901234567890123456789012345678,
+                id="all-38-digits",
+            ),
+            pytest.param("1E+125", 10**125, id="largest"),
+        ],
+    )
+    def test_an_integral_one_is_an_exact_int(self, text: str, expected: int) -> None:
+        value = value_of({"N": text}, "field")
+
+        assert value == expected
+        assert type(value) is int
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            pytest.param("0.1", 0.1, id="decimals"),
+            pytest.param("-2.50", -2.5, id="negative"),
+            pytest.param("15E-1", 1.5, id="exponent"),
+            pytest.param("1E-130", 1e-130, id="smallest"),
+        ],
+    )
+    def test_any_other_is_a_float(self, text: str, expected: float) -> None:
+        value = value_of({"N": text}, "field")
+
+        assert value == expected
+        assert type(value) is float
+
+    @unhurried
+    @given(
+        st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**38), max_value=10**38)
+    )
+    def test_none_is_changed_beyond_what_a_float_holds(self, number: Decimal) -> None:
+        value = value_of({"N": str(number)}, "field")
+
+        assert value == (number if number == number.to_integral_value() else float(number))
+
+
+class TestBinary:
+    """Binary, which no JSON message holds, is an error that names the field."""
+
+    @pytest.mark.parametrize(
+        ("attribute", "where"),
+        [
+            pytest.param({"B": b"x"}, "parameters", id="binary"),
+            pytest.param({"BS": [b"x"]}, "parameters", id="set-of-binary"),
+            pytest.param(
+                {"M": {"env": {"M": {"K": {"B": b""}}}}}, "parameters.env.K", id="in-a-map"
+            ),
+            pytest.param({"L": [{"S": "a"}, {"B": b""}]}, "parameters[1]", id="in-a-list"),
+            pytest.param({"M": {"a": {"L": [{"BS": []}]}}}, "parameters.a[0]", id="in-both"),
+        ],
+    )
+    def test_it_is_refused_by_the_name_of_the_field(
+        self, attribute: dict[str, Any], where: str
+    ) -> None:
+        with pytest.raises(ValueError, match="is binary") as caught:
+            value_of(attribute, "parameters")
+
+        assert str(caught.value) == f"{where} is binary: no JSON message can hold it"
+
+    def test_the_name_is_shown_on_one_line_in_ascii(self) -> None:
+        with pytest.raises(ValueError, match="is binary") as caught:
+            value_of({"M": {"\u00e9\n\ud800": {"B": b""}}}, "globals")
+
+        assert str(caught.value).startswith(r"globals.\xe9\n\ud800 is binary")
+
+    def test_a_long_name_is_cut(self) -> None:
+        with pytest.raises(ValueError, match="is binary") as caught:
+            value_of({"M": {"x" * 100_000: {"B": b""}}}, "parameters")
+        assert str(caught.value).startswith("parameters.xxx")
+        assert len(str(caught.value)) < 500

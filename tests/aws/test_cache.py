@@ -1,0 +1,238 @@
+"""What was read from a table, remembered for a while: DESIGN section 4, last paragraph."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.aws.cache import SegmentedLRUCache
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+TTL: Final = 60.0
+NEWCOMERS: Final = 2000
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+class TestAnswers:
+    """What was put is given, as long as it holds."""
+
+    def test_there_is_no_answer_to_what_was_not_asked(self, clock: Clock) -> None:
+        assert SegmentedLRUCache[str, str](TTL, 10, clock).get("question") is None
+
+    def test_putting_gives_the_answer_back(self, clock: Clock) -> None:
+        answer = ["an", "answer"]
+
+        assert SegmentedLRUCache[str, list[str]](TTL, 10, clock).put("question", answer) is answer
+
+    def test_an_answer_is_given_as_often_as_asked(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("question", "answer")
+
+        assert [cache.get("question") for _ in range(3)] == ["answer"] * 3
+
+    @pytest.mark.parametrize("answer", [0, "", (), False], ids=repr)
+    def test_an_empty_answer_is_one_too(self, answer: object, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, object](TTL, 10, clock)
+        cache.put("question", answer)
+
+        assert cache.get("question") == answer
+        assert cache.get("question") is not None
+
+    def test_questions_do_not_share_answers(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[tuple[str, str], str](TTL, 10, clock)
+        cache.put(("bucket", "a"), "1")
+        cache.put(("bucket", "b"), "2")
+
+        assert cache.get(("bucket", "a")) == "1"
+        assert cache.get(("bucket", "b")) == "2"
+
+    @pytest.mark.parametrize("asked", [0, 1], ids=["never-asked", "asked"])
+    def test_an_answer_can_be_forgotten(self, asked: int, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("question", "answer")
+        cache.put("another", "answer")
+        for _ in range(asked):
+            cache.get("question")
+
+        cache.forget("question")
+
+        assert cache.get("question") is None
+        assert cache.get("another") == "answer"
+
+    def test_forgetting_what_is_not_known_is_no_error(self, clock: Clock) -> None:
+        SegmentedLRUCache[str, str](TTL, 10, clock).forget("question")
+
+
+class TestTimeToLive:
+    """An answer holds for the time to live, however often it is asked for."""
+
+    @pytest.mark.parametrize("asked", [0, 1, 5], ids=["never-asked", "asked-once", "asked-often"])
+    @pytest.mark.parametrize(
+        ("later", "expected"),
+        [
+            pytest.param(TTL - 0.1, "answer", id="before"),
+            pytest.param(TTL, None, id="at-the-end"),
+            pytest.param(TTL + 0.1, None, id="after"),
+        ],
+    )
+    def test_it_holds_until_then(
+        self, asked: int, later: float, expected: str | None, clock: Clock
+    ) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("question", "answer")
+        for n in range(asked):
+            clock.now = n
+            assert cache.get("question") == "answer"
+
+        clock.now = later
+
+        assert cache.get("question") == expected
+        assert cache.get("question") == expected
+
+    def test_it_counts_from_when_the_answer_was_put(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        clock.now = 1000.0
+        cache.put("question", "answer")
+
+        clock.now += TTL - 1
+        assert cache.get("question") == "answer"
+        clock.now += 1
+        assert cache.get("question") is None
+
+    def test_the_next_answer_has_its_own_time(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("question", "old")
+        cache.get("question")
+        clock.now = TTL
+        assert cache.get("question") is None
+
+        cache.put("question", "new")
+        clock.now = 2 * TTL - 1
+
+        assert cache.get("question") == "new"
+
+    def test_a_new_invocation_ends_none(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("new", "answer")
+        cache.put("proven", "answer")
+        cache.get("proven")
+
+        cache.start()
+
+        assert cache.get("new") == "answer"
+        assert cache.get("proven") == "answer"
+
+    @unhurried
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["get", "pass"]), st.integers(0, 3), st.floats(0, TTL / 2))
+        )
+    )
+    def test_none_is_ever_older(self, steps: list[tuple[str, int, float]]) -> None:
+        clock = Clock()
+        cache = SegmentedLRUCache[int, float](TTL, 2, clock)
+        for step, question, seconds in steps:
+            if step == "pass":
+                clock.now += seconds
+            elif (answer := cache.get(question)) is None:
+                cache.put(question, clock.now)
+            else:
+                assert clock.now - answer < TTL
+
+
+class TestNoTimeToLive:
+    """With 0, an answer holds for the invocation, and nothing outlives it."""
+
+    def test_it_holds_for_the_invocation(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](0, 10, clock)
+        cache.start()
+        cache.put("question", "answer")
+
+        clock.now = 900.0
+
+        assert cache.get("question") == "answer"
+        assert cache.get("question") == "answer"
+
+    @pytest.mark.parametrize("asked", [0, 1, 2], ids=["never-asked", "asked-once", "asked-twice"])
+    def test_nothing_outlives_it(self, asked: int, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](0, 10, clock)
+        cache.put("question", "answer")
+        for _ in range(asked):
+            cache.get("question")
+
+        cache.start()
+
+        assert cache.get("question") is None
+
+
+class TestMemory:
+    """It is bounded, and what is asked once cannot push out what others share."""
+
+    def test_unique_questions_cannot_push_out_a_shared_one(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
+        cache.put("shared", "answer")
+        cache.get("shared")
+
+        for n in range(10 * NEWCOMERS):
+            assert cache.get(f"unique-{n}") is None
+            cache.put(f"unique-{n}", "answer")
+
+        assert cache.get("shared") == "answer"
+
+    @pytest.mark.parametrize(
+        ("size", "expected"),
+        [
+            pytest.param(10, 10, id="few"),
+            pytest.param(NEWCOMERS, NEWCOMERS, id="as-many"),
+            pytest.param(3 * NEWCOMERS, NEWCOMERS, id="many"),
+        ],
+    )
+    def test_newcomers_are_bounded(self, size: int, expected: int, clock: Clock) -> None:
+        cache = SegmentedLRUCache[int, int](TTL, size, clock)
+        asked = range(5 * NEWCOMERS)
+        for n in asked:
+            cache.put(n, n)
+
+        kept = [n for n in reversed(asked) if cache.get(n) is not None]
+
+        assert kept == list(reversed(asked))[:expected]
+
+    def test_proven_answers_are_bounded_and_the_least_recently_used_goes(
+        self, clock: Clock
+    ) -> None:
+        cache = SegmentedLRUCache[str, str](TTL, 3, clock)
+        for question in ("a", "b", "c"):
+            cache.put(question, question)
+            cache.get(question)
+        cache.get("a")
+
+        cache.put("d", "d")
+        cache.get("d")
+
+        assert [cache.get(question) for question in ("a", "b", "c", "d")] == ["a", None, "c", "d"]
+
+    def test_many_proven_answers_are_kept(self, clock: Clock) -> None:
+        cache = SegmentedLRUCache[int, int](TTL, 3 * NEWCOMERS, clock)
+        for n in range(3 * NEWCOMERS):
+            cache.put(n, n)
+            cache.get(n)
+
+        assert all(cache.get(n) == n for n in range(3 * NEWCOMERS))

@@ -1,0 +1,961 @@
+"""Queues: batches within the service's limits, and what becomes of each message."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.aws.clients import SLOWEST_CALL, make_clients
+from lava_s3trigger.aws.deadline import MARGIN, UNLIMITED, Deadline
+from lava_s3trigger.aws.sqs import LARGEST, PendingMessage, SqsQueues
+from tests.endpoint import (
+    DENIED,
+    LOST_REPLY,
+    RESET,
+    SERVER_ERROR,
+    THROTTLED,
+    Call,
+    Endpoint,
+    EntryRefusal,
+    Held,
+    Partial,
+    Queue,
+    Refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+    from tests.endpoint import Fault, Faults
+
+CORE: Final = "lava-demo-core"
+WEB: Final = "lava-demo-web"
+SEND: Final = "SendMessageBatch"
+FIND: Final = "GetQueueUrl"
+A_WHILE: Final = 300.0
+"""Seconds of an invocation that has time."""
+
+
+class Time:
+    """The time that an invocation has left, in seconds."""
+
+    def __init__(self, left: float = A_WHILE) -> None:
+        self.left = left
+        self.deadline = Deadline(lambda: self.left)
+
+
+def outgoing(text: str = "text", queue: str = CORE, delay: int = 0) -> PendingMessage:
+    """Make a message of which the text tells the run id and what is given."""
+    return PendingMessage(queue, lambda run_id: f"{run_id} {text}", delay)
+
+
+def sized(length: int, queue: str = CORE) -> PendingMessage:
+    """Make a message of so many bytes."""
+    return PendingMessage(queue, lambda run_id: run_id.ljust(length, "x")[:length])
+
+
+def texts(queue: Queue) -> list[str]:
+    """Give what stands behind the run ids of the messages in a queue."""
+    return [message.text.partition(" ")[2] for message in queue.messages]
+
+
+def sizes(endpoint: Endpoint) -> list[int]:
+    """Give the numbers of entries of the batches that were sent."""
+    return [len(call.request["Entries"]) for call in endpoint.log if call.operation == SEND]
+
+
+def containing(text: str, fault: Fault) -> Faults:
+    """Make a fault of the calls that hold a message with some text."""
+    return lambda call: fault if text in str(call.request.get("Entries")) else None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Endpoint]:
+    with Endpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoint(server: Endpoint) -> Endpoint:
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def core(endpoint: Endpoint) -> Queue:
+    return endpoint.add_queue(CORE)
+
+
+@pytest.fixture
+def web(endpoint: Endpoint) -> Queue:
+    return endpoint.add_queue(WEB)
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """For how long was waited, in seconds."""
+    return []
+
+
+@pytest.fixture
+def queues(endpoint: Endpoint, waits: list[float]) -> SqsQueues:
+    return SqsQueues(endpoint.clients[1], waits.append)
+
+
+def send(queues: SqsQueues, *messages: PendingMessage) -> None:
+    queues.send(messages, UNLIMITED)
+
+
+class TestMessages:
+    """A message is made anew each time, so that no two ever share a run id."""
+
+    def test_each_has_a_run_id_of_its_own(self) -> None:
+        run_ids = [outgoing().run_id for _ in range(1000)]
+        assert len(set(run_ids)) == 1000
+        assert {uuid.UUID(each).version for each in run_ids} == {4}
+
+    def test_the_text_is_made_with_the_run_id(self) -> None:
+        message = outgoing("text")
+        assert message.text == f"{message.run_id} text"
+
+    def test_another_one_is_made_of_it(self) -> None:
+        message = outgoing("text")
+        first = message.run_id
+        message.renew()
+        assert message.run_id != first
+        assert message.text == f"{message.run_id} text"
+
+
+class TestSending:
+    """Messages arrive as they are, and what became of each is noted on it."""
+
+    def test_a_message_arrives(self, core: Queue, queues: SqsQueues) -> None:
+        message = outgoing("text", delay=7)
+        send(queues, message)
+        (arrived,) = core.messages
+        assert (arrived.text, arrived.delay) == (message.text, 7)
+        assert (message.is_sent, message.refusal, message.failure) == (True, None, None)
+
+    def test_nothing_costs_nothing(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+        send(queues)
+        assert not endpoint.calls
+
+    def test_a_queue_is_looked_up_once(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        for _ in range(5):
+            send(queues, outgoing())
+        assert endpoint.calls == {FIND: 1, SEND: 5}
+        assert len(core.messages) == 5
+
+    def test_each_message_keeps_its_delay(self, core: Queue, queues: SqsQueues) -> None:
+        send(queues, *(outgoing(str(delay), delay=delay) for delay in (0, 900, 30)))
+        assert [
+            (text, each.delay) for text, each in zip(texts(core), core.messages, strict=True)
+        ] == [
+            ("0", 0),
+            ("900", 900),
+            ("30", 30),
+        ]
+
+    def test_on_sqs(self, aws: LocalAws, realm: Realm) -> None:
+        clients = make_clients(
+            endpoint_url=aws.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        core, web, missing = (f"lava-{realm.name}-{each}" for each in ("core", "web", "missing"))
+        messages = [outgoing(f"{n}", queue) for n in range(13) for queue in (core, web, missing)]
+        SqsQueues(clients[1]).send(messages, UNLIMITED)
+        for worker, queue in (("core", core), ("web", web)):
+            expected = {each.text for each in messages if each.queue == queue}
+            assert {each["Body"] for each in realm.receive(worker)} == expected
+        assert {each.refusal for each in messages if each.queue == missing} == {
+            f"there is no queue {missing}"
+        }
+        for client in clients:
+            client.close()
+
+
+class TestDepth:
+    """What is too deep to be written as JSON is refused, and nothing else suffers."""
+
+    def test_it_is_refused(self, core: Queue, queues: SqsQueues) -> None:
+        nested: list[object] = []
+        for _ in range(100_000):
+            nested = [nested]
+        deep = PendingMessage(CORE, lambda _: json.dumps(nested))
+        good = outgoing("good")
+
+        send(queues, deep, good)
+
+        assert deep.refusal == "the message is nested too deeply"
+        assert not deep.is_sent
+        assert texts(core) == ["good"]
+
+
+class TestBatches:
+    """Messages go out in as few calls as the service's limits allow."""
+
+    @pytest.mark.parametrize(
+        ("number", "expected"),
+        [(1, [1]), (9, [9]), (10, [10]), (11, [1, 10]), (25, [5, 10, 10])],
+    )
+    def test_of_up_to_10(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, number: int, expected: list[int]
+    ) -> None:
+        messages = [outgoing(f"{each}") for each in range(number)]
+        send(queues, *messages)
+        assert sorted(sizes(endpoint)) == expected
+        assert sorted(texts(core)) == sorted(f"{each}" for each in range(number))
+        assert all(each.is_sent for each in messages)
+
+    @pytest.mark.parametrize(
+        ("lengths", "expected"),
+        [
+            pytest.param([LARGEST], [1], id="one that fills a call"),
+            pytest.param([LARGEST // 2] * 2, [2], id="two that fill it"),
+            pytest.param([LARGEST // 2, LARGEST // 2, 1], [1, 2], id="and a byte more"),
+            pytest.param([LARGEST // 2, LARGEST // 2 + 1], [1, 1], id="two that are too much"),
+            pytest.param([1, LARGEST, 1], [1, 1, 1], id="a large one between small ones"),
+            pytest.param([400_000] * 5, [1, 2, 2], id="two to a call"),
+            pytest.param([LARGEST, LARGEST // 2, LARGEST // 2], [1, 2], id="two full calls"),
+        ],
+    )
+    def test_of_up_to_1_mib(
+        self,
+        endpoint: Endpoint,
+        core: Queue,
+        queues: SqsQueues,
+        lengths: list[int],
+        expected: list[int],
+    ) -> None:
+        messages = [sized(length) for length in lengths]
+        send(queues, *messages)
+        assert sorted(sizes(endpoint)) == expected
+        assert sorted(len(each.text) for each in core.messages) == sorted(lengths)
+        assert all(each.is_sent for each in messages)
+
+    def test_what_is_larger_than_any_message_is_refused_alone(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        before, large, after = outgoing("before"), sized(LARGEST + 1), outgoing("after")
+        send(queues, before, large, after)
+        assert sizes(endpoint) == [2]
+        assert texts(core) == ["before", "after"]
+        assert before.is_sent
+        assert after.is_sent
+        assert not large.is_sent
+        assert large.failure is None
+        assert large.refusal == f"the message has {LARGEST + 1} bytes; SQS takes at most {LARGEST}"
+
+    def test_a_lone_message_that_is_too_large_costs_no_call(
+        self, endpoint: Endpoint, queues: SqsQueues
+    ) -> None:
+        large = sized(LARGEST + 1)
+        send(queues, large)
+        assert large.refusal
+        assert not endpoint.calls
+
+    def test_what_is_larger_than_the_queues_own_limit_is_refused_alone(
+        self, endpoint: Endpoint, queues: SqsQueues
+    ) -> None:
+        core = endpoint.add_queue(CORE, largest=1024)
+        messages = [sized(length) for length in (1023, 1025, 1024)]
+        send(queues, *messages)
+        assert [len(each.text) for each in core.messages] == [1023, 1024]
+        assert [each.is_sent for each in messages] == [True, False, True]
+        assert "1024 bytes" in (messages[1].refusal or "")
+        assert endpoint.calls == {FIND: 1, SEND: 1}
+
+    def test_each_queue_has_its_own(
+        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
+    ) -> None:
+        send(queues, *(outgoing(f"{each}", (CORE, WEB)[each % 2]) for each in range(12)))
+        assert sorted(sizes(endpoint)) == [6, 6]
+        assert texts(core) == ["0", "2", "4", "6", "8", "10"]
+        assert texts(web) == ["1", "3", "5", "7", "9", "11"]
+
+    def test_queues_are_sent_to_side_by_side(
+        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
+    ) -> None:
+        held = {CORE: Held(), WEB: Held()}
+        endpoint.fail(
+            lambda call: (
+                held[call.request["QueueUrl"].rpartition("/")[2]]
+                if call.operation == SEND
+                else None
+            )
+        )
+        arrived: list[bool] = []
+
+        def let_go() -> None:
+            # Replies are held until both calls are under way.
+            arrived.extend(each.arrived.wait(30) for each in held.values())
+            for each in held.values():
+                each.release()
+
+        watcher = threading.Thread(target=let_go)
+        watcher.start()
+        send(queues, outgoing("a", CORE), outgoing("b", WEB))
+        watcher.join()
+        assert arrived == [True, True]
+        assert endpoint.calls[SEND] == 2
+        assert (texts(core), texts(web)) == (["a"], ["b"])
+
+    def test_a_queue_that_fails_leaves_others_alone(
+        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail(containing("to core", DENIED))
+        bad, good = outgoing("to core", CORE), outgoing("to web", WEB)
+        send(queues, bad, good)
+        assert (bad.is_sent, good.is_sent) == (False, True)
+        assert good.failure is None
+        assert (texts(core), texts(web)) == ([], ["to web"])
+
+
+class TestRefusedEntries:
+    """An entry that the service refuses is that message's alone."""
+
+    @pytest.mark.parametrize(
+        "code", ["InvalidMessageContents", "InvalidParameterValue", "SomethingNew"]
+    )
+    def test_what_is_the_senders_fault_can_never_be_sent(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], code: str
+    ) -> None:
+        refusal = EntryRefusal(code, is_senders_fault=True, message="not like this")
+        endpoint.fail({(SEND, 1): Partial({1: refusal})})
+        messages = [outgoing(each) for each in "abc"]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [True, False, True]
+        assert [each.refusal for each in messages] == [None, f"{code}: not like this", None]
+        assert [each.failure for each in messages] == [None, None, None]
+        assert texts(core) == ["a", "c"]
+        assert endpoint.calls[SEND] == 1
+        assert not waits
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            EntryRefusal("InternalError", is_senders_fault=False),
+            EntryRefusal("InternalFailure", is_senders_fault=False),
+            EntryRefusal("ServiceUnavailable", is_senders_fault=False),
+            EntryRefusal("RequestThrottled", is_senders_fault=True),
+            EntryRefusal("ThrottlingException", is_senders_fault=True),
+            EntryRefusal("OverLimit", is_senders_fault=True),
+            EntryRefusal("KmsThrottled", is_senders_fault=True),
+            EntryRefusal("KmsAccessDenied", is_senders_fault=True),
+            EntryRefusal("KMS.DisabledException", is_senders_fault=True),
+        ],
+        ids=lambda refusal: refusal.code,
+    )
+    def test_what_is_the_services_is_tried_again_alone(
+        self,
+        endpoint: Endpoint,
+        core: Queue,
+        queues: SqsQueues,
+        waits: list[float],
+        refusal: EntryRefusal,
+    ) -> None:
+        endpoint.fail({(SEND, 1): Partial({1: refusal})})
+        messages = [outgoing(each) for each in "abc"]
+        run_ids = [each.run_id for each in messages]
+        send(queues, *messages)
+        assert all(each.is_sent and each.failure is None for each in messages)
+        assert texts(core) == ["a", "c", "b"]
+        assert sizes(endpoint) == [3, 1]
+        assert len(waits) == 1
+        assert [each.run_id == run_id for each, run_id in zip(messages, run_ids, strict=True)] == [
+            True,
+            False,
+            True,
+        ]
+        assert [each.text for each in core.messages] == [
+            each.text for each in (messages[0], messages[2], messages[1])
+        ]
+
+    def test_what_the_service_refuses_to_the_end_has_failed(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        refusal = EntryRefusal("InternalError", is_senders_fault=False, message="sorry")
+        endpoint.fail(
+            lambda call: (
+                Partial(
+                    {
+                        n: refusal
+                        for n, each in enumerate(call.request["Entries"])
+                        if each["MessageBody"].endswith("bad")
+                    }
+                )
+                if call.operation == SEND
+                else None
+            )
+        )
+        messages = [outgoing(each) for each in ("a", "bad", "c")]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [True, False, True]
+        assert messages[1].failure == f"sending to queue {CORE}: InternalError: sorry"
+        assert messages[1].refusal is None
+        assert texts(core) == ["a", "c"]
+        assert endpoint.calls[SEND] == 3
+
+    def test_what_is_refused_in_the_end_can_never_be_sent(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        passing = EntryRefusal("InternalError", is_senders_fault=False)
+        final = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
+        endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
+        message = outgoing()
+        send(queues, message)
+        assert message.refusal == "InvalidMessageContents: no"
+        assert (message.is_sent, message.failure) == (False, None)
+        assert not core.messages
+
+    def test_what_stood_in_the_way_last_is_the_reason(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        passing = EntryRefusal("InternalError", is_senders_fault=False)
+        endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, None): THROTTLED})
+        message = outgoing()
+        send(queues, message)
+        assert "RequestThrottled" in (message.failure or "")
+        assert "InternalError" not in (message.failure or "")
+        assert not core.messages
+
+
+CONTENT: Final = [
+    "BatchRequestTooLong",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "AWS.SimpleQueueService.BatchRequestTooLong",
+]
+
+
+class TestRefusedCalls:
+    """A call that is refused whole is split, until what is at fault stands alone."""
+
+    @pytest.mark.parametrize("code", CONTENT)
+    @pytest.mark.parametrize("position", range(10))
+    def test_its_neighbours_are_sent_once(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str, position: int
+    ) -> None:
+        endpoint.fail(containing("poison", Refusal(400, code, "not like this")))
+        messages = [outgoing("poison" if n == position else f"{n}") for n in range(10)]
+        send(queues, *messages)
+        assert sorted(texts(core)) == [f"{n}" for n in range(10) if n != position]
+        assert [n for n, each in enumerate(messages) if not each.is_sent] == [position]
+        assert messages[position].failure is None
+        assert "not like this" in (messages[position].refusal or "")
+
+    def test_several_are_at_fault(self, endpoint: Endpoint, core: Queue, queues: SqsQueues) -> None:
+        endpoint.fail(containing("poison", Refusal(400, "InvalidMessageContents")))
+        messages = [outgoing("poison" if n in {0, 4, 5, 9} else f"{n}") for n in range(10)]
+        send(queues, *messages)
+        assert sorted(texts(core)) == ["1", "2", "3", "6", "7", "8"]
+        assert [n for n, each in enumerate(messages) if each.refusal] == [0, 4, 5, 9]
+
+    def test_what_is_too_long_together_is_sent_in_parts(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        endpoint.fail(
+            lambda call: (
+                Refusal(400, "BatchRequestTooLong")
+                if len(call.request.get("Entries", ())) > 3
+                else None
+            )
+        )
+        messages = [outgoing(f"{n}") for n in range(10)]
+        send(queues, *messages)
+        assert all(each.is_sent for each in messages)
+        assert sorted(texts(core)) == [f"{n}" for n in range(10)]
+        assert not waits
+
+    def test_a_part_is_tried_again_by_itself(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail({(SEND, 1): Refusal(400, "BatchRequestTooLong"), (SEND, 3): THROTTLED})
+        messages = [outgoing(f"{n}") for n in range(4)]
+        send(queues, *messages)
+        assert all(each.is_sent for each in messages)
+        assert texts(core) == ["0", "1", "2", "3"]
+        assert sizes(endpoint) == [4, 2, 2, 2]
+
+
+PASSING: Final = [
+    pytest.param(THROTTLED, id="throttled"),
+    pytest.param(Refusal(403, "RequestThrottled"), id="throttled, as 403"),
+    pytest.param(Refusal(400, "ThrottlingException"), id="throttled, by its other name"),
+    pytest.param(Refusal(429, "SlowDown"), id="429"),
+    pytest.param(Refusal(400, "TooManyRequestsException"), id="too many requests"),
+    pytest.param(Refusal(403, "OverLimit"), id="over limit"),
+    pytest.param(Refusal(400, "KmsThrottled"), id="KMS"),
+    pytest.param(SERVER_ERROR, id="500"),
+    pytest.param(Refusal(503, "ServiceUnavailable"), id="503"),
+    pytest.param(RESET, id="reset"),
+]
+
+
+class TestTryingAgain:
+    """What passes is tried again, later each time, as another message."""
+
+    @pytest.mark.parametrize("fault", PASSING)
+    def test_a_call_is_made_up_to_three_times(
+        self,
+        endpoint: Endpoint,
+        core: Queue,
+        queues: SqsQueues,
+        waits: list[float],
+        fault: Fault,
+    ) -> None:
+        endpoint.fail({(SEND, 1): fault, (SEND, 2): fault})
+        messages = [outgoing(each) for each in "ab"]
+        send(queues, *messages)
+        assert all(each.is_sent for each in messages)
+        assert [each.failure for each in messages] == [None, None]
+        assert texts(core) == ["a", "b"]
+        assert endpoint.calls == {FIND: 1, SEND: 3}
+        assert len(waits) == 2
+
+    @pytest.mark.parametrize("fault", PASSING)
+    def test_then_it_has_failed(
+        self,
+        endpoint: Endpoint,
+        core: Queue,
+        queues: SqsQueues,
+        waits: list[float],
+        fault: Fault,
+    ) -> None:
+        endpoint.fail({(SEND, None): fault})
+        messages = [outgoing(each) for each in "ab"]
+        send(queues, *messages)
+        for each in messages:
+            assert (each.is_sent, each.refusal) == (False, None)
+            assert (each.failure or "").startswith(f"sending to queue {CORE}: ")
+            assert "\n" not in (each.failure or "")
+            if isinstance(fault, Refusal):
+                assert fault.code in (each.failure or "")
+        assert not core.messages
+        assert endpoint.calls[SEND] == 3
+        assert len(waits) == 2
+
+    def test_waits_grow_and_vary(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        random.seed(1)
+        endpoint.fail({(SEND, None): THROTTLED})
+        for _ in range(20):
+            send(queues, outgoing())
+        first, second = waits[::2], waits[1::2]
+        assert all(0 <= wait <= 1 for wait in first)
+        assert all(0 <= wait <= 2 for wait in second)
+        assert max(second) > 1
+        assert len(set(waits)) > 30
+        assert not core.messages
+
+    def test_each_attempt_has_a_run_id_of_its_own(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail({(SEND, 1): THROTTLED, (SEND, 2): THROTTLED})
+        message = outgoing()
+        send(queues, message)
+        bodies = [
+            call.request["Entries"][0]["MessageBody"]
+            for call in endpoint.log
+            if call.operation == SEND
+        ]
+        assert len(set(bodies)) == 3
+        assert [each.text for each in core.messages] == [bodies[-1]] == [message.text]
+
+    def test_what_was_taken_unheard_is_no_message_that_is_sent_again(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail({(SEND, 1): LOST_REPLY})
+        messages = [outgoing(each) for each in "ab"]
+        send(queues, *messages)
+        assert texts(core) == ["a", "b", "a", "b"]
+        assert len({each.text for each in core.messages}) == 4
+        assert [each.text for each in core.messages[2:]] == [each.text for each in messages]
+
+    def test_a_reply_that_does_not_come_is_not_waited_for(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail({(SEND, 1): Held()})
+        message = outgoing("text")
+        send(queues, message)
+        assert message.is_sent
+        assert texts(core) == ["text", "text"]
+        assert core.messages[1].text == message.text
+
+    @pytest.mark.parametrize(
+        "fault",
+        [DENIED, Refusal(403, "AccessDenied"), Refusal(403, "ExpiredToken"), Refusal(400, "New")],
+        ids=lambda fault: fault.code,
+    )
+    def test_what_only_an_operator_can_mend_is_not_tried_again(
+        self,
+        endpoint: Endpoint,
+        core: Queue,
+        queues: SqsQueues,
+        waits: list[float],
+        fault: Refusal,
+    ) -> None:
+        endpoint.fail({(SEND, None): fault})
+        message = outgoing()
+        send(queues, message)
+        assert (message.is_sent, message.refusal) == (False, None)
+        assert fault.code in (message.failure or "")
+        assert endpoint.calls[SEND] == 1
+        assert not waits
+        assert not core.messages
+
+
+class TestMissingQueues:
+    """A worker without a queue is a user's mistake, until its queue is made."""
+
+    def test_the_message_is_refused(
+        self, endpoint: Endpoint, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        message = outgoing()
+        send(queues, message)
+        assert message.refusal == f"there is no queue {CORE}"
+        assert (message.is_sent, message.failure) == (False, None)
+        assert endpoint.calls == {FIND: 1}
+        assert not waits
+
+    def test_it_is_asked_for_once(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+        messages = [outgoing() for _ in range(35)]
+        send(queues, *messages)
+        assert all(each.refusal for each in messages)
+        assert endpoint.calls == {FIND: 1}
+
+    def test_other_queues_are_sent_to(self, core: Queue, queues: SqsQueues) -> None:
+        bad, good = outgoing(queue=WEB), outgoing("good")
+        send(queues, bad, good)
+        assert bad.refusal == f"there is no queue {WEB}"
+        assert good.is_sent
+        assert texts(core) == ["good"]
+
+    def test_once_it_is_made_it_is_sent_to(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+        send(queues, outgoing())
+        core = endpoint.add_queue(CORE)
+        message = outgoing("text")
+        send(queues, message)
+        assert message.is_sent
+        assert texts(core) == ["text"]
+
+    def test_one_that_is_gone_is_noticed(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        send(queues, outgoing())
+        assert core.messages
+        del endpoint.queues[CORE]
+        message = outgoing()
+        send(queues, message)
+        assert message.refusal == f"there is no queue {CORE}"
+        assert message.failure is None
+
+    def test_one_that_was_made_anew_is_found(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        send(queues, outgoing())
+        assert core.messages
+        endpoint.fail({(SEND, 2): Refusal(400, "QueueDoesNotExist")})
+        message = outgoing("text")
+        send(queues, message)
+        assert message.is_sent
+        assert endpoint.calls == {FIND: 2, SEND: 3}
+
+    @pytest.mark.parametrize(
+        "code", ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"]
+    )
+    def test_by_either_of_its_codes(self, endpoint: Endpoint, queues: SqsQueues, code: str) -> None:
+        endpoint.fail({(FIND, None): Refusal(400, code)})
+        message = outgoing()
+        send(queues, message)
+        assert message.refusal == f"there is no queue {CORE}"
+
+    @pytest.mark.parametrize(
+        "name", ["lava-demo-no good", "lava-demo-" + "x" * 80, "lava-demo-\u00e9"]
+    )
+    def test_a_name_that_no_queue_can_have(self, queues: SqsQueues, name: str) -> None:
+        message = outgoing(queue=name)
+        send(queues, message)
+        assert message.refusal == f"there is no queue {name}"
+
+    @pytest.mark.parametrize("fault", PASSING)
+    def test_looking_it_up_is_tried_again(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], fault: Fault
+    ) -> None:
+        endpoint.fail({(FIND, 1): fault, (FIND, 2): fault})
+        message = outgoing("text")
+        send(queues, message)
+        assert message.is_sent
+        assert texts(core) == ["text"]
+        assert endpoint.calls == {FIND: 3, SEND: 1}
+        assert len(waits) == 2
+
+    @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)])
+    def test_what_could_not_be_looked_up_has_failed(
+        self, endpoint: Endpoint, queues: SqsQueues, fault: Fault, calls: int
+    ) -> None:
+        endpoint.fail({(FIND, None): fault})
+        message = outgoing()
+        send(queues, message)
+        assert message.refusal is None
+        assert (message.failure or "").startswith(f"sending to queue {CORE}: ")
+        assert endpoint.calls == {FIND: calls}
+
+
+class TestFinding:
+    """Queues are looked up side by side, each once, before anything is sent."""
+
+    @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)], ids=str)
+    def test_what_stands_in_the_way_is_shared_by_all_batches(
+        self, endpoint: Endpoint, queues: SqsQueues, fault: Fault, calls: int
+    ) -> None:
+        endpoint.fail({(FIND, None): fault})
+        messages = [outgoing() for _ in range(35)]
+        send(queues, *messages)
+        assert endpoint.calls == {FIND: calls}
+        assert {each.refusal for each in messages} == {None}
+        assert len({each.failure for each in messages}) == 1
+
+    def test_all_are_found_before_anything_is_sent(
+        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
+    ) -> None:
+        send(queues, *(outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(25)))
+        assert [call.operation for call in endpoint.log] == [FIND] * 2 + [SEND] * 6
+        assert (len(core.messages), len(web.messages)) == (25, 25)
+
+    @pytest.mark.parametrize("is_made_anew", [False, True], ids=["gone", "made anew"])
+    def test_one_that_many_batches_are_sent_to_is_gone(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, *, is_made_anew: bool
+    ) -> None:
+        send(queues, outgoing())
+        assert core.messages
+        gone = Refusal(400, "QueueDoesNotExist")
+        seen: set[str] = set()
+
+        def once(call: Call) -> Fault | None:
+            """Refuse each batch, the first time that it comes."""
+            if call.operation != SEND:
+                return None if is_made_anew else gone
+            text = call.request["Entries"][0]["MessageBody"].partition(" ")[2]
+            is_known = text in seen
+            seen.add(text)
+            return None if is_known else gone
+
+        endpoint.fail(once)
+        messages = [outgoing(str(number)) for number in range(200)]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [is_made_anew] * 200
+        assert {each.refusal for each in messages} == (
+            {None} if is_made_anew else {f"there is no queue {CORE}"}
+        )
+        assert {each.failure for each in messages} == {None}
+
+
+class TestOddAnswers:
+    """An answer that SQS does not give loses nothing, and takes no neighbours along."""
+
+    @pytest.fixture
+    def odd(self, endpoint: Endpoint, waits: list[float]) -> Callable[[dict[str, Any]], SqsQueues]:
+        """Give queues, of which one answers so."""
+
+        def make(answer: dict[str, Any]) -> SqsQueues:
+            client = endpoint.clients[1]
+
+            def send(**request: Any) -> Any:
+                is_odd = request["QueueUrl"].endswith(WEB)
+                return answer if is_odd else client.send_message_batch(**request)
+
+            made: Any = SimpleNamespace(get_queue_url=client.get_queue_url, send_message_batch=send)
+            return SqsQueues(made, waits.append)
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            pytest.param({}, "SQS does not say what became of it", id="nothing"),
+            pytest.param(
+                {"Successful": [], "Failed": []}, "SQS does not say what became of it", id="none"
+            ),
+            pytest.param({"Failed": [{"Id": "0", "Code": "Odd"}]}, "Odd: ", id="no-fault-named"),
+            pytest.param({"Failed": [{"Id": "0"}]}, ": ", id="no-code"),
+            pytest.param({"Successful": [{"Id": "7"}]}, "IndexError: ", id="unknown-id"),
+            pytest.param({"Successful": [{}]}, "KeyError: 'Id'", id="no-id"),
+        ],
+    )
+    @pytest.mark.usefixtures("web")
+    def test_it_has_failed(
+        self,
+        core: Queue,
+        odd: Callable[[dict[str, Any]], SqsQueues],
+        answer: dict[str, Any],
+        reason: str,
+    ) -> None:
+        message, other = outgoing(queue=WEB), outgoing()
+        send(odd(answer), message, other)
+        assert (message.is_sent, message.refusal) == (False, None)
+        assert (message.failure or "").startswith(f"sending to queue {WEB}: {reason}")
+        assert other.is_sent
+        assert len(core.messages) == 1
+
+    @pytest.mark.usefixtures("core")
+    def test_a_queue_that_cannot_be_looked_up_so_has_failed_alone(
+        self, endpoint: Endpoint, waits: list[float]
+    ) -> None:
+        client = endpoint.clients[1]
+
+        def find(**request: Any) -> Any:
+            return {} if request["QueueName"] == WEB else client.get_queue_url(**request)
+
+        made: Any = SimpleNamespace(
+            get_queue_url=find, send_message_batch=client.send_message_batch
+        )
+        message, other = outgoing(queue=WEB), outgoing()
+        send(SqsQueues(made, waits.append), message, other)
+        assert "KeyError: 'QueueUrl'" in (message.failure or "")
+        assert other.is_sent
+
+    def test_the_reason_is_told_once_also_of_what_was_split(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        endpoint.fail(
+            lambda call: (
+                Refusal(400, "BatchRequestTooLong")
+                if len(call.request.get("Entries", ())) > 1
+                else DENIED
+                if call.operation == SEND
+                else None
+            )
+        )
+        messages = [outgoing() for _ in range(5)]
+        send(queues, *messages)
+        assert not core.messages
+        assert all((each.failure or "").count("sending to queue") == 1 for each in messages)
+
+    @pytest.mark.usefixtures("core", "web")
+    def test_a_queue_that_wants_message_groups_takes_none_of_them(
+        self, endpoint: Endpoint, queues: SqsQueues
+    ) -> None:
+        said = "The request must contain the parameter MessageGroupId."
+        wants = Refusal(400, "MissingParameter", said)
+        endpoint.fail(
+            lambda call: wants if call.request.get("QueueUrl", "").endswith(WEB) else None
+        )
+        messages = [outgoing(queue=queue) for queue in (CORE, WEB, WEB)]
+        send(queues, *messages)
+        assert [each.is_sent for each in messages] == [True, False, False]
+        assert [said in (each.refusal or "") for each in messages] == [False, True, True]
+
+
+class TestTime:
+    """No call is started that might not end in time."""
+
+    def test_with_time_all_is_sent(self, core: Queue, queues: SqsQueues) -> None:
+        message = outgoing()
+        queues.send([message], Time().deadline)
+        assert message.is_sent
+        assert core.messages
+
+    def test_without_time_nothing_is_sent(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        time = Time()
+        time.left = 1.0
+        messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
+        queues.send(messages, time.deadline)
+        for message in messages:
+            assert (message.is_sent, message.refusal) == (False, None)
+            assert message.failure == f"sending to queue {message.queue}: out of time"
+        assert not endpoint.calls
+        assert not core.messages
+
+    def test_it_is_not_tried_again_without_time(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        time = Time()
+
+        def fail(call: Call) -> Fault | None:
+            if call.operation != SEND:
+                return None
+            time.left = 1.0
+            return THROTTLED
+
+        endpoint.fail(fail)
+        message = outgoing()
+        queues.send([message], time.deadline)
+        assert "too little time was left" in (message.failure or "")
+        assert "RequestThrottled" in (message.failure or "")
+        assert endpoint.calls[SEND] == 1
+        assert not core.messages
+
+    def test_a_call_is_not_split_without_time(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        time = Time()
+
+        def fail(call: Call) -> Fault | None:
+            if call.operation != SEND or len(call.request["Entries"]) <= 2:
+                return None
+            time.left = 1.0
+            return Refusal(400, "BatchRequestTooLong")
+
+        endpoint.fail(fail)
+        messages = [outgoing() for _ in range(4)]
+        queues.send(messages, time.deadline)
+        assert all("out of time" in (each.failure or "") for each in messages)
+        assert all(each.refusal is None for each in messages)
+        assert not core.messages
+
+    def test_time_is_left_for_what_comes_after(self, core: Queue, queues: SqsQueues) -> None:
+        time = Time()
+        time.left = 10.0
+        late, early = outgoing("late"), outgoing("early")
+        queues.send([late], time.deadline, reserve=6.0)
+        queues.send([early], time.deadline)
+        assert "out of time" in (late.failure or "")
+        assert texts(core) == ["early"]
+
+    @pytest.mark.usefixtures("core")
+    @pytest.mark.parametrize("left", [13.5, 12.5])
+    def test_looking_a_queue_up_takes_no_time_from_sending(
+        self, endpoint: Endpoint, queues: SqsQueues, left: float
+    ) -> None:
+        """Each call might take its longest; none is begun that could not end then."""
+        time = Time()
+
+        def slow(_: Call) -> None:
+            time.left -= SLOWEST_CALL
+
+        time.left = left
+        endpoint.fail(slow)
+        message = outgoing()
+        queues.send([message], time.deadline)
+        is_enough = left > 2 * SLOWEST_CALL + MARGIN
+        assert (message.is_sent, time.left > MARGIN) == (is_enough, True)
+        assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
+        assert is_enough or message.failure == f"sending to queue {CORE}: out of time"
+
+    def test_a_short_function_timeout_leaves_half_of_it(
+        self, core: Queue, queues: SqsQueues
+    ) -> None:
+        time = Time(left=3.0)
+        early, late = outgoing("early"), outgoing("late")
+        time.left = 1.7
+        queues.send([early], time.deadline, reserve=6.0)
+        time.left = 1.6
+        queues.send([late], time.deadline, reserve=6.0)
+        assert texts(core) == ["early"]
+        assert "out of time" in (late.failure or "")

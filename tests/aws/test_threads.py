@@ -1,0 +1,48 @@
+"""Calls side by side."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lava_s3trigger.aws.threads import MOST, map_concurrently
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TestSideBySide:
+    """All calls are made, and all have ended."""
+
+    @pytest.mark.parametrize("each", [[], [1], [1, 2], list(range(50))], ids=len)
+    def test_results_are_in_order(self, each: Sequence[int]) -> None:
+        assert map_concurrently(lambda one: one * 2, each) == [one * 2 for one in each]
+
+    def test_several_are_under_way_at_once(self) -> None:
+        meeting = threading.Barrier(MOST, timeout=60)
+
+        map_concurrently(lambda _: meeting.wait(), range(MOST))
+
+        assert not meeting.broken
+
+    @pytest.mark.parametrize("number", [1, 3])
+    def test_what_is_raised_is_raised(self, number: int) -> None:
+        with pytest.raises(ZeroDivisionError):
+            map_concurrently(lambda one: 1 // one, range(number))
+
+    def test_it_is_raised_when_all_others_have_ended(self) -> None:
+        is_raised, ended = threading.Event(), []
+
+        def call(one: int) -> None:
+            if one == 0:
+                is_raised.set()
+                raise LookupError
+            assert is_raised.wait(60)
+            ended.append(one)
+
+        with pytest.raises(LookupError):
+            map_concurrently(call, range(3 * MOST))
+
+        assert sorted(ended) == list(range(1, 3 * MOST))

@@ -1,0 +1,698 @@
+"""The protocol of claims, checked as a model: docs/duplicates.md.
+
+Every interleaving of some instances, the deliveries of like events, and faults at any
+step is explored, one atomic step at a time. What is written to the table is written by
+the real methods of `ClaimTable`; around them, an instance takes the steps that the handler
+takes: receive, claim, send each dispatch, confirm or release, acknowledge.
+
+A larger bound, and the numbers of states:
+
+    LAVA_MODEL_FAULTS=3 pytest tests/test_claims_model.py --log-cli-level=info
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from array import array
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from lava_s3trigger.dedup.protocol import Claim, Verdict
+from lava_s3trigger.dedup.table import ClaimTable
+
+from .conditional_writes import ConditionalTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .conditional_writes import Item
+
+LOGGER: Final = logging.getLogger(__name__)
+
+DISPATCHES: Final = 2
+ALL: Final = 2**DISPATCHES - 1
+"""Dispatches that an event causes, as a set of bits."""
+
+
+class Held(NamedTuple):
+    """What the table holds of the event: its item, with time as it stands to now."""
+
+    state: str
+    owner: int
+    lasts: int
+    """Whether what it says holds: no longer, for a lease or TTL yet, or for good."""
+    sets: tuple[tuple[str, ...], ...]
+    """The attributes that are sets, such as ``sent``, each its name and what is in it."""
+
+
+OVER, RUNS_OUT, FOR_GOOD = range(3)
+
+
+class Instance(NamedTuple):
+    """What an instance is at."""
+
+    phase: str
+    delivery: int = -1
+    is_claimed: bool = False
+    """Whether the table gave it the event; else the table did not answer."""
+    is_last: bool = False
+    """Whether the item bears the token of its claim."""
+    is_leased: bool = False
+    known: int = 0
+    """What its claim told it was sent before."""
+    sent: int = 0
+    failed: int = 0
+
+
+IDLE: Final = Instance("idle")
+
+
+class State(NamedTuple):
+    """All there is, between two steps."""
+
+    item: Held | None
+    instances: tuple[Instance, ...]
+    """Sorted: which of them does a thing is all the same."""
+    acknowledged: tuple[bool, ...]
+    """Of each delivery."""
+    is_new: tuple[bool, ...]
+    """Whether a delivery has not had an answer of the table yet."""
+    counts: tuple[int, ...]
+    """How often each dispatch was sent: never, once, more often."""
+    faults: int
+    """How many more may befall them."""
+    excuse: int
+    """What may have led to a repetition by now."""
+
+
+NONE, MENDED, LOSS = range(3)
+"""Excuses: nothing happened; something did that the protocol mends; or it cannot know."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is explored."""
+
+    deliveries: int
+    copies: int
+    """Instances that may have the same delivery at once."""
+    faults: int
+    instances: int = 3
+    counts_from_first_claim: bool = False
+    """Whether a delivery that first asks within the TTL is a duplicate whenever it comes
+    again; else, where it comes again after the TTL, it is none."""
+
+
+class ViolationError(AssertionError):
+    """Raised where a property does not hold, with the steps that lead there."""
+
+    def __init__(self, broken: str, trace: list[str]) -> None:
+        super().__init__("\n  ".join([broken, *trace]))
+        self.broken = broken
+
+
+class Shared:
+    """The table, by way of the real `ClaimTable`: from an item to the item after a write.
+
+    Args:
+        kind: `ClaimTable`, or a mutant of it.
+    """
+
+    NOW, TTL, LEASE = 1e9, 30.0, 60.0
+    MINE, ANOTHERS = "token of the instance", "token of another"
+
+    def __init__(self, kind: type[ClaimTable]) -> None:
+        self._kind = kind
+        # What a write does depends on these alone, so each is done once.
+        self.claim = cache(self._claim)
+        self.settle = cache(self._settle)
+        self.unanswered = cache(self._unanswered)
+
+    def _claim(
+        self, item: Held | None, owner: int, *, is_last: bool
+    ) -> tuple[Held | None, Verdict, int]:
+        table = self._table(item, is_last=is_last)
+        # A call that is tried again has the token that it had the first time.
+        with patch.object(uuid, "uuid4", lambda: self.MINE):
+            claim = self._claims(table).claim("event", self._owner(owner), self.LEASE)
+        return self._held(table), claim.verdict, _bits(claim.sent)
+
+    def _unanswered(self, owner: int) -> Verdict:
+        return self._claims(_Unreachable()).claim("event", self._owner(owner), self.LEASE).verdict
+
+    def _settle(
+        self, item: Held | None, known: int, sent: int, *, is_last: bool, is_done: bool
+    ) -> Held | None:
+        table = self._table(item, is_last=is_last)
+        claim = Claim("event", Verdict.WORK, self.MINE, frozenset(_digests(known)))
+        if is_done:
+            self._claims(table).confirm(claim)
+        else:
+            self._claims(table).release(claim, _digests(known | sent))
+        return self._held(table)
+
+    def _claims(self, client: Any) -> ClaimTable:
+        return self._kind(client, "claims", self.TTL, lambda: self.NOW)
+
+    def _table(self, item: Held | None, *, is_last: bool) -> ConditionalTable:
+        if item is None:
+            return ConditionalTable("claims")
+        real: dict[str, Any] = {
+            "id": {"S": "event"},
+            "state": {"S": item.state},
+            "owner": {"S": self._owner(item.owner)},
+            "token": {"S": self.MINE if is_last else self.ANOTHERS},
+            "until": {"N": repr(self._until(item))},
+            "expires": {"N": repr(self.NOW + 24 * 3600)},
+        }
+        for name, *members in item.sets:
+            real[name] = {"SS": members}
+        return ConditionalTable("claims", {"event": real})
+
+    def _until(self, item: Held) -> float:
+        match item.lasts, item.state:
+            case 0, _:
+                return self.NOW  # the latest that is over
+            case 1, "done":
+                return self.NOW + self.TTL
+            case 1, _:
+                return self.NOW + self.LEASE
+        return self.NOW * 2
+
+    def _held(self, table: ConditionalTable) -> Held | None:
+        if not table.items:
+            return None
+        [(_, item)] = table.items.items()
+        return Held(
+            state=item["state"]["S"],
+            owner="AB".index(item["owner"]["S"]),
+            lasts=self._lasts(item),
+            sets=tuple(
+                (name, *sorted(value["SS"]))
+                for name, value in sorted(item.items())
+                if "SS" in value
+            ),
+        )
+
+    def _lasts(self, item: Item) -> int:
+        left = float(item["until"]["N"]) - self.NOW
+        if left <= 0:
+            return OVER
+        return RUNS_OUT if left <= max(self.TTL, self.LEASE) else FOR_GOOD
+
+    @staticmethod
+    def _owner(delivery: int) -> str:
+        return "AB"[delivery]
+
+
+class _Unreachable:
+    def update_item(self, **_: Any) -> None:
+        raise ConnectionClosedError(endpoint_url="the table")
+
+
+def _digests(bits: int) -> list[str]:
+    return [f"dispatch {n}" for n in range(DISPATCHES) if bits >> n & 1]
+
+
+def _bits(digests: Iterable[str]) -> int:
+    return sum(1 << int(each.split()[1]) for each in digests)
+
+
+class Model:
+    """The steps that may be taken from a state.
+
+    Args:
+        bounds: How much is explored.
+        kind: `ClaimTable`, or a mutant of it.
+    """
+
+    def __init__(self, bounds: Bounds, kind: type[ClaimTable] = ClaimTable) -> None:
+        self._bounds = bounds
+        self._table = Shared(kind)
+        self.start = State(
+            item=None,
+            instances=(IDLE,) * bounds.instances,
+            acknowledged=(False,) * bounds.deliveries,
+            is_new=(bounds.counts_from_first_claim,) * bounds.deliveries,
+            counts=(0,) * DISPATCHES,
+            faults=bounds.faults,
+            excuse=NONE,
+        )
+
+    def is_end(self, state: State) -> bool:
+        """Tell whether all is done: nothing is delivered any more."""
+        return all(state.acknowledged) and state.instances[0] == state.instances[-1] == IDLE
+
+    def broken(self, state: State) -> str | None:
+        """Name a property that does not hold in a state."""
+        if sum(each.is_leased for each in state.instances) > 1:
+            return "two instances have a claim in force"
+        if any(state.acknowledged) and 0 in state.counts:
+            return "a delivery was acknowledged before everything was sent"
+        if state.excuse != LOSS and max(state.counts) > 1:
+            if state.excuse == NONE:
+                return "something was sent twice though nothing happened"
+            return "something was sent twice though nothing was lost"
+        return None
+
+    def steps(self, state: State) -> Iterator[tuple[str, State]]:
+        """Give all steps that may be taken from a state, each with what it is called."""
+        yield from self._time_passes(state)
+        before = None
+        for place, one in enumerate(state.instances):
+            if one != before:  # what two of them do that are at the same, is the same
+                yield from getattr(self, f"_{one.phase}")(state, place, one)
+                if one.phase != "idle" and state.faults:
+                    excuse = LOSS if one.phase in ("claiming", "working") and one.sent else MENDED
+                    yield "crash", _after(state, place, IDLE, faults=1, excuse=excuse)
+            before = one
+
+    def _time_passes(self, state: State) -> Iterator[tuple[str, State]]:
+        item = state.item
+        if item is None:
+            return
+        if item.lasts == RUNS_OUT and item.state == "done":
+            yield "the TTL runs out", _aged(state, item._replace(lasts=OVER), 0, self._late(state))
+        elif item.lasts == RUNS_OUT:
+            # Of one that is at work it does so where clocks disagree, or time was frozen.
+            if not any(each.is_leased for each in state.instances):
+                yield "a lease runs out", _aged(state, item._replace(lasts=OVER), 0, MENDED)
+            elif state.faults:
+                over = _aged(state, item._replace(lasts=OVER), 1, LOSS)
+                yield "the lease of one at work runs out", over
+        elif item.lasts == OVER and state.instances[0] == state.instances[-1] == IDLE:
+            yield "a day passes", _aged(state, None, 0, LOSS)
+
+    def _late(self, state: State) -> int:
+        """Tell what the end of the TTL excuses: nothing where no other delivery is to come."""
+        if self._bounds.counts_from_first_claim:
+            return LOSS if any(state.is_new) else NONE
+        return LOSS if self._bounds.deliveries > 1 else MENDED
+
+    def _idle(self, state: State, place: int, _: Instance) -> Iterator[tuple[str, State]]:
+        for delivery, is_done in enumerate(state.acknowledged):
+            copies = sum(each.delivery == delivery for each in state.instances)
+            if not is_done and copies < self._bounds.copies:
+                yield "receive", _after(state, place, Instance("received", delivery))
+
+    def _received(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        item, verdict, known = self._table.claim(state.item, one.delivery, is_last=False)
+        is_new = tuple(each and n != one.delivery for n, each in enumerate(state.is_new))
+        state = state._replace(is_new=is_new)
+        claimed = _claimed(one, verdict, known)
+        yield f"claim: {verdict.name}", _after(state, place, claimed, item)
+        if state.faults:
+            again = claimed._replace(phase="claiming", is_claimed=False, known=0)
+            lost = _after(state, place, again, item, faults=1, excuse=MENDED)
+            yield f"claim: {verdict.name}, and its reply is lost", lost
+            yield from self._unclaimed(state, place, one)
+
+    def _claiming(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        item, verdict, known = self._table.claim(state.item, one.delivery, is_last=one.is_last)
+        claimed = _claimed(one, verdict, known)
+        yield f"claim again: {verdict.name}", _after(state, place, claimed, item)
+        if state.faults:
+            yield from self._unclaimed(state, place, one)
+
+    def _unclaimed(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        verdict = self._table.unanswered(one.delivery)
+        after = _claimed(Instance("received", one.delivery), verdict, 0)
+        after = after._replace(is_claimed=False, is_last=False, is_leased=False)
+        yield "claim: no answer", _after(state, place, after, faults=1, excuse=LOSS)
+
+    def _working(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        left = ALL & ~(one.known | one.sent | one.failed)
+        if not left:
+            yield from self._at_the_end(state, place, one)
+            return
+        bit = left & -left
+        sent, failed = one._replace(sent=one.sent | bit), one._replace(failed=one.failed | bit)
+        yield "send", _sent(_after(state, place, sent), bit)
+        if state.faults:
+            yield "send: refused", _after(state, place, failed, faults=1, excuse=MENDED)
+            lost = _after(state, place, failed, faults=1, excuse=LOSS)
+            yield "send, and its reply is lost", _sent(lost, bit)
+
+    def _at_the_end(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        end = Instance("failing" if one.failed else "done", one.delivery)
+        if not one.is_claimed:
+            yield "nothing to settle", _after(state, place, end)
+            return
+        what, item = self._settled(state, one)
+        yield what, _after(state, place, end, item)
+        if state.faults:
+            again = one._replace(phase="settling", is_leased=False)
+            lost = _after(state, place, again, item, faults=1, excuse=MENDED)
+            yield f"{what}, and its reply is lost", lost
+            yield f"{what}: not done", _after(state, place, end, faults=1, excuse=LOSS)
+
+    def _settling(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        what, item = self._settled(state, one)
+        end = Instance("failing" if one.failed else "done", one.delivery)
+        yield f"{what} again", _after(state, place, end, item)
+
+    def _settled(self, state: State, one: Instance) -> tuple[str, Held | None]:
+        is_done = not one.failed
+        item = self._table.settle(
+            state.item, one.known, one.sent, is_last=one.is_last, is_done=is_done
+        )
+        return "confirm" if is_done else "release", item
+
+    def _done(self, state: State, place: int, one: Instance) -> Iterator[tuple[str, State]]:
+        done = tuple(is_done or n == one.delivery for n, is_done in enumerate(state.acknowledged))
+        yield "acknowledge", _after(state, place, IDLE)._replace(acknowledged=done)
+        if state.faults:
+            lost = _after(state, place, IDLE, faults=1, excuse=MENDED)
+            yield "acknowledge: not done", lost
+
+    def _failing(self, state: State, place: int, _: Instance) -> Iterator[tuple[str, State]]:
+        yield "give back", _after(state, place, IDLE)
+
+
+_SAME: Final = Held("as it is", -1, -1, ())
+
+
+def _after(
+    state: State,
+    place: int,
+    one: Instance,
+    item: Held | None = _SAME,
+    *,
+    faults: int = 0,
+    excuse: int = NONE,
+) -> State:
+    """Give the state after a step of an instance."""
+    instances = list(state.instances)
+    if one.is_last and not instances[place].is_last:  # it claimed: the token is its own now
+        instances = [each._replace(is_last=False) if each.is_last else each for each in instances]
+    instances[place] = one
+    instances.sort()
+    return State(
+        item=state.item if item is _SAME else item,
+        instances=tuple(instances),
+        acknowledged=state.acknowledged,
+        is_new=state.is_new,
+        counts=state.counts,
+        faults=state.faults - faults,
+        excuse=max(state.excuse, excuse),
+    )
+
+
+def _aged(state: State, item: Held | None, faults: int, excuse: int) -> State:
+    instances = sorted(
+        each._replace(is_leased=False) if each.is_last else each for each in state.instances
+    )
+    return state._replace(
+        item=item,
+        instances=tuple(instances),
+        faults=state.faults - faults,
+        excuse=max(state.excuse, excuse),
+    )
+
+
+def _claimed(one: Instance, verdict: Verdict, known: int) -> Instance:
+    """Give what an instance goes on with after the answer to its claim, as `Duplicates` does."""
+    match verdict:
+        case Verdict.WORK:
+            return Instance(
+                "working", one.delivery, is_claimed=True, is_last=True, is_leased=True, known=known
+            )
+        case Verdict.UNKNOWN:
+            return Instance("working", one.delivery)
+        case Verdict.DUPLICATE:
+            return Instance("done", one.delivery)
+        case Verdict.BUSY:
+            return Instance("failing", one.delivery)
+
+
+def _sent(state: State, bit: int) -> State:
+    counts = [min(2, n + (bit >> place & 1)) for place, n in enumerate(state.counts)]
+    return state._replace(counts=tuple(counts))
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What was found where nothing is broken."""
+
+    states: int
+    steps: Counter[str]
+    """How often each was taken."""
+    ends: int
+
+
+def explore(model: Model) -> Explored:
+    """Take every step from every state that can be reached.
+
+    Raises:
+        ViolationError: A property does not hold in a state, or there is no way from one
+            to an end.
+    """
+    places = {model.start: 0}
+    states = [model.start]
+    came_from: list[tuple[int, str]] = [(0, "")]
+    edges = (array("l"), array("l"))
+    steps: Counter[str] = Counter()
+    ends = []
+
+    def trace(place: int) -> list[str]:
+        found = []
+        while place:
+            before, step = came_from[place]
+            found.append(f"{step}: {_shown(states[place])}")
+            place = before
+        return found[::-1]
+
+    for here, state in enumerate(states):  # which grows
+        if model.is_end(state):
+            ends.append(here)
+            continue
+        for step, after in model.steps(state):
+            steps[step] += 1
+            there = places.get(after)
+            if there is None:
+                there = places[after] = len(states)
+                states.append(after)
+                came_from.append((here, step))
+                if broken := model.broken(after):
+                    raise ViolationError(broken, trace(there))
+            edges[0].append(here)
+            edges[1].append(there)
+    stuck = _without_end(len(states), edges, ends)
+    if stuck is not None:
+        raise ViolationError("an event is never done", trace(stuck))
+    return Explored(len(states), steps, len(ends))
+
+
+def _shown(state: State) -> str:
+    at = [f"{'AB'[one.delivery]} {one.phase}" for one in state.instances if one.delivery >= 0]
+    item = (
+        state.item and f"{state.item.state} for {'AB'[state.item.owner]}, lasts {state.item.lasts}"
+    )
+    return f"[{item}] {', '.join(at)}; sent {state.counts}"
+
+
+def _without_end(count: int, edges: tuple[array[int], array[int]], ends: list[int]) -> int | None:
+    """Give a state from which no end can be reached, the first that was found."""
+    ways_back: list[list[int]] = [[] for _ in range(count)]
+    for here, there in zip(*edges, strict=True):
+        ways_back[there].append(here)
+    has_end = bytearray(count)
+    waiting = list(ends)
+    while waiting:
+        place = waiting.pop()
+        if not has_end[place]:
+            has_end[place] = 1
+            waiting += ways_back[place]
+    stuck = has_end.find(0)
+    return None if stuck < 0 else stuck
+
+
+FAULTS: Final = int(os.environ.get("LAVA_MODEL_FAULTS", "2"))
+
+EVERY_STEP: Final = {
+    "receive",
+    *(f"claim: {each.name}" for each in (Verdict.WORK, Verdict.BUSY, Verdict.DUPLICATE)),
+    *(
+        f"claim: {each.name}, and its reply is lost"
+        for each in (Verdict.WORK, Verdict.BUSY, Verdict.DUPLICATE)
+    ),
+    *(f"claim again: {each.name}" for each in (Verdict.WORK, Verdict.BUSY, Verdict.DUPLICATE)),
+    "claim: no answer",
+    "send",
+    "send: refused",
+    "send, and its reply is lost",
+    "confirm",
+    "confirm, and its reply is lost",
+    "confirm again",
+    "confirm: not done",
+    "release",
+    "release, and its reply is lost",
+    "release again",
+    "release: not done",
+    "nothing to settle",
+    "acknowledge",
+    "acknowledge: not done",
+    "give back",
+    "crash",
+    "a lease runs out",
+    "the lease of one at work runs out",
+    "the TTL runs out",
+    "a day passes",
+}
+
+
+class TestProtocol:
+    """At least once, whatever happens; exactly once, where nothing is lost."""
+
+    @pytest.mark.parametrize(
+        ("bounds", "fewest"),
+        [
+            pytest.param(Bounds(2, 3, FAULTS), 100_000, id="all-together"),
+            pytest.param(Bounds(2, 1, FAULTS + 1), 15_000, id="each-delivery-in-one-place"),
+            pytest.param(Bounds(1, 3, FAULTS + 1), 15_000, id="one-delivery-in-three-places"),
+        ],
+    )
+    def test_it_holds_for_every_interleaving(self, bounds: Bounds, fewest: int) -> None:
+        explored = explore(Model(bounds))
+
+        LOGGER.info(
+            "%s: %d states, %d steps, %d ends",
+            *(bounds, explored.states, explored.steps.total(), explored.ends),
+        )
+        assert explored.states > fewest
+        assert explored.steps.keys() == EVERY_STEP
+
+    def test_a_delivery_that_came_within_the_ttl_is_a_duplicate_whenever_it_returns(self) -> None:
+        explore(Model(Bounds(2, 1, 0, counts_from_first_claim=True)))
+
+
+class Mutant(ClaimTable):
+    """A protocol with a mistake in an expression."""
+
+    replacements: tuple[tuple[str, str], ...] = ()
+
+    def _write(
+        self, likeness: str, update: str, condition: str, **values: dict[str, Any]
+    ) -> dict[str, Any]:
+        for right, wrong in self.replacements:
+            condition = condition.replace(right, wrong)
+        return super()._write(likeness, update, condition, **values)
+
+
+class TakesOverItsOwn(Mutant):
+    """The same delivery may take its own claim over while that holds."""
+
+    replacements = (("OR (", "OR (#owner = :owner AND NOT #state = :done) OR ("),)
+
+
+class IgnoresLeases(Mutant):
+    """Anyone may take any claim over."""
+
+    replacements = (("OR (", "OR NOT #state = :done OR ("),)
+
+
+class SettlesWithoutToken(Mutant):
+    """What became of a claim is written also where it was lost to another."""
+
+    replacements = (("#token = :token", "#token = :token OR attribute_exists(#token)"),)
+
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        return ClaimTable(self._client, self._table, self._ttl, self._now).claim(*args, **kwargs)
+
+
+class ForgetsItsOwn(Mutant):
+    """What a delivery itself has done is forgotten with the TTL."""
+
+    replacements = (("(#owner = :owner OR contains", "(#owner = :token OR contains"),)
+
+
+class ForgetsWhatWasSent(ClaimTable):
+    """What failed is released without what was sent for it."""
+
+    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
+        return super().release(replace(claim, sent=frozenset()), [])
+
+
+class DropsWhatIsBusy(ClaimTable):
+    """What another works on counts as done."""
+
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
+        return replace(claim, verdict=Verdict.DUPLICATE) if claim.verdict is BUSY else claim
+
+
+class DropsWhatHasNoAnswer(ClaimTable):
+    """What the table does not answer counts as done."""
+
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
+        return replace(claim, verdict=Verdict.DUPLICATE) if claim.error else claim
+
+
+class ConfirmsWhatFailed(ClaimTable):
+    """What failed counts as done."""
+
+    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
+        return self.confirm(claim)
+
+
+class KeepsWhatFailed(ClaimTable):
+    """What failed is not given back."""
+
+    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
+        return None
+
+
+class ClaimsForGood(ClaimTable):
+    """A lease never ends."""
+
+    def claim(self, likeness: str, owner: str, lease: float, *args: Any) -> Claim:
+        return super().claim(likeness, owner, lease * 1000, *args)
+
+
+BUSY: Final = Verdict.BUSY
+SENT_TWICE: Final = "something was sent twice though nothing happened"
+SENT_AGAIN: Final = "something was sent twice though nothing was lost"
+ACKNOWLEDGED: Final = "a delivery was acknowledged before everything was sent"
+BOTH: Final = "two instances have a claim in force"
+NEVER: Final = "an event is never done"
+
+
+class TestModel:
+    """It finds a mistake in the protocol."""
+
+    @pytest.mark.parametrize(
+        ("kind", "bounds", "broken"),
+        [
+            pytest.param(kind, bounds, broken, id=kind.__name__)
+            for kind, bounds, broken in (
+                (TakesOverItsOwn, Bounds(1, 2, 0), BOTH),
+                (IgnoresLeases, Bounds(2, 1, 0), BOTH),
+                (SettlesWithoutToken, Bounds(2, 1, 2), BOTH),
+                (ForgetsItsOwn, Bounds(1, 1, 1), SENT_AGAIN),
+                (ForgetsWhatWasSent, Bounds(1, 1, 1), SENT_AGAIN),
+                (DropsWhatIsBusy, Bounds(2, 1, 0), ACKNOWLEDGED),
+                (DropsWhatHasNoAnswer, Bounds(1, 1, 1), ACKNOWLEDGED),
+                (ConfirmsWhatFailed, Bounds(1, 1, 1), ACKNOWLEDGED),
+                (KeepsWhatFailed, Bounds(1, 1, 1), SENT_AGAIN),
+                (ClaimsForGood, Bounds(1, 1, 1), NEVER),
+            )
+        ],
+    )
+    def test_a_mistake_breaks_a_property(
+        self, kind: type[ClaimTable], bounds: Bounds, broken: str
+    ) -> None:
+        explore(Model(bounds))  # without the mistake, all is well
+
+        with pytest.raises(ViolationError) as caught:
+            explore(Model(bounds, kind))
+
+        assert caught.value.broken == broken

@@ -1,0 +1,575 @@
+"""Recent events, by which duplicates are known: DESIGN section 8, Duplicates."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
+from lava_s3trigger.dedup.protocol import Admission, Duplicates, RecentEvents, Verdict
+from lava_s3trigger.dedup.table import ClaimTable
+from lava_s3trigger.events import RedriveTarget, S3Event
+from lava_s3trigger.log import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lava_s3trigger.cli.localaws import LocalAws
+
+TTL: Final = 30.0
+EVENT: Final = S3Event(
+    bucket="my-bucket",
+    key="a/b/c",
+    size=10,
+    event_time=datetime(2026, 3, 14, tzinfo=UTC),
+    event_type="ObjectCreated:Put",
+    source_ip=None,
+    aws_region="eu-west-1",
+    record={"s3": {"object": {"sequencer": "1"}}},
+)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="recent")
+def _recent(clock: Clock) -> RecentEvents:
+    recent = RecentEvents(10, TTL, clock)
+    recent.start()
+    return recent
+
+
+def finish(recent: RecentEvents, event: S3Event) -> None:
+    """Have an event done in an invocation of its own."""
+    recent.start()
+    assert not recent.begin(event).skip
+    recent.done(event)
+    recent.start()
+
+
+class TestLikeness:
+    """Two are duplicates where bucket, key, size and event type agree."""
+
+    def test_the_same_event_is_a_duplicate(self, recent: RecentEvents) -> None:
+        finish(recent, EVENT)
+
+        assert recent.begin(EVENT).skip
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"bucket": "another"}, id="bucket"),
+            pytest.param({"key": "a/b/d"}, id="key"),
+            pytest.param({"size": 11}, id="size"),
+            pytest.param({"event_type": "ObjectCreated:Copy"}, id="event-type"),
+        ],
+    )
+    def test_another_one_is_none(self, change: dict[str, Any], recent: RecentEvents) -> None:
+        finish(recent, EVENT)
+
+        assert not recent.begin(dataclasses.replace(EVENT, **change)).skip
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"event_time": datetime(2026, 3, 15, tzinfo=UTC)}, id="time"),
+            pytest.param({"aws_region": "us-east-1"}, id="region"),
+            pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
+        ],
+    )
+    def test_nothing_else_tells_them_apart(
+        self, change: dict[str, Any], recent: RecentEvents
+    ) -> None:
+        finish(recent, EVENT)
+
+        assert recent.begin(dataclasses.replace(EVENT, **change)).skip
+
+
+class TestTime:
+    """They are duplicates within the time to live."""
+
+    @pytest.mark.parametrize(
+        ("later", "expected"),
+        [
+            pytest.param(0.0, False, id="at-once"),
+            pytest.param(TTL - 0.1, False, id="within"),
+            pytest.param(TTL, True, id="at-the-end"),
+            pytest.param(TTL + 0.1, True, id="after"),
+        ],
+    )
+    def test_a_duplicate_is_one_for_a_while(
+        self, later: float, recent: RecentEvents, clock: Clock, *, expected: bool
+    ) -> None:
+        finish(recent, EVENT)
+
+        clock.now += later
+
+        assert (recent.begin(EVENT).skip is None) is expected
+
+    def test_a_duplicate_does_not_prolong_it(self, recent: RecentEvents, clock: Clock) -> None:
+        finish(recent, EVENT)
+        clock.now += TTL - 1
+        assert recent.begin(EVENT).skip
+
+        clock.now += 1
+
+        assert not recent.begin(EVENT).skip
+
+
+class TestInvocation:
+    """Within an invocation, the first carries the obligation for its duplicates."""
+
+    def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, recent: RecentEvents) -> None:
+        assert not recent.begin(EVENT).skip
+
+        assert recent.begin(EVENT) == Admission(EVENT, skip="duplicate", is_done=False)
+
+    def test_one_that_failed_is_not_its_own_duplicate(self, recent: RecentEvents) -> None:
+        assert not recent.begin(EVENT).skip
+
+        recent.start()
+
+        assert not recent.begin(EVENT).skip
+
+    def test_one_that_is_done_stays_so_in_the_next(self, recent: RecentEvents) -> None:
+        assert not recent.begin(EVENT).skip
+        recent.done(EVENT)
+
+        recent.start()
+
+        assert recent.begin(EVENT) == Admission(EVENT, skip="duplicate", is_done=True)
+
+
+class TestSize:
+    """The cache is bounded; what was used least recently goes."""
+
+    def test_the_least_recently_used_goes(self, clock: Clock) -> None:
+        recent = RecentEvents(2, TTL, clock)
+        first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
+        finish(recent, first)
+        finish(recent, second)
+        assert recent.begin(first).skip  # a use
+
+        finish(recent, third)
+
+        assert recent.begin(first).skip
+        assert not recent.begin(second).skip
+        assert recent.begin(third).skip
+
+    def test_it_may_hold_one(self, clock: Clock) -> None:
+        recent = RecentEvents(1, TTL, clock)
+        finish(recent, EVENT)
+
+        assert recent.begin(EVENT).skip
+
+
+class TestOff:
+    """With a size of 0 no event is a duplicate."""
+
+    def test_the_same_event_twice_is_worked_on_twice(self, clock: Clock) -> None:
+        recent = RecentEvents(0, TTL, clock)
+        recent.start()
+
+        assert not recent.begin(EVENT).skip
+        assert not recent.begin(EVENT).skip
+        recent.done(EVENT)
+        assert not recent.begin(EVENT).skip
+
+    def test_a_time_to_live_of_nothing_turns_it_off_between_invocations(self, clock: Clock) -> None:
+        recent = RecentEvents(10, 0, clock)
+        finish(recent, EVENT)
+
+        assert not recent.begin(EVENT).skip
+
+
+class TestParked:
+    """What was parked is no duplicate: its event was done when it was parked."""
+
+    def test_it_is_none_of_the_event_that_it_came_from(self, recent: RecentEvents) -> None:
+        finish(recent, EVENT)
+
+        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
+
+    def test_the_event_is_none_of_it(self, recent: RecentEvents) -> None:
+        finish(recent, dataclasses.replace(EVENT, only=RedriveTarget("t-1")))
+
+        assert not recent.begin(EVENT).skip
+
+    def test_two_parked_of_one_event_are_both_worked_on(self, recent: RecentEvents) -> None:
+        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
+        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-2"))).skip
+        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
+
+
+def nothing() -> list[str]:
+    return []
+
+
+class TestThisInstance:
+    """Without a table, duplicates are those that this instance knows."""
+
+    def test_the_first_is_worked_on_and_the_others_are_done(self, clock: Clock) -> None:
+        duplicates = Duplicates(RecentEvents(10, TTL, clock))
+        duplicates.start()
+
+        begun = duplicates.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
+
+        assert begun == [Admission(EVENT), Admission(EVENT, skip="duplicate")]
+
+    def test_one_that_is_done_is_known_in_the_next_invocation(self, clock: Clock) -> None:
+        duplicates = Duplicates(RecentEvents(10, TTL, clock))
+        duplicates.start()
+        [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
+        duplicates.settle([(begun, True, nothing)], UNLIMITED)
+        duplicates.start()
+
+        [again] = duplicates.begin([(EVENT, "m-2")], UNLIMITED)
+
+        assert again.skip == "duplicate"
+
+    def test_one_that_failed_is_worked_on_again(self, clock: Clock) -> None:
+        duplicates = Duplicates(RecentEvents(10, TTL, clock))
+        duplicates.start()
+        [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
+        duplicates.settle([(begun, False, nothing)], UNLIMITED)
+        duplicates.start()
+
+        [again] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
+
+        assert again == Admission(EVENT)
+
+    def test_off_every_event_is_worked_on(self, clock: Clock) -> None:
+        duplicates = Duplicates(RecentEvents(0, TTL, clock))
+        duplicates.start()
+
+        begun = duplicates.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
+
+        assert begun == [Admission(EVENT), Admission(EVENT)]
+
+
+_NUMBERS: Final = itertools.count(1)
+
+
+class Fleet:
+    """Instances of the function that share a table, and a clock.
+
+    Each remembers nothing of its own but for the invocation, so that they know what they
+    share.
+    """
+
+    def __init__(self, aws: LocalAws) -> None:
+        self.now = 1_000_000.0
+        self.client = aws.client("dynamodb")
+        self.table = f"dedup-{next(_NUMBERS)}"
+        self.waits: list[float] = []
+        self.meanwhile: Callable[[], object] = nothing
+        self.calls = 0
+        self.client.meta.events.register("before-call.dynamodb.UpdateItem", self._count)
+        self.client.create_table(
+            TableName=self.table,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def instance(self, table: str | None = None, size: int = 0) -> Duplicates:
+        claims = ClaimTable(self.client, table or self.table, TTL, now=lambda: self.now)
+        recent = RecentEvents(size, TTL, clock=lambda: self.now)
+        duplicates = Duplicates(recent, claims, self._sleep)
+        duplicates.start()
+        return duplicates
+
+    def _count(self, **_: Any) -> None:
+        self.calls += 1
+
+    def items(self) -> list[dict[str, Any]]:
+        return list(self.client.scan(TableName=self.table)["Items"])
+
+    def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+        self.meanwhile()
+
+
+@pytest.fixture(name="fleet")
+def _fleet(aws: LocalAws) -> Fleet:
+    return Fleet(aws)
+
+
+def begin(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
+    instance.start()
+    [begun] = instance.begin([(event, owner)], UNLIMITED)
+    return begun
+
+
+def verdict(begun: Admission) -> Verdict:
+    assert begun.claim is not None
+    assert (begun.skip, begun.failure) == (None, None)
+    return begun.claim.verdict
+
+
+class TestTable:
+    """With a table, all instances share one memory."""
+
+    def test_what_one_has_done_is_a_duplicate_for_all(self, fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        begun = begin(one, "m-1")
+        assert verdict(begun) is Verdict.WORK
+        one.settle([(begun, True, nothing)], UNLIMITED)
+
+        again = begin(two, "m-2")
+
+        assert again == Admission(EVENT, skip="duplicate", is_done=True)
+        assert fleet.waits == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"bucket": "b"}, {"key": "k"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_another_event_is_none(self, change: dict[str, Any], fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+
+        other = begin(two, "m-2", dataclasses.replace(EVENT, **change))
+
+        assert verdict(other) is Verdict.WORK
+
+    @pytest.mark.parametrize(
+        ("later", "is_duplicate"),
+        [
+            pytest.param(TTL - 1, True, id="within"),
+            pytest.param(TTL, False, id="at-the-end"),
+            pytest.param(TTL + 1, False, id="after"),
+        ],
+    )
+    def test_it_is_one_for_a_while(self, later: float, fleet: Fleet, *, is_duplicate: bool) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+
+        fleet.now += later
+
+        assert (begin(two, "m-2").skip == "duplicate") is is_duplicate
+
+    def test_what_a_delivery_itself_has_done_stays_done(self, fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+
+        fleet.now += 3600
+
+        assert begin(two, "m-1").skip == "duplicate"
+
+    def test_one_that_failed_is_worked_on_by_another_that_knows_what_was_sent(
+        self, fleet: Fleet
+    ) -> None:
+        one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
+        one.settle([(begin(one, "m-1"), False, lambda: ["aa", "bb"])], UNLIMITED)
+
+        again = begin(two, "m-1")
+        assert verdict(again) is Verdict.WORK
+        assert again.claim is not None
+        assert again.claim.sent == {"aa", "bb"}
+        two.settle([(again, False, lambda: ["cc"])], UNLIMITED)
+
+        last = begin(three, "m-1")
+        assert last.claim is not None
+        assert last.claim.sent == {"aa", "bb", "cc"}
+
+    def test_one_that_failed_before_anything_was_sent_is_worked_on_again(
+        self, fleet: Fleet
+    ) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        one.settle([(begin(one, "m-1"), False, nothing)], UNLIMITED)
+
+        again = begin(two, "m-2")
+
+        assert verdict(again) is Verdict.WORK
+        assert again.claim is not None
+        assert again.claim.sent == frozenset()
+
+    def test_one_that_another_works_on_is_waited_for_and_then_comes_again(
+        self, fleet: Fleet
+    ) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        begin(one, "m-1")
+
+        busy = begin(two, "m-2")
+
+        assert busy.failure == "another delivery of it is being worked on"
+        assert busy.is_busy
+        assert fleet.waits == [0.1, 0.3, 0.6]
+
+    def test_one_that_is_done_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        begun = begin(one, "m-1")
+        fleet.meanwhile = lambda: one.settle([(begun, True, nothing)], UNLIMITED)
+
+        assert begin(two, "m-2") == Admission(EVENT, skip="duplicate", is_done=True)
+        assert fleet.waits == [0.1]
+
+    @pytest.mark.parametrize(
+        ("left", "lease"),
+        [pytest.param(100.0, 105.0, id="lambda"), pytest.param(None, 60.0, id="elsewhere")],
+    )
+    def test_one_whose_instance_crashed_is_taken_over_once_its_time_is_up(
+        self, left: float | None, lease: float, fleet: Fleet
+    ) -> None:
+        deadline = UNLIMITED if left is None else Deadline(lambda: left)
+        one, two = fleet.instance(), fleet.instance()
+        one.begin([(EVENT, "m-1")], deadline)
+
+        fleet.now += lease - 1.1  # waiting takes a second
+        assert begin(two, "m-2").failure
+        fleet.now += 0.1
+
+        assert verdict(begin(two, "m-2")) is Verdict.WORK
+
+    def test_one_that_was_taken_over_is_not_settled_by_who_lost_it(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger=LOGGER.name)
+        one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
+        slow = begin(one, "m-1")
+        fleet.now += 3600
+        begin(two, "m-2")
+
+        one.settle([(slow, True, nothing)], UNLIMITED)
+
+        assert begin(three, "m-3").failure
+        [line] = caplog.messages
+        assert line.startswith('claims not settled {"count": 1, "reason": ')
+
+    def test_many_are_claimed_side_by_side_each_by_itself(self, fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(30)]
+        done = one.begin([(event, "m-1") for event in events[::2]], UNLIMITED)
+        one.settle([(each, True, nothing) for each in done], UNLIMITED)
+
+        begun = two.begin([(event, "m-2") for event in events], UNLIMITED)
+
+        assert [each.event for each in begun] == events
+        assert [each.skip for each in begun] == ["duplicate", None] * 15
+
+
+class TestTableSpared:
+    """The table is asked only where that can matter."""
+
+    def test_what_was_parked_is_not_claimed(self, fleet: Fleet) -> None:
+        one = fleet.instance()
+        event = dataclasses.replace(EVENT, only=RedriveTarget("t-1"))
+
+        begun = begin(one, "m-1", event)
+        one.settle([(begun, True, nothing)], UNLIMITED)
+
+        assert begun == Admission(event)
+        assert fleet.items() == []
+
+    @pytest.mark.parametrize("size", [0, 10], ids=["no-memory", "memory"])
+    def test_of_one_invocation_only_the_first_is_claimed(self, size: int, fleet: Fleet) -> None:
+        one = fleet.instance(size=size)
+
+        first, second = one.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
+
+        assert verdict(first) is Verdict.WORK
+        assert second == Admission(EVENT, skip="duplicate")
+        assert fleet.calls == 1
+        assert fleet.waits == []
+
+    def test_what_this_instance_knows_is_not_claimed(self, fleet: Fleet) -> None:
+        one = fleet.instance(size=10)
+        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+        calls = fleet.calls
+
+        assert begin(one, "m-2") == Admission(EVENT, skip="duplicate", is_done=True)
+        assert fleet.calls == calls
+
+    def test_with_too_little_time_nothing_is_claimed(self, fleet: Fleet) -> None:
+        left = [300.0]
+        deadline = Deadline(lambda: left[0])
+        left[0] = 20.0
+
+        [begun] = fleet.instance().begin([(EVENT, "m-1")], deadline)
+
+        assert begun == Admission(EVENT, failure="too little time was left to claim it")
+        assert fleet.items() == []
+
+    def test_with_too_little_time_the_lease_runs_out(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger=LOGGER.name)
+        left = [300.0]
+        deadline = Deadline(lambda: left[0])
+        one, two = fleet.instance(), fleet.instance()
+        [begun] = one.begin([(EVENT, "m-1")], deadline)
+
+        left[0] = 1.0
+        one.settle([(begun, True, nothing)], deadline)
+
+        reason = "too little time was left; the lease runs out"
+        assert caplog.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
+        assert begin(two, "m-2").failure
+
+    def test_what_no_one_claimed_is_not_settled(self, fleet: Fleet) -> None:
+        one = fleet.instance()
+
+        one.settle(
+            [(Admission(EVENT), True, nothing), (Admission(EVENT), False, nothing)], UNLIMITED
+        )
+
+        assert fleet.items() == []
+
+
+class TestTableOut:
+    """Where the table does not answer, events are worked on, lest they be lost."""
+
+    def test_an_event_is_worked_on_and_that_is_said_once(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger=LOGGER.name)
+        one = fleet.instance(table="no-such-table")
+        events = [(dataclasses.replace(EVENT, key=f"k-{n}"), "m-1") for n in range(20)]
+
+        begun = one.begin(events, UNLIMITED)
+        one.settle([(each, True, nothing) for each in begun], UNLIMITED)
+
+        assert all(each.skip is each.failure is None for each in begun)
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        [line] = caplog.messages
+        assert line.startswith("dedup table out of reach {")
+
+    def test_it_is_not_asked_again_in_the_same_invocation(self, fleet: Fleet) -> None:
+        one = fleet.instance(table="no-such-table")
+        other = dataclasses.replace(EVENT, key="another")
+        [first] = one.begin([(EVENT, "m-1")], UNLIMITED)
+        calls = fleet.calls
+
+        [second] = one.begin([(other, "m-2")], UNLIMITED)
+        one.settle([(first, True, nothing), (second, True, nothing)], UNLIMITED)
+
+        assert [verdict(first), verdict(second)] == [Verdict.UNKNOWN] * 2
+        assert fleet.calls == calls
+
+    def test_it_is_asked_again_in_the_next(self, fleet: Fleet) -> None:
+        one = fleet.instance(table="no-such-table")
+
+        assert verdict(begin(one, "m-1")) is Verdict.UNKNOWN
+        calls = fleet.calls
+        assert verdict(begin(one, "m-1")) is Verdict.UNKNOWN
+        assert fleet.calls > calls

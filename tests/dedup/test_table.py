@@ -1,0 +1,1125 @@
+"""The memory that all instances share: docs/duplicates.md. Its model is in test_claims_model."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.httpsession import URLLib3Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
+from lava_s3trigger.cli.localaws import REGION
+from lava_s3trigger.dedup.protocol import Claim, Duplicates, RecentEvents, Verdict
+from lava_s3trigger.dedup.table import REMEMBERED, ClaimTable
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.events import S3Event
+from lava_s3trigger.handler import Function
+from lava_s3trigger.log import LOGGER
+from lava_s3trigger.settings import Settings
+
+from .conditional_writes import ConditionalTable, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+    from .conditional_writes import Item
+
+NOW: Final = 1_800_000_000.25
+TTL: Final = 30.0
+LEASE: Final = 65.0
+DAY: Final = 24 * 3600
+
+_NUMBERS: Final = itertools.count(1)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Shared:
+    """A table of claims on the local server, with the time that all instances see."""
+
+    def __init__(self, client: Any) -> None:
+        self.client: DynamoDBClient = client
+        self.name = f"claims-{next(_NUMBERS)}"
+        self.clock = Clock()
+        client.create_table(
+            TableName=self.name,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def claims(self, client: Any = None, ttl: float = TTL) -> ClaimTable:
+        return ClaimTable(client or self.client, self.name, ttl, self.clock)
+
+    def put(self, item: Item | None) -> None:
+        """Have an item in the table, or none."""
+        if item is None:
+            self.client.delete_item(TableName=self.name, Key={"id": {"S": "e"}})
+        else:
+            self.client.put_item(TableName=self.name, Item=item)
+
+    def item(self) -> dict[str, Any] | None:
+        return self.client.get_item(TableName=self.name, Key={"id": {"S": "e"}}).get("Item")
+
+
+@pytest.fixture(name="shared")
+def _shared(aws: LocalAws) -> Shared:
+    return Shared(aws.client("dynamodb"))
+
+
+@pytest.fixture(name="table", scope="module")
+def _table(aws: LocalAws) -> Shared:
+    """A table for all tests that put into it what they need."""
+    return Shared(aws.client("dynamodb"))
+
+
+def item(state: str, owner: str, until: float, *sent: str) -> dict[str, Any]:
+    """Make an item, written by another attempt."""
+    made: dict[str, Any] = {
+        "id": {"S": "e"},
+        "state": {"S": state},
+        "owner": {"S": owner},
+        "token": {"S": "another"},
+        "until": {"N": str(until)},
+        "expires": {"N": str(int(NOW) + DAY)},
+    }
+    return made | ({"sent": {"SS": list(sent)}} if sent else {})
+
+
+WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, Verdict.UNKNOWN
+
+
+class TestClaim:
+    """The table decides who works on an event."""
+
+    @pytest.mark.parametrize(
+        ("before", "verdict", "sent"),
+        [
+            pytest.param(None, WORK, [], id="new"),
+            pytest.param(item("claimed", "mine", NOW + 1), BUSY, [], id="claimed-for-itself"),
+            pytest.param(item("claimed", "other", NOW + 1), BUSY, [], id="claimed-for-another"),
+            pytest.param(item("claimed", "mine", NOW), WORK, [], id="its-lease-has-run-out"),
+            pytest.param(item("claimed", "other", NOW), WORK, [], id="a-lease-runs-out-just-now"),
+            pytest.param(item("claimed", "other", NOW - 1), WORK, [], id="a-lease-has-run-out"),
+            pytest.param(
+                item("claimed", "other", NOW - 1, "d1"), WORK, ["d1"], id="it-had-failed-before"
+            ),
+            pytest.param(item("done", "mine", NOW + 1), DUPLICATE, [], id="done-by-itself"),
+            pytest.param(item("done", "mine", NOW - DAY), DUPLICATE, [], id="done-by-itself-ago"),
+            pytest.param(item("done", "other", NOW + 1), DUPLICATE, [], id="done-within-the-ttl"),
+            pytest.param(item("done", "other", NOW), WORK, [], id="done-at-the-end-of-the-ttl"),
+            pytest.param(item("done", "other", NOW - 1), WORK, [], id="done-before-the-ttl"),
+            pytest.param(item("failed", "mine", 0), WORK, [], id="failed"),
+            pytest.param(item("failed", "mine", 0, "d1"), WORK, ["d1"], id="failed-in-part"),
+            pytest.param(
+                item("failed", "other", 0, "d1", "d2"), WORK, ["d1", "d2"], id="anothers-failed"
+            ),
+        ],
+    )
+    def test_it_goes_by_what_is_there(
+        self, before: Item | None, verdict: Verdict, sent: list[str], table: Shared
+    ) -> None:
+        table.put(before)
+
+        claim = table.claims().claim("e", "mine", LEASE)
+
+        assert (claim.verdict, claim.sent, claim.error) == (verdict, frozenset(sent), None)
+        if verdict is WORK:
+            assert table.item() == {
+                **item("claimed", "mine", NOW + LEASE, *sent),
+                "token": {"S": claim.token},
+                "expires": {"N": str(int(NOW + DAY))},
+            }
+        elif verdict is BUSY:  # it will come again, and is a duplicate then
+            assert table.item() == {**(before or {}), "returning": {"SS": ["mine"]}}
+        else:
+            assert table.item() == before
+
+    def test_what_was_busy_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
+        before = item("done", "other", NOW - DAY) | {"returning": {"SS": ["mine", "theirs"]}}
+        table.put(before)
+
+        assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
+        assert table.claims().claim("e", "new", LEASE).verdict is WORK
+
+    def test_events_that_are_not_alike_do_not_meet(self, shared: Shared) -> None:
+        claims = shared.claims()
+
+        assert claims.claim("e", "mine", LEASE).verdict is WORK
+        assert claims.claim("another", "mine", LEASE).verdict is WORK
+
+    def test_every_attempt_has_a_token_of_its_own(self, shared: Shared) -> None:
+        claims = shared.claims()
+
+        tokens = {claims.claim("e", "mine", LEASE).token for _ in range(10)}
+
+        assert len(tokens) == 10
+
+    @pytest.mark.parametrize(("ttl", "expected"), [(TTL, DAY), (7.0 * DAY, 7 * DAY)])
+    def test_it_is_kept_for_a_day_or_the_ttl(
+        self, ttl: float, expected: int, table: Shared
+    ) -> None:
+        table.put(None)
+        claims = table.claims(ttl=ttl)
+
+        claim = claims.claim("e", "mine", LEASE)
+        for settle in (claims.confirm, lambda claim: claims.release(claim, ["d1"])):
+            found = table.item()
+            assert found
+            assert found["expires"] == {"N": str(int(NOW) + expected)}
+            settle(claim)
+
+    def test_it_is_kept_for_longer_than_lambda_tries_again(self) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+        assert REMEMBERED > 6 * 3600
+
+
+class TestSettling:
+    """What became of a claim is noted, unless it was lost to another."""
+
+    def test_done(self, shared: Shared) -> None:
+        shared.put(item("failed", "other", 0, "d1"))
+        claims = shared.claims()
+        claim = claims.claim("e", "mine", LEASE)
+        shared.clock.now += 2
+
+        assert claims.confirm(claim) is None
+
+        assert shared.item() == {
+            **item("done", "mine", NOW + 2 + TTL),
+            "token": {"S": claim.token},
+            "expires": {"N": str(int(NOW + 2 + DAY))},
+        }
+
+    @pytest.mark.parametrize(
+        ("before", "now", "expected"),
+        [
+            pytest.param([], [], [], id="nothing"),
+            pytest.param([], ["d2", "d1"], ["d1", "d2"], id="now"),
+            pytest.param(["d1"], [], ["d1"], id="before"),
+            pytest.param(["d1"], ["d2"], ["d1", "d2"], id="one-before-and-one-now"),
+            pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
+        ],
+    )
+    def test_failed_with_what_was_sent(
+        self, before: list[str], now: list[str], expected: list[str], table: Shared
+    ) -> None:
+        table.put(item("failed", "other", 0, *before))
+        claims = table.claims()
+        claim = claims.claim("e", "mine", LEASE)
+
+        assert claims.release(claim, now) is None
+
+        assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
+
+    def test_an_item_holds_no_more_than_so_much(
+        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was sent just now is kept first."""
+        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
+        table.put(item("failed", "other", 0, "a1", "a2", "a3"))
+        claims = table.claims()
+
+        claims.release(claims.claim("e", "mine", LEASE), ["d1", "d2"])
+
+        kept = (table.item() or {})["sent"]["SS"]
+        assert len(kept) == 3
+        assert {"d1", "d2"} < set(kept)
+
+    def test_no_more_than_so_many_that_return_are_noted(
+        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
+        table.put(None)
+        claims = table.claims()
+        claims.claim("e", "mine", LEASE)
+
+        for number in range(5):
+            assert claims.claim("e", f"other-{number}", LEASE).verdict is BUSY
+
+        assert len((table.item() or {})["returning"]["SS"]) == 3
+
+    @pytest.mark.parametrize("settle", ["confirm", "release"])
+    @pytest.mark.parametrize(
+        "after",
+        [
+            pytest.param(item("claimed", "mine", NOW + 1), id="claimed-by-itself"),
+            pytest.param(item("claimed", "other", NOW + 1, "d1"), id="claimed"),
+            pytest.param(item("done", "other", NOW + 1), id="done"),
+            pytest.param(item("failed", "other", 0, "d1"), id="failed"),
+            pytest.param(None, id="forgotten"),
+        ],
+    )
+    def test_one_that_was_lost_is_left_as_it_is(
+        self, settle: str, after: Item | None, table: Shared
+    ) -> None:
+        table.put(None)
+        claims = table.claims()
+        claim = claims.claim("e", "mine", LEASE)
+        table.put(after)
+
+        reason = claims.confirm(claim) if settle == "confirm" else claims.release(claim, ["d2"])
+
+        assert "conditional request failed" in str(reason)
+        assert table.item() == after
+
+    def test_one_whose_lease_ran_out_is_settled_if_no_other_took_it(self, shared: Shared) -> None:
+        claims = shared.claims()
+        claim = claims.claim("e", "mine", LEASE)
+        shared.clock.now += 2 * LEASE
+
+        assert claims.confirm(claim) is None
+
+        assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
+
+    def test_what_was_done_is_forgotten_with_what_was_sent(self, shared: Shared) -> None:
+        claims = shared.claims()
+        claims.release(claims.claim("e", "mine", LEASE), ["d1"])
+        claims.confirm(claims.claim("e", "mine", LEASE))
+        shared.clock.now += TTL
+
+        claim = claims.claim("e", "other", LEASE)
+
+        assert (claim.verdict, claim.sent) == (WORK, frozenset())
+
+
+class Fault(Protocol):
+    """Befalls a call that is about to be sent."""
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse | None: ...
+
+
+class Lost:
+    """The work is done, and the replies are lost, for so many calls."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        session = URLLib3Session()
+        assert session.send(request).status_code == 200
+        session.close()
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+
+class Counted:
+    """Nothing befalls the calls, but they are counted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse | None:  # noqa: ARG002
+        self.calls += 1
+        return None
+
+
+class Denied:
+    """The service refuses the calls."""
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse | None:
+        return _Refusal(request.url)
+
+
+class _Refusal(AWSResponse):
+    def __init__(self, url: str) -> None:
+        super().__init__(url, 400, HTTPHeaders(), None)
+        self._content = json.dumps({"__type": "AccessDeniedException", "message": "no"}).encode()
+
+
+class OutOfReach:
+    """Nothing arrives, of calls whose text has a word in it."""
+
+    def __init__(self, word: str = "") -> None:
+        self.word = word.encode()
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse | None:
+        if self.word in request.body:
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return None
+
+
+class Clients:
+    """Clients as the function makes them, each instance its own, with faults of its own."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._made: list[Any] = []
+
+    def __call__(self, operation: str = "", fault: Fault | None = None) -> tuple[Any, Any]:
+        """Make clients of DynamoDB and SQS.
+
+        Args:
+            operation: Operation that the fault befalls, as ``sqs.SendMessageBatch``.
+            fault: The fault.
+        """
+        made = make_clients(
+            endpoint_url=self._aws.endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        for client in made:
+            self._made.append(client)
+            if fault and operation.startswith(client.meta.service_model.service_name):
+                events: Any = client.meta.events
+                events.register(f"before-send.{operation}", fault)
+        return made
+
+    def close(self) -> None:
+        for client in self._made:
+            client.close()
+
+
+@pytest.fixture(name="clients")
+def _clients(aws: LocalAws) -> Iterator[Clients]:
+    clients = Clients(aws)
+    yield clients
+    clients.close()
+
+
+UPDATE: Final = "dynamodb.UpdateItem"
+
+
+class TestReplies:
+    """A call whose reply was lost is made again, and means the same."""
+
+    def test_a_claim_that_is_made_again_is_its_own(self, shared: Shared, clients: Clients) -> None:
+        fault = Lost(1)
+        dynamodb, _ = clients(UPDATE, fault)
+        shared.put(item("failed", "other", 0, "d1"))
+
+        claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
+
+        assert (claim.verdict, claim.sent, fault.left) == (WORK, frozenset(["d1"]), 0)
+        assert shared.claims().claim("e", "other", LEASE).verdict is BUSY
+
+    def test_a_confirmation_is_made_again(self, shared: Shared, clients: Clients) -> None:
+        fault = Lost(1)
+        dynamodb, _ = clients(UPDATE, fault)
+        claim = shared.claims().claim("e", "mine", LEASE)
+
+        assert shared.claims(dynamodb).confirm(claim) is None
+
+        assert fault.left == 0
+        assert shared.claims().claim("e", "other", LEASE).verdict is DUPLICATE
+
+
+class TestOutOfReach:
+    """Where the table does not answer, that is said, and raises nothing."""
+
+    def test_a_table_that_is_not_there(self, shared: Shared) -> None:
+        claims = ClaimTable(shared.client, "no-such-table", TTL, shared.clock)
+
+        claim = claims.claim("e", "mine", LEASE)
+
+        assert claim.verdict is UNKNOWN
+        assert "ResourceNotFoundException" in str(claim.error)
+        assert "ResourceNotFoundException" in str(claims.confirm(claim))
+        assert "ResourceNotFoundException" in str(claims.release(claim, []))
+
+    def test_a_table_that_may_not_be_written_to(self, shared: Shared, clients: Clients) -> None:
+        dynamodb, _ = clients(UPDATE, Denied())
+
+        claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
+
+        assert claim.verdict is UNKNOWN
+        assert "AccessDeniedException" in str(claim.error)
+
+    def test_a_server_that_does_not_answer(self, shared: Shared) -> None:
+        claims = shared.claims(Silent())
+
+        claim = claims.claim("e", "mine", LEASE)
+
+        assert claim.verdict is UNKNOWN
+        assert "Connection was closed" in str(claim.error)
+        assert "Connection was closed" in str(claims.confirm(claim))
+        assert "Connection was closed" in str(claims.release(claim, ["d1"]))
+
+
+class Silent:
+    """A client whose calls get no reply."""
+
+    def update_item(self, **_: Any) -> None:
+        raise ConnectionClosedError(endpoint_url="the table")
+
+
+# The table in memory, that the model is run on.
+
+
+class Recorder:
+    """A client that keeps what it is asked, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.request: dict[str, Any] = {}
+
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        self.request = request
+        return {}
+
+
+def requested(ask: Callable[[ClaimTable], object], now: float, token: str) -> dict[str, Any]:
+    """Give what `ClaimTable` asks of DynamoDB, with another token."""
+    recorder = Recorder()
+    ask(ClaimTable(recorder, "claims", TTL, lambda: now))  # type: ignore[arg-type]
+    request = recorder.request
+    request["ExpressionAttributeValues"][":token"] = {"S": token}
+    del request["TableName"]
+    return request
+
+
+TIMES: Final = st.one_of(
+    st.sampled_from([0.0, NOW, NOW + LEASE]), st.floats(NOW - 100, NOW + 100).map(float)
+)
+OWNERS: Final = st.sampled_from(["A", "B"])
+TOKENS: Final = st.sampled_from(["t1", "t2"])
+DIGESTS: Final = st.sets(st.sampled_from(["d1", "d2", "d3"]), min_size=1).map(sorted)
+TEXTS: Final = OWNERS.map(lambda text: {"S": text})
+ITEMS: Final = st.none() | st.fixed_dictionaries(
+    {"id": st.just({"S": "e"})},
+    optional={
+        "state": st.sampled_from(["claimed", "done", "failed"]).map(lambda text: {"S": text}),
+        "owner": TEXTS,
+        "token": TOKENS.map(lambda text: {"S": text}),
+        "until": TIMES.map(lambda time: {"N": repr(time)}) | TEXTS,
+        "expires": st.integers(0, 2**31).map(lambda time: {"N": str(time)}),
+        "sent": DIGESTS.map(lambda texts: {"SS": texts}),
+    },
+)
+ASKED: Final[st.SearchStrategy[Callable[[ClaimTable], object]]] = st.one_of(
+    OWNERS.map(lambda owner: lambda claims: claims.claim("e", owner, LEASE)),
+    st.just(lambda claims: claims.confirm(Claim("e", WORK, ""))),
+    DIGESTS.map(lambda sent: lambda claims: claims.release(Claim("e", WORK, ""), sent)),
+    st.just(lambda claims: claims.release(Claim("e", WORK, ""), [])),
+)
+# What a protocol might come to use.
+EXPRESSIONS: Final = [
+    ("ADD #set :set", "contains(#set, :text) AND attribute_exists(#id)"),
+    ("SET #a = :text ADD #set :set", "NOT contains(#set, :text)"),
+    ("REMOVE #set SET #a = :text", "#set = :set OR #a = :text"),
+    ("REMOVE #a", "NOT (NOT #a = :text OR NOT #a <= :text) OR #set = :set"),
+    ("SET #a = :text", "attribute_not_exists(#set) AND (#a <= :text OR #set = :set)"),
+]
+OTHER_ITEMS: Final = st.none() | st.fixed_dictionaries(
+    {"id": st.just({"S": "e"})},
+    optional={"a": TEXTS, "set": DIGESTS.map(lambda texts: {"SS": texts})},
+)
+
+
+def in_memory(before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
+    """Give the item and the answer, or what stood in the way."""
+    try:
+        after, answer = write(before, request)
+    except ClientError as error:
+        return _plain(before), *_refusal(error)
+    return _plain(after), "", _plain(answer.get("Attributes"))
+
+
+def on_server(table: Shared, before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
+    """Give the same, of the local server."""
+    table.put(before)
+    try:
+        answer = table.client.update_item(TableName=table.name, **request)
+    except ClientError as error:
+        return _plain(table.item()), *_refusal(error)
+    return _plain(table.item()), "", _plain(answer.get("Attributes"))
+
+
+def _refusal(error: ClientError) -> tuple[str, Any]:
+    return error.response["Error"]["Code"], _plain(error.response.get("Item"))
+
+
+def _plain(item: Any) -> Any:
+    """Give an item with its numbers as numbers, and its sets as sets."""
+    read: dict[str, Callable[[Any], object]] = {"N": Decimal, "S": str, "SS": frozenset}
+    return item and {
+        name: read[kind](value) for name, held in item.items() for kind, value in held.items()
+    }
+
+
+class TestConditionalTable:
+    """The table in memory does what the server does."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
+    def test_with_what_claims_asks(
+        self,
+        table: Shared,
+        before: Item | None,
+        ask: Callable[[ClaimTable], object],
+        now: float,
+        token: str,
+    ) -> None:
+        request = requested(ask, now, token)
+
+        assert in_memory(before, request) == on_server(table, before, request)
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        before=OTHER_ITEMS,
+        expressions=st.sampled_from(EXPRESSIONS),
+        text=st.sampled_from(["A", "B", "d1"]),
+        members=DIGESTS,
+    )
+    def test_with_what_it_might_ask(
+        self,
+        table: Shared,
+        before: Item | None,
+        expressions: tuple[str, str],
+        text: str,
+        members: list[str],
+    ) -> None:
+        update, condition = expressions
+        said = update + condition
+        names = {f"#{each}": each for each in ("id", "a", "set") if f"#{each}" in said}
+        values = {":text": {"S": text}, ":set": {"SS": members}}
+        request = {
+            "Key": {"id": {"S": "e"}},
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {n: v for n, v in values.items() if n in said},
+            "ReturnValues": "ALL_OLD",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+        assert in_memory(before, request) == on_server(table, before, request)
+
+    @pytest.mark.parametrize(
+        ("change", "is_so_on_server"),
+        [
+            pytest.param({"ConditionExpression": "(#a = :v"}, True, id="parenthesis"),
+            pytest.param({"ConditionExpression": "#a = :v #a = :v"}, True, id="two-conditions"),
+            pytest.param({"ConditionExpression": "#a = :other"}, True, id="value-not-defined"),
+            pytest.param({"ConditionExpression": "#other = :v"}, True, id="name-not-defined"),
+            pytest.param(
+                {"ExpressionAttributeNames": {"#a": "a", "#b": "b"}}, True, id="name-unused"
+            ),
+            pytest.param(
+                {"ExpressionAttributeValues": {":v": {"S": "x"}, ":w": {"S": "x"}}},
+                True,
+                id="value-unused",
+            ),
+            pytest.param({"ExpressionAttributeValues": {":v": {"SS": []}}}, True, id="empty-set"),
+            pytest.param({"ExpressionAttributeValues": {":v": {"N": "x"}}}, True, id="no-number"),
+            pytest.param({"ExpressionAttributeNames": {"#a": "id"}}, True, id="part-of-the-key"),
+            pytest.param({"ReturnValues": "SOME"}, True, id="return-values"),
+            pytest.param({"Key": {"key": {"S": "e"}}}, True, id="another-key"),
+            pytest.param({"Key": {"id": {"N": "1"}}}, True, id="key-of-another-type"),
+            # DynamoDB refuses these; the local server does not.
+            pytest.param({"UpdateExpression": "SET #a :v"}, False, id="syntax"),
+            pytest.param({"UpdateExpression": "SET #a = :v,"}, False, id="syntax-at-the-end"),
+            pytest.param({"UpdateExpression": "SET #a = :v REMOVE #a"}, False, id="overlap"),
+            pytest.param({"UpdateExpression": "SET #a = :v SET #a = :v"}, False, id="two-clauses"),
+        ],
+    )
+    def test_what_is_wrong_is_refused(
+        self, change: dict[str, Any], shared: Shared, *, is_so_on_server: bool
+    ) -> None:
+        memory = ConditionalTable(shared.name)
+        request: dict[str, Any] = {
+            "TableName": shared.name,
+            "Key": {"id": {"S": "e"}},
+            "UpdateExpression": "SET #a = :v",
+            "ExpressionAttributeNames": {"#a": "a"},
+            "ExpressionAttributeValues": {":v": {"S": "x"}},
+            **change,
+        }
+
+        updates: list[Callable[..., Any]] = [memory.update_item, shared.client.update_item]
+        for update in updates if is_so_on_server else updates[:1]:
+            with pytest.raises(ClientError) as caught:
+                update(**request)
+            assert caught.value.response["Error"]["Code"] == "ValidationException"
+        assert memory.items == {}
+
+    def test_neither_knows_another_table(self, shared: Shared) -> None:
+        for client in (ConditionalTable("claims"), shared.client):
+            claim = ClaimTable(client, "another", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
+            assert "ResourceNotFoundException" in str(claim.error)
+
+    def test_a_copy_goes_its_own_way(self) -> None:
+        one = ConditionalTable("claims")
+        claim = ClaimTable(one, "claims", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
+        two = ConditionalTable("claims", one.items)
+
+        ClaimTable(two, "claims", TTL).confirm(claim)  # type: ignore[arg-type]
+
+        assert one.items["e"]["state"] == {"S": "claimed"}
+        assert two.items["e"]["state"] == {"S": "done"}
+
+
+# What stands between the handler and the claims; most of it is in test_duplicates.
+
+EVENT: Final = S3Event(
+    bucket="my-bucket",
+    key="a/b/c",
+    size=10,
+    event_time=datetime(2026, 3, 14, tzinfo=UTC),
+    event_type="ObjectCreated:Put",
+    source_ip=None,
+    aws_region="eu-west-1",
+    record={"s3": {"object": {"sequencer": "1"}}},
+)
+
+
+def nothing() -> list[str]:
+    return []
+
+
+class Slow:
+    """A table after each answer of which something happens."""
+
+    def __init__(self, table: Any, then: Callable[[], object]) -> None:
+        self._table = table
+        self._then = then
+
+    def update_item(self, **request: Any) -> Any:
+        try:
+            return self._table.update_item(**request)
+        finally:
+            self._then()
+
+
+class Instances:
+    """Instances that share a table in memory, and none of which remembers a thing itself."""
+
+    def __init__(self) -> None:
+        self.table: Any = ConditionalTable("claims")
+        self.waits: list[float] = []
+        self.meanwhile: Callable[[], object] = nothing
+
+    def one(self, client: Any = None) -> Duplicates:
+        claims = ClaimTable(client or self.table, "claims", TTL, lambda: NOW)
+        duplicates = Duplicates(RecentEvents(0, TTL, lambda: NOW), claims, self._sleep)
+        duplicates.start()
+        return duplicates
+
+    def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.meanwhile()
+
+
+@pytest.fixture(name="instances")
+def _instances() -> Instances:
+    return Instances()
+
+
+class Odd:
+    """A table that answers what DynamoDB does not, the nth time that it is asked."""
+
+    def __init__(self, table: Any, number: int) -> None:
+        self._table = table
+        self._left = number
+
+    def update_item(self, **request: Any) -> Any:
+        self._left -= 1
+        if not self._left:
+            raise LookupError("odd")
+        return self._table.update_item(**request)
+
+
+class TestOddAnswers:
+    """What the table never answers is as no answer: nothing is lost for it."""
+
+    def test_a_claim(self, instances: Instances) -> None:
+        [begun] = instances.one(Odd(instances.table, 1)).begin([(EVENT, "A")], UNLIMITED)
+
+        assert begun.claim is not None
+        assert begun.claim.verdict is UNKNOWN
+        assert (begun.claim.error or "").startswith("LookupError: odd (test_claims.py, line ")
+
+    @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
+    def test_the_end_of_one(
+        self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
+    ) -> None:
+        one = instances.one(Odd(instances.table, 2))
+        [begun] = one.begin([(EVENT, "A")], UNLIMITED)
+
+        one.settle([(begun, is_done, nothing)], UNLIMITED)
+
+        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
+
+    def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
+        """Whoever was at work on it may still be."""
+        instances.one().begin([(EVENT, "A")], UNLIMITED)
+
+        # The first call is refused, the second notes the return, the third has no answer.
+        [begun] = instances.one(Odd(instances.table, 3)).begin([(EVENT, "B")], UNLIMITED)
+
+        assert begun.is_busy
+
+
+class TestBusy:
+    """What another works on is waited for, a little."""
+
+    def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
+        one, two = instances.one(), instances.one()
+        begun = one.begin([(EVENT, "A")], UNLIMITED)
+
+        def fail() -> None:
+            if len(instances.waits) == 2:
+                one.settle([(begun[0], False, lambda: ["d1"])], UNLIMITED)
+
+        instances.meanwhile = fail
+        [again] = two.begin([(EVENT, "B")], UNLIMITED)
+
+        assert instances.waits == [0.1, 0.3]
+        assert again.claim is not None
+        assert (again.claim.verdict, again.claim.sent) == (WORK, frozenset(["d1"]))
+
+    def test_many_are_waited_for_together_and_keep_no_other_waiting(
+        self, instances: Instances
+    ) -> None:
+        events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
+        instances.one().begin([(each, "A") for each in events[:30]], UNLIMITED)
+
+        begun = instances.one().begin([(each, "B") for each in events], UNLIMITED)
+
+        assert [each.is_busy for each in begun] == [True] * 30 + [False] * 10
+        assert [bool(each.failure) for each in begun] == [True] * 30 + [False] * 10
+        assert instances.waits == [0.1, 0.3, 0.6]
+
+    def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
+        left = [300.0]
+        deadline = Deadline(lambda: left[0])
+        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        for owner, after in (("B", 1.0), ("C", 300.0)):
+            left[0] = 300.0
+            one = instances.one(Slow(instances.table, partial(left.__setitem__, 0, after)))
+
+            one.begin([(EVENT, owner)], deadline)
+
+        [item] = instances.table.items.values()
+        assert item["returning"] == {"SS": ["C"]}
+
+    def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
+        instances.one().begin([(EVENT, "A")], UNLIMITED)
+
+        [again] = instances.one().begin([(EVENT, "A")], UNLIMITED)
+
+        assert again.failure == "another delivery of it is being worked on"
+
+    def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, instances: Instances) -> None:
+        begun = instances.one().begin([(EVENT, "A"), (EVENT, "B")], UNLIMITED)
+
+        assert [each.failure for each in begun] == [None, None]
+        assert sorted(str(each.skip) for each in begun) == ["None", "duplicate"]
+        assert instances.waits == []
+
+
+class TestCount:
+    """Events that are worked on without the table are counted in the log."""
+
+    def test_all_of_an_invocation_are_counted(
+        self, instances: Instances, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", logger=LOGGER.name)
+        one = instances.one(Silent())
+
+        for count in (1, 2):  # as FIFO queues have it: one after the other
+            events = [dataclasses.replace(EVENT, key=f"{count}-{n}") for n in range(count)]
+            begun = one.begin([(event, "A") for event in events], UNLIMITED)
+            assert all(each.skip is each.failure is None for each in begun)
+
+        said = [each.removeprefix("dedup table out of reach ") for each in caplog.messages]
+        assert sum(json.loads(each)["count"] for each in said) == 3
+
+
+# The whole function, two instances and more.
+
+
+class Context:
+    """A Lambda context with a minute left."""
+
+    def __init__(self, request: str | None = None) -> None:
+        self.aws_request_id = request or str(uuid.uuid4())
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def s3_event(key: str = "in/1.csv") -> dict[str, Any]:
+    """Make what S3 invokes the function with."""
+    thing = {"key": key, "size": 10, "sequencer": f"0069{key}"}
+    return {
+        "Records": [
+            {
+                "eventSource": "aws:s3",
+                "awsRegion": REGION,
+                "eventTime": "2026-03-14T01:59:26.535Z",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": "my-bucket"}, "object": thing},
+            }
+        ]
+    }
+
+
+def messages(**bodies: Any) -> dict[str, Any]:
+    """Make what an SQS queue invokes the function with, by the ids of the messages."""
+    arn = f"arn:aws:sqs:{REGION}:000000000000:my-queue"
+    return {
+        "Records": [
+            {
+                "messageId": name,
+                "body": json.dumps(body),
+                "attributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": arn,
+            }
+            for name, body in bodies.items()
+        ]
+    }
+
+
+class Fleet:
+    """Instances of the function for a realm, that share a table.
+
+    Each event runs job-core and job-web.
+    """
+
+    def __init__(self, realm: Realm, shared: Shared, clients: Clients) -> None:
+        self.realm = realm
+        self.shared = shared
+        self._clients = clients
+        for worker in ("core", "web"):
+            job = {"job_id": f"job-{worker}", "type": "exe", "worker": worker, "payload": "x"}
+            realm.put("jobs", [job | {"enabled": True}])
+        jobs = ["job-core", "job-web"]
+        entry = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
+        realm.put("s3triggers", [entry | {"job_id": jobs, "parameters": {"key": "{{ key }}"}}])
+
+    def instance(
+        self, operation: str = "", fault: Fault | None = None, **more: Any
+    ) -> Callable[..., dict[str, Any] | None]:
+        """Start an instance, that waits for nothing."""
+        known = {"realm": self.realm.name, "dedup_table": self.shared.name, "dedup_ttl": 3600.0}
+        function = Function(
+            Settings(**{**known, **more}), *self._clients(operation, fault), sleep=lambda _: None
+        )
+
+        def handle(payload: Any, request: str | None = None) -> dict[str, Any] | None:
+            return function(payload, Context(request))
+
+        return handle
+
+    def sent(self) -> dict[str, list[str]]:
+        """Take the dispatches, and give the keys of the objects by worker."""
+        return {
+            worker: sorted(
+                json.loads(each["Body"])["parameters"]["key"] for each in self.realm.receive(worker)
+            )
+            for worker in ("core", "web")
+        }
+
+
+ONCE: Final = {"core": ["in/1.csv"], "web": ["in/1.csv"]}
+NEVER: Final[dict[str, list[str]]] = {"core": [], "web": []}
+SEND: Final = "sqs.SendMessageBatch"
+
+
+@pytest.fixture(name="fleet")
+def _fleet(realm: Realm, shared: Shared, clients: Clients) -> Fleet:
+    return Fleet(realm, shared, clients)
+
+
+class TestFunction:
+    """Instances that share a table dispatch an event once."""
+
+    def test_the_second_instance_sends_nothing(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        caplog.set_level("INFO", logger=LOGGER.name)
+
+        assert one(messages(m1=s3_event())) is None
+        assert fleet.sent() == ONCE
+        caplog.clear()
+        assert two(messages(m2=s3_event())) is None
+
+        assert fleet.sent() == NEVER
+        facts = '{"reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
+        assert caplog.messages == [f"skipped {facts}"]
+
+    def test_another_object_is_another_event(self, fleet: Fleet) -> None:
+        fleet.instance()(messages(m1=s3_event()))
+        fleet.instance()(messages(m2=s3_event("in/2.csv")))
+
+        both = ["in/1.csv", "in/2.csv"]
+        assert fleet.sent() == {"core": both, "web": both}
+
+    def test_a_fresh_instance_sends_the_rest_of_what_failed(self, fleet: Fleet) -> None:
+        queue = f"lava-{fleet.realm.name}-web"
+        with pytest.raises(DeliveriesFailedError):
+            fleet.instance(SEND, OutOfReach(queue))(messages(m1=s3_event()))
+        assert fleet.sent() == {"core": ["in/1.csv"], "web": []}
+
+        assert fleet.instance()(messages(m1=s3_event())) is None
+        assert fleet.sent() == {"core": [], "web": ["in/1.csv"]}
+
+        assert fleet.instance()(messages(m1=s3_event())) is None
+        assert fleet.sent() == NEVER
+
+    def test_what_was_done_of_a_delivery_that_failed_is_not_repeated(self, fleet: Fleet) -> None:
+        entry = {"trigger_id": "other", "bucket": "my-bucket", "prefix": "other", "enabled": True}
+        fleet.realm.put("s3triggers", [entry | {"job_id": "none"}])
+        no_answer = OutOfReach('"none"')
+        payload = s3_event()
+        payload["Records"] += s3_event("other/1.csv")["Records"]
+
+        # It is given back, and comes again when the TTL is over.
+        with pytest.raises(DeliveriesFailedError):
+            fleet.instance("dynamodb.GetItem", no_answer, dedup_ttl=0.0)(payload, "request")
+        assert fleet.sent() == ONCE
+        with pytest.raises(DeliveriesFailedError):
+            fleet.instance("dynamodb.GetItem", no_answer, dedup_ttl=0.0)(payload, "request")
+
+        assert fleet.sent() == NEVER
+
+    def test_a_retry_of_what_is_done_sends_nothing_however_late(self, fleet: Fleet) -> None:
+        event = s3_event()
+        fleet.instance(dedup_ttl=0.0)(event, "request")
+        assert fleet.sent() == ONCE
+
+        fleet.instance(dedup_ttl=0.0)(event, "request")
+        assert fleet.sent() == NEVER
+
+        fleet.instance(dedup_ttl=0.0)(event, "another request")
+        assert fleet.sent() == ONCE
+
+    def test_what_another_works_on_comes_again(self, fleet: Fleet) -> None:
+        two = fleet.instance()
+        answers: list[object] = []
+
+        class Meanwhile:
+            """Has the other instance handle the same event, while the first sends."""
+
+            def __call__(self, request: Any, **_: Any) -> AWSResponse | None:  # noqa: ARG002
+                if not answers:
+                    answers.append(None)
+                    with pytest.raises(DeliveriesFailedError, match="is being worked on"):
+                        two(messages(m2=s3_event()))
+                return None
+
+        one = fleet.instance(SEND, Meanwhile())
+        assert one(messages(m1=s3_event())) is None
+        assert answers == [None]
+        assert fleet.sent() == ONCE
+
+        assert two(messages(m2=s3_event())) is None
+        assert fleet.sent() == NEVER
+
+    def test_messages_to_many_instances_are_dispatched_once(self, fleet: Fleet) -> None:
+        functions = [fleet.instance() for _ in range(4)]
+        waiting = {f"m{n}": n for n in range(12)}
+
+        while waiting:  # as SQS does: what is not done comes again
+            for name, n in list(waiting.items()):
+                with suppress(DeliveriesFailedError):
+                    functions[n % 4](messages(**{name: s3_event(f"in/{n % 3}")}))
+                    del waiting[name]
+
+        keys = ["in/0", "in/1", "in/2"]
+        assert fleet.sent() == {"core": keys, "web": keys}
+
+
+class TestFunctionWithoutItsTable:
+    """With the table out of reach events are dispatched, and that is logged and counted."""
+
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [
+            pytest.param(Denied(), "AccessDeniedException", id="denied"),
+            pytest.param(None, "ResourceNotFoundException", id="not-there"),
+        ],
+    )
+    def test_events_are_dispatched(
+        self,
+        fault: Fault | None,
+        reason: str,
+        fleet: Fleet,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        more = {} if fault else {"dedup_table": "no-such-table"}
+        one = fleet.instance(UPDATE, fault, **more)
+
+        assert one(messages(m1=s3_event())) is None
+
+        assert fleet.sent() == ONCE
+        [line] = [each for each in caplog.messages if each.startswith("dedup")]
+        facts = json.loads(line.removeprefix("dedup table out of reach "))
+        assert facts["count"] == 1
+        assert reason in facts["reason"]
+
+    def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
+        assert fleet.instance(UPDATE, Lost(3))(messages(m1=s3_event())) is None
+
+        assert fleet.sent() == ONCE
+
+
+class TestCost:
+    """Where the option is off, it costs nothing."""
+
+    def test_the_module_is_not_imported(self) -> None:
+        code = (
+            "import sys, lava_s3trigger.handler as handler;"
+            "from lava_s3trigger.settings import Settings;"
+            "clients = handler.make_clients(region_name='us-east-1');"
+            "handler.Function(Settings(realm='demo'), *clients);"
+            "print('lava_s3trigger.dedup.table' in sys.modules);"
+            "handler.Function(Settings(realm='demo', dedup_table='claims'), *clients);"
+            "print('lava_s3trigger.dedup.table' in sys.modules)"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+
+        assert done.stdout.split() == ["False", "True"]
+
+    def test_the_table_is_not_asked(self, fleet: Fleet) -> None:
+        counted = Counted()
+
+        fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=s3_event()))
+
+        assert fleet.sent() == ONCE
+        assert counted.calls == 0
+
+    def test_an_event_costs_two_writes_and_a_duplicate_one(self, fleet: Fleet) -> None:
+        first, second = Counted(), Counted()
+
+        fleet.instance(UPDATE, first)(messages(m1=s3_event()))
+        fleet.instance(UPDATE, second)(messages(m2=s3_event()))
+
+        assert (first.calls, second.calls) == (2, 1)

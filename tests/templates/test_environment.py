@@ -1,0 +1,476 @@
+"""Attacks on the sandbox that templates run in: DESIGN section 6.
+
+The attacks are data, in ``attacks/``. Each says what it tries, where that is known
+from, and what must come of it: an *error* of the trigger, or a dispatch that is
+*inert*. Neither may leak, change or leave anything, nor take long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+import types
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from dateutil.tz import tzutc
+
+from lava_s3trigger.decision import decide
+from lava_s3trigger.events import S3Event
+from lava_s3trigger.jobs import Job
+from lava_s3trigger.templates import environment as sandbox
+from lava_s3trigger.templates.documents import Document, variables
+from lava_s3trigger.templates.limits import SECONDS
+from lava_s3trigger.triggers import Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lava_s3trigger.triggers import BrokenTrigger
+
+ATTACKS: Final = Path(__file__).parents[1] / "attacks"
+ROOT: Final = Path(__file__).parents[2]
+CANARY: Final = "canary-5e1f0c7a"
+"""What no template may get hold of: in the environment, in a file, in a module."""
+_LATE: Final = "it took longer than"
+LONGEST: Final = SECONDS + 4.0
+"""Seconds that an attack may take: its bound, and some for a machine that is busy."""
+MOST_MEMORY: Final = 600 * 1024 * 1024
+"""Bytes that a process may take that lives through all attacks on resources."""
+MOST_LEFT: Final = 64 * 1024 * 1024
+"""Bytes that an attack may leave in use, however often it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """An attack, as its file has it."""
+
+    id: str
+    tries: str
+    known_from: str
+    template: str
+    expected: str
+    key: str = "in/a.csv"
+    field: str = "parameters"
+    """Where the template stands: a field, or the name of a global or parameter."""
+    renders: str | None = None
+    """What it renders to, where that is told."""
+    says: str = ""
+    """Regular expression of what the error says."""
+    times: int = 1
+    """How often it is made, to see whether it leaves memory behind."""
+
+    def value(self) -> tuple[str, Any]:
+        """Give the field that it attacks, and the field's value."""
+        return {
+            "job_id": ("job_id", self.template),
+            "parameters": ("parameters", {"v": self.template, "after": "x"}),
+            "globals": ("globals", {"v": self.template, "after": "x"}),
+            "name of a parameter": ("parameters", {self.template: "v", "after": "x"}),
+            "name of a global": ("globals", {self.template: "v", "after": "x"}),
+        }[self.field]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an attack."""
+
+    seconds: float
+    neighbour: dict[str, Any]
+    """What the trigger after it rendered to, of the same event."""
+    reason: str | None = None
+    """Why there is no dispatch, if there is none."""
+    job_id: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    globals: dict[str, Any] = field(default_factory=dict)
+    left: int = 0
+    """Bytes of memory that are in use after it, and were not before."""
+
+    def rendered(self, attack: Attack) -> Any:
+        """Give what the template was rendered to; nothing around it may have changed."""
+        if attack.field == "job_id":
+            return self.job_id
+        found = self.globals if attack.value()[0] == "globals" else self.parameters
+        (name, value), (after, x) = found.items()
+        assert (after, x) == ("after", "x")
+        if attack.field.startswith("name"):
+            assert value == "v"
+            return name
+        assert name == "v"
+        return value
+
+
+def attacks(kind: str) -> list[Attack]:
+    found = json.loads((ATTACKS / f"{kind}.json").read_text("ascii"))
+    return [Attack(**each | {"template": _written(each["template"])}) for each in found]
+
+
+def _written(template: str | list[str | tuple[str, int]]) -> str:
+    """Write a template out, that may be in pieces, with how often each is repeated."""
+    if isinstance(template, str):
+        return template
+    return "".join(each if isinstance(each, str) else each[0] * each[1] for each in template)
+
+
+KINDS: Final = sorted(path.stem for path in ATTACKS.glob("*.json"))
+BRIEF: Final = [
+    pytest.param(each, id=f"{kind}-{each.id}")
+    for kind in KINDS
+    if kind != "resources"
+    for each in attacks(kind)
+]
+ON_RESOURCES: Final = attacks("resources")
+
+
+def event(key: str) -> S3Event:
+    return S3Event(
+        bucket="my-bucket",
+        key=key,
+        size=1082,
+        event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=tzutc()),
+        event_type="ObjectCreated:Put",
+        source_ip=ip_address("203.0.113.7"),
+        aws_region="ap-southeast-2",
+        record={
+            "eventVersion": "2.1",
+            "s3": {"object": {"key": key}},
+            "resources": ["arn:aws:s3:::my-bucket"],
+        },
+    )
+
+
+class Triggers:
+    """Triggers that match whatever happens."""
+
+    def __init__(self, *triggers: Trigger) -> None:
+        self._triggers = triggers
+        self.asked: tuple[str, str] | None = None
+
+    def matching(self, bucket: str, key: str) -> Sequence[Trigger | BrokenTrigger]:
+        self.asked = (bucket, key)
+        return self._triggers
+
+
+class Jobs:
+    """All jobs there could be."""
+
+    def __getitem__(self, job_id: str) -> Job:
+        return Job(job_id, "core", enabled=True)
+
+
+def trigger_of(attack: Attack) -> Trigger:
+    name, value = attack.value()
+    given: dict[str, Any] = {"job_ids": (Document("load"),)}
+    if name == "job_id":
+        given["job_ids"] = (Document(value),)
+    else:
+        given[name] = Document(value, is_globals=name == "globals")
+    return Trigger("attacked", "*", enabled=True, **given)
+
+
+def neighbour() -> Trigger:
+    """Make a trigger that shows what others of the same event could have changed."""
+    shown = Document(
+        {
+            "variables": "{{ bucket }} {{ key }} {{ event }} {{ info }} {{ utils|join(' ') }}",
+            "left behind": "{{ evil }}{{ self.evil }}{{ t_1 }}{{ x }}{{ utils.evil }}",
+            "functions": "{{ lipsum }} {{ range }} {{ dict }} {{ cycler }} {{ joiner }}",
+            "modules": "{{ utils.path }} {{ utils.re }} {{ utils.dateutil.tz }}",
+            "attributes": "{{ utils.path.pos }}{{ lipsum.pos }}{{ info.event_time.tzinfo.pos }}",
+            "dates": "{{ utils.parsedate('14 March 2026') }} {{ utils.parsedate.parserinfo.JUMP }}"
+            " {{ utils.parsedate.parserinfo.TZOFFSET }}",
+            "regular expressions": r"{{ utils.re.sub('\d', 'x', 'a1b2') }}",
+        }
+    )
+    return Trigger("neighbour", "*", enabled=True, job_ids=(Document("after"),), parameters=shown)
+
+
+def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> Outcome:
+    """Decide as the function does, bounds and all."""
+    triggers = Triggers(trigger or trigger_of(attack), neighbour())
+    started = time.monotonic()
+    decision = decide(of, triggers, Jobs())
+    seconds = time.monotonic() - started
+    after = [each for each in decision.dispatches if each.trigger_id == "neighbour"]
+    first = [each for each in decision.dispatches if each.trigger_id == "attacked"]
+    assert len(after) == 1, decision.mistakes
+    outcome = Outcome(seconds, dict(after[0].parameters))
+    if first:
+        outcome.job_id = first[0].job_id
+        outcome.parameters = dict(first[0].parameters)
+        outcome.globals = dict(first[0].globals)
+    else:
+        [mistake] = decision.mistakes
+        outcome.reason = mistake.reason
+    return outcome
+
+
+def undisturbed(key: str) -> dict[str, Any]:
+    """Give what the trigger after an attack renders to where there was none."""
+    decision = decide(event(key), Triggers(neighbour()), Jobs())
+    assert not decision.mistakes
+    [dispatch] = decision.dispatches
+    return dict(dispatch.parameters)
+
+
+def check(attack: Attack, outcome: Outcome) -> None:
+    """Check what must come of an attack, wherever it was made."""
+    assert outcome.seconds < LONGEST
+    assert CANARY not in json.dumps([outcome.reason, outcome.parameters, outcome.globals])
+    assert CANARY not in outcome.job_id
+    if attack.expected == "error":
+        assert outcome.reason is not None
+        assert outcome.reason.isascii()
+        assert outcome.reason.isprintable()
+        assert len(outcome.reason) < 600
+        # Some come to their own error only on a machine that is not busy.
+        assert re.search(attack.says, outcome.reason) or _LATE in outcome.reason
+    else:
+        assert attack.expected == "inert"
+        assert outcome.reason is None
+        rendered = outcome.rendered(attack)
+        assert attack.renders is None or rendered == attack.renders
+
+
+def picture(value: Any, seen: dict[int, Any] | None = None) -> Any:
+    """Draw all that can be reached and changed, deep down, to compare it with later."""
+    seen = {} if seen is None else seen
+    if id(value) in seen:
+        return "seen"
+    seen[id(value)] = value  # and keep it, so that no other gets its id
+    if isinstance(value, dict):
+        return [(repr(name), picture(each, seen)) for name, each in value.items()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [type(value).__name__, *(picture(each, seen) for each in value)]
+    if hasattr(value, "__dict__"):  # also of classes and functions
+        return [type(value).__name__, id(value), picture(dict(vars(value)), seen)]
+    return f"{type(value).__name__} {id(value) if callable(value) else repr(value)}"
+
+
+def _shared() -> dict[str, Any]:
+    """Give what all templates share."""
+    known = variables(event("k"))
+    # Those are made anew for each event.
+    return {name: known[name] for name in known if name not in ("event", "info", "key", "bucket")}
+
+
+def _of_process() -> list[Any]:
+    """Give what of the process an attack could change."""
+    return [
+        dict(os.environ),
+        Path.cwd(),
+        signal.getsignal(signal.SIGALRM),
+        signal.getitimer(signal.ITIMER_REAL),
+        resource.getrlimit(resource.RLIMIT_AS),
+        sys.getrecursionlimit(),
+        sys.get_int_max_str_digits(),
+        sys.path[:],
+    ]
+
+
+@pytest.fixture
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Plant the canary in the environment, in modules, and in the file that is given."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+    monkeypatch.setenv("CANARY", CANARY)
+    monkeypatch.setattr(sandbox, "CANARY", CANARY, raising=False)
+    monkeypatch.setattr(sys.modules[decide.__module__], "CANARY", CANARY, raising=False)
+    path = tmp_path / "secret"
+    path.write_text(CANARY)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def aimed(attack: Attack, at: Path) -> Attack:
+    """Aim an attack on a file at that file."""
+    template, key = (each.replace("@FILE@", str(at)) for each in (attack.template, attack.key))
+    return replace(attack, template=template, key=key)
+
+
+@pytest.fixture(autouse=True)
+def _all_loaded() -> None:
+    """Have the parts of dateutil loaded, which happens when one is first used."""
+    _load()
+
+
+def _load() -> None:
+    for name in ("easter", "parser", "relativedelta", "rrule", "tz", "utils"):
+        getattr(sandbox.UTILS["dateutil"], name)
+
+
+class TestContainment:
+    """An attack is an error of its trigger, or inert, and leaves nothing behind."""
+
+    @pytest.mark.parametrize("attack", BRIEF)
+    def test_an_attack(
+        self, attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        attack = aimed(attack, secret)
+        of = event(attack.key)
+        files = sorted(secret.parent.rglob("*"))
+        expected = undisturbed(attack.key)
+        before = [picture(_shared()), picture(of.record), _of_process()]
+
+        trigger = trigger_of(attack)
+        # Also once it is compiled, when fewer bounds may be set.
+        for _ in range(2):
+            outcome = outcome_of(attack, of, trigger)
+
+            check(attack, outcome)
+            assert outcome.neighbour == expected
+        assert [picture(_shared()), picture(of.record), _of_process()] == before
+        assert sorted(secret.parent.rglob("*")) == files
+        assert secret.read_text() == CANARY
+        assert capfd.readouterr() == ("", "")
+
+    def test_the_canary_is_where_it_can_be_found(self, secret: Path) -> None:
+        assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
+        assert secret.read_text() == CANARY
+
+
+def attack_resources(attacked: Sequence[Attack]) -> None:
+    """Make attacks on resources in this process, and print what comes of each."""
+    _load()
+    undisturbed("k")
+    before = _of_process()
+    for attack in attacked:
+        _print(begun=attack.id)
+        used = _resident()
+        trigger = trigger_of(attack)
+        # Compiled by a key that does no harm, when fewer bounds may be set.
+        outcome_of(attack, event("k"), trigger)
+        outcome = outcome_of(attack, event(attack.key), trigger if trigger.is_brief else None)
+        for _ in range(attack.times - 1):
+            outcome_of(attack, event(attack.key))
+        outcome.left = _resident() - used
+        _print(id=attack.id, outcome={name: getattr(outcome, name) for name in Outcome.__slots__})
+        assert outcome.neighbour == undisturbed(attack.key)
+        assert _of_process() == before
+    _print(used=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _resident() -> int:
+    """Give the bytes of memory that this process uses."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _print(**found: Any) -> None:
+    print(json.dumps(found), flush=True)  # noqa: T201 - `survived` reads it
+
+
+@pytest.fixture(scope="module")
+def survived() -> list[list[dict[str, Any]]]:
+    """Give what processes print that make all attacks on resources, side by side."""
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-W", "error", "-c", _ATTACK.format(module=__name__, part=n)],
+                    cwd=ROOT,
+                    env=dict(os.environ) | {"AWS_SECRET_ACCESS_KEY": CANARY},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            for n in range(PARTS)
+        ]
+        return [_printed(process) for process in processes]
+
+
+PARTS: Final = 4
+_ATTACK: Final = f"from {{module}} import *; attack_resources(ON_RESOURCES[{{part}}::{PARTS}])"
+
+
+def _printed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    try:
+        printed, _ = process.communicate(timeout=LONGEST * len(ON_RESOURCES) / PARTS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        printed, _ = process.communicate()
+    lines = printed.splitlines()
+    return [json.loads(line) if line.startswith("{") else {"said": line} for line in lines]
+
+
+class TestResources:
+    """An attack on time or memory ends in about a second, and the process lives on."""
+
+    @pytest.mark.parametrize("attack", ON_RESOURCES, ids=lambda attack: attack.id)
+    def test_an_attack(self, attack: Attack, survived: list[list[dict[str, Any]]]) -> None:
+        [printed] = [each for each in survived if {"begun": attack.id} in each]
+        found = [each["outcome"] for each in printed if each.get("id") == attack.id]
+
+        assert found, f"it was not survived: {printed[-3:]}"
+        outcome = Outcome(**found[0])
+        is_late = outcome.reason is not None and _LATE in outcome.reason
+        # What is inert may take longer, too, on a machine that is busy.
+        check(replace(attack, expected="error") if is_late else attack, outcome)
+        assert outcome.left < MOST_LEFT
+
+    def test_the_process_survives_and_says_nothing(
+        self, survived: list[list[dict[str, Any]]]
+    ) -> None:
+        assert [list(each[-1]) for each in survived] == [["used"]] * PARTS
+        assert [line for each in survived for line in each if "said" in line] == []
+
+    def test_its_memory_does_not_explode(self, survived: list[list[dict[str, Any]]]) -> None:
+        assert max(each[-1]["used"] for each in survived) < MOST_MEMORY
+
+
+class TestUtils:
+    """What `utils` gives is told here: a name that another Python adds is looked at first."""
+
+    PATHS: Final = """
+        altsep basename commonpath commonprefix curdir defpath devnull dirname extsep isabs join
+        normcase normpath pardir pathsep relpath sep split splitdrive splitext
+        supports_unicode_filenames
+        """
+    RE: Final = """
+        A ASCII DOTALL I IGNORECASE L LOCALE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE
+        VERBOSE X compile error escape findall finditer fullmatch match search split sub subn
+        """
+
+    @pytest.mark.parametrize(
+        ("of", "names", "of_some_versions"),
+        [
+            ("path", PATHS, {"splitroot"}),
+            ("re", RE, {"template", "PatternError"}),
+        ],
+    )
+    def test_its_names(self, of: str, names: str, of_some_versions: set[str]) -> None:
+        assert set(vars(sandbox.UTILS[of])) - of_some_versions == set(names.split())
+
+    @pytest.mark.parametrize("of", ["path", "re"])
+    def test_none_is_a_module(self, of: str) -> None:
+        kinds = {type(each) for each in vars(sandbox.UTILS[of]).values()}
+
+        assert types.ModuleType not in kinds
+
+
+class TestCorpus:
+    """The corpus is what it says it is."""
+
+    def test_there_are_many_attacks(self) -> None:
+        assert len(BRIEF) + len(ON_RESOURCES) >= 150
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_attack_tells_what_it_is(self, kind: str) -> None:
+        found = attacks(kind)
+
+        assert len({each.id for each in found}) == len(found)
+        for each in found:
+            assert each.tries
+            assert each.known_from
+            assert each.expected in ("error", "inert")
+            re.compile(each.says)

@@ -1,0 +1,466 @@
+"""Rendering of whatever entries and keys there may be: DESIGN section 6.
+
+Some hundred examples each; more with ``S3TRIGGER_EXAMPLES=10000`` in the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from jinja2 import Environment
+
+from lava_s3trigger.events import S3Event
+from lava_s3trigger.templates.documents import Document, RenderingError, variables
+
+many = settings(
+    max_examples=int(os.environ.get("S3TRIGGER_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def known(key: str) -> dict[str, Any]:
+    return variables(
+        S3Event(
+            bucket="my-bucket",
+            key=key,
+            size=1082,
+            event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC),
+            event_type="ObjectCreated:Put",
+            source_ip=None,
+            aws_region="ap-southeast-2",
+            record={"s3": {"object": {"key": key}}},
+        )
+    )
+
+
+def _as_json_holds_it(text: str) -> str:
+    """Make one character of each pair of surrogates, as every reader of JSON does."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+characters = st.characters(exclude_categories=())
+# What would end a string, be decoded, or be taken for a template.
+dangerous = st.sampled_from(
+    [
+        *('"', "\\", "\n", "\r", "\0", "\x7f", "\x1b", "\u2028", "\ufdd0", "\ufdd1", "\ufffe"),
+        *("\ud800", "\U0001f600", " ", "'", "{{", "}}", "{%", "%}", "{#", "#}", "\\n", "\\u0041"),
+        *('", "x": "', '"}', "</", "{% endraw %}", "{{ key }}", "%s", "{0}", "lava"),
+    ]
+)
+hostile_keys = st.lists(dangerous | characters, max_size=12).map(
+    lambda pieces: _as_json_holds_it("".join(pieces))
+)
+harmless_keys = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-", min_size=1, max_size=30
+)
+
+
+class Identities:
+    """Templates that put out the key, exactly. No two in a document share a name."""
+
+    PUTTING_OUT: Final = (
+        "{{ key }}",
+        "{{- key -}}",
+        "{{ info.key }}",
+        "{{ event['s3'].object.key }}",
+        "{{ key ~ '' }}",
+        "{{ [key]|join }}",
+        "{{ '%s' % key }}",
+        "{{ '{}'.format(key) }}",
+        "{{ '{k}'.format_map({'k': key}) }}",
+        "{% for c in key %}{{ c }}{% endfor %}",
+        "{{ key|list|join('') }}",
+        "{{ [key, 'x'][0] }}",
+        "{{ nothing|default(key) }}",
+        "{{ key|safe }}",
+    )
+    AROUND: Final = (
+        "{% if true %}@{% endif %}",
+        "{% if false %}x{% else %}@{% endif %}",
+        "{% for i$ in [1] %}@{% endfor %}",
+        "{% for i$ in [1] recursive %}@{% endfor %}",
+        "{% for i in [0] recursive %}{{ loop([1]) if not i }}{% if i %}@{% endif %}{% endfor %}",
+        "{% with w$ = 1 %}@{% endwith %}",
+        "{% set s$ %}@{% endset %}{{ s$ }}",
+        "{% set s$ | string %}@{% endset %}{{ s$ }}",
+        "{% set n$ = namespace() %}{% set n$.x %}@{% endset %}{{ n$.x }}",
+        "{% macro m$() %}@{% endmacro %}{{ m$() }}",
+        "{% macro m$(x) %}{{ x }}{% endmacro %}{% set s$ %}@{% endset %}{{ m$(s$) }}",
+        "{% macro m$() %}{{ caller() }}{% endmacro %}{% call m$() %}@{% endcall %}",
+        (
+            "{% macro m$() %}{% filter string %}{{ caller() }}{% endfilter %}{% endmacro %}"
+            "{% call m$() %}@{% endcall %}"
+        ),
+        "{% macro m$() %}{{ caller(1) }}{% endmacro %}{% call(k$) m$() %}@{% endcall %}",
+        "{% filter string %}@{% endfilter %}",
+        "{% filter replace('', '') %}@{% endfilter %}",
+        "{% filter trim('') %}@{% endfilter %}",
+        "{% block b$ %}@{% endblock %}",
+        "{% if false %}{% block b$ %}@{% endblock %}{% endif %}{{ self.b$() }}",
+        "{# c #}@{# c #}",
+        "{% raw %}{% endraw %}@",
+        "{%- if true -%}@{%- endif -%}",
+    )
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+        self._numbers = itertools.count()
+
+    def __call__(self) -> str:
+        template = self._draw(st.sampled_from(self.PUTTING_OUT))
+        for around in self._draw(st.lists(st.sampled_from(self.AROUND), max_size=4)):
+            template = around.replace("$", str(next(self._numbers))).replace("@", template)
+        return template
+
+
+@st.composite
+def identities(draw: st.DrawFn) -> Identities:
+    return Identities(draw)
+
+
+class TestKeysAreData:
+    """Any key arrives exactly, wherever and however an entry puts it."""
+
+    @many
+    @given(hostile_keys, identities())
+    def test_in_parameters(self, key: str, identity: Identities) -> None:
+        value = {
+            "first": 1,
+            f"n{identity()}": [identity(), {"inner": f"<{identity()}>"}],
+            "last": None,
+        }
+
+        assert Document(value).render(known(key)) == {
+            "first": 1,
+            f"n{key}": [key, {"inner": f"<{key}>"}],
+            "last": None,
+        }
+
+    @many
+    @given(hostile_keys, identities())
+    def test_in_globals(self, key: str, identity: Identities) -> None:
+        value = {"lava_mine": 1, f"n{identity()}": identity()}
+
+        assert Document(value, is_globals=True).render(known(key)) == {
+            "lava_mine": 1,
+            f"n{key}": key,
+        }
+
+    @many
+    @given(hostile_keys, identities())
+    def test_in_a_job_id(self, key: str, identity: Identities) -> None:
+        assert Document(f"job-{identity()}").render(known(key)) == f"job-{key}"
+
+    @many
+    @given(st.sampled_from(["", "lava", "LAVA_"]), hostile_keys, identities())
+    def test_as_the_name_of_a_global_it_is_exact_or_an_error(
+        self, start: str, rest: str, identity: Identities
+    ) -> None:
+        key = start + rest
+        document = Document({identity(): 1, "lava_mine": 2}, is_globals=True)
+
+        if key.lower().startswith("lava"):
+            with pytest.raises(RenderingError, match="lava begins those of lava's own"):
+                document.render(known(key))
+        else:
+            assert document.render(known(key)) == {key: 1, "lava_mine": 2}
+
+
+_LETTERS: Final = "abcXYZ019 /._-,:'"
+_OTHERS: Final = '"\\\n\r\t\0\x1b{}%#<>&\u00e9\u65e5\u2028\xa0\ufffe'
+
+
+class Entries:
+    """Entries that lava's function renders too, made by the grammar of templates.
+
+    No backslashes, double quotes or ``tojson`` are in expressions, and no text but
+    plain one is put through a filter, since lava's function sees it JSON-escaped.
+    """
+
+    NAMES: Final = ("key", "bucket", "info.key", "info['key']", "event.s3.object.key")
+    OTHERS: Final = (
+        "info.event_type",
+        "info.aws_region",
+        "info.nothing",
+        "nothing",
+        "info.event_time.isoformat()",
+    )
+    NUMBERS: Final = ("0", "1", "2", "7", "info.size", "-3", "1.5")
+    OF_TEXT: Final = (
+        "@.upper()",
+        "@.split('/')[0]",
+        "@.split('/')[-1]",
+        "@.split('/', 1)[1]",
+        "@.rpartition('/')[2]",
+        "@.replace('a', 'b')",
+        "@.strip('/')",
+        "@.title()",
+        "@.ljust(5, 'x')",
+        "@[0]",
+        "@[1:3]",
+        "@[::-1]",
+        "@|upper",
+        "@|lower",
+        "@|title",
+        "@|capitalize",
+        "@|trim",
+        "@|trim('/')",
+        "@|string",
+        "@|reverse",
+        "@|first",
+        "@|last",
+        "@|replace('/', '-')",
+        "@|default('x')",
+        "@|default('x', true)",
+        "@|list|join('-')",
+        "@|sort|join",
+        "@|unique|join",
+        "@|map('upper')|join('.')",
+        "@|select('eq', 'a')|join",
+        "@|batch(2)|map('join')|join(' ')",
+        "@|truncate(5)",
+        "@|center(12)",
+        "@|e",
+        "@|striptags",
+        "@|indent(2)",
+        "@|wordwrap(9)",
+        "'%s'|format(@)",
+        "(@ ~ '/')",
+        "(@ * 2)",
+        "'%s' % @",
+        "'{}'.format(@)",
+        "'{0!s:>9}'.format(@)",
+        "(@ if @ else 'none')",
+        "(@ or 'x')",
+        "utils_are_not_needed|default(@)",
+    )
+    TO_NUMBER: Final = ("@|length", "@|wordcount", "@|int", "@.count('a')", "@.find('b')")
+    OF_NUMBER: Final = (
+        "(@ + 1)",
+        "(@ * 2)",
+        "@ // 2",
+        "@ % 3",
+        "@|abs",
+        "@|round(1)",
+        "-@",
+        "@|float",
+    )
+    TESTS: Final = (
+        "@ is defined",
+        "@ is string",
+        "@ == 'a'",
+        "@ != key",
+        "'a' in @",
+        "not @",
+        "@ is lower",
+    )
+    FILTERS: Final = ("upper", "lower", "title", "trim", "string", "replace('a', 'b')", "indent(1)")
+
+    def __init__(self, draw: st.DrawFn, *, depends_on_key: bool = True) -> None:
+        self._draw = draw
+        self._depends_on_key = depends_on_key
+        self._numbers = itertools.count()
+        self._set: list[str] = []
+
+    def __call__(self) -> dict[str, Any]:
+        pieces = [[self._nodes(2)] for _ in range(self._below(4) + 1)]
+        for _ in range(self._below(2)):
+            self._span(pieces)
+        return {
+            f"n{number}{self._nodes(0) if self._one_in(4) else ''}": self._wrapped("".join(each))
+            for number, each in enumerate(pieces)
+        }
+
+    def _below(self, most: int) -> int:
+        return self._draw(st.integers(0, most))
+
+    def _one_in(self, number: int) -> bool:
+        return self._below(number - 1) == 0
+
+    def _one_of(self, choices: tuple[str, ...]) -> str:
+        return self._draw(st.sampled_from(choices))
+
+    def _wrapped(self, text: str) -> Any:
+        return self._draw(
+            st.sampled_from([text, text, [text], [1, text, None], {"i": text}, {"i": [text, 1.5]}])
+        )
+
+    def _span(self, pieces: list[list[str]]) -> None:
+        """Have a statement reach from one value into another."""
+        begin = self._below(len(pieces) - 1)
+        end = begin + self._below(len(pieces) - 1 - begin)
+        starting, ending = self._draw(
+            st.sampled_from(
+                [
+                    ("{% if true %}", "{% endif %}"),
+                    ("{% if false %}", "{% endif %}"),
+                    ("{% for i in [1, 2] %}", "{% endfor %}"),
+                    ("{% with w = 'w' %}", "{% endwith %}"),
+                    (f"{{% block b{next(self._numbers)} %}}", "{% endblock %}"),
+                ]
+            )
+        )
+        if begin < end:
+            pieces[begin].append(starting)
+            pieces[end].insert(0, ending)
+
+    # Expressions.
+
+    def _literal(self) -> str:
+        written = self._draw(
+            st.text(_LETTERS.replace("'", "") + "{}%#\n\t\u00e9\u65e5", max_size=5)
+        )
+        return f"'{written}'"
+
+    def _text(self, depth: int) -> str:
+        """Give an expression whose value is text, or undefined."""
+        if depth <= 0 or self._one_in(3):
+            names = (*self.NAMES, *self.OTHERS, *self._set)
+            return self._literal() if self._one_in(3) else self._one_of(names)
+        if self._one_in(4):
+            return f"({self._text(depth - 1)} ~ {self._expression(depth - 1)})"
+        return f"({self._one_of(self.OF_TEXT).replace('@', self._text(depth - 1))})"
+
+    def _number(self, depth: int) -> str:
+        if depth <= 0 or self._one_in(3):
+            return self._one_of(self.NUMBERS)
+        if self._one_in(2):
+            return f"({self._one_of(self.TO_NUMBER).replace('@', self._text(depth - 1))})"
+        return f"({self._one_of(self.OF_NUMBER).replace('@', self._number(depth - 1))})"
+
+    def _test(self, depth: int) -> str:
+        if not self._depends_on_key or self._one_in(3):
+            return self._one_of(("true", "false", "1 > 2", "info.size > 1", "nothing"))
+        return self._one_of(self.TESTS).replace("@", self._text(depth - 1))
+
+    def _expression(self, depth: int) -> str:
+        return self._number(depth) if self._one_in(4) else self._text(depth)
+
+    # Statements.
+
+    def _written(self, *, plain: bool) -> str:
+        written = self._draw(st.text(_LETTERS if plain else _LETTERS + _OTHERS, max_size=6))
+        return re.sub(r"[{]+(?=[{%#]|$)", "", written)
+
+    def _tag(self, statement: str) -> str:
+        before = self._one_of(("", "", "-", "+"))
+        return f"{{%{before} {statement} {self._one_of(('', '', '-', '+'))}%}}"
+
+    def _nodes(self, depth: int, *, plain: bool = False) -> str:
+        """Give text with templates in it; if plain, with none that JSON escapes."""
+        return "".join(self._node(depth, plain=plain) for _ in range(self._below(3)))
+
+    def _node(self, depth: int, *, plain: bool) -> str:
+        kind = self._below(14 if depth > 0 else 4)
+        if kind <= 1:
+            return self._written(plain=plain)
+        if kind <= 3:
+            before, after = self._one_of(("", "-", "+")), self._one_of(("", "-"))
+            return f"{{{{{before} {self._expression(2)} {after}}}}}"
+        if kind == 4:
+            comment = self._written(plain=plain).replace("#", "")
+            return f"{{#{self._one_of(('', '-'))} {comment} {self._one_of(('', '-'))}#}}"
+        return self._statement(kind, depth - 1, plain=plain)
+
+    def _statement(self, kind: int, depth: int, *, plain: bool) -> str:  # noqa: PLR0911 - one for each kind
+        number = next(self._numbers)
+        name = f"v{number}"
+        inner = self._nodes(depth, plain=plain)
+        match kind:
+            case 5:
+                other = self._tag("else") + self._nodes(depth, plain=plain)
+                return self._tag(f"if {self._test(2)}") + inner + other + self._tag("endif")
+            case 6:
+                over = self._one_of(("[1, 2]", "'ab'", "range(3)", "[]", "key.split('/')"))
+                over += self._one_of(("", "", " recursive"))
+                shown = self._one_of(("{{ i }}", "{{ loop.index }}{{ i }}", ""))
+                return self._tag(f"for i in {over}") + shown + inner + self._tag("endfor")
+            case 7:
+                statement = self._tag(f"set {name} = {self._text(2)}")
+                self._set.append(name)
+                return statement
+            case 8:  # used by what is put through filters, so nothing that is escaped
+                captured = self._nodes(depth, plain=True)
+                begun = f"set {name} | {self._one_of(self.FILTERS)}" if depth else f"set {name}"
+                self._set.append(name)
+                return self._tag(begun) + captured + self._tag("endset")
+            case 9:
+                begun = self._tag(f"set {name}") + inner + self._tag("endset")
+                return begun + f"{{{{ {name} }}}}"
+            case 10:
+                begun = self._tag(f"macro {name}(a, b='x')") + inner + "{{ a }}{{ b }}"
+                called = f"{{{{ {name}({self._text(1)}) }}}}"
+                return begun + self._tag("endmacro") + called
+            case 11:
+                begun = self._tag(f"macro {name}()") + "<{{ caller() }}>" + self._tag("endmacro")
+                return begun + self._tag(f"call {name}()") + inner + self._tag("endcall")
+            case 12:
+                begun = self._tag(f"filter {self._one_of(self.FILTERS)}")
+                return begun + self._nodes(depth, plain=True) + self._tag("endfilter")
+            case 13:
+                again = f"{{{{ self.{name}() }}}}" if self._one_in(2) else ""
+                return self._tag(f"block {name}") + inner + self._tag("endblock") + again
+            case _:
+                raw = self._written(plain=plain) + self._one_of(("", "{{ key }}", "{% x %}", "{#"))
+                return self._tag("raw") + raw + self._tag("endraw")
+
+
+@st.composite
+def entries(draw: st.DrawFn, *, depends_on_key: bool = True) -> dict[str, Any]:
+    return Entries(draw, depends_on_key=depends_on_key)()
+
+
+def _shape(value: Any) -> Any:
+    """Give the structure of a document, without its texts."""
+    if isinstance(value, dict):
+        return {"in order": [_shape(each) for each in value.values()]}
+    if isinstance(value, list):
+        return [_shape(each) for each in value]
+    return str if isinstance(value, str) else (type(value), value)
+
+
+def without_addresses(value: Any) -> str:
+    """Give the JSON of what was rendered, but for where in memory an object lay."""
+    # A filter may have changed their case.
+    return re.sub(r"at 0x[0-9a-f]+", "at 0x", json.dumps(value), flags=re.IGNORECASE)
+
+
+class TestLikeJinja:
+    """Where plain Jinja works on the JSON text, as lava's function has it, so does this."""
+
+    @many
+    @given(entries(), harmless_keys)
+    def test_harmless_keys_render_the_same(self, entry: dict[str, Any], key: str) -> None:
+        try:
+            template = Environment(autoescape=False).from_string(json.dumps(entry))
+            expected = json.loads(template.render(known(key)), strict=False)
+        except Exception as error:  # noqa: BLE001 - whatever a template can raise
+            event(f"plain Jinja raises {type(error).__name__}")
+            with contextlib.suppress(RenderingError):
+                Document(entry).render(known(key))
+                event(f"{type(error).__name__} of plain Jinja, rendered here")
+            return
+        rendered = Document(entry).render(known(key))
+
+        assert without_addresses(rendered) == without_addresses(expected)
+
+    @many
+    @given(entries(depends_on_key=False), hostile_keys.filter(bool))
+    def test_hostile_keys_leave_the_structure(self, entry: dict[str, Any], key: str) -> None:
+        document = Document(entry)
+        try:
+            expected = document.render(known("harmless"))
+        except RenderingError:
+            event("cannot be rendered")
+            return
+        assert _shape(document.render(known(key))) == _shape(expected)
