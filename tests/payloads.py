@@ -79,6 +79,11 @@ def message(
     }
 
 
+def messages(**bodies: Any) -> dict[str, Any]:
+    """Return what an SQS queue invokes the function with, by the ids of the messages."""
+    return direct(*(message(message_id, body) for message_id, body in bodies.items()))
+
+
 def sqs(*bodies: Any, queue: str = "my-queue") -> dict[str, Any]:
     """Return what an SQS queue invokes the function with: messages m0, m1 and so on."""
     return direct(*(message(f"m{n}", body, queue) for n, body in enumerate(bodies)))
