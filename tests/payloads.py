@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 from urllib.parse import quote_plus
+
+from tests import routes
 
 BUCKET: Final = "my-bucket"
 NONSENSE: Final = "not JSON"
@@ -18,65 +19,37 @@ def record(key: str = "in/1.csv", **fields: Any) -> dict[str, Any]:
         key: The object's key.
         fields: ``bucket``, ``size``, ``sequencer`` and ``eventName`` of the record.
     """
-    return {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": "ap-southeast-2",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": fields.get("eventName", "ObjectCreated:Put"),
-        "s3": {
-            "bucket": {"name": fields.get("bucket", BUCKET)},
-            "object": {
-                "key": quote_plus(key),
-                "size": fields.get("size", 1082),
-                "sequencer": fields.get("sequencer", "0069B4C0FE4F5260D7"),
-            },
-        },
-    }
+    made = routes.s3_record(quote_plus(key))
+    made["eventName"] = fields.pop("eventName", made["eventName"])
+    made["s3"]["bucket"]["name"] = fields.pop("bucket", BUCKET)
+    made["s3"]["object"] |= fields
+    return made
 
 
 def eventbridge(key: str = "in/1.csv", bucket: str = BUCKET) -> dict[str, Any]:
     """Return the EventBridge event of an object that was put."""
-    return {
-        "version": "0",
-        "source": "aws.s3",
-        "detail-type": "Object Created",
-        "time": "2026-03-14T01:59:26Z",
-        "region": "ap-southeast-2",
-        "detail": {
-            "bucket": {"name": bucket},
-            "object": {"key": key, "size": 1082, "sequencer": "0069B4C0FE4F5260D7"},
-            "reason": "PutObject",
-        },
-    }
+    made = routes.eventbridge_event(key)
+    made["detail"]["bucket"]["name"] = bucket
+    return made
 
 
 def direct(*records: Any) -> dict[str, Any]:
     """Return what S3 invokes the function with."""
-    return {"Records": list(records)}
+    return routes.records(*records)
 
 
 def sns(*records: Any) -> dict[str, Any]:
     """Return what SNS invokes the function with: one notification for each S3 record."""
-    return {
-        "Records": [
-            {"EventSource": "aws:sns", "Sns": {"Message": json.dumps(direct(each))}}
-            for each in records
-        ]
-    }
+    return direct(*(routes.sns(direct(each)) for each in records))
 
 
 def message(
     message_id: str, body: Any, queue: str = "my-queue", group: str | None = None
 ) -> dict[str, Any]:
     """Return an SQS message as Lambda hands it over; a body that is no text becomes JSON."""
-    return {
-        "messageId": message_id,
-        "body": body if isinstance(body, str) else json.dumps(body),
-        "attributes": {"MessageGroupId": group} if group else {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:ap-southeast-2:123456789012:{queue}",
-    }
+    attributes = {"MessageGroupId": group} if group else {}
+    arn = f"arn:aws:sqs:ap-southeast-2:123456789012:{queue}"
+    return routes.sqs(body, message_id, arn, **attributes)
 
 
 def messages(**bodies: Any) -> dict[str, Any]:
