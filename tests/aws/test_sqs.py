@@ -30,7 +30,7 @@ from tests.endpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.cli.realm import Realm
@@ -75,18 +75,6 @@ def sizes(endpoint: Endpoint) -> list[int]:
 def containing(text: str, fault: Fault) -> Faults:
     """Make a fault of the calls that hold a message with some text."""
     return lambda call: fault if text in str(call.request.get("Entries")) else None
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        yield server
-
-
-@pytest.fixture
-def endpoint(server: Endpoint) -> Endpoint:
-    server.reset()
-    return server
 
 
 @pytest.fixture
