@@ -271,7 +271,7 @@ class TestFunction:
         recipe = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
         assert TEMPLATE["Resources"]["Function"]["Metadata"]["BuildMethod"] == "makefile"
-        assert recipe.splitlines()[-1].endswith("/of/sam")
+        assert recipe.splitlines()[-1].endswith(' "/of/sam"')
 
     def test_is_told_what_it_would_assume_itself(self) -> None:
         environment = Stack()["Function"]["Environment"]["Variables"]
