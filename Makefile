@@ -23,8 +23,11 @@ test: .venv/installed .venv-ministack/installed build/package/installed ## all t
 test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest -m "not e2e"
 
-bench: .venv/installed .venv-sam/installed build/package/installed ## how fast it is, beside a bare function; keeps its tables in docs/performance.md
-	$(BIN)/python -m benchmarks
+# The built checkout to compare with, if any: make bench AGAINST=../before
+AGAINST ?=
+
+bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
 faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
 	$(BIN)/python -m tests.faults
