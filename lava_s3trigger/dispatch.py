@@ -1,4 +1,4 @@
-"""A dispatch: the message that has a worker run a job. DESIGN section 7."""
+"""A dispatch: the message that has a worker run a job. See docs/design.md#dispatch."""
 
 from __future__ import annotations
 

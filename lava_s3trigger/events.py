@@ -1,4 +1,4 @@
-"""S3 events, out of whatever Lambda is handed. DESIGN section 3.
+"""S3 events, out of whatever Lambda is handed. See docs/design.md#routes.
 
 Every route wraps the same two shapes, the S3 notification record and the
 EventBridge event, so one recursive rule unwraps them all: `_unwrap`.

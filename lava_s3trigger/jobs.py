@@ -1,4 +1,4 @@
-"""Jobs: entries of the jobs table. DESIGN section 7."""
+"""Jobs: entries of the jobs table. See docs/design.md#dispatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users' mistakes, parked where an operator finds them. DESIGN section 8, Parked.
+"""Users' mistakes, parked where an operator finds them. See docs/design.md#parking.
 
 What is parked is a message to the dead-letter queue that, given back to the
 function, runs the trigger or the job that it names, alone (`events.RedriveTarget`).

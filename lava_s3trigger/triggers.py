@@ -1,4 +1,4 @@
-"""Triggers: entries of the s3triggers table, and which of them match. DESIGN section 4."""
+"""Triggers: entries of the s3triggers table, and which match. See docs/design.md#triggers."""
 
 from __future__ import annotations
 

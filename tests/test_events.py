@@ -1,4 +1,4 @@
-"""S3 events, out of whatever Lambda is handed: DESIGN section 3."""
+"""S3 events, out of whatever Lambda is handed: docs/design.md#s3-events."""
 
 from __future__ import annotations
 
@@ -683,7 +683,7 @@ EB_SOURCELESS: Final = ("detail.reason", OBJECT + "sequencer", "detail.source-ip
 
 
 class TestLeftOut:
-    """What real events leave out is no reason to refuse them: DESIGN section 3.3."""
+    """What real events leave out is no reason to refuse them: docs/design.md#s3-events."""
 
     @pytest.mark.parametrize(
         ("name", "absent", "source", "version"),
@@ -820,7 +820,7 @@ def form_decoded(encoded: str) -> str:
 
 
 def expected_info(record: Json) -> Json:
-    """Give the info of a record, as the table of DESIGN section 3.2 has it."""
+    """Give the info of a record, as the table of docs/design.md#s3-events has it."""
     if "s3" in record:
         bucket, thing = record["s3"]["bucket"], record["s3"]["object"]
         key, when = form_decoded(thing["key"]), record["eventTime"]

@@ -52,7 +52,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         **options,
     )
     # What sends tries again by itself: a message that is sent again must be another
-    # one, with a run_id of its own (DESIGN section 7).
+    # one, with a run_id of its own (docs/design.md#dispatch).
     sqs = session.create_client(
         "sqs",
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),

@@ -1,4 +1,4 @@
-"""Sending to SQS queues, in batches. DESIGN section 7."""
+"""Sending to SQS queues, in batches. See docs/design.md#dispatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recent events, by which duplicates are known. DESIGN section 8, Duplicates.
+"""Recent events, by which duplicates are known. See docs/design.md#duplicates.
 
 Two memories, each off unless it is asked for: this instance's own, and a table that
 all instances share (`claims`).
