@@ -1,4 +1,4 @@
-"""The conditions of a trigger: a registry. DESIGN section 5.
+"""The conditions of a trigger: a registry. See docs/design.md#conditions.
 
 A new condition is one function here, decorated with how its argument is read. The
 name gives ``if_<name>`` and ``if_not_<name>``; the docstring, its line in the docs.

@@ -1,4 +1,4 @@
-"""What became of deliveries, and what AWS is told of it: DESIGN section 8."""
+"""What became of deliveries, and what AWS is told of it: docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 

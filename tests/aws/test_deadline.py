@@ -1,4 +1,4 @@
-"""How much of an invocation's time is left: DESIGN section 8, Failed."""
+"""How much of an invocation's time is left: docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 
