@@ -236,7 +236,8 @@ class Sender:
                 _log_reasons(task, "parked", trigger_id, reasons)
             else:
                 why = message.refusal or message.failure
-                task.fail("parking_failed", f"parking ({reasons[0].text}): {why}", trigger_id)
+                text = f"parking ({reasons[0].text}): {why}"
+                task.fail("parking_failed", text, trigger_id, job_id=reasons[0].job_id)
 
     def _is_to_park(self, task: Task, trigger_id: str, reasons: list[Reason]) -> bool:
         if trigger_id in task.failed_triggers:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger import decision
+from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.jobs import JobTable
-from lava_s3trigger.sending import Sending
-from lava_s3trigger.triggers import Trigger, TriggerTable
+from lava_s3trigger.sending import Sender
+from lava_s3trigger.triggers import TriggerTable
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
@@ -26,7 +26,7 @@ from tests.function.harness import SEND, Harness, LogLines
 from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, failed, record, sns, sqs
 
 if TYPE_CHECKING:
-    from lava_s3trigger.decision import Decision
+    from lava_s3trigger.events import S3Event
 
 
 class TestFailed:
@@ -95,7 +95,7 @@ class TestFailed:
         with pytest.raises(DeliveriesFailedError, match=r"the first: .*alpha") as error:
             harness.function()(direct("alpha", "beta", "gamma"))
         assert error.value.count == 3
-        reasons = [each["reason"] for each in logged.fields("not understood", logging.ERROR)]
+        reasons = [each["reason"] for each in logged.fields("not_understood", logging.ERROR)]
         assert [
             name in text for name, text in zip(("alpha", "beta", "gamma"), reasons, strict=True)
         ] == [True] * 3
@@ -115,7 +115,13 @@ class TestFailed:
         (fields,) = logged.fields("failed", logging.ERROR)
         assert fields.pop("reason").startswith("reading lava.demo.")
         named = {"trigger_id": "one", "job_id": "load"} if operation == "GetItem" else {}
-        assert fields == {**named, "bucket": "one", "key": "in/1"}
+        assert fields == {
+            **named,
+            "kind": "aws_error",
+            "message_id": "m0",
+            "bucket": "one",
+            "key": "in/1",
+        }
         assert function(sqs(direct(record("in/1", bucket="one")))) is None
         assert harness.keys() == ["in/1"]
 
@@ -166,17 +172,15 @@ class TestUnexpectedErrors:
     def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch, logged: LogLines
     ) -> None:
-        harness.trigger("a-odd", parameters={})
+        def odd(event: S3Event, _: str) -> bool:
+            if event.key == "in/1.csv":
+                raise KeyError("Items")
+            return True
+
+        monkeypatch.setitem(KINDS, "odd", Kind("odd", odd, str))
+        harness.trigger("a-odd", parameters={}, if_odd="yes")
         harness.trigger()
         function = harness.function()
-
-        def decide_trigger(decision: Decision, trigger: Trigger, *rest: Any) -> None:
-            if (trigger.trigger_id, decision.event.key) == ("a-odd", "in/1.csv"):
-                raise KeyError("Items")
-            really(decision, trigger, *rest)
-
-        really = decision._decide_trigger  # noqa: SLF001 - the defect is put there
-        monkeypatch.setattr(decision, "_decide_trigger", decide_trigger)
         payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
         for _ in range(2):
             assert function(payload) == failed("m1")
@@ -220,7 +224,7 @@ class TestUnexpectedErrors:
             raise LookupError("odd")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Sending, "park", park)
+            patched.setattr(Sender, "park", park)
             for _ in range(2):
                 with pytest.raises(DeliveriesFailedError, match="LookupError: odd"):
                     function(handed)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lava_s3trigger import decision
-from lava_s3trigger.aws.clients import SLOWEST_CALL
-from lava_s3trigger.aws.deadline import MARGIN
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS
+from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.context import Context
 from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
@@ -43,7 +43,7 @@ class TestTime:
                 context.left = 1.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time was left"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.endpoint.calls == {"Query": 1}
         assert function(direct(record()), Context()) is None
@@ -57,9 +57,7 @@ class TestTime:
             context.left = 20.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(
-            DeliveriesFailedError, match=r"time was left for reading lava\.demo\.jobs"
-        ):
+        with pytest.raises(DeliveriesFailedError, match=r"time left for reading lava\.demo\.jobs"):
             harness.function()(direct(record()), context)
         assert harness.endpoint.calls == {"Query": 1}
 
@@ -72,10 +70,10 @@ class TestTime:
                 context.left = 10.0  # enough to send, but not to park what is refused
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="out of time"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.nothing_went_out()
-        assert "out of time" in logged.fields("failed", logging.ERROR)[0]["reason"]
+        assert "too little time left" in logged.fields("failed", logging.ERROR)[0]["reason"]
         assert function(direct(record()), Context()) is None
         assert harness.keys() == ["in/1.csv"]
 
@@ -88,7 +86,7 @@ class TestTime:
                 context.left = 1.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="out of time"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             harness.function()(direct(record()), context)
         assert harness.nothing_went_out()
 
@@ -121,15 +119,15 @@ class TestTime:
                 context.left = left
             if call.operation not in (SEND, "GetQueueUrl"):
                 return None
-            context.left -= SLOWEST_CALL
+            context.left -= MAX_CALL_SECONDS
             ends.append(context.left)
             return THROTTLED if call.number % 2 else None
 
         harness.endpoint.fail(slow)
         with contextlib.suppress(DeliveriesFailedError):
             harness.function()(direct(record()), context)
-        assert all(end >= MARGIN for end in ends)
-        assert ends or left < 3 * SLOWEST_CALL
+        assert all(end >= MARGIN_SECONDS for end in ends)
+        assert ends or left < 3 * MAX_CALL_SECONDS
         assert left < 300 or harness.core.messages or harness.parking.messages
 
     def test_time_is_reserved_to_record_dispatches_in_the_dedup_table(
@@ -138,15 +136,14 @@ class TestTime:
         """With the dedup table, every event that was dispatched is recorded there as done."""
         claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
         harness.endpoint.operations["UpdateItem"] = update_item
-        harness.trigger()
+        harness.trigger(if_slow="yes")
         function, context = harness.function(dedup_table="claims"), Context(60.0)
 
-        def slowly(*arguments: Any) -> None:
-            context.left -= 0.5
-            really(*arguments)
+        def slowly(*_: object) -> bool:
+            context.left -= 0.5  # half of what it may
+            return True
 
-        really = decision._decide_trigger  # noqa: SLF001 - it takes half of what it may
-        monkeypatch.setattr(decision, "_decide_trigger", slowly)
+        monkeypatch.setitem(KINDS, "slow", Kind("slow", slowly, str))
         bodies = (direct(record(f"in/{n}", sequencer=f"{n:04}")) for n in range(120))
         answer = function(sqs(*bodies), context)
         states = Counter(each["state"]["S"] for each in claims.items.values())
