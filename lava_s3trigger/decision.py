@@ -13,9 +13,8 @@ from .aws.clients import SLOWEST_CALL
 from .aws.deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
 from .errors import OutOfTimeError, ServiceError, UnexpectedError, UserError
-from .templates.documents import Document, RenderingError, variables
-from .templates.isolation import LONGEST, isolated
-from .templates.limits import COMPILING, SECONDS, bounded
+from .templates.confinement import MAX_RUN_SECONDS
+from .templates.documents import Document, RenderingError, Variables, variables
 from .triggers import BrokenTrigger, Trigger
 from .units import shown
 
@@ -28,15 +27,9 @@ if TYPE_CHECKING:
     _Rendered = tuple[list[str], dict[str, Any], dict[str, Any]]
 
 
-_LEAST: Final = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL
+_LEAST: Final = MAX_RUN_SECONDS + 2 * SLOWEST_CALL
 """Seconds that must be left to decide on a trigger: to test, to compile, to render, to send,
 to park."""
-_MOST_ENDINGS: Final = 3
-"""Times that a trigger may take all the time that it may have, till it is read again.
-
-Then its events are parked at once: else a few such triggers, or keys, could use up every
-invocation.
-"""
 
 
 class Triggers(Protocol):
@@ -116,7 +109,8 @@ def decide(
         matching = [each for each in matching if each.trigger_id == event.only.trigger_id]
     if not matching:
         decision.skips.append(Skip(_nothing_matches(event)))
-    known = variables(event) if matching else {}
+        return decision
+    known = variables(event)
     for trigger in matching:
         if not deadline.allows(_LEAST):
             late = OutOfTimeError("too little time was left to decide")
@@ -139,7 +133,7 @@ def _decide_trigger(
     decision: Decision,
     trigger: Trigger | BrokenTrigger,
     jobs: Jobs,
-    known: dict[str, Any],
+    known: Variables,
 ) -> None:
     trigger_id = trigger.trigger_id
     if isinstance(trigger, BrokenTrigger):
@@ -148,45 +142,16 @@ def _decide_trigger(
         decision.skips.append(Skip("the trigger is disabled", trigger_id))
     else:
         try:
-            found = _rendered_or_unmet(trigger, decision.event, known)
+            rendered = trigger.confinement.run(
+                lambda: not _unmet(trigger, decision.event), lambda: _render(trigger, known)
+            )
         except UserError as error:
             decision.mistakes.append(Mistake(str(error), trigger_id))
-        except (TimeoutError, MemoryError, ChildProcessError) as error:
-            reason = f"rendering was ended: {error or 'it took too much memory'}"
-            trigger.aborts.append(reason)
-            decision.mistakes.append(Mistake(reason, trigger_id))
-        except ServiceError as error:
-            decision.failures.append(Failure(error, trigger_id))
         else:
-            if isinstance(found, str):
-                decision.skips.append(Skip(found, trigger_id))
+            if rendered is None:
+                decision.skips.append(Skip(_unmet(trigger, decision.event), trigger_id))
             else:
-                _decide_jobs(decision, trigger, jobs, found)
-
-
-def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) -> _Rendered | str:
-    """Render what a trigger dispatches, or tell which conditions do not hold."""
-    if trigger.is_brief and event.is_short and not trigger.aborts:
-        # Nothing here that the bounds could end; and if there were, it would be once.
-        return _unmet(trigger, event) or _render(trigger, known)
-    is_spent = len(trigger.aborts) >= _MOST_ENDINGS
-    with bounded():
-        # Conditions are still tested, unless they are what takes so long.
-        if not is_spent or all(each.is_compiled for each in trigger.conditions):
-            unmet = _unmet(trigger, event)
-            if unmet:
-                return unmet
-        if is_spent:
-            raise UserError(f"not rendered, as it was ended before: {trigger.aborts[-1]}")
-        if trigger.is_compiled and trigger.is_harmless:
-            return _render(trigger, known)
-    with bounded(COMPILING):
-        is_harmless = trigger.is_harmless
-    if is_harmless:
-        with bounded():
-            return _render(trigger, known)
-    job_ids, parameters, globals_ = isolated(lambda: _render(trigger, known))
-    return job_ids, parameters, globals_
+                _decide_jobs(decision, trigger, jobs, rendered)
 
 
 def _unmet(trigger: Trigger, event: S3Event) -> str:
@@ -229,7 +194,7 @@ def _decide_jobs(decision: Decision, trigger: Trigger, jobs: Jobs, rendered: _Re
             decision.skips.append(Skip("the job is disabled", trigger_id, job_id))
 
 
-def _render(trigger: Trigger, known: dict[str, Any]) -> _Rendered:
+def _render(trigger: Trigger, known: Variables) -> _Rendered:
     """Render the job ids, parameters and globals of a trigger.
 
     Raises:
@@ -242,7 +207,7 @@ def _render(trigger: Trigger, known: dict[str, Any]) -> _Rendered:
     )
 
 
-def _rendered(field: str, document: Document | None, known: dict[str, Any]) -> Any:
+def _rendered(field: str, document: Document | None, known: Variables) -> Any:
     try:
         return document.render(known) if document else {}
     except RenderingError as error:

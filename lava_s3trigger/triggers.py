@@ -14,8 +14,8 @@ from .aws.clients import READ_RESERVE, service_error
 from .aws.deadline import UNLIMITED
 from .conditions import Condition, is_condition, read_conditions
 from .errors import UserError
+from .templates.confinement import Confinement
 from .templates.documents import Document
-from .templates.harmless import MOST_OPERATIONS
 from .units import shown
 
 if TYPE_CHECKING:
@@ -72,31 +72,7 @@ class Trigger:
     conditions: tuple[Condition, ...] = ()
     delay: int = 0
     """Seconds."""
-    aborts: list[str] = field(default_factory=list, compare=False)
-    """Why testing or rendering it was ended, each time that it was, since it was read."""
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether it is known that deciding on it for a short key needs no bounds."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        # As lists, which are quicker here.
-        return sum([each.operations for each in documents if each]) <= MOST_OPERATIONS and all(
-            [each.is_brief for each in self.conditions]  # noqa: C419
-        )
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether `is_harmless` is told at once."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        return all(each.is_compiled for each in documents if each)
-
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it may be rendered in the function's own process."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        # All are asked, so that each is compiled here, once.
-        harmless = [each.is_harmless for each in documents if each]
-        return all(harmless)
+    confinement: Confinement = field(default_factory=Confinement, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +116,7 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
     globals_ = _read("globals", item, _map, default=None)
     if "job_id" not in item:
         raise ValueError("job_id is missing")
+    confinement = Confinement()
     return Trigger(
         trigger_id,
         prefix,
@@ -147,10 +124,15 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
         job_ids=tuple(Document(each, jinja=jinja) for each in _read("job_id", item, _job_ids)),
         parameters=Document(parameters, jinja=jinja) if parameters else None,
         globals=Document(globals_, jinja=jinja, is_globals=True) if globals_ else None,
-        conditions=read_conditions(
-            {name: value_of(item[name], name) for name in item if is_condition(name)}
-        ),
+        conditions=confinement.read(lambda: _conditions(item)),
+        confinement=confinement,
         delay=_read("delay", item, lambda value: _delay(value, max_delay), default=0),
+    )
+
+
+def _conditions(item: Item) -> tuple[Condition, ...]:
+    return read_conditions(
+        {name: value_of(item[name], name) for name in item if is_condition(name)}
     )
 
 
