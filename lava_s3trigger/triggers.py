@@ -294,22 +294,23 @@ class TriggerTable:
 
     def _bucket(self, bucket: str) -> dict[str, _Level] | None:
         """Return all levels of a bucket, or None where it has too many entries."""
-        levels = self._buckets.get(bucket)
-        if levels is None:
-            items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
-            levels = self._buckets.put(bucket, _by_prefix(items) if is_all else _TOO_MANY)
+        levels = self._buckets.fetch(bucket, lambda: self._read_bucket(bucket))
         return None if levels is _TOO_MANY else levels
+
+    def _read_bucket(self, bucket: str) -> dict[str, _Level]:
+        items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
+        return _by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
         self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], _Level]
     ) -> _Level:
         if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
             return _NOTHING
-        level = cache.get((bucket, prefix))
-        if level is None:
-            items, _ = self._query(bucket, prefix)
-            level = cache.put((bucket, prefix), _Level(items) if items else _NOTHING)
-        return level
+        return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
+
+    def _read_level(self, bucket: str, prefix: str) -> _Level:
+        items, _ = self._query(bucket, prefix)
+        return _Level(items) if items else _NOTHING
 
     def _query(
         self, bucket: str, prefix: str | None = None, limit: int | None = None
