@@ -264,7 +264,7 @@ class _Decider:
 def _disabled(trigger: Trigger) -> str:
     if trigger.prefix == WHOLE_BUCKET:
         return "the trigger is disabled"
-    return f"the trigger is disabled; entries at prefixes shorter than {shown(trigger.prefix)} stay hidden"
+    return f"the trigger is disabled; it hides entries at prefixes above {shown(trigger.prefix)}"
 
 
 def _unmet(found: TriggerDecision) -> str:
