@@ -27,7 +27,7 @@ POISON: Final = '{"this is": "no S3 event"}'
 
 def event(bucket: str, key: str) -> dict[str, Any]:
     """Return the S3 event of an object."""
-    return direct(record(key, bucket=bucket, sequencer=key))
+    return direct(record(key, bucket=bucket, size=4, sequencer=key))
 
 
 def fill_intake(stack: Stack, bodies: list[str]) -> None:

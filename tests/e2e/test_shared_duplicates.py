@@ -58,7 +58,7 @@ def invoke(stack: Stack, payload: Any) -> dict[str, Any]:
 
 def event(key: str) -> dict[str, Any]:
     """Return the S3 event of an object."""
-    return direct(record(key, bucket=BUCKET, sequencer=f"0069{key}"))
+    return direct(record(key, bucket=BUCKET, size=4, sequencer=f"0069{key}"))
 
 
 def keys(stack: Stack, worker: str, count: int) -> list[str]:
