@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_they_run(tmp_path: Path) -> None:
+def test_the_benchmarks_run(tmp_path: Path) -> None:
     kept = tmp_path / "bench.json"
     before = page.PAGE.read_text()
     done = subprocess.run(
@@ -52,30 +52,30 @@ class TestCheck:
         function(service)(by_s3("in/a.csv", "in/b.csv"))
         return service.take()
 
-    def test_right_ones(self, seen: Seen) -> None:
+    def test_right_dispatches_pass(self, seen: Seen) -> None:
         assert check(seen, ["in/a.csv", "in/b.csv"]) is seen
         assert seen.calls == {"Query": 1, "GetItem": 1, "GetQueueUrl": 1, "SendMessageBatch": 1}
 
     @pytest.mark.parametrize(
         ("keys", "times"), [(["in/a.csv"], 1), (["in/a.csv", "in/c.csv"], 1), (["in/a.csv"], 2)]
     )
-    def test_others(self, seen: Seen, keys: list[str], times: int) -> None:
+    def test_wrong_keys_are_an_error(self, seen: Seen, keys: list[str], times: int) -> None:
         with pytest.raises(AssertionError):
             check(seen, keys, times)
 
     @pytest.mark.parametrize("change", [{"job_id": "other"}, {"parameters": {}}, {"more": 1}])
-    def test_a_message_with_something_else_in_it(self, seen: Seen, change: dict[str, Any]) -> None:
+    def test_an_unexpected_message_is_an_error(self, seen: Seen, change: dict[str, Any]) -> None:
         queue, text = seen.sent[0]
         seen.sent[0] = queue, json.dumps(json.loads(text) | change)
         with pytest.raises(AssertionError):
             check(seen, ["in/a.csv", "in/b.csv"])
 
-    def test_another_queue(self, seen: Seen) -> None:
+    def test_an_unexpected_queue_is_an_error(self, seen: Seen) -> None:
         seen.sent[0] = "lava-bench-other", seen.sent[0][1]
         with pytest.raises(AssertionError):
             check(seen, ["in/a.csv", "in/b.csv"])
 
-    def test_a_run_id_that_comes_twice(self) -> None:
+    def test_a_repeated_run_id_is_an_error(self) -> None:
         text = json.dumps(expected("a") | {"run_id": "1", "ts_dispatch": "now"})
         with pytest.raises(AssertionError):
             check(Seen({}, 0, [("lava-bench-worker0", text)] * 2), ["a"], 2)
@@ -88,11 +88,11 @@ def test_read_units_are_of_four_kib(size: int, units: float) -> None:
     assert read_units(size) == units
 
 
-def test_an_item_is_as_large_as_its_names_and_values() -> None:
+def test_the_size_of_an_item_is_that_of_its_names_and_values() -> None:
     assert size_of_item(to_item({"ab": "cde", "f": True, "m": {"n": "é"}})) == 5 + 2 + 1 + 3 + 4
 
 
-def test_a_ratio_is_of_rounds_that_ran_together() -> None:
+def test_a_ratio_compares_rounds_that_ran_together() -> None:
     ours = [Spent(2, 4), Spent(20, 40), Spent(3, 3)]
     theirs = [Spent(1, 1), Spent(10, 10), Spent(1, 1)]
     found = Beside.of(ours, theirs)
@@ -113,7 +113,7 @@ class TestPage:
         assert text.startswith("before\n")
         assert text.endswith("after\n")
 
-    def test_a_page_without_the_marks_is_left_alone(self, tmp_path: Path) -> None:
+    def test_a_page_without_the_marks_is_not_changed(self, tmp_path: Path) -> None:
         path = tmp_path / "page.md"
         path.write_text("nothing\n")
         with pytest.raises(ValueError, match="0 places"):
@@ -123,6 +123,6 @@ class TestPage:
         for name in ("table of benchmarks", "table of spending"):
             assert page.PAGE.read_text().count(f"<!-- {name} -->") == 1
 
-    def test_a_goal_that_is_missed_is_shown(self) -> None:
+    def test_a_missed_goal_is_shown(self) -> None:
         assert page.line(Row("what", 2, 1))[3] == "**no**"
         assert page.line(Row("what", 2))[3] == ""

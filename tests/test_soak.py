@@ -17,7 +17,7 @@ def test_each_event_is_dispatched_once() -> None:
     assert (report.events, report.duplicates, report.dispatched) == (1000, 10, 1000)
 
 
-def test_a_duplicate_that_is_dispatched_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dispatched_duplicate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecentEvents, "done", lambda *_: None)
     report = soak(1000)
     assert not report.is_good

@@ -75,7 +75,9 @@ def forwarder(stack: Stack) -> Iterator[Forwarder]:
 class TestPoison:
     """A message that no one can understand does its neighbours no harm."""
 
-    def test_among_300_good_ones_it_alone_ends_as_a_dead_letter(self, stack: Stack) -> None:
+    def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
+        self, stack: Stack
+    ) -> None:
         stack.trigger("many", "many", parameters={"key": "{{ key }}"})
         bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
@@ -98,7 +100,9 @@ class TestCrash:
     OBJECTS: Final = 60
 
     @pytest.mark.parametrize("is_sent", [False, True], ids=["before sending", "after sending"])
-    def test_it_loses_nothing(self, stack: Stack, forwarder: Forwarder, *, is_sent: bool) -> None:
+    def test_a_crash_loses_no_event(
+        self, stack: Stack, forwarder: Forwarder, *, is_sent: bool
+    ) -> None:
         bucket = "crash-sent" if is_sent else "crash"
         stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"})
         crashes = [0, 1]  # twice, the second time in what comes again
@@ -137,7 +141,7 @@ class TestInvocations:
             DeadLetterConfig={"TargetArn": stack.outputs["DeadLetterQueueArn"]},
         )
 
-    def test_its_event_is_redriven_once_the_fault_is_mended(
+    def test_a_dead_letter_is_redriven_after_the_fault_is_corrected(
         self, stack: Stack, forwarder: Forwarder, redrive: Redrive
     ) -> None:
         stack.trigger("denied", "denied", parameters={"key": "{{ key }}"})
