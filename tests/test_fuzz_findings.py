@@ -127,15 +127,17 @@ class TestFailing:
         way = WAYS["templates-structure"]
         found: list[dict[str, Any]] = []
 
-        def has_any_key(seed: bytes) -> bool:  # those about weight have keys of their own
+        def is_exact(case: dict[str, Any]) -> bool:
+            return bool(case["holds"] == "exact")
+
+        def makes_an_exact_one(seed: bytes) -> bool:
             found.clear()
-            return way.runner(found.append)(seed) and found[-1]["holds"] != "weight"
+            return way.runner(found.append)(seed) and is_exact(found[-1])
 
-        seed = next(filter(has_any_key, way.seeds()))
-        holds = found[-1]["holds"]
+        seed = next(filter(makes_an_exact_one, way.seeds()))
+        assert found[-1]["key"]
 
-        smallest = ("", "0")  # the latter where keys are not empty
-        assert minimised(way, seed, lambda case: case["holds"] == holds)["key"] in smallest
+        assert minimised(way, seed, is_exact)["key"] == ""
 
 
 class TestEnvironment:
