@@ -1,4 +1,4 @@
-"""What became of deliveries, and what AWS is told of it: DESIGN section 8."""
+"""What became of deliveries, and what AWS is told of it: docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestOutcome:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
         message, invocation = outcome("m-1", "before"), outcome(None)
 
-        message.fail("not understood", "Records is 5")
+        message.fail("not_understood", "Records is 5")
         invocation.fail("failed", "too late", EVENT)
 
         assert message.failures == ["before", "Records is 5"]
@@ -55,7 +55,7 @@ class TestOutcome:
         assert said(caplog) == [
             (
                 logging.ERROR,
-                "not understood",
+                "not_understood",
                 {"reason": "Records is 5", "message_id": "m-1"},
             ),
             (

@@ -1,4 +1,4 @@
-"""S3 events, out of whatever Lambda is handed: DESIGN section 3."""
+"""S3 events, out of whatever Lambda is handed: docs/design.md#s3-events."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.events import Delivery, RedriveTarget, S3Event, deliveries
+from tests import aws_events
 from tests.routes import (
     QUEUE,
     ROUTES,
@@ -46,7 +47,6 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 ROOT: Final = Path(__file__).parents[1]
 SAMPLES: Final = ROOT / "events"
-RECORDED: Final = ROOT.parent / "shared" / "events"
 
 OWN_REGION: Final = "eu-central-1"
 
@@ -457,7 +457,7 @@ EB_SOURCELESS: Final = ("detail.reason", OBJECT + "sequencer", "detail.source-ip
 
 
 class TestLeftOut:
-    """What real events leave out is no reason to refuse them: DESIGN section 3.3."""
+    """What real events leave out is no reason to refuse them: docs/design.md#s3-events."""
 
     @pytest.mark.parametrize(
         ("name", "absent", "source", "version"),
@@ -598,7 +598,7 @@ def form_decoded(encoded: str) -> str:
 
 
 def expected_info(record: Json) -> Json:
-    """Give the info of a record, as the table of DESIGN section 3.2 has it."""
+    """Give the info of a record, as the table of docs/design.md#s3-events has it."""
     if "s3" in record:
         bucket, thing = record["s3"]["bucket"], record["s3"]["object"]
         key, when = form_decoded(thing["key"]), record["eventTime"]
@@ -624,15 +624,10 @@ def expected_info(record: Json) -> Json:
     }
 
 
-def payloads(folder: Path, why: str) -> list[Any]:
-    found = [pytest.param(path, id=path.stem) for path in sorted(folder.glob("*.json"))]
-    return found or [pytest.param(folder, id="none", marks=pytest.mark.skip(reason=why))]
-
-
 class TestSamples:
     """Each of the project's sample payloads is understood."""
 
-    @pytest.mark.parametrize("path", payloads(SAMPLES, "there are no sample payloads"))
+    @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
     def test_it_is_understood(self, path: Path) -> None:
         payload = json.loads(path.read_text())
         expected = list(records_in(payload))
@@ -651,32 +646,34 @@ class TestSamples:
         }
 
 
-class TestRecorded:
-    """Events recorded on AWS are understood, as they came and by every route."""
+class TestEveryKind:
+    """Every kind of event that AWS sends gives its `info`, as it comes and by every route."""
 
-    WHY: Final = "the recorded events are not beside this checkout, in ../shared/events"
+    CASES: Final = aws_events.cases()
 
-    @pytest.mark.parametrize("path", payloads(RECORDED, WHY))
-    def test_it_is_understood(self, path: Path) -> None:
-        payload = json.loads(path.read_text())
-        [record] = records_in(payload)
-
+    @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
+    def test_it_gives_its_info(self, payload: Any, expected: Json) -> None:
         event = only_event(payload)
 
-        assert event.info == expected_info(record)
+        assert event.info == expected
         assert event.info["event_time"].tzinfo is tzutc()
-        assert event.record == record
+        assert [event.record] == list(records_in(payload))
 
     @by_every_route
-    @pytest.mark.parametrize("path", payloads(RECORDED, WHY))
-    def test_the_identity_is_the_same_by_every_route(self, path: Path, route: Route) -> None:
-        [record] = records_in(json.loads(path.read_text()))
+    @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
+    def test_it_is_the_same_by_every_route(
+        self, payload: Any, expected: Json, route: Route
+    ) -> None:
+        [record] = records_in(payload)
         what = of_s3(record) if "s3" in record else of_eventbridge(record)
 
         event = only_event(route.payload(what))
 
-        assert event.info == expected_info(record)
+        assert event.info == expected
         assert event.record == record
+
+    def test_every_payload_is_in_the_table(self) -> None:
+        assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
 
 
 NOT_A_TEXT: Final = "it must be a string that is not empty"

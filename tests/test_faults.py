@@ -58,7 +58,7 @@ class TestFunction:
 
     @same_and_fresh
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-    def test_no_event_is_lost_if_a_call_fails(
+    def test_nothing_is_lost_where_a_call_fails(
         self, laboratory: Laboratory, row: Row, *, is_fresh: bool
     ) -> None:
         # Another route for each row; all of them for a row that breaks all calls, below.
@@ -70,7 +70,7 @@ class TestFunction:
 
     @same_and_fresh
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-    def test_no_event_is_lost_by_any_route(
+    def test_nothing_is_lost_by_any_route(
         self, laboratory: Laboratory, route: Route, *, is_fresh: bool
     ) -> None:
         row = BY_ID["any-any-but-slow"]
@@ -79,7 +79,7 @@ class TestFunction:
         assert tally.failed
 
     @same_and_fresh
-    def test_without_faults_nothing_is_sent_twice(
+    def test_where_nothing_fails_nothing_is_sent_twice(
         self, laboratory: Laboratory, *, is_fresh: bool
     ) -> None:
         tally = run(laboratory, NOTHING, TO_SQS, 5 * EVENTS, is_fresh=is_fresh)
@@ -87,7 +87,7 @@ class TestFunction:
         assert not tally.doubles
         assert tally.parked == EVENTS
 
-    def test_a_broken_entry_does_not_cost_other_entries_a_dispatch(
+    def test_a_broken_entry_costs_the_good_one_beside_it_no_dispatch(
         self, laboratory: Laboratory
     ) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=True)
@@ -107,7 +107,9 @@ class TestFunction:
         }
 
     @pytest.mark.parametrize("fault", ["500", "access denied", "connection reset", "reply lost"])
-    def test_a_delivery_fails_if_parking_fails(self, laboratory: Laboratory, fault: str) -> None:
+    def test_when_parking_fails_the_delivery_fails(
+        self, laboratory: Laboratory, fault: str
+    ) -> None:
         world = laboratory.make_world(often(PARK.name, fault, 1.0), 1, is_fresh=True)
         message = message_about("mend/1")
         assert invoke(world, message, "intake") == [message]
@@ -127,7 +129,9 @@ def invoke(world: World, message: Message, queue: str) -> list[Message]:
 
 
 class TestRows:
-    def test_the_rows_break_every_call_of_the_function(self, laboratory: Laboratory) -> None:
+    def test_the_calls_that_are_broken_are_all_that_the_function_makes(
+        self, laboratory: Laboratory
+    ) -> None:
         seen = set()
         for row_id in ("any-with-claims-any-but-slow", f"{NOTE.name} 500".replace(" ", "-")):
             run(laboratory, BY_ID[row_id], S3, 3 * EVENTS, is_fresh=True)
@@ -161,7 +165,7 @@ class TestRows:
 class TestSuite:
     """It finds the defects that it is there to find."""
 
-    def test_unreported_failures_are_found_as_lost_events(
+    def test_failures_that_are_not_told_lose_events(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("lava_s3trigger.handler.acknowledge", lambda _: None)
@@ -169,7 +173,7 @@ class TestSuite:
         assert tally.lost
         assert not tally.is_good
 
-    def test_a_decision_that_omits_events_is_found(
+    def test_a_decision_that_forgets_events_loses_them(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def forgetful(event: S3Event, *rest: object) -> decision.Decision:
@@ -183,14 +187,14 @@ class TestSuite:
         assert tally.lost == 2  # a pair
         assert not tally.is_good
 
-    def test_missing_parking_is_found_as_lost_events(
+    def test_what_is_not_parked_is_lost(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("lava_s3trigger.sending.Sending.park", lambda *_: None)
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
         assert tally.lost == EVENTS // 5
 
-    def test_an_instance_that_forgets_its_dispatches_is_found(
+    def test_an_instance_that_forgets_what_it_sent_sends_it_twice(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(acknowledgement.Sent, "take", lambda *_: False)
@@ -199,7 +203,7 @@ class TestSuite:
         assert not tally.is_good
 
     @same_and_fresh
-    def test_repeated_sends_are_found(
+    def test_a_queue_that_is_sent_everything_twice_is_seen(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, *, is_fresh: bool
     ) -> None:
         def send_twice(
@@ -216,7 +220,7 @@ class TestSuite:
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
         assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
 
-    def test_a_claim_released_without_its_dispatches_is_found(
+    def test_a_claim_that_is_released_without_what_was_sent_is_seen(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(acknowledgement.Task, "sent", lambda _: [])
@@ -224,7 +228,7 @@ class TestSuite:
         tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=True)
         assert tally.doubles[Why.NOTHING]
 
-    def test_groups_out_of_order_are_found(
+    def test_groups_that_are_not_kept_in_order_are_seen(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("lava_s3trigger.handler.in_order", lambda outcomes: [list(outcomes)])
@@ -233,13 +237,13 @@ class TestSuite:
         assert tally.disordered
         assert not tally.is_good
 
-    def test_a_dispatch_without_an_event_is_an_error(self, laboratory: Laboratory) -> None:
+    def test_a_dispatch_that_no_event_caused_is_an_error(self, laboratory: Laboratory) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=False)
         invoke(world, message_about("in/1"), "intake")
         with pytest.raises(AssertionError, match="caused by nothing"):
             world.ledger.account(world.errands(["in/2"]))
 
-    def test_a_lost_reply_explains_one_copy(self, laboratory: Laboratory) -> None:
+    def test_a_reply_that_is_lost_explains_one_copy_only(self, laboratory: Laboratory) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=False)
         laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
         message = message_about("mend/1")  # one dispatch by a queue, so in one thread
@@ -251,7 +255,7 @@ class TestSuite:
 
     @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
     @pytest.mark.parametrize("befallen", ["nothing", "reply-lost", "process-ended"])
-    def test_a_fault_of_a_copy_does_not_explain_that_copy(
+    def test_what_befalls_a_copy_does_not_explain_that_copy(
         self, befallen: str, *, shares_claims: bool
     ) -> None:
         """The first was heard of, by the instance that sends the second all the same."""
@@ -275,7 +279,7 @@ class TestSuite:
 
 
 class TestTable:
-    def test_the_table_has_a_line_for_each_row_and_a_sum(self) -> None:
+    def test_it_has_a_line_for_each_row_and_their_sum(self) -> None:
         first, second = ROWS[0], BY_ID["dispatch-reply-lost"]
         explained, bad = {Why.REPLY: 2, Why.INSTANCE: 1}, {Why.NOTHING: 1}
         results = {
@@ -293,7 +297,7 @@ class TestTable:
             "| 3,000 | 9 | 0 | 0 | 1 | 2 R + 1 I | 1 ? |",
         ]
 
-    def test_a_stored_tally_is_read_back(self) -> None:
+    def test_a_tally_that_is_kept_is_read_as_it_was(self) -> None:
         tally = Tally(events=3, failed=2)
         tally.doubles[Why.END] += 4
         assert Tally.from_json(tally.to_json()) == tally
@@ -310,7 +314,7 @@ class TestTable:
             assert line[BY_FAULT.index("Lost")] == "0"
             assert "?" not in "".join(line[-2:])
 
-    def test_the_page_explains_every_letter(self) -> None:
+    def test_the_page_tells_what_every_letter_means(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()
         for why in Why:
             assert f"\n| {why.value} |" in page

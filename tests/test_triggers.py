@@ -116,7 +116,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class TestFields:
-    """Each field of an entry is read as DESIGN section 4 has it."""
+    """Each field of an entry is read as docs/design.md#triggers has it."""
 
     def test_required_fields_suffice(self) -> None:
         assert is_plain(usable())

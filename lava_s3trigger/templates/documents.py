@@ -1,4 +1,4 @@
-"""Documents of a trigger entry: JSON whose strings are templates. DESIGN section 6."""
+"""Documents of a trigger entry: JSON whose strings are templates. See docs/design.md#rendering."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ _ESCAPED: Final = re.compile(r"\\\\|\\[ntr]|(?:\\u[0-9a-fA-F]{4})+")
 
 
 def _literal(token: str) -> str:
-    r"""Rewrite a string literal so that Jinja reads it as DESIGN section 6 has it.
+    r"""Rewrite a string literal so that Jinja reads it as docs/design.md#rendering says.
 
     ``\n``, ``\t``, ``\r`` and ``\uXXXX`` are that character; every other backslash
     stays as written, a pair of them too, which is no place to begin an escape at.

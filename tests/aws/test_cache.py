@@ -1,4 +1,4 @@
-"""What was read from a table, remembered for a while: DESIGN section 4, last paragraph."""
+"""What was read from a table, remembered for a while: docs/design.md#caching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recent events, by which duplicates are known: DESIGN section 8, Duplicates."""
+"""Recent events, by which duplicates are known: docs/design.md#duplicates."""
 
 from __future__ import annotations
 

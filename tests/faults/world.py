@@ -192,7 +192,7 @@ class World:
             log_level=logging.WARNING,
         )
         timed = functools.partial(claims.ClaimTable, now=self.clock.epoch)
-        with mock.patch.object(claims, "ClaimTable", timed):
+        with mock.patch.object(claims, "Claims", timed):
             return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
 
     def _bury(self) -> None:

@@ -75,7 +75,7 @@ class TestDone:
     def test_the_maximum_delay_is_a_setting(self, harness: Harness) -> None:
         harness.trigger(delay="6m")
         harness.function(max_delay=300.0)(direct(record()))
-        assert "is not from 0 to 5 minutes" in harness.parked()[0]["reason"]
+        assert "is not from 0 to 5 minutes" in harness.parked()[0]["reasons"][0]["reason"]
 
     def test_an_event_without_a_region_gets_the_functions_region(self, harness: Harness) -> None:
         harness.trigger(parameters={"region": "{{ info.aws_region }}"})

@@ -34,7 +34,7 @@ class TestDuplicates:
         assert function(direct(record())) is None
         assert len(harness.core.messages) == 1
         assert logged.fields("skipped") == [
-            {"reason": "duplicate", "bucket": BUCKET, "key": "in/1.csv"}
+            {"kind": "duplicate", "reason": "duplicate", "bucket": BUCKET, "key": "in/1.csv"}
         ]
         harness.clock.now += 0.1
         assert function(direct(record())) is None

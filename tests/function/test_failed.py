@@ -91,7 +91,7 @@ class TestFailed:
         with pytest.raises(DeliveriesFailedError, match=r"the first: .*alpha") as error:
             harness.function()(direct("alpha", "beta", "gamma"))
         assert error.value.count == 3
-        reasons = [each["reason"] for each in logged.fields("not understood", logging.ERROR)]
+        reasons = [each["reason"] for each in logged.fields("not_understood", logging.ERROR)]
         assert [
             name in text for name, text in zip(("alpha", "beta", "gamma"), reasons, strict=True)
         ] == [True] * 3
@@ -111,7 +111,13 @@ class TestFailed:
         (fields,) = logged.fields("failed", logging.ERROR)
         assert fields.pop("reason").startswith("reading lava.demo.")
         named = {"trigger_id": "one", "job_id": "load"} if operation == "GetItem" else {}
-        assert fields == {**named, "bucket": "one", "key": "in/1"}
+        assert fields == {
+            **named,
+            "kind": "aws_error",
+            "message_id": "m0",
+            "bucket": "one",
+            "key": "in/1",
+        }
         assert function(sqs(direct(record("in/1", bucket="one")))) is None
         assert harness.keys() == ["in/1"]
 

@@ -55,7 +55,7 @@ class TestLog:
                 "dispatched",
                 "failed",
                 "mistake",
-                "not understood",
+                "not_understood",
                 "parked",
                 "skipped",
             }
@@ -106,9 +106,25 @@ class TestLog:
         where = {"bucket": BUCKET, "key": "in/1.csv"}
         found = sorted(logged.fields("skipped", logging.INFO), key=lambda each: each["trigger_id"])
         assert found == [
-            {"reason": "the job is disabled", "trigger_id": "idle", "job_id": "idle", **where},
-            {"reason": "the trigger is disabled", "trigger_id": "off", **where},
-            {"reason": "not met: if_fnmatch '*.zip'", "trigger_id": "unmet", **where},
+            {
+                "kind": "job_disabled",
+                "reason": "the job is disabled",
+                "trigger_id": "idle",
+                "job_id": "idle",
+                **where,
+            },
+            {
+                "kind": "trigger_disabled",
+                "reason": "the trigger is disabled",
+                "trigger_id": "off",
+                **where,
+            },
+            {
+                "kind": "condition_not_met",
+                "reason": "not met: if_fnmatch '*.zip'",
+                "trigger_id": "unmet",
+                **where,
+            },
         ]
 
     def test_an_event_without_a_trigger_is_logged_at_debug(
@@ -123,6 +139,6 @@ class TestLog:
         self, harness: Harness, logged: LogLines
     ) -> None:
         harness.function()(sqs(direct(), NONSENSE))
-        (fields,) = logged.fields("not understood", logging.ERROR)
+        (fields,) = logged.fields("not_understood", logging.ERROR)
         assert fields["message_id"] == "m1"
         assert "not JSON" in fields["reason"]

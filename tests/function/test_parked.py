@@ -19,7 +19,7 @@ from tests.endpoint import (
     Partial,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
 from tests.payloads import BUCKET, direct, eventbridge, failed, record, sqs
 
@@ -37,11 +37,12 @@ class TestParked:
         assert not harness.core.messages
         (message,) = harness.parking.messages
         parked = message.json["parked"]
-        assert case.reason in parked["reason"]
+        (reason,) = parked["reasons"]
+        assert case.reason in reason["reason"]
+        assert reason["kind"] == case.kind
+        assert reason.get("job_id", None) == case.job_id
         assert parked["trigger_id"] == "t"
-        assert parked.get("job_id") == case.job_id
-        assert parked.get("position") == (0 if case.job_id else None)
-        assert None not in parked.values()
+        assert parked["done"] == []
         assert datetime.fromisoformat(parked["parked_at"]).microsecond == 0
         assert datetime.fromisoformat(parked["parked_at"]).tzinfo
         assert message.json["event"] == event
@@ -55,18 +56,15 @@ class TestParked:
         harness.trigger("c")
         assert harness.function()(direct(record("in/1"), record("in/2"))) is None
         assert harness.keys() == ["in/1", "in/1", "in/2", "in/2"]
-        assert [(each["trigger_id"], each.get("job_id")) for each in harness.parked()] == [
-            ("b", case.job_id)
-        ] * 2
+        assert [each["trigger_id"] for each in harness.parked()] == ["b", "b"]
 
     def test_other_jobs_of_the_trigger_run(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "none", "lost", "report"])
         assert harness.function()(direct(record())) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
-        assert [(each["job_id"], each["position"]) for each in harness.parked()] == [
-            ("none", 1),
-            ("lost", 2),
-        ]
+        (parked,) = harness.parked()
+        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
+        assert parked["done"] == ["load", "report"]
 
     def test_only_the_batch_entry_that_sqs_refuses_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "load", "load"])
@@ -75,8 +73,14 @@ class TestParked:
         assert harness.function()(direct(record())) is None
         assert len(harness.core.messages) == 2
         (parked,) = harness.parked()
-        assert (parked["job_id"], parked["position"]) == ("load", 1)
-        assert parked["reason"] == "InvalidMessageContents: no"
+        assert parked["reasons"] == [
+            {
+                "job_id": "load",
+                "kind": "message_refused",
+                "reason": "InvalidMessageContents: no",
+            }
+        ]
+        assert parked["done"] == ["load", "load"]
 
     @every_user_error
     def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
@@ -88,7 +92,12 @@ class TestParked:
         (fields,) = logged.fields("mistake", logging.ERROR)
         assert case.reason in fields.pop("reason")
         assert fields.pop("job_id", None) == case.job_id
-        assert fields == {"trigger_id": "t", "bucket": BUCKET, "key": "in/1.csv"}
+        assert fields == {
+            "kind": case.kind,
+            "trigger_id": "t",
+            "bucket": BUCKET,
+            "key": "in/1.csv",
+        }
         assert harness.keys(harness.web) == ["in/1.csv"]
         assert not harness.parking.messages
 
@@ -99,7 +108,7 @@ class TestParked:
         harness.endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
         assert harness.function()(direct(record())) is None
         (parked,) = harness.parked()
-        assert parked["reason"] == "InvalidMessageContents: no"
+        assert parked["reasons"][0]["reason"] == "InvalidMessageContents: no"
 
     def test_a_very_long_job_id_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", TOO_LONG])
@@ -107,7 +116,7 @@ class TestParked:
         assert function(direct(record())) is None
         (message,) = harness.parking.take()
         assert len(message.text) < 10_000
-        assert message.json["parked"]["position"] == 1
+        assert message.json["parked"]["done"] == ["load"]
         harness.trigger(job_id=["load", "report"])
         harness.clock.now += 60
         assert function(sqs(message.text, queue=PARKING)) is None
@@ -118,7 +127,8 @@ class TestParked:
         harness.function()(direct(record()))
         assert logged.fields("parked", logging.ERROR) == [
             {
-                "reason": "there is no job 'none' in lava.demo.jobs",
+                "kind": "no_such_job",
+                "reason": "no job 'none' in lava.demo.jobs",
                 "trigger_id": "t",
                 "job_id": "none",
                 "bucket": BUCKET,
@@ -126,11 +136,43 @@ class TestParked:
             }
         ]
 
-    def test_user_errors_are_parked_in_batches(self, harness: Harness) -> None:
-        harness.trigger(job_id=["none"] * 25)
+    def test_triggers_are_parked_in_batches(self, harness: Harness) -> None:
+        for number in range(25):
+            harness.trigger(f"t{number:02}", job_id="none")
         assert harness.function()(direct(record())) is None
-        assert sorted(each["position"] for each in harness.parked()) == list(range(25))
+        assert sorted(each["trigger_id"] for each in harness.parked()) == [
+            f"t{number:02}" for number in range(25)
+        ]
         assert harness.endpoint.calls[SEND] == 3
+
+    def test_a_trigger_of_which_something_failed_is_not_parked_yet(self, harness: Harness) -> None:
+        """Its delivery comes again, and then the message lists all jobs that were dispatched."""
+        harness.trigger(job_id=["load", "none", "report"])
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError, match="AccessDenied"):
+            function(direct(record()))
+        assert not harness.parking.messages
+        harness.endpoint.fail({})
+        assert function(direct(record())) is None
+        (parked,) = harness.parked()
+        assert parked["done"] == ["load", "report"]
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+
+    def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
+        harness.trigger("bad", job_id=["load", "none"])
+        harness.trigger("good", job_id="report")
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        harness.job("none", "core")  # corrected meanwhile: the parked message runs it
+        assert function(direct(record())) is None
+        (message,) = harness.parking.messages
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+        assert function(sqs(message.text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
 
     @pytest.mark.parametrize(
         ("fault", "reason"),

@@ -11,11 +11,11 @@ import pytest
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.function.harness import PARKING, Harness, LogLines
 from tests.function.user_errors import UserErrorCase, every_user_error
-from tests.payloads import BUCKET, direct, failed, message, record, sqs
+from tests.payloads import direct, failed, message, record, sqs
 
 
 class TestRedriven:
-    """A redriven parked message runs the trigger or job that it names, and no other."""
+    """A redriven parked message runs what its trigger says now, less what was dispatched."""
 
     def park(self, harness: Harness, **fields: Any) -> list[str]:
         """Have a trigger with these fields parked; return the texts of the messages."""
@@ -59,24 +59,32 @@ class TestRedriven:
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
 
     @pytest.mark.parametrize(
-        ("before", "after"),
+        ("before", "after", "core", "web"),
         [
-            pytest.param(["report", "none"], ["report", "load"], id="renamed"),
-            pytest.param(["report", "none"], ["report", "none"], id="made"),
-            pytest.param(["report", "none"], ["none", "report"], id="moved"),
-            pytest.param(["report", "none"], ["report", "report", "none"], id="moved down"),
-            pytest.param("none", "load", id="the only one, renamed"),
+            pytest.param(["report", "none"], ["report", "load"], 1, 0, id="renamed"),
+            pytest.param(["report", "none"], ["report", "none"], 1, 0, id="made"),
+            pytest.param(["report", "none"], ["none", "report"], 1, 0, id="moved"),
+            pytest.param(["report", "none"], ["report"], 0, 0, id="removed"),
+            pytest.param(["none", "report"], ["report"], 0, 0, id="removed before another"),
+            pytest.param(["none", "report"], ["load", "load", "report"], 2, 0, id="made two"),
+            pytest.param(["report", "none"], ["report", "report"], 0, 1, id="listed once more"),
+            pytest.param("none", "load", 1, 0, id="the only one, renamed"),
         ],
     )
-    def test_a_parked_job_runs_alone(
-        self, harness: Harness, before: list[str] | str, after: list[str] | str
+    def test_jobs_that_were_dispatched_do_not_run_again(
+        self,
+        harness: Harness,
+        before: list[str] | str,
+        after: list[str] | str,
+        core: int,
+        web: int,
     ) -> None:
         (text,) = self.park(harness, job_id=before)
         harness.job("none", "core")
         harness.trigger("t", job_id=after)
         assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert not harness.web.messages
+        assert (len(harness.core.messages), len(harness.web.messages)) == (core, web)
+        assert not harness.parking.messages
 
     def test_a_worker_whose_queue_exists_now_gets_the_dispatch(self, harness: Harness) -> None:
         (text,) = self.park(harness, job_id=["load", "lost"])
@@ -84,12 +92,6 @@ class TestRedriven:
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert harness.keys(nowhere) == ["in/1.csv"]
         assert not harness.core.messages
-
-    def test_each_parked_job_is_redriven_by_itself(self, harness: Harness) -> None:
-        texts = self.park(harness, job_id=["none", "load", "none"])
-        harness.job("none", "web")
-        assert harness.function()(sqs(*texts, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (0, 2)
 
     @every_user_error
     def test_an_uncorrected_user_error_stays_in_the_dead_letter_queue(
@@ -124,34 +126,93 @@ class TestRedriven:
         assert harness.keys() == ["in/1.csv"]
         assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
 
-    def test_a_failing_job_of_a_redriven_trigger_is_parked_by_itself(
-        self, harness: Harness
-    ) -> None:
-        """Otherwise its other jobs would run again with each redrive."""
+    def test_each_redrive_is_narrower(self, harness: Harness) -> None:
+        """What runs is parked as done, so that a job still at fault runs nothing again."""
         (text,) = self.park(harness, unknown=1, job_id=["load", "lost", "none"])
-        harness.trigger(job_id=["load", "lost", "none"])
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        texts = [each.text for each in harness.parking.take()]
-        parked = [json.loads(each)["parked"] for each in texts]
-        found = {(each["job_id"], each["position"]) for each in parked}
-        assert found == {("lost", 1), ("none", 2)}
+        harness.trigger("t", job_id=["load", "lost", "none"])
+        function = harness.function()
+        assert function(sqs(text, queue=PARKING)) is None
+        (text,) = (each.text for each in harness.parking.take())
+        parked = json.loads(text)["parked"]
+        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
+        assert parked["done"] == ["load"]
         for _ in range(3):
             with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
-                harness.function()(sqs(*texts, queue=PARKING))
-        assert len(harness.core.messages) == 1
+                function(sqs(text, queue=PARKING))
+        harness.job("none", "web")
+        assert function(sqs(text, queue=PARKING)) is None
+        (text,) = (each.text for each in harness.parking.take())
+        assert json.loads(text)["parked"]["done"] == ["load", "none"]
+        harness.job("lost", "web")
+        harness.clock.now += 60
+        assert function(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 2)
         assert not harness.parking.messages
 
-    @pytest.mark.parametrize("is_hidden", [False, True], ids=["gone", "hidden"])
-    def test_a_trigger_that_no_longer_matches_is_done_with_a_warning(
-        self, harness: Harness, logged: LogLines, *, is_hidden: bool
+    @pytest.mark.parametrize("change", ["gone", "hidden", "renamed", "disabled"])
+    def test_a_message_whose_trigger_cannot_run_stays(
+        self, harness: Harness, logged: LogLines, change: str
     ) -> None:
         (text,) = self.park(harness, unknown=1)
-        if is_hidden:
+        if change == "hidden":
             harness.trigger("narrower", prefix="in/1.csv", enabled=False)
+        elif change == "disabled":
+            harness.trigger("t", enabled=False)
         else:
             harness.realm.triggers.remove("t")
+        if change == "renamed":
+            harness.trigger("t2")
+        with pytest.raises(DeliveriesFailedError, match="the parked message waits for the entry"):
+            harness.function()(sqs(text, queue=PARKING))
+        assert harness.nothing_went_out()
+        (fields,) = logged.fields("failed", logging.ERROR)
+        assert (fields["kind"], fields["trigger_id"]) == ("waiting", "t")
+        harness.trigger("t", prefix="in/1.csv")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_a_condition_that_no_longer_holds_is_done_with_a_warning(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        (text,) = self.park(harness, unknown=1)
+        harness.trigger("t", if_fnmatch="*.zip")
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert harness.nothing_went_out()
-        assert logged.fields("skipped", logging.WARNING) == [
-            {"reason": "trigger 't' no longer matches", "bucket": BUCKET, "key": "in/1.csv"}
-        ]
+        (fields,) = logged.fields("skipped", logging.WARNING)
+        assert (fields["kind"], fields["trigger_id"]) == ("condition_not_met", "t")
+
+
+class TestEarlierVersions:
+    """Messages that earlier versions parked name a job and its position, or a trigger alone."""
+
+    def parked(self, **names: Any) -> str:
+        return json.dumps({"parked": {"reason": "x", **names}, "event": record()})
+
+    def test_the_job_runs_alone(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load", "load"])
+        text = self.parked(trigger_id="t", job_id="load", position=1)
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 0)
+
+    def test_a_message_whose_job_the_trigger_no_longer_names_stays(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load"])
+        text = self.parked(trigger_id="t", job_id="typo", position=0)
+        with pytest.raises(DeliveriesFailedError, match="does not name job 'typo'"):
+            harness.function()(sqs(text, queue=PARKING))
+        assert harness.nothing_went_out()
+
+    @pytest.mark.parametrize("queue", [PARKING, "another-queue"])
+    def test_a_message_whose_job_is_still_at_fault_stays(
+        self, harness: Harness, queue: str
+    ) -> None:
+        harness.trigger(job_id=["report", "none"])
+        text = self.parked(trigger_id="t", job_id="none", position=1)
+        with pytest.raises(DeliveriesFailedError, match="not mended"):
+            harness.function()(sqs(text, queue=queue))
+        assert harness.nothing_went_out()
+
+    def test_a_whole_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load"])
+        text = self.parked(trigger_id="t")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)

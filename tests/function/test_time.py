@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from lava_s3trigger.aws.clients import SLOWEST_CALL
-from lava_s3trigger.aws.deadline import MARGIN
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.context import Context
 from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
@@ -41,7 +41,7 @@ class TestTime:
                 context.left = 1.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time was left"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.endpoint.calls == {"Query": 1}
         assert function(direct(record()), Context()) is None
@@ -55,9 +55,7 @@ class TestTime:
             context.left = 20.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(
-            DeliveriesFailedError, match=r"time was left for reading lava\.demo\.jobs"
-        ):
+        with pytest.raises(DeliveriesFailedError, match=r"time left for reading lava\.demo\.jobs"):
             harness.function()(direct(record()), context)
         assert harness.endpoint.calls == {"Query": 1}
 
@@ -70,10 +68,10 @@ class TestTime:
                 context.left = 10.0  # enough to send, but not to park what is refused
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="out of time"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.nothing_went_out()
-        assert "out of time" in logged.fields("failed", logging.ERROR)[0]["reason"]
+        assert "too little time left" in logged.fields("failed", logging.ERROR)[0]["reason"]
         assert function(direct(record()), Context()) is None
         assert harness.keys() == ["in/1.csv"]
 
@@ -86,7 +84,7 @@ class TestTime:
                 context.left = 1.0
 
         harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="out of time"):
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
             harness.function()(direct(record()), context)
         assert harness.nothing_went_out()
 
@@ -119,15 +117,15 @@ class TestTime:
                 context.left = left
             if call.operation not in (SEND, "GetQueueUrl"):
                 return None
-            context.left -= SLOWEST_CALL
+            context.left -= MAX_CALL_SECONDS
             ends.append(context.left)
             return THROTTLED if call.number % 2 else None
 
         harness.endpoint.fail(slow)
         with contextlib.suppress(DeliveriesFailedError):
             harness.function()(direct(record()), context)
-        assert all(end >= MARGIN for end in ends)
-        assert ends or left < 3 * SLOWEST_CALL
+        assert all(end >= MARGIN_SECONDS for end in ends)
+        assert ends or left < 3 * MAX_CALL_SECONDS
         assert left < 300 or harness.core.messages or harness.parking.messages
 
     def test_time_is_reserved_to_record_dispatches_in_the_dedup_table(

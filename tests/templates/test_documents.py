@@ -1,4 +1,4 @@
-"""Rendering of job ids, globals and parameters: DESIGN section 6."""
+"""Rendering of job ids, globals and parameters: docs/design.md#rendering."""
 
 from __future__ import annotations
 

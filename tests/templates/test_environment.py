@@ -1,4 +1,4 @@
-"""Attacks on the sandbox that templates run in: DESIGN section 6.
+"""Attacks on the sandbox that templates run in: docs/design.md#rendering.
 
 The attacks are data, in ``attacks/``. Each says what it tries, where that is known
 from, and what must come of it: an *error* of the trigger, or a dispatch that is
