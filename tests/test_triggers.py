@@ -28,6 +28,9 @@ MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
 
+UNIQUE: Final = 2050
+"""Keys that are more than the cache keeps of those it was asked for once."""
+
 
 def item_of(attributes: Item | None = None, **fields: Any) -> Item:
     """Make an item of an entry that can be used, but for what is given.
@@ -602,37 +605,15 @@ class TestQueries:
         assert first is second
 
     def test_unique_keys_do_not_evict_shared_prefixes(
-        self,
-        canned: CannedRealm,
-        endpoint: Endpoint,
-        clock: Clock,
-        monkeypatch: pytest.MonkeyPatch,
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
         canned.triggers.put(*fillers(MANY), entry("shared", "shared"), entry("whole", "*"))
-        table = table_of(endpoint, clock)
         ids(table, "shared/1")
-        for number in range(60):
+        for number in range(UNIQUE):
             ids(table, f"unique-{number}")
         endpoint.forget_calls()
         assert ids(table, "shared/2") == ["shared"]
         assert endpoint.calls == {"Query": 1}
-
-    def test_alternating_folders_are_queried_once(
-        self,
-        canned: CannedRealm,
-        endpoint: Endpoint,
-        clock: Clock,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
-        canned.triggers.put(*fillers(MANY), entry("whole", "*"))
-        table = table_of(endpoint, clock)
-        for turn in range(3):
-            endpoint.forget_calls()
-            for folder in range(15):
-                assert ids(table, f"folder-{folder}/{turn}") == ["whole"]
-        assert endpoint.calls == {"Query": 15}
 
     def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,11 +26,12 @@ from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.localaws import REGION
 from lava_s3trigger.dedup.protocol import Claim, Duplicates, RecentEvents, Verdict
-from lava_s3trigger.dedup.table import REMEMBERED, ClaimTable
+from lava_s3trigger.dedup.table import MAX_RETURNING, MAX_SET_BYTES, REMEMBERED, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
 from tests.context import Context
@@ -233,32 +235,26 @@ class TestSettling:
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    def test_an_item_is_bounded_in_dispatches(
-        self, table: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What was sent just now is kept first."""
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
-        table.put(item("failed", "other", 0, "a1", "a2", "a3"))
+    def test_an_item_is_bounded_in_dispatches(self, table: Shared) -> None:
+        """The dispatches of the failed attempt itself are kept first."""
+        earlier = [json.dumps(["t", f"earlier-{n}-{'x' * 1000}", 1]) for n in range(120)]
+        now = SentRecord(jobs=Counter({("t", f"now-{n}-{'x' * 1000}"): 1 for n in range(30)}))
+        table.put(item("failed", "other", 0, *earlier))
         claims = table.claims()
 
-        claims.release(claims.claim("e", "mine", LEASE), ["d1", "d2"])
+        claims.release(claims.claim("e", "mine", LEASE), now)
 
         kept = (table.item() or {})["sent"]["SS"]
-        assert len(kept) == 3
-        assert {"d1", "d2"} < set(kept)
+        assert MAX_SET_BYTES - 2000 < sum(map(len, kept)) <= MAX_SET_BYTES
+        assert sum("now-" in each for each in kept) == 30
 
-    def test_an_item_is_bounded_in_returning_deliveries(
-        self, table: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
-        table.put(None)
-        claims = table.claims()
-        claims.claim("e", "mine", LEASE)
+    def test_an_item_is_bounded_in_returning_deliveries(self, table: Shared) -> None:
+        most = [f"other-{number}" for number in range(MAX_RETURNING)]
+        table.put(item("claimed", "mine", NOW + 1) | {"returning": {"SS": most}})
 
-        for number in range(5):
-            assert claims.claim("e", f"other-{number}", LEASE).verdict is BUSY
+        assert table.claims().claim("e", "another", LEASE).verdict is BUSY
 
-        assert len((table.item() or {})["returning"]["SS"]) == 3
+        assert sorted((table.item() or {})["returning"]["SS"]) == sorted(most)
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
     @pytest.mark.parametrize(
