@@ -60,12 +60,13 @@ class Report:
         return not (self.lost or self.twice or self.failed)
 
 
-def soak(count: int, *, shows_progress: bool = False) -> Report:
-    """Hand a function events, and count what it does.
+def soak(count: int, *, remembered: int = REMEMBERED, shows_progress: bool = False) -> Report:
+    """Hand events to a function, and count what it does.
 
     Args:
         count: Number of events, their duplicates not counted.
-        shows_progress: Whether to show how far it is.
+        remembered: Events that the function remembers; 0 turns deduplication off.
+        shows_progress: Whether to show a progress bar.
     """
     with Endpoint() as endpoint:
         realm = endpoint.realm("soak", WORKERS)
@@ -75,7 +76,7 @@ def soak(count: int, *, shows_progress: bool = False) -> Report:
             realm.triggers.put(entry | more)
             job = {"job_id": worker, "type": "exe", "worker": worker, "payload": "x"}
             realm.jobs.put(job | {"enabled": True})
-        settings = Settings(realm="soak", dedup_cache_size=REMEMBERED, dedup_ttl=3600)
+        settings = Settings(realm="soak", dedup_cache_size=remembered, dedup_ttl=3600)
         function = Function(settings, *endpoint.clients)
         LOGGER.setLevel(logging.WARNING)  # of a line for each event
         # As much memory as it will ever take, so that only the function's can grow.

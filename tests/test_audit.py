@@ -60,13 +60,15 @@ def audit(tmp_path: Path) -> Audit:
         pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="nothing is known of any"),
     ],
 )
-def test_what_is_known(audit: Audit, packages: list[dict[str, Any]], code: int, says: str) -> None:
+def test_known_vulnerabilities_are_reported(
+    audit: Audit, packages: list[dict[str, Any]], code: int, says: str
+) -> None:
     done = audit(json.dumps({"dependencies": packages}))
     assert (done.returncode, done.stderr) == (code, "")
     assert says in done.stdout
 
 
-def test_out_of_reach_it_says_so(audit: Audit) -> None:
+def test_an_unreachable_database_is_reported(audit: Audit) -> None:
     done = audit("no answer")
     assert done.returncode == 0
     assert "AUDIT SKIPPED" in done.stdout
