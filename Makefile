@@ -23,8 +23,11 @@ test: .venv/installed .venv-ministack/installed build/package/installed ## all t
 test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest -m "not e2e"
 
-bench: .venv/installed .venv-sam/installed build/package/installed ## how fast it is, beside a bare function; keeps its tables in docs/performance.md
-	$(BIN)/python -m benchmarks
+# The built checkout to compare with, if any: make bench AGAINST=../before
+AGAINST ?=
+
+bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
 faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
 	$(BIN)/python -m tests.faults
@@ -45,7 +48,7 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and 
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/shellcheck etc/s3lambda.sh .ci/run
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
 

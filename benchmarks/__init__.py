@@ -1,11 +1,12 @@
-"""How fast the function is, each figure beside that of a bare function in the same run.
+"""Benchmarks: each result is a ratio to a bare function in the same run, or a count.
 
-`python -m benchmarks` runs all of it; docs/performance.md tells what it found.
+`python -m benchmarks` runs all of them; docs/performance.md explains the results.
 
-- `service`: DynamoDB and SQS, in a process of their own.
-- `realm`: what the function finds in its tables, what it is handed, and what it must send.
-- `measuring`: two sides in turn, and what comes of it.
+- `service`: DynamoDB and SQS in a separate process.
+- `realm`: entries, payloads and expected dispatches.
+- `measuring`: the comparison of two sides, and rows.
 - `warm`, `counts`, `growth`, `cold`: the scenarios.
-- `spending`: where the time of an event goes.
+- `spending`: CPU time by module.
+- `comparing`, `checkouts`: this checkout against another.
 - `page`: the tables in docs/performance.md.
 """

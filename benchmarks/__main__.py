@@ -1,4 +1,4 @@
-"""Runs the benchmarks, prints their tables, and keeps these in docs/performance.md."""
+"""Run the benchmarks, print their tables, and write the tables to docs/performance.md."""
 
 from __future__ import annotations
 
@@ -16,20 +16,28 @@ from rich.table import Table
 from rich.text import Text
 
 from . import cold, counts, growth, warm
+from .comparing import compare, wait_for_turn
 from .measuring import Bench
-from .page import HEAD, SPENT_HEAD, keep, line, markdown, spent_line
+from .page import CHANGE_HEAD, HEAD, SPENT_HEAD, change_line, line, markdown, spent_line, write
 from .service import ROOT, RemoteService
 from .spending import spending
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from .comparing import Change
     from .measuring import Row, Scenario
+    from .spending import Share
+
+    PageTable = tuple[str, str, Sequence[str], Sequence[Sequence[str]]]
+    """Marker, title, head and lines."""
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     warm.warm_one,
     warm.warm_ten,
     warm.warm_thousand,
+    warm.everyday,
+    counts.everyday_in_one_invocation,
     counts.calls_of_few,
     counts.calls_of_many,
     growth.cpu,
@@ -37,89 +45,130 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     growth.memory,
     cold.cold,
     cold.cold_in_lambda,
+    cold.memory_after_first_event,
     cold.package,
     warm.routes,
-    warm.process_of_its_own,
 )
-KEPT: Final = ROOT / "build" / "bench.json"
+NAMES: Final = [scenario.__name__ for scenario in SCENARIOS]
+RESULTS: Final = ROOT / "build" / "bench.json"
 NOT_MEASURED: Final = """\
 Not measured: AWS itself. Its answers come from a process on this machine, over HTTP
-without TLS, at once or after 5 ms. Neither are the network, the signing of credentials
-of a role that are fetched anew, Lambda's own time to start an instance and to load the
-package, other architectures, or less than one core, as Lambda gives at less than 1,769 MB.
-Warm figures are of the Python that runs this; cold ones of Python 3.13."""
+without TLS, at once or after 5 ms. Also not measured: networks, the first request that
+signs with a role's new credentials, the time that Lambda needs to start an instance and
+to load the package, other architectures, and less than one core, which Lambda gives below
+1,769 MB. Warm results are those of the Python that runs this; cold ones of Python 3.13."""
 _WIDTH: Final = 170
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; give its exit status."""
+    """Run the command line and return its exit status: 1 where a row became worse."""
+    options = _parser().parse_args(arguments)
+    _discard_log()
+    wanted = options.only or [*NAMES, "spending"]
+    changes: list[Change] = []
+    names = [f"--only={name}" for name in wanted if name != "spending"]
+    if options.against and names:
+        quick = ["--quick"] if options.quick else []
+        changes, rows, missing = compare(options.against.resolve(), [*names, *quick])
+        _, _, shares = _run(options, [name for name in wanted if name == "spending"])
+    else:
+        rows, missing, shares = _run(options, wanted)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    results = {
+        "python": sys.version.split()[0],
+        "rows": [asdict(row) | {"meets_goal": row.meets_goal} for row in rows],
+        "changes": [asdict(change) | {"ratio": change.ratio} for change in changes],
+        "spending": [*map(asdict, shares)],
+        "not_run": missing,
+    }
+    options.json.write_text(json.dumps(results, indent=2) + "\n")
+    if options.in_turns:
+        return 0
+    tables = (
+        ("table of benchmarks", "Benchmarks", HEAD, [*map(line, rows)]),
+        ("table of changes", "Before and after", CHANGE_HEAD, [*map(change_line, changes)]),
+        ("table of spending", "CPU time by module", SPENT_HEAD, [*map(spent_line, shares)]),
+    )
+    _show(tables, missing)
+    if not (options.only or options.quick or missing):
+        for marker, _, head, lines in tables:
+            if lines:
+                write(marker, markdown(head, lines))
+    return int(any(change.is_worse for change in changes) and not options.quick)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    names = [each.__name__ for each in SCENARIOS]
     parser.add_argument(
-        "--only", action="append", choices=[*names, "spending"], help="keeps no page; repeatable"
+        "--only",
+        action="append",
+        choices=[*NAMES, "spending"],
+        help="run this scenario; can be repeated; writes no page",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="see that they work; keeps no page, and no figure counts",
+        help="check that the scenarios work; results mean nothing; writes no page",
     )
-    parser.add_argument("--json", type=Path, default=KEPT, help="where the figures are kept")
     parser.add_argument(
-        "--package", type=Path, default=ROOT / "build" / "package", help="what make package built"
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="compare with the function of another checkout, round by round in one run;"
+        " cold rows need `make package` in both",
     )
-    options = parser.parse_args(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    wanted = options.only or [*names, "spending"]
-    _log_to_nowhere()
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file for the results")
+    parser.add_argument(
+        "--package", type=Path, help="the package that make package built, if elsewhere"
+    )
+    # For the processes that --against starts.
+    parser.add_argument("--checkout", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    parser.add_argument("--in-turns", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(
+    options: argparse.Namespace, wanted: Sequence[str]
+) -> tuple[list[Row], list[str], list[Share]]:
+    """Run the wanted scenarios; return rows, what did not run, and shares of CPU time."""
+    package = options.package or options.checkout / "build" / "package"
     rows: list[Row] = []
     missing: list[str] = []
     with RemoteService() as service:
-        bench = Bench(service, options.package.resolve(), options.quick)
-        for scenario in SCENARIOS:
-            if scenario.__name__ in wanted:
+        wait = wait_for_turn if options.in_turns else lambda: None
+        bench = Bench(service, package.resolve(), options.checkout, options.quick, wait)
+        wait()
+        for name, scenario in zip(NAMES, SCENARIOS, strict=True):
+            if name in wanted:
                 try:
                     rows += scenario(bench)
                 except cold.NotHereError as error:
-                    missing.append(f"{scenario.__name__}: {error}")
+                    missing.append(f"{name}: {error}")
         shares = spending(bench) if "spending" in wanted else []
-    lines, spent = [*map(line, rows)], [*map(spent_line, shares)]
-    _show(console, "Benchmarks", HEAD, lines)
-    _show(console, "Where the CPU time of an event goes", SPENT_HEAD, spent)
-    for each in missing:
-        console.print(f"Not run: {each}")
-    console.print(NOT_MEASURED)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    kept = {
-        "python": sys.version.split()[0],
-        "rows": [asdict(row) | {"reached": row.is_reached} for row in rows],
-        "spending": [*map(asdict, shares)],
-        "not_run": missing,
-    }
-    options.json.write_text(json.dumps(kept, indent=2) + "\n")
-    if not (options.only or options.quick or missing):
-        keep("table of benchmarks", markdown(HEAD, lines))
-        keep("table of spending", markdown(SPENT_HEAD, spent))
-    return 0
+    return rows, missing, shares
 
 
-def _log_to_nowhere() -> None:
-    """Log as in Lambda, formatted and written, to where nobody reads it."""
+def _discard_log() -> None:
+    """Format and write log lines as in Lambda, to a file that discards them."""
     stream = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lasts
     logging.basicConfig(stream=stream, format="[%(levelname)s] %(message)s")
 
 
-def _show(
-    console: Console, title: str, head: Sequence[str], lines: Sequence[Sequence[str]]
-) -> None:
-    if lines:
-        table = Table(title=title, title_justify="left")
-        for name in head:
-            table.add_column(name, overflow="fold")
-        for cells in lines:
-            table.add_row(*(Text(cell.replace("**", "")) for cell in cells))
-        console.print(table)
+def _show(tables: Iterable[PageTable], missing: Iterable[str]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    for _, title, head, lines in tables:
+        if lines:
+            table = Table(title=title, title_justify="left")
+            for name in head:
+                table.add_column(name, overflow="fold")
+            for cells in lines:
+                table.add_row(*(Text(cell.replace("**", "")) for cell in cells))
+            console.print(table)
+    for reason in missing:
+        console.print(f"Not run: {reason}")
+    console.print(NOT_MEASURED)
 
 
 if __name__ == "__main__":

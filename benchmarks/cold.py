@@ -1,8 +1,8 @@
-"""What the first event costs, and what has to be loaded for it.
+"""Costs of a cold start: the first event, its memory, and the size of the package.
 
-Beside it is a bare handler that makes two clients with boto3, which Lambda's runtime
-brings along, and one call of SQS. Both run on the runtime's Python, 3.13, with their
-bytecode compiled, each time in a new process.
+The baseline is a bare handler that makes two clients with boto3, which Lambda's runtime
+provides, and one SQS call. Both run on the runtime's Python, 3.13, with compiled
+bytecode, each time in a new process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .measuring import Beside, Row, Spent
+from .measuring import Comparison, Cost, Row
 from .realm import BARE_QUEUE, REALM, REGION, by_s3, check, constant_message, entry
 from .service import ROOT, queue_url
 
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from .service import RemoteService
 
 MADE: Final = ROOT / "build" / "benchmarks"
-"""Where the bare handler and the runtime interface client are installed."""
+"""Folder of the bare handler and the runtime interface client."""
 RUNTIME: Final = "3.13"
 KEY: Final = "in/orders/2026-03-14/order-1.csv"
+_PAYLOAD: Final = json.dumps(by_s3(KEY))
 UV: Final = ROOT / ".venv-uv" / "bin" / "uv"
 
 _BARE_HANDLER: Final = f"""
@@ -55,27 +57,32 @@ import json, sys
 from {module} import lambda_handler
 lambda_handler(json.loads(sys.argv[1]), None)
 """
+# Of the child's own image: ru_maxrss of a child includes its parent's before exec.
+_PEAK: Final = """
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
 _BOTO3: Final = ("botocore", "jmespath", "urllib3", "six", "dateutil", "python_dateutil")
-"""What boto3 needs too, by how the names begin; all but dateutil is in no way ours."""
+"""Prefixes of the names of boto3's dependencies, of which the function shares dateutil."""
 
 
 class NotHereError(Exception):
-    """What a scenario needs is not on this machine; the message names it."""
+    """A scenario needs something that this machine lacks; the message names it."""
 
 
 def cold(bench: Bench) -> Iterator[Row]:
-    """Import, and the first event."""
+    """Import and the first event, in a new process."""
     python = find_python()
     folders = {"s3trigger": bench.package, "bare": install_bare(python)}
-    _need_package(bench.package)
+    _need_package(bench)
     bench.service.setup([entry()])
 
-    def run(module: str) -> Spent:
+    def run(module: str) -> Cost:
         environment = _environment(bench.service) | {"PYTHONPATH": str(folders[module])}
         code = _ONE_EVENT.format(module=module)
         begin = time.perf_counter()
         process = subprocess.Popen(
-            [python, "-S", "-c", code, json.dumps(by_s3(KEY))],
+            [python, "-S", "-c", code, _PAYLOAD],
             env=environment,
             stderr=subprocess.DEVNULL,
         )
@@ -84,23 +91,23 @@ def cold(bench: Bench) -> Iterator[Row]:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise AssertionError(f"{module} ended with {process.returncode}")
-        return Spent(usage.ru_utime + usage.ru_stime, wall)
+        return Cost(usage.ru_utime + usage.ru_stime, wall)
 
-    found = _each_in_turn(bench, run)
+    found = _compare(bench, run)
     yield found.by_cpu("cold, import and first event: CPU", 1.0)
     yield found.by_wall("cold, import and first event: wall", 1.0)
 
 
 def cold_in_lambda(bench: Bench) -> Iterator[Row]:
-    """The same in Lambda's own runtime: its interface client, under its emulator."""
+    """The same in Lambda's own runtime: its interface client under its emulator."""
     python = find_python()
     emulator = find_emulator()
     folders = {"s3trigger": bench.package, "bare": install_bare(python)}
     client = install(python, "runtime", (ROOT / "benchmarks" / "runtime.txt").read_text())
-    _need_package(bench.package)
+    _need_package(bench)
     bench.service.setup([entry()])
 
-    def run(module: str) -> Spent:
+    def run(module: str) -> Cost:
         # The function's folder is the working directory, as in Lambda.
         command = [python, "-S", "-m", "awslambdaric", f"{module}.lambda_handler"]
         environment = _environment(bench.service) | {"PYTHONPATH": str(client)}
@@ -111,18 +118,48 @@ def cold_in_lambda(bench: Bench) -> Iterator[Row]:
             cpu = _cpu_of_child(process.pid)
         if answer != b"null":
             raise AssertionError(answer)
-        return Spent(cpu, wall)
+        return Cost(cpu, wall)
 
-    found = _each_in_turn(bench, run)
-    yield found.by_cpu("cold in the Lambda runtime: CPU", 1.0)
-    yield found.by_wall("cold in the Lambda runtime: wall", 1.0)
+    found = _compare(bench, run)
+    yield found.by_cpu("cold in the Lambda runtime: CPU", 0.85)
+    yield found.by_wall("cold in the Lambda runtime: wall", 0.85)
+
+
+def memory_after_first_event(bench: Bench) -> Iterator[Row]:
+    """Peak memory of a new process after import and the first event."""
+    python = find_python()
+    folders = {"s3trigger": bench.package, "bare": install_bare(python)}
+    _need_package(bench)
+    bench.service.setup([entry()])
+    peaks: dict[str, list[int]] = {"s3trigger": [], "bare": []}
+    for _ in range(bench.rounds(5)):
+        bench.wait_for_turn()
+        for module, found in peaks.items():
+            done = subprocess.run(
+                [python, "-S", "-c", _ONE_EVENT.format(module=module) + _PEAK, _PAYLOAD],
+                env=_environment(bench.service) | {"PYTHONPATH": str(folders[module])},
+                check=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            found.append(int(done.stdout) * 1024)
+            _take(bench, module)
+    ours, baseline = (statistics.median(found) for found in peaks.values())
+    yield Row(
+        "cold, peak memory after the first event",
+        ours / baseline,
+        0.8,
+        ours=f"{ours / 1e6:.4g} MB",
+        baseline=f"{baseline / 1e6:.4g} MB",
+        rounds=tuple(map(float, peaks["s3trigger"])),
+    )
 
 
 def package(bench: Bench) -> Iterator[Row]:
-    """What has to be loaded: the package, unzipped."""
-    _need_package(bench.package)
+    """Size of the unzipped package."""
+    _need_package(bench)
     sizes = {
-        path.name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+        path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         if path.is_dir()
         else path.stat().st_size
         for path in bench.package.iterdir()
@@ -132,18 +169,24 @@ def package(bench: Bench) -> Iterator[Row]:
     yield Row("package, unzipped, without boto3 and what it needs", ours / 1e6, 3, "MB", note=note)
 
 
-def _each_in_turn(bench: Bench, run: Callable[[str], Spent]) -> Beside:
+def _compare(bench: Bench, run: Callable[[str], Cost]) -> Comparison:
     """Run both sides once to warm the disk's cache, then in turn."""
-    spent: dict[str, list[Spent]] = {"s3trigger": [], "bare": []}
+    costs: dict[str, list[Cost]] = {"s3trigger": [], "bare": []}
     for number in range(bench.rounds(15) + 1):
+        bench.wait_for_turn()
         for module in ("s3trigger", "bare") if number % 2 else ("bare", "s3trigger"):
-            one = run(module)
-            seen = check(bench.service.take(), [KEY] if module == "s3trigger" else [])
-            if len(seen.sent) != 1:
-                raise AssertionError(f"{module} sent {len(seen.sent)} messages")
+            cost = run(module)
+            _take(bench, module)
             if number:
-                spent[module].append(one)
-    return Beside.of(spent["s3trigger"], spent["bare"])
+                costs[module].append(cost)
+    return Comparison.of(costs["s3trigger"], costs["bare"])
+
+
+def _take(bench: Bench, module: str) -> None:
+    """Check that a side sent its one message."""
+    seen = check(bench.service.take(), [KEY] if module == "s3trigger" else [])
+    if len(seen.sent) != 1:
+        raise AssertionError(f"{module} sent {len(seen.sent)} messages")
 
 
 def _environment(service: RemoteService) -> dict[str, str]:
@@ -167,7 +210,7 @@ def _environment(service: RemoteService) -> dict[str, str]:
 def _emulated(
     emulator: Path, command: list[str], folder: Path, environment: dict[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run the emulator, which starts the runtime once it is invoked."""
+    """Run the emulator, which starts the runtime at the first invocation."""
     address, internal = (f"127.0.0.1:{_free_port()}" for _ in range(2))
     options = ["--runtime-interface-emulator-address", address, "--runtime-api-address", internal]
     process = subprocess.Popen(
@@ -212,9 +255,9 @@ def _invoke(address: str, payload: dict[str, Any]) -> bytes:
 
 
 def _cpu_of_child(pid: int) -> float:
-    """Give the CPU time of the runtime, which the emulator has started, in seconds."""
+    """Return the CPU time of the runtime that the emulator has started, in seconds."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    [child] = [each for task in tasks for each in (task / "children").read_text().split()]
+    [child] = [child for task in tasks for child in (task / "children").read_text().split()]
     used = [
         int((task / "schedstat").read_text().split()[0])
         for task in Path(f"/proc/{child}/task").iterdir()
@@ -233,17 +276,17 @@ def find_python() -> str:
         [UV, "python", "find", "--no-project", RUNTIME], check=False, capture_output=True, text=True
     )
     if found.returncode:
-        raise NotHereError(f"no Python {RUNTIME}, which Lambda runs")
+        raise NotHereError(f"Python {RUNTIME}, which Lambda runs, is missing")
     return found.stdout.strip()
 
 
 def find_emulator() -> Path:
-    """Find the runtime interface emulator that the SAM command line brings along."""
+    """Find the runtime interface emulator, which is part of the SAM command line."""
     machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     name = f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
     for path in (ROOT / ".venv-sam").glob(name):
         return path
-    raise NotHereError("no runtime interface emulator: make check installs it")
+    raise NotHereError("the runtime interface emulator is missing: make check installs it")
 
 
 def install_bare(python: str) -> Path:
@@ -263,10 +306,10 @@ def install_bare(python: str) -> Path:
 
 @cache
 def install(python: str, name: str, requirements: str) -> Path:
-    """Install what is required into a folder, unless it is there."""
+    """Install requirements into a folder, unless they are there; return the folder."""
     folder = MADE / name
-    made_of = folder / "requirements.txt"
-    if not (made_of.exists() and made_of.read_text() == requirements):
+    installed = folder / "requirements.txt"
+    if not (installed.exists() and installed.read_text() == requirements):
         options = ["--quiet", "--require-hashes", "--no-deps", "--no-build"]
         subprocess.run(
             [UV, "pip", "install", *options, "--python", python, "--target", folder, "-r", "-"],
@@ -275,7 +318,7 @@ def install(python: str, name: str, requirements: str) -> Path:
             text=True,
         )
         _compile(python, folder)
-        made_of.write_text(requirements)
+        installed.write_text(requirements)
     return folder
 
 
@@ -284,10 +327,19 @@ def _compile(python: str, folder: Path) -> None:
     subprocess.run([python, "-m", "compileall", *options, str(folder)], check=True)
 
 
-def _need_package(folder: Path) -> None:
-    if not (folder / "s3trigger.py").exists():
-        raise NotHereError(f"no {folder}: make package")
-    built = folder / "lava_s3trigger"
-    for path in (ROOT / "lava_s3trigger").glob("*.py"):
-        if (built / path.name).read_bytes() != path.read_bytes():
-            raise NotHereError(f"{folder} is of older code: make package")
+def _need_package(bench: Bench) -> None:
+    """Check that the package is built from the checkout's code.
+
+    Raises:
+        NotHereError: There is no package, or it is older.
+    """
+    if not (bench.package / "s3trigger.py").exists():
+        raise NotHereError(f"{bench.package} is missing: run make package")
+    source = bench.checkout / "lava_s3trigger"
+    for path in source.rglob("*.py"):
+        module = path.relative_to(source)
+        built = bench.package / "lava_s3trigger" / module
+        if module.parts[0] != "cli" and not (
+            built.exists() and built.read_bytes() == path.read_bytes()
+        ):
+            raise NotHereError(f"{bench.package} is older than its source: run make package")

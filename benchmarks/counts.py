@@ -1,11 +1,14 @@
-"""Calls and read units: what AWS charges for, and what no machine makes slower."""
+"""Counts of calls, read units and dispatches, which do not depend on the machine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
 
 from .measuring import Row
-from .realm import by_s3, check, entries, entry, function
+from .realm import EVERYDAY, by_s3, check, entries, entry, everyday_parameters, function
 from .service import size_of_item, to_item
 
 if TYPE_CHECKING:
@@ -13,10 +16,45 @@ if TYPE_CHECKING:
 
     from .measuring import Bench
 
-DEEP = "/".join("abcdefghij")
+DEEP: Final = "/".join("abcdefghij")
 """Ten levels."""
-REFRESH = 16
-"""The most read units that a bucket's entries may take."""
+REFRESH: Final = 16
+"""Upper bound of the read units for the entries of a bucket."""
+RECORDS: Final = 1300
+"""About as many as an invocation's payload holds: S3 records of 800 bytes, 1 MB in all."""
+TIMEOUT: Final = 60
+"""Seconds of an invocation, as in the template."""
+
+
+def everyday_in_one_invocation(bench: Bench) -> Iterator[Row]:
+    """A full payload of objects with two triggers each, done before the timeout."""
+    bench.service.setup([entry(n, parameters=EVERYDAY) for n in range(2)])
+    handle = function(bench.service)
+    keys = [f"in/orders/2026-03-14/order-{n}.csv" for n in range(bench.scaled(RECORDS))]
+    deadline = time.monotonic() + TIMEOUT
+    context = SimpleNamespace(
+        aws_request_id="bench",
+        get_remaining_time_in_millis=lambda: (deadline - time.monotonic()) * 1000,
+    )
+    bench.wait_for_turn()
+    failure = ""
+    try:
+        handle(by_s3(*keys), context)
+    except Exception as error:  # noqa: BLE001 - a failed invocation is a result
+        failure = str(error)
+    found = {
+        (message["globals"]["key"], message["run_id"])
+        for message in (json.loads(text) for _, text in bench.service.take().sent)
+        if message["parameters"] == everyday_parameters(message["globals"]["key"])
+    }
+    wanted = 2 * len(keys)
+    yield Row(
+        f"missing of {wanted:,} dispatches, everyday templates, one invocation of {TIMEOUT} s",
+        wanted - len(found) if not failure else max(1, wanted - len(found)),
+        0,
+        "dispatches",
+        note=failure[:80],
+    )
 
 
 def calls_of_few(bench: Bench) -> Iterator[Row]:
@@ -25,7 +63,7 @@ def calls_of_few(bench: Bench) -> Iterator[Row]:
     ours = function(bench.service)
     ours(by_s3(f"{DEEP}/first.csv"))
     check(bench.service.take(), [f"{DEEP}/first.csv"])
-    invocations = bench.some(100)
+    invocations = bench.scaled(100)
     keys = [f"{DEEP}/{n}/order.csv" for n in range(invocations * 10)]
     for n in range(invocations):
         ours(by_s3(*keys[n * 10 : n * 10 + 10]))
@@ -37,29 +75,29 @@ def calls_of_few(bench: Bench) -> Iterator[Row]:
 
 
 def calls_of_many(bench: Bench) -> Iterator[Row]:
-    """A bucket with 20,000 entries: only what was not seen before is asked for."""
-    bench.service.setup([*entries(bench.some(20_000) + 200), entry(prefix="a")])
+    """A bucket with 20,000 entries: each new prefix is queried once."""
+    bench.service.setup([*entries(bench.scaled(20_000) + 200), entry(prefix="a")])
     ours = function(bench.service)
     first = f"{DEEP}/first.csv"
     ours(by_s3(first))
-    ours(by_s3(first))  # what is asked for twice is kept from keys that come once
+    ours(by_s3(first))  # a prefix queried twice stays cached when unique keys flush others
     check(bench.service.take(), [first], 2)
-    keys = [f"{DEEP}/{n}.csv" for n in range(bench.some(3000))]
+    keys = [f"{DEEP}/{n}.csv" for n in range(bench.scaled(3000))]
     for n in range(0, len(keys), 10):
         ours(by_s3(*keys[n : n + 10]))
     seen = check(bench.service.take(), keys)
     count = f"{len(keys):,} keys never seen"
-    extra = seen.reads - len(keys)  # each key is itself a level that was not seen before
+    extra = seen.reads - len(keys)  # each key is itself a new prefix
     yield Row(
         f"DynamoDB calls beyond one for each of {count}, 20,000 entries",
         extra,
         0,
         "calls",
     )
-    # After as many again that match nothing, and share no folder.
-    strangers = [f"s{n}/x" for n in range(len(keys))]
+    # The same after as many keys that match nothing and share no folder.
+    unrelated = [f"s{n}/x" for n in range(len(keys))]
     for n in range(0, len(keys), 10):
-        ours(by_s3(*strangers[n : n + 10]))
+        ours(by_s3(*unrelated[n : n + 10]))
     bench.service.take()
     ours(by_s3(f"{DEEP}/last.csv"))
     seen = check(bench.service.take(), [f"{DEEP}/last.csv"])
@@ -67,8 +105,8 @@ def calls_of_many(bench: Bench) -> Iterator[Row]:
 
 
 def refresh(bench: Bench) -> Iterator[Row]:
-    """What it costs to read a bucket's entries again, by DynamoDB's published rule."""
-    counts = (1, 100, 128, 129, 1000, bench.some(20_000) + 1000)
+    """Read units for the entries of a bucket, by DynamoDB's published rule."""
+    counts = (1, 100, 128, 129, 1000, bench.scaled(20_000) + 1000)
     for size, goal in ((0, REFRESH), (1024, REFRESH), (8192, None)):
         found = {}
         for count in counts:
@@ -79,9 +117,9 @@ def refresh(bench: Bench) -> Iterator[Row]:
             bench.service.setup(table)
             function(bench.service)(by_s3("elsewhere.csv"))
             seen = check(bench.service.take(), [])
-            # Not those of the levels of the key, where the walk asks for each.
+            # Without the queries by prefix, which follow where there are too many entries.
             found[count] = seen.read_units - 0.5 * (seen.calls["Query"] - 1)
-        worst = max(found, key=lambda each: found[each])
+        worst = max(found, key=lambda count: found[count])
         of = f"{size_of_item(to_item(table[0]))} bytes"
         yield Row(
             f"read units of a refresh, 1 to 20,000 entries of {of}",

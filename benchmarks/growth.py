@@ -1,4 +1,4 @@
-"""What grows with the tables, the depth of keys and their number: next to nothing."""
+"""How CPU time and memory grow with the tables, the depth of keys and their number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .measuring import Beside, Row, in_turn
+from .checkouts import command
+from .measuring import Comparison, Row
 from .realm import by_s3, check, entries, entry, function
 from .service import ROOT, LocalService
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def cpu(bench: Bench) -> Iterator[Row]:
-    """An event without its calls of AWS: these are answered in the process itself."""
+    """An event without AWS calls, which the process answers itself."""
 
     def handling(count: int, prefix: str, key: str) -> Callable[[], Any]:
         service = LocalService()
@@ -33,20 +34,21 @@ def cpu(bench: Bench) -> Iterator[Row]:
         check(service.take(), [key], 2)
         return lambda: handle(payload)
 
-    def beside(ours: Callable[[], Any], theirs: Callable[[], Any]) -> Beside:
-        return in_turn(ours, theirs, rounds=bench.rounds(15), times=bench.some(300))
+    def compare(ours: Callable[[], Any], baseline: Callable[[], Any]) -> Comparison:
+        return bench.compare(ours, baseline, rounds=bench.rounds(15), times=bench.scaled(300))
 
     few, many = handling(1, "in", "in/a.csv"), handling(100, "in", "in/a.csv")
-    yield beside(many, few).by_cpu("CPU without calls, 100 entries in the bucket against 1", 1.2)
+    yield compare(many, few).by_cpu("CPU without calls, 100 entries in the bucket against 1", 1.2)
     shallow, deep = handling(100, "a", "a/b.csv"), handling(100, "a", "a/" * 199 + "b.csv")
-    yield beside(deep, shallow).by_cpu("CPU without calls, 200 levels deep against 2", 1.5)
+    yield compare(deep, shallow).by_cpu("CPU without calls, 200 levels deep against 2", 1.5)
 
 
 def memory(bench: Bench) -> Iterator[Row]:
-    """Unique keys, in a process of its own that does nothing else."""
+    """Unique keys, in a process that does nothing else."""
+    bench.wait_for_turn()
     few, many = 1000, 10_000 if bench.is_quick else 100_000
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.growth", str(few), str(many)],
+        command(bench.checkout, "benchmarks.growth", str(few), str(many)),
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -58,7 +60,7 @@ def memory(bench: Bench) -> Iterator[Row]:
         late / early,
         1.02,
         ours=_megabytes(late),
-        beside=_megabytes(early),
+        baseline=_megabytes(early),
         note="bucket with 1,000 entries",
     )
 
@@ -68,9 +70,9 @@ def _megabytes(size: float) -> str:
 
 
 def _grow(few: int, many: int) -> tuple[int, int]:
-    """Handle unique keys, and give the memory after few and after many of them."""
+    """Handle unique keys and return the bytes of memory after few and after many of them."""
     service = LocalService()
-    # More entries than are read at once, so that each key is a question of its own.
+    # More entries than one query returns, so that each key is queried.
     service.setup([entry(), *entries(1000)])
     handle = function(service, log_level=40)
     sizes = []

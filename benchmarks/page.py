@@ -1,4 +1,4 @@
-"""The tables that docs/performance.md holds between marks."""
+"""The tables that docs/performance.md holds between markers."""
 
 from __future__ import annotations
 
@@ -11,44 +11,53 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from .comparing import Change
     from .measuring import Row
     from .spending import Share
 
 PAGE: Final = ROOT / "docs" / "performance.md"
-HEAD: Final = ("What", "Found", "Goal", "Reached", "Ours", "Beside", "Also")
+HEAD: Final = ("Measurement", "Result", "Goal", "Met", "Ours", "Baseline", "Note")
 SPENT_HEAD: Final = ("Module", "What it does", "One event by S3", "Each of ten by SQS")
-_NUMBERS: Final = {"Found", "Goal", "Ours", "Beside", *SPENT_HEAD[2:]}
+CHANGE_HEAD: Final = ("Measurement", "Before", "After", "After / before", "Within 3 %")
+_NUMBERS: Final = {"Result", "Goal", "Ours", "Baseline", *SPENT_HEAD[2:], *CHANGE_HEAD[1:4]}
 
 
 def line(row: Row) -> list[str]:
-    """Give a row's cells."""
-    reached = {None: "", True: "yes", False: "**no**"}[row.is_reached]
+    """Return the cells of a row."""
+    met = {None: "", True: "yes", False: "**no**"}[row.meets_goal]
     goal = "" if row.goal is None else f"{row.goal:,g}"
-    return [row.what, _figure(row), goal, reached, row.ours, row.beside, row.note]
+    return [row.name, _result(row), goal, met, row.ours, row.baseline, row.note]
 
 
-def _figure(row: Row) -> str:
-    if row.unit == "calls":
-        return f"{row.found:,.0f} calls"
-    return f"{row.found:.3g} {row.unit}".rstrip()
+def change_line(change: Change) -> list[str]:
+    """Return the cells of a row before and after."""
+    ratio = "" if change.ratio is None else f"{change.ratio:.3f}"
+    sides = [row.ours or _result(row) for row in (change.before, change.after)]
+    return [change.after.name, *sides, ratio, "**no**" if change.is_worse else "yes"]
+
+
+def _result(row: Row) -> str:
+    if row.unit in ("calls", "dispatches"):
+        return f"{row.result:,.0f} {row.unit}"
+    return f"{row.result:.3g} {row.unit}".rstrip()
 
 
 def spent_line(share: Share) -> list[str]:
-    """Give the cells of a module's share."""
+    """Return the cells of a module's share."""
     return [f"`{share.module}.py`", share.step, f"{share.one:.0%}", f"{share.ten:.0%}"]
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Make a table."""
+    """Return a table in Markdown."""
     rule = ["--:" if name in _NUMBERS else "---" for name in head]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *lines))
 
 
-def keep(name: str, table: str, page: Path = PAGE) -> None:
-    """Keep a table in the page, between its marks.
+def write(name: str, table: str, page: Path = PAGE) -> None:
+    """Write a table into the page, between its markers.
 
     Raises:
-        ValueError: The page has no such place, or several.
+        ValueError: The page does not have the markers exactly once.
     """
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -1,15 +1,17 @@
-"""What the function finds in its tables, what it is handed, and what it must send."""
+"""The entries, the payloads and the expected dispatches of the benchmarks."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import re
 from collections import Counter
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.session import get_session
 
-from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
@@ -22,7 +24,13 @@ REALM: Final = "bench"
 BUCKET: Final = "my-bucket"
 REGION: Final = "ap-southeast-2"
 BARE_QUEUE: Final = "bare"
-"""What the bare function sends to, so that its messages are told from ours."""
+"""The queue that the bare function sends to, which tells its messages from ours."""
+EVERYDAY: Final = {
+    "name": "{{ utils.re.sub('[^a-z]+', '-', key) }}",
+    "kib": "{{ info.size // 1024 }}",
+    "month": "{{ '%02d' % info.event_time.month }}",
+}
+"""Parameters as users write them: a regular expression, a division, a month of two digits."""
 
 _ACCESS: Final[dict[str, Any]] = {
     "aws_access_key_id": "none",
@@ -34,7 +42,7 @@ _ADDRESS: Final = "203.0.113.7"
 
 
 def entry(number: int = 0, **changes: Any) -> dict[str, Any]:
-    """Give an entry of the s3triggers table, like those that users write."""
+    """Return an entry of the s3triggers table, like those that users write."""
     return {
         "trigger_id": f"trigger-{number:05}",
         "bucket": BUCKET,
@@ -56,13 +64,18 @@ def entry(number: int = 0, **changes: Any) -> dict[str, Any]:
 
 
 def entries(count: int, size: int = 0) -> list[dict[str, Any]]:
-    """Give entries that match nothing, of some 300 bytes and so many more."""
+    """Return entries that match nothing.
+
+    Args:
+        count: Number of entries.
+        size: Bytes of each beyond some 300.
+    """
     more = {"description": "x" * size} if size else {}
     return [entry(n, prefix=f"other/{n:05}", **more) for n in range(1, count + 1)]
 
 
 def expected(key: str, worker: int = 0) -> dict[str, Any]:
-    """Give the dispatch for an object, as `entry` has it, without run id and time."""
+    """Return the dispatch that `entry` causes for an object, without run id and time."""
     return {
         "realm": REALM,
         "worker": f"worker{worker}",
@@ -74,13 +87,25 @@ def expected(key: str, worker: int = 0) -> dict[str, Any]:
     }
 
 
+def everyday_parameters(key: str) -> dict[str, Any]:
+    """Return the parameters that `EVERYDAY` renders to."""
+    size = by_s3(key)["Records"][0]["s3"]["object"]["size"]
+    return {"name": re.sub("[^a-z]+", "-", key), "kib": str(size // 1024), "month": "03"}
+
+
 def check(
     seen: Seen, keys: Iterable[str], times: int = 1, worker: Callable[[str], int] = lambda _: 0
 ) -> Seen:
-    """Check that each object was dispatched so many times, and nothing else.
+    """Check that each object was dispatched so many times, and that nothing else was.
+
+    Args:
+        seen: What the service received.
+        keys: The keys of the objects.
+        times: Dispatches of each.
+        worker: Returns the number of the worker of a key.
 
     Raises:
-        AssertionError: A wrong answer is no result.
+        AssertionError: A message is wrong, missing or too many.
     """
     wanted: Counter[str] = Counter()
     for key in keys:
@@ -105,26 +130,34 @@ def _canonical(queue: str, message: dict[str, Any]) -> str:
 
 
 def function(service: RemoteService | LocalService, **settings: Any) -> Function:
-    """Make the function; what it reads is remembered for longer than a benchmark lasts."""
+    """Return a function whose cache outlives the benchmark."""
     if isinstance(service, RemoteService):
-        clients = make_clients(endpoint_url=service.endpoint, **_ACCESS)
+        clients = _make_clients()(endpoint_url=service.endpoint, **_ACCESS)
     else:
         clients = service.client, service.client
     return Function(Settings(realm=REALM, cache_ttl=3600, **settings), *clients)
 
 
+def _make_clients() -> Callable[..., tuple[Any, Any]]:
+    """Return the package's `make_clients`, which older versions keep at their root."""
+    names = ("lava_s3trigger.aws.clients", "lava_s3trigger.clients")
+    is_older = importlib.util.find_spec("lava_s3trigger.aws") is None
+    make: Callable[..., tuple[Any, Any]] = importlib.import_module(names[is_older]).make_clients
+    return make
+
+
 def bare(service: RemoteService, *, is_usual: bool = False) -> Callable[[int], None]:
-    """Make the bare function: one call, of so many constant messages.
+    """Return the bare function, which sends a number of constant messages in one call.
 
     Args:
-        service: What it calls.
-        is_usual: Whether its client is as boto3 makes it, which checks parameters. Else
-            it is the one that the function has.
+        service: The service to call.
+        is_usual: Whether its client is as boto3 makes it, which checks parameters.
+            Otherwise it is a client like the function's.
     """
     if is_usual:
         sqs: Any = get_session().create_client("sqs", endpoint_url=service.endpoint, **_ACCESS)
     else:
-        _, sqs = make_clients(endpoint_url=service.endpoint, **_ACCESS)
+        _, sqs = _make_clients()(endpoint_url=service.endpoint, **_ACCESS)
     body = constant_message()
     url = queue_url(BARE_QUEUE)
 
@@ -138,7 +171,7 @@ def bare(service: RemoteService, *, is_usual: bool = False) -> Callable[[int], N
 
 
 def constant_message() -> str:
-    """Give a message like those that the function sends, of the same length."""
+    """Return a message like those that the function sends, of the same length."""
     dated = {
         "run_id": "4b3c55c7-3d3c-4f5a-9d1c-0d3f8a1f2b6e",
         "ts_dispatch": "2026-03-14T01:59:27+00:00",
@@ -151,7 +184,7 @@ def _sample(name: str) -> Any:
 
 
 def by_s3(*keys: str) -> dict[str, Any]:
-    """Give what S3 hands the function, one record for each key."""
+    """Return an S3 notification with one record for each key."""
     [record] = _sample("s3-created")["Records"]
     records = []
     for key in keys:
@@ -161,7 +194,7 @@ def by_s3(*keys: str) -> dict[str, Any]:
 
 
 def by_sns(*keys: str) -> dict[str, Any]:
-    """Give what SNS hands the function."""
+    """Return an SNS payload with one notification for each key."""
     [record] = _sample("sns-s3")["Records"]
     return {
         "Records": [
@@ -171,7 +204,7 @@ def by_sns(*keys: str) -> dict[str, Any]:
 
 
 def by_eventbridge(key: str) -> dict[str, Any]:
-    """Give what EventBridge hands the function."""
+    """Return an EventBridge event."""
     payload: dict[str, Any] = _sample("eventbridge-created")
     payload["time"] = _TIME.replace("+00:00", "Z")
     payload["detail"]["bucket"]["name"] = BUCKET
@@ -181,7 +214,7 @@ def by_eventbridge(key: str) -> dict[str, Any]:
 
 
 def by_sqs(*keys: str) -> dict[str, Any]:
-    """Give what Lambda's pollers hand the function, one message for each key."""
+    """Return an SQS batch with one message for each key."""
     [message] = _sample("sqs-s3")["Records"]
     return {
         "Records": [

@@ -1,7 +1,7 @@
-"""DynamoDB and SQS, as far as the function calls them.
+"""The operations of DynamoDB and SQS that the function calls.
 
-As a process of its own it answers over HTTP/1.1 with keep-alive, after a latency that
-can be set. It counts calls and read units, and keeps what was sent until it is asked.
+As a separate process it answers over HTTP/1.1 with keep-alive, after a latency that can
+be set. It counts calls and read units, and keeps the messages until `take` returns them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 READ_UNIT: Final = 4096
 PAGE: Final = 1024 * 1024
-"""Bytes of items that DynamoDB reads for one answer."""
+"""Bytes of items that DynamoDB reads for one page."""
 
 
 def size_of(value: Mapping[str, Any]) -> int:
-    """Give the bytes that an attribute value takes, as DynamoDB counts them.
+    """Return the bytes of an attribute value, as DynamoDB counts them.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -50,17 +50,17 @@ def size_of(value: Mapping[str, Any]) -> int:
 
 
 def size_of_item(item: Item) -> int:
-    """Give the bytes that an item takes."""
+    """Return the bytes of an item."""
     return sum(len(name.encode()) + size_of(value) for name, value in item.items())
 
 
 def read_units(size: int) -> float:
-    """Give what an eventually consistent read of so many bytes consumes."""
+    """Return the read units of an eventually consistent read of some bytes."""
     return max(1, math.ceil(size / READ_UNIT)) / 2
 
 
 class Service:
-    """Tables and queues in memory, and the answers of the operations."""
+    """Tables and queues in memory, and the operations on them."""
 
     def __init__(self) -> None:
         self.latency = 0.0
@@ -73,7 +73,7 @@ class Service:
         self._sent: list[tuple[str, str]] = []
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer a call of AWS, or one of the benchmarks' own."""
+        """Answer a call of AWS, or a call of the benchmarks' own."""
         return _OPERATIONS[operation](self, request)
 
     def count(self, operation: str) -> None:
@@ -81,7 +81,7 @@ class Service:
         self._calls[operation] += 1
 
     def setup(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Fill the tables anew."""
+        """Replace the content of the tables."""
         self._buckets, self._levels = {}, {}
         for item in sorted(request["triggers"], key=lambda each: str(each["prefix"]["S"])):
             bucket, prefix = item["bucket"]["S"], item["prefix"]["S"]
@@ -97,7 +97,7 @@ class Service:
         return {}
 
     def take(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """Give what was called and sent since, and forget it."""
+        """Return the calls and messages since the last `take`."""
         seen = {"calls": self._calls, "read_units": self._read_units, "sent": self._sent}
         self._calls, self._read_units, self._sent = Counter(), 0.0, []
         return seen
@@ -122,7 +122,7 @@ class Service:
             size += self._sizes[id(item)]
         self._read_units += read_units(size)
         answer = {"Items": page, "Count": len(page)}
-        # DynamoDB cannot tell that a limit was just enough, and names a key all the same.
+        # DynamoDB returns a key also where the limit was just enough.
         if len(page) < len(items) - start or len(page) == request.get("Limit"):
             answer["LastEvaluatedKey"] = {"place": {"N": str(start + len(page))}}
         return answer
@@ -134,7 +134,7 @@ class Service:
         return {"Item": item}
 
     def get_queue_url(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give the URL of a queue; there is any."""
+        """Return the URL of a queue; every queue exists."""
         return {"QueueUrl": queue_url(request["QueueName"])}
 
     def send_message_batch(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -161,34 +161,34 @@ _OPERATIONS: Final[dict[str, Callable[[Service, dict[str, Any]], dict[str, Any]]
 
 
 def queue_url(queue: str) -> str:
-    """Give the URL of a queue."""
+    """Return the URL of a queue."""
     return f"http://127.0.0.1/123456789012/{queue}"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was called and sent since it was asked last."""
+    """Calls, read units and messages since the last `take`."""
 
     calls: dict[str, int]
     read_units: float
     sent: list[tuple[str, str]]
-    """Queue and message."""
+    """Pairs of queue and message."""
 
     @property
     def reads(self) -> int:
-        """Calls of DynamoDB."""
+        """Number of DynamoDB calls."""
         return self.calls.get("Query", 0) + self.calls.get("GetItem", 0)
 
 
 class Control:
-    """What benchmarks ask of the service, wherever it is."""
+    """Controls the service, in this process or another."""
 
     def ask(self, operation: str, **request: Any) -> Any:
-        """Have the service do something that AWS does not do."""
+        """Call an operation of the benchmarks' own."""
         raise NotImplementedError
 
     def setup(self, triggers: Iterable[dict[str, Any]], workers: int = 1) -> None:
-        """Fill the tables: with triggers, and ``job0`` for ``worker0`` and so on."""
+        """Replace the tables: the triggers, and ``job0`` for ``worker0`` and so on."""
         job = {"type": "exe", "payload": "run.sh", "enabled": True}
         jobs = [job | {"job_id": f"job{n}", "worker": f"worker{n}"} for n in range(workers)]
         self.ask("Setup", triggers=[*map(to_item, triggers)], jobs=[*map(to_item, jobs)])
@@ -198,17 +198,17 @@ class Control:
         self.ask("Delay", seconds=seconds)
 
     def take(self) -> Seen:
-        """Give what was called and sent since."""
+        """Return the calls and messages since the last `take`."""
         return Seen(**self.ask("Take"))
 
 
 def to_item(entry: dict[str, Any]) -> Item:
-    """Give an entry as an item of DynamoDB."""
+    """Return an entry as a DynamoDB item."""
     return {name: attribute_of(value) for name, value in entry.items()}
 
 
 class RemoteService(Control):
-    """The service in a process of its own, for as long as the context lasts."""
+    """The service in a separate process, until the context ends."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -234,27 +234,27 @@ class RemoteService(Control):
         self._process.communicate()  # it ends with its standard input
 
     def ask(self, operation: str, **request: Any) -> Any:
-        """Have the service do something that AWS does not do."""
+        """Call an operation of the benchmarks' own."""
         headers = {"X-Amz-Target": f"benchmarks.{operation}"}
         self._connection.request("POST", "/", json.dumps(request), headers)
         return json.loads(self._connection.getresponse().read())
 
 
 class LocalService(Control):
-    """The service in this process, and clients that cost next to nothing."""
+    """The service in this process, with a client that costs next to nothing."""
 
     def __init__(self) -> None:
         self._service = Service()
         self.client: Any = _Client(self._service)
-        """Takes the place of botocore's two."""
+        """Stands in for both of botocore's clients."""
 
     def ask(self, operation: str, **request: Any) -> Any:
-        """Have the service do something that AWS does not do."""
+        """Call an operation of the benchmarks' own."""
         return self._service.answer(operation, request)
 
 
 class _Client:
-    """The calls that the function makes, without botocore and without a network."""
+    """The calls that the function makes, without botocore and network."""
 
     class meta:  # noqa: N801 - as botocore names it
         region_name = "ap-southeast-2"
@@ -276,7 +276,7 @@ class _Client:
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n"
 )
-_LARGEST: Final = 64 * 1024 * 1024
+_MAX_HEAD_BYTES: Final = 64 * 1024 * 1024
 
 
 async def _converse(
@@ -305,7 +305,10 @@ async def _converse(
 async def _serve() -> None:
     service = Service()
     server = await asyncio.start_server(
-        lambda reader, writer: _converse(service, reader, writer), "127.0.0.1", 0, limit=_LARGEST
+        lambda reader, writer: _converse(service, reader, writer),
+        "127.0.0.1",
+        0,
+        limit=_MAX_HEAD_BYTES,
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -1,8 +1,8 @@
-"""Where the CPU time of an event goes, by the module that spends it.
+"""The CPU time of an event by module.
 
-The stack is sampled by CPU time, which slows nothing down, as a tracing profiler would.
-A sample counts for the innermost module of the function that is on the stack, so that
-Jinja counts for `documents`, and botocore for `sqs`.
+A timer of CPU time samples the stack, which costs less than a tracing profiler. A sample
+counts for the innermost module of the function on the stack: Jinja for `documents`,
+botocore for `sqs`.
 """
 
 from __future__ import annotations
@@ -28,45 +28,51 @@ _INTERVAL: Final = 0.001
 SAMPLES: Final = 3000
 
 STEPS: Final = {
-    "aws/sqs": "the call of SQS: botocore, and the kernel",
-    "log": "the log line",
-    "templates/documents": "documents: Jinja, and JSON read back",
-    "templates/environment": "what templates call",
-    "templates/limits": "bounds of time and memory",
-    "events": "the S3 event out of the payload",
-    "dispatch": "the message as JSON",
-    "sending": "messages made, and what became of them",
-    "handler": "the steps themselves",
-    "acknowledgement": "deliveries and what was sent",
-    "decision": "which dispatches there are",
-    "triggers": "the walk up the key",
+    "aws/sqs": "the SQS call: botocore and the kernel",
+    "aws/cache": "the cache of the tables",
+    "aws/deadline": "the remaining time",
+    "aws/threads": "concurrent calls",
+    "acknowledgement": "the result of each delivery",
     "conditions": "conditions",
-    "aws/cache": "what was read from the tables",
+    "decision": "the decision",
     "dedup/protocol": "recent events",
-    "aws/deadline": "the time that is left",
-    "aws/threads": "calls side by side",
+    "dedup/memory": "recent events of this instance",
+    "dispatch": "the message as JSON",
+    "events": "parsing the payload",
+    "handler": "the steps of an invocation",
     "jobs": "jobs",
+    "log": "the log line",
+    "sending": "sending and its results",
+    "sent": "what earlier tries sent",
+    "templates/confinement": "running a template",
+    "templates/documents": "rendering: Jinja, and parsing its JSON",
+    "templates/environment": "the template environment",
+    "templates/limits": "limits of time and memory",
+    "templates/utils": "what templates call",
+    "templates/weighing": "the weight of values",
+    "triggers": "the walk up the key",
+    "units": "durations and sizes",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one module takes of an event's CPU time."""
+    """A module's share of the CPU time of an event, as a part of 1."""
 
     module: str
     one: float
-    """Of one event by S3, as a part of 1."""
+    """Of one event by S3."""
     ten: float
     """Of a batch of ten from SQS."""
 
     @property
     def step(self) -> str:
-        """What the module does with an event."""
+        """What the module does."""
         return STEPS.get(self.module, "")
 
 
 def spending(bench: Bench) -> list[Share]:
-    """Sample both, and give the modules by what they take."""
+    """Sample both kinds of payload and return the modules, the costliest first."""
     bench.service.setup([entry()])
     handle = function(bench.service)
     keys = [f"in/orders/2026-03-14/order-{n}.csv" for n in range(10)]
@@ -74,25 +80,26 @@ def spending(bench: Bench) -> list[Share]:
     for payload, some in ((by_s3(keys[0]), keys[:1]), (by_sqs(*keys), keys)):
         handle(payload)
         check(bench.service.take(), some)
-        counts = _sample(lambda payload=payload: handle(payload), bench.some(SAMPLES))  # type: ignore[misc]
+        counts = _sample(lambda payload=payload: handle(payload), bench.scaled(SAMPLES))  # type: ignore[misc]
         bench.service.take()
         found.append({name: count / counts.total() for name, count in counts.items()})
     one, ten = found
     shares = [Share(name, one.get(name, 0), ten.get(name, 0)) for name in {*one, *ten}]
-    return sorted(shares, key=lambda each: (-each.one, each.module))
+    return sorted(shares, key=lambda share: (-share.one, share.module))
 
 
 def _sample(call: Callable[[], object], samples: int) -> Counter[str]:
     counts: Counter[str] = Counter()
 
-    def note(_signal: int, frame: FrameType | None) -> None:
+    def count(_signal: int, frame: FrameType | None) -> None:
         while frame:
             if frame.f_code.co_filename.startswith(_PACKAGE):
-                counts[Path(frame.f_code.co_filename).stem] += 1
+                module = Path(frame.f_code.co_filename).relative_to(_PACKAGE).with_suffix("")
+                counts[module.as_posix()] += 1
                 return
             frame = frame.f_back
 
-    before = signal.signal(signal.SIGPROF, note)
+    before = signal.signal(signal.SIGPROF, count)
     signal.setitimer(signal.ITIMER_PROF, _INTERVAL, _INTERVAL)
     try:
         while counts.total() < samples:

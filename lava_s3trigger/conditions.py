@@ -77,6 +77,10 @@ class Condition:
         """Whether it is known that testing it for a short key needs no bounds."""
         return not isinstance(self._read, Patterns) or self._read.is_brief
 
+    def value(self, event: S3Event) -> S3Event:
+        """Shim."""
+        return event
+
     def holds(self, event: S3Event) -> bool:
         """Tell whether the condition lets the event pass."""
         return self._kind.test(event, self._read) is not self._is_inverse

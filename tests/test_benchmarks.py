@@ -1,16 +1,18 @@
-"""The benchmarks run, and take no wrong answer for a result. How fast it is, is not tested."""
+"""The benchmarks run and reject wrong messages. Their speed is not tested."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from benchmarks import page
-from benchmarks.measuring import Beside, Row, Spent
+from benchmarks.comparing import Change
+from benchmarks.measuring import Comparison, Cost, Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
 from benchmarks.service import LocalService, Seen, read_units, size_of_item, to_item
 from lava_s3trigger.cli.localaws import CHECKOUT
@@ -19,31 +21,88 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_they_run(tmp_path: Path) -> None:
-    kept = tmp_path / "bench.json"
-    before = page.PAGE.read_text()
+SLOW: Final = """
+import time
+
+_call = Function.__call__
+
+
+def _slow(self, payload, context=None):
+    until = time.process_time() + 0.01
+    while time.process_time() < until:
+        pass
+    return _call(self, payload, context)
+
+
+Function.__call__ = _slow
+"""
+
+
+def run(file: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
+    """Run the benchmarks quickly; return what they print and the results they write."""
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks", "--quick", "--json", str(kept)),
-            *("--only", "warm_one", "--only", "calls_of_few", "--only", "calls_of_many"),
-        ],
+        [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file), *arguments],
         cwd=CHECKOUT,
         check=True,
         capture_output=True,
         text=True,
     )
-    rows = json.loads(kept.read_text())["rows"]
-    assert [row["what"] in done.stdout for row in rows] == [True] * 6
-    assert rows[0]["found"] > 0
-    # Counts are what they are, however quick it goes.
-    assert [row["found"] for row in rows[2:]] == [0, 10, 0, 0]
-    assert all(row["reached"] for row in rows[2:])
-    assert "Not measured: AWS itself" in done.stdout
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_a_quick_run_prints_its_rows_and_leaves_the_page(tmp_path: Path) -> None:
+    before = page.PAGE.read_text()
+    scenarios = ("warm_one", "everyday_in_one_invocation", "calls_of_few", "calls_of_many")
+    printed, results = run(tmp_path / "bench.json", *(f"--only={name}" for name in scenarios))
+    rows = results["rows"]
+    assert [row["name"] in printed for row in rows] == [True] * 7
+    assert rows[0]["result"] > 0
+    # Counts do not depend on the number of rounds.
+    assert [row["result"] for row in rows[2:]] == [0, 0, 10, 0, 0]
+    assert all(row["meets_goal"] for row in rows[2:])
+    assert "Not measured: AWS itself" in printed
     assert page.PAGE.read_text() == before
 
 
+def test_against_measures_the_function_of_the_other_checkout(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(CHECKOUT / "lava_s3trigger", tmp_path / "lava_s3trigger", ignore=ignored)
+    with (tmp_path / "lava_s3trigger" / "handler.py").open("a") as handler:
+        handler.write(SLOW)
+    arguments = ("--against", str(tmp_path), "--only", "warm_one", "--only", "calls_of_few")
+    printed, results = run(tmp_path / "bench.json", *arguments)
+    ratios = [change["ratio"] for change in results["changes"]]
+    assert "Before and after" in printed
+    assert all(ratio < 0.5 for ratio in ratios[:2])
+    assert ratios[2:] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ratio", "is_worse"),
+    [
+        pytest.param(Row("r", 1), Row("r", 1.02), 1.02, False, id="within three per cent"),
+        pytest.param(Row("r", 1), Row("r", 1.04), 1.04, True, id="worse"),
+        pytest.param(Row("r", 2), Row("r", 1), 0.5, False, id="better"),
+        pytest.param(Row("r", 0), Row("r", 0), 1, False, id="both nothing"),
+        pytest.param(Row("r", 0), Row("r", 1), None, True, id="something where there was nothing"),
+        pytest.param(
+            Row("r", 1, rounds=(1, 2, 40)),
+            Row("r", 9, rounds=(2, 4, 40)),
+            2,
+            True,
+            id="median of rounds",
+        ),
+    ],
+)
+def test_a_change_is_judged_by_its_ratio(
+    before: Row, after: Row, ratio: float | None, *, is_worse: bool
+) -> None:
+    change = Change(before, after)
+    assert (change.ratio, change.is_worse) == (ratio, is_worse)
+
+
 class TestCheck:
-    """A wrong answer is no result."""
+    """A wrong message is an error, not a result."""
 
     @pytest.fixture
     def seen(self) -> Seen:
@@ -52,30 +111,32 @@ class TestCheck:
         function(service)(by_s3("in/a.csv", "in/b.csv"))
         return service.take()
 
-    def test_right_ones(self, seen: Seen) -> None:
+    def test_the_expected_messages_pass(self, seen: Seen) -> None:
         assert check(seen, ["in/a.csv", "in/b.csv"]) is seen
         assert seen.calls == {"Query": 1, "GetItem": 1, "GetQueueUrl": 1, "SendMessageBatch": 1}
 
     @pytest.mark.parametrize(
         ("keys", "times"), [(["in/a.csv"], 1), (["in/a.csv", "in/c.csv"], 1), (["in/a.csv"], 2)]
     )
-    def test_others(self, seen: Seen, keys: list[str], times: int) -> None:
+    def test_other_objects_are_rejected(self, seen: Seen, keys: list[str], times: int) -> None:
         with pytest.raises(AssertionError):
             check(seen, keys, times)
 
     @pytest.mark.parametrize("change", [{"job_id": "other"}, {"parameters": {}}, {"more": 1}])
-    def test_a_message_with_something_else_in_it(self, seen: Seen, change: dict[str, Any]) -> None:
+    def test_a_message_with_other_fields_is_rejected(
+        self, seen: Seen, change: dict[str, Any]
+    ) -> None:
         queue, text = seen.sent[0]
         seen.sent[0] = queue, json.dumps(json.loads(text) | change)
         with pytest.raises(AssertionError):
             check(seen, ["in/a.csv", "in/b.csv"])
 
-    def test_another_queue(self, seen: Seen) -> None:
+    def test_a_message_in_another_queue_is_rejected(self, seen: Seen) -> None:
         seen.sent[0] = "lava-bench-other", seen.sent[0][1]
         with pytest.raises(AssertionError):
             check(seen, ["in/a.csv", "in/b.csv"])
 
-    def test_a_run_id_that_comes_twice(self) -> None:
+    def test_a_repeated_run_id_is_rejected(self) -> None:
         text = json.dumps(expected("a") | {"run_id": "1", "ts_dispatch": "now"})
         with pytest.raises(AssertionError):
             check(Seen({}, 0, [("lava-bench-worker0", text)] * 2), ["a"], 2)
@@ -84,45 +145,46 @@ class TestCheck:
 @pytest.mark.parametrize(
     ("size", "units"), [(0, 0.5), (1, 0.5), (4096, 0.5), (4097, 1), (131_072, 16)]
 )
-def test_read_units_are_of_four_kib(size: int, units: float) -> None:
+def test_a_read_unit_covers_four_kib(size: int, units: float) -> None:
     assert read_units(size) == units
 
 
-def test_an_item_is_as_large_as_its_names_and_values() -> None:
+def test_the_size_of_an_item_is_that_of_its_names_and_values() -> None:
     assert size_of_item(to_item({"ab": "cde", "f": True, "m": {"n": "é"}})) == 5 + 2 + 1 + 3 + 4
 
 
-def test_a_ratio_is_of_rounds_that_ran_together() -> None:
-    ours = [Spent(2, 4), Spent(20, 40), Spent(3, 3)]
-    theirs = [Spent(1, 1), Spent(10, 10), Spent(1, 1)]
-    found = Beside.of(ours, theirs)
+def test_a_ratio_compares_costs_of_the_same_round() -> None:
+    ours = [Cost(2, 4), Cost(20, 40), Cost(3, 3)]
+    baseline = [Cost(1, 1), Cost(10, 10), Cost(1, 1)]
+    found = Comparison.of(ours, baseline)
     assert (found.cpu, found.wall) == (2, 4)
 
 
 class TestPage:
-    """Figures in the docs come from the command."""
+    """The tables in the docs come from the command."""
 
-    def test_tables_are_kept_between_marks(self, tmp_path: Path) -> None:
+    def test_a_table_is_written_between_its_markers(self, tmp_path: Path) -> None:
         path = tmp_path / "page.md"
         path.write_text("before\n<!-- t -->\nold\n<!-- end of t -->\nafter\n")
-        row = Row("what", 1.234, 1.3, ours="1 ms", beside="2 ms")
-        page.keep("t", page.markdown(page.HEAD, [page.line(row)]), path)
+        row = Row("what", 1.234, 1.3, ours="1 ms", baseline="2 ms")
+        page.write("t", page.markdown(page.HEAD, [page.line(row)]), path)
         text = path.read_text()
         assert "| what | 1.23 | 1.3 | yes | 1 ms | 2 ms |  |" in text
         assert "old" not in text
         assert text.startswith("before\n")
         assert text.endswith("after\n")
 
-    def test_a_page_without_the_marks_is_left_alone(self, tmp_path: Path) -> None:
+    def test_a_page_without_the_markers_stays_as_it_is(self, tmp_path: Path) -> None:
         path = tmp_path / "page.md"
         path.write_text("nothing\n")
         with pytest.raises(ValueError, match="0 places"):
-            page.keep("t", "", path)
+            page.write("t", "", path)
+        assert path.read_text() == "nothing\n"
 
-    def test_the_page_has_its_marks(self) -> None:
-        for name in ("table of benchmarks", "table of spending"):
+    def test_the_page_has_its_markers(self) -> None:
+        for name in ("table of benchmarks", "table of changes", "table of spending"):
             assert page.PAGE.read_text().count(f"<!-- {name} -->") == 1
 
-    def test_a_goal_that_is_missed_is_shown(self) -> None:
+    def test_a_missed_goal_is_bold(self) -> None:
         assert page.line(Row("what", 2, 1))[3] == "**no**"
         assert page.line(Row("what", 2))[3] == ""

@@ -25,14 +25,14 @@ from lava_s3trigger import conditions, triggers, units
 from lava_s3trigger.cli.demo import STEPS, Step
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm, attribute_of
-from lava_s3trigger.decision import Decision, Mistake, Skip, decide
+from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision, decide
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.events import S3Event, deliveries
 from lava_s3trigger.jobs import Job, read_job
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, prefixes, read_trigger
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def code(cell: str) -> str:
 def sample(name: str) -> S3Event:
     """Return the S3 event of a sample payload."""
     payload = json.loads((CHECKOUT / "events" / name).read_text())
-    [event] = [event for each in deliveries(payload, "us-east-1") for event in each.events]
+    [(event, _)] = [found for each in deliveries(payload, "us-east-1") for found in each.events]
     return event
 
 
@@ -184,22 +184,24 @@ class Entries:
     def __init__(self, items: Iterable[dict[str, Any]]) -> None:
         self._items = list(items)
 
-    def matching(self, bucket: str, key: str) -> list[Trigger | BrokenTrigger]:
+    def matching(self, bucket: str, key: str) -> Walk:
+        tried = []
         for prefix in prefixes(key):
+            tried.append(prefix)
             found = [
                 read_trigger(each)
                 for each in self._items
                 if (each["bucket"]["S"], each["prefix"]["S"]) == (bucket, prefix)
             ]
             if found:
-                return found
-        return []
+                return Walk(tuple(tried), found)
+        return Walk(tuple(tried), ())
 
     def __getitem__(self, job_id: str) -> Job:
         for each in self._items:
             if each["job_id"]["S"] == job_id:
                 return read_job(each)
-        raise UserError(f"there is no job {job_id!r} in lava.demo.jobs")
+        raise UserError(f"no job {job_id!r} in lava.demo.jobs")
 
 
 class TestEntries:
@@ -214,9 +216,10 @@ class TestEntries:
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
         decision = decide(sample("s3-created.json"), Entries([trigger]), Entries([job]))
-        [dispatch] = decision.dispatches
+        [[job_decision]] = [each.jobs for each in decision.triggers]
+        assert job_decision.dispatch
         when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
-        assert json.loads(dispatch.message("myrealm", shown["run_id"], when)) == shown
+        assert json.loads(job_decision.dispatch.message("myrealm", shown["run_id"], when)) == shown
 
 
 class TestRendering:
@@ -260,8 +263,10 @@ class TestRendering:
                 "parameters": {"x": code(template)},
             }
             decision = decide(event, Entries([item(entry)]), Entries([item(job)]))
-            [refused] = decision.mistakes
-            assert code(reason) in refused.reason, template
+            [trigger] = decision.triggers
+            assert trigger.outcome == "mistake", template
+            assert trigger.ended
+            assert code(reason) in trigger.ended[2], template
 
     def test_a_reserved_name_is_refused(self) -> None:
         text = section(RENDERING, "Reserved names of globals")
@@ -285,7 +290,7 @@ class TestConnecting:
         payload = json.loads((CHECKOUT / "events" / "minio.json").read_text())
         payload["Records"][0]["awsRegion"] = ""
         [delivery] = deliveries(payload, "us-east-1")
-        [event] = delivery.events
+        [(event, _)] = delivery.events
         assert event.aws_region == "us-east-1"
         assert "the function's own" in section(CONNECTING, "S3-compatible stores")
 
@@ -333,7 +338,7 @@ class TestTables:
             for name, prefix, enabled in items
         )
         for key, expected, _ in keys:
-            found = known.matching("b", code(key))
+            found = known.matching("b", code(key)).triggers
             fire = [each.trigger_id for each in found if isinstance(each, Trigger) and each.enabled]
             assert (", ".join(fire) or "none") == expected, key
 
@@ -430,7 +435,7 @@ class TestTables:
         ):
             broken = read_trigger(item(entry | field))
             assert isinstance(broken, BrokenTrigger)
-            assert str(broken.mistake) == rows[name]
+            assert broken.reason == rows[name]
 
     def test_kinds_of_attacks(self) -> None:
         attacks = CHECKOUT / "tests" / "attacks"
@@ -479,27 +484,37 @@ class TestDemo:
             )
             yield step, decide(event, known_triggers, known_jobs)
 
+    def jobs(self) -> Iterator[tuple[list[str], TriggerDecision, JobDecision]]:
+        for step, decision in self.decisions():
+            for trigger in decision.triggers:
+                row = [f"{step.bucket}/{step.key}", step.route, trigger.trigger_id]
+                for job in trigger.jobs:
+                    yield row, trigger, job
+
     def test_what_was_dispatched(self) -> None:
         printed = []
-        for step, decision in self.decisions():
-            for each in decision.dispatches:
+        for row, _, job in self.jobs():
+            if job.dispatch:
                 shown = [
                     f"{name}: {json.dumps(value, ensure_ascii=False)}"
-                    for name, value in each.parameters.items()
+                    for name, value in job.dispatch.parameters.items()
                 ]
-                row = [f"{step.bucket}/{step.key}", step.route, each.trigger_id]
-                printed.append([*row, each.job_id, each.worker, "".join(shown)])
+                printed.append([*row, job.job_id, job.dispatch.worker, "".join(shown)])
         self.shows("Dispatched", printed)
 
     def test_what_was_not_dispatched(self) -> None:
         printed = []
+        for row, _, job in self.jobs():
+            if job.reason:
+                parked = "parked: " if job.outcome == "mistake" else ""
+                printed.append([*row, f"{parked}job {job.job_id}: {job.reason}"])
         for step, decision in self.decisions():
-            left: list[tuple[Skip | Mistake, str]] = [(each, "") for each in decision.skips]
-            left += [(each, "parked: ") for each in decision.mistakes]
-            for each, parked in left:
-                job = f"job {each.job_id}: " if each.job_id else ""
-                row = [f"{step.bucket}/{step.key}", step.route, each.trigger_id or "-"]
-                printed.append([*row, f"{parked}{job}{each.reason}"])
+            for trigger in decision.triggers:
+                if trigger.ended:
+                    outcome, _, reason = trigger.ended
+                    parked = "parked: " if outcome == "mistake" else ""
+                    row = [f"{step.bucket}/{step.key}", step.route, trigger.trigger_id]
+                    printed.append([*row, f"{parked}{reason}"])
         self.shows("Not dispatched", printed)
 
     def shows(self, title: str, printed: list[list[str]]) -> None:

@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 2
 READ_TIMEOUT: Final = 4
 ATTEMPTS: Final = 3
-SLOWEST_CALL: Final = float(CONNECT_TIMEOUT + READ_TIMEOUT)
+MAX_CALL_SECONDS: Final = float(CONNECT_TIMEOUT + READ_TIMEOUT)
 """Longest that one attempt of a call takes, in seconds."""
-SLOWEST_READ: Final = ATTEMPTS * SLOWEST_CALL + 3
+MAX_READ_SECONDS: Final = ATTEMPTS * MAX_CALL_SECONDS + 3
 """Longest that a call of DynamoDB takes, in seconds: it is tried again after up to 1 s,
 then 2 s."""
-READ_RESERVE: Final = SLOWEST_READ + 2 * SLOWEST_CALL
-"""Seconds that must be left to start a read: what it leads to is to be sent, or parked."""
 
 
 def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:

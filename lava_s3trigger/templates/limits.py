@@ -22,6 +22,7 @@ SECONDS: Final = 1.0
 """Longest that the conditions and templates of one trigger may take for one event."""
 COMPILING: Final = 3.0
 """Longest that compiling the templates of one trigger may take, once in its life."""
+MAX_RUN_SECONDS: Final = SECONDS + COMPILING
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes of address space that they may add to the process."""
 
