@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
@@ -22,11 +22,6 @@ from .errors import PayloadError
 from .log import log_event
 from .parking import RedriveTarget, is_parked_message, read_parked_message
 from .units import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
 
 UTC: Final = tzutc()
 
@@ -242,105 +237,91 @@ def _parsed(text: str) -> Any:
 
 
 def _from_s3(record: dict[str, Any], region: str) -> S3Event:
-    get = _Reader(record)
-    s3 = get.record("s3")
-    bucket, s3_object = get.record("bucket", s3), get.record("object", s3)
-    request = get.record("requestParameters")
+    s3 = record["s3"]
+    s3_object = _object(s3.get("object"))
     return S3Event(
-        key=get("key", _decoded, s3_object, "s3.object."),
-        bucket=get("name", _text, bucket, "s3.bucket."),
-        size=get("size", _size, s3_object, "s3.object."),
-        event_time=get("eventTime", _time),
-        event_type=get("eventName", _text),
-        source_ip=get("sourceIPAddress", _address, request),
-        aws_region=get("awsRegion", _optional_text) or region,
+        key=_decoded(s3_object.get("key"), "s3.object.key"),
+        bucket=_text(_object(s3.get("bucket")).get("name"), "s3.bucket.name"),
+        size=_size(s3_object.get("size"), "s3.object.size"),
+        event_time=_time(record.get("eventTime"), "eventTime"),
+        event_type=_text(record.get("eventName"), "eventName"),
+        source_ip=_address(_object(record.get("requestParameters")).get("sourceIPAddress")),
+        aws_region=_optional_text(record.get("awsRegion"), "awsRegion") or region,
         record=record,
     )
 
 
 def _from_eventbridge(event: dict[str, Any], region: str) -> S3Event:
-    get = _Reader(event)
-    detail = get.record("detail")
-    bucket, s3_object = (get.record(name, detail) for name in ("bucket", "object"))
-    kind, reason = get("detail-type", _text), get("reason", _optional_text, detail, "detail.")
+    detail = event["detail"]
+    s3_object = _object(detail.get("object"))
+    kind = _text(event["detail-type"], "detail-type")
+    reason = _optional_text(detail.get("reason"), "detail.reason")
     return S3Event(
-        bucket=get("name", _text, bucket, "detail.bucket."),
-        key=get("key", _text, s3_object, "detail.object."),
-        size=get("size", _size, s3_object, "detail.object."),
-        event_time=get("time", _time),
+        bucket=_text(_object(detail.get("bucket")).get("name"), "detail.bucket.name"),
+        key=_text(s3_object.get("key"), "detail.object.key"),
+        size=_size(s3_object.get("size"), "detail.object.size"),
+        event_time=_time(event.get("time"), "time"),
         event_type="".join((f"{kind}:{reason}" if reason else kind).split()),
-        source_ip=get("source-ip-address", _address, detail),
-        aws_region=get("region", _optional_text) or region,
+        source_ip=_address(detail.get("source-ip-address")),
+        aws_region=_optional_text(event.get("region"), "region") or region,
         record=event,
     )
 
 
-class _Reader:
-    """Reads elements of a record; its errors name the element."""
-
-    __slots__ = ("_record",)
-
-    def __init__(self, record: dict[str, Any]) -> None:
-        self._record = record
-
-    def __call__(
-        self,
-        name: str,
-        read: Callable[[Any], T],
-        of: dict[str, Any] | None = None,
-        path: str = "",
-    ) -> T:
-        value = (self._record if of is None else of).get(name)
-        try:
-            return read(value)
-        except (ValueError, OverflowError) as error:
-            raise PayloadError(f"{path}{name} is {shown(value)}: {error}") from None
-
-    def record(self, name: str, of: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return an element that is an object, or an empty one."""
-        value = (self._record if of is None else of).get(name)
-        return value if isinstance(value, dict) else {}
+# What reads an element takes its value, and its path for the error.
 
 
-def _decoded(value: Any) -> str:
+def _object(value: Any) -> dict[str, Any]:
+    """Return an element that is an object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _decoded(value: Any, path: str) -> str:
     # S3 form-encodes keys in notifications, once; EventBridge does not.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-    text = _text(value)
+    text = _text(value, path)
     if "%" not in text and "+" not in text:
         return text
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError("not form-encoded UTF-8") from None
+        raise _unreadable(value, path, "not form-encoded UTF-8") from None
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError("it must be a non-empty string")
+        raise _unreadable(value, path, "it must be a non-empty string")
     return value
 
 
-def _optional_text(value: Any) -> str | None:
+def _optional_text(value: Any, path: str) -> str | None:
     # MinIO sends an empty region where none is configured.
-    return None if value is None or value == "" else _text(value)
+    return None if value is None or value == "" else _text(value, path)
 
 
-def _size(value: Any) -> int:
+def _size(value: Any, path: str) -> int:
     if value is None:  # as in deletions, and where tags or an ACL changed
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("it must be a number of bytes")
+        raise _unreadable(value, path, "it must be a number of bytes")
     return value
 
 
-def _time(value: Any) -> datetime:
-    text = _text(value)
+def _time(value: Any, path: str) -> datetime:
+    text = _text(value, path)
     try:
-        # Ten times as fast as isoparse; it reads the forms that AWS uses.
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = isoparse(text)
-    return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
+        try:
+            # Ten times as fast as isoparse; it reads the forms that AWS uses.
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            time = isoparse(text)
+        return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise _unreadable(value, path, str(error)) from None
+
+
+def _unreadable(value: Any, path: str, why: str) -> PayloadError:
+    return PayloadError(f"{path} is {shown(value)}: {why}")
 
 
 _MAX_ADDRESS_CHARACTERS: Final = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.errors import OutOfTimeError
-from lava_s3trigger.templates.limits import MAX_RUN_SECONDS
+from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 
 from .clients import MAX_CALL_SECONDS, MAX_READ_SECONDS
 
