@@ -668,7 +668,7 @@ class TestCommands:
         event["Records"][0]["s3"]["object"]["key"] = "late/2026-03-14/x.csv"
         function.invoke(FunctionName="lava-myrealm-s3trigger", Payload=json.dumps(event))
         look, enable, disable = fenced(section(TRIGGERS, "Parking"), "sh")
-        assert "there is no job 'late_job' in lava.myrealm.jobs" in reader.run(look)
+        assert "no job 'late_job' in lava.myrealm.jobs" in reader.run(look)
 
         dynamodb.put_item(TableName="lava.myrealm.jobs", Item=job | {"job_id": {"S": "late_job"}})
         mapping = json.loads(reader.run(enable))["UUID"]
