@@ -306,11 +306,6 @@ class TestTables:
         required = {name for name, is_required in named.items() if is_required == "yes"}
         assert required == {"trigger_id", "bucket", "prefix", "enabled", "job_id"}
 
-    def test_every_condition_has_its_argument_explained(self) -> None:
-        text = section(TRIGGERS, "Conditions")
-        for name in conditions.KINDS:
-            assert f"`if_{name}`" in re.sub(r"^\|.*$", "", prose(text), flags=re.MULTILINE), name
-
     def test_patterns(self) -> None:
         for pattern, key, result in tables(section(TRIGGERS, "Conditions"))[1]:
             assert fnmatchcase(code(key), code(pattern)) == (result == "matches"), pattern
