@@ -21,7 +21,7 @@ import pytest
 import yaml
 from jinja2.defaults import DEFAULT_NAMESPACE
 
-from lava_s3trigger import conditions, triggers, units
+from lava_s3trigger import triggers, units
 from lava_s3trigger.cli.demo import STEPS, Step
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm, attribute_of
