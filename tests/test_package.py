@@ -1,4 +1,4 @@
-"""The built package: it runs in an interpreter that has nothing but Python."""
+"""The built package runs in a bare Python interpreter."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ sys.path.insert(0, sys.argv[1])
 import {module}
 with open(sys.argv[2]) as file:
     print(json.dumps({module}.lambda_handler(json.load(file), None)))
-foreign = [name for name, each in sys.modules.items() if "site-packages" in str(each)]
+foreign = [name for name, module in sys.modules.items() if "site-packages" in str(module)]
 assert not foreign, foreign
 """
 
 
 def interpreters() -> list[str]:
-    """Give this interpreter, and the deployed runtime's where this machine has it."""
+    """Return this interpreter, and the runtime's where this machine has it."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     runtime = [*versions.glob("3.13*/bin/python3.13"), shutil.which("python3.13")]
     found = [sys.executable, *[str(each) for each in runtime if each]]
@@ -40,10 +40,12 @@ def interpreters() -> list[str]:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
 class TestPackage:
-    """It brings all that it needs."""
+    """The package holds all that it needs."""
 
     @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
-    def test_it_dispatches(self, python: str, module: str, aws: LocalAws, realm: Realm) -> None:
+    def test_it_dispatches_an_event(
+        self, python: str, module: str, aws: LocalAws, realm: Realm
+    ) -> None:
         job = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
         realm.put("jobs", [job])
         trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
@@ -70,7 +72,7 @@ class TestPackage:
         (message,) = realm.receive("core")
         assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
 
-    def test_bad_settings_stop_it_with_one_line(self, python: str) -> None:
+    def test_bad_settings_end_the_start_with_one_line(self, python: str) -> None:
         done = subprocess.run(
             [python, "-I", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
             env={"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"},
@@ -85,12 +87,12 @@ class TestPackage:
 
 
 class TestContents:
-    """It holds what the function needs, for every architecture, and nothing else."""
+    """The package holds what the function needs, for every architecture, and nothing else."""
 
     def test_it_is_pure_python(self) -> None:
         assert not list(PACKAGE.rglob("*.so"))
 
-    def test_the_command_line_stays_out(self) -> None:
+    def test_the_command_line_is_not_in_it(self) -> None:
         names = {path.name for path in PACKAGE.iterdir()}
         assert not names & {"click", "rich", "yaml", "boto3", "pytest"}
         assert not (PACKAGE / "lava_s3trigger" / "cli").exists()
