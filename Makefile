@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast bench faults fuzz soak check format package clean build-Function
+.PHONY: help demo test test-fast bench faults fuzz soak check format docs package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -57,6 +57,9 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and 
 format: .venv/installed ## put the code into shape
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: .venv/installed ## write the parts of the docs that the code knows
+	$(BIN)/python tools/pages.py
 
 package: build/package/installed ## the function's package, in build/package
 

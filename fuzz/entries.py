@@ -25,8 +25,8 @@ from lava_s3trigger.jobs import JobTable, read_job
 from lava_s3trigger.log import log_event
 from lava_s3trigger.parking import parked_message
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
+from tests.routes import eventbridge_event, s3_record
 from tests.templates.test_properties import hostile_keys, identities
-from tests.test_events import eventbridge_event, s3_record
 
 from .realm import REGION, Journal, Tables, check_reason
 

@@ -20,7 +20,7 @@ from lava_s3trigger.errors import DeliveriesFailedError, PayloadError
 from lava_s3trigger.events import Delivery, S3Event, deliveries
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.test_events import (
+from tests.routes import (
     ROUTES,
     TEST_EVENT,
     Route,

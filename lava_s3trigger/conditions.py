@@ -1,4 +1,4 @@
-"""The conditions of a trigger: a registry. DESIGN section 5.
+"""The conditions of a trigger: a registry. See docs/design.md#conditions.
 
 A new condition is one function here, decorated with how its argument is read. The
 name gives ``if_<name>`` and ``if_not_<name>``; the docstring, its line in the docs.
@@ -76,6 +76,10 @@ class Condition:
     def is_brief(self) -> bool:
         """Whether it is known that testing it for a short key needs no bounds."""
         return not isinstance(self._read, Patterns) or self._read.is_brief
+
+    def value(self, event: S3Event) -> S3Event:
+        """Shim."""
+        return event
 
     def holds(self, event: S3Event) -> bool:
         """Tell whether the condition lets the event pass."""

@@ -1,99 +1,126 @@
 """Which dispatches an S3 event causes, and why it causes no others.
 
-The one decider: the handler sends what it decides, `explain` prints it. It looks
-things up and changes nothing.
+This is the one decider: the handler sends what it decides. It looks things up and sends
+nothing. A decision records how it came about, for the log and for the command line: the
+prefixes tried, each condition with the value that it saw, and each job.
+See docs/design.md#trace.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from .aws.clients import SLOWEST_CALL
-from .aws.deadline import UNLIMITED, Deadline
+from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
-from .errors import OutOfTimeError, ServiceError, UnexpectedError, UserError
+from .errors import RetryableError, UnexpectedError, UserError
 from .templates.documents import Document, RenderingError, variables
-from .templates.isolation import LONGEST, isolated
-from .templates.limits import COMPILING, SECONDS, bounded
 from .triggers import BrokenTrigger, Trigger
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable
 
-    from .events import RedriveTarget, S3Event
+    from .conditions import Condition
+    from .events import S3Event
     from .jobs import Job
+    from .parking import RedriveTarget
+    from .triggers import Walk
 
-    _Rendered = tuple[list[str], dict[str, Any], dict[str, Any]]
-
-
-_LEAST: Final = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL
-"""Seconds that must be left to decide on a trigger: to test, to compile, to render, to send,
-to park."""
-_MOST_ENDINGS: Final = 3
-"""Times that a trigger may take all the time that it may have, till it is read again.
-
-Then its events are parked at once: else a few such triggers, or keys, could use up every
-invocation.
-"""
+Outcome = Literal["dispatched", "skipped", "mistake", "failed"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("dispatched", "mistake", "failed", "skipped")
+"""Of several outcomes, the first of these stands for all."""
 
 
 class Triggers(Protocol):
     """Where triggers are looked up."""
 
-    def matching(self, bucket: str, key: str) -> Sequence[Trigger | BrokenTrigger]:
-        """Give the entries at the longest prefix of the key that has any."""
+    def matching(self, bucket: str, key: str) -> Walk:
+        """Walk up the prefixes of a key, to the longest that has any entry."""
 
 
 class Jobs(Protocol):
     """Where jobs are looked up."""
 
     def __getitem__(self, job_id: str) -> Job:
-        """Give a job."""
+        """Return a job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Something that is not dispatched, as it should be, and why."""
+@dataclass(slots=True)
+class TestedCondition:
+    """A condition, with the value that it saw."""
 
-    reason: str
-    trigger_id: str | None = None
-    job_id: str | None = None
+    condition: Condition
+    value: str | int
+    holds: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Something that cannot be dispatched before a user mends it."""
+@dataclass(slots=True)
+class JobDecision:
+    """What is to become of one job of a trigger."""
 
-    reason: str
+    job_id: str
+    position: int
+    """Which of the trigger's jobs it is, from 0."""
+    outcome: Outcome
+    kind: str | None = None
+    """What sort of skip, mistake or failure it is: one of a small set, for the log."""
+    reason: str | None = None
+    dispatch: Dispatch | None = None
+
+
+@dataclass(slots=True)
+class TriggerDecision:
+    """What is to become of one matching trigger."""
+
     trigger_id: str
-    job_id: str | None = None
-    position: int | None = None
+    prefix: str
+    conditions: list[TestedCondition] = field(default_factory=list)
+    jobs: list[JobDecision] = field(default_factory=list)
+    ended: tuple[Outcome, str, str] | None = None
+    """Outcome, kind and reason, where it ended before its jobs."""
 
+    @property
+    def outcome(self) -> Outcome:
+        """The most notable outcome: its own, or else one of its jobs."""
+        if self.ended:
+            return self.ended[0]
+        return min((job.outcome for job in self.jobs), key=OUTCOMES.index, default="skipped")
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Something that could not be decided this time."""
-
-    error: ServiceError | OutOfTimeError | UnexpectedError
-    trigger_id: str | None = None
-    job_id: str | None = None
+    def end(self, outcome: Outcome, kind: str, reason: str) -> None:
+        """Note why it does not come to its jobs."""
+        self.ended = (outcome, kind, reason)
 
 
 @dataclass(slots=True)
 class Decision:
-    """What an S3 event causes."""
+    """What an S3 event causes, and how that was decided."""
 
     event: S3Event
-    dispatches: list[Dispatch] = field(default_factory=list)
-    skips: list[Skip] = field(default_factory=list)
-    mistakes: list[Mistake] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    redrive: RedriveTarget | None = None
+    """What a parked message asks for, where the event comes from one."""
+    prefixes: tuple[str, ...] = ()
+    """The prefixes that were tried, in order. Only the last may have entries."""
+    entries: int = 0
+    """Number of entries at the last of them."""
+    triggers: list[TriggerDecision] = field(default_factory=list)
+    error: RetryableError | None = None
+    """Why triggers could not be looked up."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The most notable outcome of its triggers."""
+        if self.error:
+            return "failed"
+        return min((each.outcome for each in self.triggers), key=OUTCOMES.index, default="skipped")
 
 
 def decide(
-    event: S3Event, triggers: Triggers, jobs: Jobs, deadline: Deadline = UNLIMITED
+    event: S3Event,
+    triggers: Triggers,
+    jobs: Jobs,
+    deadline: Deadline = UNLIMITED,
+    redrive: RedriveTarget | None = None,
 ) -> Decision:
     """Decide what an S3 event causes.
 
@@ -101,164 +128,139 @@ def decide(
         event: The event.
         triggers: Where triggers are looked up.
         jobs: Where jobs are looked up.
-        deadline: When to stop; what was not decided is a failure.
+        deadline: Triggers for which no time is left are failures.
+        redrive: What a parked message asks for: one trigger, without what is done.
     """
-    decision = Decision(event)
+    decision = Decision(event, redrive)
     try:
-        matching = triggers.matching(event.bucket, event.key)
-    except (ServiceError, OutOfTimeError) as error:
-        decision.failures.append(Failure(error))
+        decision.prefixes, matching = triggers.matching(event.bucket, event.key)
+    except RetryableError as error:
+        decision.error = error
         return decision
-    except Exception as error:  # noqa: BLE001 - other events do not suffer from a defect
-        decision.failures.append(Failure(UnexpectedError.of(error)))
+    except Exception as error:  # noqa: BLE001 - a defect must not stop other events
+        decision.error = UnexpectedError.of(error)
         return decision
-    if event.only:
-        matching = [each for each in matching if each.trigger_id == event.only.trigger_id]
-    if not matching:
-        decision.skips.append(Skip(_nothing_matches(event)))
-    known = variables(event) if matching else {}
-    for trigger in matching:
-        if not deadline.allows(_LEAST):
-            late = OutOfTimeError("too little time was left to decide")
-            decision.failures.append(Failure(late, trigger.trigger_id))
-            continue
-        try:
-            _decide_trigger(decision, trigger, jobs, known)
-        except Exception as error:  # noqa: BLE001 - other triggers do not suffer from a defect
-            decision.failures.append(Failure(UnexpectedError.of(error), trigger.trigger_id))
+    decision.entries = len(matching)
+    if redrive:
+        matching = [trigger for trigger in matching if trigger.trigger_id == redrive.trigger_id]
+        if not matching:
+            found = TriggerDecision(redrive.trigger_id, "")
+            found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
+            decision.triggers.append(found)
+    if matching:
+        decider = _Decider(event, jobs, variables(event), redrive)
+        for trigger in matching:
+            found = TriggerDecision(trigger.trigger_id, trigger.prefix)
+            decision.triggers.append(found)
+            try:
+                deadline.require(Reserve.DECIDE, "deciding")
+                decider.decide(found, trigger)
+            except UserError as error:
+                found.end("mistake", error.kind, str(error))
+            except RetryableError as error:
+                found.end("failed", error.kind, str(error))
+            except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
+                found.end("failed", UnexpectedError.kind, str(UnexpectedError.of(error)))
     return decision
 
 
-def _nothing_matches(event: S3Event) -> str:
-    if event.only:
-        return f"trigger {shown(event.only.trigger_id)} no longer matches"
-    return "no trigger matches the bucket and key"
-
-
-def _decide_trigger(
-    decision: Decision,
-    trigger: Trigger | BrokenTrigger,
-    jobs: Jobs,
-    known: dict[str, Any],
-) -> None:
-    trigger_id = trigger.trigger_id
-    if isinstance(trigger, BrokenTrigger):
-        decision.mistakes.append(Mistake(str(trigger.mistake), trigger_id))
-    elif not trigger.enabled:
-        decision.skips.append(Skip("the trigger is disabled", trigger_id))
-    else:
-        try:
-            found = _rendered_or_unmet(trigger, decision.event, known)
-        except UserError as error:
-            decision.mistakes.append(Mistake(str(error), trigger_id))
-        except (TimeoutError, MemoryError, ChildProcessError) as error:
-            reason = f"rendering was ended: {error or 'it took too much memory'}"
-            trigger.aborts.append(reason)
-            decision.mistakes.append(Mistake(reason, trigger_id))
-        except ServiceError as error:
-            decision.failures.append(Failure(error, trigger_id))
-        else:
-            if isinstance(found, str):
-                decision.skips.append(Skip(found, trigger_id))
-            else:
-                _decide_jobs(decision, trigger, jobs, found)
-
-
-def _rendered_or_unmet(trigger: Trigger, event: S3Event, known: dict[str, Any]) -> _Rendered | str:
-    """Render what a trigger dispatches, or tell which conditions do not hold."""
-    if trigger.is_brief and event.is_short and not trigger.aborts:
-        # Nothing here that the bounds could end; and if there were, it would be once.
-        return _unmet(trigger, event) or _render(trigger, known)
-    is_spent = len(trigger.aborts) >= _MOST_ENDINGS
-    with bounded():
-        # Conditions are still tested, unless they are what takes so long.
-        if not is_spent or all(each.is_compiled for each in trigger.conditions):
-            unmet = _unmet(trigger, event)
-            if unmet:
-                return unmet
-        if is_spent:
-            raise UserError(f"not rendered, as it was ended before: {trigger.aborts[-1]}")
-        if trigger.is_compiled and trigger.is_harmless:
-            return _render(trigger, known)
-    with bounded(COMPILING):
-        is_harmless = trigger.is_harmless
-    if is_harmless:
-        with bounded():
-            return _render(trigger, known)
-    job_ids, parameters, globals_ = isolated(lambda: _render(trigger, known))
-    return job_ids, parameters, globals_
-
-
-def _unmet(trigger: Trigger, event: S3Event) -> str:
-    """Name the conditions that do not hold."""
-    unmet = [each for each in trigger.conditions if not each.holds(event)]
-    named = ", ".join(f"{each.field} {shown(each.argument)}" for each in unmet)
-    return f"not met: {named}" if named else ""
-
-
-def _decide_jobs(decision: Decision, trigger: Trigger, jobs: Jobs, rendered: _Rendered) -> None:
-    trigger_id = trigger.trigger_id
-    job_ids, parameters, globals_ = rendered
-    try:
-        wanted = _wanted(job_ids, decision.event.only)
-    except UserError as error:
-        decision.mistakes.append(Mistake(str(error), trigger_id))
-        return
-    for position, job_id in wanted:
-        try:
-            job = jobs[job_id]
-        except UserError as error:
-            decision.mistakes.append(Mistake(str(error), trigger_id, job_id, position))
-            continue
-        except (ServiceError, OutOfTimeError) as error:
-            decision.failures.append(Failure(error, trigger_id, job_id))
-            continue
-        if job.enabled:
-            decision.dispatches.append(
-                Dispatch(
-                    trigger_id=trigger_id,
-                    position=position,
-                    job_id=job_id,
-                    worker=job.worker,
-                    parameters=parameters,
-                    globals=globals_,
-                    delay=trigger.delay,
-                )
-            )
-        else:
-            decision.skips.append(Skip("the job is disabled", trigger_id, job_id))
-
-
-def _render(trigger: Trigger, known: dict[str, Any]) -> _Rendered:
-    """Render the job ids, parameters and globals of a trigger.
-
-    Raises:
-        UserError: One cannot be rendered; the message names the field.
-    """
+def _waiting(redrive: RedriveTarget, why: str) -> str:
     return (
-        [_rendered("job_id", each, known) for each in trigger.job_ids],
-        _rendered("parameters", trigger.parameters, known),
-        _rendered("globals", trigger.globals, known),
+        f"trigger {shown(redrive.trigger_id)} {why}: the parked message waits for the entry,"
+        " or for an operator to delete it"
     )
 
 
-def _rendered(field: str, document: Document | None, known: dict[str, Any]) -> Any:
-    try:
-        return document.render(known) if document else {}
-    except RenderingError as error:
-        raise UserError(f"{field}: {error}") from None
+@dataclass(slots=True)
+class _Decider:
+    """Decides on the triggers of one S3 event."""
+
+    event: S3Event
+    jobs: Jobs
+    names: dict[str, Any]
+    """The variables of templates."""
+    redrive: RedriveTarget | None
+
+    def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
+        if isinstance(trigger, BrokenTrigger):
+            raise UserError(trigger.reason, "bad_entry")
+        if not trigger.enabled:
+            if self.redrive:
+                found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
+            else:
+                found.end("skipped", "trigger_disabled", "the trigger is disabled")
+            return
+        rendered = trigger.confinement.run(
+            lambda: self._test(found, trigger), lambda: self._render(trigger)
+        )
+        if rendered is None:
+            found.end("skipped", "condition_not_met", _unmet(found))
+            return
+        job_ids, parameters, globals_ = rendered
+        wanted: Iterable[tuple[int, str]] = enumerate(job_ids)
+        if self.redrive:
+            wanted = self.redrive.remaining(job_ids)
+        for position, job_id in wanted:
+            job = JobDecision(job_id, position, "dispatched")
+            found.jobs.append(job)
+            self._decide_job(job, trigger.delay, parameters, globals_)
+        if self.redrive and self.redrive.only_job is not None and not found.jobs:
+            why = f"does not name job {shown(self.redrive.only_job)}"
+            found.end("failed", "waiting", _waiting(self.redrive, why))
+
+    def _test(self, found: TriggerDecision, trigger: Trigger) -> bool:
+        """Test all conditions, and record each with the value that it saw."""
+        found.conditions = []
+        for condition in trigger.conditions:
+            value = condition.value(self.event)
+            found.conditions.append(TestedCondition(condition, value, condition.holds(value)))
+        return all(each.holds for each in found.conditions)
+
+    def _render(self, trigger: Trigger) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+        """Render the job ids, parameters and globals of a trigger.
+
+        Raises:
+            UserError: One cannot be rendered; the message names the field.
+        """
+        return (
+            [self._render_field("job_id", document) for document in trigger.job_ids],
+            self._render_field("parameters", trigger.parameters),
+            self._render_field("globals", trigger.globals),
+        )
+
+    def _render_field(self, name: str, document: Document | None) -> Any:
+        try:
+            return document.render(self.names) if document else {}
+        except RenderingError as error:
+            raise UserError(f"{name}: {error}", "rendering_failed") from None
+
+    def _decide_job(
+        self,
+        found: JobDecision,
+        delay: int,
+        parameters: dict[str, Any],
+        globals_: dict[str, Any],
+    ) -> None:
+        try:
+            job = self.jobs[found.job_id]
+        except UserError as error:
+            found.outcome, found.kind, found.reason = "mistake", error.kind, str(error)
+        except RetryableError as error:
+            found.outcome, found.kind, found.reason = "failed", error.kind, str(error)
+        else:
+            if job.enabled:
+                found.dispatch = Dispatch(
+                    job_id=found.job_id,
+                    worker=job.worker,
+                    parameters=parameters,
+                    globals=globals_,
+                    delay=delay,
+                )
+            else:
+                found.outcome, found.kind = "skipped", "job_disabled"
+                found.reason = "the job is disabled"
 
 
-def _wanted(job_ids: list[str], only: RedriveTarget | None) -> Iterator[tuple[int, str]]:
-    """Give the positions and ids of the jobs to run: all, or the one that was parked."""
-    numbered = list(enumerate(job_ids))
-    if only is None or only.job_id is None:
-        return iter(numbered)
-    # The list may have changed since: by id, wherever it stands now; else, what
-    # stands in its place, since a wrong id may be what was mended.
-    named = [each for each in numbered if each[1] == only.job_id]
-    placed = [each for each in numbered if each[0] == only.position]
-    chosen = [each for each in placed if each in named] or named or placed
-    if not chosen:
-        raise UserError(f"the trigger no longer names job {shown(only.job_id)}")
-    return iter(chosen[:1])
+def _unmet(found: TriggerDecision) -> str:
+    unmet = [each.condition for each in found.conditions if not each.holds]
+    return "not met: " + ", ".join(f"{each.field} {shown(each.argument)}" for each in unmet)

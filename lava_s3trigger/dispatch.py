@@ -1,28 +1,29 @@
-"""A dispatch: the message that has a worker run a job. DESIGN section 7."""
+"""Messages to queues: a dispatch, which has a worker run a job, and any message on its way.
+
+See docs/design.md#dispatch.
+"""
 
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 
 def timestamp(now: datetime) -> str:
-    """Give a time, with a time zone, as ISO 8601 in whole seconds with its offset."""
+    """Return a time, with a time zone, as ISO 8601 in whole seconds with its offset."""
     return now.isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Dispatch:
-    """A job to be run by a worker."""
+    """A job for a worker to run."""
 
-    trigger_id: str
-    position: int
-    """Which of the trigger's jobs it is, from 0."""
     job_id: str
     worker: str
     parameters: Mapping[str, Any]
@@ -31,16 +32,16 @@ class Dispatch:
     """Seconds."""
 
     def queue(self, realm: str) -> str:
-        """Name the queue of the worker."""
+        """Return the name of the worker's queue."""
         return f"lava-{realm}-{self.worker}"
 
     def message(self, realm: str, run_id: str, ts_dispatch: str) -> str:
-        """Make the message for the worker.
+        """Return the message for the worker.
 
         Args:
             realm: Name of the realm.
-            run_id: A new UUID: workers take it for an identity.
-            ts_dispatch: The time, as `timestamp` gives it.
+            run_id: A new UUID. Workers use it as an identity.
+            ts_dispatch: The time, as `timestamp` formats it.
         """
         message: dict[str, Any] = {
             "realm": realm,
@@ -54,3 +55,52 @@ class Dispatch:
         if self.globals:
             message["globals"] = self.globals
         return json.dumps(message)  # in ASCII: SQS refuses some characters
+
+
+class PendingMessage:
+    """A message to a queue, and what becomes of it.
+
+    Args:
+        queue: Name of the queue.
+        make: Makes the text of the message from a new run id.
+        delay: Seconds.
+    """
+
+    __slots__ = (
+        "_make",
+        "delay",
+        "failure",
+        "failure_kind",
+        "is_sent",
+        "queue",
+        "refusal",
+        "refusal_kind",
+        "run_id",
+        "text",
+    )
+
+    def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
+        self.queue = queue
+        self.delay = delay
+        self._make = make
+        self.is_sent = False
+        self.refusal: str | None = None
+        """Why no queue will ever take it as it is."""
+        self.refusal_kind = ""
+        self.failure_kind = "aws_error"
+        self.renew()
+
+    def renew(self) -> None:
+        """Make the message anew, with another run id: the service may have taken the last one."""
+        self.run_id = str(uuid.uuid4())
+        self.failure: str | None = None
+        """Why it was not sent this time."""
+        try:
+            self.text = self._make(self.run_id)
+        except RecursionError:  # what the JSON decoder read may be too deep for the encoder
+            self.text = ""
+            self.refuse("message_refused", "the message is nested too deeply")
+
+    def refuse(self, kind: str, reason: str) -> None:
+        """Note that no queue will ever take it as it is."""
+        self.refusal_kind, self.refusal, self.failure = kind, reason, None

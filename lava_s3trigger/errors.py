@@ -1,10 +1,10 @@
-"""What can go wrong, by what a caller does about it."""
+"""What can go wrong, by what the caller does about it."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_MOST: Final = 4096
+_MAX_REASON_CHARACTERS: Final = 4096
 
 
 class S3TriggerError(Exception):
@@ -23,56 +23,70 @@ class SettingsError(S3TriggerError):
 
 
 class PayloadError(S3TriggerError):
-    """What arrived cannot be understood: its delivery has failed."""
+    """A payload cannot be understood: its delivery fails."""
 
 
 class UserError(S3TriggerError):
-    """A user's mistake, which trying again does not mend: its event is parked.
+    """A mistake of the user's, which a retry does not mend: the event is parked.
 
     Attributes:
-        trigger_id: The trigger that cannot run, where that is known.
+        kind: What sort of mistake it is, as the log names it.
     """
 
-    def __init__(self, message: str, *, trigger_id: str | None = None) -> None:
+    def __init__(self, message: str, kind: str = "rendering_failed") -> None:
         super().__init__(message)
-        self.trigger_id = trigger_id
+        self.kind = kind
 
 
-class ServiceError(S3TriggerError):
-    """An AWS call failed after its retries: the delivery comes again."""
+class RetryableError(S3TriggerError):
+    """Something failed that may pass: AWS delivers the event again.
+
+    Attributes:
+        kind: What sort of failure it is, as the log names it.
+    """
+
+    kind = "aws_error"
 
 
-class OutOfTimeError(S3TriggerError):
-    """Too little of the invocation's time is left to start this."""
+class ServiceError(RetryableError):
+    """An AWS call failed after its retries."""
 
 
-class UnexpectedError(S3TriggerError):
-    """Something happened that this package did not expect: the delivery comes again."""
+class OutOfTimeError(RetryableError):
+    """Too little of the invocation's time is left to start something."""
+
+    kind = "out_of_time"
+
+
+class UnexpectedError(RetryableError):
+    """Something happened that this package does not expect."""
+
+    kind = "unexpected"
 
     @classmethod
     def of(cls, error: Exception) -> UnexpectedError:
-        """Name an error, and where it came from."""
+        """Return an error that names another one, and the line that raised it."""
         place = error.__traceback__
         while place and place.tb_next:
             place = place.tb_next
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        text = " ".join(f"{type(error).__name__}: {error}".split())
         if not place:
-            return cls(said)
+            return cls(text)
         file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
-        return cls(f"{said} ({file}, line {place.tb_lineno})")
+        return cls(f"{text} ({file}, line {place.tb_lineno})")
 
 
 class DeliveriesFailedError(S3TriggerError):
-    """Raised to Lambda, so that it delivers again what has failed.
+    """Raised to Lambda, so that AWS delivers the whole invocation again.
 
     Attributes:
-        count: Number of things that failed; each is in the log.
+        count: Number of failures; the log has each of them.
     """
 
     def __init__(self, count: int, first: str) -> None:
         what = "1 failure" if count == 1 else f"{count} failures, the first"
-        # Lambda logs it: on one line, in ASCII, whatever names are in it.
-        said = first[:_MOST]
-        reason = "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in said)
+        # Lambda logs this text. Keys are in it, so keep it on one line and in ASCII.
+        shown = first[:_MAX_REASON_CHARACTERS]
+        reason = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in shown)
         super().__init__(f"{what}: {reason}")
         self.count = count

@@ -1,49 +1,37 @@
-"""S3 events, out of whatever Lambda is handed. DESIGN section 3.
+"""Deliveries and S3 events, out of whatever Lambda is handed.
 
-Every route wraps the same two shapes, the S3 notification record and the
-EventBridge event, so one recursive rule unwraps them all: `_unwrap`.
+Every route wraps the same two shapes, the S3 notification record and the EventBridge
+event, so one recursive rule unwraps them all: `_unwrap`. See docs/design.md#s3-events.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
 from dateutil.tz import tzutc
 
 from .errors import PayloadError
+from .log import log_event
+from .parking import RedriveTarget, is_parked_message, read_parked_message
 from .units import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-T = TypeVar("T")
 
 UTC: Final = tzutc()
 
 # The deepest route (an invocation record of SNS in SQS, itself in SQS) takes 14.
-_SHORT: Final = 2048
-_DEEPEST: Final = 24
-
-
-@dataclass(frozen=True, slots=True)
-class RedriveTarget:
-    """What a parked message names: run this trigger, or this job of it, alone."""
-
-    trigger_id: str
-    job_id: str | None = None
-    position: int | None = None
+_MAX_DEPTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Event:
-    """One thing that happened to one object, the same whatever the route."""
+    """One s3_object that happened to one object, the same whatever the route."""
 
     bucket: str
     key: str
@@ -55,13 +43,6 @@ class S3Event:
     aws_region: str
     record: dict[str, Any]
     """The S3 or EventBridge record as it came."""
-    only: RedriveTarget | None = None
-
-    @property
-    def is_short(self) -> bool:
-        """Whether all that it tells is as short as on AWS, but for the record itself."""
-        texts = (self.bucket, self.key, self.event_type, self.aws_region)
-        return sum(map(len, texts)) <= _SHORT
 
     @property
     def info(self) -> dict[str, Any]:
@@ -80,18 +61,18 @@ class S3Event:
     def identity(self) -> tuple[str, ...]:
         """What tells this event from every other, also when it is delivered again.
 
-        S3 gives most events a sequencer; tag, ACL and restore events have none,
-        and are known by their time and request id.
+        S3 gives most events a sequencer. Tag, ACL and restore events have none; their
+        time and request id identify them.
         """
         try:
             if "s3" in self.record:
-                thing = self.record["s3"]["object"]
-                request = self.record.get("responseElements", {}).get("x-amz-request-id")
+                s3_object = self.record["s3"]["object"]
+                request_id = self.record.get("responseElements", {}).get("x-amz-request-id")
             else:
-                thing = self.record["detail"]["object"]
-                request = self.record["detail"].get("request-id")
-            mark = thing.get("sequencer") or f"{self.event_time.isoformat()} {request}"
-        except (AttributeError, KeyError, TypeError):  # elements that AWS never sends so
+                s3_object = self.record["detail"]["object"]
+                request_id = self.record["detail"].get("request-id")
+            mark = s3_object.get("sequencer") or f"{self.event_time.isoformat()} {request_id}"
+        except (AttributeError, KeyError, TypeError):  # elements of types that AWS never sends
             mark = self.event_time.isoformat()
         return (self.bucket, self.key, self.event_type, str(mark))
 
@@ -105,13 +86,22 @@ class Delivery:
     """Name of the SQS queue that it came from."""
     group: tuple[str, str] | None = None
     """Queue and message group, of a FIFO queue: these keep their order."""
-    events: list[S3Event] = field(default_factory=list)
+    events: list[tuple[S3Event, RedriveTarget | None]] = field(default_factory=list)
+    """Its S3 events, each with what a parked message asks for, where it was parked."""
     errors: list[PayloadError] = field(default_factory=list)
-    """What in it could not be understood."""
+    """What in it cannot be understood."""
+    failures: list[str] = field(default_factory=list)
+    """Why AWS must deliver it again."""
+
+    def fail(self, reason: str, **fields: Any) -> None:
+        """Note and log that some of the delivery was not carried out."""
+        self.failures.append(reason)
+        event = fields.pop("event", "failed")
+        log_event(logging.ERROR, event, reason=reason, message_id=self.message_id, **fields)
 
 
 def deliveries(payload: Any, region: str) -> list[Delivery]:
-    """Take what Lambda is handed apart, into deliveries and their S3 events.
+    """Take a payload apart, into deliveries and their S3 events.
 
     Args:
         payload: Whatever the function was invoked with.
@@ -126,27 +116,27 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
                 queue=_arn(record).rpartition(":")[2],
                 group=_group(record),
             )
-            _fill(delivery, record, region)
+            _unwrap(delivery, record, region)
             found.append(delivery)
         else:
             rest.append(record)
     if rest:
         found.append(Delivery())
         for record in rest:
-            _fill(found[-1], record, region)
+            _unwrap(found[-1], record, region)
     return found
 
 
 def _records(payload: Any) -> list[Any]:
-    """Give the records side by side in a payload: of a service, or of a Pipe."""
+    """Return the records of a payload: those of a service, or of a Pipe."""
     if isinstance(payload, dict) and isinstance(payload.get("Records"), list):
         return list(payload["Records"])
     return payload if isinstance(payload, list) else [payload]
 
 
 def _is_sqs_message(record: dict[str, Any]) -> bool:
-    # Without an id, a message cannot be given back alone: an empty itemIdentifier
-    # makes Lambda give back the whole batch.
+    # A message without an id cannot be returned by itself: an empty itemIdentifier
+    # makes Lambda return the whole batch to the queue.
     message_id = record.get("messageId")
     return (
         record.get("eventSource") == "aws:sqs" and isinstance(message_id, str) and message_id != ""
@@ -167,209 +157,185 @@ def _group(record: dict[str, Any]) -> tuple[str, str] | None:
     return (arn, group if isinstance(group, str) else "")
 
 
-def _fill(delivery: Delivery, record: Any, region: str) -> None:
-    for found in _unwrap(record, region):
-        if isinstance(found, S3Event):
-            delivery.events.append(found)
-        else:
-            delivery.errors.append(found)
-
-
 def _unwrap(
-    value: Any, region: str, only: RedriveTarget | None = None, depth: int = 0
-) -> Iterator[S3Event | PayloadError]:
-    """Yield the S3 events inside of a value, and an error for each thing not understood."""
+    delivery: Delivery,
+    value: Any,
+    region: str,
+    redrive: RedriveTarget | None = None,
+    depth: int = 0,
+) -> None:
+    """Add the S3 events inside a value to a delivery, and an error for each part not understood."""
     try:
-        if depth > _DEEPEST:
-            raise PayloadError(f"wrapped more than {_DEEPEST} deep")  # noqa: TRY301 - the same for all
-        if isinstance(value, dict) and isinstance(value.get("s3"), dict):
-            yield _from_s3(value, region, only)
-            return
-        if isinstance(value, dict) and _is_eventbridge(value):
-            yield _from_eventbridge(value, region, only)
-            return
-        only, inner = _opened(value, only)
+        if depth > _MAX_DEPTH:
+            raise PayloadError(f"nested more than {_MAX_DEPTH} envelopes deep")  # noqa: TRY301
+        if isinstance(value, dict):
+            if isinstance(value.get("s3"), dict):
+                delivery.events.append((_from_s3(value, region), redrive))
+                return
+            if _is_eventbridge(value):
+                delivery.events.append((_from_eventbridge(value, region), redrive))
+                return
+            if is_parked_message(value):
+                redrive, event = read_parked_message(value)
+                contents = [event]
+            else:
+                contents = _contents(value)
+        elif isinstance(value, str):
+            contents = [_parsed(value)]
+        elif isinstance(value, list):
+            contents = value
+        else:
+            raise PayloadError(  # noqa: TRY301
+                f"{shown(value)} is neither an S3 event nor an envelope of one"
+            )
     except PayloadError as error:
-        yield error
+        delivery.errors.append(error)
         return
-    for each in inner:
-        yield from _unwrap(each, region, only, depth + 1)
+    for inner in contents:
+        _unwrap(delivery, inner, region, redrive, depth + 1)
 
 
 def _is_eventbridge(value: dict[str, Any]) -> bool:
-    # Not by its source: hand-made test events cannot use `aws.s3`.
+    # The source is not checked: hand-made test events cannot use `aws.s3`.
     detail = value.get("detail")
     return isinstance(detail, dict) and "detail-type" in value and "requestPayload" not in detail
 
 
-def _opened(value: Any, only: RedriveTarget | None) -> tuple[RedriveTarget | None, list[Any]]:
-    """Give what an envelope holds."""
-    if isinstance(value, str):
-        return only, [_parsed(value)]
-    if isinstance(value, list):
-        return only, value
-    if not isinstance(value, dict):
-        raise PayloadError(f"{shown(value)} is neither an S3 event nor anything that holds one")
+# SNS for Lambda; SNS in SQS; SQS for Lambda; SQS as received; an on-failure destination,
+# which an event bus wraps once more.
+_ENVELOPES: Final = ("Sns", "Message", "body", "Body", "requestPayload", "detail")
+
+
+def _contents(value: dict[str, Any]) -> list[Any]:
+    """Return what an envelope holds."""
     if "Records" in value:
-        return only, _listed(value["Records"])
+        records = value["Records"]
+        if not isinstance(records, list):
+            raise PayloadError(f"Records is {shown(records)}: it must be a list")
+        return records
     if value.get("Event") == "s3:TestEvent":
-        return only, []
-    if "parked" in value and "event" in value:
-        return _only(value["parked"]), [value["event"]]
+        return []
     if value.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
         raise PayloadError(
-            f"an SNS {value['Type']} of topic {shown(value.get('TopicArn'))}, which its"
-            " subscriber must confirm; it is no S3 event"
+            f"an SNS {value['Type']} of topic {shown(value.get('TopicArn'))}: the subscriber"
+            " must confirm it, and it holds no S3 event"
         )
-    # SNS for Lambda; SNS in SQS; SQS for Lambda; SQS as received; an on-failure
-    # destination, which wraps it once more on its way through an event bus.
-    for name in ("Sns", "Message", "body", "Body", "requestPayload", "detail"):
+    for name in _ENVELOPES:
         if name in value:
-            return only, [value[name]]
+            return [value[name]]
     names = ", ".join(map(shown, sorted(map(str, value))[:8]))
-    raise PayloadError(f"neither an S3 event nor anything that holds one: an object with [{names}]")
-
-
-def _listed(records: Any) -> list[Any]:
-    if not isinstance(records, list):
-        raise PayloadError(f"Records is {shown(records)}: it must be a list")
-    return records
-
-
-def _only(parked: Any) -> RedriveTarget:
-    match parked:
-        case {"trigger_id": str(trigger_id), "job_id": str(job_id), "position": int(position)}:
-            return RedriveTarget(trigger_id, job_id, position)
-        case {"trigger_id": str(trigger_id)}:
-            return RedriveTarget(trigger_id)
-    raise PayloadError(f"parked is {shown(parked)}: it must name a trigger_id")
+    raise PayloadError(f"neither an S3 event nor an envelope of one: an object with [{names}]")
 
 
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise PayloadError(f"JSON that is nested too deeply: {shown(text)}") from None
+        raise PayloadError(f"JSON nested too deeply: {shown(text)}") from None
     except ValueError as error:
         raise PayloadError(f"not JSON ({error}): {shown(text)}") from None
 
 
-def _from_s3(record: dict[str, Any], region: str, only: RedriveTarget | None) -> S3Event:
-    get = _Reader(record)
-    s3 = get.record("s3")
-    bucket, thing = get.record("bucket", s3), get.record("object", s3)
-    request = get.record("requestParameters")
+def _from_s3(record: dict[str, Any], region: str) -> S3Event:
+    s3 = record["s3"]
+    s3_object = _object(s3.get("object"))
     return S3Event(
-        key=get("key", _decoded, thing, "s3.object."),
-        bucket=get("name", _text, bucket, "s3.bucket."),
-        size=get("size", _size, thing, "s3.object."),
-        event_time=get("eventTime", _time),
-        event_type=get("eventName", _text),
-        source_ip=get("sourceIPAddress", _address, request),
-        aws_region=get("awsRegion", _optional_text) or region,
+        key=_decoded(s3_object.get("key"), "s3.object.key"),
+        bucket=_text(_object(s3.get("bucket")).get("name"), "s3.bucket.name"),
+        size=_size(s3_object.get("size"), "s3.object.size"),
+        event_time=_time(record.get("eventTime"), "eventTime"),
+        event_type=_text(record.get("eventName"), "eventName"),
+        source_ip=_address(_object(record.get("requestParameters")).get("sourceIPAddress")),
+        aws_region=_optional_text(record.get("awsRegion"), "awsRegion") or region,
         record=record,
-        only=only,
     )
 
 
-def _from_eventbridge(event: dict[str, Any], region: str, only: RedriveTarget | None) -> S3Event:
-    get = _Reader(event)
-    detail = get.record("detail")
-    bucket, thing = (get.record(name, detail) for name in ("bucket", "object"))
-    kind, reason = get("detail-type", _text), get("reason", _optional_text, detail, "detail.")
+def _from_eventbridge(event: dict[str, Any], region: str) -> S3Event:
+    detail = event["detail"]
+    s3_object = _object(detail.get("object"))
+    kind = _text(event["detail-type"], "detail-type")
+    reason = _optional_text(detail.get("reason"), "detail.reason")
     return S3Event(
-        bucket=get("name", _text, bucket, "detail.bucket."),
-        key=get("key", _text, thing, "detail.object."),
-        size=get("size", _size, thing, "detail.object."),
-        event_time=get("time", _time),
+        bucket=_text(_object(detail.get("bucket")).get("name"), "detail.bucket.name"),
+        key=_text(s3_object.get("key"), "detail.object.key"),
+        size=_size(s3_object.get("size"), "detail.object.size"),
+        event_time=_time(event.get("time"), "time"),
         event_type="".join((f"{kind}:{reason}" if reason else kind).split()),
-        source_ip=get("source-ip-address", _address, detail),
-        aws_region=get("region", _optional_text) or region,
+        source_ip=_address(detail.get("source-ip-address")),
+        aws_region=_optional_text(event.get("region"), "region") or region,
         record=event,
-        only=only,
     )
 
 
-class _Reader:
-    """Reads elements of a record, and names the one that it cannot read."""
-
-    __slots__ = ("_record",)
-
-    def __init__(self, record: dict[str, Any]) -> None:
-        self._record = record
-
-    def __call__(
-        self,
-        name: str,
-        read: Callable[[Any], T],
-        of: dict[str, Any] | None = None,
-        path: str = "",
-    ) -> T:
-        value = (self._record if of is None else of).get(name)
-        try:
-            return read(value)
-        except (ValueError, OverflowError) as error:
-            raise PayloadError(f"{path}{name} is {shown(value)}: {error}") from None
-
-    def record(self, name: str, of: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Give an element that holds others; an empty one where there is none."""
-        value = (self._record if of is None else of).get(name)
-        return value if isinstance(value, dict) else {}
+# What reads an element takes its value, and its path for the error.
 
 
-def _decoded(value: Any) -> str:
+def _object(value: Any) -> dict[str, Any]:
+    """Return an element that is an object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _decoded(value: Any, path: str) -> str:
     # S3 form-encodes keys in notifications, once; EventBridge does not.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-    text = _text(value)
+    text = _text(value, path)
     if "%" not in text and "+" not in text:
         return text
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError("not form-encoded UTF-8") from None
+        raise _unreadable(value, path, "not form-encoded UTF-8") from None
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError("it must be a string that is not empty")
+        raise _unreadable(value, path, "it must be a non-empty string")
     return value
 
 
-def _optional_text(value: Any) -> str | None:
+def _optional_text(value: Any, path: str) -> str | None:
     # MinIO sends an empty region where none is configured.
-    return None if value is None or value == "" else _text(value)
+    return None if value is None or value == "" else _text(value, path)
 
 
-def _size(value: Any) -> int:
+def _size(value: Any, path: str) -> int:
     if value is None:  # as in deletions, and where tags or an ACL changed
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("it must be a number of bytes")
+        raise _unreadable(value, path, "it must be a number of bytes")
     return value
 
 
-def _time(value: Any) -> datetime:
-    text = _text(value)
+def _time(value: Any, path: str) -> datetime:
+    text = _text(value, path)
     try:
-        # Ten times as fast as isoparse, for the forms that AWS uses.
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = isoparse(text)
-    return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
+        try:
+            # Ten times as fast as isoparse; it reads the forms that AWS uses.
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            time = isoparse(text)
+        return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise _unreadable(value, path, str(error)) from None
 
 
-_LONGEST_ADDRESS: Final = 64
+def _unreadable(value: Any, path: str, why: str) -> PayloadError:
+    return PayloadError(f"{path} is {shown(value)}: {why}")
+
+
+_MAX_ADDRESS_CHARACTERS: Final = 64
 
 
 def _address(value: Any) -> IPv4Address | IPv6Address | None:
-    # Nothing longer is one, and long text is not to be remembered.
-    is_short = isinstance(value, str) and len(value) <= _LONGEST_ADDRESS
+    # No address is longer, and the cache must not keep long text.
+    is_short = isinstance(value, str) and len(value) <= _MAX_ADDRESS_CHARACTERS
     return _parsed_address(value) if is_short else None
 
 
 @lru_cache(256)  # few hosts make many requests
 def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
-    # A host name (s3.amazonaws.com) where a service acted on the object.
+    # It is a host name (s3.amazonaws.com) where an AWS service acted on the object.
     try:
         return ip_address(text)
     except ValueError:

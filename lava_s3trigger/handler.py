@@ -7,32 +7,41 @@ import os
 import time
 import uuid
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from .acknowledgement import Outcome, Sent, Task, acknowledge, given_back, in_order
+from .acknowledgement import acknowledge, in_order, returned
 from .aws.clients import make_clients
-from .aws.deadline import Deadline
+from .aws.deadline import Deadline, Reserve
 from .aws.sqs import SqsQueues
 from .decision import decide
-from .dedup.protocol import Duplicates, RecentEvents
-from .errors import UnexpectedError
+from .dedup.memory import RecentEvents
+from .dedup.protocol import Duplicates
+from .errors import OutOfTimeError, UnexpectedError
 from .events import deliveries
 from .jobs import JobTable
-from .log import configure_logging, log_event
-from .sending import Sending
+from .log import configure_logging
+from .sending import Sender, Task, report
+from .sent import SentLedger
 from .settings import Settings
 from .templates.limits import listening
 from .triggers import TriggerTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+    from .dedup.protocol import Admission
+    from .events import Delivery
+
+MAX_BATCH_EVENTS: Final = 200
+"""S3 events that are decided and sent together. Each batch is complete before the next
+one starts, so that a retry of a large payload gets further than the try before it."""
+
 
 def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
-    """Handle what AWS Lambda was invoked with.
+    """Handle an invocation.
 
     Args:
         payload: S3 events, by any of AWS's routes.
@@ -42,7 +51,7 @@ def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
         The SQS messages to deliver again, if any.
 
     Raises:
-        DeliveriesFailedError: The whole invocation is to be delivered again.
+        DeliveriesFailedError: AWS must deliver the whole invocation again.
     """
     return _function()(payload, context)
 
@@ -54,7 +63,7 @@ class Function:
         settings: Its configuration.
         dynamodb: Client of DynamoDB.
         sqs: Client of SQS, that tries each call once.
-        clock: Gives the time in seconds; it must not go backwards.
+        clock: Returns the time in seconds; it must not go backwards.
         sleep: Waits for some seconds.
     """
 
@@ -72,72 +81,122 @@ class Function:
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
-        recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
-        shared = None
+        table = None
         if settings.dedup_table:
-            from .dedup.table import ClaimTable  # noqa: PLC0415 - costs nothing where it is off
+            from .dedup.table import ClaimTable  # noqa: PLC0415 - not imported where it is off
 
-            shared = ClaimTable(dynamodb, settings.dedup_table, settings.dedup_ttl)
-        self._duplicates = Duplicates(recent, shared, sleep)
-        self._sent = Sent()
-        self._sending = Sending(
-            SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._sent
+            table = ClaimTable(dynamodb, settings.dedup_table, settings.dedup_ttl)
+        recent = RecentEvents(settings.dedup_cache_size, settings.dedup_ttl, clock)
+        self._duplicates = Duplicates(
+            recent, table, is_on=settings.dedup_cache_size > 0, sleep=sleep
+        )
+        self._ledger = SentLedger()
+        self._sender = Sender(
+            SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._ledger
         )
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
-        """Handle one invocation; see `lambda_handler`."""
-        deadline = Deadline.of(context)
-        working = deadline.before(self._duplicates.reserve)
+        """Handle an invocation; see `lambda_handler`."""
+        deadline = Deadline.of(context, self._duplicates.settle_seconds)
         self._duplicates.start()
-        self._triggers.start(working)
-        self._jobs.start(working)
-        request = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
-        outcomes = [Outcome(each, invocation=request) for each in deliveries(payload, self._region)]
-        for wave in in_order(outcomes):
-            self._work(wave, deadline, working)
-        for outcome in given_back(outcomes):
-            self._sent.remember(outcome)
-        return acknowledge(outcomes)
-
-    def _work(self, wave: list[Outcome], deadline: Deadline, working: Deadline) -> None:
-        """Carry out what deliveries cause, and note what became of it."""
+        self._triggers.start(deadline)
+        self._jobs.start(deadline)
+        request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+        received = deliveries(payload, self._region)
         tasks: list[Task] = []
+        for together in in_order(received):
+            for batch in _batches(together):
+                tasks += batch
+                self._carry_out(batch, request_id, deadline)
+        self._remember(tasks, received)
+        return acknowledge(received)
+
+    def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
+        """Carry out a batch of tasks, and note what became of it."""
+        admitted: list[Task] = []
         try:
+            admitted += self._admit(batch, request_id, deadline)
             with listening():
-                tasks.extend(self._decide(wave, deadline, working))
-            mistakes = self._sending.dispatch(tasks, working)
-            self._sending.park(mistakes, working)
-        except Exception as error:  # noqa: BLE001 - what was sent is to be remembered
+                for task in admitted:
+                    report(
+                        task,
+                        decide(task.event, self._triggers, self._jobs, deadline, task.redrive),
+                    )
+            self._sender.dispatch(admitted, deadline)
+            self._sender.park(admitted, deadline)
+        except Exception as error:  # noqa: BLE001 - what was sent must be remembered
             reason = str(UnexpectedError.of(error))
-            for task in tasks:
-                task.failures.append(reason)
-            for outcome in wave:
-                outcome.fail("failed", reason)
-        self._duplicates.settle(
-            [(each.begun, not each.failures, each.sent) for each in tasks if each.begun], deadline
+            for task in batch:
+                task.fail(UnexpectedError.kind, reason)
+        if self._duplicates.is_on:
+            self._duplicates.settle(
+                [
+                    (task.event, task.admission, task.record if task.failures else None)
+                    for task in admitted
+                    if task.admission
+                ],
+                deadline,
+            )
+        for task in batch:
+            task.decision = None  # a large payload has many, of any size
+
+    def _admit(self, batch: list[Task], request_id: str, deadline: Deadline) -> list[Task]:
+        """Return the tasks that no earlier try completed, and that are no duplicates."""
+        fresh = [task for task in batch if not self._is_completed(task)]
+        if not deadline.allows(Reserve.DECIDE):
+            for task in fresh:
+                task.fail(OutOfTimeError.kind, "too little time left to start")
+            return []
+        if self._duplicates.is_on:
+            # What was parked is no duplicate: its event was completed when it was parked.
+            new = [task for task in fresh if task.redrive is None]
+            owners = [(task.event, task.delivery.message_id or request_id) for task in new]
+            for task, admission in zip(new, self._duplicates.admit(owners, deadline), strict=True):
+                self._note_admission(task, admission)
+        return [task for task in fresh if not (task.is_done or task.failures)]
+
+    def _is_completed(self, task: Task) -> bool:
+        if not (self._ledger and self._ledger.take_completed(task.key)):
+            return False
+        task.is_done = True
+        reason = "completed before its delivery failed"
+        task.log(logging.INFO, "skipped", kind="sent_before", reason=reason)
+        return True
+
+    def _note_admission(self, task: Task, admission: Admission) -> None:
+        task.admission = admission
+        if admission.is_duplicate:
+            task.is_done = True
+            task.log(logging.INFO, "skipped", kind="duplicate", reason="duplicate")
+        elif admission.failure:
+            task.fail(*admission.failure)
+        elif admission.claim and admission.claim.sent:
+            self._ledger.learn(task.key, admission.claim.sent)
+
+    def _remember(self, tasks: list[Task], received: Sequence[Delivery]) -> None:
+        """Remember what was carried out for deliveries that come again."""
+        back = {id(delivery) for delivery in returned(received)}
+        if not (back or self._ledger):
+            return
+        self._ledger.forget(task.key for task in tasks if id(task.delivery) not in back)
+        self._ledger.remember(
+            (task.key, task.record) for task in tasks if id(task.delivery) in back
         )
 
-    def _decide(self, wave: list[Outcome], deadline: Deadline, working: Deadline) -> Iterator[Task]:
-        """Decide what the S3 events of deliveries cause."""
-        for outcome in wave:
-            for error in outcome.delivery.errors:
-                outcome.fail("not understood", str(error))
-        arrived = [(outcome, event) for outcome in wave for event in outcome.delivery.events]
-        begun = self._duplicates.begin([(e, outcome.owner) for outcome, e in arrived], deadline)
-        for (outcome, event), each in zip(arrived, begun, strict=True):
-            if each.failure:
-                outcome.fail("failed", each.failure, event)
-            elif each.skip:
-                if each.is_done:
-                    self._sent.hand_over(event, outcome)
-                log_event(
-                    logging.INFO, "skipped", reason=each.skip, bucket=event.bucket, key=event.key
-                )
-            else:
-                self._sent.learn(event, each.claim.sent if each.claim else ())
-                task = Task(outcome, decide(event, self._triggers, self._jobs, working), each)
-                task.report()
-                yield task
+
+def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
+    """Yield the tasks of deliveries, a batch at a time."""
+    batch: list[Task] = []
+    for delivery in together:
+        for error in delivery.errors:
+            delivery.fail(str(error), event="not_understood", kind="not_understood")
+        for event, redrive in delivery.events:
+            batch.append(Task(delivery, event, redrive))
+            if len(batch) == MAX_BATCH_EVENTS:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
 @cache
@@ -147,4 +206,4 @@ def _function() -> Function:
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    _function()  # in the init phase, which has more CPU, and shows bad settings at once
+    _function()  # in the init phase, which has more CPU, and which shows bad settings at once

@@ -1,4 +1,4 @@
-"""Jobs: entries of the jobs table. DESIGN section 7."""
+"""Jobs: entries of the jobs table. See docs/design.md#dispatch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import units
 from .aws.attributes import value_of
 from .aws.cache import SegmentedLRUCache
-from .aws.clients import READ_RESERVE, service_error
-from .aws.deadline import UNLIMITED
+from .aws.clients import service_error
+from .aws.deadline import UNLIMITED, Reserve
 from .errors import UserError
 from .templates.documents import RESERVED
 from .units import shown
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from .aws.deadline import Deadline
 
 _REQUIRED: Final = ("job_id", "type", "worker", "payload")
-_JOBS: Final = 10_000
+_MAX_JOBS: Final = 10_000
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_LONGEST_ID: Final = 2048
+_MAX_ID_BYTES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An entry of the jobs table, as far as dispatching it goes."""
+    """What dispatching needs of an entry of the jobs table."""
 
     job_id: str
     worker: str
@@ -39,7 +39,7 @@ class Job:
 
 
 def read_job(item: dict[str, dict[str, Any]]) -> Job:
-    """Make a job of an item of the table.
+    """Read an item of the table.
 
     Raises:
         ValueError: It cannot be dispatched; the message names the field.
@@ -53,8 +53,8 @@ def read_job(item: dict[str, dict[str, Any]]) -> Job:
     globals_ = item.get("globals", {}).get("M", {})
     for name in globals_:
         if name.lower().startswith(RESERVED):
-            raise ValueError(f"globals: {shown(name)} begins with {RESERVED}, which is lava's own")
-    # A string is a template that the worker evaluates; here, the job is enabled.
+            raise ValueError(f"globals: {shown(name)} starts with {RESERVED}, which is reserved")
+    # A string is a template that the worker evaluates: enabled, as far as is known here.
     enabled = value_of(item.get("enabled", {"BOOL": False}), "enabled")
     try:
         is_enabled = isinstance(enabled, str) or units.boolean(enabled)
@@ -69,8 +69,8 @@ class JobTable:
     Args:
         client: Client of DynamoDB.
         realm: Name of the realm.
-        ttl: Seconds for which what was read is remembered.
-        clock: Gives the time in seconds; it must not go backwards.
+        ttl: Seconds for which answers are cached.
+        clock: Returns the time in seconds; it must not go backwards.
     """
 
     def __init__(
@@ -79,45 +79,44 @@ class JobTable:
         self.name = f"lava.{realm}.jobs"
         self._client = client
         self._deadline = UNLIMITED
-        self._jobs: SegmentedLRUCache[str, Job] = SegmentedLRUCache(ttl, _JOBS, clock)
-        # A job that is missing may be made at any time: remembered for the invocation.
-        self._bad: SegmentedLRUCache[str, str] = SegmentedLRUCache(0, _JOBS, clock)
+        self._jobs: SegmentedLRUCache[str, Job] = SegmentedLRUCache(ttl, _MAX_JOBS, clock)
+        # A missing job may be created at any time, so that is cached for the invocation alone.
+        self._bad: SegmentedLRUCache[str, UserError] = SegmentedLRUCache(0, _MAX_JOBS, clock)
 
     def start(self, deadline: Deadline) -> None:
-        """Begin an invocation, with the time that it has."""
+        """Start an invocation, with its deadline."""
         self._deadline = deadline
         self._jobs.start()
         self._bad.start()
 
     def __getitem__(self, job_id: str) -> Job:
-        """Give a job.
+        """Return a job.
 
         Raises:
             UserError: There is no such job, or its entry cannot be used.
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
-        job = self._jobs.get(job_id)
-        if job is not None:
-            return job
-        reason = self._bad.get(job_id)
-        if reason is None:
+        error = self._bad.get(job_id)
+        if error is None:
             try:
-                return self._jobs.put(job_id, read_job(self._item(job_id)))
-            except ValueError as error:
-                reason = self._bad.put(job_id, f"bad entry of job {shown(job_id)}: {error}")
+                return self._jobs.fetch(job_id, lambda: read_job(self._item(job_id)))
+            except ValueError as bad:
+                error = UserError(f"bad entry of job {shown(job_id)}: {bad}", "bad_job")
             except LookupError:
-                reason = self._bad.put(job_id, f"there is no job {shown(job_id)} in {self.name}")
-        raise UserError(reason)
+                error = UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
+            self._bad.put(job_id, error)
+            self._jobs.forget(job_id)
+        raise UserError(str(error), error.kind)
 
     def _item(self, job_id: str) -> dict[str, dict[str, Any]]:
         try:
-            is_key = 0 < len(job_id.encode()) <= _LONGEST_ID
+            is_key = 0 < len(job_id.encode()) <= _MAX_ID_BYTES
         except UnicodeEncodeError:  # half of a surrogate pair
             is_key = False
         if not is_key:
             raise LookupError(job_id)
-        self._deadline.require(READ_RESERVE, f"reading {self.name}")
+        self._deadline.require(Reserve.READ, f"reading {self.name}")
         try:
             answer = self._client.get_item(TableName=self.name, Key={"job_id": {"S": job_id}})
         except (ClientError, BotoCoreError) as error:

@@ -1,35 +1,48 @@
-"""What the function says in its log.
+"""The function's log: one line for each thing that happens.
 
-One line for each thing: what happened, and the facts as JSON, in ASCII. So nothing
-that comes out of an object key can end a line, or begin one.
+A line is a word for what happened, and its fields as JSON in ASCII. So nothing that an
+object key holds can end a line, or begin one.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
+from copy import copy
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-_LONGEST: Final = 4096
+_MAX_FIELD_CHARACTERS: Final = 4096
 _ENCODER: Final = json.JSONEncoder(default=str)
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
+# To make a record takes longer than all else here: it looks up the process, the thread
+# and the caller. All of the function's records are made in one thread.
+_RECORD: Final = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)
+
 
 def configure_logging(level: int) -> None:
-    """Log from this severity on; in Lambda to its own log, elsewhere to standard error."""
-    logging.basicConfig(format="[%(levelname)s] %(message)s")  # nothing where there is a handler
+    """Log from this severity on: to Lambda's log, or elsewhere to standard error."""
+    logging.basicConfig(format="[%(levelname)s] %(message)s")  # no-op where a handler exists
     LOGGER.setLevel(level)
 
 
-def log_event(level: int, what: str, **facts: Any) -> None:
-    """Log what happened; facts that are None are left out."""
-    if LOGGER.isEnabledFor(level):
-        known = {
-            name: fact[:_LONGEST] if isinstance(fact, str) else fact
-            for name, fact in facts.items()
-            if fact is not None
-        }
-        # What `LOGGER.log` does, but for looking up the line of code that called it.
-        line = f"{what} {_ENCODER.encode(known)}"
-        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, line, (), None))
+def log_event(level: int, event: str, **fields: Any) -> None:
+    """Log what happened; fields that are None are left out."""
+    if not LOGGER.isEnabledFor(level):
+        return
+    parts = []
+    for name, value in fields.items():
+        if type(value) is str:  # most are, and this is three times as fast as the encoder
+            parts.append(f'"{name}": {encode_basestring_ascii(value[:_MAX_FIELD_CHARACTERS])}')
+        elif value is not None:
+            parts.append(f'"{name}": {_ENCODER.encode(value)}')
+    record = copy(_RECORD)
+    record.created = time.time()
+    record.msecs = record.created % 1 * 1000
+    record.levelno = level
+    record.levelname = logging.getLevelName(level)
+    record.msg = f"{event} {{{', '.join(parts)}}}"
+    LOGGER.handle(record)

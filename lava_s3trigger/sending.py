@@ -1,205 +1,303 @@
-"""Carrying out what was decided: dispatches are sent, mistakes are parked."""
+"""Carrying out decisions: dispatches are sent, users' mistakes are parked."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .aws.clients import SLOWEST_CALL
-from .aws.sqs import PendingMessage
-from .decision import Mistake
-from .dispatch import timestamp
+from .aws.deadline import Reserve
+from .dispatch import Dispatch, PendingMessage, timestamp
 from .log import log_event
-from .parking import parked_message
+from .parking import Reason, parked_message
+from .sent import SentRecord, ledger_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .acknowledgement import Sent, Task
     from .aws.deadline import Deadline
-    from .aws.sqs import SqsQueues
-    from .dispatch import Dispatch
+    from .decision import Decision, TriggerDecision
+    from .dedup.protocol import Admission
+    from .events import Delivery, S3Event
+    from .parking import RedriveTarget
+    from .sent import Key, SentLedger
 
 
-@dataclass(frozen=True, slots=True)
-class _Errand:
-    """A message to send for an S3 event."""
+class Target(Protocol):
+    """Where messages go; `aws.sqs.SqsQueues` is one."""
 
-    task: Task
-    cause: Dispatch | Mistake
-    message: PendingMessage
+    def send(self, messages: Sequence[PendingMessage], deadline: Deadline, reserve: float) -> None:
+        """Send messages, and note on each what became of it.
+
+        Args:
+            messages: What to send.
+            deadline: When to stop starting calls.
+            reserve: Seconds that must be left to start one, a row of `Reserve`.
+        """
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """An S3 event of a delivery, and what becomes of it."""
+
+    delivery: Delivery
+    event: S3Event
+    redrive: RedriveTarget | None = None
+    admission: Admission | None = None
+    decision: Decision | None = None
+    is_done: bool = False
+    """Whether nothing is left to do for it: it was done before, or is a duplicate."""
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    """Trigger id and job id of what was dispatched for it, now or in an earlier try."""
+    parked: list[str] = field(default_factory=list)
+    """Ids of triggers that were parked for it, now or in an earlier try."""
+    reasons: dict[str, list[Reason]] = field(default_factory=dict)
+    """By trigger id: why it must be parked."""
+    failures: list[str] = field(default_factory=list)
+    """Why its delivery must come again."""
+    failed_triggers: set[str] = field(default_factory=set)
+    _key: Key | None = None
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What tells it from all others, also when its delivery comes again."""
-        cause = self.cause
-        return (
-            self.task.decision.event.identity,
-            self.task.decision.event.only,
-            cause.trigger_id,
-            cause.position,
-            cause.job_id,
+    def key(self) -> Key:
+        """What identifies it in the ledger."""
+        if self._key is None:
+            self._key = ledger_key(self.event, self.redrive)
+        return self._key
+
+    @property
+    def record(self) -> SentRecord:
+        """What of it need not be done again."""
+        if self.is_done or not self.failures:
+            return SentRecord(completed=1)
+        return SentRecord(jobs=Counter(self.sent), parked=Counter(self.parked))
+
+    def fail(self, kind: str, reason: str, trigger_id: str | None = None, **fields: Any) -> None:
+        """Note and log that some of it was not carried out this time."""
+        self.failures.append(reason)
+        if trigger_id is not None:
+            self.failed_triggers.add(trigger_id)
+        self.delivery.fail(
+            reason,
+            kind=kind,
+            trigger_id=trigger_id,
+            **fields,
+            bucket=self.event.bucket,
+            key=self.event.key,
         )
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the log says of it."""
-        event, cause = self.task.decision.event, self.cause
-        return {
-            "trigger_id": cause.trigger_id,
-            "job_id": cause.job_id,
-            "bucket": event.bucket,
-            "key": event.key,
-        }
+    def log(self, level: int, event: str, **fields: Any) -> None:
+        """Log something about it."""
+        log_event(level, event, **fields, bucket=self.event.bucket, key=self.event.key)
 
 
-class Sending:
-    """Sends what S3 events cause.
+def report(task: Task, decision: Decision) -> None:
+    """Note what was decided on a task, and log what is not to be dispatched."""
+    task.decision = decision
+    if decision.error:
+        task.fail(decision.error.kind, str(decision.error))
+    elif not decision.triggers:
+        # Most buckets notify about more than lava wants.
+        task.log(logging.DEBUG, "skipped", kind="no_trigger", reason="no trigger matches")
+    for trigger in decision.triggers:
+        if trigger.ended:
+            _report(task, trigger.ended, trigger.trigger_id)
+        for job in trigger.jobs:
+            if job.outcome != "dispatched":
+                ended = (job.outcome, job.kind or "", job.reason or "")
+                _report(task, ended, trigger.trigger_id, job.job_id)
+
+
+def _report(
+    task: Task, ended: tuple[str, str, str], trigger_id: str, job_id: str | None = None
+) -> None:
+    outcome, kind, reason = ended
+    if outcome == "mistake":
+        task.reasons.setdefault(trigger_id, []).append(Reason(reason, kind, job_id))
+    elif outcome == "failed":
+        task.fail(kind, reason, trigger_id, job_id=job_id)
+    else:
+        # What was parked is owed to somebody, so that a skip is worth a warning then.
+        level = logging.WARNING if task.redrive else logging.INFO
+        task.log(level, "skipped", kind=kind, reason=reason, trigger_id=trigger_id, job_id=job_id)
+
+
+class Sender:
+    """Sends what was decided.
 
     Args:
-        queues: The queues of the realm.
+        target: Where messages go.
         realm: Name of the realm.
         dead_letter_queue: Name of the queue to park in, if there is one.
-        sent: What failed deliveries did send.
-        now: Gives the time, with a time zone.
+        ledger: What failed deliveries did carry out.
+        now: Returns the time, with a time zone.
     """
 
     def __init__(
         self,
-        queues: SqsQueues,
+        target: Target,
         realm: str,
         dead_letter_queue: str | None,
-        sent: Sent,
+        ledger: SentLedger,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._queues = queues
+        self._target = target
         self._realm = realm
         self._dead_letter_queue = dead_letter_queue
-        self._sent = sent
+        self._ledger = ledger
         self._now = now
 
-    def dispatch(self, tasks: Iterable[Task], deadline: Deadline) -> list[tuple[Task, Mistake]]:
-        """Send the dispatches of S3 events.
+    def dispatch(self, tasks: Iterable[Task], deadline: Deadline) -> None:
+        """Send the dispatches of tasks that no earlier try sent.
 
-        Returns:
-            The users' mistakes, to be parked: those that were decided, and what
-            no queue takes.
+        What no queue takes is a user's mistake from then on.
         """
-        mistakes = [(task, mistake) for task in tasks for mistake in task.decision.mistakes]
         now = timestamp(self._now())
-        errands = [
-            self._errand(task, dispatch, now)
+        pending = [
+            (task, trigger_id, dispatch, self._message(dispatch, now))
             for task in tasks
-            for dispatch in self._not_parked(task)
+            for trigger_id, dispatch in self._unsent(task)
         ]
-        # Time is left to park what the queues refuse.
-        for errand in self._carry(errands, deadline, reserve=SLOWEST_CALL):
-            dispatch, message = errand.cause, errand.message
-            if message.refusal:
-                mistake = Mistake(
-                    message.refusal, dispatch.trigger_id, dispatch.job_id, dispatch.position
-                )
-                mistakes.append((errand.task, mistake))
-            else:
-                log_event(
+        self._target.send([message for *_, message in pending], deadline, Reserve.SEND)
+        for task, trigger_id, dispatch, message in pending:
+            if message.is_sent:
+                task.sent.append((trigger_id, dispatch.job_id))
+                task.log(
                     logging.INFO,
                     "dispatched",
+                    trigger_id=trigger_id,
+                    job_id=dispatch.job_id,
                     queue=message.queue,
                     run_id=message.run_id,
-                    **errand.facts,
                 )
-        return mistakes
-
-    def park(self, mistakes: Sequence[tuple[Task, Mistake]], deadline: Deadline) -> None:
-        """Park users' mistakes; without a queue for it, they are in the log."""
-        queue = self._dead_letter_queue
-        parking = []
-        for task, mistake in mistakes:
-            errand = self._errand_to_park(task, mistake, queue or "")
-            if not queue:
-                log_event(logging.ERROR, "mistake", reason=mistake.reason, **errand.facts)
-            elif _is_as_parked(task, mistake) and task.outcome.delivery.queue == queue:
-                # It stays where it is: parked once more, it would go round and round.
-                self._fail(errand, f"parked before, and not mended: {mistake.reason}")
+            elif message.refusal:
+                reason = Reason(message.refusal, message.refusal_kind, dispatch.job_id)
+                task.reasons.setdefault(trigger_id, []).append(reason)
             else:
-                parking.append((errand, mistake.reason))
-        self._carry([errand for errand, _ in parking], deadline)
-        for errand, reason in parking:
-            if errand.message.refusal:
-                self._fail(errand, f"parking ({reason}): {errand.message.refusal}")
-            elif errand.message.is_sent:
-                log_event(logging.ERROR, "parked", reason=reason, **errand.facts)
+                text = message.failure or "not sent"
+                task.fail(message.failure_kind, text, trigger_id, job_id=dispatch.job_id)
 
-    def _fail(self, errand: _Errand, reason: str) -> None:
-        errand.task.fail(reason)
-        log_event(logging.ERROR, "failed", reason=reason, **errand.facts)
-
-    def _not_parked(self, task: Task) -> list[Dispatch]:
-        """Leave out triggers that were parked whole before their delivery failed.
-
-        They have been mended since: what was parked runs them, when it is given back.
-        """
-        event, dispatches = task.decision.event, task.decision.dispatches
-        if event.only or not self._sent:
-            return dispatches
-        whole = {
-            dispatch.trigger_id: (event.identity, None, dispatch.trigger_id, None, None)
-            for dispatch in dispatches
-        }
-        parked = {trigger_id for trigger_id, each in whole.items() if self._sent.take(each)}
-        task.outcome.sent += [whole[trigger_id] for trigger_id in parked]
-        return [dispatch for dispatch in dispatches if dispatch.trigger_id not in parked]
-
-    def _errand(self, task: Task, dispatch: Dispatch, now: str) -> _Errand:
-        message = PendingMessage(
+    def _message(self, dispatch: Dispatch, now: str) -> PendingMessage:
+        return PendingMessage(
             dispatch.queue(self._realm),
             lambda run_id: dispatch.message(self._realm, run_id, now),
             dispatch.delay,
         )
-        return _Errand(task, dispatch, message)
 
-    def _errand_to_park(self, task: Task, mistake: Mistake, queue: str) -> _Errand:
-        event, now = task.decision.event, self._now()
-        return _Errand(
-            task, mistake, PendingMessage(queue, lambda _: parked_message(event, mistake, now))
+    def _unsent(self, task: Task) -> list[tuple[str, Dispatch]]:
+        """Return trigger id and dispatch of what no earlier try of the delivery sent."""
+        if task.decision is None:
+            return []
+        unsent = []
+        for trigger in task.decision.triggers:
+            if self._ledger and self._was_parked(task, trigger):
+                continue
+            for job in trigger.jobs:
+                if job.dispatch is None:
+                    continue
+                trigger_id = trigger.trigger_id
+                if self._ledger and self._ledger.take_sent(task.key, trigger_id, job.job_id):
+                    task.sent.append((trigger_id, job.job_id))
+                    _log_sent_before(
+                        task, trigger_id, job.job_id, "sent before its delivery failed"
+                    )
+                else:
+                    unsent.append((trigger_id, job.dispatch))
+        return unsent
+
+    def _was_parked(self, task: Task, trigger: TriggerDecision) -> bool:
+        """Tell whether an earlier try parked a trigger: the parked message carries it out."""
+        trigger_id = trigger.trigger_id
+        if not self._ledger.take_parked(task.key, trigger_id):
+            return False
+        task.parked.append(trigger_id)
+        task.reasons.pop(trigger_id, None)
+        _log_sent_before(task, trigger_id, None, "parked before its delivery failed")
+        return True
+
+    def park(self, tasks: Iterable[Task], deadline: Deadline) -> None:
+        """Park users' mistakes; without a queue for them, log them as errors."""
+        parking = []
+        for task in tasks:
+            for trigger_id, reasons in task.reasons.items():
+                if self._is_to_park(task, trigger_id, reasons):
+                    parking.append(
+                        (task, trigger_id, self._parked_message(task, trigger_id, reasons))
+                    )
+        self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
+        for task, trigger_id, message in parking:
+            reasons = task.reasons[trigger_id]
+            if message.is_sent:
+                # What was sent for it is in the message, and no longer in the ledger.
+                task.sent = [each for each in task.sent if each[0] != trigger_id]
+                task.parked.append(trigger_id)
+                _log_reasons(task, "parked", trigger_id, reasons)
+            else:
+                why = message.refusal or message.failure
+                text = f"parking ({reasons[0].text}): {why}"
+                task.fail("parking_failed", text, trigger_id, job_id=reasons[0].job_id)
+
+    def _is_to_park(self, task: Task, trigger_id: str, reasons: list[Reason]) -> bool:
+        if trigger_id in task.failed_triggers:
+            return False  # its delivery comes again, and then all that was sent is known
+        if not self._dead_letter_queue:
+            _log_reasons(task, "mistake", trigger_id, reasons)
+            return False
+        if task.redrive and self._stays(task, task.redrive):
+            first = reasons[0]
+            task.fail(
+                "waiting",
+                f"parked before, and not mended: {first.text}",
+                trigger_id,
+                job_id=first.job_id,
+            )
+            return False
+        return True
+
+    def _stays(self, task: Task, redrive: RedriveTarget) -> bool:
+        """Tell whether a parked message stays as it is.
+
+        Where nothing new was dispatched, another message would say the same, and would
+        be given back as soon, for as long as the mapping is on. And one that names a
+        single job cannot be written anew.
+        """
+        is_of_queue = task.delivery.queue == self._dead_letter_queue
+        return redrive.only_job is not None or (is_of_queue and not task.sent)
+
+    def _parked_message(self, task: Task, trigger_id: str, reasons: list[Reason]) -> PendingMessage:
+        if self._ledger:
+            # Also what the entry no longer names: it may name it again.
+            task.sent += self._ledger.take_rest(task.key, trigger_id)
+        done = [job_id for sent_id, job_id in task.sent if sent_id == trigger_id]
+        if task.redrive:
+            done += task.redrive.done
+        now = self._now()
+        return PendingMessage(
+            self._dead_letter_queue or "",
+            lambda _: parked_message(task.event.record, trigger_id, reasons, done, now),
         )
 
-    def _carry(
-        self, errands: list[_Errand], deadline: Deadline, reserve: float = 0.0
-    ) -> list[_Errand]:
-        """Send what was not sent for the same delivery before.
 
-        Returns:
-            What was sent or refused; what failed is noted on its task.
-        """
-        fresh = []
-        for errand in errands:
-            if self._sent and self._sent.take(errand.identity):
-                errand.task.outcome.sent.append(errand.identity)
-                log_event(
-                    logging.INFO,
-                    "skipped",
-                    reason="sent before its delivery failed",
-                    **errand.facts,
-                )
-            else:
-                fresh.append(errand)
-        self._queues.send([errand.message for errand in fresh], deadline, reserve)
-        for errand in fresh:
-            if errand.message.is_sent:
-                errand.task.outcome.sent.append(errand.identity)
-            elif errand.message.failure:
-                self._fail(errand, errand.message.failure)
-        return [errand for errand in fresh if not errand.message.failure]
+def _log_sent_before(task: Task, trigger_id: str, job_id: str | None, reason: str) -> None:
+    task.log(
+        logging.INFO,
+        "skipped",
+        kind="sent_before",
+        reason=reason,
+        trigger_id=trigger_id,
+        job_id=job_id,
+    )
 
 
-def _is_as_parked(task: Task, mistake: Mistake) -> bool:
-    """Tell whether a mistake is one of what was parked, no narrower than it was.
-
-    Of a trigger that was parked whole, a job may be all that is still wrong: parked by
-    itself it does not have the others run again.
-    """
-    only = task.decision.event.only
-    return only is not None and (only.job_id is not None or mistake.job_id is None)
+def _log_reasons(task: Task, event: str, trigger_id: str, reasons: list[Reason]) -> None:
+    for reason in reasons:
+        task.log(
+            logging.ERROR,
+            event,
+            kind=reason.kind,
+            reason=reason.text,
+            trigger_id=trigger_id,
+            job_id=reason.job_id,
+        )

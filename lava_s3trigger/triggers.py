@@ -1,25 +1,27 @@
-"""Triggers: entries of the s3triggers table, and which of them match. DESIGN section 4."""
+"""Triggers: entries of the s3triggers table, and which of them match.
+
+See docs/design.md#triggers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import units
 from .aws.attributes import value_of
 from .aws.cache import SegmentedLRUCache
-from .aws.clients import READ_RESERVE, service_error
-from .aws.deadline import UNLIMITED
+from .aws.clients import service_error
+from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
-from .errors import UserError
+from .templates.confinement import Confinement
 from .templates.documents import Document
-from .templates.harmless import MOST_OPERATIONS
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
@@ -31,18 +33,19 @@ if TYPE_CHECKING:
 INDEX: Final = "s3trigger-index"
 WHOLE_BUCKET: Final = "*"
 
-MOST_IN_MEMORY: Final = 128
+MAX_ENTRIES_IN_MEMORY: Final = 128
 """Entries of a bucket up to which one query reads them all; of 1 KiB each, 16 read units."""
 
 # What DynamoDB allows for the keys of the index, in bytes; no entry can have longer ones.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_LONGEST_BUCKET: Final = 2048
-_LONGEST_PREFIX: Final = 1024
+_MAX_BUCKET_BYTES: Final = 2048
+_MAX_PREFIX_BYTES: Final = 1024
 
-_BUCKETS: Final = 1_000
-_LEVELS: Final = 10_000
-_KEYS: Final = 1_000
+_MAX_BUCKETS: Final = 1_000
+_MAX_LEVELS: Final = 10_000
+_MAX_KEYS: Final = 1_000
 
+_MAX_FIELD_CHARACTERS: Final = 64
 _NOT_CHECKED: Final = frozenset(["description", "owner"])
 _FIELDS: Final = frozenset(
     [
@@ -72,31 +75,8 @@ class Trigger:
     conditions: tuple[Condition, ...] = ()
     delay: int = 0
     """Seconds."""
-    aborts: list[str] = field(default_factory=list, compare=False)
-    """Why testing or rendering it was ended, each time that it was, since it was read."""
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether it is known that deciding on it for a short key needs no bounds."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        # As lists, which are quicker here.
-        return sum([each.operations for each in documents if each]) <= MOST_OPERATIONS and all(
-            [each.is_brief for each in self.conditions]  # noqa: C419
-        )
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether `is_harmless` is told at once."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        return all(each.is_compiled for each in documents if each)
-
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it may be rendered in the function's own process."""
-        documents = (*self.job_ids, self.parameters, self.globals)
-        # All are asked, so that each is compiled here, once.
-        harmless = [each.is_harmless for each in documents if each]
-        return all(harmless)
+    confinement: Confinement = field(default_factory=Confinement, compare=False)
+    """Where its conditions and templates run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +85,31 @@ class BrokenTrigger:
 
     trigger_id: str
     prefix: str
-    mistake: UserError
+    reason: str
+
+
+class Walk(NamedTuple):
+    """What a walk up the prefixes of a key found."""
+
+    prefixes: tuple[str, ...]
+    """The prefixes that were tried, in order. Only the last may have entries."""
+    triggers: Sequence[Trigger | BrokenTrigger]
+    """The entries at the last of them, disabled ones included: they hide broader ones."""
 
 
 def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigger:
-    """Make a trigger of an item of the table.
+    """Read an item of the table.
 
     Args:
         item: The item, as DynamoDB's low-level client gives it.
-        max_delay: Longest delay in seconds that it may ask for.
+        max_delay: Longest delay, in seconds, that the entry may ask for.
     """
     trigger_id = str(value_of(item["trigger_id"], "trigger_id"))
     prefix = str(value_of(item["prefix"], "prefix"))
     try:
         return _read_fields(trigger_id, prefix, item, max_delay)
     except ValueError as error:
-        return BrokenTrigger(
-            trigger_id, prefix, UserError(f"bad entry: {error}", trigger_id=trigger_id)
-        )
+        return BrokenTrigger(trigger_id, prefix, f"bad entry: {error}")
 
 
 def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> Trigger:
@@ -131,10 +118,9 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
     if not _read("enabled", item, units.boolean, default=False):
         return Trigger(trigger_id, prefix, enabled=False)
     for name in item:
-        if not (name in _FIELDS or name in _NOT_CHECKED or is_condition(name) or _is_users(name)):
-            raise ValueError(
-                f"{shown(name)} is no field of a trigger; names of your own begin with x-"
-            )
+        if not (name in _FIELDS or name in _NOT_CHECKED or is_condition(name) or _is_custom(name)):
+            raise ValueError(_unknown_field(name))
+    confinement = Confinement()
     jinja = _read("jinja", item, units.boolean, default=True)
     parameters = _read("parameters", item, _map, default=None)
     globals_ = _read("globals", item, _map, default=None)
@@ -147,19 +133,31 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
         job_ids=tuple(Document(each, jinja=jinja) for each in _read("job_id", item, _job_ids)),
         parameters=Document(parameters, jinja=jinja) if parameters else None,
         globals=Document(globals_, jinja=jinja, is_globals=True) if globals_ else None,
-        conditions=read_conditions(
-            {name: value_of(item[name], name) for name in item if is_condition(name)}
+        # To read an argument may compile a pattern.
+        conditions=confinement.read(
+            lambda: read_conditions(
+                {name: value_of(item[name], name) for name in item if is_condition(name)}
+            )
         ),
         delay=_read("delay", item, lambda value: _delay(value, max_delay), default=0),
+        confinement=confinement,
     )
 
 
-def _is_users(name: str) -> bool:
+def _unknown_field(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
+    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(_FIELDS | _NOT_CHECKED), n=1)
+    hint = f"did you mean {shown(close[0])}? " if close else ""
+    return f"unknown field {shown(name)} ({hint}custom fields start with x-)"
+
+
+def _is_custom(name: str) -> bool:
     return name.startswith(("x-", "X-"))
 
 
 def _read(name: str, item: Item, read: Callable[[Any], Any], default: Any = None) -> Any:
-    """Read a field, and name it where it cannot be read."""
+    """Read a field; its errors name the field."""
     if name not in item:
         return default
     value = value_of(item[name], name)
@@ -196,7 +194,9 @@ def prefixes(key: str) -> Iterator[str]:
     """
     # No entry can have a longer prefix; and keys that are too long for S3 may be longer
     # than could be gone through level by level.
-    prefix = key if len(key) <= _LONGEST_PREFIX else key[: _LONGEST_PREFIX + 1].rpartition("/")[0]
+    prefix = (
+        key if len(key) <= _MAX_PREFIX_BYTES else key[: _MAX_PREFIX_BYTES + 1].rpartition("/")[0]
+    )
     while prefix:
         if prefix != WHOLE_BUCKET:
             yield prefix
@@ -205,18 +205,23 @@ def prefixes(key: str) -> Iterator[str]:
 
 
 class _Level:
-    """The entries at one prefix of one bucket, read once the walk reaches them."""
+    """The entries at one prefix of one bucket, read when a walk first reaches them."""
 
-    __slots__ = ("_items", "_triggers")
+    __slots__ = ("_triggers", "_unread")
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
-        self._triggers: tuple[Trigger | BrokenTrigger, ...] | None = None
+    def __init__(self, items: Iterable[Item]) -> None:
+        # In an order of their own, so that a level is carried out the same way each time.
+        self._unread = sorted(
+            items, key=lambda item: str(item["trigger_id"].get("S")), reverse=True
+        )
+        self._triggers: list[Trigger | BrokenTrigger] = []
 
-    def triggers(self, max_delay: float) -> tuple[Trigger | BrokenTrigger, ...]:
-        if self._triggers is None:
-            found = (read_trigger(item, max_delay) for item in self._items)
-            self._triggers = tuple(sorted(found, key=lambda trigger: trigger.trigger_id))
+    def triggers(self, max_delay: float, deadline: Deadline) -> list[Trigger | BrokenTrigger]:
+        while self._unread:
+            # What was read stays read, where time runs out.
+            deadline.require(Reserve.DECIDE, "reading trigger entries")
+            self._triggers.append(read_trigger(self._unread[-1], max_delay))
+            self._unread.pop()
         return self._triggers
 
 
@@ -229,9 +234,9 @@ class TriggerTable:
     Args:
         client: Client of DynamoDB.
         realm: Name of the realm.
-        ttl: Seconds for which what was read is remembered.
+        ttl: Seconds for which answers are cached.
         max_delay: Longest delay in seconds that a trigger may ask for.
-        clock: Gives the time in seconds; it must not go backwards.
+        clock: Returns the time in seconds; it must not go backwards.
     """
 
     def __init__(
@@ -246,65 +251,66 @@ class TriggerTable:
         self._client = client
         self._deadline = UNLIMITED
         self._max_delay = max_delay
-        # Of a bucket: its levels by prefix, or nothing where it has too many entries.
+        # Levels by prefix, for each bucket; `_TOO_MANY` where it has too many entries.
         self._buckets: SegmentedLRUCache[str, dict[str, _Level]] = SegmentedLRUCache(
-            ttl, _BUCKETS, clock
+            ttl, _MAX_BUCKETS, clock
         )
         self._levels: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
-            ttl, _LEVELS, clock
+            ttl, _MAX_LEVELS, clock
         )
-        # Apart, since most keys are never seen again, but the folders above them are.
+        # Separate, since most keys are never seen again, but the folders above them are.
         self._keys: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
-            ttl, _KEYS, clock
+            ttl, _MAX_KEYS, clock
         )
 
     def start(self, deadline: Deadline) -> None:
-        """Begin an invocation, with the time that it has."""
+        """Start an invocation, with its deadline."""
         self._deadline = deadline
         self._buckets.start()
         self._levels.start()
         self._keys.start()
 
-    def matching(self, bucket: str, key: str) -> tuple[Trigger | BrokenTrigger, ...]:
-        """Give the entries at the longest prefix of the key that has any.
-
-        Disabled entries are among them, since they hide broader ones.
+    def matching(self, bucket: str, key: str) -> Walk:
+        """Walk up the prefixes of a key, to the longest that has any entry.
 
         Raises:
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
-        if not _fits(bucket, _LONGEST_BUCKET):
-            return ()
+        if not _is_key_of_index(bucket, _MAX_BUCKET_BYTES):
+            return Walk((), ())
         levels = self._bucket(bucket)
+        tried = []
         for prefix in prefixes(key):
+            tried.append(prefix)
             if levels is not None:
                 level = levels.get(prefix)
             else:
                 cache = self._keys if prefix == key else self._levels
                 level = self._level(bucket, prefix, cache)
-            if level is not None and (triggers := level.triggers(self._max_delay)):
-                return triggers
-        return ()
+            if level is not None and (triggers := level.triggers(self._max_delay, self._deadline)):
+                return Walk(tuple(tried), triggers)
+        return Walk(tuple(tried), ())
 
     def _bucket(self, bucket: str) -> dict[str, _Level] | None:
-        """Give all levels of a bucket, or None where it has too many entries."""
-        levels = self._buckets.get(bucket)
-        if levels is None:
-            items, is_all = self._query(bucket, limit=MOST_IN_MEMORY)
-            levels = self._buckets.put(bucket, _by_prefix(items) if is_all else _TOO_MANY)
+        """Return all levels of a bucket, or None where it has too many entries."""
+        levels = self._buckets.fetch(bucket, lambda: self._read_bucket(bucket))
         return None if levels is _TOO_MANY else levels
+
+    def _read_bucket(self, bucket: str) -> dict[str, _Level]:
+        items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
+        return _by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
         self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], _Level]
     ) -> _Level:
-        if not _fits(prefix, _LONGEST_PREFIX):
+        if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
             return _NOTHING
-        level = cache.get((bucket, prefix))
-        if level is None:
-            items, _ = self._query(bucket, prefix)
-            level = cache.put((bucket, prefix), _Level(items) if items else _NOTHING)
-        return level
+        return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
+
+    def _read_level(self, bucket: str, prefix: str) -> _Level:
+        items, _ = self._query(bucket, prefix)
+        return _Level(items) if items else _NOTHING
 
     def _query(
         self, bucket: str, prefix: str | None = None, limit: int | None = None
@@ -330,7 +336,7 @@ class TriggerTable:
             query["Limit"] = limit
         items: list[Item] = []
         while True:
-            self._deadline.require(READ_RESERVE, f"reading {self.name}")
+            self._deadline.require(Reserve.READ, f"reading {self.name}")
             try:
                 page = self._client.query(**query)
             except (ClientError, BotoCoreError) as error:
@@ -352,9 +358,9 @@ def _by_prefix(items: list[Item]) -> dict[str, _Level]:
     return {prefix: _Level(group) for prefix, group in grouped.items()}
 
 
-def _fits(text: str, longest: int) -> bool:
+def _is_key_of_index(text: str, limit: int) -> bool:
     """Tell whether DynamoDB can hold the text as a key."""
     try:
-        return 0 < len(text.encode()) <= longest
+        return 0 < len(text.encode()) <= limit
     except UnicodeEncodeError:  # half of a surrogate pair
         return False

@@ -1,4 +1,4 @@
-"""What tests share: a local AWS server, and realms on it."""
+"""Fixtures that all tests share: servers, realms on them, and a clock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from lava_s3trigger.cli.localaws import LocalAws
 from lava_s3trigger.cli.realm import Realm
+from tests.clock import Clock
+from tests.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,26 @@ def aws() -> Iterator[LocalAws]:
     """A local AWS server, one for all tests."""
     with LocalAws() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_endpoint() -> Iterator[Endpoint]:
+    """An endpoint that answers as DynamoDB and SQS, one for all tests; use `endpoint`."""
+    with Endpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoint(shared_endpoint: Endpoint) -> Endpoint:
+    """An endpoint that answers as DynamoDB and SQS, with nothing in it yet."""
+    shared_endpoint.reset()
+    return shared_endpoint
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until the test moves it."""
+    return Clock()
 
 
 @pytest.fixture

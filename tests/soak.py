@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import logging
 import random
 import resource
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import track
@@ -25,6 +24,7 @@ from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 
 from .endpoint import Endpoint
+from .payloads import direct, message, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,13 +87,15 @@ def soak(count: int, *, shows_progress: bool = False) -> Report:
             total = (count + count // DUPLICATES) // BATCH
             batches = iter(track(batches, "Soaking", total, console=Console(stderr=True)))
         for batch in batches:
-            answer = function({"Records": [_message(key) for key in batch]})
+            answer = function(
+                direct(*(message(key, direct(record(key, bucket=BUCKET))) for key in batch))
+            )
             failed += len((answer or {}).get("batchItemFailures", ()))
             handed += len(batch)
             endpoint.forget_calls()
             for worker in WORKERS:
-                for message in realm.queue(worker).take():
-                    number = int(message.json["parameters"]["key"].rpartition("/")[2])
+                for dispatch in realm.queue(worker).take():
+                    number = int(dispatch.json["parameters"]["key"].rpartition("/")[2])
                     sent[number] = min(sent[number] + 1, 255)
             if early is None and handed > count // 10:
                 early = _peak()
@@ -127,23 +129,6 @@ def _batches(count: int) -> Iterator[list[str]]:
             del batch[:BATCH]
     if batch + later:
         yield batch + later
-
-
-def _message(key: str) -> dict[str, Any]:
-    record = {
-        "eventSource": "aws:s3",
-        "awsRegion": "ap-southeast-2",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "size": 1, "sequencer": "1"}},
-    }
-    return {
-        "messageId": key,
-        "body": json.dumps({"Records": [record]}),
-        "attributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:ap-southeast-2:123456789012:intake",
-    }
 
 
 def _peak() -> float:

@@ -1,11 +1,10 @@
-"""What became of deliveries, and what AWS is told of it: DESIGN section 8."""
+"""What became of deliveries, and what AWS is told of it: docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import logging
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.acknowledgement import Outcome, Sent, Task, acknowledge, given_back, in_order
+from lava_s3trigger.acknowledgement import Outcome, Task, acknowledge, given_back, in_order
 from lava_s3trigger.decision import Decision, Failure, Skip
 from lava_s3trigger.errors import DeliveriesFailedError, OutOfTimeError, ServiceError
 from lava_s3trigger.events import Delivery, S3Event
@@ -48,7 +47,7 @@ class TestOutcome:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
         message, invocation = outcome("m-1", "before"), outcome(None)
 
-        message.fail("not understood", "Records is 5")
+        message.fail("not_understood", "Records is 5")
         invocation.fail("failed", "too late", EVENT)
 
         assert message.failures == ["before", "Records is 5"]
@@ -56,7 +55,7 @@ class TestOutcome:
         assert said(caplog) == [
             (
                 logging.ERROR,
-                "not understood",
+                "not_understood",
                 {"reason": "Records is 5", "message_id": "m-1"},
             ),
             (
@@ -274,169 +273,8 @@ class TestInOrder:
                 assert when[str(n)] == 0
 
 
-IDENTITY: Final = (("my-bucket", "a", "ObjectCreated:Put", "01"), "Dispatch", "t-1", 0, "job")
-
-
 def failed(*sent: tuple[object, ...]) -> Outcome:
     return Outcome(Delivery(), ["it failed"], list(sent))
-
-
-class TestSent:
-    """What a failed delivery did send is skipped the next time, as often as it was sent."""
-
-    def test_at_first_nothing_was_sent(self) -> None:
-        assert not Sent().take(IDENTITY)
-
-    def test_what_was_sent_once_excuses_one_repetition(self) -> None:
-        sent = Sent()
-        sent.remember(failed(IDENTITY))
-
-        assert [sent.take(IDENTITY) for _ in range(3)] == [True, False, False]
-
-    @pytest.mark.parametrize(
-        "outcomes",
-        [
-            pytest.param([failed(IDENTITY, IDENTITY)], id="by-one-delivery"),
-            pytest.param([failed(IDENTITY), failed(IDENTITY)], id="by-two-deliveries"),
-        ],
-    )
-    def test_what_was_sent_twice_excuses_two(self, outcomes: list[Outcome]) -> None:
-        sent = Sent()
-        for each in outcomes:
-            sent.remember(each)
-
-        assert [sent.take(IDENTITY) for _ in range(4)] == [True, True, False, False]
-
-    def test_a_failed_delivery_that_sent_nothing_excuses_nothing(self) -> None:
-        sent = Sent()
-        sent.remember(failed())
-
-        assert not sent.take(IDENTITY)
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            pytest.param((IDENTITY[0], "Mistake", *IDENTITY[2:]), id="parked"),
-            pytest.param((*IDENTITY[:2], "t-2", *IDENTITY[3:]), id="trigger"),
-            pytest.param((*IDENTITY[:3], 1, IDENTITY[4]), id="position"),
-            pytest.param((*IDENTITY[:4], "another"), id="job"),
-            pytest.param((*IDENTITY[:4], None), id="no-job"),
-            pytest.param((("my-bucket", "a", "x", "02"), *IDENTITY[1:]), id="event"),
-            pytest.param((*IDENTITY[:3], "0", IDENTITY[4]), id="type"),
-        ],
-    )
-    def test_another_thing_is_not_excused(self, other: tuple[object, ...]) -> None:
-        sent = Sent()
-        sent.remember(failed(IDENTITY))
-
-        assert not sent.take(other)
-        assert sent.take(IDENTITY)
-
-    def test_what_is_taken_and_fails_again_is_remembered_again(self) -> None:
-        sent = Sent()
-        sent.remember(failed(IDENTITY))
-        for _ in range(3):
-            assert sent.take(IDENTITY)
-            sent.remember(failed(IDENTITY))
-
-        assert [sent.take(IDENTITY) for _ in range(2)] == [True, False]
-
-    @pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
-    def test_any_key_will_do(self, key: str) -> None:
-        sent = Sent()
-        sent.remember(failed((("my-bucket", key), "Dispatch")))
-
-        assert not sent.take((("my-bucket", "?"), "Dispatch"))
-        assert sent.take((("my-bucket", key), "Dispatch"))
-
-    @unhurried
-    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3))))
-    def test_it_counts_each_thing_by_itself(self, steps: list[tuple[bool, int]]) -> None:
-        sent, expected = Sent(), Counter[int]()
-        for is_sent, n in steps:
-            if is_sent:
-                sent.remember(failed((n,)))
-                expected[n] += 1
-            else:
-                assert sent.take((n,)) is (expected[n] > 0)
-                expected[n] = max(0, expected[n] - 1)
-
-    def test_what_another_instance_sent_excuses_one_repetition(self) -> None:
-        task = Task(failed((EVENT.identity, "t-1"), (EVENT.identity, "t-2")), Decision(EVENT))
-        sent = Sent()
-
-        sent.learn(EVENT, task.sent())
-
-        assert [sent.take((EVENT.identity, "t-1")) for _ in range(2)] == [True, False]
-        assert [sent.take((EVENT.identity, "t-2")) for _ in range(2)] == [True, False]
-        assert not sent.take((EVENT.identity, "t-3"))
-
-    def test_what_is_known_is_not_learned_a_second_time(self) -> None:
-        identity = (EVENT.identity, "t-1")
-        sent = Sent()
-        sent.remember(failed(identity))
-
-        sent.learn(EVENT, Task(failed(identity), Decision(EVENT)).sent())
-
-        assert [sent.take(identity) for _ in range(2)] == [True, False]
-
-    def test_an_event_that_another_instance_sent_nothing_for_is_not_kept(self) -> None:
-        sent = Sent()
-
-        sent.learn(EVENT, [])
-
-        assert not sent
-
-    def test_it_is_empty_once_all_was_taken(self) -> None:
-        sent = Sent()
-        assert not sent
-
-        sent.remember(failed(IDENTITY, IDENTITY))
-        assert sent
-        sent.take(IDENTITY)
-        assert sent
-        sent.take(IDENTITY)
-        assert not sent
-
-    @pytest.mark.parametrize("is_back", [False, True], ids=["done", "comes again"])
-    def test_what_is_known_of_a_skipped_event_goes_with_its_delivery(
-        self, *, is_back: bool
-    ) -> None:
-        other = dataclasses.replace(EVENT, key="another")
-        sent = Sent()
-        sent.hand_over(EVENT, Outcome(Delivery()))
-        identities = [(EVENT.identity, "t-1"), (EVENT.identity, "t-1"), (EVENT.identity, "t-2")]
-        sent.remember(failed(*identities, (other.identity, "t-1")))
-        again = Outcome(Delivery())
-
-        sent.hand_over(EVENT, again)
-        assert not sent.take((EVENT.identity, "t-1"))
-        if is_back:
-            sent.remember(again)
-
-        assert [sent.take(each) for each in identities] == [is_back] * 3
-        assert not sent.take((EVENT.identity, "t-1"))
-        assert sent.take((other.identity, "t-1"))
-
-    def test_learning_takes_nothing_away(self) -> None:
-        identity = (EVENT.identity, "t-1")
-        sent = Sent()
-        sent.remember(failed(identity, identity))
-
-        sent.learn(EVENT, Task(failed(identity), Decision(EVENT)).sent())
-
-        assert [sent.take(identity) for _ in range(3)] == [True, True, False]
-
-    def test_memory_is_bounded_and_the_oldest_goes(self) -> None:
-        sent = Sent()
-        for n in range(20_001):
-            sent.remember(failed((n, "t-1"), (n, "t-2")))
-
-        assert not sent.take((0, "t-1"))
-        assert not sent.take((0, "t-2"))
-        assert sent.take((1, "t-1"))
-        assert sent.take((1, "t-2"))
-        assert sent.take((20_000, "t-1"))
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
 from .endpoint import Endpoint
-from .test_events import (
+from .routes import (
     ROUTES,
     Route,
     eventbridge_event,

@@ -1,4 +1,4 @@
-"""The conditions of a trigger: DESIGN section 5."""
+"""The conditions of a trigger: docs/design.md#conditions."""
 
 from __future__ import annotations
 

@@ -15,10 +15,12 @@ from jinja2 import Environment
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.triggers import MOST_IN_MEMORY
-from tests.endpoint import Endpoint
+from tests.payloads import direct, record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from tests.endpoint import Endpoint
 
 TTL: Final = 60.0
 BUCKET: Final = "counted"
@@ -66,23 +68,12 @@ class Instance:
 
 
 @pytest.fixture
-def instance() -> Iterator[Instance]:
-    with Endpoint() as endpoint:
-        yield Instance(endpoint)
+def instance(endpoint: Endpoint) -> Instance:
+    return Instance(endpoint)
 
 
 def payload(keys: Sequence[str]) -> dict[str, Any]:
-    records = [
-        {
-            "eventSource": "aws:s3",
-            "awsRegion": "ap-southeast-2",
-            "eventTime": "2026-03-14T01:59:26.535Z",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "size": 1}},
-        }
-        for key in keys
-    ]
-    return {"Records": records}
+    return direct(*(record(key, bucket=BUCKET) for key in keys))
 
 
 class TestCalls:

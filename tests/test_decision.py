@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from dateutil.tz import tzutc
 
-from lava_s3trigger.aws.clients import SLOWEST_CALL
-from lava_s3trigger.aws.deadline import MARGIN, UNLIMITED, Deadline
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
@@ -491,7 +491,7 @@ class TestFailures:
     def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL + MARGIN + spare
+        left[0] = SECONDS + COMPILING + LONGEST + 2 * MAX_CALL_SECONDS + MARGIN_SECONDS + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 

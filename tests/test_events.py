@@ -1,11 +1,10 @@
-"""S3 events, out of whatever Lambda is handed: DESIGN section 3."""
+"""S3 events, out of whatever Lambda is handed: docs/design.md#s3-events."""
 
 from __future__ import annotations
 
 import json
 import re
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -19,6 +18,25 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.events import Delivery, RedriveTarget, S3Event, deliveries
+from tests import aws_events
+from tests.routes import (
+    QUEUE,
+    ROUTES,
+    TEST_EVENT,
+    TOPIC,
+    Route,
+    What,
+    eventbridge_event,
+    invocation_record,
+    of_eventbridge,
+    of_s3,
+    parked,
+    records,
+    s3_record,
+    sns,
+    sns_envelope,
+    sqs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,71 +47,8 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 ROOT: Final = Path(__file__).parents[1]
 SAMPLES: Final = ROOT / "events"
-RECORDED: Final = ROOT.parent / "shared" / "events"
 
 OWN_REGION: Final = "eu-central-1"
-QUEUE: Final = "arn:aws:sqs:ap-southeast-2:123456789012:my-queue"
-TOPIC: Final = "arn:aws:sns:ap-southeast-2:123456789012:my-topic"
-
-
-# What S3 and EventBridge send.
-
-
-def s3_record(key: str = "a/b%2Bc+d.csv", **changes: Any) -> Json:
-    return {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": "ap-southeast-2",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": "ObjectCreated:Put",
-        "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": "203.0.113.7"},
-        "responseElements": {"x-amz-request-id": "PY7WWSXN1CZ3QTP4", "x-amz-id-2": "id"},
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "configurationId": "incoming",
-            "bucket": {
-                "name": "my-bucket",
-                "ownerIdentity": {"principalId": "A1EXAMPLE"},
-                "arn": "arn:aws:s3:::my-bucket",
-            },
-            "object": {"key": key, "size": 1082, "eTag": "dbe264bf", "sequencer": "0069B4C0FE"},
-        },
-        **changes,
-    }
-
-
-def eventbridge_event(key: str = "a/b+c d.csv", **changes: Any) -> Json:
-    return {
-        "version": "0",
-        "id": "9a9b6162-eb6b-4e61-8fd9-1220971e3fd0",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "account": "123456789012",
-        "time": "2026-03-14T01:59:26Z",
-        "region": "ap-southeast-2",
-        "resources": ["arn:aws:s3:::my-bucket"],
-        "detail": {
-            "version": "0",
-            "bucket": {"name": "my-bucket"},
-            "object": {"key": key, "size": 1082, "etag": "dbe264bf", "sequencer": "69b4c0fe"},
-            "request-id": "S8H2BVF4MSEXYM3Q",
-            "requester": "123456789012",
-            "source-ip-address": "203.0.113.7",
-            "reason": "PutObject",
-        },
-        **changes,
-    }
-
-
-TEST_EVENT: Final = {
-    "Service": "Amazon S3",
-    "Event": "s3:TestEvent",
-    "Time": "2026-03-14T01:59:26.535Z",
-    "Bucket": "my-bucket",
-    "RequestId": "PY7WWSXN1CZ3QTP4",
-    "HostId": "id",
-}
 
 MISSING: Final = object()
 
@@ -123,187 +78,6 @@ def changed(record: Json, path: str, value: Any) -> Json:
     return copy
 
 
-# What the services between wrap it in.
-
-
-def text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def records(*each: Any) -> Json:
-    return {"Records": list(each)}
-
-
-def sns(message: Any) -> Json:
-    return {
-        "EventSource": "aws:sns",
-        "EventVersion": "1.0",
-        "EventSubscriptionArn": f"{TOPIC}:f06cb629-f586-4c23-b929-925b485074a2",
-        "Sns": {
-            "Type": "Notification",
-            "MessageId": "02d54f5a-cf0e-40f8-8989-7d00f2b822a8",
-            "TopicArn": TOPIC,
-            "Subject": "Amazon S3 Notification",
-            "Message": text(message),
-            "Timestamp": "2026-03-14T01:59:27.135Z",
-            "SignatureVersion": "1",
-            "Signature": "none",
-            "SigningCertUrl": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
-            "UnsubscribeUrl": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-            "MessageAttributes": {},
-        },
-    }
-
-
-def sns_envelope(message: Any) -> Json:
-    return {
-        "Type": "Notification",
-        "MessageId": "45753427-d359-405f-8d62-e85dbf805ce8",
-        "TopicArn": TOPIC,
-        "Message": text(message),
-        "Timestamp": "2026-03-14T01:59:27.135Z",
-        "SignatureVersion": "1",
-        "Signature": "none",
-        "SigningCertURL": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
-        "UnsubscribeURL": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-    }
-
-
-def sqs(body: Any, message_id: str = "m-1", arn: str = QUEUE, **attributes: str) -> Json:
-    return {
-        "messageId": message_id,
-        "receiptHandle": "none",
-        "body": text(body),
-        "attributes": {"ApproximateReceiveCount": "1", **attributes},
-        "messageAttributes": {},
-        "md5OfBody": "none",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": arn,
-        "awsRegion": "ap-southeast-2",
-    }
-
-
-def invocation_record(payload: Any) -> Json:
-    """Give what Lambda hands to an on-failure destination."""
-    return {
-        "version": "1.0",
-        "timestamp": "2026-03-14T02:05:30.555Z",
-        "requestContext": {
-            "requestId": "d3b7b670-34bb-454e-bab4-3496d7e6b084",
-            "functionArn": "arn:aws:lambda:ap-southeast-2:123456789012:function:f:$LATEST",
-            "condition": "RetriesExhausted",
-            "approximateInvokeCount": 3,
-        },
-        "requestPayload": payload,
-        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-        "responsePayload": {"errorType": "Sandbox.Timedout", "errorMessage": "timed out"},
-    }
-
-
-def on_a_bus(record: Json) -> Json:
-    """Give what an event bus makes of an invocation record."""
-    return {
-        "version": "0",
-        "id": "2c1f0f5e-6a5b-4a52-9d0f-6a8f6a0f1d11",
-        "detail-type": "Lambda Function Invocation Result - Failure",
-        "source": "lambda",
-        "account": "123456789012",
-        "time": "2026-03-14T02:05:30Z",
-        "region": "ap-southeast-2",
-        "resources": ["arn:aws:lambda:ap-southeast-2:123456789012:function:f:$LATEST"],
-        "detail": record,
-    }
-
-
-def parked(record: Json) -> Json:
-    return {"parked": {"trigger_id": "t-1", "reason": "bad entry"}, "event": record}
-
-
-def received(body: Any) -> Json:
-    """Give what SQS answers to ReceiveMessage."""
-    return {"MessageId": "m-1", "ReceiptHandle": "none", "Body": text(body)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class What:
-    """What is sent by a route: as its service sends it, and the record in it."""
-
-    whole: Any
-    record: Json
-
-
-def of_s3(record: Json) -> What:
-    return What(whole=records(record), record=record)
-
-
-def of_eventbridge(event: Json) -> What:
-    return What(whole=event, record=event)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """A way to the function: what it is handed, and what AWS acknowledges."""
-
-    payload: Callable[[What], Any]
-    message_id: str | None = None
-    only: RedriveTarget | None = None
-
-
-ROUTES: Final = {
-    "direct": Route(payload=lambda what: what.whole),
-    "sns": Route(payload=lambda what: records(sns(what.whole))),
-    "sqs": Route(payload=lambda what: records(sqs(what.whole)), message_id="m-1"),
-    "sns-sqs": Route(payload=lambda what: records(sqs(sns_envelope(what.whole))), message_id="m-1"),
-    "sns-sqs-raw": Route(
-        payload=lambda what: records(sqs(text(what.whole), SenderId="AIDAEXAMPLE")),
-        message_id="m-1",
-    ),
-    "pipe-sqs": Route(payload=lambda what: [sqs(what.whole)], message_id="m-1"),
-    "pipe-sns-sqs": Route(payload=lambda what: [sqs(sns_envelope(what.whole))], message_id="m-1"),
-    "pipe-of-sns": Route(payload=lambda what: [sns(what.whole)]),
-    "pipe-of-events": Route(payload=lambda what: [what.whole]),
-    "pipe-of-records": Route(payload=lambda what: [what.record]),
-    "pipe-of-bodies": Route(payload=lambda what: [text(what.whole)]),
-    "dead-letter": Route(payload=lambda what: records(sqs(what.whole)), message_id="m-1"),
-    "dead-letter-of-sns": Route(
-        payload=lambda what: records(sqs(records(sns(what.whole)))), message_id="m-1"
-    ),
-    "dead-letter-of-a-pipe": Route(
-        payload=lambda what: records(sqs([sqs(what.whole)])), message_id="m-1"
-    ),
-    "dead-letter-topic": Route(payload=lambda what: records(sns(records(sns(what.whole))))),
-    "on-failure-queue": Route(
-        payload=lambda what: records(sqs(invocation_record(what.whole))), message_id="m-1"
-    ),
-    "on-failure-queue-of-sns": Route(
-        payload=lambda what: records(sqs(invocation_record(records(sns(what.whole))))),
-        message_id="m-1",
-    ),
-    "on-failure-topic": Route(payload=lambda what: records(sns(invocation_record(what.whole)))),
-    "on-failure-topic-sqs": Route(
-        payload=lambda what: records(sqs(sns_envelope(invocation_record(what.whole)))),
-        message_id="m-1",
-    ),
-    "on-failure-function": Route(payload=lambda what: invocation_record(what.whole)),
-    "on-failure-bus": Route(payload=lambda what: on_a_bus(invocation_record(what.whole))),
-    "on-failure-bus-of-sns": Route(
-        payload=lambda what: on_a_bus(invocation_record(records(sns(what.whole))))
-    ),
-    "on-failure-bus-sqs": Route(
-        payload=lambda what: records(sqs(on_a_bus(invocation_record(what.whole)))),
-        message_id="m-1",
-    ),
-    "parked": Route(
-        payload=lambda what: records(sqs(parked(what.record))),
-        message_id="m-1",
-        only=RedriveTarget("t-1"),
-    ),
-    "parked-by-hand": Route(payload=lambda what: parked(what.record), only=RedriveTarget("t-1")),
-    "received": Route(payload=lambda what: received(what.whole)),
-    "received-sns": Route(payload=lambda what: received(sns_envelope(what.whole))),
-    "sns-envelope": Route(payload=lambda what: sns_envelope(what.whole)),
-    "as-text": Route(payload=lambda what: text(what.whole)),
-}
 by_every_route = pytest.mark.parametrize(
     "route", [pytest.param(route, id=name) for name, route in ROUTES.items()]
 )
@@ -683,7 +457,7 @@ EB_SOURCELESS: Final = ("detail.reason", OBJECT + "sequencer", "detail.source-ip
 
 
 class TestLeftOut:
-    """What real events leave out is no reason to refuse them: DESIGN section 3.3."""
+    """What real events leave out is no reason to refuse them: docs/design.md#s3-events."""
 
     @pytest.mark.parametrize(
         ("name", "absent", "source", "version"),
@@ -820,7 +594,7 @@ def form_decoded(encoded: str) -> str:
 
 
 def expected_info(record: Json) -> Json:
-    """Give the info of a record, as the table of DESIGN section 3.2 has it."""
+    """Give the info of a record, as the table of docs/design.md#s3-events has it."""
     if "s3" in record:
         bucket, thing = record["s3"]["bucket"], record["s3"]["object"]
         key, when = form_decoded(thing["key"]), record["eventTime"]
@@ -846,15 +620,10 @@ def expected_info(record: Json) -> Json:
     }
 
 
-def payloads(folder: Path, why: str) -> list[Any]:
-    found = [pytest.param(path, id=path.stem) for path in sorted(folder.glob("*.json"))]
-    return found or [pytest.param(folder, id="none", marks=pytest.mark.skip(reason=why))]
-
-
 class TestSamples:
     """Each of the project's sample payloads is understood."""
 
-    @pytest.mark.parametrize("path", payloads(SAMPLES, "there are no sample payloads"))
+    @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
     def test_it_is_understood(self, path: Path) -> None:
         payload = json.loads(path.read_text())
         expected = list(records_in(payload))
@@ -873,32 +642,34 @@ class TestSamples:
         }
 
 
-class TestRecorded:
-    """Events recorded on AWS are understood, as they came and by every route."""
+class TestEveryKind:
+    """Every kind of event that AWS sends gives its `info`, as it comes and by every route."""
 
-    WHY: Final = "the recorded events are not beside this checkout, in ../shared/events"
+    CASES: Final = aws_events.cases()
 
-    @pytest.mark.parametrize("path", payloads(RECORDED, WHY))
-    def test_it_is_understood(self, path: Path) -> None:
-        payload = json.loads(path.read_text())
-        [record] = records_in(payload)
-
+    @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
+    def test_it_gives_its_info(self, payload: Any, expected: Json) -> None:
         event = only_event(payload)
 
-        assert event.info == expected_info(record)
+        assert event.info == expected
         assert event.info["event_time"].tzinfo is tzutc()
-        assert event.record == record
+        assert [event.record] == list(records_in(payload))
 
     @by_every_route
-    @pytest.mark.parametrize("path", payloads(RECORDED, WHY))
-    def test_it_is_the_same_by_every_route(self, path: Path, route: Route) -> None:
-        [record] = records_in(json.loads(path.read_text()))
+    @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
+    def test_it_is_the_same_by_every_route(
+        self, payload: Any, expected: Json, route: Route
+    ) -> None:
+        [record] = records_in(payload)
         what = of_s3(record) if "s3" in record else of_eventbridge(record)
 
         event = only_event(route.payload(what))
 
-        assert event.info == expected_info(record)
+        assert event.info == expected
         assert event.record == record
+
+    def test_every_payload_is_in_the_table(self) -> None:
+        assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
 
 
 NOT_A_TEXT: Final = "it must be a string that is not empty"

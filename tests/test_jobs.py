@@ -15,10 +15,9 @@ from lava_s3trigger.jobs import Job, JobTable, read_job
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.cli.realm import Realm
+    from tests.clock import Clock
     from tests.endpoint import Fault, Item
 
 TTL: Final = 60.0
@@ -31,32 +30,10 @@ ENTRY: Final = {
 }
 
 
-class Clock:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def item_of(attributes: Item | None = None, *, without: str | None = None) -> Item:
     """Make an item of a job that can be dispatched, but for what is given."""
     plain = {name: attribute_of(value) for name, value in ENTRY.items() if name != without}
     return plain | (attributes or {})
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        yield server
-
-
-@pytest.fixture
-def endpoint(server: Endpoint) -> Endpoint:
-    server.reset()
-    return server
 
 
 @pytest.fixture
@@ -64,11 +41,6 @@ def canned(endpoint: Endpoint) -> CannedRealm:
     realm = endpoint.realm("demo")
     realm.jobs.put(ENTRY)
     return realm
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

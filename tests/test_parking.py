@@ -1,4 +1,4 @@
-"""Users' mistakes, parked: DESIGN section 8, Parked."""
+"""Users' mistakes, parked: docs/design.md#parking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration, from the environment: DESIGN section 8, Configuration."""
+"""Configuration, from the environment: docs/design.md#configuration."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.cli.realm import Realm
+    from tests.clock import Clock
     from tests.endpoint import Fault, Item
 
 BUCKET: Final = "my-bucket"
@@ -26,16 +27,6 @@ TTL: Final = 60.0
 MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
-
-
-class Clock:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def item_of(attributes: Item | None = None, **fields: Any) -> Item:
@@ -100,26 +91,9 @@ def ids(table: TriggerTable, key: str, bucket: str = BUCKET) -> list[str]:
     return [each.trigger_id for each in table.matching(bucket, key)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        yield server
-
-
-@pytest.fixture
-def endpoint(server: Endpoint) -> Endpoint:
-    server.reset()
-    return server
-
-
 @pytest.fixture
 def canned(endpoint: Endpoint) -> CannedRealm:
     return endpoint.realm("demo")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -142,7 +116,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class TestFields:
-    """Each field of an entry is read as DESIGN section 4 has it."""
+    """Each field of an entry is read as docs/design.md#triggers has it."""
 
     def test_an_entry_needs_no_more_than_what_is_required(self) -> None:
         assert is_plain(usable())

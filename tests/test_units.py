@@ -1,4 +1,4 @@
-"""Durations, sizes and booleans: DESIGN sections 4 and 5."""
+"""Durations, sizes and booleans: docs/design.md#conditions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NUMBERS: Final = [
 
 
 class TestUnits:
-    """A quantity is a number and one of the units that DESIGN lists, in that case."""
+    """A quantity is a number and a unit of docs/design.md#conditions, in that case."""
 
     @pytest.mark.parametrize(("unit", "factor"), SECONDS.items())
     def test_a_duration_counts_in_its_unit(self, unit: str, factor: int) -> None:

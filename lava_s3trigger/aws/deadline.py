@@ -1,70 +1,105 @@
-"""How much of an invocation's time is left."""
+"""How much of an invocation's time is left, and how much of it each step needs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.errors import OutOfTimeError
+from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
+
+from .clients import MAX_CALL_SECONDS, MAX_READ_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-MARGIN: Final = 1.0
-"""Seconds to leave for what is no call of AWS: to note what became of things, and to answer."""
+MARGIN_SECONDS: Final = 1.0
+"""Kept for what is no call of AWS: to note what became of events, and to answer."""
+
+
+class Reserve:
+    """Seconds that must be left when a step starts.
+
+    Each is the longest that the step itself takes, and what must follow it: what was
+    read is decided on, what was decided is sent, and what no queue takes is parked.
+    """
+
+    PARK: Final = MAX_CALL_SECONDS
+    SEND: Final = MAX_CALL_SECONDS + PARK
+    """To look up a queue too."""
+    DECIDE: Final = MAX_RUN_SECONDS + SEND
+    """To test and render one trigger."""
+    READ: Final = MAX_READ_SECONDS + SEND
+    """To read triggers or a job."""
+    CLAIM: Final = MAX_READ_SECONDS + READ
+    """To claim an event in the table of recent events."""
+    SETTLE: Final = MAX_READ_SECONDS
+    """To tell that table what became of an event, which comes last."""
+
+
+class _Window:
+    """The time in which steps may start.
+
+    Args:
+        total: Seconds of the invocation.
+        kept: Of these, seconds that are kept for what comes after the window.
+    """
+
+    __slots__ = ("_kept", "_max_wait")
+
+    def __init__(self, total: float, kept: float) -> None:
+        margin = min(MARGIN_SECONDS, (total - kept) / 10)
+        self._kept = kept + margin
+        # With a short function timeout, half of it may be used to start things.
+        self._max_wait = (total - self._kept) / 2
+
+    def allows(self, seconds: float, left: float) -> bool:
+        return left - self._kept >= min(seconds, self._max_wait)
 
 
 class Deadline:
     """Tells whether there is time to start something.
 
-    A function timeout must never be the way out: it ends the instance, and with it
-    the memory of what was sent.
+    The function's timeout must never end an invocation: it ends the instance too, and
+    with it the memory of what was sent.
 
     Args:
-        remaining: Gives the seconds that are left; None where nothing limits them.
-        total: Seconds that there are in all; None where these are left now.
+        remaining: Returns the seconds that are left; None where nothing limits them.
+        settle: Seconds to keep for `allows_settling`, but no more than half of all.
     """
 
-    def __init__(
-        self, remaining: Callable[[], float] | None = None, total: float | None = None
-    ) -> None:
+    def __init__(self, remaining: Callable[[], float] | None = None, settle: float = 0.0) -> None:
         self._remaining = remaining
-        self._total = (remaining() if remaining else 0.0) if total is None else total
-        self._margin = min(MARGIN, self._total / 10)
-        # With a short function timeout, half of it may be used to start things.
-        self._longest_wait = (self._total - self._margin) / 2
+        total = remaining() if remaining else 0.0
+        self._settling = _Window(total, 0.0)
+        self._working = _Window(total, min(settle, total / 2))
 
     @classmethod
-    def of(cls, context: Any) -> Deadline:
-        """Give the deadline of a Lambda context; there is none outside of Lambda."""
+    def of(cls, context: Any, settle: float = 0.0) -> Deadline:
+        """Return the deadline of a Lambda context; there is none outside of Lambda."""
         milliseconds = getattr(context, "get_remaining_time_in_millis", None)
-        return cls((lambda: milliseconds() / 1000) if milliseconds else None)
+        return cls((lambda: milliseconds() / 1000) if milliseconds else None, settle)
 
     def left(self) -> float | None:
-        """Give the seconds that are left; None where nothing limits them."""
+        """Return the seconds that are left; None where nothing limits them."""
         return self._remaining() if self._remaining else None
 
     def allows(self, seconds: float) -> bool:
-        """Tell whether something may be started that takes up to so long."""
-        if self._remaining is None:
-            return True
-        return self._remaining() - self._margin >= min(seconds, self._longest_wait)
+        """Tell whether to start a step that needs so many seconds, a row of `Reserve`."""
+        return self._remaining is None or self._working.allows(seconds, self._remaining())
 
-    def before(self, seconds: float) -> Deadline:
-        """Give the deadline that leaves so many seconds, or half of all, for what comes after."""
-        remaining, less = self._remaining, min(seconds, self._total / 2)
-        if not remaining or not less:
-            return self
-        return Deadline(lambda: remaining() - less, self._total - less)
+    def allows_settling(self) -> bool:
+        """Tell whether to start telling the table what became of an event."""
+        return self._remaining is None or self._settling.allows(Reserve.SETTLE, self._remaining())
 
     def require(self, seconds: float, what: str) -> None:
-        """Check that something may be started that takes up to so long.
+        """Check that something may start that needs so many seconds.
 
         Raises:
             OutOfTimeError: Too little time is left.
         """
         if not self.allows(seconds):
-            raise OutOfTimeError(f"too little time was left for {what}")
+            raise OutOfTimeError(f"too little time left for {what}")
 
 
 UNLIMITED: Final = Deadline()

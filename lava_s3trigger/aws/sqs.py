@@ -1,19 +1,18 @@
-"""Sending to SQS queues, in batches. DESIGN section 7."""
+"""Sending to SQS queues, in batches. See docs/design.md#dispatch."""
 
 from __future__ import annotations
 
 import enum
 import random
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lava_s3trigger.errors import UnexpectedError
+from lava_s3trigger.errors import OutOfTimeError, ServiceError, UnexpectedError
 
-from .clients import ATTEMPTS, SLOWEST_CALL
+from .clients import ATTEMPTS, is_stale_connection
 from .threads import map_concurrently
 
 if TYPE_CHECKING:
@@ -22,48 +21,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
+    from lava_s3trigger.dispatch import PendingMessage
+
     from .deadline import Deadline
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-LARGEST: Final = 1024 * 1024
-"""Bytes that a message may have, and the messages of one call together."""
-MOST_ENTRIES: Final = 10
-
-
-class PendingMessage:
-    """A message on its way to a queue, and what becomes of it.
-
-    Args:
-        queue: Name of the queue.
-        make: Makes the text of the message, given a new run id.
-        delay: Seconds.
-    """
-
-    __slots__ = ("_make", "delay", "failure", "is_sent", "queue", "refusal", "run_id", "text")
-
-    def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
-        self.queue = queue
-        self.delay = delay
-        self._make = make
-        self.is_sent = False
-        self.refusal: str | None = None
-        """Why it can never be sent as it is."""
-        self.renew()
-
-    def renew(self) -> None:
-        """Make another message of it: the service may have taken the last one, unheard."""
-        self.run_id = str(uuid.uuid4())
-        self.failure: str | None = None
-        """Why it could not be sent this time."""
-        try:
-            self.text = self._make(self.run_id)
-        except RecursionError:  # what was just read may be too deep to be written
-            self.text = ""
-            self.refusal = "the message is nested too deeply"
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes that a message may have, and all messages of one call together."""
+MAX_ENTRIES: Final = 10
 
 
 class SqsQueues:
-    """The queues of a realm.
+    """The SQS queues of a realm.
 
     Args:
         client: Client of SQS, that tries each call once.
@@ -75,50 +44,47 @@ class SqsQueues:
         self._sleep = sleep
         self._urls: dict[str, str] = {}
 
-    def send(
-        self, messages: Iterable[PendingMessage], deadline: Deadline, reserve: float = 0.0
-    ) -> None:
-        """Send messages, in as few calls as the service allows, side by side.
+    def send(self, messages: Iterable[PendingMessage], deadline: Deadline, reserve: float) -> None:
+        """Send messages, in as few calls as the service allows, concurrently.
 
         What becomes of each is noted on it.
 
         Args:
             messages: What to send.
             deadline: When to stop starting calls.
-            reserve: Seconds to leave for what comes after.
+            reserve: Seconds that must be left to start one.
         """
         batches = list(_batches(messages))
-        # Each queue once, and before anything is sent: a call that looks one up takes
-        # time that the call that sends was not to have.
+        # Look up each queue once, and before anything is sent: a lookup takes time that
+        # was not reserved for the call that sends.
         unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
         found = map_concurrently(lambda queue: self._find(queue, deadline, reserve), unknown)
-        out_of_reach = {
+        unavailable = {
             queue: each
             for queue, each in zip(unknown, found, strict=True)
             if isinstance(each, QueueUnavailable)
         }
         map_concurrently(
-            lambda batch: self._send_batch(batch, out_of_reach, deadline, reserve), batches
+            lambda batch: self._send_batch(batch, unavailable, deadline, reserve), batches
         )
 
     def _find(self, queue: str, deadline: Deadline, reserve: float) -> str | QueueUnavailable:
-        """Look a queue up, and remember it; give its URL, or why there is none to be had."""
-        reason = ""
+        """Look up a queue and remember its URL; return that, or why there is none."""
+        fault, reason = None, ""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                self._wait(attempt)
-            if not deadline.allows(SLOWEST_CALL + reserve):
-                return QueueUnavailable(_late(reason))
+            self._wait(attempt, fault)
+            if not deadline.allows(reserve):
+                return QueueUnavailable(_late(reason), OutOfTimeError.kind)
             try:
                 url = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
             except (BotoCoreError, ClientError) as error:
-                fault, reason = _fault(error), _said(error)
+                fault, reason = _fault(error), _text(error)
                 if fault in (_Fault.MISSING, _Fault.CONTENT):
-                    return QueueUnavailable(f"there is no queue {queue}", is_missing=True)
+                    return QueueUnavailable(f"no queue {queue}", is_missing=True)
                 if fault is _Fault.FINAL:
                     break
             except Exception as error:  # noqa: BLE001 - not what AWS answers; other queues go on
-                return QueueUnavailable(str(UnexpectedError.of(error)))
+                return QueueUnavailable(str(UnexpectedError.of(error)), UnexpectedError.kind)
             else:
                 self._urls[queue] = url
                 return url
@@ -127,13 +93,13 @@ class SqsQueues:
     def _send_batch(
         self,
         batch: list[PendingMessage],
-        out_of_reach: Mapping[str, QueueUnavailable],
+        unavailable: Mapping[str, QueueUnavailable],
         deadline: Deadline,
         reserve: float,
     ) -> None:
         queue = batch[0].queue
         try:
-            why = out_of_reach.get(queue)
+            why = unavailable.get(queue)
             reason = (
                 why.note(batch) if why else self._send_with_retries(queue, batch, deadline, reserve)
             )
@@ -146,44 +112,43 @@ class SqsQueues:
     def _send_with_retries(
         self, queue: str, batch: list[PendingMessage], deadline: Deadline, reserve: float
     ) -> str:
-        """Try to send, more than once if need be; give what stood in the way last."""
-        left, reason = batch, ""
+        """Send a batch, with retries; return what prevented the last attempt."""
+        left, reason, fault = batch, "", None
         for attempt in range(ATTEMPTS):
-            if attempt:
-                self._wait(attempt)
+            self._wait(attempt, fault)
             url = self._urls.get(queue) or self._find(queue, deadline, reserve)
+            if isinstance(url, str) and not deadline.allows(reserve):
+                url = QueueUnavailable(_late(reason), OutOfTimeError.kind)
             if isinstance(url, QueueUnavailable):
                 return url.note(left)
-            if not deadline.allows(SLOWEST_CALL + reserve):
-                return _late(reason)
             if attempt:
                 for message in left:
                     message.renew()
             fault, reason = self._attempt(url, left)
             left = [message for message in left if not (message.is_sent or message.refusal)]
-            if not left or fault is _Fault.FINAL:
-                break
             if fault is _Fault.CONTENT:
                 self._send_apart(left, reason, deadline, reserve)
                 break
             if fault is _Fault.MISSING:  # it was there once, and may have been made anew
                 self._urls.pop(queue, None)
+            if not left or fault is _Fault.FINAL:
+                break
         return reason
 
     def _attempt(self, url: str, batch: list[PendingMessage]) -> tuple[_Fault, str]:
-        """Try to send one batch, and give what stood in the way of all of it."""
+        """Try to send a batch once; return what prevented all of it."""
         try:
             self._call(url, batch)
         except (BotoCoreError, ClientError) as error:
-            return _fault(error), _said(error)
-        return _Fault.PASSING, "SQS does not say what became of it"
+            return _fault(error), _text(error)
+        return _Fault.TRANSIENT, "the answer of SQS does not mention the message"
 
     def _send_apart(
         self, batch: list[PendingMessage], reason: str, deadline: Deadline, reserve: float
     ) -> None:
-        """Split what was refused whole, until what is at fault stands alone."""
+        """Halve a batch that was refused whole, until the message at fault stands alone."""
         if len(batch) == 1:
-            _refuse(batch, reason)
+            batch[0].refuse("message_refused", reason)
             return
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
@@ -193,7 +158,7 @@ class SqsQueues:
                     message.failure = message.failure or reason
 
     def _call(self, url: str, batch: list[PendingMessage]) -> None:
-        """Send one batch, and note what became of each message."""
+        """Call SQS with a batch, and note what became of each message."""
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": message.text, "DelaySeconds": message.delay}
             for number, message in enumerate(batch)
@@ -202,24 +167,25 @@ class SqsQueues:
         for success in answer.get("Successful", ()):
             message = batch[int(success["Id"])]
             message.is_sent, message.failure = True, None
-        # The answer is 200 with what failed inside.
+        # The status is 200, with the entries that failed inside.
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
             code = failed.get("Code", "")
             said = f"{code}: {failed.get('Message', '')}"
-            if failed.get("SenderFault") and not _is_passing(code):
-                message.refusal, message.failure = said, None
+            if failed.get("SenderFault") and not _is_transient(code):
+                message.refuse("message_refused", said)
             else:
                 message.failure = said
 
-    def _wait(self, attempt: int) -> None:
-        """Wait before another attempt: longer each time, and with jitter, as AWS advises."""
+    def _wait(self, attempt: int, fault: _Fault | None) -> None:
+        """Wait before a retry: longer each time, with jitter, as AWS advises."""
         # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-        self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
+        if attempt and not (attempt == 1 and fault is _Fault.STALE_CONNECTION):
+            self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
 
 
 def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage]]:
-    """Group messages by queue, within the service's limits; what fits none is refused."""
+    """Group messages by queue, within the service's limits; refuse what fits none."""
     by_queue: dict[str, list[PendingMessage]] = {}
     for message in messages:
         by_queue.setdefault(message.queue, []).append(message)
@@ -230,10 +196,13 @@ def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage
             if message.refusal:
                 continue
             length = len(message.text)
-            if length > LARGEST:
-                message.refusal = f"the message has {length} bytes; SQS takes at most {LARGEST}"
+            if length > MAX_BYTES:
+                message.refuse(
+                    "message_too_large",
+                    f"the message has {length} bytes; SQS takes at most {MAX_BYTES}",
+                )
                 continue
-            if len(batch) == MOST_ENTRIES or total + length > LARGEST:
+            if len(batch) == MAX_ENTRIES or total + length > MAX_BYTES:
                 yield batch
                 batch, total = [], 0
             batch.append(message)
@@ -247,32 +216,34 @@ class QueueUnavailable:
     """Why a queue has no URL."""
 
     reason: str
+    kind: str = ServiceError.kind
     is_missing: bool = False
-    """Whether there is none, which trying again does not mend."""
+    """Whether the queue does not exist, which a retry does not mend."""
 
     def note(self, messages: Iterable[PendingMessage]) -> str:
-        """Note on messages for it that they are refused, or give why they have failed."""
-        if self.is_missing:
-            _refuse(messages, self.reason)
+        """Note on messages to it that they are refused or have failed; return the reason."""
+        for message in messages:
+            if self.is_missing:
+                message.refuse("no_queue", self.reason)
+            else:
+                message.failure_kind = self.kind
         return self.reason
 
 
 def _late(reason: str) -> str:
-    return f"too little time was left; {reason}" if reason else "out of time"
-
-
-def _refuse(messages: Iterable[PendingMessage], reason: str) -> None:
-    for message in messages:
-        message.refusal, message.failure = reason, None
+    return (
+        f"too little time left to try again after: {reason}" if reason else "too little time left"
+    )
 
 
 class _Fault(enum.Enum):
-    """What a refused call means for its messages."""
+    """What an error of a call means for its messages."""
 
-    MISSING = "there is no such queue"
-    CONTENT = "a message, or all together, is not as the service wants it"
-    PASSING = "the service may take it later"
-    FINAL = "the service will refuse it until an operator changes something"
+    MISSING = "the queue does not exist"
+    CONTENT = "the service refuses a message, or all of them together"
+    STALE_CONNECTION = "the service had closed the connection; another one may do"
+    TRANSIENT = "the service may take them later"
+    FINAL = "the service refuses them until an operator changes something"
 
 
 _CONTENT: Final = frozenset(
@@ -291,7 +262,7 @@ _THROTTLED: Final = 429
 
 def _fault(error: BotoCoreError | ClientError) -> _Fault:
     if not isinstance(error, ClientError):  # such as a connection that was reset
-        return _Fault.PASSING
+        return _Fault.STALE_CONNECTION if is_stale_connection(error) else _Fault.TRANSIENT
     # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
     code = error.response.get("Error", {}).get("Code", "").rpartition(".")[2]
     if code in _MISSING:
@@ -299,15 +270,15 @@ def _fault(error: BotoCoreError | ClientError) -> _Fault:
     if code in _CONTENT:
         return _Fault.CONTENT
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-    if status >= _SERVER_ERROR or status == _THROTTLED or _is_passing(code):
-        return _Fault.PASSING
+    if status >= _SERVER_ERROR or status == _THROTTLED or _is_transient(code):
+        return _Fault.TRANSIENT
     return _Fault.FINAL
 
 
-def _is_passing(code: str) -> bool:
+def _is_transient(code: str) -> bool:
     """Tell whether an error is the service's state, and not the message's."""
     return any(mark in code for mark in ("Throttl", "TooManyRequests", "OverLimit", "Kms", "KMS"))
 
 
-def _said(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return " ".join(str(error).split())

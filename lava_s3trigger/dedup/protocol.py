@@ -1,7 +1,7 @@
-"""Recent events, by which duplicates are known. DESIGN section 8, Duplicates.
+"""Which S3 events are duplicates, and who works on those that are not.
 
-Two memories, each off unless it is asked for: this instance's own, and a table that
-all instances share (`claims`).
+Two memories tell, each off unless it is configured: this instance's own (`memory`), and
+a table that all instances share (`table`). See docs/duplicates.md.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import enum
 import logging
 import time
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
 
-from cachetools import TTLCache
-
-from lava_s3trigger.aws.clients import READ_RESERVE, SLOWEST_READ
+from lava_s3trigger.aws.deadline import Reserve
 from lava_s3trigger.aws.threads import map_concurrently
-from lava_s3trigger.errors import UnexpectedError
+from lava_s3trigger.errors import OutOfTimeError, UnexpectedError
 from lava_s3trigger.log import log_event
+from lava_s3trigger.sent import SentRecord
+
+from .memory import RecentEvents, dedup_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,233 +26,187 @@ if TYPE_CHECKING:
     from lava_s3trigger.aws.deadline import Deadline
     from lava_s3trigger.events import S3Event
 
-    from .table import ClaimTable
-
-    Likeness = tuple[str, str, int, str]
-
-
-class RecentEvents:
-    """The events that this instance has lately done.
-
-    Args:
-        size: Number of events to remember; with 0, no event is a duplicate.
-        ttl: Seconds within which the same event is a duplicate.
-        clock: Gives the time in seconds; it must not go backwards.
-    """
-
-    def __init__(self, size: int, ttl: float, clock: Callable[[], float]) -> None:
-        self.is_on = size > 0
-        """Whether duplicates within one invocation are known."""
-        self._size = size
-        self._done: TTLCache[Likeness, None] = TTLCache(size, ttl, timer=clock)
-        self._begun: set[Likeness] = set()
-
-    def start(self) -> None:
-        """Begin an invocation."""
-        self._begun.clear()
-
-    def begin(self, event: S3Event) -> Admission:
-        """Take an event up, unless it is a duplicate.
-
-        It is one also of an event of the same invocation, which carries the
-        obligation for both. What was parked is none: the event it holds was done
-        when it was parked.
-        """
-        if not self.is_on or event.only:
-            return Admission(event)
-        likeness = _likeness(event)
-        if likeness in self._begun:
-            return Admission(event, skip="duplicate")
-        # By get, not by `in`, which would not count as a use.
-        if self._done.get(likeness, self) is None:
-            return Admission(event, skip="duplicate", is_done=True)
-        self._begun.add(likeness)
-        return Admission(event)
-
-    def done(self, event: S3Event) -> None:
-        """Remember an event, all of which is done."""
-        if self._size and not event.only:
-            self._done[_likeness(event)] = None
-
 
 class Verdict(enum.Enum):
     """What an instance is to do about an event."""
 
-    WORK = "it is ours to work on"
-    DUPLICATE = "it was done before"
-    BUSY = "another delivery of it is being worked on"
-    UNKNOWN = "the table did not answer: it is worked on, lest it be lost"
+    WORK = "this instance carries it out"
+    DUPLICATE = "it was completed before"
+    BUSY = "another delivery of it is being carried out"
+    UNKNOWN = "the table did not answer; it is carried out, so that it is not lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An answer of the table to a claim."""
+    """The answer of the table to a claim."""
 
-    likeness: str
+    key: str
     verdict: Verdict
     token: str
-    sent: frozenset[str] = frozenset()
-    """What was sent for it before, in an attempt that failed."""
+    sent: SentRecord = field(default_factory=SentRecord)
+    """What an attempt that failed carried out."""
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether an event is to be worked on."""
+class SharedTable(Protocol):
+    """What all instances share; `table.ClaimTable` is one."""
 
-    event: S3Event
-    skip: str | None = None
-    """Why there is nothing to do."""
-    is_done: bool = False
-    """Whether that is because it was done before this invocation."""
-    failure: str | None = None
-    """Why its delivery must come again."""
+    def claim(self, key: str, owner: str, lease: float, has_time: Callable[[], bool]) -> Claim:
+        """Claim an event for a delivery."""
+
+    def confirm(self, claim: Claim) -> str | None:
+        """Note that a claimed event is completed; return why not, if so."""
+
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:
+        """Release a claimed event that has failed; return why not, if so."""
+
+
+@dataclass(slots=True)
+class Admission:
+    """Whether an event is to be carried out."""
+
+    is_duplicate: bool = False
+    failure: tuple[str, str] | None = None
+    """Kind and reason, where its delivery must come again."""
     claim: Claim | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether another delivery of it is being worked on."""
+        """Whether another delivery of it is being carried out."""
         return self.claim is not None and self.claim.verdict is Verdict.BUSY
 
-    @property
-    def is_unknown(self) -> bool:
-        """Whether the table did not tell."""
-        return self.claim is not None and self.claim.verdict is Verdict.UNKNOWN
 
-
-_BUSY: Final = "another delivery of it is being worked on"
-_PATIENCE: Final = (0, 0.1, 0.3, 0.6)
-"""Seconds to wait for other instances, which mostly have done by then."""
-_LEASE_MARGIN: Final = 5.0
-_LEASE_OUTSIDE_LAMBDA: Final = 60.0
+ADMITTED: Final = Admission()
+_DUPLICATE: Final = Admission(is_duplicate=True)
+_BUSY: Final = ("busy", "another delivery of the same event is being carried out")
+_NO_TIME: Final = (OutOfTimeError.kind, "too little time left to claim the event")
+_WAITS_SECONDS: Final = (0.1, 0.3, 0.6)
+"""Other instances mostly complete an event within these."""
+_LEASE_MARGIN_SECONDS: Final = 5.0
+_LEASE_OUTSIDE_LAMBDA_SECONDS: Final = 60.0
 
 
 class Duplicates:
-    """Knows duplicates, by what this instance remembers and by what all share.
+    """Tells duplicates, from what this instance remembers and from what all instances share.
 
     Args:
         recent: What this instance remembers.
-        claims: What all share, if that is on.
+        table: What all instances share, where that is configured.
+        is_on: Whether this instance's memory is; the table needs it for one invocation.
         sleep: Waits for some seconds.
     """
 
     def __init__(
         self,
         recent: RecentEvents,
-        claims: ClaimTable | None = None,
+        table: SharedTable | None = None,
+        *,
+        is_on: bool = True,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._recent = recent
-        self._claims = claims
-        recent.is_on |= claims is not None
+        self._table = table
         self._sleep = sleep
-        self._is_table_out = False
-
-    @property
-    def reserve(self) -> float:
-        """Seconds that must be left to note what became of events."""
-        return 0.0 if self._claims is None else SLOWEST_READ
+        self._is_table_unreachable = False
+        self.is_on = is_on or table is not None
+        """Whether anything is a duplicate."""
+        self.settle_seconds = 0.0 if table is None else Reserve.SETTLE
+        """Seconds to keep for `settle`."""
+        self._waits: list[float] = []
 
     def start(self) -> None:
-        """Begin an invocation."""
+        """Start an invocation."""
         self._recent.start()
-        self._is_table_out = False
+        self._is_table_unreachable = False
+        self._waits = list(_WAITS_SECONDS)
 
-    def begin(self, events: Sequence[tuple[S3Event, str]], deadline: Deadline) -> list[Admission]:
-        """Take events up.
+    def admit(self, events: Sequence[tuple[S3Event, str]], deadline: Deadline) -> list[Admission]:
+        """Admit events, unless they are duplicates.
 
         Args:
-            events: The events, each with the delivery that it came by.
+            events: The events, each with the id of its delivery.
             deadline: When to stop.
         """
-        begun = [self._recent.begin(event) for event, _ in events]
-        if self._claims is not None:
-            self._claim_all(self._claims, begun, [owner for _, owner in events], deadline)
-        return begun
+        admissions = [ADMITTED if self._recent.admit(event) else _DUPLICATE for event, _ in events]
+        if self._table is not None:
+            self._claim_all(self._table, events, admissions, deadline)
+        return admissions
 
     def _claim_all(
-        self, claims: ClaimTable, begun: list[Admission], owners: list[str], deadline: Deadline
+        self,
+        table: SharedTable,
+        events: Sequence[tuple[S3Event, str]],
+        admissions: list[Admission],
+        deadline: Deadline,
     ) -> None:
-        """Claim events, and those that others are at work on again, after waiting once for all."""
+        """Claim events, and claim those that others work on again after a wait."""
         left = deadline.left()
-        lease = _LEASE_OUTSIDE_LAMBDA if left is None else left + _LEASE_MARGIN
-
-        working = deadline.before(self.reserve)
+        lease = _LEASE_OUTSIDE_LAMBDA_SECONDS if left is None else left + _LEASE_MARGIN_SECONDS
 
         def claim(place: int) -> Admission:
-            return self._claim(claims, begun[place].event, owners[place], lease, working)
+            return self._claim(table, *events[place], lease, deadline)
 
-        places = [n for n, each in enumerate(begun) if not each.skip and not each.event.only]
-        for wait in _PATIENCE:
-            if wait:
-                self._sleep(wait)
-            for place, each in zip(places, map_concurrently(claim, places), strict=True):
-                if not (begun[place].is_busy and each.is_unknown):  # who was at work may still be
-                    begun[place] = each
-            places = [place for place in places if begun[place].is_busy]
-            if not places:
+        places = [n for n, admission in enumerate(admissions) if not admission.is_duplicate]
+        while places:
+            for place, admission in zip(places, map_concurrently(claim, places), strict=True):
+                is_unknown = admission.claim and admission.claim.verdict is Verdict.UNKNOWN
+                if not (admissions[place].is_busy and is_unknown):  # whoever had it may still
+                    admissions[place] = admission
+            places = [place for place in places if admissions[place].is_busy]
+            if not places or not self._waits:
                 break
-        lost = [each.claim.error for each in begun if each.claim and each.claim.error]
-        if lost:
-            log_event(logging.ERROR, "dedup table out of reach", count=len(lost), reason=lost[0])
+            self._sleep(self._waits.pop(0))
+        errors = [each.claim.error for each in admissions if each.claim and each.claim.error]
+        if errors:
+            log_event(logging.ERROR, "dedup table unreachable", count=len(errors), reason=errors[0])
 
     def _claim(
-        self, claims: ClaimTable, event: S3Event, owner: str, lease: float, deadline: Deadline
+        self, table: SharedTable, event: S3Event, owner: str, lease: float, deadline: Deadline
     ) -> Admission:
-        if self._is_table_out:
-            lost = Claim("", Verdict.UNKNOWN, "", error="it did not answer before")
-            return Admission(event, claim=lost)
-        if not deadline.allows(SLOWEST_READ + READ_RESERVE):
-            return Admission(event, failure="too little time was left to claim it")
+        if self._is_table_unreachable:
+            claim = Claim("", Verdict.UNKNOWN, "", error="it did not answer before")
+            return Admission(claim=claim)
+        if not deadline.allows(Reserve.CLAIM):
+            return Admission(failure=_NO_TIME)
         try:
-            claim = claims.claim(
-                _digest(event), owner, lease, lambda: deadline.allows(SLOWEST_READ)
+            claim = table.claim(
+                dedup_digest(event), owner, lease, lambda: deadline.allows(Reserve.SETTLE)
             )
-        except Exception as error:  # noqa: BLE001 - not what the table answers: as if it did not
+        except Exception as error:  # noqa: BLE001 - treated as if the table did not answer
             claim = Claim("", Verdict.UNKNOWN, "", error=str(UnexpectedError.of(error)))
         if claim.verdict is Verdict.DUPLICATE:
-            return Admission(event, skip="duplicate", is_done=True)
-        self._is_table_out |= claim.verdict is Verdict.UNKNOWN
-        is_busy = claim.verdict is Verdict.BUSY
-        return Admission(event, failure=_BUSY if is_busy else None, claim=claim)
+            return _DUPLICATE
+        self._is_table_unreachable |= claim.verdict is Verdict.UNKNOWN
+        return Admission(failure=_BUSY if claim.verdict is Verdict.BUSY else None, claim=claim)
 
     def settle(
         self,
-        outcomes: Iterable[tuple[Admission, bool, Callable[[], list[str]]]],
+        outcomes: Iterable[tuple[S3Event, Admission, SentRecord | None]],
         deadline: Deadline,
     ) -> None:
-        """Note what became of events.
+        """Note what became of admitted events.
 
         Args:
-            outcomes: The events; whether all that each should cause was carried out;
-                and what gives digests of what was sent for it.
+            outcomes: The events with their admissions; those that failed, with what was
+                carried out all the same.
             deadline: When to stop.
         """
         claimed = []
-        for begun, is_done, sent in outcomes:
-            if is_done:
-                self._recent.done(begun.event)
-            if begun.claim and begun.claim.verdict is Verdict.WORK:
-                claimed.append((begun.claim, None if is_done else sent()))
-        lost = filter(None, map_concurrently(lambda each: self._end(*each, deadline), claimed))
-        if reasons := list(lost):
+        for event, admission, record in outcomes:
+            if record is None:
+                self._recent.complete(event)
+            if admission.claim and admission.claim.verdict is Verdict.WORK:
+                claimed.append((admission.claim, record))
+        lost = map_concurrently(lambda each: self._settle(*each, deadline), claimed)
+        if reasons := [reason for reason in lost if reason]:
             log_event(logging.WARNING, "claims not settled", count=len(reasons), reason=reasons[0])
 
-    def _end(self, claim: Claim, sent: list[str] | None, deadline: Deadline) -> str | None:
-        if self._claims is None or not deadline.allows(SLOWEST_READ):
-            return "too little time was left; the lease runs out"
+    def _settle(self, claim: Claim, record: SentRecord | None, deadline: Deadline) -> str | None:
+        if self._table is None or not deadline.allows_settling():
+            return "too little time left; the lease expires by itself"
         try:
-            if sent is None:
-                return self._claims.confirm(claim)
-            return self._claims.release(claim, sent)
-        except Exception as error:  # noqa: BLE001 - what was sent is still to be remembered
+            if record is None:
+                return self._table.confirm(claim)
+            return self._table.release(claim, record)
+        except Exception as error:  # noqa: BLE001 - the ledger must still hear of what was sent
             return str(UnexpectedError.of(error))
-
-
-def _digest(event: S3Event) -> str:
-    text = repr(_likeness(event)).encode("ascii", "backslashreplace")
-    return blake2b(text, digest_size=16).hexdigest()
-
-
-def _likeness(event: S3Event) -> Likeness:
-    return (event.bucket, event.key, event.size, event.event_type)

@@ -1,28 +1,32 @@
 """The memory of recent events that all instances share: claims in a DynamoDB table.
 
-Whoever works on an S3 event first claims it, then sends, then confirms; what fails
+Whoever carries out an S3 event first claims it, then sends, then confirms; what fails
 is released. Each step is one conditional write, so the table decides who was first.
-The protocol, with its reasons and what was proven of it, is in docs/duplicates.md.
+docs/duplicates.md has the protocol, with its reasons and what was proven of it.
 
-An item, by the likeness of the event (`duplicates`):
+An item, by the dedup key of the event (`memory.dedup_digest`):
 
 - ``state``: ``claimed``, ``done`` or ``failed``;
-- ``until``: seconds since the epoch; of a claim, when its lease runs out; of what
-  is done, until when the same event is a duplicate; of what failed, 0;
-- ``token``: the attempt that wrote it, ``owner``: the delivery that this was for;
-- ``sent``: of what failed, what was sent all the same;
-- ``returning``: deliveries that came while another was worked on;
+- ``until``: seconds since the epoch: when the lease of a claim expires; until when the
+  same event is a duplicate of one that is done; 0 for one that failed;
+- ``token``: the attempt that wrote it; ``owner``: the delivery that this was for;
+- ``sent``: what was carried out of an event that failed;
+- ``returning``: deliveries that came while another was carried out;
 - ``expires``: when DynamoDB may delete it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from lava_s3trigger.sent import SentRecord
 
 from .protocol import Claim, Verdict
 
@@ -31,11 +35,13 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-REMEMBERED: Final = 24 * 3600
-"""Seconds for which an item is kept: longer than Lambda tries an event again (6 hours)."""
+KEPT_SECONDS: Final = 24 * 3600
+"""How long an item is kept: longer than Lambda retries an event (6 hours)."""
 
-_MOST: Final = 2000
-"""Members of a set in an item, which DynamoDB holds to 400 KB."""
+MAX_SET_BYTES: Final = 128 * 1024
+"""Bytes of a set in an item; DynamoDB's items have at most 400 KB."""
+MAX_RETURNING: Final = 2000
+"""Deliveries that are noted as returning."""
 
 
 class ClaimTable:
@@ -45,7 +51,7 @@ class ClaimTable:
         client: Client of DynamoDB.
         table: Name of the table.
         ttl: Seconds within which the same event is a duplicate.
-        now: Gives the seconds since the epoch; instances' clocks agree well enough.
+        now: Returns the seconds since the epoch; the clocks of instances agree well enough.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class ClaimTable:
 
     def claim(
         self,
-        likeness: str,
+        key: str,
         owner: str,
         lease: float,
         has_time: Callable[[], bool] = lambda: True,
@@ -70,21 +76,21 @@ class ClaimTable:
         """Claim an event for a delivery.
 
         Args:
-            likeness: What the event has in common with its duplicates.
-            owner: The delivery that it came by.
-            lease: Seconds after which the claim no longer holds; by then whoever
-                made it is done with it, or has come to an end.
-            has_time: Tells whether there is time for a second call, should one be due.
+            key: The dedup key of the event.
+            owner: Id of its delivery.
+            lease: Seconds after which the claim expires; by then whoever made it has
+                settled it, or no longer runs.
+            has_time: Tells whether there is time for a second call, where one is needed.
         """
         token, now = str(uuid.uuid4()), self._now()
         try:
             before = self._write(
-                likeness,
+                key,
                 "SET #state = :state, #owner = :owner, #token = :token, #until = :until,"
                 " #expires = :expires",
-                # There is none; or it is of this very call, of which a reply was lost;
-                # or it no longer holds. But what was done by this delivery itself, or
-                # while it was to come again, stays done, however late it does.
+                # There is no item; or it is of this very call, whose reply was lost; or it
+                # has expired. But what was done for this delivery itself, or while it was
+                # to come again, stays done, however late it comes.
                 "attribute_not_exists(#id) OR (#token = :token AND #state = :state)"
                 " OR (#until <= :now AND NOT (#state = :done"
                 " AND (#owner = :owner OR contains(#returning, :owner))))",
@@ -99,39 +105,39 @@ class ClaimTable:
         except ClientError as error:
             held = _held(error)
             if held is None:
-                return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
+                return Claim(key, Verdict.UNKNOWN, token, error=str(error))
             if held.get("state") == _text("done"):
-                return Claim(likeness, Verdict.DUPLICATE, token)
+                return Claim(key, Verdict.DUPLICATE, token)
             if has_time():
-                self._note_return(likeness, owner, held)
-            return Claim(likeness, Verdict.BUSY, token)
+                self._note_return(key, owner, held)
+            return Claim(key, Verdict.BUSY, token)
         except BotoCoreError as error:
-            return Claim(likeness, Verdict.UNKNOWN, token, error=str(error))
-        sent = before.get("sent", {}).get("SS", ())
-        return Claim(likeness, Verdict.WORK, token, frozenset(sent))
+            return Claim(key, Verdict.UNKNOWN, token, error=str(error))
+        sent = _read_sent(before.get("sent", {}).get("SS", ()))
+        return Claim(key, Verdict.WORK, token, sent)
 
-    def _note_return(self, likeness: str, owner: str, held: dict[str, Any]) -> None:
-        """Note that a delivery came while another was worked on, and will come again.
+    def _note_return(self, key: str, owner: str, held: dict[str, Any]) -> None:
+        """Note that a delivery came while another was carried out, and will come again.
 
-        It is a duplicate then too, though that may be long after. Where this cannot
-        be noted it is still given back, and dispatched if it comes too late.
+        It is a duplicate then too, however late that is. Where this cannot be noted, it
+        is carried out if it comes after the TTL.
         """
         known = held.get("returning", {}).get("SS", ())
-        if owner in known or len(known) >= _MOST:
+        if owner in known or len(known) >= MAX_RETURNING:
             return
         with contextlib.suppress(ClientError, BotoCoreError):
             self._write(
-                likeness,
+                key,
                 "ADD #returning :returning",
                 "attribute_exists(#id)",
                 returning={"SS": [owner]},
             )
 
     def confirm(self, claim: Claim) -> str | None:
-        """Note that all the event should cause was sent or parked.
+        """Note that the event is completed.
 
         Returns:
-            Why that could not be noted, if so; the event is done all the same.
+            Why that could not be noted, if so; the event is completed all the same.
         """
         now = self._now()
         return self._settle(
@@ -142,17 +148,16 @@ class ClaimTable:
             expires=self._expiry(now),
         )
 
-    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:
-        """Give an event back that has failed, with what was sent for it all the same.
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:
+        """Release an event that has failed, with what was carried out all the same.
 
         Returns:
-            Why that could not be noted, if so; the lease runs out then.
+            Why that could not be noted, if so; the lease expires then.
         """
         update, values = "SET #state = :state, #until = :until, #expires = :expires", {}
-        # What was sent just now is kept first, should that be more than an item holds.
-        if everything := sorted(list(dict.fromkeys([*sent, *claim.sent]))[:_MOST]):
+        if texts := _write_sent(sent, claim.sent):
             update += ", #sent = :sent"
-            values = {"sent": {"SS": everything}}
+            values = {"sent": {"SS": texts}}
         return self._settle(
             claim,
             update,
@@ -163,27 +168,25 @@ class ClaimTable:
         )
 
     def _settle(self, claim: Claim, update: str, **values: dict[str, Any]) -> str | None:
-        """Write what became of a claim, unless it was lost to another."""
+        """Write what became of a claim, unless another attempt has taken it over."""
         try:
-            self._write(
-                claim.likeness, update, "#token = :token", token=_text(claim.token), **values
-            )
+            self._write(claim.key, update, "#token = :token", token=_text(claim.token), **values)
         except (ClientError, BotoCoreError) as error:
             return str(error)
         return None
 
     def _write(
-        self, likeness: str, update: str, condition: str, **values: dict[str, Any]
+        self, key: str, update: str, condition: str, **values: dict[str, Any]
     ) -> dict[str, Any]:
-        """Write to an item under a condition, and give what it was before."""
+        """Write to an item under a condition, and return what it was before."""
         names = {"id", "returning", "sent", *values} - {"now", "done"}
-        said = f"{update} {condition}"
+        expressions = f"{update} {condition}"
         answer = self._client.update_item(
             TableName=self._table,
-            Key={"id": _text(likeness)},
+            Key={"id": _text(key)},
             UpdateExpression=update,
             ConditionExpression=condition,
-            ExpressionAttributeNames={f"#{n}": n for n in sorted(names) if f"#{n}" in said},
+            ExpressionAttributeNames={f"#{n}": n for n in sorted(names) if f"#{n}" in expressions},
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
             ReturnValues="ALL_OLD",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -191,7 +194,46 @@ class ClaimTable:
         return dict(answer.get("Attributes", {}))
 
     def _expiry(self, now: float) -> dict[str, str]:
-        return _number(int(now + max(self._ttl, REMEMBERED)))
+        return _number(int(now + max(self._ttl, KEPT_SECONDS)))
+
+
+def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
+    """Write what was carried out as members of a set, each with its count."""
+    jobs, parked = sent.jobs | known.jobs, sent.parked | known.parked
+    # What was sent just now comes first, should it all be more than an item holds.
+    facts: list[tuple[str, str | None, int]] = [
+        *((trigger_id, None, count) for trigger_id, count in parked.items()),
+        *((trigger_id, job_id, count) for (trigger_id, job_id), count in jobs.items()),
+    ]
+    texts, total = [], 0
+    for fact in facts:
+        text = json.dumps(fact)
+        total += len(text)
+        if total > MAX_SET_BYTES:
+            break
+        texts.append(text)
+    return sorted(texts)
+
+
+def _read_sent(texts: Iterable[str]) -> SentRecord:
+    jobs: Counter[tuple[str, str]] = Counter()
+    parked: Counter[str] = Counter()
+    for text in texts:
+        match _parsed(text):
+            case [str(trigger_id), str(job_id), int(count)]:
+                jobs[trigger_id, job_id] = count
+            case [str(trigger_id), None, int(count)]:
+                parked[trigger_id] = count
+            case _:  # as earlier versions wrote it, which cannot be read back
+                pass
+    return SentRecord(jobs=jobs, parked=parked)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _text(value: str) -> dict[str, str]:
@@ -203,7 +245,7 @@ def _number(value: float) -> dict[str, str]:
 
 
 def _held(error: ClientError) -> dict[str, Any] | None:
-    """Give the item that stood in the way of a write, if one did."""
+    """Return the item that failed the condition of a write, if one did."""
     if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
     item: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]

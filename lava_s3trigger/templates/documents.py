@@ -1,17 +1,24 @@
-"""Documents of a trigger entry: JSON whose strings are templates. DESIGN section 6."""
+"""Documents of a trigger entry: JSON whose strings are templates.
+
+See docs/rendering.md for what templates can do.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from jinja2 import nodes
+
 from lava_s3trigger.units import shown
 
-from .environment import RESERVED_MARK, UTILS, TemplateEnvironment, escaped, import_parts, joined
-from .harmless import is_harmless, operations
+from .environment import RESERVED_MARK, TemplateEnvironment, joined
+from .limits import COMPILE_SECONDS, ThreadError, compiling
+from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
+from .source import source_of, text_of
+from .utils import UTILS
+from .weighing import WeightError, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +27,75 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.events import S3Event
 
-RESERVED: Final = "lava"
-"""Names of globals that begin so, in any case, are lava's own."""
-
 _MARKS: Final = ("{{", "{%", "{#")
-_LONG: Final = 16 * 1024
-_BRIEF: Final = 4 * 1024
 
 
 class RenderingError(ValueError):
     """A template cannot be compiled or rendered; the message says why."""
+
+
+class Variables(dict[str, Any]):
+    """The variables that the templates of a trigger know, of one event."""
+
+    __slots__ = ("_excess", "_excess_of_event", "_given")
+
+    def __init__(self, event: S3Event) -> None:
+        super().__init__(
+            _environment().globals,
+            bucket=event.bucket,
+            key=event.key,
+            event=event.record,
+            info=event.info,
+            utils=UTILS,
+        )
+        self._excess = ""
+        for name, value in self["info"].items():  # which has the bucket and key, too
+            self._excess = self._excess or _excess(name, value)
+        self._excess_of_event: str | None = None
+        self._given: frozenset[int] | None = None
+
+    def check(self, *, names_event: bool) -> None:
+        """Check that what a template is given is not too large.
+
+        Raises:
+            RenderingError: It is.
+        """
+        if self._excess:
+            raise RenderingError(self._excess)
+        if names_event:
+            if self._excess_of_event is None:  # not yet weighed: most templates do not name it
+                self._excess_of_event = _excess("event", self["event"])
+                self._given = None
+            if self._excess_of_event:
+                raise RenderingError(self._excess_of_event)
+
+    def holds(self, container: list[Any] | dict[str, Any]) -> bool:
+        """Tell whether a list or map is in one of them, and not the template's to change."""
+        if self._given is None:
+            # An event that no template names cannot be reached, and may be very deep.
+            given = self if self._excess_of_event == "" else {**self, "event": None}
+            self._given = frozenset(_container_ids(given))
+        return id(container) in self._given
+
+
+def _container_ids(container: Any) -> Iterator[int]:
+    yield id(container)
+    for member in container.values() if isinstance(container, dict) else container:
+        if isinstance(member, (dict, list)):
+            yield from _container_ids(member)
+
+
+def variables(event: S3Event) -> Variables:
+    """Return the variables that the templates of a trigger know."""
+    return Variables(event)
+
+
+def _excess(name: str, value: Any) -> str:
+    try:
+        weigh(value)
+    except WeightError as error:
+        return f"{name} {error.reason}"
+    return ""
 
 
 class Document:
@@ -42,62 +108,41 @@ class Document:
             make a name begin with `RESERVED`.
     """
 
-    __slots__ = ("_broken", "_is_harmless", "_marker", "_template", "operations", "value")
+    __slots__ = ("_error", "_marker", "_names_event", "_template", "is_template", "value")
 
     def __init__(self, value: Any, *, jinja: bool = True, is_globals: bool = False) -> None:
         self.value = value
+        self.is_template = jinja and _has_marks(value)
         self._marker = RESERVED_MARK if is_globals else ""
         self._template: Template | None = None
-        self._broken: str | None = None
-        self._is_harmless = False
-        self.operations = float("inf")
-        """How many it takes, where it is known to be light: `harmless.operations`."""
-        if jinja and _is_template(value):
-            return
-        self._template = _PLAIN
-        self.operations = 0.0
+        self._names_event = False
+        self._error: str | None = None
 
-    @property
-    def is_compiled(self) -> bool:
-        """Whether it is compiled, or known to be broken."""
-        return self._template is not None or self._broken is not None
-
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it may be rendered in the function's own process.
-
-        Where the text is long, not even to compile it is.
-        """
-        if not self.is_compiled:
-            source = _text(self.value, self._marker)
-            if len(source[0]) > _LONG:
-                return False
-            with contextlib.suppress(RenderingError):  # which is raised again by `render`
-                self._compile(*source)
-        return self._template is _PLAIN or self._is_harmless or self._broken is not None
-
-    def render(self, variables: dict[str, Any]) -> Any:
+    def render(self, variables: Variables) -> Any:
         """Render the document; the result is not to be changed.
 
+        It is compiled when it is first rendered, once: most entries never match.
+
         Args:
-            variables: What `variables` gives for the event.
+            variables: What the function `variables` returns for the event.
 
         Raises:
             RenderingError: It cannot be rendered; the message says why.
+            TimeoutError: It could not be compiled in what other documents left of the time.
         """
-        if self._template is _PLAIN:
+        if not self.is_template:
             return self.value
+        template = self._template or self._compile()
+        variables.check(names_event=self._names_event)
+        environment = template.environment
+        environment.start(variables.holds)  # type: ignore[attr-defined]
         try:
-            template = self._template or self._compile(*_text(self.value, self._marker))
             # What Template.new_context does, without copying the variables each time:
             # templates only read them.
-            environment = template.environment
             context = environment.context_class(
                 environment, variables, template.name, template.blocks
             )
             rendered = json.loads(joined(template.root_render_func(context)))
-        except RenderingError:
-            raise
         except json.JSONDecodeError as error:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything
@@ -106,23 +151,28 @@ class Document:
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
 
-    def _compile(self, text: str, quotes: list[int]) -> Template:
-        """Compile once, for as long as the document is kept; also what fails."""
-        if self._broken:
-            raise RenderingError(self._broken)
+    def _compile(self) -> Template:
+        """Compile it, and keep the template, or why there is none."""
+        if self._error:
+            raise RenderingError(self._error)
+        environment = _environment()
+        bounds = compiling()
         try:
-            environment = _environment()
-            tree = environment.parse(_source(environment, text, quotes))
-            self._is_harmless = is_harmless(tree)
-            if not self._is_harmless:
-                import_parts(text)
-            if self._is_harmless and len(text) <= _BRIEF:
-                self.operations = operations(tree)
-            self._template = environment.from_string(tree)
+            with bounds:
+                tree = environment.parse(source_of(environment, *text_of(self.value, self._marker)))
+                self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
+                self._template = environment.from_string(tree)
+                return self._template
+        except TimeoutError:
+            if not bounds.is_whole:
+                raise
+            reason = f"it took longer than {COMPILE_SECONDS:g} s"
+        except ThreadError:
+            raise
         except Exception as error:  # noqa: BLE001 - likewise
-            self._broken = f"it cannot be compiled: {_reason(error)}"
-            raise RenderingError(self._broken) from None
-        return self._template
+            reason = _reason(error)
+        self._error = f"it cannot be compiled: {reason}"
+        raise RenderingError(self._error)
 
     def _with_names_checked(self, rendered: dict[str, Any]) -> dict[str, Any]:
         checked = {}
@@ -138,21 +188,6 @@ class Document:
         return checked
 
 
-_PLAIN: Final[Any] = object()
-
-
-def variables(event: S3Event) -> dict[str, Any]:
-    """Give the variables that the templates of a trigger know."""
-    return {
-        **_environment().globals,
-        "bucket": event.bucket,
-        "key": event.key,
-        "event": event.record,
-        "info": event.info,
-        "utils": UTILS,
-    }
-
-
 @cache
 def _environment() -> TemplateEnvironment:
     return TemplateEnvironment()
@@ -161,6 +196,8 @@ def _environment() -> TemplateEnvironment:
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "it takes too much memory"
+    if isinstance(error, WeightError):
+        return str(error)
     try:
         text = shown(str(error), at_most=400)
     except Exception:  # noqa: BLE001 - its text may be the template's to make
@@ -168,115 +205,6 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _is_template(value: Any) -> bool:
-    text, _ = _text(value, "")
+def _has_marks(value: Any) -> bool:
+    text, _ = text_of(value, "")
     return any(mark in text for mark in _MARKS)
-
-
-def _text(value: Any, marker: str) -> tuple[str, list[int]]:
-    """Give the JSON text of a value, its strings not yet escaped.
-
-    Returns:
-        The text, and the positions of the quotes around the strings in it.
-    """
-    pieces: list[str] = []
-    quotes: list[int] = []
-    length = 0
-    for piece, is_quote in _pieces(value, marker):
-        if is_quote:
-            quotes.append(length)
-        pieces.append(piece)
-        length += len(piece)
-    return "".join(pieces), quotes
-
-
-def _pieces(value: Any, marker: str = "") -> Iterator[tuple[str, bool]]:
-    if isinstance(value, str):
-        yield '"', True
-        yield value, False
-        yield '"', True
-    elif isinstance(value, dict):
-        yield "{", False
-        for number, (name, each) in enumerate(value.items()):
-            if number:
-                yield ", ", False
-            is_reserved = marker and name.lower().startswith(RESERVED)
-            yield from _pieces(f"{marker}{name}" if is_reserved else name)
-            yield ": ", False
-            yield from _pieces(each)
-        yield "}", False
-    elif isinstance(value, list):
-        yield "[", False
-        for number, each in enumerate(value):
-            if number:
-                yield ", ", False
-            yield from _pieces(each)
-        yield "]", False
-    else:
-        yield json.dumps(value), False
-
-
-def _source(environment: TemplateEnvironment, text: str, quotes: list[int]) -> str:
-    """Make the template: JSON outside expressions, and expressions as they were written.
-
-    Jinja's own lexer tells them apart. It works on a copy of the same length, in
-    which line ends are spaces, since it would fold them; and it leaves out the space
-    that whitespace control removes, which is found again by position. In lava that
-    space was escaped before Jinja saw it, so only true spaces were ever removed:
-    it is put back, escaped, for Jinja to do the same.
-    """
-    shadow = text.translate({10: " ", 13: " "})
-    quoted = _Quoter(text, quotes)
-    source: list[str] = []
-    position = 0
-    for _, kind, token in environment.lex(shadow):
-        start = shadow.index(token, position)
-        source.append(quoted(position, start))
-        position = start + len(token)
-        if kind == "data":
-            source.append(quoted(start, position))
-        elif kind == "string":
-            # A literal that reaches over a reserved name is the author's, without its mark.
-            source.append(_literal(text[start:position].replace(RESERVED_MARK, "")))
-        elif kind.endswith("_end") or kind == "raw_begin":
-            body = start + len(token.rstrip())
-            source.append(text[start:body] + quoted(body, position))
-        else:
-            source.append(text[start:position])
-    source.append(quoted(position, len(text)))
-    return "".join(source)
-
-
-class _Quoter:
-    """Escapes stretches of a text, but for the quotes around its strings."""
-
-    def __init__(self, text: str, quotes: list[int]) -> None:
-        self._text = text
-        self._quotes = quotes
-        self._next = 0
-
-    def __call__(self, start: int, end: int) -> str:
-        """Escape from start to end; stretches must be asked for in their order."""
-        pieces = []
-        while self._next < len(self._quotes) and self._quotes[self._next] < end:
-            quote = self._quotes[self._next]
-            self._next += 1
-            if quote >= start:  # not one inside of an expression
-                pieces.append(escaped(self._text[start:quote]) + '"')
-                start = quote + 1
-        return "".join(pieces) + escaped(self._text[start:end])
-
-
-_ESCAPED: Final = re.compile(r"\\\\|\\[ntr]|(?:\\u[0-9a-fA-F]{4})+")
-
-
-def _literal(token: str) -> str:
-    r"""Rewrite a string literal so that Jinja reads it as DESIGN section 6 has it.
-
-    ``\n``, ``\t``, ``\r`` and ``\uXXXX`` are that character; every other backslash
-    stays as written, a pair of them too, which is no place to begin an escape at.
-    """
-    body = _ESCAPED.sub(
-        lambda match: match[0] if match[0] == r"\\" else json.loads(f'"{match[0]}"'), token[1:-1]
-    )
-    return "'" + body.encode("unicode_escape").decode("ascii").replace("'", r"\'") + "'"

@@ -1,44 +1,55 @@
-"""The Jinja environment that templates run in, and the ``utils`` they are given.
+"""The Jinja environment that templates run in.
 
-Two invariants hold while a template runs. In *expressions*, every value is data as
-it is. In *buffers*, everything is JSON string text: what the template's author
-wrote outside expressions was escaped at compile time (`rendering`), and what an
-expression puts out is escaped on its way in. Where Jinja captures a buffer to
-make a value of it (set blocks, macros, calls, filters, blocks), it is unescaped.
-So data can neither leave its string nor be escaped twice.
+Two invariants hold while a template runs. In *expressions*, every value is data as it is.
+In *buffers*, everything is JSON string text: what the template's author wrote outside
+expressions was escaped at compile time (`source`), and what an expression puts out is
+escaped on its way in. Where Jinja captures a buffer to make a value of it (set blocks,
+macros, calls, filters, blocks), it is unescaped. So data can neither leave its string nor
+be escaped twice.
+
+A third holds for confinement: every value that an expression makes is weighed (`weighing`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import os.path
 import re
 import types
 import uuid
-from importlib import import_module
 from json.encoder import encode_basestring_ascii
-from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import nodes, pass_eval_context
 from jinja2.compiler import CodeGenerator
-from jinja2.filters import do_indent
+from jinja2.filters import do_indent, do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 from markupsafe import Markup, escape
 
+from .utils import METHODS, make_flag
+from .weighing import (
+    MAX_CHARACTERS,
+    WeightError,
+    check_bits,
+    forget,
+    weigh,
+    weigh_changed,
+    weigh_repetition,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from jinja2.compiler import Frame
     from jinja2.nodes import EvalContext
     from jinja2.runtime import Context
 
-LONGEST: Final = 1024 * 1024
-"""Longest text that a template may make: no more fits a message of SQS."""
-_MOST_BITS: Final = 64 * 1024
+MAX_OUTPUT_CHARACTERS: Final = 1024 * 1024
+"""Characters that a document may render to: no more fits a message of SQS."""
+_MAX_ESCAPED_CHARACTERS: Final = 12 * MAX_CHARACTERS
 RESERVED_MARK: Final = uuid.uuid4().hex
-"""Stands in documents before reserved names that their authors wrote (`rendering`).
+"""Stands in documents before reserved names that their authors wrote (`source`).
 
 It cannot be guessed, and no captured text has it, so no data passes for one of those.
 """
@@ -46,31 +57,36 @@ _ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 
 
 def escaped(text: str) -> str:
-    """Give the JSON string text for some data, without the quotes around it."""
+    """Return the JSON string text for some data, without the quotes around it."""
     return encode_basestring_ascii(text)[1:-1]
 
 
 def _captured(parts: Iterable[str]) -> str:
-    """Make data of the JSON string text in a buffer."""
-    text = joined(parts).replace(RESERVED_MARK, "")
-    if "\\" not in text:
-        return text
-    # All escapes are whole ones, made by `escaped`. Quotes that stand alone are
-    # structure that was captured along, and are data from here on.
-    return _ESCAPES.sub(lambda match: str(json.loads(f'"{match[0]}"')), text)
+    """Make data of the JSON string text in a buffer.
+
+    Raises:
+        WeightError: It is too large.
+    """
+    text = joined(parts, _MAX_ESCAPED_CHARACTERS).replace(RESERVED_MARK, "")
+    if "\\" in text:
+        # All escapes are whole ones, made by `escaped`. Quotes that stand alone are
+        # structure that was captured along, and are data from here on.
+        text = _ESCAPES.sub(lambda match: str(json.loads(f'"{match[0]}"')), text)
+    weigh(text)
+    return text
 
 
-def joined(parts: Iterable[str]) -> str:
+def joined(parts: Iterable[str], max_characters: int = MAX_OUTPUT_CHARACTERS) -> str:
     """Join the parts of a text.
 
     Raises:
-        OverflowError: It is longer than any dispatch can be.
+        WeightError: It is too large.
     """
     kept, length = [], 0
     for part in parts:
         length += len(part)
-        if length > LONGEST:
-            raise OverflowError(f"it makes more than {LONGEST} characters of text")
+        if length > max_characters:
+            raise WeightError(f"has more than {max_characters} characters", "what it renders to")
         kept.append(part)
     return "".join(kept)
 
@@ -82,13 +98,47 @@ def _finalize(context: EvalContext, value: Any) -> str:
     return encode_basestring_ascii(value if type(value) is str else str(value))[1:-1]
 
 
+def _weighed(visit: Callable[..., None]) -> Callable[..., None]:
+    """Have a visitor write its expression as an argument of `weigh`."""
+
+    def visit_weighed(self: _Code, node: nodes.Node, frame: Frame) -> None:
+        self.write("weigh(")
+        visit(self, node, frame)
+        self.write(")")
+
+    return visit_weighed
+
+
 class _Code(CodeGenerator):
-    """Closes gaps that Jinja leaves.
+    """Has values weighed, and closes gaps that Jinja leaves.
+
+    Calls and operators are weighed by the environment, which the sandbox asks to do them.
 
     What call and filter blocks and recursive loops put out is finalized, as all that
     expressions do. And a set block or an assignment of several things, as a plain
     assignment, sets attributes of namespaces alone.
     """
+
+    visit_Concat = _weighed(CodeGenerator.visit_Concat)  # noqa: N815
+    visit_Dict = _weighed(CodeGenerator.visit_Dict)  # noqa: N815
+    visit_Filter = _weighed(CodeGenerator.visit_Filter)  # noqa: N815
+    visit_List = _weighed(CodeGenerator.visit_List)  # noqa: N815
+
+    def write_commons(self) -> None:
+        super().write_commons()
+        self.writeline("weigh = environment.weigh")
+
+    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
+        weigh(node.value)
+        super().visit_Const(node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802
+        visit = CodeGenerator.visit_Tuple
+        (visit if node.ctx == "store" else _weighed(visit))(self, node, frame)
+
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
+        visit = CodeGenerator.visit_Getitem
+        (_weighed(visit) if isinstance(node.arg, nodes.Slice) else visit)(self, node, frame)
 
     def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
         super().start_write(frame, node)
@@ -105,7 +155,7 @@ class _Code(CodeGenerator):
         self, node: nodes.ScopedEvalContextModifier, frame: Frame
     ) -> None:
         # Else Jinja finalizes what the author wrote, since it cannot tell when it compiles.
-        if not all(isinstance(each.value, nodes.Const) for each in node.options):
+        if not all(isinstance(option.value, nodes.Const) for option in node.options):
             self.fail("autoescape takes true or false", node.lineno)
         super().visit_ScopedEvalContextModifier(node, frame)
 
@@ -116,7 +166,7 @@ class _Code(CodeGenerator):
         super().visit_Assign(node, frame)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802
-        targets = {each.name for each in nodes.Tuple([node.target], "store").find_all(nodes.NSRef)}
+        targets = {ref.name for ref in nodes.Tuple([node.target], "store").find_all(nodes.NSRef)}
         for name in sorted(targets):
             self.writeline(f"if not isinstance({frame.symbols.ref(name)}, Namespace):")
             self.indent()
@@ -126,30 +176,66 @@ class _Code(CodeGenerator):
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with JSON-safe output and bounded arithmetic."""
+    """Jinja's sandbox, with JSON-safe output and weighed values."""
 
     code_generator_class = _Code
     concat = staticmethod(_captured)
-    intercepted_binops = frozenset(["*", "**"])
+    weigh = staticmethod(weigh)
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self) -> None:
         super().__init__(finalize=_finalize, optimized=False, keep_trailing_newline=True)
         self.filters["indent"] = _indent
+        self.filters["round"] = _round
+        self.globals["range"] = _range
+        self._is_given: Callable[[Any], bool] = bool
+
+    def start(self, is_given: Callable[[Any], bool]) -> None:
+        """Begin a rendering.
+
+        Args:
+            is_given: Tells whether a list or map is one that the template was given.
+        """
+        self._is_given = is_given
+        forget()
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Give an attribute, or else an item, of an object.
+        """Return an attribute, or else an item, of an object.
 
         Of a map it is mostly an item, as in ``info.size``: then no attribute is tried first.
         """
         if type(obj) is dict and attribute in obj and attribute not in _OF_DICT:
             return obj[attribute]
-        return super().getattr(obj, attribute)
+        if attribute in _CHANGES and type(obj) in (list, dict) and not self._is_given(obj):
+            method = getattr(obj, attribute, None)
+            if method is not None:
+                return _changing(obj, method)
+        elif attribute in METHODS and isinstance(obj, METHODS[attribute][0]):
+            return METHODS[attribute][1](getattr(obj, attribute))
+        value = super().getattr(obj, attribute)
+        if type(value) in (list, dict) and not isinstance(obj, _HOLDERS):
+            return _FROZEN[type(value)](value)  # what a class or a module has
+        return value
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an item, or else an attribute, of an object.
+
+        Raises:
+            WeightError: It is too large.
+        """
+        try:
+            value = obj[argument]
+        except (TypeError, LookupError):
+            if isinstance(argument, str):
+                return self.getattr(obj, str(argument))
+            return self.undefined(obj=obj, name=argument)
+        return value if type(obj) in _WEIGHED else weigh(value)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Keep templates from what takes any object for its self.
 
         By a method of a class, as in ``dict.update(utils, ...)``, they would change
-        what Jinja keeps them from changing by a method of the object.
+        what they may not change by a method of the object.
         """
         if type(obj) in _IMMUTABLE:  # most are; what is asked of all others comes to the same
             return not attr.startswith("_")
@@ -160,39 +246,51 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call an object, unless that would take a pickle's state for a date.
+        """Call an object, and weigh what it returns.
 
-        CPython crashes on a date whose state is not one that it wrote itself.
+        Raises:
+            WeightError: It is too large.
         """
         if type(obj) is types.BuiltinMethodType and not kwargs:
             # A method in C, such as most are. It bears no marks of Jinja's, for or
             # against being called, and looking for them takes longer than the call.
             try:
-                return obj(*args)
+                value = obj(*args)
             except StopIteration:  # which would end the generator that a template is
                 return self.undefined("a callable raised StopIteration")
+            return value if type(value) is str and len(value) <= MAX_CHARACTERS else weigh(value)
         if type(obj) is type and args and isinstance(args[0], (str, bytes)) and obj in _DATES:
+            # CPython crashes on a date whose state, as pickle has it, it did not write itself.
             raise TypeError(f"{obj.__name__} takes numbers, not text")
-        return super().call(context, obj, *args, **kwargs)
+        if obj is re.RegexFlag:
+            return make_flag(*args)
+        return weigh(super().call(context, obj, *args, **kwargs))
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Bound what one operation on integers can cost, which no signal interrupts.
+    def call_binop(self, _context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Do a binary operation, and weigh what it makes; a repetition, before it is made.
 
         Raises:
-            OverflowError: The result would have more digits than anyone needs.
+            WeightError: It is too large.
         """
-        if isinstance(left, int) and isinstance(right, int):
-            bits = left.bit_length()
-            bits = bits * right if operator == "**" else bits + right.bit_length()
-            if bits > _MOST_BITS:
-                raise OverflowError(f"{operator} makes a number of more than {_MOST_BITS} bits")
-        return super().call_binop(context, operator, left, right)
+        if operator in ("*", "**"):
+            weigh_repetition(operator, left, right)
+        return weigh(self.binop_table[operator](left, right))
 
 
 _DATES: Final = frozenset([dt.date, dt.datetime, dt.time])
 _IMMUTABLE: Final = frozenset([str, int, float, *_DATES, dt.timedelta])
 """Types of which no object can be changed, or is one of Python's own inner workings."""
 _OF_DICT: Final = frozenset(dir(dict))
+_CHANGES: Final = frozenset(
+    "append clear extend insert pop popitem remove reverse setdefault sort update".split()  # noqa: SIM905
+)
+"""Methods that change a list or a map."""
+_HOLDERS: Final = (dict, tuple, Namespace)
+"""Types whose attributes may be lists and maps that a template made."""
+_FROZEN: Final = {kind: type(kind.__name__, (kind,), {}) for kind in (list, dict)}
+"""Copies of lists and maps that are not a template's to change."""
+_WEIGHED: Final = frozenset([str, list, tuple, dict])
+"""Types whose items were weighed along with them."""
 _UNBOUND: Final = (
     property,
     types.FunctionType,
@@ -203,173 +301,29 @@ _UNBOUND: Final = (
 )
 
 
+def _changing(container: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a list or map weighed after each change."""
+
+    def change(*args: Any, **kwargs: Any) -> Any:
+        value = method(*args, **kwargs)
+        weigh_changed(container)
+        return value
+
+    return change
+
+
 def _indent(s: Any, *args: Any, **kwargs: Any) -> str:
     # Jinja's adds to what it is given, in place where that is a list.
     return do_indent(s if isinstance(s, str) else str(s), *args, **kwargs)
 
 
-def s3bucket(location: str) -> str:
-    """Give the bucket of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
-    return _location(location).partition("/")[0]
+def _round(value: Any, precision: Any = 0, method: Any = "common") -> Any:
+    # It is the exponent of a power of ten.
+    check_bits(4 * abs(precision))
+    return do_round(value, precision, method)
 
 
-def s3key(location: str) -> str:
-    """Give the key of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
-    return _location(location).partition("/")[2]
-
-
-def _location(location: str) -> str:
-    path = location.removeprefix("s3:")
-    # Not all slashes: keys may begin with some of their own.
-    return path.removeprefix("//") if path.startswith("//") else path.removeprefix("/")
-
-
-def _members(module: ModuleType, *, without: Iterable[str] = ()) -> dict[str, Any]:
-    """Give the public names of a module, but for those that lead out of it."""
-    names = set(getattr(module, "__all__", None) or vars(module)) - set(without)
-    members = {name: getattr(module, name) for name in names if not name.startswith("_")}
-    return {name: value for name, value in members.items() if not isinstance(value, ModuleType)}
-
-
-class _Parser(SimpleNamespace):
-    """``dateutil.parser``, which may also be called to parse a date."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.parse(*args, **kwargs)
-
-
-_LONGEST_DATE: Final = 1000
-
-
-def _bounded_parser(members: dict[str, Any]) -> _Parser:
-    """Bound the text that dates are read from.
-
-    Of very many digits dateutil makes one number, in a way that takes the square of
-    their count, and which no signal interrupts.
-    """
-
-    def check(text: Any) -> None:
-        if isinstance(text, (str, bytes)) and len(text) > _LONGEST_DATE:
-            raise ValueError(f"a date of more than {_LONGEST_DATE} characters")
-
-    def parse(timestr: Any, *args: Any, **kwargs: Any) -> Any:
-        check(timestr)
-        return members["parse"](timestr, *args, **kwargs)
-
-    def method(parser: Any, timestr: Any, *args: Any, **kwargs: Any) -> Any:
-        check(timestr)
-        return members["parser"].parse(parser, timestr, *args, **kwargs)
-
-    bounded = type("parser", (members["parser"],), {"parse": method})
-    return _Parser(**{**members, "parse": parse, "parser": bounded})
-
-
-def _gettz(name: str) -> dt.tzinfo | None:
-    """Look a time zone up by name; a path would let a template probe the file system."""
-    from dateutil.tz import gettz  # noqa: PLC0415 - few templates need it
-
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
-        raise ValueError(f"{name!r} is not the name of a time zone")
-    return gettz(name)
-
-
-def _rrulestr(s: str, **kwargs: Any) -> Any:
-    """Parse a recurrence rule, the time zones of which are looked up by name."""
-    from dateutil.rrule import rrulestr  # noqa: PLC0415 - few templates need it
-
-    return rrulestr(s, **{**kwargs, "tzids": _gettz})
-
-
-# What reads files, or another than the given zone.
-_CLOSED: Final = {"tz": ("tzfile", "tzical", "gettz"), "zoneinfo": None}
-_OPEN: Final = ("easter", "parser", "relativedelta", "rrule", "tz", "utils")
-
-
-class _Dateutil:
-    """``dateutil`` with its submodules, each imported when it is first asked for."""
-
-    __slots__ = ("_modules",)
-
-    def __init__(self) -> None:
-        self._modules: dict[str, SimpleNamespace] = {}
-
-    def __getattr__(self, name: str) -> SimpleNamespace:
-        if name not in _OPEN:
-            raise AttributeError(name)
-        if name not in self._modules:
-            members = _members(import_module(f"dateutil.{name}"), without=_CLOSED.get(name) or ())
-            if name == "tz":
-                members["gettz"] = _gettz
-            if name == "rrule":
-                members["rrulestr"] = _rrulestr
-            is_parser = name == "parser"
-            self._modules[name] = (
-                _bounded_parser(members) if is_parser else SimpleNamespace(**members)
-            )
-        return self._modules[name]
-
-
-def import_parts(text: str) -> None:
-    """Import the parts of ``dateutil`` that a template names.
-
-    So that this is done once, and not in each process that renders it.
-    """
-    named = set(re.findall(r"\w+", text))
-    if "dateutil" in named:
-        for name in named.intersection(_OPEN):
-            getattr(UTILS["dateutil"], name)
-
-
-# Those ask the file system or the environment, for which no template has a use.
-_ASKING_PATHS: Final = frozenset(
-    [
-        "abspath",
-        "exists",
-        "expanduser",
-        "expandvars",
-        "getatime",
-        "getctime",
-        "getmtime",
-        "getsize",
-        "isdevdrive",
-        "isdir",
-        "isfile",
-        "isjunction",
-        "islink",
-        "ismount",
-        "isreserved",
-        "lexists",
-        "realpath",
-        "samefile",
-        "sameopenfile",
-        "samestat",
-    ]
-)
-
-
-def _relpath(path: str, start: str = ".") -> str:
-    """Give a path as seen from another, without asking for the current folder."""
-    return os.path.relpath(os.path.join("/", path), os.path.join("/", start))  # noqa: PTH118
-
-
-def _utils() -> dict[str, Any]:
-    dateutil = _Dateutil()
-    return {
-        "date": dt.date,
-        "datetime": dt.datetime,
-        "dateutil": dateutil,
-        "parsedate": dateutil.parser,
-        "path": SimpleNamespace(
-            **{**_members(os.path, without=_ASKING_PATHS), "relpath": _relpath}
-        ),
-        "re": SimpleNamespace(**_members(re, without=["purge"])),
-        "s3bucket": s3bucket,
-        "s3key": s3key,
-        "time": dt.time,
-        "timedelta": dt.timedelta,
-        "uuid": uuid.uuid4,
-    }
-
-
-UTILS: Final = _utils()
-"""What templates know as ``utils``: classes and functions, and no way on from there."""
+def _range(*args: int) -> range:
+    numbers = range(*args)
+    weigh(numbers)
+    return numbers

@@ -1,8 +1,8 @@
 """Bounds in time and memory for what trigger authors and object keys can cause.
 
-Jinja's sandbox bounds neither. The clock is a signal, since nothing else
-interrupts a regular expression; the memory is the process's address space, since
-no list of dangerous operations is ever complete.
+The clock is a signal, since nothing else interrupts a regular expression. The memory is
+the process's address space, since no list of dangerous operations is ever complete. A
+signal waits for the C code that it interrupts: see `weighing`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ import os
 import resource
 import signal
 import threading
+import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS: Final = 1.0
-"""Longest that the conditions and templates of one trigger may take for one event."""
-COMPILING: Final = 3.0
-"""Longest that compiling the templates of one trigger may take, once in its life."""
+"""Seconds that the conditions and templates of one trigger may take for one event."""
+COMPILE_SECONDS: Final = 3.0
+"""Seconds that compiling them may take besides, once for as long as the entry is cached."""
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes of address space that they may add to the process."""
 
 _PAGE: Final = resource.getpagesize()
 _ALARM: Final = signal.SIGALRM
-_AGAIN: Final = 2.0
+_REPEAT_SECONDS: Final = 2.0
+_MIN_SECONDS: Final = 0.001
+
+
+class ThreadError(RuntimeError):
+    """This is not the main thread, which alone receives signals."""
 
 
 class _TimeUpError(BaseException):
@@ -43,9 +49,9 @@ _is_listening = False
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Listen for the alarm in all of a block, so that each `bounded` need not.
+    """Install the alarm's handler for all of a block, so that each `bounded` need not.
 
-    It takes longer to begin and to end than all else that `bounded` does.
+    It takes longer to install and to remove than all else that `bounded` does.
     """
     global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
     if _is_listening or not _is_main_thread():
@@ -63,62 +69,88 @@ def listening() -> Iterator[None]:
 class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would take longer
     """Bound what runs inside, in wall time and in memory.
 
-    Bounds hold in the main thread, where Lambda runs the handler, and on Linux;
-    elsewhere, as on an operator's laptop, code runs unbounded.
+    Inside another `bounded`, the time of the outer one stands still.
 
     Args:
-        seconds: Longest that it may take.
+        seconds: Seconds that it may take.
         memory: Bytes of address space that it may add.
 
     Raises:
         TimeoutError: It took longer.
         MemoryError: It took more.
+        ThreadError: This is not the main thread.
     """
 
-    __slots__ = ("_address_space", "_listening", "_memory", "_seconds")
+    __slots__ = ("_address_space", "_listening", "_memory", "_outer", "_seconds")
 
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self._seconds = seconds
         self._memory = memory
-        self._address_space: tuple[int, int] | None = None
+        self._outer = 0.0
         self._listening: contextlib.AbstractContextManager[None] | None = None
 
     def __enter__(self) -> None:
         if not _is_main_thread():
-            return
+            raise ThreadError("templates and conditions run in the main thread alone")
         if not _is_listening:
             self._listening = listening()
             self._listening.__enter__()
+            _grow_stack()
         self._address_space = resource.getrlimit(resource.RLIMIT_AS)
         _confine(self._address_space, self._memory)
-        # Again, later: Python swallows what is raised in a finalizer. Not so soon
-        # that it comes while what was ended is still being cleared away.
-        signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
+        # Repeated, since Python swallows what is raised in a finalizer. Not so soon that
+        # it comes while what was interrupted is still being cleared away.
+        self._outer = signal.setitimer(signal.ITIMER_REAL, self._seconds, _REPEAT_SECONDS)[0]
+        if not self._outer:
+            compiling.left = COMPILE_SECONDS
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._address_space is None:
-            return
         is_late = kind is _TimeUpError
         try:
-            _lift(self._address_space)
+            self._lift()
         except _TimeUpError:
-            _lift(self._address_space)  # the alarm came in the middle of it
+            self._lift()  # the alarm came in the middle of it
             is_late = True
         if self._listening:
             self._listening.__exit__(None, None, None)
         if is_late:
             raise TimeoutError(f"it took longer than {self._seconds:g} s") from None
 
+    def _lift(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._outer, _REPEAT_SECONDS if self._outer else 0)
+        resource.setrlimit(resource.RLIMIT_AS, self._address_space)
 
-def _lift(address_space: tuple[int, int]) -> None:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    resource.setrlimit(resource.RLIMIT_AS, address_space)
+
+class compiling(bounded):  # noqa: N801 - likewise
+    """Bound compiling, for which all that one `bounded` runs has `COMPILE_SECONDS` together.
+
+    Attributes:
+        left: Seconds that are left of them.
+        is_whole: Whether all of them were left for this.
+    """
+
+    __slots__ = ("_start", "is_whole")
+
+    left: ClassVar[float] = COMPILE_SECONDS
+
+    def __init__(self) -> None:
+        is_outermost = not signal.getitimer(signal.ITIMER_REAL)[0]
+        super().__init__(COMPILE_SECONDS if is_outermost else max(compiling.left, _MIN_SECONDS))
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.is_whole = compiling.left == COMPILE_SECONDS
+        self._start = time.monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        compiling.left -= time.monotonic() - self._start
+        super().__exit__(kind, *rest)
 
 
 def _confine(address_space: tuple[int, int], memory: int) -> None:
     """Lower the limit of the address space to what is in use now, and some more."""
     soft, hard = address_space
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # as on an operator's laptop
         limit = int(os.pread(_usage(os.getpid()), 32, 0).split()[0]) * _PAGE + memory
         if soft == resource.RLIM_INFINITY or limit < soft:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
@@ -126,8 +158,22 @@ def _confine(address_space: tuple[int, int], memory: int) -> None:
 
 @cache
 def _usage(pid: int) -> int:
-    """Open what tells how much address space a process uses, in pages; it stays open."""
+    """Open the file that tells how many pages a process uses; it stays open."""
     return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@cache
+def _grow_stack() -> None:
+    """Have the stack grow once, as far as Python lets code recurse.
+
+    Where the address space is used up, a stack that must grow ends the process.
+    """
+
+    def recurse(depth: int) -> int:
+        return max(map(recurse, (depth + 1,)))  # through C, which takes more of it
+
+    with contextlib.suppress(RecursionError):
+        recurse(0)
 
 
 def _is_main_thread() -> bool:

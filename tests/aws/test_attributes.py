@@ -1,4 +1,4 @@
-"""Items of DynamoDB as Python values: DESIGN section 6, last paragraph."""
+"""Items of DynamoDB as Python values: docs/design.md#rendering."""
 
 from __future__ import annotations
 

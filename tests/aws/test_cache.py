@@ -1,4 +1,4 @@
-"""What was read from a table, remembered for a while: DESIGN section 4, last paragraph."""
+"""What was read from a table, remembered for a while: docs/design.md#caching."""
 
 from __future__ import annotations
 
@@ -9,26 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.cache import SegmentedLRUCache
+from tests.clock import Clock
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TTL: Final = 60.0
 NEWCOMERS: Final = 2000
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
 
 
 class TestAnswers:
@@ -98,18 +84,19 @@ class TestTimeToLive:
     ) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("question", "answer")
+        start = clock.now
         for n in range(asked):
-            clock.now = n
+            clock.now = start + n
             assert cache.get("question") == "answer"
 
-        clock.now = later
+        clock.now = start + later
 
         assert cache.get("question") == expected
         assert cache.get("question") == expected
 
     def test_it_counts_from_when_the_answer_was_put(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        clock.now = 1000.0
+        clock.now += 1000.0
         cache.put("question", "answer")
 
         clock.now += TTL - 1
@@ -121,11 +108,11 @@ class TestTimeToLive:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("question", "old")
         cache.get("question")
-        clock.now = TTL
+        clock.now += TTL
         assert cache.get("question") is None
 
         cache.put("question", "new")
-        clock.now = 2 * TTL - 1
+        clock.now += TTL - 1
 
         assert cache.get("question") == "new"
 

@@ -1,4 +1,4 @@
-"""How much of an invocation's time is left: DESIGN section 8, Failed."""
+"""How much of an invocation's time is left: docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.aws.deadline import MARGIN, UNLIMITED, Deadline
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
 from lava_s3trigger.errors import OutOfTimeError
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ class TestAllows:
         ("left", "needed", "expected"),
         [
             pytest.param(30.0, 10.0, True, id="more-than-enough"),
-            pytest.param(10.0 + MARGIN, 10.0, True, id="just-enough"),
-            pytest.param(9.9 + MARGIN, 10.0, False, id="too-little"),
+            pytest.param(10.0 + MARGIN_SECONDS, 10.0, True, id="just-enough"),
+            pytest.param(9.9 + MARGIN_SECONDS, 10.0, False, id="too-little"),
             pytest.param(0.0, 10.0, False, id="nothing-left"),
             pytest.param(-1.0, 10.0, False, id="over"),
-            pytest.param(MARGIN, 0.0, True, id="nothing-needed"),
-            pytest.param(0.9 * MARGIN, 0.0, False, id="not-even-that"),
+            pytest.param(MARGIN_SECONDS, 0.0, True, id="nothing-needed"),
+            pytest.param(0.9 * MARGIN_SECONDS, 0.0, False, id="not-even-that"),
         ],
     )
     def test_it_compares_what_is_left(self, left: float, needed: float, *, expected: bool) -> None:

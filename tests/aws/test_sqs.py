@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.aws.clients import SLOWEST_CALL, make_clients
-from lava_s3trigger.aws.deadline import MARGIN, UNLIMITED, Deadline
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, make_clients
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
 from lava_s3trigger.aws.sqs import LARGEST, PendingMessage, SqsQueues
 from tests.endpoint import (
     DENIED,
@@ -30,7 +30,7 @@ from tests.endpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.cli.realm import Realm
@@ -75,18 +75,6 @@ def sizes(endpoint: Endpoint) -> list[int]:
 def containing(text: str, fault: Fault) -> Faults:
     """Make a fault of the calls that hold a message with some text."""
     return lambda call: fault if text in str(call.request.get("Entries")) else None
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        yield server
-
-
-@pytest.fixture
-def endpoint(server: Endpoint) -> Endpoint:
-    server.reset()
-    return server
 
 
 @pytest.fixture
@@ -937,14 +925,14 @@ class TestTime:
         time = Time()
 
         def slow(_: Call) -> None:
-            time.left -= SLOWEST_CALL
+            time.left -= MAX_CALL_SECONDS
 
         time.left = left
         endpoint.fail(slow)
         message = outgoing()
         queues.send([message], time.deadline)
-        is_enough = left > 2 * SLOWEST_CALL + MARGIN
-        assert (message.is_sent, time.left > MARGIN) == (is_enough, True)
+        is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
+        assert (message.is_sent, time.left > MARGIN_SECONDS) == (is_enough, True)
         assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
         assert is_enough or message.failure == f"sending to queue {CORE}: out of time"
 

@@ -1,7 +1,7 @@
 """A table in memory that answers UpdateItem as DynamoDB does.
 
 It understands the expressions that `claims` uses and a few more, strictly: what it
-does not know, and what DynamoDB refuses, is an error. `test_claims` holds it against
+does not know, and what DynamoDB refuses, is an error. `test_table` holds it against
 the local AWS server. Items are never changed in place, so a table is copied by
 copying its dict.
 """

@@ -7,7 +7,7 @@ takes: receive, claim, send each dispatch, confirm or release, acknowledge.
 
 A larger bound, and the numbers of states:
 
-    LAVA_MODEL_FAULTS=3 pytest tests/test_claims_model.py --log-cli-level=info
+    LAVA_MODEL_FAULTS=3 pytest tests/dedup/test_model.py --log-cli-level=info
 """
 
 from __future__ import annotations

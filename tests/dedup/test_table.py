@@ -1,4 +1,4 @@
-"""The memory that all instances share: docs/duplicates.md. Its model is in test_claims_model."""
+"""The memory that all instances share: docs/duplicates.md. Its model is in test_model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 import json
 import subprocess
 import sys
-import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,6 +31,9 @@ from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
+from tests.clock import Clock
+from tests.context import Context
+from tests.payloads import direct, messages, record
 
 from .conditional_writes import ConditionalTable, write
 
@@ -53,23 +55,13 @@ DAY: Final = 24 * 3600
 _NUMBERS: Final = itertools.count(1)
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Shared:
     """A table of claims on the local server, with the time that all instances see."""
 
     def __init__(self, client: Any) -> None:
         self.client: DynamoDBClient = client
         self.name = f"claims-{next(_NUMBERS)}"
-        self.clock = Clock()
+        self.clock = Clock(NOW)
         client.create_table(
             TableName=self.name,
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -758,7 +750,7 @@ class TestOddAnswers:
 
         assert begun.claim is not None
         assert begun.claim.verdict is UNKNOWN
-        assert (begun.claim.error or "").startswith("LookupError: odd (test_claims.py, line ")
+        assert (begun.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
     def test_the_end_of_one(
@@ -860,49 +852,6 @@ class TestCount:
 # The whole function, two instances and more.
 
 
-class Context:
-    """A Lambda context with a minute left."""
-
-    def __init__(self, request: str | None = None) -> None:
-        self.aws_request_id = request or str(uuid.uuid4())
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
-
-
-def s3_event(key: str = "in/1.csv") -> dict[str, Any]:
-    """Make what S3 invokes the function with."""
-    thing = {"key": key, "size": 10, "sequencer": f"0069{key}"}
-    return {
-        "Records": [
-            {
-                "eventSource": "aws:s3",
-                "awsRegion": REGION,
-                "eventTime": "2026-03-14T01:59:26.535Z",
-                "eventName": "ObjectCreated:Put",
-                "s3": {"bucket": {"name": "my-bucket"}, "object": thing},
-            }
-        ]
-    }
-
-
-def messages(**bodies: Any) -> dict[str, Any]:
-    """Make what an SQS queue invokes the function with, by the ids of the messages."""
-    arn = f"arn:aws:sqs:{REGION}:000000000000:my-queue"
-    return {
-        "Records": [
-            {
-                "messageId": name,
-                "body": json.dumps(body),
-                "attributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": arn,
-            }
-            for name, body in bodies.items()
-        ]
-    }
-
-
 class Fleet:
     """Instances of the function for a realm, that share a table.
 
@@ -930,7 +879,7 @@ class Fleet:
         )
 
         def handle(payload: Any, request: str | None = None) -> dict[str, Any] | None:
-            return function(payload, Context(request))
+            return function(payload, Context(60.0, request))
 
         return handle
 
@@ -963,18 +912,18 @@ class TestFunction:
         one, two = fleet.instance(), fleet.instance()
         caplog.set_level("INFO", logger=LOGGER.name)
 
-        assert one(messages(m1=s3_event())) is None
+        assert one(messages(m1=direct(record()))) is None
         assert fleet.sent() == ONCE
         caplog.clear()
-        assert two(messages(m2=s3_event())) is None
+        assert two(messages(m2=direct(record()))) is None
 
         assert fleet.sent() == NEVER
         facts = '{"reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
         assert caplog.messages == [f"skipped {facts}"]
 
     def test_another_object_is_another_event(self, fleet: Fleet) -> None:
-        fleet.instance()(messages(m1=s3_event()))
-        fleet.instance()(messages(m2=s3_event("in/2.csv")))
+        fleet.instance()(messages(m1=direct(record())))
+        fleet.instance()(messages(m2=direct(record("in/2.csv"))))
 
         both = ["in/1.csv", "in/2.csv"]
         assert fleet.sent() == {"core": both, "web": both}
@@ -982,21 +931,21 @@ class TestFunction:
     def test_a_fresh_instance_sends_the_rest_of_what_failed(self, fleet: Fleet) -> None:
         queue = f"lava-{fleet.realm.name}-web"
         with pytest.raises(DeliveriesFailedError):
-            fleet.instance(SEND, OutOfReach(queue))(messages(m1=s3_event()))
+            fleet.instance(SEND, OutOfReach(queue))(messages(m1=direct(record())))
         assert fleet.sent() == {"core": ["in/1.csv"], "web": []}
 
-        assert fleet.instance()(messages(m1=s3_event())) is None
+        assert fleet.instance()(messages(m1=direct(record()))) is None
         assert fleet.sent() == {"core": [], "web": ["in/1.csv"]}
 
-        assert fleet.instance()(messages(m1=s3_event())) is None
+        assert fleet.instance()(messages(m1=direct(record()))) is None
         assert fleet.sent() == NEVER
 
     def test_what_was_done_of_a_delivery_that_failed_is_not_repeated(self, fleet: Fleet) -> None:
         entry = {"trigger_id": "other", "bucket": "my-bucket", "prefix": "other", "enabled": True}
         fleet.realm.put("s3triggers", [entry | {"job_id": "none"}])
         no_answer = OutOfReach('"none"')
-        payload = s3_event()
-        payload["Records"] += s3_event("other/1.csv")["Records"]
+        payload = direct(record())
+        payload["Records"] += direct(record("other/1.csv"))["Records"]
 
         # It is given back, and comes again when the TTL is over.
         with pytest.raises(DeliveriesFailedError):
@@ -1008,7 +957,7 @@ class TestFunction:
         assert fleet.sent() == NEVER
 
     def test_a_retry_of_what_is_done_sends_nothing_however_late(self, fleet: Fleet) -> None:
-        event = s3_event()
+        event = direct(record())
         fleet.instance(dedup_ttl=0.0)(event, "request")
         assert fleet.sent() == ONCE
 
@@ -1029,15 +978,15 @@ class TestFunction:
                 if not answers:
                     answers.append(None)
                     with pytest.raises(DeliveriesFailedError, match="is being worked on"):
-                        two(messages(m2=s3_event()))
+                        two(messages(m2=direct(record())))
                 return None
 
         one = fleet.instance(SEND, Meanwhile())
-        assert one(messages(m1=s3_event())) is None
+        assert one(messages(m1=direct(record()))) is None
         assert answers == [None]
         assert fleet.sent() == ONCE
 
-        assert two(messages(m2=s3_event())) is None
+        assert two(messages(m2=direct(record()))) is None
         assert fleet.sent() == NEVER
 
     def test_messages_to_many_instances_are_dispatched_once(self, fleet: Fleet) -> None:
@@ -1047,7 +996,7 @@ class TestFunction:
         while waiting:  # as SQS does: what is not done comes again
             for name, n in list(waiting.items()):
                 with suppress(DeliveriesFailedError):
-                    functions[n % 4](messages(**{name: s3_event(f"in/{n % 3}")}))
+                    functions[n % 4](messages(**{name: direct(record(f"in/{n % 3}"))}))
                     del waiting[name]
 
         keys = ["in/0", "in/1", "in/2"]
@@ -1074,7 +1023,7 @@ class TestFunctionWithoutItsTable:
         more = {} if fault else {"dedup_table": "no-such-table"}
         one = fleet.instance(UPDATE, fault, **more)
 
-        assert one(messages(m1=s3_event())) is None
+        assert one(messages(m1=direct(record()))) is None
 
         assert fleet.sent() == ONCE
         [line] = [each for each in caplog.messages if each.startswith("dedup")]
@@ -1083,7 +1032,7 @@ class TestFunctionWithoutItsTable:
         assert reason in facts["reason"]
 
     def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
-        assert fleet.instance(UPDATE, Lost(3))(messages(m1=s3_event())) is None
+        assert fleet.instance(UPDATE, Lost(3))(messages(m1=direct(record()))) is None
 
         assert fleet.sent() == ONCE
 
@@ -1111,7 +1060,7 @@ class TestCost:
     def test_the_table_is_not_asked(self, fleet: Fleet) -> None:
         counted = Counted()
 
-        fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=s3_event()))
+        fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=direct(record())))
 
         assert fleet.sent() == ONCE
         assert counted.calls == 0
@@ -1119,7 +1068,7 @@ class TestCost:
     def test_an_event_costs_two_writes_and_a_duplicate_one(self, fleet: Fleet) -> None:
         first, second = Counted(), Counted()
 
-        fleet.instance(UPDATE, first)(messages(m1=s3_event()))
-        fleet.instance(UPDATE, second)(messages(m2=s3_event()))
+        fleet.instance(UPDATE, first)(messages(m1=direct(record())))
+        fleet.instance(UPDATE, second)(messages(m2=direct(record())))
 
         assert (first.calls, second.calls) == (2, 1)

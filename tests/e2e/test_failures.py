@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.payloads import direct, record
+
 from .conftest import wait_until
 from .forwarding import Forwarder, kill, workers
 
@@ -24,15 +26,8 @@ POISON: Final = '{"this is": "no S3 event"}'
 
 
 def event(bucket: str, key: str) -> dict[str, Any]:
-    """Make the S3 event of an object."""
-    record = {
-        "eventSource": "aws:s3",
-        "awsRegion": "us-east-1",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 4, "sequencer": key}},
-    }
-    return {"Records": [record]}
+    """Return the S3 event of an object."""
+    return direct(record(key, bucket=bucket, sequencer=key))
 
 
 def fill_intake(stack: Stack, bodies: list[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm
+from tests.payloads import direct, message, record
 
 from .conftest import Stack, wait_until
 
@@ -56,27 +57,8 @@ def invoke(stack: Stack, payload: Any) -> dict[str, Any]:
 
 
 def event(key: str) -> dict[str, Any]:
-    """Make the S3 event of an object."""
-    thing = {"key": key, "size": 4, "sequencer": f"0069{key}"}
-    record = {
-        "eventSource": "aws:s3",
-        "awsRegion": "us-east-1",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": BUCKET}, "object": thing},
-    }
-    return {"Records": [record]}
-
-
-def message(name: str, body: Any) -> dict[str, Any]:
-    """Make an SQS message as a record for Lambda."""
-    return {
-        "messageId": name,
-        "body": json.dumps(body),
-        "attributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{BUCKET}",
-    }
+    """Return the S3 event of an object."""
+    return direct(record(key, bucket=BUCKET, sequencer=f"0069{key}"))
 
 
 def keys(stack: Stack, worker: str, count: int) -> list[str]:

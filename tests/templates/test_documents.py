@@ -1,4 +1,4 @@
-"""Rendering of job ids, globals and parameters: DESIGN section 6."""
+"""Rendering of job ids, globals and parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from jinja2 import Environment
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates import documents as rendering
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.templates.environment import LONGEST, RESERVED_MARK, TemplateEnvironment
+from lava_s3trigger.templates.environment import (
+    MAX_OUTPUT_CHARACTERS,
+    RESERVED_MARK,
+    TemplateEnvironment,
+)
+from lava_s3trigger.templates.weighing import MAX_BITS, MAX_CHARACTERS, MAX_MEMBERS
 
 KEY: Final = "in/orders/2026-03-14.csv"
 
@@ -874,15 +879,14 @@ class TestCompiling:
     def test_nothing_is_evaluated_when_it_is_compiled(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Constants, too, are worked out within the bounds of rendering, or in its process."""
+        """Constants, too, are worked out within the bounds of rendering."""
         asked: list[str] = []
         monkeypatch.setitem(rendering._environment().filters, "upper", asked.append)  # noqa: SLF001 - it is shared
-        document = Document({"a": "{{ 'x'|upper }}"})
 
-        assert document.is_harmless
+        with pytest.raises(RenderingError):
+            Document({"a": "{{ 'x'|upper }}{{ 1|nofilter }}"}).render(variables(event()))
+
         assert asked == []
-        document.render(variables(event()))
-        assert asked == ["x"]
 
     def test_what_cannot_be_compiled_is_tried_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         compiled: list[str] = []
@@ -1019,67 +1023,215 @@ class TestErrors:
 
 
 class TestSize:
-    """What is rendered fits a message, and nothing between may be larger."""
+    """What is rendered fits a message, and no value on the way is larger than it need be."""
 
-    @pytest.mark.parametrize(
-        "template",
-        [
-            pytest.param("{{ 'x' * N }}", id="expression"),
-            pytest.param("{% set x = 'x' * N %}{{ x[1:] }}{{ x[:1] }}", id="in-pieces"),
-            pytest.param("{% set x %}{{ 'x' * N }}{% endset %}{{ x }}", id="captured"),
-            pytest.param("{% macro m() %}{{ 'x' * N }}{% endmacro %}{{ m() }}", id="macro"),
-        ],
+    LOOP: Final = (
+        "{% for i in range(N // 10000) %}{{ 'x' * 10000 }}{% endfor %}{{ 'x' * (N % 10000) }}"
     )
-    def test_the_largest(self, template: str) -> None:
-        largest = LONGEST - len('{"v": ""}')
 
-        assert len(text(template.replace("N", str(largest)))) == largest
-        assert "characters of text" in error({"v": template.replace("N", str(largest + 1))})
+    def test_the_largest(self) -> None:
+        largest = MAX_OUTPUT_CHARACTERS - len('{"v": ""}')
 
-    @pytest.mark.parametrize(
-        "template",
-        [
-            pytest.param(
-                "{% set n = namespace(x='x' * 1000) %}{% for i in range(30) %}{% set n.x %}"
-                "{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
-                id="set-blocks-that-double",
-            ),
-            pytest.param(
-                "{% for i in range(100000) %}{{ 'x' * 100 }}{% endfor %}", id="loop-over-output"
-            ),
-            pytest.param("{% filter upper %}{{ 'x' * 2000000 }}{% endfilter %}", id="filter-block"),
-            pytest.param(
-                "{% macro m() %}{{ caller() }}{% endmacro %}"
-                "{% call m() %}{{ 'x' * 2000000 }}{% endcall %}",
-                id="call-block",
-            ),
-            pytest.param(
-                "{% if false %}{% block b %}{{ 'x' * 2000000 }}{% endblock %}{% endif %}"
-                "{{ self.b()|length }}",
-                id="block",
-            ),
-        ],
-    )
-    def test_what_is_larger_is_an_error_that_says_so(self, template: str) -> None:
-        said = error({"v": template})
-
-        assert said == f"OverflowError: 'it makes more than {LONGEST} characters of text'"
+        assert len(text(self.LOOP.replace("N", str(largest)))) == largest
+        assert error({"v": self.LOOP.replace("N", str(largest + 1))}) == (
+            f"what it renders to has more than {MAX_OUTPUT_CHARACTERS} characters"
+        )
 
     def test_text_counts_as_it_is_sent(self) -> None:
         """A dispatch is ASCII-escaped: of what is not, a character takes six or twelve."""
-        assert len(text("{{ '\u00e9' * 174000 }}")) == 174_000
-        assert "characters of text" in error({"v": "{{ '\u00e9' * 175000 }}"})
+        of_n = self.LOOP.replace("x", "\u00e9")
+
+        assert len(text(of_n.replace("N", "174000"))) == 174_000
+        assert "characters" in error({"v": of_n.replace("N", "175000")})
+
+    def test_text_of_the_author_may_be_as_long(self) -> None:
+        assert len(text("{{ '' }}" + "x" * 100_000)) == 100_000
 
     @pytest.mark.parametrize(
-        "number", ["2 ** 100000", "7 ** (7 ** 7)", "(2 ** 60000) * (2 ** 60000)"]
+        "template",
+        [
+            pytest.param("{{ ('x' * N)|length }}", id="expression"),
+            pytest.param("{% set x %}{{ 'x' * (N - 1) }}x{% endset %}{{ x|length }}", id="set"),
+            pytest.param(
+                "{% macro m() %}{{ 'x' * (N - 1) }}x{% endmacro %}{{ m()|length }}", id="macro"
+            ),
+            pytest.param(
+                "{% filter length %}{{ 'x' * (N - 1) }}x{% endfilter %}", id="filter-block"
+            ),
+            pytest.param(
+                "{% macro m() %}{{ caller()|length }}{% endmacro %}"
+                "{% call m() %}{{ 'x' * (N - 1) }}x{% endcall %}",
+                id="call-block",
+            ),
+            pytest.param(
+                "{% if false %}{% block b %}{{ 'x' * (N - 1) }}x{% endblock %}{% endif %}"
+                "{{ self.b()|length }}",
+                id="block",
+            ),
+            pytest.param("{{ ('x' * (N - 1) ~ 'x')|length }}", id="concatenation"),
+            pytest.param("{{ ('x' * (N - 1) + 'x')|length }}", id="addition"),
+            pytest.param("{{ ('%Ns' % 'x')|length }}", id="format"),
+            pytest.param("{{ 'x'.center(N)|length }}", id="method"),
+            pytest.param("{{ ('x'|center(N))|length }}", id="filter"),
+            pytest.param("{{ ('x'.encode() * N)|length }}", id="bytes"),
+        ],
+    )
+    def test_a_value_has_at_most_so_much_text(self, template: str) -> None:
+        assert text(template.replace("N", str(MAX_CHARACTERS))) == str(MAX_CHARACTERS)
+        assert error({"v": template.replace("N", str(MAX_CHARACTERS + 1))}) == (
+            f"the value of this expression has {MAX_CHARACTERS + 1} characters,"
+            f" more than {MAX_CHARACTERS}"
+        )
+
+    @pytest.mark.parametrize(
+        "template",
+        [
+            pytest.param("{{ (1,) * N }}", id="tuple"),
+            pytest.param("{{ [1] * N }}", id="list"),
+            pytest.param("{{ range(N) }}", id="range"),
+            pytest.param("{{ ([1] * 1000 + [1] * (N - 1000)) }}", id="addition"),
+            pytest.param("{{ ['a'] + 'x'.join(['a'] * N).split('x')[1:] }}", id="method"),
+            pytest.param("{{ ('a' * N)|list }}", id="filter"),
+            pytest.param("{{ ('a' * N)|map('upper') }}", id="generator"),
+            pytest.param("{{ [[1] * (N - 1)] }}", id="nested"),
+            pytest.param("{% set a = [1] * (N // 2 - 1) %}{{ [a, a] }}", id="shared"),
+            pytest.param("{{ dict.fromkeys(range(N // 2)) }}", id="map"),
+            pytest.param(
+                "{% set a = [] %}{% for i in range(N) %}{% set _ = a.append(i) %}{% endfor %}",
+                id="changed",
+            ),
+        ],
+    )
+    def test_a_value_has_at_most_so_many_members(self, template: str) -> None:
+        assert text("{% set x = 1 %}" + template.replace("N", str(MAX_MEMBERS))) is not None
+        assert error({"v": template.replace("N", str(MAX_MEMBERS + 2))}) == (
+            f"the value of this expression has more than {MAX_MEMBERS} members"
+        )
+
+    def test_a_value_is_at_most_so_deep(self) -> None:
+        deep = (
+            "{% set n = namespace(x=1) %}{% for i in range(N) %}{% set n.x = [n.x] %}{% endfor %}"
+        )
+
+        assert text(deep.replace("N", "50")) == ""
+        assert error({"v": deep.replace("N", "51")}) == (
+            "the value of this expression is nested more than 50 deep"
+        )
+
+    @pytest.mark.parametrize(
+        "number", ["2 ** N", "(2 ** (N // 2)) * (2 ** (N // 2))", "2 ** (N - 1) + 2 ** (N - 1)"]
     )
     def test_a_number_of_too_many_digits_is_an_error(self, number: str) -> None:
-        assert "makes a number of more than 65536 bits" in error(
-            {"v": "{{ (" + number + ") is odd }}"}
+        assert error({"v": "{{ (" + number.replace("N", str(MAX_BITS)) + ") is odd }}"}) == (
+            f"the value of this expression has more than {MAX_BITS} bits"
         )
 
     def test_numbers_that_anyone_needs_are_not_too_large(self) -> None:
         assert text("{{ 2 ** 4096 == 2 ** 2048 * 2 ** 2048 }}") == "True"
+
+
+class TestGiven:
+    """What goes in is weighed too; the event, only where a template names it."""
+
+    @pytest.mark.parametrize("name", ["bucket", "key", "event_type", "aws_region"])
+    def test_text_that_is_too_long_is_an_error(self, name: str) -> None:
+        of = event(**{name: "x" * (MAX_CHARACTERS + 1)})
+
+        with pytest.raises(RenderingError, match=rf"^{name} has 16385 characters, more than 16384"):
+            Document("{{ 1 }}").render(variables(of))
+        assert Document("plain").render(variables(of)) == "plain"
+
+    DEEP: Final[list[Any]] = []
+    for _ in range(9000):
+        DEEP = [DEEP, 1]
+
+    @pytest.mark.parametrize(
+        ("record", "reason"),
+        [
+            pytest.param({"a": DEEP}, "event is nested more than 50 deep", id="deep"),
+            pytest.param({"a": [0] * 3000}, "event has more than 2000 members", id="many"),
+            pytest.param(
+                {"a": "x" * 20000}, "event has 20000 characters, more than 16384", id="long"
+            ),
+        ],
+    )
+    def test_so_is_an_event_that_a_template_names(
+        self, record: dict[str, Any], reason: str
+    ) -> None:
+        known = variables(event(record=record))
+
+        for _ in range(2):
+            with pytest.raises(RenderingError) as caught:
+                Document("{{ event.b }}").render(known)
+            assert str(caught.value) == reason
+        assert Document("{{ key }}{% set a = [] %}{{ a.append(1) }}").render(known) == f"{KEY}None"
+
+
+class TestChanges:
+    """A template changes the lists and maps that it made, as in plain Jinja, and no others."""
+
+    @pytest.mark.parametrize(
+        ("template", "expected"),
+        [
+            pytest.param(
+                "{% set p = [] %}{% for x in 'ab' %}{% set _ = p.append(x) %}{% endfor %}{{ p }}",
+                "['a', 'b']",
+                id="append",
+            ),
+            pytest.param("{% set p = [1] %}{{ p.extend([2]) }}{{ p }}", "None[1, 2]", id="extend"),
+            pytest.param(
+                "{% set p = key.split('/') %}{{ p.pop() }}{{ p }}", "3['1', '2']", id="pop"
+            ),
+            pytest.param("{% set p = [2, 1] %}{{ p.sort() or p }}", "[1, 2]", id="sort"),
+            pytest.param(
+                "{% set p = [2, 1] %}{{ p.sort(reverse=true) or p }}", "[2, 1]", id="sort-reverse"
+            ),
+            pytest.param("{% set p = [1, 2] %}{{ p.reverse() or p }}", "[2, 1]", id="reverse"),
+            pytest.param("{% set p = [1, 2] %}{{ p.insert(0, 0) or p }}", "[0, 1, 2]", id="insert"),
+            pytest.param("{% set p = [1, 2] %}{{ p.remove(1) or p }}", "[2]", id="remove"),
+            pytest.param("{% set p = [1, 2] %}{{ p.clear() or p }}", "[]", id="clear"),
+            pytest.param("{% set d = {} %}{{ d.update(a=1) or d }}", "{'a': 1}", id="update"),
+            pytest.param("{% set d = {'a': 1} %}{{ d.pop('a') }}{{ d }}", "1{}", id="map-pop"),
+            pytest.param("{% set d = {'a': 1} %}{{ d.popitem() }}", "('a', 1)", id="popitem"),
+            pytest.param(
+                "{% set d = {} %}{% for x in 'aba' %}{% set _ = d.setdefault(x, []).append(x) %}"
+                "{% endfor %}{{ d }}",
+                "{'a': ['a', 'a'], 'b': ['b']}",
+                id="setdefault",
+            ),
+            pytest.param(
+                "{% set n = namespace(p=[]) %}{% set _ = n.p.append(1) %}{{ n.p }}",
+                "[1]",
+                id="of-a-namespace",
+            ),
+            pytest.param("{% set p = [[]] %}{{ p[0].append(1) or p }}", "[[1]]", id="nested"),
+            pytest.param("{% set p = [] %}{{ (p|attr('append'))(1) or p }}", "[1]", id="by-attr"),
+            pytest.param("{% set p = [] %}{{ p['append'](1) or p }}", "[1]", id="by-item"),
+            pytest.param("{% set i = dict(info) %}{{ i.pop('key') }}", "1/2/3", id="a-copy"),
+            pytest.param("{% set p = event.l|list %}{{ p.append(1) or p }}", "[0, 1]", id="copied"),
+        ],
+    )
+    def test_what_it_made(self, template: str, expected: str) -> None:
+        known = variables(event("1/2/3", record={"l": [0]}))
+
+        assert Document(template).render(known) == expected
+
+    @pytest.mark.parametrize(
+        "container",
+        ["event", "event.l", "event.m.l", "[event.l][0]", "({'a': event.l}.a)", "info", "utils"],
+    )
+    @pytest.mark.parametrize("how", ["{}.clear()", "({}|attr('clear'))()", "{}['clear']()"])
+    def test_nothing_that_it_was_given(self, container: str, how: str) -> None:
+        record = {"l": [0], "m": {"l": [1]}}
+        known = variables(event(record=record))
+
+        with pytest.raises(RenderingError, match="is unsafe"):
+            Document("{{ " + how.format(container) + " }}").render(known)
+        assert record == {"l": [0], "m": {"l": [1]}}
+
+    def test_nothing_that_a_class_has(self) -> None:
+        assert "is unsafe" in error({"v": "{{ utils.parsedate.parserinfo.JUMP.clear() }}"})
+        assert text("{{ utils.parsedate.parserinfo.JUMP|length > 3 }}") == "True"
 
 
 class TestLikeLava:

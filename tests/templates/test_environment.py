@@ -1,4 +1,4 @@
-"""Attacks on the sandbox that templates run in: DESIGN section 6.
+"""Attacks on the confinement of templates.
 
 The attacks are data, in ``attacks/``. Each says what it tries, where that is known
 from, and what must come of it: an *error* of the trigger, or a dispatch that is
@@ -29,7 +29,7 @@ from dateutil.tz import tzutc
 from lava_s3trigger.decision import decide
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.templates import environment as sandbox
+from lava_s3trigger.templates import utils as sandbox
 from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.templates.limits import SECONDS
 from lava_s3trigger.triggers import Trigger
@@ -323,7 +323,7 @@ class TestContainment:
         before = [picture(_shared()), picture(of.record), _of_process()]
 
         trigger = trigger_of(attack)
-        # Also once it is compiled, when fewer bounds may be set.
+        # Also once it is compiled.
         for _ in range(2):
             outcome = outcome_of(attack, of, trigger)
 
@@ -347,10 +347,7 @@ def attack_resources(attacked: Sequence[Attack]) -> None:
     for attack in attacked:
         _print(begun=attack.id)
         used = _resident()
-        trigger = trigger_of(attack)
-        # Compiled by a key that does no harm, when fewer bounds may be set.
-        outcome_of(attack, event("k"), trigger)
-        outcome = outcome_of(attack, event(attack.key), trigger if trigger.is_brief else None)
+        outcome = outcome_of(attack, event(attack.key))
         for _ in range(attack.times - 1):
             outcome_of(attack, event(attack.key))
         outcome.left = _resident() - used

@@ -1,4 +1,4 @@
-"""Bounds in time and memory: DESIGN section 6, "Rendering is bounded"."""
+"""Bounds in time and memory: docs/design.md#rendering."""
 
 from __future__ import annotations
 

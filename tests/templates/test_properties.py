@@ -1,4 +1,4 @@
-"""Rendering of whatever entries and keys there may be: DESIGN section 6.
+"""Rendering of whatever entries and keys there may be: docs/design.md#rendering.
 
 Some hundred examples each; more with ``S3TRIGGER_EXAMPLES=10000`` in the environment.
 """

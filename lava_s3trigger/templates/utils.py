@@ -1,0 +1,295 @@
+"""What templates know as ``utils``: classes and functions, and no way on from there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os.path
+import re
+import sys
+import uuid
+from importlib import import_module
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from .weighing import WeightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATH: Final = """
+    altsep basename commonpath commonprefix curdir defpath devnull dirname extsep isabs join
+    normcase normpath pardir pathsep sep split splitdrive splitext supports_unicode_filenames
+    """
+_RE: Final = """
+    A ASCII DOTALL I IGNORECASE L LOCALE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE
+    VERBOSE X error escape
+    """
+_DATEUTIL: Final = {
+    "easter": "easter EASTER_JULIAN EASTER_ORTHODOX EASTER_WESTERN",
+    "parser": "parse parser parserinfo isoparse isoparser ParserError UnknownTimezoneWarning",
+    "relativedelta": "relativedelta MO TU WE TH FR SA SU",
+    "rrule": """
+        rrule rruleset rrulestr YEARLY MONTHLY WEEKLY DAILY HOURLY MINUTELY SECONDLY
+        MO TU WE TH FR SA SU
+        """,
+    "tz": """
+        UTC datetime_ambiguous datetime_exists enfold gettz resolve_imaginary tzlocal tzoffset
+        tzrange tzstr tzutc
+        """,
+    "utils": "default_tzinfo today within_delta",
+}
+
+
+def _members(module: Any, names: str) -> dict[str, Any]:
+    return {name: getattr(module, name) for name in names.split()}
+
+
+def s3bucket(location: str) -> str:
+    """Return the bucket of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
+    return _location(location).partition("/")[0]
+
+
+def s3key(location: str) -> str:
+    """Return the key of bucket/key, s3:bucket/key, s3://bucket/key or /bucket/key."""
+    return _location(location).partition("/")[2]
+
+
+def _location(location: str) -> str:
+    path = location.removeprefix("s3:")
+    # Not all slashes: keys may begin with some of their own.
+    return path.removeprefix("//") if path.startswith("//") else path.removeprefix("/")
+
+
+def _relpath(path: str, start: str = ".") -> str:
+    """Return a path as seen from another, without asking for the current folder."""
+    return os.path.relpath(os.path.join("/", path), os.path.join("/", start))  # noqa: PTH118
+
+
+# Regular expressions. What Python's `re` caches stays for as long as the process lives, up
+# to 512 patterns and 512 replacements. Some patterns of 1 KiB take 2 MB, compiled.
+
+MAX_PATTERN_CHARACTERS: Final = 1024
+"""Characters of a pattern, or of a replacement that has backslashes."""
+MAX_CACHED_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of compiled patterns and replacements that are kept between events."""
+_BYTES_OF_A_CHARACTER: Final = 128
+_FLAGS: Final = int(
+    re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE
+)
+
+_compiled: dict[tuple[Any, int], re.Pattern[Any]] = {}
+_cached_bytes = 0
+
+
+def _compile(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
+    """Compile a pattern, which is kept for later events.
+
+    Raises:
+        WeightError: It is too long.
+    """
+    if isinstance(pattern, re.Pattern):
+        return re.compile(pattern, flags)
+    flags = int(flags) & _FLAGS  # of the others, one prints
+    compiled = _compiled.get((pattern, flags))
+    if compiled is None:
+        _check_pattern(pattern, "pattern")
+        compiled = re.compile(pattern, flags)
+        _charge(sys.getsizeof(compiled) + _BYTES_OF_A_CHARACTER * len(pattern))
+        _compiled[pattern, flags] = compiled
+    return compiled
+
+
+def _check_pattern(text: Any, what: str) -> None:
+    if len(text) > MAX_PATTERN_CHARACTERS:
+        raise WeightError(
+            f"has {len(text)} characters, more than {MAX_PATTERN_CHARACTERS}", f"the {what}"
+        )
+
+
+def _charge(size: int) -> None:
+    global _cached_bytes  # noqa: PLW0603 - as is the cache of `re`
+    _cached_bytes += size
+    if _cached_bytes > MAX_CACHED_BYTES:
+        _compiled.clear()
+        re.purge()
+        _cached_bytes = size
+
+
+def _by_pattern(name: str) -> Callable[..., Any]:
+    """Make a function of `re` of the method of compiled patterns that it stands for."""
+    is_substitution = name in ("sub", "subn")
+
+    def function(pattern: Any, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
+        most = _ARGUMENTS[name]
+        if len(args) > most:  # flags stand last
+            args, flags = args[:most], args[most]
+        method = getattr(_compile(pattern, flags), name)
+        return (_substituting(method) if is_substitution else method)(*args, **kwargs)
+
+    function.__name__ = name
+    return function
+
+
+_ARGUMENTS: Final = {
+    "findall": 1,
+    "finditer": 1,
+    "fullmatch": 1,
+    "match": 1,
+    "search": 1,
+    "split": 2,
+    "sub": 3,
+    "subn": 3,
+}
+"""Functions that take a pattern, and how many arguments stand between it and the flags."""
+
+
+def _substituting(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the replacement, of which `re` keeps what it is parsed into."""
+
+    def substitute(repl: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(repl, str) and "\\" in repl:
+            _check_pattern(repl, "replacement")
+            _charge(_BYTES_OF_A_CHARACTER * len(repl))
+        return method(repl, *args, **kwargs)
+
+    return substitute
+
+
+def make_flag(value: Any = 0) -> re.RegexFlag:
+    """Return flags of regular expressions, without those that there are not.
+
+    Python keeps each value that was ever made, known or not.
+    """
+    return re.RegexFlag(int(value) & _FLAGS)
+
+
+# Texts and bytes.
+
+ENCODINGS: Final = frozenset(
+    """
+    ascii us-ascii latin-1 latin1 iso-8859-1 utf8 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be
+    """.split()  # noqa: SIM905
+)
+"""Encodings that texts are encoded in. Python keeps each name it was ever asked for."""
+
+
+def _transcoding(method: Callable[..., Any]) -> Callable[..., Any]:
+    def transcode(encoding: str = "utf-8", errors: str = "strict") -> Any:
+        name = encoding.lower().replace("_", "-") if len(encoding) <= _MAX_NAME else ""
+        if name not in ENCODINGS:
+            raise LookupError(f"unknown encoding; known ones: {', '.join(sorted(ENCODINGS))}")
+        return method(name, errors)
+
+    return transcode
+
+
+_MAX_NAME: Final = 64
+
+METHODS: Final[dict[str, tuple[Any, Callable[..., Any]]]] = {
+    "encode": (str, _transcoding),
+    "decode": (bytes, _transcoding),
+    "sub": (re.Pattern, _substituting),
+    "subn": (re.Pattern, _substituting),
+    "expand": (re.Match, _substituting),
+}
+"""Methods that leave something behind: of which type, and what calls them instead."""
+
+
+# Dates. The parts of dateutil are imported when they are first asked for.
+
+
+class _Parser(SimpleNamespace):
+    """``dateutil.parser``, which may also be called to parse a date."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.parse(*args, **kwargs)
+
+
+_MAX_DATE_CHARACTERS: Final = 1000
+
+
+def _bounded_parser(members: dict[str, Any]) -> _Parser:
+    """Bound the text that dates are read from.
+
+    Of very many digits dateutil makes one number, in a way that takes the square of
+    their count, and which no signal interrupts.
+    """
+
+    def check(text: Any) -> None:
+        if not isinstance(text, (str, bytes)):  # it reads what has a method to read
+            raise TypeError(f"a date is read from text, not from {type(text).__name__}")
+        if len(text) > _MAX_DATE_CHARACTERS:
+            raise ValueError(f"a date of more than {_MAX_DATE_CHARACTERS} characters")
+
+    def parse(timestr: Any, *args: Any, **kwargs: Any) -> Any:
+        check(timestr)
+        return members["parse"](timestr, *args, **kwargs)
+
+    def method(parser: Any, timestr: Any, *args: Any, **kwargs: Any) -> Any:
+        check(timestr)
+        return members["parser"].parse(parser, timestr, *args, **kwargs)
+
+    bounded = type("parser", (members["parser"],), {"parse": method})
+    return _Parser(**{**members, "parse": parse, "parser": bounded})
+
+
+def _gettz(name: str) -> dt.tzinfo | None:
+    """Look a time zone up by name; a path would let a template probe the file system."""
+    from dateutil.tz import gettz  # noqa: PLC0415 - few templates need it
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
+        raise ValueError(f"{name!r} is not the name of a time zone")
+    return gettz(name)
+
+
+def _rrulestr(s: str, **kwargs: Any) -> Any:
+    """Parse a recurrence rule, the time zones of which are looked up by name."""
+    from dateutil.rrule import rrulestr  # noqa: PLC0415 - few templates need it
+
+    return rrulestr(s, **{**kwargs, "tzids": _gettz})
+
+
+class _Dateutil:
+    """``dateutil`` with its submodules, each imported when it is first asked for."""
+
+    __slots__ = ("_modules",)
+
+    def __init__(self) -> None:
+        self._modules: dict[str, SimpleNamespace] = {}
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        if name not in _DATEUTIL:
+            raise AttributeError(name)
+        if name not in self._modules:
+            members = _members(import_module(f"dateutil.{name}"), _DATEUTIL[name])
+            members.update({"gettz": _gettz} if name == "tz" else {})
+            members.update({"rrulestr": _rrulestr} if name == "rrule" else {})
+            self._modules[name] = (
+                _bounded_parser(members) if name == "parser" else SimpleNamespace(**members)
+            )
+        return self._modules[name]
+
+
+def _utils() -> dict[str, Any]:
+    dateutil = _Dateutil()
+    return {
+        "date": dt.date,
+        "datetime": dt.datetime,
+        "dateutil": dateutil,
+        "parsedate": dateutil.parser,
+        "path": SimpleNamespace(**_members(os.path, _PATH), relpath=_relpath),
+        "re": SimpleNamespace(
+            **_members(re, _RE),
+            compile=_compile,
+            **{name: _by_pattern(name) for name in _ARGUMENTS},
+        ),
+        "s3bucket": s3bucket,
+        "s3key": s3key,
+        "time": dt.time,
+        "timedelta": dt.timedelta,
+        "uuid": uuid.uuid4,
+    }
+
+
+UTILS: Final = _utils()
+"""What templates know as ``utils``."""

@@ -1,0 +1,210 @@
+"""The weights of values: how much text, how many bits, members and levels one may have.
+
+Every value that an expression of a template makes is weighed when it is made. A signal
+waits for the C code that it interrupts, so no operation in C may take long. None does,
+if all that it is given is small.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import types
+from collections.abc import Iterator, Mapping, ValuesView
+from collections.abc import Set as AbstractSet
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2.runtime import LoopContext, Undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MAX_CHARACTERS: Final = 16 * 1024
+"""Characters of a text, or bytes."""
+MAX_BITS: Final = 16 * 1024
+"""Bits of an integer."""
+MAX_MEMBERS: Final = 2000
+"""Members of a container, and of the containers in it, as often as a traversal meets them.
+
+The keys and the values of a map are members. A text counts once more for each 1,024
+characters.
+"""
+MAX_DEPTH: Final = 50
+"""Levels of containers in each other."""
+
+_LIGHT: Final = frozenset(
+    [type(None), bool, float, dt.date, dt.datetime, dt.time, dt.timedelta, Undefined]
+)
+_CHANGEABLE: Final = (list, Mapping, AbstractSet, ValuesView)
+_CONTAINERS: Final = (*_CHANGEABLE, tuple, range, types.GenericAlias)
+_SMALL: Final = 2**63
+
+
+class WeightError(Exception):
+    """A value is too large.
+
+    It is no ValueError, which libraries catch and take for an error of their own.
+
+    Attributes:
+        reason: How it is too large, such as "has more than 2000 members".
+    """
+
+    def __init__(self, reason: str, subject: str = "the value of this expression") -> None:
+        super().__init__(f"{subject} {reason}")
+        self.reason = reason
+
+
+def weigh(value: Any) -> Any:
+    """Weigh a value.
+
+    Returns:
+        The value. In place of an iterator, a list of what it yields: to weigh it uses it
+        up, and iterators that hold each other in their thousands crash CPython.
+
+    Raises:
+        WeightError: It is too large.
+    """
+    kind = type(value)
+    if kind is str:
+        if len(value) <= MAX_CHARACTERS:
+            return value
+    elif kind in _LIGHT:
+        return value
+    elif kind is int:
+        if -_SMALL < value < _SMALL:
+            return value
+    elif isinstance(value, Iterator) and kind is not LoopContext:
+        return weigh([weigh(member) for member in islice(value, MAX_MEMBERS + 1)])
+    elif isinstance(value, _CONTAINERS):
+        _weigh_container(value)
+        return value
+    _weigh_scalar(value)
+    return value
+
+
+def weigh_repetition(operator: str, left: Any, right: Any) -> None:
+    """Weigh the result of ``*`` or ``**`` before it is made.
+
+    Raises:
+        WeightError: It would be too large.
+    """
+    if isinstance(right, int):
+        if isinstance(left, int):
+            bits = left.bit_length()
+            check_bits(bits * right if operator == "**" else bits + right.bit_length())
+        elif isinstance(left, (str, bytes)):
+            _check_length(len(left) * right)
+        elif isinstance(left, (list, tuple)):
+            _check_members(len(left) * right)
+    elif isinstance(left, int) and operator == "*":
+        weigh_repetition(operator, right, left)
+
+
+def check_bits(bits: int) -> None:
+    """Check the size of an integer.
+
+    Raises:
+        WeightError: It has too many bits.
+    """
+    if bits > MAX_BITS:
+        raise WeightError(f"has more than {MAX_BITS} bits")
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_CHARACTERS:
+        raise WeightError(f"has {length} characters, more than {MAX_CHARACTERS}")
+
+
+def _check_members(members: int) -> None:
+    if members > MAX_MEMBERS:
+        raise WeightError(f"has more than {MAX_MEMBERS} members")
+
+
+def _weigh_scalar(value: Any) -> None:
+    if isinstance(value, (str, bytes)):
+        _check_length(len(value))
+    elif isinstance(value, int):
+        check_bits(value.bit_length())
+
+
+class _Scale:
+    """Counts the members of one container."""
+
+    __slots__ = ("holds_changeable", "members")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.holds_changeable = False
+
+    def add(self, container: Any, depth: int = 1) -> None:
+        if depth > MAX_DEPTH:
+            raise WeightError(f"is nested more than {MAX_DEPTH} deep")
+        # Before a range or the like is gone through.
+        members = _members(container)
+        _check_members(self.members + len(members))
+        for member in members:
+            self.members += 1
+            kind = type(member)
+            if kind is str:
+                self.members += len(member) >> 10
+                if len(member) > MAX_CHARACTERS:
+                    _check_length(len(member))
+            elif kind in _LIGHT:
+                pass
+            elif isinstance(member, _CONTAINERS):
+                self.holds_changeable |= isinstance(member, _CHANGEABLE)
+                self.add(member, depth + 1)
+            else:
+                _weigh_scalar(member)
+            if self.members > MAX_MEMBERS:
+                _check_members(self.members)
+
+
+def _members(container: Any) -> Collection[Any]:
+    if isinstance(container, Mapping):
+        _check_members(2 * len(container))
+        return [*container, *container.values()]
+    if isinstance(container, types.GenericAlias):
+        return container.__args__
+    return container  # type: ignore[no-any-return]
+
+
+def _weigh_container(container: Any) -> None:
+    scale = _Scale()
+    scale.add(container)
+    if scale.holds_changeable:
+        _holders.append(container)
+
+
+# A list that is in another one may be changed later, which makes the other one heavier.
+# So all those that hold one that can be changed are weighed again after each change.
+_holders: list[Any] = []
+
+
+def forget() -> None:
+    """Forget the containers of the rendering before."""
+    _holders.clear()
+
+
+def weigh_changed(container: Any) -> None:
+    """Weigh a list or map that a template changed, and those that may hold it.
+
+    Raises:
+        WeightError: One is too large.
+    """
+    counts = _reference_counts(_holders)
+    held = [one for one, count in zip(_holders, counts, strict=True) if count > _UNHELD]
+    _holders.clear()
+    for holder in held:
+        _weigh_container(holder)
+    if not any(holder is container for holder in _holders):
+        _weigh_container(container)
+
+
+def _reference_counts(held: list[Any]) -> list[int]:
+    return [sys.getrefcount(one) for one in held]
+
+
+_UNHELD: Final = _reference_counts([[]])[0]
+"""References to what nothing refers to but a list."""

@@ -1,0 +1,118 @@
+"""A realm on a local endpoint, and functions for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+from tests.clock import Clock
+from tests.endpoint import DENIED, CannedRealm, Endpoint, Queue
+from tests.payloads import BUCKET
+
+if TYPE_CHECKING:
+    import logging
+
+    import pytest
+
+    from tests.endpoint import Faults
+
+PARKING: Final = "lava-demo-s3trigger-parked"
+SEND: Final = "SendMessageBatch"
+
+
+def deny(worker: str) -> Faults:
+    """Return a fault that denies every batch to a worker."""
+    return lambda call: (
+        DENIED
+        if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
+        else None
+    )
+
+
+class Harness:
+    """A realm with workers core and web, a dead-letter queue, and functions for it.
+
+    The jobs are load (for worker core), report (web), lost (a worker without a queue),
+    small (a worker whose queue takes 100 bytes) and bad (its entry has no payload).
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.realm: CannedRealm = endpoint.realm("demo", ["core", "web"])
+        self.core: Queue = self.realm.queue("core")
+        self.web: Queue = self.realm.queue("web")
+        self.parking: Queue = endpoint.add_queue(PARKING)
+        endpoint.add_queue("lava-demo-small", largest=100)
+        self.clock = Clock()
+        self.waits: list[float] = []
+        """For how long the functions waited, in seconds."""
+        for job_id, worker in (
+            ("load", "core"),
+            ("report", "web"),
+            ("lost", "nowhere"),
+            ("small", "small"),
+        ):
+            self.job(job_id, worker)
+        self.realm.jobs.put({"job_id": "bad", "type": "cmd", "worker": "core"})
+
+    def job(self, job_id: str, worker: str, **fields: Any) -> None:
+        """Put a job into the jobs table."""
+        entry = {"job_id": job_id, "type": "cmd", "payload": "run.sh", "enabled": True}
+        self.realm.jobs.put({**entry, "worker": worker, **fields})
+
+    def trigger(self, trigger_id: str = "t", prefix: str = "in", **fields: Any) -> None:
+        """Put a trigger into the table: unless the fields differ, it passes the key to job load."""
+        entry = {
+            "trigger_id": trigger_id,
+            "bucket": BUCKET,
+            "prefix": prefix,
+            "enabled": True,
+            "job_id": "load",
+            "parameters": {"key": "{{ key }}"},
+        }
+        self.realm.triggers.put({**entry, **fields})
+
+    def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
+        """Make a function, as a new instance of Lambda does."""
+        return Function(
+            Settings(realm="demo", dead_letter_queue=dead_letter_queue, **settings),
+            *self.endpoint.clients,
+            clock=self.clock,
+            sleep=self.waits.append,
+        )
+
+    def keys(self, queue: Queue | None = None) -> list[str]:
+        """Return the keys that dispatches in a queue pass on: of core, if none is named."""
+        return [each.json["parameters"]["key"] for each in (queue or self.core).messages]
+
+    def parked(self) -> list[dict[str, Any]]:
+        """Return what parked messages say about themselves, without the S3 event."""
+        return [each.json["parked"] for each in self.parking.messages]
+
+    def nothing_went_out(self) -> bool:
+        """Tell whether all queues are empty."""
+        return not (self.core.messages or self.web.messages or self.parking.messages)
+
+
+class LogLines:
+    """What the function logged."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+
+    def lines(self) -> list[str]:
+        """Return all lines."""
+        return [each.getMessage() for each in self._records()]
+
+    def fields(self, event: str, level: int | None = None) -> list[dict[str, Any]]:
+        """Return the fields of all lines for an event, at a level if one is given."""
+        return [
+            json.loads(each.getMessage().removeprefix(f"{event} "))
+            for each in self._records()
+            if each.getMessage().startswith(f"{event} {{") and level in (None, each.levelno)
+        ]
+
+    def _records(self) -> list[logging.LogRecord]:
+        return [each for each in self._caplog.records if each.name == "lava_s3trigger"]

@@ -1,0 +1,235 @@
+"""Deliveries that fail."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_s3trigger.conditions import KINDS, Kind
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.jobs import JobTable
+from lava_s3trigger.sending import Sender
+from lava_s3trigger.triggers import TriggerTable
+from tests.endpoint import (
+    DENIED,
+    LOST_REPLY,
+    READS_THROTTLED,
+    SERVER_ERROR,
+    THROTTLED,
+    Call,
+    Fault,
+    Refusal,
+)
+from tests.function.harness import SEND, Harness, LogLines
+from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, failed, record, sns, sqs
+
+if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
+
+
+class TestFailed:
+    """A delivery fails if any of its work fails; the rest of its work is carried out."""
+
+    def test_failed_messages_are_named(self, harness: Harness) -> None:
+        harness.trigger()
+        payload = sqs(
+            direct(record("in/0")), NONSENSE, direct(record("in/2")), {"neither": 1}, direct()
+        )
+        assert harness.function()(payload) == failed("m1", "m3")
+        assert harness.keys() == ["in/0", "in/2"]
+
+    def test_failed_messages_of_a_pipe_are_named(self, harness: Harness) -> None:
+        harness.trigger()
+        payload = sqs(NONSENSE, direct(record("in/1")))["Records"]
+        assert harness.function()(payload) == failed("m0")
+        assert harness.keys() == ["in/1"]
+
+    @pytest.mark.parametrize("number", [1, 2, 10])
+    def test_the_invocation_fails_if_every_message_failed(
+        self, harness: Harness, number: int
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError, match="not JSON") as error:
+            harness.function()(sqs(*[NONSENSE] * number))
+        assert error.value.count == number
+        assert str(error.value).startswith(f"{number} failure")
+
+    def test_a_message_with_two_failures_is_named_once(self, harness: Harness) -> None:
+        harness.trigger()
+        payload = sqs(direct({"s3": {}}, record("in/1"), {"s3": {}}), direct(record("in/2")))
+        assert harness.function()(payload) == failed("m0")
+        assert harness.keys() == ["in/1", "in/2"]
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            pytest.param(direct(record("in/1"), {"s3": {}}, record("in/2")), id="S3"),
+            pytest.param(
+                {"Records": [*sns(record("in/1"), {"s3": {}}, record("in/2"))["Records"]]}, id="SNS"
+            ),
+            pytest.param([record("in/1"), {"what": "ever"}, eventbridge("in/2")], id="a Pipe"),
+        ],
+    )
+    def test_other_routes_carry_out_the_rest_and_raise_once(
+        self, harness: Harness, payload: Any
+    ) -> None:
+        harness.trigger()
+        with pytest.raises(DeliveriesFailedError) as error:
+            harness.function()(payload)
+        assert error.value.count == 1
+        assert harness.keys() == ["in/1", "in/2"]
+
+    @pytest.mark.parametrize(
+        "payload", [NONSENSE, {}, {"neither": 1}, None, 7, eventbridge("")], ids=ascii
+    )
+    def test_a_payload_without_an_event_raises(self, harness: Harness, payload: Any) -> None:
+        with pytest.raises(DeliveriesFailedError) as error:
+            harness.function()(payload)
+        assert error.value.count == 1
+        assert harness.nothing_went_out()
+
+    def test_the_error_counts_failures_and_names_the_first_and_the_log_has_all(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError, match=r"the first: .*alpha") as error:
+            harness.function()(direct("alpha", "beta", "gamma"))
+        assert error.value.count == 3
+        reasons = [each["reason"] for each in logged.fields("not_understood", logging.ERROR)]
+        assert [
+            name in text for name, text in zip(("alpha", "beta", "gamma"), reasons, strict=True)
+        ] == [True] * 3
+
+    @pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
+    @pytest.mark.parametrize("operation", ["Query", "GetItem"])
+    def test_a_failed_read_fails_its_delivery_alone(
+        self, harness: Harness, logged: LogLines, operation: str, fault: Fault
+    ) -> None:
+        harness.trigger("one", bucket="one")
+        harness.trigger("two", bucket="two", job_id="report")
+        harness.endpoint.fail({(operation, 1): fault})
+        payload = sqs(direct(record("in/1", bucket="one")), direct(record("in/2", bucket="two")))
+        function = harness.function()
+        assert function(payload) == failed("m0")
+        assert (harness.keys(), harness.keys(harness.web)) == ([], ["in/2"])
+        (fields,) = logged.fields("failed", logging.ERROR)
+        assert fields.pop("reason").startswith("reading lava.demo.")
+        named = {"trigger_id": "one", "job_id": "load"} if operation == "GetItem" else {}
+        assert fields == {
+            **named,
+            "kind": "aws_error",
+            "message_id": "m0",
+            "bucket": "one",
+            "key": "in/1",
+        }
+        assert function(sqs(direct(record("in/1", bucket="one")))) is None
+        assert harness.keys() == ["in/1"]
+
+    def test_a_failed_read_is_retried_first(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("time.sleep", harness.waits.append)
+        harness.trigger()
+        harness.endpoint.fail({("Query", 1): READS_THROTTLED, ("GetItem", 1): SERVER_ERROR})
+        assert harness.function()(direct(record())) is None
+        assert harness.keys() == ["in/1.csv"]
+        assert len(harness.waits) == 2
+
+    @pytest.mark.parametrize("fault", [THROTTLED, SERVER_ERROR, DENIED], ids=lambda each: each.code)
+    @pytest.mark.parametrize("operation", ["GetQueueUrl", SEND])
+    def test_a_failed_send_fails_its_delivery_alone(
+        self, harness: Harness, logged: LogLines, operation: str, fault: Refusal
+    ) -> None:
+        harness.trigger("one", prefix="one")
+        harness.trigger("two", prefix="two", job_id="report")
+
+        def fail(call: Call) -> Fault | None:
+            at = call.request.get("QueueUrl") or call.request.get("QueueName") or ""
+            return fault if call.operation == operation and at.endswith("-core") else None
+
+        harness.endpoint.fail(fail)
+        payload = sqs(direct(record("one/1")), direct(record("two/2")))
+        assert harness.function()(payload) == failed("m0")
+        assert (harness.keys(), harness.keys(harness.web)) == ([], ["two/2"])
+        assert not harness.parking.messages
+        (fields,) = logged.fields("failed", logging.ERROR)
+        assert fault.code in fields["reason"]
+        assert (fields["trigger_id"], fields["job_id"]) == ("one", "load")
+        assert (fields["bucket"], fields["key"]) == (BUCKET, "one/1")
+        assert [each["key"] for each in logged.fields("dispatched")] == ["two/2"]
+
+    def test_a_lost_reply_sends_again_with_another_run_id(self, harness: Harness) -> None:
+        harness.trigger()
+        harness.endpoint.fail({(SEND, 1): LOST_REPLY})
+        assert harness.function()(direct(record())) is None
+        run_ids = [each.json["run_id"] for each in harness.core.messages]
+        assert len(set(run_ids)) == len(run_ids) == 2
+
+
+class TestUnexpectedErrors:
+    """An unexpected error fails the event in hand alone, and loses no record of dispatches."""
+
+    def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, logged: LogLines
+    ) -> None:
+        def odd(event: S3Event, _: str) -> bool:
+            if event.key == "in/1.csv":
+                raise KeyError("Items")
+            return True
+
+        monkeypatch.setitem(KINDS, "odd", Kind("odd", odd, str))
+        harness.trigger("a-odd", parameters={}, if_odd="yes")
+        harness.trigger()
+        function = harness.function()
+        payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
+        for _ in range(2):
+            assert function(payload) == failed("m1")
+        assert all(
+            "KeyError: 'Items' (test_failed.py, line" in each["reason"]
+            for each in logged.fields("failed", logging.ERROR)
+        )
+        # Those that succeeded are none to remember: each is another event the second time.
+        assert len(harness.core.messages) == 2 * 2 * 2 + 1
+
+    @pytest.mark.parametrize("table", [TriggerTable, JobTable], ids=lambda each: each.__name__)
+    def test_an_unexpected_error_in_a_lookup_fails_its_event_alone(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, table: type
+    ) -> None:
+        harness.trigger()
+        function = harness.function()
+        name = "matching" if table is TriggerTable else "__getitem__"
+        really = getattr(table, name)
+        seen: list[str] = []
+
+        def look_up(self: Any, *asked: str) -> Any:
+            seen.append(asked[-1])
+            if len(seen) == 2:
+                raise RuntimeError("odd")
+            return really(self, *asked)
+
+        monkeypatch.setattr(table, name, look_up)
+        assert function(sqs(*(direct(record(f"in/{n}")) for n in range(3)))) == failed("m1")
+        assert harness.keys() == ["in/0", "in/2"]
+
+    @pytest.mark.parametrize("payload", [sqs, lambda *each: each[0]], ids=["queue", "S3"])
+    def test_a_dispatch_sent_before_an_unexpected_error_is_not_repeated(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, payload: Any
+    ) -> None:
+        harness.trigger("bad", job_id="none")
+        harness.trigger()
+        function = harness.function(dedup_cache_size=10)
+        handed = payload(direct(record()), direct(record("in/2.csv")))
+
+        def park(*_: Any) -> None:
+            raise LookupError("odd")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Sender, "park", park)
+            for _ in range(2):
+                with pytest.raises(DeliveriesFailedError, match="LookupError: odd"):
+                    function(handed)
+        count = len(harness.core.messages)
+        assert not harness.parking.messages
+        assert function(handed) is None
+        assert len(harness.core.messages) == count == len(set(harness.keys()))
+        assert len(harness.parking.messages) == count

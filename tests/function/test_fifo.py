@@ -1,0 +1,108 @@
+"""Messages of FIFO queues."""
+
+from __future__ import annotations
+
+import pytest
+
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.endpoint import DENIED, Call
+from tests.function.harness import SEND, Harness, deny
+from tests.payloads import NONSENSE, direct, failed, fifo, message, record
+
+
+class TestFifo:
+    """Messages of one group of a FIFO queue are handled one after the other."""
+
+    def test_messages_of_a_group_are_sent_in_order(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", "load"])
+        keys = [f"in/{n}" for n in range(10)]
+        assert harness.function()(fifo(*(("a", direct(record(key))) for key in keys))) is None
+        assert harness.keys() == [key for key in keys for _ in range(2)]
+        assert harness.endpoint.calls[SEND] == 10
+
+    def test_all_dispatches_of_a_message_precede_the_next_message(self, harness: Harness) -> None:
+        harness.trigger()
+        many = direct(*(record(f"in/{n}") for n in range(25)))
+        assert harness.function()(fifo(("a", many), ("a", direct(record("in/last"))))) is None
+        assert len(harness.core.messages) == 26
+        assert harness.keys()[-1] == "in/last"
+
+    def test_a_message_is_decided_after_the_message_before_it_was_sent(
+        self, harness: Harness
+    ) -> None:
+        harness.trigger("one", bucket="one")
+
+        def put_another(call: Call) -> None:
+            if call.operation == SEND and call.number == 1:
+                harness.trigger("two", bucket="two")
+
+        harness.endpoint.fail(put_another)
+        payload = fifo(
+            ("a", direct(record("in/1", bucket="one"))), ("a", direct(record("in/2", bucket="two")))
+        )
+        assert harness.function()(payload) is None
+        assert harness.keys() == ["in/1", "in/2"]
+
+    def test_groups_are_sent_side_by_side(self, harness: Harness) -> None:
+        harness.trigger()
+        messages = [(group, direct(record(f"in/{group}{n}"))) for n in range(2) for group in "abc"]
+        assert harness.function()(fifo(*messages)) is None
+        assert harness.keys() == ["in/a0", "in/b0", "in/c0", "in/a1", "in/b1", "in/c1"]
+        assert harness.endpoint.calls[SEND] == 2
+
+    def test_messages_after_a_failed_one_fail_too(self, harness: Harness) -> None:
+        harness.trigger()
+        payload = fifo(
+            ("a", direct(record("in/a0"))),
+            ("a", NONSENSE),
+            ("b", direct(record("in/b0"))),
+            ("a", direct(record("in/a1"))),
+            ("b", direct(record("in/b1"))),
+            ("a", direct(record("in/a2"))),
+        )
+        assert harness.function()(payload) == failed("m1", "m3", "m5")
+        assert harness.keys() == ["in/a0", "in/b0", "in/b1"]
+
+    def test_a_failed_send_fails_the_messages_after_it(self, harness: Harness) -> None:
+        harness.trigger()
+        harness.endpoint.fail({(SEND, 2): DENIED})
+        payload = fifo(*(("a", direct(record(f"in/{n}"))) for n in range(4)))
+        assert harness.function()(payload) == failed("m1", "m2", "m3")
+        assert harness.keys() == ["in/0"]
+
+    def test_a_parked_message_does_not_block_its_group(self, harness: Harness) -> None:
+        harness.trigger("in")
+        harness.trigger("bad", prefix="bad", job_id="none")
+        payload = fifo(("a", direct(record("bad/0"))), ("a", direct(record("in/1"))))
+        assert harness.function()(payload) is None
+        assert harness.keys() == ["in/1"]
+        assert len(harness.parked()) == 1
+
+    def test_the_invocation_fails_if_the_first_of_the_only_group_fails(
+        self, harness: Harness
+    ) -> None:
+        harness.trigger()
+        with pytest.raises(DeliveriesFailedError) as error:
+            harness.function()(fifo(("a", NONSENSE), ("a", direct(record()))))
+        assert error.value.count == 2
+        assert harness.nothing_went_out()
+
+    def test_a_standard_queue_has_no_groups(self, harness: Harness) -> None:
+        harness.trigger()
+        payload = direct(
+            message("m0", NONSENSE, group="a"), message("m1", direct(record()), group="a")
+        )
+        assert harness.function()(payload) == failed("m0")
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_what_was_sent_is_not_sent_again(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", "report"])
+        function = harness.function()
+        harness.endpoint.fail(deny("web"))
+        payload = fifo(("a", direct(record("in/0"))), ("a", direct(record("in/1"))))
+        with pytest.raises(DeliveriesFailedError):
+            function(payload)
+        harness.endpoint.fail({})
+        assert function(payload) is None
+        assert harness.keys() == ["in/0", "in/1"]
+        assert harness.keys(harness.web) == ["in/0", "in/1"]

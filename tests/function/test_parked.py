@@ -1,0 +1,217 @@
+"""User errors, parked in the dead-letter queue."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.endpoint import (
+    DENIED,
+    SERVER_ERROR,
+    THROTTLED,
+    Call,
+    EntryRefusal,
+    Fault,
+    Partial,
+    Refusal,
+)
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
+from tests.payloads import BUCKET, direct, eventbridge, failed, record, sqs
+
+
+class TestParked:
+    """A user error is parked in the dead-letter queue, and its delivery is done."""
+
+    @every_user_error
+    @pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
+    def test_a_user_error_is_parked_with_its_event(
+        self, harness: Harness, case: UserErrorCase, event: dict[str, Any]
+    ) -> None:
+        harness.trigger(**case.fields)
+        assert harness.function()(sqs(event)) is None
+        assert not harness.core.messages
+        (message,) = harness.parking.messages
+        parked = message.json["parked"]
+        (reason,) = parked["reasons"]
+        assert case.reason in reason["reason"]
+        assert reason["kind"] == case.kind
+        assert reason.get("job_id", None) == case.job_id
+        assert parked["trigger_id"] == "t"
+        assert parked["done"] == []
+        assert datetime.fromisoformat(parked["parked_at"]).microsecond == 0
+        assert datetime.fromisoformat(parked["parked_at"]).tzinfo
+        assert message.json["event"] == event
+        assert message.text.isascii()
+        assert message.delay == 0
+
+    @every_user_error
+    def test_other_triggers_of_the_event_run(self, harness: Harness, case: UserErrorCase) -> None:
+        harness.trigger("a")
+        harness.trigger("b", **case.fields)
+        harness.trigger("c")
+        assert harness.function()(direct(record("in/1"), record("in/2"))) is None
+        assert harness.keys() == ["in/1", "in/1", "in/2", "in/2"]
+        assert [each["trigger_id"] for each in harness.parked()] == ["b", "b"]
+
+    def test_other_jobs_of_the_trigger_run(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", "none", "lost", "report"])
+        assert harness.function()(direct(record())) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+        (parked,) = harness.parked()
+        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
+        assert parked["done"] == ["load", "report"]
+
+    def test_only_the_batch_entry_that_sqs_refuses_is_parked(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", "load", "load"])
+        refusal = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
+        harness.endpoint.fail({(SEND, 1): Partial({1: refusal})})
+        assert harness.function()(direct(record())) is None
+        assert len(harness.core.messages) == 2
+        (parked,) = harness.parked()
+        assert parked["reasons"] == [
+            {
+                "job_id": "load",
+                "kind": "message_refused",
+                "reason": "InvalidMessageContents: no",
+            }
+        ]
+        assert parked["done"] == ["load", "load"]
+
+    @every_user_error
+    def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
+        self, harness: Harness, logged: LogLines, case: UserErrorCase
+    ) -> None:
+        harness.trigger(**case.fields)
+        harness.trigger("good", job_id="report")
+        assert harness.function(dead_letter_queue=None)(direct(record())) is None
+        (fields,) = logged.fields("mistake", logging.ERROR)
+        assert case.reason in fields.pop("reason")
+        assert fields.pop("job_id", None) == case.job_id
+        assert fields == {
+            "kind": case.kind,
+            "trigger_id": "t",
+            "bucket": BUCKET,
+            "key": "in/1.csv",
+        }
+        assert harness.keys(harness.web) == ["in/1.csv"]
+        assert not harness.parking.messages
+
+    def test_a_batch_entry_refused_on_retry_is_parked(self, harness: Harness) -> None:
+        harness.trigger()
+        passing = EntryRefusal("InternalError", is_senders_fault=False)
+        final = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
+        harness.endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
+        assert harness.function()(direct(record())) is None
+        (parked,) = harness.parked()
+        assert parked["reasons"][0]["reason"] == "InvalidMessageContents: no"
+
+    def test_a_very_long_job_id_is_parked(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", TOO_LONG])
+        function = harness.function()
+        assert function(direct(record())) is None
+        (message,) = harness.parking.take()
+        assert len(message.text) < 10_000
+        assert message.json["parked"]["done"] == ["load"]
+        harness.trigger(job_id=["load", "report"])
+        harness.clock.now += 60
+        assert function(sqs(message.text, queue=PARKING)) is None
+        assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
+
+    def test_parking_is_logged(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger(job_id="none")
+        harness.function()(direct(record()))
+        assert logged.fields("parked", logging.ERROR) == [
+            {
+                "kind": "no_such_job",
+                "reason": "no job 'none' in lava.demo.jobs",
+                "trigger_id": "t",
+                "job_id": "none",
+                "bucket": BUCKET,
+                "key": "in/1.csv",
+            }
+        ]
+
+    def test_triggers_are_parked_in_batches(self, harness: Harness) -> None:
+        for number in range(25):
+            harness.trigger(f"t{number:02}", job_id="none")
+        assert harness.function()(direct(record())) is None
+        assert sorted(each["trigger_id"] for each in harness.parked()) == [
+            f"t{number:02}" for number in range(25)
+        ]
+        assert harness.endpoint.calls[SEND] == 3
+
+    def test_a_trigger_of_which_something_failed_is_not_parked_yet(self, harness: Harness) -> None:
+        """Its delivery comes again, and then the message lists all jobs that were dispatched."""
+        harness.trigger(job_id=["load", "none", "report"])
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError, match="AccessDenied"):
+            function(direct(record()))
+        assert not harness.parking.messages
+        harness.endpoint.fail({})
+        assert function(direct(record())) is None
+        (parked,) = harness.parked()
+        assert parked["done"] == ["load", "report"]
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+
+    def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
+        harness.trigger("bad", job_id=["load", "none"])
+        harness.trigger("good", job_id="report")
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        harness.job("none", "core")  # corrected meanwhile: the parked message runs it
+        assert function(direct(record())) is None
+        (message,) = harness.parking.messages
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+        assert function(sqs(message.text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [
+            (DENIED, "AccessDenied"),
+            (THROTTLED, "RequestThrottled"),
+            (SERVER_ERROR, "InternalServerError"),
+            (Refusal(400, "InvalidMessageContents", "not like this"), "not like this"),
+        ],
+        ids=["denied", "throttled", "500", "refused"],
+    )
+    def test_a_delivery_fails_if_parking_fails(
+        self, harness: Harness, logged: LogLines, fault: Fault, reason: str
+    ) -> None:
+        harness.trigger("good")
+        harness.trigger("bad", job_id="none")
+
+        def fail(call: Call) -> Fault | None:
+            is_parking = call.operation == SEND and call.request["QueueUrl"].endswith(PARKING)
+            return fault if is_parking else None
+
+        harness.endpoint.fail(fail)
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError, match=reason):
+            function(direct(record()))
+        assert harness.keys() == ["in/1.csv"]
+        assert not harness.parking.messages
+        assert not logged.fields("parked")
+        (fields,) = logged.fields("failed", logging.ERROR)
+        assert (fields["trigger_id"], fields["job_id"]) == ("bad", "none")
+        harness.endpoint.fail({})
+        assert function(direct(record())) is None
+        assert harness.keys() == ["in/1.csv"]
+        assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
+
+    def test_a_delivery_fails_if_the_dead_letter_queue_is_missing(self, harness: Harness) -> None:
+        del harness.endpoint.queues[PARKING]
+        harness.trigger("good")
+        harness.trigger("bad", job_id="none")
+        payload = sqs(direct(record()), direct(record("out/1")))
+        assert harness.function()(payload) == failed("m0")
+        assert harness.keys() == ["in/1.csv"]

@@ -1,0 +1,241 @@
+"""Deliveries that come again after a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.endpoint import DENIED, EntryRefusal, Partial
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.payloads import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
+
+if TYPE_CHECKING:
+    from lava_s3trigger.handler import Function
+
+
+class TestRedelivered:
+    """A redelivered delivery does not repeat the dispatches that it sent before it failed."""
+
+    @pytest.fixture
+    def function(self, harness: Harness) -> Function:
+        """A function whose trigger runs load, and report, which cannot be sent."""
+        harness.trigger(job_id=["load", "report"])
+        harness.endpoint.fail(deny("web"))
+        return harness.function()
+
+    @pytest.mark.parametrize(
+        "payload",
+        [sqs(direct(record())), direct(record()), eventbridge(), sns(record())],
+        ids=["SQS", "S3", "EventBridge", "SNS"],
+    )
+    def test_only_the_failed_dispatch_is_sent_again(
+        self, harness: Harness, function: Function, logged: LogLines, payload: Any
+    ) -> None:
+        for _ in range(3):
+            with pytest.raises(DeliveriesFailedError):
+                function(payload)
+        harness.endpoint.fail({})
+        assert function(payload) is None
+        assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
+        skipped = [each for each in logged.fields("skipped") if "sent before" in each["reason"]]
+        assert [each["job_id"] for each in skipped] == ["load"] * 3
+
+    def test_after_success_the_same_event_is_a_new_one(
+        self, harness: Harness, function: Function
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        for _ in range(2):
+            assert function(direct(record())) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
+
+    def test_a_delivery_that_succeeded_is_not_remembered(self, harness: Harness) -> None:
+        harness.trigger()
+        function = harness.function()
+        for _ in range(3):
+            assert function(direct(record())) is None
+        assert len(harness.core.messages) == 3
+
+    def test_only_failed_deliveries_of_a_batch_are_remembered(self, harness: Harness) -> None:
+        harness.trigger()
+        function = harness.function()
+        assert function(sqs(direct(record("in/1")), NONSENSE)) == failed("m1")
+        assert function(sqs(direct(record("in/1")))) is None
+        assert harness.keys() == ["in/1", "in/1"]
+
+    def test_each_dispatch_prevents_one_repetition(
+        self, harness: Harness, function: Function
+    ) -> None:
+        twice = sqs(direct(record()), direct(record()))
+        with pytest.raises(DeliveriesFailedError):
+            function(twice)
+        assert len(harness.core.messages) == 2
+        harness.endpoint.fail({})
+        assert function(twice) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
+        assert function(sqs(direct(record()))) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (3, 3)
+
+    def test_one_dispatch_prevents_one_of_two_repetitions(
+        self, harness: Harness, function: Function
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError):
+            function(sqs(direct(record())))
+        harness.endpoint.fail({})
+        assert function(sqs(direct(record()), direct(record()))) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            record("in/2.csv"),
+            record(sequencer="0069B4C0FE4F5260D8"),
+            record(eventName="ObjectCreated:Copy"),
+        ],
+        ids=["key", "sequencer", "event type"],
+    )
+    def test_another_event_is_sent(
+        self, harness: Harness, function: Function, other: dict[str, Any]
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        assert function(direct(other)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
+
+    def test_another_trigger_is_sent(self, harness: Harness, function: Function) -> None:
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        harness.realm.triggers.remove("t")
+        harness.trigger("another")
+        harness.clock.now += 60
+        assert function(direct(record())) is None
+        assert len(harness.core.messages) == 2
+
+    def test_another_position_in_the_job_list_is_sent(self, harness: Harness) -> None:
+        harness.trigger(job_id=["load", "load"])
+        refusal = EntryRefusal("InternalError", is_senders_fault=False)
+        harness.endpoint.fail(
+            {(SEND, 1): Partial({1: refusal}), (SEND, 2): Partial({0: refusal}), (SEND, 3): DENIED}
+        )
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        assert len(harness.core.messages) == 1
+        assert function(direct(record())) is None
+        assert len(harness.core.messages) == 2
+
+    def test_a_user_error_is_parked_once(self, harness: Harness) -> None:
+        harness.trigger(job_id=["none", "report"])
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError):
+                function(direct(record()))
+        harness.endpoint.fail({})
+        assert function(direct(record())) is None
+        assert len(harness.parking.messages) == 1
+        assert len(harness.web.messages) == 1
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param({"unknown": 1}, {}, id="a trigger"),
+            pytest.param({"job_id": "none"}, {"job_id": "none"}, id="a job"),
+            pytest.param({"job_id": ["load", "lost"]}, {"job_id": ["load", "lost"]}, id="a queue"),
+        ],
+    )
+    def test_a_parked_entry_corrected_before_redelivery_runs_once(
+        self, harness: Harness, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        harness.trigger(**before)
+        harness.trigger("other", job_id="report")
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.trigger(**after)
+        harness.job("none", "core")
+        nowhere = harness.endpoint.add_queue("lava-demo-nowhere")
+        harness.clock.now += 60
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError):
+                function(direct(record()))
+        harness.endpoint.fail({})
+        assert function(direct(record())) is None
+        (parked,) = harness.parking.take()
+        assert function(sqs(parked.text, queue=PARKING)) is None
+        assert len(harness.core.messages) + len(nowhere.messages) == 1 + ("lost" in str(after))
+        assert len(harness.web.messages) == 1
+
+    def test_a_redriven_message_does_not_repeat_dispatches(self, harness: Harness) -> None:
+        harness.trigger(unknown=1)
+        function = harness.function()
+        assert function(direct(record())) is None
+        (parked,) = harness.parking.take()
+        harness.trigger(job_id=["load", "report"])
+        harness.clock.now += 60
+        harness.endpoint.fail(deny("web"))
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError):
+                function(sqs(parked.text, queue=PARKING))
+        harness.endpoint.fail({})
+        assert function(sqs(parked.text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"foo": 1}, id="no-message"),
+            pytest.param(message("", NONSENSE), id="empty-id"),
+            pytest.param({**message("", NONSENSE), "messageId": None}, id="no-id"),
+        ],
+    )
+    @pytest.mark.parametrize("settings", [{}, {"dedup_cache_size": 10}], ids=["off", "dedup"])
+    def test_a_message_beside_a_record_that_is_no_message_is_sent_once(
+        self, harness: Harness, other: dict[str, Any], settings: dict[str, Any]
+    ) -> None:
+        """A record that is no SQS message cannot fail alone: the whole invocation is retried."""
+        harness.trigger()
+        function = harness.function(**settings)
+        payload = [message("m0", direct(record())), other]
+        for _ in range(3):
+            with pytest.raises(DeliveriesFailedError):
+                function(payload)
+        assert len(harness.core.messages) == 1
+        assert function(payload[:1]) is None
+        assert len(harness.core.messages) == 1
+
+    def test_another_instance_repeats_dispatches(
+        self, harness: Harness, function: Function
+    ) -> None:
+        with pytest.raises(DeliveriesFailedError):
+            function(direct(record()))
+        harness.endpoint.fail({})
+        assert harness.function()(direct(record())) is None
+        assert len(harness.core.messages) == 2
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param({"unknown": 1}, {}, id="a trigger"),
+            pytest.param({"job_id": "none"}, {"job_id": "none"}, id="a job"),
+        ],
+    )
+    def test_a_parked_message_runs_while_its_delivery_is_outstanding(
+        self, harness: Harness, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        harness.trigger(**before)
+        function = harness.function()
+        with pytest.raises(DeliveriesFailedError):
+            function(sqs(direct(record(), NONSENSE)))
+        (parked,) = harness.parking.take()
+        harness.trigger(**after)
+        harness.job("none", "core")
+        harness.clock.now += 60
+        assert function(sqs(parked.text, queue=PARKING)) is None
+        assert harness.keys() == ["in/1.csv"]

@@ -1,0 +1,218 @@
+"""Parked messages that an operator redrives."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.function.harness import PARKING, Harness, LogLines
+from tests.function.user_errors import UserErrorCase, every_user_error
+from tests.payloads import direct, failed, message, record, sqs
+
+
+class TestRedriven:
+    """A redriven parked message runs what its trigger says now, less what was dispatched."""
+
+    def park(self, harness: Harness, **fields: Any) -> list[str]:
+        """Have a trigger with these fields parked; return the texts of the messages."""
+        harness.trigger("neighbour", job_id="report")
+        harness.trigger("t", **fields)
+        assert harness.function()(direct(record())) is None
+        harness.core.take()
+        harness.web.take()
+        return [each.text for each in harness.parking.take()]
+
+    @every_user_error
+    def test_a_corrected_trigger_runs_alone(self, harness: Harness, case: UserErrorCase) -> None:
+        (text,) = self.park(harness, **case.fields)
+        harness.trigger("t")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.keys() == ["in/1.csv"]
+        assert not harness.web.messages
+        assert not harness.parking.messages
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda text: sqs(text, queue=PARKING),
+            lambda text: sqs(text, queue="another-queue"),
+            json.loads,
+            lambda text: [message("m0", text, queue=PARKING)],
+        ],
+        ids=["by its queue", "by another queue", "by hand", "by a Pipe"],
+    )
+    def test_a_parked_message_is_understood_by_any_route(self, harness: Harness, wrap: Any) -> None:
+        (text,) = self.park(harness, unknown=1)
+        harness.trigger("t")
+        assert harness.function()(wrap(text)) is None
+        assert harness.keys() == ["in/1.csv"]
+        assert not harness.web.messages
+
+    def test_a_parked_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
+        (text,) = self.park(harness, unknown=1)
+        harness.trigger("t", job_id=["load", "report", "load"])
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("before", "after", "core", "web"),
+        [
+            pytest.param(["report", "none"], ["report", "load"], 1, 0, id="renamed"),
+            pytest.param(["report", "none"], ["report", "none"], 1, 0, id="made"),
+            pytest.param(["report", "none"], ["none", "report"], 1, 0, id="moved"),
+            pytest.param(["report", "none"], ["report"], 0, 0, id="removed"),
+            pytest.param(["none", "report"], ["report"], 0, 0, id="removed before another"),
+            pytest.param(["none", "report"], ["load", "load", "report"], 2, 0, id="made two"),
+            pytest.param(["report", "none"], ["report", "report"], 0, 1, id="listed once more"),
+            pytest.param("none", "load", 1, 0, id="the only one, renamed"),
+        ],
+    )
+    def test_jobs_that_were_dispatched_do_not_run_again(
+        self,
+        harness: Harness,
+        before: list[str] | str,
+        after: list[str] | str,
+        core: int,
+        web: int,
+    ) -> None:
+        (text,) = self.park(harness, job_id=before)
+        harness.job("none", "core")
+        harness.trigger("t", job_id=after)
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (core, web)
+        assert not harness.parking.messages
+
+    def test_a_worker_whose_queue_exists_now_gets_the_dispatch(self, harness: Harness) -> None:
+        (text,) = self.park(harness, job_id=["load", "lost"])
+        nowhere = harness.endpoint.add_queue("lava-demo-nowhere")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.keys(nowhere) == ["in/1.csv"]
+        assert not harness.core.messages
+
+    @every_user_error
+    def test_an_uncorrected_user_error_stays_in_the_dead_letter_queue(
+        self, harness: Harness, logged: LogLines, case: UserErrorCase
+    ) -> None:
+        (text,) = self.park(harness, **case.fields)
+        done = direct(record("out/1"))
+        assert harness.function()(sqs(text, done, queue=PARKING)) == failed("m0")
+        assert harness.nothing_went_out()
+        assert any(case.reason in each["reason"] for each in logged.fields("failed", logging.ERROR))
+        with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
+            harness.function()(sqs(text, queue=PARKING))
+        assert harness.nothing_went_out()
+
+    def test_an_uncorrected_user_error_from_another_queue_is_parked_again(
+        self, harness: Harness
+    ) -> None:
+        (text,) = self.park(harness, unknown=1)
+        assert harness.function()(sqs(text, queue="another-queue")) is None
+        (parked,) = harness.parked()
+        assert parked["trigger_id"] == "t"
+        assert harness.parking.messages[0].json["event"] == record()
+        assert not harness.core.messages
+        assert not harness.web.messages
+
+    def test_an_event_that_lambda_put_into_the_dead_letter_queue_is_handled_as_new(
+        self, harness: Harness
+    ) -> None:
+        harness.trigger("good")
+        harness.trigger("bad", job_id="none")
+        assert harness.function()(sqs(direct(record()), queue=PARKING)) is None
+        assert harness.keys() == ["in/1.csv"]
+        assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
+
+    def test_each_redrive_is_narrower(self, harness: Harness) -> None:
+        """What runs is parked as done, so that a job still at fault runs nothing again."""
+        (text,) = self.park(harness, unknown=1, job_id=["load", "lost", "none"])
+        harness.trigger("t", job_id=["load", "lost", "none"])
+        function = harness.function()
+        assert function(sqs(text, queue=PARKING)) is None
+        (text,) = (each.text for each in harness.parking.take())
+        parked = json.loads(text)["parked"]
+        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
+        assert parked["done"] == ["load"]
+        for _ in range(3):
+            with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
+                function(sqs(text, queue=PARKING))
+        harness.job("none", "web")
+        assert function(sqs(text, queue=PARKING)) is None
+        (text,) = (each.text for each in harness.parking.take())
+        assert json.loads(text)["parked"]["done"] == ["load", "none"]
+        harness.job("lost", "web")
+        harness.clock.now += 60
+        assert function(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 2)
+        assert not harness.parking.messages
+
+    @pytest.mark.parametrize("change", ["gone", "hidden", "renamed", "disabled"])
+    def test_a_message_whose_trigger_cannot_run_stays(
+        self, harness: Harness, logged: LogLines, change: str
+    ) -> None:
+        (text,) = self.park(harness, unknown=1)
+        if change == "hidden":
+            harness.trigger("narrower", prefix="in/1.csv", enabled=False)
+        elif change == "disabled":
+            harness.trigger("t", enabled=False)
+        else:
+            harness.realm.triggers.remove("t")
+        if change == "renamed":
+            harness.trigger("t2")
+        with pytest.raises(DeliveriesFailedError, match="the parked message waits for the entry"):
+            harness.function()(sqs(text, queue=PARKING))
+        assert harness.nothing_went_out()
+        (fields,) = logged.fields("failed", logging.ERROR)
+        assert (fields["kind"], fields["trigger_id"]) == ("waiting", "t")
+        harness.trigger("t", prefix="in/1.csv")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_a_condition_that_no_longer_holds_is_done_with_a_warning(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        (text,) = self.park(harness, unknown=1)
+        harness.trigger("t", if_fnmatch="*.zip")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.nothing_went_out()
+        (fields,) = logged.fields("skipped", logging.WARNING)
+        assert (fields["kind"], fields["trigger_id"]) == ("condition_not_met", "t")
+
+
+class TestEarlierVersions:
+    """Messages that earlier versions parked name a job and its position, or a trigger alone."""
+
+    def parked(self, **names: Any) -> str:
+        return json.dumps({"parked": {"reason": "x", **names}, "event": record()})
+
+    def test_the_job_runs_alone(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load", "load"])
+        text = self.parked(trigger_id="t", job_id="load", position=1)
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 0)
+
+    def test_a_message_whose_job_the_trigger_no_longer_names_stays(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load"])
+        text = self.parked(trigger_id="t", job_id="typo", position=0)
+        with pytest.raises(DeliveriesFailedError, match="does not name job 'typo'"):
+            harness.function()(sqs(text, queue=PARKING))
+        assert harness.nothing_went_out()
+
+    @pytest.mark.parametrize("queue", [PARKING, "another-queue"])
+    def test_a_message_whose_job_is_still_at_fault_stays(
+        self, harness: Harness, queue: str
+    ) -> None:
+        harness.trigger(job_id=["report", "none"])
+        text = self.parked(trigger_id="t", job_id="none", position=1)
+        with pytest.raises(DeliveriesFailedError, match="not mended"):
+            harness.function()(sqs(text, queue=queue))
+        assert harness.nothing_went_out()
+
+    def test_a_whole_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
+        harness.trigger(job_id=["report", "load"])
+        text = self.parked(trigger_id="t")
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)

@@ -1,0 +1,169 @@
+"""Invocations that run out of time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS
+from lava_s3trigger.conditions import KINDS, Kind
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.context import Context
+from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
+from tests.faults.dedup_table import update_item
+from tests.function.harness import SEND, Harness, LogLines
+from tests.payloads import direct, failed, fifo, record, sqs
+
+
+class TestTime:
+    """No work starts without enough time left; a delivery whose work did not start fails."""
+
+    def test_without_a_context_there_is_no_deadline(self, harness: Harness) -> None:
+        harness.trigger()
+        assert harness.function()(direct(record()), None) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    @pytest.mark.parametrize("seconds", [3.0, 60.0, 900.0])
+    def test_any_timeout_suffices_for_one_event(self, harness: Harness, seconds: float) -> None:
+        harness.trigger()
+        assert harness.function()(direct(record()), Context(seconds)) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_an_event_is_not_decided_out_of_time(self, harness: Harness) -> None:
+        harness.trigger()
+        function, context = harness.function(), Context()
+
+        def hurry(call: Call) -> None:
+            if call.operation == "Query":
+                context.left = 1.0
+
+        harness.endpoint.fail(hurry)
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
+            function(direct(record()), context)
+        assert harness.endpoint.calls == {"Query": 1}
+        assert function(direct(record()), Context()) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_a_table_is_not_read_out_of_time(self, harness: Harness) -> None:
+        harness.trigger()
+        context = Context()
+
+        def hurry(call: Call) -> None:
+            context.left = 20.0
+
+        harness.endpoint.fail(hurry)
+        with pytest.raises(DeliveriesFailedError, match=r"time left for reading lava\.demo\.jobs"):
+            harness.function()(direct(record()), context)
+        assert harness.endpoint.calls == {"Query": 1}
+
+    def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        function, context = harness.function(), Context()
+
+        def hurry(call: Call) -> None:
+            if call.operation == "GetItem":
+                context.left = 10.0  # enough to send, but not to park what is refused
+
+        harness.endpoint.fail(hurry)
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
+            function(direct(record()), context)
+        assert harness.nothing_went_out()
+        assert "too little time left" in logged.fields("failed", logging.ERROR)[0]["reason"]
+        assert function(direct(record()), Context()) is None
+        assert harness.keys() == ["in/1.csv"]
+
+    def test_a_user_error_is_not_parked_out_of_time(self, harness: Harness) -> None:
+        harness.trigger(job_id="none")
+        context = Context()
+
+        def hurry(call: Call) -> None:
+            if call.operation == "GetItem":
+                context.left = 1.0
+
+        harness.endpoint.fail(hurry)
+        with pytest.raises(DeliveriesFailedError, match="too little time left"):
+            harness.function()(direct(record()), context)
+        assert harness.nothing_went_out()
+
+    def test_time_is_reserved_to_park_refused_dispatches(self, harness: Harness) -> None:
+        harness.trigger(job_id="lost")
+        context = Context()
+
+        def hurry(call: Call) -> None:
+            if call.operation == "GetItem":
+                context.left = 13.5
+            if call.request.get("QueueName") == "lava-demo-nowhere":
+                context.left = 7.5
+
+        harness.endpoint.fail(hurry)
+        assert harness.function()(direct(record()), context) is None
+        assert len(harness.parked()) == 1
+
+    @pytest.mark.parametrize("job_id", ["load", "lost"])
+    @pytest.mark.parametrize("left", [*range(1, 45), 300])
+    def test_every_call_to_sqs_ends_before_the_deadline(
+        self, harness: Harness, job_id: str, left: float
+    ) -> None:
+        """Each call takes as long as a call can, and every other call is refused."""
+        harness.trigger(job_id=job_id)
+        context = Context()
+        ends: list[float] = []
+
+        def slow(call: Call) -> Fault | None:
+            if call.operation == "GetItem":
+                context.left = left
+            if call.operation not in (SEND, "GetQueueUrl"):
+                return None
+            context.left -= MAX_CALL_SECONDS
+            ends.append(context.left)
+            return THROTTLED if call.number % 2 else None
+
+        harness.endpoint.fail(slow)
+        with contextlib.suppress(DeliveriesFailedError):
+            harness.function()(direct(record()), context)
+        assert all(end >= MARGIN_SECONDS for end in ends)
+        assert ends or left < 3 * MAX_CALL_SECONDS
+        assert left < 300 or harness.core.messages or harness.parking.messages
+
+    def test_time_is_reserved_to_record_dispatches_in_the_dedup_table(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the dedup table, every event that was dispatched is recorded there as done."""
+        claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
+        harness.endpoint.operations["UpdateItem"] = update_item
+        harness.trigger(if_slow="yes")
+        function, context = harness.function(dedup_table="claims"), Context(60.0)
+
+        def slowly(*_: object) -> bool:
+            context.left -= 0.5  # half of what it may
+            return True
+
+        monkeypatch.setitem(KINDS, "slow", Kind("slow", slowly, str))
+        bodies = (direct(record(f"in/{n}", sequencer=f"{n:04}")) for n in range(120))
+        answer = function(sqs(*bodies), context)
+        states = Counter(each["state"]["S"] for each in claims.items.values())
+        assert answer is not None
+        assert 0 < len(harness.core.messages) < 120
+        assert len(answer["batchItemFailures"]) == 120 - len(harness.core.messages)
+        assert states == {
+            "done": len(harness.core.messages),
+            "failed": 120 - len(harness.core.messages),
+        }
+
+    def test_messages_sent_in_time_are_done(self, harness: Harness) -> None:
+        harness.trigger()
+        context = Context()
+
+        def hurry(call: Call) -> None:
+            if call.operation == SEND and call.number == 2:
+                context.left = 1.0
+
+        harness.endpoint.fail(hurry)
+        payload = fifo(*(("a", direct(record(f"in/{n}"))) for n in range(4)))
+        assert harness.function()(payload, context) == failed("m2", "m3")
+        assert harness.keys() == ["in/0", "in/1"]

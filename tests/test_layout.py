@@ -1,0 +1,105 @@
+"""The layers of the package, and the pages that `make docs` writes from the code."""
+
+from __future__ import annotations
+
+import graphlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools import pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GROUPS = [group for layer in pages.LAYERS for group in layer]
+
+
+class TestLayers:
+    """Imports go down, and never in a circle."""
+
+    def test_every_module_is_in_a_layer(self) -> None:
+        assert {module.group for module in pages.modules().values()} == set(GROUPS)
+
+    def test_no_import_goes_up(self) -> None:
+        assert pages.arrows_up(pages.modules()) == []
+
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_no_group_has_an_import_circle(self, group: str) -> None:
+        found = [each for each in pages.modules().values() if each.group == group]
+
+        rows = pages.rows(found)
+
+        assert sorted(name for row in rows for name in row) == sorted(
+            module.name.rpartition(".")[2] for module in found
+        )
+
+
+def package(folder: Path, **sources: str) -> Path:
+    """Write a package of modules; ``aws_sqs`` is ``aws/sqs.py``."""
+    root = folder / "lava_s3trigger"
+    for name, source in sources.items():
+        path = root / f"{name.replace('_', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'"""{name.capitalize()}."""\n{source}\n')
+    return root
+
+
+class TestReading:
+    """The tool sees the imports that run, in every form."""
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "from lava_s3trigger.events import S3Event",
+            "from lava_s3trigger import events",
+            "from ..events import S3Event",
+            "from .. import events",
+            "import lava_s3trigger.events",
+            "def load():\n    from ..events import S3Event",
+        ],
+    )
+    def test_an_import_that_goes_up_is_found(self, tmp_path: Path, source: str) -> None:
+        found = pages.modules(package(tmp_path, events="", aws_sqs=source))
+
+        assert pages.arrows_up(found) == ["aws.sqs imports events"]
+
+    def test_an_import_for_the_type_checker_is_not_counted(self, tmp_path: Path) -> None:
+        source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .. import events"
+
+        found = pages.modules(package(tmp_path, events="", aws_sqs=source))
+
+        assert pages.arrows_up(found) == []
+
+    def test_a_folder_does_not_import_its_neighbour(self, tmp_path: Path) -> None:
+        source = "from lava_s3trigger.templates.limits import SECONDS"
+
+        found = pages.modules(package(tmp_path, templates_limits="", dedup_table=source))
+
+        assert pages.arrows_up(found) == ["dedup.table imports templates.limits"]
+
+    def test_a_circle_is_found(self, tmp_path: Path) -> None:
+        found = pages.modules(
+            package(tmp_path, events="from . import jobs", jobs="from .events import S3Event")
+        )
+
+        with pytest.raises(graphlib.CycleError):
+            pages.rows(found.values())
+
+    def test_rows_are_in_the_order_of_imports(self, tmp_path: Path) -> None:
+        found = pages.modules(
+            package(
+                tmp_path,
+                handler="from .sending import Sending\nfrom .jobs import Job",
+                sending="from .jobs import Job",
+                jobs="",
+                events="",
+            )
+        )
+
+        assert pages.rows(found.values()) == [["handler"], ["sending"], ["events", "jobs"]]
+
+
+@pytest.mark.parametrize(("path", "text"), pages.pages().items(), ids=lambda each: str(each)[-20:])
+def test_a_page_is_current(path: Path, text: str) -> None:
+    assert path.read_text() == text, "run `make docs`"

@@ -1,0 +1,248 @@
+"""Writes into the docs what the code knows: the layout of the package, the conditions.
+
+`make docs` runs it. `tests/test_layout.py` fails while a page is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger import conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
+PACKAGE: Final = CHECKOUT / "lava_s3trigger"
+
+WAY_OF_DATA: Final = (
+    "handler",
+    "events",
+    "parking",
+    "triggers",
+    "conditions",
+    "jobs",
+    "decision",
+    "dispatch",
+    "sending",
+    "sent",
+    "acknowledgement",
+)
+"""The order in which the page lists modules of the root; others follow."""
+GROUND: Final = ("settings", "errors", "log", "units")
+"""Modules of the root that every other module may import."""
+LAYERS: Final = (
+    ("cli",),
+    ("root",),
+    ("dedup", "templates"),
+    ("aws",),
+    ("ground",),
+)
+"""Groups of modules, from the top. A group imports groups of lower layers, never a higher
+one and none of its own layer."""
+MEANINGS: Final = {
+    "cli": "the command line",
+    "root": "the way of the data",
+    "dedup": "duplicates",
+    "templates": "rendering",
+    "aws": "calls to AWS",
+    "ground": "what every module may use",
+}
+
+
+_REFERENCE: Final = re.compile(r" See docs/\S+$")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the package, and the modules of the package that it imports."""
+
+    name: str
+    """Dotted, without the package, such as ``aws.sqs``."""
+    summary: str
+    """First line of the docstring."""
+    imports: frozenset[str]
+    """At run time: imports for the type checker only do not count."""
+
+    @property
+    def group(self) -> str:
+        """The folder of the module; of the root, ``ground`` or ``root``."""
+        folder, dot, _ = self.name.partition(".")
+        if dot:
+            return folder
+        return "ground" if self.name in GROUND else "root"
+
+    @property
+    def path(self) -> str:
+        """Path of the file in the package."""
+        return f"{self.name.replace('.', '/')}.py"
+
+
+def modules(package: Path = PACKAGE) -> dict[str, Module]:
+    """Read the modules of a package, by name."""
+    names = {
+        ".".join(path.relative_to(package).with_suffix("").parts): path
+        for path in sorted(package.rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+    found = {}
+    for name, path in names.items():
+        tree = ast.parse(path.read_text())
+        summary = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+        targets = _targets(tree, [package.name, *name.split(".")[:-1]], package.name)
+        imports = {max(_parents(target), key=lambda each: each in names) for target in targets}
+        found[name] = Module(
+            name,
+            _REFERENCE.sub("", summary).replace("``", "`"),
+            frozenset(imports & names.keys() - {name}),
+        )
+    return found
+
+
+def _parents(target: str) -> tuple[str, str]:
+    """Return a dotted name and what it is in: ``from .errors import X`` names a module, too."""
+    return target, target.rpartition(".")[0]
+
+
+def _targets(node: ast.AST, folder: list[str], package: str) -> Iterator[str]:
+    """Yield the dotted names inside the package that are imported at run time."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.Import):
+        whole = [each.name.partition(f"{package}.") for each in node.names]
+        yield from (name for before, mark, name in whole if mark and not before)
+    if isinstance(node, ast.ImportFrom):
+        above = folder[: len(folder) + 1 - node.level] if node.level else []
+        start = [*above, *(node.module.split(".") if node.module else [])]
+        if start[0] == package:
+            yield from (".".join([*start[1:], each.name]) for each in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _targets(child, folder, package)
+
+
+def arrows_up(found: Mapping[str, Module]) -> list[str]:
+    """List the imports that lead to a higher layer, or to another group of the same one."""
+    height = {group: -n for n, layer in enumerate(LAYERS) for group in layer}
+    return [
+        f"{module.name} imports {target}"
+        for module in found.values()
+        for target in sorted(module.imports)
+        if found[target].group != module.group
+        and height[found[target].group] >= height[module.group]
+    ]
+
+
+def rows(found: Iterable[Module]) -> list[list[str]]:
+    """Arrange the modules of a group in rows, so that each imports only rows below its own.
+
+    Raises:
+        graphlib.CycleError: Modules import each other in a circle.
+    """
+    group = {module.name: module for module in found}
+    sorter = TopologicalSorter({name: group[name].imports & group.keys() for name in group})
+    sorter.prepare()
+    arranged: list[list[str]] = []
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        arranged.insert(0, sorted(name.rpartition(".")[2] for name in ready))
+        sorter.done(*ready)
+    return arranged
+
+
+WIDTH: Final = 74
+
+
+def picture(found: Mapping[str, Module]) -> str:
+    """Draw the layers of the package, from the imports."""
+    lines = []
+    for layer in LAYERS:
+        boxes = []
+        width = (WIDTH - 3 * (len(layer) - 1)) // len(layer)
+        for group in layer:
+            title = (
+                MEANINGS[group] if group in ("root", "ground") else f"{group}/  {MEANINGS[group]}"
+            )
+            inside = rows(each for each in found.values() if each.group == group)
+            boxes.append((title, _wrapped(inside, width - 4), width))
+        height = max(len(content) for _, content, _ in boxes)
+        lines.append(
+            "   ".join(f"┌ {title} {'─' * (w - len(title) - 4)}┐" for title, _, w in boxes)
+        )
+        lines += [
+            "   ".join(
+                f"│ {(content[n] if n < len(content) else ''):<{width - 4}} │"
+                for _, content, width in boxes
+            )
+            for n in range(height)
+        ]
+        lines.append("   ".join(f"└{'─' * (w - 2)}┘" for _, _, w in boxes))
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _wrapped(arranged: list[list[str]], width: int) -> list[str]:
+    lines = []
+    for row in arranged:
+        line = ""
+        for name in row:
+            if line and len(line) + 2 + len(name) > width:
+                lines.append(line)
+                line = ""
+            line += f"  {name}" if line else name
+        lines.append(line)
+    return lines
+
+
+def table(found: Mapping[str, Module]) -> str:
+    """Make the table of modules, in the order of the way of the data, then by folder."""
+    order = [*(name for name in WAY_OF_DATA if name in found)]
+    order += sorted(
+        name for name, each in found.items() if each.group == "root" and name not in order
+    )
+    order += [name for name in GROUND if name in found]
+    for group in ("templates", "dedup", "aws", "cli"):
+        order += [name for name, each in found.items() if each.group == group]
+    body = [f"| `{found[name].path}` | {found[name].summary} |" for name in order]
+    return "\n".join(["| Module | |", "|---|---|", *body])
+
+
+def conditions_table() -> str:
+    """Make the table of conditions, from the registry."""
+    body = [
+        f"| `if_{kind.name}`, `if_not_{kind.name}` | {kind.description} |"
+        for kind in conditions.KINDS.values()
+    ]
+    return "\n".join(["| Condition | `if_` holds if |", "|---|---|", *body])
+
+
+def pages() -> dict[Path, str]:
+    """Return the pages as they should be."""
+    found = modules()
+    blocks = {
+        CHECKOUT / "CONTRIBUTING.md": {
+            "picture of the layers": picture(found),
+            "table of modules": table(found),
+        },
+        CHECKOUT / "docs" / "design.md": {"table of conditions": conditions_table()},
+        CHECKOUT / "docs" / "triggers.md": {"table of conditions": conditions_table()},
+    }
+    made = {}
+    for path, named in blocks.items():
+        text = path.read_text()
+        for name, block in named.items():
+            before, mark, rest = text.partition(f"<!-- {name} -->\n")
+            _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+            if not mark or not end:
+                raise ValueError(f"{path.name} has no marks for the {name}")
+            text = f"{before}{mark}\n{block}\n\n{end}{after}"
+        made[path] = text
+    return made
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)
