@@ -60,11 +60,12 @@ class Report:
         return not (self.lost or self.twice or self.failed)
 
 
-def soak(count: int, *, shows_progress: bool = False) -> Report:
+def soak(count: int, *, remembered: int = REMEMBERED, shows_progress: bool = False) -> Report:
     """Pass events to a function and count the dispatches.
 
     Args:
         count: Number of events without duplicates.
+        remembered: Size of the cache of recent events; 0 turns it off.
         shows_progress: Whether to show a progress bar.
     """
     with Endpoint() as endpoint:
@@ -75,7 +76,7 @@ def soak(count: int, *, shows_progress: bool = False) -> Report:
             realm.triggers.put(entry | more)
             job = {"job_id": worker, "type": "exe", "worker": worker, "payload": "x"}
             realm.jobs.put(job | {"enabled": True})
-        settings = Settings(realm="soak", dedup_cache_size=REMEMBERED, dedup_ttl=3600)
+        settings = Settings(realm="soak", dedup_cache_size=remembered, dedup_ttl=3600)
         function = Function(settings, *endpoint.clients)
         LOGGER.setLevel(logging.WARNING)  # without a line for each event
         # Allocated in full, so that only the function's memory can grow.

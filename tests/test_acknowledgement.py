@@ -43,7 +43,7 @@ def outcome(message_id: str | None, *failures: str, group: str | None = None) ->
 class TestOutcome:
     """An outcome notes and logs what of its delivery was not carried out."""
 
-    def test_a_failure_is_noted_and_said(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_failure_is_recorded_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
         message, invocation = outcome("m-1", "before"), outcome(None)
 
@@ -69,7 +69,7 @@ class TestOutcome:
         ("message_id", "expected"),
         [pytest.param("m-1", "m-1", id="message"), pytest.param(None, "r-1", id="invocation")],
     )
-    def test_it_is_known_by_what_comes_again(self, message_id: str | None, expected: str) -> None:
+    def test_the_owner_survives_redelivery(self, message_id: str | None, expected: str) -> None:
         delivery = Delivery(message_id=message_id)
 
         assert Outcome(delivery, invocation="r-1").owner == expected
@@ -88,7 +88,7 @@ class TestAcknowledge:
             pytest.param([outcome("1"), outcome(None)], id="both"),
         ],
     )
-    def test_where_none_failed_there_is_nothing_to_say(self, outcomes: list[Outcome]) -> None:
+    def test_without_failures_the_answer_is_none(self, outcomes: list[Outcome]) -> None:
         assert acknowledge(outcomes) is None
 
     @pytest.mark.parametrize(
@@ -101,9 +101,7 @@ class TestAcknowledge:
             ),
         ],
     )
-    def test_messages_that_failed_are_named(
-        self, outcomes: list[Outcome], failed: list[str]
-    ) -> None:
+    def test_failed_messages_are_named(self, outcomes: list[Outcome], failed: list[str]) -> None:
         assert acknowledge(outcomes) == {
             "batchItemFailures": [{"itemIdentifier": each} for each in failed]
         }
@@ -121,7 +119,7 @@ class TestAcknowledge:
             ),
         ],
     )
-    def test_where_all_is_to_come_again_it_raises(
+    def test_the_whole_invocation_fails_if_everything_must_come_again(
         self, outcomes: list[Outcome], count: int, first: str
     ) -> None:
         with pytest.raises(DeliveriesFailedError) as caught:
@@ -141,16 +139,14 @@ class TestAcknowledge:
             pytest.param([outcome("1", "x"), outcome(None)], ["1"], id="not-the-rest"),
         ],
     )
-    def test_what_comes_again_is_what_failed_or_all(
+    def test_failed_deliveries_or_all_are_given_back(
         self, outcomes: list[Outcome], back: list[str | None]
     ) -> None:
         assert [each.delivery.message_id for each in given_back(outcomes)] == back
 
     @unhurried
     @given(st.lists(st.booleans()))
-    def test_each_message_that_failed_comes_back_and_no_other_is_named(
-        self, failed: list[bool]
-    ) -> None:
+    def test_exactly_the_failed_messages_are_named(self, failed: list[bool]) -> None:
         outcomes = [outcome(str(n), *["x"] * is_bad) for n, is_bad in enumerate(failed)]
         expected = [str(n) for n, is_bad in enumerate(failed) if is_bad]
         try:
@@ -182,13 +178,13 @@ BEFORE: Final = "a message before it in its group has failed"
 class TestInOrder:
     """All at once, but the messages of a FIFO queue's group one after the other."""
 
-    def test_nothing_is_no_wave(self) -> None:
+    def test_no_delivery_makes_no_batch(self) -> None:
         assert run([]) == []
 
-    def test_without_groups_all_go_at_once(self) -> None:
+    def test_deliveries_without_groups_are_handled_together(self) -> None:
         assert run([outcome("1"), outcome(None), outcome("2")]) == [["1", None, "2"]]
 
-    def test_one_that_failed_holds_up_none_without_a_group(self) -> None:
+    def test_a_failed_delivery_without_a_group_blocks_none(self) -> None:
         outcomes = [outcome("1"), outcome("2"), outcome("3")]
 
         assert run(outcomes, {"1"}) == [["1", "2", "3"]]
@@ -200,7 +196,7 @@ class TestInOrder:
         assert run(outcomes) == [["1"], ["2"], ["3"]]
         assert [each.failures for each in outcomes] == [[], [], []]
 
-    def test_groups_go_side_by_side(self) -> None:
+    def test_groups_are_handled_side_by_side(self) -> None:
         outcomes = [
             outcome("g1", group="g"),
             outcome("h1", group="h"),
@@ -213,13 +209,13 @@ class TestInOrder:
 
         assert run(outcomes) == [["g1", "h1", "1", "2"], ["g2", "h2"], ["g3"]]
 
-    def test_a_group_of_the_same_name_in_another_queue_is_another(self) -> None:
+    def test_groups_of_the_same_name_in_two_queues_are_separate(self) -> None:
         one = Outcome(Delivery(message_id="1", group=("a.fifo", "g")))
         two = Outcome(Delivery(message_id="2", group=("b.fifo", "g")))
 
         assert run([one, two]) == [["1", "2"]]
 
-    def test_what_follows_a_failed_one_has_failed_and_is_not_worked_on(
+    def test_messages_after_a_failed_one_fail_and_are_not_handled(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         outcomes = [outcome(each, group="g") for each in "1234"]
@@ -233,7 +229,7 @@ class TestInOrder:
             "batchItemFailures": [{"itemIdentifier": each} for each in "234"]
         }
 
-    def test_other_groups_go_on(self) -> None:
+    def test_a_failed_group_does_not_block_others(self) -> None:
         outcomes = [
             outcome("g1", group="g"),
             outcome("h1", group="h"),
@@ -295,7 +291,7 @@ class TestTask:
     def _log(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
 
-    def test_a_skip_of_a_trigger_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_skip_is_logged_with_its_trigger(self, caplog: pytest.LogCaptureFixture) -> None:
         decision = Decision(
             EVENT,
             skips=[
@@ -315,7 +311,9 @@ class TestTask:
         ]
         assert task.failures == task.outcome.failures == []
 
-    def test_no_trigger_is_nothing_to_talk_about(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_event_without_a_trigger_is_logged_at_debug(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         task = Task(outcome("1"), Decision(EVENT, skips=[Skip("no trigger matches")]))
 
         task.report()
@@ -324,9 +322,7 @@ class TestTask:
         assert said(caplog) == [(logging.DEBUG, "skipped", facts)]
         assert task.outcome.failures == []
 
-    def test_what_could_not_be_decided_fails_its_delivery(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_failed_decision_fails_its_delivery(self, caplog: pytest.LogCaptureFixture) -> None:
         decision = Decision(
             EVENT,
             failures=[
@@ -346,7 +342,7 @@ class TestTask:
         assert task.failures == ["reading: refused", "too late"]
         assert task.outcome.failures == ["before", "reading: refused", "too late"]
 
-    def test_it_knows_what_was_sent_for_its_event_alone(self) -> None:
+    def test_a_task_knows_the_dispatches_of_its_own_event(self) -> None:
         other = dataclasses.replace(EVENT, key="another")
         both = failed((EVENT.identity, "t-1"), (other.identity, "t-1"), (other.identity, "t-2"))
 
@@ -356,7 +352,7 @@ class TestTask:
         assert len(two.sent()) == 2
         assert not {*one.sent()} & {*two.sent()}
 
-    def test_failing_fails_the_delivery_but_not_its_other_events(self) -> None:
+    def test_a_failed_task_fails_its_delivery_but_not_other_events(self) -> None:
         both = outcome("1")
         bad, good = Task(both, Decision(EVENT)), Task(both, Decision(EVENT))
 

@@ -116,7 +116,7 @@ def counts(decision: Decision) -> tuple[int, int, int, int]:
 class TestDispatches:
     """Each job of each trigger that fires is dispatched."""
 
-    def test_a_dispatch_holds_what_the_trigger_and_the_job_say(self) -> None:
+    def test_a_dispatch_has_the_fields_of_its_trigger_and_job(self) -> None:
         (found,) = decided(
             trigger(
                 parameters={"args": ["{{ key }}", 1]},
@@ -129,17 +129,17 @@ class TestDispatches:
         assert found.parameters == {"args": [KEY, 1]}
         assert found.globals == {"my-bucket": "1082"}
 
-    def test_of_little_it_makes_little(self) -> None:
+    def test_a_minimal_trigger_makes_a_minimal_dispatch(self) -> None:
         decision = decided(trigger())
         (found,) = decision.dispatches
         assert (found.parameters, found.globals, found.delay) == ({}, {}, 0)
         assert counts(decision) == (1, 0, 0, 0)
 
-    def test_all_triggers_fire(self) -> None:
+    def test_every_matching_trigger_fires(self) -> None:
         decision = decided(trigger("a"), trigger("b", job_id="report"), trigger("c"))
         assert dispatched(decision) == [("a", 0, "load"), ("b", 0, "report"), ("c", 0, "load")]
 
-    def test_all_jobs_are_dispatched_each_to_its_worker(self) -> None:
+    def test_every_job_is_dispatched_to_its_worker(self) -> None:
         decision = decided(trigger(job_id=["report", "load"], parameters={"k": "{{ key }}"}))
         assert dispatched(decision) == [("t", 0, "report"), ("t", 1, "load")]
         assert [each.worker for each in decision.dispatches] == ["web", "core"]
@@ -153,14 +153,14 @@ class TestDispatches:
         names = ["{{ key.split('/')[1][:0] }}load", "{{ 're' + 'port' }}"]
         assert dispatched(decided(trigger(job_id=names))) == [("t", 0, "load"), ("t", 1, "report")]
 
-    def test_without_jinja_all_goes_out_as_it_stands(self) -> None:
+    def test_without_jinja_nothing_is_rendered(self) -> None:
         (found,) = decided(
             trigger(jinja=False, parameters={"{{ key }}": "{%"}, globals={"lava_x": "{{"})
         ).dispatches
         assert found.parameters == {"{{ key }}": "{%"}
         assert found.globals == {"lava_x": "{{"}
 
-    def test_templates_know_the_event(self) -> None:
+    def test_templates_have_the_events_variables(self) -> None:
         (found,) = decided(
             trigger(
                 parameters={
@@ -180,12 +180,12 @@ class TestDispatches:
             "nothing": "",
         }
 
-    def test_the_key_is_data_whatever_it_holds(self) -> None:
+    def test_a_key_stays_data(self) -> None:
         key = 'in/"}, "worker": "evil\n\\ \ud800'
         (found,) = decided(trigger(parameters={"k": "{{ key }}"}), key=key).dispatches
         assert found.parameters == {"k": key}
 
-    def test_triggers_are_asked_for_by_bucket_and_key(self) -> None:
+    def test_triggers_are_looked_up_by_bucket_and_key(self) -> None:
         triggers = Triggers(trigger())
         decide(event(), triggers, JOBS)
         assert triggers.asked == [("my-bucket", KEY)]
@@ -199,7 +199,7 @@ class TestDispatches:
 class TestSkips:
     """What is not dispatched, as it should be, has a reason."""
 
-    def test_no_trigger(self) -> None:
+    def test_an_event_without_a_trigger_is_skipped(self) -> None:
         decision = decided()
         (skip,) = decision.skips
         assert (skip.reason, skip.trigger_id, skip.job_id) == (
@@ -209,13 +209,13 @@ class TestSkips:
         )
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_disabled_trigger(self) -> None:
+    def test_a_disabled_trigger_is_skipped(self) -> None:
         decision = decided(trigger(enabled=False))
         (skip,) = decision.skips
         assert (skip.reason, skip.trigger_id) == ("the trigger is disabled", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_disabled_job(self) -> None:
+    def test_a_disabled_job_is_skipped(self) -> None:
         decision = decided(trigger(job_id=["off", "load"]))
         (skip,) = decision.skips
         assert (skip.reason, skip.trigger_id, skip.job_id) == ("the job is disabled", "t", "off")
@@ -234,19 +234,17 @@ class TestSkips:
         ],
         ids=str,
     )
-    def test_a_condition_that_is_not_met_is_named(
-        self, conditions: dict[str, Any], named: str
-    ) -> None:
+    def test_an_unmet_condition_is_named(self, conditions: dict[str, Any], named: str) -> None:
         decision = decided(trigger(**conditions))
         (skip,) = decision.skips
         assert (skip.reason, skip.trigger_id) == (f"not met: {named}", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_all_that_are_not_met_are_named(self) -> None:
+    def test_every_unmet_condition_is_named(self) -> None:
         (skip,) = decided(trigger(if_size_gt="1MB", if_fnmatch="*.zip")).skips
         assert skip.reason == "not met: if_size_gt '1MB', if_fnmatch '*.zip'"
 
-    def test_conditions_that_are_met_let_the_event_pass(self) -> None:
+    def test_met_conditions_let_the_event_pass(self) -> None:
         conditions: dict[str, Any] = {
             "if_fnmatch": ["*.zip", "in/*.csv"],
             "if_not_fnmatch": "*.tmp",
@@ -257,7 +255,7 @@ class TestSkips:
         }
         assert dispatched(decided(trigger(**conditions))) == [("t", 0, "load")]
 
-    def test_what_is_not_met_is_not_rendered(self) -> None:
+    def test_a_trigger_with_an_unmet_condition_is_not_rendered(self) -> None:
         decision = decided(trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}))
         assert counts(decision) == (0, 1, 0, 0)
 
@@ -285,7 +283,7 @@ class TestBounds:
             ),
         ],
     )
-    def test_where(
+    def test_documents_are_rendered_within_bounds(
         self,
         key: str,
         fields: dict[str, Any],
@@ -321,7 +319,7 @@ class TestBounds:
             ),
         ],
     )
-    def test_what_was_ended_three_times_is_not_begun_again(self, fields: dict[str, Any]) -> None:
+    def test_a_trigger_aborted_three_times_is_set_aside(self, fields: dict[str, Any]) -> None:
         """Else a few such triggers could use up each invocation."""
         wild = trigger("wild", **fields)
         triggers = Triggers(wild, trigger("good"))
@@ -336,7 +334,7 @@ class TestBounds:
     @pytest.mark.parametrize(
         ("key", "expected"), [("in/1.txt", (0, 1, 0, 0)), ("in/1.csv", (0, 0, 1, 0))]
     )
-    def test_conditions_are_tested_all_the_same(
+    def test_conditions_of_a_trigger_set_aside_are_tested(
         self, key: str, expected: tuple[int, int, int, int]
     ) -> None:
         """What they keep out is not parked."""
@@ -348,9 +346,7 @@ class TestBounds:
 
         assert counts(decide(event(key=key), triggers, JOBS)) == expected
 
-    def test_one_that_was_ended_once_has_bounds_from_then_on(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_trigger_aborted_once_keeps_its_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever was taken for light."""
         light = trigger(parameters={"a": "{{ key }}"})
         assert isinstance(light, Trigger)
@@ -371,7 +367,7 @@ class TestBounds:
         assert set_
 
 
-class TestMistakes:
+class TestUserErrors:
     """A user's mistake concerns its trigger, or its job, and no other."""
 
     GOOD: Final = (trigger("before"), trigger("behind"))
@@ -404,7 +400,7 @@ class TestMistakes:
             pytest.param({"parameters": {"a": "{{ 'x' * 10**9 }}"}}, "parameters: ", id="memory"),
         ],
     )
-    def test_a_trigger_that_cannot_run_leaves_its_neighbours_alone(
+    def test_a_broken_trigger_does_not_affect_others(
         self, fields: dict[str, Any], reason: str
     ) -> None:
         before, behind = self.GOOD
@@ -415,7 +411,7 @@ class TestMistakes:
         assert dispatched(decision) == self.KEPT
         assert counts(decision) == (2, 0, 1, 0)
 
-    def test_a_trigger_that_never_ends_is_ended(self) -> None:
+    def test_an_endless_template_is_aborted(self) -> None:
         before, behind = self.GOOD
         endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
         decision = decided(before, trigger("bad", parameters={"a": endless}), behind)
@@ -424,25 +420,25 @@ class TestMistakes:
         assert mistake.reason == "rendering was ended: it took longer than 1 s"
         assert dispatched(decision) == self.KEPT
 
-    def test_a_job_that_is_missing_leaves_the_others_alone(self) -> None:
+    def test_a_missing_job_does_not_affect_others(self) -> None:
         decision = decided(*self.GOOD, trigger("t", job_id=["load", "none", "report"]))
         (mistake,) = decision.mistakes
         assert mistake.reason == "there is no job 'none'"
         assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("t", "none", 1)
         assert dispatched(decision) == [*self.KEPT, ("t", 0, "load"), ("t", 2, "report")]
 
-    def test_each_mention_of_a_missing_job_is_one(self) -> None:
+    def test_each_mention_of_a_missing_job_is_a_user_error(self) -> None:
         decision = decided(trigger(job_id=["none", "none"]))
         assert [(each.job_id, each.position) for each in decision.mistakes] == [
             ("none", 0),
             ("none", 1),
         ]
 
-    def test_a_disabled_trigger_makes_none(self) -> None:
+    def test_a_disabled_trigger_makes_no_user_error(self) -> None:
         decision = decided(trigger(enabled=False, unknown=1, job_id="none"))
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_one_whose_conditions_are_not_met_makes_none_about_its_jobs(self) -> None:
+    def test_a_trigger_with_unmet_conditions_makes_no_user_error_about_jobs(self) -> None:
         decision = decided(trigger(if_size_gt="1TB", job_id="none"))
         assert counts(decision) == (0, 1, 0, 0)
 
@@ -453,14 +449,16 @@ class TestFailures:
     @pytest.mark.parametrize(
         "error", [ServiceError("no answer"), OutOfTimeError("too little time")], ids=["aws", "time"]
     )
-    def test_triggers_that_could_not_be_read(self, error: ServiceError | OutOfTimeError) -> None:
+    def test_a_failed_lookup_of_triggers_is_a_failure(
+        self, error: ServiceError | OutOfTimeError
+    ) -> None:
         decision = decide(event(), Triggers(error=error), JOBS)
         (failure,) = decision.failures
         assert (failure.error, failure.trigger_id, failure.job_id) == (error, None, None)
         assert counts(decision) == (0, 0, 0, 1)
 
     @pytest.mark.parametrize("job_id", ["away", "late"])
-    def test_a_job_that_could_not_be_read_leaves_the_others_alone(self, job_id: str) -> None:
+    def test_a_failed_lookup_of_a_job_does_not_affect_others(self, job_id: str) -> None:
         decision = decided(trigger("a", job_id=["load", job_id, "report"]), trigger("b"))
         (failure,) = decision.failures
         assert failure.error is JOBS.get(job_id)
@@ -468,7 +466,7 @@ class TestFailures:
         assert dispatched(decision) == [("a", 0, "load"), ("a", 2, "report"), ("b", 0, "load")]
         assert counts(decision) == (3, 0, 0, 1)
 
-    def test_each_thing_can_come_to_another_end(self) -> None:
+    def test_one_event_can_have_every_result(self) -> None:
         decision = decided(
             trigger("a", job_id=["load", "none", "off", "away"]),
             trigger("b", enabled=False),
@@ -476,7 +474,7 @@ class TestFailures:
         )
         assert counts(decision) == (1, 2, 2, 1)
 
-    def test_without_time_no_trigger_is_decided(self) -> None:
+    def test_no_trigger_is_decided_out_of_time(self) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 1.0
@@ -488,14 +486,14 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("spare", "number"), [(0.0, 1), (-0.1, 0)], ids=["enough", "too little"]
     )
-    def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
+    def test_time_is_reserved_to_render_send_and_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = SECONDS + COMPILING + LONGEST + 2 * MAX_CALL_SECONDS + MARGIN_SECONDS + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 
-    def test_time_may_run_out_between_triggers(self) -> None:
+    def test_time_can_run_out_between_triggers(self) -> None:
         left = [300.0, 300.0, 1.0]  # at the start, and before each trigger
         deadline = Deadline(lambda: left.pop(0))
         decision = decide(event(), Triggers(trigger("a"), trigger("b")), JOBS, deadline)
@@ -508,23 +506,23 @@ class TestFailures:
         left[0] = 1.0
         assert counts(decide(event(), Triggers(), JOBS, deadline)) == (0, 1, 0, 0)
 
-    def test_time_enough_is_time(self) -> None:
+    def test_exactly_enough_time_suffices(self) -> None:
         deadline = Deadline(lambda: 300.0)
         assert counts(decide(event(), Triggers(trigger()), JOBS, deadline)) == (1, 0, 0, 0)
         assert counts(decide(event(), Triggers(trigger()), JOBS, UNLIMITED)) == (1, 0, 0, 0)
 
 
-class TestWhatWasParked:
+class TestRedriven:
     """A parked event runs the trigger that it names, or the job, alone."""
 
     BOTH: Final = (trigger("t", job_id=["load", "report"]), trigger("u", job_id="load"))
 
-    def test_a_trigger_runs_alone(self) -> None:
+    def test_a_redriven_trigger_runs_alone(self) -> None:
         decision = decided(*self.BOTH, only=RedriveTarget("t"))
         assert dispatched(decision) == [("t", 0, "load"), ("t", 1, "report")]
         assert counts(decision) == (2, 0, 0, 0)
 
-    def test_a_broken_neighbour_does_not_matter(self) -> None:
+    def test_a_broken_trigger_does_not_affect_a_redriven_one(self) -> None:
         decision = decided(trigger("bad", unknown=1), *self.BOTH, only=RedriveTarget("t"))
         assert counts(decision) == (2, 0, 0, 0)
 
@@ -541,7 +539,7 @@ class TestWhatWasParked:
             pytest.param("c", ("b", 0), [(0, "c")], id="the only one, renamed"),
         ],
     )
-    def test_a_job_runs_alone(
+    def test_a_redriven_job_runs_alone(
         self, job_ids: list[str] | str, only: tuple[str, int], expected: list[tuple[int, str]]
     ) -> None:
         jobs = Jobs({each: Job(each, "core", enabled=True) for each in "abc"})
@@ -550,14 +548,14 @@ class TestWhatWasParked:
         assert dispatched(decision) == [("t", *each) for each in expected]
         assert counts(decision) == (1, 0, 0, 0)
 
-    def test_a_job_that_is_neither_named_nor_replaced_is_a_mistake(self) -> None:
+    def test_a_redriven_job_that_the_entry_no_longer_names_is_a_user_error(self) -> None:
         decision = decided(trigger("t", job_id=["load"]), only=RedriveTarget("t", "gone", 1))
         (mistake,) = decision.mistakes
         assert mistake.reason == "the trigger no longer names job 'gone'"
         assert mistake.trigger_id == "t"
         assert counts(decision) == (0, 0, 1, 0)
 
-    def test_what_is_still_wrong_is_a_mistake_again(self) -> None:
+    def test_an_uncorrected_entry_is_a_user_error_again(self) -> None:
         decision = decided(
             trigger("t", job_id=["load", "none"]), only=RedriveTarget("t", "none", 1)
         )
@@ -577,7 +575,9 @@ class TestWhatWasParked:
         [({"enabled": False}, "disabled"), ({"if_fnmatch": "*.zip"}, "not met: if_fnmatch")],
         ids=["disabled", "a condition"],
     )
-    def test_it_is_decided_as_any_event_is(self, fields: dict[str, Any], reason: str) -> None:
+    def test_a_redriven_event_is_decided_like_any_other(
+        self, fields: dict[str, Any], reason: str
+    ) -> None:
         decision = decided(trigger("t", **fields), only=RedriveTarget("t", "load", 0))
         (skip,) = decision.skips
         assert reason in skip.reason

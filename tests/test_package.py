@@ -1,4 +1,4 @@
-"""The built package runs in a bare Python interpreter."""
+"""The built package: it runs in an interpreter that has nothing but Python."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ sys.path.insert(0, sys.argv[1])
 import {module}
 with open(sys.argv[2]) as file:
     print(json.dumps({module}.lambda_handler(json.load(file), None)))
-foreign = [name for name, module in sys.modules.items() if "site-packages" in str(module)]
+foreign = [name for name, each in sys.modules.items() if "site-packages" in str(each)]
 assert not foreign, foreign
 """
 
 
 def interpreters() -> list[str]:
-    """Return this interpreter, and the runtime's where this machine has it."""
+    """Give this interpreter, and the deployed runtime's where this machine has it."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     runtime = [*versions.glob("3.13*/bin/python3.13"), shutil.which("python3.13")]
     found = [sys.executable, *[str(each) for each in runtime if each]]
@@ -40,10 +40,10 @@ def interpreters() -> list[str]:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
 class TestPackage:
-    """The package holds all that it needs."""
+    """It brings all that it needs."""
 
     @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
-    def test_it_dispatches_an_event(
+    def test_the_package_dispatches(
         self, python: str, module: str, aws: LocalAws, realm: Realm
     ) -> None:
         job = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -72,7 +72,7 @@ class TestPackage:
         (message,) = realm.receive("core")
         assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
 
-    def test_bad_settings_end_the_start_with_one_line(self, python: str) -> None:
+    def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
         done = subprocess.run(
             [python, "-I", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
             env={"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"},
@@ -87,12 +87,12 @@ class TestPackage:
 
 
 class TestContents:
-    """The package holds what the function needs, for every architecture, and nothing else."""
+    """It holds what the function needs, for every architecture, and nothing else."""
 
-    def test_it_is_pure_python(self) -> None:
+    def test_the_package_is_pure_python(self) -> None:
         assert not list(PACKAGE.rglob("*.so"))
 
-    def test_the_command_line_is_not_in_it(self) -> None:
+    def test_the_package_lacks_the_command_line(self) -> None:
         names = {path.name for path in PACKAGE.iterdir()}
         assert not names & {"click", "rich", "yaml", "boto3", "pytest"}
         assert not (PACKAGE / "lava_s3trigger" / "cli").exists()

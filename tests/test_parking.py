@@ -72,7 +72,7 @@ class TestMessage:
     """It holds the S3 event as it came, what it is for, and the reason."""
 
     @pytest.mark.parametrize("record", RECORDS)
-    def test_of_a_trigger(self, record: dict[str, Any]) -> None:
+    def test_a_parked_trigger_is_named(self, record: dict[str, Any]) -> None:
         message = parked_message(event_of(record), TRIGGER, NOW)
 
         assert json.loads(message) == {
@@ -84,7 +84,7 @@ class TestMessage:
             "event": record,
         }
 
-    def test_of_a_job(self) -> None:
+    def test_a_parked_job_is_named_with_its_position(self) -> None:
         message = parked_message(event_of(S3), JOB, NOW)
 
         assert json.loads(message)["parked"] == {
@@ -95,19 +95,19 @@ class TestMessage:
             "parked_at": "2026-03-14T01:59:26+00:00",
         }
 
-    def test_of_the_first_job(self) -> None:
+    def test_the_first_job_has_position_0(self) -> None:
         message = parked_message(event_of(S3), Mistake("bad", "t-1", "j", 0), NOW)
 
         assert json.loads(message)["parked"]["position"] == 0
 
-    def test_the_time_has_its_offset(self) -> None:
+    def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
 
         message = parked_message(event_of(S3), TRIGGER, now)
 
         assert json.loads(message)["parked"]["parked_at"] == "2026-03-14T12:59:26+11:00"
 
-    def test_what_a_template_made_too_long_is_cut(self) -> None:
+    def test_long_rendered_values_are_cut(self) -> None:
         mistake = Mistake("x" * 1_000_000, "t-1", "j" * 1_000_000, 0)
 
         parked = json.loads(parked_message(event_of(S3), mistake, NOW))["parked"]
@@ -115,7 +115,7 @@ class TestMessage:
         assert parked["reason"] == "x" * 2048
         assert parked["job_id"] == "j" * 2048
 
-    def test_it_is_ascii_since_sqs_refuses_some_characters(self) -> None:
+    def test_a_parked_message_is_ascii(self) -> None:
         record = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
 
         message = parked_message(event_of(record), Mistake("\ufffe", "\u00e9"), NOW)
@@ -124,7 +124,7 @@ class TestMessage:
         assert message.isprintable()
 
 
-class TestGivenBack:
+class TestRedriven:
     """Given back to the function, it runs that trigger, or that job, alone."""
 
     @pytest.mark.parametrize("record", RECORDS)
@@ -138,7 +138,7 @@ class TestGivenBack:
             ),
         ],
     )
-    def test_it_is_the_same_event_for_that_alone(
+    def test_a_redriven_message_is_the_same_event_for_its_trigger(
         self, record: dict[str, Any], mistake: Mistake, only: RedriveTarget
     ) -> None:
         event = event_of(record)
@@ -150,7 +150,7 @@ class TestGivenBack:
         assert back.record == event.record == record
         assert back.identity == event.identity
 
-    def test_parked_again_it_is_the_event_as_it_came(self) -> None:
+    def test_an_event_parked_again_is_unchanged(self) -> None:
         event = event_of(S3)
         back = given_back(parked_message(event, TRIGGER, NOW))
 
@@ -163,7 +163,7 @@ class TestGivenBack:
     @given(
         key=st.text(min_size=1), trigger_id=st.text(min_size=1), job_id=st.text(), n=st.integers()
     )
-    def test_any_text_comes_back(self, key: str, trigger_id: str, job_id: str, n: int) -> None:
+    def test_any_text_is_read_back(self, key: str, trigger_id: str, job_id: str, n: int) -> None:
         detail = {"bucket": {"name": "my-bucket"}, "object": {"key": key}}
         event = event_of({**EVENTBRIDGE, "detail": detail})
 

@@ -39,10 +39,10 @@ def failed(*sent: tuple[object, ...]) -> Outcome:
 class TestSent:
     """What a failed delivery did send is skipped the next time, as often as it was sent."""
 
-    def test_at_first_nothing_was_sent(self) -> None:
+    def test_an_empty_ledger_takes_nothing(self) -> None:
         assert not Sent().take(IDENTITY)
 
-    def test_what_was_sent_once_excuses_one_repetition(self) -> None:
+    def test_one_dispatch_prevents_one_repetition(self) -> None:
         sent = Sent()
         sent.remember(failed(IDENTITY))
 
@@ -55,14 +55,14 @@ class TestSent:
             pytest.param([failed(IDENTITY), failed(IDENTITY)], id="by-two-deliveries"),
         ],
     )
-    def test_what_was_sent_twice_excuses_two(self, outcomes: list[Outcome]) -> None:
+    def test_two_dispatches_prevent_two_repetitions(self, outcomes: list[Outcome]) -> None:
         sent = Sent()
         for each in outcomes:
             sent.remember(each)
 
         assert [sent.take(IDENTITY) for _ in range(4)] == [True, True, False, False]
 
-    def test_a_failed_delivery_that_sent_nothing_excuses_nothing(self) -> None:
+    def test_a_delivery_without_dispatches_prevents_nothing(self) -> None:
         sent = Sent()
         sent.remember(failed())
 
@@ -80,14 +80,14 @@ class TestSent:
             pytest.param((*IDENTITY[:3], "0", IDENTITY[4]), id="type"),
         ],
     )
-    def test_another_thing_is_not_excused(self, other: tuple[object, ...]) -> None:
+    def test_another_dispatch_is_not_prevented(self, other: tuple[object, ...]) -> None:
         sent = Sent()
         sent.remember(failed(IDENTITY))
 
         assert not sent.take(other)
         assert sent.take(IDENTITY)
 
-    def test_what_is_taken_and_fails_again_is_remembered_again(self) -> None:
+    def test_a_dispatch_taken_by_a_delivery_that_fails_is_remembered_again(self) -> None:
         sent = Sent()
         sent.remember(failed(IDENTITY))
         for _ in range(3):
@@ -97,7 +97,7 @@ class TestSent:
         assert [sent.take(IDENTITY) for _ in range(2)] == [True, False]
 
     @pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
-    def test_any_key_will_do(self, key: str) -> None:
+    def test_any_key_is_remembered(self, key: str) -> None:
         sent = Sent()
         sent.remember(failed((("my-bucket", key), "Dispatch")))
 
@@ -106,7 +106,7 @@ class TestSent:
 
     @unhurried
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3))))
-    def test_it_counts_each_thing_by_itself(self, steps: list[tuple[bool, int]]) -> None:
+    def test_each_dispatch_is_counted_separately(self, steps: list[tuple[bool, int]]) -> None:
         sent, expected = Sent(), Counter[int]()
         for is_sent, n in steps:
             if is_sent:
@@ -116,7 +116,7 @@ class TestSent:
                 assert sent.take((n,)) is (expected[n] > 0)
                 expected[n] = max(0, expected[n] - 1)
 
-    def test_what_another_instance_sent_excuses_one_repetition(self) -> None:
+    def test_a_dispatch_of_another_instance_prevents_one_repetition(self) -> None:
         task = Task(failed((EVENT.identity, "t-1"), (EVENT.identity, "t-2")), Decision(EVENT))
         sent = Sent()
 
@@ -126,7 +126,7 @@ class TestSent:
         assert [sent.take((EVENT.identity, "t-2")) for _ in range(2)] == [True, False]
         assert not sent.take((EVENT.identity, "t-3"))
 
-    def test_what_is_known_is_not_learned_a_second_time(self) -> None:
+    def test_a_known_dispatch_is_not_learned_twice(self) -> None:
         identity = (EVENT.identity, "t-1")
         sent = Sent()
         sent.remember(failed(identity))
@@ -135,14 +135,14 @@ class TestSent:
 
         assert [sent.take(identity) for _ in range(2)] == [True, False]
 
-    def test_an_event_that_another_instance_sent_nothing_for_is_not_kept(self) -> None:
+    def test_an_event_without_dispatches_elsewhere_is_not_kept(self) -> None:
         sent = Sent()
 
         sent.learn(EVENT, [])
 
         assert not sent
 
-    def test_it_is_empty_once_all_was_taken(self) -> None:
+    def test_the_ledger_is_empty_once_everything_was_taken(self) -> None:
         sent = Sent()
         assert not sent
 
@@ -154,9 +154,7 @@ class TestSent:
         assert not sent
 
     @pytest.mark.parametrize("is_back", [False, True], ids=["done", "comes again"])
-    def test_what_is_known_of_a_skipped_event_goes_with_its_delivery(
-        self, *, is_back: bool
-    ) -> None:
+    def test_the_dispatches_of_a_skipped_event_go_with_its_delivery(self, *, is_back: bool) -> None:
         other = dataclasses.replace(EVENT, key="another")
         sent = Sent()
         sent.hand_over(EVENT, Outcome(Delivery()))
@@ -173,7 +171,7 @@ class TestSent:
         assert not sent.take((EVENT.identity, "t-1"))
         assert sent.take((other.identity, "t-1"))
 
-    def test_learning_takes_nothing_away(self) -> None:
+    def test_learning_removes_nothing(self) -> None:
         identity = (EVENT.identity, "t-1")
         sent = Sent()
         sent.remember(failed(identity, identity))
@@ -182,7 +180,7 @@ class TestSent:
 
         assert [sent.take(identity) for _ in range(3)] == [True, True, False]
 
-    def test_memory_is_bounded_and_the_oldest_goes(self) -> None:
+    def test_memory_is_bounded_and_evicts_the_oldest(self) -> None:
         sent = Sent()
         for n in range(20_001):
             sent.remember(failed((n, "t-1"), (n, "t-2")))

@@ -39,7 +39,9 @@ class TestAllows:
             pytest.param(0.9 * MARGIN_SECONDS, 0.0, False, id="not-even-that"),
         ],
     )
-    def test_it_compares_what_is_left(self, left: float, needed: float, *, expected: bool) -> None:
+    def test_work_is_allowed_if_enough_time_is_left(
+        self, left: float, needed: float, *, expected: bool
+    ) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -55,7 +57,7 @@ class TestAllows:
             pytest.param(1.64, False, id="later"),
         ],
     )
-    def test_half_of_a_short_timeout_may_be_used(self, left: float, *, expected: bool) -> None:
+    def test_half_of_a_short_timeout_is_usable(self, left: float, *, expected: bool) -> None:
         countdown = Countdown(3.0)
         deadline = Deadline(countdown)
 
@@ -63,7 +65,7 @@ class TestAllows:
 
         assert deadline.allows(13.0) is expected
 
-    def test_it_looks_at_the_clock_each_time(self) -> None:
+    def test_each_check_reads_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -76,7 +78,7 @@ class TestBefore:
     """Time is left for what comes after."""
 
     @pytest.mark.parametrize(("left", "expected"), [(31.0, True), (30.9, False)])
-    def test_so_many_seconds_are_left(self, left: float, *, expected: bool) -> None:
+    def test_a_reserve_moves_the_deadline_forward(self, left: float, *, expected: bool) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown).before(20.0)
 
@@ -84,13 +86,13 @@ class TestBefore:
 
         assert deadline.allows(10.0) is expected
 
-    def test_or_half_of_a_short_timeout(self) -> None:
+    def test_a_reserve_takes_at_most_half_of_a_short_timeout(self) -> None:
         countdown = Countdown(20.0)
         deadline = Deadline(countdown).before(40.0)
 
         assert deadline.left() == 10.0
 
-    def test_it_does_not_begin_anew(self) -> None:
+    def test_a_reserve_keeps_the_start_of_the_invocation(self) -> None:
         """Late in an invocation, half of what is left is not half of a short timeout."""
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
@@ -98,10 +100,10 @@ class TestBefore:
 
         assert not deadline.before(20.0).allows(10.0)
 
-    def test_nothing_limits_what_is_unlimited(self) -> None:
+    def test_an_unlimited_deadline_stays_unlimited(self) -> None:
         assert UNLIMITED.before(20.0).allows(1e9)
 
-    def test_nothing_to_leave_leaves_it_as_it_is(self) -> None:
+    def test_a_reserve_of_nothing_changes_nothing(self) -> None:
         deadline = Deadline(Countdown(60.0))
 
         assert deadline.before(0.0) is deadline
@@ -110,10 +112,10 @@ class TestBefore:
 class TestRequire:
     """What is required and not allowed is an error that says what it was for."""
 
-    def test_it_passes_where_time_is_left(self) -> None:
+    def test_require_passes_if_time_is_left(self) -> None:
         Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")
 
-    def test_it_names_what_there_was_no_time_for(self) -> None:
+    def test_the_error_names_the_work(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 1.0
@@ -127,7 +129,7 @@ class TestRequire:
 class TestLeft:
     """What is left is told, where anything limits it."""
 
-    def test_it_is_what_the_clock_says(self) -> None:
+    def test_the_time_left_is_that_of_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -135,19 +137,19 @@ class TestLeft:
         countdown.left = 2.5
         assert deadline.left() == 2.5
 
-    def test_it_is_in_seconds_of_the_context(self) -> None:
+    def test_the_time_left_is_in_seconds(self) -> None:
         context = SimpleNamespace(get_remaining_time_in_millis=Countdown(1500))
 
         assert Deadline.of(context).left() == 1.5
 
-    def test_nothing_limits_what_is_unlimited(self) -> None:
+    def test_an_unlimited_deadline_stays_unlimited(self) -> None:
         assert UNLIMITED.left() is None
 
 
 class TestOf:
     """The deadline of an invocation comes from its Lambda context."""
 
-    def test_milliseconds_of_the_context_count(self) -> None:
+    def test_the_context_counts_in_milliseconds(self) -> None:
         countdown = Countdown(60_000)
         deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=countdown))
 
@@ -165,7 +167,9 @@ class TestOf:
             pytest.param(Deadline, id="default"),
         ],
     )
-    def test_without_one_there_is_time_for_everything(self, make: Callable[[], Deadline]) -> None:
+    def test_without_a_context_the_deadline_is_unlimited(
+        self, make: Callable[[], Deadline]
+    ) -> None:
         deadline = make()
 
         assert deadline.allows(1e9)

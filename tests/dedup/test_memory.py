@@ -42,7 +42,7 @@ def finish(recent: RecentEvents, event: S3Event) -> None:
     recent.start()
 
 
-class TestLikeness:
+class TestDedupKey:
     """Two are duplicates where bucket, key, size and event type agree."""
 
     def test_the_same_event_is_a_duplicate(self, recent: RecentEvents) -> None:
@@ -59,7 +59,9 @@ class TestLikeness:
             pytest.param({"event_type": "ObjectCreated:Copy"}, id="event-type"),
         ],
     )
-    def test_another_one_is_none(self, change: dict[str, Any], recent: RecentEvents) -> None:
+    def test_another_event_is_no_duplicate(
+        self, change: dict[str, Any], recent: RecentEvents
+    ) -> None:
         finish(recent, EVENT)
 
         assert not recent.begin(dataclasses.replace(EVENT, **change)).skip
@@ -72,7 +74,7 @@ class TestLikeness:
             pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
         ],
     )
-    def test_nothing_else_tells_them_apart(
+    def test_other_fields_do_not_distinguish_events(
         self, change: dict[str, Any], recent: RecentEvents
     ) -> None:
         finish(recent, EVENT)
@@ -92,7 +94,7 @@ class TestTime:
             pytest.param(TTL + 0.1, True, id="after"),
         ],
     )
-    def test_a_duplicate_is_one_for_a_while(
+    def test_an_event_is_a_duplicate_within_the_ttl(
         self, later: float, recent: RecentEvents, clock: Clock, *, expected: bool
     ) -> None:
         finish(recent, EVENT)
@@ -101,7 +103,7 @@ class TestTime:
 
         assert (recent.begin(EVENT).skip is None) is expected
 
-    def test_a_duplicate_does_not_prolong_it(self, recent: RecentEvents, clock: Clock) -> None:
+    def test_a_duplicate_does_not_extend_the_ttl(self, recent: RecentEvents, clock: Clock) -> None:
         finish(recent, EVENT)
         clock.now += TTL - 1
         assert recent.begin(EVENT).skip
@@ -119,14 +121,14 @@ class TestInvocation:
 
         assert recent.begin(EVENT) == Admission(EVENT, skip="duplicate", is_done=False)
 
-    def test_one_that_failed_is_not_its_own_duplicate(self, recent: RecentEvents) -> None:
+    def test_a_failed_event_is_not_its_own_duplicate(self, recent: RecentEvents) -> None:
         assert not recent.begin(EVENT).skip
 
         recent.start()
 
         assert not recent.begin(EVENT).skip
 
-    def test_one_that_is_done_stays_so_in_the_next(self, recent: RecentEvents) -> None:
+    def test_a_done_event_is_a_duplicate_in_the_next_invocation(self, recent: RecentEvents) -> None:
         assert not recent.begin(EVENT).skip
         recent.done(EVENT)
 
@@ -138,7 +140,7 @@ class TestInvocation:
 class TestSize:
     """The cache is bounded; what was used least recently goes."""
 
-    def test_the_least_recently_used_goes(self, clock: Clock) -> None:
+    def test_the_least_recently_used_event_is_evicted(self, clock: Clock) -> None:
         recent = RecentEvents(2, TTL, clock)
         first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
         finish(recent, first)
@@ -151,7 +153,7 @@ class TestSize:
         assert not recent.begin(second).skip
         assert recent.begin(third).skip
 
-    def test_it_may_hold_one(self, clock: Clock) -> None:
+    def test_a_size_of_one_holds_one_event(self, clock: Clock) -> None:
         recent = RecentEvents(1, TTL, clock)
         finish(recent, EVENT)
 
@@ -161,7 +163,7 @@ class TestSize:
 class TestOff:
     """With a size of 0 no event is a duplicate."""
 
-    def test_the_same_event_twice_is_worked_on_twice(self, clock: Clock) -> None:
+    def test_without_memory_the_same_event_is_handled_twice(self, clock: Clock) -> None:
         recent = RecentEvents(0, TTL, clock)
         recent.start()
 
@@ -170,7 +172,7 @@ class TestOff:
         recent.done(EVENT)
         assert not recent.begin(EVENT).skip
 
-    def test_a_time_to_live_of_nothing_turns_it_off_between_invocations(self, clock: Clock) -> None:
+    def test_a_ttl_of_0_turns_it_off_between_invocations(self, clock: Clock) -> None:
         recent = RecentEvents(10, 0, clock)
         finish(recent, EVENT)
 
@@ -180,17 +182,17 @@ class TestOff:
 class TestParked:
     """What was parked is no duplicate: its event was done when it was parked."""
 
-    def test_it_is_none_of_the_event_that_it_came_from(self, recent: RecentEvents) -> None:
+    def test_a_parked_event_is_no_duplicate_of_its_origin(self, recent: RecentEvents) -> None:
         finish(recent, EVENT)
 
         assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
 
-    def test_the_event_is_none_of_it(self, recent: RecentEvents) -> None:
+    def test_an_event_is_no_duplicate_of_what_was_parked_for_it(self, recent: RecentEvents) -> None:
         finish(recent, dataclasses.replace(EVENT, only=RedriveTarget("t-1")))
 
         assert not recent.begin(EVENT).skip
 
-    def test_two_parked_of_one_event_are_both_worked_on(self, recent: RecentEvents) -> None:
+    def test_two_parked_messages_of_one_event_are_both_handled(self, recent: RecentEvents) -> None:
         assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
         assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-2"))).skip
         assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip

@@ -560,7 +560,7 @@ class TestProtocol:
             pytest.param(Bounds(1, 3, FAULTS + 1), 15_000, id="one-delivery-in-three-places"),
         ],
     )
-    def test_it_holds_for_every_interleaving(self, bounds: Bounds, fewest: int) -> None:
+    def test_the_protocol_holds_for_every_interleaving(self, bounds: Bounds, fewest: int) -> None:
         explored = explore(Model(bounds))
 
         LOGGER.info(
@@ -570,7 +570,7 @@ class TestProtocol:
         assert explored.states > fewest
         assert explored.steps.keys() == EVERY_STEP
 
-    def test_a_delivery_that_came_within_the_ttl_is_a_duplicate_whenever_it_returns(self) -> None:
+    def test_a_delivery_within_the_ttl_stays_a_duplicate_when_it_returns(self) -> None:
         explore(Model(Bounds(2, 1, 0, counts_from_first_claim=True)))
 
 
@@ -687,7 +687,7 @@ class TestModel:
             )
         ],
     )
-    def test_a_mistake_breaks_a_property(
+    def test_each_seeded_defect_breaks_a_property(
         self, kind: type[ClaimTable], bounds: Bounds, broken: str
     ) -> None:
         explore(Model(bounds))  # without the mistake, all is well

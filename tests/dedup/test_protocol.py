@@ -42,7 +42,7 @@ def nothing() -> list[str]:
 class TestThisInstance:
     """Without a table, duplicates are those that this instance knows."""
 
-    def test_the_first_is_worked_on_and_the_others_are_done(self, clock: Clock) -> None:
+    def test_the_first_event_is_handled_and_its_duplicates_are_skipped(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
 
@@ -50,7 +50,7 @@ class TestThisInstance:
 
         assert begun == [Admission(EVENT), Admission(EVENT, skip="duplicate")]
 
-    def test_one_that_is_done_is_known_in_the_next_invocation(self, clock: Clock) -> None:
+    def test_a_done_event_is_a_duplicate_in_the_next_invocation(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
         [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
@@ -61,7 +61,7 @@ class TestThisInstance:
 
         assert again.skip == "duplicate"
 
-    def test_one_that_failed_is_worked_on_again(self, clock: Clock) -> None:
+    def test_a_failed_event_is_handled_again(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
         [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
@@ -72,7 +72,7 @@ class TestThisInstance:
 
         assert again == Admission(EVENT)
 
-    def test_off_every_event_is_worked_on(self, clock: Clock) -> None:
+    def test_without_deduplication_every_event_is_handled(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(0, TTL, clock))
         duplicates.start()
 
@@ -145,7 +145,7 @@ def verdict(begun: Admission) -> Verdict:
 class TestTable:
     """With a table, all instances share one memory."""
 
-    def test_what_one_has_done_is_a_duplicate_for_all(self, fleet: Fleet) -> None:
+    def test_an_event_done_by_one_instance_is_a_duplicate_for_all(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         begun = begin(one, "m-1")
         assert verdict(begun) is Verdict.WORK
@@ -161,7 +161,7 @@ class TestTable:
         [{"bucket": "b"}, {"key": "k"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
         ids=lambda change: next(iter(change)),
     )
-    def test_another_event_is_none(self, change: dict[str, Any], fleet: Fleet) -> None:
+    def test_another_event_is_no_duplicate(self, change: dict[str, Any], fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
 
@@ -177,7 +177,9 @@ class TestTable:
             pytest.param(TTL + 1, False, id="after"),
         ],
     )
-    def test_it_is_one_for_a_while(self, later: float, fleet: Fleet, *, is_duplicate: bool) -> None:
+    def test_an_event_is_a_duplicate_within_the_ttl(
+        self, later: float, fleet: Fleet, *, is_duplicate: bool
+    ) -> None:
         one, two = fleet.instance(), fleet.instance()
         one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
 
@@ -185,7 +187,7 @@ class TestTable:
 
         assert (begin(two, "m-2").skip == "duplicate") is is_duplicate
 
-    def test_what_a_delivery_itself_has_done_stays_done(self, fleet: Fleet) -> None:
+    def test_an_event_stays_done_for_the_delivery_that_did_it(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
 
@@ -193,7 +195,7 @@ class TestTable:
 
         assert begin(two, "m-1").skip == "duplicate"
 
-    def test_one_that_failed_is_worked_on_by_another_that_knows_what_was_sent(
+    def test_a_failed_event_is_handled_by_another_instance_with_its_dispatches_known(
         self, fleet: Fleet
     ) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
@@ -209,7 +211,7 @@ class TestTable:
         assert last.claim is not None
         assert last.claim.sent == {"aa", "bb", "cc"}
 
-    def test_one_that_failed_before_anything_was_sent_is_worked_on_again(
+    def test_an_event_that_failed_before_its_first_dispatch_is_handled_again(
         self, fleet: Fleet
     ) -> None:
         one, two = fleet.instance(), fleet.instance()
@@ -221,9 +223,7 @@ class TestTable:
         assert again.claim is not None
         assert again.claim.sent == frozenset()
 
-    def test_one_that_another_works_on_is_waited_for_and_then_comes_again(
-        self, fleet: Fleet
-    ) -> None:
+    def test_an_event_claimed_elsewhere_is_waited_for_and_then_fails(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         begin(one, "m-1")
 
@@ -233,7 +233,7 @@ class TestTable:
         assert busy.is_busy
         assert fleet.waits == [0.1, 0.3, 0.6]
 
-    def test_one_that_is_done_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
+    def test_an_event_done_during_the_wait_is_a_duplicate(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         begun = begin(one, "m-1")
         fleet.meanwhile = lambda: one.settle([(begun, True, nothing)], UNLIMITED)
@@ -245,7 +245,7 @@ class TestTable:
         ("left", "lease"),
         [pytest.param(100.0, 105.0, id="lambda"), pytest.param(None, 60.0, id="elsewhere")],
     )
-    def test_one_whose_instance_crashed_is_taken_over_once_its_time_is_up(
+    def test_an_event_of_a_crashed_instance_is_taken_over_after_its_lease(
         self, left: float | None, lease: float, fleet: Fleet
     ) -> None:
         deadline = UNLIMITED if left is None else Deadline(lambda: left)
@@ -258,7 +258,7 @@ class TestTable:
 
         assert verdict(begin(two, "m-2")) is Verdict.WORK
 
-    def test_one_that_was_taken_over_is_not_settled_by_who_lost_it(
+    def test_an_instance_that_lost_its_lease_does_not_settle_the_event(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
@@ -273,7 +273,7 @@ class TestTable:
         [line] = caplog.messages
         assert line.startswith('claims not settled {"count": 1, "reason": ')
 
-    def test_many_are_claimed_side_by_side_each_by_itself(self, fleet: Fleet) -> None:
+    def test_events_are_claimed_concurrently_and_independently(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(30)]
         done = one.begin([(event, "m-1") for event in events[::2]], UNLIMITED)
@@ -288,7 +288,7 @@ class TestTable:
 class TestTableSpared:
     """The table is asked only where that can matter."""
 
-    def test_what_was_parked_is_not_claimed(self, fleet: Fleet) -> None:
+    def test_a_parked_event_is_not_claimed(self, fleet: Fleet) -> None:
         one = fleet.instance()
         event = dataclasses.replace(EVENT, only=RedriveTarget("t-1"))
 
@@ -299,7 +299,9 @@ class TestTableSpared:
         assert fleet.items() == []
 
     @pytest.mark.parametrize("size", [0, 10], ids=["no-memory", "memory"])
-    def test_of_one_invocation_only_the_first_is_claimed(self, size: int, fleet: Fleet) -> None:
+    def test_only_the_first_of_an_invocations_duplicates_is_claimed(
+        self, size: int, fleet: Fleet
+    ) -> None:
         one = fleet.instance(size=size)
 
         first, second = one.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
@@ -309,7 +311,7 @@ class TestTableSpared:
         assert fleet.calls == 1
         assert fleet.waits == []
 
-    def test_what_this_instance_knows_is_not_claimed(self, fleet: Fleet) -> None:
+    def test_an_event_in_this_instances_memory_is_not_claimed(self, fleet: Fleet) -> None:
         one = fleet.instance(size=10)
         one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
         calls = fleet.calls
@@ -317,7 +319,7 @@ class TestTableSpared:
         assert begin(one, "m-2") == Admission(EVENT, skip="duplicate", is_done=True)
         assert fleet.calls == calls
 
-    def test_with_too_little_time_nothing_is_claimed(self, fleet: Fleet) -> None:
+    def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 20.0
@@ -327,7 +329,7 @@ class TestTableSpared:
         assert begun == Admission(EVENT, failure="too little time was left to claim it")
         assert fleet.items() == []
 
-    def test_with_too_little_time_the_lease_runs_out(
+    def test_nothing_is_settled_out_of_time_and_the_lease_expires(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
@@ -343,7 +345,7 @@ class TestTableSpared:
         assert caplog.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
         assert begin(two, "m-2").failure
 
-    def test_what_no_one_claimed_is_not_settled(self, fleet: Fleet) -> None:
+    def test_an_unclaimed_event_is_not_settled(self, fleet: Fleet) -> None:
         one = fleet.instance()
 
         one.settle(
@@ -356,7 +358,7 @@ class TestTableSpared:
 class TestTableOut:
     """Where the table does not answer, events are worked on, lest they be lost."""
 
-    def test_an_event_is_worked_on_and_that_is_said_once(
+    def test_events_are_handled_without_the_table_and_one_line_is_logged(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
@@ -371,7 +373,7 @@ class TestTableOut:
         [line] = caplog.messages
         assert line.startswith("dedup table out of reach {")
 
-    def test_it_is_not_asked_again_in_the_same_invocation(self, fleet: Fleet) -> None:
+    def test_a_table_that_failed_is_not_asked_again_in_the_invocation(self, fleet: Fleet) -> None:
         one = fleet.instance(table="no-such-table")
         other = dataclasses.replace(EVENT, key="another")
         [first] = one.begin([(EVENT, "m-1")], UNLIMITED)
@@ -383,7 +385,7 @@ class TestTableOut:
         assert [verdict(first), verdict(second)] == [Verdict.UNKNOWN] * 2
         assert fleet.calls == calls
 
-    def test_it_is_asked_again_in_the_next(self, fleet: Fleet) -> None:
+    def test_a_table_that_failed_is_asked_again_in_the_next_invocation(self, fleet: Fleet) -> None:
         one = fleet.instance(table="no-such-table")
 
         assert verdict(begin(one, "m-1")) is Verdict.UNKNOWN

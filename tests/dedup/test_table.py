@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,11 +26,12 @@ from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.localaws import REGION
 from lava_s3trigger.dedup.protocol import Claim, Duplicates, RecentEvents, Verdict
-from lava_s3trigger.dedup.table import REMEMBERED, ClaimTable
+from lava_s3trigger.dedup.table import MAX_RETURNING, MAX_SET_BYTES, REMEMBERED, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
 from tests.context import Context
@@ -137,7 +139,7 @@ class TestClaim:
             ),
         ],
     )
-    def test_it_goes_by_what_is_there(
+    def test_the_verdict_follows_the_stored_item(
         self, before: Item | None, verdict: Verdict, sent: list[str], table: Shared
     ) -> None:
         table.put(before)
@@ -156,20 +158,20 @@ class TestClaim:
         else:
             assert table.item() == before
 
-    def test_what_was_busy_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
+    def test_a_busy_delivery_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
         before = item("done", "other", NOW - DAY) | {"returning": {"SS": ["mine", "theirs"]}}
         table.put(before)
 
         assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
         assert table.claims().claim("e", "new", LEASE).verdict is WORK
 
-    def test_events_that_are_not_alike_do_not_meet(self, shared: Shared) -> None:
+    def test_different_events_have_different_claims(self, shared: Shared) -> None:
         claims = shared.claims()
 
         assert claims.claim("e", "mine", LEASE).verdict is WORK
         assert claims.claim("another", "mine", LEASE).verdict is WORK
 
-    def test_every_attempt_has_a_token_of_its_own(self, shared: Shared) -> None:
+    def test_every_attempt_has_its_own_token(self, shared: Shared) -> None:
         claims = shared.claims()
 
         tokens = {claims.claim("e", "mine", LEASE).token for _ in range(10)}
@@ -177,7 +179,7 @@ class TestClaim:
         assert len(tokens) == 10
 
     @pytest.mark.parametrize(("ttl", "expected"), [(TTL, DAY), (7.0 * DAY, 7 * DAY)])
-    def test_it_is_kept_for_a_day_or_the_ttl(
+    def test_an_item_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared
     ) -> None:
         table.put(None)
@@ -190,7 +192,7 @@ class TestClaim:
             assert found["expires"] == {"N": str(int(NOW) + expected)}
             settle(claim)
 
-    def test_it_is_kept_for_longer_than_lambda_tries_again(self) -> None:
+    def test_an_item_is_kept_longer_than_lambda_retries(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         assert REMEMBERED > 6 * 3600
 
@@ -198,7 +200,7 @@ class TestClaim:
 class TestSettling:
     """What became of a claim is noted, unless it was lost to another."""
 
-    def test_done(self, shared: Shared) -> None:
+    def test_a_done_claim_is_stored_as_done(self, shared: Shared) -> None:
         shared.put(item("failed", "other", 0, "d1"))
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
@@ -222,7 +224,7 @@ class TestSettling:
             pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
         ],
     )
-    def test_failed_with_what_was_sent(
+    def test_a_failed_claim_is_stored_with_its_dispatches(
         self, before: list[str], now: list[str], expected: list[str], table: Shared
     ) -> None:
         table.put(item("failed", "other", 0, *before))
@@ -233,32 +235,26 @@ class TestSettling:
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    def test_an_item_holds_no_more_than_so_much(
-        self, table: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What was sent just now is kept first."""
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
-        table.put(item("failed", "other", 0, "a1", "a2", "a3"))
+    def test_an_item_is_bounded_in_dispatches(self, table: Shared) -> None:
+        """The dispatches of the failed attempt itself are kept first."""
+        earlier = [json.dumps(["t", f"earlier-{n}-{'x' * 1000}", 1]) for n in range(120)]
+        now = SentRecord(jobs=Counter({("t", f"now-{n}-{'x' * 1000}"): 1 for n in range(30)}))
+        table.put(item("failed", "other", 0, *earlier))
         claims = table.claims()
 
-        claims.release(claims.claim("e", "mine", LEASE), ["d1", "d2"])
+        claims.release(claims.claim("e", "mine", LEASE), now)
 
         kept = (table.item() or {})["sent"]["SS"]
-        assert len(kept) == 3
-        assert {"d1", "d2"} < set(kept)
+        assert MAX_SET_BYTES - 2000 < sum(map(len, kept)) <= MAX_SET_BYTES
+        assert sum("now-" in each for each in kept) == 30
 
-    def test_no_more_than_so_many_that_return_are_noted(
-        self, table: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
-        table.put(None)
-        claims = table.claims()
-        claims.claim("e", "mine", LEASE)
+    def test_an_item_is_bounded_in_returning_deliveries(self, table: Shared) -> None:
+        most = [f"other-{number}" for number in range(MAX_RETURNING)]
+        table.put(item("claimed", "mine", NOW + 1) | {"returning": {"SS": most}})
 
-        for number in range(5):
-            assert claims.claim("e", f"other-{number}", LEASE).verdict is BUSY
+        assert table.claims().claim("e", "another", LEASE).verdict is BUSY
 
-        assert len((table.item() or {})["returning"]["SS"]) == 3
+        assert sorted((table.item() or {})["returning"]["SS"]) == sorted(most)
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
     @pytest.mark.parametrize(
@@ -271,7 +267,7 @@ class TestSettling:
             pytest.param(None, id="forgotten"),
         ],
     )
-    def test_one_that_was_lost_is_left_as_it_is(
+    def test_a_lost_claim_is_not_settled(
         self, settle: str, after: Item | None, table: Shared
     ) -> None:
         table.put(None)
@@ -284,7 +280,7 @@ class TestSettling:
         assert "conditional request failed" in str(reason)
         assert table.item() == after
 
-    def test_one_whose_lease_ran_out_is_settled_if_no_other_took_it(self, shared: Shared) -> None:
+    def test_a_claim_after_its_lease_is_settled_unless_taken_over(self, shared: Shared) -> None:
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
         shared.clock.now += 2 * LEASE
@@ -293,7 +289,7 @@ class TestSettling:
 
         assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
 
-    def test_what_was_done_is_forgotten_with_what_was_sent(self, shared: Shared) -> None:
+    def test_an_expired_done_item_loses_its_dispatches(self, shared: Shared) -> None:
         claims = shared.claims()
         claims.release(claims.claim("e", "mine", LEASE), ["d1"])
         claims.confirm(claims.claim("e", "mine", LEASE))
@@ -407,7 +403,7 @@ UPDATE: Final = "dynamodb.UpdateItem"
 class TestReplies:
     """A call whose reply was lost is made again, and means the same."""
 
-    def test_a_claim_that_is_made_again_is_its_own(self, shared: Shared, clients: Clients) -> None:
+    def test_a_repeated_claim_is_recognized(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         shared.put(item("failed", "other", 0, "d1"))
@@ -417,7 +413,7 @@ class TestReplies:
         assert (claim.verdict, claim.sent, fault.left) == (WORK, frozenset(["d1"]), 0)
         assert shared.claims().claim("e", "other", LEASE).verdict is BUSY
 
-    def test_a_confirmation_is_made_again(self, shared: Shared, clients: Clients) -> None:
+    def test_a_settlement_is_repeated(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         claim = shared.claims().claim("e", "mine", LEASE)
@@ -431,7 +427,7 @@ class TestReplies:
 class TestOutOfReach:
     """Where the table does not answer, that is said, and raises nothing."""
 
-    def test_a_table_that_is_not_there(self, shared: Shared) -> None:
+    def test_a_missing_table_is_an_unknown_verdict(self, shared: Shared) -> None:
         claims = ClaimTable(shared.client, "no-such-table", TTL, shared.clock)
 
         claim = claims.claim("e", "mine", LEASE)
@@ -441,7 +437,7 @@ class TestOutOfReach:
         assert "ResourceNotFoundException" in str(claims.confirm(claim))
         assert "ResourceNotFoundException" in str(claims.release(claim, []))
 
-    def test_a_table_that_may_not_be_written_to(self, shared: Shared, clients: Clients) -> None:
+    def test_a_denied_write_is_an_unknown_verdict(self, shared: Shared, clients: Clients) -> None:
         dynamodb, _ = clients(UPDATE, Denied())
 
         claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
@@ -449,7 +445,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "AccessDeniedException" in str(claim.error)
 
-    def test_a_server_that_does_not_answer(self, shared: Shared) -> None:
+    def test_an_unreachable_server_is_an_unknown_verdict(self, shared: Shared) -> None:
         claims = shared.claims(Silent())
 
         claim = claims.claim("e", "mine", LEASE)
@@ -565,7 +561,7 @@ class TestConditionalTable:
 
     @settings(max_examples=150, deadline=None)
     @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
-    def test_with_what_claims_asks(
+    def test_the_model_agrees_with_the_server_on_the_claims_used(
         self,
         table: Shared,
         before: Item | None,
@@ -584,7 +580,7 @@ class TestConditionalTable:
         text=st.sampled_from(["A", "B", "d1"]),
         members=DIGESTS,
     )
-    def test_with_what_it_might_ask(
+    def test_the_model_agrees_with_the_server_on_random_claims(
         self,
         table: Shared,
         before: Item | None,
@@ -636,7 +632,7 @@ class TestConditionalTable:
             pytest.param({"UpdateExpression": "SET #a = :v SET #a = :v"}, False, id="two-clauses"),
         ],
     )
-    def test_what_is_wrong_is_refused(
+    def test_an_invalid_request_is_refused_by_both(
         self, change: dict[str, Any], shared: Shared, *, is_so_on_server: bool
     ) -> None:
         memory = ConditionalTable(shared.name)
@@ -656,12 +652,12 @@ class TestConditionalTable:
             assert caught.value.response["Error"]["Code"] == "ValidationException"
         assert memory.items == {}
 
-    def test_neither_knows_another_table(self, shared: Shared) -> None:
+    def test_another_table_is_missing_for_both(self, shared: Shared) -> None:
         for client in (ConditionalTable("claims"), shared.client):
             claim = ClaimTable(client, "another", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
             assert "ResourceNotFoundException" in str(claim.error)
 
-    def test_a_copy_goes_its_own_way(self) -> None:
+    def test_a_copy_is_independent(self) -> None:
         one = ConditionalTable("claims")
         claim = ClaimTable(one, "claims", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
         two = ConditionalTable("claims", one.items)
@@ -745,7 +741,7 @@ class Odd:
 class TestOddAnswers:
     """What the table never answers is as no answer: nothing is lost for it."""
 
-    def test_a_claim(self, instances: Instances) -> None:
+    def test_an_odd_answer_to_a_claim_is_an_unknown_verdict(self, instances: Instances) -> None:
         [begun] = instances.one(Odd(instances.table, 1)).begin([(EVENT, "A")], UNLIMITED)
 
         assert begun.claim is not None
@@ -753,7 +749,7 @@ class TestOddAnswers:
         assert (begun.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
-    def test_the_end_of_one(
+    def test_an_odd_answer_to_a_settlement_is_logged(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
         one = instances.one(Odd(instances.table, 2))
@@ -763,7 +759,7 @@ class TestOddAnswers:
 
         assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
 
-    def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
+    def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, instances: Instances) -> None:
         """Whoever was at work on it may still be."""
         instances.one().begin([(EVENT, "A")], UNLIMITED)
 
@@ -776,7 +772,7 @@ class TestOddAnswers:
 class TestBusy:
     """What another works on is waited for, a little."""
 
-    def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
+    def test_an_event_that_fails_during_the_wait_is_taken_over(self, instances: Instances) -> None:
         one, two = instances.one(), instances.one()
         begun = one.begin([(EVENT, "A")], UNLIMITED)
 
@@ -791,9 +787,7 @@ class TestBusy:
         assert again.claim is not None
         assert (again.claim.verdict, again.claim.sent) == (WORK, frozenset(["d1"]))
 
-    def test_many_are_waited_for_together_and_keep_no_other_waiting(
-        self, instances: Instances
-    ) -> None:
+    def test_busy_events_share_one_wait_and_delay_no_other(self, instances: Instances) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
         instances.one().begin([(each, "A") for each in events[:30]], UNLIMITED)
 
@@ -803,7 +797,7 @@ class TestBusy:
         assert [bool(each.failure) for each in begun] == [True] * 30 + [False] * 10
         assert instances.waits == [0.1, 0.3, 0.6]
 
-    def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
+    def test_a_returning_delivery_is_recorded_if_time_is_left(self, instances: Instances) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         instances.one().begin([(EVENT, "A")], UNLIMITED)
@@ -816,7 +810,7 @@ class TestBusy:
         [item] = instances.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
 
-    def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
+    def test_the_same_delivery_waits_too(self, instances: Instances) -> None:
         instances.one().begin([(EVENT, "A")], UNLIMITED)
 
         [again] = instances.one().begin([(EVENT, "A")], UNLIMITED)
@@ -834,7 +828,7 @@ class TestBusy:
 class TestCount:
     """Events that are worked on without the table are counted in the log."""
 
-    def test_all_of_an_invocation_are_counted(
+    def test_events_without_the_table_are_counted(
         self, instances: Instances, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", logger=LOGGER.name)
@@ -921,14 +915,14 @@ class TestFunction:
         facts = '{"reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
         assert caplog.messages == [f"skipped {facts}"]
 
-    def test_another_object_is_another_event(self, fleet: Fleet) -> None:
+    def test_another_object_is_no_duplicate(self, fleet: Fleet) -> None:
         fleet.instance()(messages(m1=direct(record())))
         fleet.instance()(messages(m2=direct(record("in/2.csv"))))
 
         both = ["in/1.csv", "in/2.csv"]
         assert fleet.sent() == {"core": both, "web": both}
 
-    def test_a_fresh_instance_sends_the_rest_of_what_failed(self, fleet: Fleet) -> None:
+    def test_a_fresh_instance_sends_only_the_failed_dispatches(self, fleet: Fleet) -> None:
         queue = f"lava-{fleet.realm.name}-web"
         with pytest.raises(DeliveriesFailedError):
             fleet.instance(SEND, OutOfReach(queue))(messages(m1=direct(record())))
@@ -940,7 +934,7 @@ class TestFunction:
         assert fleet.instance()(messages(m1=direct(record()))) is None
         assert fleet.sent() == NEVER
 
-    def test_what_was_done_of_a_delivery_that_failed_is_not_repeated(self, fleet: Fleet) -> None:
+    def test_done_events_of_a_failed_delivery_are_not_repeated(self, fleet: Fleet) -> None:
         entry = {"trigger_id": "other", "bucket": "my-bucket", "prefix": "other", "enabled": True}
         fleet.realm.put("s3triggers", [entry | {"job_id": "none"}])
         no_answer = OutOfReach('"none"')
@@ -956,7 +950,7 @@ class TestFunction:
 
         assert fleet.sent() == NEVER
 
-    def test_a_retry_of_what_is_done_sends_nothing_however_late(self, fleet: Fleet) -> None:
+    def test_a_late_retry_of_a_done_delivery_sends_nothing(self, fleet: Fleet) -> None:
         event = direct(record())
         fleet.instance(dedup_ttl=0.0)(event, "request")
         assert fleet.sent() == ONCE
@@ -967,7 +961,7 @@ class TestFunction:
         fleet.instance(dedup_ttl=0.0)(event, "another request")
         assert fleet.sent() == ONCE
 
-    def test_what_another_works_on_comes_again(self, fleet: Fleet) -> None:
+    def test_an_event_claimed_elsewhere_fails(self, fleet: Fleet) -> None:
         two = fleet.instance()
         answers: list[object] = []
 
@@ -1013,7 +1007,7 @@ class TestFunctionWithoutItsTable:
             pytest.param(None, "ResourceNotFoundException", id="not-there"),
         ],
     )
-    def test_events_are_dispatched(
+    def test_events_are_dispatched_without_the_table(
         self,
         fault: Fault | None,
         reason: str,
@@ -1031,7 +1025,7 @@ class TestFunctionWithoutItsTable:
         assert facts["count"] == 1
         assert reason in facts["reason"]
 
-    def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
+    def test_a_claim_without_a_reply_is_not_waited_for(self, fleet: Fleet) -> None:
         assert fleet.instance(UPDATE, Lost(3))(messages(m1=direct(record()))) is None
 
         assert fleet.sent() == ONCE
@@ -1040,7 +1034,7 @@ class TestFunctionWithoutItsTable:
 class TestCost:
     """Where the option is off, it costs nothing."""
 
-    def test_the_module_is_not_imported(self) -> None:
+    def test_without_a_table_the_module_is_not_imported(self) -> None:
         code = (
             "import sys, lava_s3trigger.handler as handler;"
             "from lava_s3trigger.settings import Settings;"
@@ -1057,7 +1051,7 @@ class TestCost:
 
         assert done.stdout.split() == ["False", "True"]
 
-    def test_the_table_is_not_asked(self, fleet: Fleet) -> None:
+    def test_without_a_table_no_call_is_made(self, fleet: Fleet) -> None:
         counted = Counted()
 
         fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=direct(record())))
