@@ -37,8 +37,10 @@ AGAINST ?=
 bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
-faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
-	$(BIN)/python -m tests.faults
+FAULT_EVENTS ?= 1001
+
+faults: .venv/installed ## break every AWS call in turn; with fewer events: make faults FAULT_EVENTS=101
+	$(BIN)/python -m tests.faults --events $(FAULT_EVENTS)
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGET ?= all
