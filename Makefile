@@ -17,11 +17,19 @@ help: ## what can be made here
 demo: .venv/installed .venv-ministack/installed build/package/installed ## the main job, on a local AWS
 	@$(BIN)/lava-s3trigger demo
 
-test: .venv/installed .venv-ministack/installed build/package/installed ## all tests
-	$(BIN)/pytest
+# Deployed tests mostly wait, so one process more than there are processors.
+SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
+COMMAND_LINE := lava_s3trigger/cli/*
+
+test: .venv/installed .venv-ministack/installed build/package/installed ## all tests, and the coverage of branches
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
+	@echo "Coverage of the command line:"
+	@$(BIN)/coverage report --include='$(COMMAND_LINE)'
+	@echo "Coverage of the function:"
+	@$(BIN)/coverage report --omit='$(COMMAND_LINE)' --fail-under=95
 
 test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not e2e"
 
 # The built checkout to compare with, if any: make bench AGAINST=../before
 AGAINST ?=
@@ -29,8 +37,10 @@ AGAINST ?=
 bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
-faults: .venv/installed ## break every AWS call in turn; keeps its tables in docs/faults.md
-	$(BIN)/python -m tests.faults
+FAULT_EVENTS ?= 1001
+
+faults: .venv/installed ## break every AWS call in turn; with fewer events: make faults FAULT_EVENTS=101
+	$(BIN)/python -m tests.faults --events $(FAULT_EVENTS)
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGET ?= all
@@ -86,4 +96,4 @@ $(UV): tools/uv.txt
 	@touch $@
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv-* build dist .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes an S3 event for each of the objects under some prefixes, and invokes a
-# Lambda function with them, or prints them. Runs under bash 3.2, which macOS has.
+# Makes an S3 event for each object under some prefixes, and prints the events or
+# invokes a Lambda function with them. Runs under bash 3.2, the version on macOS.
 
 set -euo pipefail
 shopt -s extglob
@@ -11,14 +11,14 @@ usage() {
     cat <<EOF
 Usage: $program [options] bucket prefix ...
 
-Makes an S3 event for each object under each prefix, as S3 makes one when the
-object is put, and prints the events, or invokes a Lambda function with them. The
-objects themselves are not touched. The AWS CLI and Python 3 are needed, and the
-right to list the bucket (s3:ListBucket) and to invoke the function
+Makes an S3 event for each object under each prefix, like the event that S3 sends
+when the object is put. Prints the events, or invokes a Lambda function with them.
+Does not read or change the objects. Requires the AWS CLI, Python 3, and permission
+to list the bucket (s3:ListBucket) and to invoke the function
 (lambda:InvokeFunction).
 
-A prefix is what S3 calls one: "incoming" is also the beginning of
-"incoming-old/a.csv", "incoming/" is not. "" is the whole bucket.
+A prefix is an S3 key prefix: "incoming" also matches "incoming-old/a.csv",
+"incoming/" does not. "" matches the whole bucket.
 
     $program my-bucket incoming/ archive/2026-03-14/
 
@@ -26,77 +26,78 @@ Options:
 
   -h           Print this help.
 
-  -l lambda    Invoke this function (name or ARN), asynchronously. Without -l the
-               payloads are printed, one JSON document a line, and nothing is
-               invoked, so try this first:
+  -l lambda    Invoke this function (name or ARN) asynchronously. Without -l, print
+               the payloads, one JSON document per line, and invoke nothing. Try
+               without -l first:
 
                    $program my-bucket incoming/
                    $program -l lava-prod-s3trigger my-bucket incoming/
 
-  -b size      Batch size: so many events in a payload, at most. Default 5. A
-               payload that would be too big for Lambda is divided.
+  -b size      Batch size: the maximum number of events in a payload. Default 5.
+               A payload that is too large for Lambda is split.
 
                    $program -l lava-prod-s3trigger -b 50 my-bucket incoming/
 
-  -s seconds   Pause between two invocations. Default 2. 0 is none.
+  -s seconds   Pause between two invocations. Default 2. 0 means no pause.
 
                    $program -l lava-prod-s3trigger -s 0.5 my-bucket incoming/
 
-  -g pattern   Only objects whose whole key matches this extended glob of bash
-               ("Pattern Matching" in its manual); * matches / too. Quote it.
+  -g pattern   Select objects whose whole key matches this extended bash glob
+               ("Pattern Matching" in the bash manual). * also matches /. Quote
+               the pattern.
 
                    $program -g '*.@(csv|csv.gz)' my-bucket incoming/
                    $program -g '!(*/tmp/*)' my-bucket incoming/
 
-  -z           Objects of zero length, too. They are skipped otherwise: mostly they
-               are the folders that the S3 console makes.
+  -z           Include objects of zero length. By default they are skipped, since
+               most are folders that the S3 console created.
 
                    $program -z my-bucket incoming/
 
-The region is that of AWS_REGION, AWS_DEFAULT_REGION or the AWS CLI's profile.
+The region comes from AWS_REGION, AWS_DEFAULT_REGION or the AWS CLI's profile.
 EOF
 }
 
-# $1: message, in one line; $2: exit status.
+# Prints message $1, one line, and exits with status $2.
 die() {
     printf '%s: %s\n' "$program" "$1" >&2
     exit "${2:-1}"
 }
 
-misused() {
+usage_error() {
     die "$1 (help: $program -h)" 2
 }
 
-# Runs the AWS CLI. $1: what cannot be done where it fails; the rest: its arguments.
+# Runs the AWS CLI. $1: the beginning of the message if it fails; the rest: its arguments.
 call_aws() {
     local failure=$1
     shift
     aws "$@" </dev/null 2>"$work/stderr" || die "$failure: $(reason)"
 }
 
-# What the AWS CLI said last on stderr, in one line.
+# Prints the AWS CLI's last error output as one line.
 reason() {
-    local said
-    said=$(LC_ALL=C tr -s '[:space:]' ' ' <"$work/stderr")
-    said=${said# }
-    printf '%s' "${said% }"
+    local text
+    text=$(LC_ALL=C tr -s '[:space:]' ' ' <"$work/stderr")
+    text=${text# }
+    printf '%s' "${text% }"
 }
 
-# Adds the objects under prefix $1 to the file objects, one JSON document a line.
+# Appends the objects under prefix $1 to the file objects, one JSON document per line.
 list_objects() {
     local request
-    # As JSON, because the CLI takes an argument file://... for the name of a file.
+    # As JSON, because the CLI reads an argument file://... as a file name.
     request=$(python3 -I -c 'import json, sys
 print(json.dumps(dict(zip(("Bucket", "Prefix"), sys.argv[1:]))))' "$bucket" "$1")
-    # The CLI asks for all pages, has S3 URL-encode the keys, which XML could not
-    # always hold, and decodes them. [Contents][] is empty where Contents is absent.
-    # to_string() makes ASCII JSON, where no key can break the line.
+    # The CLI requests all pages. It has S3 URL-encode the keys, since XML cannot hold
+    # every key, and decodes them. [Contents][] is empty where Contents is absent.
+    # to_string() returns ASCII JSON, in which no key can end the line.
     call_aws "cannot list $(printf '%q %q' "$bucket" "$1")" \
         s3api list-objects-v2 --region "$region" --cli-input-json "$request" \
         --query '[Contents][].[to_string(@)]' --output text >>"$work/objects"
 }
 
-# Leaves in the file objects only those whose keys match the pattern.
+# Removes the objects whose keys do not match the pattern from the file objects.
 select_objects() {
     local key object
     python3 -I - "$work/objects" >"$work/keys" <<'PYTHON'
@@ -111,7 +112,7 @@ with open(sys.argv[1], encoding="ascii") as objects:
         sys.stdout.buffer.write(key.encode() + b"\0")
 PYTHON
     while IFS= read -r -d '' key <&3 && IFS= read -r object <&4; do
-        # shellcheck disable=SC2053 # unquoted, the right side is a pattern, as is meant
+        # shellcheck disable=SC2053 # the right side is a pattern, so it must not be quoted
         if [[ $key == $pattern ]]; then
             printf '%s\n' "$object"
         fi
@@ -119,7 +120,7 @@ PYTHON
     mv "$work/selected" "$work/objects"
 }
 
-# Writes the file payloads, one a line, from the file objects.
+# Writes the file payloads from the file objects, one payload per line.
 make_payloads() {
     python3 -I - "$work/objects" "$bucket" "$region" "$batch_size" "$zero_length" \
         >"$work/payloads" <<'PYTHON'
@@ -128,8 +129,8 @@ import sys
 from datetime import datetime, timezone
 from urllib.parse import quote_plus
 
-# Lambda takes 1 MB in an asynchronous invocation (256 KB until October 2025). AWS
-# does not say which megabyte, so the smaller one.
+# The maximum of an asynchronous invocation is 1 MB (256 KB until October 2025). AWS
+# does not define the megabyte, so this is the smaller one.
 MAX_PAYLOAD_BYTES = 1_000_000
 
 path, bucket, region, batch_size, zero_length = sys.argv[1:]
@@ -141,7 +142,7 @@ elif region.startswith("us-gov-"):
 
 
 def record(found):
-    """The S3 event record for an object, as list-objects-v2 describes it."""
+    """Return the S3 event record of an object that list-objects-v2 found."""
     modified = datetime.fromisoformat(found["LastModified"].replace("Z", "+00:00"))
     modified = modified.astimezone(timezone.utc)
     return {
@@ -163,12 +164,12 @@ def record(found):
                 "arn": "arn:%s:s3:::%s" % (partition, bucket),
             },
             "object": {
-                # S3 form-encodes the key, and leaves the slashes.
+                # S3 form-encodes the key, except slashes.
                 "key": quote_plus(found["Key"], safe="/"),
                 "size": found["Size"],
-                # Without the quotes, which belong to the HTTP header.
+                # Without quotes: those belong to the HTTP header.
                 "eTag": found["ETag"].strip('"'),
-                # S3's begin with the seconds since 1970, too.
+                # Like S3's, it begins with the seconds since 1970.
                 "sequencer": "%010X%08X" % (int(modified.timestamp()), modified.microsecond),
             },
         },
@@ -176,7 +177,7 @@ def record(found):
 
 
 def batches(records):
-    """The lists of records that make up a payload each."""
+    """Yield the records of each payload."""
     batch, size = [], 0
     for text in records:
         full = len(batch) == int(batch_size)
@@ -191,14 +192,14 @@ def batches(records):
 
 with open(path, encoding="ascii") as objects:
     found = map(json.loads, objects)
-    wanted = (each for each in found if each["Size"] > 0 or zero_length == "yes")
-    texts = (json.dumps(record(each), separators=(",", ":")) for each in wanted)
+    selected = (item for item in found if item["Size"] > 0 or zero_length == "yes")
+    texts = (json.dumps(record(item), separators=(",", ":")) for item in selected)
     for batch in batches(texts):
         print('{"Records":[' + ",".join(batch) + "]}")
 PYTHON
 }
 
-# Invokes the function with each of the payloads.
+# Invokes the function with each payload.
 invoke() {
     local payload number=0 total function_error
     total=$(wc -l <"$work/payloads")
@@ -208,8 +209,8 @@ invoke() {
             sleep "$pause"
         fi
         number=$((number + 1))
-        # In a file, because an argument can hold 128 KiB on Linux; by fileb://,
-        # which versions 1 and 2 of the CLI both send as it is.
+        # In a file, because an argument holds at most 128 KiB on Linux; by fileb://,
+        # which versions 1 and 2 of the CLI send unchanged.
         printf '%s' "$payload" >"$work/payload"
         function_error=$(
             call_aws "cannot invoke $lambda with payload $number of $total" \
@@ -231,32 +232,32 @@ while getopts :hl:b:s:g:z option; do
             usage
             exit 0
             ;;
-        # An empty name or pattern is an unset variable of the caller's, most likely.
+        # An empty name or pattern is most likely an unset variable of the caller.
         l)
             lambda=$OPTARG
-            [[ -n $lambda ]] || misused "-l needs the name of a function"
+            [[ -n $lambda ]] || usage_error "-l needs the name of a function"
             ;;
         b)
             batch_size=$OPTARG
             [[ $batch_size =~ ^0*[1-9][0-9]*$ ]] ||
-                misused "-b needs a whole number above 0, not $(printf %q "$batch_size")"
+                usage_error "-b needs a whole number above 0, not $(printf %q "$batch_size")"
             ;;
         s)
             pause=$OPTARG
             [[ $pause =~ ^[0-9]+(\.[0-9]+)?$ ]] ||
-                misused "-s needs a number of seconds, as 2 or 0.5, not $(printf %q "$pause")"
+                usage_error "-s needs a number of seconds, such as 2 or 0.5, not $(printf %q "$pause")"
             ;;
         g)
             pattern=$OPTARG
-            [[ -n $pattern ]] || misused "-g needs a pattern"
+            [[ -n $pattern ]] || usage_error "-g needs a pattern"
             ;;
         z) zero_length=yes ;;
-        :) misused "-$OPTARG needs a value" ;;
-        *) misused "no such option: -$OPTARG" ;;
+        :) usage_error "-$OPTARG needs a value" ;;
+        *) usage_error "no such option: -$OPTARG" ;;
     esac
 done
 shift $((OPTIND - 1))
-(($# >= 2)) || misused 'a bucket and a prefix are needed, "" for the whole bucket'
+(($# >= 2)) || usage_error 'a bucket and a prefix are required ("" for the whole bucket)'
 readonly lambda batch_size pause pattern zero_length bucket=$1
 shift
 
@@ -269,15 +270,15 @@ trap 'rm -rf "$work"' EXIT
 
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 if [[ -z $region ]]; then
-    # Fails without a word where none is set.
+    # The CLI fails without a message where no region is set.
     region=$(aws configure get region </dev/null 2>"$work/stderr") || {
-        said=$(reason)
-        die "the region is not known: set AWS_REGION${said:+ ($said)}"
+        cause=$(reason)
+        die "no region: set AWS_REGION${cause:+ ($cause)}"
     }
 fi
 readonly region
 
-# Everything is listed before anything is sent, so where a listing fails, nothing is.
+# List everything before sending anything, so that nothing is sent if a listing fails.
 : >"$work/objects"
 for prefix; do
     list_objects "$prefix"

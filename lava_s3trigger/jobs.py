@@ -97,18 +97,16 @@ class JobTable:
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
-        job = self._jobs.get(job_id)
-        if job is not None:
-            return job
         error = self._bad.get(job_id)
         if error is None:
             try:
-                return self._jobs.put(job_id, read_job(self._item(job_id)))
+                return self._jobs.fetch(job_id, lambda: read_job(self._item(job_id)))
             except ValueError as bad:
                 error = UserError(f"bad entry of job {shown(job_id)}: {bad}", "bad_job")
             except LookupError:
                 error = UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
             self._bad.put(job_id, error)
+            self._jobs.forget(job_id)
         raise UserError(str(error), error.kind)
 
     def _item(self, job_id: str) -> dict[str, dict[str, Any]]:

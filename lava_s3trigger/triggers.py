@@ -5,6 +5,7 @@ See docs/design.md#triggers.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from .aws.cache import SegmentedLRUCache
 from .aws.clients import service_error
 from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
+from .log import log_event
 from .templates.confinement import Confinement
 from .templates.documents import Document
 from .units import shown
@@ -204,6 +206,28 @@ def prefixes(key: str) -> Iterator[str]:
     yield WHOLE_BUCKET
 
 
+def _warn_of_prefix(item: Item) -> None:
+    """Log an entry whose prefix matches no object, or only what nobody means."""
+    prefix = item["prefix"]["S"]
+    if prefix.endswith("/"):
+        why = "it ends with a slash, so it matches only an object of exactly this key"
+    elif prefix.startswith("/"):
+        why = "it starts with a slash, so it matches only keys that do"
+    elif prefix != WHOLE_BUCKET and any(char in prefix for char in "*?["):
+        why = "it is matched as it stands, not as a pattern: use if_fnmatch for patterns"
+    else:
+        return
+    if item.get("enabled") != {"BOOL": False}:
+        log_event(
+            logging.WARNING,
+            "odd_prefix",
+            trigger_id=item["trigger_id"].get("S"),
+            bucket=item["bucket"].get("S"),
+            prefix=prefix,
+            reason=why,
+        )
+
+
 class _Level:
     """The entries at one prefix of one bucket, read when a walk first reaches them."""
 
@@ -294,22 +318,25 @@ class TriggerTable:
 
     def _bucket(self, bucket: str) -> dict[str, _Level] | None:
         """Return all levels of a bucket, or None where it has too many entries."""
-        levels = self._buckets.get(bucket)
-        if levels is None:
-            items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
-            levels = self._buckets.put(bucket, _by_prefix(items) if is_all else _TOO_MANY)
+        levels = self._buckets.fetch(bucket, lambda: self._read_bucket(bucket))
         return None if levels is _TOO_MANY else levels
+
+    def _read_bucket(self, bucket: str) -> dict[str, _Level]:
+        items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
+        for item in items:
+            _warn_of_prefix(item)
+        return _by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
         self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], _Level]
     ) -> _Level:
         if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
             return _NOTHING
-        level = cache.get((bucket, prefix))
-        if level is None:
-            items, _ = self._query(bucket, prefix)
-            level = cache.put((bucket, prefix), _Level(items) if items else _NOTHING)
-        return level
+        return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
+
+    def _read_level(self, bucket: str, prefix: str) -> _Level:
+        items, _ = self._query(bucket, prefix)
+        return _Level(items) if items else _NOTHING
 
     def _query(
         self, bucket: str, prefix: str | None = None, limit: int | None = None

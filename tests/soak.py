@@ -1,7 +1,7 @@
-"""The soak: very many events through one instance; each is dispatched once, memory stays flat.
+"""The soak: 100,000 events through one instance, each dispatched once, with flat memory.
 
-`python -m tests.soak` runs it: S3 events with unique keys in SQS batches of ten, and of
-every hundredth a duplicate. It fails where a count is not exact.
+`python -m tests.soak` runs it: S3 events with unique keys in SQS batches of ten, and a
+duplicate of every hundredth. It fails where a count is not exact.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 EVENTS: Final = 100_000
 DUPLICATES: Final = 100
-"""One event of so many comes twice."""
+"""One of this number of events comes twice."""
 BATCH: Final = 10
 REMEMBERED: Final = 1_000
-"""Events that the function remembers to know duplicates by."""
+"""Size of the cache of recent events."""
 WORKERS: Final = ["core", "web", "big", "slow"]
 BUCKET: Final = "soaked"
-FLAT: Final = 1.02
-"""The most that memory may grow by after a tenth of the events."""
+MAX_GROWTH: Final = 1.02
+"""Upper bound of the growth of memory after a tenth of the events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a soak came to."""
+    """The result of a soak."""
 
     events: int
     duplicates: int
@@ -56,16 +56,17 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether every event was dispatched once."""
+        """Whether every event was dispatched exactly once."""
         return not (self.lost or self.twice or self.failed)
 
 
-def soak(count: int, *, shows_progress: bool = False) -> Report:
-    """Hand a function events, and count what it does.
+def soak(count: int, *, remembered: int = REMEMBERED, shows_progress: bool = False) -> Report:
+    """Pass events to a function and count the dispatches.
 
     Args:
-        count: Number of events, their duplicates not counted.
-        shows_progress: Whether to show how far it is.
+        count: Number of events without duplicates.
+        remembered: Size of the cache of recent events; 0 turns it off.
+        shows_progress: Whether to show a progress bar.
     """
     with Endpoint() as endpoint:
         realm = endpoint.realm("soak", WORKERS)
@@ -75,10 +76,10 @@ def soak(count: int, *, shows_progress: bool = False) -> Report:
             realm.triggers.put(entry | more)
             job = {"job_id": worker, "type": "exe", "worker": worker, "payload": "x"}
             realm.jobs.put(job | {"enabled": True})
-        settings = Settings(realm="soak", dedup_cache_size=REMEMBERED, dedup_ttl=3600)
+        settings = Settings(realm="soak", dedup_cache_size=remembered, dedup_ttl=3600)
         function = Function(settings, *endpoint.clients)
-        LOGGER.setLevel(logging.WARNING)  # of a line for each event
-        # As much memory as it will ever take, so that only the function's can grow.
+        LOGGER.setLevel(logging.WARNING)  # without a line for each event
+        # Allocated in full, so that only the function's memory can grow.
         sent = bytearray(count)
         failed = handed = 0
         early: float | None = None
@@ -112,7 +113,7 @@ def soak(count: int, *, shows_progress: bool = False) -> Report:
 
 
 def _batches(count: int) -> Iterator[list[str]]:
-    """Give the keys of batches: each once, and some once more soon after, or at once."""
+    """Yield the keys of each batch: all keys once, some again soon after."""
     chance = random.Random(count)
     batch: list[str] = []
     later: list[str] = []
@@ -121,7 +122,7 @@ def _batches(count: int) -> Iterator[list[str]]:
         batch.append(key)
         if number % DUPLICATES == DUPLICATES - 1:
             later.append(key)
-        if later and not chance.randrange(REMEMBERED // 10):
+        if later and not chance.randrange(DUPLICATES):
             batch += later
             later = []
         while len(batch) >= BATCH:
@@ -132,13 +133,13 @@ def _batches(count: int) -> Iterator[list[str]]:
 
 
 def _peak() -> float:
-    """Give the most memory that this process has had."""
+    """Return the peak memory of this process."""
     gc.collect()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
     count = parser.parse_args().events
@@ -150,7 +151,7 @@ def main() -> None:
         f" {report.failed:,} messages failed; memory {report.growth:.3f} of that after a tenth",
         soft_wrap=True,
     )
-    sys.exit(not report.is_good or report.growth > FLAT)
+    sys.exit(not report.is_good or report.growth > MAX_GROWTH)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
-from .endpoint import Endpoint
 from .routes import (
     ROUTES,
     Route,
@@ -23,16 +22,14 @@ from .routes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .endpoint import CannedRealm
+    from .endpoint import CannedRealm, Endpoint
 
 # What a DynamoDB key can hold: the rendered job id is one.
 KEYS = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 
 
-class Stage:
-    """A function, and the realm it works for."""
+class KeyedFunction:
+    """A function whose trigger has the key in names and values, and its realm."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.realm: CannedRealm = endpoint.realm("keys", ["core"])
@@ -50,6 +47,7 @@ class Stage:
         self.function = Function(Settings(realm="keys", log_level=60), *endpoint.clients)
 
     def dispatched(self, payload: Any, key: str) -> Any:
+        """Return the one message that a payload causes, with the key as its job."""
         job = {"job_id": key, "type": "exe", "worker": "core", "payload": "x", "enabled": True}
         self.realm.jobs.put(job)
         assert self.function(payload) is None
@@ -57,10 +55,9 @@ class Stage:
         return message.json
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Endpoint() as endpoint:
-        yield Stage(endpoint)
+@pytest.fixture
+def function(endpoint: Endpoint) -> KeyedFunction:
+    return KeyedFunction(endpoint)
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
@@ -73,13 +70,15 @@ class TestAnyKey:
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(key=KEYS, is_s3=st.booleans())
-    def test_it_arrives(self, stage: Stage, route: Route, key: str, is_s3: bool) -> None:  # noqa: FBT001
+    def test_any_key_arrives_unchanged(
+        self, function: KeyedFunction, route: Route, *, key: str, is_s3: bool
+    ) -> None:
         what = (
             of_s3(s3_record(key=quote_plus(key)))
             if is_s3
             else of_eventbridge(eventbridge_event(key=key))
         )
-        message = stage.dispatched(route.payload(what), key)
+        message = function.dispatched(route.payload(what), key)
         assert message["job_id"] == key
         assert message["globals"] == {f"_{key}": key}
         assert message["parameters"] == {key: [key, {"deep": f"<{key}>"}]}

@@ -1,4 +1,4 @@
-"""The audit fails where something is known, and says so where nothing could be asked."""
+"""The audit fails on a known vulnerability, and says where it could not check."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN: Final = {"name": "new", "version": "4", "skip_reason": "not found"}
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Audit:
-    """Run the audit, with a program that answers so in the place of pip-audit."""
+    """Run the audit with a program that prints this answer instead of pip-audit."""
 
     def run(answer: str) -> subprocess.CompletedProcess[str]:
         program = tmp_path / "pip-audit"
@@ -56,17 +56,21 @@ def audit(tmp_path: Path) -> Audit:
         pytest.param([GOOD], 0, "audited 1 packages: no known vulnerability", id="good"),
         pytest.param([GOOD, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad"),
         pytest.param([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad and unknown"),
-        pytest.param([GOOD, UNKNOWN], 0, "NOT AUDITED, as nothing is known of them: new", id="new"),
-        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="nothing is known of any"),
+        pytest.param(
+            [GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the vulnerability data: new", id="new"
+        ),
+        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="all unknown"),
     ],
 )
-def test_what_is_known(audit: Audit, packages: list[dict[str, Any]], code: int, says: str) -> None:
+def test_known_vulnerabilities_are_reported(
+    audit: Audit, packages: list[dict[str, Any]], code: int, says: str
+) -> None:
     done = audit(json.dumps({"dependencies": packages}))
     assert (done.returncode, done.stderr) == (code, "")
     assert says in done.stdout
 
 
-def test_out_of_reach_it_says_so(audit: Audit) -> None:
+def test_an_unreachable_database_is_reported(audit: Audit) -> None:
     done = audit("no answer")
     assert done.returncode == 0
     assert "AUDIT SKIPPED" in done.stdout

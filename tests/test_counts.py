@@ -156,7 +156,7 @@ class TestCompilations:
         monkeypatch.setattr(Environment, "compile", count)
         return compiled
 
-    def test_once_for_each_document(self, instance: Instance, compiled: list[Any]) -> None:
+    def test_each_document_is_compiled_once(self, instance: Instance, compiled: list[Any]) -> None:
         instance.put("a", **TEMPLATES)
         instance.handle("a/first")
         assert len(compiled) == len(TEMPLATES)
@@ -168,12 +168,14 @@ class TestCompilations:
         instance.handle("a/last")
         assert len(compiled) == 2 * len(TEMPLATES)
 
-    def test_none_without_templates(self, instance: Instance, compiled: list[Any]) -> None:
+    def test_plain_values_are_not_compiled(self, instance: Instance, compiled: list[Any]) -> None:
         instance.put("a", parameters={"plain": "text"})
         instance.handle("a/first")
         assert not compiled
 
-    def test_none_of_what_does_not_match(self, instance: Instance, compiled: list[Any]) -> None:
+    def test_a_trigger_that_does_not_match_is_not_compiled(
+        self, instance: Instance, compiled: list[Any]
+    ) -> None:
         instance.put("a", **TEMPLATES)
         instance.put("b", **TEMPLATES)
         instance.handle("a/first", "c/first")
@@ -247,12 +249,12 @@ class TestImports:
         """.split()  # noqa: SIM905
     )
 
-    def test_nothing_that_is_not_used(self, modules: frozenset[str]) -> None:
+    def test_unused_modules_are_not_imported(self, modules: frozenset[str]) -> None:
         assert not {name.partition(".")[0] for name in modules} & self.NEVER
         assert "lava_s3trigger.dedup.table" not in modules
         assert "lava_s3trigger.cli" not in modules
 
-    def test_no_more_than_before(self, modules: frozenset[str]) -> None:
+    def test_the_number_of_modules_does_not_grow(self, modules: frozenset[str]) -> None:
         outside = [
             name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names
         ]

@@ -1,40 +1,44 @@
-"""The fault suite, with few events; and that it would find what it looks for.
+"""The fault suite with few events, and tests that it finds defects.
 
-`python -m tests.faults` runs it with many, by every route.
+`python -m tests.faults` runs it with many events, by every route.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger import acknowledgement, decision
-from lava_s3trigger.aws import sqs as queues
 from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
 from tests.endpoint import Reset
 from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
-from tests.faults.calls import CALLS, DEAD_LETTERS, DISPATCH, NOTE, PARK
-from tests.faults.ledger import Invocation, Ledger, Why
+from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
+from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
 from tests.faults.world import Laboratory, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from lava_s3trigger.aws.deadline import Deadline
-    from lava_s3trigger.aws.sqs import PendingMessage
-    from lava_s3trigger.events import S3Event
     from tests.faults.aws_delivery import Route
 
 EVENTS: Final = 10
 FEW: Final = 5
-"""Of one of them, a user has made a mistake."""
+"""One of them matches an entry with a mistake."""
 BY_ID: Final = {row.id: row for row in ROWS}
 NOTHING: Final = Row("nothing", "", "", ())
+DENIED: Final = next(fault for fault in FAULTS if fault.name == "access denied")
+# Claims are on where a row breaks a call of theirs, and this row breaks none of them.
+WITH_CLAIMS: Final = Row(
+    "dispatch", "", "", (Breakage(DISPATCH, (DENIED,)), Breakage(CLAIM, (DENIED,), share=0.0))
+)
 S3, TO_SQS, FIFO = ROUTES[0], ROUTES[3], ROUTES[-1]
 
 same_and_fresh = pytest.mark.parametrize("is_fresh", [False, True], ids=["same", "fresh"])
@@ -47,21 +51,21 @@ def laboratory() -> Iterator[Laboratory]:
 
 
 def often(call: str, fault: str, share: float) -> Row:
-    """Give a row by which so many of the calls of a kind fail."""
+    """Return a row by which a share of the calls of a kind fail."""
     broken = next(each for each in CALLS if each.name == call)
     kind = next(each for each in FAULTS if each.name == fault)
     return Row(call, broken.operation, fault, (Breakage(broken, (kind,), share=share),))
 
 
 class TestFunction:
-    """Whatever fails, nothing is lost, and whatever is sent twice has its reason."""
+    """Whatever fails, nothing is lost, and every second copy is explained."""
 
     @same_and_fresh
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
     def test_nothing_is_lost_where_a_call_fails(
         self, laboratory: Laboratory, row: Row, *, is_fresh: bool
     ) -> None:
-        # Another route for each row; all of them for a row that breaks all calls, below.
+        # A different route for each row; the row below that breaks all calls takes all.
         route = ROUTES[(ROWS.index(row) + 3 * is_fresh) % len(ROUTES)]
         tally = run(laboratory, row, route, FEW, is_fresh=is_fresh)
         assert tally.is_good, tally
@@ -79,7 +83,7 @@ class TestFunction:
         assert tally.failed
 
     @same_and_fresh
-    def test_where_nothing_fails_nothing_is_sent_twice(
+    def test_nothing_is_sent_twice_where_nothing_fails(
         self, laboratory: Laboratory, *, is_fresh: bool
     ) -> None:
         tally = run(laboratory, NOTHING, TO_SQS, 5 * EVENTS, is_fresh=is_fresh)
@@ -96,12 +100,12 @@ class TestFunction:
         assert not failed
         [parked] = [each.text for each in world.dead_letters.take()]
         again = Message(body=parked, keys=frozenset([key]))
-        for _ in range(5):  # before it is mended, and to a new instance each time
+        for _ in range(5):  # uncorrected, and to a new instance each time
             assert invoke(world, again, DEAD_LETTERS) == [again]
         assert not world.dead_letters.messages
         world.mend()
         assert invoke(world, again, DEAD_LETTERS) == []
-        assert {errand[1]: len(copies) for errand, copies in world.ledger.copies.items()} == {
+        assert {effect[1]: len(copies) for effect, copies in world.ledger.copies.items()} == {
             "good": 1,
             "late": 2,  # parked, and dispatched
         }
@@ -123,15 +127,13 @@ def message_about(key: str) -> Message:
 
 
 def invoke(world: World, message: Message, queue: str) -> list[Message]:
-    """Hand a message of a queue to the function; give it back if it failed."""
+    """Pass a message of a queue to the function; return it if it failed."""
     payload = json.dumps({"Records": [by_sqs(queue, message)]})
     return world.invoke(payload, [message], gives_parked_back=queue == DEAD_LETTERS)
 
 
 class TestRows:
-    def test_the_calls_that_are_broken_are_all_that_the_function_makes(
-        self, laboratory: Laboratory
-    ) -> None:
+    def test_the_broken_calls_are_all_that_the_function_makes(self, laboratory: Laboratory) -> None:
         seen = set()
         for row_id in ("any-with-claims-any-but-slow", f"{NOTE.name} 500".replace(" ", "-")):
             run(laboratory, BY_ID[row_id], S3, 3 * EVENTS, is_fresh=True)
@@ -162,103 +164,171 @@ class TestRows:
         assert run(laboratory, row, S3, EVENTS, is_fresh=True, seed=2) != first
 
 
-class TestSuite:
-    """It finds the defects that it is there to find."""
+class Wrapped:
+    """A client of the function; subclasses break its calls."""
 
-    def test_failures_that_are_not_told_lose_events(
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class SendsTwice(Wrapped):
+    def send_message_batch(self, **request: Any) -> Any:
+        self._client.send_message_batch(**request)
+        return self._client.send_message_batch(**request)
+
+
+class DropsParked(Wrapped):
+    def send_message_batch(self, **request: Any) -> Any:
+        if request["QueueUrl"].endswith(DEAD_LETTERS):
+            return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+        return self._client.send_message_batch(**request)
+
+
+class ForgetsSent(Wrapped):
+    """The claims table, without its note of what was sent."""
+
+    def update_item(self, **request: Any) -> Any:
+        answer = self._client.update_item(**request)
+        answer.get("Attributes", {}).pop("sent", None)
+        return answer
+
+
+class ReportsSuccess(Function):
+    """Acknowledges everything, whatever failed."""
+
+    def __call__(self, payload: Any, context: Any = None) -> None:
+        with contextlib.suppress(DeliveriesFailedError):
+            super().__call__(payload, context)
+
+
+class IgnoresSomeEvents(Function):
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        kept = [
+            record
+            for record in payload["Records"]
+            if "s3" not in record or not key_of(record).endswith("3")
+        ]
+        return super().__call__({"Records": kept}, context)
+
+
+class IgnoresGroups(Function):
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        for record in payload["Records"]:
+            record["eventSourceARN"] = record["eventSourceARN"].removesuffix(".fifo")
+        return super().__call__(payload, context)
+
+
+class Forgetful:
+    """Forgets everything between invocations."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        self._make = functools.partial(Function, *arguments, **more)
+
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        return self._make()(payload, context)
+
+
+def with_sqs(wrap: type[Wrapped]) -> Callable[..., Function]:
+    return lambda settings, dynamodb, sqs, **more: Function(
+        settings,
+        dynamodb,
+        wrap(sqs),  # type: ignore[arg-type]
+        **more,
+    )
+
+
+def with_dynamodb(wrap: type[Wrapped]) -> Callable[..., Function]:
+    return lambda settings, dynamodb, sqs, **more: Function(
+        settings,
+        wrap(dynamodb),  # type: ignore[arg-type]
+        sqs,
+        **more,
+    )
+
+
+class TestSuite:
+    """It finds the defects that it is meant to find."""
+
+    def test_events_of_unreported_failures_are_lost(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.handler.acknowledge", lambda _: None)
+        monkeypatch.setattr(laboratory, "make_function", ReportsSuccess)
         tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
         assert tally.lost
         assert not tally.is_good
 
-    def test_a_decision_that_forgets_events_loses_them(
+    def test_ignored_events_are_lost(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def forgetful(event: S3Event, *rest: object) -> decision.Decision:
-            if event.key.endswith("3"):
-                return decision.Decision(event)
-            return decide(event, *rest)  # type: ignore[arg-type]
-
-        decide = decision.decide
-        monkeypatch.setattr("lava_s3trigger.handler.decide", forgetful)
+        monkeypatch.setattr(laboratory, "make_function", IgnoresSomeEvents)
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
         assert tally.lost == 2  # a pair
         assert not tally.is_good
 
-    def test_what_is_not_parked_is_lost(
+    def test_mistakes_that_are_not_parked_are_lost(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.sending.Sending.park", lambda *_: None)
+        monkeypatch.setattr(laboratory, "make_function", with_sqs(DropsParked))
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
         assert tally.lost == EVENTS // 5
 
-    def test_an_instance_that_forgets_what_it_sent_sends_it_twice(
+    def test_an_instance_that_forgets_sends_twice(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(acknowledgement.Sent, "take", lambda *_: False)
+        monkeypatch.setattr(laboratory, "make_function", Forgetful)
         tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
         assert tally.doubles[Why.NOTHING]
         assert not tally.is_good
 
     @same_and_fresh
-    def test_a_queue_that_is_sent_everything_twice_is_seen(
+    def test_messages_sent_twice_are_unexplained(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, *, is_fresh: bool
     ) -> None:
-        def send_twice(
-            self: queues.SqsQueues,
-            messages: Sequence[PendingMessage],
-            deadline: Deadline,
-            reserve: float = 0.0,
-        ) -> None:
-            send(self, messages, deadline, reserve)
-            send(self, messages, deadline, reserve)
-
-        send = queues.SqsQueues.send
-        monkeypatch.setattr(queues.SqsQueues, "send", send_twice)
+        monkeypatch.setattr(laboratory, "make_function", with_sqs(SendsTwice))
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
         assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
 
-    def test_a_claim_that_is_released_without_what_was_sent_is_seen(
+    def test_claims_without_a_note_of_what_was_sent_send_twice(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(acknowledgement.Task, "sent", lambda _: [])
-        monkeypatch.setattr(Row, "shares_claims", property(lambda _: True))
-        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=True)
+        monkeypatch.setattr(laboratory, "make_function", with_dynamodb(ForgetsSent))
+        tally = run(laboratory, WITH_CLAIMS, TO_SQS, EVENTS, is_fresh=True)
         assert tally.doubles[Why.NOTHING]
 
-    def test_groups_that_are_not_kept_in_order_are_seen(
+    def test_groups_out_of_order_are_counted(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.handler.in_order", lambda outcomes: [list(outcomes)])
+        monkeypatch.setattr(laboratory, "make_function", IgnoresGroups)
         row = often(DISPATCH.name, "entry refused, by the service", 0.8)
         tally = run(laboratory, row, FIFO, 6 * EVENTS, is_fresh=False)
         assert tally.disordered
         assert not tally.is_good
 
-    def test_a_dispatch_that_no_event_caused_is_an_error(self, laboratory: Laboratory) -> None:
+    def test_a_dispatch_without_an_event_is_an_error(self, laboratory: Laboratory) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=False)
         invoke(world, message_about("in/1"), "intake")
-        with pytest.raises(AssertionError, match="caused by nothing"):
-            world.ledger.account(world.errands(["in/2"]))
+        with pytest.raises(AssertionError, match="sent without a cause"):
+            world.ledger.account(world.effects(["in/2"]))
 
-    def test_a_reply_that_is_lost_explains_one_copy_only(self, laboratory: Laboratory) -> None:
+    def test_a_lost_reply_explains_one_copy(self, laboratory: Laboratory) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=False)
         laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
         message = message_about("mend/1")  # one dispatch by a queue, so in one thread
         for _ in range(2):
             assert not invoke(world, message, "intake")
-        account = world.ledger.account(world.errands(["mend/1"]))
+        account = world.ledger.account(world.effects(["mend/1"]))
         assert account.doubles[Why.REPLY] == 1
         assert account.doubles[Why.NOTHING]
 
     @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
-    @pytest.mark.parametrize("befallen", ["nothing", "reply-lost", "process-ended"])
-    def test_what_befalls_a_copy_does_not_explain_that_copy(
-        self, befallen: str, *, shares_claims: bool
+    @pytest.mark.parametrize("fate", ["nothing", "reply-lost", "process-ended"])
+    def test_the_fate_of_a_copy_does_not_explain_that_copy(
+        self, fate: str, *, shares_claims: bool
     ) -> None:
-        """The first was heard of, by the instance that sends the second all the same."""
+        """The instance that sends the second copy knows of the first."""
         ledger = Ledger(shares_claims)
         texts = [
             json.dumps(
@@ -271,15 +341,15 @@ class TestSuite:
             ledger.invocations.append(Invocation(1, gives_parked_back=False))
             ledger.invocation.failed = frozenset(["in/1"])
             take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})  # type: ignore[arg-type]
-        if befallen == "reply-lost":
+        if fate == "reply-lost":
             ledger.unanswered.add(texts[1])
-        ledger.invocation.has_ended = befallen == "process-ended"
+        ledger.invocation.has_ended = fate == "process-ended"
 
         assert ledger.account([("in/1", "pair", "core")]).doubles == {Why.NOTHING: 1}
 
 
 class TestTable:
-    def test_it_has_a_line_for_each_row_and_their_sum(self) -> None:
+    def test_the_table_has_a_line_for_each_row_and_their_sum(self) -> None:
         first, second = ROWS[0], BY_ID["dispatch-reply-lost"]
         explained, bad = {Why.REPLY: 2, Why.INSTANCE: 1}, {Why.NOTHING: 1}
         results = {
@@ -297,7 +367,7 @@ class TestTable:
             "| 3,000 | 9 | 0 | 0 | 1 | 2 R + 1 I | 1 ? |",
         ]
 
-    def test_a_tally_that_is_kept_is_read_as_it_was(self) -> None:
+    def test_a_saved_tally_is_read_back(self) -> None:
         tally = Tally(events=3, failed=2)
         tally.doubles[Why.END] += 4
         assert Tally.from_json(tally.to_json()) == tally
@@ -314,7 +384,7 @@ class TestTable:
             assert line[BY_FAULT.index("Lost")] == "0"
             assert "?" not in "".join(line[-2:])
 
-    def test_the_page_tells_what_every_letter_means(self) -> None:
+    def test_the_page_explains_every_letter(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()
         for why in Why:
             assert f"\n| {why.value} |" in page

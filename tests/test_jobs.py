@@ -57,11 +57,11 @@ def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> JobTable:
 class TestEntries:
     """An entry is used where a worker could run it."""
 
-    def test_what_is_required_will_do(self) -> None:
+    def test_required_fields_suffice(self) -> None:
         assert read_job(item_of()) == Job("load", "core", enabled=True)
 
     @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
-    def test_a_required_field_that_is_missing_is_named(self, field: str) -> None:
+    def test_a_missing_required_field_is_named(self, field: str) -> None:
         with pytest.raises(ValueError, match=f"{field} is missing"):
             read_job(item_of(without=field))
 
@@ -71,7 +71,7 @@ class TestEntries:
         ids=["text", "map", "null", "binary", "set"],
     )
     @pytest.mark.parametrize("field", ["schedule", "x-note", "Enabled", "lava", "payload", "type"])
-    def test_unknown_fields_and_a_payload_hold_anything(
+    def test_unknown_fields_and_the_payload_can_hold_anything(
         self, field: str, value: dict[str, Any]
     ) -> None:
         assert read_job(item_of({field: value})) == Job("load", "core", enabled=True)
@@ -81,7 +81,7 @@ class TestEntries:
         [{"S": ""}, {"N": "1"}, {"NULL": True}, {"L": [{"S": "core"}]}, {"B": "aGk="}],
         ids=["empty", "number", "null", "list", "binary"],
     )
-    def test_a_worker_that_is_no_name_is_an_error(self, value: dict[str, Any]) -> None:
+    def test_an_invalid_worker_name_is_an_error(self, value: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="worker"):
             read_job(item_of({"worker": value}))
 
@@ -101,16 +101,16 @@ class TestEnabled:
             pytest.param({"S": "false"}, True, id="text that says false"),
         ],
     )
-    def test_by_its_field(self, value: dict[str, Any], is_enabled: bool) -> None:  # noqa: FBT001
+    def test_the_field_enables_a_job(self, value: dict[str, Any], is_enabled: bool) -> None:  # noqa: FBT001
         assert read_job(item_of({"enabled": value})).enabled is is_enabled
 
-    def test_a_job_without_the_field_is_not(self) -> None:
+    def test_a_job_without_the_field_is_disabled(self) -> None:
         assert not read_job(item_of(without="enabled")).enabled
 
     @pytest.mark.parametrize(
         "value", [{"L": []}, {"M": {}}, {"N": "0.5"}, {"B": "aGk="}], ids=["l", "m", "0.5", "b"]
     )
-    def test_nothing_else_will_do(self, value: dict[str, Any]) -> None:
+    def test_any_other_value_is_an_error(self, value: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"^enabled"):
             read_job(item_of({"enabled": value}))
 
@@ -119,11 +119,11 @@ class TestGlobals:
     """Globals of a job's own must not begin with lava: workers trust those."""
 
     @pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
-    def test_such_a_name_is_an_error_that_names_it(self, name: str) -> None:
+    def test_a_global_that_begins_with_lava_is_an_error(self, name: str) -> None:
         with pytest.raises(ValueError, match=f"globals: '{name}'"):
             read_job(item_of({"globals": {"M": {"a": {"S": ""}, name: {"S": ""}}}}))
 
-    def test_it_is_one_in_a_disabled_job_too(self) -> None:
+    def test_a_reserved_global_of_a_disabled_job_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="lava_x"):
             read_job(item_of({"enabled": {"BOOL": False}, "globals": {"M": {"lava_x": {"S": ""}}}}))
 
@@ -131,12 +131,12 @@ class TestGlobals:
     def test_other_names_are_allowed(self, name: str) -> None:
         assert read_job(item_of({"globals": {"M": {name: {"S": ""}}}})).enabled
 
-    def test_names_further_in_are_the_users(self) -> None:
+    def test_nested_names_are_not_checked(self) -> None:
         inner = {"M": {"lava": {"S": ""}}}
         assert read_job(item_of({"globals": {"M": {"mine": inner}}})).enabled
 
     @pytest.mark.parametrize("value", [{"M": {}}, {"NULL": True}, {"S": "lava"}], ids=str)
-    def test_without_names_there_is_nothing_to_check(self, value: dict[str, Any]) -> None:
+    def test_globals_without_names_are_accepted(self, value: dict[str, Any]) -> None:
         assert read_job(item_of({"globals": value})).enabled
 
 
@@ -147,7 +147,7 @@ class TestLookingUp:
         assert table["load"] == Job("load", "core", enabled=True)
 
     @pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
-    def test_a_job_that_is_missing_is_a_mistake_that_names_it(
+    def test_a_missing_job_is_a_user_error_that_names_it(
         self, table: JobTable, job_id: str
     ) -> None:
         with pytest.raises(UserError, match=r"there is no job .* in lava\.demo\.jobs") as error:
@@ -159,7 +159,7 @@ class TestLookingUp:
         ["", "x" * 2049, "\u20ac" * 683, "\ud800"],
         ids=["empty", "2049 bytes", "2049 bytes in 683 characters", "no UTF-8"],
     )
-    def test_an_id_that_no_job_can_have_is_not_asked_for(
+    def test_an_impossible_job_id_is_not_looked_up(
         self, endpoint: Endpoint, table: JobTable, job_id: str
     ) -> None:
         with pytest.raises(UserError, match="there is no job"):
@@ -167,7 +167,7 @@ class TestLookingUp:
         assert not endpoint.calls
 
     @pytest.mark.parametrize("length", [1, 2048])
-    def test_the_shortest_and_the_longest_id_are_asked_for(
+    def test_the_shortest_and_the_longest_job_id_are_looked_up(
         self, canned: CannedRealm, table: JobTable, length: int
     ) -> None:
         canned.jobs.put(ENTRY | {"job_id": "x" * length})
@@ -182,14 +182,16 @@ class TestLookingUp:
         ],
         ids=["worker", "globals", "enabled"],
     )
-    def test_an_entry_that_cannot_be_used_is_a_mistake(
+    def test_a_bad_entry_is_a_user_error(
         self, canned: CannedRealm, table: JobTable, attributes: Item, reason: str
     ) -> None:
         canned.jobs.put_item(item_of(attributes))
         with pytest.raises(UserError, match=rf"bad entry of job 'load': .*{reason}"):
             table["load"]
 
-    def test_on_dynamodb(self, aws: LocalAws, realm: Realm, clock: Clock) -> None:
+    def test_jobs_are_read_from_a_local_dynamodb(
+        self, aws: LocalAws, realm: Realm, clock: Clock
+    ) -> None:
         realm.put("jobs", [ENTRY, {"job_id": "bare"}])
         clients = make_clients(
             endpoint_url=aws.endpoint,
@@ -207,10 +209,10 @@ class TestLookingUp:
             client.close()
 
 
-class TestRemembering:
+class TestCaching:
     """A job holds for the time to live; that it is missing or broken, for the invocation."""
 
-    def test_a_job_is_remembered(
+    def test_a_job_is_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable, clock: Clock
     ) -> None:
         assert table["load"].worker == "core"
@@ -223,12 +225,12 @@ class TestRemembering:
         assert table["load"].worker == "web"
         assert endpoint.calls == {"GetItem": 2}
 
-    def test_each_job_is_remembered_for_itself(self, canned: CannedRealm, table: JobTable) -> None:
+    def test_each_job_is_cached_separately(self, canned: CannedRealm, table: JobTable) -> None:
         canned.jobs.put(ENTRY | {"job_id": "other", "worker": "web"})
         for _ in range(2):
             assert (table["load"].worker, table["other"].worker) == ("core", "web")
 
-    def test_with_0_a_job_holds_through_the_invocation_alone(
+    def test_with_a_ttl_of_0_a_job_is_cached_for_the_invocation(
         self, canned: CannedRealm, endpoint: Endpoint, clock: Clock
     ) -> None:
         table = table_of(endpoint, clock, ttl=0.0)
@@ -241,7 +243,7 @@ class TestRemembering:
         assert table["load"].worker == "web"
 
     @pytest.mark.parametrize("ttl", [0.0, TTL])
-    def test_that_a_job_is_missing_holds_through_the_invocation_alone(
+    def test_a_missing_job_is_cached_for_the_invocation(
         self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, ttl: float
     ) -> None:
         table = table_of(endpoint, clock, ttl)
@@ -255,7 +257,7 @@ class TestRemembering:
         table.start(UNLIMITED)
         assert table["load"].enabled
 
-    def test_so_does_that_its_entry_cannot_be_used(
+    def test_a_bad_entry_is_cached_for_the_invocation(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
     ) -> None:
         canned.jobs.put(ENTRY | {"worker": 1})
@@ -293,7 +295,7 @@ class TestFailures:
         assert table["load"].enabled
 
     @pytest.mark.usefixtures("canned")
-    def test_what_is_denied_is_not_tried_again(self, endpoint: Endpoint, table: JobTable) -> None:
+    def test_a_denied_read_is_not_retried(self, endpoint: Endpoint, table: JobTable) -> None:
         endpoint.fail({("GetItem", None): DENIED})
         with pytest.raises(ServiceError, match="AccessDenied"):
             table["load"]
@@ -301,7 +303,7 @@ class TestFailures:
         endpoint.fail({})
         assert table["load"].enabled
 
-    def test_nothing_is_read_when_too_little_time_is_left(
+    def test_nothing_is_read_out_of_time(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
     ) -> None:
         canned.jobs.put(ENTRY | {"job_id": "known"})

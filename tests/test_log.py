@@ -27,16 +27,16 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
 
 
-class TestOpenJournal:
+class TestConfigureLogging:
     """The log goes to where there is one, else to standard error."""
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_it_is_kept_from_a_severity_on(self, level: int) -> None:
+    def test_lines_below_the_level_are_dropped(self, level: int) -> None:
         configure_logging(level)
 
         assert LOGGER.getEffectiveLevel() == level
 
-    def test_where_there_is_a_handler_none_is_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_existing_handler_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         of_lambda = logging.NullHandler()
         monkeypatch.setattr(logging.root, "handlers", [of_lambda])
 
@@ -44,7 +44,7 @@ class TestOpenJournal:
 
         assert logging.root.handlers == [of_lambda]
 
-    def test_else_lines_go_to_standard_error(
+    def test_without_a_handler_lines_go_to_standard_error(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(logging.root, "handlers", [])
@@ -56,10 +56,10 @@ class TestOpenJournal:
         assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestSay:
+class TestLogEvent:
     """A line is what happened and the facts, as JSON."""
 
-    def test_a_line_is_what_happened_and_the_facts(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_line_has_the_event_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "dispatched", queue="lava-demo-core", count=1)
 
         assert caplog.record_tuples == [
@@ -67,26 +67,22 @@ class TestSay:
         ]
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_it_has_the_level_that_it_was_given(
-        self, level: int, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_line_has_its_level(self, level: int, caplog: pytest.LogCaptureFixture) -> None:
         log_event(level, "failed")
 
         assert [record.levelno for record in caplog.records] == [level]
 
-    def test_facts_that_are_none_are_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_fields_that_are_none_are_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "skipped", trigger_id=None, job_id="", count=0)
 
         assert caplog.messages == ['skipped {"job_id": "", "count": 0}']
 
-    def test_what_json_does_not_know_is_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_value_outside_json_is_logged_as_text(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "done", at=datetime(2026, 3, 14, tzinfo=UTC))
 
         assert caplog.messages == ['done {"at": "2026-03-14 00:00:00+00:00"}']
 
-    def test_below_the_level_nothing_is_said_nor_made(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_below_the_level_no_text_is_made(self, caplog: pytest.LogCaptureFixture) -> None:
         class Costly:
             def __str__(self) -> str:
                 raise AssertionError
@@ -96,7 +92,7 @@ class TestSay:
 
         assert caplog.records == []
 
-    def test_a_long_text_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_long_value_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "failed", reason="x" * 1_000_000, key="k" * 4096)
 
         [message] = caplog.messages
@@ -127,7 +123,7 @@ class TestForging:
 
     @unhurried
     @given(facts=FACTS)
-    def test_all_facts_are_read_back(
+    def test_all_fields_are_read_back(
         self, facts: dict[str, object], caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.clear()

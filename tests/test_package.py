@@ -43,7 +43,9 @@ class TestPackage:
     """It brings all that it needs."""
 
     @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
-    def test_it_dispatches(self, python: str, module: str, aws: LocalAws, realm: Realm) -> None:
+    def test_the_package_dispatches(
+        self, python: str, module: str, aws: LocalAws, realm: Realm
+    ) -> None:
         job = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
         realm.put("jobs", [job])
         trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
@@ -70,7 +72,7 @@ class TestPackage:
         (message,) = realm.receive("core")
         assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
 
-    def test_bad_settings_stop_it_with_one_line(self, python: str) -> None:
+    def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
         done = subprocess.run(
             [python, "-I", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
             env={"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"},
@@ -87,10 +89,10 @@ class TestPackage:
 class TestContents:
     """It holds what the function needs, for every architecture, and nothing else."""
 
-    def test_it_is_pure_python(self) -> None:
+    def test_the_package_is_pure_python(self) -> None:
         assert not list(PACKAGE.rglob("*.so"))
 
-    def test_the_command_line_stays_out(self) -> None:
+    def test_the_package_lacks_the_command_line(self) -> None:
         names = {path.name for path in PACKAGE.iterdir()}
         assert not names & {"click", "rich", "yaml", "boto3", "pytest"}
         assert not (PACKAGE / "lava_s3trigger" / "cli").exists()

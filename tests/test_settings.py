@@ -38,7 +38,7 @@ VARIABLES: Final = [
 class TestDefaults:
     """Only the realm must be told."""
 
-    def test_these_hold_where_nothing_else_is_said(self) -> None:
+    def test_unset_variables_have_defaults(self) -> None:
         assert Settings.from_env(REALM) == Settings(
             realm="demo",
             cache_ttl=60,
@@ -50,10 +50,10 @@ class TestDefaults:
             log_level=logging.INFO,
         )
 
-    def test_settings_made_by_hand_have_the_same(self) -> None:
+    def test_settings_made_directly_have_the_same_defaults(self) -> None:
         assert Settings(realm="demo") == Settings.from_env(REALM)
 
-    def test_other_variables_do_not_matter(self) -> None:
+    def test_other_variables_are_ignored(self) -> None:
         env = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "REALM": "no", "S3TRIGGER_LAVA": "no"}
 
         assert Settings.from_env(REALM | env) == Settings.from_env(REALM)
@@ -72,7 +72,7 @@ class TestNames:
     """A value is that of LAVA_<NAME>, else of <NAME>, else the default."""
 
     @pytest.mark.parametrize(("name", "attribute", "value", "read", "other", "_other"), VARIABLES)
-    def test_the_prefix_wins(
+    def test_the_prefixed_name_wins(
         self, name: str, attribute: str, value: str, read: object, other: str, _other: object
     ) -> None:
         found = Settings.from_env({**REALM, name: other, f"LAVA_{name}": value})
@@ -80,13 +80,13 @@ class TestNames:
         assert getattr(found, attribute) == read
 
     @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
-    def test_the_plain_name_will_do(
+    def test_the_plain_name_suffices(
         self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
     ) -> None:
         assert getattr(Settings.from_env({**REALM, name: other}), attribute) == read
 
     @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
-    def test_an_empty_one_with_the_prefix_is_not_set(
+    def test_an_empty_prefixed_variable_counts_as_unset(
         self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
     ) -> None:
         found = Settings.from_env({**REALM, f"LAVA_{name}": "", name: other})
@@ -94,7 +94,7 @@ class TestNames:
         assert getattr(found, attribute) == read
 
     @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "_other", "_more"), VARIABLES)
-    def test_empty_ones_leave_the_default(
+    def test_empty_variables_leave_the_default(
         self,
         name: str,
         attribute: str,
@@ -148,7 +148,7 @@ class TestValues:
             pytest.param("LOGLEVEL", "log_level", "Debug", logging.DEBUG, id="capitalized"),
         ],
     )
-    def test_it_is_read_as(self, name: str, attribute: str, value: str, expected: object) -> None:
+    def test_a_value_is_read(self, name: str, attribute: str, value: str, expected: object) -> None:
         read = getattr(Settings.from_env({**REALM, name: value}), attribute)
 
         assert read == expected
@@ -214,7 +214,7 @@ class TestBadValues:
         ],
     )
     @pytest.mark.parametrize("prefix", ["", "LAVA_"], ids=["plain", "prefixed"])
-    def test_it_names_variable_value_and_what_would_do(
+    def test_a_bad_value_is_an_error_with_variable_value_and_remedy(
         self, prefix: str, name: str, value: str, expected: str
     ) -> None:
         named = f"{prefix}{name.removeprefix('LAVA_')}" if name != "LAVA_REALM" else name
@@ -226,13 +226,13 @@ class TestBadValues:
         assert len(str(caught.value).splitlines()) == 1
         assert caught.value.__cause__ is None
 
-    def test_a_good_plain_one_does_not_mend_a_bad_one_with_the_prefix(self) -> None:
+    def test_a_bad_prefixed_value_is_an_error_beside_a_good_plain_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
 
         with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
             Settings.from_env(REALM | env)
 
-    def test_a_bad_plain_one_does_not_matter_beside_a_good_one_with_the_prefix(self) -> None:
+    def test_a_bad_plain_value_is_ignored_beside_a_good_prefixed_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
 
         assert Settings.from_env(REALM | env).cache_ttl == 5

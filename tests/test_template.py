@@ -171,7 +171,7 @@ EVERYTHING: Final = {
 
 
 class TestParameters:
-    def test_each_is_described_labelled_and_in_one_group(self) -> None:
+    def test_each_parameter_has_a_description_a_label_and_a_group(self) -> None:
         interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
         grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
         labels = interface["ParameterLabels"]
@@ -182,10 +182,10 @@ class TestParameters:
         assert all(label["default"] for label in labels.values())
         assert all(parameter["Description"] for parameter in PARAMETERS.values())
 
-    def test_only_the_realm_has_to_be_given(self) -> None:
+    def test_only_the_realm_is_required(self) -> None:
         assert [name for name, each in PARAMETERS.items() if "Default" not in each] == ["Realm"]
 
-    def test_each_pattern_allows_the_default_and_says_what_it_wants(self) -> None:
+    def test_each_pattern_allows_the_default_and_explains_itself(self) -> None:
         for name, parameter in PARAMETERS.items():
             if "AllowedPattern" in parameter and "Default" in parameter:
                 assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
@@ -209,7 +209,7 @@ class TestParameters:
             ("QueuesKmsKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0a1b"),
         ],
     )
-    def test_allowed(self, name: str, value: str) -> None:
+    def test_a_good_value_is_allowed(self, name: str, value: str) -> None:
         assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
 
     @pytest.mark.parametrize(
@@ -232,24 +232,24 @@ class TestParameters:
             ("QueuesKmsKeyArn", "alias/lava-demo-user"),
         ],
     )
-    def test_refused(self, name: str, value: str) -> None:
+    def test_a_bad_value_is_refused(self, name: str, value: str) -> None:
         assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
 
-    def test_a_timeout_is_one_to_15_minutes(self) -> None:
+    def test_a_timeout_is_from_one_to_15_minutes(self) -> None:
         timeouts = PARAMETERS["Timeout"]["AllowedValues"]
 
         assert (min(timeouts), max(timeouts)) == (60, 900)
 
 
 class TestFunction:
-    def test_takes_the_place_of_lavas_own(self) -> None:
+    def test_the_function_has_the_name_of_lavas_own(self) -> None:
         stack = Stack(Realm="my_realm")
 
         assert stack["Function"]["FunctionName"] == "lava-my_realm-s3trigger"
         assert stack["LogGroup"]["LogGroupName"] == "/aws/lambda/lava-my_realm-s3trigger"
         assert stack["DeadLetterQueue"]["QueueName"] == "lava-my_realm-s3trigger-dlq"
 
-    def test_another_name_moves_all_that_is_named_after_it(self) -> None:
+    def test_another_function_name_changes_all_derived_names(self) -> None:
         stack = Stack(FunctionName="mine")
 
         assert stack["Function"]["FunctionName"] == "mine"
@@ -261,26 +261,26 @@ class TestFunction:
         )
         assert ("sqs:SendMessage*", stack.arn("sqs", "mine-dlq")) in stack.rights()
 
-    def test_its_handler_is_there(self) -> None:
+    def test_the_handler_exists(self) -> None:
         module, _, name = Stack()["Function"]["Handler"].rpartition(".")
 
         assert callable(getattr(importlib.import_module(module), name))
 
-    def test_is_built_by_make(self) -> None:
+    def test_the_function_is_built_by_make(self) -> None:
         make = ["make", "--dry-run", "build-Function", "ARTIFACTS_DIR=/of/sam"]
         recipe = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
         assert TEMPLATE["Resources"]["Function"]["Metadata"]["BuildMethod"] == "makefile"
         assert recipe.splitlines()[-1].endswith(' "/of/sam"')
 
-    def test_is_told_what_it_would_assume_itself(self) -> None:
+    def test_the_default_environment_equals_the_default_settings(self) -> None:
         environment = Stack()["Function"]["Environment"]["Variables"]
 
         assert Settings.from_env(environment) == Settings(
             realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq"
         )
 
-    def test_is_told_what_the_parameters_say(self) -> None:
+    def test_parameters_become_environment_variables(self) -> None:
         stack = Stack(
             CacheTtl="5m",
             CreateDedupTable="true",
@@ -302,16 +302,16 @@ class TestFunction:
         }
 
     @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
-    def test_knows_every_log_level_that_can_be_chosen(self, level: str) -> None:
+    def test_every_allowed_log_level_is_accepted_by_the_settings(self, level: str) -> None:
         Settings.from_env(Stack(LogLevel=level)["Function"]["Environment"]["Variables"])
 
-    def test_is_of_the_size_that_was_asked_for(self) -> None:
+    def test_memory_and_timeout_are_parameters(self) -> None:
         function = Stack(Architecture="x86_64", MemorySize="256", Timeout="300")["Function"]
 
         assert function["Architectures"] == ["x86_64"]
         assert (function["MemorySize"], function["Timeout"]) == ("256", "300")
 
-    def test_what_fails_asynchronously_is_tried_twice_more_and_then_parked_whole(self) -> None:
+    def test_a_failed_asynchronous_event_is_retried_twice_and_then_dead_lettered(self) -> None:
         stack = Stack()
 
         assert stack["Function"]["EventInvokeConfig"] == {
@@ -323,20 +323,20 @@ class TestFunction:
             "TargetArn": stack.arn("sqs", "lava-demo-s3trigger-dlq"),
         }
 
-    def test_logs_to_a_group_that_does_not_grow_for_ever(self) -> None:
+    def test_the_log_group_has_a_retention(self) -> None:
         stack = Stack(LogRetentionDays="7")
 
         assert stack["LogGroup"]["RetentionInDays"] == "7"
         assert stack["Function"]["LoggingConfig"]["LogGroup"] == stack["LogGroup"]["LogGroupName"]
 
-    def test_logs_to_a_group_that_was_there(self) -> None:
+    def test_an_existing_log_group_can_be_used(self) -> None:
         stack = Stack(CreateLogGroup="false")
 
         assert "LogGroup" not in stack.resources
         assert stack["Function"]["LoggingConfig"]["LogGroup"] == "/aws/lambda/lava-demo-s3trigger"
 
 
-class TestRights:
+class TestPermissions:
     def least(self, stack: Stack) -> set[tuple[str, str]]:
         """What the function cannot do without."""
         workers = stack.arn("sqs", "lava-demo-*")
@@ -355,12 +355,12 @@ class TestRights:
             *((right, parked) for right in QUEUE_RIGHTS),
         }
 
-    def test_are_what_the_code_does_and_nothing_else(self) -> None:
+    def test_permissions_are_exactly_the_calls_of_the_code(self) -> None:
         stack = Stack()
 
         assert stack.rights() == self.least(stack)
 
-    def test_grow_with_what_is_turned_on_and_no_further(self) -> None:
+    def test_permissions_grow_with_enabled_features_only(self) -> None:
         stack = Stack(**EVERYTHING)
         dedup = stack.arn("dynamodb", "table/lava.demo.s3trigger-dedup")
         read = [
@@ -375,7 +375,7 @@ class TestRights:
             ("kms:GenerateDataKey", EVERYTHING["QueuesKmsKeyArn"]),
         }
 
-    def test_end_at_the_realm(self) -> None:
+    def test_permissions_end_at_the_realm(self) -> None:
         resources = {resource for _, resource in Stack(Realm="abc").rights()}
         arn = Stack().arn
         strangers = [
@@ -395,7 +395,7 @@ class TestRights:
             if fnmatchcase(stranger, resource)
         ]
 
-    def test_use_the_key_for_queues_alone(self) -> None:
+    def test_the_kms_key_is_used_for_queues_alone(self) -> None:
         [policy] = Stack(**EVERYTHING)["ExecutionRole"]["Policies"]
         statements = policy["PolicyDocument"]["Statement"]
         [with_key] = [each for each in statements if each["Sid"] == "UseQueuesKey"]
@@ -404,7 +404,7 @@ class TestRights:
         assert fnmatchcase("sqs.eu-west-1.amazonaws.com", condition)
         assert not fnmatchcase("ssm.eu-west-1.amazonaws.com", condition)
 
-    def test_come_from_one_role_that_only_lambda_takes_on(self) -> None:
+    def test_only_lambda_assumes_the_role(self) -> None:
         stack = Stack(**EVERYTHING)
         [trust] = stack["ExecutionRole"]["AssumeRolePolicyDocument"]["Statement"]
 
@@ -414,7 +414,7 @@ class TestRights:
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
         assert stack["Function"]["Role"] == stack.outputs["RoleArn"]["Value"]
 
-    def test_are_in_the_partition_of_the_stack(self) -> None:
+    def test_arns_are_in_the_partition_of_the_stack(self) -> None:
         stack = Stack("aws-us-gov", CreateDedupTable="true", CreateIntake="true")
 
         assert all(resource.startswith("arn:aws-us-gov:") for _, resource in stack.rights())
@@ -422,7 +422,7 @@ class TestRights:
 
 
 class TestInvokers:
-    def test_are_this_accounts_buckets_and_topics_and_the_realms_rules(self) -> None:
+    def test_invokers_are_this_accounts_buckets_and_topics_and_the_realms_rules(self) -> None:
         stack = Stack()
 
         assert stack.invokers() == {
@@ -431,13 +431,13 @@ class TestInvokers:
             ("sns", stack.arn("sns", "*")),
         }
 
-    def test_can_be_the_realms_rules_alone(self) -> None:
+    def test_invokers_can_be_the_realms_rules_alone(self) -> None:
         stack = Stack(AllowS3="false", AllowSns="false")
 
         assert stack.invokers() == {("events", stack.arn("events", "rule/lava.demo.*"))}
 
     @pytest.mark.parametrize("parameter", ["OtherAccount1", "OtherAccount2", "OtherAccount3"])
-    def test_can_be_another_accounts_buckets_and_topics(self, parameter: str) -> None:
+    def test_invokers_can_be_another_accounts_buckets_and_topics(self, parameter: str) -> None:
         other = Stack(**{parameter: "111111111111"})
 
         assert other.invokers() - Stack().invokers() == {
@@ -445,14 +445,14 @@ class TestInvokers:
             ("sns", "arn:aws:sns:eu-west-1:111111111111:*"),
         }
 
-    def test_are_never_every_account(self) -> None:
+    def test_invokers_are_never_every_account(self) -> None:
         for permission in Stack(**EVERYTHING).of_type("AWS::Lambda::Permission"):
             assert permission["FunctionName"] == "lava-demo-s3trigger"
             assert re.search(r"\b\d{12}\b", str(permission)), permission
 
 
 class TestTriggersTable:
-    def test_is_lavas(self) -> None:
+    def test_the_triggers_table_has_lavas_keys(self) -> None:
         table = Stack()["TriggersTable"]
         [index] = table["GlobalSecondaryIndexes"]
 
@@ -465,7 +465,7 @@ class TestTriggersTable:
             each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]
         } == {"trigger_id": "S", "bucket": "S", "prefix": "S"}
 
-    def test_outlives_the_stack_and_can_be_restored(self) -> None:
+    def test_the_triggers_table_outlives_the_stack_and_can_be_restored(self) -> None:
         resource = Stack().resources["TriggersTable"]
 
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
@@ -474,7 +474,7 @@ class TestTriggersTable:
         }
         assert resource["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
 
-    def test_can_be_there_already(self) -> None:
+    def test_an_existing_triggers_table_can_be_used(self) -> None:
         stack = Stack(CreateTriggersTable="false")
 
         assert not stack.of_type("AWS::DynamoDB::Table")
@@ -489,7 +489,7 @@ class TestDedupTable:
         assert "DedupTableName" not in stack.outputs
         assert "S3TRIGGER_DEDUP_TABLE" not in stack["Function"]["Environment"]["Variables"]
 
-    def test_forgets_by_itself(self) -> None:
+    def test_items_of_the_dedup_table_expire(self) -> None:
         table = Stack(CreateDedupTable="true")["DedupTable"]
 
         assert table["TableName"] == "lava.demo.s3trigger-dedup"
@@ -499,22 +499,22 @@ class TestDedupTable:
 
 
 class TestDeadLetterQueue:
-    def test_keeps_messages_as_long_as_sqs_can(self) -> None:
+    def test_the_dead_letter_queue_keeps_messages_for_14_days(self) -> None:
         assert Stack()["DeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
-    def test_is_encrypted_by_sqs(self) -> None:
+    def test_the_dead_letter_queue_is_encrypted_by_sqs(self) -> None:
         queue = Stack()["DeadLetterQueue"]
 
         assert queue["SqsManagedSseEnabled"] is True
         assert "KmsMasterKeyId" not in queue
 
-    def test_is_encrypted_with_the_key_of_the_worker_queues(self) -> None:
+    def test_the_dead_letter_queue_can_use_the_worker_queues_key(self) -> None:
         queue = Stack(**EVERYTHING)["DeadLetterQueue"]
 
         assert queue["KmsMasterKeyId"] == EVERYTHING["QueuesKmsKeyArn"]
         assert "SqsManagedSseEnabled" not in queue
 
-    def test_gives_nothing_back_until_an_operator_says_so(self) -> None:
+    def test_the_redrive_mapping_is_disabled(self) -> None:
         stack = Stack()
 
         assert stack.of_type("AWS::Lambda::EventSourceMapping") == [
@@ -538,7 +538,7 @@ class TestIntake:
         ]
         assert not [name for name in stack.outputs if name.startswith("Intake")]
 
-    def test_is_read_by_the_function_message_by_message(self) -> None:
+    def test_the_intake_reports_batch_item_failures(self) -> None:
         stack = Stack(CreateIntake="true")
 
         assert stack["IntakeQueue"]["QueueName"] == "lava-demo-s3trigger-intake"
@@ -549,12 +549,12 @@ class TestIntake:
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
         }
 
-    def test_can_be_read_by_a_few_instances_only(self) -> None:
+    def test_the_concurrency_of_the_intake_can_be_limited(self) -> None:
         mapping = Stack(CreateIntake="true", IntakeMaxConcurrency="5")["IntakeMapping"]
 
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": "5"}
 
-    def test_gives_up_on_a_message_after_five_tries_and_keeps_it(self) -> None:
+    def test_the_intake_dead_letters_a_message_after_five_tries(self) -> None:
         stack = Stack(CreateIntake="true")
 
         assert stack["IntakeQueue"]["RedrivePolicy"] == {
@@ -563,7 +563,7 @@ class TestIntake:
         }
         assert stack["IntakeDeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
-    def test_takes_from_this_accounts_buckets_topics_and_rules_alone(self) -> None:
+    def test_the_intake_accepts_only_this_accounts_buckets_topics_and_rules(self) -> None:
         policy = Stack(CreateIntake="true")["IntakeQueuePolicy"]
         statements = policy["PolicyDocument"]["Statement"]
 
@@ -585,7 +585,7 @@ class TestIntake:
             ),
         }
 
-    def test_can_be_sent_to_by_s3_whatever_key_the_worker_queues_have(self) -> None:
+    def test_the_intake_is_encrypted_by_sqs_whatever_key_the_worker_queues_have(self) -> None:
         stack = Stack(**EVERYTHING)
 
         for name in ("IntakeQueue", "IntakeDeadLetterQueue"):
@@ -595,13 +595,13 @@ class TestIntake:
 
 class TestStack:
     @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
-    def test_a_message_stays_hidden_for_six_times_the_timeout(self, timeout: int) -> None:
+    def test_the_visibility_timeout_is_six_times_the_function_timeout(self, timeout: int) -> None:
         stack = Stack(CreateIntake="true", Timeout=str(timeout))
 
         for queue in ("DeadLetterQueue", "IntakeQueue"):
             assert stack[queue]["VisibilityTimeout"] == 6 * timeout
 
-    def test_holds_nothing_of_lavas(self) -> None:
+    def test_the_stack_has_no_resource_of_lavas_stack(self) -> None:
         stack = Stack(**EVERYTHING)
 
         assert {
@@ -616,7 +616,7 @@ class TestStack:
             "lava-demo-s3trigger-intake-dlq",
         }
 
-    def test_is_tagged_with_the_realm(self) -> None:
+    def test_resources_are_tagged_with_the_realm(self) -> None:
         untagged = {
             "AWS::Lambda::EventSourceMapping",
             "AWS::Lambda::Permission",
@@ -629,7 +629,7 @@ class TestStack:
                     [{"Key": "lava:realm", "Value": "demo"}],
                 ), name
 
-    def test_tells_what_was_made(self) -> None:
+    def test_outputs_name_the_resources(self) -> None:
         outputs = {name: each["Value"] for name, each in Stack(**EVERYTHING).outputs.items()}
         sqs = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:"
 
@@ -650,7 +650,7 @@ class TestStack:
             "IntakeMappingId": "IntakeMapping",
         }
 
-    def test_is_deployed_with_the_capability_it_needs(self) -> None:
+    def test_the_deployment_has_the_needed_capability(self) -> None:
         config = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
         role = Stack()["ExecutionRole"]
 

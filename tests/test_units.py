@@ -75,7 +75,7 @@ class TestUnits:
     @pytest.mark.parametrize(("read", "factors"), KINDS)
     @unhurried
     @given(data=st.data())
-    def test_no_other_unit_is_known(
+    def test_an_unknown_unit_is_an_error(
         self,
         read: Callable[[Any], float],
         factors: dict[str, int],
@@ -90,7 +90,7 @@ class TestUnits:
     @pytest.mark.parametrize(
         "value", ["1S", "1M", "1H", "1D", "1W", "1ms", "1 min", "1y", "1K", "1B", "1sec"]
     )
-    def test_a_duration_has_no_such_unit(self, value: str) -> None:
+    def test_a_size_unit_is_no_duration_unit(self, value: str) -> None:
         with pytest.raises(ValueError, match="is not a duration") as caught:
             units.duration(value)
 
@@ -101,7 +101,7 @@ class TestUnits:
     @pytest.mark.parametrize(
         "value", ["1k", "1b", "1kb", "1Kb", "1kB", "1m", "1mib", "1Mib", "1KIB", "1BiB", "1E", "1s"]
     )
-    def test_a_size_has_no_such_unit(self, value: str) -> None:
+    def test_a_duration_unit_is_no_size_unit(self, value: str) -> None:
         with pytest.raises(ValueError, match="is not a size") as caught:
             units.size(value)
 
@@ -116,7 +116,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize(("read", "factors"), KINDS)
     @pytest.mark.parametrize(("number", "expected"), NUMBERS)
-    def test_every_form_goes_with_every_unit(
+    def test_every_form_of_number_works_with_every_unit(
         self,
         read: Callable[[Any], float],
         factors: dict[str, int],
@@ -132,7 +132,7 @@ class TestNumbers:
         [" 7", "7 ", "  7  ", "\t7\n", "7\r\n"],
         ids=["left", "right", "both", "tab", "crlf"],
     )
-    def test_white_space_may_stand_around_it(
+    def test_white_space_around_a_quantity_is_ignored(
         self, read: Callable[[Any], float], value: str
     ) -> None:
         assert read(value) == 7
@@ -144,18 +144,18 @@ class TestNumbers:
             pytest.param(units.size, " 1.5 KiB ", 1536, id="size"),
         ],
     )
-    def test_white_space_may_stand_before_the_unit(
+    def test_white_space_before_the_unit_is_ignored(
         self, read: Callable[[Any], float], value: str, expected: float
     ) -> None:
         assert read(value) == expected
 
     @pytest.mark.parametrize("read", QUANTITIES)
-    def test_there_may_be_much_white_space(self, read: Callable[[Any], float]) -> None:
+    def test_much_white_space_is_ignored(self, read: Callable[[Any], float]) -> None:
         assert read("7".center(64)) == 7
 
     @pytest.mark.parametrize("read", QUANTITIES)
     @pytest.mark.parametrize("value", [0, 7, -7, 2**70, 1.5, -0.25])
-    def test_a_number_stands_for_itself(self, read: Callable[[Any], float], value: float) -> None:
+    def test_a_plain_number_is_read(self, read: Callable[[Any], float], value: float) -> None:
         assert read(value) == value
 
     def test_a_large_integer_stays_exact(self) -> None:
@@ -164,7 +164,7 @@ class TestNumbers:
     @pytest.mark.parametrize(("read", "factors"), KINDS)
     @unhurried
     @given(number=st.floats(allow_nan=False, allow_infinity=False), data=st.data())
-    def test_what_python_writes_is_read_back(
+    def test_a_number_written_by_python_is_read_back(
         self,
         read: Callable[[Any], float],
         factors: dict[str, int],
@@ -176,7 +176,7 @@ class TestNumbers:
         assert read(f"{number!r}{unit}") == number * factors[unit]
 
 
-class TestWhatIsNoQuantity:
+class TestBadQuantity:
     """Anything else is refused, and the message says what was found."""
 
     @pytest.mark.parametrize("read", QUANTITIES)
@@ -212,7 +212,7 @@ class TestWhatIsNoQuantity:
             pytest.param({"a": 1}, "{'a': 1}", id="map"),
         ],
     )
-    def test_it_is_refused_by_name(
+    def test_a_bad_quantity_is_refused_with_its_text(
         self, read: Callable[[Any], float], value: object, found: str
     ) -> None:
         with pytest.raises(ValueError, match=r"is not a (duration|size) such as") as caught:
@@ -223,7 +223,7 @@ class TestWhatIsNoQuantity:
     @pytest.mark.parametrize("read", QUANTITIES)
     @unhurried
     @given(value=st.text() | st.from_regex(r"[ +-]*[0-9.eE]*[ a-zA-Z]*"))
-    def test_any_text_is_a_number_or_a_value_error(
+    def test_any_text_is_a_number_or_an_error(
         self, read: Callable[[Any], float], value: str
     ) -> None:
         said = ""
@@ -239,7 +239,7 @@ class TestWhatIsNoQuantity:
     @pytest.mark.parametrize(
         "value", ["9" * 1_000_000, " " * 1_000_000, "1e999999999999999999P" + " " * 1_000_000]
     )
-    def test_a_long_one_is_not_shown_at_length(
+    def test_a_long_text_is_cut_in_the_error(
         self, read: Callable[[Any], float], value: str
     ) -> None:
         with pytest.raises(ValueError, match="is not a") as caught:
@@ -262,7 +262,7 @@ class TestBoolean:
             *("False", "FALSE", "fAlSe", "F", "No", "NO", "N", "Off", "OFF", "oFF"),
         ],
     )
-    def test_these_are_false(self, value: object) -> None:
+    def test_false_words_are_false(self, value: object) -> None:
         assert units.boolean(value) is False
 
     @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ class TestBoolean:
             *("x", " ", " false", "false ", "00", "0.0", "none", "null", "nope", "disabled"),
         ],
     )
-    def test_all_others_are_true(self, value: object) -> None:
+    def test_any_other_text_is_true(self, value: object) -> None:
         assert units.boolean(value) is True
 
     @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ class TestBoolean:
             pytest.param(0.5, "0.5", id="float"),
         ],
     )
-    def test_another_type_is_refused(self, value: object, found: str) -> None:
+    def test_another_type_is_an_error(self, value: object, found: str) -> None:
         with pytest.raises(ValueError, match="is not a boolean") as caught:
             units.boolean(value)
 
@@ -310,22 +310,22 @@ class TestShown:
             pytest.param(10**5000, "some int", id="too-many-digits"),
         ],
     )
-    def test_it_is_shown_so(self, value: object, expected: str) -> None:
+    def test_a_value_is_shown(self, value: object, expected: str) -> None:
         assert units.shown(value) == expected
 
-    def test_what_is_nested_too_deeply_is_shown_by_its_type(self) -> None:
+    def test_a_deeply_nested_value_is_shown_by_its_type(self) -> None:
         value: list[Any] = []
         for _ in range(100_000):
             value = [value]
 
         assert units.shown(value) == "some list"
 
-    def test_the_longest_may_be_chosen(self) -> None:
+    def test_the_maximum_length_can_be_chosen(self) -> None:
         assert units.shown("x" * 100, at_most=10) == "'xxxxxx..."
 
     @unhurried
     @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
-    def test_it_is_one_short_line_whatever_it_shows(self, value: object) -> None:
+    def test_any_value_is_shown_on_one_short_line(self, value: object) -> None:
         shown = units.shown(value)
 
         assert shown.isascii()

@@ -1,7 +1,7 @@
-"""Look up what the lock file names among known vulnerabilities.
+"""Check the packages of the lock file for known vulnerabilities.
 
-Fails where there is one. Where the data is out of reach, it says so and does not
-fail: what could not be looked up is no worse than it was yesterday.
+Fails where there is one. Where the vulnerability data is unreachable, it says so and
+does not fail, so that checks also run without a network.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def found(pip_audit: str, requirements: Path) -> list[dict[str, Any]] | None:
-    """Give what pip-audit says of each package, or nothing where it could not ask."""
-    asked = subprocess.run(
+def audit(pip_audit: str, requirements: Path) -> list[dict[str, Any]] | None:
+    """Return pip-audit's findings by package; None where the data is unreachable."""
+    done = subprocess.run(
         [
             *(pip_audit, "--requirement", str(requirements), "--format", "json"),
             *("--disable-pip", "--require-hashes", "--progress-spinner", "off"),
@@ -29,36 +29,37 @@ def found(pip_audit: str, requirements: Path) -> list[dict[str, Any]] | None:
         check=False,
     )
     try:
-        packages: list[dict[str, Any]] = json.loads(asked.stdout)["dependencies"]
+        packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
-        sys.stderr.write("\n".join(asked.stderr.splitlines()[-1:]) + "\n")
+        sys.stderr.write("\n".join(done.stderr.splitlines()[-1:]) + "\n")
         return None
     return packages
 
 
-def judge(packages: list[dict[str, Any]] | None) -> int:
-    """Say what was found; give the exit code."""
-    skipped = [each["name"] for each in packages or () if "skip_reason" in each]
+def report(packages: list[dict[str, Any]] | None) -> int:
+    """Print the findings and return the exit status: 1 where there is a vulnerability."""
+    skipped = [package["name"] for package in packages or () if "skip_reason" in package]
     if packages is None or len(skipped) == len(packages):
-        print("AUDIT SKIPPED: the data about vulnerabilities is out of reach from here")
+        print("AUDIT SKIPPED: the vulnerability data is unreachable")
         return 0
     if skipped:
-        print(f"NOT AUDITED, as nothing is known of them: {', '.join(skipped)}")
-    bad = [each for each in packages if each.get("vulns")]
-    for package in bad:
-        for each in package["vulns"]:
-            fixed = ", ".join(each.get("fix_versions", [])) or "no version"
-            print(f"{package['name']} {package['version']}: {each['id']}, fixed in {fixed}")
-    if not bad:
+        print(f"NOT AUDITED, unknown to the vulnerability data: {', '.join(skipped)}")
+    vulnerable = [package for package in packages if package.get("vulns")]
+    for package in vulnerable:
+        for vulnerability in package["vulns"]:
+            fixed = ", ".join(vulnerability.get("fix_versions", [])) or "no version"
+            name, version = package["name"], package["version"]
+            print(f"{name} {version}: {vulnerability['id']}, fixed in {fixed}")
+    if not vulnerable:
         print(f"audited {len(packages) - len(skipped)} packages: no known vulnerability")
-    return 1 if bad else 0
+    return 1 if vulnerable else 0
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--uv", required=True, help="what exports the lock file")
-    parser.add_argument("--pip-audit", required=True)
+    parser.add_argument("--uv", required=True, help="the uv command")
+    parser.add_argument("--pip-audit", required=True, help="the pip-audit command")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder, "requirements.txt")
@@ -70,7 +71,7 @@ def main() -> None:
             cwd=ROOT,
             check=True,
         )
-        sys.exit(judge(found(arguments.pip_audit, requirements)))
+        sys.exit(report(audit(arguments.pip_audit, requirements)))
 
 
 if __name__ == "__main__":

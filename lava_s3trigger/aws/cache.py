@@ -1,10 +1,16 @@
-"""What was read from a table, remembered for a while."""
+"""A cache of what was read from tables."""
 
 from __future__ import annotations
 
+import logging
+import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from cachetools import LRUCache
+
+from lava_s3trigger.errors import RetryableError
+from lava_s3trigger.log import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -12,52 +18,105 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
-_NEWCOMERS: Final = 2000
+_MAX_PROBATION: Final = 2000
+_JITTER: Final = 0.2
+"""Part of the time to live that is left to chance."""
+_STALE_TTLS: Final = 10
+"""Times to live for which an expired value serves where reading fails."""
+_MIN_STALE_SECONDS: Final = 600.0
+_RETRY_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    value: V
+    expires: float
+    """When it is to be read again."""
+    servable_until: float
+    """Until when it serves where that fails."""
 
 
 class SegmentedLRUCache(Generic[K, V]):
-    """Answers by question, for a time to live, in bounded memory.
+    """Values by key, for a time to live, in bounded memory.
 
-    Least recently used answers go first, but among newcomers: an answer that was
-    asked for twice is kept apart. So questions that are asked once and never again,
-    as for unique object keys, cannot push out what others share.
+    The least recently used values are evicted first, but new ones stand on probation:
+    a value that is used a second time is protected from them. So keys that are used once
+    and never again, as object keys mostly are, cannot evict what others share.
 
     Args:
-        ttl: Seconds for which an answer holds. With 0, it holds until `start`.
-        size: Number of answers, beside newcomers.
-        clock: Gives the time in seconds; it must not go backwards.
+        ttl: Seconds for which a value is fresh. With 0, it is until `start`.
+        size: Number of protected values.
+        clock: Returns the time in seconds; it must not go backwards.
     """
 
     def __init__(self, ttl: float, size: int, clock: Callable[[], float]) -> None:
         self._ttl = ttl
+        self._stale_seconds = max(_STALE_TTLS * ttl, _MIN_STALE_SECONDS) if ttl else 0.0
         self._clock = clock
-        self._new: LRUCache[K, tuple[float, V]] = LRUCache(min(size, _NEWCOMERS))
-        self._proven: LRUCache[K, tuple[float, V]] = LRUCache(size)
+        self._probation: LRUCache[K, _Entry[V]] = LRUCache(min(size, _MAX_PROBATION))
+        self._protected: LRUCache[K, _Entry[V]] = LRUCache(size)
 
     def start(self) -> None:
-        """Begin an invocation: with a time to live of 0, nothing outlives the last one."""
+        """Start an invocation: with a time to live of 0, nothing outlives the last one."""
         if self._ttl == 0:
-            self._new.clear()
-            self._proven.clear()
+            self._probation.clear()
+            self._protected.clear()
 
-    def get(self, question: K) -> V | None:
-        """Give the answer, or None if there is none that still holds."""
-        if (known := self._proven.get(question)) is None:
-            if (known := self._new.pop(question, None)) is None:
-                return None
-            self._proven[question] = known
-        expires, answer = known
-        if self._ttl and expires <= self._clock():
-            del self._proven[question]
+    def get(self, key: K) -> V | None:
+        """Return a value, or None where there is no fresh one."""
+        entry = self._find(key)
+        if entry is None or (self._ttl and entry.expires <= self._clock()):
             return None
-        return answer
+        return entry.value
 
-    def put(self, question: K, answer: V) -> V:
-        """Remember an answer, and give it back."""
-        self._new[question] = (self._clock() + self._ttl, answer)
-        return answer
+    def put(self, key: K, value: V) -> V:
+        """Cache a value, and return it."""
+        # Jitter keeps instances that started together from refreshing together.
+        expires = self._clock() + self._ttl * random.uniform(1 - _JITTER, 1)  # noqa: S311 - no secret
+        segment = self._protected if key in self._protected else self._probation
+        segment[key] = _Entry(value, expires, expires + self._stale_seconds)
+        return value
 
-    def forget(self, question: K) -> None:
-        """Forget an answer."""
-        self._new.pop(question, None)
-        self._proven.pop(question, None)
+    def fetch(self, key: K, read: Callable[[], V]) -> V:
+        """Return a fresh value: the cached one, or what is read.
+
+        Where reading fails, the expired value serves for a while: the index of lava's own
+        table has five read units a second, so reads may be throttled.
+
+        Raises:
+            RetryableError: Reading failed, and no value has expired so lately.
+        """
+        value = self.get(key)
+        if value is not None:
+            return value
+        try:
+            value = read()
+        except RetryableError as error:
+            entry = self._find(key)
+            now = self._clock()
+            if entry is None or entry.servable_until <= now:
+                raise
+            # Not at once again: each reading that fails takes seconds.
+            entry.expires = min(now + _RETRY_SECONDS, entry.servable_until)
+            log_event(
+                logging.WARNING,
+                "refresh_failed",
+                kind=error.kind,
+                reason=str(error),
+                served_for_seconds=round(entry.servable_until - now),
+            )
+            return entry.value
+        return self.put(key, value)
+
+    def forget(self, key: K) -> None:
+        """Forget a value."""
+        self._probation.pop(key, None)
+        self._protected.pop(key, None)
+
+    def _find(self, key: K) -> _Entry[V] | None:
+        entry = self._protected.get(key)
+        if entry is None:
+            entry = self._probation.pop(key, None)
+            if entry is not None:
+                self._protected[key] = entry
+        return entry

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import botocore
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
 
 # botocore's session, not boto3's: the clients are the same, and boto3's imports
 # take a sixth of a cold start (docs/decisions.md).
@@ -18,21 +19,25 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-CONNECT_TIMEOUT: Final = 2
+CONNECT_TIMEOUT: Final = 1
+"""Seconds to connect, for each address of the service."""
 READ_TIMEOUT: Final = 4
+"""Seconds to receive, for each part of an answer that comes by itself."""
 ATTEMPTS: Final = 3
-MAX_CALL_SECONDS: Final = float(CONNECT_TIMEOUT + READ_TIMEOUT)
-"""Longest that one attempt of a call takes, in seconds."""
+MAX_CALL_SECONDS: Final = float(2 * CONNECT_TIMEOUT + READ_TIMEOUT)
+"""Seconds that one attempt of a call is given: with one dead address, and an answer that
+comes whole. botocore has no timeout for a call as such: more dead addresses, a slow name
+server or an answer that trickles in take longer. Should the function's timeout end an
+invocation then, its events come again."""
 MAX_READ_SECONDS: Final = ATTEMPTS * MAX_CALL_SECONDS + 3
-"""Longest that a call of DynamoDB takes, in seconds: it is tried again after up to 1 s,
-then 2 s."""
+"""Seconds that a call of DynamoDB is given: botocore retries it after up to 1 s, then 2 s."""
 
 
 def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
     """Make the two clients that the function calls AWS with.
 
     Args:
-        options: Passed on to both, such as ``endpoint_url``.
+        options: Options of both clients, such as ``endpoint_url``.
     """
     timeouts = Config(
         connect_timeout=CONNECT_TIMEOUT,
@@ -56,9 +61,23 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
         **options,
     )
+    dynamodb.meta.events.register_first("needs-retry.dynamodb", _retry_at_once)  # type: ignore[arg-type]
     return dynamodb, sqs  # type: ignore[return-value]
 
 
+def _retry_at_once(attempts: int, caught_exception: Exception | None, **_: Any) -> float | None:
+    """Return how long botocore waits before a retry; None leaves that to botocore."""
+    return 0.0 if attempts == 1 and is_stale_connection(caught_exception) else None
+
+
+def is_stale_connection(error: Exception | None) -> bool:
+    """Tell whether an error is that the service closed the connection.
+
+    Mostly it did so while AWS had frozen the instance, and answers on another one.
+    """
+    return isinstance(error, ConnectionClosedError)
+
+
 def service_error(what: str, error: ClientError | BotoCoreError) -> ServiceError:
-    """Make an error of ours of one of botocore's, naming what was being done."""
+    """Return an error of this package for one of botocore's, naming what was done."""
     return ServiceError(f"{what}: {' '.join(str(error).split())}")

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UnexpectedError
 
-from .clients import ATTEMPTS
+from .clients import ATTEMPTS, is_stale_connection
 from .threads import map_concurrently
 
 if TYPE_CHECKING:
@@ -70,10 +70,9 @@ class SqsQueues:
 
     def _find(self, queue: str, deadline: Deadline, reserve: float) -> str | QueueUnavailable:
         """Look up a queue and remember its URL; return that, or why there is none."""
-        reason = ""
+        fault, reason = None, ""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                self._wait(attempt)
+            self._wait(attempt, fault)
             if not deadline.allows(reserve):
                 return QueueUnavailable(_late(reason), OutOfTimeError.kind)
             try:
@@ -114,10 +113,9 @@ class SqsQueues:
         self, queue: str, batch: list[PendingMessage], deadline: Deadline, reserve: float
     ) -> str:
         """Send a batch, with retries; return what prevented the last attempt."""
-        left, reason = batch, ""
+        left, reason, fault = batch, "", None
         for attempt in range(ATTEMPTS):
-            if attempt:
-                self._wait(attempt)
+            self._wait(attempt, fault)
             url = self._urls.get(queue) or self._find(queue, deadline, reserve)
             if isinstance(url, str) and not deadline.allows(reserve):
                 url = QueueUnavailable(_late(reason), OutOfTimeError.kind)
@@ -179,10 +177,11 @@ class SqsQueues:
             else:
                 message.failure = said
 
-    def _wait(self, attempt: int) -> None:
-        """Wait before another attempt: longer each time, with jitter, as AWS advises."""
+    def _wait(self, attempt: int, fault: _Fault | None) -> None:
+        """Wait before a retry: longer each time, with jitter, as AWS advises."""
         # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-        self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
+        if attempt and not (attempt == 1 and fault is _Fault.STALE_CONNECTION):
+            self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
 
 
 def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage]]:
@@ -242,6 +241,7 @@ class _Fault(enum.Enum):
 
     MISSING = "the queue does not exist"
     CONTENT = "the service refuses a message, or all of them together"
+    STALE_CONNECTION = "the service had closed the connection; another one may do"
     TRANSIENT = "the service may take them later"
     FINAL = "the service refuses them until an operator changes something"
 
@@ -262,7 +262,7 @@ _THROTTLED: Final = 429
 
 def _fault(error: BotoCoreError | ClientError) -> _Fault:
     if not isinstance(error, ClientError):  # such as a connection that was reset
-        return _Fault.TRANSIENT
+        return _Fault.STALE_CONNECTION if is_stale_connection(error) else _Fault.TRANSIENT
     # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
     code = error.response.get("Error", {}).get("Code", "").rpartition(".")[2]
     if code in _MISSING:

@@ -1,4 +1,4 @@
-"""The command line, ``lava-s3trigger``. The function itself never imports it."""
+"""The command line, ``lava-s3trigger``. The function never imports it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ commands.add_command(demo)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is a message, not a stack trace."""
+    """Run the command line; print a user's mistake as one message, without a traceback."""
     try:
         commands()
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""The four ways to connect a bucket to the function."""
+"""Connections of a bucket to the function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
 
 class Connections:
-    """Makes buckets, and connects them to the function.
+    """Creates buckets and connects them to the function.
 
     Args:
         aws: The server.
@@ -26,7 +26,7 @@ class Connections:
         self._function_arn = function_arn
 
     def by_s3(self, bucket: str) -> None:
-        """Have S3 invoke the function."""
+        """Let S3 invoke the function."""
         self._notify(
             bucket,
             LambdaFunctionConfigurations=[
@@ -35,7 +35,7 @@ class Connections:
         )
 
     def by_sns(self, bucket: str) -> None:
-        """Have S3 notify a topic that the function is subscribed to."""
+        """Let S3 notify a topic to which the function is subscribed."""
         topic = self._topic(bucket)
         self._aws.client("sns").subscribe(
             TopicArn=topic, Protocol="lambda", Endpoint=self._function_arn
@@ -43,11 +43,11 @@ class Connections:
         self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
 
     def by_sqs(self, bucket: str, queue_arn: str) -> None:
-        """Have S3 send to a queue that the function reads."""
+        """Let S3 send to a queue that the function reads."""
         self._notify(bucket, QueueConfigurations=[{"QueueArn": queue_arn, "Events": _EVENTS}])
 
     def by_sns_and_sqs(self, bucket: str, queue_arn: str, *, raw: bool = False) -> None:
-        """Have S3 notify a topic that a queue is subscribed to, which the function reads."""
+        """Let S3 notify a topic to which a queue is subscribed that the function reads."""
         topic = self._topic(bucket)
         self._aws.client("sns").subscribe(
             TopicArn=topic,
@@ -58,7 +58,7 @@ class Connections:
         self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
 
     def by_eventbridge(self, bucket: str, target_arn: str | None = None) -> None:
-        """Have a rule on the default event bus invoke the function, or another target."""
+        """Let a rule on the default event bus invoke the function, or send to another target."""
         self._notify(bucket, EventBridgeConfiguration={})
         events = self._aws.client("events")
         rule = f"lava.{self._realm}.{bucket}"

@@ -1,4 +1,4 @@
-"""``lava-s3trigger demo``: the main job, end to end, on a local AWS server."""
+"""``lava-s3trigger demo``: the function end to end, on a local AWS server."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _WIDTH: Final = 132
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that the demo does to an object."""
+    """An object that the demo puts or deletes."""
 
     route: str
     bucket: str
     key: str
     body: bytes | None = b"data"
-    """What is put; None deletes the object."""
+    """The content to put; None deletes the object."""
 
 
 STEPS: Final = (
@@ -57,33 +57,33 @@ STEPS: Final = (
 
 @click.command()
 def demo() -> None:
-    """Deploy to a local AWS, put objects into S3, and show what reached the workers.
+    """Deploy to a local AWS server, put objects into S3, and show the dispatches.
 
-    It deploys this checkout's template and package to a server of its own on
-    loopback, loads examples/, connects a bucket by each of S3, SNS, SQS and
-    EventBridge, and ends all that it started.
+    Deploys the template and the package of this checkout to a new server on
+    loopback, loads examples/, connects one bucket each by S3, SNS, SQS and
+    EventBridge, and stops the server at the end.
     """
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
     with LocalAws() as aws:
         realm = Realm(aws, REALM)
-        with console.status("Deploying the template to a local AWS ..."):
+        with console.status("Deploying the template to a local AWS server ..."):
             set_up(aws, realm)
         with console.status("Putting objects into S3 ..."):
-            carry_out(aws, STEPS)
-            outcomes = observe(aws, realm)
-    show(console, outcomes)
+            apply(aws, STEPS)
+            results = observe(aws, realm)
+    show(console, results)
 
 
 def set_up(aws: LocalAws, realm: Realm) -> None:
-    """Deploy the stack, load the examples and connect the buckets."""
+    """Deploy the stack, load the examples, and connect the buckets."""
     realm.make(_WORKERS)
     outputs = aws.deploy(
         CHECKOUT / "template.yaml",
         CHECKOUT / "build" / "package",
         f"lava-{realm.name}-s3trigger",
-        # At level debug the log also tells of objects that no trigger matches.
+        # At level debug the log also names objects that no trigger matches.
         {"Realm": realm.name, "LogLevel": "debug", "CreateIntake": "true"},
     )
     for table, file in (("jobs", "jobs.yaml"), ("s3triggers", "triggers.yaml")):
@@ -93,13 +93,13 @@ def set_up(aws: LocalAws, realm: Realm) -> None:
     connections.by_sns("shop-invoices")
     connections.by_sqs("shop-returns", outputs["IntakeQueueArn"])
     connections.by_eventbridge("shop-catalogue")
-    # The server throttles a cold burst: warm it up with a payload that is nothing to do.
+    # The server throttles a cold burst: start an instance with a payload without events.
     aws.client("lambda").invoke(
         FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
     )
 
 
-def carry_out(aws: LocalAws, steps: Iterable[Step]) -> None:
+def apply(aws: LocalAws, steps: Iterable[Step]) -> None:
     """Put and delete objects."""
     s3 = aws.client("s3")
     for step in steps:
@@ -110,21 +110,20 @@ def carry_out(aws: LocalAws, steps: Iterable[Step]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the function said and did about an object."""
+class Result:
+    """What the function logged and sent for an object."""
 
-    what: str
+    event: str
     """``dispatched``, ``skipped`` or ``parked``."""
-    facts: dict[str, Any]
+    fields: dict[str, Any]
     message: dict[str, Any] | None = None
-    """The dispatch message, as the worker finds it in its queue."""
+    """The dispatch message in the worker's queue."""
 
 
-def observe(aws: LocalAws, realm: Realm) -> dict[tuple[str, str], list[Outcome]]:
-    """Wait until the function has done with every step, and give what it did.
+def observe(aws: LocalAws, realm: Realm) -> dict[tuple[str, str], list[Result]]:
+    """Wait until the function has processed every step, and return the results by object.
 
-    What it did not dispatch, and why, its log tells; what it did, the messages in
-    the workers' queues.
+    The dispatches come from the workers' queues, everything else from the function's log.
     """
     expected: dict[tuple[str, str], int] = defaultdict(int)
     for step in STEPS:
@@ -132,73 +131,77 @@ def observe(aws: LocalAws, realm: Realm) -> dict[tuple[str, str], list[Outcome]]
     messages: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + _SECONDS
     while True:
-        said = journal(aws, f"/aws/lambda/lava-{realm.name}-s3trigger")
+        lines = read_log(aws, f"/aws/lambda/lava-{realm.name}-s3trigger")
         for worker in _WORKERS:
             for message in realm.receive(worker):
                 body = json.loads(message["Body"])
                 messages[body["run_id"]] = body
-        outcomes: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
-        for what, facts in said:
-            outcome = Outcome(what, facts, messages.get(facts.get("run_id", "")))
-            outcomes[facts["bucket"], facts["key"]].append(outcome)
-        is_done = all(len(outcomes[each]) >= count for each, count in expected.items())
-        runs = {facts["run_id"] for what, facts in said if what == "dispatched"}
+        results: dict[tuple[str, str], list[Result]] = defaultdict(list)
+        for event, fields in lines:
+            result = Result(event, fields, messages.get(fields.get("run_id", "")))
+            results[fields["bucket"], fields["key"]].append(result)
+        is_done = all(len(results[place]) >= count for place, count in expected.items())
+        runs = {fields["run_id"] for event, fields in lines if event == "dispatched"}
         if is_done and runs == set(messages):
-            return outcomes
+            return results
         if time.monotonic() > deadline:
-            raise CommandError(f"not all events arrived within {_SECONDS} s:\n{aws.log[-3000:]}")
+            raise CommandError(
+                f"the function did not process all events within {_SECONDS} s:\n{aws.log[-3000:]}"
+            )
         time.sleep(0.3)
 
 
-def journal(aws: LocalAws, log_group: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read what the function said in its log: what happened, and the facts."""
+def read_log(aws: LocalAws, log_group: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the lines of the function's log about objects: the event and its fields."""
     events = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group)
     lines = [event["message"] for page in events for event in page["events"]]
-    said = []
+    found = []
     for line in lines:
-        head, brace, facts = line.partition(" {")
-        what = head.rsplit("\t", 1)[-1].rsplit("] ", 1)[-1].strip()
-        if brace and '"bucket"' in facts:
-            said.append((what, json.loads("{" + facts)))
-    return said
+        head, brace, fields = line.partition(" {")
+        event = head.rsplit("\t", 1)[-1].rsplit("] ", 1)[-1].strip()
+        if brace and '"bucket"' in fields:
+            found.append((event, json.loads("{" + fields)))
+    return found
 
 
-def show(console: Console, outcomes: dict[tuple[str, str], list[Outcome]]) -> None:
-    """Print what was dispatched, and what was not and why."""
+def show(console: Console, results: dict[tuple[str, str], list[Result]]) -> None:
+    """Print what was dispatched, and what was not, with the reason."""
     routes = {(step.bucket, step.key): step.route for step in STEPS}
-    done = Table(title="Dispatched, as the workers find it in their queues", title_justify="left")
+    sent = Table(title="Dispatched: the messages in the workers' queues", title_justify="left")
     for column in ("Object", "Route", "Trigger", "Job", "Worker", "Parameters"):
-        done.add_column(column, overflow="fold")
-    left = Table(title="Not dispatched", title_justify="left")
-    for column in ("Object", "Route", "Trigger", "Why not"):
-        left.add_column(column, overflow="fold")
+        sent.add_column(column, overflow="fold")
+    unsent = Table(title="Not dispatched", title_justify="left")
+    for column in ("Object", "Route", "Trigger", "Reason"):
+        unsent.add_column(column, overflow="fold")
     for place, route in routes.items():
-        for outcome in outcomes[place]:
-            facts = outcome.facts
-            what: list[Text | str] = [
+        for result in results[place]:
+            fields = result.fields
+            object_cells: list[Text | str] = [
                 printable("/".join(place)),
                 route,
-                printable(facts.get("trigger_id", "-")),
+                printable(fields.get("trigger_id", "-")),
             ]
-            if outcome.message:
-                message = outcome.message
+            if result.message:
+                message = result.message
                 parameters = "\n".join(
                     f"{name}: {json.dumps(value, ensure_ascii=False)}"
                     for name, value in message.get("parameters", {}).items()
                 )
                 cells = [message["job_id"], message["worker"], parameters]
-                done.add_row(*what, *map(printable, cells))
+                sent.add_row(*object_cells, *map(printable, cells))
             else:
-                job = f"job {facts['job_id']}: " if facts.get("job_id") else ""
-                parked = "parked: " if outcome.what == "parked" else ""
-                left.add_row(*what, printable(f"{parked}{job}{facts['reason']}"))
-    console.print(done, left, sep="\n")
+                job = f"job {fields['job_id']}: " if fields.get("job_id") else ""
+                parked = "parked: " if result.event == "parked" else ""
+                unsent.add_row(*object_cells, printable(f"{parked}{job}{fields['reason']}"))
+    console.print(sent, unsent, sep="\n")
 
 
 def printable(text: str) -> Text:
-    """Give text that no terminal takes for anything else: control characters are shown."""
-    shown = "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
-        for each in text
+    """Return text with its control characters escaped, so that no terminal interprets them."""
+    escaped = "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
-    return Text(shown)
+    return Text(escaped)

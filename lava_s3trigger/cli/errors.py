@@ -1,7 +1,7 @@
-"""What the command line tells its user instead of a stack trace."""
+"""Errors that the command line prints without a traceback."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """Something that the user can do something about; the message says what."""
+    """An error that the user can correct; the message says how."""

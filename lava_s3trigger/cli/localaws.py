@@ -1,4 +1,4 @@
-"""A local AWS server for demonstrations and tests: ministack, on loopback, without Docker."""
+"""A local AWS server for the demo and the tests: ministack, on loopback, without Docker."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _CODE_BUCKET: Final = "deployment"
 
 
 class LocalAws:
-    """A ministack server of one's own, ended with the ``with`` block.
+    """A ministack server that runs until the ``with`` block ends.
 
     Args:
-        auth: Whether roles and policies are enforced, as on AWS.
+        auth: Whether to enforce roles and policies, as AWS does.
     """
 
     def __init__(self, *, auth: bool = False) -> None:
@@ -63,7 +63,7 @@ class LocalAws:
         self._cleanup.close()
 
     def client(self, service: str) -> Any:
-        """Give a client of one of its services."""
+        """Return a client of a service."""
         if service not in self._clients:
             self._clients[service] = botocore.session.get_session().create_client(
                 service,
@@ -77,7 +77,7 @@ class LocalAws:
 
     @property
     def log(self) -> str:
-        """What the server has said so far."""
+        """The server's output so far."""
         return self._log.read_text(errors="replace")
 
     def deploy(
@@ -86,8 +86,8 @@ class LocalAws:
         """Deploy the template with a package, as ``sam deploy`` does.
 
         Args:
-            template: The SAM template; its ``CodeUri: .`` is replaced by where the
-                package was put, which is what ``sam package`` does.
+            template: The SAM template. Its ``CodeUri: .`` becomes the location of the
+                uploaded package, as with ``sam package``.
             package: The folder that ``make package`` builds.
             stack: Name of the stack.
             parameters: Parameters of the stack.
@@ -96,7 +96,7 @@ class LocalAws:
             The outputs of the stack.
 
         Raises:
-            CommandError: The stack could not be made.
+            CommandError: The stack could not be created.
         """
         s3, cloudformation = self.client("s3"), self.client("cloudformation")
         code = f"{stack}.zip"
@@ -117,10 +117,12 @@ class LocalAws:
             waiter.wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
         except BotoCoreError as error:
             events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-            reasons = [each["ResourceStatusReason"] for each in events if "Reason" in str(each)]
-            raise CommandError(f"deploying {template.name}: {error} {reasons}") from None
+            reasons = [
+                event["ResourceStatusReason"] for event in events if "ResourceStatusReason" in event
+            ]
+            raise CommandError(f"cannot deploy {template.name}: {error} {reasons}") from None
         (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+        return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
     def _start(self, folder: Path, undo: contextlib.ExitStack) -> None:
         port = _free_port()
@@ -130,7 +132,7 @@ class LocalAws:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "HOME": str(folder),
-            # A cold burst beyond it is throttled, and events are dropped.
+            # The server throttles more instances than this, and then drops events.
             "LAMBDA_ACCOUNT_CONCURRENCY": "16",
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_REGION": REGION,
@@ -145,7 +147,7 @@ class LocalAws:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # The functions it runs are processes of its own: all end together.
+            # It runs functions in child processes: the group ends together.
             start_new_session=True,
         )
         self.process_id = process.pid
@@ -168,9 +170,7 @@ def _server() -> str:
     of_checkout = CHECKOUT / ".venv-ministack" / "bin" / "ministack"
     found = of_checkout if of_checkout.exists() else shutil.which("ministack")
     if not found:
-        raise CommandError(
-            "the local AWS server is missing: run this by make, or install ministack"
-        )
+        raise CommandError("the local AWS server is missing: run `make demo`, or install ministack")
     return str(found)
 
 
@@ -181,16 +181,16 @@ def _free_port() -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
+            os.killpg(process.pid, signal_number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
 
 
 def _zipped(package: Path) -> bytes:
     if not (package / "s3trigger.py").exists():
-        raise CommandError(f"there is no package in {package}: build it with make package")
+        raise CommandError(f"no package in {package}: run `make package`")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in _files(package):

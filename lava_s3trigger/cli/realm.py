@@ -1,4 +1,4 @@
-"""The parts of a lava realm that lava itself would make: its tables and queues."""
+"""The tables and queues of a lava realm, which lava itself creates on AWS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .localaws import LocalAws
 
-_MOST_WAITING: Final = 10
+_MAX_RECEIVED: Final = 10
 
 
 class Realm:
@@ -27,7 +27,7 @@ class Realm:
         self.name = name
 
     def make(self, workers: Iterable[str]) -> None:
-        """Make the jobs table, and the queues of workers."""
+        """Create the jobs table and the queues of workers."""
         self._aws.client("dynamodb").create_table(
             TableName=f"lava.{self.name}.jobs",
             AttributeDefinitions=[{"AttributeName": "job_id", "AttributeType": "S"}],
@@ -38,7 +38,7 @@ class Realm:
             self._aws.client("sqs").create_queue(QueueName=f"lava-{self.name}-{worker}")
 
     def make_triggers_table(self) -> None:
-        """Make the s3triggers table, where no stack has made it."""
+        """Create the s3triggers table, where no stack has created it."""
         keys = ("trigger_id", "bucket", "prefix")
         self._aws.client("dynamodb").create_table(
             TableName=f"lava.{self.name}.s3triggers",
@@ -58,7 +58,7 @@ class Realm:
         )
 
     def put(self, table: str, entries: Iterable[dict[str, Any]]) -> None:
-        """Put entries into a table of the realm, ``jobs`` or ``s3triggers``."""
+        """Put entries into the table ``jobs`` or ``s3triggers`` of the realm."""
         for entry in entries:
             self._aws.client("dynamodb").put_item(
                 TableName=f"lava.{self.name}.{table}",
@@ -66,24 +66,24 @@ class Realm:
             )
 
     def receive(self, worker: str) -> list[dict[str, Any]]:
-        """Take the messages that wait in the queue of a worker now, whole, off it."""
+        """Receive and delete all messages in the queue of a worker; return them whole."""
         sqs = self._aws.client("sqs")
         url = sqs.get_queue_url(QueueName=f"lava-{self.name}-{worker}")["QueueUrl"]
-        taken: list[dict[str, Any]] = []
+        received: list[dict[str, Any]] = []
         while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=_MOST_WAITING, MessageSystemAttributeNames=["All"]
+            QueueUrl=url, MaxNumberOfMessages=_MAX_RECEIVED, MessageSystemAttributeNames=["All"]
         ).get("Messages"):
-            taken += messages
+            received += messages
             for message in messages:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return taken
+        return received
 
 
 def attribute_of(value: Any) -> dict[str, Any]:
-    """Give the DynamoDB attribute value for a value of JSON or YAML.
+    """Return the DynamoDB attribute value for a value of JSON or YAML.
 
     Raises:
-        CommandError: DynamoDB has none for it.
+        CommandError: DynamoDB has no type for the value.
     """
     match value:
         case bool():
@@ -95,7 +95,7 @@ def attribute_of(value: Any) -> dict[str, Any]:
         case None:
             return {"NULL": True}
         case list():
-            return {"L": [attribute_of(each) for each in value]}
+            return {"L": [attribute_of(item) for item in value]}
         case dict():
-            return {"M": {str(name): attribute_of(each) for name, each in value.items()}}
-    raise CommandError(f"{value!r} cannot stand in a table: DynamoDB has no such type")
+            return {"M": {str(name): attribute_of(item) for name, item in value.items()}}
+    raise CommandError(f"DynamoDB has no type for {value!r}")

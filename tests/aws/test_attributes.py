@@ -41,7 +41,9 @@ class TestValues:
             pytest.param({"M": {"x": {"SS": ["b", "a"]}}}, {"x": ["a", "b"]}, id="set-in-a-map"),
         ],
     )
-    def test_it_becomes(self, attribute: dict[str, Any], expected: object) -> None:
+    def test_an_attribute_becomes_a_value(
+        self, attribute: dict[str, Any], expected: object
+    ) -> None:
         value = value_of(attribute, "field")
 
         assert value == expected
@@ -77,7 +79,7 @@ class TestNumbers:
             pytest.param("1E+125", 10**125, id="largest"),
         ],
     )
-    def test_an_integral_one_is_an_exact_int(self, text: str, expected: int) -> None:
+    def test_an_integral_number_is_an_exact_int(self, text: str, expected: int) -> None:
         value = value_of({"N": text}, "field")
 
         assert value == expected
@@ -92,7 +94,7 @@ class TestNumbers:
             pytest.param("1E-130", 1e-130, id="smallest"),
         ],
     )
-    def test_any_other_is_a_float(self, text: str, expected: float) -> None:
+    def test_any_other_number_is_a_float(self, text: str, expected: float) -> None:
         value = value_of({"N": text}, "field")
 
         assert value == expected
@@ -102,7 +104,7 @@ class TestNumbers:
     @given(
         st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**38), max_value=10**38)
     )
-    def test_none_is_changed_beyond_what_a_float_holds(self, number: Decimal) -> None:
+    def test_a_number_keeps_the_precision_of_a_float(self, number: Decimal) -> None:
         value = value_of({"N": str(number)}, "field")
 
         assert value == (number if number == number.to_integral_value() else float(number))
@@ -123,7 +125,7 @@ class TestBinary:
             pytest.param({"M": {"a": {"L": [{"BS": []}]}}}, "parameters.a[0]", id="in-both"),
         ],
     )
-    def test_it_is_refused_by_the_name_of_the_field(
+    def test_a_binary_value_is_refused_with_the_name_of_its_field(
         self, attribute: dict[str, Any], where: str
     ) -> None:
         with pytest.raises(ValueError, match="is binary") as caught:
@@ -131,13 +133,13 @@ class TestBinary:
 
         assert str(caught.value) == f"{where} is binary: no JSON message can hold it"
 
-    def test_the_name_is_shown_on_one_line_in_ascii(self) -> None:
+    def test_the_name_of_a_field_is_shown_on_one_line_in_ascii(self) -> None:
         with pytest.raises(ValueError, match="is binary") as caught:
             value_of({"M": {"\u00e9\n\ud800": {"B": b""}}}, "globals")
 
         assert str(caught.value).startswith(r"globals.\xe9\n\ud800 is binary")
 
-    def test_a_long_name_is_cut(self) -> None:
+    def test_a_long_name_of_a_field_is_cut(self) -> None:
         with pytest.raises(ValueError, match="is binary") as caught:
             value_of({"M": {"x" * 100_000: {"B": b""}}}, "parameters")
         assert str(caught.value).startswith("parameters.xxx")

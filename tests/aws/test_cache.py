@@ -20,29 +20,29 @@ NEWCOMERS: Final = 2000
 class TestAnswers:
     """What was put is given, as long as it holds."""
 
-    def test_there_is_no_answer_to_what_was_not_asked(self, clock: Clock) -> None:
+    def test_a_missing_key_has_no_value(self, clock: Clock) -> None:
         assert SegmentedLRUCache[str, str](TTL, 10, clock).get("question") is None
 
-    def test_putting_gives_the_answer_back(self, clock: Clock) -> None:
+    def test_put_returns_the_value(self, clock: Clock) -> None:
         answer = ["an", "answer"]
 
         assert SegmentedLRUCache[str, list[str]](TTL, 10, clock).put("question", answer) is answer
 
-    def test_an_answer_is_given_as_often_as_asked(self, clock: Clock) -> None:
+    def test_get_returns_the_value_repeatedly(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("question", "answer")
 
         assert [cache.get("question") for _ in range(3)] == ["answer"] * 3
 
     @pytest.mark.parametrize("answer", [0, "", (), False], ids=repr)
-    def test_an_empty_answer_is_one_too(self, answer: object, clock: Clock) -> None:
+    def test_a_falsy_value_is_cached(self, answer: object, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, object](TTL, 10, clock)
         cache.put("question", answer)
 
         assert cache.get("question") == answer
         assert cache.get("question") is not None
 
-    def test_questions_do_not_share_answers(self, clock: Clock) -> None:
+    def test_each_key_has_its_own_value(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[tuple[str, str], str](TTL, 10, clock)
         cache.put(("bucket", "a"), "1")
         cache.put(("bucket", "b"), "2")
@@ -51,7 +51,7 @@ class TestAnswers:
         assert cache.get(("bucket", "b")) == "2"
 
     @pytest.mark.parametrize("asked", [0, 1], ids=["never-asked", "asked"])
-    def test_an_answer_can_be_forgotten(self, asked: int, clock: Clock) -> None:
+    def test_a_key_can_be_forgotten(self, asked: int, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("question", "answer")
         cache.put("another", "answer")
@@ -63,7 +63,7 @@ class TestAnswers:
         assert cache.get("question") is None
         assert cache.get("another") == "answer"
 
-    def test_forgetting_what_is_not_known_is_no_error(self, clock: Clock) -> None:
+    def test_forgetting_a_missing_key_is_no_error(self, clock: Clock) -> None:
         SegmentedLRUCache[str, str](TTL, 10, clock).forget("question")
 
 
@@ -79,7 +79,7 @@ class TestTimeToLive:
             pytest.param(TTL + 0.1, None, id="after"),
         ],
     )
-    def test_it_holds_until_then(
+    def test_a_value_expires_after_the_ttl(
         self, asked: int, later: float, expected: str | None, clock: Clock
     ) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
@@ -94,7 +94,7 @@ class TestTimeToLive:
         assert cache.get("question") == expected
         assert cache.get("question") == expected
 
-    def test_it_counts_from_when_the_answer_was_put(self, clock: Clock) -> None:
+    def test_the_ttl_counts_from_put(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         clock.now += 1000.0
         cache.put("question", "answer")
@@ -104,7 +104,7 @@ class TestTimeToLive:
         clock.now += 1
         assert cache.get("question") is None
 
-    def test_the_next_answer_has_its_own_time(self, clock: Clock) -> None:
+    def test_a_new_value_has_its_own_ttl(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("question", "old")
         cache.get("question")
@@ -116,7 +116,7 @@ class TestTimeToLive:
 
         assert cache.get("question") == "new"
 
-    def test_a_new_invocation_ends_none(self, clock: Clock) -> None:
+    def test_a_new_invocation_keeps_values(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("new", "answer")
         cache.put("proven", "answer")
@@ -133,7 +133,7 @@ class TestTimeToLive:
             st.tuples(st.sampled_from(["get", "pass"]), st.integers(0, 3), st.floats(0, TTL / 2))
         )
     )
-    def test_none_is_ever_older(self, steps: list[tuple[str, int, float]]) -> None:
+    def test_no_value_is_older_than_the_ttl(self, steps: list[tuple[str, int, float]]) -> None:
         clock = Clock()
         cache = SegmentedLRUCache[int, float](TTL, 2, clock)
         for step, question, seconds in steps:
@@ -148,7 +148,7 @@ class TestTimeToLive:
 class TestNoTimeToLive:
     """With 0, an answer holds for the invocation, and nothing outlives it."""
 
-    def test_it_holds_for_the_invocation(self, clock: Clock) -> None:
+    def test_without_a_ttl_a_value_holds_for_the_invocation(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](0, 10, clock)
         cache.start()
         cache.put("question", "answer")
@@ -159,7 +159,7 @@ class TestNoTimeToLive:
         assert cache.get("question") == "answer"
 
     @pytest.mark.parametrize("asked", [0, 1, 2], ids=["never-asked", "asked-once", "asked-twice"])
-    def test_nothing_outlives_it(self, asked: int, clock: Clock) -> None:
+    def test_without_a_ttl_no_value_outlives_the_invocation(self, asked: int, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](0, 10, clock)
         cache.put("question", "answer")
         for _ in range(asked):
@@ -173,7 +173,7 @@ class TestNoTimeToLive:
 class TestMemory:
     """It is bounded, and what is asked once cannot push out what others share."""
 
-    def test_unique_questions_cannot_push_out_a_shared_one(self, clock: Clock) -> None:
+    def test_keys_read_once_do_not_evict_a_shared_key(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)
         cache.put("shared", "answer")
         cache.get("shared")
@@ -192,7 +192,7 @@ class TestMemory:
             pytest.param(3 * NEWCOMERS, NEWCOMERS, id="many"),
         ],
     )
-    def test_newcomers_are_bounded(self, size: int, expected: int, clock: Clock) -> None:
+    def test_the_probation_segment_is_bounded(self, size: int, expected: int, clock: Clock) -> None:
         cache = SegmentedLRUCache[int, int](TTL, size, clock)
         asked = range(5 * NEWCOMERS)
         for n in asked:
@@ -202,7 +202,7 @@ class TestMemory:
 
         assert kept == list(reversed(asked))[:expected]
 
-    def test_proven_answers_are_bounded_and_the_least_recently_used_goes(
+    def test_the_protected_segment_is_bounded_and_evicts_the_least_recently_used(
         self, clock: Clock
     ) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 3, clock)
@@ -216,7 +216,7 @@ class TestMemory:
 
         assert [cache.get(question) for question in ("a", "b", "c", "d")] == ["a", None, "c", "d"]
 
-    def test_many_proven_answers_are_kept(self, clock: Clock) -> None:
+    def test_the_protected_segment_keeps_many_values(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[int, int](TTL, 3 * NEWCOMERS, clock)
         for n in range(3 * NEWCOMERS):
             cache.put(n, n)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, make_clients
-from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
-from lava_s3trigger.aws.sqs import LARGEST, PendingMessage, SqsQueues
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
+from lava_s3trigger.aws.sqs import MAX_BYTES, SqsQueues
+from lava_s3trigger.dispatch import PendingMessage
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
@@ -99,22 +100,22 @@ def queues(endpoint: Endpoint, waits: list[float]) -> SqsQueues:
 
 
 def send(queues: SqsQueues, *messages: PendingMessage) -> None:
-    queues.send(messages, UNLIMITED)
+    queues.send(messages, UNLIMITED, Reserve.PARK)
 
 
 class TestMessages:
     """A message is made anew each time, so that no two ever share a run id."""
 
-    def test_each_has_a_run_id_of_its_own(self) -> None:
+    def test_each_message_has_its_own_run_id(self) -> None:
         run_ids = [outgoing().run_id for _ in range(1000)]
         assert len(set(run_ids)) == 1000
         assert {uuid.UUID(each).version for each in run_ids} == {4}
 
-    def test_the_text_is_made_with_the_run_id(self) -> None:
+    def test_the_text_contains_the_run_id(self) -> None:
         message = outgoing("text")
         assert message.text == f"{message.run_id} text"
 
-    def test_another_one_is_made_of_it(self) -> None:
+    def test_a_renewed_message_has_another_run_id(self) -> None:
         message = outgoing("text")
         first = message.run_id
         message.renew()
@@ -132,7 +133,7 @@ class TestSending:
         assert (arrived.text, arrived.delay) == (message.text, 7)
         assert (message.is_sent, message.refusal, message.failure) == (True, None, None)
 
-    def test_nothing_costs_nothing(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+    def test_no_message_costs_no_call(self, endpoint: Endpoint, queues: SqsQueues) -> None:
         send(queues)
         assert not endpoint.calls
 
@@ -154,7 +155,7 @@ class TestSending:
             ("30", 30),
         ]
 
-    def test_on_sqs(self, aws: LocalAws, realm: Realm) -> None:
+    def test_messages_arrive_on_a_local_sqs(self, aws: LocalAws, realm: Realm) -> None:
         clients = make_clients(
             endpoint_url=aws.endpoint,
             region_name="us-east-1",
@@ -163,12 +164,12 @@ class TestSending:
         )
         core, web, missing = (f"lava-{realm.name}-{each}" for each in ("core", "web", "missing"))
         messages = [outgoing(f"{n}", queue) for n in range(13) for queue in (core, web, missing)]
-        SqsQueues(clients[1]).send(messages, UNLIMITED)
+        SqsQueues(clients[1]).send(messages, UNLIMITED, Reserve.PARK)
         for worker, queue in (("core", core), ("web", web)):
             expected = {each.text for each in messages if each.queue == queue}
             assert {each["Body"] for each in realm.receive(worker)} == expected
         assert {each.refusal for each in messages if each.queue == missing} == {
-            f"there is no queue {missing}"
+            f"no queue {missing}"
         }
         for client in clients:
             client.close()
@@ -177,7 +178,7 @@ class TestSending:
 class TestDepth:
     """What is too deep to be written as JSON is refused, and nothing else suffers."""
 
-    def test_it_is_refused(self, core: Queue, queues: SqsQueues) -> None:
+    def test_a_message_nested_too_deeply_is_refused(self, core: Queue, queues: SqsQueues) -> None:
         nested: list[object] = []
         for _ in range(100_000):
             nested = [nested]
@@ -198,7 +199,7 @@ class TestBatches:
         ("number", "expected"),
         [(1, [1]), (9, [9]), (10, [10]), (11, [1, 10]), (25, [5, 10, 10])],
     )
-    def test_of_up_to_10(
+    def test_a_batch_has_at_most_10_entries(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, number: int, expected: list[int]
     ) -> None:
         messages = [outgoing(f"{each}") for each in range(number)]
@@ -210,16 +211,16 @@ class TestBatches:
     @pytest.mark.parametrize(
         ("lengths", "expected"),
         [
-            pytest.param([LARGEST], [1], id="one that fills a call"),
-            pytest.param([LARGEST // 2] * 2, [2], id="two that fill it"),
-            pytest.param([LARGEST // 2, LARGEST // 2, 1], [1, 2], id="and a byte more"),
-            pytest.param([LARGEST // 2, LARGEST // 2 + 1], [1, 1], id="two that are too much"),
-            pytest.param([1, LARGEST, 1], [1, 1, 1], id="a large one between small ones"),
+            pytest.param([MAX_BYTES], [1], id="one that fills a call"),
+            pytest.param([MAX_BYTES // 2] * 2, [2], id="two that fill it"),
+            pytest.param([MAX_BYTES // 2, MAX_BYTES // 2, 1], [1, 2], id="and a byte more"),
+            pytest.param([MAX_BYTES // 2, MAX_BYTES // 2 + 1], [1, 1], id="two that are too much"),
+            pytest.param([1, MAX_BYTES, 1], [1, 1, 1], id="a large one between small ones"),
             pytest.param([400_000] * 5, [1, 2, 2], id="two to a call"),
-            pytest.param([LARGEST, LARGEST // 2, LARGEST // 2], [1, 2], id="two full calls"),
+            pytest.param([MAX_BYTES, MAX_BYTES // 2, MAX_BYTES // 2], [1, 2], id="two full calls"),
         ],
     )
-    def test_of_up_to_1_mib(
+    def test_a_batch_has_at_most_1_mib(
         self,
         endpoint: Endpoint,
         core: Queue,
@@ -233,10 +234,10 @@ class TestBatches:
         assert sorted(len(each.text) for each in core.messages) == sorted(lengths)
         assert all(each.is_sent for each in messages)
 
-    def test_what_is_larger_than_any_message_is_refused_alone(
+    def test_only_the_message_over_the_sqs_limit_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
-        before, large, after = outgoing("before"), sized(LARGEST + 1), outgoing("after")
+        before, large, after = outgoing("before"), sized(MAX_BYTES + 1), outgoing("after")
         send(queues, before, large, after)
         assert sizes(endpoint) == [2]
         assert texts(core) == ["before", "after"]
@@ -244,17 +245,19 @@ class TestBatches:
         assert after.is_sent
         assert not large.is_sent
         assert large.failure is None
-        assert large.refusal == f"the message has {LARGEST + 1} bytes; SQS takes at most {LARGEST}"
+        assert (
+            large.refusal == f"the message has {MAX_BYTES + 1} bytes; SQS takes at most {MAX_BYTES}"
+        )
 
-    def test_a_lone_message_that_is_too_large_costs_no_call(
+    def test_a_lone_message_over_the_limit_costs_no_call(
         self, endpoint: Endpoint, queues: SqsQueues
     ) -> None:
-        large = sized(LARGEST + 1)
+        large = sized(MAX_BYTES + 1)
         send(queues, large)
         assert large.refusal
         assert not endpoint.calls
 
-    def test_what_is_larger_than_the_queues_own_limit_is_refused_alone(
+    def test_only_the_message_over_the_queues_limit_is_refused(
         self, endpoint: Endpoint, queues: SqsQueues
     ) -> None:
         core = endpoint.add_queue(CORE, largest=1024)
@@ -265,7 +268,7 @@ class TestBatches:
         assert "1024 bytes" in (messages[1].refusal or "")
         assert endpoint.calls == {FIND: 1, SEND: 1}
 
-    def test_each_queue_has_its_own(
+    def test_each_queue_has_its_own_batches(
         self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
     ) -> None:
         send(queues, *(outgoing(f"{each}", (CORE, WEB)[each % 2]) for each in range(12)))
@@ -273,7 +276,7 @@ class TestBatches:
         assert texts(core) == ["0", "2", "4", "6", "8", "10"]
         assert texts(web) == ["1", "3", "5", "7", "9", "11"]
 
-    def test_queues_are_sent_to_side_by_side(
+    def test_queues_are_sent_to_concurrently(
         self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
     ) -> None:
         held = {CORE: Held(), WEB: Held()}
@@ -300,7 +303,7 @@ class TestBatches:
         assert endpoint.calls[SEND] == 2
         assert (texts(core), texts(web)) == (["a"], ["b"])
 
-    def test_a_queue_that_fails_leaves_others_alone(
+    def test_a_failing_queue_does_not_affect_others(
         self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail(containing("to core", DENIED))
@@ -317,7 +320,7 @@ class TestRefusedEntries:
     @pytest.mark.parametrize(
         "code", ["InvalidMessageContents", "InvalidParameterValue", "SomethingNew"]
     )
-    def test_what_is_the_senders_fault_can_never_be_sent(
+    def test_an_entry_with_a_sender_fault_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], code: str
     ) -> None:
         refusal = EntryRefusal(code, is_senders_fault=True, message="not like this")
@@ -346,7 +349,7 @@ class TestRefusedEntries:
         ],
         ids=lambda refusal: refusal.code,
     )
-    def test_what_is_the_services_is_tried_again_alone(
+    def test_an_entry_with_a_service_fault_is_retried_alone(
         self,
         endpoint: Endpoint,
         core: Queue,
@@ -371,7 +374,7 @@ class TestRefusedEntries:
             each.text for each in (messages[0], messages[2], messages[1])
         ]
 
-    def test_what_the_service_refuses_to_the_end_has_failed(
+    def test_an_entry_with_a_lasting_service_fault_fails(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         refusal = EntryRefusal("InternalError", is_senders_fault=False, message="sorry")
@@ -396,7 +399,7 @@ class TestRefusedEntries:
         assert texts(core) == ["a", "c"]
         assert endpoint.calls[SEND] == 3
 
-    def test_what_is_refused_in_the_end_can_never_be_sent(
+    def test_an_entry_with_a_sender_fault_on_retry_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         passing = EntryRefusal("InternalError", is_senders_fault=False)
@@ -408,7 +411,7 @@ class TestRefusedEntries:
         assert (message.is_sent, message.failure) == (False, None)
         assert not core.messages
 
-    def test_what_stood_in_the_way_last_is_the_reason(
+    def test_the_last_fault_is_the_reason(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         passing = EntryRefusal("InternalError", is_senders_fault=False)
@@ -433,7 +436,7 @@ class TestRefusedCalls:
 
     @pytest.mark.parametrize("code", CONTENT)
     @pytest.mark.parametrize("position", range(10))
-    def test_its_neighbours_are_sent_once(
+    def test_other_entries_of_a_refused_call_are_sent_once(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str, position: int
     ) -> None:
         endpoint.fail(containing("poison", Refusal(400, code, "not like this")))
@@ -444,14 +447,16 @@ class TestRefusedCalls:
         assert messages[position].failure is None
         assert "not like this" in (messages[position].refusal or "")
 
-    def test_several_are_at_fault(self, endpoint: Endpoint, core: Queue, queues: SqsQueues) -> None:
+    def test_every_faulty_entry_of_a_refused_call_is_refused(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
         endpoint.fail(containing("poison", Refusal(400, "InvalidMessageContents")))
         messages = [outgoing("poison" if n in {0, 4, 5, 9} else f"{n}") for n in range(10)]
         send(queues, *messages)
         assert sorted(texts(core)) == ["1", "2", "3", "6", "7", "8"]
         assert [n for n, each in enumerate(messages) if each.refusal] == [0, 4, 5, 9]
 
-    def test_what_is_too_long_together_is_sent_in_parts(
+    def test_a_batch_that_is_too_long_is_split(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
     ) -> None:
         endpoint.fail(
@@ -467,7 +472,7 @@ class TestRefusedCalls:
         assert sorted(texts(core)) == [f"{n}" for n in range(10)]
         assert not waits
 
-    def test_a_part_is_tried_again_by_itself(
+    def test_each_half_of_a_split_batch_is_retried_by_itself(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail({(SEND, 1): Refusal(400, "BatchRequestTooLong"), (SEND, 3): THROTTLED})
@@ -496,7 +501,7 @@ class TestTryingAgain:
     """What passes is tried again, later each time, as another message."""
 
     @pytest.mark.parametrize("fault", PASSING)
-    def test_a_call_is_made_up_to_three_times(
+    def test_a_call_is_tried_up_to_three_times(
         self,
         endpoint: Endpoint,
         core: Queue,
@@ -514,7 +519,7 @@ class TestTryingAgain:
         assert len(waits) == 2
 
     @pytest.mark.parametrize("fault", PASSING)
-    def test_then_it_has_failed(
+    def test_after_three_tries_the_message_fails(
         self,
         endpoint: Endpoint,
         core: Queue,
@@ -535,7 +540,7 @@ class TestTryingAgain:
         assert endpoint.calls[SEND] == 3
         assert len(waits) == 2
 
-    def test_waits_grow_and_vary(
+    def test_backoff_grows_with_jitter(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
     ) -> None:
         random.seed(1)
@@ -549,7 +554,7 @@ class TestTryingAgain:
         assert len(set(waits)) > 30
         assert not core.messages
 
-    def test_each_attempt_has_a_run_id_of_its_own(
+    def test_each_attempt_has_its_own_run_id(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail({(SEND, 1): THROTTLED, (SEND, 2): THROTTLED})
@@ -563,7 +568,7 @@ class TestTryingAgain:
         assert len(set(bodies)) == 3
         assert [each.text for each in core.messages] == [bodies[-1]] == [message.text]
 
-    def test_what_was_taken_unheard_is_no_message_that_is_sent_again(
+    def test_a_retry_after_a_lost_reply_has_another_run_id(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail({(SEND, 1): LOST_REPLY})
@@ -573,7 +578,7 @@ class TestTryingAgain:
         assert len({each.text for each in core.messages}) == 4
         assert [each.text for each in core.messages[2:]] == [each.text for each in messages]
 
-    def test_a_reply_that_does_not_come_is_not_waited_for(
+    def test_a_call_times_out_if_no_reply_comes(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail({(SEND, 1): Held()})
@@ -588,7 +593,7 @@ class TestTryingAgain:
         [DENIED, Refusal(403, "AccessDenied"), Refusal(403, "ExpiredToken"), Refusal(400, "New")],
         ids=lambda fault: fault.code,
     )
-    def test_what_only_an_operator_can_mend_is_not_tried_again(
+    def test_an_error_that_only_an_operator_can_correct_is_not_retried(
         self,
         endpoint: Endpoint,
         core: Queue,
@@ -609,30 +614,30 @@ class TestTryingAgain:
 class TestMissingQueues:
     """A worker without a queue is a user's mistake, until its queue is made."""
 
-    def test_the_message_is_refused(
+    def test_a_message_to_a_missing_queue_is_refused(
         self, endpoint: Endpoint, queues: SqsQueues, waits: list[float]
     ) -> None:
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
         assert (message.is_sent, message.failure) == (False, None)
         assert endpoint.calls == {FIND: 1}
         assert not waits
 
-    def test_it_is_asked_for_once(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+    def test_a_missing_queue_is_looked_up_once(self, endpoint: Endpoint, queues: SqsQueues) -> None:
         messages = [outgoing() for _ in range(35)]
         send(queues, *messages)
         assert all(each.refusal for each in messages)
         assert endpoint.calls == {FIND: 1}
 
-    def test_other_queues_are_sent_to(self, core: Queue, queues: SqsQueues) -> None:
+    def test_a_missing_queue_does_not_affect_others(self, core: Queue, queues: SqsQueues) -> None:
         bad, good = outgoing(queue=WEB), outgoing("good")
         send(queues, bad, good)
-        assert bad.refusal == f"there is no queue {WEB}"
+        assert bad.refusal == f"no queue {WEB}"
         assert good.is_sent
         assert texts(core) == ["good"]
 
-    def test_once_it_is_made_it_is_sent_to(self, endpoint: Endpoint, queues: SqsQueues) -> None:
+    def test_a_queue_created_later_is_used(self, endpoint: Endpoint, queues: SqsQueues) -> None:
         send(queues, outgoing())
         core = endpoint.add_queue(CORE)
         message = outgoing("text")
@@ -640,7 +645,7 @@ class TestMissingQueues:
         assert message.is_sent
         assert texts(core) == ["text"]
 
-    def test_one_that_is_gone_is_noticed(
+    def test_a_deleted_queue_is_noticed(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         send(queues, outgoing())
@@ -648,10 +653,10 @@ class TestMissingQueues:
         del endpoint.queues[CORE]
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
         assert message.failure is None
 
-    def test_one_that_was_made_anew_is_found(
+    def test_a_recreated_queue_is_found(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         send(queues, outgoing())
@@ -665,22 +670,24 @@ class TestMissingQueues:
     @pytest.mark.parametrize(
         "code", ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"]
     )
-    def test_by_either_of_its_codes(self, endpoint: Endpoint, queues: SqsQueues, code: str) -> None:
+    def test_either_error_code_means_that_the_queue_is_missing(
+        self, endpoint: Endpoint, queues: SqsQueues, code: str
+    ) -> None:
         endpoint.fail({(FIND, None): Refusal(400, code)})
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
 
     @pytest.mark.parametrize(
         "name", ["lava-demo-no good", "lava-demo-" + "x" * 80, "lava-demo-\u00e9"]
     )
-    def test_a_name_that_no_queue_can_have(self, queues: SqsQueues, name: str) -> None:
+    def test_an_invalid_queue_name_is_a_missing_queue(self, queues: SqsQueues, name: str) -> None:
         message = outgoing(queue=name)
         send(queues, message)
-        assert message.refusal == f"there is no queue {name}"
+        assert message.refusal == f"no queue {name}"
 
     @pytest.mark.parametrize("fault", PASSING)
-    def test_looking_it_up_is_tried_again(
+    def test_a_lookup_is_retried(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], fault: Fault
     ) -> None:
         endpoint.fail({(FIND, 1): fault, (FIND, 2): fault})
@@ -692,7 +699,7 @@ class TestMissingQueues:
         assert len(waits) == 2
 
     @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)])
-    def test_what_could_not_be_looked_up_has_failed(
+    def test_a_message_fails_if_the_lookup_fails(
         self, endpoint: Endpoint, queues: SqsQueues, fault: Fault, calls: int
     ) -> None:
         endpoint.fail({(FIND, None): fault})
@@ -707,7 +714,7 @@ class TestFinding:
     """Queues are looked up side by side, each once, before anything is sent."""
 
     @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)], ids=str)
-    def test_what_stands_in_the_way_is_shared_by_all_batches(
+    def test_a_failed_lookup_fails_all_batches_of_the_queue(
         self, endpoint: Endpoint, queues: SqsQueues, fault: Fault, calls: int
     ) -> None:
         endpoint.fail({(FIND, None): fault})
@@ -717,7 +724,7 @@ class TestFinding:
         assert {each.refusal for each in messages} == {None}
         assert len({each.failure for each in messages}) == 1
 
-    def test_all_are_found_before_anything_is_sent(
+    def test_all_queues_are_looked_up_before_anything_is_sent(
         self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
     ) -> None:
         send(queues, *(outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(25)))
@@ -725,7 +732,7 @@ class TestFinding:
         assert (len(core.messages), len(web.messages)) == (25, 25)
 
     @pytest.mark.parametrize("is_made_anew", [False, True], ids=["gone", "made anew"])
-    def test_one_that_many_batches_are_sent_to_is_gone(
+    def test_a_queue_deleted_between_batches_refuses_the_rest(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, *, is_made_anew: bool
     ) -> None:
         send(queues, outgoing())
@@ -747,7 +754,7 @@ class TestFinding:
         send(queues, *messages)
         assert [each.is_sent for each in messages] == [is_made_anew] * 200
         assert {each.refusal for each in messages} == (
-            {None} if is_made_anew else {f"there is no queue {CORE}"}
+            {None} if is_made_anew else {f"no queue {CORE}"}
         )
         assert {each.failure for each in messages} == {None}
 
@@ -774,9 +781,11 @@ class TestOddAnswers:
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [
-            pytest.param({}, "SQS does not say what became of it", id="nothing"),
+            pytest.param({}, "the answer of SQS does not mention the message", id="nothing"),
             pytest.param(
-                {"Successful": [], "Failed": []}, "SQS does not say what became of it", id="none"
+                {"Successful": [], "Failed": []},
+                "the answer of SQS does not mention the message",
+                id="none",
             ),
             pytest.param({"Failed": [{"Id": "0", "Code": "Odd"}]}, "Odd: ", id="no-fault-named"),
             pytest.param({"Failed": [{"Id": "0"}]}, ": ", id="no-code"),
@@ -785,7 +794,7 @@ class TestOddAnswers:
         ],
     )
     @pytest.mark.usefixtures("web")
-    def test_it_has_failed(
+    def test_an_odd_answer_fails_the_message(
         self,
         core: Queue,
         odd: Callable[[dict[str, Any]], SqsQueues],
@@ -800,7 +809,7 @@ class TestOddAnswers:
         assert len(core.messages) == 1
 
     @pytest.mark.usefixtures("core")
-    def test_a_queue_that_cannot_be_looked_up_so_has_failed_alone(
+    def test_an_odd_answer_to_a_lookup_fails_that_queue_alone(
         self, endpoint: Endpoint, waits: list[float]
     ) -> None:
         client = endpoint.clients[1]
@@ -816,7 +825,7 @@ class TestOddAnswers:
         assert "KeyError: 'QueueUrl'" in (message.failure or "")
         assert other.is_sent
 
-    def test_the_reason_is_told_once_also_of_what_was_split(
+    def test_a_reason_is_logged_once_for_a_split_batch(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         endpoint.fail(
@@ -834,7 +843,7 @@ class TestOddAnswers:
         assert all((each.failure or "").count("sending to queue") == 1 for each in messages)
 
     @pytest.mark.usefixtures("core", "web")
-    def test_a_queue_that_wants_message_groups_takes_none_of_them(
+    def test_a_fifo_queue_refuses_messages_without_a_group(
         self, endpoint: Endpoint, queues: SqsQueues
     ) -> None:
         said = "The request must contain the parameter MessageGroupId."
@@ -851,26 +860,26 @@ class TestOddAnswers:
 class TestTime:
     """No call is started that might not end in time."""
 
-    def test_with_time_all_is_sent(self, core: Queue, queues: SqsQueues) -> None:
+    def test_everything_is_sent_with_enough_time(self, core: Queue, queues: SqsQueues) -> None:
         message = outgoing()
-        queues.send([message], Time().deadline)
+        queues.send([message], Time().deadline, Reserve.PARK)
         assert message.is_sent
         assert core.messages
 
-    def test_without_time_nothing_is_sent(
+    def test_nothing_is_sent_out_of_time(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         time = Time()
         time.left = 1.0
         messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
-        queues.send(messages, time.deadline)
+        queues.send(messages, time.deadline, Reserve.PARK)
         for message in messages:
             assert (message.is_sent, message.refusal) == (False, None)
-            assert message.failure == f"sending to queue {message.queue}: out of time"
+            assert message.failure == f"sending to queue {message.queue}: too little time left"
         assert not endpoint.calls
         assert not core.messages
 
-    def test_it_is_not_tried_again_without_time(
+    def test_a_call_is_not_retried_out_of_time(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         time = Time()
@@ -883,13 +892,13 @@ class TestTime:
 
         endpoint.fail(fail)
         message = outgoing()
-        queues.send([message], time.deadline)
-        assert "too little time was left" in (message.failure or "")
+        queues.send([message], time.deadline, Reserve.PARK)
+        assert "too little time left to try again after" in (message.failure or "")
         assert "RequestThrottled" in (message.failure or "")
         assert endpoint.calls[SEND] == 1
         assert not core.messages
 
-    def test_a_call_is_not_split_without_time(
+    def test_a_refused_batch_is_not_split_out_of_time(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
         time = Time()
@@ -902,23 +911,23 @@ class TestTime:
 
         endpoint.fail(fail)
         messages = [outgoing() for _ in range(4)]
-        queues.send(messages, time.deadline)
-        assert all("out of time" in (each.failure or "") for each in messages)
+        queues.send(messages, time.deadline, Reserve.PARK)
+        assert all("too little time left" in (each.failure or "") for each in messages)
         assert all(each.refusal is None for each in messages)
         assert not core.messages
 
-    def test_time_is_left_for_what_comes_after(self, core: Queue, queues: SqsQueues) -> None:
+    def test_the_reserve_is_left_for_later_steps(self, core: Queue, queues: SqsQueues) -> None:
         time = Time()
         time.left = 10.0
         late, early = outgoing("late"), outgoing("early")
-        queues.send([late], time.deadline, reserve=6.0)
-        queues.send([early], time.deadline)
-        assert "out of time" in (late.failure or "")
+        queues.send([late], time.deadline, Reserve.SEND)
+        queues.send([early], time.deadline, Reserve.PARK)
+        assert "too little time left" in (late.failure or "")
         assert texts(core) == ["early"]
 
     @pytest.mark.usefixtures("core")
     @pytest.mark.parametrize("left", [13.5, 12.5])
-    def test_looking_a_queue_up_takes_no_time_from_sending(
+    def test_a_lookup_leaves_time_to_send(
         self, endpoint: Endpoint, queues: SqsQueues, left: float
     ) -> None:
         """Each call might take its longest; none is begun that could not end then."""
@@ -930,20 +939,18 @@ class TestTime:
         time.left = left
         endpoint.fail(slow)
         message = outgoing()
-        queues.send([message], time.deadline)
+        queues.send([message], time.deadline, Reserve.PARK)
         is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
         assert (message.is_sent, time.left > MARGIN_SECONDS) == (is_enough, True)
         assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
-        assert is_enough or message.failure == f"sending to queue {CORE}: out of time"
+        assert is_enough or message.failure == f"sending to queue {CORE}: too little time left"
 
-    def test_a_short_function_timeout_leaves_half_of_it(
-        self, core: Queue, queues: SqsQueues
-    ) -> None:
+    def test_half_of_a_short_timeout_is_left(self, core: Queue, queues: SqsQueues) -> None:
         time = Time(left=3.0)
         early, late = outgoing("early"), outgoing("late")
         time.left = 1.7
-        queues.send([early], time.deadline, reserve=6.0)
+        queues.send([early], time.deadline, Reserve.SEND)
         time.left = 1.6
-        queues.send([late], time.deadline, reserve=6.0)
+        queues.send([late], time.deadline, Reserve.SEND)
         assert texts(core) == ["early"]
-        assert "out of time" in (late.failure or "")
+        assert "too little time left" in (late.failure or "")

@@ -20,7 +20,7 @@ class TestSideBySide:
     def test_results_are_in_order(self, each: Sequence[int]) -> None:
         assert map_concurrently(lambda one: one * 2, each) == [one * 2 for one in each]
 
-    def test_several_are_under_way_at_once(self) -> None:
+    def test_calls_run_concurrently(self) -> None:
         meeting = threading.Barrier(MOST, timeout=60)
 
         map_concurrently(lambda _: meeting.wait(), range(MOST))
@@ -28,11 +28,11 @@ class TestSideBySide:
         assert not meeting.broken
 
     @pytest.mark.parametrize("number", [1, 3])
-    def test_what_is_raised_is_raised(self, number: int) -> None:
+    def test_an_error_is_raised(self, number: int) -> None:
         with pytest.raises(ZeroDivisionError):
             map_concurrently(lambda one: 1 // one, range(number))
 
-    def test_it_is_raised_when_all_others_have_ended(self) -> None:
+    def test_an_error_is_raised_after_all_calls_ended(self) -> None:
         is_raised, ended = threading.Event(), []
 
         def call(one: int) -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,12 +25,14 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.localaws import REGION
-from lava_s3trigger.dedup.protocol import Claim, Duplicates, RecentEvents, Verdict
-from lava_s3trigger.dedup.table import REMEMBERED, ClaimTable
+from lava_s3trigger.dedup.memory import RecentEvents
+from lava_s3trigger.dedup.protocol import Claim, Duplicates, Verdict
+from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
 from tests.context import Context
@@ -94,8 +97,18 @@ def _table(aws: LocalAws) -> Shared:
     return Shared(aws.client("dynamodb"))
 
 
-def item(state: str, owner: str, until: float, *sent: str) -> dict[str, Any]:
-    """Make an item, written by another attempt."""
+def sent(*job_ids: str, parked: tuple[str, ...] = ()) -> SentRecord:
+    """Return a record of jobs that trigger t dispatched, and of triggers that were parked."""
+    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids), parked=Counter(parked))
+
+
+def facts(*job_ids: str) -> list[str]:
+    """Return what an item holds of jobs that trigger t dispatched once."""
+    return [f'["t", "{job_id}", 1]' for job_id in job_ids]
+
+
+def item(state: str, owner: str, until: float, *job_ids: str) -> dict[str, Any]:
+    """Return an item, written by another attempt."""
     made: dict[str, Any] = {
         "id": {"S": "e"},
         "state": {"S": state},
@@ -104,7 +117,7 @@ def item(state: str, owner: str, until: float, *sent: str) -> dict[str, Any]:
         "until": {"N": str(until)},
         "expires": {"N": str(int(NOW) + DAY)},
     }
-    return made | ({"sent": {"SS": list(sent)}} if sent else {})
+    return made | ({"sent": {"SS": facts(*job_ids)}} if job_ids else {})
 
 
 WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, Verdict.UNKNOWN
@@ -114,7 +127,7 @@ class TestClaim:
     """The table decides who works on an event."""
 
     @pytest.mark.parametrize(
-        ("before", "verdict", "sent"),
+        ("before", "verdict", "known"),
         [
             pytest.param(None, WORK, [], id="new"),
             pytest.param(item("claimed", "mine", NOW + 1), BUSY, [], id="claimed-for-itself"),
@@ -138,16 +151,16 @@ class TestClaim:
         ],
     )
     def test_it_goes_by_what_is_there(
-        self, before: Item | None, verdict: Verdict, sent: list[str], table: Shared
+        self, before: Item | None, verdict: Verdict, known: list[str], table: Shared
     ) -> None:
         table.put(before)
 
         claim = table.claims().claim("e", "mine", LEASE)
 
-        assert (claim.verdict, claim.sent, claim.error) == (verdict, frozenset(sent), None)
+        assert (claim.verdict, claim.sent, claim.error) == (verdict, sent(*known), None)
         if verdict is WORK:
             assert table.item() == {
-                **item("claimed", "mine", NOW + LEASE, *sent),
+                **item("claimed", "mine", NOW + LEASE, *known),
                 "token": {"S": claim.token},
                 "expires": {"N": str(int(NOW + DAY))},
             }
@@ -184,7 +197,7 @@ class TestClaim:
         claims = table.claims(ttl=ttl)
 
         claim = claims.claim("e", "mine", LEASE)
-        for settle in (claims.confirm, lambda claim: claims.release(claim, ["d1"])):
+        for settle in (claims.confirm, lambda claim: claims.release(claim, sent("d1"))):
             found = table.item()
             assert found
             assert found["expires"] == {"N": str(int(NOW) + expected)}
@@ -192,7 +205,7 @@ class TestClaim:
 
     def test_it_is_kept_for_longer_than_lambda_tries_again(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-        assert REMEMBERED > 6 * 3600
+        assert KEPT_SECONDS > 6 * 3600
 
 
 class TestSettling:
@@ -229,28 +242,74 @@ class TestSettling:
         claims = table.claims()
         claim = claims.claim("e", "mine", LEASE)
 
-        assert claims.release(claim, now) is None
+        assert claims.release(claim, sent(*now)) is None
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    def test_an_item_holds_no_more_than_so_much(
-        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("record", "texts"),
+        [
+            pytest.param(sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]'], id="counts"),
+            pytest.param(
+                sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]'], id="parked"
+            ),
+            pytest.param(sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]'], id="any text"),
+            pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
+        ],
+    )
+    def test_what_was_sent_is_read_back(
+        self, record: SentRecord, texts: list[str], table: Shared
     ) -> None:
-        """What was sent just now is kept first."""
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
-        table.put(item("failed", "other", 0, "a1", "a2", "a3"))
+        table.put(None)
         claims = table.claims()
 
-        claims.release(claims.claim("e", "mine", LEASE), ["d1", "d2"])
+        claims.release(claims.claim("e", "mine", LEASE), record)
+
+        assert sorted((table.item() or {})["sent"]["SS"]) == texts
+        assert claims.claim("e", "other", LEASE).sent == record
+
+    def test_counts_of_two_attempts_are_not_added(self, table: Shared) -> None:
+        """The second attempt's record has what the first one sent and the second skipped."""
+        table.put(None)
+        claims = table.claims()
+        claims.release(claims.claim("e", "mine", LEASE), sent("a", "a", "b"))
+
+        claims.release(claims.claim("e", "mine", LEASE), sent("a", "b", "b"))
+
+        assert claims.claim("e", "mine", LEASE).sent == sent("a", "a", "b", "b")
+
+    @pytest.mark.parametrize(
+        "text", ["0123456789abcdef", "[]", "{}", "null", '["t", "a"]', '["t", "a", "1"]']
+    )
+    def test_facts_of_another_version_are_ignored(self, text: str, table: Shared) -> None:
+        """Earlier versions wrote digests, which cannot be read back."""
+        before = item("failed", "mine", 0)
+        table.put(before | {"sent": {"SS": [text, *facts("a")]}})
+
+        claim = table.claims().claim("e", "mine", LEASE)
+
+        assert (claim.verdict, claim.sent) == (WORK, sent("a"))
+
+    def test_the_size_of_an_item_is_bounded(self, table: Shared) -> None:
+        """What was parked or sent just now is kept first."""
+        table.put(None)
+        claims = table.claims()
+        first = claims.claim("e", "mine", LEASE)
+        claims.release(first, sent(*(f"{n:04}-" + "x" * 2_000 for n in range(60))))
+        now = sent(*(f"now-{n}-" + "y" * 2_000 for n in range(10)), parked=("u",))
+
+        assert claims.release(claims.claim("e", "mine", LEASE), now) is None
 
         kept = (table.item() or {})["sent"]["SS"]
-        assert len(kept) == 3
-        assert {"d1", "d2"} < set(kept)
+        assert 0.95 * MAX_SET_BYTES < sum(map(len, kept)) <= MAX_SET_BYTES
+        known = claims.claim("e", "mine", LEASE).sent
+        assert known.parked == now.parked
+        assert not now.jobs - known.jobs
 
     def test_no_more_than_so_many_that_return_are_noted(
         self, table: Shared, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.dedup.table._MOST", 3)
+        monkeypatch.setattr("lava_s3trigger.dedup.table.MAX_RETURNING", 3)
         table.put(None)
         claims = table.claims()
         claims.claim("e", "mine", LEASE)
@@ -279,7 +338,7 @@ class TestSettling:
         claim = claims.claim("e", "mine", LEASE)
         table.put(after)
 
-        reason = claims.confirm(claim) if settle == "confirm" else claims.release(claim, ["d2"])
+        reason = claims.confirm(claim) if settle == "confirm" else claims.release(claim, sent("d2"))
 
         assert "conditional request failed" in str(reason)
         assert table.item() == after
@@ -295,13 +354,13 @@ class TestSettling:
 
     def test_what_was_done_is_forgotten_with_what_was_sent(self, shared: Shared) -> None:
         claims = shared.claims()
-        claims.release(claims.claim("e", "mine", LEASE), ["d1"])
+        claims.release(claims.claim("e", "mine", LEASE), sent("d1"))
         claims.confirm(claims.claim("e", "mine", LEASE))
         shared.clock.now += TTL
 
         claim = claims.claim("e", "other", LEASE)
 
-        assert (claim.verdict, claim.sent) == (WORK, frozenset())
+        assert (claim.verdict, claim.sent) == (WORK, SentRecord())
 
 
 class Fault(Protocol):
@@ -414,7 +473,7 @@ class TestReplies:
 
         claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
 
-        assert (claim.verdict, claim.sent, fault.left) == (WORK, frozenset(["d1"]), 0)
+        assert (claim.verdict, claim.sent, fault.left) == (WORK, sent("d1"), 0)
         assert shared.claims().claim("e", "other", LEASE).verdict is BUSY
 
     def test_a_confirmation_is_made_again(self, shared: Shared, clients: Clients) -> None:
@@ -439,7 +498,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "ResourceNotFoundException" in str(claim.error)
         assert "ResourceNotFoundException" in str(claims.confirm(claim))
-        assert "ResourceNotFoundException" in str(claims.release(claim, []))
+        assert "ResourceNotFoundException" in str(claims.release(claim, sent()))
 
     def test_a_table_that_may_not_be_written_to(self, shared: Shared, clients: Clients) -> None:
         dynamodb, _ = clients(UPDATE, Denied())
@@ -457,7 +516,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "Connection was closed" in str(claim.error)
         assert "Connection was closed" in str(claims.confirm(claim))
-        assert "Connection was closed" in str(claims.release(claim, ["d1"]))
+        assert "Connection was closed" in str(claims.release(claim, sent("d1")))
 
 
 class Silent:
@@ -512,8 +571,8 @@ ITEMS: Final = st.none() | st.fixed_dictionaries(
 ASKED: Final[st.SearchStrategy[Callable[[ClaimTable], object]]] = st.one_of(
     OWNERS.map(lambda owner: lambda claims: claims.claim("e", owner, LEASE)),
     st.just(lambda claims: claims.confirm(Claim("e", WORK, ""))),
-    DIGESTS.map(lambda sent: lambda claims: claims.release(Claim("e", WORK, ""), sent)),
-    st.just(lambda claims: claims.release(Claim("e", WORK, ""), [])),
+    DIGESTS.map(lambda ids: lambda claims: claims.release(Claim("e", WORK, ""), sent(*ids))),
+    st.just(lambda claims: claims.release(Claim("e", WORK, ""), sent())),
 )
 # What a protocol might come to use.
 EXPRESSIONS: Final = [
@@ -686,8 +745,8 @@ EVENT: Final = S3Event(
 )
 
 
-def nothing() -> list[str]:
-    return []
+def nothing() -> None:
+    """Do nothing."""
 
 
 class Slow:
@@ -714,7 +773,7 @@ class Instances:
 
     def one(self, client: Any = None) -> Duplicates:
         claims = ClaimTable(client or self.table, "claims", TTL, lambda: NOW)
-        duplicates = Duplicates(RecentEvents(0, TTL, lambda: NOW), claims, self._sleep)
+        duplicates = Duplicates(RecentEvents(0, TTL, lambda: NOW), claims, sleep=self._sleep)
         duplicates.start()
         return duplicates
 
@@ -746,31 +805,31 @@ class TestOddAnswers:
     """What the table never answers is as no answer: nothing is lost for it."""
 
     def test_a_claim(self, instances: Instances) -> None:
-        [begun] = instances.one(Odd(instances.table, 1)).begin([(EVENT, "A")], UNLIMITED)
+        [admitted] = instances.one(Odd(instances.table, 1)).admit([(EVENT, "A")], UNLIMITED)
 
-        assert begun.claim is not None
-        assert begun.claim.verdict is UNKNOWN
-        assert (begun.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
+        assert admitted.claim is not None
+        assert admitted.claim.verdict is UNKNOWN
+        assert (admitted.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
     def test_the_end_of_one(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
         one = instances.one(Odd(instances.table, 2))
-        [begun] = one.begin([(EVENT, "A")], UNLIMITED)
+        [admitted] = one.admit([(EVENT, "A")], UNLIMITED)
 
-        one.settle([(begun, is_done, nothing)], UNLIMITED)
+        one.settle([(EVENT, admitted, None if is_done else sent())], UNLIMITED)
 
         assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
 
     def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
         """Whoever was at work on it may still be."""
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
 
         # The first call is refused, the second notes the return, the third has no answer.
-        [begun] = instances.one(Odd(instances.table, 3)).begin([(EVENT, "B")], UNLIMITED)
+        [admitted] = instances.one(Odd(instances.table, 3)).admit([(EVENT, "B")], UNLIMITED)
 
-        assert begun.is_busy
+        assert admitted.is_busy
 
 
 class TestBusy:
@@ -778,56 +837,56 @@ class TestBusy:
 
     def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
         one, two = instances.one(), instances.one()
-        begun = one.begin([(EVENT, "A")], UNLIMITED)
+        admitted = one.admit([(EVENT, "A")], UNLIMITED)
 
         def fail() -> None:
             if len(instances.waits) == 2:
-                one.settle([(begun[0], False, lambda: ["d1"])], UNLIMITED)
+                one.settle([(EVENT, admitted[0], sent("d1"))], UNLIMITED)
 
         instances.meanwhile = fail
-        [again] = two.begin([(EVENT, "B")], UNLIMITED)
+        [again] = two.admit([(EVENT, "B")], UNLIMITED)
 
         assert instances.waits == [0.1, 0.3]
         assert again.claim is not None
-        assert (again.claim.verdict, again.claim.sent) == (WORK, frozenset(["d1"]))
+        assert (again.claim.verdict, again.claim.sent) == (WORK, sent("d1"))
 
     def test_many_are_waited_for_together_and_keep_no_other_waiting(
         self, instances: Instances
     ) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
-        instances.one().begin([(each, "A") for each in events[:30]], UNLIMITED)
+        instances.one().admit([(each, "A") for each in events[:30]], UNLIMITED)
 
-        begun = instances.one().begin([(each, "B") for each in events], UNLIMITED)
+        admitted = instances.one().admit([(each, "B") for each in events], UNLIMITED)
 
-        assert [each.is_busy for each in begun] == [True] * 30 + [False] * 10
-        assert [bool(each.failure) for each in begun] == [True] * 30 + [False] * 10
+        assert [each.is_busy for each in admitted] == [True] * 30 + [False] * 10
+        assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
         assert instances.waits == [0.1, 0.3, 0.6]
 
     def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
         for owner, after in (("B", 1.0), ("C", 300.0)):
             left[0] = 300.0
             one = instances.one(Slow(instances.table, partial(left.__setitem__, 0, after)))
 
-            one.begin([(EVENT, owner)], deadline)
+            one.admit([(EVENT, owner)], deadline)
 
         [item] = instances.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
 
     def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
 
-        [again] = instances.one().begin([(EVENT, "A")], UNLIMITED)
+        [again] = instances.one().admit([(EVENT, "A")], UNLIMITED)
 
-        assert again.failure == "another delivery of it is being worked on"
+        assert again.failure == ("busy", "another delivery of the same event is being carried out")
 
     def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, instances: Instances) -> None:
-        begun = instances.one().begin([(EVENT, "A"), (EVENT, "B")], UNLIMITED)
+        admitted = instances.one().admit([(EVENT, "A"), (EVENT, "B")], UNLIMITED)
 
-        assert [each.failure for each in begun] == [None, None]
-        assert sorted(str(each.skip) for each in begun) == ["None", "duplicate"]
+        assert [each.failure for each in admitted] == [None, None]
+        assert [each.is_duplicate for each in admitted] == [False, True]
         assert instances.waits == []
 
 
@@ -842,11 +901,11 @@ class TestCount:
 
         for count in (1, 2):  # as FIFO queues have it: one after the other
             events = [dataclasses.replace(EVENT, key=f"{count}-{n}") for n in range(count)]
-            begun = one.begin([(event, "A") for event in events], UNLIMITED)
-            assert all(each.skip is each.failure is None for each in begun)
+            admitted = one.admit([(event, "A") for event in events], UNLIMITED)
+            assert not any(each.is_duplicate or each.failure for each in admitted)
 
-        said = [each.removeprefix("dedup table out of reach ") for each in caplog.messages]
-        assert sum(json.loads(each)["count"] for each in said) == 3
+        lines = [each.removeprefix("dedup table unreachable ") for each in caplog.messages]
+        assert sum(json.loads(each)["count"] for each in lines) == 3
 
 
 # The whole function, two instances and more.
@@ -918,8 +977,10 @@ class TestFunction:
         assert two(messages(m2=direct(record()))) is None
 
         assert fleet.sent() == NEVER
-        facts = '{"reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
-        assert caplog.messages == [f"skipped {facts}"]
+        fields = (
+            '{"kind": "duplicate", "reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
+        )
+        assert caplog.messages == [f"skipped {fields}"]
 
     def test_another_object_is_another_event(self, fleet: Fleet) -> None:
         fleet.instance()(messages(m1=direct(record())))
@@ -977,7 +1038,7 @@ class TestFunction:
             def __call__(self, request: Any, **_: Any) -> AWSResponse | None:  # noqa: ARG002
                 if not answers:
                     answers.append(None)
-                    with pytest.raises(DeliveriesFailedError, match="is being worked on"):
+                    with pytest.raises(DeliveriesFailedError, match="is being carried out"):
                         two(messages(m2=direct(record())))
                 return None
 
@@ -1027,9 +1088,9 @@ class TestFunctionWithoutItsTable:
 
         assert fleet.sent() == ONCE
         [line] = [each for each in caplog.messages if each.startswith("dedup")]
-        facts = json.loads(line.removeprefix("dedup table out of reach "))
-        assert facts["count"] == 1
-        assert reason in facts["reason"]
+        fields = json.loads(line.removeprefix("dedup table unreachable "))
+        assert fields["count"] == 1
+        assert reason in fields["reason"]
 
     def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
         assert fleet.instance(UPDATE, Lost(3))(messages(m1=direct(record()))) is None

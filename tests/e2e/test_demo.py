@@ -31,7 +31,7 @@ def running_in(folder: Path) -> list[str]:
 class TestDemo:
     """The main job, end to end, as a stranger sees it."""
 
-    def test_it_shows_every_object_with_what_became_of_it(self, tmp_path: Path) -> None:
+    def test_the_demo_shows_the_result_of_every_object(self, tmp_path: Path) -> None:
         command = Path(sys.executable).with_name("lava-s3trigger")
         done = subprocess.run(
             [command, "demo"],

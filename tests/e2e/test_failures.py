@@ -27,7 +27,7 @@ POISON: Final = '{"this is": "no S3 event"}'
 
 def event(bucket: str, key: str) -> dict[str, Any]:
     """Return the S3 event of an object."""
-    return direct(record(key, bucket=bucket, sequencer=key))
+    return direct(record(key, bucket=bucket, size=4, sequencer=key))
 
 
 def fill_intake(stack: Stack, bodies: list[str]) -> None:
@@ -48,15 +48,22 @@ def drained(stack: Stack) -> bool:
 
 @pytest.fixture(autouse=True)
 def impatient(stack: Stack) -> Iterator[None]:
-    """Let what failed come again soon, and once: six minutes and five times are long."""
+    """Deliver what failed again soon, and twice: the template's six minutes are long."""
     sqs, url = stack.aws.client("sqs"), stack.outputs["IntakeQueueUrl"]
     names = ["VisibilityTimeout", "RedrivePolicy"]
     before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": 3}
-    hasty = {"VisibilityTimeout": "15", "RedrivePolicy": json.dumps(policy)}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes=hasty)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
+    hide_for(stack, 8)
     yield
     sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+def hide_for(stack: Stack, seconds: int) -> None:
+    """Set for how long a message that is received stays hidden in the intake queue."""
+    stack.aws.client("sqs").set_queue_attributes(
+        QueueUrl=stack.outputs["IntakeQueueUrl"], Attributes={"VisibilityTimeout": str(seconds)}
+    )
 
 
 @pytest.fixture
@@ -75,7 +82,9 @@ def forwarder(stack: Stack) -> Iterator[Forwarder]:
 class TestPoison:
     """A message that no one can understand does its neighbours no harm."""
 
-    def test_among_300_good_ones_it_alone_ends_as_a_dead_letter(self, stack: Stack) -> None:
+    def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
+        self, stack: Stack
+    ) -> None:
         stack.trigger("many", "many", parameters={"key": "{{ key }}"})
         bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
@@ -83,6 +92,7 @@ class TestPoison:
 
         found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
         assert found == Counter(f"in/{number}" for number in range(MANY))
+        hide_for(stack, 1)  # only the bad one is left
         url = stack.outputs["IntakeDeadLetterQueueUrl"]
         wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
         (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
@@ -98,7 +108,9 @@ class TestCrash:
     OBJECTS: Final = 60
 
     @pytest.mark.parametrize("is_sent", [False, True], ids=["before sending", "after sending"])
-    def test_it_loses_nothing(self, stack: Stack, forwarder: Forwarder, *, is_sent: bool) -> None:
+    def test_a_crash_loses_no_event(
+        self, stack: Stack, forwarder: Forwarder, *, is_sent: bool
+    ) -> None:
         bucket = "crash-sent" if is_sent else "crash"
         stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"})
         crashes = [0, 1]  # twice, the second time in what comes again
@@ -137,7 +149,7 @@ class TestInvocations:
             DeadLetterConfig={"TargetArn": stack.outputs["DeadLetterQueueArn"]},
         )
 
-    def test_its_event_is_redriven_once_the_fault_is_mended(
+    def test_a_dead_letter_is_redriven_after_the_fault_is_corrected(
         self, stack: Stack, forwarder: Forwarder, redrive: Redrive
     ) -> None:
         stack.trigger("denied", "denied", parameters={"key": "{{ key }}"})

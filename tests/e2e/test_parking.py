@@ -26,10 +26,12 @@ def parked(stack: Stack) -> dict[str, Any]:
     return body
 
 
-class TestABadEntryBesideAGoodOne:
+class TestParkingAndRedrive:
     """The good one runs once; the bad one waits until it is mended, and runs once."""
 
-    def test_it_is_parked_mended_and_redriven(self, stack: Stack, redrive: Redrive) -> None:
+    def test_a_bad_entry_is_parked_corrected_and_redriven(
+        self, stack: Stack, redrive: Redrive
+    ) -> None:
         stack.trigger("good", "beside", parameters={"who": "good"})
         stack.trigger("bad", "beside", colour="red", parameters={"who": "bad", "key": "{{ key }}"})
         stack.connections.by_s3("beside")
@@ -47,9 +49,7 @@ class TestABadEntryBesideAGoodOne:
         (found,) = stack.dispatches("core", 1)
         assert found["parameters"] == {"who": "bad", "key": "in/x y.csv"}
 
-    def test_a_job_that_does_not_exist_runs_once_it_does(
-        self, stack: Stack, redrive: Redrive
-    ) -> None:
+    def test_a_missing_job_runs_once_it_is_created(self, stack: Stack, redrive: Redrive) -> None:
         stack.trigger("new", "newjob", job_id=["job-core", "job-new"])
         stack.connections.by_s3("newjob")
         stack.put("newjob", "x")

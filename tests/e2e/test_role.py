@@ -67,7 +67,7 @@ def invoke(stack: Stack, payload: Any) -> str:
     return str(body["errorMessage"]) if answer.get("FunctionError") else ""
 
 
-class TestEachIsNeeded:
+class TestNeededPermissions:
     """Without it, the delivery fails, and says which call was denied."""
 
     @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ class TestEachIsNeeded:
             ),
         ],
     )
-    def test_one_is_missing(
+    def test_a_missing_permission_fails_the_delivery_with_the_denied_call(
         self, stack: Stack, role: str, action: str, call: str, entry: dict[str, Any]
     ) -> None:
         stack.trigger(BUCKET, BUCKET, **entry)
@@ -94,7 +94,7 @@ class TestEachIsNeeded:
         assert "AccessDenied" in error
         assert stack.realm.receive("core") == []
 
-    def test_none_is_missing(self, stack: Stack) -> None:
+    def test_with_every_permission_an_event_is_dispatched(self, stack: Stack) -> None:
         stack.trigger(BUCKET, BUCKET)
         assert not invoke(stack, event(BUCKET, "k"))
         stack.dispatches("core", 1)
@@ -163,7 +163,7 @@ def ids(pair: tuple[str, str]) -> str:
     return f"{pair[0]} {pair[1].partition(':sqs:')[2] or pair[1].partition(':table/')[2]}".strip()
 
 
-class TestNoneIsWider:
+class TestNoWiderPermissions:
     """What the realm's function has no use for, it may not do."""
 
     def decision(self, stack: Stack, action: str, arn: str) -> str:
@@ -174,9 +174,11 @@ class TestNoneIsWider:
         return str(result["EvalDecision"])
 
     @pytest.mark.parametrize("pair", OWN, ids=ids)
-    def test_its_own_is_allowed(self, stack: Stack, pair: tuple[str, str]) -> None:
+    def test_an_action_on_the_realms_resources_is_allowed(
+        self, stack: Stack, pair: tuple[str, str]
+    ) -> None:
         assert self.decision(stack, *pair) == "allowed"
 
     @pytest.mark.parametrize("pair", WIDER, ids=ids)
-    def test_other_things_are_not(self, stack: Stack, pair: tuple[str, str]) -> None:
+    def test_any_other_action_is_denied(self, stack: Stack, pair: tuple[str, str]) -> None:
         assert self.decision(stack, *pair) == "implicitDeny"

@@ -101,7 +101,7 @@ class TestEveryRoute:
             "EventBridge-SNS-SQS",
         ],
     )
-    def test_hostile_keys_arrive_as_they_are(self, stack: Stack, route: str) -> None:
+    def test_hostile_keys_arrive_unchanged(self, stack: Stack, route: str) -> None:
         bucket = f"route-{route.lower()}"
         stack.trigger(
             bucket,
@@ -118,7 +118,7 @@ class TestEveryRoute:
         assert {each["parameters"]["size"] for each in found} == {"4"}
         assert all(set(each["globals"].values()) == {"name"} for each in found)
 
-    def test_a_pipe_hands_over_an_array(self, stack: Stack) -> None:
+    def test_a_pipes_array_is_dispatched_and_answered(self, stack: Stack) -> None:
         """The local server has no pipes from queues: the array is made here, of real messages."""
         sqs, bucket = stack.aws.client("sqs"), "route-pipe"
         url = sqs.create_queue(QueueName=bucket)["QueueUrl"]
@@ -171,7 +171,7 @@ class TestEveryRoute:
         assert found["parameters"] == {"type": event_type, "size": "0"}
 
 
-class TestWhatIsNoWork:
+class TestNoEffect:
     """Nothing comes of it, and nothing is kept of it."""
 
     def test_a_test_event_is_done(self, stack: Stack) -> None:
@@ -183,10 +183,10 @@ class TestWhatIsNoWork:
         assert stack.realm.receive("core") == []
 
 
-class TestOneTriggerManyJobs:
+class TestJobsOfOneTrigger:
     """Jobs of one trigger go each to the queue of its worker."""
 
-    def test_a_list_of_jobs_reaches_two_workers(self, stack: Stack) -> None:
+    def test_jobs_of_one_trigger_reach_two_workers(self, stack: Stack) -> None:
         stack.trigger("two", "two-workers", job_id=["job-core", "job-web", "job-core"])
         connect(stack, "S3", "two-workers")
         stack.put("two-workers", "x")
@@ -194,7 +194,7 @@ class TestOneTriggerManyJobs:
         assert [each["job_id"] for each in core + web] == ["job-core", "job-core", "job-web"]
         assert len({each["run_id"] for each in core + web}) == 3
 
-    def test_a_delay_keeps_the_message_back(self, stack: Stack) -> None:
+    def test_a_delay_holds_the_message_back(self, stack: Stack) -> None:
         stack.trigger("late", "late-work", delay="4s")
         connect(stack, "S3", "late-work")
         stack.put("late-work", "x")

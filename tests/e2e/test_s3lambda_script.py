@@ -268,7 +268,7 @@ class TestRecords:
             },
         }
 
-    def test_hostile_keys_come_out_as_they_are(
+    def test_hostile_keys_are_printed_unchanged(
         self, run: Run, s3: S3Client, tmp_path: Path
     ) -> None:
         bucket = "hostile-bucket"
@@ -290,7 +290,7 @@ class TestRecords:
         assert found == [f"{prefix}x" for prefix in prefixes]
         assert not (tmp_path / "injected").exists()
 
-    def test_more_objects_than_a_page_of_the_list_holds(self, run: Run, many: str) -> None:
+    def test_all_pages_of_the_list_are_read(self, run: Run, many: str) -> None:
         found = keys(payloads(run("-b", "100", BUCKET, many)))
         assert len(found) == len(set(found)) == 1100
 
@@ -308,7 +308,7 @@ class TestRecords:
 class TestSelection:
     """Prefixes, -g and -z say which objects."""
 
-    def test_several_prefixes_are_taken_in_turn(self, run: Run, orders: str) -> None:
+    def test_prefixes_are_listed_in_turn(self, run: Run, orders: str) -> None:
         found = payloads(run(BUCKET, f"{orders}order-1", f"{orders}order-03"))
         assert numbers(found) == [10, 11, 12, 3]
 
@@ -323,7 +323,7 @@ class TestSelection:
             pytest.param(r"orders\/order-05.csv", [5], id="backslash quotes"),
         ],
     )
-    def test_only_keys_that_match_the_pattern(
+    def test_only_keys_that_match_the_pattern_are_selected(
         self, run: Run, orders: str, pattern: str, expected: list[int]
     ) -> None:
         result = run("-g", pattern, BUCKET, f"{orders}order")
@@ -340,7 +340,7 @@ class TestSelection:
         assert keys(payloads(run(BUCKET, orders)))[0] == f"{orders}order-01.csv"
         assert keys(payloads(run("-z", BUCKET, orders)))[0] == orders
 
-    def test_no_object_at_all_is_said(self, run: Run, fake_lambda: Lambda) -> None:
+    def test_an_empty_selection_is_reported(self, run: Run, fake_lambda: Lambda) -> None:
         result = run("-l", "f", BUCKET, "nothing/here/")
         assert (result.returncode, result.stdout) == (0, "")
         assert result.stderr == "s3lambda.sh: no objects found\n"
@@ -357,7 +357,7 @@ class TestBatches:
             pytest.param(["-b", "12"], [12], id="exactly all"),
         ],
     )
-    def test_batch_sizes(
+    def test_the_batch_size_divides_the_records(
         self, run: Run, orders: str, options: list[str], expected: list[int]
     ) -> None:
         found = payloads(run(*options, BUCKET, orders))
@@ -378,7 +378,7 @@ class TestBatches:
 class TestInvocation:
     """With -l, the function is invoked."""
 
-    def test_the_function_is_invoked_asynchronously_with_what_is_printed_otherwise(
+    def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
         self, run: Run, orders: str, fake_lambda: Lambda, pauses: Path
     ) -> None:
         printed = payloads(run(BUCKET, orders))
@@ -399,7 +399,7 @@ class TestInvocation:
         assert fake_lambda.payloads == printed
         assert pauses.read_text().split() == ["2", "2"]
 
-    def test_the_pause_is_as_long_as_asked_and_none_after_the_last(
+    def test_the_pause_follows_every_invocation_but_the_last(
         self, run: Run, orders: str, pauses: Path
     ) -> None:
         result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
@@ -410,7 +410,7 @@ class TestInvocation:
 class TestOnTheDeployedStack:
     """What the script makes of real objects, the deployed function dispatches."""
 
-    def test_keys_reach_the_worker_as_they_are(self, run: Run, stack: Stack) -> None:
+    def test_keys_reach_the_worker_unchanged(self, run: Run, stack: Stack) -> None:
         keys = [key for key in HOSTILE_KEYS if len(key) < 1000]
         s3 = stack.aws.client("s3")
         s3.create_bucket(Bucket="scripted")
@@ -440,12 +440,12 @@ class TestFailures:
         for word in words:
             assert word in result.stderr
 
-    def test_no_such_bucket(self, run: Run) -> None:
+    def test_a_missing_bucket_is_reported(self, run: Run) -> None:
         result = run("no-such-bucket", "incoming/\n")
         assert result.stdout == ""
         self.assert_failed(result, "cannot list no-such-bucket", "NoSuchBucket")
 
-    def test_no_such_function(self, run: Run, aws_endpoint: str, orders: str) -> None:
+    def test_a_missing_function_is_reported(self, run: Run, aws_endpoint: str, orders: str) -> None:
         result = run("-l", "no-such-function", BUCKET, orders, AWS_ENDPOINT_URL_LAMBDA=aws_endpoint)
         assert result.stdout == ""
         self.assert_failed(
@@ -469,7 +469,7 @@ class TestFailures:
         assert len(fake_lambda.invocations) == 1
         self.assert_failed(result, "function f failed with payload 1 of 3: Unhandled")
 
-    def test_nothing_is_sent_where_a_page_of_the_list_fails(
+    def test_nothing_is_sent_if_a_page_of_the_list_fails(
         self, run: Run, fake_lambda: Lambda
     ) -> None:
         class TwoPages(BaseHTTPRequestHandler):
@@ -512,7 +512,7 @@ class TestFailures:
             pytest.param(["-x", "my-bucket", "x"], "no such option: -x", id="unknown option"),
         ],
     )
-    def test_misuse(self, run: Run, arguments: list[str], words: str) -> None:
+    def test_misuse_is_explained(self, run: Run, arguments: list[str], words: str) -> None:
         self.assert_failed(run(*arguments), words, "s3lambda.sh -h", status=2)
 
     @pytest.mark.parametrize(
@@ -531,7 +531,7 @@ class TestFailures:
             (path / name).symlink_to(Path(sys.executable).parent / name)
         self.assert_failed(run(BUCKET, "x", PATH=str(path)), words)
 
-    def test_an_unknown_region(self, run: Run) -> None:
+    def test_an_unknown_region_is_reported(self, run: Run) -> None:
         self.assert_failed(run(BUCKET, "x", AWS_REGION=""), "set AWS_REGION\n")
         self.assert_failed(
             run(BUCKET, "x", AWS_REGION="", AWS_PROFILE="gone"), "(The config profile (gone)"

@@ -58,7 +58,7 @@ def invoke(stack: Stack, payload: Any) -> dict[str, Any]:
 
 def event(key: str) -> dict[str, Any]:
     """Return the S3 event of an object."""
-    return direct(record(key, bucket=BUCKET, sequencer=f"0069{key}"))
+    return direct(record(key, bucket=BUCKET, size=4, sequencer=f"0069{key}"))
 
 
 def keys(stack: Stack, worker: str, count: int) -> list[str]:
@@ -70,10 +70,10 @@ def states(stack: Stack) -> list[str]:
     return [each["state"]["S"] for each in items]
 
 
-class TestTwice:
+class TestDuplicateDeliveries:
     """One object event, delivered by two messages, is dispatched once."""
 
-    def test_messages_handed_over_at_once(self, sharing: Stack) -> None:
+    def test_simultaneous_messages_are_dispatched_once(self, sharing: Stack) -> None:
         names = [f"at-once/{n}" for n in range(OBJECTS)]
         left = [message(f"{copy} of {key}", event(key)) for key in names for copy in "ab"]
 
@@ -92,7 +92,7 @@ class TestTwice:
         assert keys(sharing, "web", OBJECTS) == sorted(names)
         assert set(states(sharing)) == {"done"}
 
-    def test_messages_in_a_queue(self, sharing: Stack) -> None:
+    def test_messages_in_a_queue_are_dispatched_once(self, sharing: Stack) -> None:
         sqs, intake = sharing.aws.client("sqs"), sharing.outputs["IntakeQueueUrl"]
         names = [f"queue/{n}" for n in range(OBJECTS)]
         for _ in "ab":
@@ -106,7 +106,7 @@ class TestTwice:
         assert invoke(sharing, {"Records": again}) == {"error": None, "answer": None}
         assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
 
-    def test_an_object_is_put_and_its_event_comes_again(self, sharing: Stack) -> None:
+    def test_a_repeated_event_of_a_put_object_is_dispatched_once(self, sharing: Stack) -> None:
         sharing.connections.by_s3(BUCKET)
         sharing.put(BUCKET, "put")
         assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["put"]
@@ -119,7 +119,9 @@ class TestTwice:
 class TestPermission:
     """Without the right to write to the table, events are dispatched, and that is logged."""
 
-    def test_it_is_missing(self, sharing: Stack) -> None:
+    def test_without_the_permission_events_are_dispatched_and_the_error_is_logged(
+        self, sharing: Stack
+    ) -> None:
         iam, role = sharing.aws.client("iam"), sharing.outputs["RoleArn"].rpartition("/")[2]
         names = {"RoleName": role, "PolicyName": "s3trigger"}
         policy = iam.get_role_policy(**names)["PolicyDocument"]

@@ -1,4 +1,4 @@
-"""The fault suite: every AWS call of the function fails, and nothing is lost.
+"""The fault suite: every AWS call of the function fails in turn, and nothing is lost.
 
-`python -m tests.faults` runs all of it; docs/faults.md tells what it does and found.
+`python -m tests.faults` runs all of it; docs/faults.md describes it and has its results.
 """

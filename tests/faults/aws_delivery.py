@@ -1,4 +1,4 @@
-"""Delivers S3 events to the function, and delivers them again, as AWS would."""
+"""Delivery of S3 events to the function, and redelivery, as AWS does it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUPS: Final = 7
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """A message in a queue, or what stands for an invocation."""
+    """A message in a queue, or a stand-in for an invocation."""
 
     body: str
     keys: frozenset[str]
@@ -50,7 +50,7 @@ _SQS: Final = _sample("sqs-s3.json")["Records"][0]
 
 
 def of_s3(key: str, number: int) -> str:
-    """Make S3's notification about an object."""
+    """Return S3's notification about an object."""
     event = copy.deepcopy(_S3)
     (record,) = event["Records"]
     record["s3"]["bucket"]["name"] = BUCKET
@@ -59,7 +59,7 @@ def of_s3(key: str, number: int) -> str:
 
 
 def of_eventbridge(key: str, number: int) -> str:
-    """Make EventBridge's event about an object."""
+    """Return EventBridge's event about an object."""
     event = copy.deepcopy(_EVENTBRIDGE)
     event["detail"]["bucket"]["name"] = BUCKET
     event["detail"]["object"] |= {"key": key, "sequencer": f"{number:018x}"}
@@ -67,19 +67,19 @@ def of_eventbridge(key: str, number: int) -> str:
 
 
 def by_sns(text: str) -> str:
-    """Make what SNS hands to a function."""
+    """Return the payload with which SNS invokes a function."""
     event = copy.deepcopy(_SNS)
     event["Records"][0]["Sns"]["Message"] = text
     return json.dumps(event)
 
 
 def by_sns_to_sqs(text: str) -> str:
-    """Make what SNS sends to a queue."""
+    """Return the message that SNS sends to a queue."""
     return json.dumps(_SNS_IN_SQS | {"Message": text})
 
 
 def by_sqs(queue: str, message: Message) -> dict[str, Any]:
-    """Make the record for a message that was received."""
+    """Return the record of a received message."""
     attributes = _SQS["attributes"] | {"ApproximateReceiveCount": str(message.receives)}
     if message.group:
         attributes["MessageGroupId"] = message.group
@@ -89,22 +89,22 @@ def by_sqs(queue: str, message: Message) -> dict[str, Any]:
 
 
 class Invocations:
-    """Lambda's own queue of events, by which S3, SNS and EventBridge invoke a function.
+    """Lambda's own queue of events, through which S3, SNS and EventBridge invoke a function.
 
-    An event that fails is tried again after one minute and after two more, by the same
-    request id; then it goes to the dead-letter queue as it is.
+    Lambda retries a failed event after one minute and after two more, with the same
+    request id; then it moves the event to the dead-letter queue as it is.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
     """
 
     WAITS: Final = (60.0, 120.0)
     BETWEEN: Final = 2.0
-    """Seconds between two events."""
+    """Seconds from one event to the next."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def deliver(self, messages: Iterable[Message]) -> None:
-        """Deliver events until each is done, or in the dead-letter queue."""
+        """Deliver events until each is done or in the dead-letter queue."""
         clock = self._world.clock
         order = itertools.count()
         waiting = [(clock() + next(order) * self.BETWEEN, next(order), each) for each in messages]
@@ -124,18 +124,19 @@ class Invocations:
 class Queue:
     """An SQS queue that the function reads, with partial responses.
 
-    What fails is visible again after the visibility timeout, which is six times the
-    function's; received too often, it goes to the queue's own dead-letter queue, and
-    an operator moves it back, where it is a new message.
+    A failed message is visible again after the visibility timeout, six times the
+    function's timeout. After too many receives it moves to the queue's dead-letter
+    queue, and an operator moves it back as a new message.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 
     Args:
-        world: Where it stands.
-        name: Its name. Of a FIFO queue it ends so, and groups keep their order: nothing
-            of a group is received while a message before it is not done.
-        seed: Another seed gives batches of other sizes.
-        in_array: Whether a Pipe reads it, which hands over an array.
-        most_receives: How often it gives a message out; None where there is no end.
+        world: The world of the function.
+        name: Its name. A name that ends in ``.fifo`` makes a FIFO queue: a message is not
+            received while an earlier one of its group is not done.
+        seed: Selects the sizes of batches.
+        in_array: Whether a Pipe reads it, which passes an array.
+        max_receives: Maximum of receives of a message; None for no limit.
+        gives_parked_back: Whether its messages are parked ones.
     """
 
     VISIBILITY_TIMEOUT: Final = 360.0
@@ -147,14 +148,14 @@ class Queue:
         seed: int,
         *,
         in_array: bool = False,
-        most_receives: int | None = 5,
+        max_receives: int | None = 5,
         gives_parked_back: bool = False,
     ) -> None:
         self._world = world
         self._name = name
         self._random = random.Random(seed)
         self._in_array = in_array
-        self._most_receives = most_receives
+        self._max_receives = max_receives
         self._gives_parked_back = gives_parked_back
         self.moved_back = 0
 
@@ -162,7 +163,7 @@ class Queue:
         """Deliver messages until all are done."""
         waiting = list(messages)
         if not self._name.endswith(".fifo"):
-            self._random.shuffle(waiting)  # SQS promises no order
+            self._random.shuffle(waiting)  # SQS guarantees no order
         while waiting:
             dead = self._deliver_until_dead(waiting)
             self.moved_back += len(dead)
@@ -183,7 +184,7 @@ class Queue:
             over = {
                 each.id
                 for each in failed
-                if self._most_receives and each.receives >= self._most_receives
+                if self._max_receives and each.receives >= self._max_receives
             }
             dead += [each for each in failed if each.id in over]
             waiting[:] = [each for each in waiting if each.id not in done | over]
@@ -208,17 +209,17 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route by which events reach the function."""
+    """A route of events to the function."""
 
     name: str
     _source: Callable[[str, int], str]
     _wrap: Callable[[str], str] = str
     queue: str = ""
-    """Name of the queue that the function reads, if it reads one."""
+    """Name of the queue that the function reads, if any."""
     in_array: bool = False
 
     def deliver(self, world: World, keys: Sequence[str], seed: int) -> None:
-        """Deliver an event about each key, until all are done or dead letters."""
+        """Deliver an event about each key until all are done or in a dead-letter queue."""
         messages = (
             Message(
                 body=self._wrap(self._source(key, number)),
@@ -230,7 +231,7 @@ class Route:
         if self.queue:
             # A FIFO queue with a dead-letter queue would lose its order.
             most = None if self.is_fifo else 5
-            Queue(world, self.queue, seed, in_array=self.in_array, most_receives=most).deliver(
+            Queue(world, self.queue, seed, in_array=self.in_array, max_receives=most).deliver(
                 messages
             )
         else:
@@ -243,12 +244,12 @@ class Route:
 
 
 def groups(keys: Sequence[str]) -> list[Sequence[str]]:
-    """Give the keys of each message group."""
+    """Return the keys of each message group."""
     return [keys[number::GROUPS] for number in range(GROUPS)]
 
 
 def group_of(number: int) -> str:
-    """Give the message group of an event."""
+    """Return the message group of an event."""
     return f"group-{number % GROUPS}"
 
 
@@ -267,10 +268,10 @@ ROUTES: Final = (
 
 
 def redrive(world: World, seed: int) -> None:
-    """Give back to the function what is in its dead-letter queue, until that is empty."""
+    """Redrive the dead-letter queue until it is empty."""
     while world.dead_letters.messages:
         taken = [json.loads(each.text) for each in world.dead_letters.take()]
-        # AWS mixes them; apart, the ledger can tell which of them causes what.
+        # AWS mixes them; separate, the ledger can tell their effects apart.
         for is_parked in (False, True):
             messages = [
                 Message(body=json.dumps(each), keys=frozenset(_keys(each)))
@@ -278,7 +279,7 @@ def redrive(world: World, seed: int) -> None:
                 if ("parked" in each) is is_parked
             ]
             Queue(
-                world, DEAD_LETTERS, seed, most_receives=None, gives_parked_back=is_parked
+                world, DEAD_LETTERS, seed, max_receives=None, gives_parked_back=is_parked
             ).deliver(messages)
 
 

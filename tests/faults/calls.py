@@ -1,4 +1,4 @@
-"""The calls that the function makes of AWS: each is broken in turn."""
+"""The AWS calls of the function, each of which the suite breaks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ REALM: Final = "faults"
 BUCKET: Final = "faulty"
 DEAD_LETTERS: Final = f"lava-{REALM}-s3trigger-dlq"
 CLAIMS: Final = f"lava.{REALM}.s3trigger-dedup"
+JOBS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "pair": ("in", ("core", "web")),
+    "good": ("mend", ("core",)),
+    "late": ("mend", ("late",)),
+}
+"""The prefix and the job ids of each trigger. The job ``late`` is missing at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +27,11 @@ class CallKind:
     """A kind of call."""
 
     name: str
-    """What it is for."""
+    """Its purpose."""
     operation: str
     _is_meant: Callable[[Request], bool] = lambda _: True
     is_of_claims: bool = False
-    """Whether it is only made where instances share the memory of duplicates."""
+    """Whether the function makes it only with the table of duplicates."""
 
     def holds(self, call: Call) -> bool:
         """Tell whether a call is of this kind."""
@@ -33,11 +39,11 @@ class CallKind:
 
 
 def subject(call: Call) -> str:
-    """Name what a call is about. Calls about one thing never run side by side."""
+    """Name the queue or item of a call. Calls about the same one never run concurrently."""
     request = call.request
     keys: dict[str, Any] = request.get("Key", {})
     about = str(request.get("QueueUrl") or request.get("QueueName") or request["TableName"])
-    # Without the endpoint's address, which is another one each time.
+    # Without the endpoint's address, which differs from run to run.
     return " ".join([about.rpartition("/")[2], *(value["S"] for value in keys.values())])
 
 
@@ -92,4 +98,4 @@ CALLS: Final = (
     CONFIRM,
     RELEASE,
 )
-"""All of them; `test_faults` checks that."""
+"""All kinds of calls; `test_faults` checks that they are complete."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def update_item(endpoint: Endpoint, request: Request) -> Answer:
-    """Write to an item, if a condition holds."""
+    """Write to an item where a condition holds."""
     table = endpoint.table(request)
     table.keys.check(request["Key"])
     before = table.items.get(table.key_of(request["Key"]))

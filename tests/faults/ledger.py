@@ -1,4 +1,4 @@
-"""Who sent what: what was lost, what was sent twice, and why."""
+"""The account of all messages: which were lost, which were sent twice, and why."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
+from .calls import JOBS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tests.endpoint import Answer, Endpoint, Operation, Request
 
-Errand = tuple[str, str, str]
-"""Something that an event should cause: its key, the trigger and the job."""
+Effect = tuple[str, str, str]
+"""A dispatch that an event should cause: the key, the trigger and the job."""
 
 
 class Why(enum.Enum):
-    """What explains that something was sent twice."""
+    """Explanations of a second copy."""
 
     REPLY = "R"
-    """The queue took it, and the function never heard."""
+    """The queue took the first copy, and its reply was lost."""
     END = "E"
-    """The process of the function ended after it was sent."""
+    """The process of the function ended after it sent the first copy."""
     INSTANCE = "I"
-    """Its delivery failed, and came again to another instance, which knew nothing of it."""
+    """The delivery failed and came again to another instance, which did not know."""
     NOTE = "N"
-    """So too, and the claims table had not taken the note of what was sent, or not given it."""
+    """The same, and the claims table did not store or return what was sent."""
     NOTHING = "?"
-    """Nothing does: a defect."""
+    """None: a defect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A message that a queue has taken."""
+    """A message that a queue has accepted."""
 
     text: str
     key: str
     number: int
-    """How many were taken before."""
+    """Number of messages accepted before it."""
     is_parked: bool
     invocation: int
     instance: int
@@ -56,12 +58,12 @@ class Invocation:
     """Keys of the events whose deliveries failed."""
     has_ended: bool = False
     is_unnoted: bool = False
-    """Whether the claims table did not answer, or not in time."""
+    """Whether the claims table did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What came of all events."""
+    """Totals over all events."""
 
     lost: int
     doubles: Counter[Why]
@@ -70,26 +72,26 @@ class Account:
 
 @dataclass
 class Ledger:
-    """Keeps account of what was sent, and by which invocation.
+    """Records the messages that queues accept, by invocation.
 
     Args:
-        shares_claims: Whether the instances share what they know by the claims table.
+        shares_claims: Whether the instances share the claims table.
     """
 
     shares_claims: bool
     invocations: list[Invocation] = field(default_factory=list)
-    copies: dict[Errand, list[Copy]] = field(default_factory=lambda: defaultdict(list))
+    copies: dict[Effect, list[Copy]] = field(default_factory=lambda: defaultdict(list))
     unanswered: set[str] = field(default_factory=set)
-    """Texts of messages in calls to which the function got no answer."""
+    """Texts of the messages in calls that got no answer."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     @property
     def invocation(self) -> Invocation:
-        """The invocation under way."""
+        """The current invocation."""
         return self.invocations[-1]
 
     def note_taken(self, take: Operation) -> Operation:
-        """Wrap the operation by which queues take messages, to see what they take."""
+        """Wrap the operation that sends messages, to record what queues accept."""
 
         def taking(endpoint: Endpoint, request: Request) -> Answer:
             answer = take(endpoint, request)
@@ -101,27 +103,28 @@ class Ledger:
         return taking
 
     def note_unanswered(self, request: Request) -> None:
-        """Note that the function got no answer to a call."""
+        """Record that the function got no answer to a call."""
         self.unanswered.update(entry["MessageBody"] for entry in request.get("Entries", ()))
 
     def _note(self, text: str) -> None:
         message = json.loads(text)
         parked = message.get("parked")
         if parked:
-            errand = key_of(message["event"]), parked["trigger_id"], parked["job_id"]
+            key, trigger_id, job_ids = key_of(message["event"]), parked["trigger_id"], _owed(parked)
         else:
             known = message["parameters"]
-            errand = known["key"], known["trigger"], message["job_id"]
+            key, trigger_id, job_ids = known["key"], known["trigger"], [message["job_id"]]
         number = next(self._numbers)
         now = len(self.invocations) - 1
-        copy = Copy(text, errand[0], number, parked is not None, now, self.invocation.instance)
-        self.copies[errand].append(copy)
+        copy = Copy(text, key, number, parked is not None, now, self.invocation.instance)
+        for job_id in job_ids:
+            self.copies[key, trigger_id, job_id].append(copy)
 
     def disordered(self, groups: Iterable[Iterable[str]]) -> int:
-        """Count what was first sent or parked before that of an earlier event of the group.
+        """Count effects that were first sent or parked before an earlier event's.
 
-        What was parked has had its turn: a process that ends then has its message come
-        again, and it may be dispatched after all.
+        A parked effect counts as sent: where the process ends afterwards, the message
+        comes again and may be dispatched after all.
 
         Args:
             groups: The keys of each group's events, in their order.
@@ -130,26 +133,26 @@ class Ledger:
         for group in groups:
             place = {key: number for number, key in enumerate(group)}
             firsts: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-            for (key, *errand), copies in self.copies.items():
+            for (key, *effect), copies in self.copies.items():
                 if key in place and copies:
                     number = min(each.number for each in copies)
-                    firsts[errand[0], errand[1]].append((number, place[key]))
+                    firsts[effect[0], effect[1]].append((number, place[key]))
             for sent_at in firsts.values():
                 order = [place for _, place in sorted(sent_at)]
                 found += sum(before > after for before, after in pairwise(order))
         return found
 
-    def account(self, errands: Iterable[Errand]) -> Account:
-        """Draw up the account, at the end.
+    def account(self, effects: Iterable[Effect]) -> Account:
+        """Return the totals at the end.
 
         Args:
-            errands: All that the events should have caused.
+            effects: All that the events should have caused.
         """
         lost, parked, doubles = 0, 0, Counter[Why]()
-        for errand in errands:
-            copies = self.copies.pop(errand, [])
-            # What was parked stands for its dispatch, until it is given back and
-            # causes that: two steps, each of which should happen once.
+        for effect in effects:
+            copies = self.copies.pop(effect, [])
+            # A parked message stands for the dispatch, until it is redriven and causes
+            # that: two steps, each of which should happen once.
             kept = [each for each in copies if each.is_parked]
             first: list[Copy] = []
             then: list[Copy] = []
@@ -160,12 +163,12 @@ class Ledger:
             lost += len(copies) == len(kept)
             self._explain(first, 1, doubles)
             self._explain(then, len(kept), doubles)
-        assert not self.copies, f"sent, and caused by nothing: {self.copies}"
+        assert not self.copies, f"sent without a cause: {self.copies}"
         return Account(lost, doubles, parked)
 
     def _explain(self, copies: list[Copy], due: int, doubles: Counter[Why]) -> None:
-        """Count the copies that are more than were due, by what explains them."""
-        # Of each copy, what excuses it in spite of all before it; Why.NOTHING comes last.
+        """Count the copies beyond those due, by their explanations."""
+        # For each copy its explanations against all copies before; Why.NOTHING sorts last.
         worst = list(Why).index
         found = [
             sorted((self._why(before, after) for before in copies[:place]), key=worst)
@@ -173,8 +176,8 @@ class Ledger:
             if place
         ]
         reasons: list[Why] = [each[-1] for each in found if each[-1] is not Why.NOTHING]
-        # Where it was parked more than once, each is given back by itself: a copy is then
-        # excused by those of its own message, and those of another say nothing of it.
+        # Each parked message is redriven by itself: where there are several, only copies
+        # of the same message need an explanation, so the best one counts.
         rest: list[Why] = [
             each[0] if due > 1 else each[-1] for each in found if each[-1] is Why.NOTHING
         ]
@@ -184,7 +187,7 @@ class Ledger:
         doubles.update(reasons[: max(more, 0)])
 
     def _why(self, before: Copy, after: Copy) -> Why:
-        """Tell what explains that something was sent again."""
+        """Return the explanation of a second copy."""
         invocation = self.invocations[before.invocation]
         if invocation.has_ended:
             return Why.END
@@ -196,14 +199,22 @@ class Ledger:
             return Why.INSTANCE
         if invocation.is_unnoted or self.invocations[after.invocation].is_unnoted:
             return Why.NOTE
-        # Once all was sent, and the claims table had noted that, the process ended: the
-        # event comes again, if as a dead letter then as another delivery, past the TTL.
+        # The process ended after everything was sent and confirmed. The event comes again,
+        # as a dead letter even as another delivery, after the TTL.
         between = self.invocations[before.invocation + 1 : after.invocation]
         has_ended = any(each.has_ended and before.key in each.failed for each in between)
         return Why.END if has_ended else Why.NOTHING
 
 
+def _owed(parked: dict[str, Any]) -> list[str]:
+    """Return the ids of the jobs that a parked message stands for."""
+    if "job_id" in parked:
+        return [parked["job_id"]]
+    left = Counter(JOBS[parked["trigger_id"]][1]) - Counter(parked.get("done", ()))
+    return list(left.elements())
+
+
 def key_of(record: dict[str, Any]) -> str:
-    """Give the key in an S3 or EventBridge record; those here need no decoding."""
+    """Return the key in an S3 or EventBridge record; the keys here need no decoding."""
     found: str = record["s3" if "s3" in record else "detail"]["object"]["key"]
     return found

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: the rows of the table of faults."""
+"""The rows of the table of faults: which calls fail, how, and when."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SHARE: Final = 0.4
-"""Of calls that fail: often all three attempts at one do, which fails its delivery."""
+"""Share of calls that fail: often all three attempts of a call, which fails its delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class FaultKind:
 
     name: str
     make: Callable[[Call, int], Fault]
-    """Makes one for a call, given a number that differs from call to call."""
+    """Returns a fault for a call, given a number that differs from call to call."""
     share: float = SHARE
     burst: int = 1
-    """How many calls about the same thing it befalls one after the other."""
+    """Number of consecutive calls about the same thing that it breaks."""
     is_slow: bool = False
-    """Whether the function's clients must wait for it, as they do for little time then."""
+    """Whether clients wait for a reply in vain; they then wait only briefly."""
     is_end: bool = False
     """Whether the process of the function ends."""
     is_of_batches: bool = False
@@ -66,7 +66,7 @@ def _throttled(call: Call, _: int) -> Fault:
 
 
 def _slow(_: Call, number: int) -> Fault:
-    """Too late in any case; with the work done, or not."""
+    """A reply that comes too late; in a third of cases the work is not done."""
     return Held(SERVER_ERROR if number % 3 == 0 else None)
 
 
@@ -84,7 +84,7 @@ FAULTS: Final = (
     FaultKind("access denied", lambda *_: DENIED),
     FaultKind("connection reset", lambda *_: RESET),
     FaultKind("reply lost", lambda *_: LOST_REPLY),
-    # Rarer, as each takes the time that the client waits.
+    # Rarer, since each takes the time that the client waits.
     FaultKind("slow", _slow, share=0.03, burst=4, is_slow=True),
     FaultKind("process ends", _end, share=0.1, is_end=True),
     FaultKind(
@@ -100,29 +100,29 @@ FAULTS: Final = (
 )
 
 _GONE: Final = Refusal(400, "QueueDoesNotExist")
-_MADE_ANEW: Final = FaultKind("queue made anew", lambda *_: _GONE)
+_RECREATED: Final = FaultKind("queue recreated", lambda *_: _GONE)
 
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """Some of the calls of a kind fail, each by one of some faults."""
+    """A share of the calls of a kind fails, each by one of some faults."""
 
     call: CallKind
     faults: tuple[FaultKind, ...]
     share: float | None = None
-    """Of calls that fail; None leaves it to the kind of fault."""
+    """Share of calls that fail; None takes that of the kind of fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: which calls fail, and by what."""
+    """A row of the table: which calls fail, and how."""
 
     call: str
     operation: str
     fault: str
     breakages: tuple[Breakage, ...]
     beside: tuple[Breakage, ...] = ()
-    """What must go wrong besides, or the call would hardly be made."""
+    """Faults of other calls, without which the function would rarely make this call."""
 
     @property
     def id(self) -> str:
@@ -137,35 +137,35 @@ class Row:
 
     @property
     def breaks_reads(self) -> bool:
-        """Whether calls are broken by which triggers and jobs are read."""
+        """Whether calls that read triggers or jobs fail."""
         return any(each.call.operation in ("Query", "GetItem") for each in self.breakages)
 
     @property
     def walks(self) -> bool:
-        """Whether triggers are looked up by prefix, as in a bucket of too many."""
+        """Whether triggers are looked up by prefix, as in a bucket with too many."""
         return any(each.call is FIND_BY_PREFIX for each in self.breakages)
 
     @property
     def ends(self) -> bool:
-        """Whether the process of the function ends at times."""
+        """Whether the process of the function sometimes ends."""
         broken = (*self.breakages, *self.beside)
         return any(fault.is_end for each in broken for fault in each.faults)
 
     @property
     def is_slow(self) -> bool:
-        """Whether calls are broken by being slow."""
+        """Whether calls fail by a slow reply."""
         return any(fault.is_slow for each in self.breakages for fault in each.faults)
 
 
 _DENIED = next(each for each in FAULTS if each.name == "access denied")
 _END = next(each for each in FAULTS if each.is_end)
 _BESIDE: Final = {
-    # A queue that is made anew is looked up anew.
-    FIND_WORKERS_QUEUE: Breakage(DISPATCH, (_MADE_ANEW,), share=0.3),
-    FIND_DEAD_LETTERS: Breakage(PARK, (_MADE_ANEW,), share=0.3),
-    # What comes again after its instance has ended finds a claim.
+    # The function looks up a recreated queue again.
+    FIND_WORKERS_QUEUE: Breakage(DISPATCH, (_RECREATED,), share=0.3),
+    FIND_DEAD_LETTERS: Breakage(PARK, (_RECREATED,), share=0.3),
+    # An event that comes again after its instance ended finds a claim.
     NOTE: Breakage(DISPATCH, (_END,), share=0.3),
-    # A claim is released where something failed.
+    # The function releases a claim where something failed.
     **{each: Breakage(DISPATCH, (_DENIED,), share=0.3) for each in (CLAIM, CONFIRM, RELEASE)},
 }
 
@@ -205,14 +205,14 @@ ROWS: Final = tuple(_rows())
 
 
 class Plan:
-    """Tells what goes wrong with which call; `Endpoint.fail` takes it.
+    """Decides which call fails and how; an argument of `Endpoint.fail`.
 
-    It goes by what a call is about and how many there were about that, so that
-    threads, which take turns as they please, make no difference.
+    The decision depends on the subject of a call and the number of calls about it
+    before, so the order of threads makes no difference.
 
     Args:
-        row: What goes wrong.
-        seed: Another seed breaks other calls.
+        row: The faults.
+        seed: Selects the calls that fail.
     """
 
     def __init__(self, row: Row, seed: int) -> None:
@@ -220,10 +220,10 @@ class Plan:
         self._seed = seed
         self._counts: Counter[str] = Counter()
         self.held: list[Held] = []
-        self.befallen = 0
-        """How many calls of the row were broken."""
+        self.broken = 0
+        """Number of calls that failed because of the row."""
         self.is_ending = False
-        """Whether the process of the function is to end."""
+        """Whether the process of the function ends now."""
 
     def __call__(self, call: Call) -> Fault | None:
         about = f"{self._seed} {call.operation} {subject(call)}"
@@ -239,11 +239,11 @@ class Plan:
         which = breakage.faults[_chance(f"{about} {number} which") % len(breakage.faults)]
         share = which.share if breakage.share is None else breakage.share
         burst = (number - 1) // which.burst
-        # One at least, of calls that are not about a single event.
+        # At least the first call fails, unless it is about a single event.
         is_first = is_in_row and number == 1 and not breakage.call.is_of_claims
         if not is_first and _chance(f"{about} {breakage.call.name} {burst}") >= share * _CHANCES:
             return None
-        self.befallen += is_in_row
+        self.broken += is_in_row
         self.is_ending |= which.is_end
         fault = which.make(call, _chance(f"{about} {number} how"))
         if isinstance(fault, Held):
@@ -251,7 +251,7 @@ class Plan:
         return fault
 
     def release(self) -> None:
-        """Let held replies go, for which nobody waits any more."""
+        """Release held replies, for which no client waits any more."""
         while self.held:
             self.held.pop().release()
 

@@ -1,4 +1,4 @@
-"""Runs of the suite, on several processors, and kept as they are done."""
+"""Runs of the suite on several processors, each saved as it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .table import Results
 
 Cell = tuple[int, int, bool]
-"""Places of the row and the route, and whether instances are fresh."""
+"""Index of the row, index of the route, and whether instances are fresh."""
 
 
 ALL_CELLS: Final = [
@@ -38,29 +38,29 @@ ALL_CELLS: Final = [
 
 
 def run_cell(cell: Cell, events: int) -> Tally:
-    """Run a row by a route, in a process of many."""
+    """Run a row by a route, in one of several processes."""
     row, route, is_fresh = cell
     with Laboratory() as laboratory:
         return run(laboratory, ROWS[row], ROUTES[route], events, is_fresh=is_fresh)
 
 
 def name_of(cell: Cell) -> str:
-    """Name a run, for those who read of it."""
+    """Return the name of a run, for people."""
     row, route, is_fresh = cell
     return f"{ROWS[row].id} by {ROUTES[route].name}, {'fresh' if is_fresh else 'same'}"
 
 
 def run_all(
-    cells: Sequence[Cell], events: int, processes: int, console: Console, kept: Kept
+    cells: Sequence[Cell], events: int, processes: int, console: Console, saved: SavedTallies
 ) -> Results:
-    """Run rows by routes, on several processors, but for those that were kept."""
+    """Run rows by routes on several processors, except those already saved."""
     context = get_context("spawn")
     processors: SimpleQueue[int] = context.SimpleQueue()
     for number in range(processes):
         processors.put(number)
-    left = [cell for cell in cells if cell not in kept.tallies]
-    random.Random(1).shuffle(left)  # some take long: so the time left can be told
-    with ProcessPoolExecutor(processes, context, stay, (processors,)) as pool:
+    left = [cell for cell in cells if cell not in saved.tallies]
+    random.Random(1).shuffle(left)  # some take long: an even mix predicts the time left
+    with ProcessPoolExecutor(processes, context, bind_to_processor, (processors,)) as pool:
         running = {pool.submit(run_cell, cell, events): cell for cell in left}
         for done in track(
             as_completed(running),
@@ -69,18 +69,18 @@ def run_all(
             console=console,
             transient=True,
         ):
-            kept.add(running[done], done.result())
+            saved.add(running[done], done.result())
     return {
-        (ROWS[row], ROUTES[route], is_fresh): kept.tallies[row, route, is_fresh]
+        (ROWS[row], ROUTES[route], is_fresh): saved.tallies[row, route, is_fresh]
         for row, route, is_fresh in cells
     }
 
 
-def stay(processors: SimpleQueue[int]) -> None:
-    """Keep this process to one processor.
+def bind_to_processor(processors: SimpleQueue[int]) -> None:
+    """Bind this process to one processor.
 
     Its threads take turns anyway; on two processors, each turn costs half as much again.
-    Collecting garbage less often saves a tenth.
+    Rarer garbage collection saves a tenth.
     """
     gc.set_threshold(100_000, 50, 100)
     if hasattr(os, "sched_setaffinity"):  # not on macOS
@@ -88,13 +88,13 @@ def stay(processors: SimpleQueue[int]) -> None:
         os.sched_setaffinity(0, {allowed[processors.get() % len(allowed)]})
 
 
-class Kept:
-    """What came of runs, kept in a file, so that a run that was broken off can be taken up.
+class SavedTallies:
+    """Results of runs, saved in a file so that an interrupted suite can resume.
 
     Args:
-        file: Where.
-        events: By each route.
-        resume: Whether what is there holds.
+        file: The file.
+        events: Number of events by each route.
+        resume: Whether to use the results in the file.
     """
 
     def __init__(self, file: Path, events: int, *, resume: bool) -> None:
@@ -112,7 +112,7 @@ class Kept:
             file.write_text("")
 
     def add(self, cell: Cell, tally: Tally) -> None:
-        """Keep what came of a run."""
+        """Save the result of a run."""
         self.tallies[cell] = tally
         with self._file.open("a") as file:
             file.write(f"{name_of(cell)}\t{tally.to_json()}\n")

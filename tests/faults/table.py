@@ -1,4 +1,4 @@
-"""Runs the rows of the table of faults, and shows what came of them."""
+"""Runs of rows, and the tables of their results."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a run, or of several."""
+    """The result of one run or several."""
 
     events: int = 0
     faults: int = 0
-    """Calls that the row broke."""
+    """Calls that failed because of the row."""
     invocations: int = 0
     failed: int = 0
-    """Invocations of which something was given back."""
+    """Invocations with a failed delivery."""
     dead_lettered: int = 0
-    """Events that Lambda put into the dead-letter queue."""
+    """Events that Lambda moved to the dead-letter queue."""
     parked: int = 0
     lost: int = 0
     disordered: int = 0
-    """Dispatches of a FIFO queue's group that went before an earlier one."""
+    """Dispatches of a FIFO group that overtook an earlier one."""
     doubles: Counter[Why] = field(default_factory=Counter)
 
     def __iadd__(self, other: Tally) -> Tally:  # noqa: PYI034 - it is not to be subclassed
@@ -42,7 +42,7 @@ class Tally:
         return self
 
     def to_json(self) -> str:
-        """Write it down, for `from_json`."""
+        """Return the tally as JSON, for `from_json`."""
         counts = {name: getattr(self, name) for name in self.__slots__}
         doubles = {why.name: count for why, count in self.doubles.items()}
         return json.dumps(counts | {"doubles": doubles})
@@ -56,12 +56,12 @@ class Tally:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, and every double is explained."""
+        """Whether nothing is lost or out of order, and every second copy is explained."""
         return not (self.lost or self.disordered or self.doubles[Why.NOTHING])
 
     @property
     def twice(self) -> str:
-        """What was sent twice, by what explains it."""
+        """What was sent twice, by explanation."""
         found = [f"{self.doubles[why]:,} {why.value}" for why in Why if self.doubles[why]]
         return " + ".join(found) or "0"
 
@@ -69,15 +69,15 @@ class Tally:
 def run(
     laboratory: Laboratory, row: Row, route: Route, events: int, *, is_fresh: bool, seed: int = 1
 ) -> Tally:
-    """Deliver events by a route while calls fail, mend, and redrive what is left.
+    """Deliver events by a route while calls fail, correct the mistake, and redrive.
 
     Args:
-        laboratory: Where to.
-        row: What goes wrong.
-        route: How they are delivered.
-        events: How many.
+        laboratory: The endpoint and the clients.
+        row: The faults.
+        route: The route of the events.
+        events: Number of events.
         is_fresh: Whether each invocation goes to a new instance of the function.
-        seed: Another seed breaks other calls.
+        seed: Selects the calls that fail.
     """
     world = laboratory.make_world(row, seed, is_fresh=is_fresh)
     names = keys(events)
@@ -85,10 +85,10 @@ def run(
     disordered = world.ledger.disordered(groups(names)) if route.is_fifo else 0
     world.mend()
     redrive(world, seed)
-    account = world.ledger.account(World.errands(names))
+    account = world.ledger.account(World.effects(names))
     return Tally(
         events=events,
-        faults=world.plan.befallen,
+        faults=world.plan.broken,
         invocations=len(world.ledger.invocations),
         failed=sum(bool(each.failed) for each in world.ledger.invocations),
         dead_lettered=world.dead_lettered,
@@ -100,7 +100,7 @@ def run(
 
 
 Results = dict[tuple[Row, Route, bool], Tally]
-"""By what went wrong, how events came, and whether instances were fresh."""
+"""Results by faults, route, and whether instances were fresh."""
 
 BY_FAULT: Final = (
     "Call",
@@ -129,7 +129,7 @@ BY_ROUTE: Final = (
 
 
 def by_fault(results: Mapping[tuple[Row, Route, bool], Tally]) -> list[list[str]]:
-    """Give the rows of the table of faults, and their sum."""
+    """Return the lines of the table of faults, and their sum."""
     rows: dict[Row, dict[bool, Tally]] = {}
     for (row, _, is_fresh), tally in results.items():
         of_row = rows.setdefault(row, {False: Tally(), True: Tally()})
@@ -145,7 +145,7 @@ def _counts(sums: Mapping[bool, Tally]) -> list[str]:
 
 
 def by_route(results: Mapping[tuple[Row, Route, bool], Tally]) -> list[list[str]]:
-    """Give what came of each route, and the sum."""
+    """Return the lines of the table of routes, and their sum."""
     routes: dict[str, dict[bool, Tally]] = {}
     for (_, route, is_fresh), tally in results.items():
         of_route = routes.setdefault(route.name, {False: Tally(), True: Tally()})
@@ -184,6 +184,6 @@ def _sum(each: Iterable[Mapping[bool, Tally]]) -> dict[bool, Tally]:
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
+    """Return a table in Markdown."""
     rule = ["---" if each in ("Call", "Operation", "Fault", "Route") else "--:" for each in head]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))

@@ -1,4 +1,4 @@
-"""A realm on the endpoint, and the instances of the function that work for it."""
+"""A realm on the local endpoint, and the instances of the function that serve it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import logging
+import random
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,79 +15,78 @@ from unittest import mock
 from botocore.handlers import disable_signing
 from botocore.retries.standard import ExponentialBackoff
 from botocore.useragent import UserAgentString
+from jinja2 import Environment
 
-from lava_s3trigger.aws import threads
 from lava_s3trigger.aws.clients import make_clients
-from lava_s3trigger.dedup import table as claims
+from lava_s3trigger.dedup import table
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
-from lava_s3trigger.templates.environment import TemplateEnvironment
 from tests.endpoint import OPERATIONS, REGION, Endpoint, Keys, Table
 from tests.endpoint import Message as QueueMessage
 
-from .calls import BUCKET, CLAIMS, DEAD_LETTERS, REALM
+from .calls import BUCKET, CLAIMS, DEAD_LETTERS, JOBS, REALM
 from .dedup_table import update_item
 from .ledger import Invocation, Ledger
 from .planning import Plan, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
     from .aws_delivery import Message
-    from .ledger import Errand
+    from .ledger import Effect
 
     Clients = tuple[DynamoDBClient, SQSClient]
 
 TIMEOUT: Final = 60.0
 """Seconds that an invocation may take, as in the template."""
 HASTY: Final = 0.1
-"""Seconds that clients wait for replies where those never come."""
+"""Seconds that clients wait for replies that never come."""
 EPOCH: Final = 1_800_000_000
 EVERY_FIFTH: Final = 5
 
 
 class Clock:
-    """Time that passes only when told to."""
+    """A clock that moves only when told to."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._lock = threading.Lock()
 
     def __call__(self) -> float:
-        """Give the seconds since it all began."""
+        """Return the seconds since the start."""
         return self._now
 
     def epoch(self) -> float:
-        """Give the seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return EPOCH + self._now
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move on by some seconds."""
         with self._lock:
             self._now += seconds
 
     def reach(self, moment: float) -> None:
-        """Let time pass until a moment, if that is to come."""
+        """Move on to a moment, unless it is past."""
         self.sleep(max(0.0, moment - self._now))
 
 
 class ProcessEndedError(BaseException):
-    """Stands for the end of the function's process: nothing in it can catch that."""
+    """The end of the function's process, which no handler in it can catch."""
 
 
 class World:
-    """A realm whose AWS calls fail as a row says, and the function that works for it.
+    """A realm whose AWS calls fail as a row says, and the function that serves it.
 
     Args:
-        laboratory: Where it stands.
-        row: What goes wrong.
-        seed: Another seed breaks other calls.
+        laboratory: The endpoint and the clients.
+        row: The faults.
+        seed: Selects the calls that fail.
         is_fresh: Whether each invocation goes to a new instance of the function.
     """
 
@@ -95,6 +95,7 @@ class World:
         self.plan = Plan(row, seed)
         self.ledger = Ledger(row.shares_claims)
         self.dead_lettered = 0
+        self._laboratory = laboratory
         self._row = row
         self._is_fresh = is_fresh
         self._clients = laboratory.hasty_clients if row.is_slow else laboratory.clients
@@ -112,16 +113,12 @@ class World:
 
     def _put_entries(self) -> None:
         entry = {"bucket": BUCKET, "enabled": True}
-        for trigger_id, prefix, job_id in (
-            ("pair", "in", ["core", "web"]),
-            ("good", "mend", "core"),
-            ("late", "mend", "late"),
-        ):
+        for trigger_id, (prefix, job_ids) in JOBS.items():
             parameters = {"key": "{{ key }}", "trigger": trigger_id}
-            more = {"trigger_id": trigger_id, "prefix": prefix, "job_id": job_id}
+            more = {"trigger_id": trigger_id, "prefix": prefix, "job_id": list(job_ids)}
             self._realm.triggers.put(entry | more | {"parameters": parameters})
         if self._row.walks:
-            self._realm.triggers.page = 2  # the function takes it that there are too many
+            self._realm.triggers.page = 2  # more entries than a page: the function walks
         self._put_job("core", "core")
         self._put_job("web", "web")
 
@@ -130,12 +127,12 @@ class World:
         self._realm.jobs.put(job | {"enabled": True})
 
     def put_dead_letter(self, payload: str) -> None:
-        """Put an event into the dead-letter queue, as Lambda does with what has failed."""
+        """Put an event into the dead-letter queue, as Lambda does after its last try."""
         self.dead_lettered += 1
         self.dead_letters.messages.append(QueueMessage(payload, 0))
 
     def mend(self) -> None:
-        """Mend the users' mistake: make the job that there was not."""
+        """Correct the user's mistake: add the missing job."""
         self._put_job("late", "web")
 
     def invoke(
@@ -146,13 +143,13 @@ class World:
         *,
         gives_parked_back: bool = False,
     ) -> list[Message]:
-        """Invoke the function, and give the messages that are to be delivered again.
+        """Invoke the function and return the messages to deliver again.
 
         Args:
-            payload: What it is handed, as JSON.
-            messages: The messages in it, or what stands for the invocation.
-            request_id: Of the request to Lambda; None makes a new one.
-            gives_parked_back: Whether parked messages are in it.
+            payload: The payload, as JSON.
+            messages: The messages in it, or one that stands for the invocation.
+            request_id: Id of the request to Lambda; None makes a new one.
+            gives_parked_back: Whether it holds parked messages.
         """
         self.clock.sleep(4.0)
         if self._function is None or self._is_fresh:
@@ -165,7 +162,10 @@ class World:
             failed = list(messages)
         except ProcessEndedError:
             failed = list(messages)
-            self._bury()
+            # The function's calls have all ended: it waits for them before it raises.
+            self.ledger.invocation.has_ended = True
+            self.plan.is_ending = False
+            self._function = None
         else:
             ids = {each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", [])}
             assert ids <= {each.id for each in messages}
@@ -185,50 +185,44 @@ class World:
         self._instance += 1
         settings = Settings(
             realm=REALM,
-            # With 0, each invocation reads the tables.
+            # With 0, each invocation queries the tables.
             cache_ttl=0 if self._row.breaks_reads else 60,
             dedup_table=CLAIMS if self._row.shares_claims else None,
             dead_letter_queue=DEAD_LETTERS,
             log_level=logging.WARNING,
         )
-        timed = functools.partial(claims.ClaimTable, now=self.clock.epoch)
-        with mock.patch.object(claims, "Claims", timed):
-            return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
+        # Leases must expire by this clock, which no other test needs.
+        timed = functools.partial(table.ClaimTable, now=self.clock.epoch)
+        with mock.patch.object(table, "ClaimTable", timed):
+            return self._laboratory.make_function(
+                settings, *self._clients, clock=self.clock, sleep=self.clock.sleep
+            )
 
-    def _bury(self) -> None:
-        """End what is left of a process that has ended: its threads."""
-        self.ledger.invocation.has_ended = True
-        if threads._pool is not None:  # noqa: SLF001 - it goes with the process
-            threads._pool.shutdown()  # noqa: SLF001
-            threads._pool = None  # noqa: SLF001
-        self.plan.is_ending = False
-        self._function = None
-
-    def heard(self, error: Exception | None, request: dict[str, Any]) -> None:
-        """Note what came of a call: the function's clients tell."""
+    def note_answer(self, error: Exception | None, request: dict[str, Any]) -> None:
+        """Note whether a call was answered; end the process where the plan says so."""
         if error is not None:
             self.ledger.note_unanswered(json.loads(request["body"]))
         if self.plan.is_ending:
             raise ProcessEndedError
 
-    def said(self, line: str) -> None:
-        """Note what the function said in its log."""
-        self.ledger.invocation.is_unnoted |= line.startswith(
-            ("dedup table out of reach", "claims not settled")
-        )
+    def note_log(self, line: str) -> None:
+        """Note that the function could not write to the claims table."""
+        self.ledger.invocation.is_unnoted |= line.startswith(("dedup table ", "claims not settled"))
 
     @staticmethod
-    def errands(keys: Sequence[str]) -> list[Errand]:
-        """Give all that events with these keys should cause."""
-        of_prefix = {
-            "in": (("pair", "core"), ("pair", "web")),
-            "mend": (("good", "core"), ("late", "late")),
-        }
-        return [(key, *each) for key in keys for each in of_prefix[key.partition("/")[0]]]
+    def effects(keys: Sequence[str]) -> list[Effect]:
+        """Return all dispatches that events with these keys should cause."""
+        return [
+            (key, trigger_id, job_id)
+            for key in keys
+            for trigger_id, (prefix, job_ids) in JOBS.items()
+            if prefix == key.partition("/")[0]
+            for job_id in job_ids
+        ]
 
 
 def keys(count: int) -> list[str]:
-    """Give the keys of so many objects; of every fifth, a user has made a mistake."""
+    """Return the keys of some objects; every fifth matches an entry with a mistake."""
     return [f"{'in' if number % EVERY_FIFTH else 'mend'}/{number:05}" for number in range(count)]
 
 
@@ -239,7 +233,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._laboratory.world:
-            self._laboratory.world.said(record.getMessage())
+            self._laboratory.world.note_log(record.getMessage())
 
 
 def _short(_: UserAgentString) -> str:
@@ -247,24 +241,25 @@ def _short(_: UserAgentString) -> str:
 
 
 class Laboratory:
-    """An endpoint, and clients of which every answer is seen; for one world at a time."""
+    """The endpoint, and clients that report every answer; for one world at a time."""
 
     def __init__(self) -> None:
         self._cleanup = contextlib.ExitStack()
         self.world: World | None = None
         self.endpoint = Endpoint()
+        self.make_function: Callable[..., Function] = Function
+        """What makes an instance; a test of this suite puts a broken function here."""
 
     def __enter__(self) -> Self:
         enter = self._cleanup.enter_context
         enter(self.endpoint)
-        # Jitter would make each run another one; and botocore waits on a clock of its own.
-        enter(mock.patch("lava_s3trigger.aws.sqs.random", SimpleNamespace(uniform=max)))
+        # Jitter would make each run different; botocore waits by the real clock.
+        enter(mock.patch.object(random, "uniform", new=max))
         enter(mock.patch.object(ExponentialBackoff, "delay_amount", return_value=0.0))
-        # Half of what a call costs, and of no use here.
+        # The user agent takes half the time of a call.
         enter(mock.patch.object(UserAgentString, "to_string", new=_short))
         # A new instance would compile the same templates again.
-        compiled = functools.cache(TemplateEnvironment.compile)
-        enter(mock.patch.object(TemplateEnvironment, "compile", new=compiled))
+        enter(mock.patch.object(Environment, "compile", new=functools.cache(Environment.compile)))
         enter(mock.patch.object(LOGGER, "propagate", new=False))
         listener = _Listener(self)
         LOGGER.addHandler(listener)
@@ -280,7 +275,7 @@ class Laboratory:
         self._cleanup.close()
 
     def make_world(self, row: Row, seed: int, *, is_fresh: bool) -> World:
-        """Make a world, in place of the one before it."""
+        """Make a world, which replaces the one before."""
         self.world = World(self, row, seed, is_fresh=is_fresh)
         return self.world
 
@@ -291,7 +286,7 @@ class Laboratory:
 
     @functools.cached_property
     def hasty_clients(self) -> Clients:
-        """Such as wait for little time."""
+        """Clients that wait for replies only briefly."""
         with mock.patch.multiple(
             "lava_s3trigger.aws.clients", CONNECT_TIMEOUT=HASTY * 10, READ_TIMEOUT=HASTY
         ):
@@ -306,13 +301,13 @@ class Laboratory:
         )
         for client in clients:
             service = client.meta.service_model.service_id.hyphenize()
-            client.meta.events.register(f"needs-retry.{service}", self._heard)
+            client.meta.events.register(f"needs-retry.{service}", self._report)
             client.meta.events.register(f"choose-signer.{service}", disable_signing)
             self._cleanup.callback(client.close)
         return clients
 
-    def _heard(
+    def _report(
         self, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
     ) -> None:
         if self.world:
-            self.world.heard(caught_exception, request_dict)
+            self.world.note_answer(caught_exception, request_dict)

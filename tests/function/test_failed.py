@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any, Final
 
 import pytest
 
-from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.jobs import JobTable
-from lava_s3trigger.sending import Sender
-from lava_s3trigger.triggers import TriggerTable
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
+    OPERATIONS,
     READS_THROTTLED,
     SERVER_ERROR,
     THROTTLED,
@@ -22,11 +21,8 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
-from tests.function.harness import SEND, Harness, LogLines
+from tests.function.harness import PARKING, SEND, Harness, LogLines
 from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, failed, record, sns, sqs
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 
 class TestFailed:
@@ -166,70 +162,65 @@ class TestFailed:
         assert len(set(run_ids)) == len(run_ids) == 2
 
 
+ODD: Final = {"Item": 7, "Items": 7, "Successful": 7}
+"""An answer that no service gives: what reads it does not expect that."""
+
+
 class TestUnexpectedErrors:
     """An unexpected error fails the event in hand alone, and loses no record of dispatches."""
 
-    def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, logged: LogLines
-    ) -> None:
-        def odd(event: S3Event, _: str) -> bool:
-            if event.key == "in/1.csv":
-                raise KeyError("Items")
-            return True
+    def answer_oddly(self, harness: Harness, operation: str, about: str) -> None:
+        """Have the endpoint answer calls of an operation oddly if they are about something."""
+        work = OPERATIONS[operation]
+        harness.endpoint.operations[operation] = lambda endpoint, request: (
+            ODD if about in json.dumps(request) else work(endpoint, request)
+        )
 
-        monkeypatch.setitem(KINDS, "odd", Kind("odd", odd, str))
-        harness.trigger("a-odd", parameters={}, if_odd="yes")
+    def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        odd = "{{ 'odd' if key == 'in/1.csv' else 'load' }}"
+        harness.trigger("a-odd", job_id=odd, parameters={})
         harness.trigger()
         function = harness.function()
+        self.answer_oddly(harness, "GetItem", "odd")
         payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
         for _ in range(2):
             assert function(payload) == failed("m1")
-        assert all(
-            "KeyError: 'Items' (test_failed.py, line" in each["reason"]
-            for each in logged.fields("failed", logging.ERROR)
-        )
-        # Those that succeeded are none to remember: each is another event the second time.
+        failures = logged.fields("failed", logging.ERROR)
+        assert [each["trigger_id"] for each in failures] == ["a-odd"] * 2
+        for each in failures:
+            assert re.fullmatch(r"[A-Z]\w+Error: .* \(\w+\.py, line \d+\)", each["reason"])
+        # Successful deliveries are not remembered: each is another event the second time.
         assert len(harness.core.messages) == 2 * 2 * 2 + 1
 
-    @pytest.mark.parametrize("table", [TriggerTable, JobTable], ids=lambda each: each.__name__)
+    @pytest.mark.parametrize("operation", ["Query", "GetItem"])
     def test_an_unexpected_error_in_a_lookup_fails_its_event_alone(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, table: type
+        self, harness: Harness, operation: str
     ) -> None:
-        harness.trigger()
-        function = harness.function()
-        name = "matching" if table is TriggerTable else "__getitem__"
-        really = getattr(table, name)
-        seen: list[str] = []
-
-        def look_up(self: Any, *asked: str) -> Any:
-            seen.append(asked[-1])
-            if len(seen) == 2:
-                raise RuntimeError("odd")
-            return really(self, *asked)
-
-        monkeypatch.setattr(table, name, look_up)
-        assert function(sqs(*(direct(record(f"in/{n}")) for n in range(3)))) == failed("m1")
-        assert harness.keys() == ["in/0", "in/2"]
+        for name, job_id in (("one", "load"), ("odd", "odd"), ("two", "load")):
+            harness.trigger(name, bucket=name, job_id=job_id)
+        self.answer_oddly(harness, operation, "odd")
+        buckets = ("one", "odd", "two")
+        payload = sqs(*(direct(record(f"in/{each}", bucket=each)) for each in buckets))
+        assert harness.function()(payload) == failed("m1")
+        assert harness.keys() == ["in/one", "in/two"]
 
     @pytest.mark.parametrize("payload", [sqs, lambda *each: each[0]], ids=["queue", "S3"])
     def test_a_dispatch_sent_before_an_unexpected_error_is_not_repeated(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, payload: Any
+        self, harness: Harness, payload: Any
     ) -> None:
         harness.trigger("bad", job_id="none")
         harness.trigger()
         function = harness.function(dedup_cache_size=10)
         handed = payload(direct(record()), direct(record("in/2.csv")))
-
-        def park(*_: Any) -> None:
-            raise LookupError("odd")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Sender, "park", park)
-            for _ in range(2):
-                with pytest.raises(DeliveriesFailedError, match="LookupError: odd"):
-                    function(handed)
+        self.answer_oddly(harness, SEND, PARKING)
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError, match=r"Error: .*\.py, line"):
+                function(handed)
         count = len(harness.core.messages)
         assert not harness.parking.messages
+        harness.endpoint.operations[SEND] = OPERATIONS[SEND]
         assert function(handed) is None
         assert len(harness.core.messages) == count == len(set(harness.keys()))
         assert len(harness.parking.messages) == count

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS
-from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.context import Context
 from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
@@ -131,19 +129,21 @@ class TestTime:
         assert left < 300 or harness.core.messages or harness.parking.messages
 
     def test_time_is_reserved_to_record_dispatches_in_the_dedup_table(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+        self, harness: Harness
     ) -> None:
         """With the dedup table, every event that was dispatched is recorded there as done."""
         claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
         harness.endpoint.operations["UpdateItem"] = update_item
-        harness.trigger(if_slow="yes")
+        harness.trigger(job_id="{{ key }}")
+        for n in range(120):
+            harness.job(f"in/{n}", "core")
         function, context = harness.function(dedup_table="claims"), Context(60.0)
 
-        def slowly(*_: object) -> bool:
-            context.left -= 0.5  # half of what it may
-            return True
+        def decide_slowly(call: Call) -> None:
+            if call.operation == "GetItem":  # one for each event: each has another job
+                context.left -= 0.5
 
-        monkeypatch.setitem(KINDS, "slow", Kind("slow", slowly, str))
+        harness.endpoint.fail(decide_slowly)
         bodies = (direct(record(f"in/{n}", sequencer=f"{n:04}")) for n in range(120))
         answer = function(sqs(*bodies), context)
         states = Counter(each["state"]["S"] for each in claims.items.values())
