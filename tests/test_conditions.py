@@ -223,7 +223,7 @@ class TestArguments:
             "if_nothing",
             "if_not_nothing",
             "if_size",
-            "if_size_lt",
+            "if_size_and_more",
             "if_not_not_fnmatch",
             "if_fnmatch ",
             "if_FNMATCH",
@@ -233,10 +233,8 @@ class TestArguments:
         with pytest.raises(ValueError, match="is no condition; there are ") as caught:
             read_conditions({field: "*"})
 
-        assert str(caught.value) == (
-            f"'{field}' is no condition; there are if_fnmatch, if_not_fnmatch,"
-            " if_size_gt, if_not_size_gt, if_event_type, if_not_event_type"
-        )
+        known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
+        assert str(caught.value) == f"'{field}' is no condition; there are {known}"
 
     def test_a_name_in_an_error_is_shown_on_one_line(self) -> None:
         with pytest.raises(ValueError, match="is no condition") as caught:
