@@ -15,7 +15,7 @@ from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
 from .templates.documents import Document, RenderingError, variables
-from .triggers import BrokenTrigger, Trigger
+from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Decider:
             if self.redrive:
                 found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
             else:
-                found.end("skipped", "trigger_disabled", "the trigger is disabled")
+                found.end("skipped", "trigger_disabled", _disabled(trigger))
             return
         rendered = trigger.confinement.run(
             lambda: self._test(found, trigger), lambda: self._render(trigger)
@@ -259,6 +259,12 @@ class _Decider:
             else:
                 found.outcome, found.kind = "skipped", "job_disabled"
                 found.reason = "the job is disabled"
+
+
+def _disabled(trigger: Trigger) -> str:
+    if trigger.prefix == WHOLE_BUCKET:
+        return "the trigger is disabled"
+    return f"the trigger is disabled; it hides entries at prefixes above {shown(trigger.prefix)}"
 
 
 def _unmet(found: TriggerDecision) -> str:

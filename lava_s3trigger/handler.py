@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 import uuid
@@ -20,6 +19,7 @@ from .errors import OutOfTimeError, UnexpectedError
 from .events import deliveries
 from .jobs import JobTable
 from .log import configure_logging
+from .metrics import Summary
 from .sending import Sender, Task, report
 from .sent import SentLedger
 from .settings import Settings
@@ -104,11 +104,16 @@ class Function:
         request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
         received = deliveries(payload, self._region)
         tasks: list[Task] = []
+        summary = Summary()
         for together in in_order(received):
             for batch in _batches(together):
                 tasks += batch
                 self._carry_out(batch, request_id, deadline)
+                summary.add(batch)
+                for task in batch:
+                    task.decision = None  # a large payload has many, of any size
         self._remember(tasks, received)
+        summary.log(received)
         return acknowledge(received)
 
     def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
@@ -137,8 +142,6 @@ class Function:
                 ],
                 deadline,
             )
-        for task in batch:
-            task.decision = None  # a large payload has many, of any size
 
     def _admit(self, batch: list[Task], request_id: str, deadline: Deadline) -> list[Task]:
         """Return the tasks that no earlier try completed, and that are no duplicates."""
@@ -159,15 +162,14 @@ class Function:
         if not (self._ledger and self._ledger.take_completed(task.key)):
             return False
         task.is_done = True
-        reason = "completed before its delivery failed"
-        task.log(logging.INFO, "skipped", kind="sent_before", reason=reason)
+        task.skip("sent_before", "completed before its delivery failed")
         return True
 
     def _note_admission(self, task: Task, admission: Admission) -> None:
         task.admission = admission
         if admission.is_duplicate:
             task.is_done = True
-            task.log(logging.INFO, "skipped", kind="duplicate", reason="duplicate")
+            task.skip("duplicate", "duplicate")
         elif admission.failure:
             task.fail(*admission.failure)
         elif admission.claim and admission.claim.sent:

@@ -58,6 +58,10 @@ class Task:
     failures: list[str] = field(default_factory=list)
     """Why its delivery must come again."""
     failed_triggers: set[str] = field(default_factory=set)
+    dispatched: int = 0
+    """Number of dispatches that were sent for it now."""
+    skipped: int = 0
+    """Number of things that were skipped for it now: triggers, jobs, or all of it."""
     _key: Key | None = None
 
     @property
@@ -88,6 +92,11 @@ class Task:
             key=self.event.key,
         )
 
+    def skip(self, kind: str, reason: str, level: int = logging.INFO, **fields: Any) -> None:
+        """Note and log that some of it is correctly not dispatched."""
+        self.skipped += 1
+        self.log(level, "skipped", kind=kind, reason=reason, **fields)
+
     def log(self, level: int, event: str, **fields: Any) -> None:
         """Log something about it."""
         log_event(level, event, **fields, bucket=self.event.bucket, key=self.event.key)
@@ -100,7 +109,13 @@ def report(task: Task, decision: Decision) -> None:
         task.fail(decision.error.kind, str(decision.error))
     elif not decision.triggers:
         # Most buckets notify about more than lava wants.
-        task.log(logging.DEBUG, "skipped", kind="no_trigger", reason="no trigger matches")
+        task.log(
+            logging.DEBUG,
+            "skipped",
+            kind="no_trigger",
+            reason="no trigger matches",
+            prefixes=decision.prefixes,
+        )
     for trigger in decision.triggers:
         if trigger.ended:
             _report(task, trigger.ended, trigger.trigger_id)
@@ -121,7 +136,7 @@ def _report(
     else:
         # What was parked is owed to somebody, so that a skip is worth a warning then.
         level = logging.WARNING if task.redrive else logging.INFO
-        task.log(level, "skipped", kind=kind, reason=reason, trigger_id=trigger_id, job_id=job_id)
+        task.skip(kind, reason, level, trigger_id=trigger_id, job_id=job_id)
 
 
 class Sender:
@@ -164,6 +179,7 @@ class Sender:
         for task, trigger_id, dispatch, message in pending:
             if message.is_sent:
                 task.sent.append((trigger_id, dispatch.job_id))
+                task.dispatched += 1
                 task.log(
                     logging.INFO,
                     "dispatched",
@@ -200,8 +216,11 @@ class Sender:
                 trigger_id = trigger.trigger_id
                 if self._ledger and self._ledger.take_sent(task.key, trigger_id, job.job_id):
                     task.sent.append((trigger_id, job.job_id))
-                    _log_sent_before(
-                        task, trigger_id, job.job_id, "sent before its delivery failed"
+                    task.skip(
+                        "sent_before",
+                        "sent before its delivery failed",
+                        trigger_id=trigger_id,
+                        job_id=job.job_id,
                     )
                 else:
                     unsent.append((trigger_id, job.dispatch))
@@ -214,7 +233,7 @@ class Sender:
             return False
         task.parked.append(trigger_id)
         task.reasons.pop(trigger_id, None)
-        _log_sent_before(task, trigger_id, None, "parked before its delivery failed")
+        task.skip("sent_before", "parked before its delivery failed", trigger_id=trigger_id)
         return True
 
     def park(self, tasks: Iterable[Task], deadline: Deadline) -> None:
@@ -226,6 +245,8 @@ class Sender:
                     parking.append(
                         (task, trigger_id, self._parked_message(task, trigger_id, reasons))
                     )
+        if not parking:
+            return
         self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
         for task, trigger_id, message in parking:
             reasons = task.reasons[trigger_id]
@@ -278,17 +299,6 @@ class Sender:
             self._dead_letter_queue or "",
             lambda _: parked_message(task.event.record, trigger_id, reasons, done, now),
         )
-
-
-def _log_sent_before(task: Task, trigger_id: str, job_id: str | None, reason: str) -> None:
-    task.log(
-        logging.INFO,
-        "skipped",
-        kind="sent_before",
-        reason=reason,
-        trigger_id=trigger_id,
-        job_id=job_id,
-    )
 
 
 def _log_reasons(task: Task, event: str, trigger_id: str, reasons: list[Reason]) -> None:

@@ -300,8 +300,8 @@ class TestRegistry:
         KINDS.clear()
         KINDS.update(before)
 
-    def test_there_are_these(self) -> None:
-        assert list(KINDS) == ["fnmatch", "size_gt", "event_type"]
+    def test_the_conditions_of_lava_are_known(self) -> None:
+        assert KINDS.keys() >= {"fnmatch", "size_gt", "event_type"}
 
     @pytest.mark.usefixtures("_registered")
     def test_a_new_one_and_its_inverse_can_be_used(self) -> None:

@@ -1,36 +1,38 @@
-"""Decisions: what an S3 event causes, and why it causes no more."""
+"""Decisions: what an S3 event causes, and how that was decided."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from dateutil.tz import tzutc
 
-from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
-from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.decision import Decision, decide
+from lava_s3trigger.decision import (
+    OUTCOMES,
+    Decision,
+    JobDecision,
+    Outcome,
+    TriggerDecision,
+    decide,
+)
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
-from lava_s3trigger.events import RedriveTarget, S3Event
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.templates.isolation import LONGEST
-from lava_s3trigger.templates.limits import COMPILING, SECONDS, bounded
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.parking import RedriveTarget
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lava_s3trigger.errors import S3TriggerError
 
 KEY: Final = "in/orders/1.csv"
 
 
-def event(only: RedriveTarget | None = None, **fields: Any) -> S3Event:
-    """Make an event of an object that was put, but for what is given."""
+def event(**fields: Any) -> S3Event:
+    """Return the event of an object that was put; fields replace its own."""
     some: dict[str, Any] = {
         "bucket": "my-bucket",
         "key": KEY,
@@ -41,11 +43,11 @@ def event(only: RedriveTarget | None = None, **fields: Any) -> S3Event:
         "aws_region": "ap-southeast-2",
         "record": {"eventVersion": "2.1"},
     }
-    return S3Event(**some | fields, only=only)
+    return S3Event(**some | fields)
 
 
 def trigger(trigger_id: str = "t", **fields: Any) -> Trigger | BrokenTrigger:
-    """Make a trigger of an entry of the table, with the fields that are given."""
+    """Return the trigger of an entry of the table; fields replace its own."""
     entry = {
         "trigger_id": trigger_id,
         "bucket": "my-bucket",
@@ -58,27 +60,25 @@ def trigger(trigger_id: str = "t", **fields: Any) -> Trigger | BrokenTrigger:
 
 
 class Triggers:
-    """Triggers that match whatever they are asked about, or what asking raises."""
+    """Triggers that match every object, or what looking them up raises."""
 
-    def __init__(
-        self, *triggers: Trigger | BrokenTrigger, error: S3TriggerError | None = None
-    ) -> None:
+    def __init__(self, *triggers: Trigger | BrokenTrigger, error: Exception | None = None) -> None:
         self._triggers = triggers
         self._error = error
         self.asked: list[tuple[str, str]] = []
 
-    def matching(self, bucket: str, key: str) -> Sequence[Trigger | BrokenTrigger]:
+    def matching(self, bucket: str, key: str) -> Walk:
         self.asked.append((bucket, key))
         if self._error:
             raise self._error
-        return self._triggers
+        return Walk((key, "in/orders", "in"), self._triggers)
 
 
 class Jobs(dict[str, "Job | S3TriggerError"]):
     """Jobs by id, or what looking one up raises."""
 
     def __getitem__(self, job_id: str) -> Job:
-        found = self.get(job_id, UserError(f"there is no job {job_id!r}"))
+        found = self.get(job_id, UserError(f"no job {job_id!r}", "no_such_job"))
         if isinstance(found, Job):
             return found
         raise found
@@ -89,61 +89,97 @@ JOBS: Final = Jobs(
     report=Job("report", "web", enabled=True),
     off=Job("off", "core", enabled=False),
     away=ServiceError("reading lava.demo.jobs: no answer"),
-    late=OutOfTimeError("too little time was left for reading lava.demo.jobs"),
+    late=OutOfTimeError("too little time left for reading lava.demo.jobs"),
 )
 
 
 def decided(
-    *triggers: Trigger | BrokenTrigger, only: RedriveTarget | None = None, **fields: Any
+    *triggers: Trigger | BrokenTrigger, redrive: RedriveTarget | None = None, **fields: Any
 ) -> Decision:
-    return decide(event(only, **fields), Triggers(*triggers), JOBS)
+    """Decide on an event."""
+    return decide(event(**fields), Triggers(*triggers), JOBS, redrive=redrive)
+
+
+class Ended(NamedTuple):
+    """Something in a decision that is not dispatched."""
+
+    trigger_id: str
+    job_id: str | None
+    position: int | None
+    kind: str
+    reason: str
+
+
+def ended(decision: Decision, outcome: Outcome) -> list[Ended]:
+    """Return what of a decision has an outcome other than a dispatch."""
+    found = []
+    for each in decision.triggers:
+        if each.ended and each.ended[0] == outcome:
+            found.append(Ended(each.trigger_id, None, None, *each.ended[1:]))
+        found += [
+            Ended(each.trigger_id, job.job_id, job.position, job.kind or "", job.reason or "")
+            for job in each.jobs
+            if job.outcome == outcome
+        ]
+    return found
 
 
 def dispatched(decision: Decision) -> list[tuple[str, int, str]]:
-    """Give trigger, position and job of what is dispatched."""
-    return [(each.trigger_id, each.position, each.job_id) for each in decision.dispatches]
+    """Return trigger, position and job of each dispatch."""
+    return [
+        (each.trigger_id, job.position, job.job_id)
+        for each in decision.triggers
+        for job in each.jobs
+        if job.dispatch and job.outcome == "dispatched"
+    ]
+
+
+def dispatches(decision: Decision) -> list[Any]:
+    """Return the dispatches."""
+    return [job.dispatch for each in decision.triggers for job in each.jobs if job.dispatch]
 
 
 def counts(decision: Decision) -> tuple[int, int, int, int]:
-    return (
-        len(decision.dispatches),
-        len(decision.skips),
-        len(decision.mistakes),
-        len(decision.failures),
+    """Return the numbers of dispatches, skips, mistakes and failures."""
+    skipped, mistakes, failed = (
+        len(ended(decision, each)) for each in ("skipped", "mistake", "failed")
     )
+    return len(dispatched(decision)), skipped, mistakes, failed
 
 
 class TestDispatches:
     """Each job of each trigger that fires is dispatched."""
 
-    def test_a_dispatch_has_the_fields_of_its_trigger_and_job(self) -> None:
-        (found,) = decided(
+    def test_a_dispatch_holds_what_the_trigger_and_the_job_say(self) -> None:
+        decision = decided(
             trigger(
                 parameters={"args": ["{{ key }}", 1]},
                 globals={"{{ bucket }}": "{{ info.size }}"},
                 delay="90s",
             )
-        ).dispatches
-        assert (found.trigger_id, found.position, found.job_id) == ("t", 0, "load")
+        )
+        (found,) = dispatches(decision)
+        assert dispatched(decision) == [("t", 0, "load")]
+        assert found.job_id == "load"
         assert (found.worker, found.delay) == ("core", 90)
         assert found.parameters == {"args": [KEY, 1]}
         assert found.globals == {"my-bucket": "1082"}
 
-    def test_a_minimal_trigger_makes_a_minimal_dispatch(self) -> None:
+    def test_fields_that_the_entry_lacks_are_empty(self) -> None:
         decision = decided(trigger())
-        (found,) = decision.dispatches
+        (found,) = dispatches(decision)
         assert (found.parameters, found.globals, found.delay) == ({}, {}, 0)
         assert counts(decision) == (1, 0, 0, 0)
 
-    def test_every_matching_trigger_fires(self) -> None:
+    def test_all_triggers_fire(self) -> None:
         decision = decided(trigger("a"), trigger("b", job_id="report"), trigger("c"))
         assert dispatched(decision) == [("a", 0, "load"), ("b", 0, "report"), ("c", 0, "load")]
 
-    def test_every_job_is_dispatched_to_its_worker(self) -> None:
+    def test_all_jobs_are_dispatched_each_to_its_worker(self) -> None:
         decision = decided(trigger(job_id=["report", "load"], parameters={"k": "{{ key }}"}))
         assert dispatched(decision) == [("t", 0, "report"), ("t", 1, "load")]
-        assert [each.worker for each in decision.dispatches] == ["web", "core"]
-        assert [each.parameters for each in decision.dispatches] == [{"k": KEY}, {"k": KEY}]
+        assert [each.worker for each in dispatches(decision)] == ["web", "core"]
+        assert [each.parameters for each in dispatches(decision)] == [{"k": KEY}, {"k": KEY}]
 
     def test_a_job_that_is_named_twice_is_dispatched_twice(self) -> None:
         decision = decided(trigger(job_id=["load", "report", "load"]))
@@ -153,25 +189,27 @@ class TestDispatches:
         names = ["{{ key.split('/')[1][:0] }}load", "{{ 're' + 'port' }}"]
         assert dispatched(decided(trigger(job_id=names))) == [("t", 0, "load"), ("t", 1, "report")]
 
-    def test_without_jinja_nothing_is_rendered(self) -> None:
-        (found,) = decided(
-            trigger(jinja=False, parameters={"{{ key }}": "{%"}, globals={"lava_x": "{{"})
-        ).dispatches
+    def test_without_jinja_the_fields_are_sent_as_they_stand(self) -> None:
+        (found,) = dispatches(
+            decided(trigger(jinja=False, parameters={"{{ key }}": "{%"}, globals={"lava_x": "{{"}))
+        )
         assert found.parameters == {"{{ key }}": "{%"}
         assert found.globals == {"lava_x": "{{"}
 
-    def test_templates_have_the_events_variables(self) -> None:
-        (found,) = decided(
-            trigger(
-                parameters={
-                    "seen": "{{ bucket }} {{ key }} {{ info.event_type }} {{ info.source_ip }}"
-                    " {{ info.event_time.isoformat() }} {{ info.aws_region }}",
-                    "raw": "{{ event.eventVersion }}",
-                    "name": "{{ utils.path.basename(key) }}",
-                    "nothing": "{{ unknown }}",
-                }
+    def test_templates_see_the_event(self) -> None:
+        (found,) = dispatches(
+            decided(
+                trigger(
+                    parameters={
+                        "seen": "{{ bucket }} {{ key }} {{ info.event_type }} {{ info.source_ip }}"
+                        " {{ info.event_time.isoformat() }} {{ info.aws_region }}",
+                        "raw": "{{ event.eventVersion }}",
+                        "name": "{{ utils.path.basename(key) }}",
+                        "nothing": "{{ unknown }}",
+                    }
+                )
             )
-        ).dispatches
+        )
         assert found.parameters == {
             "seen": f"my-bucket {KEY} ObjectCreated:Put 203.0.113.7"
             " 2026-03-14T01:59:26+00:00 ap-southeast-2",
@@ -180,9 +218,9 @@ class TestDispatches:
             "nothing": "",
         }
 
-    def test_a_key_stays_data(self) -> None:
+    def test_a_key_stays_data_whatever_it_holds(self) -> None:
         key = 'in/"}, "worker": "evil\n\\ \ud800'
-        (found,) = decided(trigger(parameters={"k": "{{ key }}"}), key=key).dispatches
+        (found,) = dispatches(decided(trigger(parameters={"k": "{{ key }}"}), key=key))
         assert found.parameters == {"k": key}
 
     def test_triggers_are_looked_up_by_bucket_and_key(self) -> None:
@@ -197,27 +235,23 @@ class TestDispatches:
 
 
 class TestSkips:
-    """What is not dispatched, as it should be, has a reason."""
+    """What is correctly not dispatched has a reason."""
 
-    def test_an_event_without_a_trigger_is_skipped(self) -> None:
+    def test_no_trigger(self) -> None:
         decision = decided()
-        (skip,) = decision.skips
-        assert (skip.reason, skip.trigger_id, skip.job_id) == (
-            "no trigger matches the bucket and key",
-            None,
-            None,
-        )
-        assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_disabled_trigger_is_skipped(self) -> None:
+        assert (decision.triggers, decision.error) == ([], None)
+        assert decision.outcome == "skipped"
+
+    def test_a_disabled_trigger(self) -> None:
         decision = decided(trigger(enabled=False))
-        (skip,) = decision.skips
+        (skip,) = ended(decision, "skipped")
         assert (skip.reason, skip.trigger_id) == ("the trigger is disabled", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_disabled_job_is_skipped(self) -> None:
+    def test_a_disabled_job(self) -> None:
         decision = decided(trigger(job_id=["off", "load"]))
-        (skip,) = decision.skips
+        (skip,) = ended(decision, "skipped")
         assert (skip.reason, skip.trigger_id, skip.job_id) == ("the job is disabled", "t", "off")
         assert dispatched(decision) == [("t", 1, "load")]
         assert counts(decision) == (1, 1, 0, 0)
@@ -234,17 +268,19 @@ class TestSkips:
         ],
         ids=str,
     )
-    def test_an_unmet_condition_is_named(self, conditions: dict[str, Any], named: str) -> None:
+    def test_a_condition_that_is_not_met_is_named(
+        self, conditions: dict[str, Any], named: str
+    ) -> None:
         decision = decided(trigger(**conditions))
-        (skip,) = decision.skips
+        (skip,) = ended(decision, "skipped")
         assert (skip.reason, skip.trigger_id) == (f"not met: {named}", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_every_unmet_condition_is_named(self) -> None:
-        (skip,) = decided(trigger(if_size_gt="1MB", if_fnmatch="*.zip")).skips
+    def test_all_conditions_that_are_not_met_are_named(self) -> None:
+        (skip,) = ended(decided(trigger(if_size_gt="1MB", if_fnmatch="*.zip")), "skipped")
         assert skip.reason == "not met: if_size_gt '1MB', if_fnmatch '*.zip'"
 
-    def test_met_conditions_let_the_event_pass(self) -> None:
+    def test_conditions_that_are_met_let_the_event_pass(self) -> None:
         conditions: dict[str, Any] = {
             "if_fnmatch": ["*.zip", "in/*.csv"],
             "if_not_fnmatch": "*.tmp",
@@ -255,119 +291,12 @@ class TestSkips:
         }
         assert dispatched(decided(trigger(**conditions))) == [("t", 0, "load")]
 
-    def test_a_trigger_with_an_unmet_condition_is_not_rendered(self) -> None:
+    def test_a_trigger_whose_condition_is_not_met_is_not_rendered(self) -> None:
         decision = decided(trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}))
         assert counts(decision) == (0, 1, 0, 0)
 
 
-class TestBounds:
-    """Bounds are set where there is something that they might end."""
-
-    LONG: Final = "in/" + "x" * 2048
-
-    @pytest.mark.parametrize(
-        ("key", "fields", "expected"),
-        [
-            pytest.param("in/1.csv", {}, 0, id="brief"),
-            pytest.param(LONG, {}, 1, id="a long key"),
-            pytest.param("in/1.csv", {"if_fnmatch": "*.csv"}, 0, id="a brief pattern"),
-            pytest.param("in/1.csv", {"if_fnmatch": ["*.csv"] * 1000}, 1, id="many patterns"),
-            pytest.param(
-                "in/1.csv", {"parameters": {"a": "{{ event.x }}"}}, 1, id="a template of the event"
-            ),
-            pytest.param(
-                "in/1.csv",
-                {"job_id": "{% for a in key %}{% endfor %}load"},
-                1,
-                id="a template with a loop",
-            ),
-        ],
-    )
-    def test_documents_are_rendered_within_bounds(
-        self,
-        key: str,
-        fields: dict[str, Any],
-        expected: int,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        set_: list[float] = []
-
-        class Bounded(bounded):
-            def __enter__(self) -> None:
-                set_.append(self._seconds)
-                super().__enter__()
-
-        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
-        triggers = Triggers(trigger("t", **{"parameters": {"a": "{{ key }}"}} | fields))
-        of = event(key=key)
-        decide(of, triggers, JOBS)
-        # To test, to compile, which is done once and may take longer, and to render.
-        assert set_ == [SECONDS, COMPILING, SECONDS]
-        decision = decide(of, triggers, JOBS)
-        assert len(set_) == 3 + expected
-        assert counts(decision) == (1, 0, 0, 0)
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            pytest.param(
-                {"job_id": "{% for a in range(10**5) %}" * 4 + "{% endfor %}" * 4}, id="time"
-            ),
-            pytest.param(
-                {"if_fnmatch": [f"[{chr(256 + n)}-\uffff]" * 200 for n in range(300)]},
-                id="patterns",
-            ),
-        ],
-    )
-    def test_a_trigger_aborted_three_times_is_set_aside(self, fields: dict[str, Any]) -> None:
-        """Else a few such triggers could use up each invocation."""
-        wild = trigger("wild", **fields)
-        triggers = Triggers(wild, trigger("good"))
-        assert isinstance(wild, Trigger)
-        for number in range(5):
-            decision = decide(event(key=f"in/{number}"), triggers, JOBS)
-            assert counts(decision) == (1, 0, 1, 0)
-            assert len(wild.aborts) <= 3
-        [mistake] = decision.mistakes
-        assert re.search("ended before: rendering was ended|take too long", mistake.reason)
-
-    @pytest.mark.parametrize(
-        ("key", "expected"), [("in/1.txt", (0, 1, 0, 0)), ("in/1.csv", (0, 0, 1, 0))]
-    )
-    def test_conditions_of_a_trigger_set_aside_are_tested(
-        self, key: str, expected: tuple[int, int, int, int]
-    ) -> None:
-        """What they keep out is not parked."""
-        wild = trigger(parameters={"a": "{{ key }}"}, if_fnmatch="*.csv")
-        assert isinstance(wild, Trigger)
-        triggers = Triggers(wild)
-        assert counts(decide(event(key="in/0.csv"), triggers, JOBS)) == (1, 0, 0, 0)
-        wild.aborts.extend(["it took longer than 1 s"] * 3)
-
-        assert counts(decide(event(key=key), triggers, JOBS)) == expected
-
-    def test_a_trigger_aborted_once_keeps_its_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever was taken for light."""
-        light = trigger(parameters={"a": "{{ key }}"})
-        assert isinstance(light, Trigger)
-        triggers = Triggers(light)
-        decide(event(), triggers, JOBS)
-        assert light.is_brief
-        light.aborts.append("it took longer than 1 s")
-        set_: list[None] = []
-
-        class Bounded(bounded):
-            def __enter__(self) -> None:
-                set_.append(None)
-                super().__enter__()
-
-        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
-
-        assert counts(decide(event(), triggers, JOBS)) == (1, 0, 0, 0)
-        assert set_
-
-
-class TestUserErrors:
+class TestMistakes:
     """A user's mistake concerns its trigger, or its job, and no other."""
 
     GOOD: Final = (trigger("before"), trigger("behind"))
@@ -376,7 +305,7 @@ class TestUserErrors:
     @pytest.mark.parametrize(
         ("fields", "reason"),
         [
-            pytest.param({"unknown": 1}, "bad entry: 'unknown' is no field", id="a bad entry"),
+            pytest.param({"unknown": 1}, "bad entry: unknown field 'unknown'", id="a bad entry"),
             pytest.param({"delay": "16m"}, "bad entry: delay: '16m'", id="a bad value"),
             pytest.param(
                 {"parameters": {"a": "{{ 1 / 0 }}"}},
@@ -400,12 +329,12 @@ class TestUserErrors:
             pytest.param({"parameters": {"a": "{{ 'x' * 10**9 }}"}}, "parameters: ", id="memory"),
         ],
     )
-    def test_a_broken_trigger_does_not_affect_others(
+    def test_a_trigger_that_cannot_run_leaves_its_neighbours_alone(
         self, fields: dict[str, Any], reason: str
     ) -> None:
         before, behind = self.GOOD
         decision = decided(before, trigger("bad", **fields), behind)
-        (mistake,) = decision.mistakes
+        (mistake,) = ended(decision, "mistake")
         assert mistake.reason.startswith(reason)
         assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("bad", None, None)
         assert dispatched(decision) == self.KEPT
@@ -415,58 +344,65 @@ class TestUserErrors:
         before, behind = self.GOOD
         endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
         decision = decided(before, trigger("bad", parameters={"a": endless}), behind)
-        (mistake,) = decision.mistakes
+        (mistake,) = ended(decision, "mistake")
         assert mistake.trigger_id == "bad"
-        assert mistake.reason == "rendering was ended: it took longer than 1 s"
+        assert mistake.reason == "rendering aborted: it took longer than 1 s"
         assert dispatched(decision) == self.KEPT
 
-    def test_a_missing_job_does_not_affect_others(self) -> None:
+    def test_a_job_that_is_missing_leaves_the_others_alone(self) -> None:
         decision = decided(*self.GOOD, trigger("t", job_id=["load", "none", "report"]))
-        (mistake,) = decision.mistakes
-        assert mistake.reason == "there is no job 'none'"
+        (mistake,) = ended(decision, "mistake")
+        assert mistake.reason == "no job 'none'"
         assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("t", "none", 1)
         assert dispatched(decision) == [*self.KEPT, ("t", 0, "load"), ("t", 2, "report")]
 
-    def test_each_mention_of_a_missing_job_is_a_user_error(self) -> None:
+    def test_a_missing_job_that_is_listed_twice_is_two_mistakes(self) -> None:
         decision = decided(trigger(job_id=["none", "none"]))
-        assert [(each.job_id, each.position) for each in decision.mistakes] == [
+        assert [(each.job_id, each.position) for each in ended(decision, "mistake")] == [
             ("none", 0),
             ("none", 1),
         ]
 
-    def test_a_disabled_trigger_makes_no_user_error(self) -> None:
+    def test_a_disabled_trigger_is_not_checked(self) -> None:
         decision = decided(trigger(enabled=False, unknown=1, job_id="none"))
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_trigger_with_unmet_conditions_makes_no_user_error_about_jobs(self) -> None:
+    def test_jobs_of_a_trigger_whose_condition_is_not_met_are_not_looked_up(self) -> None:
         decision = decided(trigger(if_size_gt="1TB", job_id="none"))
         assert counts(decision) == (0, 1, 0, 0)
 
 
 class TestFailures:
-    """What AWS or the time did not allow to decide is to be decided another time."""
+    """What could not be decided, for AWS or for the time, must be decided again."""
 
     @pytest.mark.parametrize(
         "error", [ServiceError("no answer"), OutOfTimeError("too little time")], ids=["aws", "time"]
     )
-    def test_a_failed_lookup_of_triggers_is_a_failure(
-        self, error: ServiceError | OutOfTimeError
-    ) -> None:
+    def test_triggers_that_could_not_be_read(self, error: ServiceError | OutOfTimeError) -> None:
         decision = decide(event(), Triggers(error=error), JOBS)
-        (failure,) = decision.failures
-        assert (failure.error, failure.trigger_id, failure.job_id) == (error, None, None)
-        assert counts(decision) == (0, 0, 0, 1)
 
-    @pytest.mark.parametrize("job_id", ["away", "late"])
-    def test_a_failed_lookup_of_a_job_does_not_affect_others(self, job_id: str) -> None:
+        assert decision.error is error
+        assert (decision.outcome, decision.triggers) == ("failed", [])
+
+    def test_an_unexpected_error_of_a_lookup(self) -> None:
+        decision = decide(event(), Triggers(error=KeyError("Items")), JOBS)
+
+        assert decision.error is not None
+        assert decision.error.kind == "unexpected"
+        assert str(decision.error).startswith("KeyError: 'Items' (test_decision.py, line ")
+
+    @pytest.mark.parametrize(("job_id", "kind"), [("away", "aws_error"), ("late", "out_of_time")])
+    def test_a_job_that_could_not_be_read_leaves_the_others_alone(
+        self, job_id: str, kind: str
+    ) -> None:
         decision = decided(trigger("a", job_id=["load", job_id, "report"]), trigger("b"))
-        (failure,) = decision.failures
-        assert failure.error is JOBS.get(job_id)
-        assert (failure.trigger_id, failure.job_id) == ("a", job_id)
+
+        reason = str(JOBS.get(job_id))
+        assert ended(decision, "failed") == [Ended("a", job_id, 1, kind, reason)]
         assert dispatched(decision) == [("a", 0, "load"), ("a", 2, "report"), ("b", 0, "load")]
         assert counts(decision) == (3, 0, 0, 1)
 
-    def test_one_event_can_have_every_result(self) -> None:
+    def test_each_job_has_its_own_outcome(self) -> None:
         decision = decided(
             trigger("a", job_id=["load", "none", "off", "away"]),
             trigger("b", enabled=False),
@@ -474,111 +410,261 @@ class TestFailures:
         )
         assert counts(decision) == (1, 2, 2, 1)
 
-    def test_no_trigger_is_decided_out_of_time(self) -> None:
+    def test_without_time_every_trigger_fails(self) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 1.0
         decision = decide(event(), Triggers(trigger("a"), trigger("b")), JOBS, deadline)
-        assert [each.trigger_id for each in decision.failures] == ["a", "b"]
-        assert all("too little time was left" in str(each.error) for each in decision.failures)
+        assert [each.trigger_id for each in ended(decision, "failed")] == ["a", "b"]
+        assert {(each.kind, each.reason) for each in ended(decision, "failed")} == {
+            ("out_of_time", "too little time left for deciding")
+        }
         assert counts(decision) == (0, 0, 0, 2)
 
     @pytest.mark.parametrize(
         ("spare", "number"), [(0.0, 1), (-0.1, 0)], ids=["enough", "too little"]
     )
-    def test_time_is_reserved_to_render_send_and_park(self, spare: float, number: int) -> None:
+    def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + COMPILING + LONGEST + 2 * MAX_CALL_SECONDS + MARGIN_SECONDS + spare
+        left[0] = Reserve.DECIDE + MARGIN_SECONDS + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 
-    def test_time_can_run_out_between_triggers(self) -> None:
+    def test_time_may_run_out_between_triggers(self) -> None:
         left = [300.0, 300.0, 1.0]  # at the start, and before each trigger
         deadline = Deadline(lambda: left.pop(0))
         decision = decide(event(), Triggers(trigger("a"), trigger("b")), JOBS, deadline)
         assert dispatched(decision) == [("a", 0, "load")]
-        assert [each.trigger_id for each in decision.failures] == ["b"]
+        assert [each.trigger_id for each in ended(decision, "failed")] == ["b"]
 
     def test_an_event_that_nothing_matches_needs_no_time(self) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 1.0
-        assert counts(decide(event(), Triggers(), JOBS, deadline)) == (0, 1, 0, 0)
+        assert decide(event(), Triggers(), JOBS, deadline).outcome == "skipped"
 
-    def test_exactly_enough_time_suffices(self) -> None:
+    def test_with_enough_time_triggers_are_decided(self) -> None:
         deadline = Deadline(lambda: 300.0)
         assert counts(decide(event(), Triggers(trigger()), JOBS, deadline)) == (1, 0, 0, 0)
         assert counts(decide(event(), Triggers(trigger()), JOBS, UNLIMITED)) == (1, 0, 0, 0)
 
 
-class TestRedriven:
-    """A parked event runs the trigger that it names, or the job, alone."""
+class TestRedrive:
+    """A parked message has its trigger alone decided, less the jobs that are done."""
 
     BOTH: Final = (trigger("t", job_id=["load", "report"]), trigger("u", job_id="load"))
 
-    def test_a_redriven_trigger_runs_alone(self) -> None:
-        decision = decided(*self.BOTH, only=RedriveTarget("t"))
+    def test_the_trigger_is_decided_alone(self) -> None:
+        decision = decided(*self.BOTH, redrive=RedriveTarget("t"))
+
         assert dispatched(decision) == [("t", 0, "load"), ("t", 1, "report")]
         assert counts(decision) == (2, 0, 0, 0)
 
-    def test_a_broken_trigger_does_not_affect_a_redriven_one(self) -> None:
-        decision = decided(trigger("bad", unknown=1), *self.BOTH, only=RedriveTarget("t"))
+    def test_jobs_that_are_done_are_left_out(self) -> None:
+        decision = decided(*self.BOTH, redrive=RedriveTarget("t", ("load",)))
+
+        assert dispatched(decision) == [("t", 1, "report")]
+
+    def test_a_trigger_whose_jobs_are_all_done_is_skipped(self) -> None:
+        decision = decided(*self.BOTH, redrive=RedriveTarget("t", ("load", "report")))
+
+        assert counts(decision) == (0, 0, 0, 0)
+        assert decision.outcome == "skipped"
+
+    def test_rendered_ids_are_compared(self) -> None:
+        entry = trigger("t", job_id=["{{ 'lo' + 'ad' }}", "report"])
+
+        assert dispatched(decided(entry, redrive=RedriveTarget("t", ("load",)))) == [
+            ("t", 1, "report")
+        ]
+
+    def test_a_broken_neighbour_does_not_matter(self) -> None:
+        decision = decided(trigger("bad", unknown=1), *self.BOTH, redrive=RedriveTarget("t"))
+
         assert counts(decision) == (2, 0, 0, 0)
 
+    def test_what_is_still_wrong_is_a_mistake_again(self) -> None:
+        entry = trigger("t", job_id=["load", "none"])
+
+        decision = decided(entry, redrive=RedriveTarget("t", ("load",)))
+
+        assert ended(decision, "mistake") == [Ended("t", "none", 1, "no_such_job", "no job 'none'")]
+        assert counts(decision) == (0, 0, 1, 0)
+
     @pytest.mark.parametrize(
-        ("job_ids", "only", "expected"),
+        ("triggers", "why"),
         [
-            pytest.param(["a", "b"], ("b", 1), [(1, "b")], id="as it was"),
-            pytest.param(["b", "a"], ("b", 1), [(0, "b")], id="moved up"),
-            pytest.param(["a", "c", "b"], ("b", 1), [(2, "b")], id="moved down"),
-            pytest.param(["a", "c"], ("b", 1), [(1, "c")], id="renamed"),
-            pytest.param(["b", "a", "b"], ("b", 0), [(0, "b")], id="the first of two"),
-            pytest.param(["b", "a", "b"], ("b", 2), [(2, "b")], id="the second of two"),
-            pytest.param(["b", "b", "a"], ("b", 2), [(0, "b")], id="one of two, and moved"),
-            pytest.param("c", ("b", 0), [(0, "c")], id="the only one, renamed"),
+            pytest.param((), "no longer matches the object", id="gone"),
+            pytest.param((trigger("u"),), "no longer matches the object", id="renamed"),
+            pytest.param((trigger("t", enabled=False),), "is disabled", id="disabled"),
         ],
     )
-    def test_a_redriven_job_runs_alone(
-        self, job_ids: list[str] | str, only: tuple[str, int], expected: list[tuple[int, str]]
+    def test_a_trigger_that_cannot_run_makes_its_message_wait(
+        self, triggers: tuple[Trigger, ...], why: str
     ) -> None:
-        jobs = Jobs({each: Job(each, "core", enabled=True) for each in "abc"})
-        parked = event(RedriveTarget("t", *only))
-        decision = decide(parked, Triggers(trigger("t", job_id=job_ids), *self.BOTH[1:]), jobs)
-        assert dispatched(decision) == [("t", *each) for each in expected]
-        assert counts(decision) == (1, 0, 0, 0)
+        decision = decided(*triggers, redrive=RedriveTarget("t"))
 
-    def test_a_redriven_job_that_the_entry_no_longer_names_is_a_user_error(self) -> None:
-        decision = decided(trigger("t", job_id=["load"]), only=RedriveTarget("t", "gone", 1))
-        (mistake,) = decision.mistakes
-        assert mistake.reason == "the trigger no longer names job 'gone'"
-        assert mistake.trigger_id == "t"
-        assert counts(decision) == (0, 0, 1, 0)
+        (failure,) = ended(decision, "failed")
+        assert (failure.trigger_id, failure.kind) == ("t", "waiting")
+        assert failure.reason.startswith(f"trigger 't' {why}: ")
+        assert counts(decision) == (0, 0, 0, 1)
 
-    def test_an_uncorrected_entry_is_a_user_error_again(self) -> None:
-        decision = decided(
-            trigger("t", job_id=["load", "none"]), only=RedriveTarget("t", "none", 1)
-        )
-        (mistake,) = decision.mistakes
-        assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("t", "none", 1)
-        assert counts(decision) == (0, 0, 1, 0)
+    def test_a_condition_that_no_longer_holds_is_a_skip(self) -> None:
+        decision = decided(trigger("t", if_fnmatch="*.zip"), redrive=RedriveTarget("t"))
 
-    @pytest.mark.parametrize("triggers", [(), (trigger("u"),)], ids=["none", "another"])
-    def test_a_trigger_that_no_longer_matches_is_skipped(self, triggers: tuple[Trigger]) -> None:
-        decision = decided(*triggers, only=RedriveTarget("t"))
-        (skip,) = decision.skips
-        assert skip.reason == "trigger 't' no longer matches"
-        assert counts(decision) == (0, 1, 0, 0)
+        (skip,) = ended(decision, "skipped")
+        assert skip.kind == "condition_not_met"
+
+    def test_a_message_of_an_earlier_version_runs_its_job_alone(self) -> None:
+        redrive = RedriveTarget("t", only_job="report")
+
+        assert dispatched(decided(*self.BOTH, redrive=redrive)) == [("t", 1, "report")]
+
+    def test_a_message_of_an_earlier_version_waits_for_its_job(self) -> None:
+        decision = decided(*self.BOTH, redrive=RedriveTarget("t", only_job="gone"))
+
+        (failure,) = ended(decision, "failed")
+        assert failure.kind == "waiting"
+        assert "does not name job 'gone'" in failure.reason
+        assert counts(decision) == (0, 0, 0, 1)
+
+
+class TestTrace:
+    """A decision records the prefixes, the conditions and the jobs that it went through."""
 
     @pytest.mark.parametrize(
-        ("fields", "reason"),
-        [({"enabled": False}, "disabled"), ({"if_fnmatch": "*.zip"}, "not met: if_fnmatch")],
-        ids=["disabled", "a condition"],
+        "triggers", [(), (trigger(),), (trigger("a"), trigger("b", enabled=False))], ids=len
     )
-    def test_a_redriven_event_is_decided_like_any_other(
-        self, fields: dict[str, Any], reason: str
+    def test_prefixes_and_the_number_of_entries(self, triggers: tuple[Trigger, ...]) -> None:
+        decision = decided(*triggers)
+
+        assert decision.prefixes == (KEY, "in/orders", "in")
+        assert decision.entries == len(triggers)
+
+    def test_a_redrive_counts_all_entries(self) -> None:
+        decision = decided(trigger("t"), trigger("u"), redrive=RedriveTarget("t"))
+
+        assert decision.entries == 2
+        assert [each.trigger_id for each in decision.triggers] == ["t"]
+
+    def test_every_matching_trigger_with_its_prefix(self) -> None:
+        decision = decided(
+            trigger("fires"), trigger("off", enabled=False), trigger("bad", unknown=1)
+        )
+
+        assert [(each.trigger_id, each.prefix, each.outcome) for each in decision.triggers] == [
+            ("fires", "in", "dispatched"),
+            ("off", "in", "skipped"),
+            ("bad", "in", "mistake"),
+        ]
+
+    def test_every_condition_with_its_verdict(self) -> None:
+        decision = decided(
+            trigger(if_size_gt="1MB", if_fnmatch="*.csv", if_not_event_type="ObjectCreated:*")
+        )
+
+        found = [
+            (each.condition.field, each.condition.argument, each.holds)
+            for each in decision.triggers[0].conditions
+        ]
+        assert sorted(found, key=str) == [
+            ("if_fnmatch", "*.csv", True),
+            ("if_not_event_type", "ObjectCreated:*", False),
+            ("if_size_gt", "1MB", False),
+        ]
+
+    def test_conditions_of_a_trigger_that_fires(self) -> None:
+        decision = decided(trigger(if_fnmatch="*.csv"), trigger("u"))
+
+        assert [[tested.holds for tested in each.conditions] for each in decision.triggers] == [
+            [True],
+            [],
+        ]
+
+    def test_conditions_of_a_trigger_that_cannot_be_rendered(self) -> None:
+        decision = decided(trigger(if_fnmatch="*.csv", parameters={"a": "{{ 1 / 0 }}"}))
+
+        (found,) = decision.triggers
+        assert [each.holds for each in found.conditions] == [True]
+        assert found.ended is not None
+        assert found.ended[:2] == ("mistake", "rendering_failed")
+
+    def test_every_job_with_kind_and_reason(self) -> None:
+        decision = decided(trigger(job_id=["load", "none", "off", "away", "late", "load"]))
+
+        assert [
+            (each.position, each.job_id, each.outcome, each.kind, each.reason)
+            for each in decision.triggers[0].jobs
+        ] == [
+            (0, "load", "dispatched", None, None),
+            (1, "none", "mistake", "no_such_job", "no job 'none'"),
+            (2, "off", "skipped", "job_disabled", "the job is disabled"),
+            (3, "away", "failed", "aws_error", "reading lava.demo.jobs: no answer"),
+            (
+                4,
+                "late",
+                "failed",
+                "out_of_time",
+                "too little time left for reading lava.demo.jobs",
+            ),
+            (5, "load", "dispatched", None, None),
+        ]
+
+    @pytest.mark.parametrize(
+        ("entry", "kind"),
+        [
+            pytest.param(trigger(unknown=1), "bad_entry", id="entry"),
+            pytest.param(
+                trigger(parameters={"a": "{{ 1 / 0 }}"}), "rendering_failed", id="rendering"
+            ),
+            pytest.param(trigger(enabled=False), "trigger_disabled", id="disabled"),
+            pytest.param(trigger(if_size_gt="1MB"), "condition_not_met", id="condition"),
+        ],
+    )
+    def test_a_trigger_that_ends_before_its_jobs_has_a_kind(
+        self, entry: Trigger | BrokenTrigger, kind: str
     ) -> None:
-        decision = decided(trigger("t", **fields), only=RedriveTarget("t", "load", 0))
-        (skip,) = decision.skips
-        assert reason in skip.reason
-        assert counts(decision) == (0, 1, 0, 0)
+        (found,) = decided(entry).triggers
+
+        assert found.ended is not None
+        assert found.ended[1] == kind
+        assert found.jobs == []
+
+
+class TestOutcome:
+    """Of several outcomes, the most notable one stands for all."""
+
+    @pytest.mark.parametrize(
+        ("outcomes", "expected"),
+        [
+            ([], "skipped"),
+            *((OUTCOMES[n:], OUTCOMES[n]) for n in range(len(OUTCOMES))),
+            *((OUTCOMES[n:][::-1], OUTCOMES[n]) for n in range(len(OUTCOMES))),
+        ],
+        ids=str,
+    )
+    def test_the_first_of_outcomes_stands_for_all(
+        self, outcomes: list[Outcome], expected: Outcome
+    ) -> None:
+        jobs = [JobDecision("j", n, each) for n, each in enumerate(outcomes)]
+        triggers = [TriggerDecision("t", "in", jobs=[job]) for job in jobs]
+
+        assert TriggerDecision("t", "in", jobs=jobs).outcome == expected
+        assert Decision(event(), triggers=triggers).outcome == expected
+
+    def test_the_order(self) -> None:
+        assert OUTCOMES == ("dispatched", "mistake", "failed", "skipped")
+
+    def test_the_end_of_a_trigger_counts_before_its_jobs(self) -> None:
+        found = TriggerDecision("t", "in", jobs=[JobDecision("j", 0, "dispatched")])
+        found.end("failed", "aws_error", "no answer")
+
+        assert found.outcome == "failed"
+
+    def test_a_failed_lookup_counts_before_all(self) -> None:
+        triggers = [TriggerDecision("t", "in", jobs=[JobDecision("j", 0, "dispatched")])]
+
+        decision = Decision(event(), triggers=triggers, error=ServiceError("no answer"))
+
+        assert decision.outcome == "failed"

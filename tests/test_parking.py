@@ -1,8 +1,9 @@
-"""Users' mistakes, parked: docs/design.md#parking."""
+"""The format of parked messages: docs/design.md#parking."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -10,164 +11,226 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.decision import Mistake
-from lava_s3trigger.events import RedriveTarget, S3Event, deliveries
-from lava_s3trigger.parking import parked_message
+from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.parking import Reason, RedriveTarget, parked_message
+from tests.payloads import eventbridge, record, sqs
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
-S3: Final = {
-    "eventVersion": "2.1",
-    "eventSource": "aws:s3",
-    "awsRegion": "eu-west-1",
-    "eventTime": "2026-03-14T01:59:00.000Z",
-    "eventName": "ObjectCreated:Put",
-    "s3": {
-        "bucket": {"name": "my-bucket"},
-        "object": {"key": "a%2Bb+c%25", "size": 10, "sequencer": "01"},
-    },
-}
-EVENTBRIDGE: Final = {
-    "detail-type": "Object Created",
-    "source": "aws.s3",
-    "time": "2026-03-14T01:59:00Z",
-    "region": "eu-west-1",
-    "detail": {
-        "bucket": {"name": "my-bucket"},
-        "object": {"key": "a+b c%", "size": 10, "sequencer": "01"},
-        "reason": "PutObject",
-    },
-}
+S3: Final = record("a+b c%")
+EVENTBRIDGE: Final = eventbridge("a+b c%")
 RECORDS: Final = [pytest.param(S3, id="s3"), pytest.param(EVENTBRIDGE, id="eventbridge")]
 
-TRIGGER: Final = Mistake("bad entry: delay: 'soon' is not a duration", "t-1")
-JOB: Final = Mistake("there is no job 'j'", "t-1", "j", 2)
+BAD_ENTRY: Final = Reason("bad entry: delay: 'soon' is not a duration", "bad_entry")
+NO_JOB: Final = Reason("no job 'j'", "no_such_job", "j")
 
 
-def event_of(payload: Any) -> S3Event:
-    [delivery] = deliveries(payload, "eu-west-1")
+def parked(*reasons: Reason, done: tuple[str, ...] = (), now: datetime = NOW) -> dict[str, Any]:
+    """Return the part of a parked message that says what was parked, and why."""
+    found: dict[str, Any] = json.loads(parked_message(S3, "t-1", reasons, done, now))["parked"]
+    return found
+
+
+def read_back(message: Any) -> tuple[S3Event, RedriveTarget | None]:
+    """Return what the function reads when a parked message is given back to it."""
+    [delivery] = deliveries(sqs(message), "eu-west-1")
     assert delivery.errors == []
-    [event] = delivery.events
-    return event
-
-
-def given_back(message: str) -> S3Event:
-    """Give what the function reads where a parked message is given back to it."""
-    return event_of(
-        {
-            "Records": [
-                {
-                    "messageId": "m-1",
-                    "eventSource": "aws:sqs",
-                    "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:dlq",
-                    "body": message,
-                }
-            ]
-        }
-    )
+    [found] = delivery.events
+    return found
 
 
 class TestMessage:
-    """It holds the S3 event as it came, what it is for, and the reason."""
+    """A parked message holds the S3 event as it came, the trigger, why, and what is done."""
 
-    @pytest.mark.parametrize("record", RECORDS)
-    def test_a_parked_trigger_is_named(self, record: dict[str, Any]) -> None:
-        message = parked_message(event_of(record), TRIGGER, NOW)
+    @pytest.mark.parametrize("event", RECORDS)
+    def test_a_whole_trigger(self, event: dict[str, Any]) -> None:
+        message = parked_message(event, "t-1", [BAD_ENTRY], [], NOW)
 
         assert json.loads(message) == {
             "parked": {
                 "trigger_id": "t-1",
-                "reason": "bad entry: delay: 'soon' is not a duration",
+                "reasons": [
+                    {"kind": "bad_entry", "reason": "bad entry: delay: 'soon' is not a duration"}
+                ],
+                "done": [],
                 "parked_at": "2026-03-14T01:59:26+00:00",
             },
-            "event": record,
+            "event": event,
         }
 
-    def test_a_parked_job_is_named_with_its_position(self) -> None:
-        message = parked_message(event_of(S3), JOB, NOW)
+    def test_jobs_with_a_reason_for_each(self) -> None:
+        found = parked(NO_JOB, Reason("no queue q", "no_queue", "k"), done=("b", "a", "b"))
 
-        assert json.loads(message)["parked"] == {
+        assert found == {
             "trigger_id": "t-1",
-            "job_id": "j",
-            "position": 2,
-            "reason": "there is no job 'j'",
+            "reasons": [
+                {"job_id": "j", "kind": "no_such_job", "reason": "no job 'j'"},
+                {"job_id": "k", "kind": "no_queue", "reason": "no queue q"},
+            ],
+            "done": ["a", "b", "b"],
             "parked_at": "2026-03-14T01:59:26+00:00",
         }
 
-    def test_the_first_job_has_position_0(self) -> None:
-        message = parked_message(event_of(S3), Mistake("bad", "t-1", "j", 0), NOW)
-
-        assert json.loads(message)["parked"]["position"] == 0
-
-    def test_the_time_has_an_offset(self) -> None:
+    def test_the_time_has_its_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
 
-        message = parked_message(event_of(S3), TRIGGER, now)
+        assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
 
-        assert json.loads(message)["parked"]["parked_at"] == "2026-03-14T12:59:26+11:00"
+    def test_text_that_a_template_made_too_long_is_cut(self) -> None:
+        [reason] = parked(Reason("x" * 1_000_000, "no_such_job", "j" * 1_000_000))["reasons"]
 
-    def test_long_rendered_values_are_cut(self) -> None:
-        mistake = Mistake("x" * 1_000_000, "t-1", "j" * 1_000_000, 0)
+        assert reason == {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
 
-        parked = json.loads(parked_message(event_of(S3), mistake, NOW))["parked"]
+    def test_the_number_of_reasons_is_bounded(self) -> None:
+        reasons = parked(*[NO_JOB] * 1_000)["reasons"]
 
-        assert parked["reason"] == "x" * 2048
-        assert parked["job_id"] == "j" * 2048
+        assert len(reasons) == 100
 
-    def test_a_parked_message_is_ascii(self) -> None:
-        record = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
+    def test_it_is_ascii_since_sqs_refuses_some_characters(self) -> None:
+        event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
 
-        message = parked_message(event_of(record), Mistake("\ufffe", "\u00e9"), NOW)
+        message = parked_message(
+            event, "\u00e9", [Reason("\ufffe", "x", "\u00e8")], ["\ud800"], NOW
+        )
 
         assert message.isascii()
         assert message.isprintable()
 
 
-class TestRedriven:
-    """Given back to the function, it runs that trigger, or that job, alone."""
+class TestReadBack:
+    """Given back to the function, it is the same event for the same trigger, less what is done."""
 
-    @pytest.mark.parametrize("record", RECORDS)
+    @pytest.mark.parametrize("event", RECORDS)
+    @pytest.mark.parametrize("done", [(), ("a",), ("a", "b", "b")], ids=str)
+    def test_it_is_the_same_event_for_the_same_trigger(
+        self, event: dict[str, Any], done: tuple[str, ...]
+    ) -> None:
+        [(first, _)] = deliveries(event, "eu-west-1")[0].events
+
+        again, redrive = read_back(parked_message(event, "t-1", [NO_JOB], done, NOW))
+
+        assert redrive == RedriveTarget("t-1", done)
+        assert (again.info, again.record, again.identity) == (first.info, event, first.identity)
+
+    def test_an_event_that_is_parked_again_stays_as_it_came(self) -> None:
+        first, _ = read_back(parked_message(S3, "t-1", [NO_JOB], [], NOW))
+
+        again, redrive = read_back(parked_message(first.record, "t-1", [NO_JOB], ["a"], NOW))
+
+        assert again.record == S3
+        assert redrive == RedriveTarget("t-1", ("a",))
+
+    def test_the_order_of_done_does_not_matter(self) -> None:
+        """An operator who edits the message does not make another event of it."""
+        message = {"parked": {"trigger_id": "t", "done": ["b", "a"]}, "event": S3}
+
+        assert read_back(message)[1] == RedriveTarget("t", ("a", "b"))
+
     @pytest.mark.parametrize(
-        ("mistake", "only"),
+        ("said", "expected"),
         [
-            pytest.param(TRIGGER, RedriveTarget("t-1"), id="trigger"),
-            pytest.param(JOB, RedriveTarget("t-1", "j", 2), id="job"),
             pytest.param(
-                Mistake("bad", "t-1", "j", 0), RedriveTarget("t-1", "j", 0), id="first-job"
+                {"trigger_id": "t", "reason": "bad", "parked_at": "2026-03-14T01:59:26+00:00"},
+                RedriveTarget("t"),
+                id="trigger",
+            ),
+            pytest.param(
+                {"trigger_id": "t", "job_id": "j", "position": 2, "reason": "bad"},
+                RedriveTarget("t", only_job="j"),
+                id="job",
             ),
         ],
     )
-    def test_a_redriven_message_is_the_same_event_for_its_trigger(
-        self, record: dict[str, Any], mistake: Mistake, only: RedriveTarget
+    def test_messages_of_earlier_versions_are_understood(
+        self, said: dict[str, Any], expected: RedriveTarget
     ) -> None:
-        event = event_of(record)
+        event, redrive = read_back({"parked": said, "event": S3})
 
-        back = given_back(parked_message(event, mistake, NOW))
+        assert (event.key, redrive) == ("a+b c%", expected)
 
-        assert back.only == only
-        assert back.info == event.info
-        assert back.record == event.record == record
-        assert back.identity == event.identity
+    @pytest.mark.parametrize(
+        "said",
+        [
+            None,
+            "t",
+            {},
+            {"trigger_id": 5},
+            {"trigger_id": None, "done": []},
+            {"trigger_id": "t", "done": "a"},
+            {"trigger_id": "t", "done": [1]},
+            {"trigger_id": "t", "done": None},
+        ],
+        ids=str,
+    )
+    def test_a_message_that_does_not_say_what_is_done_is_an_error(self, said: Any) -> None:
+        """Else jobs that ran would run again."""
+        [delivery] = deliveries(sqs({"parked": said, "event": S3}), "eu-west-1")
 
-    def test_an_event_parked_again_is_unchanged(self) -> None:
-        event = event_of(S3)
-        back = given_back(parked_message(event, TRIGGER, NOW))
-
-        again = given_back(parked_message(back, JOB, NOW))
-
-        assert again.record == S3
-        assert again.only == RedriveTarget("t-1", "j", 2)
+        assert delivery.events == []
+        [error] = delivery.errors
+        assert str(error).startswith("parked is ")
+        assert "trigger_id" in str(error)
 
     @unhurried
     @given(
-        key=st.text(min_size=1), trigger_id=st.text(min_size=1), job_id=st.text(), n=st.integers()
+        key=st.text(min_size=1),
+        trigger_id=st.text(min_size=1),
+        reasons=st.lists(st.builds(Reason, st.text(), st.text(), st.none() | st.text())),
+        done=st.lists(st.text()),
     )
-    def test_any_text_is_read_back(self, key: str, trigger_id: str, job_id: str, n: int) -> None:
-        detail = {"bucket": {"name": "my-bucket"}, "object": {"key": key}}
-        event = event_of({**EVENTBRIDGE, "detail": detail})
+    def test_any_text_comes_back(
+        self, key: str, trigger_id: str, reasons: list[Reason], done: list[str]
+    ) -> None:
+        event, redrive = read_back(parked_message(eventbridge(key), trigger_id, reasons, done, NOW))
 
-        back = given_back(parked_message(event, Mistake("bad", trigger_id, job_id, n), NOW))
+        assert event.key == key
+        assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
 
-        assert back.key == key
-        assert back.only == RedriveTarget(trigger_id, job_id, n)
+
+class TestRemaining:
+    """The jobs to run are those that the entry names now, less those that are done."""
+
+    @pytest.mark.parametrize(
+        ("job_ids", "done", "expected"),
+        [
+            pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
+            pytest.param("abc", "ac", [(1, "b")], id="as it was"),
+            pytest.param("abc", "abc", [], id="all done"),
+            pytest.param("cba", "ac", [(1, "b")], id="reordered"),
+            pytest.param("adc", "ac", [(1, "d")], id="renamed"),
+            pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
+            pytest.param("b", "ac", [(0, "b")], id="others removed"),
+            pytest.param("ac", "ac", [], id="the missing one removed"),
+            pytest.param("abab", "ab", [(2, "a"), (3, "b")], id="listed twice, done once"),
+            pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
+            pytest.param("ab", "aa", [(1, "b")], id="done more often than listed"),
+        ],
+    )
+    def test_jobs(self, job_ids: str, done: str, expected: list[tuple[int, str]]) -> None:
+        assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
+
+    @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
+    def test_each_job_runs_as_often_as_it_is_listed(
+        self, job_ids: list[str], done: list[str]
+    ) -> None:
+        found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
+
+        assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
+        assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)
+
+    @pytest.mark.parametrize(
+        ("job_ids", "expected"),
+        [("abc", [(1, "b")]), ("bab", [(0, "b")]), ("ac", []), ("b", [(0, "b")])],
+    )
+    def test_a_job_of_an_earlier_version_runs_alone_and_once(
+        self, job_ids: str, expected: list[tuple[int, str]]
+    ) -> None:
+        assert [*RedriveTarget("t", only_job="b").remaining([*job_ids])] == expected
+
+    def test_a_job_whose_id_was_cut_is_recognised(self) -> None:
+        job_id = "j" * 3_000
+
+        [(position, found)] = RedriveTarget("t", only_job="j" * 2048).remaining(["a", job_id])
+
+        assert (position, found) == (1, job_id)

@@ -34,17 +34,20 @@ WAY_OF_DATA: Final = (
     "acknowledgement",
 )
 """The order in which the page lists modules of the root; others follow."""
-GROUND: Final = ("settings", "errors", "log", "units")
-"""Modules of the root that every other module may import."""
+GROUND: Final = ("settings", "errors", "log", "units", "sent")
+"""Modules of the root that every other module may import. Of these, `sent` is on the way of
+the data; the shared table of `dedup` keeps its records."""
 LAYERS: Final = (
     ("cli",),
     ("root",),
-    ("dedup", "templates"),
+    ("dedup",),
     ("aws",),
+    ("templates",),
     ("ground",),
 )
 """Groups of modules, from the top. A group imports groups of lower layers, never a higher
-one and none of its own layer."""
+one and none of its own layer. Calls to AWS are above templates, because the time that they
+keep in reserve depends on how long a rendering takes."""
 MEANINGS: Final = {
     "cli": "the command line",
     "root": "the way of the data",
@@ -203,7 +206,7 @@ def table(found: Mapping[str, Module]) -> str:
     order += sorted(
         name for name, each in found.items() if each.group == "root" and name not in order
     )
-    order += [name for name in GROUND if name in found]
+    order += [name for name in GROUND if name in found and name not in order]
     for group in ("templates", "dedup", "aws", "cli"):
         order += [name for name, each in found.items() if each.group == group]
     body = [f"| `{found[name].path}` | {found[name].summary} |" for name in order]

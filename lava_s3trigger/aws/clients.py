@@ -61,7 +61,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
         **options,
     )
-    dynamodb.meta.events.register_first("needs-retry.dynamodb", _retry_at_once)
+    dynamodb.meta.events.register_first("needs-retry.dynamodb", _retry_at_once)  # type: ignore[arg-type]
     return dynamodb, sqs  # type: ignore[return-value]
 
 

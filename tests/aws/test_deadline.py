@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, MAX_READ_SECONDS
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.errors import OutOfTimeError
+from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ class Countdown:
 
 
 class TestAllows:
-    """Something may be started where enough time is left for it."""
+    """A step may start if enough time is left for it."""
 
     @pytest.mark.parametrize(
         ("left", "needed", "expected"),
@@ -39,9 +41,7 @@ class TestAllows:
             pytest.param(0.9 * MARGIN_SECONDS, 0.0, False, id="not-even-that"),
         ],
     )
-    def test_work_is_allowed_if_enough_time_is_left(
-        self, left: float, needed: float, *, expected: bool
-    ) -> None:
+    def test_it_compares_what_is_left(self, left: float, needed: float, *, expected: bool) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -57,7 +57,7 @@ class TestAllows:
             pytest.param(1.64, False, id="later"),
         ],
     )
-    def test_half_of_a_short_timeout_is_usable(self, left: float, *, expected: bool) -> None:
+    def test_half_of_a_short_timeout_may_be_used(self, left: float, *, expected: bool) -> None:
         countdown = Countdown(3.0)
         deadline = Deadline(countdown)
 
@@ -65,7 +65,7 @@ class TestAllows:
 
         assert deadline.allows(13.0) is expected
 
-    def test_each_check_reads_the_clock(self) -> None:
+    def test_it_looks_at_the_clock_each_time(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -74,48 +74,107 @@ class TestAllows:
         assert not deadline.allows(10.0)
 
 
-class TestBefore:
-    """Time is left for what comes after."""
+class TestReserve:
+    """Each step leaves the time that the steps after it need."""
+
+    def test_each_step_needs_more_than_the_step_after_it(self) -> None:
+        assert 0 < Reserve.PARK < Reserve.SEND < Reserve.DECIDE < Reserve.READ < Reserve.CLAIM
+
+    @pytest.mark.parametrize(
+        ("step", "takes", "following"),
+        [
+            pytest.param(Reserve.PARK, MAX_CALL_SECONDS, 0.0, id="park"),
+            pytest.param(Reserve.SEND, MAX_CALL_SECONDS, Reserve.PARK, id="send"),
+            pytest.param(Reserve.DECIDE, MAX_RUN_SECONDS, Reserve.SEND, id="decide"),
+            pytest.param(Reserve.READ, MAX_READ_SECONDS, Reserve.SEND, id="read"),
+            pytest.param(Reserve.CLAIM, MAX_READ_SECONDS, Reserve.READ, id="claim"),
+            pytest.param(Reserve.SETTLE, MAX_READ_SECONDS, 0.0, id="settle"),
+        ],
+    )
+    def test_a_step_that_takes_its_longest_leaves_time_for_the_next(
+        self, step: float, takes: float, following: float
+    ) -> None:
+        countdown = Countdown(300.0)
+        deadline = Deadline(countdown)
+        countdown.left = step + MARGIN_SECONDS
+
+        assert deadline.allows(step)
+        countdown.left -= takes
+        assert deadline.allows(following)
+        assert countdown.left >= following + MARGIN_SECONDS
+
+    def test_a_template_may_take_its_longest_time(self) -> None:
+        assert Reserve.DECIDE - Reserve.SEND >= MAX_RUN_SECONDS
+
+
+class TestSettling:
+    """Time is kept to tell the table what became of events, which comes last."""
 
     @pytest.mark.parametrize(("left", "expected"), [(31.0, True), (30.9, False)])
-    def test_a_reserve_moves_the_deadline_forward(self, left: float, *, expected: bool) -> None:
+    def test_steps_leave_that_time(self, left: float, *, expected: bool) -> None:
         countdown = Countdown(60.0)
-        deadline = Deadline(countdown).before(20.0)
+        deadline = Deadline(countdown, settle=20.0)
 
         countdown.left = left
 
         assert deadline.allows(10.0) is expected
 
-    def test_a_reserve_takes_at_most_half_of_a_short_timeout(self) -> None:
+    @pytest.mark.parametrize("spare", [0.0, -0.1])
+    def test_settling_may_use_that_time(self, spare: float) -> None:
+        countdown = Countdown(300.0)
+        deadline = Deadline(countdown, settle=Reserve.SETTLE)
+
+        countdown.left = Reserve.SETTLE + MARGIN_SECONDS + spare
+
+        assert deadline.allows_settling() is (spare >= 0)
+        assert not deadline.allows(Reserve.PARK)
+
+    def test_of_a_short_timeout_at_most_half_is_kept(self) -> None:
         countdown = Countdown(20.0)
-        deadline = Deadline(countdown).before(40.0)
+        deadline = Deadline(countdown, settle=40.0)
 
-        assert deadline.left() == 10.0
+        assert deadline.allows(4.0)
+        countdown.left = 10.0 + 1.0 + 4.0
+        assert deadline.allows(4.0)
+        countdown.left -= 0.1
+        assert not deadline.allows(4.0)
 
-    def test_a_reserve_keeps_the_start_of_the_invocation(self) -> None:
-        """Late in an invocation, half of what is left is not half of a short timeout."""
+    def test_of_a_short_timeout_half_may_be_used_to_settle(self) -> None:
+        countdown = Countdown(20.0)
+        deadline = Deadline(countdown, settle=Reserve.SETTLE)
+
+        countdown.left = 10.6
+        assert deadline.allows_settling()
+        countdown.left = 10.4
+        assert not deadline.allows_settling()
+
+    def test_late_in_an_invocation_the_windows_stay(self) -> None:
+        """They are set by the time at the start, and not by what is left."""
         countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
+        deadline = Deadline(countdown, settle=20.0)
         countdown.left = 24.0
 
-        assert not deadline.before(20.0).allows(10.0)
+        assert not deadline.allows(10.0)
 
-    def test_an_unlimited_deadline_stays_unlimited(self) -> None:
-        assert UNLIMITED.before(20.0).allows(1e9)
+    def test_without_a_table_nothing_is_kept(self) -> None:
+        countdown = Countdown(60.0)
+        deadline = Deadline(countdown)
+        countdown.left = 10.0 + MARGIN_SECONDS
 
-    def test_a_reserve_of_nothing_changes_nothing(self) -> None:
-        deadline = Deadline(Countdown(60.0))
+        assert deadline.allows(10.0)
 
-        assert deadline.before(0.0) is deadline
+    def test_without_a_limit_there_is_time_to_settle(self) -> None:
+        assert UNLIMITED.allows_settling()
+        assert Deadline(settle=20.0).allows_settling()
 
 
 class TestRequire:
-    """What is required and not allowed is an error that says what it was for."""
+    """A step that may not start raises an error that names it."""
 
-    def test_require_passes_if_time_is_left(self) -> None:
+    def test_it_passes_if_time_is_left(self) -> None:
         Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")
 
-    def test_the_error_names_the_work(self) -> None:
+    def test_its_error_names_the_step(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 1.0
@@ -123,13 +182,13 @@ class TestRequire:
         with pytest.raises(OutOfTimeError) as caught:
             deadline.require(10.0, "reading lava.demo.jobs")
 
-        assert str(caught.value) == "too little time was left for reading lava.demo.jobs"
+        assert str(caught.value) == "too little time left for reading lava.demo.jobs"
 
 
 class TestLeft:
-    """What is left is told, where anything limits it."""
+    """The time left is known, if anything limits it."""
 
-    def test_the_time_left_is_that_of_the_clock(self) -> None:
+    def test_it_is_the_time_of_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -137,19 +196,19 @@ class TestLeft:
         countdown.left = 2.5
         assert deadline.left() == 2.5
 
-    def test_the_time_left_is_in_seconds(self) -> None:
+    def test_it_is_in_seconds_of_the_context(self) -> None:
         context = SimpleNamespace(get_remaining_time_in_millis=Countdown(1500))
 
         assert Deadline.of(context).left() == 1.5
 
-    def test_an_unlimited_deadline_stays_unlimited(self) -> None:
+    def test_without_a_limit_it_is_none(self) -> None:
         assert UNLIMITED.left() is None
 
 
 class TestOf:
     """The deadline of an invocation comes from its Lambda context."""
 
-    def test_the_context_counts_in_milliseconds(self) -> None:
+    def test_milliseconds_of_the_context_count(self) -> None:
         countdown = Countdown(60_000)
         deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=countdown))
 
@@ -167,9 +226,7 @@ class TestOf:
             pytest.param(Deadline, id="default"),
         ],
     )
-    def test_without_a_context_the_deadline_is_unlimited(
-        self, make: Callable[[], Deadline]
-    ) -> None:
+    def test_without_one_there_is_time_for_everything(self, make: Callable[[], Deadline]) -> None:
         deadline = make()
 
         assert deadline.allows(1e9)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, make_clients
-from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline
-from lava_s3trigger.aws.sqs import LARGEST, PendingMessage, SqsQueues
+from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
+from lava_s3trigger.aws.sqs import MAX_BYTES, SqsQueues
+from lava_s3trigger.dispatch import PendingMessage
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
@@ -99,7 +100,7 @@ def queues(endpoint: Endpoint, waits: list[float]) -> SqsQueues:
 
 
 def send(queues: SqsQueues, *messages: PendingMessage) -> None:
-    queues.send(messages, UNLIMITED)
+    queues.send(messages, UNLIMITED, Reserve.PARK)
 
 
 class TestMessages:
@@ -163,12 +164,12 @@ class TestSending:
         )
         core, web, missing = (f"lava-{realm.name}-{each}" for each in ("core", "web", "missing"))
         messages = [outgoing(f"{n}", queue) for n in range(13) for queue in (core, web, missing)]
-        SqsQueues(clients[1]).send(messages, UNLIMITED)
+        SqsQueues(clients[1]).send(messages, UNLIMITED, Reserve.PARK)
         for worker, queue in (("core", core), ("web", web)):
             expected = {each.text for each in messages if each.queue == queue}
             assert {each["Body"] for each in realm.receive(worker)} == expected
         assert {each.refusal for each in messages if each.queue == missing} == {
-            f"there is no queue {missing}"
+            f"no queue {missing}"
         }
         for client in clients:
             client.close()
@@ -210,13 +211,13 @@ class TestBatches:
     @pytest.mark.parametrize(
         ("lengths", "expected"),
         [
-            pytest.param([LARGEST], [1], id="one that fills a call"),
-            pytest.param([LARGEST // 2] * 2, [2], id="two that fill it"),
-            pytest.param([LARGEST // 2, LARGEST // 2, 1], [1, 2], id="and a byte more"),
-            pytest.param([LARGEST // 2, LARGEST // 2 + 1], [1, 1], id="two that are too much"),
-            pytest.param([1, LARGEST, 1], [1, 1, 1], id="a large one between small ones"),
+            pytest.param([MAX_BYTES], [1], id="one that fills a call"),
+            pytest.param([MAX_BYTES // 2] * 2, [2], id="two that fill it"),
+            pytest.param([MAX_BYTES // 2, MAX_BYTES // 2, 1], [1, 2], id="and a byte more"),
+            pytest.param([MAX_BYTES // 2, MAX_BYTES // 2 + 1], [1, 1], id="two that are too much"),
+            pytest.param([1, MAX_BYTES, 1], [1, 1, 1], id="a large one between small ones"),
             pytest.param([400_000] * 5, [1, 2, 2], id="two to a call"),
-            pytest.param([LARGEST, LARGEST // 2, LARGEST // 2], [1, 2], id="two full calls"),
+            pytest.param([MAX_BYTES, MAX_BYTES // 2, MAX_BYTES // 2], [1, 2], id="two full calls"),
         ],
     )
     def test_a_batch_has_at_most_1_mib(
@@ -236,7 +237,7 @@ class TestBatches:
     def test_only_the_message_over_the_sqs_limit_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
-        before, large, after = outgoing("before"), sized(LARGEST + 1), outgoing("after")
+        before, large, after = outgoing("before"), sized(MAX_BYTES + 1), outgoing("after")
         send(queues, before, large, after)
         assert sizes(endpoint) == [2]
         assert texts(core) == ["before", "after"]
@@ -244,12 +245,14 @@ class TestBatches:
         assert after.is_sent
         assert not large.is_sent
         assert large.failure is None
-        assert large.refusal == f"the message has {LARGEST + 1} bytes; SQS takes at most {LARGEST}"
+        assert (
+            large.refusal == f"the message has {MAX_BYTES + 1} bytes; SQS takes at most {MAX_BYTES}"
+        )
 
     def test_a_lone_message_over_the_limit_costs_no_call(
         self, endpoint: Endpoint, queues: SqsQueues
     ) -> None:
-        large = sized(LARGEST + 1)
+        large = sized(MAX_BYTES + 1)
         send(queues, large)
         assert large.refusal
         assert not endpoint.calls
@@ -616,7 +619,7 @@ class TestMissingQueues:
     ) -> None:
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
         assert (message.is_sent, message.failure) == (False, None)
         assert endpoint.calls == {FIND: 1}
         assert not waits
@@ -630,7 +633,7 @@ class TestMissingQueues:
     def test_a_missing_queue_does_not_affect_others(self, core: Queue, queues: SqsQueues) -> None:
         bad, good = outgoing(queue=WEB), outgoing("good")
         send(queues, bad, good)
-        assert bad.refusal == f"there is no queue {WEB}"
+        assert bad.refusal == f"no queue {WEB}"
         assert good.is_sent
         assert texts(core) == ["good"]
 
@@ -650,7 +653,7 @@ class TestMissingQueues:
         del endpoint.queues[CORE]
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
         assert message.failure is None
 
     def test_a_recreated_queue_is_found(
@@ -673,7 +676,7 @@ class TestMissingQueues:
         endpoint.fail({(FIND, None): Refusal(400, code)})
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"there is no queue {CORE}"
+        assert message.refusal == f"no queue {CORE}"
 
     @pytest.mark.parametrize(
         "name", ["lava-demo-no good", "lava-demo-" + "x" * 80, "lava-demo-\u00e9"]
@@ -681,7 +684,7 @@ class TestMissingQueues:
     def test_an_invalid_queue_name_is_a_missing_queue(self, queues: SqsQueues, name: str) -> None:
         message = outgoing(queue=name)
         send(queues, message)
-        assert message.refusal == f"there is no queue {name}"
+        assert message.refusal == f"no queue {name}"
 
     @pytest.mark.parametrize("fault", PASSING)
     def test_a_lookup_is_retried(
@@ -751,7 +754,7 @@ class TestFinding:
         send(queues, *messages)
         assert [each.is_sent for each in messages] == [is_made_anew] * 200
         assert {each.refusal for each in messages} == (
-            {None} if is_made_anew else {f"there is no queue {CORE}"}
+            {None} if is_made_anew else {f"no queue {CORE}"}
         )
         assert {each.failure for each in messages} == {None}
 
@@ -778,9 +781,11 @@ class TestOddAnswers:
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [
-            pytest.param({}, "SQS does not say what became of it", id="nothing"),
+            pytest.param({}, "the answer of SQS does not mention the message", id="nothing"),
             pytest.param(
-                {"Successful": [], "Failed": []}, "SQS does not say what became of it", id="none"
+                {"Successful": [], "Failed": []},
+                "the answer of SQS does not mention the message",
+                id="none",
             ),
             pytest.param({"Failed": [{"Id": "0", "Code": "Odd"}]}, "Odd: ", id="no-fault-named"),
             pytest.param({"Failed": [{"Id": "0"}]}, ": ", id="no-code"),
@@ -857,7 +862,7 @@ class TestTime:
 
     def test_everything_is_sent_with_enough_time(self, core: Queue, queues: SqsQueues) -> None:
         message = outgoing()
-        queues.send([message], Time().deadline)
+        queues.send([message], Time().deadline, Reserve.PARK)
         assert message.is_sent
         assert core.messages
 
@@ -867,10 +872,10 @@ class TestTime:
         time = Time()
         time.left = 1.0
         messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
-        queues.send(messages, time.deadline)
+        queues.send(messages, time.deadline, Reserve.PARK)
         for message in messages:
             assert (message.is_sent, message.refusal) == (False, None)
-            assert message.failure == f"sending to queue {message.queue}: out of time"
+            assert message.failure == f"sending to queue {message.queue}: too little time left"
         assert not endpoint.calls
         assert not core.messages
 
@@ -887,8 +892,8 @@ class TestTime:
 
         endpoint.fail(fail)
         message = outgoing()
-        queues.send([message], time.deadline)
-        assert "too little time was left" in (message.failure or "")
+        queues.send([message], time.deadline, Reserve.PARK)
+        assert "too little time left to try again after" in (message.failure or "")
         assert "RequestThrottled" in (message.failure or "")
         assert endpoint.calls[SEND] == 1
         assert not core.messages
@@ -906,8 +911,8 @@ class TestTime:
 
         endpoint.fail(fail)
         messages = [outgoing() for _ in range(4)]
-        queues.send(messages, time.deadline)
-        assert all("out of time" in (each.failure or "") for each in messages)
+        queues.send(messages, time.deadline, Reserve.PARK)
+        assert all("too little time left" in (each.failure or "") for each in messages)
         assert all(each.refusal is None for each in messages)
         assert not core.messages
 
@@ -915,9 +920,9 @@ class TestTime:
         time = Time()
         time.left = 10.0
         late, early = outgoing("late"), outgoing("early")
-        queues.send([late], time.deadline, reserve=6.0)
-        queues.send([early], time.deadline)
-        assert "out of time" in (late.failure or "")
+        queues.send([late], time.deadline, Reserve.SEND)
+        queues.send([early], time.deadline, Reserve.PARK)
+        assert "too little time left" in (late.failure or "")
         assert texts(core) == ["early"]
 
     @pytest.mark.usefixtures("core")
@@ -934,18 +939,18 @@ class TestTime:
         time.left = left
         endpoint.fail(slow)
         message = outgoing()
-        queues.send([message], time.deadline)
+        queues.send([message], time.deadline, Reserve.PARK)
         is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
         assert (message.is_sent, time.left > MARGIN_SECONDS) == (is_enough, True)
         assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
-        assert is_enough or message.failure == f"sending to queue {CORE}: out of time"
+        assert is_enough or message.failure == f"sending to queue {CORE}: too little time left"
 
     def test_half_of_a_short_timeout_is_left(self, core: Queue, queues: SqsQueues) -> None:
         time = Time(left=3.0)
         early, late = outgoing("early"), outgoing("late")
         time.left = 1.7
-        queues.send([early], time.deadline, reserve=6.0)
+        queues.send([early], time.deadline, Reserve.SEND)
         time.left = 1.6
-        queues.send([late], time.deadline, reserve=6.0)
+        queues.send([late], time.deadline, Reserve.SEND)
         assert texts(core) == ["early"]
-        assert "out of time" in (late.failure or "")
+        assert "too little time left" in (late.failure or "")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.dedup.protocol import Admission, RecentEvents
-from lava_s3trigger.events import RedriveTarget, S3Event
+from lava_s3trigger.dedup.memory import RecentEvents, dedup_digest
+from lava_s3trigger.events import S3Event
 
 if TYPE_CHECKING:
     from tests.clock import Clock
@@ -34,21 +34,21 @@ def _recent(clock: Clock) -> RecentEvents:
     return recent
 
 
-def finish(recent: RecentEvents, event: S3Event) -> None:
-    """Have an event done in an invocation of its own."""
+def complete(recent: RecentEvents, event: S3Event) -> None:
+    """Have an event completed in an invocation of its own."""
     recent.start()
-    assert not recent.begin(event).skip
-    recent.done(event)
+    assert recent.admit(event)
+    recent.complete(event)
     recent.start()
 
 
-class TestDedupKey:
-    """Two are duplicates where bucket, key, size and event type agree."""
+class TestDuplicates:
+    """Events are duplicates if bucket, key, size and event type agree."""
 
     def test_the_same_event_is_a_duplicate(self, recent: RecentEvents) -> None:
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
-        assert recent.begin(EVENT).skip
+        assert not recent.admit(EVENT)
 
     @pytest.mark.parametrize(
         "change",
@@ -62,9 +62,9 @@ class TestDedupKey:
     def test_another_event_is_no_duplicate(
         self, change: dict[str, Any], recent: RecentEvents
     ) -> None:
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
-        assert not recent.begin(dataclasses.replace(EVENT, **change)).skip
+        assert recent.admit(dataclasses.replace(EVENT, **change))
 
     @pytest.mark.parametrize(
         "change",
@@ -74,16 +74,16 @@ class TestDedupKey:
             pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
         ],
     )
-    def test_other_fields_do_not_distinguish_events(
+    def test_other_differences_do_not_matter(
         self, change: dict[str, Any], recent: RecentEvents
     ) -> None:
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
-        assert recent.begin(dataclasses.replace(EVENT, **change)).skip
+        assert not recent.admit(dataclasses.replace(EVENT, **change))
 
 
 class TestTime:
-    """They are duplicates within the time to live."""
+    """Events are duplicates within the time to live."""
 
     @pytest.mark.parametrize(
         ("later", "expected"),
@@ -94,105 +94,114 @@ class TestTime:
             pytest.param(TTL + 0.1, True, id="after"),
         ],
     )
-    def test_an_event_is_a_duplicate_within_the_ttl(
+    def test_an_event_is_a_duplicate_until_the_ttl_expires(
         self, later: float, recent: RecentEvents, clock: Clock, *, expected: bool
     ) -> None:
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
         clock.now += later
 
-        assert (recent.begin(EVENT).skip is None) is expected
+        assert recent.admit(EVENT) is expected
 
     def test_a_duplicate_does_not_extend_the_ttl(self, recent: RecentEvents, clock: Clock) -> None:
-        finish(recent, EVENT)
+        complete(recent, EVENT)
         clock.now += TTL - 1
-        assert recent.begin(EVENT).skip
+        assert not recent.admit(EVENT)
 
         clock.now += 1
 
-        assert not recent.begin(EVENT).skip
+        assert recent.admit(EVENT)
 
 
 class TestInvocation:
     """Within an invocation, the first carries the obligation for its duplicates."""
 
-    def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, recent: RecentEvents) -> None:
-        assert not recent.begin(EVENT).skip
+    def test_a_second_event_of_the_same_invocation_is_a_duplicate(
+        self, recent: RecentEvents
+    ) -> None:
+        assert recent.admit(EVENT)
 
-        assert recent.begin(EVENT) == Admission(EVENT, skip="duplicate", is_done=False)
+        assert not recent.admit(EVENT)
 
-    def test_a_failed_event_is_not_its_own_duplicate(self, recent: RecentEvents) -> None:
-        assert not recent.begin(EVENT).skip
-
-        recent.start()
-
-        assert not recent.begin(EVENT).skip
-
-    def test_a_done_event_is_a_duplicate_in_the_next_invocation(self, recent: RecentEvents) -> None:
-        assert not recent.begin(EVENT).skip
-        recent.done(EVENT)
+    def test_a_failed_event_is_admitted_again_in_the_next_invocation(
+        self, recent: RecentEvents
+    ) -> None:
+        assert recent.admit(EVENT)
 
         recent.start()
 
-        assert recent.begin(EVENT) == Admission(EVENT, skip="duplicate", is_done=True)
+        assert recent.admit(EVENT)
+
+    def test_a_completed_event_is_a_duplicate_in_the_next_invocation(
+        self, recent: RecentEvents
+    ) -> None:
+        assert recent.admit(EVENT)
+        recent.complete(EVENT)
+
+        recent.start()
+
+        assert not recent.admit(EVENT)
 
 
 class TestSize:
-    """The cache is bounded; what was used least recently goes."""
+    """The cache is bounded; the least recently used event is evicted."""
 
     def test_the_least_recently_used_event_is_evicted(self, clock: Clock) -> None:
         recent = RecentEvents(2, TTL, clock)
         first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
-        finish(recent, first)
-        finish(recent, second)
-        assert recent.begin(first).skip  # a use
+        complete(recent, first)
+        complete(recent, second)
+        assert not recent.admit(first)  # a use
 
-        finish(recent, third)
+        complete(recent, third)
 
-        assert recent.begin(first).skip
-        assert not recent.begin(second).skip
-        assert recent.begin(third).skip
+        assert not recent.admit(first)
+        assert recent.admit(second)
+        assert not recent.admit(third)
 
-    def test_a_size_of_one_holds_one_event(self, clock: Clock) -> None:
+    def test_a_size_of_one_remembers_one_event(self, clock: Clock) -> None:
         recent = RecentEvents(1, TTL, clock)
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
-        assert recent.begin(EVENT).skip
+        assert not recent.admit(EVENT)
 
 
 class TestOff:
-    """With a size of 0 no event is a duplicate."""
+    """With a size of 0 nothing is remembered between invocations."""
 
-    def test_without_memory_the_same_event_is_handled_twice(self, clock: Clock) -> None:
+    def test_a_completed_event_is_forgotten_with_its_invocation(self, clock: Clock) -> None:
         recent = RecentEvents(0, TTL, clock)
-        recent.start()
+        complete(recent, EVENT)
 
-        assert not recent.begin(EVENT).skip
-        assert not recent.begin(EVENT).skip
-        recent.done(EVENT)
-        assert not recent.begin(EVENT).skip
+        assert recent.admit(EVENT)
 
-    def test_a_ttl_of_0_turns_it_off_between_invocations(self, clock: Clock) -> None:
+    def test_a_ttl_of_zero_remembers_nothing_between_invocations(self, clock: Clock) -> None:
         recent = RecentEvents(10, 0, clock)
-        finish(recent, EVENT)
+        complete(recent, EVENT)
 
-        assert not recent.begin(EVENT).skip
+        assert recent.admit(EVENT)
 
 
-class TestParked:
-    """What was parked is no duplicate: its event was done when it was parked."""
+class TestDigest:
+    """The shared table's partition key is the same for duplicates, and for no other event."""
 
-    def test_a_parked_event_is_no_duplicate_of_its_origin(self, recent: RecentEvents) -> None:
-        finish(recent, EVENT)
+    def test_duplicates_have_the_same_digest(self) -> None:
+        other = dataclasses.replace(EVENT, event_time=datetime(2026, 3, 15, tzinfo=UTC))
 
-        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
+        assert dedup_digest(other) == dedup_digest(EVENT)
 
-    def test_an_event_is_no_duplicate_of_what_was_parked_for_it(self, recent: RecentEvents) -> None:
-        finish(recent, dataclasses.replace(EVENT, only=RedriveTarget("t-1")))
+    @pytest.mark.parametrize(
+        "change",
+        [{"bucket": "b"}, {"key": "k"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_another_event_has_another_digest(self, change: dict[str, Any]) -> None:
+        assert dedup_digest(dataclasses.replace(EVENT, **change)) != dedup_digest(EVENT)
 
-        assert not recent.begin(EVENT).skip
+    @pytest.mark.parametrize("key", ["\ud800", "k" * 5_000, "\x00\n"], ids=ascii)
+    def test_a_digest_is_short_and_ascii_whatever_the_key(self, key: str) -> None:
+        digest = dedup_digest(dataclasses.replace(EVENT, key=key))
 
-    def test_two_parked_messages_of_one_event_are_both_handled(self, recent: RecentEvents) -> None:
-        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
-        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-2"))).skip
-        assert not recent.begin(dataclasses.replace(EVENT, only=RedriveTarget("t-1"))).skip
+        assert len(digest) == 32
+        assert digest.isalnum()
+        assert digest.isascii()

@@ -27,11 +27,12 @@ from botocore.exceptions import ConnectionClosedError
 
 from lava_s3trigger.dedup.protocol import Claim, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
+from lava_s3trigger.sent import SentRecord
 
 from .conditional_writes import ConditionalTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from .conditional_writes import Item
 
@@ -152,11 +153,11 @@ class Shared:
         self, item: Held | None, known: int, sent: int, *, is_last: bool, is_done: bool
     ) -> Held | None:
         table = self._table(item, is_last=is_last)
-        claim = Claim("event", Verdict.WORK, self.MINE, frozenset(_digests(known)))
+        claim = Claim("event", Verdict.WORK, self.MINE, _record(known))
         if is_done:
             self._claims(table).confirm(claim)
         else:
-            self._claims(table).release(claim, _digests(known | sent))
+            self._claims(table).release(claim, _record(known | sent))
         return self._held(table)
 
     def _claims(self, client: Any) -> ClaimTable:
@@ -218,12 +219,13 @@ class _Unreachable:
         raise ConnectionClosedError(endpoint_url="the table")
 
 
-def _digests(bits: int) -> list[str]:
-    return [f"dispatch {n}" for n in range(DISPATCHES) if bits >> n & 1]
+def _record(bits: int) -> SentRecord:
+    jobs = {("t", f"job-{n}"): 1 for n in range(DISPATCHES) if bits >> n & 1}
+    return SentRecord(jobs=Counter(jobs))
 
 
-def _bits(digests: Iterable[str]) -> int:
-    return sum(1 << int(each.split()[1]) for each in digests)
+def _bits(record: SentRecord) -> int:
+    return sum(1 << int(job_id.removeprefix("job-")) for _, job_id in record.jobs)
 
 
 class Model:
@@ -580,11 +582,11 @@ class Mutant(ClaimTable):
     replacements: tuple[tuple[str, str], ...] = ()
 
     def _write(
-        self, likeness: str, update: str, condition: str, **values: dict[str, Any]
+        self, key: str, update: str, condition: str, **values: dict[str, Any]
     ) -> dict[str, Any]:
         for right, wrong in self.replacements:
             condition = condition.replace(right, wrong)
-        return super()._write(likeness, update, condition, **values)
+        return super()._write(key, update, condition, **values)
 
 
 class TakesOverItsOwn(Mutant):
@@ -617,8 +619,8 @@ class ForgetsItsOwn(Mutant):
 class ForgetsWhatWasSent(ClaimTable):
     """What failed is released without what was sent for it."""
 
-    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
-        return super().release(replace(claim, sent=frozenset()), [])
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
+        return super().release(replace(claim, sent=SentRecord()), SentRecord())
 
 
 class DropsWhatIsBusy(ClaimTable):
@@ -640,22 +642,22 @@ class DropsWhatHasNoAnswer(ClaimTable):
 class ConfirmsWhatFailed(ClaimTable):
     """What failed counts as done."""
 
-    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
         return self.confirm(claim)
 
 
 class KeepsWhatFailed(ClaimTable):
     """What failed is not given back."""
 
-    def release(self, claim: Claim, sent: Iterable[str]) -> str | None:  # noqa: ARG002
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
         return None
 
 
 class ClaimsForGood(ClaimTable):
     """A lease never ends."""
 
-    def claim(self, likeness: str, owner: str, lease: float, *args: Any) -> Claim:
-        return super().claim(likeness, owner, lease * 1000, *args)
+    def claim(self, key: str, owner: str, lease: float, *args: Any) -> Claim:
+        return super().claim(key, owner, lease * 1000, *args)
 
 
 BUSY: Final = Verdict.BUSY

@@ -1,20 +1,23 @@
-"""Recent events, by which duplicates are known: docs/design.md#duplicates."""
+"""Which S3 events are duplicates: docs/design.md#duplicates."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.dedup.protocol import Admission, Duplicates, RecentEvents, Verdict
+from lava_s3trigger.dedup.memory import RecentEvents
+from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
-from lava_s3trigger.events import RedriveTarget, S3Event
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.sent import SentRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,50 +38,70 @@ EVENT: Final = S3Event(
 )
 
 
-def nothing() -> list[str]:
-    return []
+DUPLICATE: Final = Admission(is_duplicate=True)
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def sent(*job_ids: str) -> SentRecord:
+    """Return a record of jobs that trigger t dispatched."""
+    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids))
+
+
+FAILED: Final = sent()
+"""What was carried out for an event that failed at once."""
+
+
+def complete(instance: Duplicates, *admissions: Admission) -> None:
+    """Settle events that were completed."""
+    instance.settle([(EVENT, each, None) for each in admissions], UNLIMITED)
 
 
 class TestThisInstance:
     """Without a table, duplicates are those that this instance knows."""
 
-    def test_the_first_event_is_handled_and_its_duplicates_are_skipped(self, clock: Clock) -> None:
+    def test_the_first_event_is_admitted_and_the_second_is_a_duplicate(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
 
-        begun = duplicates.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
+        admission = duplicates.admit([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
 
-        assert begun == [Admission(EVENT), Admission(EVENT, skip="duplicate")]
+        assert admission == [Admission(), DUPLICATE]
 
-    def test_a_done_event_is_a_duplicate_in_the_next_invocation(self, clock: Clock) -> None:
+    def test_a_completed_event_is_a_duplicate_in_the_next_invocation(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
-        [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
-        duplicates.settle([(begun, True, nothing)], UNLIMITED)
+        [admission] = duplicates.admit([(EVENT, "m-1")], UNLIMITED)
+        complete(duplicates, admission)
         duplicates.start()
 
-        [again] = duplicates.begin([(EVENT, "m-2")], UNLIMITED)
+        [again] = duplicates.admit([(EVENT, "m-2")], UNLIMITED)
 
-        assert again.skip == "duplicate"
+        assert again.is_duplicate
 
-    def test_a_failed_event_is_handled_again(self, clock: Clock) -> None:
+    def test_a_failed_event_is_admitted_again(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
         duplicates.start()
-        [begun] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
-        duplicates.settle([(begun, False, nothing)], UNLIMITED)
+        [admission] = duplicates.admit([(EVENT, "m-1")], UNLIMITED)
+        duplicates.settle([(EVENT, admission, FAILED)], UNLIMITED)
         duplicates.start()
 
-        [again] = duplicates.begin([(EVENT, "m-1")], UNLIMITED)
+        [again] = duplicates.admit([(EVENT, "m-1")], UNLIMITED)
 
-        assert again == Admission(EVENT)
+        assert again == Admission()
 
-    def test_without_deduplication_every_event_is_handled(self, clock: Clock) -> None:
-        duplicates = Duplicates(RecentEvents(0, TTL, clock))
-        duplicates.start()
+    @pytest.mark.parametrize(
+        ("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"]
+    )
+    def test_without_a_table_the_setting_tells_whether_it_is_on(
+        self, clock: Clock, *, is_on: bool, expected: bool
+    ) -> None:
+        duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
 
-        begun = duplicates.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
-
-        assert begun == [Admission(EVENT), Admission(EVENT)]
+        assert duplicates.is_on is expected
+        assert duplicates.settle_seconds == 0.0
 
 
 _NUMBERS: Final = itertools.count(1)
@@ -87,8 +110,7 @@ _NUMBERS: Final = itertools.count(1)
 class Fleet:
     """Instances of the function that share a table, and a clock.
 
-    Each remembers nothing of its own but for the invocation, so that they know what they
-    share.
+    Each remembers nothing itself between invocations, so that it knows only what is shared.
     """
 
     def __init__(self, aws: LocalAws) -> None:
@@ -109,7 +131,7 @@ class Fleet:
     def instance(self, table: str | None = None, size: int = 0) -> Duplicates:
         claims = ClaimTable(self.client, table or self.table, TTL, now=lambda: self.now)
         recent = RecentEvents(size, TTL, clock=lambda: self.now)
-        duplicates = Duplicates(recent, claims, self._sleep)
+        duplicates = Duplicates(recent, claims, sleep=self._sleep)
         duplicates.start()
         return duplicates
 
@@ -130,30 +152,34 @@ def _fleet(aws: LocalAws) -> Fleet:
     return Fleet(aws)
 
 
-def begin(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
+def admit(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
+    """Admit an event in an invocation of its own."""
     instance.start()
-    [begun] = instance.begin([(event, owner)], UNLIMITED)
-    return begun
+    [admission] = instance.admit([(event, owner)], UNLIMITED)
+    return admission
 
 
-def verdict(begun: Admission) -> Verdict:
-    assert begun.claim is not None
-    assert (begun.skip, begun.failure) == (None, None)
-    return begun.claim.verdict
+def verdict(admission: Admission) -> Verdict:
+    """Return the table's verdict on an event that is to be carried out."""
+    assert admission.claim is not None
+    assert (admission.is_duplicate, admission.failure) == (False, None)
+    return admission.claim.verdict
 
 
 class TestTable:
     """With a table, all instances share one memory."""
 
-    def test_an_event_done_by_one_instance_is_a_duplicate_for_all(self, fleet: Fleet) -> None:
+    def test_an_event_that_one_instance_completed_is_a_duplicate_for_all(
+        self, fleet: Fleet
+    ) -> None:
         one, two = fleet.instance(), fleet.instance()
-        begun = begin(one, "m-1")
-        assert verdict(begun) is Verdict.WORK
-        one.settle([(begun, True, nothing)], UNLIMITED)
+        admission = admit(one, "m-1")
+        assert verdict(admission) is Verdict.WORK
+        complete(one, admission)
 
-        again = begin(two, "m-2")
+        again = admit(two, "m-2")
 
-        assert again == Admission(EVENT, skip="duplicate", is_done=True)
+        assert again == DUPLICATE
         assert fleet.waits == []
 
     @pytest.mark.parametrize(
@@ -163,9 +189,9 @@ class TestTable:
     )
     def test_another_event_is_no_duplicate(self, change: dict[str, Any], fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
-        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+        complete(one, admit(one, "m-1"))
 
-        other = begin(two, "m-2", dataclasses.replace(EVENT, **change))
+        other = admit(two, "m-2", dataclasses.replace(EVENT, **change))
 
         assert verdict(other) is Verdict.WORK
 
@@ -177,218 +203,203 @@ class TestTable:
             pytest.param(TTL + 1, False, id="after"),
         ],
     )
-    def test_an_event_is_a_duplicate_within_the_ttl(
+    def test_an_event_is_a_duplicate_until_the_ttl_expires(
         self, later: float, fleet: Fleet, *, is_duplicate: bool
     ) -> None:
         one, two = fleet.instance(), fleet.instance()
-        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+        complete(one, admit(one, "m-1"))
 
         fleet.now += later
 
-        assert (begin(two, "m-2").skip == "duplicate") is is_duplicate
+        assert admit(two, "m-2").is_duplicate is is_duplicate
 
-    def test_an_event_stays_done_for_the_delivery_that_did_it(self, fleet: Fleet) -> None:
+    def test_an_event_that_its_own_delivery_completed_stays_completed(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
-        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+        complete(one, admit(one, "m-1"))
 
         fleet.now += 3600
 
-        assert begin(two, "m-1").skip == "duplicate"
+        assert admit(two, "m-1").is_duplicate
 
-    def test_a_failed_event_is_handled_by_another_instance_with_its_dispatches_known(
-        self, fleet: Fleet
-    ) -> None:
+    def test_a_failed_event_is_taken_over_with_what_was_sent(self, fleet: Fleet) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
-        one.settle([(begin(one, "m-1"), False, lambda: ["aa", "bb"])], UNLIMITED)
+        one.settle([(EVENT, admit(one, "m-1"), sent("aa", "bb"))], UNLIMITED)
 
-        again = begin(two, "m-1")
+        again = admit(two, "m-1")
         assert verdict(again) is Verdict.WORK
         assert again.claim is not None
-        assert again.claim.sent == {"aa", "bb"}
-        two.settle([(again, False, lambda: ["cc"])], UNLIMITED)
+        assert again.claim.sent == sent("aa", "bb")
+        two.settle([(EVENT, again, sent("cc"))], UNLIMITED)
 
-        last = begin(three, "m-1")
+        last = admit(three, "m-1")
         assert last.claim is not None
-        assert last.claim.sent == {"aa", "bb", "cc"}
+        assert last.claim.sent == sent("aa", "bb", "cc")
 
-    def test_an_event_that_failed_before_its_first_dispatch_is_handled_again(
-        self, fleet: Fleet
-    ) -> None:
+    def test_a_failed_event_of_which_nothing_was_sent_is_taken_over(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
-        one.settle([(begin(one, "m-1"), False, nothing)], UNLIMITED)
+        one.settle([(EVENT, admit(one, "m-1"), FAILED)], UNLIMITED)
 
-        again = begin(two, "m-2")
+        again = admit(two, "m-2")
 
         assert verdict(again) is Verdict.WORK
         assert again.claim is not None
-        assert again.claim.sent == frozenset()
+        assert again.claim.sent == SentRecord()
 
-    def test_an_event_claimed_elsewhere_is_waited_for_and_then_fails(self, fleet: Fleet) -> None:
+    def test_a_busy_event_is_waited_for_and_then_fails(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
-        begin(one, "m-1")
+        admit(one, "m-1")
 
-        busy = begin(two, "m-2")
+        busy = admit(two, "m-2")
 
-        assert busy.failure == "another delivery of it is being worked on"
+        assert busy.failure == ("busy", "another delivery of the same event is being carried out")
         assert busy.is_busy
         assert fleet.waits == [0.1, 0.3, 0.6]
 
-    def test_an_event_done_during_the_wait_is_a_duplicate(self, fleet: Fleet) -> None:
+    def test_a_busy_event_that_is_completed_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
-        begun = begin(one, "m-1")
-        fleet.meanwhile = lambda: one.settle([(begun, True, nothing)], UNLIMITED)
+        admission = admit(one, "m-1")
+        fleet.meanwhile = lambda: complete(one, admission)
 
-        assert begin(two, "m-2") == Admission(EVENT, skip="duplicate", is_done=True)
+        assert admit(two, "m-2") == DUPLICATE
         assert fleet.waits == [0.1]
 
     @pytest.mark.parametrize(
         ("left", "lease"),
         [pytest.param(100.0, 105.0, id="lambda"), pytest.param(None, 60.0, id="elsewhere")],
     )
-    def test_an_event_of_a_crashed_instance_is_taken_over_after_its_lease(
+    def test_an_event_of_a_crashed_instance_is_taken_over_when_its_lease_expires(
         self, left: float | None, lease: float, fleet: Fleet
     ) -> None:
         deadline = UNLIMITED if left is None else Deadline(lambda: left)
         one, two = fleet.instance(), fleet.instance()
-        one.begin([(EVENT, "m-1")], deadline)
+        one.admit([(EVENT, "m-1")], deadline)
 
         fleet.now += lease - 1.1  # waiting takes a second
-        assert begin(two, "m-2").failure
+        assert admit(two, "m-2").failure
         fleet.now += 0.1
 
-        assert verdict(begin(two, "m-2")) is Verdict.WORK
+        assert verdict(admit(two, "m-2")) is Verdict.WORK
 
-    def test_an_instance_that_lost_its_lease_does_not_settle_the_event(
+    def test_an_instance_that_lost_its_claim_does_not_settle_it(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
-        slow = begin(one, "m-1")
+        slow = admit(one, "m-1")
         fleet.now += 3600
-        begin(two, "m-2")
+        admit(two, "m-2")
 
-        one.settle([(slow, True, nothing)], UNLIMITED)
+        complete(one, slow)
 
-        assert begin(three, "m-3").failure
+        assert admit(three, "m-3").failure
         [line] = caplog.messages
         assert line.startswith('claims not settled {"count": 1, "reason": ')
 
-    def test_events_are_claimed_concurrently_and_independently(self, fleet: Fleet) -> None:
+    def test_many_events_are_claimed_concurrently_each_by_itself(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(30)]
-        done = one.begin([(event, "m-1") for event in events[::2]], UNLIMITED)
-        one.settle([(each, True, nothing) for each in done], UNLIMITED)
+        done = one.admit([(event, "m-1") for event in events[::2]], UNLIMITED)
+        complete(one, *done)
 
-        begun = two.begin([(event, "m-2") for event in events], UNLIMITED)
+        admission = two.admit([(event, "m-2") for event in events], UNLIMITED)
 
-        assert [each.event for each in begun] == events
-        assert [each.skip for each in begun] == ["duplicate", None] * 15
+        assert [each.is_duplicate for each in admission] == [True, False] * 15
 
 
-class TestTableSpared:
-    """The table is asked only where that can matter."""
-
-    def test_a_parked_event_is_not_claimed(self, fleet: Fleet) -> None:
-        one = fleet.instance()
-        event = dataclasses.replace(EVENT, only=RedriveTarget("t-1"))
-
-        begun = begin(one, "m-1", event)
-        one.settle([(begun, True, nothing)], UNLIMITED)
-
-        assert begun == Admission(event)
-        assert fleet.items() == []
+class TestTableCalls:
+    """The table is called only where that can matter."""
 
     @pytest.mark.parametrize("size", [0, 10], ids=["no-memory", "memory"])
-    def test_only_the_first_of_an_invocations_duplicates_is_claimed(
+    def test_a_duplicate_in_the_same_invocation_is_not_claimed(
         self, size: int, fleet: Fleet
     ) -> None:
         one = fleet.instance(size=size)
 
-        first, second = one.begin([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
+        first, second = one.admit([(EVENT, "m-1"), (EVENT, "m-2")], UNLIMITED)
 
         assert verdict(first) is Verdict.WORK
-        assert second == Admission(EVENT, skip="duplicate")
+        assert second == DUPLICATE
         assert fleet.calls == 1
         assert fleet.waits == []
 
-    def test_an_event_in_this_instances_memory_is_not_claimed(self, fleet: Fleet) -> None:
+    def test_a_duplicate_that_this_instance_remembers_is_not_claimed(self, fleet: Fleet) -> None:
         one = fleet.instance(size=10)
-        one.settle([(begin(one, "m-1"), True, nothing)], UNLIMITED)
+        complete(one, admit(one, "m-1"))
         calls = fleet.calls
 
-        assert begin(one, "m-2") == Admission(EVENT, skip="duplicate", is_done=True)
+        assert admit(one, "m-2") == DUPLICATE
         assert fleet.calls == calls
 
-    def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
+    def test_with_too_little_time_nothing_is_claimed(self, fleet: Fleet) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 20.0
 
-        [begun] = fleet.instance().begin([(EVENT, "m-1")], deadline)
+        [admission] = fleet.instance().admit([(EVENT, "m-1")], deadline)
 
-        assert begun == Admission(EVENT, failure="too little time was left to claim it")
+        assert admission == Admission(
+            failure=("out_of_time", "too little time left to claim the event")
+        )
         assert fleet.items() == []
 
-    def test_nothing_is_settled_out_of_time_and_the_lease_expires(
+    def test_with_too_little_time_the_lease_is_left_to_expire(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         one, two = fleet.instance(), fleet.instance()
-        [begun] = one.begin([(EVENT, "m-1")], deadline)
+        [admission] = one.admit([(EVENT, "m-1")], deadline)
 
         left[0] = 1.0
-        one.settle([(begun, True, nothing)], deadline)
+        one.settle([(EVENT, admission, None)], deadline)
 
-        reason = "too little time was left; the lease runs out"
+        reason = "too little time left; the lease expires by itself"
         assert caplog.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
-        assert begin(two, "m-2").failure
+        assert admit(two, "m-2").failure
 
-    def test_an_unclaimed_event_is_not_settled(self, fleet: Fleet) -> None:
+    def test_an_event_without_a_claim_is_not_settled(self, fleet: Fleet) -> None:
         one = fleet.instance()
 
-        one.settle(
-            [(Admission(EVENT), True, nothing), (Admission(EVENT), False, nothing)], UNLIMITED
-        )
+        one.settle([(EVENT, Admission(), None), (EVENT, Admission(), FAILED)], UNLIMITED)
 
         assert fleet.items() == []
 
 
-class TestTableOut:
-    """Where the table does not answer, events are worked on, lest they be lost."""
+class TestTableUnreachable:
+    """Events are carried out if the table does not answer, so that none is lost."""
 
-    def test_events_are_handled_without_the_table_and_one_line_is_logged(
+    def test_events_are_carried_out_and_that_is_logged_once(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         one = fleet.instance(table="no-such-table")
         events = [(dataclasses.replace(EVENT, key=f"k-{n}"), "m-1") for n in range(20)]
 
-        begun = one.begin(events, UNLIMITED)
-        one.settle([(each, True, nothing) for each in begun], UNLIMITED)
+        admission = one.admit(events, UNLIMITED)
+        complete(one, *admission)
 
-        assert all(each.skip is each.failure is None for each in begun)
+        assert all(verdict(each) is Verdict.UNKNOWN for each in admission)
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
         [line] = caplog.messages
-        assert line.startswith("dedup table out of reach {")
+        assert line.startswith("dedup table unreachable {")
 
-    def test_a_table_that_failed_is_not_asked_again_in_the_invocation(self, fleet: Fleet) -> None:
+    def test_the_table_is_not_called_again_in_the_same_invocation(self, fleet: Fleet) -> None:
         one = fleet.instance(table="no-such-table")
         other = dataclasses.replace(EVENT, key="another")
-        [first] = one.begin([(EVENT, "m-1")], UNLIMITED)
+        [first] = one.admit([(EVENT, "m-1")], UNLIMITED)
         calls = fleet.calls
 
-        [second] = one.begin([(other, "m-2")], UNLIMITED)
-        one.settle([(first, True, nothing), (second, True, nothing)], UNLIMITED)
+        [second] = one.admit([(other, "m-2")], UNLIMITED)
+        complete(one, first, second)
 
         assert [verdict(first), verdict(second)] == [Verdict.UNKNOWN] * 2
         assert fleet.calls == calls
 
-    def test_a_table_that_failed_is_asked_again_in_the_next_invocation(self, fleet: Fleet) -> None:
+    def test_the_table_is_called_again_in_the_next_invocation(self, fleet: Fleet) -> None:
         one = fleet.instance(table="no-such-table")
 
-        assert verdict(begin(one, "m-1")) is Verdict.UNKNOWN
+        assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         calls = fleet.calls
-        assert verdict(begin(one, "m-1")) is Verdict.UNKNOWN
+        assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         assert fleet.calls > calls

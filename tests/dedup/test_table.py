@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.localaws import REGION
-from lava_s3trigger.dedup.protocol import Claim, Duplicates, RecentEvents, Verdict
-from lava_s3trigger.dedup.table import MAX_RETURNING, MAX_SET_BYTES, REMEMBERED, ClaimTable
+from lava_s3trigger.dedup.memory import RecentEvents
+from lava_s3trigger.dedup.protocol import Claim, Duplicates, Verdict
+from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.handler import Function
@@ -96,8 +97,18 @@ def _table(aws: LocalAws) -> Shared:
     return Shared(aws.client("dynamodb"))
 
 
-def item(state: str, owner: str, until: float, *sent: str) -> dict[str, Any]:
-    """Make an item, written by another attempt."""
+def sent(*job_ids: str, parked: tuple[str, ...] = ()) -> SentRecord:
+    """Return a record of jobs that trigger t dispatched, and of triggers that were parked."""
+    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids), parked=Counter(parked))
+
+
+def facts(*job_ids: str) -> list[str]:
+    """Return what an item holds of jobs that trigger t dispatched once."""
+    return [f'["t", "{job_id}", 1]' for job_id in job_ids]
+
+
+def item(state: str, owner: str, until: float, *job_ids: str) -> dict[str, Any]:
+    """Return an item, written by another attempt."""
     made: dict[str, Any] = {
         "id": {"S": "e"},
         "state": {"S": state},
@@ -106,7 +117,7 @@ def item(state: str, owner: str, until: float, *sent: str) -> dict[str, Any]:
         "until": {"N": str(until)},
         "expires": {"N": str(int(NOW) + DAY)},
     }
-    return made | ({"sent": {"SS": list(sent)}} if sent else {})
+    return made | ({"sent": {"SS": facts(*job_ids)}} if job_ids else {})
 
 
 WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, Verdict.UNKNOWN
@@ -116,7 +127,7 @@ class TestClaim:
     """The table decides who works on an event."""
 
     @pytest.mark.parametrize(
-        ("before", "verdict", "sent"),
+        ("before", "verdict", "known"),
         [
             pytest.param(None, WORK, [], id="new"),
             pytest.param(item("claimed", "mine", NOW + 1), BUSY, [], id="claimed-for-itself"),
@@ -139,17 +150,17 @@ class TestClaim:
             ),
         ],
     )
-    def test_the_verdict_follows_the_stored_item(
-        self, before: Item | None, verdict: Verdict, sent: list[str], table: Shared
+    def test_it_goes_by_what_is_there(
+        self, before: Item | None, verdict: Verdict, known: list[str], table: Shared
     ) -> None:
         table.put(before)
 
         claim = table.claims().claim("e", "mine", LEASE)
 
-        assert (claim.verdict, claim.sent, claim.error) == (verdict, frozenset(sent), None)
+        assert (claim.verdict, claim.sent, claim.error) == (verdict, sent(*known), None)
         if verdict is WORK:
             assert table.item() == {
-                **item("claimed", "mine", NOW + LEASE, *sent),
+                **item("claimed", "mine", NOW + LEASE, *known),
                 "token": {"S": claim.token},
                 "expires": {"N": str(int(NOW + DAY))},
             }
@@ -158,20 +169,20 @@ class TestClaim:
         else:
             assert table.item() == before
 
-    def test_a_busy_delivery_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
+    def test_what_was_busy_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
         before = item("done", "other", NOW - DAY) | {"returning": {"SS": ["mine", "theirs"]}}
         table.put(before)
 
         assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
         assert table.claims().claim("e", "new", LEASE).verdict is WORK
 
-    def test_different_events_have_different_claims(self, shared: Shared) -> None:
+    def test_events_that_are_not_alike_do_not_meet(self, shared: Shared) -> None:
         claims = shared.claims()
 
         assert claims.claim("e", "mine", LEASE).verdict is WORK
         assert claims.claim("another", "mine", LEASE).verdict is WORK
 
-    def test_every_attempt_has_its_own_token(self, shared: Shared) -> None:
+    def test_every_attempt_has_a_token_of_its_own(self, shared: Shared) -> None:
         claims = shared.claims()
 
         tokens = {claims.claim("e", "mine", LEASE).token for _ in range(10)}
@@ -179,28 +190,28 @@ class TestClaim:
         assert len(tokens) == 10
 
     @pytest.mark.parametrize(("ttl", "expected"), [(TTL, DAY), (7.0 * DAY, 7 * DAY)])
-    def test_an_item_is_kept_for_a_day_or_the_ttl(
+    def test_it_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared
     ) -> None:
         table.put(None)
         claims = table.claims(ttl=ttl)
 
         claim = claims.claim("e", "mine", LEASE)
-        for settle in (claims.confirm, lambda claim: claims.release(claim, ["d1"])):
+        for settle in (claims.confirm, lambda claim: claims.release(claim, sent("d1"))):
             found = table.item()
             assert found
             assert found["expires"] == {"N": str(int(NOW) + expected)}
             settle(claim)
 
-    def test_an_item_is_kept_longer_than_lambda_retries(self) -> None:
+    def test_it_is_kept_for_longer_than_lambda_tries_again(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-        assert REMEMBERED > 6 * 3600
+        assert KEPT_SECONDS > 6 * 3600
 
 
 class TestSettling:
     """What became of a claim is noted, unless it was lost to another."""
 
-    def test_a_done_claim_is_stored_as_done(self, shared: Shared) -> None:
+    def test_done(self, shared: Shared) -> None:
         shared.put(item("failed", "other", 0, "d1"))
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
@@ -224,37 +235,89 @@ class TestSettling:
             pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
         ],
     )
-    def test_a_failed_claim_is_stored_with_its_dispatches(
+    def test_failed_with_what_was_sent(
         self, before: list[str], now: list[str], expected: list[str], table: Shared
     ) -> None:
         table.put(item("failed", "other", 0, *before))
         claims = table.claims()
         claim = claims.claim("e", "mine", LEASE)
 
-        assert claims.release(claim, now) is None
+        assert claims.release(claim, sent(*now)) is None
 
         assert table.item() == item("failed", "mine", 0, *expected) | {"token": {"S": claim.token}}
 
-    def test_an_item_is_bounded_in_dispatches(self, table: Shared) -> None:
-        """The dispatches of the failed attempt itself are kept first."""
-        earlier = [json.dumps(["t", f"earlier-{n}-{'x' * 1000}", 1]) for n in range(120)]
-        now = SentRecord(jobs=Counter({("t", f"now-{n}-{'x' * 1000}"): 1 for n in range(30)}))
-        table.put(item("failed", "other", 0, *earlier))
+    @pytest.mark.parametrize(
+        ("record", "texts"),
+        [
+            pytest.param(sent("a", "a", "b"), ['["t", "a", 2]', '["t", "b", 1]'], id="counts"),
+            pytest.param(
+                sent("a", parked=("u",)), ['["t", "a", 1]', '["u", null, 1]'], id="parked"
+            ),
+            pytest.param(sent('"\n\ud800'), ['["t", "\\"\\n\\ud800", 1]'], id="any text"),
+            pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
+        ],
+    )
+    def test_what_was_sent_is_read_back(
+        self, record: SentRecord, texts: list[str], table: Shared
+    ) -> None:
+        table.put(None)
         claims = table.claims()
 
-        claims.release(claims.claim("e", "mine", LEASE), now)
+        claims.release(claims.claim("e", "mine", LEASE), record)
+
+        assert sorted((table.item() or {})["sent"]["SS"]) == texts
+        assert claims.claim("e", "other", LEASE).sent == record
+
+    def test_counts_of_two_attempts_are_not_added(self, table: Shared) -> None:
+        """The second attempt's record has what the first one sent and the second skipped."""
+        table.put(None)
+        claims = table.claims()
+        claims.release(claims.claim("e", "mine", LEASE), sent("a", "a", "b"))
+
+        claims.release(claims.claim("e", "mine", LEASE), sent("a", "b", "b"))
+
+        assert claims.claim("e", "mine", LEASE).sent == sent("a", "a", "b", "b")
+
+    @pytest.mark.parametrize(
+        "text", ["0123456789abcdef", "[]", "{}", "null", '["t", "a"]', '["t", "a", "1"]']
+    )
+    def test_facts_of_another_version_are_ignored(self, text: str, table: Shared) -> None:
+        """Earlier versions wrote digests, which cannot be read back."""
+        before = item("failed", "mine", 0)
+        table.put(before | {"sent": {"SS": [text, *facts("a")]}})
+
+        claim = table.claims().claim("e", "mine", LEASE)
+
+        assert (claim.verdict, claim.sent) == (WORK, sent("a"))
+
+    def test_the_size_of_an_item_is_bounded(self, table: Shared) -> None:
+        """What was parked or sent just now is kept first."""
+        table.put(None)
+        claims = table.claims()
+        first = claims.claim("e", "mine", LEASE)
+        claims.release(first, sent(*(f"{n:04}-" + "x" * 2_000 for n in range(60))))
+        now = sent(*(f"now-{n}-" + "y" * 2_000 for n in range(10)), parked=("u",))
+
+        assert claims.release(claims.claim("e", "mine", LEASE), now) is None
 
         kept = (table.item() or {})["sent"]["SS"]
-        assert MAX_SET_BYTES - 2000 < sum(map(len, kept)) <= MAX_SET_BYTES
-        assert sum("now-" in each for each in kept) == 30
+        assert 0.95 * MAX_SET_BYTES < sum(map(len, kept)) <= MAX_SET_BYTES
+        known = claims.claim("e", "mine", LEASE).sent
+        assert known.parked == now.parked
+        assert not now.jobs - known.jobs
 
-    def test_an_item_is_bounded_in_returning_deliveries(self, table: Shared) -> None:
-        most = [f"other-{number}" for number in range(MAX_RETURNING)]
-        table.put(item("claimed", "mine", NOW + 1) | {"returning": {"SS": most}})
+    def test_no_more_than_so_many_that_return_are_noted(
+        self, table: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lava_s3trigger.dedup.table.MAX_RETURNING", 3)
+        table.put(None)
+        claims = table.claims()
+        claims.claim("e", "mine", LEASE)
 
-        assert table.claims().claim("e", "another", LEASE).verdict is BUSY
+        for number in range(5):
+            assert claims.claim("e", f"other-{number}", LEASE).verdict is BUSY
 
-        assert sorted((table.item() or {})["returning"]["SS"]) == sorted(most)
+        assert len((table.item() or {})["returning"]["SS"]) == 3
 
     @pytest.mark.parametrize("settle", ["confirm", "release"])
     @pytest.mark.parametrize(
@@ -267,7 +330,7 @@ class TestSettling:
             pytest.param(None, id="forgotten"),
         ],
     )
-    def test_a_lost_claim_is_not_settled(
+    def test_one_that_was_lost_is_left_as_it_is(
         self, settle: str, after: Item | None, table: Shared
     ) -> None:
         table.put(None)
@@ -275,12 +338,12 @@ class TestSettling:
         claim = claims.claim("e", "mine", LEASE)
         table.put(after)
 
-        reason = claims.confirm(claim) if settle == "confirm" else claims.release(claim, ["d2"])
+        reason = claims.confirm(claim) if settle == "confirm" else claims.release(claim, sent("d2"))
 
         assert "conditional request failed" in str(reason)
         assert table.item() == after
 
-    def test_a_claim_after_its_lease_is_settled_unless_taken_over(self, shared: Shared) -> None:
+    def test_one_whose_lease_ran_out_is_settled_if_no_other_took_it(self, shared: Shared) -> None:
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
         shared.clock.now += 2 * LEASE
@@ -289,15 +352,15 @@ class TestSettling:
 
         assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
 
-    def test_an_expired_done_item_loses_its_dispatches(self, shared: Shared) -> None:
+    def test_what_was_done_is_forgotten_with_what_was_sent(self, shared: Shared) -> None:
         claims = shared.claims()
-        claims.release(claims.claim("e", "mine", LEASE), ["d1"])
+        claims.release(claims.claim("e", "mine", LEASE), sent("d1"))
         claims.confirm(claims.claim("e", "mine", LEASE))
         shared.clock.now += TTL
 
         claim = claims.claim("e", "other", LEASE)
 
-        assert (claim.verdict, claim.sent) == (WORK, frozenset())
+        assert (claim.verdict, claim.sent) == (WORK, SentRecord())
 
 
 class Fault(Protocol):
@@ -403,17 +466,17 @@ UPDATE: Final = "dynamodb.UpdateItem"
 class TestReplies:
     """A call whose reply was lost is made again, and means the same."""
 
-    def test_a_repeated_claim_is_recognized(self, shared: Shared, clients: Clients) -> None:
+    def test_a_claim_that_is_made_again_is_its_own(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         shared.put(item("failed", "other", 0, "d1"))
 
         claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
 
-        assert (claim.verdict, claim.sent, fault.left) == (WORK, frozenset(["d1"]), 0)
+        assert (claim.verdict, claim.sent, fault.left) == (WORK, sent("d1"), 0)
         assert shared.claims().claim("e", "other", LEASE).verdict is BUSY
 
-    def test_a_settlement_is_repeated(self, shared: Shared, clients: Clients) -> None:
+    def test_a_confirmation_is_made_again(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         claim = shared.claims().claim("e", "mine", LEASE)
@@ -427,7 +490,7 @@ class TestReplies:
 class TestOutOfReach:
     """Where the table does not answer, that is said, and raises nothing."""
 
-    def test_a_missing_table_is_an_unknown_verdict(self, shared: Shared) -> None:
+    def test_a_table_that_is_not_there(self, shared: Shared) -> None:
         claims = ClaimTable(shared.client, "no-such-table", TTL, shared.clock)
 
         claim = claims.claim("e", "mine", LEASE)
@@ -435,9 +498,9 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "ResourceNotFoundException" in str(claim.error)
         assert "ResourceNotFoundException" in str(claims.confirm(claim))
-        assert "ResourceNotFoundException" in str(claims.release(claim, []))
+        assert "ResourceNotFoundException" in str(claims.release(claim, sent()))
 
-    def test_a_denied_write_is_an_unknown_verdict(self, shared: Shared, clients: Clients) -> None:
+    def test_a_table_that_may_not_be_written_to(self, shared: Shared, clients: Clients) -> None:
         dynamodb, _ = clients(UPDATE, Denied())
 
         claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
@@ -445,7 +508,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "AccessDeniedException" in str(claim.error)
 
-    def test_an_unreachable_server_is_an_unknown_verdict(self, shared: Shared) -> None:
+    def test_a_server_that_does_not_answer(self, shared: Shared) -> None:
         claims = shared.claims(Silent())
 
         claim = claims.claim("e", "mine", LEASE)
@@ -453,7 +516,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "Connection was closed" in str(claim.error)
         assert "Connection was closed" in str(claims.confirm(claim))
-        assert "Connection was closed" in str(claims.release(claim, ["d1"]))
+        assert "Connection was closed" in str(claims.release(claim, sent("d1")))
 
 
 class Silent:
@@ -508,8 +571,8 @@ ITEMS: Final = st.none() | st.fixed_dictionaries(
 ASKED: Final[st.SearchStrategy[Callable[[ClaimTable], object]]] = st.one_of(
     OWNERS.map(lambda owner: lambda claims: claims.claim("e", owner, LEASE)),
     st.just(lambda claims: claims.confirm(Claim("e", WORK, ""))),
-    DIGESTS.map(lambda sent: lambda claims: claims.release(Claim("e", WORK, ""), sent)),
-    st.just(lambda claims: claims.release(Claim("e", WORK, ""), [])),
+    DIGESTS.map(lambda ids: lambda claims: claims.release(Claim("e", WORK, ""), sent(*ids))),
+    st.just(lambda claims: claims.release(Claim("e", WORK, ""), sent())),
 )
 # What a protocol might come to use.
 EXPRESSIONS: Final = [
@@ -561,7 +624,7 @@ class TestConditionalTable:
 
     @settings(max_examples=150, deadline=None)
     @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
-    def test_the_model_agrees_with_the_server_on_the_claims_used(
+    def test_with_what_claims_asks(
         self,
         table: Shared,
         before: Item | None,
@@ -580,7 +643,7 @@ class TestConditionalTable:
         text=st.sampled_from(["A", "B", "d1"]),
         members=DIGESTS,
     )
-    def test_the_model_agrees_with_the_server_on_random_claims(
+    def test_with_what_it_might_ask(
         self,
         table: Shared,
         before: Item | None,
@@ -632,7 +695,7 @@ class TestConditionalTable:
             pytest.param({"UpdateExpression": "SET #a = :v SET #a = :v"}, False, id="two-clauses"),
         ],
     )
-    def test_an_invalid_request_is_refused_by_both(
+    def test_what_is_wrong_is_refused(
         self, change: dict[str, Any], shared: Shared, *, is_so_on_server: bool
     ) -> None:
         memory = ConditionalTable(shared.name)
@@ -652,12 +715,12 @@ class TestConditionalTable:
             assert caught.value.response["Error"]["Code"] == "ValidationException"
         assert memory.items == {}
 
-    def test_another_table_is_missing_for_both(self, shared: Shared) -> None:
+    def test_neither_knows_another_table(self, shared: Shared) -> None:
         for client in (ConditionalTable("claims"), shared.client):
             claim = ClaimTable(client, "another", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
             assert "ResourceNotFoundException" in str(claim.error)
 
-    def test_a_copy_is_independent(self) -> None:
+    def test_a_copy_goes_its_own_way(self) -> None:
         one = ConditionalTable("claims")
         claim = ClaimTable(one, "claims", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
         two = ConditionalTable("claims", one.items)
@@ -682,8 +745,8 @@ EVENT: Final = S3Event(
 )
 
 
-def nothing() -> list[str]:
-    return []
+def nothing() -> None:
+    """Do nothing."""
 
 
 class Slow:
@@ -710,7 +773,7 @@ class Instances:
 
     def one(self, client: Any = None) -> Duplicates:
         claims = ClaimTable(client or self.table, "claims", TTL, lambda: NOW)
-        duplicates = Duplicates(RecentEvents(0, TTL, lambda: NOW), claims, self._sleep)
+        duplicates = Duplicates(RecentEvents(0, TTL, lambda: NOW), claims, sleep=self._sleep)
         duplicates.start()
         return duplicates
 
@@ -741,94 +804,96 @@ class Odd:
 class TestOddAnswers:
     """What the table never answers is as no answer: nothing is lost for it."""
 
-    def test_an_odd_answer_to_a_claim_is_an_unknown_verdict(self, instances: Instances) -> None:
-        [begun] = instances.one(Odd(instances.table, 1)).begin([(EVENT, "A")], UNLIMITED)
+    def test_a_claim(self, instances: Instances) -> None:
+        [admitted] = instances.one(Odd(instances.table, 1)).admit([(EVENT, "A")], UNLIMITED)
 
-        assert begun.claim is not None
-        assert begun.claim.verdict is UNKNOWN
-        assert (begun.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
+        assert admitted.claim is not None
+        assert admitted.claim.verdict is UNKNOWN
+        assert (admitted.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
-    def test_an_odd_answer_to_a_settlement_is_logged(
+    def test_the_end_of_one(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
         one = instances.one(Odd(instances.table, 2))
-        [begun] = one.begin([(EVENT, "A")], UNLIMITED)
+        [admitted] = one.admit([(EVENT, "A")], UNLIMITED)
 
-        one.settle([(begun, is_done, nothing)], UNLIMITED)
+        one.settle([(EVENT, admitted, None if is_done else sent())], UNLIMITED)
 
         assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
 
-    def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, instances: Instances) -> None:
+    def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
         """Whoever was at work on it may still be."""
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
 
         # The first call is refused, the second notes the return, the third has no answer.
-        [begun] = instances.one(Odd(instances.table, 3)).begin([(EVENT, "B")], UNLIMITED)
+        [admitted] = instances.one(Odd(instances.table, 3)).admit([(EVENT, "B")], UNLIMITED)
 
-        assert begun.is_busy
+        assert admitted.is_busy
 
 
 class TestBusy:
     """What another works on is waited for, a little."""
 
-    def test_an_event_that_fails_during_the_wait_is_taken_over(self, instances: Instances) -> None:
+    def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
         one, two = instances.one(), instances.one()
-        begun = one.begin([(EVENT, "A")], UNLIMITED)
+        admitted = one.admit([(EVENT, "A")], UNLIMITED)
 
         def fail() -> None:
             if len(instances.waits) == 2:
-                one.settle([(begun[0], False, lambda: ["d1"])], UNLIMITED)
+                one.settle([(EVENT, admitted[0], sent("d1"))], UNLIMITED)
 
         instances.meanwhile = fail
-        [again] = two.begin([(EVENT, "B")], UNLIMITED)
+        [again] = two.admit([(EVENT, "B")], UNLIMITED)
 
         assert instances.waits == [0.1, 0.3]
         assert again.claim is not None
-        assert (again.claim.verdict, again.claim.sent) == (WORK, frozenset(["d1"]))
+        assert (again.claim.verdict, again.claim.sent) == (WORK, sent("d1"))
 
-    def test_busy_events_share_one_wait_and_delay_no_other(self, instances: Instances) -> None:
+    def test_many_are_waited_for_together_and_keep_no_other_waiting(
+        self, instances: Instances
+    ) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
-        instances.one().begin([(each, "A") for each in events[:30]], UNLIMITED)
+        instances.one().admit([(each, "A") for each in events[:30]], UNLIMITED)
 
-        begun = instances.one().begin([(each, "B") for each in events], UNLIMITED)
+        admitted = instances.one().admit([(each, "B") for each in events], UNLIMITED)
 
-        assert [each.is_busy for each in begun] == [True] * 30 + [False] * 10
-        assert [bool(each.failure) for each in begun] == [True] * 30 + [False] * 10
+        assert [each.is_busy for each in admitted] == [True] * 30 + [False] * 10
+        assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
         assert instances.waits == [0.1, 0.3, 0.6]
 
-    def test_a_returning_delivery_is_recorded_if_time_is_left(self, instances: Instances) -> None:
+    def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
         for owner, after in (("B", 1.0), ("C", 300.0)):
             left[0] = 300.0
             one = instances.one(Slow(instances.table, partial(left.__setitem__, 0, after)))
 
-            one.begin([(EVENT, owner)], deadline)
+            one.admit([(EVENT, owner)], deadline)
 
         [item] = instances.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
 
-    def test_the_same_delivery_waits_too(self, instances: Instances) -> None:
-        instances.one().begin([(EVENT, "A")], UNLIMITED)
+    def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
+        instances.one().admit([(EVENT, "A")], UNLIMITED)
 
-        [again] = instances.one().begin([(EVENT, "A")], UNLIMITED)
+        [again] = instances.one().admit([(EVENT, "A")], UNLIMITED)
 
-        assert again.failure == "another delivery of it is being worked on"
+        assert again.failure == ("busy", "another delivery of the same event is being carried out")
 
     def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, instances: Instances) -> None:
-        begun = instances.one().begin([(EVENT, "A"), (EVENT, "B")], UNLIMITED)
+        admitted = instances.one().admit([(EVENT, "A"), (EVENT, "B")], UNLIMITED)
 
-        assert [each.failure for each in begun] == [None, None]
-        assert sorted(str(each.skip) for each in begun) == ["None", "duplicate"]
+        assert [each.failure for each in admitted] == [None, None]
+        assert [each.is_duplicate for each in admitted] == [False, True]
         assert instances.waits == []
 
 
 class TestCount:
     """Events that are worked on without the table are counted in the log."""
 
-    def test_events_without_the_table_are_counted(
+    def test_all_of_an_invocation_are_counted(
         self, instances: Instances, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", logger=LOGGER.name)
@@ -836,11 +901,11 @@ class TestCount:
 
         for count in (1, 2):  # as FIFO queues have it: one after the other
             events = [dataclasses.replace(EVENT, key=f"{count}-{n}") for n in range(count)]
-            begun = one.begin([(event, "A") for event in events], UNLIMITED)
-            assert all(each.skip is each.failure is None for each in begun)
+            admitted = one.admit([(event, "A") for event in events], UNLIMITED)
+            assert not any(each.is_duplicate or each.failure for each in admitted)
 
-        said = [each.removeprefix("dedup table out of reach ") for each in caplog.messages]
-        assert sum(json.loads(each)["count"] for each in said) == 3
+        lines = [each.removeprefix("dedup table unreachable ") for each in caplog.messages]
+        assert sum(json.loads(each)["count"] for each in lines) == 3
 
 
 # The whole function, two instances and more.
@@ -912,17 +977,19 @@ class TestFunction:
         assert two(messages(m2=direct(record()))) is None
 
         assert fleet.sent() == NEVER
-        facts = '{"reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
-        assert caplog.messages == [f"skipped {facts}"]
+        fields = (
+            '{"kind": "duplicate", "reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
+        )
+        assert caplog.messages == [f"skipped {fields}"]
 
-    def test_another_object_is_no_duplicate(self, fleet: Fleet) -> None:
+    def test_another_object_is_another_event(self, fleet: Fleet) -> None:
         fleet.instance()(messages(m1=direct(record())))
         fleet.instance()(messages(m2=direct(record("in/2.csv"))))
 
         both = ["in/1.csv", "in/2.csv"]
         assert fleet.sent() == {"core": both, "web": both}
 
-    def test_a_fresh_instance_sends_only_the_failed_dispatches(self, fleet: Fleet) -> None:
+    def test_a_fresh_instance_sends_the_rest_of_what_failed(self, fleet: Fleet) -> None:
         queue = f"lava-{fleet.realm.name}-web"
         with pytest.raises(DeliveriesFailedError):
             fleet.instance(SEND, OutOfReach(queue))(messages(m1=direct(record())))
@@ -934,7 +1001,7 @@ class TestFunction:
         assert fleet.instance()(messages(m1=direct(record()))) is None
         assert fleet.sent() == NEVER
 
-    def test_done_events_of_a_failed_delivery_are_not_repeated(self, fleet: Fleet) -> None:
+    def test_what_was_done_of_a_delivery_that_failed_is_not_repeated(self, fleet: Fleet) -> None:
         entry = {"trigger_id": "other", "bucket": "my-bucket", "prefix": "other", "enabled": True}
         fleet.realm.put("s3triggers", [entry | {"job_id": "none"}])
         no_answer = OutOfReach('"none"')
@@ -950,7 +1017,7 @@ class TestFunction:
 
         assert fleet.sent() == NEVER
 
-    def test_a_late_retry_of_a_done_delivery_sends_nothing(self, fleet: Fleet) -> None:
+    def test_a_retry_of_what_is_done_sends_nothing_however_late(self, fleet: Fleet) -> None:
         event = direct(record())
         fleet.instance(dedup_ttl=0.0)(event, "request")
         assert fleet.sent() == ONCE
@@ -961,7 +1028,7 @@ class TestFunction:
         fleet.instance(dedup_ttl=0.0)(event, "another request")
         assert fleet.sent() == ONCE
 
-    def test_an_event_claimed_elsewhere_fails(self, fleet: Fleet) -> None:
+    def test_what_another_works_on_comes_again(self, fleet: Fleet) -> None:
         two = fleet.instance()
         answers: list[object] = []
 
@@ -971,7 +1038,7 @@ class TestFunction:
             def __call__(self, request: Any, **_: Any) -> AWSResponse | None:  # noqa: ARG002
                 if not answers:
                     answers.append(None)
-                    with pytest.raises(DeliveriesFailedError, match="is being worked on"):
+                    with pytest.raises(DeliveriesFailedError, match="is being carried out"):
                         two(messages(m2=direct(record())))
                 return None
 
@@ -1007,7 +1074,7 @@ class TestFunctionWithoutItsTable:
             pytest.param(None, "ResourceNotFoundException", id="not-there"),
         ],
     )
-    def test_events_are_dispatched_without_the_table(
+    def test_events_are_dispatched(
         self,
         fault: Fault | None,
         reason: str,
@@ -1021,11 +1088,11 @@ class TestFunctionWithoutItsTable:
 
         assert fleet.sent() == ONCE
         [line] = [each for each in caplog.messages if each.startswith("dedup")]
-        facts = json.loads(line.removeprefix("dedup table out of reach "))
-        assert facts["count"] == 1
-        assert reason in facts["reason"]
+        fields = json.loads(line.removeprefix("dedup table unreachable "))
+        assert fields["count"] == 1
+        assert reason in fields["reason"]
 
-    def test_a_claim_without_a_reply_is_not_waited_for(self, fleet: Fleet) -> None:
+    def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
         assert fleet.instance(UPDATE, Lost(3))(messages(m1=direct(record()))) is None
 
         assert fleet.sent() == ONCE
@@ -1034,7 +1101,7 @@ class TestFunctionWithoutItsTable:
 class TestCost:
     """Where the option is off, it costs nothing."""
 
-    def test_without_a_table_the_module_is_not_imported(self) -> None:
+    def test_the_module_is_not_imported(self) -> None:
         code = (
             "import sys, lava_s3trigger.handler as handler;"
             "from lava_s3trigger.settings import Settings;"
@@ -1051,7 +1118,7 @@ class TestCost:
 
         assert done.stdout.split() == ["False", "True"]
 
-    def test_without_a_table_no_call_is_made(self, fleet: Fleet) -> None:
+    def test_the_table_is_not_asked(self, fleet: Fleet) -> None:
         counted = Counted()
 
         fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=direct(record())))
