@@ -14,7 +14,7 @@ from jinja2 import Environment
 
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from lava_s3trigger.triggers import MOST_IN_MEMORY
+from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY
 from tests.payloads import direct, record
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TestCalls:
         self, instance: Instance
     ) -> None:
         instance.put("a")
-        instance.fill(MOST_IN_MEMORY - 28)
+        instance.fill(MAX_ENTRIES_IN_MEMORY - 28)
         instance.handle(f"{DEEP}/first")
         for number in range(20):
             assert instance.handle(f"{DEEP}/{number}/x") == {"SendMessageBatch": 1}
@@ -125,7 +125,7 @@ class TestCalls:
         self, instance: Instance
     ) -> None:
         instance.put("a")
-        instance.fill(MOST_IN_MEMORY + 1)
+        instance.fill(MAX_ENTRIES_IN_MEMORY + 1)
         first = instance.handle("a/b/first")  # the bucket, the key, and two levels
         assert first == {"Query": 4, "GetItem": 1, "GetQueueUrl": 1, "SendMessageBatch": 1}
         for number in range(20):

@@ -1,4 +1,4 @@
-"""Errors: each carries what a caller needs, and names the thing."""
+"""Errors: each names the thing, and carries what a caller needs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from lava_s3trigger.errors import (
     DeliveriesFailedError,
     OutOfTimeError,
     PayloadError,
+    RetryableError,
     S3TriggerError,
     ServiceError,
     SettingsError,
@@ -46,11 +47,11 @@ class TestRoot:
             if isinstance(each, type) and each.__module__ == errors.__name__
         }
 
-        assert named == {S3TriggerError, *map(type, ALL)}
+        assert named == {S3TriggerError, RetryableError, *map(type, ALL)}
 
 
 class TestSettingsError:
-    """It names the variable, the value and what would do, on one line."""
+    """It names the variable, the value and what is expected, on one line."""
 
     def test_it_shows_the_value(self) -> None:
         error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
@@ -62,7 +63,7 @@ class TestSettingsError:
             "one of debug, info",
         )
 
-    def test_it_says_so_where_there_is_no_value(self) -> None:
+    def test_a_missing_value_is_said_to_be_missing(self) -> None:
         error = SettingsError("LAVA_REALM", None, "the name of a realm")
 
         assert str(error) == "LAVA_REALM is not set: it must be the name of a realm"
@@ -77,17 +78,27 @@ class TestSettingsError:
         ]
 
 
-class TestMistakeError:
-    """It says whose mistake it is, where that is known."""
+class TestKinds:
+    """A mistake or a failure has a kind, for the log."""
 
-    def test_it_carries_the_trigger(self) -> None:
-        error = UserError("delay: too long", trigger_id="t-1")
+    def test_a_user_error_carries_its_kind(self) -> None:
+        error = UserError("delay: too long", "bad_entry")
 
-        assert str(error) == "delay: too long"
-        assert error.trigger_id == "t-1"
+        assert (str(error), error.kind) == ("delay: too long", "bad_entry")
 
-    def test_the_trigger_may_be_unknown(self) -> None:
-        assert UserError("no such job").trigger_id is None
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (ServiceError("refused"), "aws_error"),
+            (OutOfTimeError("late"), "out_of_time"),
+            (UnexpectedError("odd"), "unexpected"),
+        ],
+    )
+    def test_a_retryable_error_has_the_kind_of_its_class(
+        self, error: RetryableError, kind: str
+    ) -> None:
+        assert isinstance(error, RetryableError)
+        assert error.kind == kind
 
 
 class TestDeliveriesFailedError:
@@ -101,7 +112,7 @@ class TestDeliveriesFailedError:
             (10_000, "10000 failures, the first: not JSON"),
         ],
     )
-    def test_it_says_so(self, count: int, expected: str) -> None:
+    def test_its_text(self, count: int, expected: str) -> None:
         error = DeliveriesFailedError(count, "not JSON")
 
         assert str(error) == expected
@@ -112,12 +123,12 @@ class TestDeliveriesFailedError:
 
         assert said == "2 failures, the first: no queue x\\n[ERROR] forged\\x1b[31m \\xe9"
 
-    def test_it_is_cut(self) -> None:
+    def test_a_long_reason_is_cut(self) -> None:
         assert len(str(DeliveriesFailedError(1, "x" * 10**7))) < 5000
 
 
-class TestDefectError:
-    """It tells on one line what was not expected, and where it came from."""
+class TestUnexpectedError:
+    """It names another error and the line that raised it, on one line."""
 
     def test_it_names_the_error_and_its_place(self) -> None:
         with pytest.raises(LookupError) as caught:
@@ -128,5 +139,5 @@ class TestDefectError:
             f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
         )
 
-    def test_of_one_that_was_not_raised_it_has_no_place(self) -> None:
+    def test_an_error_that_was_not_raised_has_no_place(self) -> None:
         assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"

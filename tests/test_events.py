@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.errors import PayloadError
-from lava_s3trigger.events import Delivery, RedriveTarget, S3Event, deliveries
+from lava_s3trigger.events import Delivery, S3Event, deliveries
+from lava_s3trigger.parking import RedriveTarget
 from tests import aws_events
 from tests.routes import (
     QUEUE,
@@ -87,8 +88,15 @@ def only_event(payload: Any) -> S3Event:
     """Give the one event that a payload holds."""
     [delivery] = deliveries(payload, OWN_REGION)
     assert delivery.errors == []
-    [event] = delivery.events
+    [(event, _)] = delivery.events
     return event
+
+
+def only_redrive(payload: Any) -> RedriveTarget | None:
+    """Return what the one event of a payload was parked for, if it was."""
+    [delivery] = deliveries(payload, OWN_REGION)
+    [(_, redrive)] = delivery.events
+    return redrive
 
 
 def only_error(payload: Any) -> str:
@@ -101,7 +109,7 @@ def only_error(payload: Any) -> str:
 
 
 def keys(delivery: Delivery) -> list[str]:
-    return [event.key for event in delivery.events]
+    return [event.key for event, _ in delivery.events]
 
 
 WHEN: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
@@ -162,10 +170,10 @@ class TestRoutes:
 
         assert delivery.errors == []
         assert delivery.message_id == route.message_id
-        [event] = delivery.events
+        [(event, redrive)] = delivery.events
         assert event.info == expected
         assert event.record == what.record
-        assert event.only == route.only
+        assert redrive == route.redrive
 
     @by_every_route
     def test_a_test_event_is_dropped_and_done(self, route: Route) -> None:
@@ -222,7 +230,7 @@ class TestRoutes:
     def test_parked_within_what_was_redriven_names_the_same_trigger(self) -> None:
         payload = records(sqs(invocation_record(records(sqs(parked(s3_record()))))))
 
-        assert only_event(payload).only == RedriveTarget("t-1")
+        assert only_redrive(payload) == RedriveTarget("t-1")
 
 
 class TestKeys:
@@ -389,7 +397,7 @@ class TestInfo:
             sqs(records(changed(s3_record(), "awsRegion", MISSING)), "m-2"),
         )
 
-        regions = [each.events[0].aws_region for each in deliveries(payload, OWN_REGION)]
+        regions = [each.events[0][0].aws_region for each in deliveries(payload, OWN_REGION)]
 
         assert regions == ["us-east-1", OWN_REGION]
 
@@ -631,7 +639,7 @@ class TestSamples:
         found = deliveries(payload, OWN_REGION)
 
         assert [each.errors for each in found] == [[]]
-        events = [event for each in found for event in each.events]
+        events = [event for each in found for event, _ in each.events]
         assert [event.info for event in events] == list(map(expected_info, expected))
         assert [event.record for event in events] == expected
         assert len(events) == (0 if path.stem == "s3-test-event" else 1)
@@ -788,7 +796,7 @@ class TestOddElements:
         [delivery] = deliveries(payload, OWN_REGION)
 
         assert len(delivery.events) + len(delivery.errors) == 1
-        assert all(event.event_time.tzinfo is tzutc() for event in delivery.events)
+        assert all(event.event_time.tzinfo is tzutc() for event, _ in delivery.events)
         path = "eventTime" if kind == "s3" else "time"
         assert all(str(error).startswith(f"{path} is ") for error in delivery.errors)
 
@@ -941,53 +949,53 @@ class TestNotUnderstood:
 
 
 class TestParked:
-    """A parked message names the trigger, or the job, that is to run alone."""
+    """A parked message names the trigger that is to run alone, and its jobs that are done."""
 
     @pytest.mark.parametrize(
         ("named", "expected"),
         [
             pytest.param({"trigger_id": "t"}, RedriveTarget("t"), id="trigger"),
             pytest.param(
-                {"trigger_id": "t", "job_id": "j", "position": 2},
-                RedriveTarget("t", "j", 2),
-                id="job",
+                {"trigger_id": "t", "done": ["k", "j"], "reasons": []},
+                RedriveTarget("t", ("j", "k")),
+                id="jobs that are done",
             ),
             pytest.param(
-                {"trigger_id": "t", "job_id": "j", "position": 0},
-                RedriveTarget("t", "j", 0),
-                id="first-job",
+                {"trigger_id": "t", "job_id": "j", "position": 2},
+                RedriveTarget("t", only_job="j"),
+                id="a job, by an earlier version",
             ),
             pytest.param(
                 {"trigger_id": "t", "reason": "bad", "parked_at": "2026-03-14T01:59:26+00:00"},
                 RedriveTarget("t"),
-                id="with-a-reason",
+                id="a trigger, by an earlier version",
             ),
         ],
     )
-    def test_it_names(self, named: Json, expected: RedriveTarget) -> None:
+    def test_it_names_its_trigger(self, named: Json, expected: RedriveTarget) -> None:
         payload = {"parked": named, "event": s3_record()}
 
-        assert only_event(payload).only == expected
+        assert only_redrive(payload) == expected
 
     def test_only_the_event_in_it_is_run_alone(self) -> None:
         payload = records(sqs(parked(s3_record("1")), "m-1"), sqs(records(s3_record("2")), "m-2"))
 
         one, two = deliveries(payload, OWN_REGION)
 
-        assert [event.only for event in one.events] == [RedriveTarget("t-1")]
-        assert [event.only for event in two.events] == [None]
+        assert [redrive for _, redrive in one.events] == [RedriveTarget("t-1")]
+        assert [redrive for _, redrive in two.events] == [None]
 
     def test_neighbours_of_it_in_the_same_list_are_run_whole(self) -> None:
         [delivery] = deliveries([parked(s3_record("1")), s3_record("2")], OWN_REGION)
 
-        assert [event.only for event in delivery.events] == [RedriveTarget("t-1"), None]
+        assert [redrive for _, redrive in delivery.events] == [RedriveTarget("t-1"), None]
 
     def test_all_events_in_it_are_run_alone(self) -> None:
         payload = parked(records(s3_record("1"), s3_record("2")))
 
         [delivery] = deliveries(payload, OWN_REGION)
 
-        assert [event.only for event in delivery.events] == [RedriveTarget("t-1")] * 2
+        assert [redrive for _, redrive in delivery.events] == [RedriveTarget("t-1")] * 2
 
 
 class TestDeliveries:
@@ -1162,7 +1170,7 @@ class TestHostile:
     ) -> None:
         [delivery] = deliveries([nested(depth, wrap, s3_record()), s3_record("good")], OWN_REGION)
 
-        assert [str(error) for error in delivery.errors] == ["wrapped more than 24 deep"]
+        assert [str(error) for error in delivery.errors] == ["nested more than 24 envelopes deep"]
         assert keys(delivery) == ["good"]
 
     @pytest.mark.parametrize("wrap", WRAPS)
@@ -1184,7 +1192,7 @@ class TestHostile:
         bad, good = deliveries(payload, OWN_REGION)
 
         [error] = bad.errors
-        assert str(error).startswith("JSON that is nested too deeply: ")
+        assert str(error).startswith("JSON nested too deeply: ")
         assert len(str(error)) < 200
         assert keys(good) == ["good"]
 
@@ -1216,7 +1224,7 @@ class TestHostile:
         if said:
             assert [str(error).startswith(said) for error in delivery.errors] == [True]
         else:
-            assert [event.size for event in delivery.events] == [int(number)]
+            assert [event.size for event, _ in delivery.events] == [int(number)]
 
     @pytest.mark.parametrize("value", ["\ud800", "\u00e9", "a\nb", "\x1b[31m", "\u2028"], ids=ascii)
     def test_an_error_is_one_line_that_can_be_sent(self, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.dedup.protocol import RecentEvents
+from lava_s3trigger.dedup.memory import RecentEvents
 from tests.soak import soak
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def test_each_event_is_dispatched_once() -> None:
 
 
 def test_a_duplicate_that_is_dispatched_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RecentEvents, "done", lambda *_: None)
+    monkeypatch.setattr(RecentEvents, "complete", lambda *_: None)
     report = soak(1000)
     assert not report.is_good
     assert report.dispatched == 1000 + report.twice > 1000

@@ -67,9 +67,9 @@ def is_plain(trigger: Trigger) -> bool:
 def mistake(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> str:
     trigger = read_trigger(item_of(attributes, **fields), max_delay)
     assert isinstance(trigger, BrokenTrigger), trigger
-    assert trigger.trigger_id == trigger.mistake.trigger_id == "t"
+    assert trigger.trigger_id == "t"
     assert trigger.prefix == "in"
-    return str(trigger.mistake)
+    return trigger.reason
 
 
 def entry(trigger_id: str, prefix: str, bucket: str = BUCKET, **fields: Any) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def fillers(number: int) -> list[dict[str, Any]]:
 
 
 def ids(table: TriggerTable, key: str, bucket: str = BUCKET) -> list[str]:
-    return [each.trigger_id for each in table.matching(bucket, key)]
+    return [each.trigger_id for each in table.matching(bucket, key).triggers]
 
 
 @pytest.fixture
@@ -475,7 +475,7 @@ class TestTheWalk:
         self, canned: CannedRealm, table: TriggerTable
     ) -> None:
         canned.triggers.put(entry("off", "a", enabled=False), entry("on", "*"))
-        (found,) = table.matching(BUCKET, "a/b")
+        (found,) = table.matching(BUCKET, "a/b").triggers
         assert isinstance(found, Trigger)
         assert (found.trigger_id, found.enabled) == ("off", False)
 
@@ -491,7 +491,7 @@ class TestTheWalk:
         canned.triggers.put(
             entry("good", "a"), entry("bad", "a", unknown=1), entry("good too", "a")
         )
-        found = table.matching(BUCKET, "a/b")
+        found = table.matching(BUCKET, "a/b").triggers
         assert {each.trigger_id for each in found if isinstance(each, Trigger)} == {
             "good",
             "good too",
@@ -509,7 +509,7 @@ class TestTheWalk:
     ) -> None:
         canned.triggers.put(entry("bad", "*", unknown=1), entry("good", "a"))
         assert ids(table, "a/b") == ["good"]
-        assert [type(each) for each in table.matching(BUCKET, "b")] == [BrokenTrigger]
+        assert [type(each) for each in table.matching(BUCKET, "b").triggers] == [BrokenTrigger]
 
     @pytest.mark.parametrize(
         "folder",
@@ -564,7 +564,8 @@ class TestReading:
     ) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
         canned.triggers.put(entry("t", "a"))
-        (first,), (second,) = table.matching(BUCKET, "a/1"), table.matching(BUCKET, "a/2")
+        (first,) = table.matching(BUCKET, "a/1").triggers
+        (second,) = table.matching(BUCKET, "a/2").triggers
         assert first is second
 
     def test_in_a_bucket_with_more_levels_are_asked_for_one_by_one(
@@ -596,7 +597,8 @@ class TestReading:
         self, canned: CannedRealm, table: TriggerTable
     ) -> None:
         canned.triggers.put(*fillers(MANY), entry("t", "a"))
-        (first,), (second,) = table.matching(BUCKET, "a/1"), table.matching(BUCKET, "a/2")
+        (first,) = table.matching(BUCKET, "a/1").triggers
+        (second,) = table.matching(BUCKET, "a/2").triggers
         assert first is second
 
     def test_unique_keys_do_not_push_out_shared_answers(
@@ -881,7 +883,9 @@ class TestOnAws:
                     }
                 ),
             )
-        bad, good = sorted(table.matching(BUCKET, "in/a"), key=lambda each: each.trigger_id)
+        bad, good = sorted(
+            table.matching(BUCKET, "in/a").triggers, key=lambda each: each.trigger_id
+        )
         assert isinstance(good, Trigger)
         assert good.parameters is not None
         assert good.parameters.render({}) == {
@@ -892,4 +896,4 @@ class TestOnAws:
             "nothing": None,
         }
         assert isinstance(bad, BrokenTrigger)
-        assert "parameters.raw is binary" in str(bad.mistake)
+        assert "parameters.raw is binary" in bad.reason
