@@ -19,8 +19,6 @@ NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
 def dispatch(**fields: Any) -> Dispatch:
     """Make a dispatch, with the fields that are given."""
     some: dict[str, Any] = {
-        "trigger_id": "trigger",
-        "position": 0,
         "job_id": "load",
         "worker": "core",
         "parameters": {},
@@ -68,7 +66,7 @@ class TestFields:
         assert (found["parameters"], found["globals"]) == ({"a": {}}, {"": None})
 
     def test_what_only_we_know_stays_here(self) -> None:
-        found = text(trigger_id="secret-trigger", position=77, delay=444)
+        found = text(delay=444)
         assert "secret-trigger" not in found
         assert "77" not in found
         assert "444" not in found

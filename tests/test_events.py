@@ -190,7 +190,7 @@ class TestRoutes:
 
         assert delivery.events == []
         assert list(map(str, delivery.errors)) == [
-            "neither an S3 event nor anything that holds one: an object with ['Bar', 'Foo']"
+            "neither an S3 event nor an envelope of one: an object with ['Bar', 'Foo']"
         ]
         assert delivery.message_id == route.message_id
 
@@ -680,7 +680,7 @@ class TestEveryKind:
         assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
 
 
-NOT_A_TEXT: Final = "it must be a string that is not empty"
+NOT_A_TEXT: Final = "it must be a non-empty string"
 NOT_A_SIZE: Final = "it must be a number of bytes"
 
 ODD_TEXTS: Final[list[tuple[Any, str]]] = [
@@ -809,7 +809,7 @@ CONFIRMATION: Final = {
     "Message": "You have chosen to subscribe to the topic",
     "SubscribeURL": "https://sns.ap-southeast-2.amazonaws.com/?Action=ConfirmSubscription",
 }
-NEITHER: Final = "is neither an S3 event nor anything that holds one"
+NEITHER: Final = "is neither an S3 event nor an envelope of one"
 STRANGE: Final[list[Any]] = [
     pytest.param(None, f"None {NEITHER}", id="null"),
     pytest.param(5, f"5 {NEITHER}", id="number"),
@@ -821,16 +821,15 @@ STRANGE: Final[list[Any]] = [
     pytest.param("[5]", f"5 {NEITHER}", id="text-of-a-list"),
     pytest.param(
         {},
-        "neither an S3 event nor anything that holds one: an object with []",
+        "neither an S3 event nor an envelope of one: an object with []",
         id="empty-object",
     ),
     pytest.param(
         {"\u00e9\n": 1, "x" * 10**6: 2},
-        "neither an S3 event nor anything that holds one: an object with"
-        f" ['{'x' * 60}..., '\\xe9\\n']",
+        f"neither an S3 event nor an envelope of one: an object with ['{'x' * 60}..., '\\xe9\\n']",
         id="odd-names",
     ),
-    pytest.param({"s3": "x"}, "neither an S3 event nor anything that holds one: ", id="s3-text"),
+    pytest.param({"s3": "x"}, "neither an S3 event nor an envelope of one: ", id="s3-text"),
     pytest.param({"Records": {}}, "Records is {}: it must be a list", id="records-object"),
     pytest.param({"Records": None}, "Records is None: it must be a list", id="records-null"),
     pytest.param({"Records": "[]"}, "Records is '[]': it must be a list", id="records-text"),
@@ -860,7 +859,7 @@ STRANGE: Final[list[Any]] = [
     ),
     pytest.param(
         CONFIRMATION,
-        f"an SNS SubscriptionConfirmation of topic '{TOPIC}', which its subscriber must confirm",
+        f"an SNS SubscriptionConfirmation of topic '{TOPIC}': the subscriber must confirm it",
         id="subscription-confirmation",
     ),
     pytest.param(

@@ -150,7 +150,7 @@ class TestLookingUp:
     def test_a_job_that_is_missing_is_a_mistake_that_names_it(
         self, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(UserError, match=r"there is no job .* in lava\.demo\.jobs") as error:
+        with pytest.raises(UserError, match=r"no job .* in lava\.demo\.jobs") as error:
             table[job_id]
         assert ascii(job_id) in str(error.value)
 
@@ -162,7 +162,7 @@ class TestLookingUp:
     def test_an_id_that_no_job_can_have_is_not_asked_for(
         self, endpoint: Endpoint, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(UserError, match="there is no job"):
+        with pytest.raises(UserError, match="no job"):
             table[job_id]
         assert not endpoint.calls
 
@@ -199,7 +199,7 @@ class TestLookingUp:
         )
         table = JobTable(clients[0], realm.name, TTL, clock)
         assert table["load"] == Job("load", "core", enabled=True)
-        with pytest.raises(UserError, match="there is no job 'other'"):
+        with pytest.raises(UserError, match="no job 'other'"):
             table["other"]
         with pytest.raises(UserError, match="type is missing"):
             table["bare"]
@@ -248,7 +248,7 @@ class TestRemembering:
         canned.jobs.remove("load")
         for _ in range(3):
             clock.now += TTL
-            with pytest.raises(UserError, match="there is no job 'load'"):
+            with pytest.raises(UserError, match="no job 'load'"):
                 table["load"]
         assert endpoint.calls == {"GetItem": 1}
         canned.jobs.put(ENTRY)

@@ -1,4 +1,4 @@
-"""What the function says in its log: one line for each thing, in ASCII."""
+"""The function's log: one line for each thing that happens, in ASCII."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ unhurried = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 
-FACTS = st.dictionaries(
-    st.text(min_size=1).filter(lambda name: name not in {"level", "what"}),
+FIELDS = st.dictionaries(
+    st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
     st.text() | st.integers() | st.booleans(),
 )
 
@@ -27,16 +27,16 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
 
 
-class TestOpenJournal:
-    """The log goes to where there is one, else to standard error."""
+class TestConfigureLogging:
+    """The log goes to Lambda's handler, or else to standard error."""
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_it_is_kept_from_a_severity_on(self, level: int) -> None:
+    def test_it_sets_the_level(self, level: int) -> None:
         configure_logging(level)
 
         assert LOGGER.getEffectiveLevel() == level
 
-    def test_where_there_is_a_handler_none_is_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_existing_handler_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         of_lambda = logging.NullHandler()
         monkeypatch.setattr(logging.root, "handlers", [of_lambda])
 
@@ -44,7 +44,7 @@ class TestOpenJournal:
 
         assert logging.root.handlers == [of_lambda]
 
-    def test_else_lines_go_to_standard_error(
+    def test_without_a_handler_lines_go_to_standard_error(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(logging.root, "handlers", [])
@@ -57,9 +57,9 @@ class TestOpenJournal:
 
 
 class TestSay:
-    """A line is what happened and the facts, as JSON."""
+    """A line is what happened and its fields, as JSON."""
 
-    def test_a_line_is_what_happened_and_the_facts(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "dispatched", queue="lava-demo-core", count=1)
 
         assert caplog.record_tuples == [
@@ -74,19 +74,19 @@ class TestSay:
 
         assert [record.levelno for record in caplog.records] == [level]
 
-    def test_facts_that_are_none_are_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_fields_that_are_none_are_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "skipped", trigger_id=None, job_id="", count=0)
 
         assert caplog.messages == ['skipped {"job_id": "", "count": 0}']
 
-    def test_what_json_does_not_know_is_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_value_that_json_lacks_is_logged_as_text(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         log_event(logging.INFO, "done", at=datetime(2026, 3, 14, tzinfo=UTC))
 
         assert caplog.messages == ['done {"at": "2026-03-14 00:00:00+00:00"}']
 
-    def test_below_the_level_nothing_is_said_nor_made(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_below_the_level_no_text_is_made(self, caplog: pytest.LogCaptureFixture) -> None:
         class Costly:
             def __str__(self) -> str:
                 raise AssertionError
@@ -100,8 +100,8 @@ class TestSay:
         log_event(logging.INFO, "failed", reason="x" * 1_000_000, key="k" * 4096)
 
         [message] = caplog.messages
-        facts = json.loads(message.removeprefix("failed "))
-        assert facts == {"reason": "x" * 4096, "key": "k" * 4096}
+        fields = json.loads(message.removeprefix("failed "))
+        assert fields == {"reason": "x" * 4096, "key": "k" * 4096}
 
     def test_a_percent_sign_is_data(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "skipped", key="100%s%d")
@@ -126,14 +126,14 @@ class TestForging:
         assert json.loads(message.removeprefix("skipped ")) == {"key": key}
 
     @unhurried
-    @given(facts=FACTS)
-    def test_all_facts_are_read_back(
-        self, facts: dict[str, object], caplog: pytest.LogCaptureFixture
+    @given(fields=FIELDS)
+    def test_all_fields_are_read_back(
+        self, fields: dict[str, object], caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.clear()
-        log_event(logging.INFO, "said", **facts)
+        log_event(logging.INFO, "said", **fields)
 
         [message] = caplog.messages
         assert message.isascii()
         assert "\n" not in message
-        assert json.loads(message.removeprefix("said ")) == facts
+        assert json.loads(message.removeprefix("said ")) == fields

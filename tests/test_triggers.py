@@ -159,7 +159,16 @@ class TestFields:
         ],
     )
     def test_a_field_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
-        assert f"'{field}' is no field" in mistake({field: {"S": "value"}})
+        assert f"unknown field '{field}' (" in mistake({field: {"S": "value"}})
+
+    @pytest.mark.parametrize(
+        ("field", "known"),
+        [("paramters", "parameters"), ("job_ids", "job_id"), ("enable", "enabled")],
+    )
+    def test_an_unknown_field_suggests_a_known_one(self, field: str, known: str) -> None:
+        assert f"unknown field '{field}' (did you mean '{known}'? custom" in mistake(
+            {field: {"S": "value"}}
+        )
 
     @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
     def test_a_condition_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
