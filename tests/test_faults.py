@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger import acknowledgement, decision
+from lava_s3trigger import decision
 from lava_s3trigger.aws import sqs as queues
 from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.sending import Task
+from lava_s3trigger.sent import SentLedger, SentRecord
 from tests.endpoint import Reset
 from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
 from tests.faults.calls import CALLS, DEAD_LETTERS, DISPATCH, NOTE, PARK
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lava_s3trigger.aws.deadline import Deadline
-    from lava_s3trigger.aws.sqs import PendingMessage
+    from lava_s3trigger.dispatch import PendingMessage
     from lava_s3trigger.events import S3Event
     from tests.faults.aws_delivery import Route
 
@@ -101,9 +103,10 @@ class TestFunction:
         assert not world.dead_letters.messages
         world.mend()
         assert invoke(world, again, DEAD_LETTERS) == []
-        assert {errand[1]: len(copies) for errand, copies in world.ledger.copies.items()} == {
-            "good": 1,
-            "late": 2,  # parked, and dispatched
+        assert {errand[1:]: len(copies) for errand, copies in world.ledger.copies.items()} == {
+            ("good", "core"): 1,
+            ("late", "core"): 1,
+            ("late", "late"): 2,  # parked, and dispatched
         }
 
     @pytest.mark.parametrize("fault", ["500", "access denied", "connection reset", "reply lost"])
@@ -190,14 +193,14 @@ class TestSuite:
     def test_what_is_not_parked_is_lost(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.sending.Sending.park", lambda *_: None)
+        monkeypatch.setattr("lava_s3trigger.sending.Sender.park", lambda *_: None)
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
         assert tally.lost == EVENTS // 5
 
     def test_an_instance_that_forgets_what_it_sent_sends_it_twice(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(acknowledgement.Sent, "take", lambda *_: False)
+        monkeypatch.setattr(SentLedger, "remember", lambda *_: None)
         tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
         assert tally.doubles[Why.NOTHING]
         assert not tally.is_good
@@ -210,7 +213,7 @@ class TestSuite:
             self: queues.SqsQueues,
             messages: Sequence[PendingMessage],
             deadline: Deadline,
-            reserve: float = 0.0,
+            reserve: float,
         ) -> None:
             send(self, messages, deadline, reserve)
             send(self, messages, deadline, reserve)
@@ -218,12 +221,12 @@ class TestSuite:
         send = queues.SqsQueues.send
         monkeypatch.setattr(queues.SqsQueues, "send", send_twice)
         tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
-        assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
+        assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 3 * EVENTS // 5}
 
     def test_a_claim_that_is_released_without_what_was_sent_is_seen(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(acknowledgement.Task, "sent", lambda _: [])
+        monkeypatch.setattr(Task, "record", property(lambda _: SentRecord()))
         monkeypatch.setattr(Row, "shares_claims", property(lambda _: True))
         tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=True)
         assert tally.doubles[Why.NOTHING]
@@ -231,7 +234,7 @@ class TestSuite:
     def test_groups_that_are_not_kept_in_order_are_seen(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.handler.in_order", lambda outcomes: [list(outcomes)])
+        monkeypatch.setattr("lava_s3trigger.handler.in_order", lambda received: [list(received)])
         row = often(DISPATCH.name, "entry refused, by the service", 0.8)
         tally = run(laboratory, row, FIFO, 6 * EVENTS, is_fresh=False)
         assert tally.disordered
@@ -246,11 +249,11 @@ class TestSuite:
     def test_a_reply_that_is_lost_explains_one_copy_only(self, laboratory: Laboratory) -> None:
         world = laboratory.make_world(NOTHING, 1, is_fresh=False)
         laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
-        message = message_about("mend/1")  # one dispatch by a queue, so in one thread
+        message = message_about("mend/1")  # two dispatches, both in the first call
         for _ in range(2):
             assert not invoke(world, message, "intake")
         account = world.ledger.account(world.errands(["mend/1"]))
-        assert account.doubles[Why.REPLY] == 1
+        assert account.doubles[Why.REPLY] == 2
         assert account.doubles[Why.NOTHING]
 
     @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])

@@ -108,14 +108,19 @@ class Ledger:
         message = json.loads(text)
         parked = message.get("parked")
         if parked:
-            errand = key_of(message["event"]), parked["trigger_id"], parked["job_id"]
+            key, trigger_id = key_of(message["event"]), parked["trigger_id"]
+            # What the message stands for: given back, it runs all jobs but those done.
+            job_ids = [each["job_id"] for each in parked["reasons"]]
+            assert len(set(job_ids)) == len(job_ids) > 0, parked
+            assert not set(job_ids) & set(parked["done"]), parked
         else:
             known = message["parameters"]
-            errand = known["key"], known["trigger"], message["job_id"]
+            key, trigger_id, job_ids = known["key"], known["trigger"], [message["job_id"]]
         number = next(self._numbers)
         now = len(self.invocations) - 1
-        copy = Copy(text, errand[0], number, parked is not None, now, self.invocation.instance)
-        self.copies[errand].append(copy)
+        copy = Copy(text, key, number, parked is not None, now, self.invocation.instance)
+        for job_id in job_ids:
+            self.copies[key, trigger_id, job_id].append(copy)
 
     def disordered(self, groups: Iterable[Iterable[str]]) -> int:
         """Count what was first sent or parked before that of an earlier event of the group.
@@ -192,7 +197,8 @@ class Ledger:
             return Why.REPLY
         if before.instance == after.instance or before.key not in invocation.failed:
             return Why.NOTHING
-        if not self.shares_claims:
+        # The claims table knows nothing of parked messages.
+        if not self.shares_claims or invocation.gives_parked_back:
             return Why.INSTANCE
         if invocation.is_unnoted or self.invocations[after.invocation].is_unnoted:
             return Why.NOTE

@@ -115,7 +115,7 @@ class World:
         for trigger_id, prefix, job_id in (
             ("pair", "in", ["core", "web"]),
             ("good", "mend", "core"),
-            ("late", "mend", "late"),
+            ("late", "mend", ["core", "late"]),
         ):
             parameters = {"key": "{{ key }}", "trigger": trigger_id}
             more = {"trigger_id": trigger_id, "prefix": prefix, "job_id": job_id}
@@ -192,7 +192,7 @@ class World:
             log_level=logging.WARNING,
         )
         timed = functools.partial(claims.ClaimTable, now=self.clock.epoch)
-        with mock.patch.object(claims, "Claims", timed):
+        with mock.patch.object(claims, "ClaimTable", timed):
             return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
 
     def _bury(self) -> None:
@@ -214,7 +214,7 @@ class World:
     def said(self, line: str) -> None:
         """Note what the function said in its log."""
         self.ledger.invocation.is_unnoted |= line.startswith(
-            ("dedup table out of reach", "claims not settled")
+            ("dedup table unreachable", "claims not settled")
         )
 
     @staticmethod
@@ -222,7 +222,7 @@ class World:
         """Give all that events with these keys should cause."""
         of_prefix = {
             "in": (("pair", "core"), ("pair", "web")),
-            "mend": (("good", "core"), ("late", "late")),
+            "mend": (("good", "core"), ("late", "core"), ("late", "late")),
         }
         return [(key, *each) for key in keys for each in of_prefix[key.partition("/")[0]]]
 
