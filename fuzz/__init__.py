@@ -1,8 +1,8 @@
-"""Fuzzing of what others write: payloads, entries, and templates with keys in them.
+"""Fuzzing of untrusted input: payloads, entries, and templates with object keys.
 
-``make fuzz`` runs ``python -m fuzz``. Each target says what a case is, how cases are
-made, and what must hold of every one (`payloads`, `entries`, `templates`). A *way* is
-a target with how its cases are made of a fuzzer's bytes (`ways`). `engine` runs one
-way under atheris, in a process of its own; `findings` keeps what failed, as data that
+``make fuzz`` runs ``python -m fuzz``. Each target (`payloads`, `entries`, `templates`)
+defines its cases, their generator, and the properties of every case. A *way* is a
+target with a conversion of a fuzzer's bytes into cases (`ways`). `engine` runs one way
+under atheris, in its own process. `findings` saves failed cases as data, which
 `tests/test_fuzz_findings.py` replays.
 """

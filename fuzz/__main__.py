@@ -1,4 +1,4 @@
-"""Fuzz for a given time, and tell what came of it: ``python -m fuzz``."""
+"""Fuzz for a given time, and print the results: ``python -m fuzz``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import time
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from .engine import STUCK, State
-from .findings import CHECKOUT, keep, manner
+from .engine import HANG_SECONDS, State
+from .findings import CHECKOUT, failure_kind, save
 from .ways import TARGETS, WAYS, Way, minimised
 
 if TYPE_CHECKING:
@@ -25,43 +25,45 @@ if TYPE_CHECKING:
 
 BUILD: Final = CHECKOUT / "build" / "fuzz"
 FIGURES: Final = CHECKOUT / "build" / "fuzz.json"
-_FEWEST: Final = 5
-"""Seconds left with which a process that died is not started again."""
+_MIN_SECONDS: Final = 5
+"""Seconds below which a process that died is not restarted."""
 _COVERAGE: Final = re.compile(r"cov: (\d+) ft: (\d+)")
 
 
 @dataclass(kw_only=True)
 class Figures:
-    """What came of fuzzing one way."""
+    """The results of fuzzing one way."""
 
     way: str
     seconds: int = 0
     cpu: int = 0
-    """Seconds of processor time, which are fewer where a machine is shared."""
+    """Seconds of processor time, fewer than seconds on a busy machine."""
     executions: int = 0
-    """Runs of the fuzzer, with what could not be made a case of."""
+    """Executions, including inputs that are no case."""
     cases: int = 0
-    """Cases that were checked."""
+    """Checked cases."""
     cov: int = 0
-    """Branches and blocks that were reached, as libFuzzer counts them."""
+    """Covered branches and blocks, as libFuzzer counts them."""
     ft: int = 0
-    """Features: those, and how often they were, and what was compared."""
+    """Features, as libFuzzer counts them: coverage with counters and comparisons."""
     corpus: int = 0
-    """Inputs that are kept, each since it reached something new."""
+    """Inputs in the corpus, each of which covered something new."""
     deaths: int = 0
-    """Times that the process died or hung."""
+    """Deaths and hangs of the process."""
     findings: int = 0
 
 
 def main() -> int:
     """Run the command; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=300, help="how long, in all (300)")
+    parser.add_argument(
+        "--seconds", type=int, default=300, help="total time in seconds (default: 300)"
+    )
     parser.add_argument("--target", choices=[*TARGETS, "all"], default="all")
     arguments = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
         print(
-            "atheris is missing. `make fuzz` installs it, where it has a wheel: on Linux,"
+            "atheris is missing. `make fuzz` installs it where it has a wheel: on Linux,"
             f" x86-64, with Python 3.11 to 3.14. This is Python {platform.python_version()}"
             f" on {platform.system()}, {platform.machine()}.",
             file=sys.stderr,
@@ -75,7 +77,7 @@ def main() -> int:
 
 
 def _fuzzed(way: Way, seconds: int) -> Figures:
-    """Fuzz one way, in as many processes as die."""
+    """Fuzz one way; start a new process when one dies."""
     figures = Figures(way=way.name)
     folder = BUILD / way.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,13 +85,13 @@ def _fuzzed(way: Way, seconds: int) -> Figures:
         old.unlink(missing_ok=True)
     state, begun, used = State(folder / "state"), time.monotonic(), _processor_time()
     print(f"{way.name}: {seconds} s", flush=True)
-    while (left := seconds - int(time.monotonic() - begun)) > _FEWEST:
+    while (left := seconds - int(time.monotonic() - begun)) > _MIN_SECONDS:
         if not _run(way, folder, left):
             if not state.counts[0]:
-                raise SystemExit(f"the fuzzer does not start: see {folder / 'log'}")
+                raise SystemExit(f"the fuzzer did not start: see {folder / 'log'}")
             figures.deaths += 1
             died = _case(way, state.data)
-            _keep(figures, way, f"died-{figures.deaths}", f"see {folder / 'log'}", died)
+            _save(figures, way, f"died-{figures.deaths}", f"see {folder / 'log'}", died)
     log = (folder / "log").read_text(errors="replace")
     coverage = [tuple(map(int, each)) for each in _COVERAGE.findall(log)]
     figures.cov, figures.ft = max(coverage, default=(0, 0))
@@ -98,7 +100,7 @@ def _fuzzed(way: Way, seconds: int) -> Figures:
     figures.cpu = round(_processor_time() - used)
     figures.corpus = len(list((folder / "corpus").iterdir()))
     for file in sorted(folder.glob("*.json")):
-        _keep(figures, way, file.stem, *_smallest(way, file))
+        _save(figures, way, file.stem, *_smallest(way, file))
     return figures
 
 
@@ -108,12 +110,12 @@ def _processor_time() -> float:
 
 
 def _run(way: Way, folder: Path, seconds: int) -> bool:
-    """Run one process, and tell whether it ended as it should."""
+    """Run one process; return whether it ended normally."""
     command = [sys.executable, "-m", "fuzz.engine", way.name, str(folder), str(seconds)]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log)
         try:
-            return process.wait(seconds + 2 * STUCK) == 0
+            return process.wait(seconds + 2 * HANG_SECONDS) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -121,18 +123,18 @@ def _run(way: Way, folder: Path, seconds: int) -> bool:
 
 
 def _smallest(way: Way, file: Path) -> tuple[str, Any]:
-    """Give the error and the smallest case of a manner of failing."""
+    """Return the error and the smallest case of a kind of failure."""
     noted = json.loads(file.read_text())
     data = base64.b64decode(noted["data"])
-    until = time.monotonic() + STUCK
+    until = time.monotonic() + HANG_SECONDS
 
     def is_failing(case: Any) -> bool:
         if time.monotonic() > until:
             return False
         try:
             way.check(case)
-        except Exception as error:  # noqa: BLE001 - whatever is not declared
-            return manner(error) == file.stem
+        except Exception as error:  # noqa: BLE001 - any error is a finding
+            return failure_kind(error) == file.stem
         return False
 
     case = minimised(way, data, is_failing)
@@ -140,20 +142,20 @@ def _smallest(way: Way, file: Path) -> tuple[str, Any]:
 
 
 def _case(way: Way, data: bytes) -> Any:
-    """Give the case that bytes stand for, without checking it."""
+    """Return the case that bytes stand for, without checking it."""
     cases: list[Any] = []
     way.runner(cases.append)(data)
     return cases[0] if cases else {"no case, but bytes": base64.b64encode(data).decode()}
 
 
-def _keep(figures: Figures, way: Way, name: str, error: str, case: Any) -> None:
+def _save(figures: Figures, way: Way, name: str, error: str, case: Any) -> None:
     figures.findings += 1
-    file = keep(way.target, name, error, case)
+    file = save(way.target, name, error, case)
     print(f"  {file.relative_to(CHECKOUT)}: {error[:200]}", flush=True)
 
 
 def _table(found: Iterable[Figures]) -> Iterable[str]:
-    """Give the lines of a table of Markdown."""
+    """Return the lines of a table in Markdown."""
     names = [each.name for each in fields(Figures)]
     yield ""
     yield f"| {' | '.join(names)} |"

@@ -1,13 +1,13 @@
-"""One way of fuzzing under atheris, in a process of its own: ``python -m fuzz.engine``.
+"""One way of fuzzing under atheris, in its own process: ``python -m fuzz.engine``.
 
-libFuzzer ends its process itself, and takes SIGALRM for its ``-timeout``; so does
-`lava_s3trigger.templates.limits`, for the bounds of rendering. Hence ``-timeout=0``, with which
-libFuzzer sets no timer and no handler; what hangs is ended by the thread of
-faulthandler instead, which needs neither the signal nor Python. The other bound,
-RLIMIT_AS, is lowered only while a template runs, and libFuzzer allocates nothing then.
+libFuzzer uses SIGALRM for its ``-timeout``, and `lava_s3trigger.templates.limits` uses
+it for the limit of rendering. So the engine stops libFuzzer's timer, and the watchdog
+thread of faulthandler, which needs neither the signal nor Python, ends a case that
+hangs. The limit of the address space applies only while a template runs, when libFuzzer
+does not allocate.
 
-A case that fails does not end the run: it is noted, the shortest of each manner of
-failing. What ends the process is known by the bytes it was at, in `State`.
+A failing case does not end the run: the engine saves the shortest case of each kind of
+failure. `State` holds the bytes of the current case, for cases that end the process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import base64
 import faulthandler
 import json
 import mmap
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -25,47 +26,47 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST: Final = 8192
-"""Bytes of what a case is made of."""
-STUCK: Final = 60
-"""Seconds after which a case hangs."""
+MAX_INPUT_BYTES: Final = 8192
+"""Bytes that a case is made from."""
+HANG_SECONDS: Final = 60
+"""Seconds after which a case counts as hanging."""
 _HEAD: Final = struct.Struct("<QQI")
 
 
 class State:
-    """What one process notes and another reads, also when the first has died.
+    """The state of a run, which another process can read after this one died.
 
     Args:
-        file: Where it is.
+        file: The file that holds it.
     """
 
     def __init__(self, file: Path) -> None:
         if not file.exists():
-            file.write_bytes(bytes(_HEAD.size + LONGEST))
+            file.write_bytes(bytes(_HEAD.size + MAX_INPUT_BYTES))
         with file.open("r+b") as opened:
             self._memory = mmap.mmap(opened.fileno(), 0)
 
     def note(self, data: bytes, *, executed: int, checked: int) -> None:
-        """Note the bytes that are begun, and how many were before."""
-        data = data[:LONGEST]
+        """Save the bytes of the current case, and the counts before it."""
+        data = data[:MAX_INPUT_BYTES]
         _HEAD.pack_into(self._memory, 0, executed, checked, len(data))
         self._memory[_HEAD.size : _HEAD.size + len(data)] = data
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How often bytes were executed, and how often they stood for a case."""
+        """Number of executions, and number of those that were cases."""
         executed, checked, _ = _HEAD.unpack_from(self._memory)
         return executed, checked
 
     @property
     def data(self) -> bytes:
-        """The bytes that were last begun."""
+        """The bytes of the last case."""
         *_, length = _HEAD.unpack_from(self._memory)
         return self._memory[_HEAD.size : _HEAD.size + length]
 
 
 def main() -> None:
-    """Run one way for some seconds."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.engine")
     parser.add_argument("way")
     parser.add_argument("folder", type=Path)
@@ -79,17 +80,17 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
 
     Args:
         name: Name of the way.
-        folder: Where its corpus is, and what is noted.
-        seconds: How long.
+        folder: Folder of the corpus and the results.
+        seconds: Time to fuzz.
     """
     import atheris  # noqa: PLC0415 - in the fuzzer's own environment alone
 
     packages = ["lava_s3trigger"]
-    if name == "templates-bytes":  # the grammar is for it to find
+    if name == "templates-bytes":  # coverage of Jinja finds the grammar
         packages.append("jinja2")
     with atheris.instrument_imports(include=packages):
-        # What is imported before atheris is asked to would have no coverage.
-        from .findings import manner  # noqa: PLC0415
+        # Modules imported before would have no coverage.
+        from .findings import failure_kind  # noqa: PLC0415
         from .ways import WAYS  # noqa: PLC0415
 
     way = WAYS[name]
@@ -98,7 +99,7 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
     for number, seed in enumerate(way.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
     words = folder / "words"
-    words.write_text("# no empty file will do\n" + "".join(map(_quoted, way.words)))
+    words.write_text("# libFuzzer refuses an empty file\n" + "".join(map(_quoted, way.words)))
     state = State(folder / "state")
     executed, checked = state.counts
     shortest: dict[str, int] = {}
@@ -106,24 +107,25 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
     def check(case: Any) -> None:
         try:
             way.check(case)
-        except Exception as error:  # noqa: BLE001 - whatever is not declared
-            failed = manner(error)
-            if len(data := state.data) < shortest.get(failed, sys.maxsize):
-                shortest[failed] = len(data)
-                noted = {"error": f"{type(error).__name__}: {error}"}
-                noted["data"] = base64.b64encode(data).decode()
-                (folder / f"{failed}.json").write_text(json.dumps(noted))
+        except Exception as error:  # noqa: BLE001 - any error is a finding
+            kind = failure_kind(error)
+            if len(data := state.data) < shortest.get(kind, sys.maxsize):
+                shortest[kind] = len(data)
+                failure = {"error": f"{type(error).__name__}: {error}"}
+                failure["data"] = base64.b64encode(data).decode()
+                (folder / f"{kind}.json").write_text(json.dumps(failure))
 
     run = way.runner(check)
 
     def one(data: bytes) -> int:
         nonlocal executed, checked
+        signal.setitimer(signal.ITIMER_REAL, 0)  # libFuzzer starts one even without a timeout
         state.note(data, executed=executed, checked=checked)
         executed += 1
-        faulthandler.dump_traceback_later(STUCK, exit=True)
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         is_case = run(data)
         checked += is_case
-        return 0 if is_case else -1  # what is no case is not kept in the corpus
+        return 0 if is_case else -1  # -1 keeps the bytes out of the corpus
 
     atheris.Setup([sys.argv[0], *_options(folder, seconds), str(corpus)], one)
     atheris.Fuzz()
@@ -131,8 +133,8 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
 
 def _options(folder: Path, seconds: int) -> Iterable[str]:
     yield f"-max_total_time={seconds}"
-    yield f"-max_len={LONGEST}"
-    yield "-timeout=0"  # see above
+    yield f"-max_len={MAX_INPUT_BYTES}"
+    yield "-timeout=0"  # see the module's docstring
     yield "-rss_limit_mb=3072"
     yield "-len_control=0"
     yield "-print_final_stats=1"
@@ -141,7 +143,7 @@ def _options(folder: Path, seconds: int) -> Iterable[str]:
 
 
 def _quoted(word: str) -> str:
-    """Write a word as libFuzzer reads it from a dictionary."""
+    """Return a word in the format of libFuzzer's dictionaries."""
     inner = "".join(
         chr(each) if chr(each).isalnum() else f"\\x{each:02x}" for each in word.encode()
     )

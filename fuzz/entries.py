@@ -1,13 +1,11 @@
-"""Entries of the tables. A case is a trigger and a job, as DynamoDB has them, and a record.
+"""Entries of the tables. A case is a trigger and a job, as DynamoDB items, and a record.
 
-Binary stands in a case as text, since nothing looks into it.
+Binary values are text in a case, since nothing reads them.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,17 +16,13 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS
-from lava_s3trigger.decision import Decision, decide
-from lava_s3trigger.dispatch import timestamp
-from lava_s3trigger.events import RedriveTarget, S3Event, deliveries
-from lava_s3trigger.jobs import JobTable, read_job
-from lava_s3trigger.log import log_event
-from lava_s3trigger.parking import parked_message
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
+from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.jobs import read_job
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
 from tests.routes import eventbridge_event, s3_record
 from tests.templates.test_properties import hostile_keys, identities
 
-from .realm import REGION, Journal, Tables, check_reason
+from .realm import REGION, Tables, check_reason, handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,15 +31,14 @@ if TYPE_CHECKING:
     Case = dict[str, Any]
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
-NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 _MAX_DELAY: Final = 900.0
-_LONGEST_ID: Final = 2048  # bytes
+_MAX_ID_BYTES: Final = 2048
 
 # Cases.
 
 
 def samples() -> Iterable[Case]:
-    """Give the entries of the example, each with an event and a job of its own."""
+    """Return the entries of the examples, each with an event and a job."""
     jobs = {each["job_id"]: each for each in yaml.safe_load((EXAMPLES / "jobs.yaml").read_text())}
     for entry in yaml.safe_load((EXAMPLES / "triggers.yaml").read_text()):
         named = entry["job_id"]
@@ -67,7 +60,7 @@ def _on(record: dict[str, Any], bucket: str) -> dict[str, Any]:
     return record
 
 
-# What DynamoDB holds: no half surrogate pairs, and numbers as it writes them.
+# Values that DynamoDB holds: no lone surrogates, and numbers as it writes them.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _texts = st.text(max_size=12)
 _long = st.builds(lambda text, n: text * n, st.text(min_size=1, max_size=3), st.integers(1, 9000))
@@ -135,7 +128,7 @@ _FIELDS: Final[dict[str, st.SearchStrategy[dict[str, Any]]]] = {
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Make a trigger that is mostly in order, a job, and an event that mostly reaches it."""
+    """Generate a trigger that is mostly valid, a job, and an event that mostly reaches it."""
     key = draw(hostile_keys | st.sampled_from(["in/a.csv", "a/b/c", "/x", "*", "%"])) or "k"
     make = draw(st.sampled_from([s3_record, eventbridge_event]))
     reached = [each for each in prefixes(key) if not _is_half(each)]
@@ -174,24 +167,24 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _fits(text: str) -> bool:
-    return 0 < len(text.encode()) <= _LONGEST_ID
+    return 0 < len(text.encode()) <= _MAX_ID_BYTES
 
 
 def _is_half(text: str) -> bool:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "ignore") != text
 
 
-# What must hold.
+# Properties.
 
 
 def check(case: Case) -> None:
-    """Check what must hold of any entries, and of any event that reaches them."""
+    """Check the properties of any entries, and of any event that reaches them."""
     before = json.dumps(case)
     _check_trigger(case["trigger"])
     _check_job(case["job"])
     [delivery] = deliveries({"Records": [case["record"]]}, REGION)
-    for event in delivery.events:
-        _check_decision(case, event)
+    for event, _ in delivery.events:
+        _check_function(case, event)
     assert json.dumps(case) == before
 
 
@@ -200,11 +193,10 @@ def _check_trigger(item: Item) -> None:
     assert found.trigger_id == item["trigger_id"]["S"]
     assert found.prefix == item["prefix"]["S"]
     if isinstance(found, BrokenTrigger):
-        assert found.mistake.trigger_id == found.trigger_id
-        _check_names(str(found.mistake), [*item, "enabled", "job_id"])
+        _check_names(found.reason, [*item, "enabled", "job_id"])
         again = read_trigger(item, _MAX_DELAY)
         assert isinstance(again, BrokenTrigger)
-        assert str(again.mistake) == str(found.mistake)
+        assert again.reason == found.reason
         return
     assert type(found.delay) is int
     assert 0 <= found.delay <= _MAX_DELAY
@@ -230,59 +222,45 @@ def _check_job(item: Item) -> None:
 
 
 def _check_names(reason: str, fields: Iterable[str]) -> None:
-    """Check that the text of an error names a field, as far as names are shown."""
+    """Check that the text of an error names a field, as far as errors show names."""
     check_reason(reason)
     assert any(ascii(name)[1:-1][:50] in reason for name in fields), reason
 
 
-def _check_decision(case: Case, event: S3Event) -> None:
-    job = case["job"]
+def _check_function(case: Case, event: S3Event) -> None:
+    """Check what the function does with the event."""
+    item, job = case["trigger"], case["job"]
     tables = Tables(
-        triggers=lambda bucket: [
-            each for each in [case["trigger"]] if each["bucket"]["S"] == bucket
-        ],
+        triggers=lambda bucket: [each for each in [item] if each["bucket"]["S"] == bucket],
         job=lambda job_id: job if job["job_id"]["S"] == job_id else None,
     )
-    triggers = TriggerTable(tables, "fuzz", 60, _MAX_DELAY, lambda: 0.0)  # type: ignore[arg-type]
-    jobs = JobTable(tables, "fuzz", 60, lambda: 0.0)  # type: ignore[arg-type]
-    decision = decide(event, triggers, jobs)
-    assert not decision.failures
-    matching = triggers.matching(event.bucket, event.key)
-    prefix = case["trigger"]["prefix"]["S"]
-    is_reached = event.bucket == case["trigger"]["bucket"]["S"] and prefix in prefixes(event.key)
-    assert bool(matching) == is_reached
-    # Each trigger has its say: it dispatches, is skipped, or is a mistake.
-    assert decision.dispatches or decision.skips or decision.mistakes
-    _check_mistakes(decision)
-    for skip in decision.skips:
-        check_reason(skip.reason[:4096])
-    [trigger] = matching or [None]
-    for dispatch in decision.dispatches:
+    result = handle({"Records": [case["record"]]}, tables)
+    assert not result.error
+    is_reached = event.bucket == item["bucket"]["S"] and item["prefix"]["S"] in prefixes(event.key)
+    assert len(result.parked) <= is_reached
+    # The trigger is dispatched, skipped or parked; without one the event is skipped.
+    assert result.log.count("dispatched", "skipped", "parked")
+    if not is_reached:
+        assert not result.dispatched
+    trigger = read_trigger(item, _MAX_DELAY)
+    for message in result.dispatched:
         assert isinstance(trigger, Trigger)
-        text = dispatch.message("fuzz", "run", timestamp(NOW))
-        assert text.isascii()
-        message = json.loads(text)
         assert message["job_id"] == job["job_id"]["S"]
-        written = {each["S"] for each in [case["trigger"].get("jinja", {"S": ""})] if "S" in each}
-        if trigger.parameters and written == {"no"}:
-            as_written = value_of(case["trigger"]["parameters"], "parameters")
+        is_written = item.get("jinja", {}).get("S") == "no"
+        if trigger.parameters and is_written:
+            as_written = value_of(item["parameters"], "parameters")
             assert message["parameters"] == json.loads(json.dumps(as_written))
-    with Journal() as journal:
-        for mistake in decision.mistakes:
-            log_event(logging.ERROR, "parked", reason=mistake.reason, job_id=mistake.job_id)
-        for skip in decision.skips:
-            log_event(logging.INFO, "skipped", reason=skip.reason, trigger_id=skip.trigger_id)
-    journal.check()
+    for message in result.parked:
+        _check_parked(message, trigger.trigger_id, event)
 
 
-def _check_mistakes(decision: Decision) -> None:
-    """Check that reasons fit one line, and that what is parked names its trigger."""
-    for mistake in decision.mistakes:
-        check_reason(mistake.reason)
-        text = parked_message(decision.event, mistake, NOW)
-        [delivery] = deliveries(json.loads(text), REGION)
-        [again] = delivery.events
-        assert isinstance(again.only, RedriveTarget)
-        assert again.only.trigger_id == mistake.trigger_id
-        assert again.info == decision.event.info
-        assert again.identity == decision.event.identity
+def _check_parked(message: dict[str, Any], trigger_id: str, event: S3Event) -> None:
+    """Check that reasons fit one line, and that the message names the trigger and the event."""
+    for reason in message["parked"]["reasons"]:
+        check_reason(reason["reason"])
+    [delivery] = deliveries(message, REGION)
+    [(again, redrive)] = delivery.events
+    assert redrive is not None
+    assert redrive.trigger_id == trigger_id
+    assert again.info == event.info
+    assert again.identity == event.identity

@@ -1,4 +1,4 @@
-"""What fuzzing found: cases as data, which tests replay."""
+"""Findings of the fuzzer: cases as data, which tests replay."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CHECKOUT: Final = Path(__file__).parents[1]
-KEPT: Final = CHECKOUT / "tests" / "findings"
+FINDINGS: Final = CHECKOUT / "tests" / "findings"
 _OURS: Final = tuple(f"{CHECKOUT / folder}/" for folder in ("fuzz", "lava_s3trigger"))
 
 
-def manner(error: BaseException) -> str:
-    """Name the manner in which a case failed, the same for cases that fail alike."""
+def failure_kind(error: BaseException) -> str:
+    """Return a name for the kind of failure, the same for cases that fail alike."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if _is_ours(frame.filename)
     ]
-    # The check that failed, and what asked for it: some checks are asked for by many.
+    # The failed check and its caller, since some checks have several callers.
     places = [f"{frame.name.strip('_<>')}-{frame.lineno}" for frame in frames[-2:]]
     return "-".join([type(error).__name__, *places])
 
@@ -29,20 +29,20 @@ def _is_ours(file: str) -> bool:
     return file.startswith(_OURS)
 
 
-def keep(target: str, name: str, error: str, case: Any) -> Path:
-    """Keep a case that failed, as a file of tests/findings.
+def save(target: str, name: str, error: str, case: Any) -> Path:
+    """Save a failed case as a file in tests/findings.
 
     Returns:
         The file.
     """
-    KEPT.mkdir(parents=True, exist_ok=True)
-    file = KEPT / f"{target}-{name}.json"
+    FINDINGS.mkdir(parents=True, exist_ok=True)
+    file = FINDINGS / f"{target}-{name}.json"
     finding = {"target": target, "error": error[:1000], "case": case}
     file.write_text(json.dumps(finding, indent=2) + "\n")
     return file
 
 
-def kept() -> Iterable[tuple[str, dict[str, Any]]]:
-    """Give what is kept, by the names of its files."""
-    for file in sorted(KEPT.glob("*.json")):
+def load() -> Iterable[tuple[str, dict[str, Any]]]:
+    """Yield the findings with the names of their files."""
+    for file in sorted(FINDINGS.glob("*.json")):
         yield file.stem, json.loads(file.read_text())

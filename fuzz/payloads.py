@@ -1,9 +1,8 @@
-"""Payloads: whatever the function may be invoked with. A case is the payload."""
+"""Payloads: anything that may invoke the function. A case is the payload."""
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections import Counter
 from datetime import datetime
@@ -16,10 +15,8 @@ from urllib.parse import quote_plus
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.errors import DeliveriesFailedError, PayloadError
+from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.events import Delivery, S3Event, deliveries
-from lava_s3trigger.handler import Function
-from lava_s3trigger.settings import Settings
 from tests.routes import (
     ROUTES,
     TEST_EVENT,
@@ -31,37 +28,41 @@ from tests.routes import (
     s3_record,
 )
 
-from .realm import LONGEST_REASON, REGION, Journal, SqsQueues, Tables
+from .realm import MAX_REASON_CHARACTERS, REGION, Result, Tables, handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lava_s3trigger.parking import RedriveTarget
+
+    Event = tuple[S3Event, RedriveTarget | None]
+
 SAMPLES: Final = Path(__file__).parents[1] / "events"
-_LONGEST: Final = 256 * 1024
-_DEEPEST: Final = 60
-_MOST_BRACKETS: Final = 400
+_MAX_CHARACTERS: Final = 256 * 1024
+_MAX_DEPTH: Final = 60
+_MAX_BRACKETS: Final = 400
 
 # Cases.
 
 
 def samples() -> Iterable[Any]:
-    """Give the sample payloads."""
+    """Return the sample payloads."""
     return [json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))]
 
 
 def read(data: bytes) -> Any:
-    """Make a case of a fuzzer's bytes: they are the JSON of the payload, as Lambda reads it.
+    """Return the case that a fuzzer's bytes stand for: the payload as JSON, as Lambda reads it.
 
     Raises:
-        ValueError: They are no JSON, or so deep that the checks below cannot walk it.
+        ValueError: They are no JSON, or too deep for the checks below.
     """
-    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+    if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS:
         raise ValueError("nested too deeply")
     return json.loads(data)
 
 
 def seeds() -> Iterable[bytes]:
-    """Give what fuzzing of bytes starts from."""
+    """Return the seeds of fuzzing by bytes."""
     return [json.dumps(each).encode() for each in samples()]
 
 
@@ -112,7 +113,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def _changed(draw: st.DrawFn, value: Any) -> Any:
-    """Change one element of a JSON value, in a copy."""
+    """Return a copy of a JSON value with one element changed."""
     value = json.loads(json.dumps(value))
     places = list(_places(value))
     if not places:
@@ -144,7 +145,7 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
 
 
 def _changed_inside(draw: st.DrawFn, text: str) -> str:
-    """Change what stands in an envelope as text."""
+    """Change the JSON text inside an envelope."""
     try:
         inner = json.loads(text)
     except ValueError:
@@ -154,7 +155,7 @@ def _changed_inside(draw: st.DrawFn, text: str) -> str:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Any:
-    """Make payloads: events by every route, in batches, with elements changed."""
+    """Generate payloads: events by every route, in batches, with changed elements."""
     key = draw(_keys)
     whats: list[What] = [
         of_s3(s3_record(key=quote_plus(key, errors="surrogatepass"))),
@@ -190,17 +191,17 @@ def cases(draw: st.DrawFn) -> Any:
 
 @cache
 def samples_once() -> list[Any]:
-    """Give the sample payloads, read once."""
+    """Return the sample payloads, read once."""
     return list(samples())
 
 
-# What must hold.
+# Properties.
 
 
 def check(payload: Any) -> None:
-    """Check what must hold of any payload."""
+    """Check the properties of any payload."""
     before = json.dumps(payload)
-    if len(before) > _LONGEST:
+    if len(before) > _MAX_CHARACTERS:
         return
     found = deliveries(payload, REGION)
     assert _seen(deliveries(payload, REGION)) == _seen(found)
@@ -218,12 +219,12 @@ def check(payload: Any) -> None:
             parts = _records(payload)
             mine = [one for one in parts if _is_message(one) == (each.message_id is not None)]
             assert any(_is_nothing(value) for one in mine for value in _reachable(one))
-        for event in each.events:
+        for event, _ in each.events:
             _check_event(event)
         for error in each.errors:
             assert type(error) is PayloadError
             assert str(error).isprintable()
-            assert len(str(error)) <= LONGEST_REASON, f"{len(str(error))} characters"
+            assert len(str(error)) <= MAX_REASON_CHARACTERS, f"{len(str(error))} characters"
     _check_handler(payload, found, set(ids))
 
 
@@ -243,13 +244,16 @@ def _is_message(record: Any) -> bool:
 
 
 def _seen(found: list[Delivery]) -> list[Any]:
-    """Give all that is to be seen of deliveries; records as text, for NaN is not NaN."""
+    """Return all fields of deliveries; records as text, since NaN does not equal NaN."""
     return [
         (
             each.message_id,
             each.queue,
             each.group,
-            [(event.info, event.identity, event.only, repr(event.record)) for event in each.events],
+            [
+                (event.info, event.identity, redrive, repr(event.record))
+                for event, redrive in each.events
+            ],
             [str(error) for error in each.errors],
         )
         for each in found
@@ -257,7 +261,7 @@ def _seen(found: list[Delivery]) -> list[Any]:
 
 
 def _reachable(value: Any, depth: int = 0) -> Iterator[Any]:
-    """Yield all values inside of a value, what stands there as text too."""
+    """Yield all values inside a value, those in JSON texts too."""
     yield value
     inner: Iterable[Any] = ()
     if isinstance(value, str):
@@ -269,7 +273,7 @@ def _reachable(value: Any, depth: int = 0) -> Iterator[Any]:
         inner = value.values()
     elif isinstance(value, list):
         inner = value
-    if depth < _DEEPEST:
+    if depth < _MAX_DEPTH:
         for each in inner:
             yield from _reachable(each, depth + 1)
 
@@ -295,8 +299,8 @@ def _check_event(event: S3Event) -> None:
         assert event.key == record["detail"]["object"]["key"]
     assert all(type(each) is str for each in event.identity)
     assert {event.identity: 1}[event.identity]
-    # Whatever it came in, it is the same event.
-    [alone] = [each for one in deliveries([record], REGION) for each in one.events]
+    # Its record alone is the same event.
+    [(alone, _)] = [pair for one in deliveries([record], REGION) for pair in one.events]
     assert (alone.info, alone.identity) == (info, event.identity)
 
 
@@ -324,55 +328,35 @@ def _items(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
-    """Check what the function does with it, in a realm where each event is dispatched once."""
+    """Check the function in a realm where it dispatches each event once."""
     tables = Tables(
         triggers=lambda bucket: [_items(_TRIGGER | {"bucket": bucket})],
         job=lambda job_id: _items(_JOB | {"job_id": job_id}),
     )
-    queues = SqsQueues(frozenset(["lava-fuzz-core", "parked"]))
-    settings = Settings(realm="fuzz", dead_letter_queue="parked", log_level=logging.DEBUG)
-    failed: set[str] = set()
-    raised: DeliveriesFailedError | None = None
-    with Journal() as journal:
-        function = Function(settings, tables, queues, sleep=lambda _: None)  # type: ignore[arg-type]
-        try:
-            answer = function(payload)
-        except DeliveriesFailedError as error:
-            raised = error
-        else:
-            if answer is not None:
-                [failures] = answer.values()
-                failed = {each["itemIdentifier"] for each in failures}
-                assert failed
-                assert failed <= ids
-    journal.check()
-    if raised:
-        assert raised.count > 0
-        assert str(raised).isprintable()
-    else:
-        assert {each.message_id for each in found if each.errors} <= failed
-    is_done = not raised and not failed
-    _check_sent(queues, [event for each in found for event in each.events], is_done=is_done)
+    result = handle(payload, tables)
+    assert result.failed <= ids
+    if not result.error:
+        assert {each.message_id for each in found if each.errors} <= result.failed
+    is_done = not result.error and not result.failed
+    _check_sent(result, [pair for delivery in found for pair in delivery.events], is_done=is_done)
 
 
-def _check_sent(queues: SqsQueues, events: list[S3Event], *, is_done: bool) -> None:
-    dispatched = queues.sent.get("lava-fuzz-core", [])
-    parked = queues.sent.get("parked", [])
-    keys = Counter(event.key for event in events)
-    for message in dispatched:
+def _check_sent(result: Result, events: list[Event], *, is_done: bool) -> None:
+    keys = Counter(event.key for event, _ in events)
+    for message in result.dispatched:
         key = message["job_id"]
         assert message["parameters"] == {f"_{key}": [key, f"<{key}>"]}
-    arrived = Counter(message["job_id"] for message in dispatched)
-    assert arrived <= keys
-    assert len({message["run_id"] for message in dispatched}) == len(dispatched)
-    for message in parked:
-        [again] = [each for one in deliveries([message], REGION) for each in one.events]
-        assert again.only is not None
-        assert again.only.trigger_id == "t-1"
-        assert again.key in keys
-    named = [event for event in events if event.only is None or event.only.trigger_id == "t-1"]
-    named = [event for event in named if not event.event_type.startswith("nothing:")]
-    # No entry can have such a bucket, and the table is not asked.
-    named = [event for event in named if not re.search("[\ud800-\udfff]", event.bucket)]
+    assert Counter(message["job_id"] for message in result.dispatched) <= keys
+    for message in result.parked:
+        [(event, redrive)] = [pair for each in deliveries(message, REGION) for pair in each.events]
+        assert redrive is not None
+        assert redrive.trigger_id == "t-1"
+        assert event.key in keys
+    due = [event for event, redrive in events if redrive is None]
+    due = [event for event in due if not event.event_type.startswith("nothing:")]
+    # No entry can have such a bucket, so the function does not query the table.
+    due = [event for event in due if not re.search("[\ud800-\udfff]", event.bucket)]
     if is_done:
-        assert len(dispatched) + len(parked) == len(named)
+        handled = len(result.dispatched) + len(result.parked)
+        redriven = sum(redrive is not None for _, redrive in events)
+        assert len(due) <= handled <= len(due) + redriven

@@ -1,4 +1,4 @@
-"""A realm in memory, for cases by the ten thousand: what the function calls of AWS."""
+"""A realm in memory, fast enough for tens of thousands of cases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.aws.sqs import LARGEST, MOST_ENTRIES
+from lava_s3trigger.aws.sqs import MAX_BYTES, MAX_ENTRIES
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,43 +22,45 @@ if TYPE_CHECKING:
     Item = dict[str, dict[str, Any]]
 
 REGION: Final = "ap-southeast-2"
-LONGEST_REASON: Final = 4096
-"""Characters of an error's text: what the journal keeps of one."""
+MAX_REASON_CHARACTERS: Final = 4096
+"""Characters of an error's text that the log keeps."""
+WORKER_QUEUE: Final = "lava-fuzz-core"
+DEAD_LETTERS: Final = "parked"
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """DynamoDB, as far as the function reads it."""
+    """DynamoDB: the operations that the function reads with."""
 
     triggers: Callable[[str], list[Item]]
-    """Gives the entries of a bucket."""
+    """Returns the entries of a bucket."""
     job: Callable[[str], Item | None]
-    """Gives the entry of a job."""
+    """Returns the entry of a job."""
 
     def query(self, **request: Any) -> dict[str, Any]:
-        """Give the entries of a bucket, or those at one prefix of it."""
+        """Return the entries of a bucket, or those at one prefix of it."""
         values = request["ExpressionAttributeValues"]
         items = self.triggers(values[":b"]["S"])
         prefix = values.get(":p")
-        return {"Items": [each for each in items if prefix in (None, each["prefix"])]}
+        return {"Items": [item for item in items if prefix in (None, item["prefix"])]}
 
     def get_item(self, **request: Any) -> dict[str, Any]:
-        """Give the entry of a job, if there is one."""
+        """Return the entry of a job, if there is one."""
         item = self.job(request["Key"]["job_id"]["S"])
         return {} if item is None else {"Item": item}
 
 
 @dataclass(frozen=True, slots=True)
-class SqsQueues:
-    """SQS, as far as the function sends to it; it checks what the service refuses."""
+class Queues:
+    """SQS: the operations that the function sends with. It asserts what the service requires."""
 
-    names: frozenset[str]
+    names: frozenset[str] = frozenset([WORKER_QUEUE, DEAD_LETTERS])
     sent: dict[str, list[Any]] = field(default_factory=dict)
-    """The messages of each queue, read back."""
+    """The messages of each queue, parsed."""
     meta: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(region_name=REGION))
 
     def get_queue_url(self, **request: Any) -> dict[str, Any]:
-        """Give the URL of a queue."""
+        """Return the URL of a queue."""
         name = request["QueueName"]
         if name not in self.names:
             code = "AWS.SimpleQueueService.NonExistentQueue"
@@ -63,26 +68,26 @@ class SqsQueues:
         return {"QueueUrl": name}
 
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
-        """Take messages."""
+        """Accept messages."""
         entries = request["Entries"]
-        assert 1 <= len(entries) <= MOST_ENTRIES
-        assert sum(len(each["MessageBody"]) for each in entries) <= LARGEST
-        for each in entries:
-            assert each["MessageBody"].isascii()
-            assert 0 <= each["DelaySeconds"] <= 900  # noqa: PLR2004 - what SQS takes
-            self.sent.setdefault(request["QueueUrl"], []).append(json.loads(each["MessageBody"]))
-        return {"Successful": [{"Id": each["Id"]} for each in entries]}
+        assert 1 <= len(entries) <= MAX_ENTRIES
+        assert sum(len(entry["MessageBody"]) for entry in entries) <= MAX_BYTES
+        for entry in entries:
+            assert entry["MessageBody"].isascii()
+            assert 0 <= entry["DelaySeconds"] <= 900  # noqa: PLR2004 - the maximum of SQS
+            self.sent.setdefault(request["QueueUrl"], []).append(json.loads(entry["MessageBody"]))
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries]}
 
 
-class Journal(logging.Handler):
-    """Reads what is logged while a block runs, and checks that no line is forged."""
+class Log(logging.Handler):
+    """Collects the log lines of a block, and checks that no line is forged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
+        """Collect a line."""
         self.lines.append(record.getMessage())
 
     def __enter__(self) -> Self:
@@ -98,21 +103,63 @@ class Journal(logging.Handler):
         LOGGER.setLevel(level)
 
     def check(self) -> None:
-        """Check that each line is one line: what happened, and facts that can be read."""
+        """Check that each line is one line: the event, and fields in JSON."""
         for line in self.lines:
             check_line(line)
-            what, _, facts = line.partition(" {")
-            assert "{" not in what
-            assert isinstance(json.loads("{" + facts), dict)
+            event, _, fields = line.partition(" {")
+            assert "{" not in event
+            assert isinstance(json.loads("{" + fields), dict)
+
+    def count(self, *events: str) -> int:
+        """Return the number of lines about these events."""
+        return sum(line.partition(" {")[0] in events for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the function did with a payload."""
+
+    dispatched: list[Any]
+    parked: list[Any]
+    failed: set[str]
+    """Ids of the SQS messages to deliver again."""
+    error: DeliveriesFailedError | None
+    log: Log
+
+
+def handle(payload: Any, tables: Tables) -> Result:
+    """Pass a payload to a new function, and check its log and its answer."""
+    queues = Queues()
+    settings = Settings(realm="fuzz", dead_letter_queue=DEAD_LETTERS, log_level=logging.DEBUG)
+    failed: set[str] = set()
+    raised = None
+    with Log() as log:
+        function = Function(settings, tables, queues, sleep=lambda _: None)  # type: ignore[arg-type]
+        try:
+            answer = function(payload)
+        except DeliveriesFailedError as error:
+            raised = error
+        else:
+            if answer is not None:
+                [failures] = answer.values()
+                failed = {failure["itemIdentifier"] for failure in failures}
+                assert failed
+    log.check()
+    if raised:
+        assert raised.count > 0
+        assert str(raised).isprintable()
+    dispatched, parked = (queues.sent.get(name, []) for name in (WORKER_QUEUE, DEAD_LETTERS))
+    assert len({message["run_id"] for message in dispatched}) == len(dispatched)
+    return Result(dispatched, parked, failed, raised, log)
 
 
 def check_line(text: str) -> None:
-    """Check that a text cannot end the line of a log that it stands in."""
+    """Check that a text cannot end a log line."""
     assert text.isascii(), text
     assert text.isprintable(), text
 
 
 def check_reason(text: str) -> None:
-    """Check that the text of an error fits one line, and is not long."""
+    """Check that the text of an error is short and fits one line."""
     check_line(text)
-    assert 0 < len(text) <= LONGEST_REASON, f"{len(text)} characters"
+    assert 0 < len(text) <= MAX_REASON_CHARACTERS, f"{len(text)} characters"

@@ -1,9 +1,4 @@
-"""Templates with object keys in them. A case is a document, a key, and what must hold.
-
-Left out is what a trigger's author is known to be able to do: single operations of C
-that no signal interrupts (comparison and hashing of lists that hold each other many
-times over), which docs/rendering.md tells of.
-"""
+"""Templates with object keys in them. A case is a document, a key, and a property."""
 
 from __future__ import annotations
 
@@ -19,7 +14,6 @@ from jinja2 import Environment
 
 from lava_s3trigger.log import log_event
 from lava_s3trigger.templates.documents import Document, RenderingError
-from lava_s3trigger.templates.harmless import MOST_OPERATIONS
 from lava_s3trigger.templates.limits import bounded
 from tests.templates.test_properties import (
     Entries,
@@ -32,7 +26,7 @@ from tests.templates.test_properties import (
     without_addresses,
 )
 
-from .realm import Journal, check_reason
+from .realm import Log, check_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,17 +35,16 @@ if TYPE_CHECKING:
 
 CHECKOUT: Final = Path(__file__).parents[1]
 _SECONDS: Final = 0.5
-_PATIENCE: Final = 10.0
-_LONGEST_KEY: Final = 1024
-_SPARE: Final = 16 * 1024 * 1024
-get_zonefile_instance()  # read from an archive, which takes longer than a template may
-_BETWEEN: Final = "\0"
+_LONG_SECONDS: Final = 10.0
+"""The fuzzer's instrumentation and a busy machine slow a rendering down."""
+get_zonefile_instance()  # reading it from its archive takes longer than a template may
+_SEPARATOR: Final = "\0"
 
 # Cases.
 
 
 def samples() -> Iterable[Case]:
-    """Give the expressions of the docs, the attacks on the sandbox, and simple documents."""
+    """Return the expressions of the docs, the attacks on the sandbox, and simple documents."""
     key = 'in/x","admin":"yes\\\n.csv'
     page = (CHECKOUT / "docs" / "rendering.md").read_text()
     written = re.findall(r"`({[{%][^`]*[%}]})`", page)
@@ -67,24 +60,24 @@ def samples() -> Iterable[Case]:
 
 
 def read(data: bytes) -> Case:
-    """Make a case of a fuzzer's bytes: the source of a template, NUL, and the key.
+    """Return the case that a fuzzer's bytes stand for: the source of a template, NUL, the key.
 
     Raises:
         ValueError: There is no NUL, or neither is UTF-8.
     """
-    source, between, key = data.decode().partition(_BETWEEN)
-    if not between:
+    source, separator, key = data.decode().partition(_SEPARATOR)
+    if not separator:
         raise ValueError("no key")
     return {"holds": "source", "document": source, "key": key}
 
 
 def seeds() -> Iterable[bytes]:
-    """Give what fuzzing of bytes starts from."""
+    """Return the seeds of fuzzing by bytes."""
     for each in samples():
         if each["holds"] == "source":
-            yield f"{each['document']}{_BETWEEN}{each['key']}".encode()
+            yield f"{each['document']}{_SEPARATOR}{each['key']}".encode()
     for around in Identities.AROUND:
-        yield f"{around.replace('@', '{{ key }}')}{_BETWEEN}a/b.csv".encode()
+        yield f"{around.replace('@', '{{ key }}')}{_SEPARATOR}a/b.csv".encode()
 
 
 GROWING: Final = (
@@ -103,7 +96,7 @@ GROWING: Final = (
     "|join('', 'z')",
     ".replace('a', '&')",
 )
-"""What makes text longer; many of them are not to pass for light."""
+"""Steps that make text longer, up to the limit of its weight."""
 WORDS: Final = (
     *("{{", "}}", "{%", "%}", "{#", "#}", "-", "|", "~", "(", ")", "[", "]", "'", '\\"', "\\\\"),
     *(" if ", " else ", " endif ", " for ", " in ", " endfor ", " set ", " endset ", " macro "),
@@ -164,7 +157,7 @@ def _growing(draw: st.DrawFn) -> Case:
 
 
 def cases() -> st.SearchStrategy[Case]:
-    """Make documents by the grammar of templates, and keys that would like to get out."""
+    """Generate documents by the grammar of templates, and keys that try to leave their string."""
     return st.one_of(
         _exact(),
         st.builds(
@@ -182,19 +175,19 @@ def cases() -> st.SearchStrategy[Case]:
     ).map(lambda case: dict(json.loads(json.dumps(case))))
 
 
-# What must hold.
+# Properties.
 
 
 def check(case: Case) -> None:
-    """Check what must hold of a document and a key."""
+    """Check the property of a case."""
     _CHECKS[case["holds"]](case)
-    with Journal() as journal:
+    with Log() as log:
         log_event(logging.INFO, "skipped", reason=str(case["document"]), key=case["key"])
-    journal.check()
+    log.check()
 
 
-def _rendered(document: Document, key: str, seconds: float = _PATIENCE) -> Any:
-    """Render a document, or give the error that the function would park."""
+def _rendered(document: Document, key: str, seconds: float = _LONG_SECONDS) -> Any:
+    """Render a document; return the error that the function would park, if there is one."""
     before = json.dumps(document.value)
     try:
         with bounded(seconds):
@@ -207,24 +200,12 @@ def _rendered(document: Document, key: str, seconds: float = _PATIENCE) -> Any:
     assert type(rendered) is type(document.value)
     assert json.loads(json.dumps(rendered)) == rendered
     assert json.dumps(document.value) == before
-    _check_lightness(document, key)
     return rendered
-
-
-def _check_lightness(document: Document, key: str) -> None:
-    """Check that what the function renders without bounds comes to none."""
-    if document.operations <= MOST_OPERATIONS and len(key) <= _LONGEST_KEY:
-        try:
-            with bounded(_PATIENCE, _SPARE):
-                document.render(known(key))
-        except (RenderingError, TimeoutError, MemoryError) as error:
-            is_ended = not isinstance(error, RenderingError) or "too much memory" in str(error)
-            assert not is_ended, "it was taken for light, and was ended"
 
 
 def _is_exact(case: Case) -> None:
     value, key, expected = case["document"], case["key"], case["expected"]
-    if expected == 0:  # a sample, in which all that is put out is the key
+    if expected == 0:  # a sample that renders to the key
         expected = {key: [key]}
     is_globals = isinstance(value, dict) and "lava_mine" in value
     assert _rendered(Document(value, is_globals=is_globals), key) == expected
@@ -234,7 +215,7 @@ def _keeps_structure(case: Case) -> None:
     document = Document(case["document"])
     expected = _rendered(document, "harmless")
     if not isinstance(expected, Exception):
-        key = case["key"] or "k"  # no object has an empty one
+        key = case["key"] or "k"  # no object has an empty key
         assert _shape(_rendered(document, key)) == _shape(expected)
 
 
@@ -250,7 +231,7 @@ def _is_like_jinja(case: Case) -> None:
     value, key = case["document"], case["key"]
     rendered = _rendered(Document(value), key)
     try:
-        with bounded(_PATIENCE):
+        with bounded(_LONG_SECONDS):
             template = Environment(autoescape=False).from_string(json.dumps(value))  # noqa: S701 - as lava
             expected = json.loads(template.render(known(key)), strict=False)
     except Exception:  # noqa: BLE001 - whatever a template can raise
@@ -260,14 +241,14 @@ def _is_like_jinja(case: Case) -> None:
 
 
 def _stays_in_its_string(case: Case) -> None:
-    """Check that no template leaves its string, unless what it begins ends in another."""
+    """Check that no template leaves its string."""
     source, key = case["document"], case["key"]
     rendered = _rendered(Document({"first": source, "last": "{{ key }}"}), key, _SECONDS)
     if not isinstance(rendered, Exception):
         assert list(rendered) == ["first", "last"]
         assert type(rendered["first"]) is str
         assert type(rendered["last"]) is str
-        if not re.search("set|macro|import", source):  # which make `key` something else
+        if not re.search("set|macro|import", source):  # these can redefine `key`
             assert rendered["last"] == key
     named = _rendered(Document({source: 1, "lava_mine": 2}, is_globals=True), key, _SECONDS)
     if not isinstance(named, Exception):
@@ -276,8 +257,10 @@ def _stays_in_its_string(case: Case) -> None:
         assert set(made) <= {"lava_mine", source}
 
 
-def _is_light_if_it_is_so_taken(case: Case) -> None:
-    _rendered(Document(case["document"]), case["key"])
+def _ends_by_weight(case: Case) -> None:
+    """Check that the weight of values, not the alarm or the memory limit, ends growth."""
+    rendered = _rendered(Document(case["document"]), case["key"])
+    assert not isinstance(rendered, TimeoutError | MemoryError), rendered
 
 
 _CHECKS: Final = {
@@ -285,5 +268,5 @@ _CHECKS: Final = {
     "structure": _keeps_structure,
     "like jinja": _is_like_jinja,
     "source": _stays_in_its_string,
-    "weight": _is_light_if_it_is_so_taken,
+    "weight": _ends_by_weight,
 }

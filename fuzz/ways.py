@@ -1,4 +1,4 @@
-"""The ways of fuzzing: a target, and how its cases are made of a fuzzer's bytes."""
+"""The ways of fuzzing: a target, and how a fuzzer's bytes become its cases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGETS: Final[dict[str, ModuleType]] = {
     "entries": entries,
     "templates": templates,
 }
-"""Each has ``check``, ``samples`` and ``cases``; those fuzzed by bytes, ``read`` and ``seeds``."""
+"""Each has ``check``, ``samples``, ``cases``; those fuzzed by bytes also ``read``, ``seeds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,32 @@ class Way:
 
     target: str
     is_raw: bool
-    """Whether bytes are what they look like; else hypothesis makes structure of them."""
+    """Whether the bytes are the case itself; otherwise hypothesis derives a case from them."""
 
     @property
     def name(self) -> str:
-        """What files and tables call it."""
+        """Its name in files and tables."""
         return f"{self.target}-{'bytes' if self.is_raw else 'structure'}"
 
     @property
     def words(self) -> Iterable[str]:
-        """What a mutation of bytes may insert."""
+        """Words that a mutation of bytes may insert."""
         return TARGETS[self.target].WORDS if self.is_raw else ()
 
     def check(self, case: Any) -> None:
-        """Check what must hold of a case."""
+        """Check the properties of a case."""
         TARGETS[self.target].check(case)
 
     def seeds(self) -> Iterable[bytes]:
-        """Give what fuzzing starts from."""
+        """Return the seeds of fuzzing."""
         if self.is_raw:
             return list(TARGETS[self.target].seeds())
-        # Hypothesis reads choices off bytes; of short ones it can make nothing.
+        # Hypothesis reads choices from the bytes, and needs enough of them.
         chance = random.Random(0)  # noqa: S311 - no secret
         return [chance.randbytes(size) for size in (256, 1024, 2048, 4096) for _ in range(8)]
 
     def runner(self, check: Check) -> Callable[[bytes], bool]:
-        """Give what hands the case that bytes stand for to a check, if they stand for one."""
+        """Return what checks the case that bytes stand for, and returns whether there is one."""
         if self.is_raw:
             read = TARGETS[self.target].read
 
@@ -94,18 +94,18 @@ WAYS: Final = {
 
 
 def minimised(way: Way, data: bytes, is_failing: Callable[[Any], bool]) -> Any:
-    """Give the smallest case that fails like the one that bytes stand for.
+    """Return the smallest case that fails like the one that bytes stand for.
 
     Args:
-        way: The way by which it was found.
+        way: The way that found it.
         data: The bytes.
-        is_failing: Tells whether a case fails in that manner.
+        is_failing: Returns whether a case fails in the same way.
     """
     return (_of_bytes if way.is_raw else _of_structure)(way, data, is_failing)
 
 
 def _of_bytes(way: Way, data: bytes, is_failing: Callable[[Any], bool]) -> Any:
-    """Take the first smaller value that fails, as long as there is one."""
+    """Replace the case by the first smaller one that fails, while there is one."""
     case = TARGETS[way.target].read(data)
     while (smaller := next(filter(is_failing, _smaller(case)), case)) is not case:
         case = smaller
@@ -113,7 +113,7 @@ def _of_bytes(way: Way, data: bytes, is_failing: Callable[[Any], bool]) -> Any:
 
 
 def _smaller(value: Any) -> Iterator[Any]:
-    """Yield JSON values that are smaller: what is inside, or all but some of it."""
+    """Yield smaller JSON values: parts of the value, or the value without some parts."""
     if isinstance(value, dict):
         yield from value.values()
         for name, inner in value.items():
@@ -131,7 +131,7 @@ def _smaller(value: Any) -> Iterator[Any]:
 
 
 def _shorter(value: Any) -> Iterator[Any]:
-    """Yield a sequence without some of it, much or little."""
+    """Yield the sequence without a slice, long slices first."""
     size = len(value)
     while size:
         for start in range(0, len(value), size):
@@ -140,7 +140,7 @@ def _shorter(value: Any) -> Iterator[Any]:
 
 
 def _of_structure(way: Way, data: bytes, is_failing: Callable[[Any], bool]) -> Any:
-    """Have hypothesis make it smaller: it does so with what it finds in its database."""
+    """Let hypothesis shrink the case, as it does with examples in its database."""
     last: list[Any] = []
 
     class FailsError(Exception):

@@ -97,6 +97,9 @@ class JobTable:
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
+        job = self._jobs.get(job_id)
+        if job is not None:
+            return job
         error = self._bad.get(job_id)
         if error is None:
             try:

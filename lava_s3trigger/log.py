@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from copy import copy
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ _ENCODER: Final = json.JSONEncoder(default=str)
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
-# To make a record takes longer than all else here: it looks up the process, the thread
-# and the caller. All of the function's records are made in one thread.
+# What all records have in common. A record of its own looks up the process, the thread and
+# the caller, which takes longer than all else here; all are made by one thread.
 _RECORD: Final = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)
 
 
@@ -39,10 +38,14 @@ def log_event(level: int, event: str, **fields: Any) -> None:
             parts.append(f'"{name}": {encode_basestring_ascii(value[:_MAX_FIELD_CHARACTERS])}')
         elif value is not None:
             parts.append(f'"{name}": {_ENCODER.encode(value)}')
-    record = copy(_RECORD)
-    record.created = time.time()
-    record.msecs = record.created % 1 * 1000
-    record.levelno = level
-    record.levelname = logging.getLevelName(level)
-    record.msg = f"{event} {{{', '.join(parts)}}}"
+    created = time.time()
+    record = object.__new__(logging.LogRecord)
+    record.__dict__ = {
+        **_RECORD.__dict__,
+        "created": created,
+        "msecs": created % 1 * 1000,
+        "levelno": level,
+        "levelname": logging.getLevelName(level),
+        "msg": f"{event} {{{', '.join(parts)}}}",
+    }
     LOGGER.handle(record)

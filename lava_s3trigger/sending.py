@@ -245,6 +245,8 @@ class Sender:
                     parking.append(
                         (task, trigger_id, self._parked_message(task, trigger_id, reasons))
                     )
+        if not parking:
+            return
         self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
         for task, trigger_id, message in parking:
             reasons = task.reasons[trigger_id]

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.events import RedriveTarget
+from lava_s3trigger.parking import RedriveTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +204,7 @@ class Route:
 
     payload: Callable[[What], Any]
     message_id: str | None = None
-    only: RedriveTarget | None = None
+    redrive: RedriveTarget | None = None
 
 
 ROUTES: Final = {
@@ -254,9 +254,9 @@ ROUTES: Final = {
     "parked": Route(
         payload=lambda what: records(sqs(parked(what.record))),
         message_id="m-1",
-        only=RedriveTarget("t-1"),
+        redrive=RedriveTarget("t-1"),
     ),
-    "parked-by-hand": Route(payload=lambda what: parked(what.record), only=RedriveTarget("t-1")),
+    "parked-by-hand": Route(payload=lambda what: parked(what.record), redrive=RedriveTarget("t-1")),
     "received": Route(payload=lambda what: received(what.whole)),
     "received-sns": Route(payload=lambda what: received(sns_envelope(what.whole))),
     "sns-envelope": Route(payload=lambda what: sns_envelope(what.whole)),

@@ -19,8 +19,6 @@ NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
 def dispatch(**fields: Any) -> Dispatch:
     """Make a dispatch, with the fields that are given."""
     some: dict[str, Any] = {
-        "trigger_id": "trigger",
-        "position": 0,
         "job_id": "load",
         "worker": "core",
         "parameters": {},
@@ -41,7 +39,7 @@ def message(now: datetime = NOW, **fields: Any) -> dict[str, Any]:
 class TestFields:
     """A message holds what a worker needs, and nothing that is empty."""
 
-    def test_a_full_dispatch_has_every_field(self) -> None:
+    def test_a_dispatch_with_everything(self) -> None:
         assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
             "realm": "demo",
             "worker": "core",
@@ -53,22 +51,22 @@ class TestFields:
         }
 
     @pytest.mark.parametrize("left_out", ["parameters", "globals"])
-    def test_empty_parameters_and_globals_are_left_out(self, left_out: str) -> None:
+    def test_what_is_empty_is_left_out(self, left_out: str) -> None:
         other = {"parameters": "globals", "globals": "parameters"}[left_out]
         fields: dict[str, Any] = {left_out: {}, other: {"a": 1}}
         found = message(**fields)
         assert left_out not in found
         assert found[other] == {"a": 1}
 
-    def test_a_minimal_dispatch_has_five_fields(self) -> None:
+    def test_with_neither_there_are_five(self) -> None:
         assert list(message()) == ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
 
-    def test_parameters_with_empty_values_are_kept(self) -> None:
+    def test_what_holds_empty_things_is_not_empty(self) -> None:
         found = message(parameters={"a": {}}, globals={"": None})
         assert (found["parameters"], found["globals"]) == ({"a": {}}, {"": None})
 
-    def test_internal_fields_are_not_sent(self) -> None:
-        found = text(trigger_id="secret-trigger", position=77, delay=444)
+    def test_what_only_we_know_stays_here(self) -> None:
+        found = text(delay=444)
         assert "secret-trigger" not in found
         assert "77" not in found
         assert "444" not in found
@@ -103,9 +101,7 @@ class TestTime:
             ),
         ],
     )
-    def test_a_timestamp_has_whole_seconds_and_an_offset(
-        self, now: datetime, expected: str
-    ) -> None:
+    def test_its_form(self, now: datetime, expected: str) -> None:
         assert message(now)["ts_dispatch"] == expected
 
 
@@ -154,11 +150,9 @@ class TestQueue:
         ("realm", "worker", "expected"),
         [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
     )
-    def test_the_queue_is_named_after_realm_and_worker(
-        self, realm: str, worker: str, expected: str
-    ) -> None:
+    def test_its_name(self, realm: str, worker: str, expected: str) -> None:
         assert dispatch(worker=worker).queue(realm) == expected
 
-    def test_the_message_names_the_same_realm_and_worker(self) -> None:
+    def test_the_message_says_the_same(self) -> None:
         found = json.loads(dispatch(worker="web").message("other", RUN_ID, timestamp(NOW)))
         assert (found["realm"], found["worker"]) == ("other", "web")

@@ -1,4 +1,4 @@
-"""Errors: each carries what a caller needs, and names the thing."""
+"""Errors: each names the thing, and carries what a caller needs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from lava_s3trigger.errors import (
     DeliveriesFailedError,
     OutOfTimeError,
     PayloadError,
+    RetryableError,
     S3TriggerError,
     ServiceError,
     SettingsError,
@@ -31,28 +32,28 @@ class TestRoot:
     """One root catches all that the package raises on purpose."""
 
     @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
-    def test_every_error_has_the_root(self, error: S3TriggerError) -> None:
+    def test_it_is_the_root_of(self, error: S3TriggerError) -> None:
         assert isinstance(error, S3TriggerError)
         assert isinstance(error, Exception)
 
     @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
-    def test_no_kind_of_error_is_another(self, error: S3TriggerError) -> None:
+    def test_no_kind_is_another(self, error: S3TriggerError) -> None:
         assert [kind for kind in map(type, ALL) if isinstance(error, kind)] == [type(error)]
 
-    def test_every_kind_of_error_is_tested(self) -> None:
+    def test_there_are_no_others(self) -> None:
         named = {
             each
             for each in vars(errors).values()
             if isinstance(each, type) and each.__module__ == errors.__name__
         }
 
-        assert named == {S3TriggerError, *map(type, ALL)}
+        assert named == {S3TriggerError, RetryableError, *map(type, ALL)}
 
 
 class TestSettingsError:
-    """It names the variable, the value and what would do, on one line."""
+    """It names the variable, the value and what is expected, on one line."""
 
-    def test_a_settings_error_shows_the_value(self) -> None:
+    def test_it_shows_the_value(self) -> None:
         error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
 
         assert str(error) == "LOGLEVEL is 'loud': it must be one of debug, info"
@@ -62,13 +63,13 @@ class TestSettingsError:
             "one of debug, info",
         )
 
-    def test_a_settings_error_says_that_the_value_is_missing(self) -> None:
+    def test_a_missing_value_is_said_to_be_missing(self) -> None:
         error = SettingsError("LAVA_REALM", None, "the name of a realm")
 
         assert str(error) == "LAVA_REALM is not set: it must be the name of a realm"
         assert error.value is None
 
-    def test_an_empty_value_is_shown_as_empty(self) -> None:
+    def test_an_empty_value_is_shown_as_one(self) -> None:
         assert str(SettingsError("X", "", "full")) == "X is '': it must be full"
 
     def test_a_value_with_line_breaks_stays_on_one_line(self) -> None:
@@ -77,17 +78,27 @@ class TestSettingsError:
         ]
 
 
-class TestUserError:
-    """It says whose mistake it is, where that is known."""
+class TestKinds:
+    """A mistake or a failure has a kind, for the log."""
 
-    def test_a_user_error_carries_its_trigger(self) -> None:
-        error = UserError("delay: too long", trigger_id="t-1")
+    def test_a_user_error_carries_its_kind(self) -> None:
+        error = UserError("delay: too long", "bad_entry")
 
-        assert str(error) == "delay: too long"
-        assert error.trigger_id == "t-1"
+        assert (str(error), error.kind) == ("delay: too long", "bad_entry")
 
-    def test_the_trigger_may_be_unknown(self) -> None:
-        assert UserError("no such job").trigger_id is None
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (ServiceError("refused"), "aws_error"),
+            (OutOfTimeError("late"), "out_of_time"),
+            (UnexpectedError("odd"), "unexpected"),
+        ],
+    )
+    def test_a_retryable_error_has_the_kind_of_its_class(
+        self, error: RetryableError, kind: str
+    ) -> None:
+        assert isinstance(error, RetryableError)
+        assert error.kind == kind
 
 
 class TestDeliveriesFailedError:
@@ -101,25 +112,25 @@ class TestDeliveriesFailedError:
             (10_000, "10000 failures, the first: not JSON"),
         ],
     )
-    def test_the_error_counts_and_names_the_first_failure(self, count: int, expected: str) -> None:
+    def test_its_text(self, count: int, expected: str) -> None:
         error = DeliveriesFailedError(count, "not JSON")
 
         assert str(error) == expected
         assert error.count == count
 
-    def test_names_in_a_message_are_escaped(self) -> None:
+    def test_names_in_it_are_escaped(self) -> None:
         said = str(DeliveriesFailedError(2, "no queue x\n[ERROR] forged\x1b[31m \u00e9"))
 
         assert said == "2 failures, the first: no queue x\\n[ERROR] forged\\x1b[31m \\xe9"
 
-    def test_a_long_message_is_cut(self) -> None:
+    def test_a_long_reason_is_cut(self) -> None:
         assert len(str(DeliveriesFailedError(1, "x" * 10**7))) < 5000
 
 
 class TestUnexpectedError:
-    """It tells on one line what was not expected, and where it came from."""
+    """It names another error and the line that raised it, on one line."""
 
-    def test_an_unexpected_error_names_its_cause_and_place(self) -> None:
+    def test_it_names_the_error_and_its_place(self) -> None:
         with pytest.raises(LookupError) as caught:
             dict[str, str]()["Items\nof it"]
 

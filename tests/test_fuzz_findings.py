@@ -1,4 +1,4 @@
-"""What fuzzing found stays mended, and what it starts from is in order."""
+"""Findings of the fuzzer stay fixed, and its seeds are valid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from fuzz import findings
-from fuzz.findings import CHECKOUT, keep, kept, manner
+from fuzz.findings import CHECKOUT, failure_kind, load, save
 from fuzz.ways import TARGETS, WAYS, minimised
 
 LOCK: Final = Path("uv.lock")
@@ -23,7 +23,7 @@ def _findings() -> list[Any]:
             id=name,
             marks=[pytest.mark.xfail(reason=finding["open"])] if "open" in finding else [],
         )
-        for name, finding in kept()
+        for name, finding in load()
     ]
 
 
@@ -36,7 +36,7 @@ def _samples() -> list[Any]:
 
 
 class TestFindings:
-    """What failed once does not fail again."""
+    """A past finding does not fail again."""
 
     @pytest.mark.parametrize("finding", _findings())
     def test_a_past_finding_stays_fixed(self, finding: dict[str, Any]) -> None:
@@ -45,18 +45,18 @@ class TestFindings:
     def test_a_stored_finding_is_read_back(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(findings, "KEPT", tmp_path)
+        monkeypatch.setattr(findings, "FINDINGS", tmp_path)
         case = {"holds": "source", "document": "\ud800", "key": "\0"}
 
-        keep("templates", "test", "wrong", case)
+        save("templates", "test", "wrong", case)
 
-        assert list(kept()) == [
+        assert list(load()) == [
             ("templates-test", {"target": "templates", "error": "wrong", "case": case})
         ]
 
 
 class TestSamples:
-    """What must hold of any case holds of the sample payloads, the examples, the attacks."""
+    """The sample payloads, the examples and the attacks pass the checks of any case."""
 
     # Where a template takes too long, the alarm may come in a finalizer (`limits`).
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -82,7 +82,7 @@ class TestSamples:
 
 
 class TestFailing:
-    """What fails is noticed, told apart, and made small."""
+    """A failing case is noticed, classified and minimized."""
 
     @pytest.mark.parametrize(
         ("target", "case"),
@@ -105,17 +105,17 @@ class TestFailing:
             TARGETS[target].check(case)
 
     def test_kinds_of_failures_are_distinguished(self) -> None:
-        manners = set()
+        kinds = set()
         for expected in ("x", 1):
             case = {"holds": "exact", "document": "{{ key }}", "expected": expected, "key": "y"}
             with pytest.raises(AssertionError) as caught:
                 TARGETS["templates"].check(case)
-            manners.add(manner(caught.value))
+            kinds.add(failure_kind(caught.value))
         with pytest.raises(KeyError) as missing:
             TARGETS["templates"].check({"holds": "nothing"})
-        manners.add(manner(missing.value))
+        kinds.add(failure_kind(missing.value))
 
-        assert len(manners) == 2
+        assert len(kinds) == 2
 
     def test_bytes_are_minimized(self) -> None:
         way = WAYS["payloads-bytes"]
@@ -141,7 +141,7 @@ class TestFailing:
 
 
 class TestEnvironment:
-    """The fuzzer's own environment holds what the function's does."""
+    """The fuzzer's environment has the versions of the function's."""
 
     def test_the_fuzzers_lock_pins_the_same_versions(self) -> None:
         main, own = (

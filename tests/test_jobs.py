@@ -150,7 +150,7 @@ class TestLookingUp:
     def test_a_missing_job_is_a_user_error_that_names_it(
         self, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(UserError, match=r"there is no job .* in lava\.demo\.jobs") as error:
+        with pytest.raises(UserError, match=r"no job .* in lava\.demo\.jobs") as error:
             table[job_id]
         assert ascii(job_id) in str(error.value)
 
@@ -162,7 +162,7 @@ class TestLookingUp:
     def test_an_impossible_job_id_is_not_looked_up(
         self, endpoint: Endpoint, table: JobTable, job_id: str
     ) -> None:
-        with pytest.raises(UserError, match="there is no job"):
+        with pytest.raises(UserError, match="no job"):
             table[job_id]
         assert not endpoint.calls
 
@@ -201,7 +201,7 @@ class TestLookingUp:
         )
         table = JobTable(clients[0], realm.name, TTL, clock)
         assert table["load"] == Job("load", "core", enabled=True)
-        with pytest.raises(UserError, match="there is no job 'other'"):
+        with pytest.raises(UserError, match="no job 'other'"):
             table["other"]
         with pytest.raises(UserError, match="type is missing"):
             table["bare"]
@@ -250,7 +250,7 @@ class TestCaching:
         canned.jobs.remove("load")
         for _ in range(3):
             clock.now += TTL
-            with pytest.raises(UserError, match="there is no job 'load'"):
+            with pytest.raises(UserError, match="no job 'load'"):
                 table["load"]
         assert endpoint.calls == {"GetItem": 1}
         canned.jobs.put(ENTRY)

@@ -1,4 +1,4 @@
-"""What the function says in its log: one line for each thing, in ASCII."""
+"""The function's log: one line for each thing that happens, in ASCII."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ unhurried = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 
-FACTS = st.dictionaries(
-    st.text(min_size=1).filter(lambda name: name not in {"level", "what"}),
+FIELDS = st.dictionaries(
+    st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
     st.text() | st.integers() | st.booleans(),
 )
 
@@ -28,15 +28,15 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class TestConfigureLogging:
-    """The log goes to where there is one, else to standard error."""
+    """The log goes to Lambda's handler, or else to standard error."""
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_lines_below_the_level_are_dropped(self, level: int) -> None:
+    def test_it_sets_the_level(self, level: int) -> None:
         configure_logging(level)
 
         assert LOGGER.getEffectiveLevel() == level
 
-    def test_an_existing_handler_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_existing_handler_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         of_lambda = logging.NullHandler()
         monkeypatch.setattr(logging.root, "handlers", [of_lambda])
 
@@ -56,10 +56,10 @@ class TestConfigureLogging:
         assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestLogEvent:
-    """A line is what happened and the facts, as JSON."""
+class TestSay:
+    """A line is what happened and its fields, as JSON."""
 
-    def test_a_line_has_the_event_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "dispatched", queue="lava-demo-core", count=1)
 
         assert caplog.record_tuples == [
@@ -67,7 +67,9 @@ class TestLogEvent:
         ]
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_a_line_has_its_level(self, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    def test_it_has_the_level_that_it_was_given(
+        self, level: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
         log_event(level, "failed")
 
         assert [record.levelno for record in caplog.records] == [level]
@@ -77,7 +79,9 @@ class TestLogEvent:
 
         assert caplog.messages == ['skipped {"job_id": "", "count": 0}']
 
-    def test_a_value_outside_json_is_logged_as_text(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_value_that_json_lacks_is_logged_as_text(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         log_event(logging.INFO, "done", at=datetime(2026, 3, 14, tzinfo=UTC))
 
         assert caplog.messages == ['done {"at": "2026-03-14 00:00:00+00:00"}']
@@ -92,12 +96,12 @@ class TestLogEvent:
 
         assert caplog.records == []
 
-    def test_a_long_value_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_long_text_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "failed", reason="x" * 1_000_000, key="k" * 4096)
 
         [message] = caplog.messages
-        facts = json.loads(message.removeprefix("failed "))
-        assert facts == {"reason": "x" * 4096, "key": "k" * 4096}
+        fields = json.loads(message.removeprefix("failed "))
+        assert fields == {"reason": "x" * 4096, "key": "k" * 4096}
 
     def test_a_percent_sign_is_data(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "skipped", key="100%s%d")
@@ -122,14 +126,14 @@ class TestForging:
         assert json.loads(message.removeprefix("skipped ")) == {"key": key}
 
     @unhurried
-    @given(facts=FACTS)
+    @given(fields=FIELDS)
     def test_all_fields_are_read_back(
-        self, facts: dict[str, object], caplog: pytest.LogCaptureFixture
+        self, fields: dict[str, object], caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.clear()
-        log_event(logging.INFO, "said", **facts)
+        log_event(logging.INFO, "said", **fields)
 
         [message] = caplog.messages
         assert message.isascii()
         assert "\n" not in message
-        assert json.loads(message.removeprefix("said ")) == facts
+        assert json.loads(message.removeprefix("said ")) == fields

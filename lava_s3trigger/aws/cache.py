@@ -64,7 +64,7 @@ class SegmentedLRUCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return a value, or None where there is no fresh one."""
-        entry = self._find(key)
+        entry = self._protected.get(key) or self._find(key)
         if entry is None or (self._ttl and entry.expires <= self._clock()):
             return None
         return entry.value

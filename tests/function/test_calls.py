@@ -1,17 +1,28 @@
-"""How many calls to AWS an event costs."""
+"""How many calls to AWS an event costs: counts are the same on every machine, times are not."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
+from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY
 from tests.function.harness import SEND, Harness
 from tests.payloads import direct, record, sqs
+
+DEEP: Final = "/".join("abcdefghij")
+
+
+def fill(harness: Harness, number: int) -> None:
+    """Put as many other triggers into the bucket."""
+    for each in range(number):
+        harness.trigger(f"other-{each}", prefix=f"other/{each}")
 
 
 class TestCalls:
     """A warm instance makes no call but its share of a batch to SQS."""
 
-    @pytest.mark.parametrize(("events", "calls"), [(1, 1), (10, 1), (11, 2), (50, 5)])
+    @pytest.mark.parametrize(("events", "calls"), [(1, 1), (10, 1), (11, 2), (100, 10)])
     def test_ten_dispatches_cost_one_call(self, harness: Harness, events: int, calls: int) -> None:
         harness.trigger()
         function = harness.function()
@@ -21,6 +32,35 @@ class TestCalls:
         assert function(sqs(*(direct(record(key)) for key in keys))) is None
         assert harness.endpoint.calls == {SEND: calls}
         assert sorted(harness.keys()) == sorted(["in/first", *keys])
+
+    def test_a_new_key_costs_no_read_in_a_bucket_with_few_entries(self, harness: Harness) -> None:
+        harness.trigger()
+        fill(harness, MAX_ENTRIES_IN_MEMORY - 28)
+        function = harness.function()
+        function(direct(record(f"in/{DEEP}/first")))
+        for n in range(20):
+            harness.endpoint.forget_calls()
+            function(direct(record(f"in/{DEEP}/{n}")))
+            assert harness.endpoint.calls == {SEND: 1}
+
+    def test_a_new_key_costs_one_read_in_a_bucket_with_many_entries(self, harness: Harness) -> None:
+        harness.trigger()
+        fill(harness, MAX_ENTRIES_IN_MEMORY)
+        function = harness.function()
+        function(direct(record("in/a/first")))
+        # The bucket, the key, and two levels above it.
+        assert harness.endpoint.calls == {"Query": 4, "GetItem": 1, "GetQueueUrl": 1, SEND: 1}
+        for n in range(20):
+            harness.endpoint.forget_calls()
+            function(direct(record(f"in/a/{n}")))
+            assert harness.endpoint.calls == {"Query": 1, SEND: 1}
+
+    def test_a_bucket_without_entries_costs_one_read(self, harness: Harness) -> None:
+        function = harness.function()
+        function(direct(record("in/first")))
+        assert harness.endpoint.calls == {"Query": 1}
+        function(direct(record(f"{DEEP}/second")))
+        assert harness.endpoint.calls == {"Query": 1}
 
     def test_an_event_without_effect_costs_no_call(self, harness: Harness) -> None:
         harness.trigger(if_fnmatch="*.csv")
@@ -48,7 +88,11 @@ class TestCalls:
         harness.trigger()
         function = harness.function(cache_ttl=60.0)
         function(direct(record()))
-        harness.clock.now += 60
+        harness.endpoint.forget_calls()
+        harness.clock.now += 59
+        function(direct(record("in/2.csv")))
+        assert harness.endpoint.calls == {SEND: 1}
+        harness.clock.now += 1
         harness.endpoint.forget_calls()
         function(direct(record()))
         assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}

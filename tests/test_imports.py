@@ -1,0 +1,60 @@
+"""Which modules a cold start imports: each costs time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+MAX_MODULES: Final = 395
+"""382 with Python 3.11 and 3.13 at first; other versions can load a few more."""
+MAX_THIRD_PARTY_MODULES: Final = 147
+"""Another one needs a reason."""
+
+
+@pytest.fixture(scope="module")
+def modules() -> frozenset[str]:
+    code = (
+        "import json, sys, lava_s3trigger.handler as it; it._function();"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_REGION": "ap-southeast-2",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "LAVA_REALM": "demo",
+            "PATH": os.environ["PATH"],
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return frozenset(json.loads(done.stdout))
+
+
+class TestImports:
+    """A cold start imports botocore, Jinja and the function, and nothing by accident."""
+
+    NEVER = frozenset(
+        """
+        awscrt boto3 click hypothesis pytest requests rich s3transfer yaml
+        asyncio multiprocessing unittest
+        """.split()  # noqa: SIM905
+    )
+
+    def test_unused_modules_are_not_imported(self, modules: frozenset[str]) -> None:
+        assert not {name.partition(".")[0] for name in modules} & self.NEVER
+        assert "lava_s3trigger.dedup.table" not in modules
+        assert "lava_s3trigger.cli" not in modules
+
+    def test_the_number_of_modules_does_not_grow(self, modules: frozenset[str]) -> None:
+        known = {*sys.stdlib_module_names, "__main__", "lava_s3trigger"}
+        third_party = [name for name in modules if name.partition(".")[0] not in known]
+        assert len(third_party) <= MAX_THIRD_PARTY_MODULES
+        assert len(modules) <= MAX_MODULES
