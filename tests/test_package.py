@@ -31,7 +31,7 @@ assert not foreign, foreign
 
 
 def interpreters() -> list[str]:
-    """Give this interpreter, and the deployed runtime's where this machine has it."""
+    """Return this interpreter, and the deployed runtime's where this machine has it."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     runtime = [*versions.glob("3.13*/bin/python3.13"), shutil.which("python3.13")]
     found = [sys.executable, *[str(each) for each in runtime if each]]

@@ -64,12 +64,12 @@ def sized(length: int, queue: str = CORE) -> PendingMessage:
 
 
 def texts(queue: Queue) -> list[str]:
-    """Give what stands behind the run ids of the messages in a queue."""
+    """Return what stands behind the run ids of the messages in a queue."""
     return [message.text.partition(" ")[2] for message in queue.messages]
 
 
 def sizes(endpoint: Endpoint) -> list[int]:
-    """Give the numbers of entries of the batches that were sent."""
+    """Return the numbers of entries of the batches that were sent."""
     return [len(call.request["Entries"]) for call in endpoint.log if call.operation == SEND]
 
 
@@ -764,7 +764,7 @@ class TestOddAnswers:
 
     @pytest.fixture
     def odd(self, endpoint: Endpoint, waits: list[float]) -> Callable[[dict[str, Any]], SqsQueues]:
-        """Give queues, of which one answers so."""
+        """Return queues, of which one answers so."""
 
         def make(answer: dict[str, Any]) -> SqsQueues:
             client = endpoint.clients[1]

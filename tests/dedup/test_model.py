@@ -266,7 +266,7 @@ class Model:
         return None
 
     def steps(self, state: State) -> Iterator[tuple[str, State]]:
-        """Give all steps that may be taken from a state, each with what it is called."""
+        """Return all steps that may be taken from a state, each with what it is called."""
         yield from self._time_passes(state)
         before = None
         for place, one in enumerate(state.instances):
@@ -391,7 +391,7 @@ def _after(
     faults: int = 0,
     excuse: int = NONE,
 ) -> State:
-    """Give the state after a step of an instance."""
+    """Return the state after a step of an instance."""
     instances = list(state.instances)
     if one.is_last and not instances[place].is_last:  # it claimed: the token is its own now
         instances = [each._replace(is_last=False) if each.is_last else each for each in instances]
@@ -421,7 +421,7 @@ def _aged(state: State, item: Held | None, faults: int, excuse: int) -> State:
 
 
 def _claimed(one: Instance, verdict: Verdict, known: int) -> Instance:
-    """Give what an instance goes on with after the answer to its claim, as `Duplicates` does."""
+    """Return what an instance goes on with after the answer to its claim, as `Duplicates` does."""
     match verdict:
         case Verdict.WORK:
             return Instance(
@@ -502,7 +502,7 @@ def _shown(state: State) -> str:
 
 
 def _without_end(count: int, edges: tuple[array[int], array[int]], ends: list[int]) -> int | None:
-    """Give a state from which no end can be reached, the first that was found."""
+    """Return a state from which no end can be reached, the first that was found."""
     ways_back: list[list[int]] = [[] for _ in range(count)]
     for here, there in zip(*edges, strict=True):
         ways_back[there].append(here)

@@ -541,7 +541,7 @@ class Recorder:
 
 
 def requested(ask: Callable[[ClaimTable], object], now: float, token: str) -> dict[str, Any]:
-    """Give what `ClaimTable` asks of DynamoDB, with another token."""
+    """Return what `ClaimTable` asks of DynamoDB, with another token."""
     recorder = Recorder()
     ask(ClaimTable(recorder, "claims", TTL, lambda: now))  # type: ignore[arg-type]
     request = recorder.request
@@ -589,7 +589,7 @@ OTHER_ITEMS: Final = st.none() | st.fixed_dictionaries(
 
 
 def in_memory(before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
-    """Give the item and the answer, or what stood in the way."""
+    """Return the item and the answer, or what stood in the way."""
     try:
         after, answer = write(before, request)
     except ClientError as error:
@@ -598,7 +598,7 @@ def in_memory(before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def on_server(table: Shared, before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
-    """Give the same, of the local server."""
+    """Return the same, of the local server."""
     table.put(before)
     try:
         answer = table.client.update_item(TableName=table.name, **request)
@@ -612,7 +612,7 @@ def _refusal(error: ClientError) -> tuple[str, Any]:
 
 
 def _plain(item: Any) -> Any:
-    """Give an item with its numbers as numbers, and its sets as sets."""
+    """Return an item with its numbers as numbers, and its sets as sets."""
     read: dict[str, Callable[[Any], object]] = {"N": Decimal, "S": str, "SS": frozenset}
     return item and {
         name: read[kind](value) for name, held in item.items() for kind, value in held.items()

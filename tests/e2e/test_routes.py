@@ -67,7 +67,7 @@ def connect(stack: Stack, route: str, bucket: str) -> None:
 
 
 def as_a_pipe_hands_it(message: dict[str, Any], queue_arn: str) -> dict[str, Any]:
-    """Give the record that EventBridge Pipes makes of an SQS message.
+    """Return the record that EventBridge Pipes makes of an SQS message.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-sqs.html
     """
