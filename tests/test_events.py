@@ -234,7 +234,7 @@ class TestRoutes:
 
 
 class TestKeys:
-    """S3 form-encodes keys, once; EventBridge gives them as they are."""
+    """S3 form-encodes keys once; EventBridge does not encode them."""
 
     @pytest.mark.parametrize(
         ("encoded", "expected"),
@@ -1235,7 +1235,7 @@ class TestHostile:
 
 
 class TestIdentity:
-    """An event is known again by any route, and told from every other."""
+    """The identity of an event is the same by every route, and differs from every other's."""
 
     @pytest.mark.parametrize(("what", "_info"), KINDS)
     def test_it_is_the_same_by_every_route(self, what: What, _info: Json) -> None:

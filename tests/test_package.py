@@ -40,7 +40,7 @@ def interpreters() -> list[str]:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
 class TestPackage:
-    """It brings all that it needs."""
+    """The built package contains everything that it needs."""
 
     @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
     def test_the_package_dispatches(
@@ -87,7 +87,7 @@ class TestPackage:
 
 
 class TestContents:
-    """It holds what the function needs, for every architecture, and nothing else."""
+    """The package has what the function needs, for every architecture, and nothing else."""
 
     def test_the_package_is_pure_python(self) -> None:
         assert not list(PACKAGE.rglob("*.so"))

@@ -293,7 +293,7 @@ BOOLEANS: Final = [
 
 
 class TestBooleans:
-    """A boolean may be written in several ways, in which lava's users have written them."""
+    """A boolean can be written in every way that lava accepts."""
 
     @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
     def test_enabled(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
@@ -306,7 +306,7 @@ class TestBooleans:
 
 
 class TestDisabledEntries:
-    """A disabled entry never errs, whatever else it holds."""
+    """A disabled entry is never an error."""
 
     @pytest.mark.parametrize(
         "attributes",
@@ -431,7 +431,7 @@ class TestPrefixes:
 
 
 class TestTheWalk:
-    """The first level with any entry wins, also where entries are asked for one level at a time."""
+    """The longest prefix with any entry wins, also if prefixes are queried one by one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def table(
@@ -546,7 +546,7 @@ class TestTheWalk:
 
 
 class TestReading:
-    """What is read is asked for once: in a bucket with few entries, for any key."""
+    """Entries are queried once: in a bucket with few entries, for all keys."""
 
     def test_one_query_does_for_all_keys_of_a_bucket(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
@@ -670,7 +670,7 @@ class TestReading:
 
 
 class TestRemembering:
-    """What was read holds for the time to live, "nothing there" included."""
+    """A query's result is cached for the TTL, also an empty one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
@@ -752,7 +752,7 @@ class TestRemembering:
 
 
 class TestFailures:
-    """What could not be read is an error of AWS's, or of time, and is not remembered."""
+    """A failed read is an error of AWS or of the deadline, and is not cached."""
 
     @pytest.mark.parametrize(
         "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
@@ -836,7 +836,7 @@ class TestFailures:
 
 
 class TestOnAws:
-    """The table and the index are asked as DynamoDB understands it."""
+    """A local DynamoDB answers the queries as the endpoint does."""
 
     @pytest.fixture
     def table(self, aws: LocalAws, realm: Realm, clock: Clock) -> Iterator[TriggerTable]:
