@@ -199,14 +199,14 @@ class Table:
         del self.items[key]
 
     def key_of(self, item: Item) -> tuple[str, ...]:
-        """Give the key of an item."""
+        """Return the key of an item."""
         names = [self.keys.partition, *([self.keys.sort] if self.keys.sort else [])]
         return tuple(item[name]["S"] for name in names)
 
     def query(
         self, keys: Keys, wanted: Item, start: Item | None, limit: int | None
     ) -> tuple[list[Item], Item | None]:
-        """Give one page of the items that have the wanted values, and where the next starts."""
+        """Return one page of the items that have the wanted values, and where the next starts."""
         names = list(
             dict.fromkeys(
                 name
@@ -287,7 +287,7 @@ class CannedRealm:
             endpoint.add_queue(f"lava-{name}-{worker}")
 
     def queue(self, worker: str) -> Queue:
-        """Give the queue of a worker."""
+        """Return the queue of a worker."""
         return self._endpoint.queues[f"lava-{self.name}-{worker}"]
 
 
@@ -512,7 +512,7 @@ class Endpoint:
         )
 
     def table(self, request: Request) -> Table:
-        """Give the table that a request of DynamoDB names.
+        """Return the table that a request of DynamoDB names.
 
         Raises:
             RefusedError: There is none.
@@ -525,7 +525,7 @@ class Endpoint:
             ) from None
 
     def find_queue(self, name: str) -> Queue:
-        """Give the queue of a name.
+        """Return the queue of a name.
 
         Raises:
             RefusedError: There is none.

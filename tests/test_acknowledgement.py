@@ -30,7 +30,7 @@ def delivery(message_id: str | None, *failures: str, group: str | None = None) -
 
 
 class TestFail:
-    """A delivery notes and logs what of it was not carried out."""
+    """A delivery records and logs its failures."""
 
     def test_a_failure_is_noted_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
@@ -49,7 +49,7 @@ class TestFail:
 
 
 class TestAcknowledge:
-    """AWS is told which messages to deliver again; or all, by an error."""
+    """The answer names the messages to deliver again; an exception gives back all."""
 
     @pytest.mark.parametrize(
         "deliveries",
@@ -151,7 +151,7 @@ BEFORE: Final = "an earlier message of its group failed"
 
 
 class TestInOrder:
-    """All go together, but the messages of a FIFO queue's group one after the other."""
+    """Deliveries are handled together, but messages of a FIFO group one after the other."""
 
     def test_no_deliveries_make_no_round(self) -> None:
         assert run([]) == []

@@ -62,7 +62,7 @@ def function(endpoint: Endpoint) -> KeyedFunction:
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
 class TestAnyKey:
-    """In globals, parameters and the job id; as a value, inside of one, and as a name."""
+    """A key arrives in globals, parameters and the job id; as a value, in one, and as a name."""
 
     @settings(
         max_examples=15,

@@ -302,7 +302,7 @@ class TestSkips:
 
 
 class TestMistakes:
-    """A user's mistake concerns its trigger, or its job, and no other."""
+    """A user error concerns its trigger or its job, and no other."""
 
     GOOD: Final = (trigger("before"), trigger("behind"))
     KEPT: Final = [("before", 0, "load"), ("behind", 0, "load")]
@@ -379,7 +379,7 @@ class TestMistakes:
 
 
 class TestFailures:
-    """What could not be decided, for AWS or for the time, must be decided again."""
+    """A decision that AWS or the deadline prevented must be made again."""
 
     @pytest.mark.parametrize(
         "error", [ServiceError("no answer"), OutOfTimeError("too little time")], ids=["aws", "time"]

@@ -119,7 +119,7 @@ HOSTILE: Final = [
 
 
 class TestText:
-    """The text is JSON in ASCII, whatever it holds: SQS refuses some characters."""
+    """The text is JSON in ASCII, since SQS refuses some characters."""
 
     @pytest.mark.parametrize("data", HOSTILE)
     def test_data_arrives_exactly(self, data: str) -> None:

@@ -51,7 +51,7 @@ class TestRoot:
 
 
 class TestSettingsError:
-    """It names the variable, the value and what is expected, on one line."""
+    """A settings error names the variable, the value and what is expected, on one line."""
 
     def test_a_settings_error_shows_the_value(self) -> None:
         error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
@@ -79,7 +79,7 @@ class TestSettingsError:
 
 
 class TestKinds:
-    """A mistake or a failure has a kind, for the log."""
+    """A user error or a failure has a kind, for the log."""
 
     def test_a_user_error_carries_its_kind(self) -> None:
         error = UserError("delay: too long", "bad_entry")
@@ -102,7 +102,7 @@ class TestKinds:
 
 
 class TestDeliveriesFailedError:
-    """It counts the failures and names the first."""
+    """The error of an invocation counts the failures and names the first."""
 
     @pytest.mark.parametrize(
         ("count", "expected"),
@@ -128,7 +128,7 @@ class TestDeliveriesFailedError:
 
 
 class TestUnexpectedError:
-    """It names another error and the line that raised it, on one line."""
+    """An unexpected error names its cause and the line that raised it, on one line."""
 
     def test_an_unexpected_error_names_its_cause_and_place(self) -> None:
         with pytest.raises(LookupError) as caught:

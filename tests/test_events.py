@@ -66,7 +66,7 @@ DEEP: Final = _deep()
 
 
 def changed(record: Json, path: str, value: Any) -> Json:
-    """Give a copy of a record with one of its elements changed, or taken out."""
+    """Return a copy of a record with one of its elements changed, or taken out."""
     copy = deepcopy(record)
     *parents, name = path.split(".")
     element = copy
@@ -85,7 +85,7 @@ by_every_route = pytest.mark.parametrize(
 
 
 def only_event(payload: Any) -> S3Event:
-    """Give the one event that a payload holds."""
+    """Return the one event that a payload holds."""
     [delivery] = deliveries(payload, OWN_REGION)
     assert delivery.errors == []
     [(event, _)] = delivery.events
@@ -100,7 +100,7 @@ def only_redrive(payload: Any) -> RedriveTarget | None:
 
 
 def only_error(payload: Any) -> str:
-    """Give the message of the one error that a payload is."""
+    """Return the message of the one error that a payload is."""
     [delivery] = deliveries(payload, OWN_REGION)
     assert delivery.events == []
     [error] = delivery.errors
@@ -236,7 +236,7 @@ class TestRoutes:
 
 
 class TestKeys:
-    """S3 form-encodes keys, once; EventBridge gives them as they are."""
+    """S3 form-encodes keys once; EventBridge does not encode them."""
 
     @pytest.mark.parametrize(
         ("encoded", "expected"),
@@ -606,7 +606,7 @@ def form_decoded(encoded: str) -> str:
 
 
 def expected_info(record: Json) -> Json:
-    """Give the info of a record, as the table of docs/design.md#s3-events has it."""
+    """Return the info of a record, as the table of docs/design.md#s3-events has it."""
     if "s3" in record:
         bucket, thing = record["s3"]["bucket"], record["s3"]["object"]
         key, when = form_decoded(thing["key"]), record["eventTime"]
@@ -1245,7 +1245,7 @@ class TestHostile:
 
 
 class TestIdentity:
-    """An event is known again by any route, and told from every other."""
+    """The identity of an event is the same by every route, and differs from every other's."""
 
     @pytest.mark.parametrize(("what", "_info"), KINDS)
     def test_the_identity_is_the_same_by_every_route(self, what: What, _info: Json) -> None:

@@ -55,7 +55,7 @@ def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> JobTable:
 
 
 class TestEntries:
-    """An entry is used where a worker could run it."""
+    """An entry is usable if a worker could run it."""
 
     def test_required_fields_suffice(self) -> None:
         assert read_job(item_of()) == Job("load", "core", enabled=True)
@@ -87,7 +87,7 @@ class TestEntries:
 
 
 class TestEnabled:
-    """A job runs where it is enabled; where a template decides that, the worker does."""
+    """A job runs if it is enabled; a template there is for the worker to evaluate."""
 
     @pytest.mark.parametrize(
         ("value", "is_enabled"),
@@ -210,7 +210,7 @@ class TestLookingUp:
 
 
 class TestCaching:
-    """A job holds for the time to live; that it is missing or broken, for the invocation."""
+    """A job is cached for the TTL; a missing or broken one for the invocation."""
 
     def test_a_job_is_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable, clock: Clock
@@ -271,7 +271,7 @@ class TestCaching:
 
 
 class TestFailures:
-    """What could not be read is an error of AWS's, or of time, and is not remembered."""
+    """A failed read is an error of AWS or of the deadline, and is not cached."""
 
     @pytest.fixture
     def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:

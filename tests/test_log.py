@@ -57,7 +57,7 @@ class TestConfigureLogging:
 
 
 class TestSay:
-    """A line is what happened and its fields, as JSON."""
+    """A line has the name of the event and its fields as JSON."""
 
     def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "dispatched", queue="lava-demo-core", count=1)
@@ -108,7 +108,7 @@ class TestSay:
 
 
 class TestForging:
-    """Nothing that comes out of an object key can end a line, or begin one."""
+    """No object key can end a log line or begin one."""
 
     @pytest.mark.parametrize(
         "key",

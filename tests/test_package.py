@@ -31,7 +31,7 @@ assert not foreign, foreign
 
 
 def interpreters() -> list[str]:
-    """Give this interpreter, and the deployed runtime's where this machine has it."""
+    """Return this interpreter, and the deployed runtime's where this machine has it."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     runtime = [*versions.glob("3.13*/bin/python3.13"), shutil.which("python3.13")]
     found = [sys.executable, *[str(each) for each in runtime if each]]
@@ -40,7 +40,7 @@ def interpreters() -> list[str]:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
 class TestPackage:
-    """It brings all that it needs."""
+    """The built package contains everything that it needs."""
 
     @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
     def test_the_package_dispatches(
@@ -87,7 +87,7 @@ class TestPackage:
 
 
 class TestContents:
-    """It holds what the function needs, for every architecture, and nothing else."""
+    """The package has what the function needs, for every architecture, and nothing else."""
 
     def test_the_package_is_pure_python(self) -> None:
         assert not list(PACKAGE.rglob("*.so"))

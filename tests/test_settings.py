@@ -36,7 +36,7 @@ VARIABLES: Final = [
 
 
 class TestDefaults:
-    """Only the realm must be told."""
+    """Only the realm is required."""
 
     def test_unset_variables_have_defaults(self) -> None:
         assert Settings.from_env(REALM) == Settings(

@@ -296,7 +296,7 @@ BOOLEANS: Final = [
 
 
 class TestBooleans:
-    """A boolean may be written in several ways, in which lava's users have written them."""
+    """A boolean can be written in every way that lava accepts."""
 
     @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
     def test_enabled_is_read_as_a_boolean(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
@@ -309,7 +309,7 @@ class TestBooleans:
 
 
 class TestDisabledEntries:
-    """A disabled entry never errs, whatever else it holds."""
+    """A disabled entry is never an error."""
 
     @pytest.mark.parametrize(
         "attributes",
@@ -434,7 +434,7 @@ class TestPrefixes:
 
 
 class TestTheWalk:
-    """The first level with any entry wins, also where entries are asked for one level at a time."""
+    """The longest prefix with any entry wins, also if prefixes are queried one by one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def table(
@@ -553,7 +553,7 @@ class TestTheWalk:
 
 
 class TestQueries:
-    """What is read is asked for once: in a bucket with few entries, for any key."""
+    """Entries are queried once: in a bucket with few entries, for all keys."""
 
     def test_one_query_serves_all_keys_of_a_bucket(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
@@ -655,7 +655,7 @@ class TestQueries:
 
 
 class TestCaching:
-    """What was read holds for the time to live, "nothing there" included."""
+    """A query's result is cached for the TTL, also an empty one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
@@ -737,7 +737,7 @@ class TestCaching:
 
 
 class TestFailures:
-    """What could not be read is an error of AWS's, or of time, and is not remembered."""
+    """A failed read is an error of AWS or of the deadline, and is not cached."""
 
     @pytest.mark.parametrize(
         "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
@@ -819,7 +819,7 @@ class TestFailures:
 
 
 class TestOnAws:
-    """The table and the index are asked as DynamoDB understands it."""
+    """A local DynamoDB answers the queries as the endpoint does."""
 
     @pytest.fixture
     def table(self, aws: LocalAws, realm: Realm, clock: Clock) -> Iterator[TriggerTable]:

@@ -249,7 +249,7 @@ class TestBadQuantity:
 
 
 class TestBoolean:
-    """Truth is told as in lava: by a few words for false, in any case."""
+    """Booleans are read as in lava: a few words are false, in any case."""
 
     @pytest.mark.parametrize(
         "value",

@@ -111,7 +111,7 @@ class TestNumbers:
 
 
 class TestBinary:
-    """Binary, which no JSON message holds, is an error that names the field."""
+    """A binary value is an error that names its field: JSON cannot hold it."""
 
     @pytest.mark.parametrize(
         ("attribute", "where"),

@@ -20,7 +20,7 @@ NEWCOMERS: Final = 2000
 
 
 class TestAnswers:
-    """What was put is given, as long as it holds."""
+    """The cache returns the value that was put, until it expires."""
 
     def test_a_missing_key_has_no_value(self, clock: Clock) -> None:
         assert SegmentedLRUCache[str, str](TTL, 10, clock).get("question") is None
@@ -70,7 +70,7 @@ class TestAnswers:
 
 
 class TestTimeToLive:
-    """An answer holds for the time to live, however often it is asked for."""
+    """A value expires after the TTL, however often it is read."""
 
     @pytest.mark.parametrize("asked", [0, 1, 5], ids=["never-asked", "asked-once", "asked-often"])
     @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ class TestRefreshing:
 
 
 class TestNoTimeToLive:
-    """With 0, an answer holds for the invocation, and nothing outlives it."""
+    """With a TTL of 0, a value is cached for the invocation."""
 
     def test_without_a_ttl_a_value_holds_for_the_invocation(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](0, 10, clock)
@@ -259,7 +259,7 @@ class TestNoTimeToLive:
 
 
 class TestMemory:
-    """It is bounded, and what is asked once cannot push out what others share."""
+    """The cache is bounded, and keys read once cannot evict keys that many events share."""
 
     def test_keys_read_once_do_not_evict_a_shared_key(self, clock: Clock) -> None:
         cache = SegmentedLRUCache[str, str](TTL, 10, clock)

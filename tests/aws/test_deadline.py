@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Countdown:
-    """What is left of an invocation, in seconds."""
+    """A clock that counts down the seconds of an invocation."""
 
     def __init__(self, left: float) -> None:
         self.left = left
@@ -108,7 +108,7 @@ class TestReserve:
 
 
 class TestSettling:
-    """Time is kept to tell the table what became of events, which comes last."""
+    """Time is reserved to settle events in the table, which is the last step."""
 
     @pytest.mark.parametrize(("left", "expected"), [(31.0, True), (30.9, False)])
     def test_steps_leave_that_time(self, left: float, *, expected: bool) -> None:
@@ -169,7 +169,7 @@ class TestSettling:
 
 
 class TestRequire:
-    """A step that may not start raises an error that names it."""
+    """A step without enough time raises an error that names the step."""
 
     def test_it_passes_if_time_is_left(self) -> None:
         Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")

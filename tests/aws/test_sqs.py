@@ -59,17 +59,17 @@ def outgoing(text: str = "text", queue: str = CORE, delay: int = 0) -> PendingMe
 
 
 def sized(length: int, queue: str = CORE) -> PendingMessage:
-    """Make a message of so many bytes."""
+    """Make a message of this many bytes."""
     return PendingMessage(queue, lambda run_id: run_id.ljust(length, "x")[:length])
 
 
 def texts(queue: Queue) -> list[str]:
-    """Give what stands behind the run ids of the messages in a queue."""
+    """Return what stands behind the run ids of the messages in a queue."""
     return [message.text.partition(" ")[2] for message in queue.messages]
 
 
 def sizes(endpoint: Endpoint) -> list[int]:
-    """Give the numbers of entries of the batches that were sent."""
+    """Return the numbers of entries of the batches that were sent."""
     return [len(call.request["Entries"]) for call in endpoint.log if call.operation == SEND]
 
 
@@ -104,7 +104,7 @@ def send(queues: SqsQueues, *messages: PendingMessage) -> None:
 
 
 class TestMessages:
-    """A message is made anew each time, so that no two ever share a run id."""
+    """Each attempt sends a new message, so that no two share a run id."""
 
     def test_each_message_has_its_own_run_id(self) -> None:
         run_ids = [outgoing().run_id for _ in range(1000)]
@@ -124,7 +124,7 @@ class TestMessages:
 
 
 class TestSending:
-    """Messages arrive as they are, and what became of each is noted on it."""
+    """Messages arrive unchanged, and each records its result."""
 
     def test_a_message_arrives(self, core: Queue, queues: SqsQueues) -> None:
         message = outgoing("text", delay=7)
@@ -176,7 +176,7 @@ class TestSending:
 
 
 class TestDepth:
-    """What is too deep to be written as JSON is refused, and nothing else suffers."""
+    """A message nested too deeply for JSON is refused, and no other is affected."""
 
     def test_a_message_nested_too_deeply_is_refused(self, core: Queue, queues: SqsQueues) -> None:
         nested: list[object] = []
@@ -315,7 +315,7 @@ class TestBatches:
 
 
 class TestRefusedEntries:
-    """An entry that the service refuses is that message's alone."""
+    """A refused entry of a batch affects its own message alone."""
 
     @pytest.mark.parametrize(
         "code", ["InvalidMessageContents", "InvalidParameterValue", "SomethingNew"]
@@ -432,7 +432,7 @@ CONTENT: Final = [
 
 
 class TestRefusedCalls:
-    """A call that is refused whole is split, until what is at fault stands alone."""
+    """A batch that is refused whole is split until the faulty entry is alone."""
 
     @pytest.mark.parametrize("code", CONTENT)
     @pytest.mark.parametrize("position", range(10))
@@ -519,7 +519,7 @@ class TestStaleConnections:
 
 
 class TestTryingAgain:
-    """What passes is tried again, later each time, as another message."""
+    """A transient failure is retried with backoff, as a new message."""
 
     @pytest.mark.parametrize("fault", PASSING)
     def test_a_call_is_tried_up_to_three_times(
@@ -633,7 +633,7 @@ class TestTryingAgain:
 
 
 class TestMissingQueues:
-    """A worker without a queue is a user's mistake, until its queue is made."""
+    """A missing queue is a user error until the queue is created."""
 
     def test_a_message_to_a_missing_queue_is_refused(
         self, endpoint: Endpoint, queues: SqsQueues, waits: list[float]
@@ -732,7 +732,7 @@ class TestMissingQueues:
 
 
 class TestFinding:
-    """Queues are looked up side by side, each once, before anything is sent."""
+    """Queues are looked up concurrently, once each, before anything is sent."""
 
     @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)], ids=str)
     def test_a_failed_lookup_fails_all_batches_of_the_queue(
@@ -781,11 +781,11 @@ class TestFinding:
 
 
 class TestOddAnswers:
-    """An answer that SQS does not give loses nothing, and takes no neighbours along."""
+    """An answer that SQS never gives fails its message, and no other."""
 
     @pytest.fixture
     def odd(self, endpoint: Endpoint, waits: list[float]) -> Callable[[dict[str, Any]], SqsQueues]:
-        """Give queues, of which one answers so."""
+        """Return queues, of which one answers so."""
 
         def make(answer: dict[str, Any]) -> SqsQueues:
             client = endpoint.clients[1]
@@ -879,7 +879,7 @@ class TestOddAnswers:
 
 
 class TestTime:
-    """No call is started that might not end in time."""
+    """A call starts only if it can end before the deadline."""
 
     def test_everything_is_sent_with_enough_time(self, core: Queue, queues: SqsQueues) -> None:
         message = outgoing()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TestSideBySide:
-    """All calls are made, and all have ended."""
+    """All calls run, and all have ended when the function returns."""
 
     @pytest.mark.parametrize("each", [[], [1], [1, 2], list(range(50))], ids=len)
     def test_results_are_in_order(self, each: Sequence[int]) -> None:

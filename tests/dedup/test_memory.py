@@ -114,7 +114,7 @@ class TestTime:
 
 
 class TestInvocation:
-    """Within an invocation, the first carries the obligation for its duplicates."""
+    """Within an invocation, the first event stands for its duplicates."""
 
     def test_a_second_event_of_the_same_invocation_is_a_duplicate(
         self, recent: RecentEvents
@@ -167,7 +167,7 @@ class TestSize:
 
 
 class TestOff:
-    """With a size of 0 nothing is remembered between invocations."""
+    """With a size of 0, no event is remembered between invocations."""
 
     def test_a_completed_event_is_forgotten_with_its_invocation(self, clock: Clock) -> None:
         recent = RecentEvents(0, TTL, clock)

@@ -58,7 +58,7 @@ OVER, RUNS_OUT, FOR_GOOD = range(3)
 
 
 class Instance(NamedTuple):
-    """What an instance is at."""
+    """The step that an instance has reached."""
 
     phase: str
     delivery: int = -1
@@ -77,7 +77,7 @@ IDLE: Final = Instance("idle")
 
 
 class State(NamedTuple):
-    """All there is, between two steps."""
+    """The whole state between two steps."""
 
     item: Held | None
     instances: tuple[Instance, ...]
@@ -100,7 +100,7 @@ NONE, MENDED, LOSS = range(3)
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much is explored."""
+    """The bounds of an exploration."""
 
     deliveries: int
     copies: int
@@ -113,7 +113,7 @@ class Bounds:
 
 
 class ViolationError(AssertionError):
-    """Raised where a property does not hold, with the steps that lead there."""
+    """Raised if a property does not hold, with the steps that lead to it."""
 
     def __init__(self, broken: str, trace: list[str]) -> None:
         super().__init__("\n  ".join([broken, *trace]))
@@ -229,7 +229,7 @@ def _bits(record: SentRecord) -> int:
 
 
 class Model:
-    """The steps that may be taken from a state.
+    """The steps that are possible from a state.
 
     Args:
         bounds: How much is explored.
@@ -266,7 +266,7 @@ class Model:
         return None
 
     def steps(self, state: State) -> Iterator[tuple[str, State]]:
-        """Give all steps that may be taken from a state, each with what it is called."""
+        """Return all steps that may be taken from a state, each with what it is called."""
         yield from self._time_passes(state)
         before = None
         for place, one in enumerate(state.instances):
@@ -391,7 +391,7 @@ def _after(
     faults: int = 0,
     excuse: int = NONE,
 ) -> State:
-    """Give the state after a step of an instance."""
+    """Return the state after a step of an instance."""
     instances = list(state.instances)
     if one.is_last and not instances[place].is_last:  # it claimed: the token is its own now
         instances = [each._replace(is_last=False) if each.is_last else each for each in instances]
@@ -421,7 +421,7 @@ def _aged(state: State, item: Held | None, faults: int, excuse: int) -> State:
 
 
 def _claimed(one: Instance, verdict: Verdict, known: int) -> Instance:
-    """Give what an instance goes on with after the answer to its claim, as `Duplicates` does."""
+    """Return what an instance goes on with after the answer to its claim, as `Duplicates` does."""
     match verdict:
         case Verdict.WORK:
             return Instance(
@@ -442,7 +442,7 @@ def _sent(state: State, bit: int) -> State:
 
 @dataclass(frozen=True)
 class Explored:
-    """What was found where nothing is broken."""
+    """The result of an exploration without a broken property."""
 
     states: int
     steps: Counter[str]
@@ -502,7 +502,7 @@ def _shown(state: State) -> str:
 
 
 def _without_end(count: int, edges: tuple[array[int], array[int]], ends: list[int]) -> int | None:
-    """Give a state from which no end can be reached, the first that was found."""
+    """Return a state from which no end can be reached, the first that was found."""
     ways_back: list[list[int]] = [[] for _ in range(count)]
     for here, there in zip(*edges, strict=True):
         ways_back[there].append(here)
@@ -552,7 +552,7 @@ EVERY_STEP: Final = {
 
 
 class TestProtocol:
-    """At least once, whatever happens; exactly once, where nothing is lost."""
+    """At least one dispatch in every case; exactly one if nothing crashes or is lost."""
 
     @pytest.mark.parametrize(
         ("bounds", "fewest"),
@@ -577,7 +577,7 @@ class TestProtocol:
 
 
 class Mutant(ClaimTable):
-    """A protocol with a mistake in an expression."""
+    """A protocol with a defect in an expression."""
 
     replacements: tuple[tuple[str, str], ...] = ()
 
@@ -590,19 +590,19 @@ class Mutant(ClaimTable):
 
 
 class TakesOverItsOwn(Mutant):
-    """The same delivery may take its own claim over while that holds."""
+    """A delivery takes over its own valid claim."""
 
     replacements = (("OR (", "OR (#owner = :owner AND NOT #state = :done) OR ("),)
 
 
 class IgnoresLeases(Mutant):
-    """Anyone may take any claim over."""
+    """Any delivery takes over any claim."""
 
     replacements = (("OR (", "OR NOT #state = :done OR ("),)
 
 
 class SettlesWithoutToken(Mutant):
-    """What became of a claim is written also where it was lost to another."""
+    """A claim that was lost to another is settled all the same."""
 
     replacements = (("#token = :token", "#token = :token OR attribute_exists(#token)"),)
 
@@ -611,20 +611,20 @@ class SettlesWithoutToken(Mutant):
 
 
 class ForgetsItsOwn(Mutant):
-    """What a delivery itself has done is forgotten with the TTL."""
+    """A delivery forgets after the TTL what it has done."""
 
     replacements = (("(#owner = :owner OR contains", "(#owner = :token OR contains"),)
 
 
 class ForgetsWhatWasSent(ClaimTable):
-    """What failed is released without what was sent for it."""
+    """A failed event is released without its dispatches."""
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
         return super().release(replace(claim, sent=SentRecord()), SentRecord())
 
 
 class DropsWhatIsBusy(ClaimTable):
-    """What another works on counts as done."""
+    """An event claimed elsewhere counts as done."""
 
     def claim(self, *args: Any, **kwargs: Any) -> Claim:
         claim = super().claim(*args, **kwargs)
@@ -632,7 +632,7 @@ class DropsWhatIsBusy(ClaimTable):
 
 
 class DropsWhatHasNoAnswer(ClaimTable):
-    """What the table does not answer counts as done."""
+    """An event counts as done if the table does not answer."""
 
     def claim(self, *args: Any, **kwargs: Any) -> Claim:
         claim = super().claim(*args, **kwargs)
@@ -640,21 +640,21 @@ class DropsWhatHasNoAnswer(ClaimTable):
 
 
 class ConfirmsWhatFailed(ClaimTable):
-    """What failed counts as done."""
+    """A failed event counts as done."""
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
         return self.confirm(claim)
 
 
 class KeepsWhatFailed(ClaimTable):
-    """What failed is not given back."""
+    """A failed delivery is not given back."""
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
         return None
 
 
 class ClaimsForGood(ClaimTable):
-    """A lease never ends."""
+    """A lease never expires."""
 
     def claim(self, key: str, owner: str, lease: float, *args: Any) -> Claim:
         return super().claim(key, owner, lease * 1000, *args)
@@ -669,7 +669,7 @@ NEVER: Final = "an event is never done"
 
 
 class TestModel:
-    """It finds a mistake in the protocol."""
+    """The model finds a defect in the protocol."""
 
     @pytest.mark.parametrize(
         ("kind", "bounds", "broken"),

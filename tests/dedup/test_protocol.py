@@ -60,7 +60,7 @@ def complete(instance: Duplicates, *admissions: Admission) -> None:
 
 
 class TestThisInstance:
-    """Without a table, duplicates are those that this instance knows."""
+    """Without a table, an instance knows the duplicates of its own memory."""
 
     def test_the_first_event_is_admitted_and_the_second_is_a_duplicate(self, clock: Clock) -> None:
         duplicates = Duplicates(RecentEvents(10, TTL, clock))
@@ -307,7 +307,7 @@ class TestTable:
 
 
 class TestTableCalls:
-    """The table is called only where that can matter."""
+    """The table is called only if its answer can matter."""
 
     @pytest.mark.parametrize("size", [0, 10], ids=["no-memory", "memory"])
     def test_a_duplicate_in_the_same_invocation_is_not_claimed(

@@ -124,7 +124,7 @@ WORK, DUPLICATE, BUSY, UNKNOWN = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY, 
 
 
 class TestClaim:
-    """The table decides who works on an event."""
+    """The table decides which delivery handles an event."""
 
     @pytest.mark.parametrize(
         ("before", "verdict", "known"),
@@ -209,7 +209,7 @@ class TestClaim:
 
 
 class TestSettling:
-    """What became of a claim is noted, unless it was lost to another."""
+    """The result of a claim is stored, unless another delivery took it over."""
 
     def test_done(self, shared: Shared) -> None:
         shared.put(item("failed", "other", 0, "d1"))
@@ -364,13 +364,13 @@ class TestSettling:
 
 
 class Fault(Protocol):
-    """Befalls a call that is about to be sent."""
+    """A fault of a call that is about to be sent."""
 
     def __call__(self, request: Any, **_: Any) -> AWSResponse | None: ...
 
 
 class Lost:
-    """The work is done, and the replies are lost, for so many calls."""
+    """The calls are carried out, and their replies are lost, for a number of calls."""
 
     def __init__(self, calls: int) -> None:
         self.left = calls
@@ -386,7 +386,7 @@ class Lost:
 
 
 class Counted:
-    """Nothing befalls the calls, but they are counted."""
+    """The calls succeed, and are counted."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -410,7 +410,7 @@ class _Refusal(AWSResponse):
 
 
 class OutOfReach:
-    """Nothing arrives, of calls whose text has a word in it."""
+    """Calls whose text contains a word do not arrive."""
 
     def __init__(self, word: str = "") -> None:
         self.word = word.encode()
@@ -464,7 +464,7 @@ UPDATE: Final = "dynamodb.UpdateItem"
 
 
 class TestReplies:
-    """A call whose reply was lost is made again, and means the same."""
+    """A call whose reply was lost is repeated, with the same effect."""
 
     def test_a_claim_that_is_made_again_is_its_own(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
@@ -488,7 +488,7 @@ class TestReplies:
 
 
 class TestOutOfReach:
-    """Where the table does not answer, that is said, and raises nothing."""
+    """An unreachable table is a verdict with the reason, not an exception."""
 
     def test_a_table_that_is_not_there(self, shared: Shared) -> None:
         claims = ClaimTable(shared.client, "no-such-table", TTL, shared.clock)
@@ -530,7 +530,7 @@ class Silent:
 
 
 class Recorder:
-    """A client that keeps what it is asked, and answers nothing."""
+    """A client that records requests, and returns empty answers."""
 
     def __init__(self) -> None:
         self.request: dict[str, Any] = {}
@@ -541,7 +541,7 @@ class Recorder:
 
 
 def requested(ask: Callable[[ClaimTable], object], now: float, token: str) -> dict[str, Any]:
-    """Give what `ClaimTable` asks of DynamoDB, with another token."""
+    """Return what `ClaimTable` asks of DynamoDB, with another token."""
     recorder = Recorder()
     ask(ClaimTable(recorder, "claims", TTL, lambda: now))  # type: ignore[arg-type]
     request = recorder.request
@@ -589,7 +589,7 @@ OTHER_ITEMS: Final = st.none() | st.fixed_dictionaries(
 
 
 def in_memory(before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
-    """Give the item and the answer, or what stood in the way."""
+    """Return the item and the answer, or what stood in the way."""
     try:
         after, answer = write(before, request)
     except ClientError as error:
@@ -598,7 +598,7 @@ def in_memory(before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def on_server(table: Shared, before: Item | None, request: dict[str, Any]) -> tuple[Any, ...]:
-    """Give the same, of the local server."""
+    """Return the same, of the local server."""
     table.put(before)
     try:
         answer = table.client.update_item(TableName=table.name, **request)
@@ -612,7 +612,7 @@ def _refusal(error: ClientError) -> tuple[str, Any]:
 
 
 def _plain(item: Any) -> Any:
-    """Give an item with its numbers as numbers, and its sets as sets."""
+    """Return an item with its numbers as numbers, and its sets as sets."""
     read: dict[str, Callable[[Any], object]] = {"N": Decimal, "S": str, "SS": frozenset}
     return item and {
         name: read[kind](value) for name, held in item.items() for kind, value in held.items()
@@ -620,7 +620,7 @@ def _plain(item: Any) -> Any:
 
 
 class TestConditionalTable:
-    """The table in memory does what the server does."""
+    """The table in memory behaves as the server does."""
 
     @settings(max_examples=150, deadline=None)
     @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
@@ -764,7 +764,7 @@ class Slow:
 
 
 class Instances:
-    """Instances that share a table in memory, and none of which remembers a thing itself."""
+    """Instances that share a table in memory, without memory of their own."""
 
     def __init__(self) -> None:
         self.table: Any = ConditionalTable("claims")
@@ -788,7 +788,7 @@ def _instances() -> Instances:
 
 
 class Odd:
-    """A table that answers what DynamoDB does not, the nth time that it is asked."""
+    """A table whose nth answer is one that DynamoDB never gives."""
 
     def __init__(self, table: Any, number: int) -> None:
         self._table = table
@@ -802,7 +802,7 @@ class Odd:
 
 
 class TestOddAnswers:
-    """What the table never answers is as no answer: nothing is lost for it."""
+    """An answer that DynamoDB never gives counts as none, and loses nothing."""
 
     def test_a_claim(self, instances: Instances) -> None:
         [admitted] = instances.one(Odd(instances.table, 1)).admit([(EVENT, "A")], UNLIMITED)
@@ -833,7 +833,7 @@ class TestOddAnswers:
 
 
 class TestBusy:
-    """What another works on is waited for, a little."""
+    """An event claimed elsewhere is waited for briefly."""
 
     def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
         one, two = instances.one(), instances.one()
@@ -891,7 +891,7 @@ class TestBusy:
 
 
 class TestCount:
-    """Events that are worked on without the table are counted in the log."""
+    """The log counts the events that are handled without the table."""
 
     def test_all_of_an_invocation_are_counted(
         self, instances: Instances, caplog: pytest.LogCaptureFixture
@@ -1065,7 +1065,7 @@ class TestFunction:
 
 
 class TestFunctionWithoutItsTable:
-    """With the table out of reach events are dispatched, and that is logged and counted."""
+    """With an unreachable table events are dispatched, and the log counts them."""
 
     @pytest.mark.parametrize(
         ("fault", "reason"),
@@ -1099,7 +1099,7 @@ class TestFunctionWithoutItsTable:
 
 
 class TestCost:
-    """Where the option is off, it costs nothing."""
+    """Without the option, deduplication costs nothing."""
 
     def test_the_module_is_not_imported(self) -> None:
         code = (

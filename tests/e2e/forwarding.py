@@ -91,7 +91,7 @@ def nothing(*_: Any) -> None:
 
 
 def workers(server: int) -> list[int]:
-    """Give the ids of the processes in which a local AWS server runs functions."""
+    """Return the ids of the processes in which a local AWS server runs functions."""
     listed = subprocess.run(
         ["/bin/ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
     )

@@ -29,7 +29,7 @@ def running_in(folder: Path) -> list[str]:
 
 
 class TestDemo:
-    """The main job, end to end, as a stranger sees it."""
+    """The demo shows every dispatch and every skip with its reason."""
 
     def test_the_demo_shows_the_result_of_every_object(self, tmp_path: Path) -> None:
         command = Path(sys.executable).with_name("lava-s3trigger")

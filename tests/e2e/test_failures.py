@@ -1,4 +1,4 @@
-"""What fails comes again, or waits in a dead-letter queue; nothing is lost on the way."""
+"""Failed deliveries are retried, then wait in a dead-letter queue; no event is lost."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def forwarder(stack: Stack) -> Iterator[Forwarder]:
 
 
 class TestPoison:
-    """A message that no one can understand does its neighbours no harm."""
+    """A message that is no event does not affect the others of its batch."""
 
     def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
         self, stack: Stack
@@ -139,7 +139,7 @@ class TestCrash:
 
 
 class TestInvocations:
-    """An invocation that fails is tried again by Lambda, and then is a dead letter."""
+    """Lambda retries a failed invocation, and then makes it a dead letter."""
 
     @pytest.fixture(autouse=True)
     def dead_letters(self, stack: Stack) -> None:

@@ -27,7 +27,7 @@ def parked(stack: Stack) -> dict[str, Any]:
 
 
 class TestParkingAndRedrive:
-    """The good one runs once; the bad one waits until it is mended, and runs once."""
+    """A good trigger runs once; a bad one waits until it is corrected, and runs once."""
 
     def test_a_bad_entry_is_parked_corrected_and_redriven(
         self, stack: Stack, redrive: Redrive

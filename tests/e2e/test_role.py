@@ -68,7 +68,7 @@ def invoke(stack: Stack, payload: Any) -> str:
 
 
 class TestNeededPermissions:
-    """Without it, the delivery fails, and says which call was denied."""
+    """Without any one permission, the delivery fails with the name of the denied call."""
 
     @pytest.mark.parametrize(
         ("action", "call", "entry"),
@@ -164,7 +164,7 @@ def ids(pair: tuple[str, str]) -> str:
 
 
 class TestNoWiderPermissions:
-    """What the realm's function has no use for, it may not do."""
+    """The role allows what the realm's function uses, and nothing else."""
 
     def decision(self, stack: Stack, action: str, arn: str) -> str:
         answer = stack.aws.client("iam").simulate_principal_policy(

@@ -67,7 +67,7 @@ def connect(stack: Stack, route: str, bucket: str) -> None:
 
 
 def as_a_pipe_hands_it(message: dict[str, Any], queue_arn: str) -> dict[str, Any]:
-    """Give the record that EventBridge Pipes makes of an SQS message.
+    """Return the record that EventBridge Pipes makes of an SQS message.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-sqs.html
     """
@@ -85,7 +85,7 @@ def as_a_pipe_hands_it(message: dict[str, Any], queue_arn: str) -> dict[str, Any
 
 
 class TestEveryRoute:
-    """What is put arrives once, and its key exactly as it is."""
+    """A put object is dispatched once, with its exact key."""
 
     @pytest.mark.parametrize(
         "route",
@@ -172,7 +172,7 @@ class TestEveryRoute:
 
 
 class TestNoEffect:
-    """Nothing comes of it, and nothing is kept of it."""
+    """A payload without effect causes no message."""
 
     def test_a_test_event_is_done(self, stack: Stack) -> None:
         sqs, intake = stack.aws.client("sqs"), stack.outputs["IntakeQueueUrl"]
@@ -184,7 +184,7 @@ class TestNoEffect:
 
 
 class TestJobsOfOneTrigger:
-    """Jobs of one trigger go each to the queue of its worker."""
+    """Each job of a trigger goes to the queue of its worker."""
 
     def test_jobs_of_one_trigger_reach_two_workers(self, stack: Stack) -> None:
         stack.trigger("two", "two-workers", job_id=["job-core", "job-web", "job-core"])

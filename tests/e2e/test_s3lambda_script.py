@@ -107,7 +107,7 @@ def many(s3: S3Client) -> str:
 
 @dataclass
 class Lambda:
-    """An endpoint that answers like Lambda, and keeps what it was asked."""
+    """An endpoint that answers like Lambda, and records its requests."""
 
     address: str = ""
     invocations: list[dict[str, Any]] = field(default_factory=list)
@@ -306,7 +306,7 @@ class TestRecords:
 
 
 class TestSelection:
-    """Prefixes, -g and -z say which objects."""
+    """Prefixes, -g and -z select the objects."""
 
     def test_prefixes_are_listed_in_turn(self, run: Run, orders: str) -> None:
         found = payloads(run(BUCKET, f"{orders}order-1", f"{orders}order-03"))
@@ -408,7 +408,7 @@ class TestInvocation:
 
 
 class TestOnTheDeployedStack:
-    """What the script makes of real objects, the deployed function dispatches."""
+    """The deployed function dispatches what the script prints for real objects."""
 
     def test_keys_reach_the_worker_unchanged(self, run: Run, stack: Stack) -> None:
         keys = [key for key in HOSTILE_KEYS if len(key) < 1000]

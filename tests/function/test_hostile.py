@@ -31,7 +31,7 @@ class TestHostilePayloads:
     CASES: Final = [
         pytest.param("x" * 10_000_000, True, id="10 MB of text"),
         pytest.param("[" * 10_000_000, True, id="10 MB of brackets"),
-        pytest.param('{"Records": [' + "null," * 100_000 + "null]}", True, id="records of nothing"),
+        pytest.param('{"Records": [' + "null," * 20_000 + "null]}", True, id="records of nothing"),
         pytest.param("9" * 100_000, True, id="a number of 100,000 digits"),
         pytest.param('"\\ud800"', True, id="half a character"),
         pytest.param("\ufeff{}", True, id="a byte order mark"),
