@@ -18,7 +18,7 @@ from .limits import COMPILE_SECONDS, ThreadError, compiling
 from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
 from .source import source_of, text_of
 from .utils import UTILS
-from .weighing import WeightError, weigh
+from .weighing import MAX_CHARACTERS, WeightError, forget, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,9 @@ class Variables(dict[str, Any]):
             utils=UTILS,
         )
         self._excess = ""
-        for name, value in self["info"].items():  # which has the bucket and key, too
-            self._excess = self._excess or _excess(name, value)
+        texts = (event.bucket, event.key, event.event_type, event.aws_region)
+        if max(map(len, texts)) > MAX_CHARACTERS:
+            self._excess = next(filter(None, map(_excess, self["info"], self["info"].values())))
         self._excess_of_event: str | None = None
         self._given: frozenset[int] | None = None
 
@@ -147,6 +148,8 @@ class Document:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything
             raise RenderingError(_reason(error)) from None
+        finally:
+            forget()
         if type(rendered) is not type(self.value):
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered

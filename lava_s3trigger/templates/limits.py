@@ -30,6 +30,7 @@ _PAGE: Final = resource.getpagesize()
 _ALARM: Final = signal.SIGALRM
 _REPEAT_SECONDS: Final = 2.0
 _MIN_SECONDS: Final = 0.001
+_MAIN_THREAD: Final = threading.main_thread().ident
 
 
 class ThreadError(RuntimeError):
@@ -107,18 +108,20 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         is_late = kind is _TimeUpError
         try:
-            self._lift()
+            self.lift()
         except _TimeUpError:
-            self._lift()  # the alarm came in the middle of it
+            self.lift()  # the alarm came in the middle of it
             is_late = True
         if self._listening:
             self._listening.__exit__(None, None, None)
         if is_late:
             raise TimeoutError(f"it took longer than {self._seconds:g} s") from None
 
-    def _lift(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, self._outer, _REPEAT_SECONDS if self._outer else 0)
+    def lift(self) -> None:
+        """Lift the bounds; to do so twice does no harm."""
+        # First the memory: where it is used up, the rest may need some.
         resource.setrlimit(resource.RLIMIT_AS, self._address_space)
+        signal.setitimer(signal.ITIMER_REAL, self._outer, _REPEAT_SECONDS if self._outer else 0)
 
 
 class compiling(bounded):  # noqa: N801 - likewise
@@ -177,4 +180,4 @@ def _grow_stack() -> None:
 
 
 def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+    return threading.get_ident() == _MAIN_THREAD
