@@ -307,8 +307,8 @@ def _changing(container: Any, method: Callable[..., Any]) -> Callable[..., Any]:
     """Have a list or map weighed after each change."""
 
     def change(*args: Any, **kwargs: Any) -> Any:
-        if isinstance(kwargs.get("key"), type):  # which would be called without `call`
-            raise TypeError("a class cannot be the key to sort by")
+        if kwargs.get("key") is not None:  # which would be called without `call`
+            raise TypeError("sort takes no key; the filter sort takes an attribute")
         value = method(*args, **kwargs)
         weigh_changed(container)
         return value

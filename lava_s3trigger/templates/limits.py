@@ -30,6 +30,7 @@ _PAGE: Final = resource.getpagesize()
 _ALARM: Final = signal.SIGALRM
 _REPEAT_SECONDS: Final = 2.0
 _MIN_SECONDS: Final = 0.001
+_STACK_DEPTH: Final = 150
 _MAIN_THREAD: Final = threading.main_thread().ident
 
 
@@ -58,6 +59,7 @@ def listening() -> Iterator[None]:
     if _is_listening or not _is_main_thread():
         yield
         return
+    _grow_stack()
     before = signal.signal(_ALARM, _time_up)
     _is_listening = True
     try:
@@ -96,7 +98,6 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
         if not _is_listening:
             self._listening = listening()
             self._listening.__enter__()
-            _grow_stack()
         self._address_space = resource.getrlimit(resource.RLIMIT_AS)
         _confine(self._address_space, self._memory)
         # Repeated, since Python swallows what is raised in a finalizer. Not so soon that
@@ -167,16 +168,17 @@ def _usage(pid: int) -> int:
 
 @cache
 def _grow_stack() -> None:
-    """Have the stack grow once, as far as Python lets code recurse.
+    """Have the stack grow once, further than Python lets a template recurse.
 
-    Where the address space is used up, a stack that must grow ends the process.
+    Where the address space is used up, a stack that must grow ends the process. Templates
+    make it grow to 400 KB, this to 800.
     """
 
     def recurse(depth: int) -> int:
-        return max(map(recurse, (depth + 1,)))  # through C, which takes more of it
+        return depth and sorted((depth - 1,), key=recurse)[0]  # takes much of it
 
     with contextlib.suppress(RecursionError):
-        recurse(0)
+        recurse(_STACK_DEPTH)
 
 
 def _is_main_thread() -> bool:
