@@ -242,8 +242,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         By a method of a class, as in ``dict.update(utils, ...)``, they would change
         what they may not change by a method of the object.
         """
-        if isinstance(obj, types.GenericAlias):
-            return False  # it has all attributes of its class, and passes for none
         if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
             return False  # objects of datetime never change
         return super().is_safe_attribute(obj, attr, value)

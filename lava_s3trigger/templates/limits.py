@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
         self._outer = 0.0
         self._listening: contextlib.AbstractContextManager[None] | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if not _is_main_thread():
             raise ThreadError("templates and conditions run in the main thread alone")
         if not _is_listening:
@@ -105,6 +105,7 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
         self._outer = signal.setitimer(signal.ITIMER_REAL, self._seconds, _REPEAT_SECONDS)[0]
         if not self._outer:
             compiling.left = COMPILE_SECONDS
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         is_late = kind is _TimeUpError
@@ -141,10 +142,11 @@ class compiling(bounded):  # noqa: N801 - likewise
         is_outermost = not signal.getitimer(signal.ITIMER_REAL)[0]
         super().__init__(COMPILE_SECONDS if is_outermost else max(compiling.left, _MIN_SECONDS))
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         super().__enter__()
         self.is_whole = compiling.left == COMPILE_SECONDS
         self._start = time.monotonic()
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         compiling.left -= time.monotonic() - self._start
@@ -175,7 +177,7 @@ def _grow_stack() -> None:
     """
 
     def recurse(depth: int) -> int:
-        return depth and sorted((depth - 1,), key=recurse)[0]  # takes much of it
+        return depth and sorted((depth - 1,), key=recurse)[0]  # noqa: FURB192 - it takes much of it
 
     with contextlib.suppress(RecursionError):
         recurse(_STACK_DEPTH)

@@ -37,7 +37,7 @@ _LIGHT: Final = frozenset(
     [type(None), bool, float, dt.date, dt.datetime, dt.time, dt.timedelta, Undefined]
 )
 _CHANGEABLE: Final = (list, Mapping, AbstractSet, ValuesView)
-_CONTAINERS: Final = (*_CHANGEABLE, tuple, range, types.GenericAlias)
+_CONTAINERS: Final = (*_CHANGEABLE, tuple, range)
 _SMALL: Final = 2**63
 _SHORT_LIST: Final = 64
 _SHORT_TEXT: Final = 1024
@@ -87,6 +87,8 @@ def weigh(value: Any) -> Any:  # noqa: C901, PLR0911 - the busiest path
     elif isinstance(value, _CONTAINERS):
         _weigh_container(value)
         return value
+    elif kind is types.GenericAlias:
+        raise TypeError("a class has no items")  # of an alias, nothing in it would be weighed
     _weigh_scalar(value)
     return value
 
@@ -173,8 +175,6 @@ def _members(container: Any) -> Collection[Any]:
     if isinstance(container, Mapping):
         _check_members(2 * len(container))
         return [*container, *container.values()]
-    if isinstance(container, types.GenericAlias):
-        return container.__args__
     return container  # type: ignore[no-any-return]
 
 
