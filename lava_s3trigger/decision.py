@@ -14,7 +14,7 @@ from .aws.deadline import UNLIMITED, Deadline
 from .dispatch import Dispatch
 from .errors import OutOfTimeError, ServiceError, UnexpectedError, UserError
 from .templates.confinement import MAX_RUN_SECONDS
-from .templates.documents import Document, RenderingError, Variables, variables
+from .templates.documents import Document, RenderingError, variables
 from .triggers import BrokenTrigger, Trigger
 from .units import shown
 
@@ -133,7 +133,7 @@ def _decide_trigger(
     decision: Decision,
     trigger: Trigger | BrokenTrigger,
     jobs: Jobs,
-    known: Variables,
+    known: dict[str, Any],
 ) -> None:
     trigger_id = trigger.trigger_id
     if isinstance(trigger, BrokenTrigger):
@@ -194,7 +194,7 @@ def _decide_jobs(decision: Decision, trigger: Trigger, jobs: Jobs, rendered: _Re
             decision.skips.append(Skip("the job is disabled", trigger_id, job_id))
 
 
-def _render(trigger: Trigger, known: Variables) -> _Rendered:
+def _render(trigger: Trigger, known: dict[str, Any]) -> _Rendered:
     """Render the job ids, parameters and globals of a trigger.
 
     Raises:
@@ -207,7 +207,7 @@ def _render(trigger: Trigger, known: Variables) -> _Rendered:
     )
 
 
-def _rendered(field: str, document: Document | None, known: Variables) -> Any:
+def _rendered(field: str, document: Document | None, known: dict[str, Any]) -> Any:
     try:
         return document.render(known) if document else {}
     except RenderingError as error:

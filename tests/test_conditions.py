@@ -230,7 +230,7 @@ class TestArguments:
         ],
     )
     def test_a_condition_that_is_not_known_is_an_error(self, field: str) -> None:
-        with pytest.raises(ValueError, match="unknown condition .*; known conditions: ") as caught:
+        with pytest.raises(ValueError, match=r"unknown condition .*; known conditions: ") as caught:
             read_conditions({field: "*"})
 
         assert str(caught.value) == (

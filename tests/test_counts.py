@@ -28,7 +28,6 @@ TEMPLATES: Final[dict[str, Any]] = {
     "parameters": {"key": "{{ key }}"},
     "globals": {"bucket": "{{ bucket }}"},
 }
-HARMFUL: Final[dict[str, Any]] = {"parameters": {"padded": "{{ '%8s' % key }}"}}
 
 
 @dataclass
@@ -187,35 +186,6 @@ class TestCompilations:
         instance.put("b", **TEMPLATES)
         instance.handle("a/first", "c/first")
         assert len(compiled) == len(TEMPLATES)
-
-
-class TestProcesses:
-    """Only templates that are not known to be harmless get a process of their own."""
-
-    @pytest.fixture
-    def forks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        forks: list[int] = []
-        fork = os.fork
-
-        def count() -> int:
-            child = fork()
-            forks.append(child)
-            return child
-
-        monkeypatch.setattr("lava_s3trigger.templates.isolation.os.fork", count)
-        return forks
-
-    def test_none_for_harmless_ones(self, instance: Instance, forks: list[int]) -> None:
-        instance.put("a", **TEMPLATES)
-        instance.handle(*[f"a/{number}" for number in range(20)])
-        assert not forks
-        assert instance.sent() == 20
-
-    def test_one_for_each_event_of_others(self, instance: Instance, forks: list[int]) -> None:
-        instance.put("a", **HARMFUL)
-        instance.handle("a/0", "a/1", "a/2")
-        assert len(forks) == 3
-        assert instance.sent() == 3
 
 
 MOST_MODULES: Final = 395

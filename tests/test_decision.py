@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +16,7 @@ from lava_s3trigger.decision import Decision, decide
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.events import RedriveTarget, S3Event
 from lava_s3trigger.jobs import Job
-from lava_s3trigger.templates.isolation import LONGEST
-from lava_s3trigger.templates.limits import COMPILING, SECONDS, bounded
+from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -262,115 +260,6 @@ class TestSkips:
         assert counts(decision) == (0, 1, 0, 0)
 
 
-class TestBounds:
-    """Bounds are set where there is something that they might end."""
-
-    LONG: Final = "in/" + "x" * 2048
-
-    @pytest.mark.parametrize(
-        ("key", "fields", "expected"),
-        [
-            pytest.param("in/1.csv", {}, 0, id="brief"),
-            pytest.param(LONG, {}, 1, id="a long key"),
-            pytest.param("in/1.csv", {"if_fnmatch": "*.csv"}, 0, id="a brief pattern"),
-            pytest.param("in/1.csv", {"if_fnmatch": ["*.csv"] * 1000}, 1, id="many patterns"),
-            pytest.param(
-                "in/1.csv", {"parameters": {"a": "{{ event.x }}"}}, 1, id="a template of the event"
-            ),
-            pytest.param(
-                "in/1.csv",
-                {"job_id": "{% for a in key %}{% endfor %}load"},
-                1,
-                id="a template with a loop",
-            ),
-        ],
-    )
-    def test_where(
-        self,
-        key: str,
-        fields: dict[str, Any],
-        expected: int,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        set_: list[float] = []
-
-        class Bounded(bounded):
-            def __enter__(self) -> None:
-                set_.append(self._seconds)
-                super().__enter__()
-
-        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
-        triggers = Triggers(trigger("t", **{"parameters": {"a": "{{ key }}"}} | fields))
-        of = event(key=key)
-        decide(of, triggers, JOBS)
-        # To test, to compile, which is done once and may take longer, and to render.
-        assert set_ == [SECONDS, COMPILING, SECONDS]
-        decision = decide(of, triggers, JOBS)
-        assert len(set_) == 3 + expected
-        assert counts(decision) == (1, 0, 0, 0)
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            pytest.param(
-                {"job_id": "{% for a in range(10**5) %}" * 4 + "{% endfor %}" * 4}, id="time"
-            ),
-            pytest.param(
-                {"if_fnmatch": [f"[{chr(256 + n)}-\uffff]" * 200 for n in range(300)]},
-                id="patterns",
-            ),
-        ],
-    )
-    def test_what_was_ended_three_times_is_not_begun_again(self, fields: dict[str, Any]) -> None:
-        """Else a few such triggers could use up each invocation."""
-        wild = trigger("wild", **fields)
-        triggers = Triggers(wild, trigger("good"))
-        assert isinstance(wild, Trigger)
-        for number in range(5):
-            decision = decide(event(key=f"in/{number}"), triggers, JOBS)
-            assert counts(decision) == (1, 0, 1, 0)
-            assert len(wild.aborts) <= 3
-        [mistake] = decision.mistakes
-        assert re.search("ended before: rendering was ended|take too long", mistake.reason)
-
-    @pytest.mark.parametrize(
-        ("key", "expected"), [("in/1.txt", (0, 1, 0, 0)), ("in/1.csv", (0, 0, 1, 0))]
-    )
-    def test_conditions_are_tested_all_the_same(
-        self, key: str, expected: tuple[int, int, int, int]
-    ) -> None:
-        """What they keep out is not parked."""
-        wild = trigger(parameters={"a": "{{ key }}"}, if_fnmatch="*.csv")
-        assert isinstance(wild, Trigger)
-        triggers = Triggers(wild)
-        assert counts(decide(event(key="in/0.csv"), triggers, JOBS)) == (1, 0, 0, 0)
-        wild.aborts.extend(["it took longer than 1 s"] * 3)
-
-        assert counts(decide(event(key=key), triggers, JOBS)) == expected
-
-    def test_one_that_was_ended_once_has_bounds_from_then_on(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Whatever was taken for light."""
-        light = trigger(parameters={"a": "{{ key }}"})
-        assert isinstance(light, Trigger)
-        triggers = Triggers(light)
-        decide(event(), triggers, JOBS)
-        assert light.is_brief
-        light.aborts.append("it took longer than 1 s")
-        set_: list[None] = []
-
-        class Bounded(bounded):
-            def __enter__(self) -> None:
-                set_.append(None)
-                super().__enter__()
-
-        monkeypatch.setattr("lava_s3trigger.decision.bounded", Bounded)
-
-        assert counts(decide(event(), triggers, JOBS)) == (1, 0, 0, 0)
-        assert set_
-
-
 class TestMistakes:
     """A user's mistake concerns its trigger, or its job, and no other."""
 
@@ -491,7 +380,7 @@ class TestFailures:
     def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
-        left[0] = SECONDS + COMPILING + LONGEST + 2 * SLOWEST_CALL + MARGIN + spare
+        left[0] = MAX_RUN_SECONDS + 2 * SLOWEST_CALL + MARGIN + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 
