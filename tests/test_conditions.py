@@ -36,9 +36,9 @@ def event(
 
 def holds(name: str, argument: Any, of: S3Event) -> bool:
     [read] = read_conditions({name: argument})
-    result = read.holds(of)
+    result = read.holds(read.value(of))
     [inverse] = read_conditions({name.replace("if_", "if_not_"): argument})
-    assert inverse.holds(of) is not result
+    assert inverse.holds(inverse.value(of)) is not result
     return result
 
 
@@ -261,8 +261,8 @@ class TestReading:
     def test_a_condition_and_its_inverse_may_both_be_there(self) -> None:
         read = read_conditions({"if_fnmatch": "*.zip", "if_not_fnmatch": "*ignore*"})
 
-        assert [each.holds(event(key="a.zip")) for each in read] == [True, True]
-        assert [each.holds(event(key="ignore.zip")) for each in read] == [True, False]
+        assert [each.holds(each.value(event(key="a.zip"))) for each in read] == [True, True]
+        assert [each.holds(each.value(event(key="ignore.zip"))) for each in read] == [True, False]
 
     @pytest.mark.parametrize(
         ("field", "expected"),
@@ -289,10 +289,10 @@ class TestRegistry:
     def _register(self) -> Iterator[None]:
         before = dict(KINDS)
 
-        @condition("key_longer", read=int)
-        def _is_longer(of: S3Event, length: int) -> bool:
+        @condition("key_longer", of="key", read=int)
+        def _is_longer(key: str, length: int) -> bool:
             """The key has more characters."""
-            return len(of.key) > length
+            return len(key) > length
 
         yield
         KINDS.clear()
@@ -306,7 +306,7 @@ class TestRegistry:
         assert holds("if_key_longer", "3", event(key="abcd"))
         assert not holds("if_key_longer", "4", event(key="abcd"))
         [inverse] = read_conditions({"if_not_key_longer": "4"})
-        assert inverse.holds(event(key="abcd"))
+        assert inverse.holds("abcd")
         assert (inverse.field, inverse.argument) == ("if_not_key_longer", "4")
 
     @pytest.mark.usefixtures("_registered")
@@ -336,11 +336,11 @@ class TestRegistry:
         assert len(kind.description.splitlines()) == 1
 
     def test_one_without_a_docstring_has_no_description(self) -> None:
-        def test(_event: S3Event, _argument: object) -> bool:
+        def test(_value: object, _argument: object) -> bool:
             return True
 
         try:
-            assert condition("undescribed", read=str)(test) is test
+            assert condition("undescribed", of="key", read=str)(test) is test
             assert KINDS["undescribed"].description == ""
         finally:
             del KINDS["undescribed"]

@@ -24,7 +24,7 @@ from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
-from tests.decisions import dispatched, dispatches, ended
+from tests.decisions import Ended, dispatched, dispatches, ended
 
 if TYPE_CHECKING:
     from lava_s3trigger.errors import S3TriggerError

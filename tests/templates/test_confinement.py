@@ -122,8 +122,8 @@ class TestRead:
     @pytest.fixture(name="_slow")
     def _register(self) -> Iterator[None]:
         before = dict(KINDS)
-        condition("slow_to_read", read=lambda _: run_on())(lambda _event, _read: True)
-        condition("slow_to_test", read=str)(lambda _event, _read: run_on())
+        condition("slow_to_read", of="key", read=lambda _: run_on())(lambda _event, _read: True)
+        condition("slow_to_test", of="key", read=str)(lambda _event, _read: run_on())
         yield
         KINDS.clear()
         KINDS.update(before)
