@@ -41,6 +41,7 @@ STEPS: Final = {
     "events": "parsing the payload",
     "handler": "the steps of an invocation",
     "jobs": "jobs",
+    "metrics": "the summary line",
     "log": "the log line",
     "sending": "sending and its results",
     "sent": "what earlier tries sent",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
-from .templates.documents import Document, RenderingError, variables
+from .templates.documents import Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
@@ -177,8 +177,8 @@ class _Decider:
 
     event: S3Event
     jobs: Jobs
-    names: dict[str, Any]
-    """The variables of templates."""
+    variables: Variables
+    """What templates know."""
     redrive: RedriveTarget | None
 
     def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
@@ -230,7 +230,7 @@ class _Decider:
 
     def _render_field(self, name: str, document: Document | None) -> Any:
         try:
-            return document.render(self.names) if document else {}
+            return document.render(self.variables) if document else {}
         except RenderingError as error:
             raise UserError(f"{name}: {error}", "rendering_failed") from None
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote_plus
 
+from lava_s3trigger.events import S3Event, deliveries
 from tests import routes
 
 BUCKET: Final = "my-bucket"
 NONSENSE: Final = "not JSON"
 """The body of an SQS message that the function cannot understand."""
+
+
+def s3_event(key: str = "in/1.csv", bucket: str = BUCKET, **fields: Any) -> S3Event:
+    """Return the S3 event that the function makes of `record`."""
+    ((event, _),) = deliveries(record(key, bucket=bucket, **fields), "eu-central-1")[0].events
+    return event
 
 
 def record(key: str = "in/1.csv", **fields: Any) -> dict[str, Any]:

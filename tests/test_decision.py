@@ -246,8 +246,13 @@ class TestSkips:
     def test_a_disabled_trigger(self) -> None:
         decision = decided(trigger(enabled=False))
         (skip,) = ended(decision, "skipped")
-        assert (skip.reason, skip.trigger_id) == ("the trigger is disabled", "t")
+        reason = "the trigger is disabled; it hides entries at prefixes above 'in'"
+        assert (skip.reason, skip.trigger_id) == (reason, "t")
         assert counts(decision) == (0, 1, 0, 0)
+
+    def test_a_disabled_trigger_of_the_whole_bucket_hides_none(self) -> None:
+        (skip,) = ended(decided(trigger(prefix="*", enabled=False)), "skipped")
+        assert skip.reason == "the trigger is disabled"
 
     def test_a_disabled_job(self) -> None:
         decision = decided(trigger(job_id=["off", "load"]))
@@ -342,7 +347,8 @@ class TestMistakes:
 
     def test_an_endless_template_is_aborted(self) -> None:
         before, behind = self.GOOD
-        endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
+        loop = "{% for _ in range(1999) %}"
+        endless = loop * 4 + "{% endfor %}" * 4
         decision = decided(before, trigger("bad", parameters={"a": endless}), behind)
         (mistake,) = ended(decision, "mistake")
         assert mistake.trigger_id == "bad"

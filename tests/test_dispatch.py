@@ -39,7 +39,7 @@ def message(now: datetime = NOW, **fields: Any) -> dict[str, Any]:
 class TestFields:
     """A message holds what a worker needs, and nothing that is empty."""
 
-    def test_a_dispatch_with_everything(self) -> None:
+    def test_a_full_dispatch_has_every_field(self) -> None:
         assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
             "realm": "demo",
             "worker": "core",
@@ -51,17 +51,17 @@ class TestFields:
         }
 
     @pytest.mark.parametrize("left_out", ["parameters", "globals"])
-    def test_what_is_empty_is_left_out(self, left_out: str) -> None:
+    def test_empty_parameters_and_globals_are_left_out(self, left_out: str) -> None:
         other = {"parameters": "globals", "globals": "parameters"}[left_out]
         fields: dict[str, Any] = {left_out: {}, other: {"a": 1}}
         found = message(**fields)
         assert left_out not in found
         assert found[other] == {"a": 1}
 
-    def test_with_neither_there_are_five(self) -> None:
+    def test_a_minimal_dispatch_has_five_fields(self) -> None:
         assert list(message()) == ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
 
-    def test_what_holds_empty_things_is_not_empty(self) -> None:
+    def test_parameters_with_empty_values_are_kept(self) -> None:
         found = message(parameters={"a": {}}, globals={"": None})
         assert (found["parameters"], found["globals"]) == ({"a": {}}, {"": None})
 
@@ -101,7 +101,9 @@ class TestTime:
             ),
         ],
     )
-    def test_its_form(self, now: datetime, expected: str) -> None:
+    def test_a_timestamp_has_whole_seconds_and_an_offset(
+        self, now: datetime, expected: str
+    ) -> None:
         assert message(now)["ts_dispatch"] == expected
 
 
@@ -150,9 +152,11 @@ class TestQueue:
         ("realm", "worker", "expected"),
         [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
     )
-    def test_its_name(self, realm: str, worker: str, expected: str) -> None:
+    def test_the_queue_is_named_after_realm_and_worker(
+        self, realm: str, worker: str, expected: str
+    ) -> None:
         assert dispatch(worker=worker).queue(realm) == expected
 
-    def test_the_message_says_the_same(self) -> None:
+    def test_the_message_names_the_same_realm_and_worker(self) -> None:
         found = json.loads(dispatch(worker="web").message("other", RUN_ID, timestamp(NOW)))
         assert (found["realm"], found["worker"]) == ("other", "web")

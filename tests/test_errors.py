@@ -32,15 +32,15 @@ class TestRoot:
     """One root catches all that the package raises on purpose."""
 
     @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
-    def test_it_is_the_root_of(self, error: S3TriggerError) -> None:
+    def test_every_error_has_the_root(self, error: S3TriggerError) -> None:
         assert isinstance(error, S3TriggerError)
         assert isinstance(error, Exception)
 
     @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
-    def test_no_kind_is_another(self, error: S3TriggerError) -> None:
+    def test_no_kind_of_error_is_another(self, error: S3TriggerError) -> None:
         assert [kind for kind in map(type, ALL) if isinstance(error, kind)] == [type(error)]
 
-    def test_there_are_no_others(self) -> None:
+    def test_every_kind_of_error_is_tested(self) -> None:
         named = {
             each
             for each in vars(errors).values()
@@ -53,7 +53,7 @@ class TestRoot:
 class TestSettingsError:
     """A settings error names the variable, the value and what is expected, on one line."""
 
-    def test_it_shows_the_value(self) -> None:
+    def test_a_settings_error_shows_the_value(self) -> None:
         error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
 
         assert str(error) == "LOGLEVEL is 'loud': it must be one of debug, info"
@@ -69,7 +69,7 @@ class TestSettingsError:
         assert str(error) == "LAVA_REALM is not set: it must be the name of a realm"
         assert error.value is None
 
-    def test_an_empty_value_is_shown_as_one(self) -> None:
+    def test_an_empty_value_is_shown_as_empty(self) -> None:
         assert str(SettingsError("X", "", "full")) == "X is '': it must be full"
 
     def test_a_value_with_line_breaks_stays_on_one_line(self) -> None:
@@ -118,7 +118,7 @@ class TestDeliveriesFailedError:
         assert str(error) == expected
         assert error.count == count
 
-    def test_names_in_it_are_escaped(self) -> None:
+    def test_names_in_a_message_are_escaped(self) -> None:
         said = str(DeliveriesFailedError(2, "no queue x\n[ERROR] forged\x1b[31m \u00e9"))
 
         assert said == "2 failures, the first: no queue x\\n[ERROR] forged\\x1b[31m \\xe9"
@@ -130,7 +130,7 @@ class TestDeliveriesFailedError:
 class TestUnexpectedError:
     """An unexpected error names its cause and the line that raised it, on one line."""
 
-    def test_it_names_the_error_and_its_place(self) -> None:
+    def test_an_unexpected_error_names_its_cause_and_place(self) -> None:
         with pytest.raises(LookupError) as caught:
             dict[str, str]()["Items\nof it"]
 

@@ -165,7 +165,9 @@ class TestRoutes:
 
     @by_every_route
     @pytest.mark.parametrize(("what", "expected"), KINDS)
-    def test_it_arrives(self, route: Route, what: What, expected: Json) -> None:
+    def test_an_event_arrives_by_every_route(
+        self, route: Route, what: What, expected: Json
+    ) -> None:
         [delivery] = deliveries(route.payload(what), OWN_REGION)
 
         assert delivery.errors == []
@@ -176,14 +178,14 @@ class TestRoutes:
         assert redrive == route.redrive
 
     @by_every_route
-    def test_a_test_event_is_dropped_and_done(self, route: Route) -> None:
+    def test_a_test_event_is_dropped(self, route: Route) -> None:
         found = deliveries(route.payload(What(whole=TEST_EVENT, record=TEST_EVENT)), OWN_REGION)
 
         assert [(each.events, each.errors) for each in found] == [([], [])]
         assert [each.message_id for each in found] == [route.message_id]
 
     @by_every_route
-    def test_what_is_no_event_is_an_error_of_its_delivery(self, route: Route) -> None:
+    def test_a_payload_without_an_event_is_an_error_of_its_delivery(self, route: Route) -> None:
         strange = {"Foo": 1, "Bar": 2}
 
         [delivery] = deliveries(route.payload(What(whole=strange, record=strange)), OWN_REGION)
@@ -195,7 +197,7 @@ class TestRoutes:
         assert delivery.message_id == route.message_id
 
     @pytest.mark.parametrize("route", [each for each in ROUTES if not each.startswith("parked")])
-    def test_several_records_arrive_in_their_order(self, route: str) -> None:
+    def test_records_arrive_in_order(self, route: str) -> None:
         many = records(*(s3_record(key=str(n)) for n in range(5)))
 
         [delivery] = deliveries(ROUTES[route].payload(What(whole=many, record=many)), OWN_REGION)
@@ -204,30 +206,30 @@ class TestRoutes:
         assert keys(delivery) == ["0", "1", "2", "3", "4"]
 
     @pytest.mark.parametrize("route", [each for each in ROUTES if not each.startswith("parked")])
-    def test_no_records_are_nothing_to_do(self, route: str) -> None:
+    def test_empty_records_are_nothing_to_do(self, route: str) -> None:
         empty = records()
 
         found = deliveries(ROUTES[route].payload(What(whole=empty, record=empty)), OWN_REGION)
 
         assert not any(each.events or each.errors for each in found)
 
-    def test_no_records_at_all_are_not_even_a_delivery(self) -> None:
+    def test_an_empty_array_has_no_delivery(self) -> None:
         assert deliveries({"Records": []}, OWN_REGION) == []
         assert deliveries([], OWN_REGION) == []
 
-    def test_the_record_is_the_very_one_that_came(self) -> None:
+    def test_an_event_keeps_the_record_as_it_came(self) -> None:
         record = s3_record()
 
         assert only_event(records(record)).record is record
 
-    def test_redriven_again_and_again_it_still_arrives(self) -> None:
+    def test_an_event_redriven_repeatedly_arrives(self) -> None:
         payload: Any = records(s3_record())
         for _ in range(3):
             payload = records(sqs(sns_envelope(invocation_record(payload))))
 
         assert only_event(payload).key == "a/b+c d.csv"
 
-    def test_parked_within_what_was_redriven_names_the_same_trigger(self) -> None:
+    def test_a_parked_message_in_a_redriven_one_names_its_trigger(self) -> None:
         payload = records(sqs(invocation_record(records(sqs(parked(s3_record()))))))
 
         assert only_redrive(payload) == RedriveTarget("t-1")
@@ -255,11 +257,11 @@ class TestKeys:
             pytest.param("+", " ", id="one-space"),
         ],
     )
-    def test_of_s3(self, encoded: str, expected: str) -> None:
+    def test_a_key_from_s3_is_form_decoded_once(self, encoded: str, expected: str) -> None:
         assert only_event(records(s3_record(key=encoded))).key == expected
 
     @pytest.mark.parametrize("key", ["a%2Bb+c", "%2525", "a b", "%", "+", "/a//b/", "\n", '"\\'])
-    def test_of_eventbridge(self, key: str) -> None:
+    def test_a_key_from_eventbridge_is_not_decoded(self, key: str) -> None:
         assert only_event(eventbridge_event(key=key)).key == key
 
     @by_every_route
@@ -279,16 +281,14 @@ class TestKeys:
         assert only_event(route.payload(what)).key == key
 
     @pytest.mark.parametrize("key", ["%FF", "a%C3", "%ED%A0%80"], ids=["byte", "cut", "surrogate"])
-    def test_one_that_is_no_utf_8_is_an_error(self, key: str) -> None:
+    def test_a_key_that_is_no_utf_8_is_an_error(self, key: str) -> None:
         assert only_error(records(s3_record(key=key))) == (
             f"s3.object.key is '{key}': not form-encoded UTF-8"
         )
 
     @by_every_route
     @pytest.mark.parametrize("of", [of_s3, of_eventbridge], ids=["s3", "eventbridge"])
-    def test_half_a_surrogate_pair_is_a_character(
-        self, route: Route, of: Callable[[Json], What]
-    ) -> None:
+    def test_a_lone_surrogate_is_kept(self, route: Route, of: Callable[[Json], What]) -> None:
         record = s3_record("a\ud800") if of is of_s3 else eventbridge_event("a\ud800")
 
         assert only_event(route.payload(of(record))).key == "a\ud800"
@@ -303,7 +303,7 @@ class TestInfo:
         [of_s3(s3_record()), of_eventbridge(eventbridge_event())],
         ids=["s3", "eventbridge"],
     )
-    def test_there_are_seven(self, route: Route, what: What) -> None:
+    def test_info_has_seven_fields(self, route: Route, what: What) -> None:
         found = only_event(route.payload(what)).info
 
         assert {name: type(value) for name, value in found.items()} == {
@@ -411,7 +411,7 @@ class TestInfo:
             "Object Created : Put ",
         ],
     )
-    def test_the_type_of_s3_is_the_event_name_as_it_is(self, name: str) -> None:
+    def test_the_type_of_an_s3_event_is_its_name(self, name: str) -> None:
         assert only_event(records(s3_record(eventName=name))).event_type == name
 
     @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ class TestInfo:
             (" Object\tCreated\n", " Put\r\nObject ", "ObjectCreated:PutObject"),
         ],
     )
-    def test_the_type_of_eventbridge_is_joined_without_white_space(
+    def test_the_type_of_an_eventbridge_event_is_joined_without_white_space(
         self, kind: str, reason: Any, expected: str
     ) -> None:
         event = changed(eventbridge_event(**{"detail-type": kind}), "detail.reason", reason)
@@ -484,7 +484,9 @@ class TestLeftOut:
             ("ObjectRestore:Completed", (), "203.0.113.7", "2.1"),
         ],
     )
-    def test_by_s3(self, name: str, absent: tuple[str, ...], source: str, version: str) -> None:
+    def test_s3_events_without_optional_fields_are_understood(
+        self, name: str, absent: tuple[str, ...], source: str, version: str
+    ) -> None:
         record = s3_record(
             eventName=name, eventVersion=version, requestParameters={"sourceIPAddress": source}
         )
@@ -518,7 +520,9 @@ class TestLeftOut:
             ("Object Access Tier Changed", None, EB_SOURCELESS),
         ],
     )
-    def test_by_eventbridge(self, kind: str, reason: str | None, absent: tuple[str, ...]) -> None:
+    def test_eventbridge_events_without_optional_fields_are_understood(
+        self, kind: str, reason: str | None, absent: tuple[str, ...]
+    ) -> None:
         event = changed(eventbridge_event(**{"detail-type": kind}), "detail.reason", reason)
         for path in absent:
             event = changed(event, path, MISSING)
@@ -533,12 +537,12 @@ class TestLeftOut:
     @pytest.mark.parametrize(
         "version", ["2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "1.0", "3.0", "x", 2, MISSING]
     )
-    def test_every_version_is_tried(self, version: Any) -> None:
+    def test_every_event_version_is_tried(self, version: Any) -> None:
         record = changed(s3_record(), "eventVersion", version)
 
         assert only_event(records(record)).key == "a/b+c d.csv"
 
-    def test_fields_that_are_not_known_are_ignored(self) -> None:
+    def test_unknown_fields_are_ignored(self) -> None:
         record = {
             **s3_record(),
             "glacierEventData": {"restoreEventData": {}},
@@ -553,13 +557,13 @@ class TestLeftOut:
         assert only_event(event).key == "a/b+c d.csv"
 
     @pytest.mark.parametrize("source", ["aws:s3", "minio:s3", "ceph:s3", "aws:sqs", None, MISSING])
-    def test_any_event_source_will_do(self, source: Any) -> None:
+    def test_any_event_source_is_accepted(self, source: Any) -> None:
         record = changed(s3_record(), "eventSource", source)
 
         assert only_event(records(record)).key == "a/b+c d.csv"
 
     @pytest.mark.parametrize("source", ["aws.s3", "my.own", "", None, MISSING])
-    def test_any_source_of_eventbridge_will_do(self, source: Any) -> None:
+    def test_any_eventbridge_source_is_accepted(self, source: Any) -> None:
         assert only_event(changed(eventbridge_event(), "source", source)).bucket == "my-bucket"
 
     def test_minio_is_understood(self) -> None:
@@ -657,7 +661,7 @@ class TestEveryKind:
 
     @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
     def test_it_gives_its_info(self, payload: Any, expected: Json) -> None:
-        event = only_event(payload)
+        event = self.event(payload)
 
         assert event.info == expected
         assert event.info["event_time"].tzinfo is tzutc()
@@ -671,10 +675,16 @@ class TestEveryKind:
         [record] = records_in(payload)
         what = of_s3(record) if "s3" in record else of_eventbridge(record)
 
-        event = only_event(route.payload(what))
+        event = self.event(route.payload(what))
 
         assert event.info == expected
         assert event.record == record
+
+    def event(self, payload: Any) -> S3Event:
+        [delivery] = deliveries(payload, OWN_REGION)
+        assert delivery.errors == []
+        [(event, _)] = delivery.events
+        return event
 
     def test_every_payload_is_in_the_table(self) -> None:
         assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
@@ -747,7 +757,7 @@ class TestOddElements:
     """An element that is missing or odd is an error that names it and what was found."""
 
     @pytest.mark.parametrize(("of", "path", "value", "said"), ODD_ELEMENTS)
-    def test_it_is_named_and_its_neighbours_go_on(
+    def test_an_odd_element_is_named_and_other_records_arrive(
         self, of: Callable[[Json], What], path: str, value: Any, said: str
     ) -> None:
         good = s3_record("good") if of is of_s3 else eventbridge_event("good")
@@ -777,20 +787,20 @@ class TestOddElements:
             pytest.param(eventbridge_event(), "detail", {}, "detail.bucket.name", id="eb-empty"),
         ],
     )
-    def test_what_holds_it_may_be_odd_too(
+    def test_an_odd_container_is_named(
         self, record: Json, path: str, value: Any, named: str
     ) -> None:
         assert only_error([changed(record, path, value)]) == f"{named} is None: {NOT_A_TEXT}"
 
     @by_every_route
-    def test_by_every_route(self, route: Route) -> None:
+    def test_an_odd_element_is_named_by_every_route(self, route: Route) -> None:
         record = changed(s3_record(), "s3.bucket.name", 5)
 
         assert only_error(route.payload(of_s3(record))) == f"s3.bucket.name is 5: {NOT_A_TEXT}"
 
     @unhurried
     @given(st.text(), st.sampled_from(["s3", "eventbridge"]))
-    def test_any_text_for_a_time_is_read_or_named(self, when: str, kind: str) -> None:
+    def test_any_text_as_a_time_is_parsed_or_named(self, when: str, kind: str) -> None:
         payload = s3_record(eventTime=when) if kind == "s3" else eventbridge_event(time=when)
 
         [delivery] = deliveries(payload, OWN_REGION)
@@ -875,7 +885,7 @@ class TestNotUnderstood:
     """What cannot be understood is a failed delivery that names what was found."""
 
     @pytest.mark.parametrize(("value", "said"), STRANGE)
-    def test_it_is_named(self, value: Any, said: str) -> None:
+    def test_an_unknown_payload_is_named(self, value: Any, said: str) -> None:
         error = only_error(value)
 
         assert error.startswith(said)
@@ -911,12 +921,12 @@ class TestNotUnderstood:
         [error] = delivery.errors
         assert str(error).startswith(said)
 
-    def test_each_is_an_error_of_its_own(self) -> None:
+    def test_each_unknown_record_is_its_own_error(self) -> None:
         [delivery] = deliveries([5, s3_record(), None], OWN_REGION)
 
         assert [str(error).split()[0] for error in delivery.errors] == ["5", "None"]
 
-    def test_only_the_first_names_of_an_object_are_shown(self) -> None:
+    def test_an_error_shows_the_first_names_of_an_object(self) -> None:
         error = only_error({f"name-{n:03}": n for n in range(1000)})
 
         assert error.endswith("'name-006', 'name-007']")
@@ -976,7 +986,7 @@ class TestParked:
 
         assert only_redrive(payload) == expected
 
-    def test_only_the_event_in_it_is_run_alone(self) -> None:
+    def test_only_the_event_of_a_parked_message_is_restricted(self) -> None:
         payload = records(sqs(parked(s3_record("1")), "m-1"), sqs(records(s3_record("2")), "m-2"))
 
         one, two = deliveries(payload, OWN_REGION)
@@ -984,12 +994,12 @@ class TestParked:
         assert [redrive for _, redrive in one.events] == [RedriveTarget("t-1")]
         assert [redrive for _, redrive in two.events] == [None]
 
-    def test_neighbours_of_it_in_the_same_list_are_run_whole(self) -> None:
+    def test_other_records_beside_a_parked_message_are_not_restricted(self) -> None:
         [delivery] = deliveries([parked(s3_record("1")), s3_record("2")], OWN_REGION)
 
         assert [redrive for _, redrive in delivery.events] == [RedriveTarget("t-1"), None]
 
-    def test_all_events_in_it_are_run_alone(self) -> None:
+    def test_all_events_of_a_parked_message_are_restricted(self) -> None:
         payload = parked(records(s3_record("1"), s3_record("2")))
 
         [delivery] = deliveries(payload, OWN_REGION)
@@ -1000,7 +1010,7 @@ class TestParked:
 class TestDeliveries:
     """A delivery is what AWS acknowledges as one: an SQS message, or the invocation."""
 
-    def test_each_sqs_message_is_one(self) -> None:
+    def test_each_sqs_message_is_a_delivery(self) -> None:
         payload = records(
             *(sqs(records(s3_record(f"{n}a"), s3_record(f"{n}b")), f"m-{n}") for n in range(3))
         )
@@ -1025,13 +1035,13 @@ class TestDeliveries:
             pytest.param([eventbridge_event("1"), eventbridge_event("2")], id="array"),
         ],
     )
-    def test_otherwise_the_invocation_is_one(self, payload: Any) -> None:
+    def test_any_other_invocation_is_one_delivery(self, payload: Any) -> None:
         [delivery] = deliveries(payload, OWN_REGION)
 
         assert keys(delivery) == ["1", "2"]
         assert (delivery.message_id, delivery.queue, delivery.group) == (None, None, None)
 
-    def test_a_payload_may_hold_both(self) -> None:
+    def test_a_payload_can_mix_messages_and_records(self) -> None:
         payload = [
             s3_record("1"),
             sqs(records(s3_record("2")), "m-2"),
@@ -1055,7 +1065,7 @@ class TestDeliveries:
 
         assert [(each.message_id, keys(each)) for each in found] == [("m-2", ["2"]), (None, ["1"])]
 
-    def test_one_that_only_looks_like_a_message_is_none(self) -> None:
+    def test_a_record_that_only_resembles_a_message_is_no_delivery(self) -> None:
         record = {**sqs(records(s3_record())), "eventSource": "my:sqs"}
 
         [delivery] = deliveries(records(record), OWN_REGION)
@@ -1063,7 +1073,7 @@ class TestDeliveries:
         assert delivery.message_id is None
         assert len(delivery.events) == 1
 
-    def test_messages_within_a_message_are_acknowledged_with_it(self) -> None:
+    def test_nested_messages_are_acknowledged_with_the_outer_one(self) -> None:
         inner = records(sqs(records(s3_record("1")), "m-1"), sqs(records(s3_record("2")), "m-2"))
 
         [delivery] = deliveries(records(sqs(inner, "m-0")), OWN_REGION)
@@ -1079,7 +1089,7 @@ class TestDeliveries:
             pytest.param("arn:aws-cn:sqs:cn-north-1:123456789012:q", "q", id="another-partition"),
         ],
     )
-    def test_it_knows_the_name_of_its_queue(self, arn: str, expected: str) -> None:
+    def test_a_delivery_knows_its_queue(self, arn: str, expected: str) -> None:
         [delivery] = deliveries(records(sqs(TEST_EVENT, arn=arn)), OWN_REGION)
 
         assert delivery.queue == expected
@@ -1099,14 +1109,14 @@ class TestDeliveries:
         assert groups[0] == groups[3]
         assert len(set(groups)) == 3
 
-    def test_a_group_of_a_standard_queue_keeps_no_order(self) -> None:
+    def test_a_group_of_a_standard_queue_is_ignored(self) -> None:
         # Fair queues: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
         [delivery] = deliveries(records(sqs(TEST_EVENT, MessageGroupId="g")), OWN_REGION)
 
         assert delivery.group is None
 
     @pytest.mark.parametrize("attributes", [MISSING, None, {}, []], ids=["no", "null", "{}", "[]"])
-    def test_without_a_group_those_of_a_fifo_queue_keep_their_order(self, attributes: Any) -> None:
+    def test_fifo_messages_without_a_group_share_one(self, attributes: Any) -> None:
         message = changed(sqs(TEST_EVENT, arn=f"{QUEUE}.fifo"), "attributes", attributes)
 
         one, two = deliveries(records(message, message), OWN_REGION)
@@ -1115,7 +1125,7 @@ class TestDeliveries:
         assert one.group == two.group
 
     @pytest.mark.parametrize("arn", [MISSING, None, 5, DEEP], ids=["no", "null", "number", "deep"])
-    def test_a_message_of_an_unknown_queue_is_one_too(self, arn: Any) -> None:
+    def test_a_message_of_an_unknown_queue_is_a_delivery(self, arn: Any) -> None:
         message = sqs(records(s3_record())) | {"eventSourceARN": arn}
         if arn is MISSING:
             del message["eventSourceARN"]
@@ -1126,7 +1136,7 @@ class TestDeliveries:
         assert delivery.group is None
         assert len(delivery.events) == 1
 
-    def test_ten_thousand_of_them_are_none_too_many(self) -> None:
+    def test_ten_thousand_messages_are_read(self) -> None:
         payload = records(
             *(sqs(records(s3_record(f"k-{n}")), f"m-{n}") for n in range(10_000)),
         )
@@ -1136,7 +1146,7 @@ class TestDeliveries:
         assert [each.message_id for each in found] == [f"m-{n}" for n in range(10_000)]
         assert [key for each in found for key in keys(each)] == [f"k-{n}" for n in range(10_000)]
 
-    def test_ten_thousand_records_in_one_are_none_too_many(self) -> None:
+    def test_ten_thousand_records_in_one_message_are_read(self) -> None:
         body = records(*(s3_record(f"k-{n}") for n in range(10_000)))
 
         [delivery] = deliveries(records(sqs(body)), OWN_REGION)
@@ -1164,7 +1174,7 @@ class TestHostile:
 
     @pytest.mark.parametrize("wrap", WRAPS)
     @pytest.mark.parametrize("depth", [30, 1000, 50_000])
-    def test_what_is_wrapped_too_often_is_an_error(
+    def test_too_many_nested_envelopes_are_an_error(
         self, wrap: Callable[[Any], Any], depth: int
     ) -> None:
         [delivery] = deliveries([nested(depth, wrap, s3_record()), s3_record("good")], OWN_REGION)
@@ -1173,7 +1183,7 @@ class TestHostile:
         assert keys(delivery) == ["good"]
 
     @pytest.mark.parametrize("wrap", WRAPS)
-    def test_what_is_wrapped_a_few_times_is_none(self, wrap: Callable[[Any], Any]) -> None:
+    def test_a_few_nested_envelopes_are_no_error(self, wrap: Callable[[Any], Any]) -> None:
         assert only_event([nested(10, wrap, s3_record())]).bucket == "my-bucket"
 
     @pytest.mark.parametrize(
@@ -1185,7 +1195,7 @@ class TestHostile:
             pytest.param('{"a":' * 100_000 + "1" + "}" * 100_000, id="closed-objects"),
         ],
     )
-    def test_a_bomb_of_json_is_an_error(self, bomb: str) -> None:
+    def test_nested_json_text_that_grows_is_an_error(self, bomb: str) -> None:
         payload = records(sqs(bomb, "m-1"), sqs(records(s3_record("good")), "m-2"))
 
         bad, good = deliveries(payload, OWN_REGION)
@@ -1195,10 +1205,10 @@ class TestHostile:
         assert len(str(error)) < 200
         assert keys(good) == ["good"]
 
-    def test_a_long_text_is_not_shown_at_length(self) -> None:
+    def test_a_long_text_is_cut_in_the_error(self) -> None:
         assert len(only_error(records(sqs("x" * 1_000_000)))) < 200
 
-    def test_of_members_of_the_same_name_the_last_counts(self) -> None:
+    def test_the_last_of_repeated_members_counts(self) -> None:
         body = json.dumps(records(s3_record("first"))).replace(
             '"key": "first"', '"key": "first", "key": "last"'
         )
@@ -1215,7 +1225,7 @@ class TestHostile:
             pytest.param("18446744073709551616", "", id="beyond-64-bits"),
         ],
     )
-    def test_odd_numbers_are_read_or_named(self, number: str, said: str) -> None:
+    def test_odd_numbers_are_parsed_or_named(self, number: str, said: str) -> None:
         body = json.dumps(records(s3_record())).replace("1082", number)
 
         [delivery] = deliveries(records(sqs(body)), OWN_REGION)
@@ -1238,7 +1248,7 @@ class TestIdentity:
     """The identity of an event is the same by every route, and differs from every other's."""
 
     @pytest.mark.parametrize(("what", "_info"), KINDS)
-    def test_it_is_the_same_by_every_route(self, what: What, _info: Json) -> None:
+    def test_the_identity_is_the_same_by_every_route(self, what: What, _info: Json) -> None:
         identities = {only_event(route.payload(what)).identity for route in ROUTES.values()}
 
         assert len(identities) == 1
@@ -1252,7 +1262,7 @@ class TestIdentity:
             ("s3.object.sequencer", "0069B4C0FF"),
         ],
     )
-    def test_these_tell_events_of_s3_apart(self, path: str, value: str) -> None:
+    def test_these_fields_distinguish_s3_events(self, path: str, value: str) -> None:
         one, two = s3_record(), changed(s3_record(), path, value)
 
         assert only_event(records(one)).identity != only_event(records(two)).identity
@@ -1267,7 +1277,7 @@ class TestIdentity:
             ("detail.object.sequencer", "69b4c0ff"),
         ],
     )
-    def test_these_tell_events_of_eventbridge_apart(self, path: str, value: str) -> None:
+    def test_these_fields_distinguish_eventbridge_events(self, path: str, value: str) -> None:
         one, two = eventbridge_event(), changed(eventbridge_event(), path, value)
 
         assert only_event(one).identity != only_event(two).identity
@@ -1279,7 +1289,7 @@ class TestIdentity:
             ("responseElements.x-amz-request-id", "ANOTHER"),
         ],
     )
-    def test_without_a_sequencer_time_and_request_tell_them_apart(
+    def test_without_a_sequencer_time_and_request_distinguish_s3_events(
         self, path: str, value: str
     ) -> None:
         one = changed(s3_record(eventName="ObjectTagging:Put"), "s3.object.sequencer", MISSING)
@@ -1293,7 +1303,9 @@ class TestIdentity:
         ("path", "value"),
         [("time", "2026-03-14T01:59:27Z"), ("detail.request-id", "ANOTHER")],
     )
-    def test_so_they_do_for_eventbridge(self, path: str, value: str) -> None:
+    def test_without_a_sequencer_time_and_request_distinguish_eventbridge_events(
+        self, path: str, value: str
+    ) -> None:
         one = changed(eventbridge_event(), "detail.object.sequencer", MISSING)
         two = changed(one, path, value)
 
@@ -1310,7 +1322,7 @@ class TestIdentity:
             ("s3.object.sequencer", {"x": [1]}),
         ],
     )
-    def test_odd_elements_do_not_matter(self, path: str, value: Any) -> None:
+    def test_odd_elements_do_not_break_the_identity(self, path: str, value: Any) -> None:
         record = changed(s3_record(), path, value)
 
         identity = only_event(records(record)).identity

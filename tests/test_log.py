@@ -67,9 +67,7 @@ class TestSay:
         ]
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_it_has_the_level_that_it_was_given(
-        self, level: int, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_line_has_its_level(self, level: int, caplog: pytest.LogCaptureFixture) -> None:
         log_event(level, "failed")
 
         assert [record.levelno for record in caplog.records] == [level]
@@ -96,7 +94,7 @@ class TestSay:
 
         assert caplog.records == []
 
-    def test_a_long_text_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_long_value_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "failed", reason="x" * 1_000_000, key="k" * 4096)
 
         [message] = caplog.messages

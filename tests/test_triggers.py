@@ -11,8 +11,10 @@ from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.errors import OutOfTimeError, ServiceError
+from lava_s3trigger.templates.documents import variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
+from tests.payloads import s3_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,9 @@ TTL: Final = 60.0
 MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
+
+UNIQUE: Final = 2050
+"""Keys that are more than the cache keeps of those it was asked for once."""
 
 
 def item_of(attributes: Item | None = None, **fields: Any) -> Item:
@@ -118,10 +123,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 class TestFields:
     """Each field of an entry is read as docs/design.md#triggers has it."""
 
-    def test_an_entry_needs_no_more_than_what_is_required(self) -> None:
+    def test_required_fields_suffice(self) -> None:
         assert is_plain(usable())
 
-    def test_every_field_may_stand_in_an_entry(self) -> None:
+    def test_every_known_field_is_accepted(self) -> None:
         trigger = usable(
             parameters={"a": 1},
             globals={"b": "2"},
@@ -140,7 +145,7 @@ class TestFields:
         assert [each.field for each in trigger.conditions] == ["if_size_gt", "if_not_fnmatch"]
 
     @pytest.mark.parametrize("field", ["enabled", "job_id"])
-    def test_a_required_field_that_is_missing_is_named(self, field: str) -> None:
+    def test_a_missing_required_field_is_named(self, field: str) -> None:
         fields: dict[str, Any] = {field: None}
         assert f"{field} is missing" in mistake(**fields)
 
@@ -171,7 +176,7 @@ class TestFields:
         )
 
     @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
-    def test_a_condition_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+    def test_an_unknown_condition_is_an_error_that_names_it(self, field: str) -> None:
         assert f"'{field}' is no condition" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize("name", ["x-note", "X-note", "x-", "x-if_fnmatch"])
@@ -180,7 +185,7 @@ class TestFields:
         [{"S": "any"}, {"M": {"any": {"N": "1"}}}, {"NULL": True}, BINARY, {"SS": ["any"]}],
         ids=["text", "map", "null", "binary", "set"],
     )
-    def test_fields_of_ones_own_hold_anything(self, name: str, value: dict[str, Any]) -> None:
+    def test_custom_fields_can_hold_anything(self, name: str, value: dict[str, Any]) -> None:
         assert is_plain(usable({name: value}))
 
     @pytest.mark.parametrize("field", ["description", "owner"])
@@ -215,20 +220,18 @@ class TestFields:
             pytest.param({"if_not_event_type": {}}, "if_not_event_type: {}", id="pattern a map"),
         ],
     )
-    def test_a_value_that_will_not_do_is_named_with_its_field(
-        self, fields: dict[str, Any], named: str
-    ) -> None:
+    def test_a_bad_value_is_named_with_its_field(self, fields: dict[str, Any], named: str) -> None:
         assert f"bad entry: {named}" in mistake(**fields)
 
     @pytest.mark.parametrize("field", ["parameters", "globals"])
-    def test_maps_of_null_are_as_if_absent(self, field: str) -> None:
+    def test_null_maps_count_as_absent(self, field: str) -> None:
         assert is_plain(usable({field: {"NULL": True}}))
 
     @pytest.mark.parametrize(
         ("delay", "seconds"),
         [(0, 0), (900, 900), ("15m", 900), ("90s", 90), ("1.5m", 90), ("0.25h", 900), (2.6, 3)],
     )
-    def test_a_delay_is_given_in_whole_seconds(self, delay: float | str, seconds: int) -> None:
+    def test_a_delay_is_rounded_to_whole_seconds(self, delay: float | str, seconds: int) -> None:
         found = usable(delay=delay).delay
         assert (found, type(found)) == (seconds, int)
 
@@ -236,17 +239,17 @@ class TestFields:
     def test_a_delay_is_from_0_to_15_minutes(self, delay: float | str) -> None:
         assert "is not from 0 to 15 minutes" in mistake(delay=delay)
 
-    def test_the_longest_delay_can_be_set_lower(self) -> None:
+    def test_the_maximum_delay_can_be_lowered(self) -> None:
         assert usable(max_delay=300.0, delay="5m").delay == 300
         assert "is not from 0 to 5 minutes" in mistake(max_delay=300.0, delay=301)
 
-    def test_values_are_templates_unless_jinja_is_false(self) -> None:
+    def test_without_jinja_values_are_no_templates(self) -> None:
         documents: dict[str, Any] = {
             "job_id": "{{ key }}",
             "parameters": {"{{ key }}": "{{ key }}"},
             "globals": {"at": "{{ key }}"},
         }
-        known = {"key": "k"}
+        known = variables(s3_event("k"))
         rendered = usable(**documents)
         assert [each.render(known) for each in rendered.job_ids] == ["k"]
         assert rendered.parameters is not None
@@ -260,17 +263,17 @@ class TestFields:
         assert plain.globals is not None
         assert plain.globals.render(known) == documents["globals"]
 
-    def test_globals_may_not_be_made_to_begin_with_lava(self) -> None:
+    def test_a_rendered_global_that_begins_with_lava_is_an_error(self) -> None:
         trigger = usable(globals={"{{ key }}": 1, "Lava_written": 2})
         assert trigger.globals is not None
-        assert trigger.globals.render({"key": "k"}) == {"k": 1, "Lava_written": 2}
+        assert trigger.globals.render(variables(s3_event("k"))) == {"k": 1, "Lava_written": 2}
         with pytest.raises(ValueError, match="LAVA"):
-            trigger.globals.render({"key": "LAVA_forged"})
+            trigger.globals.render(variables(s3_event("LAVA_forged")))
 
-    def test_parameters_may_begin_with_lava(self) -> None:
+    def test_a_parameter_can_begin_with_lava(self) -> None:
         trigger = usable(parameters={"{{ key }}": 1})
         assert trigger.parameters is not None
-        assert trigger.parameters.render({"key": "lava_x"}) == {"lava_x": 1}
+        assert trigger.parameters.render(variables(s3_event("lava_x"))) == {"lava_x": 1}
 
 
 BOOLEANS: Final = [
@@ -296,13 +299,13 @@ class TestBooleans:
     """A boolean can be written in every way that lava accepts."""
 
     @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
-    def test_enabled(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
+    def test_enabled_is_read_as_a_boolean(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
         assert usable({"enabled": attribute}).enabled is is_true
 
     @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
-    def test_jinja(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
+    def test_jinja_is_read_as_a_boolean(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
         (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
-        assert job_id.render({}) == ("a" if is_true else "{{ 'a' }}")
+        assert job_id.render(variables(s3_event())) == ("a" if is_true else "{{ 'a' }}")
 
 
 class TestDisabledEntries:
@@ -322,10 +325,10 @@ class TestDisabledEntries:
         ids=lambda attributes: next(iter(attributes)),
     )
     @pytest.mark.parametrize("off", [False, "no", 0], ids=repr)
-    def test_it_is_just_disabled(self, attributes: Item, off: Any) -> None:
+    def test_a_bad_disabled_entry_is_just_disabled(self, attributes: Item, off: Any) -> None:
         assert not usable(attributes, enabled=off).enabled
 
-    def test_it_needs_no_job(self) -> None:
+    def test_a_disabled_entry_needs_no_job(self) -> None:
         assert not usable(enabled=False, job_id=None).enabled
 
 
@@ -349,18 +352,18 @@ class TestTypes:
         ],
         ids=str,
     )
-    def test_parameters_hold(self, attribute: dict[str, Any], value: Any) -> None:
+    def test_parameters_hold_every_type(self, attribute: dict[str, Any], value: Any) -> None:
         trigger = usable({"parameters": {"M": {"value": attribute}}})
         assert trigger.parameters is not None
-        found = trigger.parameters.render({})["value"]
+        found = trigger.parameters.render(variables(s3_event()))["value"]
         assert (found, type(found)) == (value, type(value))
 
-    def test_the_order_of_a_map_is_kept(self) -> None:
+    def test_a_map_keeps_its_order(self) -> None:
         trigger = usable(parameters={"z": 1, "a": 2, "m": 3})
         assert trigger.parameters is not None
-        assert list(trigger.parameters.render({})) == ["z", "a", "m"]
+        assert list(trigger.parameters.render(variables(s3_event()))) == ["z", "a", "m"]
 
-    def test_a_set_of_job_ids_is_a_sorted_list_of_them(self) -> None:
+    def test_a_set_of_job_ids_becomes_a_sorted_list(self) -> None:
         trigger = usable({"job_id": {"SS": ["b", "a"]}})
         assert [each.value for each in trigger.job_ids] == ["a", "b"]
 
@@ -399,7 +402,7 @@ class TestPrefixes:
             ("a/*", ["a/*", "a", "*"]),
         ],
     )
-    def test_in_this_order(self, key: str, expected: list[str]) -> None:
+    def test_prefixes_are_tried_from_the_longest(self, key: str, expected: list[str]) -> None:
         assert list(prefixes(key)) == expected
 
     @pytest.mark.parametrize(
@@ -414,7 +417,7 @@ class TestPrefixes:
             pytest.param("a" * 1024, 2, 1024, id="the longest key"),
         ],
     )
-    def test_of_a_key_that_is_too_long_for_s3_those_that_entries_can_have(
+    def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
         self, key: str, count: int, longest: int
     ) -> None:
         """The work is bounded, whatever arrives."""
@@ -423,7 +426,7 @@ class TestPrefixes:
         assert (len(found), max(map(len, found))) == (count, longest)
         assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
 
-    def test_no_prefix_is_asked_for_twice(self) -> None:
+    def test_no_prefix_is_tried_twice(self) -> None:
         for key in ("*/*/*", "a//b//", "/*/"):
             found = list(prefixes(key))
             assert len(set(found)) == len(found)
@@ -465,7 +468,7 @@ class TestTheWalk:
             ),
         ],
     )
-    def test_which_level_wins(
+    def test_the_longest_matching_prefix_wins(
         self,
         canned: CannedRealm,
         table: TriggerTable,
@@ -476,7 +479,9 @@ class TestTheWalk:
         canned.triggers.put(*(entry(level, level) for level in levels))
         assert ids(table, key) == expected
 
-    def test_all_entries_of_the_level_match(self, canned: CannedRealm, table: TriggerTable) -> None:
+    def test_all_entries_of_the_prefix_match(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
         canned.triggers.put(entry("1", "a"), entry("2", "a"), entry("3", "a"), entry("4", "*"))
         assert sorted(ids(table, "a/b")) == ["1", "2", "3"]
 
@@ -488,13 +493,15 @@ class TestTheWalk:
         assert isinstance(found, Trigger)
         assert (found.trigger_id, found.enabled) == ("off", False)
 
-    def test_other_buckets_are_others(self, canned: CannedRealm, table: TriggerTable) -> None:
+    def test_entries_of_other_buckets_do_not_match(
+        self, canned: CannedRealm, table: TriggerTable
+    ) -> None:
         canned.triggers.put(entry("1", "a", bucket="other"), entry("2", "*"))
         assert ids(table, "a/b") == ["2"]
         assert ids(table, "a/b", bucket="other") == ["1"]
         assert ids(table, "b", bucket="other") == []
 
-    def test_a_broken_entry_leaves_its_neighbours_alone(
+    def test_a_broken_entry_does_not_affect_others(
         self, canned: CannedRealm, table: TriggerTable
     ) -> None:
         canned.triggers.put(
@@ -513,7 +520,7 @@ class TestTheWalk:
         canned.triggers.put(entry("bad", "a", unknown=1), entry("good", "*"))
         assert ids(table, "a/b") == ["bad"]
 
-    def test_an_entry_errs_only_for_events_whose_walk_reaches_it(
+    def test_a_broken_entry_is_an_error_only_of_events_that_reach_it(
         self, canned: CannedRealm, table: TriggerTable
     ) -> None:
         canned.triggers.put(entry("bad", "*", unknown=1), entry("good", "a"))
@@ -525,7 +532,7 @@ class TestTheWalk:
         ["x" * 1025, "\u20ac" * 342, "x" * 5000, "\ud800"],
         ids=["1025 bytes", "1026 bytes in 342 characters", "5000 bytes", "no UTF-8"],
     )
-    def test_a_prefix_that_no_entry_can_have_is_passed_over(
+    def test_an_impossible_prefix_is_skipped(
         self, canned: CannedRealm, table: TriggerTable, folder: str
     ) -> None:
         canned.triggers.put(entry("whole", "*"))
@@ -538,17 +545,17 @@ class TestTheWalk:
         assert ids(table, "\u20ac" * 341 + "x/y") == ["long"]
 
     @pytest.mark.parametrize("bucket", ["b" * 2049, "\ud800"], ids=["2049 bytes", "no UTF-8"])
-    def test_a_bucket_that_no_entry_can_have_has_none(
+    def test_an_impossible_bucket_has_no_entries(
         self, endpoint: Endpoint, table: TriggerTable, bucket: str
     ) -> None:
         assert ids(table, "a", bucket=bucket) == []
         assert not endpoint.calls
 
 
-class TestReading:
-    """Entries are queried once: in a bucket with few entries, for all keys."""
+class TestQueries:
+    """What is read is asked for once: in a bucket with few entries, for any key."""
 
-    def test_one_query_does_for_all_keys_of_a_bucket(
+    def test_one_query_serves_all_keys_of_a_bucket(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(*fillers(90), entry("deep", "a/b"), entry("whole", "*"))
@@ -557,27 +564,27 @@ class TestReading:
             assert ids(table, f"{number}/a") == ["whole"]
         assert endpoint.calls == {"Query": 1}
 
-    def test_that_query_is_bounded(self, endpoint: Endpoint, table: TriggerTable) -> None:
+    def test_the_bucket_query_is_bounded(self, endpoint: Endpoint, table: TriggerTable) -> None:
         ids(table, "a")
         (call,) = endpoint.log
         assert 50 <= call.request["Limit"] <= 200
 
-    def test_each_bucket_is_asked_for_itself(self, endpoint: Endpoint, table: TriggerTable) -> None:
+    def test_each_bucket_is_queried_separately(
+        self, endpoint: Endpoint, table: TriggerTable
+    ) -> None:
         for number in range(10):
             ids(table, f"{number}", bucket="one")
             ids(table, f"{number}", bucket="two")
         assert endpoint.calls == {"Query": 2}
 
-    def test_entries_are_made_into_triggers_once(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
+    def test_entries_are_parsed_once(self, canned: CannedRealm, table: TriggerTable) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
         canned.triggers.put(entry("t", "a"))
         (first,) = table.matching(BUCKET, "a/1").triggers
         (second,) = table.matching(BUCKET, "a/2").triggers
         assert first is second
 
-    def test_in_a_bucket_with_more_levels_are_asked_for_one_by_one(
+    def test_prefixes_of_a_large_bucket_are_queried_one_by_one(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
@@ -590,7 +597,7 @@ class TestReading:
             "a",
         ]
 
-    def test_there_each_answer_is_kept(
+    def test_each_prefix_of_a_large_bucket_is_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(*fillers(MANY), entry("whole", "*"))
@@ -602,7 +609,7 @@ class TestReading:
             assert ids(table, f"a/b/{number}") == ["whole"]
         assert endpoint.calls == {"Query": 10}
 
-    def test_there_entries_are_made_into_triggers_once_too(
+    def test_entries_of_a_large_bucket_are_parsed_once(
         self, canned: CannedRealm, table: TriggerTable
     ) -> None:
         canned.triggers.put(*fillers(MANY), entry("t", "a"))
@@ -610,40 +617,18 @@ class TestReading:
         (second,) = table.matching(BUCKET, "a/2").triggers
         assert first is second
 
-    def test_unique_keys_do_not_push_out_shared_answers(
-        self,
-        canned: CannedRealm,
-        endpoint: Endpoint,
-        clock: Clock,
-        monkeypatch: pytest.MonkeyPatch,
+    def test_unique_keys_do_not_evict_shared_prefixes(
+        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
         canned.triggers.put(*fillers(MANY), entry("shared", "shared"), entry("whole", "*"))
-        table = table_of(endpoint, clock)
         ids(table, "shared/1")
-        for number in range(60):
+        for number in range(UNIQUE):
             ids(table, f"unique-{number}")
         endpoint.forget_calls()
         assert ids(table, "shared/2") == ["shared"]
         assert endpoint.calls == {"Query": 1}
 
-    def test_folders_that_take_turns_are_asked_for_once(
-        self,
-        canned: CannedRealm,
-        endpoint: Endpoint,
-        clock: Clock,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr("lava_s3trigger.aws.cache._NEWCOMERS", 20)
-        canned.triggers.put(*fillers(MANY), entry("whole", "*"))
-        table = table_of(endpoint, clock)
-        for turn in range(3):
-            endpoint.forget_calls()
-            for folder in range(15):
-                assert ids(table, f"folder-{folder}/{turn}") == ["whole"]
-        assert endpoint.calls == {"Query": 15}
-
-    def test_a_bucket_of_which_one_page_holds_no_more_has_too_many(
+    def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""
@@ -651,7 +636,7 @@ class TestReading:
         assert ids(table, "9/a") == ["9"]
         assert endpoint.calls == {"Query": 3}
 
-    def test_all_pages_of_a_level_are_read(
+    def test_all_pages_of_a_prefix_are_read(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
@@ -669,42 +654,42 @@ class TestReading:
         assert ids(table, "other") == []
 
 
-class TestRemembering:
-    """A query's result is cached for the TTL, also an empty one."""
+class TestCaching:
+    """What was read holds for the time to live, "nothing there" included."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
         canned.triggers.put(*fillers(request.param))
         return canned
 
-    def test_an_entry_is_remembered(
+    def test_an_entry_is_cached(
         self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
     ) -> None:
         filled.triggers.put(entry("t", "a"))
         assert ids(table, "a") == ["t"]
         endpoint.forget_calls()
         filled.triggers.remove("t")
-        clock.now += TTL - 0.001
+        clock.now += 0.8 * TTL - 0.001  # expiry has jitter
         table.start(UNLIMITED)
         assert ids(table, "a") == ["t"]
         assert not endpoint.calls
-        clock.now += 0.001
+        clock.now += 0.2 * TTL + 0.001
         assert ids(table, "a") == []
 
-    def test_that_there_is_nothing_is_remembered(
+    def test_a_missing_entry_is_cached(
         self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
     ) -> None:
         assert ids(table, "a/b") == []
         endpoint.forget_calls()
         filled.triggers.put(entry("t", "a"))
-        clock.now += TTL - 0.001
+        clock.now += 0.8 * TTL - 0.001  # expiry has jitter
         table.start(UNLIMITED)
         assert ids(table, "a/b") == []
         assert not endpoint.calls
-        clock.now += 0.001
+        clock.now += 0.2 * TTL + 0.001
         assert ids(table, "a/b") == ["t"]
 
-    def test_being_asked_for_does_not_prolong_it(
+    def test_a_lookup_does_not_extend_the_ttl(
         self, filled: CannedRealm, table: TriggerTable, clock: Clock
     ) -> None:
         assert ids(table, "a") == []
@@ -714,7 +699,7 @@ class TestRemembering:
             found = ids(table, "a")
         assert found == ["t"]
 
-    def test_with_0_nothing_outlives_the_invocation(
+    def test_with_a_ttl_of_0_nothing_outlives_the_invocation(
         self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
     ) -> None:
         table = table_of(endpoint, clock, ttl=0.0)
@@ -725,7 +710,7 @@ class TestRemembering:
         assert ids(table, "a") == ["t"]
         assert ids(table, "b/2") == ["u"]
 
-    def test_with_0_what_was_read_holds_through_the_invocation(
+    def test_with_a_ttl_of_0_entries_are_cached_for_the_invocation(
         self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
     ) -> None:
         filled.triggers.put(entry("t", "a"))
@@ -737,7 +722,7 @@ class TestRemembering:
             assert ids(table, "a") == ["t"]
         assert not endpoint.calls
 
-    def test_a_bucket_with_too_many_entries_is_looked_at_anew(
+    def test_a_large_bucket_is_measured_again_after_the_ttl(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
     ) -> None:
         canned.triggers.put(*fillers(MANY))
@@ -757,7 +742,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
     )
-    def test_a_read_is_tried_again(
+    def test_a_failed_read_is_retried(
         self,
         canned: CannedRealm,
         endpoint: Endpoint,
@@ -773,7 +758,7 @@ class TestFailures:
 
     @pytest.mark.usefixtures("waits")
     @pytest.mark.parametrize("fault", [READS_THROTTLED, RESET], ids=["throttled", "reset"])
-    def test_it_is_given_up_after_three_attempts(
+    def test_a_read_fails_after_three_attempts(
         self, endpoint: Endpoint, table: TriggerTable, fault: Fault
     ) -> None:
         endpoint.fail({("Query", None): fault})
@@ -781,16 +766,14 @@ class TestFailures:
             ids(table, "a")
         assert endpoint.calls == {"Query": 3}
 
-    def test_what_is_denied_is_not_tried_again(
-        self, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
+    def test_a_denied_read_is_not_retried(self, endpoint: Endpoint, table: TriggerTable) -> None:
         endpoint.fail({("Query", None): DENIED})
         with pytest.raises(ServiceError, match="AccessDenied"):
             ids(table, "a")
         assert endpoint.calls == {"Query": 1}
 
     @pytest.mark.parametrize("number", [1, 2, 3], ids=["the bucket", "the key", "its folder"])
-    def test_a_failure_is_not_remembered(
+    def test_a_failure_is_not_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, number: int
     ) -> None:
         canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
@@ -800,7 +783,7 @@ class TestFailures:
         endpoint.fail({})
         assert ids(table, "a/b") == ["t"]
 
-    def test_a_page_that_could_not_be_read_fails_the_level(
+    def test_a_failed_page_fails_the_prefix(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
@@ -811,14 +794,14 @@ class TestFailures:
         endpoint.fail({})
         assert len(ids(table, "a")) == MANY
 
-    def test_a_table_that_is_missing_is_an_error_of_awss(
+    def test_a_missing_table_is_a_service_error(
         self, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         endpoint.tables.clear()
         with pytest.raises(ServiceError, match="ResourceNotFound"):
             ids(table, "a")
 
-    def test_nothing_is_read_when_too_little_time_is_left(
+    def test_nothing_is_read_out_of_time(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         canned.triggers.put(entry("t", "a"))
@@ -851,7 +834,9 @@ class TestOnAws:
             client.close()
 
     @pytest.mark.parametrize("number", [0, MANY], ids=["in memory", "level by level"])
-    def test_the_walk(self, realm: Realm, table: TriggerTable, number: int) -> None:
+    def test_the_walk_on_a_local_dynamodb(
+        self, realm: Realm, table: TriggerTable, number: int
+    ) -> None:
         realm.put("s3triggers", fillers(number))
         realm.put(
             "s3triggers",
@@ -874,7 +859,9 @@ class TestOnAws:
         assert ids(table, "b", bucket="elsewhere") == []
         assert ids(table, "b", bucket="nowhere") == []
 
-    def test_values_of_every_type(self, aws: LocalAws, table: TriggerTable) -> None:
+    def test_values_of_every_type_are_read_from_a_local_dynamodb(
+        self, aws: LocalAws, table: TriggerTable
+    ) -> None:
         values = {
             "number": {"N": "1.50"},
             "whole": {"N": "100"},
@@ -897,7 +884,7 @@ class TestOnAws:
         )
         assert isinstance(good, Trigger)
         assert good.parameters is not None
-        assert good.parameters.render({}) == {
+        assert good.parameters.render(variables(s3_event())) == {
             "number": 1.5,
             "whole": 100,
             "names": ["a", "b"],

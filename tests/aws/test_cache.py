@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.cache import SegmentedLRUCache
+from lava_s3trigger.errors import ServiceError
 from tests.clock import Clock
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,7 +76,7 @@ class TestTimeToLive:
     @pytest.mark.parametrize(
         ("later", "expected"),
         [
-            pytest.param(TTL - 0.1, "answer", id="before"),
+            pytest.param(0.8 * TTL - 0.1, "answer", id="before"),
             pytest.param(TTL, None, id="at-the-end"),
             pytest.param(TTL + 0.1, None, id="after"),
         ],
@@ -99,9 +101,9 @@ class TestTimeToLive:
         clock.now += 1000.0
         cache.put("question", "answer")
 
-        clock.now += TTL - 1
+        clock.now += 0.8 * TTL - 1
         assert cache.get("question") == "answer"
-        clock.now += 1
+        clock.now += 0.2 * TTL + 1
         assert cache.get("question") is None
 
     def test_a_new_value_has_its_own_ttl(self, clock: Clock) -> None:
@@ -112,7 +114,7 @@ class TestTimeToLive:
         assert cache.get("question") is None
 
         cache.put("question", "new")
-        clock.now += TTL - 1
+        clock.now += 0.8 * TTL - 1
 
         assert cache.get("question") == "new"
 
@@ -143,6 +145,92 @@ class TestTimeToLive:
                 cache.put(question, clock.now)
             else:
                 assert clock.now - answer < TTL
+
+    def test_expiry_has_jitter(self, clock: Clock) -> None:
+        """Instances that started together do not refresh together."""
+        caches = [SegmentedLRUCache[str, str](TTL, 10, clock) for _ in range(200)]
+        for cache in caches:
+            cache.put("key", "value")
+        fresh = []
+        start = clock.now
+        for tenths in (8, 9, 10):
+            clock.now = start + tenths * TTL / 10 - 0.001
+            fresh.append(sum(cache.get("key") is not None for cache in caches))
+        assert fresh[0] == 200
+        assert 60 < fresh[1] < 140
+        assert fresh[2] < 20
+
+
+class TestRefreshing:
+    """Where a refresh fails, the expired value serves for a while."""
+
+    def failing(self) -> str:
+        raise ServiceError("reading lava.demo.jobs: throttled")
+
+    def cache(self, clock: Clock, ttl: float = TTL) -> SegmentedLRUCache[str, str]:
+        cache = SegmentedLRUCache[str, str](ttl, 10, clock)
+        cache.put("key", "old")
+        return cache
+
+    def test_a_fresh_value_is_not_read_again(self, clock: Clock) -> None:
+        assert self.cache(clock).fetch("key", self.failing) == "old"
+
+    def test_an_expired_value_is_read_again(self, clock: Clock) -> None:
+        cache = self.cache(clock)
+        clock.now += TTL
+        assert cache.fetch("key", lambda: "new") == "new"
+        assert cache.get("key") == "new"
+
+    def test_without_a_value_the_error_is_raised(self, clock: Clock) -> None:
+        with pytest.raises(ServiceError, match="throttled"):
+            self.cache(clock).fetch("another", self.failing)
+
+    @pytest.mark.parametrize(
+        ("ttl", "seconds"),
+        [pytest.param(10.0, 600.0, id="short"), pytest.param(120.0, 1200.0, id="long")],
+    )
+    def test_an_expired_value_serves_for_ten_lifetimes_and_ten_minutes_at_least(
+        self, clock: Clock, ttl: float, seconds: float
+    ) -> None:
+        cache = self.cache(clock, ttl)
+        clock.now += 0.8 * ttl + seconds - 0.001
+        assert cache.fetch("key", self.failing) == "old"
+        clock.now += 0.2 * ttl + 0.001
+        with pytest.raises(ServiceError):
+            cache.fetch("key", self.failing)
+
+    def test_the_log_says_so(self, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+        cache = self.cache(clock)
+        clock.now += TTL
+        with caplog.at_level(logging.WARNING, logger="lava_s3trigger"):
+            cache.fetch("key", self.failing)
+        (line,) = caplog.messages
+        assert line.startswith("refresh_failed {")
+        assert "reading lava.demo.jobs: throttled" in line
+
+    def test_a_failing_refresh_is_not_repeated_at_once(self, clock: Clock) -> None:
+        cache = self.cache(clock)
+        clock.now += TTL
+        cache.fetch("key", self.failing)
+        clock.now += 4.9
+        assert cache.fetch("key", lambda: "new") == "old"
+        clock.now += 0.2
+        assert cache.fetch("key", lambda: "new") == "new"
+
+    def test_other_errors_are_raised(self, clock: Clock) -> None:
+        def missing() -> str:
+            raise LookupError("key")
+
+        cache = self.cache(clock)
+        clock.now += TTL
+        with pytest.raises(LookupError):
+            cache.fetch("key", missing)
+
+    def test_without_a_ttl_nothing_expired_serves(self, clock: Clock) -> None:
+        cache = self.cache(clock, 0)
+        cache.start()
+        with pytest.raises(ServiceError):
+            cache.fetch("key", self.failing)
 
 
 class TestNoTimeToLive:

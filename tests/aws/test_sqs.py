@@ -497,6 +497,27 @@ PASSING: Final = [
 ]
 
 
+class TestStaleConnections:
+    """A connection that the service closed is replaced at once."""
+
+    def test_the_first_retry_does_not_wait(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        send(queues, outgoing("warm"))
+        endpoint.fail({(SEND, 2): RESET})
+        send(queues, outgoing("text"))
+        assert texts(core) == ["warm", "text"]
+        assert waits == []
+
+    def test_the_second_retry_waits(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        endpoint.fail({(SEND, 1): RESET, (SEND, 2): RESET})
+        send(queues, outgoing("text"))
+        assert texts(core) == ["text"]
+        assert len(waits) == 1
+
+
 class TestTryingAgain:
     """A transient failure is retried with backoff, as a new message."""
 
@@ -516,7 +537,7 @@ class TestTryingAgain:
         assert [each.failure for each in messages] == [None, None]
         assert texts(core) == ["a", "b"]
         assert endpoint.calls == {FIND: 1, SEND: 3}
-        assert len(waits) == 2
+        assert len(waits) == (1 if fault is RESET else 2)
 
     @pytest.mark.parametrize("fault", PASSING)
     def test_after_three_tries_the_message_fails(
@@ -538,7 +559,7 @@ class TestTryingAgain:
                 assert fault.code in (each.failure or "")
         assert not core.messages
         assert endpoint.calls[SEND] == 3
-        assert len(waits) == 2
+        assert len(waits) == (1 if fault is RESET else 2)
 
     def test_backoff_grows_with_jitter(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
@@ -696,7 +717,7 @@ class TestMissingQueues:
         assert message.is_sent
         assert texts(core) == ["text"]
         assert endpoint.calls == {FIND: 3, SEND: 1}
-        assert len(waits) == 2
+        assert len(waits) == (1 if fault is RESET else 2)
 
     @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)])
     def test_a_message_fails_if_the_lookup_fails(

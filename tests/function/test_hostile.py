@@ -49,7 +49,6 @@ class TestHostilePayloads:
         pytest.param(
             with_object(f'"size": {2**64}, "key": "in%2Flast"'), False, id="members that come twice"
         ),
-        pytest.param(with_object(f'"size": 1, "more": {"[" * 400}{"]" * 400}'), False, id="depth"),
         pytest.param(with_object('"size": 1, "more": "\\ud800\\udfff"'), False, id="surrogates"),
         pytest.param(
             json.dumps(direct(*(record(f"in/{n}") for n in range(100)))), False, id="many records"
@@ -68,6 +67,16 @@ class TestHostilePayloads:
         assert answer == (failed("m1") if is_failed else None)
         assert {"good/1", "good/2"} <= set(harness.keys())
         assert (len(harness.keys()) > 2) is not is_failed
+
+    def test_an_event_that_is_too_deep_for_templates_is_parked(self, harness: Harness) -> None:
+        harness.trigger("names-event", prefix="*", parameters={"event": "{{ event|tojson }}"})
+        harness.trigger("names-key", prefix="*")
+        body = with_object(f'"size": 1, "more": {"[" * 400}{"]" * 400}')
+        assert harness.function()(sqs(body)) is None
+        assert len(harness.keys()) == 1
+        (parked,) = harness.parked()
+        assert parked["trigger_id"] == "names-event"
+        assert "event is nested more than 50 deep" in parked["reasons"][0]["reason"]
 
     def test_10_000_records_are_dispatched(self, harness: Harness) -> None:
         harness.trigger(prefix="*")

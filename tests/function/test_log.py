@@ -12,7 +12,7 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from tests.endpoint import EntryRefusal, Partial
 from tests.function.harness import SEND, Harness, LogLines
 from tests.function.user_errors import TOO_LONG
-from tests.payloads import BUCKET, NONSENSE, direct, record, sqs
+from tests.payloads import BUCKET, NONSENSE, direct, failed, record, sqs
 
 HOSTILE: Final = [
     pytest.param('in/"}\n[ERROR] forged {"', id="quotes and line ends"),
@@ -58,6 +58,7 @@ class TestLog:
                 "not_understood",
                 "parked",
                 "skipped",
+                "summary",
             }
             assert isinstance(json.loads("{" + fields), dict)
         assert all(each["key"] == key for each in logged.fields("dispatched"))
@@ -115,7 +116,7 @@ class TestLog:
             },
             {
                 "kind": "trigger_disabled",
-                "reason": "the trigger is disabled",
+                "reason": "the trigger is disabled; it hides entries at prefixes above 'in'",
                 "trigger_id": "off",
                 **where,
             },
@@ -131,9 +132,63 @@ class TestLog:
         self, harness: Harness, logged: LogLines
     ) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record()))
-        assert len(logged.fields("skipped", logging.DEBUG)) == 1
+        (fields,) = logged.fields("skipped", logging.DEBUG)
+        assert fields["kind"] == "no_trigger"
+        assert fields["prefixes"] == ["in/1.csv", "in", "*"]
         harness.function(log_level=logging.INFO)(direct(record()))
-        assert len(logged.lines()) == 1
+        assert len(logged.fields("skipped")) == 1
+
+    def test_each_invocation_is_summarised(self, harness: Harness, logged: LogLines) -> None:
+        """So that "no entry matches" is told from "the event never came"."""
+        harness.trigger("good", job_id=["load", "report"])
+        harness.trigger("unmet", if_fnmatch="*.zip")
+        harness.trigger("bad", job_id="none")
+        elsewhere = [direct(record(f"out/{n}")) for n in range(5)]
+        answer = harness.function()(sqs(direct(record(), record("in/2.csv")), *elsewhere, NONSENSE))
+        assert answer == failed("m6")
+        (fields,) = logged.fields("summary", logging.INFO)
+        assert fields == {
+            "deliveries": 7,
+            "failed_deliveries": 1,
+            "events": 7,
+            "dispatched": 4,
+            "skipped": 2,
+            "parked": 2,
+            "failed": 0,
+            "unmatched": 5,
+            "unmatched_objects": [f"{BUCKET}/out/{n}" for n in range(3)],
+        }
+
+    @pytest.mark.parametrize(
+        ("prefix", "why"),
+        [
+            ("in/", "it ends with a slash"),
+            ("/in", "it starts with a slash"),
+            ("in/*", "use if_fnmatch for patterns"),
+            ("in/[0-9]", "use if_fnmatch for patterns"),
+        ],
+    )
+    def test_an_odd_prefix_is_logged_once_for_each_reading(
+        self, harness: Harness, logged: LogLines, prefix: str, why: str
+    ) -> None:
+        harness.trigger("odd", prefix=prefix)
+        harness.trigger("off", prefix=prefix, enabled=False)
+        harness.trigger("good")
+        function = harness.function()
+        for _ in range(3):
+            function(direct(record()))
+        (fields,) = logged.fields("odd_prefix", logging.WARNING)
+        assert (fields["trigger_id"], fields["prefix"]) == ("odd", prefix)
+        assert why in fields["reason"]
+        harness.clock.now += 60
+        function(direct(record()))
+        assert len(logged.fields("odd_prefix")) == 2
+
+    def test_usual_prefixes_are_not_logged(self, harness: Harness, logged: LogLines) -> None:
+        for prefix in ("*", "in", "in/a b", "in/1.csv"):
+            harness.trigger(f"t-{prefix}", prefix=prefix)
+        harness.function()(direct(record()))
+        assert not logged.fields("odd_prefix")
 
     def test_a_payload_that_is_not_understood_is_logged_with_its_message_id(
         self, harness: Harness, logged: LogLines
