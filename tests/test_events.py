@@ -669,7 +669,7 @@ class TestEveryKind:
 
     @by_every_route
     @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
-    def test_it_is_the_same_by_every_route(
+    def test_the_identity_is_the_same_by_every_route(
         self, payload: Any, expected: Json, route: Route
     ) -> None:
         [record] = records_in(payload)

@@ -56,7 +56,7 @@ class TestConfigureLogging:
         assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestSay:
+class TestLogEvent:
     """A line has the name of the event and its fields as JSON."""
 
     def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:

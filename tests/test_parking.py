@@ -72,7 +72,7 @@ class TestMessage:
             "parked_at": "2026-03-14T01:59:26+00:00",
         }
 
-    def test_the_time_has_its_offset(self) -> None:
+    def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
 
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
@@ -87,7 +87,7 @@ class TestMessage:
 
         assert len(reasons) == 100
 
-    def test_it_is_ascii_since_sqs_refuses_some_characters(self) -> None:
+    def test_a_parked_message_is_ascii(self) -> None:
         event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
 
         message = parked_message(
@@ -179,7 +179,7 @@ class TestReadBack:
         reasons=st.lists(st.builds(Reason, st.text(), st.text(), st.none() | st.text())),
         done=st.lists(st.text()),
     )
-    def test_any_text_comes_back(
+    def test_any_text_is_read_back(
         self, key: str, trigger_id: str, reasons: list[Reason], done: list[str]
     ) -> None:
         event, redrive = read_back(parked_message(eventbridge(key), trigger_id, reasons, done, NOW))

@@ -163,7 +163,7 @@ class TestFields:
             "",
         ],
     )
-    def test_a_field_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+    def test_an_unknown_field_is_an_error_that_names_it(self, field: str) -> None:
         assert f"unknown field '{field}' (" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize(
@@ -553,7 +553,7 @@ class TestTheWalk:
 
 
 class TestQueries:
-    """What is read is asked for once: in a bucket with few entries, for any key."""
+    """Entries are queried once: in a bucket with few entries, for all keys."""
 
     def test_one_query_serves_all_keys_of_a_bucket(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
@@ -655,7 +655,7 @@ class TestQueries:
 
 
 class TestCaching:
-    """What was read holds for the time to live, "nothing there" included."""
+    """A query's result is cached for the TTL, also an empty one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
     def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
