@@ -279,7 +279,7 @@ class TestSkips:
         assert (skip.reason, skip.trigger_id) == (f"not met: {named}", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_all_conditions_that_are_not_met_are_named(self) -> None:
+    def test_every_unmet_condition_is_named(self) -> None:
         (skip,) = ended(decided(trigger(if_size_gt="1MB", if_fnmatch="*.zip")), "skipped")
         assert skip.reason == "not met: if_size_gt '1MB', if_fnmatch '*.zip'"
 

@@ -31,7 +31,7 @@ class TestConfigureLogging:
     """The log goes to Lambda's handler, or else to standard error."""
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_it_sets_the_level(self, level: int) -> None:
+    def test_lines_below_the_level_are_dropped(self, level: int) -> None:
         configure_logging(level)
 
         assert LOGGER.getEffectiveLevel() == level

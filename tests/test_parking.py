@@ -103,7 +103,7 @@ class TestReadBack:
 
     @pytest.mark.parametrize("event", RECORDS)
     @pytest.mark.parametrize("done", [(), ("a",), ("a", "b", "b")], ids=str)
-    def test_it_is_the_same_event_for_the_same_trigger(
+    def test_a_redriven_message_is_the_same_event_for_the_same_trigger(
         self, event: dict[str, Any], done: tuple[str, ...]
     ) -> None:
         [(first, _)] = deliveries(event, "eu-west-1")[0].events
@@ -207,7 +207,9 @@ class TestRemaining:
             pytest.param("ab", "aa", [(1, "b")], id="done more often than listed"),
         ],
     )
-    def test_jobs(self, job_ids: str, done: str, expected: list[tuple[int, str]]) -> None:
+    def test_done_jobs_are_not_run(
+        self, job_ids: str, done: str, expected: list[tuple[int, str]]
+    ) -> None:
         assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
     @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))

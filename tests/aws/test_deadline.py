@@ -131,7 +131,7 @@ class TestSettling:
         assert deadline.allows_settling() is (spare >= 0)
         assert not deadline.allows(Reserve.PARK)
 
-    def test_of_a_short_timeout_at_most_half_is_kept(self) -> None:
+    def test_at_most_half_of_a_short_timeout_is_reserved(self) -> None:
         countdown = Countdown(20.0)
         deadline = Deadline(countdown, settle=40.0)
 
@@ -141,7 +141,7 @@ class TestSettling:
         countdown.left -= 0.1
         assert not deadline.allows(4.0)
 
-    def test_of_a_short_timeout_half_may_be_used_to_settle(self) -> None:
+    def test_half_of_a_short_timeout_is_usable_to_settle(self) -> None:
         countdown = Countdown(20.0)
         deadline = Deadline(countdown, settle=Reserve.SETTLE)
 
@@ -158,7 +158,7 @@ class TestSettling:
 
         assert not deadline.allows(10.0)
 
-    def test_without_a_table_nothing_is_kept(self) -> None:
+    def test_without_a_table_no_time_is_reserved(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 10.0 + MARGIN_SECONDS
@@ -173,10 +173,10 @@ class TestSettling:
 class TestRequire:
     """A step without enough time raises an error that names the step."""
 
-    def test_it_passes_if_time_is_left(self) -> None:
+    def test_require_passes_if_time_is_left(self) -> None:
         Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")
 
-    def test_its_error_names_the_step(self) -> None:
+    def test_the_error_names_the_step(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 1.0
@@ -190,7 +190,7 @@ class TestRequire:
 class TestLeft:
     """The time left is known, if anything limits it."""
 
-    def test_it_is_the_time_of_the_clock(self) -> None:
+    def test_the_time_left_is_that_of_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -203,7 +203,7 @@ class TestLeft:
 
         assert Deadline.of(context).left() == 1.5
 
-    def test_without_a_limit_it_is_none(self) -> None:
+    def test_without_a_limit_the_time_left_is_unknown(self) -> None:
         assert UNLIMITED.left() is None
 
 

@@ -257,7 +257,7 @@ class TestSettling:
             pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
         ],
     )
-    def test_what_was_sent_is_read_back(
+    def test_a_sent_record_is_read_back(
         self, record: SentRecord, texts: list[str], table: Shared
     ) -> None:
         table.put(None)
