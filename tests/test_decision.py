@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from dateutil.tz import tzutc
@@ -24,6 +24,7 @@ from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
+from tests.decisions import dispatched, dispatches, ended
 
 if TYPE_CHECKING:
     from lava_s3trigger.errors import S3TriggerError
@@ -98,45 +99,6 @@ def decided(
 ) -> Decision:
     """Decide on an event."""
     return decide(event(**fields), Triggers(*triggers), JOBS, redrive=redrive)
-
-
-class Ended(NamedTuple):
-    """Something in a decision that is not dispatched."""
-
-    trigger_id: str
-    job_id: str | None
-    position: int | None
-    kind: str
-    reason: str
-
-
-def ended(decision: Decision, outcome: Outcome) -> list[Ended]:
-    """Return what of a decision has an outcome other than a dispatch."""
-    found = []
-    for each in decision.triggers:
-        if each.ended and each.ended[0] == outcome:
-            found.append(Ended(each.trigger_id, None, None, *each.ended[1:]))
-        found += [
-            Ended(each.trigger_id, job.job_id, job.position, job.kind or "", job.reason or "")
-            for job in each.jobs
-            if job.outcome == outcome
-        ]
-    return found
-
-
-def dispatched(decision: Decision) -> list[tuple[str, int, str]]:
-    """Return trigger, position and job of each dispatch."""
-    return [
-        (each.trigger_id, job.position, job.job_id)
-        for each in decision.triggers
-        for job in each.jobs
-        if job.dispatch and job.outcome == "dispatched"
-    ]
-
-
-def dispatches(decision: Decision) -> list[Any]:
-    """Return the dispatches."""
-    return [job.dispatch for each in decision.triggers for job in each.jobs if job.dispatch]
 
 
 def counts(decision: Decision) -> tuple[int, int, int, int]:

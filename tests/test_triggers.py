@@ -177,7 +177,7 @@ class TestFields:
 
     @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
     def test_an_unknown_condition_is_an_error_that_names_it(self, field: str) -> None:
-        assert f"'{field}' is no condition" in mistake({field: {"S": "value"}})
+        assert f"unknown condition '{field}'" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize("name", ["x-note", "X-note", "x-", "x-if_fnmatch"])
     @pytest.mark.parametrize(

@@ -89,10 +89,10 @@ class TestCalls:
         function = harness.function(cache_ttl=60.0)
         function(direct(record()))
         harness.endpoint.forget_calls()
-        harness.clock.now += 30  # expiry has jitter
+        harness.clock.now += 47
         function(direct(record("in/2.csv")))
         assert harness.endpoint.calls == {SEND: 1}
-        harness.clock.now += 30
+        harness.clock.now += 13
         harness.endpoint.forget_calls()
         function(direct(record()))
         assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}
