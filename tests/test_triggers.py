@@ -163,7 +163,7 @@ class TestFields:
             "",
         ],
     )
-    def test_a_field_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+    def test_an_unknown_field_is_an_error_that_names_it(self, field: str) -> None:
         assert f"unknown field '{field}' (" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize(
