@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS
-from lava_s3trigger.decision import Decision, decide
+from lava_s3trigger.decision import Decision, TriggerDecision, decide
 from lava_s3trigger.dispatch import timestamp
-from lava_s3trigger.events import RedriveTarget, S3Event, deliveries
+from lava_s3trigger.events import S3Event, deliveries
 from lava_s3trigger.jobs import JobTable, read_job
 from lava_s3trigger.log import log_event
-from lava_s3trigger.parking import parked_message
+from lava_s3trigger.parking import Reason, RedriveTarget, parked_message
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
 from tests.routes import eventbridge_event, s3_record
 from tests.templates.test_properties import hostile_keys, identities
@@ -190,7 +190,7 @@ def check(case: Case) -> None:
     _check_trigger(case["trigger"])
     _check_job(case["job"])
     [delivery] = deliveries({"Records": [case["record"]]}, REGION)
-    for event in delivery.events:
+    for event, _ in delivery.events:
         _check_decision(case, event)
     assert json.dumps(case) == before
 
@@ -200,11 +200,8 @@ def _check_trigger(item: Item) -> None:
     assert found.trigger_id == item["trigger_id"]["S"]
     assert found.prefix == item["prefix"]["S"]
     if isinstance(found, BrokenTrigger):
-        assert found.mistake.trigger_id == found.trigger_id
-        _check_names(str(found.mistake), [*item, "enabled", "job_id"])
-        again = read_trigger(item, _MAX_DELAY)
-        assert isinstance(again, BrokenTrigger)
-        assert str(again.mistake) == str(found.mistake)
+        _check_names(found.reason, [*item, "enabled", "job_id"])
+        assert read_trigger(item, _MAX_DELAY) == found
         return
     assert type(found.delay) is int
     assert 0 <= found.delay <= _MAX_DELAY
@@ -246,43 +243,76 @@ def _check_decision(case: Case, event: S3Event) -> None:
     triggers = TriggerTable(tables, "fuzz", 60, _MAX_DELAY, lambda: 0.0)  # type: ignore[arg-type]
     jobs = JobTable(tables, "fuzz", 60, lambda: 0.0)  # type: ignore[arg-type]
     decision = decide(event, triggers, jobs)
-    assert not decision.failures
-    matching = triggers.matching(event.bucket, event.key)
+    walk = triggers.matching(event.bucket, event.key)
     prefix = case["trigger"]["prefix"]["S"]
     is_reached = event.bucket == case["trigger"]["bucket"]["S"] and prefix in prefixes(event.key)
-    assert bool(matching) == is_reached
-    # Each trigger has its say: it dispatches, is skipped, or is a mistake.
-    assert decision.dispatches or decision.skips or decision.mistakes
-    _check_mistakes(decision)
-    for skip in decision.skips:
-        check_reason(skip.reason[:4096])
-    [trigger] = matching or [None]
-    for dispatch in decision.dispatches:
-        assert isinstance(trigger, Trigger)
-        text = dispatch.message("fuzz", "run", timestamp(NOW))
+    assert decision.error is None
+    assert bool(walk.triggers) == is_reached
+    assert (decision.prefixes, decision.entries) == (walk.prefixes, len(walk.triggers))
+    assert [each.trigger_id for each in decision.triggers] == [
+        each.trigger_id for each in walk.triggers
+    ]
+    with Journal() as journal:
+        for found, trigger in zip(decision.triggers, walk.triggers, strict=True):
+            _check_trace(decision, found, trigger)
+            if found.ended is None:
+                assert isinstance(trigger, Trigger)
+                _check_dispatches(case, found, trigger)
+    journal.check()
+
+
+def _check_dispatches(case: Case, found: TriggerDecision, trigger: Trigger) -> None:
+    """Check the messages that a trigger causes."""
+    for decided in found.jobs:
+        assert (decided.outcome == "dispatched") == (decided.dispatch is not None)
+        if decided.dispatch is None:
+            continue
+        text = decided.dispatch.message("fuzz", "run", timestamp(NOW))
         assert text.isascii()
         message = json.loads(text)
-        assert message["job_id"] == job["job_id"]["S"]
+        assert message["job_id"] == case["job"]["job_id"]["S"]
         written = {each["S"] for each in [case["trigger"].get("jinja", {"S": ""})] if "S" in each}
         if trigger.parameters and written == {"no"}:
             as_written = value_of(case["trigger"]["parameters"], "parameters")
             assert message["parameters"] == json.loads(json.dumps(as_written))
-    with Journal() as journal:
-        for mistake in decision.mistakes:
-            log_event(logging.ERROR, "parked", reason=mistake.reason, job_id=mistake.job_id)
-        for skip in decision.skips:
-            log_event(logging.INFO, "skipped", reason=skip.reason, trigger_id=skip.trigger_id)
-    journal.check()
 
 
-def _check_mistakes(decision: Decision) -> None:
-    """Check that reasons fit one line, and that what is parked names its trigger."""
-    for mistake in decision.mistakes:
-        check_reason(mistake.reason)
-        text = parked_message(decision.event, mistake, NOW)
-        [delivery] = deliveries(json.loads(text), REGION)
-        [again] = delivery.events
-        assert isinstance(again.only, RedriveTarget)
-        assert again.only.trigger_id == mistake.trigger_id
-        assert again.info == decision.event.info
-        assert again.identity == decision.event.identity
+def _check_trace(
+    decision: Decision, found: TriggerDecision, trigger: Trigger | BrokenTrigger
+) -> None:
+    """Check what is recorded of a trigger: why it dispatches no more, in lines of a log."""
+    ends: list[tuple[str, str, str, str | None]] = []
+    if found.ended:
+        ends.append((*found.ended, None))
+    ends += [
+        (each.outcome, each.kind or "", each.reason or "", each.job_id)
+        for each in found.jobs
+        if each.outcome != "dispatched"
+    ]
+    assert ends or found.jobs  # each trigger has an outcome, and a reason for it
+    reasons = []
+    for outcome, kind, reason, job_id in ends:
+        assert outcome in ("skipped", "mistake")
+        assert kind.isidentifier()
+        check_reason(reason[:4096])
+        log_event(logging.INFO, outcome, kind=kind, reason=reason, job_id=job_id)
+        if outcome == "mistake":
+            check_reason(reason)
+            reasons.append(Reason(reason, kind, job_id))
+    if isinstance(trigger, Trigger) and found.conditions:
+        assert [each.condition for each in found.conditions] == list(trigger.conditions)
+        is_unmet = found.ended is not None and found.ended[1] == "condition_not_met"
+        assert is_unmet != all(each.holds for each in found.conditions)
+    if reasons:
+        done = [each.job_id for each in found.jobs if each.outcome == "dispatched"]
+        _check_parked(decision.event, found.trigger_id, reasons, done)
+
+
+def _check_parked(event: S3Event, trigger_id: str, reasons: list[Reason], done: list[str]) -> None:
+    """Check that a parked message is read back as it was written."""
+    text = parked_message(event.record, trigger_id, reasons, done, NOW)
+    [delivery] = deliveries(json.loads(text), REGION)
+    [(again, redrive)] = delivery.events
+    assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
+    assert again.info == event.info
+    assert again.identity == event.identity

@@ -36,6 +36,8 @@ from .realm import LONGEST_REASON, REGION, Journal, SqsQueues, Tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lava_s3trigger.parking import RedriveTarget
+
 SAMPLES: Final = Path(__file__).parents[1] / "events"
 _LONGEST: Final = 256 * 1024
 _DEEPEST: Final = 60
@@ -69,7 +71,7 @@ _NAMES: Final = (
     *("Records", "s3", "bucket", "object", "name", "key", "size", "sequencer", "detail"),
     *("detail-type", "reason", "time", "region", "eventName", "eventTime", "awsRegion"),
     *("eventSource", "eventSourceARN", "messageId", "body", "Body", "Sns", "Message", "Type"),
-    *("requestPayload", "parked", "event", "trigger_id", "job_id", "position", "Event"),
+    *("requestPayload", "parked", "event", "trigger_id", "done", "job_id", "position", "Event"),
     *("requestParameters", "responseElements", "sourceIPAddress", "source-ip-address"),
     *("attributes", "MessageGroupId", "request-id", "x-amz-request-id"),
 )
@@ -218,7 +220,7 @@ def check(payload: Any) -> None:
             parts = _records(payload)
             mine = [one for one in parts if _is_message(one) == (each.message_id is not None)]
             assert any(_is_nothing(value) for one in mine for value in _reachable(one))
-        for event in each.events:
+        for event, _ in each.events:
             _check_event(event)
         for error in each.errors:
             assert type(error) is PayloadError
@@ -249,7 +251,7 @@ def _seen(found: list[Delivery]) -> list[Any]:
             each.message_id,
             each.queue,
             each.group,
-            [(event.info, event.identity, event.only, repr(event.record)) for event in each.events],
+            [(e.info, e.identity, redrive, repr(e.record)) for e, redrive in each.events],
             [str(error) for error in each.errors],
         )
         for each in found
@@ -296,7 +298,7 @@ def _check_event(event: S3Event) -> None:
     assert all(type(each) is str for each in event.identity)
     assert {event.identity: 1}[event.identity]
     # Whatever it came in, it is the same event.
-    [alone] = [each for one in deliveries([record], REGION) for each in one.events]
+    [(alone, _)] = [each for one in deliveries([record], REGION) for each in one.events]
     assert (alone.info, alone.identity) == (info, event.identity)
 
 
@@ -355,10 +357,12 @@ def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
     _check_sent(queues, [event for each in found for event in each.events], is_done=is_done)
 
 
-def _check_sent(queues: SqsQueues, events: list[S3Event], *, is_done: bool) -> None:
+def _check_sent(
+    queues: SqsQueues, events: list[tuple[S3Event, RedriveTarget | None]], *, is_done: bool
+) -> None:
     dispatched = queues.sent.get("lava-fuzz-core", [])
     parked = queues.sent.get("parked", [])
-    keys = Counter(event.key for event in events)
+    keys = Counter(event.key for event, _ in events)
     for message in dispatched:
         key = message["job_id"]
         assert message["parameters"] == {f"_{key}": [key, f"<{key}>"]}
@@ -366,11 +370,16 @@ def _check_sent(queues: SqsQueues, events: list[S3Event], *, is_done: bool) -> N
     assert arrived <= keys
     assert len({message["run_id"] for message in dispatched}) == len(dispatched)
     for message in parked:
-        [again] = [each for one in deliveries([message], REGION) for each in one.events]
-        assert again.only is not None
-        assert again.only.trigger_id == "t-1"
+        [(again, redrive)] = [each for one in deliveries([message], REGION) for each in one.events]
+        assert redrive is not None
+        assert redrive.trigger_id == "t-1"
+        assert not redrive.done
         assert again.key in keys
-    named = [event for event in events if event.only is None or event.only.trigger_id == "t-1"]
+    named = [
+        event
+        for event, redrive in events
+        if redrive is None or (redrive.trigger_id == "t-1" and event.key not in redrive.done)
+    ]
     named = [event for event in named if not event.event_type.startswith("nothing:")]
     # No entry can have such a bucket, and the table is not asked.
     named = [event for event in named if not re.search("[\ud800-\udfff]", event.bucket)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.aws.sqs import LARGEST, MOST_ENTRIES
+from lava_s3trigger.aws.sqs import MAX_BYTES, MAX_ENTRIES
 from lava_s3trigger.log import LOGGER
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "ap-southeast-2"
 LONGEST_REASON: Final = 4096
-"""Characters of an error's text: what the journal keeps of one."""
+"""Characters of an error's text: what the log keeps of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class SqsQueues:
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
         """Take messages."""
         entries = request["Entries"]
-        assert 1 <= len(entries) <= MOST_ENTRIES
-        assert sum(len(each["MessageBody"]) for each in entries) <= LARGEST
+        assert 1 <= len(entries) <= MAX_ENTRIES
+        assert sum(len(each["MessageBody"]) for each in entries) <= MAX_BYTES
         for each in entries:
             assert each["MessageBody"].isascii()
             assert 0 <= each["DelaySeconds"] <= 900  # noqa: PLR2004 - what SQS takes
@@ -98,12 +98,12 @@ class Journal(logging.Handler):
         LOGGER.setLevel(level)
 
     def check(self) -> None:
-        """Check that each line is one line: what happened, and facts that can be read."""
+        """Check that each line is one line: what happened, and fields that can be read."""
         for line in self.lines:
             check_line(line)
-            what, _, facts = line.partition(" {")
+            what, _, fields = line.partition(" {")
             assert "{" not in what
-            assert isinstance(json.loads("{" + facts), dict)
+            assert isinstance(json.loads("{" + fields), dict)
 
 
 def check_line(text: str) -> None:
