@@ -148,8 +148,8 @@ class Run:
         configured = Settings(
             realm="m", cache_ttl=0, dead_letter_queue=PARKED, log_level=logging.CRITICAL + 1
         )
-        clients: Any = (self.realm, self.realm)
-        return Function(configured, *clients, sleep=lambda _: None)
+        realm: Any = self.realm
+        return Function(configured, realm, realm, sleep=lambda _: None)
 
     def renew_instance(self) -> None:
         """Start a new instance, if the one before knows nothing that is not in a message."""
@@ -295,13 +295,17 @@ class TestTwoRounds:
                 )
 
     @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-    @pytest.mark.parametrize("trouble", ["is_entry_broken", "is_entry_gone"])
-    def test_a_mistake_of_the_whole_trigger(self, edit: str, trouble: str) -> None:
+    @pytest.mark.parametrize(
+        "second",
+        [Condition(is_entry_broken=True), Condition(is_entry_gone=True)],
+        ids=["broken", "gone"],
+    )
+    def test_a_mistake_of_the_whole_trigger(self, edit: str, second: Condition) -> None:
         for first in EVERY_OUTCOME:
-            run = two_rounds(Condition(first), edit, Condition(**{trouble: True}))
-            if trouble == "is_entry_broken":
+            run = two_rounds(Condition(first), edit, second)
+            if second.is_entry_broken:
                 _check_edited(run, first, edit)
-        run = two_rounds(Condition(is_entry_broken=True), edit, Condition(**{trouble: True}))
+        run = two_rounds(Condition(is_entry_broken=True), edit, second)
         assert run.realm.dispatched == Counter(edit + "n")
 
 
