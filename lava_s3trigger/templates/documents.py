@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
 
 _MARKS: Final = ("{{", "{%", "{#")
+_DECODER: Final = json.JSONDecoder()
 
 
 class RenderingError(ValueError):
@@ -144,7 +145,10 @@ class Document:
             # What Template.new_context does, without copying the variables each time:
             # templates only read them.
             context = environment.context_class(environment, given, template.name, template.blocks)
-            rendered = json.loads(joined(template.root_render_func(context)))
+            text = joined(template.root_render_func(context))
+            rendered, end = _DECODER.raw_decode(text)
+            if end < len(text):
+                raise json.JSONDecodeError("Extra data", text, end)  # noqa: TRY301
         except json.JSONDecodeError as error:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything

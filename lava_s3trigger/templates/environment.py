@@ -81,13 +81,10 @@ def joined(parts: Iterable[str], max_characters: int = MAX_OUTPUT_CHARACTERS) ->
     Raises:
         WeightError: It is too large.
     """
-    kept, length = [], 0
-    for part in parts:
-        length += len(part)
-        if length > max_characters:
-            raise WeightError(f"has more than {max_characters} characters", "what it renders to")
-        kept.append(part)
-    return "".join(kept)
+    text = "".join(parts)
+    if len(text) > max_characters:
+        raise WeightError(f"has more than {max_characters} characters", "what it renders to")
+    return text
 
 
 @pass_eval_context  # so that Jinja does not evaluate constants at compile time
