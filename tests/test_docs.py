@@ -253,7 +253,7 @@ class TestRendering:
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
         job = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[1]:
+        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
             entry = {
                 "trigger_id": "t",
                 "bucket": event.bucket,
@@ -344,7 +344,7 @@ class TestTables:
         assert {code(row[0]) for row in tables(section(RENDERING, "`info`"))[0]} == set(event.info)
 
     def test_utils(self) -> None:
-        names, left_out = tables(section(RENDERING, "`utils`"))
+        names, _, left_out = tables(section(RENDERING, "`utils`"))
         known = variables(sample("s3-created.json"))
         utils = known["utils"]
         assert {code(row[0]) for row in names} == utils.keys()

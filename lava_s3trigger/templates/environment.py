@@ -184,7 +184,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters["indent"] = _indent
         self.filters["round"] = _round
         self.globals["range"] = _range
+        self.globals["namespace"] = self._namespace
         self._is_given: Callable[[Any], bool] = bool
+        self._namespaces = 0
 
     def start(self, is_given: Callable[[Any], bool]) -> None:
         """Begin a rendering.
