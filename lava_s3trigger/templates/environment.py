@@ -30,6 +30,7 @@ from markupsafe import Markup, escape
 from .utils import METHODS
 from .weighing import (
     MAX_CHARACTERS,
+    MAX_MEMBERS,
     WeightError,
     check_bits,
     weigh,
@@ -195,6 +196,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             is_given: Tells whether a list or map is one that the template was given.
         """
         self._is_given = is_given
+        self._namespaces = 0
+
+    def _namespace(self, *args: Any, **kwargs: Any) -> Namespace:
+        # They may hold each other in a chain: to free a very long one uses up the stack.
+        self._namespaces += 1
+        if self._namespaces > MAX_MEMBERS:
+            raise WeightError(f"makes more than {MAX_MEMBERS} namespaces", "the template")
+        return Namespace(*args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: PLR0911 - the busiest path
         """Return an attribute, or else an item, of an object.
