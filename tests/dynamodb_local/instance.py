@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> None:
     dispatched = Counted()
     logging.getLogger("lava_s3trigger").addHandler(dispatched)
     waiting = {f"{number}-{n}": f"in/{n}.csv" for n in range(int(count))}
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
     for _ in range(_MAX_TRIES):
         if not waiting:
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
         for name in names:
             if name not in failed:
                 del waiting[name]
-    print(dispatched.count)
+    sys.stdout.write(f"{dispatched.count}\n")
     sys.exit(f"never done: {waiting}" if waiting else 0)
 
 
