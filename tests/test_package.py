@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -147,6 +148,39 @@ class TestWrappers:
         assert "This is the botocore of lava_s3trigger" in said
 
 
+class TestWithoutTheCommandLine:
+    """Without the extra ``cli``, the command says which one it needs."""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import runpy; runpy.run_module('lava_s3trigger', run_name='__main__', alter_sys=True)",
+            "import pkgutil; pkgutil.resolve_name(sys.argv[3])()",
+        ],
+        ids=["python-m", "lava-s3trigger"],
+    )
+    def test_the_command_names_the_extra(self, code: str) -> None:
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        # The dependencies of the function alone, as `pip install .` installs them.
+        path = "import sys; sys.path[:0] = sys.argv[1:3];"
+
+        done = subprocess.run(
+            [
+                *(sys.executable, "-I", "-S", "-c", path + code, str(CHECKOUT), str(PACKAGE)),
+                project["scripts"]["lava-s3trigger"],
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "Error: the command line needs click, which is not installed."
+            " Run: pip install 'lava-s3trigger[cli]'\n"
+        )
+
+
 class Builder:
     """Runs the build."""
 
@@ -233,3 +267,4 @@ class TestContents:
         names = {path.name for path in PACKAGE.iterdir()}
         assert not names & {"click", "rich", "yaml", "boto3", "pytest"}
         assert not (PACKAGE / "lava_s3trigger" / "cli").exists()
+        assert not (PACKAGE / "lava_s3trigger" / "__main__.py").exists()

@@ -185,7 +185,8 @@ def run(command: list[str], failure: str, text: str = "") -> str:
     """
     done = subprocess.run(command, check=False, capture_output=True, input=text, text=True)
     if done.returncode != 0:
-        raise BuildError(f"{failure}: {'; '.join(map(str.strip, done.stderr.splitlines()))}")
+        lines = filter(None, map(str.strip, done.stderr.splitlines()))
+        raise BuildError(f"{failure}: {'; '.join(lines)}")
     return done.stdout
 
 
@@ -303,7 +304,7 @@ def shapes_of(part: Any) -> set[str]:
 
 def add_function(folder: Path) -> None:
     """Copy the function without its command line."""
-    ignored = shutil.ignore_patterns("cli", "__pycache__")
+    ignored = shutil.ignore_patterns("cli", "__main__.py", "__pycache__")
     shutil.copytree(ROOT / "lava_s3trigger", folder / "lava_s3trigger", ignore=ignored)
     shutil.copy2(ROOT / "s3trigger.py", folder)
     shutil.copy2(ROOT / "LICENSE", folder / "lava_s3trigger")
