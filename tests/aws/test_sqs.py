@@ -667,6 +667,7 @@ class TestDeniedKeys:
         send(queues, message)
         assert (message.is_sent, message.refusal) == (False, None)
         assert message.failure == f"{self.CAUSE}{code}: not authorized"
+        assert not core.messages
 
     def test_a_denied_call_without_the_older_code_names_the_key_as_the_cause(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
@@ -677,6 +678,7 @@ class TestDeniedKeys:
         send(queues, message)
         assert (message.failure or "").startswith(self.CAUSE)
         assert endpoint.calls[SEND] == 1
+        assert not core.messages
 
 
 class TestMissingQueues:
