@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +15,10 @@ help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile
 
 demo: .venv/installed .venv-ministack/installed build/package/installed ## the main job, on a local AWS
-	@$(BIN)/lava-s3trigger demo
+	@exec $(BIN)/lava-s3trigger demo
+
+local: .venv/installed .venv-ministack/installed build/package/installed ## a local AWS with the stack, to try commands on
+	@exec $(BIN)/lava-s3trigger local
 
 # Deployed tests mostly wait, so one process more than there are processors.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
