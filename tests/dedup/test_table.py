@@ -815,6 +815,7 @@ class TestOddAnswers:
     def test_the_end_of_one(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
+        caplog.set_level("INFO", logger=LOGGER.name)
         one = instances.one(Odd(instances.table, 2))
         [admitted] = one.admit([(EVENT, "A")], UNLIMITED)
 
