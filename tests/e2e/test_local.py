@@ -27,7 +27,7 @@ SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
 
 class Terminal:
-    """A shell in which a user enters commands, in a folder with the files of the checkout that they name.
+    """A shell for the commands of a page, in a folder with the files that they name.
 
     Args:
         folder: The folder.
