@@ -51,7 +51,7 @@ class TestedCondition:
     """A condition, with the value that it saw."""
 
     condition: Condition
-    value: str | int
+    value: Any
     holds: bool
 
 

@@ -94,7 +94,7 @@ class TestAcknowledge:
             ),
         ],
     )
-    def test_it_raises_if_everything_must_come_again(
+    def test_the_whole_invocation_fails_if_everything_must_come_again(
         self, deliveries: list[Delivery], count: int, first: str
     ) -> None:
         with pytest.raises(DeliveriesFailedError) as caught:

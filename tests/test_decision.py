@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from dateutil.tz import tzutc
@@ -24,6 +24,7 @@ from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
+from tests.decisions import Ended, dispatched, dispatches, ended
 
 if TYPE_CHECKING:
     from lava_s3trigger.errors import S3TriggerError
@@ -100,45 +101,6 @@ def decided(
     return decide(event(**fields), Triggers(*triggers), JOBS, redrive=redrive)
 
 
-class Ended(NamedTuple):
-    """Something in a decision that is not dispatched."""
-
-    trigger_id: str
-    job_id: str | None
-    position: int | None
-    kind: str
-    reason: str
-
-
-def ended(decision: Decision, outcome: Outcome) -> list[Ended]:
-    """Return what of a decision has an outcome other than a dispatch."""
-    found = []
-    for each in decision.triggers:
-        if each.ended and each.ended[0] == outcome:
-            found.append(Ended(each.trigger_id, None, None, *each.ended[1:]))
-        found += [
-            Ended(each.trigger_id, job.job_id, job.position, job.kind or "", job.reason or "")
-            for job in each.jobs
-            if job.outcome == outcome
-        ]
-    return found
-
-
-def dispatched(decision: Decision) -> list[tuple[str, int, str]]:
-    """Return trigger, position and job of each dispatch."""
-    return [
-        (each.trigger_id, job.position, job.job_id)
-        for each in decision.triggers
-        for job in each.jobs
-        if job.dispatch and job.outcome == "dispatched"
-    ]
-
-
-def dispatches(decision: Decision) -> list[Any]:
-    """Return the dispatches."""
-    return [job.dispatch for each in decision.triggers for job in each.jobs if job.dispatch]
-
-
 def counts(decision: Decision) -> tuple[int, int, int, int]:
     """Return the numbers of dispatches, skips, mistakes and failures."""
     skipped, mistakes, failed = (
@@ -150,7 +112,7 @@ def counts(decision: Decision) -> tuple[int, int, int, int]:
 class TestDispatches:
     """Each job of each trigger that fires is dispatched."""
 
-    def test_a_dispatch_holds_what_the_trigger_and_the_job_say(self) -> None:
+    def test_a_dispatch_has_the_fields_of_its_trigger_and_job(self) -> None:
         decision = decided(
             trigger(
                 parameters={"args": ["{{ key }}", 1]},
@@ -171,11 +133,11 @@ class TestDispatches:
         assert (found.parameters, found.globals, found.delay) == ({}, {}, 0)
         assert counts(decision) == (1, 0, 0, 0)
 
-    def test_all_triggers_fire(self) -> None:
+    def test_every_matching_trigger_fires(self) -> None:
         decision = decided(trigger("a"), trigger("b", job_id="report"), trigger("c"))
         assert dispatched(decision) == [("a", 0, "load"), ("b", 0, "report"), ("c", 0, "load")]
 
-    def test_all_jobs_are_dispatched_each_to_its_worker(self) -> None:
+    def test_every_job_is_dispatched_to_its_worker(self) -> None:
         decision = decided(trigger(job_id=["report", "load"], parameters={"k": "{{ key }}"}))
         assert dispatched(decision) == [("t", 0, "report"), ("t", 1, "load")]
         assert [each.worker for each in dispatches(decision)] == ["web", "core"]
@@ -237,13 +199,13 @@ class TestDispatches:
 class TestSkips:
     """What is correctly not dispatched has a reason."""
 
-    def test_no_trigger(self) -> None:
+    def test_an_event_without_a_trigger_is_skipped(self) -> None:
         decision = decided()
 
         assert (decision.triggers, decision.error) == ([], None)
         assert decision.outcome == "skipped"
 
-    def test_a_disabled_trigger(self) -> None:
+    def test_a_disabled_trigger_is_skipped(self) -> None:
         decision = decided(trigger(enabled=False))
         (skip,) = ended(decision, "skipped")
         reason = "the trigger is disabled; it hides entries at prefixes above 'in'"
@@ -254,7 +216,7 @@ class TestSkips:
         (skip,) = ended(decided(trigger(prefix="*", enabled=False)), "skipped")
         assert skip.reason == "the trigger is disabled"
 
-    def test_a_disabled_job(self) -> None:
+    def test_a_disabled_job_is_skipped(self) -> None:
         decision = decided(trigger(job_id=["off", "load"]))
         (skip,) = ended(decision, "skipped")
         assert (skip.reason, skip.trigger_id, skip.job_id) == ("the job is disabled", "t", "off")
@@ -273,19 +235,17 @@ class TestSkips:
         ],
         ids=str,
     )
-    def test_a_condition_that_is_not_met_is_named(
-        self, conditions: dict[str, Any], named: str
-    ) -> None:
+    def test_an_unmet_condition_is_named(self, conditions: dict[str, Any], named: str) -> None:
         decision = decided(trigger(**conditions))
         (skip,) = ended(decision, "skipped")
         assert (skip.reason, skip.trigger_id) == (f"not met: {named}", "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_all_conditions_that_are_not_met_are_named(self) -> None:
+    def test_every_unmet_condition_is_named(self) -> None:
         (skip,) = ended(decided(trigger(if_size_gt="1MB", if_fnmatch="*.zip")), "skipped")
         assert skip.reason == "not met: if_size_gt '1MB', if_fnmatch '*.zip'"
 
-    def test_conditions_that_are_met_let_the_event_pass(self) -> None:
+    def test_met_conditions_let_the_event_pass(self) -> None:
         conditions: dict[str, Any] = {
             "if_fnmatch": ["*.zip", "in/*.csv"],
             "if_not_fnmatch": "*.tmp",
@@ -301,7 +261,7 @@ class TestSkips:
         assert counts(decision) == (0, 1, 0, 0)
 
 
-class TestMistakes:
+class TestUserErrors:
     """A user error concerns its trigger or its job, and no other."""
 
     GOOD: Final = (trigger("before"), trigger("behind"))
@@ -334,7 +294,7 @@ class TestMistakes:
             pytest.param({"parameters": {"a": "{{ 'x' * 10**9 }}"}}, "parameters: ", id="memory"),
         ],
     )
-    def test_a_trigger_that_cannot_run_leaves_its_neighbours_alone(
+    def test_a_broken_trigger_does_not_affect_others(
         self, fields: dict[str, Any], reason: str
     ) -> None:
         before, behind = self.GOOD
@@ -355,7 +315,7 @@ class TestMistakes:
         assert mistake.reason == "rendering aborted: it took longer than 1 s"
         assert dispatched(decision) == self.KEPT
 
-    def test_a_job_that_is_missing_leaves_the_others_alone(self) -> None:
+    def test_a_missing_job_does_not_affect_others(self) -> None:
         decision = decided(*self.GOOD, trigger("t", job_id=["load", "none", "report"]))
         (mistake,) = ended(decision, "mistake")
         assert mistake.reason == "no job 'none'"
@@ -384,7 +344,9 @@ class TestFailures:
     @pytest.mark.parametrize(
         "error", [ServiceError("no answer"), OutOfTimeError("too little time")], ids=["aws", "time"]
     )
-    def test_triggers_that_could_not_be_read(self, error: ServiceError | OutOfTimeError) -> None:
+    def test_a_failed_lookup_of_triggers_is_a_failure(
+        self, error: ServiceError | OutOfTimeError
+    ) -> None:
         decision = decide(event(), Triggers(error=error), JOBS)
 
         assert decision.error is error
@@ -398,9 +360,7 @@ class TestFailures:
         assert str(decision.error).startswith("KeyError: 'Items' (test_decision.py, line ")
 
     @pytest.mark.parametrize(("job_id", "kind"), [("away", "aws_error"), ("late", "out_of_time")])
-    def test_a_job_that_could_not_be_read_leaves_the_others_alone(
-        self, job_id: str, kind: str
-    ) -> None:
+    def test_a_failed_lookup_of_a_job_does_not_affect_others(self, job_id: str, kind: str) -> None:
         decision = decided(trigger("a", job_id=["load", job_id, "report"]), trigger("b"))
 
         reason = str(JOBS.get(job_id))
@@ -430,14 +390,14 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("spare", "number"), [(0.0, 1), (-0.1, 0)], ids=["enough", "too little"]
     )
-    def test_time_is_left_to_render_to_send_and_to_park(self, spare: float, number: int) -> None:
+    def test_time_is_reserved_to_render_send_and_park(self, spare: float, number: int) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = Reserve.DECIDE + MARGIN_SECONDS + spare
         decision = decide(event(), Triggers(trigger()), JOBS, deadline)
         assert counts(decision) == (number, 0, 0, 1 - number)
 
-    def test_time_may_run_out_between_triggers(self) -> None:
+    def test_time_can_run_out_between_triggers(self) -> None:
         left = [300.0, 300.0, 1.0]  # at the start, and before each trigger
         deadline = Deadline(lambda: left.pop(0))
         decision = decide(event(), Triggers(trigger("a"), trigger("b")), JOBS, deadline)
@@ -485,12 +445,12 @@ class TestRedrive:
             ("t", 1, "report")
         ]
 
-    def test_a_broken_neighbour_does_not_matter(self) -> None:
+    def test_a_broken_trigger_does_not_affect_a_redriven_one(self) -> None:
         decision = decided(trigger("bad", unknown=1), *self.BOTH, redrive=RedriveTarget("t"))
 
         assert counts(decision) == (2, 0, 0, 0)
 
-    def test_what_is_still_wrong_is_a_mistake_again(self) -> None:
+    def test_an_uncorrected_entry_is_a_user_error_again(self) -> None:
         entry = trigger("t", job_id=["load", "none"])
 
         decision = decided(entry, redrive=RedriveTarget("t", ("load",)))

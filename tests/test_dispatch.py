@@ -65,7 +65,7 @@ class TestFields:
         found = message(parameters={"a": {}}, globals={"": None})
         assert (found["parameters"], found["globals"]) == ({"a": {}}, {"": None})
 
-    def test_what_only_we_know_stays_here(self) -> None:
+    def test_internal_fields_are_not_sent(self) -> None:
         found = text(delay=444)
         assert "secret-trigger" not in found
         assert "77" not in found

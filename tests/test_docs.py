@@ -9,6 +9,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +32,7 @@ from lava_s3trigger.jobs import Job, read_job
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, prefixes, read_trigger
+from tests import sam
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 
 if TYPE_CHECKING:
@@ -53,13 +55,14 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def fenced(text: str, language: str) -> list[str]:
-    """Return the contents of the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    """Return the contents of the fenced blocks of a language, also of those in lists."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def prose(text: str) -> str:
     """Return a page without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(page: Path, heading: str) -> str:
@@ -257,7 +260,7 @@ class TestRendering:
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
         job = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[1]:
+        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
             entry = {
                 "trigger_id": "t",
                 "bucket": event.bucket,
@@ -348,7 +351,7 @@ class TestTables:
         assert {code(row[0]) for row in tables(section(RENDERING, "`info`"))[0]} == set(event.info)
 
     def test_utils(self) -> None:
-        names, left_out = tables(section(RENDERING, "`utils`"))
+        names, _, left_out = tables(section(RENDERING, "`utils`"))
         known = variables(sample("s3-created.json"))
         utils = known["utils"]
         assert {code(row[0]) for row in names} == utils.keys()
@@ -445,6 +448,7 @@ class TestTables:
 
 
 OWN_QUEUE: Final = "arn:aws:sqs:us-east-1:000000000000:my-events"
+UNDELIVERED: Final = "arn:aws:sqs:us-east-1:000000000000:lava-myrealm-s3trigger-dlq"
 # Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
 AWS: Final = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 
@@ -460,6 +464,7 @@ class Reader:
         """Assignments of the names that the commands share."""
         for name in ("etc", "events", "examples"):
             (folder / name).symlink_to(CHECKOUT / name)
+        sam.install(folder / "bin")
 
     def run(self, *commands: str) -> str:
         """Run blocks of commands in one shell, and return their output."""
@@ -473,7 +478,7 @@ class Reader:
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "HOME": str(self.folder),
                 "LC_ALL": "C.UTF-8",
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             },
             capture_output=True,
             text=True,
@@ -504,7 +509,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with LocalAws(auth=True) as aws:
         reader = Reader(aws, tmp_path_factory.mktemp("reader"))
         reader.realm.make(["core"])
-        parameters = {"CreateIntake": "true", "IntakeQueueArns": OWN_QUEUE, "CacheTtl": "0"}
+        parameters = {"CacheTtl": "0"}
         aws.deploy(
             CHECKOUT / "template.yaml",
             CHECKOUT / "build" / "package",
@@ -534,20 +539,38 @@ class TestCommands:
 
     @pytest.mark.parametrize("heading", ["S3", "SNS", "SQS"])
     def test_a_bucket_is_connected(self, reader: Reader, heading: str) -> None:
-        reader.run(fenced(section(CONNECTING, heading), "sh")[0])
+        blocks = fenced(section(CONNECTING, heading), "sh")
+        reader.run(*[each for each in blocks if "start-message-move-task" not in each])
         reader.put(f"incoming/orders/2026-03-14/{heading}.csv")
         reader.dispatched(f"incoming/orders/2026-03-14/{heading}.csv")
+
+    def test_undelivered_events_of_a_topic_are_kept(self, reader: Reader) -> None:
+        sns = reader.aws.client("sns")
+        arns = [each["SubscriptionArn"] for each in sns.list_subscriptions()["Subscriptions"]]
+        assert arns
+        for arn in arns:
+            attributes = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+            assert json.loads(attributes["RedrivePolicy"]) == {"deadLetterTargetArn": UNDELIVERED}
 
     def test_a_bucket_is_connected_by_eventbridge(self, reader: Reader) -> None:
         connect, permit = fenced(section(CONNECTING, "EventBridge"), "sh")
         assert "lava.myrealm.*" in reader.run(permit)
         reader.run(connect)
+        self.keeps_undelivered_events(reader, "lava.myrealm.orders")
         reader.put("incoming/orders/2026-03-14/rule.csv")
         reader.dispatched("incoming/orders/2026-03-14/rule.csv")
 
     def test_your_own_queue_is_connected(self, reader: Reader) -> None:
-        blocks = fenced(section(CONNECTING, "A queue of your own"), "sh")
-        printed = reader.run(*[each for each in blocks if "sam deploy" not in each])
+        printed = reader.run(*fenced(section(CONNECTING, "A queue of your own"), "sh"))
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName="my-events")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        policy = json.loads(attributes["Attributes"]["Policy"])
+        assert [each["Principal"]["Service"] for each in policy["Statement"]] == [
+            "s3.amazonaws.com",
+            "sns.amazonaws.com",
+            "events.amazonaws.com",
+        ]
         assert f"{OWN_QUEUE}\tReportBatchItemFailures" in printed
         reader.put("incoming/orders/2026-03-14/queue.csv")
         reader.dispatched("incoming/orders/2026-03-14/queue.csv")
@@ -561,9 +584,15 @@ class TestCommands:
         events = reader.aws.client("events")
         events.remove_targets(Rule="lava.myrealm.orders", Ids=["s3trigger"])
         blocks = fenced(section(CONNECTING, "EventBridge → SQS"), "sh")
-        reader.run(f"queue={OWN_QUEUE}", *blocks)
+        reader.run(*blocks)
+        self.keeps_undelivered_events(reader, "my-events")
         reader.put("incoming/orders/2026-03-14/rule-queue.csv")
         reader.dispatched("incoming/orders/2026-03-14/rule-queue.csv")
+
+    def keeps_undelivered_events(self, reader: Reader, rule: str) -> None:
+        """Check that the target of a rule has the dead-letter queue of the function."""
+        [target] = reader.aws.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": UNDELIVERED}
 
     def test_a_trigger_is_tested_by_the_script(self, reader: Reader) -> None:
         s3 = reader.aws.client("s3")

@@ -112,7 +112,7 @@ class TestDeliveriesFailedError:
             (10_000, "10000 failures, the first: not JSON"),
         ],
     )
-    def test_its_text(self, count: int, expected: str) -> None:
+    def test_the_error_counts_and_names_the_first_failure(self, count: int, expected: str) -> None:
         error = DeliveriesFailedError(count, "not JSON")
 
         assert str(error) == expected

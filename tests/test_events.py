@@ -636,7 +636,7 @@ class TestSamples:
     """Each of the project's sample payloads is understood."""
 
     @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
-    def test_it_is_understood(self, path: Path) -> None:
+    def test_a_sample_is_understood(self, path: Path) -> None:
         payload = json.loads(path.read_text())
         expected = list(records_in(payload))
 
@@ -648,7 +648,7 @@ class TestSamples:
         assert [event.record for event in events] == expected
         assert len(events) == (0 if path.stem == "s3-test-event" else 1)
 
-    def test_there_are_some(self) -> None:
+    def test_samples_exist(self) -> None:
         assert {"s3-created.json", "sqs-sns-s3.json", "eventbridge-created.json"} <= {
             path.name for path in SAMPLES.iterdir()
         }
@@ -660,7 +660,7 @@ class TestEveryKind:
     CASES: Final = aws_events.cases()
 
     @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
-    def test_it_gives_its_info(self, payload: Any, expected: Json) -> None:
+    def test_every_kind_of_event_has_its_info(self, payload: Any, expected: Json) -> None:
         event = self.event(payload)
 
         assert event.info == expected
@@ -669,7 +669,7 @@ class TestEveryKind:
 
     @by_every_route
     @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
-    def test_it_is_the_same_by_every_route(
+    def test_info_is_the_same_by_every_route(
         self, payload: Any, expected: Json, route: Route
     ) -> None:
         [record] = records_in(payload)
@@ -981,7 +981,7 @@ class TestParked:
             ),
         ],
     )
-    def test_it_names_its_trigger(self, named: Json, expected: RedriveTarget) -> None:
+    def test_a_parked_message_names_its_trigger(self, named: Json, expected: RedriveTarget) -> None:
         payload = {"parked": named, "event": s3_record()}
 
         assert only_redrive(payload) == expected

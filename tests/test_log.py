@@ -31,7 +31,7 @@ class TestConfigureLogging:
     """The log goes to Lambda's handler, or else to standard error."""
 
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_it_sets_the_level(self, level: int) -> None:
+    def test_lines_below_the_level_are_dropped(self, level: int) -> None:
         configure_logging(level)
 
         assert LOGGER.getEffectiveLevel() == level
@@ -56,7 +56,7 @@ class TestConfigureLogging:
         assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
-class TestSay:
+class TestLogEvent:
     """A line has the name of the event and its fields as JSON."""
 
     def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:

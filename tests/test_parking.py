@@ -72,7 +72,7 @@ class TestMessage:
             "parked_at": "2026-03-14T01:59:26+00:00",
         }
 
-    def test_the_time_has_its_offset(self) -> None:
+    def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
 
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
@@ -87,7 +87,7 @@ class TestMessage:
 
         assert len(reasons) == 100
 
-    def test_it_is_ascii_since_sqs_refuses_some_characters(self) -> None:
+    def test_a_parked_message_is_ascii(self) -> None:
         event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
 
         message = parked_message(
@@ -103,7 +103,7 @@ class TestReadBack:
 
     @pytest.mark.parametrize("event", RECORDS)
     @pytest.mark.parametrize("done", [(), ("a",), ("a", "b", "b")], ids=str)
-    def test_it_is_the_same_event_for_the_same_trigger(
+    def test_a_redriven_message_is_the_same_event_for_the_same_trigger(
         self, event: dict[str, Any], done: tuple[str, ...]
     ) -> None:
         [(first, _)] = deliveries(event, "eu-west-1")[0].events
@@ -179,7 +179,7 @@ class TestReadBack:
         reasons=st.lists(st.builds(Reason, st.text(), st.text(), st.none() | st.text())),
         done=st.lists(st.text()),
     )
-    def test_any_text_comes_back(
+    def test_any_text_is_read_back(
         self, key: str, trigger_id: str, reasons: list[Reason], done: list[str]
     ) -> None:
         event, redrive = read_back(parked_message(eventbridge(key), trigger_id, reasons, done, NOW))
@@ -207,7 +207,9 @@ class TestRemaining:
             pytest.param("ab", "aa", [(1, "b")], id="done more often than listed"),
         ],
     )
-    def test_jobs(self, job_ids: str, done: str, expected: list[tuple[int, str]]) -> None:
+    def test_done_jobs_are_not_run(
+        self, job_ids: str, done: str, expected: list[tuple[int, str]]
+    ) -> None:
         assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
     @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))

@@ -141,7 +141,7 @@ class TestTake:
         assert not found.take_sent(key, trigger_id, job_id)
         assert found.take_sent(E, *T_LOAD)
 
-    def test_what_was_sent_is_neither_parked_nor_completed(self) -> None:
+    def test_a_dispatch_is_neither_parked_nor_completed(self) -> None:
         found = ledger((E, sent(T_LOAD)))
 
         assert not found.take_parked(E, "t")
@@ -195,7 +195,7 @@ class TestRemember:
     def test_a_record_of_nothing_is_not_kept(self) -> None:
         assert not ledger((E, sent()))
 
-    def test_what_was_skipped_and_failed_again_is_remembered_again(self) -> None:
+    def test_a_skipped_dispatch_of_a_delivery_that_fails_again_is_remembered(self) -> None:
         found = ledger((E, sent(T_LOAD)))
         for _ in range(3):
             assert found.take_sent(E, *T_LOAD)
@@ -226,7 +226,7 @@ class TestRemember:
 class TestLearn:
     """What another instance carried out, by the shared table, is skipped here too."""
 
-    def test_what_another_instance_sent_is_skipped(self) -> None:
+    def test_a_dispatch_of_another_instance_is_skipped(self) -> None:
         found = SentLedger()
 
         found.learn(E, sent(T_LOAD, parked=("u",)))
@@ -276,7 +276,9 @@ class TestMemory:
         ],
         ids=str,
     )
-    def test_it_stays_within_its_bytes(self, events: int, jobs: int, max_bytes: int) -> None:
+    def test_the_ledger_stays_within_its_bytes(
+        self, events: int, jobs: int, max_bytes: int
+    ) -> None:
         found = SentLedger(max_bytes)
         tracemalloc.start()
         try:

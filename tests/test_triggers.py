@@ -163,7 +163,7 @@ class TestFields:
             "",
         ],
     )
-    def test_a_field_that_is_not_known_is_an_error_that_names_it(self, field: str) -> None:
+    def test_an_unknown_field_is_an_error_that_names_it(self, field: str) -> None:
         assert f"unknown field '{field}' (" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ class TestFields:
 
     @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
     def test_an_unknown_condition_is_an_error_that_names_it(self, field: str) -> None:
-        assert f"'{field}' is no condition" in mistake({field: {"S": "value"}})
+        assert f"unknown condition '{field}'" in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize("name", ["x-note", "X-note", "x-", "x-if_fnmatch"])
     @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from .limits import COMPILE_SECONDS, ThreadError, compiling
 from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
 from .source import source_of, text_of
 from .utils import UTILS
-from .weighing import WeightError, weigh
+from .weighing import MAX_BITS, MAX_CHARACTERS, WeightError, forget, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
 
 _MARKS: Final = ("{{", "{%", "{#")
+_DECODER: Final = json.JSONDecoder()
 
 
 class RenderingError(ValueError):
@@ -39,35 +40,35 @@ class Variables(dict[str, Any]):
 
     __slots__ = ("_excess", "_excess_of_event", "_given")
 
-    def __init__(self, event: S3Event) -> None:
-        super().__init__(
-            _environment().globals,
-            bucket=event.bucket,
-            key=event.key,
-            event=event.record,
-            info=event.info,
-            utils=UTILS,
-        )
-        self._excess = ""
-        for name, value in self["info"].items():  # which has the bucket and key, too
-            self._excess = self._excess or _excess(name, value)
+    def __init__(self, known: dict[str, Any]) -> None:
+        super().__init__(known)
+        self._excess: str | None = None
         self._excess_of_event: str | None = None
         self._given: frozenset[int] | None = None
 
     def check(self, *, names_event: bool) -> None:
-        """Check that what a template is given is not too large.
+        """Check that what a template is given is not too large, once.
+
+        The event itself is weighed where a template names it, which few do.
 
         Raises:
-            RenderingError: It is.
+            RenderingError: It is too large.
         """
-        if self._excess:
-            raise RenderingError(self._excess)
-        if names_event:
-            if self._excess_of_event is None:  # not yet weighed: most templates do not name it
-                self._excess_of_event = _excess("event", self["event"])
-                self._given = None
-            if self._excess_of_event:
-                raise RenderingError(self._excess_of_event)
+        if self._excess is None:
+            self._excess = self._excess_of_info(self.get("info", {}))
+        if names_event and self._excess_of_event is None:
+            self._excess_of_event = _excess("event", self.get("event"))
+            self._given = None
+        excess = self._excess or (names_event and self._excess_of_event)
+        if excess:
+            raise RenderingError(excess)
+
+    @staticmethod
+    def _excess_of_info(info: dict[str, Any]) -> str:
+        texts = [value for value in info.values() if type(value) is str]
+        if sum(map(len, texts)) <= MAX_CHARACTERS and info.get("size", 0).bit_length() <= MAX_BITS:
+            return ""  # as nearly always
+        return next(filter(None, map(_excess, info, info.values())), "")
 
     def holds(self, container: list[Any] | dict[str, Any]) -> bool:
         """Tell whether a list or map is in one of them, and not the template's to change."""
@@ -87,7 +88,16 @@ def _container_ids(container: Any) -> Iterator[int]:
 
 def variables(event: S3Event) -> Variables:
     """Return the variables that the templates of a trigger know."""
-    return Variables(event)
+    return Variables(
+        {
+            **_environment().globals,
+            "bucket": event.bucket,
+            "key": event.key,
+            "event": event.record,
+            "info": event.info,
+            "utils": UTILS,
+        }
+    )
 
 
 def _excess(name: str, value: Any) -> str:
@@ -118,7 +128,7 @@ class Document:
         self._names_event = False
         self._error: str | None = None
 
-    def render(self, variables: Variables) -> Any:
+    def render(self, variables: dict[str, Any]) -> Any:
         """Render the document; the result is not to be changed.
 
         It is compiled when it is first rendered, once: most entries never match.
@@ -133,20 +143,24 @@ class Document:
         if not self.is_template:
             return self.value
         template = self._template or self._compile()
-        variables.check(names_event=self._names_event)
+        given = variables if isinstance(variables, Variables) else Variables(variables)
+        given.check(names_event=self._names_event)
         environment = template.environment
-        environment.start(variables.holds)  # type: ignore[attr-defined]
+        environment.start(given.holds)  # type: ignore[attr-defined]
         try:
             # What Template.new_context does, without copying the variables each time:
             # templates only read them.
-            context = environment.context_class(
-                environment, variables, template.name, template.blocks
-            )
-            rendered = json.loads(joined(template.root_render_func(context)))
+            context = environment.context_class(environment, given, template.name, template.blocks)
+            text = joined(template.root_render_func(context))
+            rendered, end = _DECODER.raw_decode(text)
+            if end < len(text):
+                raise json.JSONDecodeError("Extra data", text, end)  # noqa: TRY301
         except json.JSONDecodeError as error:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything
             raise RenderingError(_reason(error)) from None
+        finally:
+            forget()
         if type(rendered) is not type(self.value):
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered

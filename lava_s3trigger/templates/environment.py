@@ -27,12 +27,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from markupsafe import Markup, escape
 
-from .utils import METHODS, make_flag
+from .utils import METHODS
 from .weighing import (
     MAX_CHARACTERS,
+    MAX_MEMBERS,
     WeightError,
     check_bits,
-    forget,
     weigh,
     weigh_changed,
     weigh_repetition,
@@ -82,13 +82,10 @@ def joined(parts: Iterable[str], max_characters: int = MAX_OUTPUT_CHARACTERS) ->
     Raises:
         WeightError: It is too large.
     """
-    kept, length = [], 0
-    for part in parts:
-        length += len(part)
-        if length > max_characters:
-            raise WeightError(f"has more than {max_characters} characters", "what it renders to")
-        kept.append(part)
-    return "".join(kept)
+    text = "".join(parts)
+    if len(text) > max_characters:
+        raise WeightError(f"has more than {max_characters} characters", "what it renders to")
+    return text
 
 
 @pass_eval_context  # so that Jinja does not evaluate constants at compile time
@@ -188,7 +185,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters["indent"] = _indent
         self.filters["round"] = _round
         self.globals["range"] = _range
+        self.globals["namespace"] = self._namespace
         self._is_given: Callable[[Any], bool] = bool
+        self._namespaces = 0
 
     def start(self, is_given: Callable[[Any], bool]) -> None:
         """Begin a rendering.
@@ -197,23 +196,37 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             is_given: Tells whether a list or map is one that the template was given.
         """
         self._is_given = is_given
-        forget()
+        self._namespaces = 0
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
+    def _namespace(self, *args: Any, **kwargs: Any) -> Namespace:
+        # They may hold each other in a chain: to free a very long one uses up the stack.
+        self._namespaces += 1
+        if self._namespaces > MAX_MEMBERS:
+            raise WeightError(f"makes more than {MAX_MEMBERS} namespaces", "the template")
+        return Namespace(*args, **kwargs)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: PLR0911 - the busiest path
         """Return an attribute, or else an item, of an object.
 
         Of a map it is mostly an item, as in ``info.size``: then no attribute is tried first.
         """
-        if type(obj) is dict and attribute in obj and attribute not in _OF_DICT:
+        kind = type(obj)
+        if kind is dict and attribute in obj and attribute not in _OF_DICT:
             return obj[attribute]
-        if attribute in _CHANGES and type(obj) in (list, dict) and not self._is_given(obj):
-            method = getattr(obj, attribute, None)
-            if method is not None:
-                return _changing(obj, method)
-        elif attribute in METHODS and isinstance(obj, METHODS[attribute][0]):
-            return METHODS[attribute][1](getattr(obj, attribute))
+        if attribute in _SPECIAL:
+            if kind in _FROZEN and attribute in _CHANGES and not self._is_given(obj):
+                method = getattr(obj, attribute, None)
+                if method is not None:
+                    return _changing(obj, method)
+            elif attribute in METHODS and isinstance(obj, METHODS[attribute][0]):
+                return METHODS[attribute][1](getattr(obj, attribute))
+        elif kind in _IMMUTABLE and not attribute.startswith("_"):
+            try:
+                return getattr(obj, attribute)  # the sandbox has nothing more to ask of these
+            except AttributeError:
+                return self.undefined(obj=obj, name=attribute)
         value = super().getattr(obj, attribute)
-        if type(value) in (list, dict) and not isinstance(obj, _HOLDERS):
+        if type(value) in _FROZEN and not isinstance(obj, _HOLDERS):
             return _FROZEN[type(value)](value)  # what a class or a module has
         return value
 
@@ -237,10 +250,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         By a method of a class, as in ``dict.update(utils, ...)``, they would change
         what they may not change by a method of the object.
         """
-        if type(obj) in _IMMUTABLE:  # most are; what is asked of all others comes to the same
-            return not attr.startswith("_")
-        if isinstance(obj, types.GenericAlias):
-            return False  # it has all attributes of its class, and passes for none
         if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
             return False  # objects of datetime never change
         return super().is_safe_attribute(obj, attr, value)
@@ -262,8 +271,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if type(obj) is type and args and isinstance(args[0], (str, bytes)) and obj in _DATES:
             # CPython crashes on a date whose state, as pickle has it, it did not write itself.
             raise TypeError(f"{obj.__name__} takes numbers, not text")
-        if obj is re.RegexFlag:
-            return make_flag(*args)
         return weigh(super().call(context, obj, *args, **kwargs))
 
     def call_binop(self, _context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -285,9 +292,10 @@ _CHANGES: Final = frozenset(
     "append clear extend insert pop popitem remove reverse setdefault sort update".split()  # noqa: SIM905
 )
 """Methods that change a list or a map."""
+_SPECIAL: Final = frozenset([*_CHANGES, *METHODS, "format", "format_map"])
 _HOLDERS: Final = (dict, tuple, Namespace)
 """Types whose attributes may be lists and maps that a template made."""
-_FROZEN: Final = {kind: type(kind.__name__, (kind,), {}) for kind in (list, dict)}
+_FROZEN: Final[dict[type, Any]] = {kind: type(kind.__name__, (kind,), {}) for kind in (list, dict)}
 """Copies of lists and maps that are not a template's to change."""
 _WEIGHED: Final = frozenset([str, list, tuple, dict])
 """Types whose items were weighed along with them."""
@@ -305,6 +313,8 @@ def _changing(container: Any, method: Callable[..., Any]) -> Callable[..., Any]:
     """Have a list or map weighed after each change."""
 
     def change(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("key") is not None:  # which would be called without `call`
+            raise TypeError("sort takes no key; the filter sort takes an attribute")
         value = method(*args, **kwargs)
         weigh_changed(container)
         return value

@@ -11,6 +11,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from .limits import compiling
 from .weighing import WeightError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _PATH: Final = """
     normcase normpath pardir pathsep sep split splitdrive splitext supports_unicode_filenames
     """
 _RE: Final = """
-    A ASCII DOTALL I IGNORECASE L LOCALE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE
+    A ASCII DOTALL I IGNORECASE L LOCALE M MULTILINE Match NOFLAG Pattern S U UNICODE
     VERBOSE X error escape
     """
 _DATEUTIL: Final = {
@@ -155,12 +156,23 @@ def _substituting(method: Callable[..., Any]) -> Callable[..., Any]:
     return substitute
 
 
-def make_flag(value: Any = 0) -> re.RegexFlag:
+def _flags(value: Any = 0) -> re.RegexFlag:
     """Return flags of regular expressions, without those that there are not.
 
     Python keeps each value that was ever made, known or not.
     """
     return re.RegexFlag(int(value) & _FLAGS)
+
+
+def _parsing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the format of a date, of which Python makes a pattern."""
+
+    def parse(text: str, form: str) -> Any:
+        _check_pattern(form, "format")
+        _charge(_BYTES_OF_A_CHARACTER * len(form))
+        return method(text, form)
+
+    return parse
 
 
 # Texts and bytes.
@@ -191,6 +203,7 @@ METHODS: Final[dict[str, tuple[Any, Callable[..., Any]]]] = {
     "sub": (re.Pattern, _substituting),
     "subn": (re.Pattern, _substituting),
     "expand": (re.Match, _substituting),
+    "strptime": (object, _parsing),
 }
 """Methods that leave something behind: of which type, and what calls them instead."""
 
@@ -239,7 +252,9 @@ def _gettz(name: str) -> dt.tzinfo | None:
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
         raise ValueError(f"{name!r} is not the name of a time zone")
-    return gettz(name)
+    # Zones that the system does not have are in an archive, which takes long to read, once.
+    with compiling():
+        return gettz(name)
 
 
 def _rrulestr(s: str, **kwargs: Any) -> Any:
@@ -281,6 +296,7 @@ def _utils() -> dict[str, Any]:
         "re": SimpleNamespace(
             **_members(re, _RE),
             compile=_compile,
+            RegexFlag=_flags,
             **{name: _by_pattern(name) for name in _ARGUMENTS},
         ),
         "s3bucket": s3bucket,

@@ -37,8 +37,10 @@ _LIGHT: Final = frozenset(
     [type(None), bool, float, dt.date, dt.datetime, dt.time, dt.timedelta, Undefined]
 )
 _CHANGEABLE: Final = (list, Mapping, AbstractSet, ValuesView)
-_CONTAINERS: Final = (*_CHANGEABLE, tuple, range, types.GenericAlias)
+_CONTAINERS: Final = (*_CHANGEABLE, tuple, range)
 _SMALL: Final = 2**63
+_SHORT_LIST: Final = 64
+_SHORT_TEXT: Final = 1024
 
 
 class WeightError(Exception):
@@ -55,7 +57,7 @@ class WeightError(Exception):
         self.reason = reason
 
 
-def weigh(value: Any) -> Any:
+def weigh(value: Any) -> Any:  # noqa: C901, PLR0911 - the busiest path
     """Weigh a value.
 
     Returns:
@@ -74,11 +76,19 @@ def weigh(value: Any) -> Any:
     elif kind is int:
         if -_SMALL < value < _SMALL:
             return value
+    elif kind is list and len(value) <= _SHORT_LIST:
+        for member in value:
+            if type(member) is not str or len(member) > _SHORT_TEXT:
+                _weigh_container(value)
+                break
+        return value
     elif isinstance(value, Iterator) and kind is not LoopContext:
         return weigh([weigh(member) for member in islice(value, MAX_MEMBERS + 1)])
     elif isinstance(value, _CONTAINERS):
         _weigh_container(value)
         return value
+    elif kind is types.GenericAlias:
+        raise TypeError("a class has no items")  # of an alias, nothing in it would be weighed
     _weigh_scalar(value)
     return value
 
@@ -165,8 +175,6 @@ def _members(container: Any) -> Collection[Any]:
     if isinstance(container, Mapping):
         _check_members(2 * len(container))
         return [*container, *container.values()]
-    if isinstance(container, types.GenericAlias):
-        return container.__args__
     return container  # type: ignore[no-any-return]
 
 
@@ -175,15 +183,18 @@ def _weigh_container(container: Any) -> None:
     scale.add(container)
     if scale.holds_changeable:
         _holders.append(container)
+        if len(_holders) % _PRUNE_EVERY == 0:
+            _prune()
 
 
 # A list that is in another one may be changed later, which makes the other one heavier.
 # So all those that hold one that can be changed are weighed again after each change.
 _holders: list[Any] = []
+_PRUNE_EVERY: Final = 256
 
 
 def forget() -> None:
-    """Forget the containers of the rendering before."""
+    """Forget the containers of a rendering."""
     _holders.clear()
 
 
@@ -193,13 +204,19 @@ def weigh_changed(container: Any) -> None:
     Raises:
         WeightError: One is too large.
     """
-    counts = _reference_counts(_holders)
-    held = [one for one, count in zip(_holders, counts, strict=True) if count > _UNHELD]
+    _prune()
+    holders = _holders.copy()
     _holders.clear()
-    for holder in held:
+    for holder in holders:
         _weigh_container(holder)
     if not any(holder is container for holder in _holders):
         _weigh_container(container)
+
+
+def _prune() -> None:
+    """Drop the containers that nothing but `_holders` refers to."""
+    counts = _reference_counts(_holders)
+    _holders[:] = [one for one, count in zip(_holders, counts, strict=True) if count > _UNHELD]
 
 
 def _reference_counts(held: list[Any]) -> list[int]:

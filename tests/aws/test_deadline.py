@@ -41,7 +41,9 @@ class TestAllows:
             pytest.param(0.9 * MARGIN_SECONDS, 0.0, False, id="not-even-that"),
         ],
     )
-    def test_it_compares_what_is_left(self, left: float, needed: float, *, expected: bool) -> None:
+    def test_work_is_allowed_if_enough_time_is_left(
+        self, left: float, needed: float, *, expected: bool
+    ) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -57,7 +59,7 @@ class TestAllows:
             pytest.param(1.64, False, id="later"),
         ],
     )
-    def test_half_of_a_short_timeout_may_be_used(self, left: float, *, expected: bool) -> None:
+    def test_half_of_a_short_timeout_is_usable(self, left: float, *, expected: bool) -> None:
         countdown = Countdown(3.0)
         deadline = Deadline(countdown)
 
@@ -65,7 +67,7 @@ class TestAllows:
 
         assert deadline.allows(13.0) is expected
 
-    def test_it_looks_at_the_clock_each_time(self) -> None:
+    def test_each_check_reads_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -129,7 +131,7 @@ class TestSettling:
         assert deadline.allows_settling() is (spare >= 0)
         assert not deadline.allows(Reserve.PARK)
 
-    def test_of_a_short_timeout_at_most_half_is_kept(self) -> None:
+    def test_at_most_half_of_a_short_timeout_is_reserved(self) -> None:
         countdown = Countdown(20.0)
         deadline = Deadline(countdown, settle=40.0)
 
@@ -139,7 +141,7 @@ class TestSettling:
         countdown.left -= 0.1
         assert not deadline.allows(4.0)
 
-    def test_of_a_short_timeout_half_may_be_used_to_settle(self) -> None:
+    def test_half_of_a_short_timeout_is_usable_to_settle(self) -> None:
         countdown = Countdown(20.0)
         deadline = Deadline(countdown, settle=Reserve.SETTLE)
 
@@ -156,7 +158,7 @@ class TestSettling:
 
         assert not deadline.allows(10.0)
 
-    def test_without_a_table_nothing_is_kept(self) -> None:
+    def test_without_a_table_no_time_is_reserved(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 10.0 + MARGIN_SECONDS
@@ -171,10 +173,10 @@ class TestSettling:
 class TestRequire:
     """A step without enough time raises an error that names the step."""
 
-    def test_it_passes_if_time_is_left(self) -> None:
+    def test_require_passes_if_time_is_left(self) -> None:
         Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")
 
-    def test_its_error_names_the_step(self) -> None:
+    def test_the_error_names_the_step(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
         countdown.left = 1.0
@@ -188,7 +190,7 @@ class TestRequire:
 class TestLeft:
     """The time left is known, if anything limits it."""
 
-    def test_it_is_the_time_of_the_clock(self) -> None:
+    def test_the_time_left_is_that_of_the_clock(self) -> None:
         countdown = Countdown(60.0)
         deadline = Deadline(countdown)
 
@@ -196,19 +198,19 @@ class TestLeft:
         countdown.left = 2.5
         assert deadline.left() == 2.5
 
-    def test_it_is_in_seconds_of_the_context(self) -> None:
+    def test_the_time_left_is_in_seconds(self) -> None:
         context = SimpleNamespace(get_remaining_time_in_millis=Countdown(1500))
 
         assert Deadline.of(context).left() == 1.5
 
-    def test_without_a_limit_it_is_none(self) -> None:
+    def test_without_a_limit_the_time_left_is_unknown(self) -> None:
         assert UNLIMITED.left() is None
 
 
 class TestOf:
     """The deadline of an invocation comes from its Lambda context."""
 
-    def test_milliseconds_of_the_context_count(self) -> None:
+    def test_the_context_counts_in_milliseconds(self) -> None:
         countdown = Countdown(60_000)
         deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=countdown))
 
@@ -226,7 +228,9 @@ class TestOf:
             pytest.param(Deadline, id="default"),
         ],
     )
-    def test_without_one_there_is_time_for_everything(self, make: Callable[[], Deadline]) -> None:
+    def test_without_a_context_the_deadline_is_unlimited(
+        self, make: Callable[[], Deadline]
+    ) -> None:
         deadline = make()
 
         assert deadline.allows(1e9)

@@ -330,7 +330,7 @@ class TestTableCalls:
         assert admit(one, "m-2") == DUPLICATE
         assert fleet.calls == calls
 
-    def test_with_too_little_time_nothing_is_claimed(self, fleet: Fleet) -> None:
+    def test_nothing_is_claimed_out_of_time(self, fleet: Fleet) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         left[0] = 20.0

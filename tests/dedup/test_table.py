@@ -150,7 +150,7 @@ class TestClaim:
             ),
         ],
     )
-    def test_it_goes_by_what_is_there(
+    def test_the_verdict_follows_the_stored_item(
         self, before: Item | None, verdict: Verdict, known: list[str], table: Shared
     ) -> None:
         table.put(before)
@@ -169,20 +169,20 @@ class TestClaim:
         else:
             assert table.item() == before
 
-    def test_what_was_busy_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
+    def test_a_busy_delivery_is_a_duplicate_whenever_it_returns(self, table: Shared) -> None:
         before = item("done", "other", NOW - DAY) | {"returning": {"SS": ["mine", "theirs"]}}
         table.put(before)
 
         assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
         assert table.claims().claim("e", "new", LEASE).verdict is WORK
 
-    def test_events_that_are_not_alike_do_not_meet(self, shared: Shared) -> None:
+    def test_different_events_have_different_claims(self, shared: Shared) -> None:
         claims = shared.claims()
 
         assert claims.claim("e", "mine", LEASE).verdict is WORK
         assert claims.claim("another", "mine", LEASE).verdict is WORK
 
-    def test_every_attempt_has_a_token_of_its_own(self, shared: Shared) -> None:
+    def test_every_attempt_has_its_own_token(self, shared: Shared) -> None:
         claims = shared.claims()
 
         tokens = {claims.claim("e", "mine", LEASE).token for _ in range(10)}
@@ -190,7 +190,7 @@ class TestClaim:
         assert len(tokens) == 10
 
     @pytest.mark.parametrize(("ttl", "expected"), [(TTL, DAY), (7.0 * DAY, 7 * DAY)])
-    def test_it_is_kept_for_a_day_or_the_ttl(
+    def test_an_item_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared
     ) -> None:
         table.put(None)
@@ -203,7 +203,7 @@ class TestClaim:
             assert found["expires"] == {"N": str(int(NOW) + expected)}
             settle(claim)
 
-    def test_it_is_kept_for_longer_than_lambda_tries_again(self) -> None:
+    def test_an_item_is_kept_longer_than_lambda_retries(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         assert KEPT_SECONDS > 6 * 3600
 
@@ -211,7 +211,7 @@ class TestClaim:
 class TestSettling:
     """The result of a claim is stored, unless another delivery took it over."""
 
-    def test_done(self, shared: Shared) -> None:
+    def test_a_done_claim_is_stored_as_done(self, shared: Shared) -> None:
         shared.put(item("failed", "other", 0, "d1"))
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
@@ -235,7 +235,7 @@ class TestSettling:
             pytest.param(["d1"], ["d1", "d2"], ["d1", "d2"], id="the-same-again"),
         ],
     )
-    def test_failed_with_what_was_sent(
+    def test_a_failed_claim_is_stored_with_its_dispatches(
         self, before: list[str], now: list[str], expected: list[str], table: Shared
     ) -> None:
         table.put(item("failed", "other", 0, *before))
@@ -257,7 +257,7 @@ class TestSettling:
             pytest.param(sent(*"abcdefghijk"), facts(*"abcdefghijk"), id="many"),
         ],
     )
-    def test_what_was_sent_is_read_back(
+    def test_a_sent_record_is_read_back(
         self, record: SentRecord, texts: list[str], table: Shared
     ) -> None:
         table.put(None)
@@ -306,7 +306,7 @@ class TestSettling:
         assert known.parked == now.parked
         assert not now.jobs - known.jobs
 
-    def test_no_more_than_so_many_that_return_are_noted(
+    def test_an_item_is_bounded_in_returning_deliveries(
         self, table: Shared, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("lava_s3trigger.dedup.table.MAX_RETURNING", 3)
@@ -330,7 +330,7 @@ class TestSettling:
             pytest.param(None, id="forgotten"),
         ],
     )
-    def test_one_that_was_lost_is_left_as_it_is(
+    def test_a_lost_claim_is_not_settled(
         self, settle: str, after: Item | None, table: Shared
     ) -> None:
         table.put(None)
@@ -343,7 +343,7 @@ class TestSettling:
         assert "conditional request failed" in str(reason)
         assert table.item() == after
 
-    def test_one_whose_lease_ran_out_is_settled_if_no_other_took_it(self, shared: Shared) -> None:
+    def test_a_claim_after_its_lease_is_settled_unless_taken_over(self, shared: Shared) -> None:
         claims = shared.claims()
         claim = claims.claim("e", "mine", LEASE)
         shared.clock.now += 2 * LEASE
@@ -352,7 +352,7 @@ class TestSettling:
 
         assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
 
-    def test_what_was_done_is_forgotten_with_what_was_sent(self, shared: Shared) -> None:
+    def test_an_expired_done_item_loses_its_dispatches(self, shared: Shared) -> None:
         claims = shared.claims()
         claims.release(claims.claim("e", "mine", LEASE), sent("d1"))
         claims.confirm(claims.claim("e", "mine", LEASE))
@@ -466,7 +466,7 @@ UPDATE: Final = "dynamodb.UpdateItem"
 class TestReplies:
     """A call whose reply was lost is repeated, with the same effect."""
 
-    def test_a_claim_that_is_made_again_is_its_own(self, shared: Shared, clients: Clients) -> None:
+    def test_a_repeated_claim_is_recognized(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         shared.put(item("failed", "other", 0, "d1"))
@@ -476,7 +476,7 @@ class TestReplies:
         assert (claim.verdict, claim.sent, fault.left) == (WORK, sent("d1"), 0)
         assert shared.claims().claim("e", "other", LEASE).verdict is BUSY
 
-    def test_a_confirmation_is_made_again(self, shared: Shared, clients: Clients) -> None:
+    def test_a_settlement_is_repeated(self, shared: Shared, clients: Clients) -> None:
         fault = Lost(1)
         dynamodb, _ = clients(UPDATE, fault)
         claim = shared.claims().claim("e", "mine", LEASE)
@@ -490,7 +490,7 @@ class TestReplies:
 class TestOutOfReach:
     """An unreachable table is a verdict with the reason, not an exception."""
 
-    def test_a_table_that_is_not_there(self, shared: Shared) -> None:
+    def test_a_missing_table_is_an_unknown_verdict(self, shared: Shared) -> None:
         claims = ClaimTable(shared.client, "no-such-table", TTL, shared.clock)
 
         claim = claims.claim("e", "mine", LEASE)
@@ -500,7 +500,7 @@ class TestOutOfReach:
         assert "ResourceNotFoundException" in str(claims.confirm(claim))
         assert "ResourceNotFoundException" in str(claims.release(claim, sent()))
 
-    def test_a_table_that_may_not_be_written_to(self, shared: Shared, clients: Clients) -> None:
+    def test_a_denied_write_is_an_unknown_verdict(self, shared: Shared, clients: Clients) -> None:
         dynamodb, _ = clients(UPDATE, Denied())
 
         claim = shared.claims(dynamodb).claim("e", "mine", LEASE)
@@ -508,7 +508,7 @@ class TestOutOfReach:
         assert claim.verdict is UNKNOWN
         assert "AccessDeniedException" in str(claim.error)
 
-    def test_a_server_that_does_not_answer(self, shared: Shared) -> None:
+    def test_an_unreachable_server_is_an_unknown_verdict(self, shared: Shared) -> None:
         claims = shared.claims(Silent())
 
         claim = claims.claim("e", "mine", LEASE)
@@ -624,7 +624,7 @@ class TestConditionalTable:
 
     @settings(max_examples=150, deadline=None)
     @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
-    def test_with_what_claims_asks(
+    def test_the_model_agrees_with_the_server_on_the_claims_used(
         self,
         table: Shared,
         before: Item | None,
@@ -643,7 +643,7 @@ class TestConditionalTable:
         text=st.sampled_from(["A", "B", "d1"]),
         members=DIGESTS,
     )
-    def test_with_what_it_might_ask(
+    def test_the_model_agrees_with_the_server_on_random_claims(
         self,
         table: Shared,
         before: Item | None,
@@ -695,7 +695,7 @@ class TestConditionalTable:
             pytest.param({"UpdateExpression": "SET #a = :v SET #a = :v"}, False, id="two-clauses"),
         ],
     )
-    def test_what_is_wrong_is_refused(
+    def test_an_invalid_request_is_refused_by_both(
         self, change: dict[str, Any], shared: Shared, *, is_so_on_server: bool
     ) -> None:
         memory = ConditionalTable(shared.name)
@@ -715,12 +715,12 @@ class TestConditionalTable:
             assert caught.value.response["Error"]["Code"] == "ValidationException"
         assert memory.items == {}
 
-    def test_neither_knows_another_table(self, shared: Shared) -> None:
+    def test_another_table_is_missing_for_both(self, shared: Shared) -> None:
         for client in (ConditionalTable("claims"), shared.client):
             claim = ClaimTable(client, "another", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
             assert "ResourceNotFoundException" in str(claim.error)
 
-    def test_a_copy_goes_its_own_way(self) -> None:
+    def test_a_copy_is_independent(self) -> None:
         one = ConditionalTable("claims")
         claim = ClaimTable(one, "claims", TTL).claim("e", "A", LEASE)  # type: ignore[arg-type]
         two = ConditionalTable("claims", one.items)
@@ -804,7 +804,7 @@ class Odd:
 class TestOddAnswers:
     """An answer that DynamoDB never gives counts as none, and loses nothing."""
 
-    def test_a_claim(self, instances: Instances) -> None:
+    def test_an_odd_answer_to_a_claim_is_an_unknown_verdict(self, instances: Instances) -> None:
         [admitted] = instances.one(Odd(instances.table, 1)).admit([(EVENT, "A")], UNLIMITED)
 
         assert admitted.claim is not None
@@ -812,7 +812,7 @@ class TestOddAnswers:
         assert (admitted.claim.error or "").startswith("LookupError: odd (test_table.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
-    def test_the_end_of_one(
+    def test_an_odd_answer_to_a_settlement_is_logged(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
         one = instances.one(Odd(instances.table, 2))
@@ -822,7 +822,7 @@ class TestOddAnswers:
 
         assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
 
-    def test_one_that_is_busy_stays_so(self, instances: Instances) -> None:
+    def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, instances: Instances) -> None:
         """Whoever was at work on it may still be."""
         instances.one().admit([(EVENT, "A")], UNLIMITED)
 
@@ -835,7 +835,7 @@ class TestOddAnswers:
 class TestBusy:
     """An event claimed elsewhere is waited for briefly."""
 
-    def test_what_fails_meanwhile_is_taken_over(self, instances: Instances) -> None:
+    def test_an_event_that_fails_during_the_wait_is_taken_over(self, instances: Instances) -> None:
         one, two = instances.one(), instances.one()
         admitted = one.admit([(EVENT, "A")], UNLIMITED)
 
@@ -850,9 +850,7 @@ class TestBusy:
         assert again.claim is not None
         assert (again.claim.verdict, again.claim.sent) == (WORK, sent("d1"))
 
-    def test_many_are_waited_for_together_and_keep_no_other_waiting(
-        self, instances: Instances
-    ) -> None:
+    def test_busy_events_share_one_wait_and_delay_no_other(self, instances: Instances) -> None:
         events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
         instances.one().admit([(each, "A") for each in events[:30]], UNLIMITED)
 
@@ -862,7 +860,7 @@ class TestBusy:
         assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
         assert instances.waits == [0.1, 0.3, 0.6]
 
-    def test_that_it_returns_is_noted_if_there_is_time(self, instances: Instances) -> None:
+    def test_a_returning_delivery_is_recorded_if_time_is_left(self, instances: Instances) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         instances.one().admit([(EVENT, "A")], UNLIMITED)
@@ -875,7 +873,7 @@ class TestBusy:
         [item] = instances.table.items.values()
         assert item["returning"] == {"SS": ["C"]}
 
-    def test_the_same_delivery_waits_as_well(self, instances: Instances) -> None:
+    def test_the_same_delivery_waits_too(self, instances: Instances) -> None:
         instances.one().admit([(EVENT, "A")], UNLIMITED)
 
         [again] = instances.one().admit([(EVENT, "A")], UNLIMITED)
@@ -893,7 +891,7 @@ class TestBusy:
 class TestCount:
     """The log counts the events that are handled without the table."""
 
-    def test_all_of_an_invocation_are_counted(
+    def test_events_without_the_table_are_counted(
         self, instances: Instances, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", logger=LOGGER.name)
@@ -982,14 +980,14 @@ class TestFunction:
         )
         assert caplog.messages == [f"skipped {fields}"]
 
-    def test_another_object_is_another_event(self, fleet: Fleet) -> None:
+    def test_another_object_is_no_duplicate(self, fleet: Fleet) -> None:
         fleet.instance()(messages(m1=direct(record())))
         fleet.instance()(messages(m2=direct(record("in/2.csv"))))
 
         both = ["in/1.csv", "in/2.csv"]
         assert fleet.sent() == {"core": both, "web": both}
 
-    def test_a_fresh_instance_sends_the_rest_of_what_failed(self, fleet: Fleet) -> None:
+    def test_a_fresh_instance_sends_only_the_failed_dispatches(self, fleet: Fleet) -> None:
         queue = f"lava-{fleet.realm.name}-web"
         with pytest.raises(DeliveriesFailedError):
             fleet.instance(SEND, OutOfReach(queue))(messages(m1=direct(record())))
@@ -1001,7 +999,7 @@ class TestFunction:
         assert fleet.instance()(messages(m1=direct(record()))) is None
         assert fleet.sent() == NEVER
 
-    def test_what_was_done_of_a_delivery_that_failed_is_not_repeated(self, fleet: Fleet) -> None:
+    def test_done_events_of_a_failed_delivery_are_not_repeated(self, fleet: Fleet) -> None:
         entry = {"trigger_id": "other", "bucket": "my-bucket", "prefix": "other", "enabled": True}
         fleet.realm.put("s3triggers", [entry | {"job_id": "none"}])
         no_answer = OutOfReach('"none"')
@@ -1017,7 +1015,7 @@ class TestFunction:
 
         assert fleet.sent() == NEVER
 
-    def test_a_retry_of_what_is_done_sends_nothing_however_late(self, fleet: Fleet) -> None:
+    def test_a_late_retry_of_a_done_delivery_sends_nothing(self, fleet: Fleet) -> None:
         event = direct(record())
         fleet.instance(dedup_ttl=0.0)(event, "request")
         assert fleet.sent() == ONCE
@@ -1028,7 +1026,7 @@ class TestFunction:
         fleet.instance(dedup_ttl=0.0)(event, "another request")
         assert fleet.sent() == ONCE
 
-    def test_what_another_works_on_comes_again(self, fleet: Fleet) -> None:
+    def test_an_event_claimed_elsewhere_fails(self, fleet: Fleet) -> None:
         two = fleet.instance()
         answers: list[object] = []
 
@@ -1074,7 +1072,7 @@ class TestFunctionWithoutItsTable:
             pytest.param(None, "ResourceNotFoundException", id="not-there"),
         ],
     )
-    def test_events_are_dispatched(
+    def test_events_are_dispatched_without_the_table(
         self,
         fault: Fault | None,
         reason: str,
@@ -1092,7 +1090,7 @@ class TestFunctionWithoutItsTable:
         assert fields["count"] == 1
         assert reason in fields["reason"]
 
-    def test_a_claim_that_gets_no_reply_is_no_reason_to_wait(self, fleet: Fleet) -> None:
+    def test_a_claim_without_a_reply_is_not_waited_for(self, fleet: Fleet) -> None:
         assert fleet.instance(UPDATE, Lost(3))(messages(m1=direct(record()))) is None
 
         assert fleet.sent() == ONCE
@@ -1101,7 +1099,7 @@ class TestFunctionWithoutItsTable:
 class TestCost:
     """Without the option, deduplication costs nothing."""
 
-    def test_the_module_is_not_imported(self) -> None:
+    def test_without_a_table_the_module_is_not_imported(self) -> None:
         code = (
             "import sys, lava_s3trigger.handler as handler;"
             "from lava_s3trigger.settings import Settings;"
@@ -1118,7 +1116,7 @@ class TestCost:
 
         assert done.stdout.split() == ["False", "True"]
 
-    def test_the_table_is_not_asked(self, fleet: Fleet) -> None:
+    def test_without_a_table_no_call_is_made(self, fleet: Fleet) -> None:
         counted = Counted()
 
         fleet.instance(UPDATE, counted, dedup_table=None)(messages(m1=direct(record())))

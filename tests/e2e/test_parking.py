@@ -39,7 +39,8 @@ class TestParkingAndRedrive:
         assert [each["parameters"]["who"] for each in stack.dispatches("core", 1)] == ["good"]
         message = parked(stack)
         assert message["parked"]["trigger_id"] == "bad"
-        assert "'colour' is no field of a trigger" in message["parked"]["reason"]
+        (reason,) = message["parked"]["reasons"]
+        assert "unknown field 'colour'" in reason["reason"]
         assert message["event"]["s3"]["object"]["key"] == "in/x+y.csv"
 
         entry = {"trigger_id": "bad", "bucket": "beside", "prefix": "*", "enabled": True}
@@ -55,7 +56,8 @@ class TestParkingAndRedrive:
         stack.put("newjob", "x")
         assert [each["job_id"] for each in stack.dispatches("core", 1)] == ["job-core"]
         named = parked(stack)["parked"]
-        assert (named["trigger_id"], named["job_id"], named["position"]) == ("new", "job-new", 1)
+        assert (named["trigger_id"], named["done"]) == ("new", ["job-core"])
+        assert [each["job_id"] for each in named["reasons"]] == ["job-new"]
 
         job = {"job_id": "job-new", "type": "exe", "worker": "web", "payload": "x"}
         stack.realm.put("jobs", [job | {"enabled": True}])

@@ -135,5 +135,5 @@ class TestPermission:
         assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
         group = f"/aws/lambda/{sharing.outputs['FunctionName']}"
         found = sharing.aws.client("logs").filter_log_events(logGroupName=group)["events"]
-        (line,) = [each["message"] for each in found if "out of reach" in each["message"]]
+        (line,) = [each["message"] for each in found if "unreachable" in each["message"]]
         assert "dynamodb:UpdateItem" in line

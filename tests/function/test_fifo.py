@@ -95,7 +95,7 @@ class TestFifo:
         assert harness.function()(payload) == failed("m0")
         assert harness.keys() == ["in/1.csv"]
 
-    def test_what_was_sent_is_not_sent_again(self, harness: Harness) -> None:
+    def test_a_retried_group_does_not_repeat_dispatches(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report"])
         function = harness.function()
         harness.endpoint.fail(deny("web"))

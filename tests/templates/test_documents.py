@@ -1130,6 +1130,14 @@ class TestSize:
         assert text("{{ 2 ** 4096 == 2 ** 2048 * 2 ** 2048 }}") == "True"
 
 
+def nested(depth: int) -> Any:
+    """Make lists in each other, each with something beside the next."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value, 1]
+    return value
+
+
 class TestGiven:
     """What goes in is weighed too; the event, only where a template names it."""
 
@@ -1141,14 +1149,10 @@ class TestGiven:
             Document("{{ 1 }}").render(variables(of))
         assert Document("plain").render(variables(of)) == "plain"
 
-    DEEP: Final[list[Any]] = []
-    for _ in range(9000):
-        DEEP = [DEEP, 1]
-
     @pytest.mark.parametrize(
         ("record", "reason"),
         [
-            pytest.param({"a": DEEP}, "event is nested more than 50 deep", id="deep"),
+            pytest.param({"a": nested(9000)}, "event is nested more than 50 deep", id="deep"),
             pytest.param({"a": [0] * 3000}, "event has more than 2000 members", id="many"),
             pytest.param(
                 {"a": "x" * 20000}, "event has 20000 characters, more than 16384", id="long"

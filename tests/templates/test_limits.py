@@ -1,4 +1,4 @@
-"""Bounds in time and memory: docs/design.md#rendering."""
+"""Bounds in time and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.errors import UserError
-from lava_s3trigger.templates.limits import MEMORY, SECONDS, bounded, listening
+from lava_s3trigger.templates.limits import (
+    COMPILE_SECONDS,
+    MEMORY,
+    SECONDS,
+    ThreadError,
+    bounded,
+    compiling,
+    listening,
+)
 
 if sys.platform != "linux":
     pytest.skip("bounds hold on Linux, where Lambda runs", allow_module_level=True)
@@ -396,20 +404,72 @@ class TestErrors:
         assert caught.value is error
 
 
-class TestThreads:
-    """Outside of the main thread, code runs unbounded: signals are not for it."""
+class TestNested:
+    """Inside of one bound, another may be set; the time of the outer one stands still."""
 
-    def test_nothing_is_changed_there(self) -> None:
+    def test_the_inner_one_may_be_longer(self) -> None:
+        with bounded(GIVE_UP), bounded(2 * GIVE_UP):
+            left, _ = signal.getitimer(signal.ITIMER_REAL)
+
+        assert left > GIVE_UP
+
+    def test_afterwards_the_outer_one_goes_on(self) -> None:
+        def run() -> None:
+            with bounded(GIVE_UP):
+                wait(2 * SHORT)
+            run_on()
+
+        with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"), bounded(SHORT):
+            run()
+
+    def test_the_inner_one_ends_what_is_in_it(self) -> None:
+        with bounded(GIVE_UP):
+            with pytest.raises(TimeoutError), bounded(SHORT):
+                run_on()
+            left, _ = signal.getitimer(signal.ITIMER_REAL)
+            with pytest.raises(MemoryError), bounded(GIVE_UP):
+                hog()
+
+        assert 0 < left <= GIVE_UP
+
+    def test_compiling_shares_its_time(self) -> None:
+        with bounded(GIVE_UP):
+            with compiling() as first:
+                wait(SHORT)
+            with compiling() as second:
+                left, _ = signal.getitimer(signal.ITIMER_REAL)
+        with compiling() as third:
+            whole, _ = signal.getitimer(signal.ITIMER_REAL)
+
+        assert (first.is_whole, second.is_whole, third.is_whole) == (True, False, True)
+        assert left <= COMPILE_SECONDS - SHORT
+        assert whole > COMPILE_SECONDS - SHORT
+
+
+def wait(seconds: float) -> None:
+    """Let time pass, as what takes long does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+class TestThreads:
+    """Outside of the main thread, which alone receives signals, nothing runs."""
+
+    def test_it_is_an_error_there(self) -> None:
         before = State()
-        inside: list[State] = []
+        found: list[Any] = []
 
         def run() -> None:
-            with bounded(SHORT):
-                inside.append(State())
+            try:
+                with bounded(SHORT):
+                    found.append("it ran")
+            except ThreadError as error:
+                found.append(str(error))
 
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
 
-        assert inside == [before]
+        assert found == ["templates and conditions run in the main thread alone"]
         assert State() == before

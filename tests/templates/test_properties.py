@@ -1,4 +1,4 @@
-"""Rendering of whatever entries and keys there may be: docs/design.md#rendering.
+"""Rendering of whatever entries and keys there may be.
 
 Some hundred examples each; more with ``S3TRIGGER_EXAMPLES=10000`` in the environment.
 """
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, event, given, settings
 from jinja2 import Environment
 
 from lava_s3trigger.events import S3Event
-from lava_s3trigger.templates.documents import Document, RenderingError, variables
+from lava_s3trigger.templates.documents import Document, RenderingError, Variables, variables
 
 many = settings(
     max_examples=int(os.environ.get("S3TRIGGER_EXAMPLES", "200")),
@@ -28,7 +28,7 @@ many = settings(
 )
 
 
-def known(key: str) -> dict[str, Any]:
+def known(key: str) -> Variables:
     return variables(
         S3Event(
             bucket="my-bucket",

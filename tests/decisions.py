@@ -1,0 +1,58 @@
+"""What decisions came to, for tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from lava_s3trigger.decision import Decision, Outcome
+    from lava_s3trigger.dispatch import Dispatch
+
+
+class Ended(NamedTuple):
+    """Something in a decision that is not dispatched."""
+
+    trigger_id: str
+    job_id: str | None
+    position: int | None
+    kind: str
+    reason: str
+
+
+def ended(decision: Decision, outcome: Outcome) -> list[Ended]:
+    """Return what of a decision has an outcome other than a dispatch."""
+    found = []
+    for each in decision.triggers:
+        if each.ended and each.ended[0] == outcome:
+            found.append(Ended(each.trigger_id, None, None, *each.ended[1:]))
+        found += [
+            Ended(each.trigger_id, job.job_id, job.position, job.kind or "", job.reason or "")
+            for job in each.jobs
+            if job.outcome == outcome
+        ]
+    return found
+
+
+def dispatched(decision: Decision) -> list[tuple[str, int, str]]:
+    """Return trigger, position and job of each dispatch."""
+    return [
+        (each.trigger_id, job.position, job.job_id)
+        for each in decision.triggers
+        for job in each.jobs
+        if job.dispatch and job.outcome == "dispatched"
+    ]
+
+
+def dispatches(decision: Decision) -> list[Any]:
+    """Return the dispatches."""
+    return [job.dispatch for each in decision.triggers for job in each.jobs if job.dispatch]
+
+
+def dispatches_by_trigger(decision: Decision) -> list[tuple[str, Dispatch]]:
+    """Return the dispatches, each with its trigger's id."""
+    return [
+        (each.trigger_id, job.dispatch)
+        for each in decision.triggers
+        for job in each.jobs
+        if job.dispatch
+    ]

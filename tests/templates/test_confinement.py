@@ -1,0 +1,198 @@
+"""Where and how conditions and templates run: what ends them, and what is said of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.conditions import KINDS, condition
+from lava_s3trigger.errors import UserError
+from lava_s3trigger.templates.confinement import MAX_ABORTS, MAX_RUN_SECONDS, Confinement
+from lava_s3trigger.templates.documents import Document, RenderingError, variables
+from lava_s3trigger.templates.limits import COMPILE_SECONDS, SECONDS
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+
+from .test_documents import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GIVE_UP: Final = 10.0
+ENDLESS: Final = Document(
+    "{% for a in range(2000) %}{% for b in range(2000) %}{% endfor %}{% endfor %}"
+)
+TOO_LONG: Final = "rendering aborted: it took longer than 1 s"
+
+
+def run_on() -> bool:
+    end = time.monotonic() + GIVE_UP
+    while time.monotonic() < end:
+        pass
+    return True
+
+
+def hog() -> Any:
+    return [bytearray(40 * 1024 * 1024) for _ in range(8)]
+
+
+def aborted(confinement: Confinement, test: Callable[[], bool], render: Callable[[], Any]) -> str:
+    with pytest.raises(UserError) as caught:
+        confinement.run(test, render)
+    return str(caught.value)
+
+
+class TestRun:
+    """Conditions and templates run within one bound."""
+
+    def test_what_was_rendered_comes_back(self) -> None:
+        assert Confinement().run(lambda: True, lambda: {"a": 1}) == {"a": 1}
+
+    def test_none_where_the_conditions_do_not_hold(self) -> None:
+        assert Confinement().run(lambda: False, lambda: pytest.fail("rendered")) is None
+
+    def test_what_takes_too_long_is_aborted(self) -> None:
+        started = time.monotonic()
+
+        assert aborted(Confinement(), lambda: True, run_on) == TOO_LONG
+        assert aborted(Confinement(), run_on, dict) == TOO_LONG
+        assert time.monotonic() - started < 2 * SECONDS + 2
+
+    def test_what_takes_too_much_memory_is_aborted(self) -> None:
+        said = "rendering aborted: it took too much memory"
+
+        assert aborted(Confinement(), lambda: True, hog) == said
+
+    def test_an_error_passes_through(self) -> None:
+        def fail() -> None:
+            raise UserError("parameters: x")
+
+        assert aborted(Confinement(), lambda: True, fail) == "parameters: x"
+
+
+class TestSetAside:
+    """A trigger that was aborted too often is not rendered any more."""
+
+    @pytest.fixture(name="spent")
+    def _spent(self) -> Confinement:
+        confinement = Confinement()
+        for _ in range(MAX_ABORTS):
+            assert aborted(confinement, lambda: True, hog).startswith("rendering aborted: ")
+        return confinement
+
+    def test_it_is_not_rendered(self, spent: Confinement) -> None:
+        said = aborted(spent, lambda: True, lambda: pytest.fail("rendered"))
+
+        assert said == (
+            "trigger set aside after 3 aborted renderings;"
+            " last: rendering aborted: it took too much memory"
+        )
+
+    def test_its_conditions_are_still_tested(self, spent: Confinement) -> None:
+        assert spent.run(lambda: False, dict) is None
+
+    def test_unless_testing_them_is_what_was_aborted(self) -> None:
+        confinement = Confinement()
+        for _ in range(MAX_ABORTS):
+            aborted(confinement, lambda: bool(hog()), dict)
+
+        said = aborted(confinement, lambda: bool(pytest.fail("tested")), dict)
+
+        assert said.startswith("trigger set aside after 3")
+
+    def test_errors_of_a_template_do_not_count(self) -> None:
+        confinement = Confinement()
+        document = Document("{{ 1 / 0 }}")
+
+        for _ in range(2 * MAX_ABORTS):
+            with pytest.raises(RenderingError):
+                confinement.run(lambda: True, lambda: document.render(variables(event())))
+
+
+def trigger(**fields: Any) -> Trigger | BrokenTrigger:
+    entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
+    return read_trigger({name: attribute_of(value) for name, value in (entry | fields).items()})
+
+
+class TestRead:
+    """Conditions are read, and compiled, within a bound."""
+
+    @pytest.fixture(name="_slow")
+    def _register(self) -> Iterator[None]:
+        before = dict(KINDS)
+        condition("slow_to_read", of="key", read=lambda _: run_on())(lambda _event, _read: True)
+        condition("slow_to_test", of="key", read=str)(lambda _event, _read: run_on())
+        yield
+        KINDS.clear()
+        KINDS.update(before)
+
+    @pytest.mark.usefixtures("_slow")
+    def test_one_that_takes_too_long_is_a_bad_entry(self) -> None:
+        broken = trigger(if_slow_to_read="x")
+
+        assert isinstance(broken, BrokenTrigger)
+        assert "bad entry: reading conditions aborted: it took longer than 3 s" in str(broken)
+
+    @pytest.mark.usefixtures("_slow")
+    def test_testing_is_within_a_bound_whatever_the_kind(self) -> None:
+        slow = trigger(if_slow_to_test="x")
+        assert isinstance(slow, Trigger)
+        of = event()
+
+        said = aborted(slow.confinement, lambda: slow.conditions[0].holds(of), dict)
+
+        assert said == TOO_LONG
+
+    def test_many_patterns_are_read_in_a_tenth_of_the_time(self) -> None:
+        """A function of 128 MB has a tenth of a processor."""
+        started = time.process_time()
+
+        read = trigger(if_fnmatch=[f"in/{n}/*_[0-9]?.csv" for n in range(800)])
+
+        assert isinstance(read, Trigger)
+        assert time.process_time() - started < COMPILE_SECONDS / 10
+
+
+class TestCompiling:
+    """Templates are compiled once, in a time of their own."""
+
+    def render(self, document: Document, confinement: Confinement | None = None) -> Any:
+        return (confinement or Confinement()).run(
+            lambda: True, lambda: document.render(variables(event()))
+        )
+
+    def test_the_longest_entry_renders_or_says_why_not(self) -> None:
+        """An item of DynamoDB has at most 400 KB."""
+        long = Document({"a": "x" * 200_000 + "{{ key }}" + "y" * 199_000})
+        many = Document([f"{n} {{{{ key }}}} {'x' * 200}" for n in range(1800)])
+
+        assert len(self.render(long)["a"]) > 399_000
+        try:
+            assert len(self.render(many)) == 1800
+        except RenderingError as error:
+            assert "it cannot be compiled: it took" in str(error)  # noqa: PT017 - either will do
+
+    def test_one_that_cannot_be_compiled_in_time_is_tried_once(self) -> None:
+        document = Document("{{ 1" + " + 1" * 400 + " }}" + "{% if a %}{{ b }}{% endif %}" * 20000)
+        for limit in (MAX_RUN_SECONDS + 2, 0.2):
+            started = time.monotonic()
+            with pytest.raises(RenderingError, match=r"it cannot be compiled: it (took|takes)"):
+                self.render(document)
+            assert time.monotonic() - started < limit
+
+    def test_templates_of_one_trigger_share_the_time(self) -> None:
+        slow = [f"{{% if a %}}{{{{ {n} }}}}{{% endif %}}" * 1200 for n in range(30)]
+        documents = [Document(source) for source in slow]
+        confinement = Confinement()
+        started = time.monotonic()
+
+        said = aborted(
+            confinement,
+            lambda: True,
+            lambda: [document.render(variables(event())) for document in documents],
+        )
+
+        assert said.startswith("rendering aborted: it took longer than")
+        assert time.monotonic() - started < MAX_RUN_SECONDS + 2

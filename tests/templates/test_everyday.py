@@ -1,0 +1,99 @@
+"""Everyday templates render as under plain Jinja, in this process, and leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import resource
+from pathlib import Path
+from typing import Final
+
+import pytest
+from jinja2 import Environment
+
+from lava_s3trigger.decision import decide
+from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.templates.documents import Document, variables
+from tests.decisions import dispatches
+
+from .test_attacks import Jobs, Triggers
+from .test_confinement import trigger
+
+TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
+RANDOM: Final = ("uuid", "lipsum", "random", "now()")
+PAYLOAD: Final = Path(__file__).parents[2] / "events" / "s3-created.json"
+MAX_GROWTH: Final = 4 * 1024 * 1024
+"""Bytes by which the process may grow while very many events are decided on."""
+EVENTS: Final = int(os.environ.get("S3TRIGGER_EVENTS", "200"))
+
+
+def sample() -> S3Event:
+    [delivery] = deliveries(json.loads(PAYLOAD.read_text()), "us-east-1")
+    return delivery.events[0][0]
+
+
+def without_addresses(text: str) -> str:
+    return re.sub(" at 0x[0-9a-f]+", "", text)
+
+
+class TestEveryday:
+    """What authors write works, and costs no process."""
+
+    @pytest.mark.parametrize("template", TEMPLATES)
+    def test_it_renders_as_plain_jinja(self, template: str) -> None:
+        known = variables(sample())
+        plain = Environment(autoescape=False, keep_trailing_newline=True)
+        expected = plain.from_string(template.replace("'[\\1]'", "'[\\\\1]'")).render(
+            json.loads(json.dumps({})) | dict(variables(sample()))
+        )
+
+        assert without_addresses(Document(template).render(known)) == without_addresses(expected)
+
+    def test_there_are_many(self) -> None:
+        assert len(set(TEMPLATES)) == len(TEMPLATES) >= 150
+
+    def test_no_process_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process of its own"))
+        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])  # type: ignore[arg-type]
+
+        decision = decide(sample(), triggers, Jobs())
+
+        rendered = sum(
+            1 for template in TEMPLATES if Document(template).render(variables(sample()))
+        )
+        assert len(dispatches(decision)) == len(TEMPLATES)
+        assert rendered > len(TEMPLATES) - 3
+
+
+def resident() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+LEAVING: Final = [
+    "{{ utils.re.sub('[' ~ utils.uuid() ~ ']', '\\\\g<0>' ~ utils.uuid(), key) }}",
+    "{{ utils.re.compile(utils.uuid()|string, utils.re.RegexFlag(info.size)).pattern|length }}",
+    "{{ utils.dateutil.tz.tzoffset(utils.uuid()|string, 1) }}",
+    "{% set u = utils.uuid()|string %}{{ utils.datetime.strptime(u, u) }}",
+    "{% set n = namespace() %}{% set n.n = n %}{% set n.x = key * 9 %}",
+    "{{ utils.uuid()|string|tojson }}{{ nothing }}{{ [key]|map('upper')|list }}",
+    "{% set l = [] %}{% for c in key %}{{ l.append([c]) }}{% endfor %}",
+    "{{ utils.uuid().hex|int(0, 16) }}{{ 'x'.encode(utils.uuid()|string) }}",
+    "{{ utils.parsedate(utils.uuid()|string) }}",
+]
+
+
+def test_memory_stays_flat_over_many_events() -> None:
+    """All events: ``S3TRIGGER_EVENTS=100000``."""
+    triggers = Triggers(*[trigger(job_id=each) for each in (*TEMPLATES[::40], *LEAVING)])  # type: ignore[arg-type]
+    of = sample()
+    for _ in range(EVENTS // 2):
+        decide(of, triggers, Jobs())
+    before = resident()
+
+    for _ in range(EVENTS):
+        decide(of, triggers, Jobs())
+
+    assert resident() - before < MAX_GROWTH
