@@ -290,6 +290,38 @@ class TestRendering:
             assert found == (code(event_type), size, source_ip), name
 
 
+class TestLoops:
+    """The page on loops: its recipe excludes them, and its query finds them."""
+
+    def test_the_recipe_excludes_what_the_job_writes(self) -> None:
+        [entry] = fenced(section(TRIGGERS, "Loops"), "json")
+        job = {"job_id": "convert_orders", "type": "exe", "worker": "core", "payload": "x"}
+        known = Entries([item(json.loads(entry))]), Entries([item(job | {"enabled": True})])
+        outcomes = {}
+        for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
+            event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
+            [trigger] = decide(event, *known).triggers
+            outcomes[name] = trigger.outcome
+        assert outcomes == {
+            "a.csv": "dispatched",
+            "converted/a.csv": "skipped",
+            "a.converted.csv": "skipped",
+        }
+
+    def test_the_query_reads_the_line_that_the_page_shows(self) -> None:
+        [query] = fenced(section(TRIGGERS, "Loops"), "text")
+        [line] = [
+            each
+            for each in fenced(section(TRIGGERS, "What the log says"), "text")
+            if each.startswith("dispatched")
+        ]
+        is_shown, trigger = re.findall(r"/(.*)/$", query, re.MULTILINE)
+        assert re.search(is_shown, line)
+        found = re.search(trigger.replace("(?<", "(?P<"), line)
+        assert found
+        assert found["trigger"] == "load-orders"
+
+
 class TestConnecting:
     """Statements about routes that no table shows."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.localaws import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .commands import nothing_left, start
 
@@ -27,7 +27,7 @@ SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
 
 class Terminal:
-    """A shell for the commands of a page, in a folder with the files that they name.
+    """A shell in which a user enters commands, in a folder with samples and examples.
 
     Args:
         folder: The folder.
@@ -46,7 +46,8 @@ class Terminal:
             ["bash", "-euo", "pipefail", "-c", "\n".join([*self._exports, *commands])],
             cwd=self._folder,
             # The user's settings for AWS and for the network must not matter.
-            env={
+            env=os.environ
+            | {
                 "AWS_PROFILE": "no-such-profile",
                 "AWS_SESSION_TOKEN": "stale",
                 "HOME": str(self._folder),
@@ -133,7 +134,7 @@ class TestDeploying:
 
     def test_a_realm_to_try_with_is_made_and_the_stack_deployed(self, terminal: Terminal) -> None:
         make, remove = blocks("docs/permissions.md", "Without a lava realm")
-        printed = terminal.enter(f"cd {CHECKOUT}", make, answer="y\n")
+        printed = terminal.enter(f"cd {CHECKOUT}; unset HTTP_PROXY", make, answer="y\n")
         assert "Successfully created/updated stack - lava-trial-s3trigger" in printed
         terminal.enter(remove)
 
@@ -158,6 +159,57 @@ class TestPolicy:
         }
         assert kinds == creating.keys(), "add the actions for the new kind to the policy"
         assert set(creating.values()) <= {action for action, _ in self.allowed()}
+
+    @pytest.mark.skipif(not SAM.exists(), reason="`make check` installs the SAM CLI")
+    def test_it_allows_the_sam_cli_one_realm_and_no_other(self, tmp_path: Path) -> None:
+        bucket = "aws-sam-cli-managed-default-test"
+        template = (CHECKOUT / "template.yaml").read_text()
+        (tmp_path / "template.yaml").write_text(
+            template.replace("CodeUri: .", f"CodeUri: {CHECKOUT / 'build' / 'package'}")
+        )
+
+        with LocalAws(auth=True) as aws:
+            iam = aws.client("iam")
+            iam.create_user(UserName="deployer")
+            iam.put_user_policy(
+                UserName="deployer",
+                PolicyName="deploy",
+                PolicyDocument=json.dumps(self.POLICY).replace("111122223333", ACCOUNT),
+            )
+            key = iam.create_access_key(UserName="deployer")["AccessKey"]
+            aws.client("s3").create_bucket(Bucket=bucket)
+
+            def sam(*arguments: str) -> str:
+                done = subprocess.run(
+                    [SAM, *arguments, "--s3-bucket", bucket],
+                    cwd=tmp_path,
+                    env=os.environ
+                    | {
+                        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                        "AWS_DEFAULT_REGION": REGION,
+                        "AWS_ENDPOINT_URL": aws.endpoint,
+                        "AWS_REGION": REGION,
+                        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+                        "SAM_CLI_TELEMETRY": "0",
+                    },
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                return done.stdout + done.stderr
+
+            def deploy(realm: str, *more: str) -> str:
+                stack = f"lava-{realm}-s3trigger"
+                parameters = ["--parameter-overrides", f"Realm={realm}", *more]
+                return sam(
+                    "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *parameters
+                )
+
+            printed = deploy("myrealm", "CreateIntake=true", "CreateDedupTable=true")
+            assert "Successfully created/updated stack" in printed
+            assert "deployer is not authorized" in deploy("other")
+            printed = sam("delete", "--no-prompts", "--stack-name", "lava-myrealm-s3trigger")
+            assert "Deleted successfully" in printed
 
     def allowed(self) -> Iterator[tuple[str, Any]]:
         """Yield each action that is allowed, with its resources."""
