@@ -120,9 +120,13 @@ removals=() # shell commands, in the order in which the things were made
 
 # Notes the command that removes a thing, before the thing is made.
 removal() {
-    local words
-    printf -v words '%q ' "$@"
-    removals+=("${words% }")
+    local word command=''
+    for word; do
+        # What this script makes has no single quote in it.
+        [[ $word =~ ^[A-Za-z0-9_./:-]+$ ]] || word="'$word'"
+        command+=" $word"
+    done
+    removals+=("${command# }")
 }
 
 # Removes what was made; prints what could not be removed.
@@ -471,7 +475,7 @@ check_routes() {
         done
     done
     for route in "${!pending[@]}"; do
-        fail "route $route" "no dispatch after $timeout s, $number objects"
+        fail "route $route" "no dispatch after $timeout s; objects put: $number"
         : >"$work/log"
         printf '      look at the log: aws logs filter-log-events --log-group-name %s %s\n' \
             "$log_group" "--filter-pattern '\"$bucket\"'"
@@ -708,8 +712,7 @@ fi
 # ---- Make.
 
 printf -v sqs 'aws%s sqs' "${sqs_endpoint:+ --endpoint-url $sqs_endpoint}"
-removals+=("$sqs delete-queue --queue-url \"\$($sqs get-queue-url --queue-name $worker_queue_name \
-    --query QueueUrl --output text)\"")
+removals+=("$sqs delete-queue --queue-url \"\$($sqs get-queue-url --queue-name $worker_queue_name --query QueueUrl --output text)\"")
 encryption=SqsManagedSseEnabled=true
 [[ -z $key ]] || encryption=KmsMasterKeyId=$key
 # Hidden for an hour: each dispatch is received once.

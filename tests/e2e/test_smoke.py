@@ -261,7 +261,7 @@ class TestOnABrokenStack:
 
         assert results(output) == {"PASS": set(), "FAIL": CHECKS - {"redrive"}}, output
         assert process.returncode == 1
-        assert re.search(r"FAIL  plain .*SendMessage.*AccessDenied", output), output
+        assert re.search(r"FAIL  plain .*AccessDenied.*SendMessage", output), output
         assert "9 checks: 0 PASS, 9 FAIL" in output
 
         _, _, commands = output.partition("To remove the rest, run:\n")
