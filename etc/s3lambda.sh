@@ -24,7 +24,7 @@ A prefix is an S3 key prefix: "incoming" also matches "incoming-old/a.csv",
 
 Options:
 
-  -h           Print this help.
+  -h           Print this help; so does --help.
 
   -l lambda    Invoke this function (name or ARN) asynchronously. Without -l, print
                the payloads, one JSON document per line, and invoke nothing. Try
@@ -226,7 +226,8 @@ invoke() {
 }
 
 lambda='' batch_size=5 pause=2 pattern='' zero_length=no
-while getopts :hl:b:s:g:z option; do
+# getopts has no long options, but an option - with a value is one.
+while getopts :hl:b:s:g:z-: option; do
     case $option in
         h)
             usage
@@ -252,6 +253,11 @@ while getopts :hl:b:s:g:z option; do
             [[ -n $pattern ]] || usage_error "-g needs a pattern"
             ;;
         z) zero_length=yes ;;
+        -)
+            [[ $OPTARG == help ]] || usage_error "no such option: --$OPTARG"
+            usage
+            exit 0
+            ;;
         :) usage_error "-$OPTARG needs a value" ;;
         *) usage_error "no such option: -$OPTARG" ;;
     esac

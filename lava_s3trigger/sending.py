@@ -97,6 +97,16 @@ class Task:
         self.skipped += 1
         self.log(level, "skipped", kind=kind, reason=reason, **fields)
 
+    def drop_reason(self, trigger_id: str, job_id: str) -> None:
+        """Drop the mistake of a job that was sent before: it needs no parking."""
+        reasons = self.reasons.get(trigger_id, [])
+        for reason in reasons:
+            if reason.job_id == job_id:
+                reasons.remove(reason)
+                break
+        if not reasons:
+            self.reasons.pop(trigger_id, None)
+
     def log(self, level: int, event: str, **fields: Any) -> None:
         """Log something about it."""
         log_event(level, event, **fields, bucket=self.event.bucket, key=self.event.key)
@@ -210,19 +220,20 @@ class Sender:
         for trigger in task.decision.triggers:
             if self._ledger and self._was_parked(task, trigger):
                 continue
+            trigger_id = trigger.trigger_id
             for job in trigger.jobs:
-                if job.dispatch is None:
+                if job.outcome not in ("dispatched", "mistake"):
                     continue
-                trigger_id = trigger.trigger_id
                 if self._ledger and self._ledger.take_sent(task.key, trigger_id, job.job_id):
                     task.sent.append((trigger_id, job.job_id))
+                    task.drop_reason(trigger_id, job.job_id)
                     task.skip(
                         "sent_before",
                         "sent before its delivery failed",
                         trigger_id=trigger_id,
                         job_id=job.job_id,
                     )
-                else:
+                elif job.dispatch:
                     unsent.append((trigger_id, job.dispatch))
         return unsent
 

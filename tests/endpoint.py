@@ -107,6 +107,14 @@ Fault = Refusal | Reset | Held | Partial
 
 SERVER_ERROR: Final = Refusal(500, "InternalServerError")
 DENIED: Final = Refusal(400, "AccessDeniedException")
+KEY_DENIED: Final = Refusal(
+    400,
+    "KmsAccessDenied",
+    "User: arn:aws:sts::123456789012:assumed-role/role/lava-demo-s3trigger is not authorized to "
+    "perform: kms:GenerateDataKey on resource: arn:aws:kms:ap-southeast-2:123456789012:key/k "
+    "because no identity-based policy allows the kms:GenerateDataKey action",
+)
+"""As SQS says it of a queue that is encrypted with a key that the caller may not use."""
 THROTTLED: Final = Refusal(400, "RequestThrottled")
 """As SQS says it."""
 READS_THROTTLED: Final = Refusal(400, "ProvisionedThroughputExceededException")
@@ -600,6 +608,10 @@ _QUERY_ERRORS: Final = {
             "TooManyEntriesInBatchRequest",
         )
     },
+    "KmsAccessDenied": "KMS.AccessDeniedException",
+    "KmsDisabled": "KMS.DisabledException",
+    "KmsInvalidState": "KMS.InvalidStateException",
+    "KmsThrottled": "KMS.ThrottlingException",
 }
 
 

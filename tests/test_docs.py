@@ -9,23 +9,22 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dateutil as dateutil_package
 import pytest
-import yaml
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
-from lava_s3trigger.cli.demo import STEPS, Step
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from lava_s3trigger.cli.realm import Realm, attribute_of
-from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision, decide
+from lava_s3trigger.decision import decide
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.events import S3Event, deliveries
@@ -33,6 +32,7 @@ from lava_s3trigger.jobs import Job, read_job
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, prefixes, read_trigger
+from tests import sam
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 
 if TYPE_CHECKING:
@@ -55,13 +55,14 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def fenced(text: str, language: str) -> list[str]:
-    """Return the contents of the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    """Return the contents of the fenced blocks of a language, also of those in lists."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def prose(text: str) -> str:
     """Return a page without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(page: Path, heading: str) -> str:
@@ -172,10 +173,10 @@ def item(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def first_trigger() -> list[Any]:
-    """Return the JSON documents of the first trigger: trigger, job, dispatch."""
+    """Return the items of the first trigger and its job, and the dispatch shown."""
     trigger, dispatch = fenced(section(README, "A first trigger"), "json")
     [job] = fenced(section(TRIGGERS, "Jobs"), "json")
-    return [json.loads(each) for each in (trigger, job, dispatch)]
+    return [item(json.loads(trigger)), json.loads(job), json.loads(dispatch)]
 
 
 class Entries:
@@ -212,6 +213,12 @@ class TestEntries:
         trigger = read_trigger(entry)
         assert isinstance(trigger, Trigger), trigger
         assert trigger.enabled
+
+    def test_the_files_of_the_first_trigger_are_what_the_pages_show(self) -> None:
+        trigger, job, _ = first_trigger()
+        examples = CHECKOUT / "examples"
+        assert json.loads((examples / "try-trigger.json").read_text()) == trigger
+        assert json.loads((examples / "try-job.json").read_text()) == job
 
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
@@ -253,7 +260,7 @@ class TestRendering:
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
         job = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[1]:
+        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
             entry = {
                 "trigger_id": "t",
                 "bucket": event.bucket,
@@ -344,7 +351,7 @@ class TestTables:
         assert {code(row[0]) for row in tables(section(RENDERING, "`info`"))[0]} == set(event.info)
 
     def test_utils(self) -> None:
-        names, left_out = tables(section(RENDERING, "`utils`"))
+        names, _, left_out = tables(section(RENDERING, "`utils`"))
         known = variables(sample("s3-created.json"))
         utils = known["utils"]
         assert {code(row[0]) for row in names} == utils.keys()
@@ -440,87 +447,8 @@ class TestTables:
         }
 
 
-class TestDemo:
-    """The README shows rows that the demo prints."""
-
-    TEXT: Final = fenced(section(README, "Try it"), "text")[0]
-
-    def rows(self, title: str) -> list[list[str]]:
-        """Return the rows of a table, with the folds of cells and all white space removed."""
-        text = re.search(rf"^{title}.*?\n(.*?)^└", self.TEXT, re.MULTILINE | re.DOTALL)
-        assert text
-        found: list[list[str]] = []
-        for line in text[1].splitlines():
-            if line.startswith("│"):
-                cells = [re.sub(r"\s", "", cell) for cell in line[1:-1].split("│")]
-                if cells[1]:  # the route, which is never folded
-                    found.append(cells)
-                else:
-                    found[-1] = [a + b for a, b in zip(found[-1], cells, strict=True)]
-        return found
-
-    def decisions(self) -> Iterator[tuple[Step, Decision]]:
-        known_triggers, known_jobs = (
-            Entries(map(item, yaml.safe_load((CHECKOUT / "examples" / file).read_text())))
-            for file in ("triggers.yaml", "jobs.yaml")
-        )
-        then = datetime(2026, 11, 23, tzinfo=UTC)
-        for step in STEPS:
-            what = {"EventBridge": ("ObjectDeleted:DeleteObject", "ObjectCreated:PutObject")}.get(
-                step.route, ("ObjectRemoved:Delete", "ObjectCreated:Put")
-            )
-            event = replace(
-                sample("s3-created.json"),
-                bucket=step.bucket,
-                key=step.key,
-                size=len(step.body or b""),
-                event_time=then,
-                event_type=what[step.body is not None],
-            )
-            yield step, decide(event, known_triggers, known_jobs)
-
-    def jobs(self) -> Iterator[tuple[list[str], TriggerDecision, JobDecision]]:
-        for step, decision in self.decisions():
-            for trigger in decision.triggers:
-                row = [f"{step.bucket}/{step.key}", step.route, trigger.trigger_id]
-                for job in trigger.jobs:
-                    yield row, trigger, job
-
-    def test_what_was_dispatched(self) -> None:
-        printed = []
-        for row, _, job in self.jobs():
-            if job.dispatch:
-                shown = [
-                    f"{name}: {json.dumps(value, ensure_ascii=False)}"
-                    for name, value in job.dispatch.parameters.items()
-                ]
-                printed.append([*row, job.job_id, job.dispatch.worker, "".join(shown)])
-        self.shows("Dispatched", printed)
-
-    def test_what_was_not_dispatched(self) -> None:
-        printed = []
-        for row, _, job in self.jobs():
-            if job.reason:
-                parked = "parked: " if job.outcome == "mistake" else ""
-                printed.append([*row, f"{parked}job {job.job_id}: {job.reason}"])
-        for step, decision in self.decisions():
-            for trigger in decision.triggers:
-                if trigger.ended:
-                    outcome, _, reason = trigger.ended
-                    parked = "parked: " if outcome == "mistake" else ""
-                    row = [f"{step.bucket}/{step.key}", step.route, trigger.trigger_id]
-                    printed.append([*row, f"{parked}{reason}"])
-        self.shows("Not dispatched", printed)
-
-    def shows(self, title: str, printed: list[list[str]]) -> None:
-        """Check that the README shows some of the rows that the demo prints."""
-        shown = self.rows(title)
-        assert shown
-        for row in shown:
-            assert row in [[re.sub(r"\s", "", cell) for cell in each] for each in printed]
-
-
 OWN_QUEUE: Final = "arn:aws:sqs:us-east-1:000000000000:my-events"
+UNDELIVERED: Final = "arn:aws:sqs:us-east-1:000000000000:lava-myrealm-s3trigger-dlq"
 # Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
 AWS: Final = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 
@@ -534,8 +462,9 @@ class Reader:
         self.folder = folder
         self.names = ""
         """Assignments of the names that the commands share."""
-        for name in ("etc", "events"):
+        for name in ("etc", "events", "examples"):
             (folder / name).symlink_to(CHECKOUT / name)
+        sam.install(folder / "bin")
 
     def run(self, *commands: str) -> str:
         """Run blocks of commands in one shell, and return their output."""
@@ -549,7 +478,7 @@ class Reader:
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "HOME": str(self.folder),
                 "LC_ALL": "C.UTF-8",
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             },
             capture_output=True,
             text=True,
@@ -568,7 +497,7 @@ class Reader:
         while not found:
             assert time.monotonic() < deadline, f"no dispatch of {key}"
             time.sleep(0.1)
-            found = [each["Body"] for each in self.realm.receive("core")]
+            found = [each["Body"] for each in self.realm.receive("try")]
         assert [json.loads(each)["parameters"]["args"] for each in found] == [
             [f"s3://my-bucket/{key}"]
         ]
@@ -580,7 +509,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with LocalAws(auth=True) as aws:
         reader = Reader(aws, tmp_path_factory.mktemp("reader"))
         reader.realm.make(["core"])
-        parameters = {"CreateIntake": "true", "IntakeQueueArns": OWN_QUEUE, "CacheTtl": "0"}
+        parameters = {"CacheTtl": "0"}
         aws.deploy(
             CHECKOUT / "template.yaml",
             CHECKOUT / "build" / "package",
@@ -600,32 +529,48 @@ class TestCommands:
     """The commands of the pages do what the pages say, one after the other."""
 
     def test_the_first_trigger_is_made_and_fires(self, reader: Reader) -> None:
-        trigger, job, _ = first_trigger()
-        (reader.folder / "trigger.json").write_text(json.dumps(trigger))
-        (reader.folder / "job.json").write_text(json.dumps(job))
-        put, invoke = fenced(section(README, "A first trigger"), "sh")
-        [put_job] = fenced(section(TRIGGERS, "Jobs"), "sh")
-        printed = reader.run(put, put_job, invoke)
+        names, make_job, put, invoke, receive, *_ = fenced(section(README, "A first trigger"), "sh")
+        printed = reader.run(names, make_job, put, invoke)
+        assert 'dispatched {"trigger_id": "try_trigger", "job_id": "try_job"' in printed
+        printed = reader.run(names, receive)
         assert '"args": ["s3://my-bucket/incoming/orders/2026-03-14/order+1.csv"]' in printed
-        url = reader.aws.client("sqs").get_queue_url(QueueName="lava-myrealm-core")["QueueUrl"]
+        url = reader.aws.client("sqs").get_queue_url(QueueName="lava-myrealm-try")["QueueUrl"]
         reader.aws.client("sqs").purge_queue(QueueUrl=url)
 
     @pytest.mark.parametrize("heading", ["S3", "SNS", "SQS"])
     def test_a_bucket_is_connected(self, reader: Reader, heading: str) -> None:
-        reader.run(fenced(section(CONNECTING, heading), "sh")[0])
+        blocks = fenced(section(CONNECTING, heading), "sh")
+        reader.run(*[each for each in blocks if "start-message-move-task" not in each])
         reader.put(f"incoming/orders/2026-03-14/{heading}.csv")
         reader.dispatched(f"incoming/orders/2026-03-14/{heading}.csv")
+
+    def test_undelivered_events_of_a_topic_are_kept(self, reader: Reader) -> None:
+        sns = reader.aws.client("sns")
+        arns = [each["SubscriptionArn"] for each in sns.list_subscriptions()["Subscriptions"]]
+        assert arns
+        for arn in arns:
+            attributes = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+            assert json.loads(attributes["RedrivePolicy"]) == {"deadLetterTargetArn": UNDELIVERED}
 
     def test_a_bucket_is_connected_by_eventbridge(self, reader: Reader) -> None:
         connect, permit = fenced(section(CONNECTING, "EventBridge"), "sh")
         assert "lava.myrealm.*" in reader.run(permit)
         reader.run(connect)
+        self.keeps_undelivered_events(reader, "lava.myrealm.orders")
         reader.put("incoming/orders/2026-03-14/rule.csv")
         reader.dispatched("incoming/orders/2026-03-14/rule.csv")
 
     def test_your_own_queue_is_connected(self, reader: Reader) -> None:
-        blocks = fenced(section(CONNECTING, "A queue of your own"), "sh")
-        printed = reader.run(*[each for each in blocks if "sam deploy" not in each])
+        printed = reader.run(*fenced(section(CONNECTING, "A queue of your own"), "sh"))
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName="my-events")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        policy = json.loads(attributes["Attributes"]["Policy"])
+        assert [each["Principal"]["Service"] for each in policy["Statement"]] == [
+            "s3.amazonaws.com",
+            "sns.amazonaws.com",
+            "events.amazonaws.com",
+        ]
         assert f"{OWN_QUEUE}\tReportBatchItemFailures" in printed
         reader.put("incoming/orders/2026-03-14/queue.csv")
         reader.dispatched("incoming/orders/2026-03-14/queue.csv")
@@ -639,9 +584,15 @@ class TestCommands:
         events = reader.aws.client("events")
         events.remove_targets(Rule="lava.myrealm.orders", Ids=["s3trigger"])
         blocks = fenced(section(CONNECTING, "EventBridge → SQS"), "sh")
-        reader.run(f"queue={OWN_QUEUE}", *blocks)
+        reader.run(*blocks)
+        self.keeps_undelivered_events(reader, "my-events")
         reader.put("incoming/orders/2026-03-14/rule-queue.csv")
         reader.dispatched("incoming/orders/2026-03-14/rule-queue.csv")
+
+    def keeps_undelivered_events(self, reader: Reader, rule: str) -> None:
+        """Check that the target of a rule has the dead-letter queue of the function."""
+        [target] = reader.aws.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": UNDELIVERED}
 
     def test_a_trigger_is_tested_by_the_script(self, reader: Reader) -> None:
         s3 = reader.aws.client("s3")

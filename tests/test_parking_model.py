@@ -206,6 +206,10 @@ class Run:
             done = Counter(each["done"])
             assert done == self.realm.dispatched - Counter(n=1)
             assert each["reasons"]
+            at_fault = Counter(reason.get("job_id") for reason in each["reasons"])
+            for job_id, number in at_fault.items():
+                # A job is at fault or done, and not more often than the entry lists it.
+                assert job_id is None or number + done[job_id] <= self.realm.entry.count(job_id)
         if queue == PARKED and not is_waiting and not added:
             assert new or self._is_complete()
 

@@ -53,6 +53,7 @@ class Stack:
             "AWS::Region": REGION,
             "AWS::AccountId": ACCOUNT,
             "AWS::NoValue": None,
+            "AWS::URLSuffix": "amazonaws.com",
         }
         for name, parameter in PARAMETERS.items():
             value = given[name] if name in given else str(parameter["Default"])
@@ -202,6 +203,16 @@ class TestParameters:
             ("CacheTtl", "1.5m"),
             ("DedupTtl", "2h"),
             ("OtherAccount1", ACCOUNT),
+            ("DedupCacheSize", "0"),
+            ("DedupCacheSize", "10000"),
+            ("MemorySize", "256"),
+            ("MemorySize", "512"),
+            ("MemorySize", "1769"),
+            ("MemorySize", "10240"),
+            ("SqsMaxDelayMins", "0"),
+            ("SqsMaxDelayMins", "15"),
+            ("IntakeMaxReceiveCount", "5"),
+            ("IntakeMaxReceiveCount", "1000"),
             ("IntakeMaxConcurrency", "2"),
             ("IntakeMaxConcurrency", "99"),
             ("IntakeMaxConcurrency", "1000"),
@@ -225,6 +236,19 @@ class TestParameters:
             ("CacheTtl", "1 week"),
             ("CacheTtl", ""),
             ("OtherAccount2", "12345"),
+            ("DedupCacheSize", "1.5"),
+            ("DedupCacheSize", "-1"),
+            ("DedupCacheSize", "1e3"),
+            ("DedupCacheSize", ""),
+            ("MemorySize", "128"),
+            ("MemorySize", "255"),
+            ("MemorySize", "512.5"),
+            ("MemorySize", "10241"),
+            ("SqsMaxDelayMins", "16"),
+            ("SqsMaxDelayMins", "1.5"),
+            ("IntakeMaxReceiveCount", "4"),
+            ("IntakeMaxReceiveCount", "5.5"),
+            ("IntakeMaxReceiveCount", "1001"),
             ("IntakeMaxConcurrency", "1"),
             ("IntakeMaxConcurrency", "1001"),
             ("IntakeQueueArns", "https://sqs.eu-west-1.amazonaws.com/123456789012/in"),
@@ -234,6 +258,18 @@ class TestParameters:
     )
     def test_a_bad_value_is_refused(self, name: str, value: str) -> None:
         assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+
+    def test_every_numeric_parameter_is_an_integer(self) -> None:
+        # A parameter of the type Number takes fractions.
+        for name, parameter in PARAMETERS.items():
+            if parameter["Type"] == "Number":
+                assert all(isinstance(each, int) for each in parameter["AllowedValues"]), name
+
+    @pytest.mark.parametrize("value", ["0", "99999999"])
+    def test_every_allowed_dedup_cache_size_is_accepted_by_the_settings(self, value: str) -> None:
+        environment = Stack(DedupCacheSize=value)["Function"]["Environment"]["Variables"]
+
+        assert Settings.from_env(environment).dedup_cache_size == int(value)
 
     def test_a_timeout_is_from_one_to_15_minutes(self) -> None:
         timeouts = PARAMETERS["Timeout"]["AllowedValues"]
@@ -342,6 +378,7 @@ class TestPermissions:
         workers = stack.arn("sqs", "lava-demo-*")
         parked = stack.arn("sqs", "lava-demo-s3trigger-dlq")
         logs = stack.arn("logs", "log-group:/aws/lambda/lava-demo-s3trigger:*")
+        keys = stack.arn("kms", "key/*")
         index = "table/lava.demo.s3triggers/index/s3trigger-index"
         return {
             ("logs:CreateLogStream", logs),
@@ -353,6 +390,8 @@ class TestPermissions:
             ("sqs:GetQueueUrl", parked),
             ("sqs:SendMessage*", parked),
             *((right, parked) for right in QUEUE_RIGHTS),
+            ("kms:Decrypt", keys),
+            ("kms:GenerateDataKey", keys),
         }
 
     def test_permissions_are_exactly_the_calls_of_the_code(self) -> None:
@@ -395,14 +434,30 @@ class TestPermissions:
             if fnmatchcase(stranger, resource)
         ]
 
-    def test_the_kms_key_is_used_for_queues_alone(self) -> None:
-        [policy] = Stack(**EVERYTHING)["ExecutionRole"]["Policies"]
-        statements = policy["PolicyDocument"]["Statement"]
-        [with_key] = [each for each in statements if each["Sid"] == "UseQueuesKey"]
-        condition = with_key["Condition"]["StringLike"]["kms:ViaService"]
+    @pytest.mark.parametrize("sid", ["UseQueuesKey", "UseRealmKey"])
+    def test_kms_keys_are_used_for_queues_alone(self, sid: str) -> None:
+        condition = self.statement(Stack(**EVERYTHING), sid)["Condition"]
+        service = condition["StringLike"]["kms:ViaService"]
 
-        assert fnmatchcase("sqs.eu-west-1.amazonaws.com", condition)
-        assert not fnmatchcase("ssm.eu-west-1.amazonaws.com", condition)
+        assert fnmatchcase("sqs.eu-west-1.amazonaws.com", service)
+        assert not fnmatchcase("ssm.eu-west-1.amazonaws.com", service)
+
+    def test_the_key_of_the_realm_is_allowed_by_its_alias(self) -> None:
+        stack = Stack(Realm="my_realm")
+        statement = self.statement(stack, "UseRealmKey")
+
+        assert statement["Resource"] == stack.arn("kms", "key/*")
+        assert statement["Condition"]["ForAnyValue:StringEquals"] == {
+            "kms:ResourceAliases": "alias/lava-my_realm-user"
+        }
+
+    def statement(self, stack: Stack, sid: str) -> dict[str, Any]:
+        """Return a statement of the role's policy."""
+        [policy] = stack["ExecutionRole"]["Policies"]
+        statements = policy["PolicyDocument"]["Statement"]
+        [statement] = [each for each in statements if each["Sid"] == sid]
+        assert isinstance(statement, dict)
+        return statement
 
     def test_only_lambda_assumes_the_role(self) -> None:
         stack = Stack(**EVERYTHING)
@@ -468,7 +523,8 @@ class TestTriggersTable:
     def test_the_triggers_table_outlives_the_stack_and_can_be_restored(self) -> None:
         resource = Stack().resources["TriggersTable"]
 
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
         assert resource["Properties"]["PointInTimeRecoverySpecification"] == {
             "PointInTimeRecoveryEnabled": True
         }
@@ -524,9 +580,57 @@ class TestDeadLetterQueue:
                 "Enabled": False,
                 "BatchSize": 10,
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "ScalingConfig": {"MaximumConcurrency": 2},
             }
         ]
         assert stack.outputs["RedriveMappingId"]["Value"] == "RedriveMapping"
+
+    def test_the_dead_letter_queue_accepts_only_this_accounts_topics_and_rules(self) -> None:
+        stack = Stack()
+        policy = stack["DeadLetterQueuePolicy"]
+        statements = policy["PolicyDocument"]["Statement"]
+
+        assert policy["Queues"] == ["lava-demo-s3trigger-dlq"]
+        assert {each["Resource"] for each in statements} == {
+            stack.arn("sqs", "lava-demo-s3trigger-dlq")
+        }
+        assert {
+            each["Principal"]["Service"]: (each["Action"], each["Condition"]) for each in statements
+        } == {
+            "sns.amazonaws.com": (
+                "sqs:SendMessage",
+                {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}},
+            ),
+            "events.amazonaws.com": (
+                "sqs:SendMessage",
+                {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}},
+            ),
+        }
+
+    def test_the_dead_letter_queue_accepts_the_topics_that_may_invoke_the_function(self) -> None:
+        policy = Stack(**EVERYTHING)["DeadLetterQueuePolicy"]["PolicyDocument"]
+        [sns] = [each for each in policy["Statement"] if each["Sid"] == "Sns"]
+
+        assert sns["Condition"]["ArnLike"]["aws:SourceArn"][1:] == [
+            f"arn:aws:sns:{REGION}:{account}:*"
+            for account in ("111111111111", "222222222222", "333333333333")
+        ]
+
+    @pytest.mark.parametrize("name", ["", "mine"])
+    def test_an_existing_dead_letter_queue_is_used_as_one_of_the_stacks(self, name: str) -> None:
+        stack = Stack(FunctionName=name, CreateDeadLetterQueue="false")
+        created = Stack(FunctionName=name)
+        queue = f"{name or 'lava-demo-s3trigger'}-dlq"
+        url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue}"
+
+        assert not stack.of_type("AWS::SQS::Queue")
+        assert stack.outputs["DeadLetterQueueUrl"]["Value"] == url
+        assert stack["DeadLetterQueuePolicy"]["Queues"] == [url]
+        assert stack.rights() == created.rights()
+        for each in ("Function", "RedriveMapping"):
+            assert stack[each] == created[each]
+        for each in ("DeadLetterQueueName", "DeadLetterQueueArn"):
+            assert stack.outputs[each] == created.outputs[each]
 
 
 class TestIntake:
@@ -559,9 +663,14 @@ class TestIntake:
 
         assert stack["IntakeQueue"]["RedrivePolicy"] == {
             "deadLetterTargetArn": stack.arn("sqs", "lava-demo-s3trigger-intake-dlq"),
-            "maxReceiveCount": 5,
+            "maxReceiveCount": "5",
         }
         assert stack["IntakeDeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+    def test_the_tries_of_the_intake_are_a_parameter(self) -> None:
+        queue = Stack(CreateIntake="true", IntakeMaxReceiveCount="20")["IntakeQueue"]
+
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == "20"
 
     def test_the_intake_accepts_only_this_accounts_buckets_topics_and_rules(self) -> None:
         policy = Stack(CreateIntake="true")["IntakeQueuePolicy"]
@@ -600,6 +709,27 @@ class TestStack:
 
         for queue in ("DeadLetterQueue", "IntakeQueue"):
             assert stack[queue]["VisibilityTimeout"] == 6 * timeout
+
+    def test_resources_that_may_hold_events_or_entries_outlive_the_stack(self) -> None:
+        stack = Stack(**EVERYTHING)
+        kept = {
+            name
+            for name, resource in stack.resources.items()
+            if resource.get("DeletionPolicy", "Delete") != "Delete"
+        }
+
+        assert kept == {
+            "TriggersTable",
+            "DeadLetterQueue",
+            "DeadLetterQueuePolicy",
+            "IntakeQueue",
+            "IntakeDeadLetterQueue",
+            "IntakeQueuePolicy",
+        }
+        for name in kept:
+            # Retained even if its creation is rolled back, it would block the next deployment.
+            assert stack.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+            assert stack.resources[name]["UpdateReplacePolicy"] == "Retain"
 
     def test_the_stack_has_no_resource_of_lavas_stack(self) -> None:
         stack = Stack(**EVERYTHING)

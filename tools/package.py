@@ -3,23 +3,29 @@
 The package is pure Python, the same for every architecture, without MarkupSafe's
 compiled speedups. It holds botocore's descriptions of the operations that the function
 calls and of no others, since each cold start reads them. The function does not import
-boto3, so the package does not hold it.
+boto3, so the package does not hold it; a layer or wrapper may import its own.
+
+The same sources give the same bytes, in whatever folder they are built.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "3.13"
+TASK_ROOT = "/var/task"
+"""Where Lambda puts the package."""
 OPERATIONS = {
     "dynamodb": {"GetItem", "Query", "UpdateItem"},
     "sqs": {"GetQueueUrl", "SendMessageBatch"},
@@ -27,10 +33,20 @@ OPERATIONS = {
 """The operations that the function calls, by service."""
 EXCLUDED = ("boto3", "boto3-*", "s3transfer", "s3transfer-*", "bin")
 
-REPLACEMENTS = {
+_ORIGINAL = """
+def __getattr__(name):
+    if name not in {names!r}:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module({original!r}), name)
+"""
+"""The end of a stand-in: what it lacks comes from the original, imported when asked for."""
+
+STAND_INS = {
     # Docstrings of client methods, and the 15 modules that write them.
-    "botocore/docs/__init__.py": "",
-    "botocore/docs/docstring.py": """\
+    "botocore.docs": "",
+    "botocore.docs.docstring": """\
 class _None(str):
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)
@@ -43,11 +59,55 @@ class PaginatorDocstring(_None): ...
 
 
 class WaiterDocstring(_None): ...
+
 """,
     # HTTP/2, which is off; it imports importlib.metadata, which imports zipfile.
-    "urllib3/http2/__init__.py": "",
+    "urllib3.http2": "",
 }
-"""Replacements for modules that are imported and not used."""
+"""Modules that the function imports and does not use, with what stands in for them.
+
+Others may use them: boto3 does, which a layer or wrapper may import.
+"""
+
+OTHER_SERVICES = '''
+
+# Appended by the build of lava_s3trigger, whose package has the descriptions of two services.
+_load_service_model = Loader.load_service_model
+
+
+def _load_any_service_model(self, service_name, type_name, api_version=None):
+    """Load a service model; where this package lacks it, from the next botocore on the path."""
+    try:
+        return _load_service_model(self, service_name, type_name, api_version)
+    except UnknownServiceError:
+        import sys
+
+        for folder in sys.path:
+            data = os.path.join(folder, 'botocore', 'data')
+            if not os.path.isdir(os.path.join(data, service_name)):
+                continue
+            other = Loader(extra_search_paths=[data], include_default_search_paths=False)
+            return _load_service_model(other, service_name, type_name, api_version)
+        raise UnknownServiceError(
+            service_name=service_name,
+            known_service_names=(
+                'dynamodb, sqs. This is the botocore of lava_s3trigger, which has only the'
+                ' operations that the function calls. Other services need a whole botocore'
+                ' in a layer or in the runtime'
+            ),
+        ) from None
+
+
+Loader.load_service_model = _load_any_service_model
+'''
+"""The end of ``botocore.loaders``: clients of other services, for layers and wrappers.
+
+Their botocore stands behind this one on Lambda's path, so that they get this one.
+"""
+
+
+class BuildError(Exception):
+    """The package cannot be built; the message says why."""
 
 
 def main() -> None:
@@ -56,30 +116,78 @@ def main() -> None:
     parser.add_argument("--uv", required=True, help="the uv command")
     parser.add_argument("folder", type=Path, help="the folder to create; replaces an existing one")
     arguments = parser.parse_args()
-    folder = arguments.folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    install_dependencies(arguments.uv, folder)
-    remove_excluded(folder)
-    reduce_descriptions(folder / "botocore" / "data")
-    replace_modules(folder)
-    add_function(folder)
-    compile_bytecode(arguments.uv, folder)
+    try:
+        build(arguments.uv, arguments.folder.resolve())
+    except BuildError as error:
+        sys.exit(f"cannot build the package: {error}")
+
+
+def build(uv: str, folder: Path) -> None:
+    """Build the package, and replace the folder with it only when it is complete.
+
+    Raises:
+        BuildError: It cannot be built. The folder is as it was.
+    """
+    python = find_runtime(uv)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, since a folder cannot be renamed across file systems.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        new = Path(temporary, "new")
+        new.mkdir()
+        install_dependencies(uv, new)
+        remove_excluded(new)
+        reduce_descriptions(new / "botocore" / "data")
+        add_stand_ins(new)
+        add_function(new)
+        if python:
+            compile_bytecode(python, new)
+        swap(new, folder, Path(temporary, "old"))
+    if not python:
+        # Not to stderr, which `sam build` does not show where the build succeeds.
+        print(
+            f"WARNING: no bytecode in the package, since Python {RUNTIME} is missing. The function"
+            " works, but each cold start compiles its modules. Install that Python, for example"
+            f" with: pyenv install {RUNTIME}; then build again.",
+            flush=True,
+        )
+
+
+def swap(new: Path, folder: Path, old: Path) -> None:
+    """Put the new package in the place of the folder, which becomes the old one."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
 
 
 def install_dependencies(uv: str, folder: Path) -> None:
     """Install the function's dependencies as the lock file pins them."""
     export = [uv, "export", "--quiet", "--locked", "--no-dev", "--no-emit-project"]
-    requirements = subprocess.run(
-        [*export, "--project", str(ROOT)], check=True, capture_output=True, text=True
-    ).stdout
+    requirements = run([*export, "--project", str(ROOT)], "cannot read uv.lock")
     install = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-build"]
-    subprocess.run(
+    run(
         [*install, "--python-version", RUNTIME, "--target", str(folder), "-r", "-"],
-        check=True,
-        input=requirements,
-        text=True,
+        "cannot install the dependencies",
+        requirements,
     )
+
+
+def run(command: list[str], failure: str, text: str = "") -> str:
+    """Run a command with a text as its input, and return its output.
+
+    Raises:
+        BuildError: It fails; the message has its error output, in one line.
+    """
+    done = subprocess.run(command, check=False, capture_output=True, input=text, text=True)
+    if done.returncode != 0:
+        lines = filter(None, map(str.strip, done.stderr.splitlines()))
+        raise BuildError(f"{failure}: {'; '.join(lines)}")
+    return done.stdout
 
 
 def remove_excluded(folder: Path) -> None:
@@ -96,12 +204,33 @@ def remove_excluded(folder: Path) -> None:
     shutil.rmtree(folder / "__pycache__", ignore_errors=True)
 
 
-def replace_modules(folder: Path) -> None:
-    """Replace modules that are imported and not used."""
-    for name, text in REPLACEMENTS.items():
-        path = folder / name
-        path.unlink()  # do not write to it: it may be a link into uv's cache
-        path.write_text(text)
+def add_stand_ins(folder: Path) -> None:
+    """Put stand-ins before modules that are imported and not used, and extend the loader."""
+    for name, text in STAND_INS.items():
+        path = folder / name.replace(".", "/")
+        package, _, module = name.rpartition(".")
+        if path.is_dir():
+            path, package, module = path / "__init__", name, "package"
+        original = f"_original_{module}"
+        source = path.with_suffix(".py").rename(path.with_name(f"{original}.py")).read_text()
+        forward = _ORIGINAL.format(names=names_of(source), original=f"{package}.{original}")
+        path.with_suffix(".py").write_text(text + forward)
+    path = folder / "botocore" / "loaders.py"
+    source = path.read_text()
+    path.unlink()  # do not write to it: it may be a link into uv's cache
+    path.write_text(source + OTHER_SERVICES)
+
+
+def names_of(source: str) -> list[str]:
+    """Return the names that a module defines, without those that it imports."""
+    names = []
+    for node in ast.parse(source).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.append(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.append(name)
+    return [name for name in names if not name.startswith("__")]
 
 
 def reduce_descriptions(data: Path) -> None:
@@ -120,6 +249,11 @@ def reduce_descriptions(data: Path) -> None:
     for partition in endpoints["partitions"]:
         services = partition["services"]
         partition["services"] = {name: services[name] for name in OPERATIONS if name in services}
+        if "aws-global" in services["s3"]["endpoints"]:
+            # Clients of S3, which others may make, need it in us-east-1. Clients of other
+            # services need nothing of this file.
+            endpoints_of_s3 = {"aws-global": services["s3"]["endpoints"]["aws-global"]}
+            partition["services"]["s3"] = services["s3"] | {"endpoints": endpoints_of_s3}
     path.unlink()  # do not write to it: it may be a link into uv's cache
     path.write_text(json.dumps(endpoints, separators=(",", ":")))
 
@@ -170,25 +304,19 @@ def shapes_of(part: Any) -> set[str]:
 
 def add_function(folder: Path) -> None:
     """Copy the function without its command line."""
-    ignored = shutil.ignore_patterns("cli", "__pycache__")
+    ignored = shutil.ignore_patterns("cli", "__main__.py", "__pycache__")
     shutil.copytree(ROOT / "lava_s3trigger", folder / "lava_s3trigger", ignore=ignored)
     shutil.copy2(ROOT / "s3trigger.py", folder)
     shutil.copy2(ROOT / "LICENSE", folder / "lava_s3trigger")
 
 
-def compile_bytecode(uv: str, folder: Path) -> None:
+def compile_bytecode(python: str, folder: Path) -> None:
     """Compile for the runtime's Python, since the folder is read-only in Lambda."""
-    python = find_runtime(uv)
-    if python is None:
-        print(
-            f"Python {RUNTIME} is missing, so the package has no bytecode, and each cold start"
-            f" compiles the modules. Install it, for example with: pyenv install {RUNTIME}",
-            file=sys.stderr,
-        )
-        return
     # Unchecked: deployment changes file times, and nobody edits a deployed package.
     options = ["-q", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([python, "-m", "compileall", *options, str(folder)], check=True)
+    # The paths that tracebacks show: those of Lambda, not of this machine.
+    paths = ["-s", str(folder), "-p", TASK_ROOT]
+    run([python, "-m", "compileall", *options, *paths, str(folder)], "cannot compile")
 
 
 def find_runtime(uv: str) -> str | None:

@@ -91,7 +91,7 @@ def modules(package: Path = PACKAGE) -> dict[str, Module]:
     names = {
         ".".join(path.relative_to(package).with_suffix("").parts): path
         for path in sorted(package.rglob("*.py"))
-        if path.name != "__init__.py"
+        if path.name not in ("__init__.py", "__main__.py")
     }
     found = {}
     for name, path in names.items():

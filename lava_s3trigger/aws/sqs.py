@@ -171,7 +171,7 @@ class SqsQueues:
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
             code = failed.get("Code", "")
-            said = f"{code}: {failed.get('Message', '')}"
+            said = _cause(code, f"{code}: {failed.get('Message', '')}")
             if failed.get("SenderFault") and not _is_transient(code):
                 message.refuse("message_refused", said)
             else:
@@ -256,6 +256,9 @@ _CONTENT: Final = frozenset(
     ]
 )
 _MISSING: Final = frozenset(["NonExistentQueue", "QueueDoesNotExist"])
+# The older protocol's code, which SQS still sends in a header, and the newer one.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+_KEY_DENIED: Final = frozenset(["KMS.AccessDeniedException", "KmsAccessDenied"])
 _SERVER_ERROR: Final = 500
 _THROTTLED: Final = 429
 
@@ -263,14 +266,17 @@ _THROTTLED: Final = 429
 def _fault(error: BotoCoreError | ClientError) -> _Fault:
     if not isinstance(error, ClientError):  # such as a connection that was reset
         return _Fault.STALE_CONNECTION if is_stale_connection(error) else _Fault.TRANSIENT
+    full_code = _code(error)
+    if full_code in _KEY_DENIED:
+        return _Fault.FINAL
     # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
-    code = error.response.get("Error", {}).get("Code", "").rpartition(".")[2]
+    code = full_code.rpartition(".")[2]
     if code in _MISSING:
         return _Fault.MISSING
     if code in _CONTENT:
         return _Fault.CONTENT
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-    if status >= _SERVER_ERROR or status == _THROTTLED or _is_transient(code):
+    if status >= _SERVER_ERROR or status == _THROTTLED or _is_transient(full_code):
         return _Fault.TRANSIENT
     return _Fault.FINAL
 
@@ -280,5 +286,20 @@ def _is_transient(code: str) -> bool:
     return any(mark in code for mark in ("Throttl", "TooManyRequests", "OverLimit", "Kms", "KMS"))
 
 
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _code(error: BotoCoreError | ClientError) -> str:
+    """Return the error code of the service; empty if the service did not answer."""
+    return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+
+
+def _text(error: BotoCoreError | ClientError) -> str:
+    return _cause(_code(error), " ".join(str(error).split()))
+
+
+def _cause(code: str, text: str) -> str:
+    """Put the cause before an error whose own text does not say that it concerns the queue."""
+    if code in _KEY_DENIED:
+        return (
+            "the function's role may not use the KMS key of the queue "
+            f"(it needs kms:GenerateDataKey and kms:Decrypt); {text}"
+        )
+    return text

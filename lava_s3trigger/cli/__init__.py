@@ -8,6 +8,7 @@ import click
 
 from .demo import demo
 from .errors import CommandError
+from .local import local
 
 
 @click.group()
@@ -17,6 +18,7 @@ def commands() -> None:
 
 
 commands.add_command(demo)
+commands.add_command(local)
 
 
 def main() -> None:

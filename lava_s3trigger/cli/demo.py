@@ -4,55 +4,89 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import yaml
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .connecting import Connections
+from .ending import interruptible
 from .errors import CommandError
-from .localaws import CHECKOUT, LocalAws
-from .realm import Realm
+from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
+from .localaws import LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-REALM: Final = "demo"
-_WORKERS: Final = ("core", "reports", "web")
+    from .realm import Realm
+
 _SECONDS: Final = 180
-_WIDTH: Final = 132
+_MAX_WIDTH: Final = 100
+_STYLES: Final = {
+    "dispatched": "green",
+    "skipped": "yellow",
+    "unmatched": "yellow",
+    "parked": "bold red",
+    "failed": "bold red",
+}
+_MEANINGS: Final = {
+    "dispatched": "a message that runs the job is in the queue of the job's worker",
+    "skipped": "nothing to do: a condition does not hold, or the trigger or job is disabled",
+    "unmatched": "no trigger has the object's bucket and one of its prefixes",
+    "parked": "an error in an entry; the event waits in the queue {queue} until you correct it",
+    "failed": "a call to AWS failed; the event comes again",
+}
+_NEXT: Final = """
+examples/ has the triggers and jobs. Next: "make local" keeps such a server running. "A first \
+trigger" in README.md has commands to try on it.\
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """An object that the demo puts or deletes."""
 
-    route: str
     bucket: str
     key: str
     body: bytes | None = b"data"
     """The content to put; None deletes the object."""
 
+    @property
+    def action(self) -> str:
+        """What the demo does to the object."""
+        return "delete" if self.body is None else "put"
+
 
 STEPS: Final = (
-    Step("S3", "shop-orders", "orders/03-14/first half.csv"),
-    Step("S3", "shop-orders", 'orders/03-14/x","admin":"yes.csv'),
-    Step("S3", "shop-orders", "orders/03-14/draft/second.csv"),
-    Step("S3", "shop-orders", "readme.txt"),
-    Step("SNS", "shop-invoices", "invoices/0001.pdf"),
-    Step("SNS", "shop-invoices", "invoices/0002.png"),
-    Step("SNS", "shop-invoices", "invoices/0003.tiff"),
-    Step("SNS", "shop-invoices", "invoices/empty.pdf", b""),
-    Step("SQS", "shop-returns", "returns/caf\u00e9 \U0001f600.json"),
-    Step("EventBridge", "shop-catalogue", "spring/a+b.html"),
-    Step("EventBridge", "shop-catalogue", "drafts/summer.html"),
-    Step("EventBridge", "shop-catalogue", "spring/a+b.html", None),
+    Step("shop-orders", "orders/03-14/first half.csv"),
+    Step("shop-orders", 'orders/03-14/x","admin":"yes.csv'),
+    Step("shop-orders", "orders/03-14/draft/second.csv"),
+    Step("shop-orders", "readme.txt"),
+    Step("shop-invoices", "invoices/0001.pdf"),
+    Step("shop-invoices", "invoices/0002.png"),
+    Step("shop-invoices", "invoices/0003.tiff"),
+    Step("shop-invoices", "invoices/empty.pdf", b""),
+    Step("shop-returns", "returns/caf\u00e9 \U0001f600.json"),
+    Step("shop-catalogue", "spring/a+b.html"),
+    Step("shop-catalogue", "drafts/summer.html"),
+    Step("shop-catalogue", "spring/a+b.html", None),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an S3 event for one trigger or job."""
+
+    outcome: str
+    """``dispatched``, ``skipped``, ``unmatched``, ``parked`` or ``failed``."""
+    fields: dict[str, Any]
+    """The fields of the log line."""
+    message: dict[str, Any] | None = None
+    """The dispatch message in the worker's queue."""
 
 
 @click.command()
@@ -63,151 +97,158 @@ def demo() -> None:
     loopback, loads examples/, connects one bucket each by S3, SNS, SQS and
     EventBridge, and stops the server at the end.
     """
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    with LocalAws() as aws:
-        realm = Realm(aws, REALM)
+    console = Console(highlight=False)
+    console.width = min(console.width, _MAX_WIDTH)
+    with interruptible(), LocalAws() as aws:
         with console.status("Deploying the template to a local AWS server ..."):
-            set_up(aws, realm)
+            realm = deploy_examples(aws)
         with console.status("Putting objects into S3 ..."):
             results = run(aws, realm)
     show(console, results)
 
 
-def set_up(aws: LocalAws, realm: Realm) -> None:
-    """Deploy the stack, load the examples, and connect the buckets."""
-    realm.make(_WORKERS)
-    outputs = aws.deploy(
-        CHECKOUT / "template.yaml",
-        CHECKOUT / "build" / "package",
-        f"lava-{realm.name}-s3trigger",
-        # At level debug the log also names objects that no trigger matches.
-        {"Realm": realm.name, "LogLevel": "debug", "CreateIntake": "true"},
-    )
-    for table, file in (("jobs", "jobs.yaml"), ("s3triggers", "triggers.yaml")):
-        realm.put(table, yaml.safe_load((CHECKOUT / "examples" / file).read_text()))
-    connections = Connections(aws, realm.name, outputs["FunctionArn"])
-    connections.by_s3("shop-orders")
-    connections.by_sns("shop-invoices")
-    connections.by_sqs("shop-returns", outputs["IntakeQueueArn"])
-    connections.by_eventbridge("shop-catalogue")
-    # The server throttles a cold burst: start an instance with a payload without events.
-    aws.client("lambda").invoke(
-        FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
-    )
-
-
-def run(aws: LocalAws, realm: Realm) -> dict[tuple[str, str], list[Result]]:
-    """Put and delete objects, one after the other, and return the results by object.
+def run(aws: LocalAws, realm: Realm) -> list[tuple[Step, list[Result]]]:
+    """Put and delete objects, one after the other, and return the results of each step.
 
     On a busy machine, events at the same time start more instances than the server allows;
     it then drops events of SNS and EventBridge, which AWS would retry.
     """
     s3 = aws.client("s3")
-    messages: dict[str, dict[str, Any]] = {}
-    results: dict[tuple[str, str], list[Result]] = {}
-    for count, step in enumerate(STEPS, 1):
+    watch = Watch(aws, realm)
+    found = []
+    for step in STEPS:
         if step.body is None:
             s3.delete_object(Bucket=step.bucket, Key=step.key)
         else:
             s3.put_object(Bucket=step.bucket, Key=step.key, Body=step.body)
-        results = observe(aws, realm, STEPS[:count], messages)
-    return results
+        found.append((step, watch.results(step)))
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What the function logged and sent for an object."""
-
-    event: str
-    """``dispatched``, ``skipped`` or ``parked``."""
-    fields: dict[str, Any]
-    message: dict[str, Any] | None = None
-    """The dispatch message in the worker's queue."""
-
-
-def observe(
-    aws: LocalAws, realm: Realm, steps: Iterable[Step], messages: dict[str, dict[str, Any]]
-) -> dict[tuple[str, str], list[Result]]:
-    """Wait until the function has processed all steps, and return the results by object.
-
-    The dispatches come from the workers' queues, everything else from the function's log.
+class Watch:
+    """Reads what the function logs, and what it sends to the workers' queues.
 
     Args:
         aws: The server.
         realm: The realm.
-        steps: The steps so far.
-        messages: The dispatches so far by run id; new ones are added.
     """
-    expected: dict[tuple[str, str], int] = defaultdict(int)
-    for step in steps:
-        expected[step.bucket, step.key] += 1
-    deadline = time.monotonic() + _SECONDS
-    while True:
-        lines = read_log(aws, f"/aws/lambda/lava-{realm.name}-s3trigger")
-        for worker in _WORKERS:
-            for message in realm.receive(worker):
+
+    def __init__(self, aws: LocalAws, realm: Realm) -> None:
+        self._aws = aws
+        self._realm = realm
+        self._read = 0
+        """How many lines of the log belong to earlier steps."""
+        self._messages: dict[str, dict[str, Any]] = {}
+        """Dispatch messages by run id."""
+
+    def results(self, step: Step) -> list[Result]:
+        """Wait until the function has processed a step, and return its results.
+
+        Raises:
+            CommandError: The function did not process it.
+        """
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            lines = read_log(self._aws, f"/aws/lambda/lava-{self._realm.name}-s3trigger")
+            new = lines[self._read :]
+            # The summary is the last line of an invocation.
+            is_done = any(event == "summary" and fields["events"] for event, fields in new)
+            runs = {fields["run_id"] for event, fields in new if event == "dispatched"}
+            self._receive()
+            if is_done and runs <= self._messages.keys():
+                self._read = len(lines)
+                place = (step.bucket, step.key)
+                return [
+                    self._result(event, fields)
+                    for event, fields in new
+                    if (fields.get("bucket"), fields.get("key")) == place
+                ]
+            time.sleep(0.1)
+        raise CommandError(
+            f"the function did not process {step.key} within {_SECONDS} s:\n{self._aws.log[-3000:]}"
+        )
+
+    def _receive(self) -> None:
+        for worker in WORKERS:
+            for message in self._realm.receive(worker):
                 body = json.loads(message["Body"])
-                messages[body["run_id"]] = body
-        results: dict[tuple[str, str], list[Result]] = defaultdict(list)
-        for event, fields in lines:
-            result = Result(event, fields, messages.get(fields.get("run_id", "")))
-            results[fields["bucket"], fields["key"]].append(result)
-        is_done = all(len(results[place]) >= count for place, count in expected.items())
-        runs = {fields["run_id"] for event, fields in lines if event == "dispatched"}
-        if is_done and runs == set(messages):
-            return results
-        if time.monotonic() > deadline:
-            raise CommandError(
-                f"the function did not process all events within {_SECONDS} s:\n{aws.log[-3000:]}"
-            )
-        time.sleep(0.1)
+                self._messages[body["run_id"]] = body
+
+    def _result(self, event: str, fields: dict[str, Any]) -> Result:
+        outcome = "unmatched" if fields.get("kind") == "no_trigger" else event
+        return Result(outcome, fields, self._messages.get(fields.get("run_id", "")))
 
 
 def read_log(aws: LocalAws, log_group: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the lines of the function's log about objects: the event and its fields."""
+    """Return the lines of the function's log: the event and its fields."""
     events = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group)
     lines = [event["message"] for page in events for event in page["events"]]
     found = []
     for line in lines:
         head, brace, fields = line.partition(" {")
         event = head.rsplit("\t", 1)[-1].rsplit("] ", 1)[-1].strip()
-        if brace and '"bucket"' in fields:
+        if brace and event in (*_STYLES, "summary"):
             found.append((event, json.loads("{" + fields)))
     return found
 
 
-def show(console: Console, results: dict[tuple[str, str], list[Result]]) -> None:
-    """Print what was dispatched, and what was not, with the reason."""
-    routes = {(step.bucket, step.key): step.route for step in STEPS}
-    sent = Table(title="Dispatched: the messages in the workers' queues", title_justify="left")
-    for column in ("Object", "Route", "Trigger", "Job", "Worker", "Parameters"):
-        sent.add_column(column, overflow="fold")
-    unsent = Table(title="Not dispatched", title_justify="left")
-    for column in ("Object", "Route", "Trigger", "Reason"):
-        unsent.add_column(column, overflow="fold")
-    for place, route in routes.items():
-        for result in results[place]:
-            fields = result.fields
-            object_cells: list[Text | str] = [
-                printable("/".join(place)),
-                route,
-                printable(fields.get("trigger_id", "-")),
-            ]
-            if result.message:
-                message = result.message
-                parameters = "\n".join(
-                    f"{name}: {json.dumps(value, ensure_ascii=False)}"
-                    for name, value in message.get("parameters", {}).items()
-                )
-                cells = [message["job_id"], message["worker"], parameters]
-                sent.add_row(*object_cells, *map(printable, cells))
-            else:
-                job = f"job {fields['job_id']}: " if fields.get("job_id") else ""
-                parked = "parked: " if result.event == "parked" else ""
-                unsent.add_row(*object_cells, printable(f"{parked}{job}{fields['reason']}"))
-    console.print(sent, unsent, sep="\n")
+def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None:
+    """Print the entries of each bucket, what was done to its objects, and what that caused."""
+    counts: Counter[str] = Counter()
+    bucket = ""
+    for step, found in results:
+        if step.bucket != bucket:
+            bucket = step.bucket
+            console.print()
+            title = f"Bucket {bucket}, connected by {BUCKETS[bucket]}. Its triggers:"
+            console.print(title, style="bold")
+            for entry in entries_of(bucket):
+                console.print(Padding(Text(entry, style="dim"), (0, 0, 1, 4), expand=False))
+        console.print(indented(Text(step.action), printable(step.key), width=6))
+        for result in found:
+            label = Text(result.outcome, _STYLES[result.outcome])
+            explanation = indented(label, printable(explained(result)), width=10)
+            console.print(Padding(explanation, (0, 0, 0, 8), expand=False))
+        counts.update(result.outcome for result in found)
+        counts["events"] += 1
+    console.print()
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _STYLES)
+    console.print(
+        f"{counts['events']} S3 events. Of their triggers and jobs: {told}.", style="bold"
+    )
+    for outcome, meaning in _MEANINGS.items():
+        if counts[outcome]:
+            text = Text(meaning.format(queue=f"lava-{REALM}-s3trigger-dlq"))
+            console.print(indented(Text(outcome, _STYLES[outcome]), text, width=10))
+    console.print(_NEXT)
+
+
+def explained(result: Result) -> str:
+    """Return what a result is about, and why it is so."""
+    fields = result.fields
+    names = [
+        f"{word} {fields[f'{word}_id']}" for word in ("trigger", "job") if f"{word}_id" in fields
+    ]
+    if not names:
+        return f"{fields['reason']}; prefixes tried: {', '.join(fields['prefixes'])}"
+    if not result.message:
+        return f"{', '.join(names)}: {fields['reason']}"
+    lines = [f"{', '.join(names)}, to worker {result.message['worker']}"]
+    lines += [
+        f"{name}: {json.dumps(value, ensure_ascii=False)}"
+        for part in ("parameters", "globals")
+        for name, value in result.message.get(part, {}).items()
+    ]
+    return "\n".join(lines)
+
+
+def indented(label: Text, text: Text, width: int) -> Table:
+    """Return a text beside its label; a long text continues below itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=width)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, text)
+    return grid
 
 
 def printable(text: str) -> Text:

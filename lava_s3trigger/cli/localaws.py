@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 
+from .ending import uninterrupted
 from .errors import CommandError
 
 if TYPE_CHECKING:
@@ -30,6 +36,23 @@ ACCOUNT: Final = "000000000000"
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _SECONDS_TO_START: Final = 60
 _CODE_BUCKET: Final = "deployment"
+
+ACCESS_KEY: Final = "test"
+SECRET_KEY: Final = "test"  # noqa: S105 - the server takes any
+
+# The user's own settings must neither stop these clients nor send them elsewhere: no profile,
+# no files of settings, no proxy, no FIPS endpoint (which no custom endpoint may be).
+_NO_SETTINGS: Final = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+_CONFIG: Final = Config(
+    retries={"total_max_attempts": 5, "mode": "standard"},
+    proxies={},
+    use_fips_endpoint=False,
+    use_dualstack_endpoint=False,
+)
 
 
 class LocalAws:
@@ -48,7 +71,8 @@ class LocalAws:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
-            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="localaws-")))
+            with uninterrupted():
+                folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="localaws-")))
             self._log = folder / "log"
             self._start(folder, undo)
             self._cleanup = undo.pop_all()
@@ -65,15 +89,24 @@ class LocalAws:
     def client(self, service: str) -> Any:
         """Return a client of a service."""
         if service not in self._clients:
-            self._clients[service] = botocore.session.get_session().create_client(
+            self._clients[service] = botocore.session.Session(_NO_SETTINGS).create_client(
                 service,
                 region_name=REGION,
                 endpoint_url=self.endpoint,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",  # noqa: S106 - the server takes any
-                config=Config(retries={"total_max_attempts": 5, "mode": "standard"}),
+                aws_access_key_id=ACCESS_KEY,
+                aws_secret_access_key=SECRET_KEY,
+                config=_CONFIG,
             )
         return self._clients[service]
+
+    def keep_running(self) -> None:
+        """Wait for as long as the server runs.
+
+        Raises:
+            CommandError: The server ended.
+        """
+        status = self._process.wait()
+        raise CommandError(f"the local AWS server ended with status {status}\n{self.log[-2000:]}")
 
     @property
     def log(self) -> str:
@@ -140,30 +173,50 @@ class LocalAws:
             "TMPDIR": str(folder),
         }
         log = undo.enter_context(self._log.open("wb"))
-        process = subprocess.Popen(  # noqa: S603 - the server of this checkout
-            [_server()],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # It runs functions in child processes: the group ends together.
-            start_new_session=True,
-        )
+        with uninterrupted():
+            process = subprocess.Popen(  # noqa: S603 - the server of this checkout
+                [_server()],
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # It runs functions in child processes: the group ends together.
+                start_new_session=True,
+            )
+            undo.callback(_end, process)
         self.process_id = process.pid
-        undo.callback(_end, process)
-        deadline = time.monotonic() + _SECONDS_TO_START
-        while not self._answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise CommandError(f"the local AWS server did not start:\n{self.log[-2000:]}")
-            time.sleep(0.1)
+        self._process = process
+        self._wait(process)
 
-    def _answers(self) -> bool:
-        try:
-            self.client("sqs").list_queues()
-        except (BotoCoreError, ClientError):
-            return False
-        return True
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            CommandError: The server ended or does not answer, or cannot be asked.
+        """
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while True:
+            try:
+                self.client("sqs").list_queues()
+            except (
+                EndpointConnectionError,
+                HTTPClientError,
+                ClientError,
+            ) as error:  # it has not started yet
+                if process.poll() is not None:
+                    ending = f"it ended with status {process.returncode}"
+                elif time.monotonic() > deadline:
+                    ending = f"no answer within {_SECONDS_TO_START} s: {error}"
+                else:
+                    time.sleep(0.1)
+                    continue
+                raise CommandError(
+                    f"the local AWS server did not start: {ending}\n{self.log[-2000:]}"
+                ) from None
+            except BotoCoreError as error:  # waiting does not help
+                raise CommandError(f"cannot call the local AWS server: {error}") from None
+            return
 
 
 def _server() -> str:

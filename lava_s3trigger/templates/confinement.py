@@ -77,9 +77,10 @@ class Confinement:
             reason = f"rendering aborted: {_reason(error)}"
             self._aborts.append(reason)
             self._is_testing_slow |= not is_tested
-            raise UserError(reason) from None
+            raise UserError(reason, "aborted") from None
         raise UserError(
-            f"trigger set aside after {MAX_ABORTS} aborted renderings; last: {self._aborts[-1]}"
+            f"trigger set aside after {MAX_ABORTS} aborted renderings; last: {self._aborts[-1]}",
+            "aborted",
         )
 
 

@@ -18,7 +18,7 @@ from .limits import COMPILE_SECONDS, ThreadError, compiling
 from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
 from .source import source_of, text_of
 from .utils import UTILS
-from .weighing import WeightError, forget, weigh
+from .weighing import MAX_BITS, MAX_CHARACTERS, WeightError, forget, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
 
 _MARKS: Final = ("{{", "{%", "{#")
+_DECODER: Final = json.JSONDecoder()
 
 
 class RenderingError(ValueError):
@@ -54,14 +55,20 @@ class Variables(dict[str, Any]):
             RenderingError: It is too large.
         """
         if self._excess is None:
-            known = {"bucket": self.get("bucket"), **self.get("info", {})}
-            self._excess = next(filter(None, map(_excess, known, known.values())), "")
+            self._excess = self._excess_of_info(self.get("info", {}))
         if names_event and self._excess_of_event is None:
             self._excess_of_event = _excess("event", self.get("event"))
             self._given = None
         excess = self._excess or (names_event and self._excess_of_event)
         if excess:
             raise RenderingError(excess)
+
+    @staticmethod
+    def _excess_of_info(info: dict[str, Any]) -> str:
+        texts = [value for value in info.values() if type(value) is str]
+        if sum(map(len, texts)) <= MAX_CHARACTERS and info.get("size", 0).bit_length() <= MAX_BITS:
+            return ""  # as nearly always
+        return next(filter(None, map(_excess, info, info.values())), "")
 
     def holds(self, container: list[Any] | dict[str, Any]) -> bool:
         """Tell whether a list or map is in one of them, and not the template's to change."""
@@ -144,7 +151,10 @@ class Document:
             # What Template.new_context does, without copying the variables each time:
             # templates only read them.
             context = environment.context_class(environment, given, template.name, template.blocks)
-            rendered = json.loads(joined(template.root_render_func(context)))
+            text = joined(template.root_render_func(context))
+            rendered, end = _DECODER.raw_decode(text)
+            if end < len(text):
+                raise json.JSONDecodeError("Extra data", text, end)  # noqa: TRY301
         except json.JSONDecodeError as error:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything

@@ -30,6 +30,7 @@ from markupsafe import Markup, escape
 from .utils import METHODS
 from .weighing import (
     MAX_CHARACTERS,
+    MAX_MEMBERS,
     WeightError,
     check_bits,
     weigh,
@@ -81,13 +82,10 @@ def joined(parts: Iterable[str], max_characters: int = MAX_OUTPUT_CHARACTERS) ->
     Raises:
         WeightError: It is too large.
     """
-    kept, length = [], 0
-    for part in parts:
-        length += len(part)
-        if length > max_characters:
-            raise WeightError(f"has more than {max_characters} characters", "what it renders to")
-        kept.append(part)
-    return "".join(kept)
+    text = "".join(parts)
+    if len(text) > max_characters:
+        raise WeightError(f"has more than {max_characters} characters", "what it renders to")
+    return text
 
 
 @pass_eval_context  # so that Jinja does not evaluate constants at compile time
@@ -187,7 +185,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters["indent"] = _indent
         self.filters["round"] = _round
         self.globals["range"] = _range
+        self.globals["namespace"] = self._namespace
         self._is_given: Callable[[Any], bool] = bool
+        self._namespaces = 0
 
     def start(self, is_given: Callable[[Any], bool]) -> None:
         """Begin a rendering.
@@ -196,6 +196,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             is_given: Tells whether a list or map is one that the template was given.
         """
         self._is_given = is_given
+        self._namespaces = 0
+
+    def _namespace(self, *args: Any, **kwargs: Any) -> Namespace:
+        # They may hold each other in a chain: to free a very long one uses up the stack.
+        self._namespaces += 1
+        if self._namespaces > MAX_MEMBERS:
+            raise WeightError(f"makes more than {MAX_MEMBERS} namespaces", "the template")
+        return Namespace(*args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: PLR0911 - the busiest path
         """Return an attribute, or else an item, of an object.

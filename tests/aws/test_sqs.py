@@ -17,6 +17,7 @@ from lava_s3trigger.aws.sqs import MAX_BYTES, SqsQueues
 from lava_s3trigger.dispatch import PendingMessage
 from tests.endpoint import (
     DENIED,
+    KEY_DENIED,
     LOST_REPLY,
     RESET,
     SERVER_ERROR,
@@ -490,7 +491,8 @@ PASSING: Final = [
     pytest.param(Refusal(429, "SlowDown"), id="429"),
     pytest.param(Refusal(400, "TooManyRequestsException"), id="too many requests"),
     pytest.param(Refusal(403, "OverLimit"), id="over limit"),
-    pytest.param(Refusal(400, "KmsThrottled"), id="KMS"),
+    pytest.param(Refusal(400, "KMS.ThrottlingException"), id="KMS throttling"),
+    pytest.param(Refusal(400, "KMS.InvalidStateException"), id="KMS key state"),
     pytest.param(SERVER_ERROR, id="500"),
     pytest.param(Refusal(503, "ServiceUnavailable"), id="503"),
     pytest.param(RESET, id="reset"),
@@ -629,6 +631,53 @@ class TestTryingAgain:
         assert fault.code in (message.failure or "")
         assert endpoint.calls[SEND] == 1
         assert not waits
+        assert not core.messages
+
+
+class TestDeniedKeys:
+    """A queue whose KMS key the role may not use: the failure names that as the cause."""
+
+    CAUSE: Final = (
+        f"sending to queue {CORE}: the function's role may not use the KMS key of the queue "
+        "(it needs kms:GenerateDataKey and kms:Decrypt); "
+    )
+
+    def test_a_denied_call_names_the_key_as_the_cause(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        endpoint.fail({(SEND, None): KEY_DENIED})
+        message = outgoing()
+        send(queues, message)
+        assert (message.is_sent, message.refusal) == (False, None)
+        failure = message.failure or ""
+        assert failure.startswith(self.CAUSE)
+        assert "KMS.AccessDeniedException" in failure
+        assert failure.endswith(KEY_DENIED.message)
+        assert endpoint.calls[SEND] == 1
+        assert not waits
+        assert not core.messages
+
+    @pytest.mark.parametrize("code", ["KMS.AccessDeniedException", "KmsAccessDenied"])
+    def test_a_denied_entry_names_the_key_as_the_cause(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str
+    ) -> None:
+        refusal = EntryRefusal(code, is_senders_fault=True, message="not authorized")
+        endpoint.fail({(SEND, None): Partial({0: refusal})})
+        message = outgoing()
+        send(queues, message)
+        assert (message.is_sent, message.refusal) == (False, None)
+        assert message.failure == f"{self.CAUSE}{code}: not authorized"
+        assert not core.messages
+
+    def test_a_denied_call_without_the_older_code_names_the_key_as_the_cause(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
+    ) -> None:
+        # The header with the older protocol's code may be absent.
+        endpoint.fail({(SEND, None): Refusal(403, "KMS.AccessDeniedException", "not authorized")})
+        message = outgoing()
+        send(queues, message)
+        assert (message.failure or "").startswith(self.CAUSE)
+        assert endpoint.calls[SEND] == 1
         assert not core.messages
 
 

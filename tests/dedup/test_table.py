@@ -815,6 +815,7 @@ class TestOddAnswers:
     def test_an_odd_answer_to_a_settlement_is_logged(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
+        caplog.set_level("INFO", logger=LOGGER.name)
         one = instances.one(Odd(instances.table, 2))
         [admitted] = one.admit([(EVENT, "A")], UNLIMITED)
 

@@ -2,60 +2,80 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
+import signal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lava_s3trigger.cli.demo import STEPS
+from lava_s3trigger.cli.localaws import CHECKOUT
+
+from .commands import nothing_left, start, wait_for_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
 
-def running_in(folder: Path) -> list[str]:
-    """Name the processes that were started from a folder: servers, and functions they run."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            place = str((each / "cwd").readlink())
-        except OSError:  # it has ended
-            continue
-        if str(folder) in command + place:
-            found.append(f"{each.name} {command}")
-    return found
-
-
 class TestDemo:
-    """The demo shows every dispatch and every skip with its reason."""
+    """The main job, end to end, as a stranger sees it."""
 
-    def test_the_demo_shows_the_result_of_every_object(self, tmp_path: Path) -> None:
-        command = Path(sys.executable).with_name("lava-s3trigger")
-        done = subprocess.run(
-            [command, "demo"],
-            env=os.environ | {"TMPDIR": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        sent, _, left = done.stdout.partition("Not dispatched")
+    def test_it_shows_the_result_of_every_object(self, tmp_path: Path) -> None:
+        # A proxy and a profile that do not exist must not matter.
+        nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "AWS_PROFILE": "no-such-profile"}
+        process = start("demo", folder=tmp_path, COLUMNS="90", **nowhere)
+        printed, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert max(map(len, printed.splitlines())) <= 90
+        assert nothing_left(tmp_path)
+
         for step in STEPS:
-            assert step.bucket in done.stdout
-            assert step.route in done.stdout
-        for words in ("load_orders", "audit", "scan_pdf", "book_returns", "withdraw", "publish"):
-            assert words in sent, done.stdout
-        for words in (
-            "the trigger is disabled",
-            "the job is disabled",
-            "no trigger matches",
-            "not met: if_not_fnmatch",
-            "not met: if_size_gt",
-            "'paramters' is no field of a trigger",
-            "there is no job",
+            assert f"Bucket {step.bucket}, connected by " in printed
+            assert re.search(rf"^{step.action} +{re.escape(step.key)}$", printed, re.MULTILINE), (
+                step
+            )
+        flat = " ".join(printed.split())
+        for text in (
+            "dispatched trigger load-orders, job load_orders, to worker core",
+            'what: "withdraw"',
+            "skipped trigger load-orders: not met: if_not_fnmatch",
+            "skipped trigger scan-invoices: not met: if_size_gt",
+            "skipped trigger scan-invoices, job scan_png: the job is disabled",
+            "skipped trigger publish-drafts: the trigger is disabled",
+            "unmatched no trigger matches; prefixes tried: readme.txt, *",
+            "parked trigger scan-invoices, job scan_tiff: no job 'scan_tiff'",
+            "parked trigger book-returns-twice: bad entry: unknown field 'paramters'",
+            "12 S3 events. Of their triggers and jobs: 8 dispatched, 4 skipped, 1 unmatched, ",
+            "2 parked, 0 failed.",
+            "make local",
         ):
-            assert words in " ".join(left.replace("│", " ").split()), done.stdout
-        assert running_in(tmp_path) == []
-        assert list(tmp_path.iterdir()) == []
+            assert text in flat, printed
+
+    def test_the_readme_shows_what_it_prints(self, tmp_path: Path) -> None:
+        process = start("demo", folder=tmp_path, COLUMNS="80")
+        printed, errors = process.communicate()
+        assert process.returncode == 0, errors
+        readme = (CHECKOUT / "README.md").read_text()
+        [shown] = re.findall(r"^```text\n(Bucket .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+        lines = "\n".join(line.rstrip() for line in printed.splitlines())
+        assert shown.strip() in lines
+
+
+class TestSignals:
+    """A command that is told to end takes its server and its files along."""
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    @pytest.mark.parametrize(("command", "failure"), [("demo", 128), ("local", None)])
+    def test_nothing_is_left(
+        self, command: str, failure: int | None, number: int, tmp_path: Path
+    ) -> None:
+        process = start(command, folder=tmp_path)
+        wait_for_server(process, tmp_path)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        # The end of the local server is what its user asked for.
+        assert process.returncode == (0 if failure is None else failure + number), errors
+        assert "Traceback" not in errors
+        assert nothing_left(tmp_path)

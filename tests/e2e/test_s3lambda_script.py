@@ -538,8 +538,11 @@ class TestFailures:
         )
 
 
-def test_help_explains_each_option(run: Run) -> None:
-    result = run("-h")
+@pytest.mark.parametrize(
+    "arguments", [["-h"], ["--help"], ["-b", "10", "--help"], ["--help", "bucket"]]
+)
+def test_help_explains_each_option(arguments: list[str], run: Run) -> None:
+    result = run(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
     for option in "hlbsgz":
         assert f"\n  -{option} " in result.stdout

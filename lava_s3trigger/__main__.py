@@ -1,0 +1,27 @@
+"""The command line, where what it needs is installed: ``python -m lava_s3trigger``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+_OF_THE_COMMAND_LINE: Final = ("click", "rich", "yaml")
+"""Modules that the extra ``cli`` installs."""
+
+
+def main() -> None:
+    """Run the command line, or print in one line which extra installs what it needs."""
+    try:
+        from .cli import main as run  # noqa: PLC0415 - it may be missing
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_THE_COMMAND_LINE:
+            raise
+        sys.exit(
+            f"Error: the command line needs {error.name}, which is not installed."
+            " Run: pip install 'lava-s3trigger[cli]'"
+        )
+    run()
+
+
+if __name__ == "__main__":
+    main()

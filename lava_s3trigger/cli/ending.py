@@ -1,0 +1,70 @@
+"""How a command ends on a signal: through its ``with`` blocks, so that nothing stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(SystemExit):
+    """A signal asked the command to end. The exit status is the one that a shell reports."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class _Signals:
+    """What arrived, and whether it may interrupt now."""
+
+    received: int | None = None
+    is_deferred: bool = False
+
+
+def _receive(number: int, _frame: FrameType | None) -> None:
+    # Further signals must not interrupt the cleanup that this one starts.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    _Signals.received = number
+    if not _Signals.is_deferred:
+        raise Interrupted(number)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` inside the block, once.
+
+    A signal that was ignored before, as by nohup, stays ignored.
+    """
+    _Signals.received = None
+    before = {
+        number: signal.signal(number, _receive)
+        for number in _SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Defer the signals of ``interruptible`` to the end of the block.
+
+    For what would stay behind if a signal came between making it and noting it.
+    """
+    _Signals.is_deferred = True
+    try:
+        yield
+    finally:
+        _Signals.is_deferred = False
+        if _Signals.received is not None:
+            raise Interrupted(_Signals.received)

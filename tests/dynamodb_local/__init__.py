@@ -1,0 +1,1 @@
+"""DynamoDB itself, as Amazon's DynamoDB Local: ``make dynamodb-local``."""

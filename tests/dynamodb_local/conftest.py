@@ -1,0 +1,95 @@
+"""The two servers that the same tests run on: ministack, and Amazon's DynamoDB Local."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.cli.localaws import REGION
+from lava_s3trigger.cli.realm import Realm
+
+from .server import DynamoDbLocal, is_installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.localaws import LocalAws
+
+_NUMBERS: Final = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[DynamoDbLocal]:
+    """A DynamoDB Local, one for all tests."""
+    if not is_installed():
+        pytest.skip("DynamoDB Local is not installed: make dynamodb-local")
+    with DynamoDbLocal() as server:
+        yield server
+
+
+class Database:
+    """A server that answers as DynamoDB, and clients of it as the function makes them."""
+
+    def __init__(self, name: str, server: Any) -> None:
+        self.name = name
+        self._server = server
+        self._made: list[Any] = []
+
+    @property
+    def endpoint(self) -> str:
+        return str(self._server.endpoint)
+
+    def client(self, service: str = "dynamodb") -> Any:
+        return self._server.client(service)
+
+    def function_client(self) -> Any:
+        """Make a client of DynamoDB, with a connection of its own."""
+        dynamodb, sqs = make_clients(
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        sqs.close()
+        self._made.append(dynamodb)
+        return dynamodb
+
+    def close(self) -> None:
+        for client in self._made:
+            client.close()
+
+
+@pytest.fixture(params=["ministack", "dynamodb-local"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Each of the two servers in turn."""
+    fixture = {"ministack": "aws", "dynamodb-local": "dynamodb_local"}[request.param]
+    database = Database(request.param, request.getfixturevalue(fixture))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def realm(aws: LocalAws, database: Database) -> Realm:
+    """A realm of the test's own: tables on the database, queues on ministack."""
+
+    class Both:
+        """Clients of the two servers, by service."""
+
+        def client(self, service: str) -> Any:
+            return database.client() if service == "dynamodb" else aws.client(service)
+
+    realm = Realm(Both(), f"both{next(_NUMBERS)}")  # type: ignore[arg-type]
+    realm.make(["core", "web"])
+    realm.make_triggers_table()
+    return realm
+
+
+@pytest.fixture
+def local_realm(dynamodb_local: DynamoDbLocal) -> Realm:
+    """The s3triggers table of a realm, on DynamoDB Local alone."""
+    realm = Realm(dynamodb_local, f"local{next(_NUMBERS)}")  # type: ignore[arg-type]
+    realm.make_triggers_table()
+    return realm

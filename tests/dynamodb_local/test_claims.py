@@ -1,0 +1,270 @@
+"""The protocol of duplicates, on DynamoDB Local, and with three writers at once on both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lava_s3trigger.dedup.protocol import Verdict
+from tests.dedup import test_table
+from tests.dedup.test_table import LEASE, NOW, TTL, Clients, Shared, facts, item, sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+    from .conftest import Database
+    from .server import DynamoDbLocal
+
+WORK, DUPLICATE, BUSY = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY
+WRITERS: Final = 3
+ROUNDS: Final = 20
+
+
+@pytest.fixture(name="shared")
+def _shared(dynamodb_local: DynamoDbLocal) -> Shared:
+    return Shared(dynamodb_local.client("dynamodb"))
+
+
+@pytest.fixture(name="table", scope="module")
+def _table(dynamodb_local: DynamoDbLocal) -> Shared:
+    return Shared(dynamodb_local.client("dynamodb"))
+
+
+@pytest.fixture(name="clients")
+def _clients(dynamodb_local: Any) -> Iterator[Clients]:
+    clients = Clients(dynamodb_local)
+    yield clients
+    clients.close()
+
+
+# The tests of the table, on this server.
+
+
+class TestClaim(test_table.TestClaim):
+    """The table decides who works on an event."""
+
+
+class TestSettling(test_table.TestSettling):
+    """What became of a claim is noted, unless it was lost to another."""
+
+
+class TestReplies(test_table.TestReplies):
+    """A call whose reply was lost is made again, and means the same."""
+
+
+class TestOutOfReach(test_table.TestOutOfReach):
+    """Where the table does not answer, that is said, and raises nothing."""
+
+
+class TestConditionalTable(test_table.TestConditionalTable):
+    """The table in memory, on which the protocol is checked as a model, does the same."""
+
+
+class TestRefusals:
+    """What the table in memory refuses although ministack accepts it, DynamoDB refuses too."""
+
+    @pytest.mark.parametrize(
+        "update",
+        [
+            pytest.param("SET #a :v", id="syntax"),
+            pytest.param("SET #a = :v,", id="syntax-at-the-end"),
+            pytest.param("SET #a = :v REMOVE #a", id="overlap"),
+            pytest.param("SET #a = :v SET #a = :v", id="two-clauses"),
+        ],
+    )
+    def test_a_wrong_update_is_refused(self, update: str, shared: Shared) -> None:
+        with pytest.raises(ClientError) as caught:
+            shared.client.update_item(
+                TableName=shared.name,
+                Key={"id": {"S": "e"}},
+                UpdateExpression=update,
+                ExpressionAttributeNames={"#a": "a"},
+                ExpressionAttributeValues={":v": {"S": "x"}},
+            )
+        assert caught.value.response["Error"]["Code"] == "ValidationException"
+        assert shared.item() is None
+
+
+class Writers:
+    """Three writers, each with a client of its own, that do the same at the same time."""
+
+    def __init__(self, database: Database) -> None:
+        self.shared = Shared(database.client())
+        self.claims = [self.shared.claims(database.function_client()) for _ in range(WRITERS)]
+        self._barrier = threading.Barrier(WRITERS)
+
+    def together(
+        self, act: Callable[[int], Any], first: Callable[[], Any] | None = None
+    ) -> list[Any]:
+        """Have each writer act, given its number, and return what that gave.
+
+        Args:
+            act: What each does.
+            first: What the first does instead, if anything.
+        """
+
+        def start(number: int) -> Any:
+            self._barrier.wait(30)
+            return act(number) if number or first is None else first()
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return list(pool.map(start, range(WRITERS)))
+
+    def claim(self, number: int) -> Any:
+        return self.claims[number].claim("e", f"owner-{number}", LEASE)
+
+
+@pytest.fixture(name="writers")
+def _writers(database: Database) -> Writers:
+    return Writers(database)
+
+
+class TestThreeWriters:
+    """Of three writers at once, one works on an event."""
+
+    @pytest.mark.parametrize(
+        ("before", "known"),
+        [
+            pytest.param(None, [], id="new"),
+            pytest.param(item("claimed", "other", NOW), [], id="lease-expired"),
+            pytest.param(item("failed", "other", 0, "d1"), ["d1"], id="failed-in-part"),
+            pytest.param(item("done", "other", NOW), [], id="ttl-expired"),
+        ],
+    )
+    def test_one_of_three_claims_an_event(
+        self, before: dict[str, Any] | None, known: list[str], writers: Writers
+    ) -> None:
+        for _ in range(ROUNDS):
+            writers.shared.put(before)
+
+            claims = writers.together(writers.claim)
+
+            assert Counter(claim.verdict for claim in claims) == {WORK: 1, BUSY: WRITERS - 1}
+            (mine,) = (claim for claim in claims if claim.verdict is WORK)
+            assert mine.sent == sent(*known)
+            found = writers.shared.item() or {}
+            assert found["token"] == {"S": mine.token}
+            others = {f"owner-{n}" for n, claim in enumerate(claims) if claim is not mine}
+            assert set(found["returning"]["SS"]) == others
+
+    def test_all_three_are_noted_as_returning(self, writers: Writers) -> None:
+        for _ in range(ROUNDS):
+            writers.shared.put(item("claimed", "other", NOW + 1))
+
+            claims = writers.together(writers.claim)
+
+            assert [claim.verdict for claim in claims] == [BUSY] * WRITERS
+            found = (writers.shared.item() or {})["returning"]["SS"]
+            assert sorted(found) == ["owner-0", "owner-1", "owner-2"]
+
+    def test_a_completed_event_is_a_duplicate_for_all_three(self, writers: Writers) -> None:
+        done = item("done", "other", NOW + TTL)
+        writers.shared.put(done)
+
+        claims = writers.together(writers.claim)
+
+        assert [claim.verdict for claim in claims] == [DUPLICATE] * WRITERS
+        assert writers.shared.item() == done
+
+    def test_a_late_confirmation_and_two_takeovers_agree(self, writers: Writers) -> None:
+        """The first writer's lease has expired when it confirms, while two others claim."""
+        for _ in range(ROUNDS):
+            writers.shared.put(None)
+            late = writers.claim(0)
+            writers.shared.clock.now += LEASE
+
+            refused, *claims = writers.together(
+                writers.claim, partial(writers.claims[0].confirm, late)
+            )
+
+            verdicts = Counter(claim.verdict for claim in claims)
+            state = (writers.shared.item() or {})["state"]["S"]
+            if refused is None:
+                assert (verdicts, state) == ({DUPLICATE: 2}, "done")
+            else:
+                assert "ConditionalCheckFailed" in refused
+                assert (verdicts, state) == ({WORK: 1, BUSY: 1}, "claimed")
+
+    def test_a_release_and_two_claims_agree(self, writers: Writers) -> None:
+        for _ in range(ROUNDS):
+            writers.shared.put(None)
+            failed = writers.claim(0)
+
+            refused, *claims = writers.together(
+                writers.claim, partial(writers.claims[0].release, failed, sent("d1"))
+            )
+
+            assert refused is None
+            working = [claim for claim in claims if claim.verdict is WORK]
+            found = writers.shared.item() or {}
+            assert found["sent"] == {"SS": facts("d1")}
+            if working:
+                (mine,) = working
+                assert mine.sent == sent("d1")
+                assert found["token"] == {"S": mine.token}
+            else:
+                assert found["state"] == {"S": "failed"}
+                assert {claim.verdict for claim in claims} == {BUSY}
+
+
+class TestThreeInstances:
+    """Three instances of the function, in processes of their own, share a table."""
+
+    def test_each_event_is_dispatched_once(
+        self, aws: LocalAws, database: Database, realm: Realm
+    ) -> None:
+        shared = Shared(database.client())
+        realm.put(
+            "jobs",
+            [
+                {"job_id": f"job-{worker}", "type": "exe", "worker": worker, "payload": "x"}
+                | {"enabled": True}
+                for worker in ("core", "web")
+            ],
+        )
+        entry = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
+        jobs = {"job_id": ["job-core", "job-web"], "parameters": {"key": "{{ key }}"}}
+        realm.put("s3triggers", [entry | jobs])
+        keys = [f"in/{number}.csv" for number in range(40)]
+        command = [
+            *(sys.executable, "-m", "tests.dynamodb_local.instance"),
+            *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
+        ]
+
+        processes = [
+            subprocess.Popen(
+                [*command, str(number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(WRITERS)
+        ]
+        for process in processes:  # all are ready before any starts
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("start\n")
+            process.stdin.flush()
+        ended = [process.communicate(timeout=120) for process in processes]
+
+        assert [process.returncode for process in processes] == [0] * WRITERS, ended
+        for worker in ("core", "web"):
+            received = [json.loads(message["Body"]) for message in realm.receive(worker)]
+            assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
+        sends = [int(out) for out, _ in ended]
+        assert sum(sends) == 2 * len(keys)

@@ -1,0 +1,53 @@
+"""Runs the command line as a user does, and looks for what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
+_SECONDS: Final = 180
+
+
+def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start a command whose temporary files are in a folder."""
+    return subprocess.Popen(
+        [COMMAND, *arguments],
+        env=os.environ | {"TMPDIR": str(folder)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def running_in(folder: Path) -> list[str]:
+    """Name the processes that were started from a folder: servers, and functions they run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            place = str((process / "cwd").readlink())
+        except OSError:  # it has ended
+            continue
+        command = b" ".join(words).decode(errors="replace")
+        if str(folder) in command + place:
+            found.append(f"{process.name} {command}")
+    return found
+
+
+def wait_for_server(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until a command has started its server."""
+    deadline = time.monotonic() + _SECONDS
+    while not running_in(folder):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def nothing_left(folder: Path) -> bool:
+    """Return whether neither processes nor files are left of a command."""
+    return running_in(folder) == [] and list(folder.iterdir()) == []

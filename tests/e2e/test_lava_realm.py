@@ -1,0 +1,199 @@
+"""A realm as lava's stacks build it: the stack beside lava's function, and the zip in its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tests.payloads import direct, record
+from tests.test_docs import Reader, fenced, section
+
+from .conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+NAME: Final = "myrealm"
+LAVAS: Final = f"lava-{NAME}-s3trigger"
+NEXT: Final = f"{LAVAS}-next"
+REPLACING: Final = CHECKOUT / "docs" / "replacing.md"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader of the pages, in a realm as lava's stacks build it, with a job and a trigger."""
+    with LocalAws(auth=True) as aws:
+        cloudformation = aws.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=f"lava-{NAME}",
+            TemplateBody=(CHECKOUT / "tests" / "e2e" / "lava-realm.yaml").read_text(),
+            Parameters=[{"ParameterKey": "Realm", "ParameterValue": NAME}],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        waiter = cloudformation.get_waiter("stack_create_complete")
+        waiter.wait(StackName=f"lava-{NAME}", WaiterConfig={"Delay": 1})
+        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
+        reader.names = f"realm={NAME}"
+        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+        reader.realm.put("jobs", [job | {"job_id": "load"}])
+        trigger = {"bucket": "b", "enabled": True, "parameters": {"key": "{{ key }}"}}
+        reader.realm.put(
+            "s3triggers",
+            [
+                trigger | {"trigger_id": "good", "prefix": "good", "job_id": "load"},
+                trigger | {"trigger_id": "late", "prefix": "late", "job_id": "late"},
+            ],
+        )
+        yield reader
+
+
+def invoke(reader: Reader, function: str, key: str) -> Any:
+    """Invoke a function with the S3 event of an object; return its answer."""
+    answer = reader.aws.client("lambda").invoke(
+        FunctionName=function, Payload=json.dumps(direct(record(key, bucket="b")))
+    )
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    return json.loads(answer["Payload"].read())
+
+
+def dispatched(reader: Reader) -> list[str]:
+    """Return the keys in the dispatches of worker core, and remove these."""
+    return [json.loads(each["Body"])["parameters"]["key"] for each in reader.realm.receive("core")]
+
+
+def waiting(reader: Reader, queue: str) -> list[Any]:
+    """Return the messages of a queue, which stay there."""
+    sqs = reader.aws.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    return [json.loads(each["Body"]) for each in answer.get("Messages", ())]
+
+
+@pytest.fixture(scope="module")
+def beside(reader: Reader) -> None:
+    """The function of the stack, beside lava's."""
+    reader.run(*fenced(section(REPLACING, "Beside it"), "sh"))
+
+
+@pytest.fixture(scope="module")
+def in_its_place(reader: Reader) -> str:
+    """The function in the place of lava's; what the steps and the check print."""
+    (reader.folder / "build").symlink_to(CHECKOUT / "build")
+    blocks = fenced(section(REPLACING, "In its place"), "sh")
+    # The package exists; building it anew is not what is tested here.
+    return reader.run("make() { test -d build/package; }", *blocks)
+
+
+@pytest.mark.usefixtures("beside")
+class TestBeside:
+    """The page's command deploys a function that works beside lava's own."""
+
+    def test_the_queue_of_the_worker_is_encrypted_with_the_key_of_the_realm(
+        self, reader: Reader
+    ) -> None:
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"lava-{NAME}-core")["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["KmsMasterKeyId"])
+        assert found["Attributes"] == {"KmsMasterKeyId": f"alias/lava-{NAME}-user"}
+
+    def test_an_event_is_dispatched(self, reader: Reader) -> None:
+        invoke(reader, NEXT, "good/1")
+        assert dispatched(reader) == ["good/1"]
+
+    def test_lavas_function_stays_in_place(self, reader: Reader) -> None:
+        assert invoke(reader, LAVAS, "good/1") == "lava's own"
+
+    def test_the_role_may_use_the_key_of_the_realm(self, reader: Reader) -> None:
+        # The local server enforces no keys; tests/test_template.py checks all of the statement.
+        role = reader.aws.client("lambda").get_function_configuration(FunctionName=NEXT)["Role"]
+        policy = reader.aws.client("iam").get_role_policy(
+            RoleName=role.rpartition("/")[2], PolicyName="s3trigger"
+        )["PolicyDocument"]
+        [condition] = [
+            each["Condition"] for each in policy["Statement"] if each["Sid"] == "UseRealmKey"
+        ]
+        aliases = reader.aws.client("kms").list_aliases()["Aliases"]
+        assert condition["ForAnyValue:StringEquals"]["kms:ResourceAliases"] in [
+            each["AliasName"] for each in aliases
+        ]
+
+
+@pytest.mark.usefixtures("in_its_place")
+class TestInItsPlace:
+    """The page's steps end with a function that loses nothing."""
+
+    def test_the_check_prints_the_settings_of_the_page(self, in_its_place: str) -> None:
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAVAS}-dlq"
+        printed = re.search(r'^\[\s+"python.*?^\]', in_its_place, re.MULTILINE | re.DOTALL)
+        assert printed
+        assert json.loads(printed[0]) == ["python3.13", 512, 60, queue, f"{LAVAS}-dlq"]
+        assert f"{queue}\tReportBatchItemFailures\n" in in_its_place
+
+    def test_the_function_keeps_its_variables_and_retries(self, reader: Reader) -> None:
+        client = reader.aws.client("lambda")
+        environment = client.get_function_configuration(FunctionName=LAVAS)["Environment"]
+        assert environment["Variables"] == {
+            "LAVA_REALM": NAME,
+            "LOGLEVEL": "info",
+            "S3TRIGGER_DEAD_LETTER_QUEUE": f"{LAVAS}-dlq",
+        }
+        invocations = client.get_function_event_invoke_config(FunctionName=LAVAS)
+        assert invocations["MaximumRetryAttempts"] == 2
+        assert invocations["MaximumEventAgeInSeconds"] == 6 * 3600
+
+    def test_the_mapping_is_disabled_and_bounded(self, reader: Reader) -> None:
+        [mapping] = self.mappings(reader)
+        assert mapping["State"] == "Disabled"
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+    def test_the_log_has_a_retention(self, reader: Reader) -> None:
+        [group] = [
+            each
+            for each in reader.aws.client("logs").describe_log_groups()["logGroups"]
+            if each["logGroupName"] == f"/aws/lambda/{LAVAS}"
+        ]
+        assert group["retentionInDays"] == 30
+
+    def test_an_event_is_dispatched(self, reader: Reader) -> None:
+        invoke(reader, LAVAS, "good/2")
+        assert dispatched(reader) == ["good/2"]
+
+    def test_a_user_error_is_parked_and_redriven(self, reader: Reader) -> None:
+        invoke(reader, LAVAS, "late/3")
+        [parked] = waiting(reader, f"{LAVAS}-dlq")
+        assert parked["parked"]["trigger_id"] == "late"
+
+        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+        reader.realm.put("jobs", [job | {"job_id": "late"}])
+        self.redrive(reader)
+        found: list[str] = []
+        wait_until(lambda: found.extend(dispatched(reader)) or found, "the redriven event")
+        assert found == ["late/3"]
+
+    def test_an_event_that_fails_is_kept(self, reader: Reader) -> None:
+        event = {"this is": "no S3 event"}
+        reader.aws.client("lambda").invoke(
+            FunctionName=LAVAS, InvocationType="Event", Payload=json.dumps(event)
+        )
+        found: list[Any] = []
+        wait_until(lambda: found.extend(waiting(reader, f"{LAVAS}-dlq")) or found, "dead letter")
+        # The local server writes the record of a destination; AWS writes the event alone.
+        assert found[0].get("requestPayload", found[0]) == event
+
+    def mappings(self, reader: Reader) -> Any:
+        client = reader.aws.client("lambda")
+        return client.list_event_source_mappings(FunctionName=LAVAS)["EventSourceMappings"]
+
+    def redrive(self, reader: Reader) -> None:
+        """Enable the mapping until the dead-letter queue is empty."""
+        [mapping] = self.mappings(reader)
+        client = reader.aws.client("lambda")
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        wait_until(lambda: not waiting(reader, f"{LAVAS}-dlq"), "an empty dead-letter queue")
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)

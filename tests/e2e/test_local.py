@@ -1,0 +1,167 @@
+"""``make local``: every command of the README runs on it, as a new user enters them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import CHECKOUT
+
+from .commands import nothing_left, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
+
+
+class Terminal:
+    """A shell in which a user enters commands, in a folder with the files of the checkout that they name.
+
+    Args:
+        folder: The folder.
+        *exports: What ``make local`` prints.
+    """
+
+    def __init__(self, folder: Path, *exports: str) -> None:
+        self._folder = folder
+        self._exports = exports
+        for name in ("events", "examples"):
+            shutil.copytree(CHECKOUT / name, folder / name)
+
+    def enter(self, *commands: str, answer: str = "") -> str:
+        """Enter commands, stop at the first that fails, and return what they print."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join([*self._exports, *commands])],
+            cwd=self._folder,
+            # The user's settings for AWS and for the network must not matter.
+            env={
+                "AWS_PROFILE": "no-such-profile",
+                "AWS_SESSION_TOKEN": "stale",
+                "HOME": str(self._folder),
+                "HTTP_PROXY": "http://127.0.0.1:9",
+                "LC_ALL": "C.UTF-8",
+                "PATH": f"{SAM.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "SAM_CLI_TELEMETRY": "0",
+            },
+            input=answer,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """A terminal beside one in which ``make local`` runs; at its end, Ctrl-C is pressed."""
+    folder = tmp_path_factory.mktemp("local")
+    process = start("local", folder=folder)
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if line.startswith("aws()"):
+            break
+    yield Terminal(tmp_path_factory.mktemp("terminal"), *lines)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert nothing_left(folder)
+
+
+def blocks(page: str, heading: str) -> list[str]:
+    """Return the commands of a section."""
+    text = (CHECKOUT / page).read_text()
+    section = re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
+    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+class TestReadme:
+    """The commands of the README, one after the other."""
+
+    def test_the_first_trigger_fires_and_is_removed(self, terminal: Terminal) -> None:
+        names, job, trigger, invoke, receive, connect, remove = blocks(
+            "README.md", "A first trigger"
+        )
+        terminal.enter(names, job, trigger)
+        assert 'dispatched {"trigger_id": "try_trigger"' in terminal.enter(names, invoke)
+        queue, receive = receive.split("\n", 1)
+        printed = terminal.enter(names, queue, receive, "echo", connect)
+        first, second = (json.loads(line) for line in printed.splitlines() if '"args"' in line)
+        assert first["globals"] == {"day": "2026-03-14"}
+        assert second["parameters"] == {
+            "args": ["s3://my-bucket/incoming/orders/2026-03-15/first.csv"]
+        }
+        assert {first["realm"], second["realm"]} == {"demo"}
+        terminal.enter(names, queue, remove)
+        assert '"unmatched": 1' in terminal.enter(names, invoke)
+
+    def test_troubleshooting_shows_where_an_event_is(self, terminal: Terminal) -> None:
+        page = "docs/troubleshooting.md"
+        invoke, log = blocks(page, "See what the function did")
+        realm = invoke.split("\n", 1)[0]
+        assert '"unmatched": 1' in terminal.enter(invoke)
+        assert "summary {" in terminal.enter(realm, log)
+        [query] = blocks(page, "No entry matches")
+        printed = terminal.enter(realm, query.replace("my-bucket", "shop-returns"))
+        assert "book-returns\treturns\tTrue" in printed
+        policies, mappings = blocks(page, "The event does not arrive")
+        printed = terminal.enter(realm, policies.replace("my-bucket", "shop-orders"))
+        assert "s3:ObjectCreated:*" in printed
+        assert "lambda:InvokeFunction" in printed
+        assert "lava-demo-s3trigger-intake\tEnabled" in terminal.enter(realm, mappings)
+        [count] = blocks(page, "The job does not run")
+        assert '"ApproximateNumberOfMessagesNotVisible": "0"' in terminal.enter(realm, count)
+
+
+@pytest.mark.skipif(not SAM.exists(), reason="`make check` installs the SAM CLI")
+class TestDeploying:
+    """The commands that deploy, with the real SAM CLI."""
+
+    def test_a_realm_to_try_with_is_made_and_the_stack_deployed(self, terminal: Terminal) -> None:
+        make, remove = blocks("docs/permissions.md", "Without a lava realm")
+        printed = terminal.enter(f"cd {CHECKOUT}", make, answer="y\n")
+        assert "Successfully created/updated stack - lava-trial-s3trigger" in printed
+        terminal.enter(remove)
+
+
+class TestPolicy:
+    """The policy for those who deploy."""
+
+    POLICY: Final = json.loads((CHECKOUT / "examples" / "deploy-policy.json").read_text())
+
+    def test_it_covers_every_kind_of_resource(self) -> None:
+        template = (CHECKOUT / "template.yaml").read_text()
+        kinds = set(re.findall(r"^    Type: (AWS::\S+)$", template, re.MULTILINE))
+        creating = {
+            "AWS::DynamoDB::Table": "dynamodb:CreateTable",
+            "AWS::IAM::Role": "iam:CreateRole",
+            "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
+            "AWS::Lambda::Permission": "lambda:AddPermission",
+            "AWS::Logs::LogGroup": "logs:CreateLogGroup",
+            "AWS::SQS::Queue": "sqs:CreateQueue",
+            "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes",
+            "AWS::Serverless::Function": "lambda:CreateFunction",
+        }
+        assert kinds == creating.keys(), "add the actions for the new kind to the policy"
+        assert set(creating.values()) <= {action for action, _ in self.allowed()}
+
+    def allowed(self) -> Iterator[tuple[str, Any]]:
+        """Yield each action that is allowed, with its resources."""
+        for statement in self.POLICY["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                yield action, statement["Resource"]

@@ -1,0 +1,224 @@
+"""The life of a stack: failed deployment, update, rename, uninstall, reinstall; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
+from tests.payloads import direct, record
+from tests.test_docs import Reader, fenced, section
+
+from .conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+NAME: Final = "myrealm"
+STACK: Final = f"lava-{NAME}-s3trigger"
+QUEUES: Final = [f"{STACK}-dlq", f"{STACK}-intake", f"{STACK}-intake-dlq"]
+DEPLOY: Final = f"sam deploy --stack-name {STACK} --parameter-overrides Realm={NAME} CacheTtl=0"
+REMOVING: Final = CHECKOUT / "docs" / "removing.md"
+DEPLOYING: Final = CHECKOUT / "docs" / "deploying.md"
+CONNECTING: Final = CHECKOUT / "docs" / "connecting.md"
+JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+
+
+class Owner(Reader):
+    """A reader of the pages who owns a realm without an s3trigger function."""
+
+    def __init__(self, aws: LocalAws, folder: Path) -> None:
+        super().__init__(aws, folder)
+        [self.names] = fenced(section(REMOVING, "Updating and removing"), "sh")[:1]
+        self.realm.make(["core"])
+        self.realm.put("jobs", [JOB | {"job_id": "load"}])
+
+    def follow(self, heading: str) -> str:
+        """Run the commands under a heading, without those under its own headings."""
+        text = section(REMOVING, heading).partition("\n### ")[0]
+        return self.run(*fenced(text, "sh"))
+
+    def queues(self) -> list[str]:
+        """Return the names of the queues of the function."""
+        urls = self.aws.client("sqs").list_queues().get("QueueUrls", [])
+        names = sorted(url.rpartition("/")[2] for url in urls)
+        return [name for name in names if "s3trigger" in name]
+
+    def has_table(self) -> bool:
+        return f"lava.{NAME}.s3triggers" in self.aws.client("dynamodb").list_tables()["TableNames"]
+
+    def url(self, queue: str) -> str:
+        return str(self.aws.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+
+    def send(self, queue: str, body: Any) -> None:
+        self.aws.client("sqs").send_message(QueueUrl=self.url(queue), MessageBody=json.dumps(body))
+
+    def waiting(self, queue: str) -> int:
+        found = self.aws.client("sqs").get_queue_attributes(
+            QueueUrl=self.url(queue), AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+    def dispatched(self) -> list[str]:
+        bodies = [json.loads(each["Body"]) for each in self.realm.receive("core")]
+        return [each["parameters"]["key"] for each in bodies]
+
+    def arrives(self, key: str) -> None:
+        """Wait for the dispatch of a key."""
+        found: list[str] = []
+        wait_until(lambda: found.extend(self.dispatched()) or found, f"the dispatch of {key}")
+        assert found == [key]
+
+    def mapping(self, queue: str) -> Any:
+        [mapping] = [
+            each
+            for each in self.aws.client("lambda").list_event_source_mappings()[
+                "EventSourceMappings"
+            ]
+            if each["EventSourceArn"].endswith(f":{queue}")
+        ]
+        return mapping
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Owner]:
+    """An owner of a realm, on a server of its own."""
+    with LocalAws(auth=True) as aws:
+        yield Owner(aws, tmp_path)
+
+
+def event(key: str) -> Any:
+    return direct(record(key, bucket="b"))
+
+
+def make_trigger(owner: Owner) -> None:
+    owner.realm.put(
+        "s3triggers",
+        [
+            {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "load"}
+            | {"parameters": {"key": "{{ key }}"}}
+        ],
+    )
+
+
+class TestFirstDeployment:
+    def test_a_failed_first_deployment_does_not_block_the_second(self, owner: Owner) -> None:
+        # The table of recent events exists, so the stack cannot create it.
+        dynamodb = owner.aws.client("dynamodb")
+        name = f"lava.{NAME}.s3trigger-dedup"
+        dynamodb.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        deploy = f"{DEPLOY} CreateIntake=true CreateDedupTable=true"
+        with pytest.raises(AssertionError):
+            owner.run(deploy)
+        assert owner.queues() == []
+        assert not owner.has_table()
+
+        dynamodb.delete_table(TableName=name)
+        [delete] = [each for each in fenced(DEPLOYING.read_text(), "sh") if "delete-stack" in each]
+        owner.run(delete, deploy)
+        assert owner.queues() == QUEUES
+        assert owner.has_table()
+
+
+class TestUninstalling:
+    def test_what_the_queues_and_the_table_hold_outlives_the_stack(self, owner: Owner) -> None:
+        owner.run(f"{DEPLOY} CreateIntake=true")
+        make_trigger(owner)
+        owner.run(
+            *(
+                f"aws lambda update-event-source-mapping --no-enabled --uuid {mapping['UUID']}"
+                for mapping in [owner.mapping(f"{STACK}-intake")]
+            )
+        )
+        for queue in QUEUES:
+            owner.send(queue, event(queue))
+
+        look, delete, delete_queues, delete_table = fenced(section(REMOVING, "Uninstall"), "sh")
+        printed = owner.run(look)
+        assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
+        owner.run(delete)
+
+        assert owner.queues() == QUEUES
+        assert [owner.waiting(queue) for queue in QUEUES] == [1, 1, 1]
+        assert owner.has_table()
+        for queue in QUEUES[:2]:
+            policy = owner.aws.client("sqs").get_queue_attributes(
+                QueueUrl=owner.url(queue), AttributeNames=["Policy"]
+            )
+            assert "events.amazonaws.com" in policy["Attributes"]["Policy"]
+
+        # Installed again, the function runs what waited.
+        owner.follow("Reinstall")
+        uuid = owner.mapping(f"{STACK}-dlq")["UUID"]
+        owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
+        owner.arrives(f"{STACK}-dlq")
+        owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
+        owner.arrives(f"{STACK}-intake")
+        owner.run(fenced(section(CONNECTING, "SQS"), "sh")[-1])
+        owner.arrives(f"{STACK}-intake-dlq")
+
+        owner.run(delete, delete_queues, delete_table)
+        assert owner.queues() == []
+        assert not owner.has_table()
+        assert owner.aws.client("lambda").list_functions()["Functions"] == []
+
+        # And from the beginning.
+        owner.run(DEPLOY)
+        assert owner.queues() == QUEUES[:1]
+
+    def test_only_what_exists_is_looked_at(self, owner: Owner) -> None:
+        owner.run(DEPLOY)
+        [look, *_] = fenced(section(REMOVING, "Uninstall"), "sh")
+        assert owner.run(look) == f"{STACK}-dlq 0 0 0\n"
+
+
+class TestChanging:
+    def test_an_update_keeps_the_parameters(self, owner: Owner) -> None:
+        owner.run(f"{DEPLOY} CreateIntake=true MemorySize=300")
+        owner.follow("Update")
+        function = owner.aws.client("lambda").get_function_configuration(FunctionName=STACK)
+        assert function["MemorySize"] == 300
+        assert owner.queues() == QUEUES
+
+    def test_turning_the_intake_off_keeps_its_messages(self, owner: Owner) -> None:
+        owner.run(f"{DEPLOY} CreateIntake=true")
+        owner.send(f"{STACK}-intake-dlq", event("k"))
+        owner.run(f"{DEPLOY} CreateIntake=false")
+        assert owner.queues() == QUEUES
+        assert owner.waiting(f"{STACK}-intake-dlq") == 1
+
+    def test_another_function_name_keeps_parked_messages(self, owner: Owner) -> None:
+        owner.run(DEPLOY)
+        owner.send(f"{STACK}-dlq", event("k"))
+        owner.run(f"{DEPLOY} FunctionName=other")
+        assert owner.queues() == [f"{STACK}-dlq"]
+        assert owner.waiting(f"{STACK}-dlq") == 1
+        assert owner.url("other-dlq")
+
+    def test_renaming_by_a_second_stack(self, owner: Owner) -> None:
+        owner.run(DEPLOY)
+        make_trigger(owner)
+        owner.follow("Rename")
+        owner.aws.client("lambda").invoke(
+            FunctionName=f"{STACK}-next", Payload=json.dumps(event("k"))
+        )
+        owner.arrives("k")
+        [_, delete, *_] = fenced(section(REMOVING, "Uninstall"), "sh")
+        owner.run(delete)
+        with pytest.raises(ClientError):
+            owner.aws.client("lambda").get_function(FunctionName=STACK)
+        owner.aws.client("lambda").invoke(
+            FunctionName=f"{STACK}-next", Payload=json.dumps(event("k2"))
+        )
+        owner.arrives("k2")
