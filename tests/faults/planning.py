@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.endpoint import (
     DENIED,
+    KEY_DENIED,
     LOST_REPLY,
     READS_THROTTLED,
     RESET,
@@ -82,6 +83,7 @@ FAULTS: Final = (
     FaultKind("500", lambda *_: SERVER_ERROR),
     FaultKind("throttled", _throttled),
     FaultKind("access denied", lambda *_: DENIED),
+    FaultKind("KMS key denied", lambda *_: KEY_DENIED, is_of_batches=True),
     FaultKind("connection reset", lambda *_: RESET),
     FaultKind("reply lost", lambda *_: LOST_REPLY),
     # Rarer, since each takes the time that the client waits.
