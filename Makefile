@@ -72,7 +72,7 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and 
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/shellcheck etc/s3lambda.sh .ci/run tools/dynamodb-local/missing
+	$(BIN)/shellcheck etc/*.sh .ci/run tools/dynamodb-local/missing
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit

@@ -211,10 +211,13 @@ class _Decider:
     def _test(self, found: TriggerDecision, trigger: Trigger) -> bool:
         """Test all conditions, and record each with the value that it saw."""
         found.conditions = []
+        all_hold = True
         for condition in trigger.conditions:
             value = condition.value(self.event)
-            found.conditions.append(TestedCondition(condition, value, condition.holds(value)))
-        return all(each.holds for each in found.conditions)
+            holds = condition.holds(value)
+            found.conditions.append(TestedCondition(condition, value, holds))
+            all_hold &= holds
+        return all_hold
 
     def _render(self, trigger: Trigger) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
         """Render the job ids, parameters and globals of a trigger.

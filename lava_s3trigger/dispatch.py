@@ -6,7 +6,7 @@ See docs/design.md#dispatch.
 from __future__ import annotations
 
 import json
-import uuid
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,15 @@ class Dispatch:
         return json.dumps(message)  # in ASCII: SQS refuses some characters
 
 
+def _new_run_id() -> str:
+    """Return a new UUID4, as `uuid.uuid4` makes it in more than twice the time."""
+    number = bytearray(os.urandom(16))
+    number[6] = number[6] & 0x0F | 0x40  # version 4
+    number[8] = number[8] & 0x3F | 0x80  # the variant of RFC 9562
+    text = number.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class PendingMessage:
     """A message to a queue, and what becomes of it.
 
@@ -92,7 +101,7 @@ class PendingMessage:
 
     def renew(self) -> None:
         """Make the message anew, with another run id: the service may have taken the last one."""
-        self.run_id = str(uuid.uuid4())
+        self.run_id = _new_run_id()
         self.failure: str | None = None
         """Why it was not sent this time."""
         try:

@@ -21,7 +21,7 @@ from .jobs import JobTable
 from .log import configure_logging
 from .metrics import Summary
 from .sending import Sender, Task, report
-from .sent import SentLedger
+from .sent import SentLedger, SentRecord
 from .settings import Settings
 from .templates.limits import listening
 from .triggers import TriggerTable
@@ -91,9 +91,7 @@ class Function:
             recent, table, is_on=settings.dedup_cache_size > 0, sleep=sleep
         )
         self._ledger = SentLedger()
-        self._sender = Sender(
-            SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue, self._ledger
-        )
+        self._sender = Sender(SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue)
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
         """Handle an invocation; see `lambda_handler`."""
@@ -145,7 +143,7 @@ class Function:
 
     def _admit(self, batch: list[Task], request_id: str, deadline: Deadline) -> list[Task]:
         """Return the tasks that no earlier try completed, and that are no duplicates."""
-        fresh = [task for task in batch if not self._is_completed(task)]
+        fresh = [task for task in batch if not self._is_complete(task)]
         if not deadline.allows(Reserve.DECIDE):
             for task in fresh:
                 task.fail(OutOfTimeError.kind, "too little time left to start")
@@ -158,8 +156,10 @@ class Function:
                 self._note_admission(task, admission)
         return [task for task in fresh if not (task.is_done or task.failures)]
 
-    def _is_completed(self, task: Task) -> bool:
-        if not (self._ledger and self._ledger.take_completed(task.key)):
+    def _is_complete(self, task: Task) -> bool:
+        """Tell whether an earlier try completed a task; take its record out of the ledger."""
+        task.before = self._ledger.take(task.key) if self._ledger else None
+        if task.before is None or not task.before.is_complete:
             return False
         task.is_done = True
         task.skip("sent_before", "completed before its delivery failed")
@@ -173,17 +173,16 @@ class Function:
         elif admission.failure:
             task.fail(*admission.failure)
         elif admission.claim and admission.claim.sent:
-            self._ledger.learn(task.key, admission.claim.sent)
+            task.before = task.before or SentRecord()
+            task.before.merge(admission.claim.sent)
 
     def _remember(self, tasks: list[Task], received: Sequence[Delivery]) -> None:
         """Remember what was carried out for deliveries that come again."""
         back = {id(delivery) for delivery in returned(received)}
-        if not (back or self._ledger):
-            return
-        self._ledger.forget(task.key for task in tasks if id(task.delivery) not in back)
-        self._ledger.remember(
-            (task.key, task.record) for task in tasks if id(task.delivery) in back
-        )
+        if back:
+            for task in tasks:
+                if id(task.delivery) in back:
+                    self._ledger.remember(task.key, task.record)
 
 
 def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:

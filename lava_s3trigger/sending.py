@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .dedup.protocol import Admission
     from .events import Delivery, S3Event
     from .parking import RedriveTarget
-    from .sent import Key, SentLedger
+    from .sent import Key
 
 
 class Target(Protocol):
@@ -49,6 +49,8 @@ class Task:
     decision: Decision | None = None
     is_done: bool = False
     """Whether nothing is left to do for it: it was done before, or is a duplicate."""
+    before: SentRecord | None = None
+    """What earlier tries carried out, less what this one came to."""
     sent: list[tuple[str, str]] = field(default_factory=list)
     """Trigger id and job id of what was dispatched for it, now or in an earlier try."""
     parked: list[str] = field(default_factory=list)
@@ -75,8 +77,12 @@ class Task:
     def record(self) -> SentRecord:
         """What of it need not be done again."""
         if self.is_done or not self.failures:
-            return SentRecord(completed=1)
-        return SentRecord(jobs=Counter(self.sent), parked=Counter(self.parked))
+            return SentRecord(is_complete=True)
+        record = SentRecord(jobs=Counter(self.sent), parked=set(self.parked))
+        if self.before:  # what it did not come to
+            record.jobs += self.before.jobs
+            record.parked |= self.before.parked
+        return record
 
     def fail(self, kind: str, reason: str, trigger_id: str | None = None, **fields: Any) -> None:
         """Note and log that some of it was not carried out this time."""
@@ -156,7 +162,6 @@ class Sender:
         target: Where messages go.
         realm: Name of the realm.
         dead_letter_queue: Name of the queue to park in, if there is one.
-        ledger: What failed deliveries did carry out.
         now: Returns the time, with a time zone.
     """
 
@@ -165,13 +170,11 @@ class Sender:
         target: Target,
         realm: str,
         dead_letter_queue: str | None,
-        ledger: SentLedger,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._target = target
         self._realm = realm
         self._dead_letter_queue = dead_letter_queue
-        self._ledger = ledger
         self._now = now
 
     def dispatch(self, tasks: Iterable[Task], deadline: Deadline) -> None:
@@ -218,13 +221,13 @@ class Sender:
             return []
         unsent = []
         for trigger in task.decision.triggers:
-            if self._ledger and self._was_parked(task, trigger):
+            if task.before and _was_parked(task, trigger):
                 continue
             trigger_id = trigger.trigger_id
             for job in trigger.jobs:
                 if job.outcome not in ("dispatched", "mistake"):
                     continue
-                if self._ledger and self._ledger.take_sent(task.key, trigger_id, job.job_id):
+                if task.before and task.before.use_job(trigger_id, job.job_id):
                     task.sent.append((trigger_id, job.job_id))
                     task.drop_reason(trigger_id, job.job_id)
                     task.skip(
@@ -236,16 +239,6 @@ class Sender:
                 elif job.dispatch:
                     unsent.append((trigger_id, job.dispatch))
         return unsent
-
-    def _was_parked(self, task: Task, trigger: TriggerDecision) -> bool:
-        """Tell whether an earlier try parked a trigger: the parked message carries it out."""
-        trigger_id = trigger.trigger_id
-        if not self._ledger.take_parked(task.key, trigger_id):
-            return False
-        task.parked.append(trigger_id)
-        task.reasons.pop(trigger_id, None)
-        task.skip("sent_before", "parked before its delivery failed", trigger_id=trigger_id)
-        return True
 
     def park(self, tasks: Iterable[Task], deadline: Deadline) -> None:
         """Park users' mistakes; without a queue for them, log them as errors."""
@@ -262,7 +255,7 @@ class Sender:
         for task, trigger_id, message in parking:
             reasons = task.reasons[trigger_id]
             if message.is_sent:
-                # What was sent for it is in the message, and no longer in the ledger.
+                # What was sent for it is in the message, and need not be remembered.
                 task.sent = [each for each in task.sent if each[0] != trigger_id]
                 task.parked.append(trigger_id)
                 _log_reasons(task, "parked", trigger_id, reasons)
@@ -299,9 +292,9 @@ class Sender:
         return redrive.only_job is not None or (is_of_queue and not task.sent)
 
     def _parked_message(self, task: Task, trigger_id: str, reasons: list[Reason]) -> PendingMessage:
-        if self._ledger:
+        if task.before:
             # Also what the entry no longer names: it may name it again.
-            task.sent += self._ledger.take_rest(task.key, trigger_id)
+            task.sent += task.before.use_rest(trigger_id)
         done = [job_id for sent_id, job_id in task.sent if sent_id == trigger_id]
         if task.redrive:
             done += task.redrive.done
@@ -310,6 +303,17 @@ class Sender:
             self._dead_letter_queue or "",
             lambda _: parked_message(task.event.record, trigger_id, reasons, done, now),
         )
+
+
+def _was_parked(task: Task, trigger: TriggerDecision) -> bool:
+    """Tell whether an earlier try parked a trigger: the parked message carries it out."""
+    trigger_id = trigger.trigger_id
+    if not task.before or trigger_id not in task.before.parked:
+        return False
+    task.parked.append(trigger_id)
+    task.reasons.pop(trigger_id, None)
+    task.skip("sent_before", "parked before its delivery failed", trigger_id=trigger_id)
+    return True
 
 
 def _log_reasons(task: Task, event: str, trigger_id: str, reasons: list[Reason]) -> None:

@@ -153,16 +153,24 @@ class TestRecord:
     def test_a_task_without_a_failure_is_completed(self, task: Task) -> None:
         task.sent = [("t", "j")]
 
-        assert task.record == SentRecord(completed=1)
+        assert task.record == SentRecord(is_complete=True)
 
     def test_a_failed_task_lists_what_was_sent_and_parked(self, task: Task) -> None:
         task.sent = [("t", "j"), ("t", "j"), ("u", "j")]
         task.parked = ["v"]
         task.fail("aws_error", "refused", "t")
 
-        assert task.record == SentRecord(
-            0, Counter({("t", "j"): 2, ("u", "j"): 1}), Counter({"v": 1})
-        )
+        assert task.record == SentRecord(jobs=Counter({("t", "j"): 2, ("u", "j"): 1}), parked={"v"})
+
+    def test_what_an_earlier_try_carried_out_and_this_one_did_not_reach_is_kept(
+        self, task: Task
+    ) -> None:
+        task.before = SentRecord(jobs=Counter([("t", "j"), ("u", "j")]), parked={"v"})
+        assert task.before.use_job("t", "j")
+        task.sent = [("t", "j")]
+        task.fail("out_of_time", "too late")
+
+        assert task.record == SentRecord(jobs=Counter([("t", "j"), ("u", "j")]), parked={"v"})
 
     def test_a_failure_of_one_event_does_not_concern_others_of_its_delivery(
         self, task: Task
@@ -172,11 +180,11 @@ class TestRecord:
         task.fail("aws_error", "refused")
 
         assert other.failures == []
-        assert other.record == SentRecord(completed=1)
+        assert other.record == SentRecord(is_complete=True)
         assert task.delivery.failures == ["refused"]
 
     def test_a_duplicate_of_a_failed_delivery_is_completed(self, task: Task) -> None:
         task.is_done = True
         task.fail("unexpected", "odd")
 
-        assert task.record == SentRecord(completed=1)
+        assert task.record == SentRecord(is_complete=True)

@@ -8,14 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sent import MAX_LEDGER_BYTES, Key, SentLedger, SentRecord, ledger_key
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 E: Final = b"event"
 """The key of an event."""
@@ -36,15 +32,16 @@ def event(key: str = "a/b/c", sequencer: str = "01") -> S3Event:
     )
 
 
-def sent(*jobs: tuple[str, str], parked: tuple[str, ...] = (), completed: int = 0) -> SentRecord:
+def sent(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
     """Return a record of jobs that were dispatched and triggers that were parked."""
-    return SentRecord(completed, Counter(jobs), Counter(parked))
+    return SentRecord(jobs=Counter(jobs), parked=set(parked))
 
 
 def ledger(*records: tuple[Key, SentRecord]) -> SentLedger:
     """Return a ledger that remembers records."""
     made = SentLedger()
-    made.remember(records)
+    for key, record in records:
+        made.remember(key, record)
     return made
 
 
@@ -90,177 +87,83 @@ class TestKey:
     def test_any_object_key_can_be_remembered(self, key: str) -> None:
         found = ledger((ledger_key(event(key), None), sent(T_LOAD)))
 
-        assert not found.take_sent(ledger_key(event("?"), None), *T_LOAD)
-        assert found.take_sent(ledger_key(event(key), None), *T_LOAD)
+        assert found.take(ledger_key(event("?"), None)) is None
+        assert found.take(ledger_key(event(key), None)) == sent(T_LOAD)
 
 
-class TestTake:
-    """What was carried out excuses as many repetitions as it was carried out."""
+class TestRecord:
+    """A record excuses each thing as often as it was carried out."""
 
-    def test_an_empty_ledger_excuses_nothing(self) -> None:
-        empty = SentLedger()
+    def test_a_job_that_was_sent_twice_is_excused_twice(self) -> None:
+        record = sent(T_LOAD, T_LOAD)
+        assert [record.use_job(*T_LOAD) for _ in range(3)] == [True, True, False]
 
-        assert not empty
-        assert not empty.take_completed(E)
-        assert not empty.take_sent(E, *T_LOAD)
-        assert not empty.take_parked(E, "t")
-        assert empty.take_rest(E, "t") == []
+    @pytest.mark.parametrize("job", [("t", "report"), ("u", "load")], ids=["job", "trigger"])
+    def test_another_job_is_not_excused(self, job: tuple[str, str]) -> None:
+        record = sent(T_LOAD)
+        assert not record.use_job(*job)
+        assert record == sent(T_LOAD)
 
-    def test_a_job_that_was_sent_twice_is_skipped_twice(self) -> None:
-        found = ledger((E, sent(T_LOAD, T_LOAD)))
+    def test_the_rest_is_what_else_was_sent_for_a_trigger(self) -> None:
+        record = sent(T_LOAD, T_LOAD, ("t", "report"), ("u", "load"))
+        assert record.use_job(*T_LOAD)
+        assert sorted(record.use_rest("t")) == [("t", "load"), ("t", "report")]
+        assert record.use_rest("t") == []
+        assert record.jobs == Counter([("u", "load")])
 
-        assert [found.take_sent(E, *T_LOAD) for _ in range(3)] == [True, True, False]
-
-    def test_a_completed_event_is_skipped_once(self) -> None:
-        found = ledger((E, sent(completed=1)))
-
-        assert [found.take_completed(E) for _ in range(2)] == [True, False]
-
-    def test_a_parked_trigger_is_skipped_once(self) -> None:
-        found = ledger((E, sent(parked=("t",))))
-
-        assert [found.take_parked(E, "t") for _ in range(2)] == [True, False]
-
-    def test_records_of_two_identical_events_add_up(self) -> None:
-        """Of two identical events in a delivery, one was parked and one was not."""
-        found = ledger((E, sent(parked=("t",))), (E, sent(T_LOAD)), (E, sent(completed=1)))
-
-        assert [found.take_completed(E) for _ in range(2)] == [True, False]
-        assert [found.take_parked(E, "t") for _ in range(2)] == [True, False]
-        assert [found.take_sent(E, *T_LOAD) for _ in range(2)] == [True, False]
-        assert not found
+    def test_facts_that_two_records_have_count_once(self) -> None:
+        """The table and the ledger may both know of the same dispatch."""
+        record = sent(T_LOAD, ("t", "report"), parked=("u",))
+        record.merge(sent(T_LOAD, T_LOAD, parked=("u", "v")))
+        assert record == sent(T_LOAD, T_LOAD, ("t", "report"), parked=("u", "v"))
 
     @pytest.mark.parametrize(
-        ("key", "trigger_id", "job_id"),
-        [(OTHER, "t", "load"), (E, "u", "load"), (E, "t", "report")],
-        ids=["event", "trigger", "job"],
+        ("record", "expected"),
+        [
+            (SentRecord(), False),
+            (SentRecord(is_complete=True), True),
+            (sent(T_LOAD), True),
+            (sent(parked=("t",)), True),
+        ],
+        ids=["nothing", "complete", "a job", "parked"],
     )
-    def test_another_dispatch_is_not_excused(self, key: Key, trigger_id: str, job_id: str) -> None:
-        found = ledger((E, sent(T_LOAD)))
+    def test_a_record_of_nothing_is_false(self, record: SentRecord, *, expected: bool) -> None:
+        assert bool(record) is expected
 
-        assert not found.take_sent(key, trigger_id, job_id)
-        assert found.take_sent(E, *T_LOAD)
 
-    def test_a_dispatch_is_neither_parked_nor_completed(self) -> None:
-        found = ledger((E, sent(T_LOAD)))
+class TestLedger:
+    """Each event of each delivery has a record of its own."""
 
-        assert not found.take_parked(E, "t")
-        assert not found.take_completed(E)
+    def test_an_empty_ledger_has_no_record(self) -> None:
+        found = SentLedger()
+        assert not found
+        assert found.take(E) is None
 
-    def test_rest_is_what_else_was_sent_for_a_trigger(self) -> None:
-        found = ledger(
-            (E, sent(T_LOAD, ("t", "gone"), ("t", "gone"), ("u", "load"))), (OTHER, sent(T_LOAD))
-        )
-        assert found.take_sent(E, *T_LOAD)
-
-        assert found.take_rest(E, "t") == [("t", "gone"), ("t", "gone")]
-
-        assert found.take_rest(E, "t") == []
-        assert found.take_sent(E, "u", "load")
-        assert found.take_sent(OTHER, *T_LOAD)
-
-    def test_a_ledger_from_which_all_was_taken_is_empty(self) -> None:
-        found = ledger(
-            (E, sent(T_LOAD, ("t", "gone"), parked=("u",), completed=1)),
-        )
-
-        for take in (
-            lambda: found.take_completed(E),
-            lambda: found.take_parked(E, "u"),
-            lambda: found.take_sent(E, *T_LOAD),
-            lambda: found.take_rest(E, "t"),
-        ):
-            assert found
-            take()
+    def test_a_record_is_taken_once(self) -> None:
+        found = ledger((E, sent(T_LOAD)), (OTHER, sent(parked=("t",))))
+        assert found.take(E) == sent(T_LOAD)
+        assert found.take(E) is None
+        assert found.take(OTHER) == sent(parked=("t",))
         assert not found
 
-    @unhurried
-    @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from("xy"))))
-    def test_each_job_is_counted_by_itself(self, steps: list[tuple[bool, str, str]]) -> None:
-        found, expected = SentLedger(), Counter[tuple[str, str]]()
-        for is_sent, trigger_id, job_id in steps:
-            job = (trigger_id, job_id)
-            if is_sent:
-                found.remember([(E, sent(job))])
-                expected[job] += 1
-            else:
-                assert found.take_sent(E, *job) is (expected[job] > 0)
-                expected[job] = max(0, expected[job] - 1)
-        assert bool(found) is (expected.total() > 0)
-
-
-class TestRemember:
-    """What was carried out for a delivery that comes again is remembered until it is done."""
+    def test_identical_events_have_records_of_their_own(self) -> None:
+        """One of them was parked, with what was sent for it; of the other, a job was sent."""
+        found = ledger(
+            (E, sent(parked=("t",))), (E, sent(T_LOAD)), (E, SentRecord(is_complete=True))
+        )
+        assert [found.take(E) for _ in range(4)] == [
+            sent(parked=("t",)),
+            sent(T_LOAD),
+            SentRecord(is_complete=True),
+            None,
+        ]
 
     def test_a_record_of_nothing_is_not_kept(self) -> None:
-        assert not ledger((E, sent()))
+        assert not ledger((E, SentRecord()))
 
-    def test_a_skipped_dispatch_of_a_delivery_that_fails_again_is_remembered(self) -> None:
-        found = ledger((E, sent(T_LOAD)))
-        for _ in range(3):
-            assert found.take_sent(E, *T_LOAD)
-            found.remember([(E, sent(T_LOAD))])
-
-        assert [found.take_sent(E, *T_LOAD) for _ in range(2)] == [True, False]
-
-    def test_forgetting_an_event_forgets_all_of_it_and_no_other(self) -> None:
-        found = ledger((E, sent(T_LOAD, parked=("u",), completed=2)), (OTHER, sent(T_LOAD)))
-
-        found.forget([E, b"unknown"])
-
-        assert not found.take_completed(E)
-        assert not found.take_parked(E, "u")
-        assert not found.take_sent(E, *T_LOAD)
-        assert found.take_sent(OTHER, *T_LOAD)
-
-    def test_a_record_that_was_given_does_not_change(self) -> None:
-        given_record = sent(T_LOAD)
-        found = ledger((E, given_record))
-
-        found.remember([(E, sent(T_LOAD))])
-        assert found.take_sent(E, *T_LOAD)
-
-        assert given_record == sent(T_LOAD)
-
-
-class TestLearn:
-    """What another instance carried out, by the shared table, is skipped here too."""
-
-    def test_a_dispatch_of_another_instance_is_skipped(self) -> None:
-        found = SentLedger()
-
-        found.learn(E, sent(T_LOAD, parked=("u",)))
-
-        assert [found.take_sent(E, *T_LOAD) for _ in range(2)] == [True, False]
-        assert [found.take_parked(E, "u") for _ in range(2)] == [True, False]
-
-    @pytest.mark.parametrize(
-        ("known", "learned", "expected"), [(1, 1, 1), (2, 1, 2), (1, 2, 2)], ids=str
-    )
-    def test_the_same_facts_are_not_counted_twice(
-        self, known: int, learned: int, expected: int
-    ) -> None:
-        found = ledger((E, sent(*[T_LOAD] * known)))
-
-        found.learn(E, sent(*[T_LOAD] * learned))
-
-        assert [found.take_sent(E, *T_LOAD) for _ in range(3)].count(True) == expected
-
-    def test_learning_nothing_keeps_nothing(self) -> None:
-        found = SentLedger()
-
-        found.learn(E, sent())
-
-        assert not found
-
-    def test_the_learned_record_does_not_change(self) -> None:
-        learned = sent(T_LOAD)
-        found = SentLedger()
-        found.learn(E, learned)
-
-        assert found.take_sent(E, *T_LOAD)
-
-        assert learned == sent(T_LOAD)
+    def test_a_record_of_nothing_loses_no_other(self) -> None:
+        found = ledger((E, sent(T_LOAD)), (E, SentRecord()))
+        assert found.take(E) == sent(T_LOAD)
 
 
 class TestMemory:
@@ -283,36 +186,37 @@ class TestMemory:
         tracemalloc.start()
         try:
             for n in range(events):
-                key = n.to_bytes(16, "big")
                 # Each id is text of its own, as rendering makes it.
                 counts = Counter((f"trigger-{n}", f"job-{n}-{job}") for job in range(jobs))
-                found.remember([(key, SentRecord(0 if jobs else 1, counts))])
+                record = SentRecord(is_complete=not jobs, jobs=counts)
+                found.remember(n.to_bytes(16, "big"), record)
             used, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
 
         assert 0.3 * max_bytes < used <= 1.1 * max_bytes
-        assert not found.take_sent(bytes(16), "trigger-0", "job-0-0")
-        newest = (events - 1).to_bytes(16, "big")
-        assert found.take_sent(newest, f"trigger-{events - 1}", f"job-{events - 1}-0") is (jobs > 0)
-        assert found.take_completed(newest) is (jobs == 0)
+        assert found.take(bytes(16)) is None
+        assert found.take((events - 1).to_bytes(16, "big")) is not None
 
     def test_long_ids_count(self) -> None:
+        records = [(bytes([n]), sent(("t", "j" * 20_000 + str(n)))) for n in range(10)]
         found = SentLedger(max_bytes=100_000)
+        for key, record in records:
+            found.remember(key, record)
 
-        found.remember((bytes([n]), sent(("t", "j" * 20_000 + str(n)))) for n in range(10))
-
-        kept = [found.take_sent(bytes([n]), "t", "j" * 20_000 + str(n)) for n in range(10)]
-        assert kept == [False] * 6 + [True] * 4
+        assert [found.take(key) is not None for key, _ in records] == [False] * 6 + [True] * 4
 
     def test_the_least_recently_used_event_goes_first(self) -> None:
-        found = SentLedger(max_bytes=3_500)  # three events with a job each
-        found.remember((key, sent(T_LOAD, ("t", "report"))) for key in (b"1", b"2"))
-        assert found.take_sent(b"1", "t", "report")  # a use
+        found = SentLedger(max_bytes=4_000)  # three events with a job each
+        for key in (b"1", b"2"):
+            found.remember(key, sent(T_LOAD))
+        used = found.take(b"1")
+        assert used is not None
+        found.remember(b"1", used)
+        for key in (b"3", b"4"):
+            found.remember(key, sent(T_LOAD))
 
-        found.remember((key, sent(T_LOAD)) for key in (b"3", b"4"))
-
-        assert [found.take_sent(key, *T_LOAD) for key in (b"1", b"2", b"3", b"4")] == [
+        assert [found.take(key) is not None for key in (b"1", b"2", b"3", b"4")] == [
             True,
             False,
             True,
@@ -321,18 +225,8 @@ class TestMemory:
 
     def test_a_record_larger_than_the_ledger_is_not_kept(self) -> None:
         found = SentLedger(max_bytes=5_000)
-        found.remember([(E, sent(T_LOAD))])
+        found.remember(E, sent(T_LOAD))
+        found.remember(OTHER, sent(*(("t", f"job-{n}") for n in range(100))))
 
-        found.remember([(OTHER, sent(*(("t", f"job-{n}") for n in range(100))))])
-
-        assert not found.take_sent(OTHER, "t", "job-0")
-        assert found.take_sent(E, *T_LOAD)
-
-    def test_an_event_that_grows_counts_with_its_new_size(self) -> None:
-        found = SentLedger(max_bytes=10_000)
-        for n in range(20):
-            found.remember([(E, sent(("t", f"job-{n}")))])
-        found.remember([(OTHER, sent(*(("t", f"job-{n}") for n in range(20))))])
-
-        assert not found.take_sent(E, "t", "job-0")
-        assert found.take_sent(OTHER, "t", "job-0")
+        assert found.take(OTHER) is None
+        assert found.take(E) == sent(T_LOAD)

@@ -202,7 +202,7 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
     jobs, parked = sent.jobs | known.jobs, sent.parked | known.parked
     # What was sent just now comes first, should it all be more than an item holds.
     facts: list[tuple[str, str | None, int]] = [
-        *((trigger_id, None, count) for trigger_id, count in parked.items()),
+        *((trigger_id, None, 1) for trigger_id in sorted(parked)),
         *((trigger_id, job_id, count) for (trigger_id, job_id), count in jobs.items()),
     ]
     texts, total = [], 0
@@ -217,13 +217,13 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
 
 def _read_sent(texts: Iterable[str]) -> SentRecord:
     jobs: Counter[tuple[str, str]] = Counter()
-    parked: Counter[str] = Counter()
+    parked: set[str] = set()
     for text in texts:
         match _parsed(text):
             case [str(trigger_id), str(job_id), int(count)]:
                 jobs[trigger_id, job_id] = count
-            case [str(trigger_id), None, int(count)]:
-                parked[trigger_id] = count
+            case [str(trigger_id), None, int()]:
+                parked.add(trigger_id)
             case _:  # as earlier versions wrote it, which cannot be read back
                 pass
     return SentRecord(jobs=jobs, parked=parked)

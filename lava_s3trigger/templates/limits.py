@@ -156,10 +156,13 @@ class compiling(bounded):  # noqa: N801 - likewise
 def _confine(address_space: tuple[int, int], memory: int) -> None:
     """Lower the limit of the address space to what is in use now, and some more."""
     soft, hard = address_space
-    with contextlib.suppress(OSError, ValueError):  # as on an operator's laptop
-        limit = int(os.pread(_usage(os.getpid()), 32, 0).split()[0]) * _PAGE + memory
+    try:
+        pages, _, _ = os.pread(_usage(os.getpid()), 32, 0).partition(b" ")
+        limit = int(pages) * _PAGE + memory
         if soft == resource.RLIM_INFINITY or limit < soft:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    except (OSError, ValueError):
+        pass  # as on an operator's laptop
 
 
 @cache
@@ -184,4 +187,4 @@ def _grow_stack() -> None:
 
 
 def _is_main_thread() -> bool:
-    return threading.get_ident() == _MAIN_THREAD
+    return threading.get_ident() == threading.main_thread().ident

@@ -551,6 +551,7 @@ EVERY_STEP: Final = {
 }
 
 
+@pytest.mark.no_cover  # a million steps through lines that other tests cover
 class TestProtocol:
     """At least one dispatch in every case; exactly one if nothing crashes or is lost."""
 

@@ -99,7 +99,7 @@ def _table(aws: LocalAws) -> Shared:
 
 def sent(*job_ids: str, parked: tuple[str, ...] = ()) -> SentRecord:
     """Return a record of jobs that trigger t dispatched, and of triggers that were parked."""
-    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids), parked=Counter(parked))
+    return SentRecord(jobs=Counter(("t", job_id) for job_id in job_ids), parked=set(parked))
 
 
 def facts(*job_ids: str) -> list[str]:
@@ -815,6 +815,7 @@ class TestOddAnswers:
     def test_an_odd_answer_to_a_settlement_is_logged(
         self, instances: Instances, caplog: pytest.LogCaptureFixture, *, is_done: bool
     ) -> None:
+        caplog.set_level("INFO", logger=LOGGER.name)
         one = instances.one(Odd(instances.table, 2))
         [admitted] = one.admit([(EVENT, "A")], UNLIMITED)
 
@@ -978,7 +979,7 @@ class TestFunction:
         fields = (
             '{"kind": "duplicate", "reason": "duplicate", "bucket": "my-bucket", "key": "in/1.csv"}'
         )
-        assert caplog.messages == [f"skipped {fields}"]
+        assert f"skipped {fields}" in caplog.messages
 
     def test_another_object_is_no_duplicate(self, fleet: Fleet) -> None:
         fleet.instance()(messages(m1=direct(record())))

@@ -15,8 +15,15 @@ from .forwarding import Forwarder, kill, workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
 
     from .conftest import Redrive, Stack
+
+    class RetryAfter(Protocol):
+        """Sets when, and how often, a message is delivered."""
+
+        def __call__(self, seconds: int, tries: int) -> None: ...
+
 
 pytestmark = pytest.mark.e2e
 
@@ -46,24 +53,20 @@ def drained(stack: Stack) -> bool:
     return stack.waiting(stack.outputs["IntakeQueueUrl"]) == 0
 
 
-@pytest.fixture(autouse=True)
-def impatient(stack: Stack) -> Iterator[None]:
-    """Deliver what failed again soon, and twice: the template's six minutes are long."""
+@pytest.fixture
+def retry_after(stack: Stack) -> Iterator[RetryAfter]:
+    """Set how the intake queue delivers again; the template's six minutes are long."""
     sqs, url = stack.aws.client("sqs"), stack.outputs["IntakeQueueUrl"]
     names = ["VisibilityTimeout", "RedrivePolicy"]
     before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": 3}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
-    hide_for(stack, 8)
-    yield
+
+    def set_(seconds: int, tries: int) -> None:
+        policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": tries}
+        attributes = {"VisibilityTimeout": str(seconds), "RedrivePolicy": json.dumps(policy)}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+    yield set_
     sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-
-def hide_for(stack: Stack, seconds: int) -> None:
-    """Set for how long a message that is received stays hidden in the intake queue."""
-    stack.aws.client("sqs").set_queue_attributes(
-        QueueUrl=stack.outputs["IntakeQueueUrl"], Attributes={"VisibilityTimeout": str(seconds)}
-    )
 
 
 @pytest.fixture
@@ -83,8 +86,9 @@ class TestPoison:
     """A message that is no event does not affect the others of its batch."""
 
     def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
-        self, stack: Stack
+        self, stack: Stack, retry_after: RetryAfter
     ) -> None:
+        retry_after(20, tries=2)  # far longer than a busy machine takes for a batch
         stack.trigger("many", "many", parameters={"key": "{{ key }}"})
         bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
@@ -92,7 +96,7 @@ class TestPoison:
 
         found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
         assert found == Counter(f"in/{number}" for number in range(MANY))
-        hide_for(stack, 1)  # only the bad one is left
+        retry_after(1, tries=2)  # only the bad one is left
         url = stack.outputs["IntakeDeadLetterQueueUrl"]
         wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
         (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
@@ -109,8 +113,9 @@ class TestCrash:
 
     @pytest.mark.parametrize("is_sent", [False, True], ids=["before sending", "after sending"])
     def test_a_crash_loses_no_event(
-        self, stack: Stack, forwarder: Forwarder, *, is_sent: bool
+        self, stack: Stack, forwarder: Forwarder, retry_after: RetryAfter, *, is_sent: bool
     ) -> None:
+        retry_after(15, tries=10)
         bucket = "crash-sent" if is_sent else "crash"
         stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"})
         crashes = [0, 1]  # twice, the second time in what comes again

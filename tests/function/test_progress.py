@@ -20,7 +20,6 @@ from tests.payloads import direct, message, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.events import S3Event
     from tests.function.harness import Harness
 
     Handler = Callable[[Any, Any], dict[str, Any] | None]
@@ -45,9 +44,9 @@ class Work:
     context: Context = field(default_factory=Context)
     decided: Counter[str] = field(default_factory=Counter)
 
-    def __call__(self, event: S3Event, _: Any) -> bool:
+    def __call__(self, key: str, _: Any) -> bool:
         self.context.left -= self.seconds
-        self.decided[event.key] += 1
+        self.decided[key] += 1
         return True
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED, EntryRefusal, Partial
+from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 
@@ -41,6 +41,26 @@ class TestRedelivered:
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
         skipped = [each for each in logged.fields("skipped") if "sent before" in each["reason"]]
         assert [each["job_id"] for each in skipped] == ["load"] * 3
+
+    def test_identical_events_do_not_share_what_was_sent(self, harness: Harness) -> None:
+        """Each delivery of the same event is dispatched once, whichever comes back first."""
+        harness.trigger(job_id=["load", "later"])
+
+        def deny_later(call: Call) -> Fault | None:
+            is_later = call.request.get("Key") == {"job_id": {"S": "later"}}
+            return DENIED if is_later else None
+
+        harness.endpoint.fail(deny_later)
+        function = harness.function()
+        same = direct(record())
+        with pytest.raises(DeliveriesFailedError):
+            function(sqs(same, same))
+        assert len(harness.core.messages) == 2
+        harness.endpoint.fail({})
+        assert function(direct(message("m0", same))) is None
+        assert function(direct(message("m1", same))) is None
+        assert len(harness.core.messages) == 2
+        assert [each["done"] for each in harness.parked()] == [["load"], ["load"]]
 
     def test_after_success_the_same_event_is_a_new_one(
         self, harness: Harness, function: Function
