@@ -102,7 +102,7 @@ def read_conditions(fields: Mapping[str, Any]) -> tuple[Condition, ...]:
                 raise ValueError(f"unknown condition {shown(field)}; known conditions: {known}")
             try:
                 read = kind.read(argument)
-            except ValueError as error:
+            except (ValueError, re.error) as error:
                 raise ValueError(f"{field}: {error}") from None
             found.append(Condition(field, argument, kind, read, is_inverse))
     return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.conditions import KINDS, condition, is_condition, read_conditions
+from lava_s3trigger.conditions import KINDS, Kind, condition, is_condition, read_conditions
 from lava_s3trigger.events import S3Event
 
 if TYPE_CHECKING:
@@ -313,6 +314,15 @@ class TestRegistry:
     def test_its_argument_is_checked(self) -> None:
         with pytest.raises(ValueError, match=r"^if_not_key_longer: invalid literal"):
             read_conditions({"if_not_key_longer": "long"})
+
+    def test_a_bad_regular_expression_is_an_error_of_the_entry(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kind = Kind("key_regex", lambda key, pattern: bool(pattern.search(key)), re.compile)
+        monkeypatch.setitem(KINDS, "key_regex", kind)
+        with pytest.raises(ValueError, match=r"^if_key_regex: "):
+            read_conditions({"if_key_regex": "("})
+        assert holds("if_key_regex", "b+", event(key="abb"))
 
     @pytest.mark.usefixtures("_registered")
     def test_it_is_named_where_another_is_not_known(self) -> None:
