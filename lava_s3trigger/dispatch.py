@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+
+
+# Values come out of JSON, so none can hold itself.
+_ENCODER: Final = json.JSONEncoder(check_circular=False)
 
 
 def timestamp(now: datetime) -> str:
@@ -54,7 +58,7 @@ class Dispatch:
             message["parameters"] = self.parameters
         if self.globals:
             message["globals"] = self.globals
-        return json.dumps(message)  # in ASCII: SQS refuses some characters
+        return _ENCODER.encode(message)  # in ASCII: SQS refuses some characters
 
 
 def _new_run_id() -> str:

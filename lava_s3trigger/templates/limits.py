@@ -60,6 +60,7 @@ def listening() -> Iterator[None]:
         yield
         return
     _grow_stack()
+    _memory.start()
     before = signal.signal(_ALARM, _time_up)
     _is_listening = True
     try:
@@ -98,8 +99,7 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
         if not _is_listening:
             self._listening = listening()
             self._listening.__enter__()
-        self._address_space = resource.getrlimit(resource.RLIMIT_AS)
-        _confine(self._address_space, self._memory)
+        self._address_space = _memory.confine(self._memory)
         # Repeated, since Python swallows what is raised in a finalizer. Not so soon that
         # it comes while what was interrupted is still being cleared away.
         self._outer = signal.setitimer(signal.ITIMER_REAL, self._seconds, _REPEAT_SECONDS)[0]
@@ -122,7 +122,7 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
     def lift(self) -> None:
         """Lift the bounds; to do so twice does no harm."""
         # First the memory: where it is used up, the rest may need some.
-        resource.setrlimit(resource.RLIMIT_AS, self._address_space)
+        _memory.set(self._address_space)
         signal.setitimer(signal.ITIMER_REAL, self._outer, _REPEAT_SECONDS if self._outer else 0)
 
 
@@ -153,16 +153,44 @@ class compiling(bounded):  # noqa: N801 - likewise
         super().__exit__(kind, *rest)
 
 
-def _confine(address_space: tuple[int, int], memory: int) -> None:
-    """Lower the limit of the address space to what is in use now, and some more."""
-    soft, hard = address_space
-    try:
-        pages, _, _ = os.pread(_usage(os.getpid()), 32, 0).partition(b" ")
-        limit = int(pages) * _PAGE + memory
-        if soft == resource.RLIM_INFINITY or limit < soft:
-            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    except (OSError, ValueError):
-        pass  # as on an operator's laptop
+class _AddressSpace:
+    """The limit of the process's address space, and how much of it is in use."""
+
+    def __init__(self) -> None:
+        self._limit = resource.getrlimit(resource.RLIMIT_AS)
+        self._used = 0
+        self._age = 0
+
+    def start(self) -> None:
+        """Ask the system for both anew."""
+        self._limit = resource.getrlimit(resource.RLIMIT_AS)
+        self._age = _MAX_AGE_RUNS
+
+    def confine(self, memory: int) -> tuple[int, int]:
+        """Limit it to what is in use and some more; return the limit before."""
+        before = soft, hard = self._limit
+        try:
+            if self._age >= _MAX_AGE_RUNS:
+                pages, _, _ = os.pread(_usage(os.getpid()), 32, 0).partition(b" ")
+                self._used, self._age = int(pages) * _PAGE, 0
+            self._age += 1
+            limit = self._used + memory
+            if soft == resource.RLIM_INFINITY or limit < soft:
+                self.set((limit, hard))
+        except (OSError, ValueError):
+            pass  # as on an operator's laptop
+        return before
+
+    def set(self, limit: tuple[int, int]) -> None:
+        """Set the limit."""
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+        self._limit = limit
+
+
+_MAX_AGE_RUNS: Final = 16
+"""Runs after which the use of memory is read again, which takes as long as all else here.
+What is kept of so many renderings is far less than `MEMORY`."""
+_memory: Final = _AddressSpace()
 
 
 @cache
