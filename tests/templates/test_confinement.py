@@ -178,7 +178,7 @@ class TestCompiling:
         document = Document("{{ 1" + " + 1" * 400 + " }}" + "{% if a %}{{ b }}{% endif %}" * 20000)
         for limit in (MAX_RUN_SECONDS + 2, 0.2):
             started = time.monotonic()
-            with pytest.raises(RenderingError, match=r"it cannot be compiled: it (took|takes)"):
+            with pytest.raises(RenderingError, match="it cannot be compiled: "):
                 self.render(document)
             assert time.monotonic() - started < limit
 
