@@ -303,7 +303,13 @@ class TestFunction:
         assert callable(getattr(importlib.import_module(module), name))
 
     def test_the_function_is_built_by_make(self) -> None:
-        make = ["make", "--dry-run", "build-Function", "ARTIFACTS_DIR=/of/sam"]
+        make = [
+            "make",
+            "--dry-run",
+            "--no-print-directory",
+            "build-Function",
+            "ARTIFACTS_DIR=/of/sam",
+        ]
         recipe = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
         assert TEMPLATE["Resources"]["Function"]["Metadata"]["BuildMethod"] == "makefile"

@@ -80,7 +80,7 @@ class SqsQueues:
             except (BotoCoreError, ClientError) as error:
                 fault, reason = _fault(error), _text(error)
                 if fault in (_Fault.MISSING, _Fault.CONTENT):
-                    return QueueUnavailable(f"no queue {queue}", is_missing=True)
+                    return QueueUnavailable(f"no queue {ascii(queue)[1:-1]}", is_missing=True)
                 if fault is _Fault.FINAL:
                     break
             except Exception as error:  # noqa: BLE001 - not what AWS answers; other queues go on

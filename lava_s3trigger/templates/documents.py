@@ -147,10 +147,10 @@ class Document:
         given.check(names_event=self._names_event)
         environment = template.environment
         environment.start(given.holds)  # type: ignore[attr-defined]
+        # What Template.new_context does, without copying the variables each time:
+        # templates only read them.
+        context = environment.context_class(environment, given, template.name, template.blocks)
         try:
-            # What Template.new_context does, without copying the variables each time:
-            # templates only read them.
-            context = environment.context_class(environment, given, template.name, template.blocks)
             text = joined(template.root_render_func(context))
             rendered, end = _DECODER.raw_decode(text)
             if end < len(text):
@@ -161,6 +161,7 @@ class Document:
             raise RenderingError(_reason(error)) from None
         finally:
             forget()
+            context.vars.clear()  # macros in it hold it, until Python looks for such cycles
         if type(rendered) is not type(self.value):
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
