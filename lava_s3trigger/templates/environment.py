@@ -180,7 +180,7 @@ class _Namespace(Namespace):
 
     _made: ClassVar[int] = 0
 
-    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N805 - a name may be "self"
+    def __init__(*args: Any, **kwargs: Any) -> None:
         _Namespace._made += 1
         if _Namespace._made > MAX_MEMBERS:
             raise WeightError(f"makes more than {MAX_MEMBERS} namespaces", "the template")
