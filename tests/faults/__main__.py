@@ -72,7 +72,7 @@ def main() -> None:
     faults, routes = by_fault(results), by_route(results)
     show(console, "By fault", BY_FAULT, faults)
     show(console, "By route", BY_ROUTE, routes)
-    if not arguments.rows and arguments.events >= EVENTS:
+    if not arguments.rows:
         write("table of faults", BY_FAULT, faults)
         write("table of routes", BY_ROUTE, routes)
     bad = [cell for cell in cells if not saved.tallies[cell].is_good]
