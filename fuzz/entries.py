@@ -10,11 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries import load
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.events import S3Event, deliveries
 from lava_s3trigger.jobs import read_job
@@ -39,20 +38,18 @@ _MAX_ID_BYTES: Final = 2048
 
 def samples() -> Iterable[Case]:
     """Return the entries of the examples, each with an event and a job."""
-    jobs = {each["job_id"]: each for each in yaml.safe_load((EXAMPLES / "jobs.yaml").read_text())}
-    for entry in yaml.safe_load((EXAMPLES / "triggers.yaml").read_text()):
-        named = entry["job_id"]
+    loaded = load([str(EXAMPLES)])
+    jobs = {entry.id: entry.item for entry in loaded.of("job")}
+    for entry in loaded.of("trigger"):
+        named = entry.value("job_id")
         job = jobs.get(named[0] if isinstance(named, list) else named, jobs["scan_pdf"])
-        key = "file.pdf" if entry["prefix"] == "*" else f"{entry['prefix']}/2026/file.pdf"
+        prefix = entry.text("prefix")
+        key = "file.pdf" if prefix == "*" else f"{prefix}/2026/file.pdf"
         yield {
-            "trigger": _item(entry),
-            "job": _item(job),
-            "record": json.loads(json.dumps(_on(s3_record(key), entry["bucket"]))),
+            "trigger": entry.item,
+            "job": job,
+            "record": json.loads(json.dumps(_on(s3_record(key), str(entry.text("bucket"))))),
         }
-
-
-def _item(entry: dict[str, Any]) -> Item:
-    return {name: attribute_of(value) for name, value in entry.items()}
 
 
 def _on(record: dict[str, Any], bucket: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-_OF_THE_COMMAND_LINE: Final = ("click", "rich", "yaml")
+_OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
 """Modules that the extra ``cli`` installs."""
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from .cli import main as run  # noqa: PLC0415 - it may be missing
     except ModuleNotFoundError as error:
-        if error.name not in _OF_THE_COMMAND_LINE:
+        if str(error.name).partition(".")[0] not in _OF_THE_COMMAND_LINE:
             raise
         sys.exit(
             f"Error: the command line needs {error.name}, which is not installed."

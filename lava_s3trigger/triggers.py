@@ -228,8 +228,12 @@ def _warn_of_prefix(item: Item) -> None:
         )
 
 
-class _Level:
-    """The entries at one prefix of one bucket, read when a walk first reaches them."""
+class Level:
+    """The entries at one prefix of one bucket, read when a walk first reaches them.
+
+    Args:
+        items: Their items, as DynamoDB's low-level client gives them.
+    """
 
     __slots__ = ("_triggers", "_unread")
 
@@ -240,7 +244,14 @@ class _Level:
         )
         self._triggers: list[Trigger | BrokenTrigger] = []
 
-    def triggers(self, max_delay: float, deadline: Deadline) -> list[Trigger | BrokenTrigger]:
+    def triggers(
+        self, max_delay: float, deadline: Deadline = UNLIMITED
+    ) -> list[Trigger | BrokenTrigger]:
+        """Return the entries, in the order of their ids.
+
+        Raises:
+            OutOfTimeError: There was too little time to read them.
+        """
         while self._unread:
             # What was read stays read, where time runs out.
             deadline.require(Reserve.DECIDE, "reading trigger entries")
@@ -249,7 +260,30 @@ class _Level:
         return self._triggers
 
 
-_NOTHING: Final = _Level(())
+_NOTHING: Final = Level(())
+
+
+def walk(
+    key: str,
+    level_at: Callable[[str], Level | None],
+    max_delay: float,
+    deadline: Deadline = UNLIMITED,
+) -> Walk:
+    """Walk up the prefixes of a key, to the longest that has any entry.
+
+    Args:
+        key: Key of the object.
+        level_at: Returns the entries at a prefix; None is none.
+        max_delay: Longest delay in seconds that an entry may ask for.
+        deadline: Entries are read while it allows.
+    """
+    tried = []
+    for prefix in prefixes(key):
+        tried.append(prefix)
+        level = level_at(prefix)
+        if level is not None and (triggers := level.triggers(max_delay, deadline)):
+            return Walk(tuple(tried), triggers)
+    return Walk(tuple(tried), ())
 
 
 class TriggerTable:
@@ -276,14 +310,14 @@ class TriggerTable:
         self._deadline = UNLIMITED
         self._max_delay = max_delay
         # Levels by prefix, for each bucket; `_TOO_MANY` where it has too many entries.
-        self._buckets: SegmentedLRUCache[str, dict[str, _Level]] = SegmentedLRUCache(
+        self._buckets: SegmentedLRUCache[str, dict[str, Level]] = SegmentedLRUCache(
             ttl, _MAX_BUCKETS, clock
         )
-        self._levels: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
+        self._levels: SegmentedLRUCache[tuple[str, str], Level] = SegmentedLRUCache(
             ttl, _MAX_LEVELS, clock
         )
         # Separate, since most keys are never seen again, but the folders above them are.
-        self._keys: SegmentedLRUCache[tuple[str, str], _Level] = SegmentedLRUCache(
+        self._keys: SegmentedLRUCache[tuple[str, str], Level] = SegmentedLRUCache(
             ttl, _MAX_KEYS, clock
         )
 
@@ -304,39 +338,36 @@ class TriggerTable:
         if not _is_key_of_index(bucket, _MAX_BUCKET_BYTES):
             return Walk((), ())
         levels = self._bucket(bucket)
-        tried = []
-        for prefix in prefixes(key):
-            tried.append(prefix)
-            if levels is not None:
-                level = levels.get(prefix)
-            else:
-                cache = self._keys if prefix == key else self._levels
-                level = self._level(bucket, prefix, cache)
-            if level is not None and (triggers := level.triggers(self._max_delay, self._deadline)):
-                return Walk(tuple(tried), triggers)
-        return Walk(tuple(tried), ())
+        if levels is not None:
+            return walk(key, levels.get, self._max_delay, self._deadline)
 
-    def _bucket(self, bucket: str) -> dict[str, _Level] | None:
+        def level_at(prefix: str) -> Level:
+            cache = self._keys if prefix == key else self._levels
+            return self._level(bucket, prefix, cache)
+
+        return walk(key, level_at, self._max_delay, self._deadline)
+
+    def _bucket(self, bucket: str) -> dict[str, Level] | None:
         """Return all levels of a bucket, or None where it has too many entries."""
         levels = self._buckets.fetch(bucket, lambda: self._read_bucket(bucket))
         return None if levels is _TOO_MANY else levels
 
-    def _read_bucket(self, bucket: str) -> dict[str, _Level]:
+    def _read_bucket(self, bucket: str) -> dict[str, Level]:
         items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
         for item in items:
             _warn_of_prefix(item)
-        return _by_prefix(items) if is_all else _TOO_MANY
+        return levels_by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
-        self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], _Level]
-    ) -> _Level:
+        self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], Level]
+    ) -> Level:
         if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
             return _NOTHING
         return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
 
-    def _read_level(self, bucket: str, prefix: str) -> _Level:
+    def _read_level(self, bucket: str, prefix: str) -> Level:
         items, _ = self._query(bucket, prefix)
-        return _Level(items) if items else _NOTHING
+        return Level(items) if items else _NOTHING
 
     def _query(
         self, bucket: str, prefix: str | None = None, limit: int | None = None
@@ -374,14 +405,15 @@ class TriggerTable:
             query["ExclusiveStartKey"] = rest
 
 
-_TOO_MANY: Final[dict[str, _Level]] = {}
+_TOO_MANY: Final[dict[str, Level]] = {}
 
 
-def _by_prefix(items: list[Item]) -> dict[str, _Level]:
+def levels_by_prefix(items: Iterable[Item]) -> dict[str, Level]:
+    """Return the entries of one bucket by their prefix."""
     grouped: dict[str, list[Item]] = {}
     for item in items:
         grouped.setdefault(item["prefix"]["S"], []).append(item)
-    return {prefix: _Level(group) for prefix, group in grouped.items()}
+    return {prefix: Level(group) for prefix, group in grouped.items()}
 
 
 def _is_key_of_index(text: str, limit: int) -> bool:

@@ -43,7 +43,7 @@ class TestImports:
 
     NEVER = frozenset(
         """
-        awscrt boto3 click hypothesis pytest requests rich s3transfer yaml
+        awscrt boto3 click hypothesis pytest requests rich ruamel s3transfer
         asyncio multiprocessing unittest
         """.split()  # noqa: SIM905
     )

@@ -55,7 +55,7 @@ class TestPackage:
         realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": rendered}])
         done = subprocess.run(
             [
-                *(python, "-I", "-S", "-c", RUN.format(module=module)),
+                *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
                 *(str(PACKAGE), str(CHECKOUT / "events" / "s3-created.json")),
             ],
             env={
@@ -76,7 +76,7 @@ class TestPackage:
 
     def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
         done = subprocess.run(
-            [python, "-I", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
+            [python, "-I", "-B", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
             env={"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"},
             capture_output=True,
             text=True,
@@ -118,7 +118,7 @@ class TestWrappers:
 
     def run(self, python: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [python, "-I", "-S", "-c", code, str(PACKAGE), *arguments],
+            [python, "-I", "-B", "-S", "-c", code, str(PACKAGE), *arguments],
             env={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
             capture_output=True,
             text=True,
@@ -166,7 +166,7 @@ class TestWithoutTheCommandLine:
 
         done = subprocess.run(
             [
-                *(sys.executable, "-I", "-S", "-c", path + code, str(CHECKOUT), str(PACKAGE)),
+                *(sys.executable, "-I", "-B", "-S", "-c", path + code, str(CHECKOUT), str(PACKAGE)),
                 project["scripts"]["lava-s3trigger"],
             ],
             capture_output=True,
@@ -265,6 +265,6 @@ class TestContents:
 
     def test_the_package_lacks_the_command_line(self) -> None:
         names = {path.name for path in PACKAGE.iterdir()}
-        assert not names & {"click", "rich", "yaml", "boto3", "pytest"}
+        assert not names & {"click", "rich", "ruamel", "boto3", "pytest"}
         assert not (PACKAGE / "lava_s3trigger" / "cli").exists()
         assert not (PACKAGE / "lava_s3trigger" / "__main__.py").exists()

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import SequenceNode
 
 from lava_s3trigger.settings import Settings
 
@@ -21,23 +23,30 @@ REGION: Final = "eu-west-1"
 QUEUE_RIGHTS: Final = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 
 
-class _Loader(yaml.SafeLoader):
+class _Constructor(SafeConstructor):
     """Reads the short forms of CloudFormation's functions."""
 
 
-def _function(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+def _function(constructor: _Constructor, name: str, node: Any) -> dict[str, Any]:
     value: Any
-    if isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
+    if isinstance(node, SequenceNode):
+        value = constructor.construct_sequence(node, deep=True)
     else:
         value = node.value.split(".", 1) if name == "GetAtt" else node.value
     return {name if name == "Ref" else f"Fn::{name}": value}
 
 
-_Loader.add_multi_constructor("!", _function)
+_Constructor.add_multi_constructor("!", _function)
+
+
+def _read(text: str) -> Any:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return yaml.load(text)
+
 
 TEXT: Final = (ROOT / "template.yaml").read_text()
-TEMPLATE: Final[dict[str, Any]] = yaml.load(TEXT, _Loader)
+TEMPLATE: Final[dict[str, Any]] = _read(TEXT)
 PARAMETERS: Final[dict[str, dict[str, Any]]] = TEMPLATE["Parameters"]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import yaml
-
 from .connecting import Connections
+from .entries import load
 from .localaws import CHECKOUT, LocalAws
 from .realm import Realm
 
@@ -45,8 +44,10 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
         # At level debug the log also names objects that no trigger matches.
         {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
     )
-    for table, file in (("jobs", "jobs.yaml"), ("s3triggers", "triggers.yaml")):
-        realm.put(table, yaml.safe_load((_EXAMPLES / file).read_text()))
+    loaded = load([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
+    loaded.require_sound()
+    for entry in loaded.entries:
+        realm.put_item("jobs" if entry.kind == "job" else "s3triggers", entry.item)
     connections = Connections(aws, REALM, outputs["FunctionArn"])
     connections.by_s3("shop-orders")
     connections.by_sns("shop-invoices")

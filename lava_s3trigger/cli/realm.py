@@ -60,10 +60,11 @@ class Realm:
     def put(self, table: str, entries: Iterable[dict[str, Any]]) -> None:
         """Put entries into the table ``jobs`` or ``s3triggers`` of the realm."""
         for entry in entries:
-            self._aws.client("dynamodb").put_item(
-                TableName=f"lava.{self.name}.{table}",
-                Item={name: attribute_of(value) for name, value in entry.items()},
-            )
+            self.put_item(table, {name: attribute_of(value) for name, value in entry.items()})
+
+    def put_item(self, table: str, item: dict[str, dict[str, Any]]) -> None:
+        """Put an item, as DynamoDB's low-level client has it, into a table of the realm."""
+        self._aws.client("dynamodb").put_item(TableName=f"lava.{self.name}.{table}", Item=item)
 
     def receive(self, worker: str) -> list[dict[str, Any]]:
         """Receive and delete all messages in the queue of a worker; return them whole."""

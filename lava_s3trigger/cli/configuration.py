@@ -1,0 +1,120 @@
+"""Options out of a project's configuration file, where neither flag nor environment has them."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.units import shown
+
+from .errors import WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import click
+
+OWN_FILE: Final = "lava-s3trigger.toml"
+PROJECT_FILE: Final = "pyproject.toml"
+TABLE: Final = "tool.lava-s3trigger"
+
+
+def find(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the configuration file that is nearest above a folder, and its options.
+
+    That is ``lava-s3trigger.toml``, or a ``pyproject.toml`` that has the table
+    ``tool.lava-s3trigger``.
+
+    Raises:
+        CommandError: The file cannot be read.
+    """
+    for above in (folder, *folder.parents):
+        own = above / OWN_FILE
+        if own.is_file():
+            return own, _read(own)
+        project = above / PROJECT_FILE
+        if project.is_file():
+            options = _read(project).get("tool", {}).get("lava-s3trigger")
+            if options is not None:
+                if not isinstance(options, dict):
+                    raise CommandError(f"{project}: {TABLE} is not a table", WRONG_USAGE)
+                return project, options
+    return None
+
+
+def defaults(
+    file: Path, options: Mapping[str, Any], commands: Mapping[str, click.Command]
+) -> dict[str, Any]:
+    """Return the options as click's map of defaults: by command, and by parameter.
+
+    An option at the top is for all commands that know it; a table with a command's name has
+    options of that command alone. Paths are relative to the file's folder.
+
+    Raises:
+        CommandError: No command knows an option, or its value has another type.
+    """
+    known = {name: _settable(command) for name, command in commands.items()}
+    found: dict[str, Any] = {name: {} for name in known}
+    for option, value in options.items():
+        if option in known and isinstance(value, dict):
+            for name, each in value.items():
+                if name not in known[option]:
+                    raise _unknown(file, f"{option}.{name}", known[option])
+                _set(found[option], known[option][name], each, file, f"{option}.{name}")
+            continue
+        knowing = [name for name in known if option in known[name]]
+        if not knowing:
+            raise _unknown(file, option, {name for each in known.values() for name in each})
+        for name in knowing:
+            parameter = known[name][option]
+            if parameter.name not in found[name]:
+                _set(found[name], parameter, value, file, option)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", WRONG_USAGE) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: no valid TOML: {error}", WRONG_USAGE) from None
+
+
+def _settable(command: click.Command) -> dict[str, click.Parameter]:
+    return dict(_options(command))
+
+
+def _options(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
+    for parameter in command.params:
+        for flag in getattr(parameter, "opts", []):
+            if flag.startswith("--") and parameter.name not in ("help", "version", "debug"):
+                yield flag.removeprefix("--"), parameter
+
+
+def _set(
+    found: dict[str, Any], parameter: click.Parameter, value: Any, file: Path, option: str
+) -> None:
+    import click  # noqa: PLC0415 - start-up
+
+    if isinstance(value, dict) or (isinstance(value, list) and not parameter.multiple):
+        raise CommandError(f"{file}: {option}: {shown(value)} is not one value", WRONG_USAGE)
+    if isinstance(parameter.type, (click.Path, click.File)):
+        folder = file.parent
+        values = value if isinstance(value, list) else [value]
+        resolved = [each if each == "-" else str(folder / str(each)) for each in values]
+        value = resolved if isinstance(value, list) else resolved[0]
+    if parameter.multiple and not isinstance(value, list):
+        value = [value]
+    found[str(parameter.name)] = value
+
+
+def _unknown(file: Path, option: str, known: Any) -> CommandError:
+    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
+    close = get_close_matches(option.rpartition(".")[2], sorted(known), n=1)
+    hint = (
+        f"; did you mean {close[0]!r}?" if close else f"; known options: {', '.join(sorted(known))}"
+    )
+    return CommandError(f"{file}: unknown option {option!r}{hint}", WRONG_USAGE)

@@ -1,0 +1,89 @@
+"""Values of a file, each with its place in the text.
+
+What a file says is kept as a tree of nodes, so that a finding has a line and a column, and
+a correction knows which characters to replace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+Scalar = str | int | Decimal | bool | None
+
+
+class Span(NamedTuple):
+    """A piece of a file's text."""
+
+    line: int
+    """From 1."""
+    column: int
+    """From 1, in characters."""
+    start: int
+    """Characters from the beginning of the text."""
+    end: int
+
+
+class Problem(NamedTuple):
+    """Why a file, or a part of it, cannot be read."""
+
+    file: str
+    line: int | None
+    column: int | None
+    message: str
+    kind: str = "syntax"
+    """What sort of problem it is: one of a small set, each of which has a rule of `check`."""
+
+    def __str__(self) -> str:
+        place = ":".join(str(each) for each in (self.file, self.line, self.column) if each)
+        return f"{place}: {self.message}"
+
+
+@dataclass(slots=True)
+class Member:
+    """A member of a map: its name's place, and its value."""
+
+    name: Span
+    value: Node
+
+
+@dataclass(slots=True)
+class Node:
+    """A value, and its place."""
+
+    value: Scalar | list[Node] | dict[str, Member]
+    span: Span
+    attribute_type: str | None = None
+    """The type of DynamoDB, where the file is in DynamoDB's JSON."""
+    note: str | None = None
+    """What another YAML reader makes of it, where that is something else."""
+    is_quoted: bool = field(default=True)
+    """Whether a string stands in quotes, or in a block."""
+
+    def plain(self) -> Any:
+        """Return the value in Python's types, as `json` would read it."""
+        match self.value:
+            case dict():
+                return {name: member.value.plain() for name, member in self.value.items()}
+            case list():
+                return [each.plain() for each in self.value]
+            case Decimal():
+                return float(self.value)
+            case _:
+                return self.value
+
+    def find(self, path: tuple[str | int, ...]) -> Node | None:
+        """Return the node at a path of names and positions, or None."""
+        found: Node | None = self
+        for step in path:
+            if found is None:
+                return None
+            if isinstance(found.value, dict) and isinstance(step, str):
+                member = found.value.get(step)
+                found = member.value if member else None
+            elif isinstance(found.value, list) and isinstance(step, int):
+                found = found.value[step] if step < len(found.value) else None
+            else:
+                return None
+        return found

@@ -1,0 +1,115 @@
+"""Options that several commands share, and the class of all commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+PATH: Final = click.Path(allow_dash=True)
+
+
+class Command(click.Command):
+    """A command: with ``--debug``, its meaning of exit statuses, and its examples.
+
+    Args:
+        yes: What exit status 0 means.
+        no: What exit status 1 means.
+        examples: Command lines for its help, two at least.
+    """
+
+    def __init__(
+        self, *args: Any, yes: str, no: str, examples: Sequence[str], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.yes = yes
+        self.no = no
+        self.examples = examples
+        self.params.append(
+            click.Option(["--debug"], is_flag=True, help="Show the trace of a defect.")
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        ctx.find_root().meta["debug"] = ctx.params.pop("debug", False)
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the exit statuses mean, and the examples."""
+        with formatter.section("Exit status"):
+            formatter.write_dl(
+                [("0", self.yes), ("1", self.no), ("2", "wrong usage"), ("3", "could not tell")]
+            )
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+        super().format_epilog(ctx, formatter)
+
+
+def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def aws_options(command: F) -> F:
+    """Add the options that choose a realm and an AWS account, as the AWS CLI has them."""
+    return _together(
+        click.option("--realm", envvar="LAVA_REALM", help="Name of the realm.", show_envvar=True),
+        click.option("--profile", help="Profile of the AWS CLI's configuration."),
+        click.option("--region", help="AWS region."),
+        click.option("--endpoint-url", help="Address of another server than AWS's."),
+    )(command)
+
+
+def entries_options(command: F) -> F:
+    """Add the options that name files of entries."""
+    return _together(
+        click.option(
+            "--triggers",
+            type=PATH,
+            multiple=True,
+            metavar="PATH",
+            help="File or folder of trigger entries, in place of the realm's table."
+            " May be repeated.",
+        ),
+        click.option(
+            "--jobs",
+            type=PATH,
+            multiple=True,
+            metavar="PATH",
+            help="File or folder of job entries, in place of the realm's table. May be repeated.",
+        ),
+    )(command)
+
+
+def output_options(*formats: str) -> Callable[[F], F]:
+    """Add the options for the output.
+
+    Args:
+        *formats: Names of formats; the first is the default.
+    """
+    return _together(
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="Format of the output.",
+        ),
+        click.option(
+            "--output",
+            type=PATH,
+            metavar="FILE",
+            help="File to write instead of standard output.",
+        ),
+    )

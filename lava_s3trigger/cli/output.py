@@ -1,0 +1,77 @@
+"""Where commands write: data to standard output or a file, messages to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import CommandError
+from .terminal import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from rich.console import Console
+
+VERSION: Final = 1
+"""Version of the JSON that commands print."""
+
+
+@contextlib.contextmanager
+def opened(output: str | None) -> Iterator[TextIO]:
+    """Yield where data goes: standard output, or a file that appears when it is complete.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    if output is None or output == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    path = Path(output)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CommandError(f"{safe(output)}: {error.strerror}") from None
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
+    except OSError as error:
+        raise CommandError(f"{safe(output)}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
+    """Write a JSON object, in ASCII, with the version of the format at its top."""
+    json.dump({"version": VERSION, **value}, file, indent=indent)
+    file.write("\n")
+
+
+def console(file: TextIO) -> Console:
+    """Return a console for text: styled on a terminal, plain and as wide as it is elsewhere.
+
+    It reads no markup, emoji names or links out of strings.
+    """
+    from rich.console import Console  # noqa: PLC0415 - start-up
+
+    found = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    if not found.is_terminal:
+        found.width = 10_000
+    return found
+
+
+def message(text: str) -> None:
+    """Write a message to standard error."""
+    sys.stderr.write(safe(text, keep="\n") + "\n")
