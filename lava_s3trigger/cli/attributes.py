@@ -126,8 +126,8 @@ class AttributeReader:
         if not number.is_finite() or (
             number
             and (
-                len(number.normalize(_EXACT).as_tuple().digits) > _MAX_DIGITS
-                or not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT
+                not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT
+                or len(number.normalize(_EXACT).as_tuple().digits) > _MAX_DIGITS
             )
         ):
             message = (

@@ -98,8 +98,11 @@ class JsonText:
         found = _NUMBER.match(self._text, self._at)
         if not found:
             raise self._error("a value is missing")
+        try:
+            number = Decimal(found[0])
+        except ArithmeticError:  # an exponent of many digits
+            raise self._error("the number is too large") from None
         self._at = found.end()
-        number = Decimal(found[0])
         return number if found[1] or found[2] else int(number)
 
     def _items(self, depth: int) -> list[Node]:

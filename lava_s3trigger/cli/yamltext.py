@@ -6,6 +6,7 @@ the reader: a number is a number, ``no`` is a string with a note, and a date is 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -54,7 +55,6 @@ _TAGS: Final = {
     "tag:yaml.org,2002:bool": "",
     "tag:yaml.org,2002:null": "",
 }
-_HALF: Final = re.compile(r"\\u[dD][89a-bA-B][0-9a-fA-F]{2}")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -156,8 +156,9 @@ class YamlText:
         if _BASED.fullmatch(text):
             return int(text, 0)
         if _FLOAT.fullmatch(text):
-            return Decimal(text)
-        if _NO_NUMBER.fullmatch(text):
+            with contextlib.suppress(ArithmeticError):  # an exponent of many digits
+                return Decimal(text)
+        if _FLOAT.fullmatch(text) or _NO_NUMBER.fullmatch(text):
             self._problem(span, f"DynamoDB cannot hold {text}: put it in quotes", "number")
         return text
 
@@ -169,12 +170,18 @@ class _TooLargeError(Exception):
 
 
 def _compose(text: str) -> Iterator[Any]:
-    """Yield the nodes of ruamel.yaml, by its C parser where that is installed and can."""
-    from ruamel.yaml import YAML  # noqa: PLC0415 - start-up
+    """Yield the nodes of ruamel.yaml.
 
-    # libyaml refuses halves of surrogate pairs, as JSON writes characters beyond U+FFFF.
-    yaml = YAML(typ="safe", pure=bool(_HALF.search(text)))
-    yield from yaml.compose_all(text)
+    libyaml is much faster, but reads YAML 1.1: it refuses ``[ObjectCreated:Put]``, and
+    halves of surrogate pairs, as JSON writes characters beyond U+FFFF.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - start-up
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - start-up
+
+    try:
+        yield from list(YAML(typ="safe", pure=False).compose_all(text))
+    except YAMLError:
+        yield from YAML(typ="safe", pure=True).compose_all(text)
 
 
 def _id_of(found: Any) -> str:

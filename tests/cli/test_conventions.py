@@ -1,0 +1,300 @@
+"""What all commands share: options, exit statuses, output, and messages without traces."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from lava_s3trigger import cli
+from lava_s3trigger.cli import configuration, output
+from lava_s3trigger.cli.aws import Aws, reaching_aws
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
+from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
+from lava_s3trigger.cli.terminal import plain, safe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(cls=Command, yes="y", no="n", examples=["one", "two"])
+@aws_options
+@click.option("--rule", multiple=True)
+@click.option("--file", type=PATH)
+@output_options("text", "json")
+@click.option("--raises")
+def sample(**values: Any) -> int:
+    """Sample."""
+    match values["raises"]:
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "defect":
+            raise ZeroDivisionError("x \x1b[2J")
+        case "mistake":
+            raise CommandError("t.yaml:1: wrong \u202e\x1b[31m")
+    for name in ("realm", "rule", "file", "format_"):
+        click.echo(f"{name} {values[name]}")
+    return 1
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAVA_REALM", raising=False)
+    monkeypatch.setattr(cli, "_COMMANDS", ("sample",))
+    monkeypatch.setattr("lava_s3trigger.cli.sample", sys.modules[__name__], raising=False)
+    monkeypatch.setitem(sys.modules, "lava_s3trigger.cli.sample", sys.modules[__name__])
+
+    def running(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as raised:
+            cli.main(list(arguments))
+        found = capsys.readouterr()
+        return int(raised.value.code or 0), found.out, found.err
+
+    return running
+
+
+class TestOptions:
+    """An option is looked up as flag, then in the environment, then in a file."""
+
+    def test_a_flag_wins(self, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "lava-s3trigger.toml").write_text('realm = "of-file"')
+        assert "realm of-file\n" in run("sample")[1]
+
+        monkeypatch.setenv("LAVA_REALM", "of-environment")
+        assert "realm of-environment\n" in run("sample")[1]
+
+        assert "realm of-flag\n" in run("sample", "--realm", "of-flag")[1]
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("lava-s3trigger.toml", 'rule = "a"\nformat = "json"\n[sample]\nrule = ["b", "c"]'),
+            (
+                "pyproject.toml",
+                '[tool.lava-s3trigger]\nformat = "json"\nsample.rule = ["b", "c"]',
+            ),
+        ],
+    )
+    def test_a_file_has_options_for_all_and_for_one_command(
+        self, run: Any, tmp_path: Path, name: str, text: str
+    ) -> None:
+        (tmp_path / name).write_text(text)
+
+        assert run("sample")[1] == "realm None\nrule ('b', 'c')\nfile None\nformat_ json\n"
+
+    def test_a_path_is_relative_to_the_file(
+        self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "pyproject.toml").write_text('[tool.lava-s3trigger]\nfile = "x.yaml"')
+        (tmp_path / "below").mkdir()
+        monkeypatch.chdir(tmp_path / "below")
+
+        assert f"file {tmp_path / 'x.yaml'}\n" in run("sample")[1]
+
+    def test_a_project_without_the_table_is_passed_over(self, run: Any, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_text("[project]\n")
+
+        assert run("sample")[0] == 1
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("realn = 'x'", "unknown option 'realn'; did you mean 'realm'?"),
+            ("[sample]\nrul = 'x'", "unknown option 'sample.rul'; did you mean 'rule'?"),
+            ("realm = ['x']", "realm: ['x'] is not one value"),
+            ("realm = ", "no valid TOML: "),
+            ("format = 'xml'", "'xml' is not one of 'text', 'json'."),
+        ],
+    )
+    def test_a_mistake_in_the_file(self, run: Any, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "lava-s3trigger.toml").write_text(text)
+
+        status, out, err = run("sample")
+
+        assert (status, out) == (2, "")
+        assert message in err
+        assert "Traceback" not in err
+
+    def test_the_nearest_file_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "lava-s3trigger.toml").write_text("a = 1")
+        below = tmp_path / "below"
+        below.mkdir()
+        (below / "pyproject.toml").write_text("[tool.lava-s3trigger]\na = 2")
+
+        assert configuration.find(below) == (below / "pyproject.toml", {"a": 2})
+        assert configuration.find(tmp_path) == (tmp_path / "lava-s3trigger.toml", {"a": 1})
+
+
+class TestStatuses:
+    """The exit status tells what happened, and a message is one line."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "status", "message"),
+        [
+            (["sample"], 1, ""),
+            (["sample", "--raises", "interrupt"], 130, ""),
+            (["sample", "--raises", "mistake"], 3, "Error: t.yaml:1: wrong \\u202e\\x1b[31m\n"),
+            (["sample", "--none"], 2, "Error: No such option '--none'."),
+            (["none"], 2, "Error: No such command 'none'."),
+            (["sample", "--raises", "defect"], 70, "Error: a defect in lava-s3trigger: Zero"),
+            (["--version"], 0, ""),
+            (["--help"], 0, ""),
+        ],
+    )
+    def test_a_status(self, run: Any, arguments: list[str], status: int, message: str) -> None:
+        found, _, err = run(*arguments)
+
+        assert found == status
+        assert message in err
+        assert (err.strip() == "") == (message == "")
+        assert "Traceback" not in err
+        assert "\x1b" not in err
+
+    def test_debug_shows_the_trace_of_a_defect(self, run: Any) -> None:
+        status, _, err = run("sample", "--raises", "defect", "--debug")
+
+        assert status == 70
+        assert "Traceback" in err
+
+    def test_help_has_statuses_and_examples(self, run: Any) -> None:
+        _, out, _ = run("sample", "--help")
+
+        assert "  0  y\n  1  n\n  2  wrong usage\n  3  could not tell\n" in out
+        assert "  one\n  two\n" in out
+
+    def test_a_reader_that_goes_away_is_no_error(self) -> None:
+        command = f"{sys.executable} -m lava_s3trigger --help | true"
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, check=False
+        )
+
+        assert b"Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion_scripts_are_printed(self, shell: str) -> None:
+        done = subprocess.run(
+            [os.path.join(os.path.dirname(sys.executable), "lava-s3trigger")],  # noqa: PTH118, PTH120
+            env={**os.environ, "_LAVA_S3TRIGGER_COMPLETE": f"{shell}_source"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert "_LAVA_S3TRIGGER_COMPLETE" in done.stdout
+
+
+class TestOutput:
+    """Data goes to standard output, or to a file that is there when it is complete."""
+
+    def test_a_file_is_complete_or_not_there(self, tmp_path: Path) -> None:
+        file = tmp_path / "out.json"
+        file.write_text("before")
+
+        def half() -> None:
+            with output.opened(str(file)) as opened:
+                opened.write("half")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            half()
+        assert file.read_text() == "before"
+
+        with output.opened(str(file)) as opened:
+            output.write_json(opened, {"a": "\u00e9\x1b"}, indent=None)
+        assert file.read_text() == '{"version": 1, "a": "\\u00e9\\u001b"}\n'
+        assert list(tmp_path.iterdir()) == [file]
+
+    @pytest.mark.parametrize("name", ["-", None])
+    def test_standard_output(self, capsys: pytest.CaptureFixture[str], name: str | None) -> None:
+        with output.opened(name) as opened:
+            opened.write("x")
+
+        assert capsys.readouterr().out == "x"
+
+    def test_a_file_that_cannot_be_written(self, tmp_path: Path) -> None:
+        with (
+            pytest.raises(CommandError, match="No such file or directory"),
+            output.opened(str(tmp_path / "none" / "x")),
+        ):
+            pass
+
+    def test_elsewhere_than_on_a_terminal_text_is_as_wide_as_it_is(self) -> None:
+        file = io.StringIO()
+
+        output.console(file).print(plain("x" * 500 + " [bold]y[/] :smile: https://a"))
+
+        assert file.getvalue() == "x" * 500 + " [bold]y[/] :smile: https://a\n"
+
+
+class TestTerminal:
+    """Nothing that a key holds has an effect on a terminal."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("plain \u00e9 \u65e5 \U0001f600", "plain \u00e9 \u65e5 \U0001f600"),
+            ("\x1b[2J\x07\x9b", "\\x1b[2J\\x07\\x9b"),
+            ("a\nb\tc", "a\\nb\\tc"),
+            ("\u202eabc\u2066\u200b", "\\u202eabc\\u2066\\u200b"),
+            ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
+            ("\ud800", "\\ud800"),
+            ("\U000e0041", "\\U000e0041"),
+            ("\ue000\uffff", "\\ue000\\uffff"),
+        ],
+    )
+    def test_a_text(self, text: str, expected: str) -> None:
+        assert safe(text) == expected
+        assert plain(text).plain == expected
+
+    def test_characters_can_be_kept(self) -> None:
+        assert safe("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+
+
+class TestAws:
+    """What AWS refuses is one line."""
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"profile": "no-such"}, "no-such"),
+            ({"region": "not a region"}, "not a region"),
+        ],
+    )
+    def test_a_client_that_cannot_be_made(self, options: dict[str, str], message: str) -> None:
+        with pytest.raises(CommandError, match=message):
+            Aws(**options).client("dynamodb")
+
+    def test_no_credentials(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        client = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:9").client("dynamodb")
+
+        with pytest.raises(CommandError, match="no AWS credentials") as raised, reaching_aws():
+            client.list_tables()
+
+        assert raised.value.status == COULD_NOT_TELL
+
+    def test_a_refused_call(self, aws: Any) -> None:
+        with (
+            pytest.raises(CommandError, match="AWS refused DescribeTable: ResourceNotFound"),
+            reaching_aws(),
+        ):
+            aws.client("dynamodb").describe_table(TableName="none")
+
+    def test_a_server_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        client = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:9").client("dynamodb")
+
+        with pytest.raises(CommandError, match="AWS cannot be reached"), reaching_aws():
+            client.list_tables()

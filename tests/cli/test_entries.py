@@ -1,0 +1,276 @@
+"""Entries are read from every form of file, as DynamoDB would hand them to the function."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.entries import load, read_table
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+TRIGGER = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
+JOB = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+ITEM = {
+    "trigger_id": {"S": "t"},
+    "bucket": {"S": "b"},
+    "prefix": {"S": "p"},
+    "enabled": {"BOOL": True},
+    "job_id": {"SS": ["j", "k"]},
+    "parameters": {"M": {"n": {"N": "1E+3"}, "l": {"L": [{"NULL": True}]}}},
+}
+YAML = """\
+trigger_id: t
+bucket: b
+prefix: p
+enabled: true
+job_id: j
+"""
+
+
+def ids(path: Path, name: str, text: str) -> list[tuple[str, str | None]]:
+    file = path / name
+    file.write_text(text)
+    loaded = load([str(file)])
+    assert loaded.all_problems() == []
+    return [(entry.kind, entry.id) for entry in loaded.entries]
+
+
+class TestForms:
+    """A document is an entry, a list, a map of lists, or what DynamoDB's tools print."""
+
+    @pytest.mark.parametrize(
+        ("name", "text", "expected"),
+        [
+            ("one.yaml", YAML, [("trigger", "t")]),
+            ("job.json", json.dumps(JOB), [("job", "j")]),
+            ("list.json", json.dumps([TRIGGER, JOB]), [("trigger", "t"), ("job", "j")]),
+            (
+                "map.json",
+                json.dumps({"triggers": [TRIGGER], "jobs": [JOB]}),
+                [("trigger", "t"), ("job", "j")],
+            ),
+            ("map.yaml", f"jobs:\n- {json.dumps(JOB)}\ntriggers:\n", [("job", "j")]),
+            ("several.yaml", f"{YAML}---\n{YAML}", [("trigger", "t"), ("trigger", "t")]),
+            (
+                "lines.jsonl",
+                f"{json.dumps(TRIGGER)}\n{json.dumps(JOB)}\n",
+                [("trigger", "t"), ("job", "j")],
+            ),
+            ("item.json", json.dumps(ITEM), [("trigger", "t")]),
+            ("get-item.json", json.dumps({"Item": ITEM}), [("trigger", "t")]),
+            (
+                "scan.json",
+                json.dumps({"Items": [ITEM], "Count": 1, "ScannedCount": 1}),
+                [("trigger", "t")],
+            ),
+            ("empty.yaml", "# nothing yet\n", []),
+            ("no-id.yaml", "bucket: b\nprefix: p\n", [("trigger", None)]),
+            ("condition.yaml", "if_size_gt: 1\n", [("trigger", None)]),
+        ],
+    )
+    def test_a_form(
+        self, tmp_path: Path, name: str, text: str, expected: list[tuple[str, str | None]]
+    ) -> None:
+        assert ids(tmp_path, name, text) == expected
+
+    def test_an_item_of_dynamodb_keeps_its_types(self, tmp_path: Path) -> None:
+        file = tmp_path / "item.json"
+        file.write_text(json.dumps(ITEM))
+
+        [entry] = load([str(file)]).entries
+
+        assert entry.item == {
+            **ITEM,
+            "parameters": {"M": {"n": {"N": "1000"}, "l": {"L": [{"NULL": True}]}}},
+        }
+
+    def test_a_folder_is_read_without_hidden_files_and_parts(self, tmp_path: Path) -> None:
+        for name in ("a.yaml", "b/c.yml", "b/_part.yaml", "_parts/d.yaml", ".git/e.yaml", "f.txt"):
+            file = tmp_path / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(YAML)
+
+        found = [entry.source for entry in load([str(tmp_path)]).entries]
+
+        assert found == [f"{tmp_path}/a.yaml:1", f"{tmp_path}/b/c.yml:1"]
+
+    def test_a_file_that_is_named_twice_is_read_once(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text(YAML)
+
+        assert len(load([str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")]).entries) == 1
+
+    @pytest.mark.parametrize("text", [YAML, json.dumps(TRIGGER), json.dumps([TRIGGER])])
+    def test_standard_input(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+        assert [entry.id for entry in load(["-"]).entries] == ["t"]
+
+    def test_a_byte_order_mark_is_no_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.json"
+        file.write_bytes(b"\xef\xbb\xbf" + json.dumps(TRIGGER).encode())
+
+        assert [entry.id for entry in load([str(file)]).entries] == ["t"]
+
+
+class TestValues:
+    """A value is what it is after a round trip through the table."""
+
+    @pytest.mark.parametrize(
+        "text",
+        ["1e3", "0x10", "1.5", "-0.1", "1e-5", "12345678901234567890123456789012345678", "1e120"],
+    )
+    def test_a_number(self, realm: Realm, aws: LocalAws, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "t.yaml"
+        file.write_text(f"{YAML}parameters: {{n: {text}}}\n")
+        [entry] = load([str(file)]).entries
+        assert entry.problems == []
+
+        realm.put_item("s3triggers", entry.item)
+        [stored] = read_table(aws.client("dynamodb"), realm.name, "trigger")
+
+        assert value_of(stored.item["parameters"], "") == entry.value("parameters")
+
+    @pytest.mark.parametrize(
+        "text", ["123456789012345678901234567890123456789", "1e126", "1e-131", "1e999999999"]
+    )
+    def test_a_number_that_dynamodb_refuses(self, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "t.yaml"
+        file.write_text(f"{YAML}parameters:\n  n: {text}\n")
+
+        [entry] = load([str(file)]).entries
+
+        [problem] = entry.problems
+        assert (problem.line, problem.column, problem.kind) == (7, 6, "number")
+        assert "at most 38 digits" in problem.message
+
+
+class TestPlaces:
+    """A field has its place, and one that is missing has its entry's."""
+
+    TEXT = "triggers:\n- trigger_id: t\n  prefix: p\n  bucket: b\n  parameters:\n    a: [x]\n"
+
+    @pytest.mark.parametrize(
+        ("path", "of_name", "place"),
+        [
+            (("prefix",), False, "3:11"),
+            (("prefix",), True, "3:3"),
+            (("parameters", "a", 0), False, "6:9"),
+            (("parameters", "a", 9), False, "6:8"),
+            (("enabled",), False, "2:3"),
+        ],
+    )
+    def test_a_field(
+        self,
+        tmp_path: Path,
+        path: tuple[str | int, ...],
+        of_name: bool,  # noqa: FBT001
+        place: str,
+    ) -> None:
+        file = tmp_path / "t.yaml"
+        file.write_text(self.TEXT)
+
+        [entry] = load([str(file)]).entries
+
+        assert str(entry.place(*path, of_name=of_name)) == f"{file}:{place}"
+
+    def test_an_item_of_dynamodb_has_the_place_of_the_value(self, tmp_path: Path) -> None:
+        file = tmp_path / "t.json"
+        file.write_text('{"trigger_id": {"S": "t"},\n "parameters": {"M": {"a": {"N": "1"}}}}')
+
+        [entry] = load([str(file)]).entries
+
+        assert str(entry.place("parameters", "a")) == f"{file}:2:34"
+
+
+class TestProblems:
+    """What is no entry is told with its place; a problem inside an entry is that entry's."""
+
+    @pytest.mark.parametrize(
+        ("name", "text", "kind", "place"),
+        [
+            ("a.yaml", "a: [", "syntax", "1:5"),
+            ("a.yaml", "just text", "no_entry", "1:1"),
+            ("a.yaml", "- a: 1", "no_entry", "1:3"),
+            ("a.json", '{"triggers": {"a": 1}}', "no_entry", "1:14"),
+            ("a.yaml", "\nprefix: <{ prefix }>", "placeholder", "2:9"),
+            ("a.yaml", "a: 1\n<% if x %>", "placeholder", "2:1"),
+        ],
+    )
+    def test_a_problem_of_a_file(
+        self, tmp_path: Path, name: str, text: str, kind: str, place: str
+    ) -> None:
+        file = tmp_path / name
+        file.write_text(text)
+
+        loaded = load([str(file)])
+
+        [problem] = loaded.problems
+        assert problem.kind == kind
+        assert str(problem).startswith(f"{file}:{place}: ")
+
+    def test_marks_without_an_end_are_no_placeholder(self, tmp_path: Path) -> None:
+        assert ids(tmp_path, "a.yaml", f"{YAML}description: a <{{ b <% c\n") == [("trigger", "t")]
+
+    def test_a_problem_of_an_entry(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text(f"- {json.dumps(TRIGGER)}\n- prefix: 2026-03-14\n  bucket: b\n- {{}}\n")
+
+        loaded = load([str(file)])
+
+        assert [len(entry.problems) for entry in loaded.entries] == [0, 1]
+        assert [each.kind for each in loaded.problems] == ["no_entry"]
+        with pytest.raises(CommandError, match="put it in quotes") as raised:
+            loaded.require_sound()
+        assert raised.value.status == COULD_NOT_TELL
+
+    def test_of_many_problems_ten_are_told(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text("- 1\n" * 12)
+
+        with pytest.raises(CommandError) as raised:
+            load([str(tmp_path)]).require_sound()
+
+        assert str(raised.value).splitlines()[-1] == "and 2 more"
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (None, ": there is no such file or folder"),
+            (b"a: \xff", ":1: this is not UTF-8"),
+        ],
+    )
+    def test_a_file_that_cannot_be_read(
+        self, tmp_path: Path, content: bytes | None, message: str
+    ) -> None:
+        file = tmp_path / "a.yaml"
+        if content is not None:
+            file.write_bytes(content)
+
+        with pytest.raises(CommandError) as raised:
+            load([str(file)])
+
+        assert str(raised.value) == f"{file}{message}"
+
+
+class TestTables:
+    """A table is read whole."""
+
+    def test_all_pages_are_read(self, realm: Realm, aws: LocalAws) -> None:
+        large = "x" * 100_000
+        for number in range(15):  # a page of DynamoDB ends at 1 MB
+            entry: dict[str, Any] = {**TRIGGER, "trigger_id": f"t{number}", "x-note": large}
+            realm.put("s3triggers", [entry])
+
+        found = read_table(aws.client("dynamodb"), realm.name, "trigger")
+
+        assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
+        assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}

@@ -1,0 +1,90 @@
+"""Entries in memory answer as the tables do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_s3trigger.cli.entries import Entry, read_table
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.tables import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.errors import UserError
+from lava_s3trigger.jobs import JobTable
+from lava_s3trigger.triggers import TriggerTable
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.entries import Kind
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+
+def entry(kind: Kind, **fields: Any) -> Entry:
+    return Entry(kind, {name: attribute_of(value) for name, value in fields.items()}, "here")
+
+
+def trigger(trigger_id: str, prefix: Any, **fields: Any) -> Entry:
+    return entry("trigger", trigger_id=trigger_id, bucket="b", prefix=prefix, **fields)
+
+
+TRIGGERS = [
+    trigger("deep", "a/b", enabled=True, job_id="j"),
+    trigger("off", "a/c", enabled=False),
+    trigger("broken", "a", enabled=True),
+    trigger("all", "*", enabled=True, job_id=["j", "k"]),
+]
+JOBS = [
+    entry("job", job_id="j", type="exe", worker="core", payload="x", enabled=True),
+    entry("job", job_id="bad", type="exe", worker=1, payload="x"),
+]
+
+
+@pytest.mark.parametrize("key", ["a/b/c", "a/b", "a/c/x", "a/x", "x", "/x", "", "a/b/c/d/e", "ab"])
+def test_triggers_match_as_in_the_table(realm: Realm, aws: LocalAws, key: str) -> None:
+    for each in TRIGGERS:
+        realm.put_item("s3triggers", each.item)
+    table = TriggerTable(aws.client("dynamodb"), realm.name, 0, 900, time.monotonic)
+    memory = MemoryTriggers(read_table(aws.client("dynamodb"), realm.name, "trigger"))
+
+    found, expected = memory.matching("b", key), table.matching("b", key)
+
+    assert found.prefixes == expected.prefixes
+    assert [each.trigger_id for each in found.triggers] == [
+        each.trigger_id for each in expected.triggers
+    ]
+    assert not memory.matching("other", key).triggers
+
+
+def test_jobs_are_those_of_the_table(realm: Realm, aws: LocalAws) -> None:
+    for each in JOBS:
+        realm.put_item("jobs", each.item)
+    table = JobTable(aws.client("dynamodb"), realm.name, 0, time.monotonic)
+    memory = MemoryJobs(JOBS, f"lava.{realm.name}.jobs")
+
+    assert memory["j"] == table["j"]
+    for job_id in ("bad", "none"):
+        with pytest.raises(UserError) as expected:
+            table[job_id]
+        with pytest.raises(UserError) as found:
+            memory[job_id]
+        assert (str(found.value), found.value.kind) == (str(expected.value), expected.value.kind)
+
+
+def test_a_later_entry_replaces_an_earlier_one_of_its_id() -> None:
+    first, second = trigger("t", "a", enabled=True, job_id="j"), trigger("t", "b", enabled=False)
+
+    memory = MemoryTriggers([first, second])
+
+    assert memory.replaced == [first]
+    assert list(memory) == [second]
+    assert not memory.matching("b", "a/x").triggers
+
+
+@pytest.mark.parametrize("prefix", ["", 1, None])
+def test_what_cannot_be_in_the_index_matches_nothing(prefix: Any) -> None:
+    assert list(MemoryTriggers([trigger("t", prefix, enabled=True)])) == []
+
+
+def test_an_unknown_job_is_there_and_enabled() -> None:
+    assert UnknownJobs()["any"].enabled
