@@ -79,6 +79,7 @@ class TestRegularExpressions:
             ("RegexFlag(2)", re.IGNORECASE),
         ],
     )
+    @pytest.mark.filterwarnings("ignore:.* positional argument:DeprecationWarning")
     def test_it_agrees_with_python(self, call: str, expected: Any) -> None:
         assert eval(call, dict(vars(re))) == expected
         assert eval(call, dict(vars(UTILS["re"]))) == expected
