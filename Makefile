@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,14 +24,14 @@ local: .venv/installed .venv-ministack/installed build/package/installed ## a lo
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 COMMAND_LINE := lava_s3trigger/cli/*
 
-test: .venv/installed .venv-ministack/installed build/package/installed ## all tests, and the coverage of branches
+test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-cdk/installed build/package/installed ## all tests, and the coverage of branches
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "Coverage of the command line:"
 	@$(BIN)/coverage report --include='$(COMMAND_LINE)'
 	@echo "Coverage of the function:"
 	@$(BIN)/coverage report --omit='$(COMMAND_LINE)' --fail-under=95
 
-test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
+test-fast: .venv/installed .venv-ministack/installed .venv-release/installed .venv-cdk/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not e2e"
 
 # The built checkout to compare with, if any: make bench AGAINST=../before
@@ -85,6 +85,12 @@ docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 
 package: build/package/installed ## the function's package, in build/package
+
+# The tag that is released, as in: make release TAG=v1.2.3
+TAG ?=
+
+release: .venv-release/installed ## what a release consists of, in dist
+	.venv-release/bin/python -m tools.release --uv "$(abspath $(UV))" $(if $(TAG),--tag "$(TAG)") dist
 
 # `sam build` calls this, with the folder to fill.
 build-Function: $(UV)
