@@ -59,6 +59,10 @@ class Release:
         return self.folder / f"lava-s3trigger-{VERSION}.cdx.json"
 
     @property
+    def notes(self) -> Path:
+        return self.folder / f"lava-s3trigger-{VERSION}-notes.md"
+
+    @property
     def wheel(self) -> Path:
         return self.folder / f"lava_s3trigger-{VERSION}-py3-none-any.whl"
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.localaws import CHECKOUT, REGION
-from tests.payloads import direct, record
 from tests.release import VERSION, Release, copy_sources, make_release
 from tests.test_package import RUN, interpreters
 from tests.test_template import TEMPLATE, _read
@@ -27,20 +26,6 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.realm import Realm
 
 JOB: Final = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the sources."""
-    return copy_sources(tmp_path_factory.mktemp("release") / "sources")
-
-
-@pytest.fixture(scope="module")
-def release(sources: Path) -> Release:
-    """A release of them."""
-    done = make_release(sources)
-    assert done.returncode == 0, done.stderr
-    return Release(sources / "dist")
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +75,10 @@ class TestVersion:
         assert project["dynamic"] == ["version"]
 
     def test_all_files_of_a_release_have_it(self, release: Release) -> None:
-        named = {path.name for path in release.folder.iterdir()} - {
-            "SHA256SUMS",
-            "release-notes.md",
-        }
-        assert len(named) == 5
+        named = {path.name for path in release.folder.iterdir()} - {"SHA256SUMS"}
+        assert len(named) == 6
         assert all(VERSION in name for name in named)
-        assert VERSION in (release.folder / "release-notes.md").read_text().splitlines()[0]
+        assert VERSION in release.notes.read_text().splitlines()[0]
 
     def test_the_function_knows_it(self, release: Release) -> None:
         code = "import sys; sys.path.insert(0, sys.argv[1]); import lava_s3trigger as l;"
@@ -275,38 +257,6 @@ class TestTemplate:
             [command, *rules, "--", release.template], capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stdout) == (0, "")
-
-
-@pytest.mark.e2e
-def test_the_release_deploys_by_cloudformation_alone(release: Release, aws: LocalAws) -> None:
-    from lava_s3trigger.cli.realm import Realm  # noqa: PLC0415
-
-    realm = Realm(aws, "released")
-    realm.make(["core"])
-    s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
-    s3.create_bucket(Bucket="code-of-ours")
-    s3.put_object(Bucket="code-of-ours", Key=release.zip.name, Body=release.zip.read_bytes())
-    given = {"Realm": "released", "CodeBucket": "code-of-ours"}
-
-    cloudformation.create_stack(
-        StackName="released",
-        TemplateBody=release.template.read_text(),
-        Parameters=[{"ParameterKey": n, "ParameterValue": v} for n, v in given.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    waiter = cloudformation.get_waiter("stack_create_complete")
-    waiter.wait(StackName="released", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-
-    realm.put("jobs", [JOB])
-    trigger = {"trigger_id": "t", "bucket": "b", "prefix": "in", "enabled": True, "job_id": "job"}
-    realm.put("s3triggers", [trigger])
-    answer = aws.client("lambda").invoke(
-        FunctionName="lava-released-s3trigger",
-        Payload=json.dumps(direct(record("in/a.csv", bucket="b"))),
-    )
-    assert "FunctionError" not in answer, answer["Payload"].read()
-    (message,) = realm.receive("core")
-    assert json.loads(message["Body"])["job_id"] == "job"
 
 
 class TestCommandLine:

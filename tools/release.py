@@ -26,7 +26,7 @@ VERSION: Final = lava_s3trigger.__version__
 ZIP: Final = f"s3trigger-{VERSION}.zip"
 TEMPLATE: Final = f"lava-s3trigger-{VERSION}.yaml"
 CONTENTS: Final = f"lava-s3trigger-{VERSION}.cdx.json"
-NOTES: Final = "release-notes.md"
+NOTES: Final = f"lava-s3trigger-{VERSION}-notes.md"
 CHECKSUMS: Final = "SHA256SUMS"
 
 
