@@ -78,7 +78,6 @@ def release(uv: str, folder: Path, tag: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         package, new = Path(temporary, "package"), Path(temporary, "new")
         new.mkdir()
-        new.chmod(0o755)
         build(uv, package)
         write_zip(package, new / ZIP)
         (new / CONTENTS).write_text(
@@ -88,7 +87,15 @@ def release(uv: str, folder: Path, tag: str = "") -> None:
         build_command_line(new)
         (new / NOTES).write_text(told)
         (new / CHECKSUMS).write_text(checksums(new))
+        make_readable(new)
         swap(new, folder, Path(temporary, "old"))
+
+
+def make_readable(folder: Path) -> None:
+    """Let everyone read a folder and its files, whatever the user's umask."""
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        path.chmod(0o644)
 
 
 def template() -> str:
