@@ -169,6 +169,10 @@ class TestZipContents:
         }
         assert modules == compiled
 
+    def test_it_is_less_than_a_fifth_of_what_lambda_takes(self, release: Release) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+        assert release.zip.stat().st_size < 50_000_000 / 5
+
     def test_every_file_is_readable_by_the_function(self, release: Release) -> None:
         # Lambda runs the function as another user than the one that unpacks the zip.
         modes = {each.external_attr >> 16 for each in zipfile.ZipFile(release.zip).infolist()}

@@ -7,7 +7,6 @@ import zipfile
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 _EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
@@ -16,7 +15,7 @@ _READABLE: Final = 0o100644 << 16
 _UNIX: Final = 3
 
 
-def write_zip(folder: Path, target: Path, without: Iterable[str] = ()) -> None:
+def write_zip(folder: Path, target: Path) -> None:
     """Write the files of a folder into a zip file.
 
     Order, times and permissions are fixed. Nothing is compressed: versions of zlib compress
@@ -25,13 +24,11 @@ def write_zip(folder: Path, target: Path, without: Iterable[str] = ()) -> None:
     Args:
         folder: The folder; paths in the zip file are relative to it.
         target: The zip file.
-        without: Names at the top of the folder that are left out.
     """
-    left_out = set(without)
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, path in sorted(paths.items()):
-            if path.is_file() and name.partition("/")[0] not in left_out:
+            if path.is_file():
                 info = zipfile.ZipInfo(name, _EARLIEST)
                 info.create_system = _UNIX  # else it depends on the machine
                 info.external_attr = _READABLE

@@ -67,6 +67,10 @@ def first_page(found: Iterable[str]) -> str:
     """
     rest = set(found)
     lines = ["# lava s3trigger", ""]
+    lines += [
+        "Dispatches lava jobs in response to S3 events. Begin with [the first page](README.md).",
+        "",
+    ]
     named = {name for section in SECTIONS.values() for name in section}
     if named - rest:
         raise ValueError(f"no such page: {', '.join(sorted(named - rest))}")
@@ -74,7 +78,6 @@ def first_page(found: Iterable[str]) -> str:
         others = sorted(rest - named) if section == OTHERS else []
         lines += ["```{toctree}", f":caption: {section}", ":maxdepth: 1", ""]
         lines += [*names, *others, "```", ""]
-    lines += ["The pages of the site, in the order in which a newcomer needs them.", ""]
     return "\n".join(lines)
 
 

@@ -11,6 +11,8 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 6
 myst_links_external_new_tab = False
 
+smartquotes = False  # what looks like an option stays one
+
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_show_sphinx = html_show_copyright = False
