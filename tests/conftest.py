@@ -12,9 +12,11 @@ from lava_s3trigger.cli.localaws import LocalAws
 from lava_s3trigger.cli.realm import Realm
 from tests.clock import Clock
 from tests.endpoint import Endpoint
+from tests.release import Release, copy_sources, make_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _NUMBERS: Final = itertools.count(1)
 
@@ -59,3 +61,17 @@ def realm(aws: LocalAws) -> Realm:
     realm.make(["core", "web"])
     realm.make_triggers_table()
     return realm
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, in which `release` is made."""
+    return copy_sources(tmp_path_factory.mktemp("release") / "sources")
+
+
+@pytest.fixture(scope="session")
+def release(sources: Path) -> Release:
+    """A release, one for all tests."""
+    done = make_release(sources)
+    assert done.returncode == 0, done.stderr
+    return Release(sources / "dist")

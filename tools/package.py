@@ -316,7 +316,8 @@ def compile_bytecode(python: str, folder: Path) -> None:
     options = ["-q", "--invalidation-mode", "unchecked-hash"]
     # The paths that tracebacks show: those of Lambda, not of this machine.
     paths = ["-s", str(folder), "-p", TASK_ROOT]
-    run([python, "-m", "compileall", *options, *paths, str(folder)], "cannot compile")
+    # Isolated: what the environment makes Python import leaves traces in the bytecode.
+    run([python, "-I", "-S", "-m", "compileall", *options, *paths, str(folder)], "cannot compile")
 
 
 def find_runtime(uv: str) -> str | None:

@@ -1,0 +1,77 @@
+"""Releases made in folders of their own, for tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import lava_s3trigger
+from lava_s3trigger.cli.localaws import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION: Final = lava_s3trigger.__version__
+PYTHON: Final = CHECKOUT / ".venv-release" / "bin" / "python"
+UV: Final = CHECKOUT / ".venv-uv" / "bin" / "uv"
+_NOT_SOURCES: Final = shutil.ignore_patterns(
+    ".*cache", ".git", ".venv*", "__pycache__", "build", "dist"
+)
+
+
+def copy_sources(folder: Path) -> Path:
+    """Copy the sources of this checkout into a folder that does not exist yet."""
+    return shutil.copytree(CHECKOUT, folder, ignore=_NOT_SOURCES)
+
+
+def make_release(sources: Path, *options: str, umask: int = -1) -> subprocess.CompletedProcess[str]:
+    """Make a release of a copy of the sources, in its folder ``dist``."""
+    return subprocess.run(
+        [PYTHON, "-m", "tools.release", "--uv", UV, *options, "dist"],
+        cwd=sources,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        umask=umask,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release."""
+
+    folder: Path
+
+    @property
+    def zip(self) -> Path:
+        return self.folder / f"s3trigger-{VERSION}.zip"
+
+    @property
+    def template(self) -> Path:
+        return self.folder / f"lava-s3trigger-{VERSION}.yaml"
+
+    @property
+    def contents(self) -> Path:
+        return self.folder / f"lava-s3trigger-{VERSION}.cdx.json"
+
+    @property
+    def notes(self) -> Path:
+        return self.folder / f"lava-s3trigger-{VERSION}-notes.md"
+
+    @property
+    def wheel(self) -> Path:
+        return self.folder / f"lava_s3trigger-{VERSION}-py3-none-any.whl"
+
+    @property
+    def sdist(self) -> Path:
+        return self.folder / f"lava_s3trigger-{VERSION}.tar.gz"
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The checksum of each file, by its name."""
+        lines = (self.folder / "SHA256SUMS").read_text().splitlines()
+        return {name: checksum for checksum, name in (line.split("  ") for line in lines)}

@@ -1,0 +1,75 @@
+"""The condition of the page on extending works as the page says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger import conditions
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from tests.test_docs import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = (CHECKOUT / "docs" / "extending.md").read_text()
+SATURDAY: Final = datetime(2026, 3, 14, tzinfo=UTC)
+MONDAY: Final = datetime(2026, 3, 16, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def weekday() -> Iterator[None]:
+    """The condition of the page, as if it stood in the module."""
+    source = "\n".join(["from __future__ import annotations", *fenced(PAGE, "python")])
+    exec(source, {**vars(conditions), "datetime": datetime})  # the page's own code
+    yield
+    del conditions.KINDS["weekday"]
+
+
+def read(**fields: Any) -> Trigger | BrokenTrigger:
+    """Read the entry of the page, with other fields."""
+    [entry] = [json.loads(block) for block in fenced(PAGE, "text")]
+    return read_trigger({name: attribute_of(value) for name, value in (entry | fields).items()})
+
+
+@pytest.mark.parametrize(
+    ("fields", "time", "holds"),
+    [
+        pytest.param({}, MONDAY, True, id="on a workday"),
+        pytest.param({}, SATURDAY, False, id="on a Saturday"),
+        pytest.param({"if_weekday": "sat"}, SATURDAY, True, id="one day"),
+        pytest.param({"if_weekday": "sat"}, MONDAY, False, id="another day"),
+    ],
+)
+def test_the_condition_holds_on_its_days(
+    fields: dict[str, Any], time: datetime, *, holds: bool
+) -> None:
+    trigger = read(**fields)
+    assert isinstance(trigger, Trigger)
+    [condition] = trigger.conditions
+    assert condition.holds(time) is holds
+
+
+def test_its_inverse_comes_by_itself() -> None:
+    trigger = read(if_not_weekday="mon")
+    assert isinstance(trigger, Trigger)
+    [inverse] = [each for each in trigger.conditions if each.field == "if_not_weekday"]
+    assert not inverse.holds(MONDAY)
+    assert inverse.holds(SATURDAY)
+
+
+@pytest.mark.parametrize("argument", ["monday", ["mon", 1], 1, {"day": "mon"}])
+def test_an_invalid_argument_is_a_user_error_that_names_the_field(argument: Any) -> None:
+    trigger = read(if_weekday=argument)
+    assert isinstance(trigger, BrokenTrigger)
+    assert trigger.reason.startswith("bad entry: if_weekday: ")
+    assert "is no day or list of days (mon, tue" in trigger.reason
+
+
+def test_the_docstring_is_the_line_of_the_docs() -> None:
+    assert conditions.KINDS["weekday"].description.startswith("The event happened on any")

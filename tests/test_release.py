@@ -1,0 +1,335 @@
+"""What `make release` makes: the same everywhere, complete, and fit to deploy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import CHECKOUT, REGION
+from tests.release import VERSION, Release, copy_sources, make_release
+from tests.test_package import RUN, interpreters
+from tests.test_template import TEMPLATE, _read
+from tools.notes import NotesError, notes
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+JOB: Final = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+
+
+@pytest.fixture(scope="module")
+def unpacked(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The function's zip, unpacked."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    zipfile.ZipFile(release.zip).extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def template(release: Release) -> dict[str, Any]:
+    """The template of the release."""
+    found: dict[str, Any] = _read(release.template.read_text())
+    return found
+
+
+class TestBytes:
+    """The bytes of a release depend on the sources alone."""
+
+    def test_another_folder_and_umask_give_the_same_files(
+        self, release: Release, tmp_path: Path
+    ) -> None:
+        elsewhere = copy_sources(tmp_path / "deeper" / "elsewhere")
+
+        done = make_release(elsewhere, umask=0o077)
+
+        assert done.returncode == 0, done.stderr
+        other = Release(elsewhere / "dist")
+        assert other.checksums == release.checksums
+        for path in (other.folder, *other.folder.iterdir()):
+            assert path.stat().st_mode & 0o044 == 0o044, path.name
+
+    def test_the_checksums_are_those_of_all_other_files(self, release: Release) -> None:
+        others = [path for path in release.folder.iterdir() if path.name != "SHA256SUMS"]
+        assert release.checksums == {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others
+        }
+
+
+class TestVersion:
+    """One place states the version, and all others take it from there."""
+
+    def test_the_project_file_states_none(self) -> None:
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        assert "version" not in project
+        assert project["dynamic"] == ["version"]
+
+    def test_all_files_of_a_release_have_it(self, release: Release) -> None:
+        named = {path.name for path in release.folder.iterdir()} - {"SHA256SUMS"}
+        assert len(named) == 6
+        assert all(VERSION in name for name in named)
+        assert VERSION in release.notes.read_text().splitlines()[0]
+
+    def test_the_function_knows_it(self, release: Release) -> None:
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import lava_s3trigger as l;"
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", f"{code} print(l.__version__)", release.zip],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"{VERSION}\n"
+
+    @pytest.mark.parametrize(
+        ("tag", "says"),
+        [
+            pytest.param(
+                "v99.0.0",
+                f"the tag is v99.0.0, and lava_s3trigger/__init__.py says {VERSION}:"
+                " one must change",
+                id="another version",
+            ),
+            pytest.param(
+                f"v{VERSION}", f"CHANGELOG.md has no section [{VERSION}]", id="not in the changelog"
+            ),
+        ],
+    )
+    def test_a_tag_that_does_not_fit_stops_the_release(
+        self, sources: Path, release: Release, tag: str, says: str
+    ) -> None:
+        changelog = sources / "CHANGELOG.md"
+        whole = changelog.read_text()
+        changelog.write_text(whole.replace(f"## [{VERSION}]", "## [0.0.0]"))
+        before = release.checksums
+
+        done = make_release(sources, "--tag", tag)
+
+        changelog.write_text(whole)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"cannot make the release: {says}")
+        assert release.checksums == before
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
+class TestZip:
+    """The function's zip needs nothing but Python."""
+
+    @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
+    def test_it_dispatches_in_a_clean_interpreter(
+        self, python: str, module: str, unpacked: Path, aws: LocalAws, realm: Realm
+    ) -> None:
+        """``s3trigger`` is what lava's own stack calls."""
+        realm.put("jobs", [JOB])
+        trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
+        realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": {"key": "{{ key }}"}}])
+        done = subprocess.run(
+            [
+                *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
+                *(unpacked, CHECKOUT / "events" / "s3-created.json"),
+            ],
+            env={
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_ENDPOINT_URL": aws.endpoint,
+                "AWS_LAMBDA_FUNCTION_NAME": "as in Lambda",
+                "AWS_REGION": REGION,
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "LAVA_REALM": realm.name,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
+        (message,) = realm.receive("core")
+        parameters = json.loads(message["Body"])["parameters"]
+        assert parameters == {"key": "incoming/orders/2026-03-14/order+1.csv"}
+
+
+class TestZipContents:
+    """What is in the function's zip."""
+
+    def test_every_module_has_its_bytecode(self, release: Release) -> None:
+        names = set(zipfile.ZipFile(release.zip).namelist())
+        modules = {name for name in names if name.endswith(".py")}
+        compiled = {
+            re.sub(r"__pycache__/([^/]+)\.cpython-313\.pyc$", r"\1.py", name)
+            for name in names
+            if name.endswith(".pyc")
+        }
+        assert modules == compiled
+
+    def test_it_is_less_than_a_fifth_of_what_lambda_takes(self, release: Release) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+        assert release.zip.stat().st_size < 50_000_000 / 5
+
+    def test_every_file_is_readable_by_the_function(self, release: Release) -> None:
+        # Lambda runs the function as another user than the one that unpacks the zip.
+        modes = {each.external_attr >> 16 for each in zipfile.ZipFile(release.zip).infolist()}
+        assert modes == {0o100644}
+
+
+class TestBillOfMaterials:
+    """The bill of materials names what the zip contains, with licences."""
+
+    @pytest.fixture
+    def bill(self, release: Release) -> Any:
+        return json.loads(release.contents.read_text())
+
+    def test_it_is_of_this_zip(self, release: Release, bill: Any) -> None:
+        component = bill["metadata"]["component"]
+        assert (component["name"], component["version"]) == ("lava-s3trigger", VERSION)
+        (hashed,) = component["hashes"]
+        assert hashed == {"alg": "SHA-256", "content": release.checksums[release.zip.name]}
+
+    def test_it_has_each_package_in_its_version(self, release: Release, bill: Any) -> None:
+        names = zipfile.ZipFile(release.zip).namelist()
+        found = {name.partition(".dist-info/")[0] for name in names if ".dist-info/" in name}
+        assert {f"{each['name']}-{each['version']}" for each in bill["components"]} == {
+            each.replace("_", "-") for each in found
+        }
+        # And nothing is there that no package owns.
+        owned = {each["name"].removeprefix("python-") for each in bill["components"]}
+        top = {name.partition("/")[0].removesuffix(".py") for name in names}
+        others = {name for name in top if not name.endswith(".dist-info")} - owned
+        assert others == {"lava_s3trigger", "s3trigger", "__pycache__"}
+
+    def test_each_package_has_a_licence(self, bill: Any) -> None:
+        for component in bill["components"]:
+            for each in component["licenses"]:
+                license_ = each.get("license", each)
+                is_spdx = "id" in license_ or "expression" in license_
+                assert is_spdx or license_["text"]["content"], component["name"]
+
+    def test_it_says_which_packages_are_reduced(self, bill: Any) -> None:
+        reduced = {each["name"] for each in bill["components"] if "pedigree" in each}
+        assert {"botocore", "urllib3", "markupsafe"} <= reduced
+        assert "six" not in reduced
+
+
+class TestTemplate:
+    """The template of the release is the project's, without SAM."""
+
+    def test_it_needs_no_transform(self, template: dict[str, Any]) -> None:
+        assert "Transform" not in template
+        types = {each["Type"] for each in template["Resources"].values()}
+        assert not {name for name in types if name.startswith("AWS::Serverless")}
+
+    def test_it_takes_the_code_of_its_own_version(self, template: dict[str, Any]) -> None:
+        assert template["Resources"]["Function"]["Properties"]["Code"] == {
+            "S3Bucket": {"Ref": "CodeBucket"},
+            "S3Key": {
+                "Fn::If": ["HasDefaultCodeKey", f"s3trigger-{VERSION}.zip", {"Ref": "CodeKey"}]
+            },
+        }
+
+    def test_all_else_is_as_in_the_projects_template(self, template: dict[str, Any]) -> None:
+        made = {"Function", "FunctionEventInvokeConfig"}
+        assert template["Resources"].keys() == TEMPLATE["Resources"].keys() | made
+        for name in TEMPLATE["Resources"].keys() - made:
+            assert template["Resources"][name] == TEMPLATE["Resources"][name], name
+        given = template["Parameters"].keys() - TEMPLATE["Parameters"].keys()
+        assert given == {"CodeBucket", "CodeKey"}
+        for name, parameter in TEMPLATE["Parameters"].items():
+            assert template["Parameters"][name] == parameter, name
+        assert template["Outputs"] == TEMPLATE["Outputs"]
+
+    def test_the_function_is_as_in_the_projects_template(self, template: dict[str, Any]) -> None:
+        ours = TEMPLATE["Resources"]["Function"]["Properties"]
+        made = template["Resources"]["Function"]["Properties"]
+        # SAM has other names for these.
+        assert made["DeadLetterConfig"] == {"TargetArn": ours["DeadLetterQueue"]["TargetArn"]}
+        if "Tracing" in ours:
+            assert made["TracingConfig"] == {"Mode": ours["Tracing"]}
+        others = {"CodeUri", "DeadLetterQueue", "EventInvokeConfig", "Tags", "Tracing"}
+        for name in ours.keys() - others:
+            assert made[name] == ours[name], name
+        retries = template["Resources"]["FunctionEventInvokeConfig"]["Properties"]
+        assert ours["EventInvokeConfig"].items() <= retries.items()
+
+    def test_cfn_lint_has_nothing_to_say(self, release: Release) -> None:
+        command = Path(sys.executable).with_name("cfn-lint")
+        rules = ("--append-rules", "cfn_lint_serverless.rules")
+        done = subprocess.run(
+            [command, *rules, "--", release.template], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+class TestCommandLine:
+    """Wheel and sdist have the command line, and no more."""
+
+    def test_the_wheel_runs(self, release: Release) -> None:
+        site = next(each for each in sys.path if each.endswith("site-packages"))
+        code = (
+            "import sys; sys.path[:0] = sys.argv[1:3]; sys.argv[1:] = ['--help'];"
+            "import lava_s3trigger.__main__ as m; assert '.whl' in m.__file__; m.main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code, release.wheel, site],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "lava's S3 triggers" in done.stdout
+
+    def test_the_sdist_has_the_sources_alone(self, release: Release) -> None:
+        with tarfile.open(release.sdist) as archive:
+            top = {name.split("/")[1] for name in archive.getnames()}
+        assert top == {
+            *(".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md"),
+            *("lava_s3trigger", "pyproject.toml", "s3trigger.py"),
+        }
+
+
+CHANGELOG: Final = """\
+# Changelog
+
+## [Unreleased]
+
+### Added
+
+- What is [new](docs/new.md).
+
+## [1.1.0] - 2026-03-14
+
+- A [page](https://example.org/x).
+
+## [1.0.0] - 2026-01-01
+"""
+
+
+class TestNotes:
+    """The notes of a release are its section of the changelog."""
+
+    def test_a_version_has_its_section_with_its_date(self) -> None:
+        assert notes(CHANGELOG, "1.1.0", is_released=True) == (
+            "# lava-s3trigger 1.1.0 - 2026-03-14\n\n- A [page](https://example.org/x).\n"
+        )
+
+    def test_what_is_not_released_yet_has_the_section_of_changes_so_far(self) -> None:
+        assert notes(CHANGELOG, "2.0.0", is_released=False) == (
+            "# lava-s3trigger 2.0.0, not released\n\n### Added\n\n- What is new.\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("version", "says"),
+        [
+            pytest.param("2.0.0", r"has no section \[2.0.0\]", id="missing"),
+            pytest.param("1.0.0", r"section \[1.0.0\] of CHANGELOG.md is empty", id="empty"),
+        ],
+    )
+    def test_a_release_without_notes_is_refused(self, version: str, says: str) -> None:
+        with pytest.raises(NotesError, match=says):
+            notes(CHANGELOG, version, is_released=True)
