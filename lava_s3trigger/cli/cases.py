@@ -6,32 +6,28 @@ entry of each. See docs/testing-entries.md.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
-import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dateutil.parser import isoparse
-
-from lava_s3trigger import units
-from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
-from .attributes import AttributeReader
-from .entries import STANDARD_INPUT, Place
+from .casefields import FIELDS, OF_DISPATCH, OF_OBJECT, CaseError, members_of, payload_of, text_of
+from .entries import Place
+from .errors import CommandError
+from .eventtypes import event_type
 from .fixedvalues import NOW
 from .jsontext import JsonText
 from .nodes import Member, Node, Problem, Span
-from .objects import CREATED, s3_record
+from .objects import CREATED
+from .payloads import ObjectEvent, eventbridge_event, s3_notification
 from .yamltext import YamlText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
 
     from .entries import Entry
 
@@ -53,8 +49,6 @@ REASONS: Final = (
 )
 """Why nothing is dispatched, besides the field of a condition."""
 _NO_SPAN: Final = Span(0, 0, 0, 0)
-_DELETIONS: Final = ("ObjectRemoved:", "LifecycleExpiration:", "ObjectTagging:", "ObjectAcl:")
-"""Types of events of which S3 sends no size. See docs/design.md#what-events-leave-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +76,6 @@ class Case:
     source: str
     """Where it stands, for people."""
     place: Place | None
-
-
-class _CaseError(ValueError):
-    """A case cannot be used; `node` is what is wrong with it."""
-
-    def __init__(self, message: str, node: Node) -> None:
-        super().__init__(message)
-        self.node = node
 
 
 @dataclass(slots=True)
@@ -149,41 +135,40 @@ class CaseReader:
 
     def _read(self, node: Node, file: str, entry: Entry | None) -> None:
         try:
-            members = _members(node, "a case")
+            members = members_of(node, "a case", FIELDS)
             entry = entry or self._entry(members, node)
             self.cases.append(self._case(members, node, file, entry))
-        except _CaseError as error:
+        except CaseError as error:
             self._problem(str(error), error.node, file or (entry.source if entry else ""))
 
     def _entry(self, members: dict[str, Member], node: Node) -> Entry:
         if "trigger_id" not in members:
-            raise _CaseError("trigger_id is missing: a case in a file names its entry", node)
-        trigger_id = _text(members["trigger_id"].value)
+            raise CaseError("trigger_id is missing: a case in a file names its entry", node)
+        trigger_id = text_of(members["trigger_id"].value)
         if trigger_id not in self.entries:
             close = get_close_matches(trigger_id, self.entries, n=1)
             hint = f": did you mean {shown(close[0])}?" if close else ""
             message = f"there is no entry with the trigger_id {shown(trigger_id)}{hint}"
-            raise _CaseError(message, members["trigger_id"].value)
+            raise CaseError(message, members["trigger_id"].value)
         return self.entries[trigger_id]
 
     def _case(self, members: dict[str, Member], node: Node, file: str, entry: Entry) -> Case:
-        for name, member in members.items():
-            if name not in _FIELDS:
-                close = get_close_matches(name, _FIELDS, n=1)
-                hint = f": did you mean {shown(close[0])}?" if close else ""
-                known = ", ".join(each for each in _FIELDS if each != "trigger_id")
-                message = f"unknown field {shown(name)} of a case{hint or f'; it may have {known}'}"
-                raise _CaseError(message, Node(None, member.name))
         given = {
-            name: _FIELDS[name](member.value)
+            name: FIELDS[name](member.value)
             for name, member in members.items()
             if name not in ("expect", "exactly", "because", "event")
         }
         trigger_id, bucket = entry.id, entry.text("bucket")
         if not trigger_id or not bucket:
-            raise _CaseError("its entry needs a trigger_id and a bucket, both strings", node)
+            raise CaseError("its entry needs a trigger_id and a bucket, both strings", node)
         expected, is_exact = self._expected(members, node)
-        payload, time, title = self._object(members, given, node, file, bucket)
+        if "event" in members:
+            payload, time, title = _payload(members, file)
+        elif "key" in given:
+            payload, time = _event(members, given, bucket)
+            title = given["key"]
+        else:
+            raise CaseError("a case needs a key, or an event: the file of a payload", node)
         number = self._numbers[trigger_id, file] = self._numbers.get((trigger_id, file), 0) + 1
         place = Place(file, node.span.line, node.span.column) if node.span.line else None
         return Case(
@@ -200,39 +185,12 @@ class CaseReader:
             place=place,
         )
 
-    def _object(
-        self, members: dict[str, Member], given: dict[str, Any], node: Node, file: str, bucket: str
-    ) -> tuple[Any, dt.datetime, str]:
-        """Return the payload of a case, the time of the event, and what to call it."""
-        if "event" in members:
-            for name in ("key", *_OF_OBJECT):
-                if name in members:
-                    message = f"{name} and event exclude each other: the payload has an object"
-                    raise _CaseError(message, Node(None, members[name].name))
-            found = members["event"].value
-            name = _text(found)
-            return _payload(name, file, found), NOW, name
-        if "key" not in given:
-            raise _CaseError("a case needs a key, or an event: the file of a payload", node)
-        event_type = given.get("event_type", CREATED)
-        size = given.get("size", None if event_type.startswith(_DELETIONS) else 1)
-        time = given.get("time", NOW)
-        record = s3_record(
-            bucket,
-            given["key"],
-            size=size,
-            event_type=event_type,
-            time=time,
-            source_ip=given.get("source_ip"),
-        )
-        return {"Records": [record]}, time, given["key"]
-
     def _expected(
         self, members: dict[str, Member], node: Node
     ) -> tuple[tuple[dict[str, Any], ...], bool]:
         named = [name for name in ("expect", "exactly") if name in members]
         if len(named) != 1:
-            raise _CaseError(
+            raise CaseError(
                 f"{' and '.join(named)} exclude each other"
                 if named
                 else "expect is missing: nothing, or a list of dispatches",
@@ -244,25 +202,18 @@ class CaseReader:
             return (), is_exact
         nodes = found.value if isinstance(found.value, list) else [found]
         if not nodes:
-            raise _CaseError(f"an empty list: write {NOTHING} where none is expected", found)
+            raise CaseError(f"an empty list: write {NOTHING} where none is expected", found)
         return tuple(self._dispatch(each, is_exact=is_exact) for each in nodes), is_exact
 
     def _dispatch(self, node: Node, *, is_exact: bool) -> dict[str, Any]:
-        members = _members(node, f"expected is {NOTHING}, or a list of dispatches; a dispatch")
-        for name, member in members.items():
-            if name not in _OF_DISPATCH:
-                close = get_close_matches(name, _OF_DISPATCH, n=1)
-                hint = f": did you mean {shown(close[0])}?" if close else ""
-                message = f"unknown field {shown(name)} of a dispatch" + (
-                    hint or f"; it may have {', '.join(_OF_DISPATCH)}"
-                )
-                raise _CaseError(message, Node(None, member.name))
+        what = f"expected is {NOTHING}, or a list of dispatches; a dispatch"
+        members = members_of(node, what, OF_DISPATCH)
         if "job_id" not in members:
-            raise _CaseError("job_id is missing in an expected dispatch", node)
+            raise CaseError("job_id is missing in an expected dispatch", node)
         if "worker" in members and not self.knows_jobs:
             message = "which worker has a job is not known: name files of jobs with --jobs"
-            raise _CaseError(message, members["worker"].value)
-        given = {name: _OF_DISPATCH[name](member.value) for name, member in members.items()}
+            raise CaseError(message, members["worker"].value)
+        given = {name: OF_DISPATCH[name](member.value) for name, member in members.items()}
         return {"delay": 0, "parameters": {}, "globals": {}, **given} if is_exact else given
 
     def _because(
@@ -271,15 +222,15 @@ class CaseReader:
         if "because" not in members:
             return None
         found = members["because"].value
-        reason = _text(found)
+        reason = text_of(found)
         if expected:
             message = f"because goes with expect: {NOTHING}"
-            raise _CaseError(message, Node(None, members["because"].name))
+            raise CaseError(message, Node(None, members["because"].name))
         fields = [name for name in entry.item if is_condition(name)]
         if reason not in (*fields, *REASONS):
             has = f"the entry's conditions ({', '.join(fields)})" if fields else "(no condition)"
             known = f"{has} and {', '.join(REASONS)}"
-            raise _CaseError(f"{shown(reason)} is no reason here; there are {known}", found)
+            raise CaseError(f"{shown(reason)} is no reason here; there are {known}", found)
         return reason
 
 
@@ -293,129 +244,42 @@ def _node_of(value: Any) -> Node:
     return Node(Decimal(repr(value)) if isinstance(value, float) else value, _NO_SPAN)
 
 
-def _payload(name: str, file: str, node: Node) -> Any:
-    folder = Path(file).parent if file and file != STANDARD_INPUT else Path()
+def _payload(members: dict[str, Member], file: str) -> tuple[Any, dt.datetime, str]:
+    """Return the payload of a case that names its file, the time, and the name of the file."""
+    for name in ("key", *OF_OBJECT):
+        if name in members:
+            message = f"{name} and event exclude each other: the payload has an object"
+            raise CaseError(message, Node(None, members[name].name))
+    found = members["event"].value
+    return payload_of(found, file), NOW, text_of(found)
+
+
+def _event(
+    members: dict[str, Member], given: dict[str, Any], bucket: str
+) -> tuple[Any, dt.datetime]:
+    """Return the payload of a case that has a key, and the time of its event."""
+    name = given.get("event_type", CREATED)
     try:
-        return json.loads((folder / name).read_text("utf-8"))
-    except OSError as error:
-        raise _CaseError(f"{shown(str(folder / name))}: {error.strerror}", node) from None
-    except (ValueError, RecursionError) as error:
-        raise _CaseError(f"{shown(str(folder / name))} is no JSON: {error}", node) from None
-
-
-# What reads a field takes its node.
-
-
-def _members(node: Node, what: str) -> dict[str, Member]:
-    if not isinstance(node.value, dict):
-        raise _CaseError(f"{what} is a map, not {shown(node.plain())}", node)
-    return node.value
-
-
-def _text(node: Node) -> str:
-    if not isinstance(node.value, str) or not node.value:
-        hint = "" if node.value in (None, "") else ": put it in quotes"
-        raise _CaseError(f"{shown(node.plain())} is no text{hint}", node)
-    return node.value
-
-
-def _key(node: Node) -> str:
-    text = _text(node)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _CaseError(f"{shown(text)} is not UTF-8, as keys are in S3", node) from None
-    return text
-
-
-def _boolean(node: Node) -> bool:
-    if not isinstance(node.value, bool):
-        raise _CaseError(f"{shown(node.plain())} is neither true nor false", node)
-    return node.value
-
-
-def _size(node: Node) -> int:
-    size = _by(units.size, node)
-    if size < 0 or size != int(size):
-        raise _CaseError(f"{shown(node.plain())} is no number of bytes", node)
-    return int(size)
-
-
-def _time(node: Node) -> dt.datetime:
-    text = _text(node)
-    try:
-        time = isoparse(text)
-    except (ValueError, OverflowError):
-        message = f"{shown(text)} is no time such as 2026-03-14T01:59:26Z"
-        raise _CaseError(message, node) from None
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
-
-
-def _address(node: Node) -> str:
-    text = _text(node)
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise _CaseError(f"{shown(text)} is no IP address", node) from None
-
-
-def _delay(node: Node) -> int:
-    return round(_by(units.duration, node))
-
-
-def _by(read: Callable[[Any], float], node: Node) -> float:
-    try:
-        return read(_value(node))
-    except ValueError as error:
-        raise _CaseError(str(error), node) from None
-
-
-def _map(node: Node) -> dict[str, Any]:
-    if not isinstance(node.value, dict):
-        raise _CaseError(f"{shown(node.plain())} is not a map", node)
-    found: dict[str, Any] = _value(node)
-    return found
-
-
-def _value(node: Node) -> Any:
-    """Return a value as it is after a round trip through the table, as entries have it."""
-    reader = AttributeReader("")
-    attribute = reader.attribute(node)
-    for problem in reader.problems:
-        raise _CaseError(problem.message, node)
-    try:
-        return value_of(attribute, "value")
-    except ValueError as error:
-        raise _CaseError(str(error), node) from None
-
-
-_OF_OBJECT: Final[dict[str, Callable[[Node], Any]]] = {
-    "size": _size,
-    "event_type": _text,
-    "time": _time,
-    "source_ip": _address,
-}
-_FIELDS: Final[dict[str, Callable[[Node], Any]]] = {
-    "trigger_id": _text,
-    "name": _text,
-    "key": _key,
-    **_OF_OBJECT,
-    "event": _text,
-    "now": _time,
-    "alone": _boolean,
-    "expect": _value,
-    "exactly": _value,
-    "because": _text,
-}
-"""Fields of a case, and what reads each."""
-_OF_DISPATCH: Final[dict[str, Callable[[Node], Any]]] = {
-    "job_id": _text,
-    "worker": _text,
-    "delay": _delay,
-    "parameters": _map,
-    "globals": _map,
-}
-"""Fields of an expected dispatch."""
+        kind = event_type(name)
+    except CommandError as error:
+        raise CaseError(str(error), members["event_type"].value) from None
+    is_eventbridge = name not in (kind.name, f"s3:{kind.name}")
+    without = kind.without_in_eventbridge if is_eventbridge else kind.without
+    if "size" in given and "size" in without:
+        raise CaseError(f"events of type {name} have no size", Node(None, members["size"].name))
+    event = ObjectEvent(
+        bucket=bucket,
+        key=given["key"],
+        type=kind,
+        time=given.get("time", NOW),
+        size=given.get("size", 1),
+        source_ip=given.get("source_ip"),
+    )
+    if is_eventbridge:
+        return eventbridge_event(event), event.time
+    payload = s3_notification([event])
+    payload["Records"][0]["eventName"] = name  # which others than AWS begin with s3:
+    return payload, event.time
 
 
 def read_cases(

@@ -125,8 +125,20 @@ PASSING: Final = {
     " parameters: {type: 'ObjectCreated:Copy', size: '10240', ip: 203.0.113.7,"
     " time: '2026-05-01 00:00:00+00:00', now: '2026-05-01 00:00:00'}}}",
     "the object's defaults": "{trigger_id: kinds, key: a, exactly: {job_id: load, parameters:"
-    " {type: 'ObjectCreated:Put', size: '1', ip: None, time: '2026-03-14 01:59:26+00:00',"
+    " {type: 'ObjectCreated:Put', size: '1', ip: 203.0.113.7, time: '2026-03-14 01:59:26+00:00',"
     " now: '2026-03-14 01:59:26'}}}",
+    "an event of EventBridge": (
+        "{trigger_id: kinds, key: a, event_type: 'ObjectCreated:PutObject',"
+        " expect: {job_id: load, parameters: {type: 'ObjectCreated:PutObject'}}}"
+    ),
+    "an event of another server": (
+        "{trigger_id: kinds, key: a, event_type: 's3:ObjectCreated:Put',"
+        " expect: {job_id: load, parameters: {type: 's3:ObjectCreated:Put'}}}"
+    ),
+    "an event by S3 itself has no address": (
+        "{trigger_id: kinds, key: a, event_type: 'LifecycleExpiration:Delete',"
+        " expect: {job_id: load, parameters: {ip: None}}}"
+    ),
     "a deletion has no size": "{trigger_id: kinds, key: a, event_type: 'ObjectRemoved:Delete',"
     " expect: {job_id: load, parameters: {size: '0'}}}",
 }
@@ -360,6 +372,14 @@ MISTAKES: Final = {
     "a bad size": (
         "[{trigger_id: load, key: a, size: -1, expect: nothing}]",
         "1:35: -1 is no number of bytes",
+    ),
+    "a size that the event has not": (
+        "[{trigger_id: kinds, key: a, event_type: 'ObjectAcl:Put', size: 1, expect: nothing}]",
+        "1:59: events of type ObjectAcl:Put have no size",
+    ),
+    "an unknown event type": (
+        "[{trigger_id: load, key: a, event_type: ObjectCreated, expect: nothing}]",
+        "1:41: no event type 'ObjectCreated': did you mean ObjectCreated:",
     ),
     "a bad time": (
         "[{trigger_id: load, key: a, time: soon, expect: nothing}]",
