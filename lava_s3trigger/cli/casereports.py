@@ -47,16 +47,16 @@ def write_text(
 
 
 def _write_coverage(out: Any, coverage: Coverage, entries: Sequence[Entry]) -> None:
-    for entry in coverage.without_case(entries):
-        out.print(plain("no case ", "yellow") + plain(f"{entry.source} {entry.id}"))
+    lines = [("no case ", f"{each.source} {each.id}") for each in coverage.without_case(entries)]
     for entry, name, holds in coverage.unseen(entries):
         if entry.id in coverage.cases:
-            what = "holds" if holds else "does not hold"
-            out.print(
-                plain("not seen ", "yellow")
-                + plain(f"{entry.place(name) or entry.source} {entry.id}: that {name} {what}")
-            )
-    out.print()
+            verdict = "holds" if holds else "does not hold"
+            place = entry.place(name) or entry.source
+            lines.append(("not seen ", f"{place} {entry.id}: that {name} {verdict}"))
+    for label, text in lines:
+        out.print(plain(label, "yellow") + plain(text))
+    if lines:
+        out.print()
 
 
 def write_json_report(

@@ -115,7 +115,12 @@ def _entries(
         raise CommandError(
             "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE
         )
+    named = {*paths, *jobs}
     loaded = load([*paths, *jobs])
+    # Payloads and cases may be in a folder of entries.
+    loaded.problems = [
+        each for each in loaded.problems if each.kind != "no_entry" or each.file in named
+    ]
     loaded.require_sound()
     triggers, found = loaded.of("trigger"), loaded.of("job")
     if not paths:

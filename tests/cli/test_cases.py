@@ -455,6 +455,13 @@ class TestMistakes:
             f"Error: {file}:1:62: x-tests must be a list of cases\n",
         )
 
+    def test_what_is_no_entry_is_an_error_where_it_is_named(self, project: Project) -> None:
+        (project.folder / "payload.json").write_text("{}")
+        ran = project.test(f"[{PASSING['exactly']}]", str(project.folder / "payload.json"))
+        assert (ran.status, ran.output) == (3, "")
+        assert "payload.json:1:1: this is no entry" in ran.errors
+        assert project.line.run("test", str(project.folder), "--coverage").status == 0
+
     def test_a_worker_needs_jobs(self, project: Project, line: CommandLine) -> None:
         cases = project.folder / "c.json"
         cases.write_text(
@@ -501,7 +508,7 @@ class TestEvents:
     def test_every_sample_can_be_a_case(
         self, path: Path, tmp_path: Path, line: CommandLine
     ) -> None:
-        (tmp_path / "_payload.json").write_text(path.read_text())
+        (tmp_path / "payload.json").write_text(path.read_text())
         (tmp_path / "entry.json").write_text(
             json.dumps(
                 {
@@ -511,7 +518,7 @@ class TestEvents:
                     "enabled": True,
                     "job_id": "j",
                     "parameters": {"key": "{{ key }}"},
-                    "x-tests": [{"event": "_payload.json", "expect": "nothing"}],
+                    "x-tests": [{"event": "payload.json", "expect": "nothing"}],
                 }
             )
         )
