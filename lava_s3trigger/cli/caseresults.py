@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     """A dispatch, by the names of its fields."""
 
 
+_ABORTED: Final = "aborted"
+
+
 @dataclass(slots=True)
 class CaseResult:
     """What became of a case."""
@@ -99,6 +102,12 @@ def run_cases(
                 deciding = alone.setdefault(case.trigger_id, MemoryTriggers([own]))
             fixed.restart(case.now)
             decided = decide_payload(case.payload, deciding, jobs, region)
+            if any(
+                kind == "aborted" for each in _triggers(decided) for _, kind, _ in _endings(each)
+            ):
+                # The function sets such an entry aside in time; no case depends on others.
+                triggers = MemoryTriggers(triggers)
+                alone.clear()
             coverage.add(case, decided)
             yield judge(case, decided)
 

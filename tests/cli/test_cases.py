@@ -40,6 +40,9 @@ ENTRIES: Final = """\
 - {trigger_id: paused, bucket: shop, prefix: paused, enabled: true, job_id: paused}
 - {trigger_id: one, bucket: two, prefix: "*", enabled: true, job_id: load}
 - {trigger_id: other, bucket: two, prefix: "*", enabled: true, job_id: audit}
+- {trigger_id: first, bucket: same, prefix: "*", enabled: true, job_id: load, parameters: {n: 1}}
+- {trigger_id: second, bucket: same, prefix: "*", enabled: true, job_id: load,
+  parameters: {n: 2, yes: true}}
 - trigger_id: kinds
   bucket: kinds
   prefix: "*"
@@ -100,6 +103,15 @@ PASSING: Final = {
     ' parameters: {args: [orders/a.csv], options: {day: "2026-03-14", retries: 3}}},'
     "{job_id: audit, delay: 60, globals: {id: 00000000-0000-4000-8000-000000000001},"
     ' parameters: {args: [orders/a.csv], options: {day: "2026-03-14", retries: 3}}}]}',
+    "the vaguest first": (
+        "{trigger_id: first, key: a, expect: [{job_id: load}, {job_id: load, parameters: {n: 1}}]}"
+    ),
+    "the vaguest last": (
+        "{trigger_id: first, key: a, expect: [{job_id: load, parameters: {n: 2}}, {job_id: load}]}"
+    ),
+    "a number is a number": (
+        "{trigger_id: first, key: a, alone: true, expect: {job_id: load, parameters: {n: 1.0}}}"
+    ),
     "nothing": "{trigger_id: load, key: orders/a.txt, expect: nothing}",
     "nothing exactly": "{trigger_id: load, key: orders/a.txt, exactly: nothing}",
     "because of a condition": "{trigger_id: load, key: orders/draft/a.csv, expect: nothing,"
@@ -172,6 +184,27 @@ FAILING: Final = {
         ),
         ["another dispatch than expected"],
         ['-      "retries": true', '+      "retries": 3'],
+    ),
+    "a number in place of a boolean": (
+        "{trigger_id: second, key: a, alone: true, expect: {job_id: load, parameters: {yes: 1}}}",
+        ["another dispatch than expected"],
+        ['-    "yes": 1', '+    "yes": true'],
+    ),
+    "a list with less": (
+        (
+            "{trigger_id: load, key: orders/a.csv, expect: ["
+            "{job_id: load, parameters: {args: []}}, {job_id: audit}]}"
+        ),
+        ["another dispatch than expected"],
+        ['-    "args": []', '+      "orders/a.csv"'],
+    ),
+    "the same expected of two": (
+        (
+            "{trigger_id: first, key: a, expect: ["
+            "{job_id: load, parameters: {n: 1}}, {job_id: load, parameters: {n: 1}}]}"
+        ),
+        ["another dispatch than expected"],
+        ['-    "n": 1', '+    "n": 2'],
     ),
     "another worker": (
         "{trigger_id: one, key: a, alone: true, expect: {job_id: load, worker: web}}",
@@ -309,6 +342,25 @@ class TestFailing:
         case = FAILING["another value"][0]
         [found] = project.test(f"[{case}]", "--format", "json").json("test")["cases"]
         assert not any("args" in line or "day" in line for line in found["diff"])
+
+    def test_no_case_depends_on_others(self, tmp_path: Path, line: CommandLine) -> None:
+        # The function sets an entry aside that was aborted three times.
+        loops = "{% for a in range(2000) %}" * 3 + "{% endfor %}" * 3
+        entry = {
+            "trigger_id": "t",
+            "bucket": "b",
+            "prefix": "*",
+            "enabled": True,
+            "job_id": "j",
+            "parameters": {"a": "{% if key == 'slow' %}" + loops + "{% endif %}"},
+            "x-tests": [
+                *[{"key": "slow", "expect": "nothing", "because": "aborted"}] * 3,
+                {"key": "fast", "expect": [{"job_id": "j"}]},
+            ],
+        }
+        (tmp_path / "e.json").write_text(json.dumps(entry))
+        ran = line.run("test", str(tmp_path))
+        assert ran.output == "4 cases: 4 passed, 0 failed\n"
 
     def test_the_rest_is_run(self, project: Project) -> None:
         cases = [FAILING["another value"][0], *PASSING.values()]
@@ -481,7 +533,7 @@ class TestMistakes:
         [
             ([], 2, "no entries: name files or folders, or a realm with --realm (LAVA_REALM)"),
             (["nowhere"], 3, "nowhere: there is no such file or folder"),
-            (["entries.yaml"], 3, "no cases: none of 9 entries has x-tests;"),
+            (["entries.yaml"], 3, "no cases: none of 11 entries has x-tests;"),
             (["entries.yaml", "--cases", "nowhere"], 3, "nowhere: there is no such file or folder"),
             (["entries.yaml", "--format", "xml"], 2, "'xml' is not one of"),
             (["entries.yaml", "again.yaml"], 3, "another entry has the trigger_id 'load' as well"),
@@ -497,6 +549,33 @@ class TestMistakes:
         assert ran.status == status
         assert message in ran.errors
         assert "Traceback" not in ran.errors
+
+
+class TestFormats:
+    """Entries may be in any format that the table's entries come in."""
+
+    def test_entries_in_dynamodbs_json_have_cases(self, tmp_path: Path, line: CommandLine) -> None:
+        case = {
+            "M": {
+                "key": {"S": "p/a"},
+                "size": {"N": "5"},
+                "expect": {"L": [{"M": {"job_id": {"S": "j"}, "parameters": {"M": {}}}}]},
+            }
+        }
+        item = {
+            **{name: {"S": name[0]} for name in ("trigger_id", "bucket", "prefix", "job_id")},
+            "enabled": {"BOOL": True},
+            "x-tests": {"L": [case]},
+        }
+        (tmp_path / "scan.json").write_text(json.dumps({"Items": [item], "Count": 1}))
+        assert line.run("test", str(tmp_path)).output == "1 case: 1 passed, 0 failed\n"
+
+    def test_cases_may_be_json_lines(self, project: Project) -> None:
+        file = project.folder / "cases.jsonl"
+        cases = [{"trigger_id": "one", "key": "a", "alone": True, "expect": {"job_id": "load"}}] * 2
+        file.write_text("".join(f"{json.dumps(each)}\n" for each in cases))
+        ran = project.line.run("test", str(project.folder / "entries.yaml"), "--cases", str(file))
+        assert ran.output == "2 cases: 2 passed, 0 failed\n"
 
 
 class TestEvents:
@@ -556,7 +635,7 @@ class TestCoverage:
         report = ran.json("test")["coverage"]
         assert ran.status == 0
         assert [each["trigger_id"] for each in report["without_case"]] == [
-            "broken", "fails", "off", "gone", "paused", "one", "other", "kinds",
+            "broken", "fails", "off", "gone", "paused", "one", "other", "first", "second", "kinds",
         ]  # fmt: skip
         assert [(each["field"], each["holds"]) for each in report["not_seen"]] == [
             ("if_fnmatch", False)
@@ -573,7 +652,7 @@ class TestCoverage:
     def test_without_any_case_all_is_named(self, project: Project, line: CommandLine) -> None:
         ran = line.run("test", str(project.folder), "--coverage")
         assert ran.status == 0
-        assert ran.output.count("no case ") == 9
+        assert ran.output.count("no case ") == 11
 
 
 class TestRealm:

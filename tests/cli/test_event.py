@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
 import json
 import uuid
@@ -164,6 +165,9 @@ class TestRoutes:
             ids = [each.message_id for each in deliveries(payload, "r")]
             assert len(set(ids)) == 2
             assert all(uuid.UUID(each).version == 4 for each in ids)
+            records = payload if route == "pipes" else payload["Records"]
+            for record in records:
+                assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
 
     def test_eventbridge_hands_over_one_event_alone(self) -> None:
         with pytest.raises(CommandError, match="eventbridge-sqs"):
