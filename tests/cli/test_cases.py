@@ -48,7 +48,9 @@ ENTRIES: Final = """\
   prefix: "*"
   enabled: true
   job_id: load
-  parameters: {type: "{{ info.event_type }}", size: "{{ info.size }}", ip: "{{ info.source_ip }}",
+  parameters:
+   {detail: "{{ event['detail-type'] }}", type: "{{ info.event_type }}",
+    size: "{{ info.size }}", ip: "{{ info.source_ip }}",
     time: "{{ info.event_time }}", now: "{{ utils.datetime.now() }}"}
 """
 JOBS: Final = """\
@@ -137,11 +139,13 @@ PASSING: Final = {
     " parameters: {type: 'ObjectCreated:Copy', size: '10240', ip: 203.0.113.7,"
     " time: '2026-05-01 00:00:00+00:00', now: '2026-05-01 00:00:00'}}}",
     "the object's defaults": "{trigger_id: kinds, key: a, exactly: {job_id: load, parameters:"
-    " {type: 'ObjectCreated:Put', size: '1', ip: 203.0.113.7, time: '2026-03-14 01:59:26+00:00',"
+    " {type: 'ObjectCreated:Put', detail: '', size: '1', ip: 203.0.113.7,"
+    " time: '2026-03-14 01:59:26+00:00',"
     " now: '2026-03-14 01:59:26'}}}",
     "an event of EventBridge": (
         "{trigger_id: kinds, key: a, event_type: 'ObjectCreated:PutObject',"
-        " expect: {job_id: load, parameters: {type: 'ObjectCreated:PutObject'}}}"
+        " expect: {job_id: load,"
+        " parameters: {type: 'ObjectCreated:PutObject', detail: Object Created}}}"
     ),
     "an event of another server": (
         "{trigger_id: kinds, key: a, event_type: 's3:ObjectCreated:Put',"
@@ -717,7 +721,7 @@ class TestTerminal:
             "if_fnmatch": "*\x9b31m",
             "job_id": "j\x1b]0;x\x07[link=http://x]",
             "x-tests": [
-                {"key": key, "name": f"{key}[bold]", "expect": [{"job_id": f"x{key}"}]}
+                {"key": key, "name": f"{key}\ud800[bold]", "expect": [{"job_id": f"x{key}"}]}
                 for key in sorted(keys)
             ],
         }
