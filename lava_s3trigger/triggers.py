@@ -48,20 +48,6 @@ _MAX_LEVELS: Final = 10_000
 _MAX_KEYS: Final = 1_000
 
 _MAX_FIELD_CHARACTERS: Final = 64
-_NOT_CHECKED: Final = frozenset(["description", "owner"])
-_FIELDS: Final = frozenset(
-    [
-        "trigger_id",
-        "bucket",
-        "prefix",
-        "enabled",
-        "job_id",
-        "parameters",
-        "globals",
-        "jinja",
-        "delay",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +103,24 @@ def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigge
 def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> Trigger:
     if "enabled" not in item:
         raise ValueError("enabled is missing")
-    if not _read("enabled", item, units.boolean, default=False):
+    if not _read("enabled", item, READERS["enabled"], default=False):
         return Trigger(trigger_id, prefix, enabled=False)
     for name in item:
         if not (name in _FIELDS or name in _NOT_CHECKED or is_condition(name) or _is_custom(name)):
             raise ValueError(_unknown_field(name))
     confinement = Confinement()
-    jinja = _read("jinja", item, units.boolean, default=True)
-    parameters = _read("parameters", item, _map, default=None)
-    globals_ = _read("globals", item, _map, default=None)
+    jinja = _read("jinja", item, READERS["jinja"], default=True)
+    parameters = _read("parameters", item, READERS["parameters"])
+    globals_ = _read("globals", item, READERS["globals"])
     if "job_id" not in item:
         raise ValueError("job_id is missing")
     return Trigger(
         trigger_id,
         prefix,
         enabled=True,
-        job_ids=tuple(Document(each, jinja=jinja) for each in _read("job_id", item, _job_ids)),
+        job_ids=tuple(
+            Document(each, jinja=jinja) for each in _read("job_id", item, READERS["job_id"])
+        ),
         parameters=Document(parameters, jinja=jinja) if parameters else None,
         globals=Document(globals_, jinja=jinja, is_globals=True) if globals_ else None,
         # To read an argument may compile a pattern.
@@ -182,8 +170,23 @@ def _job_ids(value: Any) -> list[str]:
     raise ValueError(f"{shown(value)} is neither a job id nor a list of job ids")
 
 
+KEYS: Final = ("trigger_id", "bucket", "prefix")
+"""Fields by which the table and its index find an entry."""
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "enabled": units.boolean,
+    "job_id": _job_ids,
+    "parameters": _map,
+    "globals": _map,
+    "jinja": units.boolean,
+    "delay": units.duration,
+}
+"""The other fields of an entry, but for its conditions, and what reads each."""
+_FIELDS: Final = frozenset([*KEYS, *READERS])
+_NOT_CHECKED: Final = frozenset(["description", "owner"])
+
+
 def _delay(value: Any, max_delay: float) -> int:
-    seconds = units.duration(value)
+    seconds: float = READERS["delay"](value)
     if not 0 <= seconds <= max_delay:
         raise ValueError(f"{shown(value)} is not from 0 to {max_delay / 60:g} minutes")
     return round(seconds)

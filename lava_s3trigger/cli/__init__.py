@@ -15,7 +15,9 @@ from .errors import DEFECT, INTERRUPTED, YES, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
-_COMMANDS: Final = ("demo", "local")
+_COMMANDS: Final = ("demo", "event", "local", "schema", "test")
+_MODULES: Final = {"test": "testing"}
+"""Commands whose module has another name: Python has one of that name."""
 
 
 class _LazyGroup(click.Group):
@@ -28,7 +30,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        module = importlib.import_module(f".{name}", __package__)
+        module = importlib.import_module(f".{_MODULES.get(name, name)}", __package__)
         command: click.Command = getattr(module, name)
         return command
 

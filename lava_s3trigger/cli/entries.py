@@ -167,7 +167,7 @@ def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) ->
         CommandError: A path does not exist or cannot be read.
     """
     loaded = Loaded()
-    for number, (name, text) in enumerate(_texts(paths), 1):
+    for number, (name, text) in enumerate(read_texts(paths), 1):
         file = SourceFile(name, text)
         loaded.files[name] = file
         _Reader(loaded, file).read()
@@ -193,7 +193,12 @@ def read_table(
     ]
 
 
-def _texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each file, and of those of folders, as `load` finds them.
+
+    Raises:
+        CommandError: One does not exist, cannot be read, or is no UTF-8.
+    """
     seen: set[str] = set()
     for path in paths:
         for name in _files(path):

@@ -1,0 +1,40 @@
+"""``lava-s3trigger schema``: prints the JSON Schema of entries."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .entryschema import SCHEMAS
+from .options import PATH, Command
+from .output import opened
+
+
+@click.command(
+    cls=Command,
+    yes="the schema was printed",
+    no="never",
+    examples=(
+        "lava-s3trigger schema --output triggers.schema.json",
+        "lava-s3trigger schema --of job | jq .title",
+    ),
+)
+@click.option(
+    "--of",
+    type=click.Choice(list(SCHEMAS)),
+    default="trigger",
+    show_default=True,
+    help="Kind of entry.",
+)
+@click.option("--output", type=PATH, metavar="FILE", help="File to write; standard output.")
+def schema(of: str, output: str | None) -> None:
+    """Print a JSON Schema (2020-12) of an entry, or of a file that is a list of entries.
+
+    For editors (`# yaml-language-server: $schema=triggers.schema.json` on the first line of a
+    file) and for check-jsonschema. The function refuses what it refuses, and more: what a
+    schema cannot say. `lava-s3trigger check` says it all.
+    """
+    with opened(output) as file:
+        json.dump(SCHEMAS[of](), file, indent=2)
+        file.write("\n")

@@ -1,0 +1,398 @@
+"""``lava-s3trigger event``: payloads are as AWS makes them, and come through the function."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import ipaddress
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+import pytest
+from aws_lambda_powertools.utilities.parser.envelopes import SnsSqsEnvelope
+from aws_lambda_powertools.utilities.parser.models import (
+    S3BatchOperationModel,
+    S3EventNotificationEventBridgeModel,
+    S3Model,
+    S3SqsEventNotificationModel,
+    SnsModel,
+    SqsModel,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.eventtypes import EVENT_TYPES, event_type
+from lava_s3trigger.cli.payloads import ROUTES, ObjectEvent
+from lava_s3trigger.events import S3Event, deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lava_s3trigger.cli.localaws import LocalAws
+
+    from .commandline import CommandLine
+
+AWS_EVENTS: Final = Path(__file__).parents[1] / "aws_events"
+ATTACKS: Final = Path(__file__).parents[1] / "attacks"
+TIME: Final = dt.datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=dt.UTC)
+EVENTBRIDGE: Final = ("eventbridge", "eventbridge-sqs")
+NO_BATCH: Final = [each for each in ROUTES if each != "s3-batch"]
+KEYS: Final = sorted(
+    {
+        "a/b.csv",
+        "a b+c%20d%2B.csv",
+        "/begins/with/a/slash",
+        "//",
+        "caf\u00e9/\U0001f600 \u202e.csv",
+        'x","admin":"yes',
+        "back\\slash\nand\ttab\0",
+        "\x1b[31m\x9b\x7f",
+        "&<>'\"=?#;:@,$!*()[]{}|^`~",
+        "." * 1024,
+        "\u2028\ufeff\ufffe",
+        *(
+            each["key"]
+            for path in ATTACKS.glob("*.json")
+            for each in json.loads(path.read_text())
+            if isinstance(each.get("key"), str)
+            and each["key"]
+            and each["key"].encode("utf-8", "replace").decode() == each["key"]
+            and len(each["key"].encode()) <= 1024
+        ),
+    }
+)
+
+
+def made(key: str = "a/b.csv", name: str = "ObjectCreated:Put", **fields: Any) -> ObjectEvent:
+    return ObjectEvent(bucket="my-bucket", key=key, type=event_type(name), time=TIME, **fields)
+
+
+def events_of(payload: Any) -> list[S3Event]:
+    found = deliveries(json.loads(json.dumps(payload)), "no-region")
+    assert [each.errors for each in found] == [[]] * len(found)
+    return [event for each in found for event, _ in each.events]
+
+
+def _accept_in_sns(payload: Any) -> None:
+    for record in SnsModel.model_validate(payload).Records:
+        S3Model.model_validate_json(str(record.Sns.Message))
+
+
+def _accept_eventbridge_in_sqs(payload: Any) -> None:
+    for record in SqsModel.model_validate(payload).Records:
+        S3EventNotificationEventBridgeModel.model_validate_json(str(record.body))
+
+
+def _accept_sns_in_sqs(payload: Any) -> None:
+    assert None not in SnsSqsEnvelope().parse(payload, S3Model)
+
+
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "s3": S3Model.model_validate,
+    "sns": _accept_in_sns,
+    "sqs": S3SqsEventNotificationModel.model_validate,
+    "sns-sqs": _accept_sns_in_sqs,
+    "eventbridge": S3EventNotificationEventBridgeModel.model_validate,
+    "eventbridge-sqs": _accept_eventbridge_in_sqs,
+    "pipes": lambda payload: S3SqsEventNotificationModel.model_validate({"Records": payload}),
+    "s3-batch": S3BatchOperationModel.model_validate,
+}
+
+
+def accept(route: str, payload: Any) -> None:
+    """Have Powertools read a payload, with what is inside its envelopes."""
+    READERS[route](json.loads(json.dumps(payload)))  # a copy, since it adds to what it reads
+
+
+def shape(value: Any) -> Any:
+    """Return the names and types of a value."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in sorted(value.items())}
+    return type(value).__name__
+
+
+class TestRoutes:
+    """Each route's payload is accepted by Powertools, and comes through the function."""
+
+    @pytest.mark.parametrize("route", NO_BATCH)
+    def test_hostile_keys_come_through(self, route: str) -> None:
+        for key in KEYS:
+            payload = ROUTES[route]([made(key, size=1082, source_ip="198.51.100.1")])
+            accept(route, payload)
+            [event] = events_of(payload)
+            is_eventbridge = route in EVENTBRIDGE
+            assert event.info == {
+                "bucket": "my-bucket",
+                "key": key,
+                "size": 1082,
+                "event_time": TIME.replace(microsecond=0) if is_eventbridge else TIME,
+                "event_type": "ObjectCreated:PutObject" if is_eventbridge else "ObjectCreated:Put",
+                "source_ip": ipaddress.ip_address("198.51.100.1"),
+                "aws_region": "us-east-1",
+            }
+
+    @given(
+        route=st.sampled_from(NO_BATCH),
+        key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200),
+        size=st.integers(0, 5 * 2**40),
+    )
+    def test_any_key_comes_through(self, route: str, key: str, size: int) -> None:
+        payload = ROUTES[route]([made(key, size=size)])
+        accept(route, payload)
+        [event] = events_of(payload)
+        assert (event.key, event.size) == (key, size)
+
+    @pytest.mark.parametrize("route", ["s3", "sns", "sqs", "sns-sqs", "eventbridge-sqs", "pipes"])
+    def test_several_events_have_identities_of_their_own(self, route: str) -> None:
+        events = [
+            made(),
+            ObjectEvent(
+                bucket="b",
+                key="k",
+                type=event_type("ObjectCreated:Put"),
+                time=TIME + dt.timedelta(milliseconds=1),
+            ),
+        ]
+        payload = ROUTES[route](events)
+        accept(route, payload)
+        assert len({each.identity for each in events_of(payload)}) == 2
+        if route not in ("s3", "sns"):
+            ids = [each.message_id for each in deliveries(payload, "r")]
+            assert len(set(ids)) == 2
+            assert all(uuid.UUID(each).version == 4 for each in ids)
+            records = payload if route == "pipes" else payload["Records"]
+            for record in records:
+                assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
+
+    def test_eventbridge_hands_over_one_event_alone(self) -> None:
+        with pytest.raises(CommandError, match="eventbridge-sqs"):
+            ROUTES["eventbridge"]([made(), made()])
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_the_same_events_make_the_same_payload(self, route: str) -> None:
+        assert ROUTES[route]([made()]) == ROUTES[route]([made()])
+
+
+class TestEventTypes:
+    """Every type of event has the shape in which AWS sends it."""
+
+    @pytest.mark.parametrize("path", sorted(AWS_EVENTS.glob("s3-*.json")), ids=lambda p: p.stem)
+    def test_s3s_record_is_as_aws_recorded_it(self, path: Path) -> None:
+        [recorded] = json.loads(path.read_text())["Records"]
+        name = recorded["eventName"]
+        [record] = ROUTES["s3"]([made(name=name)])["Records"]
+        if not EVENT_TYPES[name].is_new_version:
+            recorded["s3"]["object"].pop("versionId", None)
+        assert shape(record) == shape(recorded)
+        assert record["eventVersion"] == recorded["eventVersion"]
+        address = recorded["requestParameters"]["sourceIPAddress"]
+        assert (record["requestParameters"]["sourceIPAddress"] == "s3.amazonaws.com") == (
+            address == "s3.amazonaws.com"
+        )
+
+    @pytest.mark.parametrize(
+        "path", sorted(AWS_EVENTS.glob("eventbridge-*.json")), ids=lambda p: p.stem
+    )
+    def test_eventbridges_event_is_as_aws_recorded_it(self, path: Path) -> None:
+        recorded = json.loads(path.read_text())
+        [expected] = events_of(recorded)
+        [name] = {
+            name
+            for name, each in EVENT_TYPES.items()
+            if each.name_in_eventbridge == expected.event_type
+            and each.detail.get("deletion-type") == recorded["detail"].get("deletion-type")
+        }
+        payload = ROUTES["eventbridge"]([made(name=name)])
+        if not EVENT_TYPES[name].is_new_version:
+            recorded["detail"]["object"].pop("version-id", None)
+        assert shape(payload) == shape(recorded)
+        [event] = events_of(payload)
+        assert event.event_type == expected.event_type
+        assert (event.size == 0) == (expected.size == 0)
+        assert (event.source_ip is None) == (expected.source_ip is None)
+
+    @pytest.mark.parametrize("name", EVENT_TYPES)
+    @pytest.mark.parametrize("route", NO_BATCH)
+    def test_every_type_comes_through_by_every_route(self, route: str, name: str) -> None:
+        kind = EVENT_TYPES[name]
+        if route in EVENTBRIDGE and kind.detail_type is None:
+            with pytest.raises(CommandError, match=f"S3 sends no {name} to EventBridge"):
+                ROUTES[route]([made(name=name)])
+            return
+        payload = ROUTES[route]([made(name=name, size=7)])
+        [event] = events_of(payload)
+        known = kind.name_in_eventbridge if route in EVENTBRIDGE else name
+        without = kind.without_in_eventbridge if route in EVENTBRIDGE else kind.without
+        assert event.event_type == known
+        assert event.size == (0 if "size" in without else 7)
+        # Powertools wants a size that S3 does not send: it refuses AWS's own events, too.
+        if route not in EVENTBRIDGE and "size" in kind.without and ":Delete" not in name:
+            with pytest.raises(ValidationError, match="Size and eTag fields are required"):
+                accept("s3", ROUTES["s3"]([made(name=name)]))
+        elif not (name == "ObjectTagging:Delete" and route in EVENTBRIDGE):
+            accept(route, payload)
+
+    @pytest.mark.parametrize("name", EVENT_TYPES)
+    def test_a_type_is_known_by_either_name(self, name: str) -> None:
+        assert event_type(f"s3:{name}") is EVENT_TYPES[name]
+        other = EVENT_TYPES[name].name_in_eventbridge
+        if other:
+            assert event_type(other).name_in_eventbridge == other
+
+
+class TestS3Batch:
+    """Tasks of S3 Batch Operations, in both versions."""
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_keys_are_percent_encoded(self, key: str) -> None:
+        payload = ROUTES["s3-batch"]([made(key)])
+        accept("s3-batch", payload)
+        [task] = payload["tasks"]
+        assert task["s3Key"].isascii()
+        assert task["s3Key"].isprintable()
+        assert unquote_plus(task["s3Key"]) == key
+
+    @pytest.mark.parametrize("version", ["1.0", "2.0"])
+    def test_both_versions_are_printed(self, version: str, line: CommandLine) -> None:
+        payload = line.run(
+            "event", "s3://b/k", "--route", "s3-batch", "--schema-version", version, "--count", "2"
+        ).json()
+        accept("s3-batch", payload)
+        assert payload["invocationSchemaVersion"] == version
+        assert len({each["taskId"] for each in payload["tasks"]}) == 2
+        for task in payload["tasks"]:
+            if version == "1.0":
+                assert task["s3BucketArn"] == "arn:aws:s3:::b"
+                assert "s3Bucket" not in task
+            else:
+                assert task["s3Bucket"] == "b"
+        assert ("userArguments" in payload["job"]) == (version == "2.0")
+
+    def test_another_event_type_is_a_user_argument(self, line: CommandLine) -> None:
+        arguments = ["event", "s3://b/k", "--route", "s3-batch", "--event-type"]
+        payload = line.run(*arguments, "ObjectCreated:Copy").json()
+        assert payload["job"]["userArguments"] == {"event_type": "ObjectCreated:Copy"}
+        ran = line.run(*arguments, "ObjectCreated:Copy", "--schema-version", "1.0")
+        assert ran.status == 2
+        assert "only in version 2.0" in ran.errors
+
+
+class TestCommand:
+    """What the command prints."""
+
+    @pytest.mark.parametrize("route", NO_BATCH)
+    def test_it_prints_a_payload(self, route: str, line: CommandLine) -> None:
+        ran = line.run(
+            "event",
+            "s3://my-bucket/a b+c%20.csv",
+            *("--route", route, "--size", "12", "--time", "2026-03-14T01:59:26Z"),
+            *("--source-ip", "2001:db8::1", "--region", "eu-west-1"),
+        )
+        assert ran.status == 0, ran.errors
+        [event] = events_of(ran.json())
+        assert (event.bucket, event.key, event.size) == ("my-bucket", "a b+c%20.csv", 12)
+        assert event.event_time.isoformat() == "2026-03-14T01:59:26+00:00"
+        assert (str(event.source_ip), event.aws_region) == ("2001:db8::1", "eu-west-1")
+
+    def test_the_time_is_now(self, line: CommandLine) -> None:
+        [event] = events_of(line.run("event", "s3://b/k").json())
+        assert abs(event.event_time - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+
+    def test_count_repeats_the_event(self, line: CommandLine) -> None:
+        ran = line.run("event", "s3://b/k", "--route", "sqs", "--count", "10")
+        found = events_of(ran.json())
+        assert {each.key for each in found} == {"k"}
+        assert len({each.identity for each in found}) == 10
+
+    def test_it_is_written_to_a_file(self, tmp_path: Path, line: CommandLine) -> None:
+        file = tmp_path / "payload.json"
+        ran = line.run("event", "s3://b/k", "--output", str(file))
+        assert (ran.status, ran.output) == (0, "")
+        assert events_of(json.loads(file.read_text()))[0].key == "k"
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_hostile_keys_reach_no_terminal_raw(self, route: str, line: CommandLine) -> None:
+        for key in (each for each in KEYS if "\0" not in each):
+            ran = line.run("event", f"s3://b/{key}", "--route", route)
+            assert ran.status == 0, ran.errors
+            assert ran.output.replace("\n", "").isprintable()
+            assert ran.output.isascii()
+
+    def test_an_objects_own_facts_are_asked_of_s3(
+        self, aws: LocalAws, line: CommandLine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        client = aws.client("s3")
+        client.create_bucket(Bucket="facts")
+        client.put_object(Bucket="facts", Key="a b.csv", Body=b"12345")
+        options = ("--endpoint-url", aws.endpoint, "--region", "us-east-1")
+        found = client.head_object(Bucket="facts", Key="a b.csv")
+
+        [event] = events_of(line.run("event", "s3://facts/a b.csv", *options).json())
+        assert event.size == 5
+        assert event.event_time == found["LastModified"]
+        assert event.record["s3"]["object"]["eTag"] == found["ETag"].strip('"')
+
+        [event] = events_of(line.run("event", "s3://facts/a b.csv", *options, "--size", "9").json())
+        assert event.size == 9
+
+        ran = line.run("event", "s3://facts/none\u202e", *options)
+        assert ran.errors == (
+            "Warning: s3://facts/none\\u202e: S3 shows no such object; the payload has 1 byte,"
+            " put now\n"
+        )
+        assert events_of(ran.json())[0].size == 1
+
+        ran = line.run("event", "s3://facts/gone", *options, "--event-type", "ObjectRemoved:Delete")
+        assert (ran.status, ran.errors) == (0, "")
+
+    @pytest.mark.parametrize(
+        ("arguments", "status", "message"),
+        [
+            (["b/k"], 2, "b/k: this is no object: write s3://BUCKET/KEY"),
+            (["s3://b"], 2, "s3://b: the key is missing"),
+            (["s3://b/k", "--route", "post"], 2, "'post' is not one of"),
+            (
+                ["s3://b/k", "--event-type", "ObjectCreated:Putt"],
+                2,
+                "no event type 'ObjectCreated:Putt': did you mean ObjectCreated:Put? there are",
+            ),
+            (["s3://b/k", "--size", "-1"], 2, "-1 is not in the range x>=0"),
+            (["s3://b/k", "--time", "soon"], 2, "'soon' is no time such as"),
+            (["s3://b/k", "--source-ip", "here"], 2, "'here' is no IP address"),
+            (["s3://b/k", "--count", "0"], 2, "0 is not in the range"),
+            (["s3://b/k", "--schema-version", "2.0"], 2, "goes with --route s3-batch, not with s3"),
+            (
+                ["s3://b/k", "--route", "eventbridge", "--count", "2"],
+                2,
+                "EventBridge invokes a function with one event",
+            ),
+            (["s3://b/k", "--output", "no/such/folder"], 3, "no/such/folder: No such file"),
+            (["s3://b/k", "--profile", "none"], 2, "(none) could not be found"),
+            (
+                ["s3://b/k", "--endpoint-url", "http://127.0.0.1:9"],
+                3,
+                "",
+            ),
+        ],
+        ids=lambda each: " ".join(each) if isinstance(each, list) else None,
+    )
+    def test_wrong_usage_is_told(
+        self, arguments: list[str], status: int, message: str, line: CommandLine
+    ) -> None:
+        ran = line.run("event", *arguments)
+        assert ran.status == status, ran.errors
+        assert message in ran.errors
+        assert "Traceback" not in ran.errors
+        assert ran.output == ""
+
+    def test_help_tells_statuses_and_two_examples(self, line: CommandLine) -> None:
+        ran = line.run("event", "--help")
+        assert ran.output.count("  lava-s3trigger event ") == 2
+        assert "could not tell" in ran.output
