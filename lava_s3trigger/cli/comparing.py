@@ -12,23 +12,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lava_s3trigger.templates.limits import listening
-from lava_s3trigger.triggers import prefixes
+from lava_s3trigger.triggers import Walk, prefixes
 from lava_s3trigger.units import shown
 
 from .deciding import decide_event
-from .fixedvalues import FixedValues, uuid
+from .fixedvalues import FixedValues
 from .tables import UNKNOWN_WORKER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from lava_s3trigger.decision import Decision, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
+    from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
     from .s3object import S3Object
     from .sides import Side, Sides
+    from .tables import MemoryTriggers
 
 Kind = Literal["gained", "lost", "changed", "parked", "mended"]
 KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended")
@@ -119,11 +120,32 @@ class Comparison:
         return sum(kinds[kind].count for kinds in self.changes.values() if kind in kinds)
 
 
-class _Fixed(FixedValues):
-    """Gives every trigger the same UUID, so that one trigger's does not depend on another."""
+class _FixedTriggers:
+    """Triggers, each of which is decided with the same fixed values, whatever came before it."""
 
-    def uuid(self) -> UUID:
-        return uuid(1)
+    def __init__(self, triggers: MemoryTriggers, fixed: FixedValues, now: datetime) -> None:
+        self._triggers = triggers
+        self._fixed = fixed
+        self._now = now
+
+    def matching(self, bucket: str, key: str) -> Walk:
+        prefixes, triggers = self._triggers.matching(bucket, key)
+        return Walk(prefixes, _Restarting(triggers, lambda: self._fixed.restart(self._now)))
+
+
+class _Restarting(list["Trigger | BrokenTrigger"]):
+    """Triggers, before each of which something is done."""
+
+    def __init__(
+        self, triggers: Iterable[Trigger | BrokenTrigger], restart: Callable[[], None]
+    ) -> None:
+        super().__init__(triggers)
+        self._restart = restart
+
+    def __iter__(self) -> Iterator[Trigger | BrokenTrigger]:
+        for trigger in super().__iter__():
+            self._restart()
+            yield trigger
 
 
 class Comparer:
@@ -139,8 +161,11 @@ class Comparer:
     def __init__(self, sides: Sides, region: str, now: datetime) -> None:
         self._before, self._after = sides.before, sides.after
         self._region = region
-        self._now = now
-        self._fixed = _Fixed()
+        self._fixed = FixedValues()
+        self._tables = {
+            id(side): _FixedTriggers(side.trigger_table, self._fixed, now)
+            for side in (sides.before, sides.after)
+        }
         self._has_same_jobs = sides.before.has_same_jobs(sides.after)
         before, after = sides.before.texts_of_levels(), sides.after.texts_of_levels()
         self._same_levels = {level for level in before if before[level] == after.get(level)}
@@ -164,8 +189,7 @@ class Comparer:
         event = s3_object.event(self._region)
 
         def decided(side: Side) -> Decision:
-            self._fixed.restart(self._now)
-            return decide_event(event, side.trigger_table, side.job_table)
+            return decide_event(event, self._tables[id(side)], side.job_table)
 
         before = decided(self._before)
         after = before if self._is_same(before) else decided(self._after)
