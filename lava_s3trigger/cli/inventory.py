@@ -102,7 +102,9 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
     # Copied with its folders, or flat. S3 puts manifests and data in sibling folders.
     folder = Path(path).parent
     name = PurePosixPath(key).name
-    tried = [folder / key, folder.parent / "data" / name, folder / "data" / name, folder / name]
+    tried = [folder.parent / "data" / name, folder / "data" / name, folder / name]
+    if not PurePosixPath(key).is_absolute() and ".." not in PurePosixPath(key).parts:
+        tried.insert(0, folder / key)
     for found in tried:
         if found.is_file():
             return str(found)

@@ -57,22 +57,35 @@ class Workers(Generic[Chunk, Result]):
             self._processes.append((process, theirs))
 
     def __enter__(self) -> Self:
-        for process, theirs in self._processes:
-            process.start()
-            theirs.close()
+        try:
+            # Ctrl-C goes to all processes of a terminal; the first of them ends the others,
+            # which inherit that the signal is blocked.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
+                for process, theirs in self._processes:
+                    process.start()
+                    theirs.close()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        for process, _theirs in self._processes:
-            if process.pid is not None:
-                process.kill()
-        for process, _theirs in self._processes:
-            if process.pid is not None:
-                process.join()
-        for each in self._connections:
-            each.close()
+        self._end()
+
+    def _end(self) -> None:
+        started = [process for process, _ in self._processes if process.pid is not None]
+        for process in started:
+            process.kill()
+        for process in started:
+            process.join()
+        for ours, (_, theirs) in zip(self._connections, self._processes, strict=True):
+            ours.close()
+            theirs.close()
 
     def map(self, chunks: Iterable[Chunk]) -> Iterator[Result]:
         """Yield the result of each chunk, in the order in which they are done.
@@ -111,8 +124,6 @@ class Workers(Generic[Chunk, Result]):
 
 def _serve(theirs: Connection, make: Callable[[Any], Callable[[Any], Any]], argument: Any) -> None:
     """Do chunks until the other side closes the connection."""
-    # Ctrl-C goes to all processes of a terminal; the first of them ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             work = make(argument)

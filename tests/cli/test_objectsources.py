@@ -249,6 +249,16 @@ class TestInventories:
 
         assert list(of_inventory(str(tmp_path / "manifest.json"), Aws(), ASSUMED)) == CURRENT
 
+    @pytest.mark.parametrize("key", ["{}/other.csv", "sub/../../other.csv"])
+    def test_a_key_leads_to_no_file_elsewhere(self, key: str, tmp_path: Path) -> None:
+        (tmp_path / "inv" / "sub").mkdir(parents=True)
+        (tmp_path / "other.csv").write_bytes(csv_of(ROWS))
+        path = tmp_path / "inv" / "manifest.json"
+        path.write_bytes(manifest("CSV", [key.format(tmp_path)]))
+
+        with pytest.raises(CommandError, match=r"'other\.csv' is missing"):
+            list(of_inventory(str(path), Aws(), ASSUMED))
+
     @pytest.mark.parametrize(("suffix", "made"), [("parquet", parquet_of), ("orc", orc_of)])
     def test_a_data_file_with_names_of_columns_needs_no_manifest(
         self, suffix: str, made: Any, tmp_path: Path

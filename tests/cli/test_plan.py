@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import struct
@@ -742,9 +743,15 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(10, id="one process"), pytest.param(5_000, id="several processes")]
+    ("count", "send"),
+    [
+        pytest.param(10, os.kill, id="one process"),
+        pytest.param(5_000, os.kill, id="several processes"),
+        # As a terminal does.
+        pytest.param(5_000, os.killpg, id="several processes, sent to each"),
+    ],
 )
-def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int) -> None:
+def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int, send: Any) -> None:
     write("new.json", [entry(**RENDERED)])
     write("old.json", [entry(delay="1s", **RENDERED)])
     command = [sys.executable, "-m", "lava_s3trigger", "plan", "new.json", "--against", "old.json"]
@@ -766,7 +773,7 @@ def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int) -> None:
         wait_until(lambda: len(children(process.pid)) >= expected)
         wait_until(lambda: unread(process.stdin) == 0)
         started = children(process.pid)
-        process.send_signal(signal.SIGINT)
+        send(process.pid, signal.SIGINT)
         assert process.wait(SECONDS_TO_END) == 130
         wait_until(lambda: not any(map(is_running, started)))
         assert process.stderr.read().strip() == b""
@@ -776,6 +783,32 @@ def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int) -> None:
         process.wait()
         process.stdin.close()
         process.stderr.close()
+
+
+def test_a_terminal_sees_progress_on_standard_error(run: Run) -> None:
+    write("new.json", [entry(job_id="b", jinja=False)])
+    write("old.json", [entry(job_id="a", jinja=False)])
+    write_keys(f"in/\x1b{number}" for number in range(CHUNK_OBJECTS * 3))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lava_s3trigger", "plan", "new.json", "--against", "old.json"]
+    command += ["--keys", "keys.txt", "--processes", "1", "--format", "json"]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TERM": "xterm"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 65536):
+            shown += block
+    except OSError:  # the other side was closed
+        pass
+    output, _ = process.communicate(timeout=SECONDS_TO_END)
+    os.close(ours)
+
+    assert process.returncode == 1
+    assert json.loads(output)["objects"] == CHUNK_OBJECTS * 3
+    for count in (1, 2, 3):
+        assert f"{CHUNK_OBJECTS * count:,} objects" in shown.decode()
+    assert "in/" not in shown.decode()
 
 
 def unread(pipe: Any) -> int:
@@ -790,7 +823,7 @@ class TestThePage:
     @pytest.fixture
     def in_example(self, run: Run, tmp_path: Path) -> Run:
         text = PAGE.read_text()
-        named = re.findall(r"in `([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL)
+        named = re.findall(r"as `([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL)
         assert [name for name, _ in named] == ["old/orders.yaml", "new/orders.yaml", "keys.txt"]
         for name, content in named:
             (tmp_path / name).parent.mkdir(exist_ok=True)
