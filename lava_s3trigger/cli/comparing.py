@@ -386,7 +386,7 @@ def _dispatches(trigger: TriggerDecision | None) -> dict[str, list[tuple[str, Di
     found: dict[str, list[tuple[str, Dispatch]]] = {}
     for job in trigger.jobs if trigger else ():
         if job.dispatch:
-            found.setdefault(job.job_id, []).append((_text(job.dispatch), job.dispatch))
+            found.setdefault(job.job_id, []).append((canonical(job.dispatch), job.dispatch))
     return found
 
 
@@ -401,8 +401,11 @@ def _without(found: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Disp
     return rest
 
 
-def _text(dispatch: Dispatch) -> str:
-    """Return a dispatch as text. As JSON: Python takes true for equal to 1, a worker does not."""
+def canonical(dispatch: Dispatch) -> str:
+    """Return what a dispatch holds but for its job id, as text that is equal for equal work.
+
+    As JSON: Python takes true for equal to 1, a worker does not.
+    """
     try:
         text = json.dumps(
             [dispatch.worker, dispatch.delay, dispatch.parameters, dispatch.globals],

@@ -50,7 +50,8 @@ def compare(
         progress: Called with the number of objects that were compared since the last call.
 
     Raises:
-        WorkerError: A process failed.
+        WorkerError: Comparing raised an exception in another process.
+        CommandError: A process ended.
     """
     total = Comparison()
     chunks = _chunks(objects)

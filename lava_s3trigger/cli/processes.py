@@ -10,6 +10,8 @@ import traceback
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from .errors import CommandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from multiprocessing.connection import Connection
@@ -20,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class WorkerError(RuntimeError):
-    """A process ended, or its work raised an exception; the message holds its trace."""
+    """The work raised an exception in its process, whose trace is a note."""
 
 
 def available() -> int:
@@ -91,7 +93,8 @@ class Workers(Generic[Chunk, Result]):
         """Yield the result of each chunk, in the order in which they are done.
 
         Raises:
-            WorkerError: A process ended, or `make` or its function raised an exception.
+            WorkerError: `make` or its function raised an exception.
+            CommandError: A process ended.
         """
         idle: list[Any] = list(self._connections)
         busy: list[Any] = []
@@ -115,9 +118,14 @@ class Workers(Generic[Chunk, Result]):
         except (EOFError, ConnectionResetError):
             process = self._processes[self._connections.index(each)][0]
             process.join()
-            raise WorkerError(f"a process ended with status {process.exitcode}") from None
+            raise CommandError(
+                f"a process ended with status {process.exitcode}: the system may be short of"
+                " memory; fewer processes need less"
+            ) from None
         if not is_done:
-            raise WorkerError(result)
+            error = WorkerError(str(result).strip().rpartition("\n")[2])
+            error.add_note(str(result))
+            raise error
         found: Result = result
         return found
 

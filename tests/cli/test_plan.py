@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from benchmarks import plan as benchmark
 from lava_s3trigger.cli import main
-from lava_s3trigger.cli.comparing import KINDS, Comparer, Comparison
+from lava_s3trigger.cli.comparing import KINDS, Comparer, Comparison, canonical
 from lava_s3trigger.cli.deciding import decide_event
 from lava_s3trigger.cli.entries import Entry
 from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
@@ -35,6 +35,7 @@ from lava_s3trigger.cli.realm import Realm, attribute_of
 from lava_s3trigger.cli.s3object import S3Object
 from lava_s3trigger.cli.sides import Side, Sides
 from lava_s3trigger.cli.tables import MemoryTriggers, UnknownJobs
+from lava_s3trigger.dispatch import Dispatch
 from tests.test_docs import fenced
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def entry(of_id: str = "t", **fields: Any) -> dict[str, Any]:
         "job_id": "load",
         **fields,
     }
+
+
+def dispatch(parameters: dict[str, Any]) -> Dispatch:
+    return Dispatch(job_id="load", worker="core", parameters=parameters, globals={})
 
 
 def write(name: str, entries: Iterable[dict[str, Any]]) -> None:
@@ -181,7 +186,7 @@ CHANGING: Final = [
     "{{ utils.datetime.now() }}{{ utils.datetime.utcnow() }}{{ utils.datetime.today() }}",
     "{{ utils.date.today() }}{{ utils.dateutil.utils.today() }}{{ utils.parsedate('10:00') }}",
     "{{ range(1000) | random }}{{ lipsum(1) }}",
-    "{{ utils.uuid }}{{ [1] | map('string') }}",
+    "{{ utils.uuid }}{{ cycler(1) }}",
 ]
 
 
@@ -207,6 +212,15 @@ class TestChanges:
 
         assert (status, counts(found)) == (1, {"first": {"gained": 1}})
 
+    def test_a_dispatch_that_differs_by_an_address_is_the_same(self) -> None:
+        same, other = (
+            {canonical(dispatch({"v": f"<{name} object at {at}>"})) for at in ("0x7f1", "0x7f2")}
+            for name in ("Cycler", "Joiner")
+        )
+
+        assert len(same) == len(other) == 1
+        assert same != other
+
     def test_examples_are_the_first_three_with_both_dispatches(self, run: Run) -> None:
         keys = [f"in/{number}.csv" for number in range(5)]
         before, after = entry(), entry(delay="1m", parameters={"k": "{{ key }}"})
@@ -215,14 +229,14 @@ class TestChanges:
 
         [trigger] = found["triggers"]
         assert trigger["changed"]["count"] == 5
-        dispatch: dict[str, Any] = {"worker": None, "delay": 0, "parameters": {}, "globals": {}}
+        plain: dict[str, Any] = {"worker": None, "delay": 0, "parameters": {}, "globals": {}}
         assert trigger["changed"]["examples"] == [
             {
                 "bucket": "b",
                 "key": key,
                 "job_id": "load",
-                "before": dispatch,
-                "after": {**dispatch, "delay": 60, "parameters": {"k": key}},
+                "before": plain,
+                "after": {**plain, "delay": 60, "parameters": {"k": key}},
                 "reason": None,
             }
             for key in keys[:3]

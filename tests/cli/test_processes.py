@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.processes import WorkerError, Workers, available
 
 if TYPE_CHECKING:
@@ -75,13 +76,24 @@ def test_no_more_chunks_are_taken_than_there_are_processes_and_one() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        pytest.param(raising, "ZeroDivisionError", id="of the work"),
-        pytest.param(unmakable, "no such work", id="of what makes it"),
-        pytest.param(dying, "ended with status -9", id="of the system"),
+        pytest.param(raising, "ZeroDivisionError: integer", id="of the work"),
+        pytest.param(unmakable, "LookupError: no such work", id="of what makes it"),
     ],
 )
-def test_a_failure_is_told(make: Any, said: str) -> None:
-    with pytest.raises(WorkerError, match=said), Workers[int, Any](1, make, None) as workers:
+def test_an_exception_is_told_in_a_line_with_its_trace_as_a_note(make: Any, said: str) -> None:
+    with pytest.raises(WorkerError, match=said) as raised, Workers[int, Any](1, make, None) as all_:
+        list(all_.map([0, 0]))
+
+    assert "\n" not in str(raised.value)
+    assert raised.value.__notes__[0].startswith("Traceback")
+    assert __file__ in raised.value.__notes__[0]
+
+
+def test_a_process_that_ends_is_told() -> None:
+    with (
+        pytest.raises(CommandError, match="ended with status -9"),
+        Workers[int, Any](1, dying, None) as workers,
+    ):
         list(workers.map([0, 0]))
 
 
