@@ -37,6 +37,7 @@ KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended
 newly parked, and no longer parked."""
 MAX_EXAMPLES: Final = 3
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -407,9 +408,8 @@ def canonical(dispatch: Dispatch) -> str:
     As JSON: Python takes true for equal to 1, a worker does not.
     """
     try:
-        text = json.dumps(
-            [dispatch.worker, dispatch.delay, dispatch.parameters, dispatch.globals],
-            sort_keys=True,
+        text = _ENCODER.encode(
+            [dispatch.worker, dispatch.delay, dispatch.parameters, dispatch.globals]
         )
     except RecursionError:
         return "nested too deeply"
