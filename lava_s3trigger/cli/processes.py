@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import traceback
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from .errors import CommandError
@@ -60,6 +60,8 @@ class Workers(Generic[Chunk, Result]):
 
     def __enter__(self) -> Self:
         try:
+            # It unblocks the signal once it has started, so it comes first.
+            resource_tracker.ensure_running()
             # Ctrl-C goes to all processes of a terminal; the first of them ends the others,
             # which inherit that the signal is blocked.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

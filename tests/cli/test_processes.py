@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.processes import WorkerError, Workers, available
 
 if TYPE_CHECKING:
@@ -21,6 +24,10 @@ def adding(start: int) -> Callable[[int], tuple[int, int]]:
 
 def echoing(_: None) -> Callable[[bytes], bytes]:
     return lambda data: data
+
+
+def telling_blocked(_: None) -> Callable[[int], set[signal.Signals]]:
+    return lambda _number: {*map(signal.Signals, signal.pthread_sigmask(signal.SIG_BLOCK, []))}
 
 
 def raising(_: None) -> Callable[[int], int]:
@@ -58,6 +65,24 @@ def test_large_chunks_and_results_do_not_block_each_other() -> None:
 
     with Workers[bytes, bytes](2, echoing, None) as workers:
         assert list(workers.map(chunks)) == chunks
+
+
+def test_ctrl_c_does_not_reach_the_processes_from_their_start() -> None:
+    # In a process of its own: what starts the first of them must not unblock the signal.
+    script = """
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.processes import Workers
+from tests.cli.test_processes import telling_blocked
+if __name__ == "__main__":
+    with Workers(2, telling_blocked, None) as workers:
+        print(*workers.map(range(2)), telling_blocked(None)(0))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+
+    blocked = "{<Signals.SIGINT: 2>}"
+    assert done.stdout == f"{blocked} {blocked} set()\n"
 
 
 def test_no_more_chunks_are_taken_than_there_are_processes_and_one() -> None:
