@@ -8,5 +8,6 @@
 - `warm`, `counts`, `growth`, `cold`: the scenarios.
 - `spending`: CPU time by module.
 - `comparing`, `checkouts`: this checkout against another.
+- `plan`: the command line's `plan`, a benchmark of its own.
 - `page`: the tables in docs/performance.md.
 """

@@ -15,7 +15,7 @@ from .errors import DEFECT, INTERRUPTED, YES, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
-_COMMANDS: Final = ("demo", "event", "local", "schema", "test")
+_COMMANDS: Final = ("plan", "test", "schema", "event", "demo", "local")
 _MODULES: Final = {"test": "testing"}
 """Commands whose module has another name: Python has one of that name."""
 

@@ -1,0 +1,230 @@
+"""``lava-s3trigger plan``: what a change of entries would do to many objects."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .aws import Aws
+from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from .options import PATH, Command, aws_options, output_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .comparing import Comparison
+    from .planning import Setting
+    from .s3object import Assumed
+
+SCHEME: Final = "s3://"
+
+
+@click.command(
+    cls=Command,
+    yes="nothing changes",
+    no="something changes",
+    examples=[
+        "lava-s3trigger plan entries/ --realm prod --since 7d",
+        "lava-s3trigger plan new/ --against old/ --keys keys.txt",
+        "lava-s3trigger plan new/ --against old/ s3://my-bucket/incoming/",
+    ],
+)
+@click.argument("paths", nargs=-1, required=True, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
+@click.option(
+    "--against",
+    type=PATH,
+    multiple=True,
+    metavar="PATH",
+    help="File or folder of the entries that are, in place of the realm's table. May be repeated.",
+)
+@click.option(
+    "--jobs",
+    type=PATH,
+    multiple=True,
+    metavar="PATH",
+    help="File or folder of job entries, for a side whose files have none. May be repeated.",
+)
+@click.option(
+    "--keys",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="File of keys or S3 URIs, one a line; - is standard input. May be repeated.",
+)
+@click.option("--bucket", help="Bucket of the lines of --keys that are no URI.")
+@click.option(
+    "--inventory",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="The manifest.json of an S3 Inventory, or one of its data files; a path or an S3 URI."
+    " May be repeated.",
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Objects that the function's log names, since a time: 7d, 12h, or 2026-03-01.",
+)
+@click.option(
+    "--function",
+    metavar="NAME",
+    help="Function whose log is read.  [default: lava-REALM-s3trigger]",
+)
+@click.option(
+    "--event-type",
+    default="ObjectCreated:Put",
+    show_default=True,
+    help="Event type to decide with.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Bytes of objects whose size is not known: of --keys and --since.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes.  [default: one for each processor]",
+)
+@aws_options
+@output_options("text", "json")
+def plan(paths: Sequence[str], **options: Any) -> int:
+    """Show what a change of entries would do.
+
+    The same objects are decided with the entries that are (the realm's table, or --against)
+    and with the entries that would be (ENTRIES: files and folders). The plan shows, by
+    trigger, which dispatches are gained, lost or changed, and the entries that no object
+    reached. It sends nothing.
+    """
+    from .planning import Setting  # noqa: PLC0415 - start-up
+    from .s3object import Assumed  # noqa: PLC0415
+    from .sides import read_sides  # noqa: PLC0415
+
+    entries = [path for path in paths if not path.startswith(SCHEME)]
+    listings = [path for path in paths if path.startswith(SCHEME)]
+    if not entries:
+        raise CommandError("no entries: name the files that would be in the table", WRONG_USAGE)
+    realm = options["realm"]
+    aws = Aws(options["profile"], options["region"], options["endpoint_url"])
+    now = datetime.now(UTC)
+    assumed = Assumed(now, options["size"], options["event_type"])
+    sources = list(_sources(options, listings, aws, assumed))
+    if not sources:
+        raise CommandError(
+            "no objects: give --keys, --inventory, --since or s3://BUCKET/PREFIX", WRONG_USAGE
+        )
+    sides = read_sides(entries, options["against"], options["jobs"], realm, aws)
+    setting = Setting(sides, aws.region_name(), now)
+    is_keys_alone = len(sources) == len(options["keys"])
+    total = _count(options["keys"]) if is_keys_alone else None
+    return _report(_compared(sources, setting, options["processes"], total), setting, options)
+
+
+def _count(paths: Sequence[str]) -> int | None:
+    from .objectsources import count_keys  # noqa: PLC0415 - start-up
+
+    counts = [count_keys(path) for path in paths] if sys.stderr.isatty() else [None]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _compared(
+    sources: Sequence[Any], setting: Setting, processes: int | None, total: int | None
+) -> Comparison:
+    """Compare both sides over all objects, with progress on a terminal."""
+    from .planning import compare  # noqa: PLC0415 - start-up
+    from .processes import available  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(_progress(total))
+        for source in sources:
+            stack.enter_context(contextlib.closing(source))
+        objects = itertools.chain.from_iterable(sources)
+        comparison = compare(objects, setting, processes or available(), progress)
+    if not comparison.objects:
+        raise CommandError("no objects: nothing was found where they were looked for")
+    return comparison
+
+
+def _report(comparison: Comparison, setting: Setting, options: dict[str, Any]) -> int:
+    """Write the report, and return the exit status."""
+    from .output import console, opened, write_json  # noqa: PLC0415 - start-up
+    from .planreport import Report  # noqa: PLC0415
+
+    report = Report(comparison, setting.sides, options["realm"], setting.now)
+    with opened(options["output"]) as file:
+        if options["format_"] == "json":
+            write_json(file, report.as_json())
+        else:
+            report.print(console(file))
+    if report.has_changes:
+        return NO
+    return COULD_NOT_TELL if report.is_undecided else YES
+
+
+def _sources(
+    options: dict[str, Any], listings: Sequence[str], aws: Aws, assumed: Assumed
+) -> Iterator[Any]:
+    """Yield generators of objects."""
+    from . import objectsources  # noqa: PLC0415 - start-up
+
+    for path in options["keys"]:
+        yield objectsources.of_keys(path, options["bucket"], assumed)
+    for path in options["inventory"]:
+        yield objectsources.of_inventory(path, aws, assumed)
+    for uri in listings:
+        yield objectsources.of_listing(uri, aws, assumed)
+    since, function, realm = (options[name] for name in ("since", "function", "realm"))
+    if since is None:
+        return
+    if function is None and realm is None:
+        raise CommandError(
+            "--since reads the function's log: give --realm (LAVA_REALM) or --function",
+            WRONG_USAGE,
+        )
+    try:
+        start = objectsources.read_since(since, assumed.time)
+    except ValueError as error:
+        raise CommandError(f"--since: {error}", WRONG_USAGE) from None
+    group = f"/aws/lambda/{function or f'lava-{realm}-s3trigger'}"
+    yield objectsources.of_log(group, start, aws, assumed)
+
+
+@contextlib.contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how many objects were compared, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich import progress  # noqa: PLC0415 - start-up
+
+    from .output import console  # noqa: PLC0415
+
+    columns = (
+        progress.BarColumn(),
+        progress.TextColumn("{task.completed:,.0f} objects {task.fields[rate]}"),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    # Not refreshed by a thread: what decides in this process is bounded as a whole.
+    bar = progress.Progress(
+        *columns, console=console(sys.stderr), auto_refresh=False, transient=True
+    )
+    with bar:
+        task = bar.add_task("", total=total, rate="")
+        bar.refresh()
+
+        def advance(count: int) -> None:
+            bar.advance(task, count)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"({speed:,.0f}/s)" if speed else "", refresh=True)
+
+        yield advance

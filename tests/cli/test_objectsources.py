@@ -1,0 +1,413 @@
+"""Objects come from files of keys, inventories, listings and the log, whatever their keys are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, quote_plus
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pytest
+from pyarrow import orc, parquet
+
+from lava_s3trigger.cli import inventory, objectsources
+from lava_s3trigger.cli.aws import Aws
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
+from lava_s3trigger.cli.objectsources import of_inventory, of_keys, of_listing, of_log, read_since
+from lava_s3trigger.cli.s3object import Assumed, S3Object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
+TIME: Final = datetime(2026, 3, 1, 12, 30, 0, 123000, tzinfo=UTC)
+ASSUMED: Final = Assumed(NOW)
+KEYS: Final = (
+    "in/a.csv",
+    "a b+c%20d%2Be.csv",
+    "ünï/日本/😀",
+    'quote",comma,"\\',
+    "\x1b[31m\x07\x9b",
+    "form\x0cfeed\x0b\x1c\x85\u2028\u2029",
+    "\u202eright to left",
+    " spaces ",
+    "/leading//double/",
+    "s3:/not-a-uri",
+    "x" * 1024,
+)
+"""Those that a line can hold: a line feed ends it."""
+
+
+@pytest.fixture
+def client_settings(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    return Aws(region=REGION, endpoint_url=aws.endpoint)
+
+
+def names(objects: Iterable[S3Object]) -> list[tuple[str, str]]:
+    return [(each.bucket, each.key) for each in objects]
+
+
+class TestAnObject:
+    """Its event is the one that the function would read."""
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_its_event_has_its_key_size_and_time(self, key: str) -> None:
+        event = S3Object("b", key, 7, TIME, "ObjectRemoved:Delete").event("eu-west-1")
+
+        assert (event.bucket, event.key, event.size) == ("b", key, 7)
+        assert event.event_time == TIME
+        assert (event.event_type, event.aws_region) == ("ObjectRemoved:Delete", "eu-west-1")
+
+
+class TestFilesOfKeys:
+    """A line is a key or an S3 URI, as it stands."""
+
+    def test_plain_keys_and_uris(self, tmp_path: Path) -> None:
+        path = tmp_path / "keys.txt"
+        lines = [*KEYS, *(f"s3://other/{key}" for key in KEYS)]
+        path.write_bytes("\n".join(lines).encode())
+
+        found = list(of_keys(str(path), "b", ASSUMED))
+
+        assert names(found) == [
+            *(("b", key) for key in KEYS),
+            *(("other", key) for key in KEYS),
+        ]
+        assert {each[2:] for each in found} == {(1, NOW, "ObjectCreated:Put")}
+
+    @pytest.mark.parametrize(
+        "text", [b"a\r\n\r\nb\r\n", b"\xef\xbb\xbfa\nb", b"a\n\n\nb\n\n"], ids=ascii
+    )
+    def test_ends_of_lines_and_empty_lines_are_no_keys(self, text: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "keys.txt"
+        path.write_bytes(text)
+
+        assert names(of_keys(str(path), "b", ASSUMED)) == [("b", "a"), ("b", "b")]
+
+    def test_standard_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"s3://b/k\n")))
+
+        assert names(of_keys("-", None, ASSUMED)) == [("b", "k")]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            pytest.param(b"s3://b/k\nk", ":2: k: this is no S3 URI", id="no bucket"),
+            pytest.param(b"s3://b/k\ns3://b/", ":2: s3://b/: this names no object", id="no key"),
+            pytest.param(b"s3:///k", ":1: s3:///k: this names no object", id="empty bucket"),
+            pytest.param(b"s3://b/\xff", ":1: this is not UTF-8", id="latin 1"),
+            pytest.param(b"s3://b/" + b"k" * 1025, "longer than 1024 bytes", id="too long"),
+            pytest.param(b"k" * 10**6, "this is no S3 URI", id="no lines"),
+        ],
+    )
+    def test_a_line_that_names_no_object_is_told(
+        self, text: bytes, said: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "keys.txt"
+        path.write_bytes(text)
+
+        with pytest.raises(CommandError, match=said) as raised:
+            list(of_keys(str(path), None, ASSUMED))
+        assert len(str(raised.value)) < 500
+
+    def test_a_missing_file_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(CommandError, match="No such file"):
+            list(of_keys(str(tmp_path / "none"), None, ASSUMED))
+
+    def test_keys_are_counted_where_they_can_be_read_twice(self, tmp_path: Path) -> None:
+        path = tmp_path / "keys.txt"
+        path.write_text("a\nb\n")
+
+        assert objectsources.count_keys(str(path)) == 2
+        assert objectsources.count_keys("-") is None
+
+
+COLUMNS: Final = (
+    "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
+)
+ROWS: Final = [
+    *((key, True, False, number, TIME) for number, key in enumerate(KEYS)),
+    ("old version", False, False, 1, TIME),
+    ("deleted", True, True, None, TIME),
+    ("line\nfeed", True, False, 99, TIME),
+]
+CURRENT: Final = [
+    S3Object("source", key, size or 0, time)
+    for key, is_latest, is_deleted, size, time in ROWS
+    if is_latest and not is_deleted
+]
+
+
+def csv_of(rows: list[Any], encode: Callable[[str], str] = quote_plus) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    for key, is_latest, is_deleted, size, changed in rows:
+        writer.writerow(
+            [
+                "source",
+                encode(key),
+                "v",
+                str(is_latest).lower(),
+                str(is_deleted).lower(),
+                "" if size is None else size,
+                f"{changed:%Y-%m-%dT%H:%M:%S}.{changed.microsecond // 1000:03}Z",
+                "etag",
+                "STANDARD",
+            ]
+        )
+    return text.getvalue().encode()
+
+
+def table_of(rows: list[Any]) -> Any:
+    keys, latest, deleted, sizes, times = (list(column) for column in zip(*rows, strict=True))
+    return pa.table(
+        {
+            "bucket": ["source"] * len(rows),
+            "key": keys,
+            "is_latest": latest,
+            "is_delete_marker": deleted,
+            "size": pa.array(sizes, pa.int64()),
+            "last_modified_date": pa.array(times, pa.timestamp("ms", "UTC")),
+            "e_tag": ["x"] * len(rows),
+        }
+    )
+
+
+def parquet_of(rows: list[Any]) -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(table_of(rows), out, row_group_size=4)
+    return out.getvalue()
+
+
+def orc_of(rows: list[Any]) -> bytes:
+    out = io.BytesIO()
+    orc.write_table(table_of(rows), out)
+    return out.getvalue()
+
+
+FORMATS: Final = [
+    pytest.param("csv.gz", "CSV", lambda rows: gzip.compress(csv_of(rows)), id="csv.gz"),
+    pytest.param("csv", "CSV", csv_of, id="csv"),
+    pytest.param("csv", "CSV", lambda rows: csv_of(rows, quote), id="csv, spaces as %20"),
+    pytest.param("parquet", "Parquet", parquet_of, id="parquet"),
+    pytest.param("orc", "ORC", orc_of, id="orc"),
+]
+
+
+def manifest(form: str, keys: list[str]) -> bytes:
+    schema = COLUMNS if form == "CSV" else f"message s3.inventory {{ {form} }}"
+    return json.dumps(
+        {
+            "sourceBucket": "source",
+            "destinationBucket": "arn:aws:s3:::inventories",
+            "version": "2016-11-30",
+            "fileFormat": form,
+            "fileSchema": schema,
+            "files": [{"key": key, "size": 1, "MD5checksum": "x"} for key in keys],
+        }
+    ).encode()
+
+
+class TestInventories:
+    """An inventory names its current objects, with their sizes and times."""
+
+    @pytest.mark.parametrize(("suffix", "form", "made"), FORMATS)
+    def test_a_manifest_and_its_data(
+        self, suffix: str, form: str, made: Any, tmp_path: Path
+    ) -> None:
+        # In the folders that S3 makes: the manifest's own for each time, one for all data.
+        data = tmp_path / "source" / "config" / "data"
+        dated = tmp_path / "source" / "config" / "2026-03-14T01-00Z"
+        data.mkdir(parents=True)
+        dated.mkdir()
+        (data / f"1.{suffix}").write_bytes(made(ROWS[:5]))
+        (data / f"2.{suffix}").write_bytes(made(ROWS[5:]))
+        keys = [f"prefix/source/config/data/{number}.{suffix}" for number in (1, 2)]
+        (dated / "manifest.json").write_bytes(manifest(form, keys))
+
+        found = list(of_inventory(str(dated / "manifest.json"), Aws(), ASSUMED))
+
+        assert found == CURRENT
+
+    @pytest.mark.parametrize(
+        "place", ["inv/1.csv", "1.csv", "data/1.csv"], ids=["by its key", "flat", "in data"]
+    )
+    def test_data_beside_the_manifest_are_found(self, place: str, tmp_path: Path) -> None:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(csv_of(ROWS))
+        (tmp_path / "manifest.json").write_bytes(manifest("CSV", ["inv/1.csv"]))
+
+        assert list(of_inventory(str(tmp_path / "manifest.json"), Aws(), ASSUMED)) == CURRENT
+
+    @pytest.mark.parametrize("key", ["{}/other.csv", "sub/../../other.csv"])
+    def test_a_key_leads_to_no_file_elsewhere(self, key: str, tmp_path: Path) -> None:
+        (tmp_path / "inv" / "sub").mkdir(parents=True)
+        (tmp_path / "other.csv").write_bytes(csv_of(ROWS))
+        path = tmp_path / "inv" / "manifest.json"
+        path.write_bytes(manifest("CSV", [key.format(tmp_path)]))
+
+        with pytest.raises(CommandError, match=r"'other\.csv' is missing"):
+            list(of_inventory(str(path), Aws(), ASSUMED))
+
+    @pytest.mark.parametrize(("suffix", "made"), [("parquet", parquet_of), ("orc", orc_of)])
+    def test_a_data_file_with_names_of_columns_needs_no_manifest(
+        self, suffix: str, made: Any, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"1.{suffix}"
+        path.write_bytes(made(ROWS))
+
+        assert list(of_inventory(str(path), Aws(), ASSUMED)) == CURRENT
+
+    def test_a_csv_file_alone_has_no_sizes_and_says_so(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "1.csv.gz"
+        path.write_bytes(gzip.compress(csv_of(ROWS[:2])))
+
+        found = list(of_inventory(str(path), Aws(), ASSUMED))
+
+        assert found == [S3Object("source", key, 1, NOW) for key in KEYS[:2]]
+        assert "sizes and times of the objects are not known" in capsys.readouterr().err
+
+    def test_an_inventory_in_s3(self, aws: LocalAws, client_settings: Aws) -> None:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="inventories")
+        put = {"data/1.csv.gz": gzip.compress(csv_of(ROWS[:6])), "data/2.csv": csv_of(ROWS[6:])}
+        keys = [f"p/source/c/{name}" for name in put]
+        for key, body in zip(keys, put.values(), strict=True):
+            s3.put_object(Bucket="inventories", Key=key, Body=body)
+        s3.put_object(Bucket="inventories", Key="p/m/manifest.json", Body=manifest("CSV", keys))
+
+        uri = "s3://inventories/p/m/manifest.json"
+        assert list(of_inventory(uri, client_settings, ASSUMED)) == CURRENT
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            pytest.param("manifest.json", b"{", "no valid JSON", id="manifest: no JSON"),
+            pytest.param("manifest.json", b"[]", "no manifest", id="manifest: a list"),
+            pytest.param("manifest.json", b'{"files": [{}]}', "names no key", id="no key"),
+            pytest.param(
+                "manifest.json", b'{"files": [{"key": "d/1.csv"}]}', "'1.csv' is missing", id="none"
+            ),
+            pytest.param("1.txt", b"", "this is no file of an S3 Inventory", id="text"),
+            pytest.param("1.csv", b'"b"\n', "1.csv:1: no row", id="one column"),
+            pytest.param("1.csv", b'"b","%ff"\n', "1.csv:1: no row", id="no UTF-8"),
+            pytest.param("1.csv.gz", b"\x1f\x8b\x08 broken", "damaged", id="no gzip"),
+            pytest.param(
+                "1.csv.gz", gzip.compress(csv_of(ROWS))[:-20], "damaged", id="half of a gzip"
+            ),
+            pytest.param("1.parquet", b"PAR1", "cannot be read", id="no parquet"),
+            pytest.param("1.orc", b"ORC", "cannot be read", id="no orc"),
+        ],
+    )
+    def test_what_is_no_inventory_is_told(
+        self, name: str, content: bytes, said: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+
+        with pytest.raises(CommandError, match=said) as raised:
+            list(of_inventory(str(tmp_path / name), Aws(), ASSUMED))
+        assert name in str(raised.value)
+
+    def test_without_pyarrow_the_extra_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "1.parquet").write_bytes(parquet_of(ROWS))
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+        with pytest.raises(CommandError, match=r"lava-s3trigger\[cli,inventory\]"):
+            list(inventory.read_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
+
+
+class TestListings:
+    """A listing has what is in S3."""
+
+    def test_the_objects_below_a_prefix(self, aws: LocalAws, client_settings: Aws) -> None:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="listed")
+        keys = ["in/a b+%20.csv", "in/b.csv", "out/c.csv"]
+        for key in keys:
+            s3.put_object(Bucket="listed", Key=key, Body=b"12345")
+
+        found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
+        every = list(of_listing("s3://listed", client_settings, ASSUMED))
+
+        assert names(found) == [("listed", key) for key in keys[:2]]
+        assert names(every) == [("listed", key) for key in keys]
+        assert {each.size for each in found} == {5}
+        assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
+
+    def test_a_bucket_that_is_missing_is_told(self, client_settings: Aws) -> None:
+        with pytest.raises(CommandError, match="AWS refused ListObjectsV2: NoSuchBucket"):
+            list(of_listing("s3://no-such-bucket/", client_settings, ASSUMED))
+        with pytest.raises(CommandError, match="the bucket is missing"):
+            list(of_listing("s3://", client_settings, ASSUMED))
+
+
+class TestTheLog:
+    """The log names each object once."""
+
+    def lines(self) -> list[str]:
+        names = {"bucket": "b", "key": "in/a.csv"}
+        return [
+            "START RequestId: 6f1e Version: $LATEST",
+            f"[INFO]\t2026-03-14T01:59:26Z\t6f1e\tdispatched {json.dumps(names)}",
+            f"[INFO] dispatched {json.dumps({**names, 'job_id': 'second'})}",
+            json.dumps({"level": "INFO", "event": "skipped", "bucket": "b", "key": "\x1b ü"}),
+            f"[INFO] summary {json.dumps({'unmatched_objects': ['b/no/trigger', 'b/in/a.csv']})}",
+            json.dumps({"event": "skipped", "bucket": "b", "key": "\ud800"}),
+            json.dumps({"event": "failed", "reason": "no object"}),
+            "REPORT RequestId: 6f1e\tDuration: 2 ms",
+        ]
+
+    def test_its_objects_with_the_time_of_the_line(
+        self, aws: LocalAws, client_settings: Aws
+    ) -> None:
+        logs = aws.client("logs")
+        group = "/aws/lambda/lava-plans-s3trigger"
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now + n, "message": each} for n, each in enumerate(self.lines())]
+        old = {"timestamp": now - 86_400_000, "message": self.lines()[1].replace("in/", "x/")}
+        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=[old, *events])
+        start = datetime.now(UTC) - timedelta(hours=1)
+
+        found = list(of_log(group, start, client_settings, ASSUMED))
+
+        assert names(found) == [("b", "in/a.csv"), ("b", "\x1b ü"), ("b", "no/trigger")]
+        assert found[0].time == datetime.fromtimestamp((now + 1) / 1000, UTC)
+
+    def test_a_missing_log_is_told(self, client_settings: Aws) -> None:
+        with pytest.raises(CommandError, match="ResourceNotFoundException"):
+            list(of_log("/aws/lambda/none", NOW, client_settings, ASSUMED))
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("7d", NOW - timedelta(days=7)),
+        ("90m", NOW - timedelta(minutes=90)),
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T10:00:00+10:00", datetime(2026, 3, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_time_in_the_past(text: str, time: datetime) -> None:
+    assert read_since(text, NOW) == time
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "7 days", "2026-13-01", "1e308w"])
+def test_what_is_no_time_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a duration such as 7d"):
+        read_since(text, NOW)

@@ -1,0 +1,865 @@
+"""`plan`: what a change of entries would do to many objects."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import unicodedata
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import plan as benchmark
+from lava_s3trigger.cli import main
+from lava_s3trigger.cli.comparing import KINDS, Comparer, Comparison, canonical
+from lava_s3trigger.cli.deciding import decide_event
+from lava_s3trigger.cli.entries import Entry
+from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
+from lava_s3trigger.cli.planning import CHUNK_OBJECTS, Setting, compare
+from lava_s3trigger.cli.realm import Realm, attribute_of
+from lava_s3trigger.cli.s3object import S3Object
+from lava_s3trigger.cli.sides import Side, Sides
+from lava_s3trigger.cli.tables import MemoryTriggers, UnknownJobs
+from lava_s3trigger.dispatch import Dispatch
+from tests.test_docs import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from lava_s3trigger.cli.attributes import Attribute
+
+    Run = Callable[..., tuple[int, str, str]]
+
+NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
+SCHEMA: Final = json.loads(files("lava_s3trigger.cli").joinpath("schemas", "plan.json").read_text())
+PAGE: Final = CHECKOUT / "docs" / "plan.md"
+SECONDS_TO_END: Final = 20
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Return what runs the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("LAVA_REALM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def running(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as raised:
+            main(["plan", *arguments])
+        printed = capfd.readouterr()
+        return int(raised.value.code or 0), printed.out, printed.err
+
+    return running
+
+
+RENDERED: Final[dict[str, Any]] = {"parameters": {"k": "{{ key }}"}}
+
+
+def entry(of_id: str = "t", **fields: Any) -> dict[str, Any]:
+    return {
+        "trigger_id": of_id,
+        "bucket": "b",
+        "prefix": "in",
+        "enabled": True,
+        "job_id": "load",
+        **fields,
+    }
+
+
+def dispatch(parameters: dict[str, Any]) -> Dispatch:
+    return Dispatch(job_id="load", worker="core", parameters=parameters, globals={})
+
+
+def write(name: str, entries: Iterable[dict[str, Any]]) -> None:
+    with open(name, "w") as file:  # noqa: PTH123 - in the test's folder
+        json.dump(list(entries), file)
+
+
+def write_keys(keys: Iterable[str]) -> None:
+    with open("keys.txt", "wb") as file:  # noqa: PTH123 - likewise
+        file.writelines(f"s3://b/{key}\n".encode() for key in keys)
+
+
+def planned(
+    run: Run,
+    before: Iterable[dict[str, Any]],
+    after: Iterable[dict[str, Any]],
+    keys: Iterable[str] = ("in/a.csv",),
+    *arguments: str,
+) -> tuple[int, dict[str, Any]]:
+    """Run the command; return its status and its JSON, which its schema allows."""
+    write("old.json", before)
+    write("new.json", after)
+    write_keys(keys)
+    status, output, errors = run(
+        "new.json", "--against", "old.json", "--keys", "keys.txt", "--format", "json", *arguments
+    )
+    assert output, errors
+    found = json.loads(output)
+    jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(
+        found
+    )
+    return status, found
+
+
+def counts(found: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        each["trigger_id"]: {kind: each[kind]["count"] for kind in KINDS if kind in each}
+        for each in found["triggers"]
+    }
+
+
+CHANGES: Final = [
+    pytest.param([entry()], [entry()], {}, id="nothing"),
+    pytest.param([], [entry()], {"t": {"gained": 1}}, id="a new entry"),
+    pytest.param([entry()], [entry("u", prefix="z")], {"t": {"lost": 1}}, id="no entry any more"),
+    pytest.param([entry()], [entry("u")], {"t": {"lost": 1}, "u": {"gained": 1}}, id="another id"),
+    pytest.param([entry()], [entry(enabled=False)], {"t": {"lost": 1}}, id="disabled"),
+    pytest.param([entry()], [entry(if_fnmatch="*.gz")], {"t": {"lost": 1}}, id="a condition"),
+    pytest.param([entry()], [entry(**RENDERED)], {"t": {"changed": 1}}, id="parameters"),
+    pytest.param([entry()], [entry(globals={"g": "x"})], {"t": {"changed": 1}}, id="globals"),
+    pytest.param([entry()], [entry(delay="1m")], {"t": {"changed": 1}}, id="delay"),
+    pytest.param([entry()], [entry(delay=0)], {}, id="the same said otherwise"),
+    pytest.param([entry()], [entry(description="d")], {}, id="a field that is ignored"),
+    pytest.param(
+        [entry(parameters={"a": 1}, jinja=False)],
+        [entry(parameters={"a": True}, jinja=False)],
+        {"t": {"changed": 1}},
+        id="true for 1",
+    ),
+    pytest.param(
+        [entry(parameters={"a": "1", "b": "2"})],
+        [entry(parameters={"b": "2", "a": "1"})],
+        {},
+        id="the order of names",
+    ),
+    pytest.param(
+        [entry(job_id=["a", "b", "b"])],
+        [entry(job_id=["b", "c"])],
+        {"t": {"lost": 2, "gained": 1}},
+        id="jobs",
+    ),
+    pytest.param(
+        [entry(job_id=["a", "b"])], [entry(job_id=["b", "a"])], {}, id="the order of jobs"
+    ),
+    pytest.param(
+        [entry()],
+        [entry(parameters={"a": "{{ 1 / 0 }}"})],
+        {"t": {"lost": 1, "parked": 1}},
+        id="a mistake",
+    ),
+    pytest.param(
+        [entry(paramters={})], [entry()], {"t": {"gained": 1, "mended": 1}}, id="a mistake mended"
+    ),
+    pytest.param([entry(paramters={})], [entry(job=1)], {}, id="another mistake"),
+    pytest.param(
+        [entry()],
+        [entry(), entry("n", prefix="in/a.csv", enabled=False)],
+        {"t": {"lost": 1}},
+        id="a narrower entry",
+    ),
+    pytest.param(
+        [entry("n", prefix="in/a.csv", enabled=False), entry()],
+        [entry()],
+        {"t": {"gained": 1}},
+        id="a narrower entry is gone",
+    ),
+]
+CHANGING: Final = [
+    "{{ utils.uuid() }}",
+    "{{ utils.datetime.now() }}{{ utils.datetime.utcnow() }}{{ utils.datetime.today() }}",
+    "{{ utils.date.today() }}{{ utils.dateutil.utils.today() }}{{ utils.parsedate('10:00') }}",
+    "{{ range(1000) | random }}{{ lipsum(1) }}",
+    "{{ utils.uuid }}{{ cycler(1) }}",
+]
+
+
+class TestChanges:
+    """A dispatch is gained, lost or changed; an event is parked or no longer parked."""
+
+    @pytest.mark.parametrize(("before", "after", "expected"), CHANGES)
+    def test_what_changes_is_counted_by_trigger(
+        self, run: Run, before: Any, after: Any, expected: Any
+    ) -> None:
+        status, found = planned(run, before, after)
+
+        assert counts(found) == expected
+        assert status == (1 if expected else 0)
+
+    @pytest.mark.parametrize("template", CHANGING)
+    def test_what_changes_at_each_rendering_is_no_change(self, run: Run, template: str) -> None:
+        before = entry(parameters={"v": template})
+        other = entry("first", prefix="in", parameters={"v": template})
+
+        # The other entry makes the level another one, so that both sides are decided.
+        status, found = planned(run, [before], [before, other])
+
+        assert (status, counts(found)) == (1, {"first": {"gained": 1}})
+
+    def test_a_dispatch_that_differs_by_an_address_is_the_same(self) -> None:
+        same, other = (
+            {canonical(dispatch({"v": f"<{name} object at {at}>"})) for at in ("0x7f1", "0x7f2")}
+            for name in ("Cycler", "Joiner")
+        )
+
+        assert len(same) == len(other) == 1
+        assert same != other
+
+    def test_examples_are_the_first_three_with_both_dispatches(self, run: Run) -> None:
+        keys = [f"in/{number}.csv" for number in range(5)]
+        before, after = entry(), entry(delay="1m", parameters={"k": "{{ key }}"})
+
+        _, found = planned(run, [before], [after], keys)
+
+        [trigger] = found["triggers"]
+        assert trigger["changed"]["count"] == 5
+        plain: dict[str, Any] = {"worker": None, "delay": 0, "parameters": {}, "globals": {}}
+        assert trigger["changed"]["examples"] == [
+            {
+                "bucket": "b",
+                "key": key,
+                "job_id": "load",
+                "before": plain,
+                "after": {**plain, "delay": 60, "parameters": {"k": key}},
+                "reason": None,
+            }
+            for key in keys[:3]
+        ]
+
+    @pytest.mark.parametrize(
+        ("after", "reason"),
+        [
+            pytest.param(entry("u"), "there is no such entry", id="gone"),
+            pytest.param(entry(enabled=False), "the trigger is disabled", id="disabled"),
+            pytest.param(entry(if_size_gt=9), "not met: if_size_gt 9", id="condition"),
+            pytest.param(entry(prefix="out"), "the entry's prefix 'out' does not", id="prefix"),
+            pytest.param(entry(bucket="c"), "the entry is of bucket 'c'", id="bucket"),
+            pytest.param(entry(job_id="x"), "the entry names no such job", id="job"),
+            pytest.param(entry(delay="1y"), "bad entry: delay", id="broken"),
+        ],
+    )
+    def test_the_reason_for_a_loss(self, run: Run, after: dict[str, Any], reason: str) -> None:
+        _, found = planned(run, [entry()], [after])
+
+        [trigger] = (each for each in found["triggers"] if each["trigger_id"] == "t")
+        assert trigger["lost"]["examples"][0]["reason"].startswith(reason)
+
+    def test_what_hides_an_entry_is_named(self, run: Run) -> None:
+        _, found = planned(run, [entry()], [entry(), entry("n", prefix="in/a.csv")])
+
+        [trigger] = (each for each in found["triggers"] if each["trigger_id"] == "t")
+        assert trigger["lost"]["examples"][0]["reason"] == "hidden by entries at prefix 'in/a.csv'"
+
+    def test_entries_that_no_object_reached(self, run: Run) -> None:
+        before = [entry(), entry("moved"), entry("gone", prefix="gone")]
+        after = [entry(), entry("moved", prefix="new"), entry("off", prefix="z", enabled=False)]
+
+        _, found = planned(run, before, after)
+
+        assert found["unreached"] == [
+            {"trigger_id": "moved", "source": "new.json:1", "was_reached": True},
+            {"trigger_id": "off", "source": "new.json:1", "was_reached": False},
+        ]
+
+    def test_a_rendering_that_is_aborted_tells_nothing(self, run: Run) -> None:
+        slow = "{{ utils.re.match('(a+)+$', 'a' * 40 + 'b') }}"
+
+        status, found = planned(run, [entry()], [entry(parameters={"a": slow})])
+
+        assert (status, counts(found), found["undecided"]["count"]) == (3, {}, 1)
+        assert "rendering aborted" in found["undecided"]["examples"][0]["reason"]
+
+    def test_event_type_and_size_are_those_asked_for(self, run: Run) -> None:
+        after = entry(if_event_type="ObjectRemoved:*", if_size_gt=10)
+        options = ("--event-type", "ObjectRemoved:Delete", "--size", "11")
+
+        status, _ = planned(run, [entry()], [after], ["in/a"], *options)
+
+        assert status == 0
+
+
+def job(job_id: str, worker: str = "core", **fields: Any) -> dict[str, Any]:
+    return {"job_id": job_id, "type": "cmd", "worker": worker, "payload": "x", "enabled": True} | (
+        fields
+    )
+
+
+class TestJobs:
+    """Jobs are those of the side's files, of --jobs, of the realm, or of the other side."""
+
+    @pytest.mark.parametrize(
+        ("before", "after", "shared", "expected"),
+        [
+            pytest.param([], [], [], {}, id="unknown"),
+            pytest.param([], [job("load")], [], {}, id="of the new files, for both"),
+            pytest.param([job("load")], [], [], {}, id="of the old files, for both"),
+            pytest.param(
+                [job("load")], [job("load", "web")], [], {"t": {"changed": 1}}, id="another worker"
+            ),
+            pytest.param(
+                [job("load")],
+                [job("other")],
+                [],
+                {"t": {"lost": 1, "parked": 1}},
+                id="a job is missing",
+            ),
+            pytest.param(
+                [],
+                [job("load", enabled=False)],
+                [job("load")],
+                {"t": {"lost": 1}},
+                id="of --jobs, for the side that has none",
+            ),
+        ],
+    )
+    def test_where_jobs_come_from(
+        self, run: Run, before: Any, after: Any, shared: Any, expected: Any
+    ) -> None:
+        write("jobs.json", shared)
+        options = ("--jobs", "jobs.json") if shared else ()
+
+        _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
+
+        assert counts(found) == expected
+
+
+@pytest.fixture
+def in_realm(
+    aws: LocalAws, realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Realm, tuple[str, ...]]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    options = ("--realm", realm.name, "--region", REGION, "--endpoint-url", aws.endpoint)
+    return realm, options
+
+
+class TestARealm:
+    """The entries that are come from the realm's tables, and objects from its log."""
+
+    def test_its_tables_are_compared_with(
+        self, run: Run, in_realm: tuple[Realm, tuple[str, ...]]
+    ) -> None:
+        realm, options = in_realm
+        realm.put("s3triggers", [entry(), entry("gone")])
+        realm.put("jobs", [job("load")])
+        write("new.json", [entry(delay="1s")])
+        write_keys(["in/a"])
+
+        status, output, _ = run(
+            "new.json", *options, "--keys", "keys.txt", "--format", "json", "--output", "-"
+        )
+
+        found = json.loads(output)
+        assert (status, found["realm"]) == (1, realm.name)
+        assert counts(found) == {"gone": {"lost": 1}, "t": {"changed": 1}}
+        assert found["triggers"][1]["changed"]["examples"][0]["before"]["worker"] == "core"
+        assert found["before"] == f"lava.{realm.name}.s3triggers"
+
+    def test_objects_of_its_log_and_of_a_listing(
+        self, run: Run, aws: LocalAws, in_realm: tuple[Realm, tuple[str, ...]]
+    ) -> None:
+        realm, options = in_realm
+        group = f"/aws/lambda/lava-{realm.name}-s3trigger"
+        logs, s3 = aws.client("logs"), aws.client("s3")
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+        message = '[INFO] dispatched {"bucket": "b", "key": "in/from-log"}'
+        event = {"timestamp": int(time.time() * 1000), "message": message}
+        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=[event])
+        s3.create_bucket(Bucket=f"{realm.name}-objects")
+        s3.put_object(Bucket=f"{realm.name}-objects", Key="in/listed", Body=b"x" * 9)
+        realm.put("jobs", [job("load")])
+        listed = entry("listed", bucket=f"{realm.name}-objects", if_size_gt=8)
+        write("new.json", [entry(), listed])
+
+        uri = f"s3://{realm.name}-objects/in/"
+        status, output, errors = run("new.json", uri, *options, "--since", "7d", "--format", "json")
+
+        assert status == 1, errors
+        keys = {
+            each["trigger_id"]: [example["key"] for example in each["gained"]["examples"]]
+            for each in json.loads(output)["triggers"]
+        }
+        assert keys == {"t": ["in/from-log"], "listed": ["in/listed"]}
+
+
+def item(fields: dict[str, Any]) -> dict[str, Attribute]:
+    return {name: attribute_of(value) for name, value in fields.items()}
+
+
+def side(entries: Iterable[dict[str, Any]]) -> Side:
+    return Side("side", [Entry("trigger", item(each), "file:1") for each in entries])
+
+
+def s3_object(key: str, bucket: str = "b") -> S3Object:
+    return S3Object(bucket, key, 1, NOW)
+
+
+def brute_force(before: Side, after: Side, objects: Iterable[S3Object]) -> dict[str, Counter[str]]:
+    """Count the changes by trigger, plainly: both sides, each object, nothing left out."""
+    tables = [MemoryTriggers(each.triggers) for each in (before, after)]
+    found: dict[str, Counter[str]] = {}
+    for each in objects:
+        event = each.event(REGION)
+        sides: list[Counter[tuple[str, str, str]]] = []
+        parked: list[set[str]] = []
+        for table in tables:
+            decision = decide_event(event, table, UnknownJobs())
+            sides.append(
+                Counter(
+                    (trigger.trigger_id, job.job_id, json.dumps(
+                        [job.dispatch.delay, job.dispatch.parameters, job.dispatch.globals],
+                        sort_keys=True,
+                    ))
+                    for trigger in decision.triggers
+                    for job in trigger.jobs
+                    if job.dispatch
+                )
+            )  # fmt: skip
+            parked.append({t.trigger_id for t in decision.triggers if t.outcome == "mistake"})
+        lost, gained = sides[0] - sides[1], sides[1] - sides[0]
+        for trigger_id, job_id in {pair[:2] for pair in lost | gained}:
+            less = sum(n for pair, n in lost.items() if pair[:2] == (trigger_id, job_id))
+            more = sum(n for pair, n in gained.items() if pair[:2] == (trigger_id, job_id))
+            counted = Counter(
+                changed=min(less, more),
+                lost=max(less - more, 0),
+                gained=max(more - less, 0),
+            )
+            found.setdefault(trigger_id, Counter()).update(counted)
+        for trigger_id in parked[1] - parked[0]:
+            found.setdefault(trigger_id, Counter())["parked"] += 1
+        for trigger_id in parked[0] - parked[1]:
+            found.setdefault(trigger_id, Counter())["mended"] += 1
+    return {trigger_id: +counter for trigger_id, counter in found.items() if +counter}
+
+
+def counted(comparison: Comparison) -> dict[str, Counter[str]]:
+    return {
+        trigger_id: Counter({str(kind): each.count for kind, each in kinds.items()})
+        for trigger_id, kinds in comparison.changes.items()
+    }
+
+
+PREFIXES: Final = ("*", "a", "a/b", "a/b/c", "d")
+ENTRIES: Final = st.fixed_dictionaries(
+    {"prefix": st.sampled_from(PREFIXES), "enabled": st.sampled_from([True, True, True, False])},
+    optional={
+        "job_id": st.sampled_from(["j", "k", ["j", "k"], ["j", "j"], "{{ key }}", "{{ 1/0 }}"]),
+        "parameters": st.sampled_from(
+            [{"k": "{{ key }}"}, {"n": "{{ utils.uuid() }}"}, {"k": "x"}, {"k": "{{ nothing.x }}"}]
+        ),
+        "if_fnmatch": st.sampled_from(["*c*", "*x", ["*d", "*b"]]),
+        "delay": st.sampled_from(["1s", "0", "1y"]),
+        "paramters": st.just({}),
+    },
+)
+SIDES: Final = st.dictionaries(st.sampled_from("tuvw"), ENTRIES, max_size=4)
+OBJECTS: Final = [
+    s3_object(key)
+    for key in ("a", "a/b", "a/b/c", "a/b/c/x", "a/b/x", "a/x", "d", "d/d", "x", "/a", "*", "a/b/")
+]
+
+
+class TestExactness:
+    """Counts are those of deciding everything twice."""
+
+    @given(before=SIDES, after=SIDES, kept=st.sets(st.sampled_from("tuvw")))
+    def test_what_is_left_out_changes_nothing(
+        self, before: dict[str, Any], after: dict[str, Any], kept: set[str]
+    ) -> None:
+        # Some entries are equal, so that some levels are.
+        after |= {trigger_id: before[trigger_id] for trigger_id in kept & before.keys()}
+        sides = Sides(
+            *(
+                side({"trigger_id": trigger_id, "bucket": "b", **each} for trigger_id, each in all_)
+                for all_ in (before.items(), after.items())
+            )
+        )
+
+        quick = Comparer(sides, REGION, NOW)
+        thorough = Comparer(sides, REGION, NOW)
+        thorough._is_same = lambda _: False  # type: ignore[method-assign,assignment] # noqa: SLF001
+        found = quick.compare(0, OBJECTS)
+
+        assert found == thorough.compare(0, OBJECTS)
+        is_random = any("uuid" in str(each) for each in (*before.values(), *after.values()))
+        if not is_random:
+            assert counted(found) == brute_force(sides.before, sides.after, OBJECTS)
+
+    def test_a_changed_entry_over_20_000_keys(self) -> None:
+        areas = [
+            entry(f"t{n}", prefix=f"area{n}", if_not_fnmatch=f"*7{n}*", **RENDERED)
+            for n in range(20)
+        ]
+        narrow = entry("narrow", prefix="area3/1", enabled=False)
+        changed = [
+            *areas[:5],
+            entry("t5", prefix="area5", if_fnmatch="*3*", delay="1s"),
+            *areas[6:],
+        ]
+        sides = Sides(side(areas), side([*changed, narrow]))
+        objects = [s3_object(f"area{n % 25}/{n // 25 % 10}/{n}") for n in range(20_000)]
+        progress: list[int] = []
+
+        found = compare(objects, Setting(sides, REGION, NOW), 2, progress.append)
+
+        assert found.objects == sum(progress) == 20_000
+        assert len(progress) == 20_000 / CHUNK_OBJECTS
+        expected = brute_force(sides.before, sides.after, objects)
+        assert counted(found) == expected
+        assert expected.keys() == {"t3", "t5"}
+        assert min(expected["t5"].values()) > 0
+        # As one process finds it, examples included.
+        assert found == compare(objects, Setting(sides, REGION, NOW), 1, progress.append)
+
+    def test_the_benchmark_knows_its_counts(self, tmp_path: Path) -> None:
+        _, _, _, found = benchmark.run(tmp_path, 3000)
+
+        dispatches = found["dispatches"]
+        assert benchmark.expected(3000) == {each: dispatches[each] for each in ("gained", "lost")}
+        assert dispatches["lost"] == 300
+
+
+MEASURED: Final = """
+import resource, sys
+from lava_s3trigger.cli import main
+try:
+    main(["plan", "new.json", "--against", "old.json", "--keys", sys.argv[1], "--processes", "2",
+          "--output", "plan.txt"])
+except SystemExit as ended:
+    assert ended.code == 1, ended.code
+[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_keys(run: Run) -> None:
+    write("old.json", [entry(job_id="a", jinja=False)])
+    write("new.json", [entry(job_id="b", jinja=False)])
+    peaks = []
+    for count in (10_000, 100_000):
+        # Each key once, and long: held in memory, they would take 30 MB.
+        write_keys(f"in/{number:0300}" for number in range(count))
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, "keys.txt"], check=True, capture_output=True, text=True
+        )
+        peaks.append([int(each) for each in done.stdout.split()])
+    (parent, workers), (parent_of_many, workers_of_many) = peaks
+    assert parent_of_many < parent + 4_000  # KiB
+    assert workers_of_many < workers + 4_000
+
+
+HOSTILE: Final = (
+    "\x1b[2J\x1b]0;owned\x07\x9b31m",
+    "x\rforged\x0b\x0c\x85\u2028forged\u2029",
+    "\u202eforged\u2066\u200f",
+    "[bold red]markup[/] :smile: [link=file:///x]y[/link]",
+    "\U000e0041\ufeff\ue000",
+    "https://example.com/\x1b]8;;file:///x\x1b\\",
+)
+
+
+class TestATerminal:
+    """Nothing that a key or an entry holds reaches it as a command."""
+
+    @pytest.mark.parametrize("format_", ["text", "json"])
+    @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
+    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+    def test_hostile_text_is_escaped(
+        self,
+        run: Run,
+        monkeypatch: pytest.MonkeyPatch,
+        text: str,
+        is_terminal: bool,  # noqa: FBT001 - a column of cases
+        format_: str,
+    ) -> None:
+        if is_terminal:
+            monkeypatch.setenv("FORCE_COLOR", "1")
+        hostile = {text: text, "k": "{{ key }}"}
+        before = [
+            entry(f"gone{text}"),
+            entry(f"changed{text}", parameters={"k": "{{ key }}"}),
+            entry(f"hidden{text}", prefix=f"h{text}"),
+        ]
+        after = [
+            entry(f"changed{text}", parameters=hostile),
+            entry(f"gained{text}", job_id=f"j{text}", globals=hostile),
+            entry(f"mistake{text}", parameters={"d": "{{ utils.parsedate(key) }}"}),
+            entry(f"broken{text}", **{text: 1}),
+            entry(f"never{text}", prefix=f"n{text}"),
+            entry(f"slow{text}", parameters={"d": "{{ utils.re.match('(a+)+$', 'a'*40+'b') }}"}),
+            entry(f"hides{text}", prefix=f"h{text}/x"),
+        ]
+        write(f"old{text.replace('/', '_')}.json", before)
+        write(f"new{text.replace('/', '_')}.json", after)
+        write_keys([f"in/{text}", f"h{text}/x"])
+
+        status, output, errors = run(
+            f"new{text.replace('/', '_')}.json",
+            "--against",
+            f"old{text.replace('/', '_')}.json",
+            "--keys",
+            "keys.txt",
+            "--format",
+            format_,
+        )
+
+        assert status == 1
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", output + errors) if is_terminal else output + errors
+        categories = {unicodedata.category(char) for char in plain.replace("\n", "")}
+        assert not categories & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        assert f"s3://b/in/{text}" in output or "\\" in output or format_ == "json"
+        if "markup" in text and format_ == "text":
+            assert "[bold red]markup[/] :smile: [link=file:///x]y[/link]" in plain
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+    def test_errors_are_escaped(self, run: Run, text: str) -> None:
+        write("new.json", [entry()])
+        write_keys([])
+        with open("keys.txt", "w", encoding="utf-8", newline="") as file:  # noqa: PTH123
+            file.write(text)
+
+        status, _, errors = run("new.json", "--against", "new.json", "--keys", "keys.txt")
+
+        assert status == 3
+        assert "this is no S3 URI" in errors
+        assert errors.count("\n") == 1
+        assert errors.isascii()
+        assert errors.rstrip("\n").isprintable()
+
+
+MISTAKES: Final = [
+    pytest.param(["--keys", "k"], 2, "Missing argument", id="no entries"),
+    pytest.param(["s3://b/", "--against", "new.json"], 2, "no entries: name", id="no files"),
+    pytest.param(["new.json"], 2, "no objects: give --keys", id="no objects"),
+    pytest.param(["new.json", "--keys", "keys.txt"], 2, "--against", id="nothing to compare"),
+    pytest.param(["new.json", "--since", "7d"], 2, "--realm", id="no realm for the log"),
+    pytest.param(
+        ["new.json", "--realm", "r", "--since", "x"], 2, "--since: 'x' is neither", id="no time"
+    ),
+    pytest.param(
+        ["none.json", "--against", "new.json", "--keys", "keys.txt"],
+        3,
+        "none.json: there is no such file",
+        id="no file",
+    ),
+    pytest.param(
+        ["empty.json", "--against", "new.json", "--keys", "keys.txt"],
+        3,
+        "empty.json: no trigger entries",
+        id="no entry",
+    ),
+    pytest.param(
+        ["bad.json", "--against", "new.json", "--keys", "keys.txt"], 3, "bad.json:1", id="no JSON"
+    ),
+    pytest.param(
+        ["new.json", "--against", "new.json", "--keys", "empty.txt"], 3, "no objects", id="no keys"
+    ),
+    pytest.param(
+        ["new.json", "--against", "new.json", "--keys", "none.txt"],
+        3,
+        "none.txt: No such file",
+        id="no file of keys",
+    ),
+    pytest.param(
+        ["new.json", "--against", "new.json", "--inventory", "keys.txt"],
+        3,
+        "keys.txt: this is no file of an S3 Inventory",
+        id="no inventory",
+    ),
+    pytest.param(
+        ["new.json", "--against", "new.json", "--keys", "keys.txt", "--processes", "0"],
+        2,
+        "--processes",
+        id="no process",
+    ),
+]
+
+
+class TestMistakes:
+    """A mistake is told in a line, without a trace."""
+
+    @pytest.mark.parametrize(("arguments", "status", "said"), MISTAKES)
+    def test_it_is_told(self, run: Run, arguments: list[str], status: int, said: str) -> None:
+        write("new.json", [entry()])
+        write("empty.json", [])
+        write_keys(["in/a"])
+        for name, text in {"empty.txt": "\n", "bad.json": "{"}.items():
+            with open(name, "w") as file:  # noqa: PTH123 - likewise
+                file.write(text)
+
+        found, output, errors = run(*arguments)
+
+        assert (found, output) == (status, "")
+        assert said in errors
+        assert "Traceback" not in errors
+        lines = [line for line in errors.splitlines() if line.startswith("Error:")]
+        assert len(lines) == 1
+
+    @pytest.mark.parametrize("name", ["trigger_id", "bucket", "prefix"])
+    def test_an_entry_that_no_event_finds_is_warned_of(self, run: Run, name: str) -> None:
+        write("old.json", [entry()])
+        write("new.json", [entry(), {**entry("u"), name: 1}])
+        write_keys(["in/a"])
+
+        _, _, errors = run("new.json", "--against", "old.json", "--keys", "keys.txt")
+
+        assert f"new.json:1: no event finds this entry: {name} must be" in errors
+
+    def test_the_same_id_twice_is_warned_of(self, run: Run) -> None:
+        write("new.json", [entry(), entry()])
+        write_keys(["in/a"])
+
+        status, _, errors = run("new.json", "--against", "new.json", "--keys", "keys.txt")
+
+        assert status == 0
+        assert "another entry has the trigger_id 't' as well" in errors
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    with open(f"/proc/{pid}/task/{pid}/children") as file:  # noqa: PTH123 - of the system
+        for child in file.read().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - of the system
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    end = time.monotonic() + SECONDS_TO_END
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("count", "send"),
+    [
+        pytest.param(10, os.kill, id="one process"),
+        pytest.param(5_000, os.kill, id="several processes"),
+        # As a terminal does.
+        pytest.param(5_000, os.killpg, id="several processes, sent to each"),
+    ],
+)
+def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int, send: Any) -> None:
+    write("new.json", [entry(**RENDERED)])
+    write("old.json", [entry(delay="1s", **RENDERED)])
+    command = [sys.executable, "-m", "lava_s3trigger", "plan", "new.json", "--against", "old.json"]
+    command += ["--keys", "-", "--processes", "2", "--output", "plan.txt"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        start_new_session=True,
+    )
+    assert process.stdin
+    assert process.stderr
+    try:
+        # The input does not end, so that the command would not.
+        process.stdin.write(b"".join(b"s3://b/in/%d\n" % n for n in range(count)))
+        process.stdin.flush()
+        expected = 0 if count < CHUNK_OBJECTS else 2
+        wait_until(lambda: len(children(process.pid)) >= expected)
+        wait_until(lambda: unread(process.stdin) == 0)
+        started = children(process.pid)
+        send(process.pid, signal.SIGINT)
+        assert process.wait(SECONDS_TO_END) == 130
+        wait_until(lambda: not any(map(is_running, started)))
+        assert process.stderr.read().strip() == b""
+        assert not any("plan.txt" in name for name in os.listdir())  # noqa: PTH208
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stderr.close()
+
+
+def test_a_terminal_sees_progress_on_standard_error(run: Run) -> None:
+    write("new.json", [entry(job_id="b", jinja=False)])
+    write("old.json", [entry(job_id="a", jinja=False)])
+    write_keys(f"in/\x1b{number}" for number in range(CHUNK_OBJECTS * 3))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lava_s3trigger", "plan", "new.json", "--against", "old.json"]
+    command += ["--keys", "keys.txt", "--processes", "1", "--format", "json"]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TERM": "xterm"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 65536):
+            shown += block
+    except OSError:  # the other side was closed
+        pass
+    output, _ = process.communicate(timeout=SECONDS_TO_END)
+    os.close(ours)
+
+    assert process.returncode == 1
+    assert json.loads(output)["objects"] == CHUNK_OBJECTS * 3
+    for count in (1, 2, 3):
+        assert f"{CHUNK_OBJECTS * count:,} objects" in shown.decode()
+    assert "in/" not in shown.decode()
+
+
+def unread(pipe: Any) -> int:
+    """Return the number of bytes in a pipe."""
+    [count] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
+
+
+class TestThePage:
+    """The examples of docs/plan.md are what the command prints."""
+
+    @pytest.fixture
+    def in_example(self, run: Run, tmp_path: Path) -> Run:
+        text = PAGE.read_text()
+        named = re.findall(r"as `([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL)
+        assert [name for name, _ in named] == ["old/orders.yaml", "new/orders.yaml", "keys.txt"]
+        for name, content in named:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(content)
+        return run
+
+    def test_the_text(self, in_example: Run) -> None:
+        text = PAGE.read_text()
+        command = next(each for each in fenced(text, "sh") if "--keys keys.txt" in each)
+        _, shown = fenced(text, "text")
+
+        status, output, _ = in_example(*command.split()[2:])
+
+        assert (status, output) == (1, shown)
+
+    def test_the_json(self, in_example: Run) -> None:
+        [shown] = [json.loads(each) for each in fenced(PAGE.read_text(), "json")]
+
+        _, output, _ = in_example(
+            *"new/ --against old/ --keys keys.txt --format json".split()  # noqa: SIM905
+        )
+
+        found = json.loads(output)
+        jsonschema.Draft202012Validator(SCHEMA).validate(shown)
+        assert {**found, "now": shown["now"]} == shown
