@@ -9,12 +9,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from . import units
 from .aws.attributes import value_of
 from .aws.cache import SegmentedLRUCache
-from .aws.clients import service_error
+from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
 from .log import log_event
@@ -396,7 +394,7 @@ class TriggerTable:
             self._deadline.require(Reserve.READ, f"reading {self.name}")
             try:
                 page = self._client.query(**query)
-            except (ClientError, BotoCoreError) as error:
+            except service_errors() as error:
                 raise service_error(f"reading {self.name}", error) from error
             items += page["Items"]  # type: ignore[arg-type]
             rest = page.get("LastEvaluatedKey")
