@@ -12,6 +12,7 @@ from lava_s3trigger.templates.limits import listening
 if TYPE_CHECKING:
     from lava_s3trigger.decision import Decision, Jobs, Triggers
     from lava_s3trigger.events import S3Event
+    from lava_s3trigger.parking import RedriveTarget
 
 
 @dataclass(slots=True)
@@ -43,7 +44,16 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
     return decided
 
 
-def decide_event(event: S3Event, triggers: Triggers, jobs: Jobs) -> Decision:
-    """Decide what the function would do with an S3 event."""
+def decide_event(
+    event: S3Event, triggers: Triggers, jobs: Jobs, redrive: RedriveTarget | None = None
+) -> Decision:
+    """Decide what the function would do with an S3 event.
+
+    Args:
+        event: The event.
+        triggers: Where triggers are looked up.
+        jobs: Where jobs are looked up.
+        redrive: What a parked message asks for, where the event comes from one.
+    """
     with listening():
-        return decide(event, triggers, jobs)
+        return decide(event, triggers, jobs, redrive=redrive)
