@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.acknowledgement import in_order
 from lava_s3trigger.decision import decide
 from lava_s3trigger.events import deliveries
+from lava_s3trigger.log import LOGGER
 from lava_s3trigger.templates.limits import listening
+from lava_s3trigger.units import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lava_s3trigger.decision import Decision, Jobs, Triggers
     from lava_s3trigger.events import S3Event
     from lava_s3trigger.parking import RedriveTarget
@@ -20,7 +26,7 @@ class Decided:
     """What the function would do with a payload."""
 
     decisions: list[Decision] = field(default_factory=list)
-    """One for each S3 event, in the order of the payload."""
+    """One for each S3 event, in the order in which the function would decide them."""
     errors: list[str] = field(default_factory=list)
     """What of the payload it would not understand."""
 
@@ -35,13 +41,45 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         region: Region of the function, for events that name none.
     """
     decided = Decided()
-    with listening():
-        for delivery in deliveries(payload, region):
-            decided.errors += [str(error) for error in delivery.errors]
-            decided.decisions += [
-                decide(event, triggers, jobs, redrive=redrive) for event, redrive in delivery.events
-            ]
+    received = deliveries(payload, region)
+    blocked = {id(delivery): delivery for delivery in received}
+    with listening(), _unlogged():
+        for together in in_order(received):
+            for delivery in together:
+                del blocked[id(delivery)]
+                made = [
+                    decide(event, triggers, jobs, redrive=redrive)
+                    for event, redrive in delivery.events
+                ]
+                errors = [str(error) for error in delivery.errors]
+                decided.decisions += made
+                decided.errors += errors
+                # What follows it in a FIFO queue waits for it.
+                delivery.failures += errors
+                delivery.failures += [each.outcome for each in made if _has_failed(each)]
+    decided.errors += [
+        f"message {shown(delivery.message_id)}: {delivery.failures[0]}"
+        for delivery in blocked.values()
+    ]
     return decided
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep the function's own modules from logging, which is for CloudWatch."""
+    before, LOGGER.disabled = LOGGER.disabled, True
+    try:
+        yield
+    finally:
+        LOGGER.disabled = before
+
+
+def _has_failed(decision: Decision) -> bool:
+    return bool(decision.error) or any(
+        part.outcome == "failed"
+        for trigger in decision.triggers
+        for part in (trigger, *trigger.jobs)
+    )
 
 
 def decide_event(
