@@ -28,7 +28,7 @@ from .realm import attribute_of
 from .tables import MemoryTriggers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from lava_s3trigger.decision import Decision, JobDecision, Jobs
     from lava_s3trigger.events import S3Event
@@ -97,15 +97,16 @@ class _Changes:
         self._entries = entries
         self._tried = tuple(prefixes(self._event.key))
         self._before = self._dispatched(decision)
-        self._reachable = [
-            entry
-            for entry in entries.triggers
-            if entry.text("bucket") == self._event.bucket and entry.text("prefix") in self._walk
-        ]
+        self._walk = frozenset(self._tried)
+        self._reachable = self._at(self._walk)
 
-    @property
-    def _walk(self) -> frozenset[str]:
-        return frozenset(self._tried)
+    def _at(self, walk: Collection[str]) -> list[Entry]:
+        """Return the entries of the bucket at any of some prefixes."""
+        return [
+            entry
+            for entry in self._entries.triggers
+            if entry.text("bucket") == self._event.bucket and entry.text("prefix") in walk
+        ]
 
     def helpful(self) -> list[Change]:
         trials = sorted(self._trials(), key=lambda trial: trial.size)
@@ -127,11 +128,7 @@ class _Changes:
 
     def _tried_out(self, trial: _Trial) -> list[Change]:
         """Return what a trial brings: a change for each trigger that dispatches more."""
-        others = [each for each in self._reachable if each is not trial.entry]
-        changed = []
-        if trial.entry and trial.item is not None:
-            changed = [replace(trial.entry, item=trial.item)]
-        table = MemoryTriggers([*others, *changed], self._entries.triggers.max_delay)
+        table = MemoryTriggers(self._with(trial), self._entries.triggers.max_delay)
         decision = decide_event(
             trial.event or self._event,
             table,
@@ -147,6 +144,21 @@ class _Changes:
         owner = _id_of(trial.entry)
         jobs = tuple(job for each in by_trigger.values() for job in each)
         return [Change(owner, trial.text, jobs)] if jobs else []
+
+    def _with(self, trial: _Trial) -> list[Entry]:
+        """Return the entries that decide on a trial.
+
+        An entry dispatches or not whatever stands beside it; only others at longer prefixes
+        matter, since they hide it, and one of each prefix is enough for that.
+        """
+        if trial.event:
+            return self._at(frozenset(prefixes(trial.event.key)))
+        others = [each for each in self._reachable if each is not trial.entry]
+        if trial.entry is None or trial.item is None:
+            return others
+        changed = replace(trial.entry, item=trial.item)
+        hiding = {each.text("prefix"): each for each in others}
+        return [*hiding.values(), changed]
 
     def _dispatched(self, decision: Decision) -> Counter[tuple[str, str]]:
         return Counter(
@@ -183,7 +195,7 @@ class _Changes:
         for entry in (each for level in hidden for each in level):
             yield _set(MOVE, entry, "prefix", first[0].item["prefix"]["S"])
         if len(first) == 1 and hidden:
-            names = ", ".join(_json(each.id) for each in hidden[0])
+            names = ", ".join(_json(name) for name in sorted(str(each.id) for each in hidden[0]))
             text = f"remove the entry: it hides {names}"
             yield _Trial(UNHIDE, str(first[0].id), text, first[0])
 
@@ -218,7 +230,14 @@ class _Changes:
         )
         if verb:
             size = ENABLE if verb == "enable" else JOB
-            yield _Trial(size, f"job {job.job_id}", f"{verb} job {_json(job.job_id)}", jobs=sound)
+            yield _Trial(
+                size,
+                f"{entry.id}, job {job.job_id}",
+                f"{verb} job {_json(job.job_id)}",
+                entry,
+                entry.item,
+                sound,
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,8 @@ def _unlogged() -> Iterator[None]:
 
 def _has_failed(decision: Decision) -> bool:
     return bool(decision.error) or any(
-        part.outcome == "failed"
+        "failed" in (trigger.outcome, *(job.outcome for job in trigger.jobs))
         for trigger in decision.triggers
-        for part in (trigger, *trigger.jobs)
     )
 
 

@@ -58,14 +58,14 @@ def prefixes(text: str, bucket: str, tried: Collection[str]) -> Iterator[str]:
     by_likeness = {_likeness(each): each for each in reversed(list(tried))}
     for form in _chained(text, (*_AMISS, lambda each: _without_bucket(each, bucket))):
         stripped = form.strip("/")
-        for each in (form, stripped, f"/{stripped}", _without_glob(form)):
+        for each in (form, stripped, f"/{stripped}", _without_glob(form), _without_glob(stripped)):
             found = each if each in tried else by_likeness.get(_likeness(each))
             if found:
                 yield found
-    longer = [each for each in tried if each.startswith(text) and each != WHOLE_BUCKET]
-    if longer and text:
-        yield longer[-1]
-        yield text.rpartition("/")[0] or WHOLE_BUCKET
+    longer = [each for each in tried if text and each.startswith(text)]
+    yield from longer[:0:-1]  # folders, the shortest first; the first is the key
+    if longer and (folder := text.rpartition("/")[0]):
+        yield folder
     if not _without_glob(text).strip("/ ."):
         yield WHOLE_BUCKET
 
