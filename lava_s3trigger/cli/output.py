@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -31,6 +32,9 @@ def opened(output: str | None) -> Iterator[TextIO]:
         CommandError: The file cannot be written.
     """
     if output is None or output == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal or a pipe may take fewer characters than keys have.
+            sys.stdout.reconfigure(errors="backslashreplace")
         yield sys.stdout
         sys.stdout.flush()
         return
@@ -55,8 +59,9 @@ def opened(output: str | None) -> Iterator[TextIO]:
 
 def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
     """Write a JSON object, in ASCII, with the version of the format at its top."""
-    json.dump({"version": VERSION, **value}, file, indent=indent)
-    file.write("\n")
+    text = json.dumps({"version": VERSION, **value}, indent=indent)
+    # The one control character of ASCII that JSON leaves as it is.
+    file.write(text.replace("\x7f", "\\u007f") + "\n")
 
 
 def console(file: TextIO) -> Console:
