@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, unquote_plus
 
@@ -130,6 +129,8 @@ def durations(written: Any) -> Iterator[str]:
 
 def names(written: str, known: Collection[str]) -> Iterator[str]:
     """Yield known names that are close to one that is not known."""
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up
+
     folded = {each.casefold(): each for each in known}
     if written.casefold() in folded:
         yield folded[written.casefold()]
