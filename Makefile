@@ -86,6 +86,7 @@ format: .venv/installed ## put the code into shape
 
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
+	$(BIN)/python tools/screenshots.py
 
 package: build/package/installed ## the function's package, in build/package
 
