@@ -87,7 +87,7 @@ def _prefix_lines(prefixes: Sequence[Json]) -> Iterator[Line]:
             Piece(count, "" if is_first else FAINT),
         ]
         if is_first:
-            pieces.append(": the longest prefix with any decides")
+            pieces.append(", which decides" if each["entries"] == 1 else ", which decide")
         yield line(*pieces, indent=4)
 
 
@@ -147,8 +147,8 @@ def _verdict(event: Json) -> Line:
 
 
 def _change_lines(event: Json) -> Iterator[Line]:
-    more = "more" if event["outcome"] == "dispatched" else "something"
-    title = f"Changes that were tried: with each of them, by itself, {more} would be dispatched."
+    more = " more" if event["outcome"] == "dispatched" else ""
+    title = f"Changes that were tried; each by itself would make it dispatch{more}:"
     yield line(Piece(title, TITLE), indent=2)
     for change in event["changes"]:
         about = f"trigger {named(change['trigger_id'])}: " if change["trigger_id"] else ""

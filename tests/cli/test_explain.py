@@ -273,7 +273,7 @@ class TestText:
             "Prefixes tried:",
             '"in/x/a.csv"  0 entries',
             '"in/x"        0 entries',
-            '"in"          2 entries: the longest prefix with any decides',
+            '"in"          2 entries, which decide',
             "Trigger off  t.yaml:10",
             "skipped: the trigger is disabled",
             "Trigger orders  t.yaml:1",
