@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fuzz import entries as fuzzed
 from lava_s3trigger import conditions, triggers
@@ -19,7 +20,7 @@ from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.objects import s3_record
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.decision import decide
-from lava_s3trigger.triggers import read_trigger
+from lava_s3trigger.triggers import prefixes, read_trigger
 from tests import test_decision
 from tests.cli.agreement import Agreement
 from tests.function.user_errors import USER_ERRORS
@@ -37,7 +38,11 @@ SAMPLES: Final = [
     *sorted((CHECKOUT / "events").glob("*.json")),
     *sorted((Path(__file__).parents[1] / "aws_events").glob("*.json")),
 ]
-EXAMPLES: Final = 2_000
+many = settings(
+    max_examples=1_000,  # of each strategy
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture
@@ -165,6 +170,55 @@ def _parked(made: dict[str, Any], redrive: Any) -> Any:
     return {"parked": told, "event": made}
 
 
+_FOLDERS: Final = ("in", "In", "a b", "x+y", "caf\u00e9", "2026-03-14", "%41")
+_FILES: Final = ("a.csv", "b.CSV", "c d.txt", "{{ key }}", '"}.csv', "*")
+_TEXTS: Final = (
+    *("{{ key }}", "s3://{{ bucket }}/{{ key }}", "{{ info.size + 1 }}", "{{ info.event_type }}"),
+    *("{{ key.split('/')[-1] | upper }}", "{{ info.event_time.year }}", "{{ event | length }}"),
+    *("plain", "{% if info.size %}some{% else %}none{% endif %}", "{{ 1 / info.size }}", ""),
+)
+_written = st.recursive(
+    st.sampled_from(_TEXTS) | st.integers(-5, 5) | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=5,
+)
+_OPTIONAL: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "enabled": st.sampled_from([True, True, 1, "yes", False, "no"]),
+    "job_id": st.sampled_from(
+        ["load", ["load", "report"], ["load", "load", "off"], "none", "{{ 'lo' }}ad", "bad", "lost"]
+    ),
+    "delay": st.sampled_from([0, 5, "90s", "1.5m", "15m", "16m"]),
+    "jinja": st.booleans(),
+    "parameters": st.dictionaries(st.sampled_from(["args", "{{ key }}"]), _written, max_size=2),
+    "globals": st.dictionaries(st.sampled_from(["day", "lava_x"]), _written, max_size=2),
+    "if_fnmatch": st.sampled_from(["*", "*.csv", ["*.txt", "*.csv"], "in/*", "[!i]*", "*.?sv"]),
+    "if_not_fnmatch": st.sampled_from(["*.tmp", "*.csv", []]),
+    "if_size_gt": st.sampled_from([0, "1KB", "1KiB", -1]),
+    "if_not_size_gt": st.sampled_from(["1GB", 0]),
+    "if_event_type": st.sampled_from(["ObjectCreated:*", ["*Put*", "*Delete*"]]),
+    "x-note": _written,
+    "owner": st.just("team"),
+    "onwer": st.just("team"),
+}
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Case:
+    """Generate entries as teams write them, and an event that reaches some of them."""
+    folders = draw(st.lists(st.sampled_from(_FOLDERS), max_size=3))
+    key = "/".join([*folders, draw(st.sampled_from(_FILES))])
+    reached = [*prefixes(key), *prefixes(key), "in/", "elsewhere"]
+    entries = []
+    for number in range(draw(st.integers(1, 5))):
+        names = draw(st.lists(st.sampled_from(list(_OPTIONAL)), max_size=4, unique=True))
+        fields = {name: draw(_OPTIONAL[name]) for name in names}
+        entries.append(trigger(f"t{number}", prefix=draw(st.sampled_from(reached)), **fields))
+    size = draw(st.sampled_from([0, 1, 1000, 1001, 1024, 1025, 10**9]))
+    events = [record(key, size=size), record(key, eventName="ObjectRemoved:Delete")]
+    made = draw(st.sampled_from([direct(*events[:1]), direct(*events), eventbridge(key)]))
+    return Case(made, entries)
+
+
 class TestCases:
     """Both agree about the cases of other tests."""
 
@@ -212,11 +266,23 @@ class TestCases:
 class TestGenerated:
     """Both agree about entries and events that nobody thought of."""
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
+    @many
+    @given(world=worlds())
+    def test_everyday_entries_and_events(self, agreement: Agreement, world: Case) -> None:
+        agreement.check(world.payload, world.triggers, JOBS)
+
+    def test_most_everyday_events_dispatch(self, agreement: Agreement) -> None:
+        sent = []
+
+        @settings(max_examples=50, deadline=None, database=None)
+        @given(world=worlds())
+        def send(world: Case) -> None:
+            sent.append(bool(agreement.check(world.payload, world.triggers, JOBS).messages))
+
+        send()
+        assert sum(sent) > len(sent) / 3
+
+    @many
     @given(case=fuzzed.cases())
     def test_any_entries_and_any_event(self, agreement: Agreement, case: dict[str, Any]) -> None:
         agreement.check(direct(case["record"]), [case["trigger"]], [case["job"]])
