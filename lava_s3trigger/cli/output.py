@@ -60,9 +60,8 @@ def opened(output: str | None) -> Iterator[TextIO]:
 
 def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
     """Write a JSON object, in ASCII, with the version of the format at its top."""
-    text = json.dumps({"version": VERSION, **value}, indent=indent)
-    # The one control character of ASCII that JSON leaves as it is.
-    file.write(text.replace("\x7f", "\\u007f") + "\n")
+    json.dump({"version": VERSION, **value}, file, indent=indent)
+    file.write("\n")
 
 
 def console(file: TextIO) -> Console:

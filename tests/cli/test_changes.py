@@ -173,6 +173,11 @@ class TestNotOffered:
     def test_nothing(self, case: Plain) -> None:
         assert World.of(case).explain()["changes"] == []
 
+    def test_a_prefix_that_another_entry_would_hide(self) -> None:
+        hiding = {"trigger_id": "u", "prefix": "in/a.csv", "enabled": False}
+        changes = World.of({"trigger": {"prefix": "In"}, "others": [hiding]}).explain()["changes"]
+        assert [each["change"] for each in changes] == ["enabled: true"]
+
     def test_jobs_of_which_nothing_is_known_need_no_change(self) -> None:
         world = World.of({"trigger": {"job_id": "nightly"}})
         event = world.explain(knows_jobs=False)
