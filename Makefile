@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench bench-plan faults fuzz soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-fast bench bench-cli bench-plan faults fuzz soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,9 @@ bench: .venv/installed .venv-sam/installed build/package/installed ## measure ag
 
 bench-plan: .venv/installed ## measure `plan` over a million keys; takes some minutes
 	$(BIN)/python -m benchmarks.plan
+
+bench-cli: .venv/installed ## measure how long commands take to start
+	$(BIN)/python -m benchmarks.commandline
 
 FAULT_EVENTS ?= 1001
 
@@ -89,6 +92,7 @@ format: .venv/installed ## put the code into shape
 
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
+	$(BIN)/python tools/screenshots.py
 
 site: .venv-website/installed ## the docs as a site, in build/site
 	.venv-website/bin/python -m tools.website build/site

@@ -8,11 +8,16 @@ from typing import Final
 _OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
 """Modules that the extra ``cli`` installs."""
 
+_INTERRUPTED: Final = 130
+"""As `cli.errors` has it, which may not be imported yet."""
+
 
 def main() -> None:
     """Run the command line, or print in one line which extra installs what it needs."""
     try:
         from .cli import main as run  # noqa: PLC0415 - it may be missing
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in _OF_THE_COMMAND_LINE:
             raise

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from . import units
 from .aws.attributes import value_of
 from .aws.cache import SegmentedLRUCache
-from .aws.clients import service_error
+from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .errors import UserError
 from .templates.documents import RESERVED
@@ -122,7 +120,7 @@ class JobTable:
         self._deadline.require(Reserve.READ, f"reading {self.name}")
         try:
             answer = self._client.get_item(TableName=self.name, Key={"job_id": {"S": job_id}})
-        except (ClientError, BotoCoreError) as error:
+        except service_errors() as error:
             raise service_error(f"reading {self.name}", error) from error
         if "Item" not in answer:
             raise LookupError(job_id)

@@ -9,12 +9,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from . import units
 from .aws.attributes import value_of
 from .aws.cache import SegmentedLRUCache
-from .aws.clients import service_error
+from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
 from .log import log_event
@@ -106,7 +104,7 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
     if not _read("enabled", item, READERS["enabled"], default=False):
         return Trigger(trigger_id, prefix, enabled=False)
     for name in item:
-        if not (name in _FIELDS or name in _NOT_CHECKED or is_condition(name) or _is_custom(name)):
+        if not (name in FIELDS or name in NOT_CHECKED or is_condition(name) or _is_custom(name)):
             raise ValueError(_unknown_field(name))
     confinement = Confinement()
     jinja = _read("jinja", item, READERS["jinja"], default=True)
@@ -137,7 +135,7 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
 def _unknown_field(name: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
 
-    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(_FIELDS | _NOT_CHECKED), n=1)
+    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(FIELDS | NOT_CHECKED), n=1)
     hint = f"did you mean {shown(close[0])}? " if close else ""
     return f"unknown field {shown(name)} ({hint}custom fields start with x-)"
 
@@ -181,8 +179,8 @@ READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "delay": units.duration,
 }
 """The other fields of an entry, but for its conditions, and what reads each."""
-_FIELDS: Final = frozenset([*KEYS, *READERS])
-_NOT_CHECKED: Final = frozenset(["description", "owner"])
+FIELDS: Final = frozenset([*KEYS, *READERS])
+NOT_CHECKED: Final = frozenset(["description", "owner"])
 
 
 def _delay(value: Any, max_delay: float) -> int:
@@ -399,7 +397,7 @@ class TriggerTable:
             self._deadline.require(Reserve.READ, f"reading {self.name}")
             try:
                 page = self._client.query(**query)
-            except (ClientError, BotoCoreError) as error:
+            except service_errors() as error:
                 raise service_error(f"reading {self.name}", error) from error
             items += page["Items"]  # type: ignore[arg-type]
             rest = page.get("LastEvaluatedKey")

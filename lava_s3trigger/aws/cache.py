@@ -7,8 +7,6 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from cachetools import LRUCache
-
 from lava_s3trigger.errors import RetryableError
 from lava_s3trigger.log import log_event
 
@@ -53,6 +51,9 @@ class SegmentedLRUCache(Generic[K, V]):
         self._ttl = ttl
         self._stale_seconds = max(_STALE_TTLS * ttl, _MIN_STALE_SECONDS) if ttl else 0.0
         self._clock = clock
+        # Imported here, since the command line imports this module and caches nothing.
+        from cachetools import LRUCache  # noqa: PLC0415
+
         self._probation: LRUCache[K, _Entry[V]] = LRUCache(min(size, _MAX_PROBATION))
         self._protected: LRUCache[K, _Entry[V]] = LRUCache(size)
 

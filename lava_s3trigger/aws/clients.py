@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import botocore
-from botocore.config import Config
-from botocore.exceptions import ConnectionClosedError
-
-# botocore's session, not boto3's: the clients are the same, and boto3's imports
-# take a sixth of a cold start (docs/decisions.md).
-from botocore.session import get_session
-
 from lava_s3trigger.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -39,6 +31,14 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
     Args:
         options: Options of both clients, such as ``endpoint_url``.
     """
+    # Imported here, since the command line imports this module and mostly calls no AWS.
+    import botocore  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    # botocore's session, not boto3's: the clients are the same, and boto3's imports
+    # take a sixth of a cold start (docs/decisions.md).
+    from botocore.session import get_session  # noqa: PLC0415
+
     timeouts = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
@@ -75,7 +75,19 @@ def is_stale_connection(error: Exception | None) -> bool:
 
     Mostly it did so while AWS had frozen the instance, and answers on another one.
     """
+    from botocore.exceptions import ConnectionClosedError  # noqa: PLC0415 - as above
+
     return isinstance(error, ConnectionClosedError)
+
+
+def service_errors() -> tuple[type[ClientError], type[BotoCoreError]]:
+    """Return what botocore raises where a call fails, for an ``except``.
+
+    Python asks for it only when something was raised: botocore is imported by then.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
+    return ClientError, BotoCoreError
 
 
 def service_error(what: str, error: ClientError | BotoCoreError) -> ServiceError:

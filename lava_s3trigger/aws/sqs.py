@@ -195,13 +195,9 @@ def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage
         for message in group:
             if message.refusal:
                 continue
-            length = len(message.text)
-            if length > MAX_BYTES:
-                message.refuse(
-                    "message_too_large",
-                    f"the message has {length} bytes; SQS takes at most {MAX_BYTES}",
-                )
+            if refuse_too_large(message):
                 continue
+            length = len(message.text)
             if len(batch) == MAX_ENTRIES or total + length > MAX_BYTES:
                 yield batch
                 batch, total = [], 0
@@ -209,6 +205,17 @@ def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage
             total += length
         if batch:
             yield batch
+
+
+def refuse_too_large(message: PendingMessage) -> bool:
+    """Note on a message that no queue takes it, if it is too large for SQS; tell whether."""
+    length = len(message.text)  # ASCII
+    if length <= MAX_BYTES:
+        return False
+    message.refuse(
+        "message_too_large", f"the message has {length} bytes; SQS takes at most {MAX_BYTES}"
+    )
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,16 @@ from .errors import DEFECT, INTERRUPTED, YES, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
-_COMMANDS: Final = ("plan", "test", "schema", "event", "demo", "local")
+_COMMANDS: Final = {
+    "explain": "Tell what the function would do with an object or a payload, and why.",
+    "test": "Run the cases that entries carry.",
+    "plan": "Show what a change of entries would do.",
+    "schema": "Print a JSON Schema of entries.",
+    "event": "Print a payload for an object, as AWS would hand it to the function.",
+    "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
+    "local": "Keep a local AWS server with the deployed stack running.",
+}
+"""The commands, each with the first line of its help: to list them imports none."""
 _MODULES: Final = {"test": "testing"}
 """Commands whose module has another name: Python has one of that name."""
 
@@ -34,16 +42,42 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(module, name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         found = configuration.find(Path.cwd())
         if found and name and command:
-            every = {each: self.get_command(ctx, each) for each in self.list_commands(ctx)}
-            known = {each: made for each, made in every.items() if made}
-            ctx.default_map = configuration.defaults(*found, known)
+            ctx.default_map = self._defaults(ctx, *found, name, command)
         return name, command, rest
+
+    def _defaults(
+        self,
+        ctx: click.Context,
+        file: Path,
+        options: dict[str, Any],
+        name: str,
+        command: click.Command,
+    ) -> dict[str, Any]:
+        """Return the options that a configuration file has for a command.
+
+        All other commands are imported only if it does not know an option itself.
+        """
+        own = {
+            option: value
+            for option, value in options.items()
+            if option == name or not (option in _COMMANDS and isinstance(value, dict))
+        }
+        if own.keys() <= configuration.options_of(command) | {name}:
+            return configuration.defaults(file, own, {name: command})
+        every = {each: self.get_command(ctx, each) for each in self.list_commands(ctx)}
+        return configuration.defaults(
+            file, options, {each: made for each, made in every.items() if made}
+        )
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,6 +113,8 @@ def _status(arguments: list[str]) -> Any:
         return YES
     except Exception as error:  # noqa: BLE001 - a defect of ours
         if "--debug" in arguments:
+            import traceback  # noqa: PLC0415 - start-up
+
             traceback.print_exc()
         else:
             _show(CommandError(_defect(error)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.units import shown
@@ -73,7 +72,14 @@ def defaults(
     return found
 
 
+def options_of(command: click.Command) -> set[str]:
+    """Return the options of a command that a configuration file may set."""
+    return set(_settable(command))
+
+
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - start-up
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.acknowledgement import in_order
 from lava_s3trigger.decision import decide
 from lava_s3trigger.events import deliveries
+from lava_s3trigger.log import LOGGER
 from lava_s3trigger.templates.limits import listening
+from lava_s3trigger.units import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lava_s3trigger.decision import Decision, Jobs, Triggers
     from lava_s3trigger.events import S3Event
+    from lava_s3trigger.parking import RedriveTarget
 
 
 @dataclass(slots=True)
@@ -19,7 +26,7 @@ class Decided:
     """What the function would do with a payload."""
 
     decisions: list[Decision] = field(default_factory=list)
-    """One for each S3 event, in the order of the payload."""
+    """One for each S3 event, in the order in which the function would decide them."""
     errors: list[str] = field(default_factory=list)
     """What of the payload it would not understand."""
 
@@ -34,16 +41,56 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         region: Region of the function, for events that name none.
     """
     decided = Decided()
-    with listening():
-        for delivery in deliveries(payload, region):
-            decided.errors += [str(error) for error in delivery.errors]
-            decided.decisions += [
-                decide(event, triggers, jobs, redrive=redrive) for event, redrive in delivery.events
-            ]
+    received = deliveries(payload, region)
+    blocked = {id(delivery): delivery for delivery in received}
+    with listening(), _unlogged():
+        for together in in_order(received):
+            for delivery in together:
+                del blocked[id(delivery)]
+                made = [
+                    decide(event, triggers, jobs, redrive=redrive)
+                    for event, redrive in delivery.events
+                ]
+                errors = [str(error) for error in delivery.errors]
+                decided.decisions += made
+                decided.errors += errors
+                # What follows it in a FIFO queue waits for it.
+                delivery.failures += errors
+                delivery.failures += [each.outcome for each in made if _has_failed(each)]
+    decided.errors += [
+        f"message {shown(delivery.message_id)}: {delivery.failures[0]}"
+        for delivery in blocked.values()
+    ]
     return decided
 
 
-def decide_event(event: S3Event, triggers: Triggers, jobs: Jobs) -> Decision:
-    """Decide what the function would do with an S3 event."""
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep the function's own modules from logging, which is for CloudWatch."""
+    before, LOGGER.disabled = LOGGER.disabled, True
+    try:
+        yield
+    finally:
+        LOGGER.disabled = before
+
+
+def _has_failed(decision: Decision) -> bool:
+    return bool(decision.error) or any(
+        "failed" in (trigger.outcome, *(job.outcome for job in trigger.jobs))
+        for trigger in decision.triggers
+    )
+
+
+def decide_event(
+    event: S3Event, triggers: Triggers, jobs: Jobs, redrive: RedriveTarget | None = None
+) -> Decision:
+    """Decide what the function would do with an S3 event.
+
+    Args:
+        event: The event.
+        triggers: Where triggers are looked up.
+        jobs: Where jobs are looked up.
+        redrive: What a parked message asks for, where the event comes from one.
+    """
     with listening():
-        return decide(event, triggers, jobs)
+        return decide(event, triggers, jobs, redrive=redrive)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,14 +16,22 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .aws import Aws
 from .ending import interruptible
 from .errors import CommandError
 from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
-from .localaws import LocalAws
+from .explain import explained as explained_payload
+from .explanationtext import explanation_lines
+from .localaws import CHECKOUT, REGION, LocalAws
+from .objectoptions import ObjectOptions
+from .objects import ObjectName
+from .page import as_text
+from .realmentries import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .page import Line
     from .realm import Realm
 
 _SECONDS: Final = 180
@@ -40,6 +50,15 @@ _MEANINGS: Final = {
     "parked": "an error in an entry; the event waits in the queue {queue} until you correct it",
     "failed": "a call to AWS failed; the event comes again",
 }
+_FILES: Final = ("examples/triggers.yaml", "examples/jobs.yaml")
+_TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
+_EXPLAIN: Final = """
+Why did {key} cause nothing? This command says why:
+
+    lava-s3trigger explain s3://{bucket}/{key} \\
+        --triggers {triggers} --jobs {jobs} \\
+        --time {time:%Y-%m-%dT%H:%M:%SZ}
+"""
 _NEXT: Final = """
 examples/ has the triggers and jobs. Next: "make local" keeps such a server running. "A first \
 trigger" in README.md has commands to try on it.\
@@ -75,6 +94,10 @@ STEPS: Final = (
     Step("shop-catalogue", "drafts/summer.html"),
     Step("shop-catalogue", "spring/a+b.html", None),
 )
+
+
+UNFIRED: Final = STEPS[2]
+"""The object that the demo explains at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +243,21 @@ def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None
         if counts[outcome]:
             text = Text(meaning.format(queue=f"lava-{REALM}-s3trigger-dlq"))
             console.print(indented(Text(outcome, _STYLES[outcome]), text, width=10))
+    command = _EXPLAIN.format(
+        bucket=UNFIRED.bucket, key=UNFIRED.key, triggers=_FILES[0], jobs=_FILES[1], time=_TIME
+    )
+    console.print(command)
+    for line in explanation_of(UNFIRED):
+        console.print(as_text(line))
     console.print(_NEXT)
+
+
+def explanation_of(step: Step) -> list[Line]:
+    """Return what `explain` prints of an object, with the entries of the examples."""
+    with contextlib.chdir(CHECKOUT):
+        entries = read_entries(_FILES[:1], _FILES[1:], REALM, Aws())
+    record = ObjectOptions(time=_TIME).record(ObjectName(step.bucket, step.key), REGION)
+    return list(explanation_lines(explained_payload({"Records": [record]}, entries, REGION)))
 
 
 def explained(result: Result) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,9 +31,14 @@ def opened(output: str | None) -> Iterator[TextIO]:
         CommandError: The file cannot be written.
     """
     if output is None or output == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal or a pipe may take fewer characters than keys have.
+            sys.stdout.reconfigure(errors="backslashreplace")
         yield sys.stdout
         sys.stdout.flush()
         return
+    import tempfile  # noqa: PLC0415 - start-up
+
     path = Path(output)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -29,7 +29,9 @@ from .output import opened
 )
 @click.option("--output", type=PATH, metavar="FILE", help="File to write; standard output.")
 def schema(of: str, output: str | None) -> None:
-    """Print a JSON Schema (2020-12) of an entry, or of a file that is a list of entries.
+    """Print a JSON Schema of entries.
+
+    It is of version 2020-12, for an entry, or for a file that is a list of entries.
 
     For editors (`# yaml-language-server: $schema=triggers.schema.json` on the first line of a
     file) and for check-jsonschema. The function refuses what it refuses, and more: what a

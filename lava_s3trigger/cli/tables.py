@@ -36,17 +36,21 @@ class MemoryTriggers:
     """
 
     def __init__(self, entries: Iterable[Entry], max_delay: float = MAX_DELAY) -> None:
-        self._max_delay = max_delay
+        self.max_delay = max_delay
         self.by_id: dict[str, Entry] = {}
         """The entries that the index holds."""
         self.replaced: list[Entry] = []
         """Entries whose trigger id another entry has as well."""
+        self.unindexed: list[Entry] = []
+        """Entries that cannot be in the index."""
         for entry in entries:
             trigger_id = entry.id
             if trigger_id and entry.text("bucket") and entry.text("prefix"):
                 if trigger_id in self.by_id:
                     self.replaced.append(self.by_id[trigger_id])
                 self.by_id[trigger_id] = entry
+            else:
+                self.unindexed.append(entry)
         by_bucket: dict[str, list[Entry]] = {}
         for entry in self.by_id.values():
             by_bucket.setdefault(entry.item["bucket"]["S"], []).append(entry)
@@ -57,7 +61,7 @@ class MemoryTriggers:
 
     def matching(self, bucket: str, key: str) -> Walk:
         """Walk up the prefixes of a key, to the longest that has any entry."""
-        return walk(key, self._buckets.get(bucket, {}).get, self._max_delay)
+        return walk(key, self._buckets.get(bucket, {}).get, self.max_delay)
 
     def levels(self, bucket: str) -> dict[str, Level]:
         """Return the entries of a bucket by their prefix."""

@@ -70,7 +70,9 @@ def test(  # noqa: PLR0913 - one for each option
     format_: str,
     output: str | None,
 ) -> None:
-    """Decide what the cases of entries ask, and compare it with what they expect.
+    """Run the cases that entries carry.
+
+    Decides what each case asks, and compares it with what it expects.
 
     PATHS are files and folders of entries; without any, the realm's tables. Entries carry
     their cases under x-tests.

@@ -46,7 +46,7 @@ def sample(**values: Any) -> int:
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LAVA_REALM", raising=False)
-    monkeypatch.setattr(cli, "_COMMANDS", ("sample",))
+    monkeypatch.setattr(cli, "_COMMANDS", {"sample": "Sample."})
     monkeypatch.setattr("lava_s3trigger.cli.sample", sys.modules[__name__], raising=False)
     monkeypatch.setitem(sys.modules, "lava_s3trigger.cli.sample", sys.modules[__name__])
 

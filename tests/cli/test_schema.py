@@ -109,7 +109,7 @@ FIELDS: Final = st.one_of(
     ),
     TEXTS,
 )
-JOB_FIELDS: Final = st.one_of(
+JOBFIELDS: Final = st.one_of(
     st.sampled_from([*GOOD_JOB, "enabled", "globals", "x", "owner"]), TEXTS
 )
 JOB_GLOBALS: Final = st.dictionaries(
@@ -162,7 +162,7 @@ class TestAgreement:
             assert TRIGGER.is_valid(entry) == is_trigger(entry), entry
 
     @given(
-        changes=st.dictionaries(JOB_FIELDS, st.one_of(VALUES, JOB_GLOBALS), max_size=3),
+        changes=st.dictionaries(JOBFIELDS, st.one_of(VALUES, JOB_GLOBALS), max_size=3),
         globals_=st.none() | JOB_GLOBALS,
         missing=st.sets(st.sampled_from(sorted(GOOD_JOB)), max_size=1),
     )
@@ -187,7 +187,7 @@ class TestDefinitions:
 
     def test_every_field_is_described(self) -> None:
         properties = trigger_schema()["$defs"]["trigger"]["properties"]
-        known = triggers._FIELDS | triggers._NOT_CHECKED  # noqa: SLF001 - likewise
+        known = triggers.FIELDS | triggers.NOT_CHECKED
         conditions = {f"if_{negation}{name}" for name in KINDS for negation in ("", "not_")}
         assert properties.keys() == known | conditions | {"x-tests"}
         assert all(each["description"].endswith(".") for each in properties.values())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
-from tests.endpoint import DENIED, CannedRealm, Endpoint, Queue
+from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Queue
 from tests.payloads import BUCKET
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.endpoint import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
+MAX_EXPLAINED: Final = 3
+"""Payloads of one test that are explained as well."""
+MAX_EXPLAINED_CHARACTERS: Final = 100_000
 SEND: Final = "SendMessageBatch"
 
 
@@ -29,6 +33,18 @@ def deny(worker: str) -> Faults:
         if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
         else None
     )
+
+
+class _Noting(Function):
+    """A function whose payloads are noted, to be explained."""
+
+    def __init__(self, function: Function, harness: Harness) -> None:
+        self.__dict__ = function.__dict__
+        self._harness = harness
+
+    def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
+        self._harness.note(payload)
+        return super().__call__(payload, context)
 
 
 class Harness:
@@ -46,6 +62,7 @@ class Harness:
         self.parking: Queue = endpoint.add_queue(PARKING)
         endpoint.add_queue("lava-demo-small", largest=100)
         self.clock = Clock()
+        self._handed: dict[tuple[str, str], tuple[list[Item], list[Item]]] = {}
         self.waits: list[float] = []
         """For how long the functions waited, in seconds."""
         for job_id, worker in (
@@ -76,12 +93,29 @@ class Harness:
 
     def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
         """Make a function, as a new instance of Lambda does."""
-        return Function(
+        function = Function(
             Settings(realm="demo", dead_letter_queue=dead_letter_queue, **settings),
             *self.endpoint.clients,
             clock=self.clock,
             sleep=self.waits.append,
         )
+        return _Noting(function, self)
+
+    def note(self, payload: Any) -> None:
+        """Note a payload, and the entries as they are."""
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            text = json.dumps(payload)
+            if len(text) < MAX_EXPLAINED_CHARACTERS:
+                entries = (
+                    list(self.realm.triggers.items.values()),
+                    list(self.realm.jobs.items.values()),
+                )
+                self._handed[text, repr(entries)] = entries
+
+    def to_explain(self) -> list[tuple[Any, list[Item], list[Item]]]:
+        """Return payloads that functions were handed, each with its entries."""
+        noted = list(self._handed.items())[:MAX_EXPLAINED]
+        return [(json.loads(text), *entries) for (text, _), entries in noted]
 
     def keys(self, queue: Queue | None = None) -> list[str]:
         """Return the keys that dispatches in a queue pass on: of core, if none is named."""

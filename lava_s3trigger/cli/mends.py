@@ -1,0 +1,238 @@
+"""Mends of what people often write amiss in an entry: guesses, which the decider must confirm.
+
+Each function yields values to try in place of one that stands in an entry, the likeliest
+first. None knows whether a value helps.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, unquote_plus
+
+from lava_s3trigger import units
+from lava_s3trigger.triggers import WHOLE_BUCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+_GLOB: Final = re.compile(r"[*?\[{]")
+_BRACES: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_SCHEME: Final = re.compile(r"s3[an]?://|arn:[\w-]+:s3:[^:/]*:[^:/]*:|https?://")
+_MAX_WRITTEN: Final = 200
+"""Characters of a pattern or a name that is looked into; longer ones are not written by hand."""
+_MAX_PREFIX_CHARACTERS: Final = 1024
+_MAX_EXPANDED: Final = 100
+_SAME_KINDS: Final = (
+    ("objectcreated", "put", "post", "copy", "completemultipartupload"),
+    ("objectremoved", "objectdeleted", "lifecycleexpiration", "delete"),
+    ("objectrestore",),
+    ("objecttagging", "objecttags"),
+    ("objectacl",),
+)
+
+
+def buckets(text: str) -> Iterator[str]:
+    """Yield names of buckets for one written as a URI, an ARN, a host name, or amiss."""
+    stripped = text[:_MAX_WRITTEN].strip()
+    scheme = _SCHEME.match(stripped)
+    bare = stripped[scheme.end() if scheme else 0 :].partition("/")[0]
+    host, mark, domain = bare.partition(".s3")
+    for each in (stripped, bare, host if mark and "amazonaws" in domain else bare):
+        yield each
+        yield each.lower()
+
+
+def prefixes(text: str, bucket: str, tried: Collection[str]) -> Iterator[str]:
+    """Yield prefixes for one that is none of those tried.
+
+    Args:
+        text: The prefix.
+        bucket: Name of the bucket.
+        tried: The prefixes of the key, the longest first.
+    """
+    if len(text) > _MAX_PREFIX_CHARACTERS:
+        return
+    by_likeness = {_likeness(each): each for each in reversed(list(tried))}
+    for form in _chained(text, (*_AMISS, lambda each: _without_bucket(each, bucket))):
+        stripped = form.strip("/")
+        for each in (form, stripped, f"/{stripped}", _without_glob(form), _without_glob(stripped)):
+            found = each if each in tried else by_likeness.get(_likeness(each))
+            if found:
+                yield found
+    longer = [each for each in tried if text and each.startswith(text)]
+    yield from longer[:0:-1]  # folders, the shortest first; the first is the key
+    if longer and (folder := text.rpartition("/")[0]):
+        yield folder
+    if not _without_glob(text).strip("/ ."):
+        yield WHOLE_BUCKET
+
+
+def patterns(written: list[str], value: str, bucket: str) -> Iterator[list[str]]:
+    """Yield lists of patterns in place of those written, for a value that they do not match.
+
+    Args:
+        written: The patterns.
+        value: The key.
+        bucket: Name of the bucket.
+    """
+    if any(len(each) > _MAX_WRITTEN for each in written):
+        return
+    singles: tuple[Callable[[str], str], ...] = (
+        *_AMISS,
+        lambda each: each.strip("\"'"),
+        lambda each: _without_bucket(each, bucket),
+        lambda each: each.removeprefix("/"),
+        lambda each: each.replace("**/", "*"),
+        lambda each: each.replace("%", "*"),
+        _of_regular_expression,
+    )
+    for single in singles:
+        mended = [single(each) for each in written]
+        if mended != written:
+            yield mended
+            yield [_in_case(each, value) for each in mended]
+    yield [_in_case(each, value) for each in written]
+    yield [each for written_one in written for each in _expanded(written_one)]
+    yield [each for written_one in written for each in re.split(r"[,;|\s]\s*", written_one) if each]
+    yield [_of_bytes(each, value) for each in written]
+    for before, after in (("*/", ""), ("*", ""), ("*.", ""), ("", "*"), ("", "/*"), ("*", "*")):
+        yield [f"{before}{each}{after}" for each in written]
+
+
+def event_types(written: list[str], value: str) -> Iterator[list[str]]:
+    """Yield lists of patterns of event types, for a type that they do not match."""
+    if any(len(each) > _MAX_WRITTEN for each in written):
+        return
+    yield [each.removeprefix("s3:") for each in written]
+    yield [_in_case(each.strip().removeprefix("s3:"), value) for each in written]
+    yield [each for written_one in written for each in re.split(r"[,;|\s]\s*", written_one) if each]
+    yield [f"{each.removeprefix('s3:').removesuffix(':')}:*" for each in written]
+    kind = next((each for each in _SAME_KINDS if value.lower().startswith(each)), None)
+    if kind and any(word in each.lower() for each in written for word in kind):
+        yield [*written, f"{value.partition(':')[0]}*"]
+
+
+def sizes(written: Any) -> Iterator[str]:
+    """Yield sizes for one whose unit is written amiss."""
+    yield from _quantities(written, units._BYTES, {"BYTES": "B", "BYTE": "B"})  # noqa: SLF001 - the one list of units
+
+
+def durations(written: Any) -> Iterator[str]:
+    """Yield durations for one whose unit is written amiss."""
+    words = {"SEC": "s", "SECS": "s", "SECOND": "s", "SECONDS": "s", "MIN": "m", "MINS": "m"}
+    words |= {"MINUTE": "m", "MINUTES": "m"}
+    yield from _quantities(written, units._SECONDS, words)  # noqa: SLF001 - likewise
+    yield "15m"
+
+
+def names(written: str, known: Collection[str]) -> Iterator[str]:
+    """Yield known names that are close to one that is not known."""
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up
+
+    folded = {each.casefold(): each for each in known}
+    if written.casefold() in folded:
+        yield folded[written.casefold()]
+    yield from get_close_matches(written[:_MAX_WRITTEN], sorted(known), n=3)
+
+
+def keys(key: str) -> Iterator[str]:
+    """Yield keys for one that was percent-encoded by hand, or begins with a slash."""
+    for each in (unquote(key), unquote_plus(key), key.lstrip("/")):
+        if each != key and "\ufffd" not in each:
+            yield each
+
+
+_AMISS: Final[tuple[Callable[[str], str], ...]] = (
+    str.strip,
+    unquote,
+    unquote_plus,
+    lambda each: each.removeprefix("./"),
+    lambda each: unicodedata.normalize("NFC", each),
+    lambda each: unicodedata.normalize("NFD", each),
+)
+"""What may be amiss in a prefix and in a pattern."""
+
+
+def _chained(text: str, changes: Iterable[Callable[[str], str]]) -> list[str]:
+    """Return what changes make of a text, each by itself and one after another."""
+    found = dict.fromkeys([text])
+    for _ in range(2):
+        for each in list(found):
+            found |= dict.fromkeys(change(each) for change in changes)
+    return list(found)
+
+
+def _likeness(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _without_bucket(text: str, bucket: str) -> str:
+    scheme = _SCHEME.match(text)
+    return text[scheme.end() if scheme else 0 :].removeprefix(f"{bucket}/")
+
+
+def _without_glob(text: str) -> str:
+    """Return the folders before the first that has a wildcard."""
+    found = _GLOB.search(text)
+    return text[: found.start()].rpartition("/")[0] if found else text
+
+
+def _in_case(pattern: str, value: str) -> str:
+    """Return a pattern in the case of a value that it matches in another case."""
+    folded = value.lower()
+    if "?" in pattern or "[" in pattern or len(folded) != len(value):
+        return pattern
+    *firsts, last = pattern.lower().split("*")
+    found, start = [], 0
+    for number, piece in enumerate(firsts):
+        at = folded.find(piece, start)
+        if at < 0 or (number == 0 and at):
+            return pattern
+        start = at + len(piece)
+        found.append(value[at:start])
+    at = len(value) - len(last)
+    if at < start or (not firsts and at) or not folded.endswith(last):
+        return pattern
+    return "*".join([*found, value[at:]])
+
+
+def _of_regular_expression(pattern: str) -> str:
+    """Return the pattern that a simple regular expression was likely meant as."""
+    for expression, glob in (
+        (r"^\^", ""),
+        (r"\$$", ""),
+        (r"\(\?:|[()]", ""),
+        (r"(?<!\\)\.[*+]\??", "*"),
+        (r"(?:\\[dwsS]|\[[^\]]+\])(?:[*+]|\{\d+(?:,\d*)?\})", "*"),
+        (r"\\[dwsS]", "?"),
+        (r"\\(.)", r"\1"),
+    ):
+        pattern = re.sub(expression, glob, pattern)
+    return pattern
+
+
+def _of_bytes(pattern: str, value: str) -> str:
+    """Return a pattern in the form of Unicode that a value has."""
+    is_composed = unicodedata.is_normalized("NFC", value)
+    return unicodedata.normalize("NFC" if is_composed else "NFD", pattern)
+
+
+def _expanded(pattern: str) -> list[str]:
+    """Return the patterns that a shell makes of braces."""
+    made = [pattern]
+    while len(made) < _MAX_EXPANDED and (found := _BRACES.search(made[0])):
+        before, after = made[0][: found.start()], made[0][found.end() :]
+        made[:1] = []
+        made += [f"{before}{word.strip()}{after}" for word in found[1].split(",")]
+    return made
+
+
+def _quantities(written: Any, known: Collection[str], words: dict[str, str]) -> Iterator[str]:
+    found = isinstance(written, str) and re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", written)
+    if found:
+        number, unit = found.groups()
+        folded = {each.upper(): each for each in known} | words
+        if unit.upper() in folded:
+            yield f"{number}{folded[unit.upper()]}"

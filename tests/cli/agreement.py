@@ -1,0 +1,148 @@
+"""Whether `explain` and the function agree: the same entries and payload, to both."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli import commands
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+from tests.endpoint import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.endpoint import Endpoint
+
+    Item = dict[str, dict[str, Any]]
+    Json = dict[str, Any]
+    Message = tuple[str, int, Json]
+
+REALM: Final = "demo"
+PARKING: Final = "lava-demo-s3trigger-parked"
+
+
+@dataclass(slots=True)
+class Found:
+    """What both came to."""
+
+    messages: list[Message]
+    """Queue, delay and message of each dispatch, but for what is new each time."""
+    explanation: Json
+
+
+class Agreement:
+    """Hands entries and payloads to the function and to `explain`.
+
+    Args:
+        endpoint: Where the function finds its tables and queues.
+        folder: For the files that `explain` reads.
+    """
+
+    def __init__(self, endpoint: Endpoint, folder: Path) -> None:
+        self._endpoint = endpoint
+        self._folder = folder
+
+    def check(self, payload: Any, triggers: Iterable[Item], jobs: Iterable[Item]) -> Found:
+        """Assert that both come to the same, and return it."""
+        triggers, jobs = list(triggers), list(jobs)
+        messages, parked, has_failed = self._sent(payload, triggers, jobs)
+        explanation = self._explained(payload, triggers, jobs)
+        dispatched, refused = [], set()
+        mistaken, failed = set(), bool(explanation["errors"])
+        for event in explanation["events"]:
+            failed |= "reason" in event
+            for trigger in event["triggers"]:
+                for part in (trigger, *trigger["jobs"]):
+                    failed |= part["outcome"] == "failed"
+                    if part["outcome"] == "mistake":
+                        mistaken.add(trigger["trigger_id"])
+                for job in trigger["jobs"]:
+                    if job["message"] is None:
+                        assert job["outcome"] != "dispatched"
+                    elif job["queue"] in self._endpoint.queues:
+                        dispatched.append((job["queue"], job["delay"], job["message"]))
+                    else:  # explain does not ask whether a queue is there
+                        refused.add(trigger["trigger_id"])
+        assert _sorted(dispatched) == _sorted(messages)
+        if not any("redrive" in event for event in explanation["events"]):
+            assert failed == has_failed
+            if not failed:
+                assert mistaken | refused == parked
+        return Found(messages, explanation)
+
+    def _sent(
+        self, payload: Any, triggers: list[Item], jobs: list[Item]
+    ) -> tuple[list[Message], set[str], bool]:
+        """Return what the function sends, the ids of triggers it parks, and whether it fails."""
+        endpoint = self._endpoint
+        endpoint.reset()
+        realm = endpoint.realm(REALM, ["core", "web", "reports"])
+        parking = endpoint.add_queue(PARKING)
+        for item in triggers:
+            realm.triggers.put_item(item)
+        for item in jobs:
+            realm.jobs.put_item(item)
+        logging.getLogger("lava_s3trigger").setLevel(logging.CRITICAL)
+        function = Function(
+            Settings(realm=REALM, dead_letter_queue=PARKING), *endpoint.clients, sleep=_no_sleep
+        )
+        logging.getLogger("lava_s3trigger").setLevel(logging.CRITICAL)
+        has_failed = False
+        try:
+            has_failed = bool(function(payload))
+        except DeliveriesFailedError:
+            has_failed = True
+        messages = [
+            (name, each.delay, _lasting(each.json))
+            for name, queue in endpoint.queues.items()
+            if queue is not parking
+            for each in queue.messages
+        ]
+        parked = {each.json["parked"]["trigger_id"] for each in parking.messages}
+        return messages, parked, has_failed
+
+    def _explained(self, payload: Any, triggers: list[Item], jobs: list[Item]) -> Json:
+        """Return what `explain` prints as JSON."""
+        files = {"triggers.jsonl": triggers, "jobs.jsonl": jobs, "payload.json": [payload]}
+        for name, values in files.items():
+            text = "\n".join(map(json.dumps, values))
+            (self._folder / name).write_text(text)
+        status = run(
+            "explain",
+            f"--event={self._folder / 'payload.json'}",
+            f"--triggers={self._folder / 'triggers.jsonl'}",
+            f"--jobs={self._folder / 'jobs.jsonl'}",
+            f"--realm={REALM}",
+            f"--region={REGION}",
+            "--no-changes",
+            "--format=json",
+            f"--output={self._folder / 'explained.json'}",
+        )
+        explanation: Json = json.loads((self._folder / "explained.json").read_text())
+        is_any = any(each["outcome"] == "dispatched" for each in explanation["events"])
+        assert status == (0 if is_any else 1)
+        return explanation
+
+
+def run(*arguments: str) -> int:
+    """Run a command in this process, and return its exit status."""
+    status = commands.main(list(arguments), prog_name="lava-s3trigger", standalone_mode=False)
+    return int(status or 0)
+
+
+def _lasting(message: Json) -> Json:
+    return {name: value for name, value in message.items() if name not in ("run_id", "ts_dispatch")}
+
+
+def _sorted(messages: list[Message]) -> list[str]:
+    return sorted(json.dumps(each) for each in messages)
+
+
+def _no_sleep(_: float) -> None:
+    pass

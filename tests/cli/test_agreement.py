@@ -1,0 +1,343 @@
+"""`explain` and the function agree, about everything that either is tested with."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fuzz import entries as fuzzed
+from lava_s3trigger import conditions, triggers
+from lava_s3trigger.cli.entries import load
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.objects import s3_record
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.decision import decide
+from lava_s3trigger.triggers import prefixes, read_trigger
+from tests import test_decision
+from tests.cli.agreement import Agreement
+from tests.function.user_errors import USER_ERRORS
+from tests.payloads import direct, eventbridge, record
+from tests.routes import ROUTES, of_eventbridge, of_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.endpoint import Endpoint
+
+    Item = dict[str, dict[str, Any]]
+
+SAMPLES: Final = [
+    *sorted((CHECKOUT / "events").glob("*.json")),
+    *sorted((Path(__file__).parents[1] / "aws_events").glob("*.json")),
+]
+many = settings(
+    max_examples=1_000,  # of each strategy
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def agreement(endpoint: Endpoint, tmp_path: Path) -> Agreement:
+    """The function on the endpoint, and `explain`."""
+    return Agreement(endpoint, tmp_path)
+
+
+def item(**fields: Any) -> Item:
+    """Return an item of plain values."""
+    return {name: attribute_of(value) for name, value in fields.items()}
+
+
+def trigger(trigger_id: str = "t", **fields: Any) -> Item:
+    """Return a trigger; fields replace its own."""
+    own = {"bucket": "my-bucket", "prefix": "in", "enabled": True, "job_id": "load"}
+    return item(trigger_id=trigger_id, **own | fields)
+
+
+def job(job_id: str, worker: str = "core", **fields: Any) -> Item:
+    """Return a job."""
+    own = {"type": "exe", "payload": "run.sh", "enabled": True}
+    return item(job_id=job_id, worker=worker, **own | fields)
+
+
+JOBS: Final = [
+    job("load"),
+    job("report", "web"),
+    job("off", enabled=False),
+    job("lost", "nowhere"),
+    {name: value for name, value in job("bad").items() if name != "payload"},
+]
+
+
+def s3_of(key: str) -> Any:
+    """Return what S3 sends of an object."""
+    return of_s3(record(key))
+
+
+def eventbridge_of(key: str) -> Any:
+    """Return what EventBridge sends of an object."""
+    return of_eventbridge(eventbridge(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a test of decisions decides on."""
+
+    payload: Any
+    triggers: list[Item]
+
+
+def decision_cases(monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    """Yield what the tests of decisions decide on: by running them, with a decider that notes it.
+
+    What they decide with stand-ins for failing tables, or keys that S3 cannot hold, is left out.
+    """
+    items: dict[int, Item] = {}
+    kept: list[Any] = []
+    found: list[Case] = []
+
+    def noting_read(item: Item, *rest: Any) -> Any:
+        made = read_trigger(item, *rest)
+        kept.append(made)  # so that no other gets its identity
+        items[id(made)] = item
+        return made
+
+    monkeypatch.setattr(triggers, "read_trigger", noting_read)
+    spec = importlib.util.spec_from_file_location("decisions_to_explain", test_decision.__file__)
+    assert spec
+    assert spec.loader
+    tests = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tests)
+    monkeypatch.undo()
+
+    def noting_decide(event: Any, table: Any, *rest: Any, **options: Any) -> Any:
+        known = [items.get(id(each)) for each in getattr(table, "_triggers", [])]
+        if all(known) and event.key.isprintable():
+            made = s3_record(
+                event.bucket,
+                event.key,
+                size=event.size,
+                event_type=event.event_type,
+                time=event.event_time,
+                source_ip=str(event.source_ip),
+                region=event.aws_region,
+            )
+            found.append(
+                Case(_parked(made, options.get("redrive")), [each for each in known if each])
+            )
+        return decide(event, table, *rest, **options)
+
+    monkeypatch.setattr(tests, "decide", noting_decide)
+    for _, suite in inspect.getmembers(tests, inspect.isclass):
+        if suite.__name__.startswith("Test"):
+            for name, method in inspect.getmembers(suite, inspect.isfunction):
+                if name.startswith("test_"):
+                    for arguments in _arguments(method):
+                        method(suite(), **arguments)
+    yield from found
+
+
+def _arguments(method: Any) -> list[dict[str, Any]]:
+    """Return what pytest would call a test with; nothing for one that needs fixtures."""
+    for mark in getattr(method, "pytestmark", []):
+        names = mark.args[0]
+        names = names.replace(",", " ").split() if isinstance(names, str) else list(names)
+        values = [_values(each, len(names)) for each in mark.args[1]]
+        return [dict(zip(names, each, strict=True)) for each in values]
+    return [{}] if len(inspect.signature(method).parameters) == 1 else []
+
+
+def _values(parameters: Any, number: int) -> tuple[Any, ...]:
+    if hasattr(parameters, "marks"):  # made by pytest.param
+        return tuple(parameters.values)
+    return tuple(parameters) if number > 1 else (parameters,)
+
+
+def _parked(made: dict[str, Any], redrive: Any) -> Any:
+    if redrive is None:
+        return direct(made)
+    told = {"trigger_id": redrive.trigger_id, "done": list(redrive.done)}
+    if redrive.only_job is not None:
+        told = {"trigger_id": redrive.trigger_id, "job_id": redrive.only_job}
+    return {"parked": told, "event": made}
+
+
+_FOLDERS: Final = ("in", "In", "a b", "x+y", "caf\u00e9", "2026-03-14", "%41")
+_FILES: Final = ("a.csv", "b.CSV", "c d.txt", "{{ key }}", '"}.csv', "*")
+_TEXTS: Final = (
+    *("{{ key }}", "s3://{{ bucket }}/{{ key }}", "{{ info.size + 1 }}", "{{ info.event_type }}"),
+    *("{{ key.split('/')[-1] | upper }}", "{{ info.event_time.year }}", "{{ event | length }}"),
+    *("plain", "{% if info.size %}some{% else %}none{% endif %}", "{{ 1 / info.size }}", ""),
+)
+_written = st.recursive(
+    st.sampled_from(_TEXTS) | st.integers(-5, 5) | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=5,
+)
+_OPTIONAL: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "enabled": st.sampled_from([True, True, 1, "yes", False, "no"]),
+    "job_id": st.sampled_from(
+        ["load", ["load", "report"], ["load", "load", "off"], "none", "{{ 'lo' }}ad", "bad", "lost"]
+    ),
+    "delay": st.sampled_from([0, 5, "90s", "1.5m", "15m", "16m"]),
+    "jinja": st.booleans(),
+    "parameters": st.dictionaries(st.sampled_from(["args", "{{ key }}"]), _written, max_size=2),
+    "globals": st.dictionaries(st.sampled_from(["day", "lava_x"]), _written, max_size=2),
+    "if_fnmatch": st.sampled_from(["*", "*.csv", ["*.txt", "*.csv"], "in/*", "[!i]*", "*.?sv"]),
+    "if_not_fnmatch": st.sampled_from(["*.tmp", "*.csv", []]),
+    "if_size_gt": st.sampled_from([0, "1KB", "1KiB", -1]),
+    "if_not_size_gt": st.sampled_from(["1GB", 0]),
+    "if_event_type": st.sampled_from(["ObjectCreated:*", ["*Put*", "*Delete*"]]),
+    "x-note": _written,
+    "owner": st.just("team"),
+    "onwer": st.just("team"),
+}
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Case:
+    """Generate entries as teams write them, and an event that reaches some of them."""
+    folders = draw(st.lists(st.sampled_from(_FOLDERS), max_size=3))
+    key = "/".join([*folders, draw(st.sampled_from(_FILES))])
+    reached = [*prefixes(key), *prefixes(key), "in/", "elsewhere"]
+    entries = []
+    for number in range(draw(st.integers(1, 5))):
+        names = draw(st.lists(st.sampled_from(list(_OPTIONAL)), max_size=4, unique=True))
+        fields = {name: draw(_OPTIONAL[name]) for name in names}
+        entries.append(trigger(f"t{number}", prefix=draw(st.sampled_from(reached)), **fields))
+    size = draw(st.sampled_from([0, 1, 1000, 1001, 1024, 1025, 10**9]))
+    events = [record(key, size=size), record(key, eventName="ObjectRemoved:Delete")]
+    made = draw(st.sampled_from([direct(*events[:1]), direct(*events), eventbridge(key)]))
+    return Case(made, entries)
+
+
+class TestCases:
+    """Both agree about the cases of other tests."""
+
+    def test_cases_of_the_tests_of_decisions(
+        self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cases = list(decision_cases(monkeypatch))
+        assert len(cases) > 60
+        sent = [len(agreement.check(case.payload, case.triggers, JOBS).messages) for case in cases]
+        assert sum(sent) > 60
+
+    @pytest.mark.parametrize("name", USER_ERRORS)
+    def test_user_errors(self, agreement: Agreement, name: str) -> None:
+        fields = USER_ERRORS[name].fields
+        found = agreement.check(direct(record()), [trigger("t", **fields), trigger("u")], JOBS)
+        assert len(found.messages) == 1
+
+    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+    def test_sample_payloads(self, agreement: Agreement, path: Path) -> None:
+        parameters = {
+            "info": "{{ info.bucket }} {{ info.key }} {{ info.size }} {{ info.event_time }}"
+            " {{ info.event_type }} {{ info.source_ip }} {{ info.aws_region }}",
+            "raw": "{{ event }}",
+        }
+        entries = [
+            trigger("all", prefix="*", parameters=parameters),
+            trigger("created", prefix="*", if_event_type="ObjectCreated:*", delay="90s"),
+            trigger("large", prefix="*", if_size_gt=1024, job_id=["report", "off", "none"]),
+            trigger("small", prefix="*", if_not_size_gt="1KiB", globals={"{{ key }}": 1}),
+        ]
+        payload = json.loads(path.read_text())
+        found = agreement.check(payload, entries, JOBS)
+        assert bool(found.messages) == (
+            "my-bucket" in path.read_text() and bool(found.explanation["events"])
+        )
+
+    @pytest.mark.parametrize("make", [s3_of, eventbridge_of])
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_every_route(self, agreement: Agreement, route: str, make: Any) -> None:
+        payload = ROUTES[route].payload(make("in/a+b c.csv"))
+        found = agreement.check(payload, [trigger("t-1", parameters={"k": "{{ key }}"})], JOBS)
+        assert len(found.messages) == len(found.explanation["events"]) == 1
+
+
+class TestGenerated:
+    """Both agree about entries and events that nobody thought of."""
+
+    @many
+    @given(world=worlds())
+    def test_everyday_entries_and_events(self, agreement: Agreement, world: Case) -> None:
+        agreement.check(world.payload, world.triggers, JOBS)
+
+    def test_most_everyday_events_dispatch(self, agreement: Agreement) -> None:
+        sent = []
+
+        @settings(max_examples=50, deadline=None, database=None)
+        @given(world=worlds())
+        def send(world: Case) -> None:
+            sent.append(bool(agreement.check(world.payload, world.triggers, JOBS).messages))
+
+        send()
+        assert sum(sent) > len(sent) / 3
+
+    @many
+    @given(case=fuzzed.cases())
+    def test_any_entries_and_any_event(self, agreement: Agreement, case: dict[str, Any]) -> None:
+        agreement.check(direct(case["record"]), [case["trigger"]], [case["job"]])
+
+    def test_the_examples_are_many_and_some_dispatch(self, agreement: Agreement) -> None:
+        loaded = load(
+            [str(CHECKOUT / "examples" / name) for name in ("triggers.yaml", "jobs.yaml")]
+        )
+        entries = [entry.item for entry in loaded.of("trigger")]
+        jobs = [entry.item for entry in loaded.of("job")]
+        sent = [
+            agreement.check(direct(record(key, bucket=bucket)), entries, jobs).messages
+            for bucket, key in (
+                ("shop-orders", "orders/03-14/a.csv"),
+                ("shop-orders", "orders/03-14/draft/a.csv"),
+                ("shop-invoices", "invoices/1.pdf"),
+                ("shop-invoices", "invoices/1.png"),
+                ("shop-returns", "returns/1.json"),
+                ("shop-catalogue", "drafts/1.html"),
+                ("shop-catalogue", "spring/1.html"),
+            )
+        ]
+        assert [len(each) for each in sent] == [2, 0, 1, 0, 1, 0, 1]
+
+
+class TestOneDecider:
+    """A change of the function's decider changes both: `explain` decides by no other code."""
+
+    def test_a_condition_that_is_turned_round(
+        self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entries = [trigger("a", if_size_gt=1), trigger("b", if_not_size_gt=1)]
+        event = direct(record(size=5))
+        before = agreement.check(event, entries, JOBS)
+        kind = conditions.KINDS["size_gt"]
+        turned = replace(kind, test=lambda size, limit: not kind.test(size, limit))
+        monkeypatch.setitem(conditions.KINDS, "size_gt", turned)
+        after = agreement.check(event, entries, JOBS)
+
+        def firing(found: Any) -> list[str]:
+            [event] = found.explanation["events"]
+            return [e["trigger_id"] for e in event["triggers"] if e["outcome"] == "dispatched"]
+
+        assert (firing(before), firing(after)) == (["a"], ["b"])
+
+    def test_a_new_condition(self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch) -> None:
+        entries = [trigger("a", if_key_longer=5)]
+        monkeypatch.setattr(conditions, "KINDS", dict(conditions.KINDS))
+        conditions.condition("key_longer", of="key", read=int)(lambda key, limit: len(key) > limit)
+        found = agreement.check(direct(record("in/123456")), entries, JOBS)
+        assert len(found.messages) == 1
+        [condition] = found.explanation["events"][0]["triggers"][0]["conditions"]
+        assert condition == {
+            "field": "if_key_longer",
+            "argument": 5,
+            "value": "in/123456",
+            "holds": True,
+        }

@@ -1,0 +1,223 @@
+"""Single changes with which the function would dispatch: offered, and true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from ruamel.yaml import YAML
+
+from lava_s3trigger.cli.changes import MAX_TRIALS
+from lava_s3trigger.cli.entries import Entry
+from lava_s3trigger.cli.explain import explained
+from lava_s3trigger.cli.objects import s3_record
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.realmentries import RealmEntries
+from lava_s3trigger.cli.tables import MemoryJobs, MemoryTriggers, UnknownJobs
+
+CASES: Final = YAML(typ="safe").load((Path(__file__).parent / "changes.yaml").read_text())
+Plain = dict[str, Any]
+
+
+@dataclass
+class World:
+    """Entries of plain values, and an object."""
+
+    triggers: list[Plain]
+    jobs: list[Plain] = field(default_factory=list)
+    event: Plain = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, case: Plain) -> World:
+        own = {"trigger_id": "t", "bucket": "b", "prefix": "in", "enabled": True, "job_id": "load"}
+        first = {**own, **case.get("trigger", {})}
+        first = {name: each for name, each in first.items() if name not in case.get("without", [])}
+        jobs = [
+            {"job_id": each, "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+            for each in ("load", "report", *case.get("jobs", []))
+        ]
+        for job in jobs:
+            if job["job_id"] in case.get("disabled_jobs", []):
+                job["enabled"] = False
+            if job["job_id"] in case.get("broken_jobs", []):
+                del job["payload"]
+        event = {"key": "in/a.csv", "size": 1, "event_type": "ObjectCreated:Put"}
+        event |= {name: case[name] for name in event if name in case}
+        return cls([first, *({**own, **each} for each in case.get("others", []))], jobs, event)
+
+    def explain(self, *, knows_jobs: bool = True) -> Plain:
+        entries = RealmEntries(
+            "demo",
+            MemoryTriggers([made("trigger", each) for each in self.triggers]),
+            MemoryJobs([made("job", each) for each in self.jobs], "jobs")
+            if knows_jobs
+            else UnknownJobs(),
+        )
+        document = explained({"Records": [s3_record("b", **self.event)]}, entries, "us-east-1")
+        [event] = document["events"]
+        return dict(event)
+
+    def apply(self, trigger_id: str, change: str) -> None:
+        """Carry out a change, as its text says, by no code of the command line."""
+        verb, _, rest = change.partition(" ")
+        entry = next(e for e in self.triggers if str(e["trigger_id"]) == trigger_id)
+        if change.startswith("remove the entry"):
+            self.triggers.remove(entry)
+        elif change.startswith("object key: "):
+            self.event["key"] = json.loads(change.removeprefix("object key: "))
+        elif verb in ("add", "correct", "enable") and rest.startswith("job "):
+            job_id = json.loads(rest.removeprefix("job "))
+            self.jobs = [each for each in self.jobs if each["job_id"] != job_id]
+            self.jobs.append({"job_id": job_id, "type": "exe", "worker": "core", "payload": "x"})
+            self.jobs[-1]["enabled"] = True
+        elif verb == "rename":
+            name, _, better = rest.partition(" to ")
+            entry[better] = entry.pop(name)
+        elif verb == "remove":
+            name, dot, inner = rest.partition(".")
+            if dot:
+                del entry[name][inner]
+            else:
+                del entry[name]
+        else:
+            name, _, value = change.partition(": ")
+            entry[name] = json.loads(value)
+
+
+def made(kind: Any, entry: Plain) -> Entry:
+    """Return an entry of plain values."""
+    return Entry(kind, {name: attribute_of(value) for name, value in entry.items()}, "here")
+
+
+def jobs_of(event: Plain) -> list[str]:
+    """Return the jobs that are dispatched."""
+    return [
+        job["job_id"]
+        for trigger in event["triggers"]
+        for job in trigger["jobs"]
+        if job["outcome"] == "dispatched"
+    ]
+
+
+class TestOffered:
+    """What mends a case is offered, and mends it."""
+
+    def test_there_are_a_hundred_cases(self) -> None:
+        assert len({case["id"] for case in CASES}) == len(CASES) >= 100
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+    def test_the_change_that_mends_it(self, case: Plain) -> None:
+        world = World.of(case)
+        before = world.explain()
+        offered = [(each["trigger_id"], each["change"]) for each in before["changes"]]
+
+        assert (case.get("of", "t"), case["change"]) in offered
+
+        [dispatches] = [
+            each["dispatches"]
+            for each in before["changes"]
+            if (each["trigger_id"], each["change"]) == (case.get("of", "t"), case["change"])
+        ]
+        world.apply(case.get("of", "t"), case["change"])
+        after = jobs_of(world.explain())
+        assert dispatches
+        assert sorted(after) == sorted([*jobs_of(before), *dispatches])
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+    def test_every_other_change_is_true_too(self, case: Plain) -> None:
+        before = jobs_of(World.of(case).explain())
+        for change in World.of(case).explain()["changes"]:
+            world = World.of(case)
+            world.apply(change["trigger_id"], change["change"])
+            after = jobs_of(world.explain())
+            for job_id in change["dispatches"]:
+                assert after.count(job_id) > before.count(job_id), change
+
+
+class TestOrder:
+    """The smallest changes come first, and not the same twice."""
+
+    def test_enabling_comes_before_moving_and_moving_before_removing(self) -> None:
+        disabled = {"trigger_id": "u", "prefix": "in/a.csv", "enabled": False}
+        changes = World.of({"others": [disabled]}).explain()["changes"]
+        assert [each["change"] for each in changes] == [
+            "enabled: true",
+            'prefix: "in/a.csv"',
+            'remove the entry: it hides "t"',
+        ]
+
+    def test_mending_comes_before_removing(self) -> None:
+        changes = World.of({"trigger": {"if_fnmatch": "*.CSV"}}).explain()["changes"]
+        assert [each["change"] for each in changes] == ['if_fnmatch: "*.csv"', "remove if_fnmatch"]
+
+
+class TestNotOffered:
+    """What would not help, or has nothing to help, is not offered."""
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param({}, id="it fires"),
+            pytest.param({"trigger": {"enabled": False, "if_size_gt": 5}}, id="two things"),
+            pytest.param({"trigger": {"prefix": "out"}}, id="another folder"),
+            pytest.param({"trigger": {"bucket": "other"}}, id="another bucket"),
+            pytest.param({"trigger": {"bucket": "B", "prefix": "In"}}, id="bucket and prefix"),
+            pytest.param(
+                {"others": [{"trigger_id": "u", "prefix": "*"}]}, id="what a firing entry hides"
+            ),
+        ],
+    )
+    def test_nothing(self, case: Plain) -> None:
+        assert World.of(case).explain()["changes"] == []
+
+    def test_a_prefix_that_another_entry_would_hide(self) -> None:
+        hiding = {"trigger_id": "u", "prefix": "in/a.csv", "enabled": False}
+        changes = World.of({"trigger": {"prefix": "In"}, "others": [hiding]}).explain()["changes"]
+        assert [each["change"] for each in changes] == ["enabled: true"]
+
+    def test_jobs_of_which_nothing_is_known_need_no_change(self) -> None:
+        world = World.of({"trigger": {"job_id": "nightly"}})
+        event = world.explain(knows_jobs=False)
+        assert (event["outcome"], event["changes"]) == ("dispatched", [])
+
+    def test_a_disabled_entry_beside_a_firing_one_is_offered(self) -> None:
+        world = World.of({"others": [{"trigger_id": "u", "enabled": False, "job_id": "report"}]})
+        assert world.explain()["changes"] == [
+            {"trigger_id": "u", "change": "enabled: true", "dispatches": ["report"]}
+        ]
+
+
+class TestBounds:
+    """However many entries there are, trying ends."""
+
+    def test_many_entries_on_one_prefix(self) -> None:
+        others = [{"trigger_id": f"u{n}", "if_fnmatch": f"*.{n}"} for n in range(1000)]
+        case = {"trigger": {"enabled": False}, "others": others}
+        changes = World.of(case).explain()["changes"]
+        assert changes[0]["change"] == "enabled: true"
+        assert len(changes) <= MAX_TRIALS
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            "{a,b}" * 40,
+            "*" * 200,
+            "a*" * 100,
+            "(" * 200,
+            "[" * 200,
+            "%" * 199,
+            "\\" * 200,
+            "a-" * 100 + ".s3." + "-a" * 50,
+            "\u0130" * 100,
+            "x" * 100_000,
+        ],
+        ids=lambda text: ascii(text[:10]),
+    )
+    @pytest.mark.parametrize("name", ["if_fnmatch", "prefix", "bucket", "if_event_type", "delay"])
+    def test_hostile_values(self, name: str, hostile: str) -> None:
+        world = World.of({"trigger": {name: hostile}, "key": "in/" + "a" * 900})
+        for change in world.explain()["changes"]:
+            assert len(change["change"]) < 10_000

@@ -1,0 +1,86 @@
+"""The examples of the pages on the command line: each command prints what the page shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.localaws import CHECKOUT
+from tests.cli.schemas import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGE: Final = CHECKOUT / "docs" / "command-line.md"
+_EXAMPLE: Final = re.compile(
+    r"^```sh\n((?:(?!```).*\n)+)```\n\n```(text|json)\n((?:(?!```).*\n)+)```$", re.MULTILINE
+)
+_FILE: Final = re.compile(r"`([\w./-]+\.ya?ml)`:\n\n```yaml\n((?:(?!```).*\n)+)```$", re.MULTILINE)
+
+
+def examples() -> Iterator[Any]:
+    """Yield the commands of the page, each with the format and text of its output."""
+    for commands, format_, shown in _EXAMPLE.findall(PAGE.read_text()):
+        yield pytest.param(commands, format_, shown, id=commands.splitlines()[0][:70])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the files that the page shows, and the samples."""
+    for name, text in _FILE.findall(PAGE.read_text()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "events").symlink_to(CHECKOUT / "events")
+    return tmp_path
+
+
+def run(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run commands as a reader does, in plain text and without AWS."""
+    binaries = CHECKOUT / ".venv" / "bin"
+    return subprocess.run(
+        ["/bin/sh", "-e", "-c", commands],
+        cwd=folder,
+        env={"PATH": f"{binaries}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestExamples:
+    """What the page shows is what is printed."""
+
+    def test_there_are_some(self) -> None:
+        assert len(list(examples())) >= 5
+
+    @pytest.mark.parametrize(("commands", "format_", "shown"), list(examples()))
+    def test_an_example(self, folder: Path, commands: str, format_: str, shown: str) -> None:
+        done = run(commands, folder)
+        assert "Traceback" not in done.stderr
+        if format_ == "json":
+            assert json.loads(done.stdout) == json.loads(shown)
+            validate("explain", json.loads(shown))
+        else:
+            assert (done.stdout or done.stderr) == shown
+
+    def test_completion(self, folder: Path) -> None:
+        for shell in ("bash", "zsh", "fish"):
+            done = run(f"_LAVA_S3TRIGGER_COMPLETE={shell}_source lava-s3trigger", folder)
+            assert done.returncode == 0
+            assert "_lava_s3trigger_completion" in done.stdout
+        words = "_LAVA_S3TRIGGER_COMPLETE=bash_complete COMP_CWORD=1 COMP_WORDS='lava-s3trigger ex'"
+        assert run(f"{words} lava-s3trigger", folder).stdout == "plain,explain\n"
+
+    def test_the_configuration_file_is_read(self, folder: Path) -> None:
+        [text] = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+        (folder / "lava-s3trigger.toml").write_text(text)
+        done = run("lava-s3trigger explain s3://my-bucket/incoming/orders/a.csv", folder)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["realm"] == "prod"

@@ -1,0 +1,202 @@
+"""Nothing that keys and entries hold reaches a terminal as more than text."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.cli import main
+from lava_s3trigger.cli.terminal import plain, safe
+from tests.cli.schemas import validate
+from tests.cli.terminal import raw
+from tests.payloads import eventbridge
+from tests.templates.test_attacks import BRIEF, Attack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE: Final = (
+    "\x1b[2J\x1b]0;owned\x07\x9b31m",
+    "\x1b]8;;http://example.com\x07link\x1b]8;;\x07",
+    "[bold red]x[/]:smile:[link=http://example.com]y[/link]",
+    "a\nError: forged\rforged\x85\u2028forged",
+    "\u202egpj.exe\u2066\u200b\ufeff\U000e0041",
+    "\x00\x08\x7f\x80\x9f",
+    "\ue000\uffff",
+)
+FORMATS: Final = ("text", "json")
+
+
+class Shown:
+    """Runs `explain` in this process, as for a pipe or as for a terminal."""
+
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capfd = capfd
+
+    def __call__(self, *arguments: str, is_terminal: bool = False) -> str:
+        """Return what is written to both outputs."""
+        self._monkeypatch.delenv("NO_COLOR", raising=False)
+        self._monkeypatch.delenv("TERM", raising=False)
+        if is_terminal:
+            self._monkeypatch.setenv("FORCE_COLOR", "1")
+        else:
+            self._monkeypatch.delenv("FORCE_COLOR", raising=False)
+        with pytest.raises(SystemExit):
+            main(["explain", *arguments])
+        return "".join(self._capfd.readouterr())
+
+    def every_way(self, payload: Any, triggers: list[Any], jobs: list[Any]) -> list[str]:
+        """Explain a payload in every format, to a pipe and to a terminal; all must be safe."""
+        for name, value in (("p", payload), ("t", triggers), ("j", jobs)):
+            (self.folder / f"{name}.json").write_text(json.dumps(value))
+        files = {"event": "p", "triggers": "t", "jobs": "j"}
+        options = [f"--{option}={self.folder / name}.json" for option, name in files.items()]
+        written = []
+        for format_ in FORMATS:
+            for is_terminal in (False, True):
+                out = self(*options, f"--format={format_}", is_terminal=is_terminal)
+                assert not raw(out, is_terminal=is_terminal and format_ == "text"), ascii(out)
+                assert "defect in lava-s3trigger" not in out
+                written.append(out)
+        if not written[2].startswith("Error: "):  # as where a template looks like a placeholder
+            validate("explain", json.loads(written[2]))
+        return written
+
+
+@pytest.fixture
+def shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Shown:
+    """`explain` in this process."""
+    return Shown(tmp_path, monkeypatch, capfd)
+
+
+def world(
+    text: str, template: str = "{{ key }}", **fields: Any
+) -> tuple[Any, list[Any], list[Any]]:
+    """Return a payload, triggers and jobs that hold a text wherever it can stand."""
+    payload = eventbridge(f"{text}/{text}.csv", bucket=f"b{text}")
+    payload["detail"]["reason"] = text
+    payload["region"] = text
+    own = {"bucket": f"b{text}", "prefix": text, "enabled": True, "job_id": f"job{text}"}
+    triggers = [
+        {
+            "trigger_id": f"t{text}",
+            **own,
+            "parameters": {text: template, "k": "{{ key }}"},
+            **fields,
+        },
+        {"trigger_id": f"u{text}", **own, "if_fnmatch": [f"{text}*", text.upper()]},
+        {"trigger_id": f"v{text}", **own, "if_size_gt": text, text: 1},
+        {"trigger_id": f"w{text}", **own, "if_fnmatch": text, "delay": text},
+        {"trigger_id": f"x{text}", **own, "enabled": False},
+        {"trigger_id": f"y{text}", **own, "job_id": f"none{text}"},
+        {"trigger_id": f"z{text}", **own, "prefix": f"{text}/", "description": text},
+    ]
+    job = {"job_id": f"job{text}", "type": "exe", "worker": f"w{text}", "payload": text}
+    return payload, triggers, [{**job, "enabled": True}]
+
+
+class TestExplain:
+    """`explain` is safe in every format, to a pipe and to a terminal."""
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+    def test_hostile_text_everywhere(self, shown: Shown, text: str) -> None:
+        piped, styled, *_ = shown.every_way(*world(text))
+        assert "\x1b[" in styled  # it was a terminal
+        assert "Error: forged" not in piped.splitlines()
+        assert "\x1b]8" not in styled
+
+    def test_markup_is_text(self, shown: Shown) -> None:
+        piped, styled, *_ = shown.every_way(*world("[red]x[/]:smile:"))
+        for out in (piped, styled):
+            assert "[red]x[/]:smile:" in out
+
+    @pytest.mark.parametrize("attack", BRIEF)
+    def test_attacks_on_templates(self, shown: Shown, attack: Attack) -> None:
+        name, value = attack.value()
+        key = attack.key.encode("utf-8", "replace").decode()  # S3 has no halves of characters
+        payload = eventbridge(key)
+        trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
+        own = {"job_id": "load", **trigger, name: value}
+        shown.every_way(payload, [json.loads(_without_halves(own))], [])
+
+    @settings(
+        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+    def test_any_text(self, shown: Shown, text: str) -> None:
+        shown.every_way(*world(text))
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+    @pytest.mark.parametrize(
+        "option",
+        ["uri", "event", "triggers", "size", "time", "source-ip", "format", "profile", "output"],
+    )
+    def test_mistakes(self, shown: Shown, option: str, text: str) -> None:
+        text = text.replace("\0", "")  # no argument of a process can hold it
+        given_ = text if option == "uri" else f"--{option}={text}"
+        rest = [] if option in ("uri", "event") else ["s3://b/k"]
+        for is_terminal in (False, True):
+            out = shown(given_, *rest, is_terminal=is_terminal)
+            assert not raw(out), ascii(out)
+            assert "Traceback" not in out
+
+    def test_no_color_is_plain_on_a_terminal(
+        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown.every_way(*world("x"))
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        files = [f"--{name}={shown.folder / name[0]}.json" for name in ("triggers", "jobs")]
+        with pytest.raises(SystemExit):
+            main(["explain", "s3://bx/x/x.csv", *files])
+        # Its own fixture: `shown` would unset the variable.
+        assert "\x1b" not in shown._capfd.readouterr().out  # noqa: SLF001
+
+    def test_a_long_line_is_not_wrapped_in_a_pipe(self, shown: Shown) -> None:
+        piped, *_ = shown.every_way(*world("x" * 300))
+        assert any(len(line) > 300 for line in piped.splitlines())
+
+    def test_a_pipe_that_takes_ascii_alone(
+        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown.every_way(*world("x"))
+        buffer = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+        files = [f"--{name}={shown.folder / name[0]}.json" for name in ("triggers", "jobs")]
+        with pytest.raises(SystemExit) as ended:
+            main(["explain", "s3://bx/x/caf\u00e9.csv", *files])
+        assert ended.value.code == 0
+        assert b"caf\\xe9" in buffer.getvalue()
+
+
+def _without_halves(value: Any) -> str:
+    """Return JSON without halves of surrogate pairs, which DynamoDB cannot hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+class TestSafe:
+    """Text is escaped, and otherwise as it was."""
+
+    @given(st.text())
+    def test_what_is_escaped_is_safe(self, text: str) -> None:
+        assert not raw(safe(text))
+        assert not raw(plain(text).plain)
+
+    @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))
+    def test_what_is_harmless_stays(self, text: str) -> None:
+        assert safe(text) == text
