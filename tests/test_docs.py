@@ -339,7 +339,7 @@ class TestTables:
 
     def test_fields_of_a_trigger(self) -> None:
         [rows] = tables(section(TRIGGERS, "Fields"))
-        known = triggers._FIELDS | triggers._NOT_CHECKED  # noqa: SLF001 - the table is complete
+        known = triggers.FIELDS | triggers.NOT_CHECKED
         named = {name: row[2] for row in rows for name in codes(row[0])}
         assert named.keys() == known | {"if_*", "if_not_*", "x-*", "X-*"}
         required = {name for name, is_required in named.items() if is_required == "yes"}
