@@ -1,0 +1,109 @@
+"""Lines of the function's log, read back: in Lambda's JSON format, and in its text format."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+_TEXT: Final = re.compile(
+    r"""
+    (?: \[ (?P<level> [A-Z]+ ) \]
+        (?: \t (?P<time> [^\t]* ) \t (?P<request_id> [^\t]* ) \t  # Lambda's runtime
+          | [ ] )                                                 # elsewhere
+    )?
+    (?P<message> .* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One thing that happened, as the function logged it."""
+
+    event: str
+    """The word for it, such as ``dispatched``."""
+    fields: dict[str, Any]
+    """Its fields, such as ``bucket`` and ``key``."""
+    level: str = "INFO"
+    time: datetime | None = None
+    """When it happened, in UTC, if the line says so."""
+    request_id: str | None = None
+    """Id of the invocation, if the line says so."""
+
+
+def read_line(line: str) -> LogLine | None:
+    """Read a line of the function's log, in either format.
+
+    Returns:
+        The line; None where it is not the function's own, such as Lambda's reports and
+        what libraries log.
+    """
+    text = line.strip()
+    if text.startswith("{"):
+        return _of_document(_loaded(text))
+    head = _TEXT.fullmatch(text)
+    if head is None:
+        return None
+    message = head["message"]
+    if message.startswith("{"):  # a document of metrics
+        found = _of_document(_loaded(message))
+    else:
+        event, brace, fields = message.partition(" {")
+        found = _of_document(_loaded("{" + fields), event) if brace else None
+    if found is None:
+        return None
+    return replace(
+        found,
+        level=head["level"] or found.level,
+        time=_time(head["time"]) or found.time,
+        request_id=head["request_id"] or None,
+    )
+
+
+def _of_document(document: Any, event: str | None = None) -> LogLine | None:
+    """Return the line of a JSON object, which has the event unless it is given."""
+    if not isinstance(document, dict):
+        return None
+    event = event or document.pop("event", None)
+    if not isinstance(event, str) or not _EVENT.fullmatch(event):
+        return None
+    metadata = document.pop("_aws", None)
+    time = _time(document.pop("timestamp", None))
+    if time is None and isinstance(metadata, dict):
+        time = _time_of_metrics(metadata.get("Timestamp"))
+    level = document.pop("level", "INFO")
+    request_id = document.pop("requestId", None)
+    return LogLine(
+        event,
+        document,
+        level if isinstance(level, str) else "INFO",
+        time,
+        request_id if isinstance(request_id, str) else None,
+    )
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _time_of_metrics(milliseconds: Any) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
