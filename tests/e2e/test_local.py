@@ -148,11 +148,16 @@ class TestPolicy:
         template = (CHECKOUT / "template.yaml").read_text()
         kinds = set(re.findall(r"^    Type: (AWS::\S+)$", template, re.MULTILINE))
         creating = {
+            "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
+            "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
             "AWS::DynamoDB::Table": "dynamodb:CreateTable",
             "AWS::IAM::Role": "iam:CreateRole",
             "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
             "AWS::Lambda::Permission": "lambda:AddPermission",
             "AWS::Logs::LogGroup": "logs:CreateLogGroup",
+            "AWS::Logs::QueryDefinition": "logs:PutQueryDefinition",
+            "AWS::SNS::Subscription": "sns:Subscribe",
+            "AWS::SNS::Topic": "sns:CreateTopic",
             "AWS::SQS::Queue": "sqs:CreateQueue",
             "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes",
             "AWS::Serverless::Function": "lambda:CreateFunction",
@@ -200,7 +205,9 @@ class TestPolicy:
 
             def deploy(realm: str, *more: str) -> str:
                 stack = f"lava-{realm}-s3trigger"
-                parameters = ["--parameter-overrides", f"Realm={realm}", *more]
+                # The server has no saved queries.
+                given = [f"Realm={realm}", "CreateQueries=false", "AlarmEmail=a@b.example", *more]
+                parameters = ["--parameter-overrides", *given, "CreateDashboard=true"]
                 return sam(
                     "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *parameters
                 )
