@@ -98,7 +98,9 @@ class TestReadme:
             "README.md", "A first trigger"
         )
         terminal.enter(names, job, trigger)
-        assert 'dispatched {"trigger_id": "try_trigger"' in terminal.enter(names, invoke)
+        printed = terminal.enter(names, invoke)
+        assert "dispatched" in printed
+        assert '"trigger_id": "try_trigger"' in printed
         queue, receive = receive.split("\n", 1)
         printed = terminal.enter(names, queue, receive, "echo", connect)
         first, second = (json.loads(line) for line in printed.splitlines() if '"args"' in line)
@@ -108,14 +110,14 @@ class TestReadme:
         }
         assert {first["realm"], second["realm"]} == {"demo"}
         terminal.enter(names, queue, remove)
-        assert '"unmatched": 1' in terminal.enter(names, invoke)
+        assert '"unmatched":1' in terminal.enter(names, invoke)
 
     def test_troubleshooting_shows_where_an_event_is(self, terminal: Terminal) -> None:
         page = "docs/troubleshooting.md"
         invoke, log = blocks(page, "See what the function did")
         realm = invoke.split("\n", 1)[0]
-        assert '"unmatched": 1' in terminal.enter(invoke)
-        assert "summary {" in terminal.enter(realm, log)
+        assert '"unmatched":1' in terminal.enter(invoke)
+        assert '"event":"summary"' in terminal.enter(realm, log)
         [query] = blocks(page, "No entry matches")
         printed = terminal.enter(realm, query.replace("my-bucket", "shop-returns"))
         assert "book-returns\treturns\tTrue" in printed
