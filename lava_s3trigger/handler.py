@@ -119,7 +119,8 @@ class Function:
                     task.decision = None  # a large payload has many, of any size
         summary.log(received, self._metrics)
         if self._is_observing:
-            return None  # all deliveries are done
+            for delivery in received:  # all are done
+                delivery.failures.clear()
         self._remember(tasks, received)
         return acknowledge(received)
 

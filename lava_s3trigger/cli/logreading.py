@@ -35,6 +35,11 @@ class LogLine:
     request_id: str | None = None
     """Id of the invocation, if the line says so."""
 
+    def text(self, name: str) -> str | None:
+        """Return a field that is a string, else None."""
+        value = self.fields.get(name)
+        return value if isinstance(value, str) else None
+
 
 def read_line(line: str) -> LogLine | None:
     """Read a line of the function's log, in either format.
@@ -49,12 +54,7 @@ def read_line(line: str) -> LogLine | None:
     head = _TEXT.fullmatch(text)
     if head is None:
         return None
-    message = head["message"]
-    if message.startswith("{"):  # a document of metrics
-        found = _of_document(_loaded(message))
-    else:
-        event, brace, fields = message.partition(" {")
-        found = _of_document(_loaded("{" + fields), event) if brace else None
+    found = _of_message(head["message"])
     if found is None:
         return None
     return replace(
@@ -65,10 +65,26 @@ def read_line(line: str) -> LogLine | None:
     )
 
 
+def _of_message(message: str) -> LogLine | None:
+    """Return the line of a message: the event and then the fields as JSON, or all as JSON."""
+    if message.startswith("{"):  # a document of metrics
+        return _of_document(_loaded(message))
+    event, brace, fields = message.partition(" {")
+    return _of_document(_loaded("{" + fields), event) if brace else None
+
+
 def _of_document(document: Any, event: str | None = None) -> LogLine | None:
     """Return the line of a JSON object, which has the event unless it is given."""
     if not isinstance(document, dict):
         return None
+    message = document.get("message")
+    if event is None and "event" not in document and isinstance(message, str):
+        # As the runtime itself formats a line of an earlier version.
+        inner = _of_message(message)
+        about = {each: document.get(each) for each in ("timestamp", "level", "requestId")}
+        if inner is None:
+            return None
+        document, event = inner.fields | about, inner.event
     event = event or document.pop("event", None)
     if not isinstance(event, str) or not _EVENT.fullmatch(event):
         return None

@@ -55,6 +55,19 @@ LINES: Final = [
         LogLine("failed", FIELDS, "ERROR", TIME, "r-1"),
         id="json",
     ),
+    pytest.param(
+        json.dumps(
+            {
+                "timestamp": "2026-03-14T01:59:26.123Z",
+                "level": "ERROR",
+                "message": f"failed {SHOWN}",
+                "logger": "lava_s3trigger",
+                "requestId": "r-1",
+            }
+        ),
+        LogLine("failed", FIELDS, "ERROR", TIME, "r-1"),
+        id="json-of-the-runtime",
+    ),
     pytest.param(DOCUMENT, LogLine("summary", {"events": 1}, "INFO", TIME), id="metrics"),
     pytest.param(
         f"[INFO]\t2026-03-14T01:59:27Z\tr-1\t{DOCUMENT}",
@@ -84,6 +97,12 @@ OTHERS: Final = [
 @pytest.mark.parametrize(("text", "line"), LINES)
 def test_a_line_is_read_in_either_format(text: str, line: LogLine) -> None:
     assert read_line(text) == line
+
+
+def test_only_text_is_the_text_of_a_field() -> None:
+    line = LogLine("failed", {"key": "a", "count": 1})
+
+    assert (line.text("key"), line.text("count"), line.text("none")) == ("a", None, None)
 
 
 @pytest.mark.parametrize("text", OTHERS, ids=lambda text: ascii(text)[1:30])

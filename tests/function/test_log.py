@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -188,6 +191,20 @@ class TestLog:
             "unmatched": 5,
         }
 
+    def test_metrics_can_be_turned_off(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        harness.function(metrics=False)(direct(record()))
+        assert not any("_aws" in line for line in logged.lines())
+        (fields,) = logged.fields("summary", logging.INFO)
+        assert fields.pop("lag") > 0
+        assert fields == {"events": 1, "events_s3": 1, "dispatched": 1}
+
+    def test_metrics_are_logged_at_every_level(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        harness.function(log_level=logging.CRITICAL)(direct(record()))
+        (line,) = logged.lines()
+        assert '"_aws"' in line
+
     def test_a_line_names_the_version_of_the_entry(
         self, harness: Harness, logged: LogLines
     ) -> None:
@@ -301,6 +318,8 @@ class TestSize:
         route: str,
     ) -> None:
         monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
+        # On a busy machine, a trigger takes long enough for its time to be logged.
+        monkeypatch.setattr("lava_s3trigger.sending._SLOW_SECONDS", math.inf)
         harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
         harness.job("load_orders", "core")
         made = record("incoming/orders/2026-03-14/order+1.csv")
@@ -334,3 +353,34 @@ def lines_as_in_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
     configure_logging(logging.INFO)
+
+
+class TestStart:
+    """The function starts in a process of its own, as in Lambda."""
+
+    def test_no_library_logs_before_the_function_does(self) -> None:
+        # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
+        # function's configuration before it imports the function.
+        code = (
+            "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
+            "import lava_s3trigger.handler"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
+                "AWS_LAMBDA_LOG_FORMAT": "JSON",
+                "AWS_REGION": "eu-west-1",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "LAVA_REALM": "demo",
+                "LOGLEVEL": "debug",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        [line] = done.stderr.splitlines()
+        started = json.loads(line)
+        assert (started["event"], started["realm"]) == ("started", "demo")
+        assert started["function"] == "lava-demo-s3trigger"
