@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench bench-log faults fuzz soak dynamodb-local check format docs package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ AGAINST ?=
 
 bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
+
+bench-log: .venv/installed ## bytes and instructions of the log; needs valgrind; against another checkout: make bench-log AGAINST=../before
+	$(BIN)/python -m benchmarks.logs $(if $(AGAINST),--against "$(AGAINST)")
 
 FAULT_EVENTS ?= 1001
 
