@@ -38,6 +38,7 @@ FAILURES: Final = (
 METRICS: Final = frozenset(
     [
         *(f"events_{route}" for route in ROUTES),
+        "replayed",
         "dispatched",
         "skipped",
         "duplicates",
@@ -80,9 +81,10 @@ class Summary:
                 counts["failed"] += 1
             if task.decision is not None and not (task.decision.triggers or task.decision.error):
                 counts["unmatched"] += 1
+            is_replayed = getattr(task.event, "replay", None) is not None
+            counts["replayed"] += is_replayed
             # What was parked has waited for a user, and what is replayed is as old as it is.
-            is_new = task.redrive is None and getattr(task.event, "replay", None) is None
-            if is_new and task.lag is not None:
+            if task.lag is not None and not (task.redrive or is_replayed):
                 self.lag = max(self.lag or 0.0, task.lag)
 
     def log(self, received: Sequence[Delivery], target: MetricsTarget | None = None) -> None:

@@ -213,6 +213,14 @@ class TestLag:
 
         assert "lag" not in document
 
+    def test_replayed_events_are_counted_and_do_not_count_here(
+        self, documents: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(S3Event, "replay", "r-1", raising=False)
+        document = documents(task(lag=90_000.0))
+
+        assert metrics(document) == {"events_s3": 1, "replayed": 1}
+
     def test_a_dispatch_at_once_has_the_lag_zero(self, documents: Any) -> None:
         assert metrics(documents(task(lag=0.0)))["lag"] == 0
 
