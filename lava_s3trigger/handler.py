@@ -21,7 +21,7 @@ from .errors import OutOfTimeError, UnexpectedError
 from .events import deliveries
 from .jobs import JobTable
 from .log import configure_logging, log_event
-from .metrics import MetricsTarget, Summary
+from .metrics import Summary
 from .sending import Sender, Task, report
 from .sent import SentLedger, SentRecord
 from .settings import Settings
@@ -80,8 +80,9 @@ class Function:
         self._is_observing = settings.mode == "observe"
         configure_logging(settings.log_level, **({"mode": "observe"} if self._is_observing else {}))
         name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
-        log_event(logging.INFO, "started", version=__version__, realm=settings.realm, function=name)
-        self._metrics = MetricsTarget(settings.realm, name) if settings.metrics else None
+        names = {"realm": settings.realm, "function": name}
+        log_event(logging.INFO, "started", version=__version__, **names)
+        self._dimensions = names if settings.metrics else None
         self._region = sqs.meta.region_name
         self._triggers = TriggerTable(
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
@@ -117,7 +118,7 @@ class Function:
                 summary.add(batch)
                 for task in batch:
                     task.decision = None  # a large payload has many, of any size
-        summary.log(received, self._metrics)
+        summary.log(received, self._dimensions)
         if self._is_observing:
             for delivery in received:  # all are done
                 delivery.failures.clear()

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from .log import log_document, log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .events import Delivery
     from .sending import Task
 
 NAMESPACE: Final = "lava"
-"""Namespace of the metrics. Their dimensions are the realm and the function."""
+"""Namespace of the metrics."""
 
 ROUTES: Final = ("sqs", "s3", "sns", "eventbridge", "redriven")
 FAILURES: Final = (
@@ -48,14 +48,6 @@ METRICS: Final = frozenset(
     ]
 )
 """The names of the metrics. Each is billed by its name: no other may come out of events."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsTarget:
-    """Whose metrics they are."""
-
-    realm: str
-    function: str
 
 
 @dataclass(slots=True)
@@ -87,12 +79,14 @@ class Summary:
             if task.lag is not None and not (task.redrive or is_replayed):
                 self.lag = max(self.lag or 0.0, task.lag)
 
-    def log(self, received: Sequence[Delivery], target: MetricsTarget | None = None) -> None:
+    def log(
+        self, received: Sequence[Delivery], dimensions: Mapping[str, str] | None = None
+    ) -> None:
         """Log what the invocation came to; counts that are 0 are left out.
 
         Args:
             received: The deliveries of the invocation.
-            target: Whose metrics to log with it; None: no metrics.
+            dimensions: Names and values of the dimensions of its metrics; None: no metrics.
         """
         counts = self.counts
         for delivery in received:
@@ -105,12 +99,12 @@ class Summary:
         if self.lag is not None:
             fields["lag"] = round(self.lag, 1)
         metrics = [{"Name": name} for name in fields if name in METRICS]
-        if target is None or not metrics:
+        if dimensions is None or not metrics:
             log_event(logging.INFO, "summary", **fields)
             return
         directive = {
             "Namespace": NAMESPACE,
-            "Dimensions": [["realm", "function"]],
+            "Dimensions": [list(dimensions)],
             "Metrics": metrics,
         }
         log_document(
@@ -120,8 +114,7 @@ class Summary:
                     "Timestamp": round(time.time() * 1000),
                     "CloudWatchMetrics": [directive],
                 },
-                "realm": target.realm,
-                "function": target.function,
+                **dimensions,
                 **fields,
             }
         )

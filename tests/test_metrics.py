@@ -15,11 +15,11 @@ import pytest
 from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.events import Delivery, S3Event
 from lava_s3trigger.log import LOGGER
-from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, MetricsTarget, Summary
+from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sending import Task
 
-TARGET: Final = MetricsTarget("demo", "lava-demo-s3trigger")
+DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
 
 # What the specification of the format demands of a document.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -107,7 +107,9 @@ def documents(caplog: pytest.LogCaptureFixture) -> Any:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         summary = Summary()
         summary.add(tasks)
-        summary.log(received if received is not None else [each.delivery for each in tasks], TARGET)
+        summary.log(
+            received if received is not None else [each.delivery for each in tasks], DIMENSIONS
+        )
         [message] = caplog.messages
         found: dict[str, Any] = json.loads(message)
         check(found)
@@ -185,11 +187,11 @@ class TestDocument:
     def test_nothing_to_count_is_no_document(self, caplog: pytest.LogCaptureFixture) -> None:
         # As with s3:TestEvent.
         caplog.set_level(logging.INFO, logger=LOGGER.name)
-        Summary().log([Delivery()], TARGET)
+        Summary().log([Delivery()], DIMENSIONS)
 
         assert caplog.messages == ["summary {}"]
 
-    def test_without_a_target_it_is_a_line_like_others(
+    def test_without_dimensions_it_is_a_line_like_others(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
