@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench bench-cli bench-plan faults fuzz soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-fast bench bench-cli bench-plan bench-log faults fuzz soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ bench-plan: .venv/installed ## measure `plan` over a million keys; takes some mi
 
 bench-cli: .venv/installed ## measure how long commands take to start
 	$(BIN)/python -m benchmarks.commandline
+
+bench-log: .venv/installed ## bytes and instructions of the log; needs valgrind; against another checkout: make bench-log AGAINST=../before
+	$(BIN)/python -m benchmarks.logs $(if $(AGAINST),--against "$(AGAINST)")
 
 FAULT_EVENTS ?= 1001
 

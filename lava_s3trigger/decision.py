@@ -8,6 +8,7 @@ See docs/design.md#trace.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -79,6 +80,10 @@ class TriggerDecision:
     jobs: list[JobDecision] = field(default_factory=list)
     ended: tuple[Outcome, str, str] | None = None
     """Outcome, kind and reason, where it ended before its jobs."""
+    digest: str | None = None
+    """That of the entry."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long its conditions and templates took."""
 
     @property
     def outcome(self) -> Outcome:
@@ -106,6 +111,10 @@ class Decision:
     triggers: list[TriggerDecision] = field(default_factory=list)
     error: RetryableError | None = None
     """Why triggers could not be looked up."""
+
+    def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
+        """Return what is to become of a trigger, if it matches."""
+        return next((each for each in self.triggers if each.trigger_id == trigger_id), None)
 
     @property
     def outcome(self) -> Outcome:
@@ -150,7 +159,7 @@ def decide(
     if matching:
         decider = _Decider(event, jobs, variables(event), redrive)
         for trigger in matching:
-            found = TriggerDecision(trigger.trigger_id, trigger.prefix)
+            found = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
             decision.triggers.append(found)
             try:
                 deadline.require(Reserve.DECIDE, "deciding")
@@ -190,9 +199,13 @@ class _Decider:
             else:
                 found.end("skipped", "trigger_disabled", _disabled(trigger))
             return
-        rendered = trigger.confinement.run(
-            lambda: self._test(found, trigger), lambda: self._render(trigger)
-        )
+        started = time.perf_counter()
+        try:
+            rendered = trigger.confinement.run(
+                lambda: self._test(found, trigger), lambda: self._render(trigger)
+            )
+        finally:
+            found.seconds = time.perf_counter() - started
         if rendered is None:
             found.end("skipped", "condition_not_met", _unmet(found))
             return

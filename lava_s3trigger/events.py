@@ -82,6 +82,8 @@ class Delivery:
     """What AWS acknowledges as one: an SQS message, or else the whole invocation."""
 
     message_id: str | None = None
+    route: str = "sqs"
+    """The service that handed it over: sqs, s3, sns or eventbridge."""
     queue: str | None = None
     """Name of the SQS queue that it came from."""
     group: tuple[str, str] | None = None
@@ -92,12 +94,16 @@ class Delivery:
     """What in it cannot be understood."""
     failures: list[str] = field(default_factory=list)
     """Why AWS must deliver it again."""
+    failure_kinds: list[str] = field(default_factory=list)
+    """What sort of failure each of these is: one of a small set, for the log."""
 
-    def fail(self, reason: str, **fields: Any) -> None:
+    def fail(self, reason: str, *, kind: str, event: str = "failed", **fields: Any) -> None:
         """Note and log that some of the delivery was not carried out."""
         self.failures.append(reason)
-        event = fields.pop("event", "failed")
-        log_event(logging.ERROR, event, reason=reason, message_id=self.message_id, **fields)
+        self.failure_kinds.append(kind)
+        log_event(
+            logging.ERROR, event, reason=reason, message_id=self.message_id, kind=kind, **fields
+        )
 
 
 def deliveries(payload: Any, region: str) -> list[Delivery]:
@@ -121,7 +127,7 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
         else:
             rest.append(record)
     if rest:
-        found.append(Delivery())
+        found.append(Delivery(route=_route(rest[0])))
         for record in rest:
             _unwrap(found[-1], record, region)
     return found
@@ -132,6 +138,16 @@ def _records(payload: Any) -> list[Any]:
     if isinstance(payload, dict) and isinstance(payload.get("Records"), list):
         return list(payload["Records"])
     return payload if isinstance(payload, list) else [payload]
+
+
+def _route(record: Any) -> str:
+    """Return the service that hands over a record that is no SQS message."""
+    if isinstance(record, dict):
+        if "Sns" in record:
+            return "sns"
+        if _is_eventbridge(record):
+            return "eventbridge"
+    return "s3"
 
 
 def _is_sqs_message(record: dict[str, Any]) -> bool:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from . import __version__
 from .acknowledgement import acknowledge, in_order, returned
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
-from .aws.sqs import SqsQueues
+from .aws.sqs import ObservedQueues, SqsQueues
 from .decision import decide
 from .dedup.memory import RecentEvents
 from .dedup.protocol import Duplicates
 from .errors import OutOfTimeError, UnexpectedError
 from .events import deliveries
 from .jobs import JobTable
-from .log import configure_logging
+from .log import configure_logging, log_event
 from .metrics import Summary
 from .sending import Sender, Task, report
 from .sent import SentLedger, SentRecord
@@ -75,14 +77,19 @@ class Function:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        configure_logging(settings.log_level)
+        self._is_observing = settings.mode == "observe"
+        configure_logging(settings.log_level, **({"mode": "observe"} if self._is_observing else {}))
+        name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
+        names = {"realm": settings.realm, "function": name}
+        log_event(logging.INFO, "started", version=__version__, **names)
+        self._dimensions = names if settings.metrics else None
         self._region = sqs.meta.region_name
         self._triggers = TriggerTable(
             dynamodb, settings.realm, settings.cache_ttl, settings.max_delay, clock
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
         table = None
-        if settings.dedup_table:
+        if settings.dedup_table and not self._is_observing:  # a claim would be written
             from .dedup.table import ClaimTable  # noqa: PLC0415 - not imported where it is off
 
             table = ClaimTable(dynamodb, settings.dedup_table, settings.dedup_ttl)
@@ -91,7 +98,8 @@ class Function:
             recent, table, is_on=settings.dedup_cache_size > 0, sleep=sleep
         )
         self._ledger = SentLedger()
-        self._sender = Sender(SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue)
+        queues = ObservedQueues(sqs, sleep) if self._is_observing else SqsQueues(sqs, sleep)
+        self._sender = Sender(queues, settings.realm, settings.dead_letter_queue)
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
         """Handle an invocation; see `lambda_handler`."""
@@ -110,8 +118,11 @@ class Function:
                 summary.add(batch)
                 for task in batch:
                     task.decision = None  # a large payload has many, of any size
+        summary.log(received, self._dimensions)
+        if self._is_observing:
+            for delivery in received:  # all are done
+                delivery.failures.clear()
         self._remember(tasks, received)
-        summary.log(received)
         return acknowledge(received)
 
     def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
@@ -203,6 +214,7 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
 @cache
 def _function() -> Function:
     settings = Settings.from_env(os.environ)
+    configure_logging(settings.log_level)  # first: to make a client, botocore logs much at debug
     return Function(settings, *make_clients(region_name=os.environ.get("AWS_REGION")))
 
 

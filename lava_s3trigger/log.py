@@ -1,19 +1,24 @@
 """The function's log: one line for each thing that happens.
 
 A line is a word for what happened, and its fields as JSON in ASCII. So nothing that an
-object key holds can end a line, or begin one.
+object key holds can end a line, or begin one. In Lambda's JSON log format, the word is the
+field ``event`` of a JSON object, beside ``timestamp``, ``level`` and ``requestId``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import os
 import time
 from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MAX_FIELD_CHARACTERS: Final = 4096
-_ENCODER: Final = json.JSONEncoder(default=str)
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
@@ -21,23 +26,60 @@ LOGGER: Final = logging.getLogger("lava_s3trigger")
 # the caller, which takes longer than all else here; all are made by one thread.
 _RECORD: Final = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)
 
+# The fields that each line has, as JSON; and what stands between fields, and behind a name.
+_COMMON: Final[list[str]] = []
+_SEPARATORS: Final = [", ", ": "]
 
-def configure_logging(level: int) -> None:
-    """Log from this severity on: to Lambda's log, or elsewhere to standard error."""
+
+def configure_logging(level: int, **common: str) -> None:
+    """Log from this severity on: to Lambda's log, or elsewhere to standard error.
+
+    Args:
+        level: The least severity.
+        common: Fields that each line has from now on.
+    """
     logging.basicConfig(format="[%(levelname)s] %(message)s")  # no-op where a handler exists
     LOGGER.setLevel(level)
+    # With the JSON format, Lambda sets the level of all loggers to that of the function's
+    # configuration, and botocore logs each request at debug.
+    logging.root.setLevel(logging.WARNING)
+    is_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+    _SEPARATORS[:] = (",", ":") if is_json else (", ", ": ")
+    colon = _SEPARATORS[1]
+    _COMMON[:] = [f'"{name}"{colon}{_encoded(value)}' for name, value in common.items()]
+    if is_json:
+        for handler in logging.root.handlers:
+            if not isinstance(handler.formatter, JsonLines):
+                end = "" if isinstance(handler, logging.StreamHandler) else "\n"
+                handler.setFormatter(JsonLines(handler.formatter, end))
 
 
 def log_event(level: int, event: str, **fields: Any) -> None:
     """Log what happened; fields that are None are left out."""
     if not LOGGER.isEnabledFor(level):
         return
-    parts = []
+    comma, colon = _SEPARATORS
+    parts = _COMMON.copy()
     for name, value in fields.items():
-        if type(value) is str:  # most are, and this is three times as fast as the encoder
-            parts.append(f'"{name}": {encode_basestring_ascii(value[:_MAX_FIELD_CHARACTERS])}')
+        # Most are strings in ASCII, and this is three times as fast as the encoder.
+        if type(value) is str and value.isascii():
+            parts.append(f'"{name}"{colon}{encode_basestring_ascii(value[:_MAX_FIELD_CHARACTERS])}')
         elif value is not None:
-            parts.append(f'"{name}": {_ENCODER.encode(value)}')
+            parts.append(f'"{name}"{colon}{_encoded(value)}')
+    _handle(level, f"{event} {{{comma.join(parts)}}}")
+
+
+def log_document(document: Mapping[str, Any]) -> None:
+    """Log a JSON object of numbers and names, whatever the level: a document of metrics.
+
+    It is the whole message, as CloudWatch reads documents in embedded metric format after
+    nothing but the time and the request id.
+    """
+    text = _COMPACT.encode(document)
+    _handle(logging.INFO, ",".join([text[:-1], *_COMMON]) + "}")
+
+
+def _handle(level: int, message: str) -> None:
     created = time.time()
     record = object.__new__(logging.LogRecord)
     record.__dict__ = {
@@ -46,6 +88,96 @@ def log_event(level: int, event: str, **fields: Any) -> None:
         "msecs": created % 1 * 1000,
         "levelno": level,
         "levelname": logging.getLevelName(level),
-        "msg": f"{event} {{{', '.join(parts)}}}",
+        "msg": message,
     }
     LOGGER.handle(record)
+
+
+class JsonLines(logging.Formatter):
+    """Formats the function's lines as JSON objects; another formatter formats all others.
+
+    The formatter of the Python runtime would raise, into the code that logs, where a value
+    holds half of a surrogate pair, drops fields that are named like one of its own, and
+    leaves U+2028 and bidirectional marks as they are. It also takes longer.
+
+    Args:
+        others: Formats what other loggers log.
+        end: What ends a line, where the handler does not end it itself.
+    """
+
+    def __init__(self, others: logging.Formatter | None, end: str) -> None:
+        super().__init__()
+        self._others = others or logging.Formatter()
+        self._end = end
+        self._second = -1
+        self._time = ""
+        # The runtime's handler takes the type of a frame of its log from the record, where
+        # the runtime's formatter puts it.
+        self._marks: dict[int, dict[str, Any]] = {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        if record.name != LOGGER.name:
+            return self._others.format(record)
+        marks = self._marks.get(record.levelno)
+        if marks is None:
+            marks = self._marks[record.levelno] = self._marks_at(record.levelno)
+        record.__dict__.update(marks)
+        message = record.msg
+        if message[0] == "{":  # a document of metrics, which has a time of its own
+            return f"{message}{self._end}"
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._time = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        event, _, fields = message.partition(" {")
+        request_id = getattr(record, "aws_request_id", None)
+        request = f'"requestId":"{request_id}",' if request_id else ""
+        comma = "" if fields == "}" else ","
+        return (
+            f'{{"timestamp":"{self._time}.{int(record.msecs):03}Z","level":"{record.levelname}",'
+            f'{request}"event":"{event}"{comma}{fields}{self._end}'
+        )
+
+    def _marks_at(self, level: int) -> dict[str, Any]:
+        """Return what the other formatter adds to a record of a level."""
+        sample = LOGGER.makeRecord(LOGGER.name, level, "", 0, "", (), None)
+        before = dict(sample.__dict__)
+        self._others.format(sample)
+        return {
+            name: value
+            for name, value in sample.__dict__.items()
+            if name.startswith("_") and name not in before
+        }
+
+
+def _encoded(value: Any) -> str:
+    """Return any value as JSON in ASCII."""
+    return _ENCODER.encode(_safe(value))
+
+
+def _safe(value: Any) -> Any:
+    """Return a value that JSON can hold: text without half surrogates, finite numbers."""
+    if isinstance(value, str):
+        return _paired(value[:_MAX_FIELD_CHARACTERS])
+    if isinstance(value, list | tuple):
+        return [_safe(each) for each in value]
+    if isinstance(value, dict):
+        return {_paired(str(name)): _safe(each) for name, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _paired(text: str) -> str:
+    r"""Return text with each half of a surrogate pair written out, as ``\ud800``.
+
+    JSON could hold it as an escape, which not every reader of JSON takes.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_ENCODER: Final = json.JSONEncoder(default=lambda value: _paired(str(value)))
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))

@@ -1,21 +1,53 @@
-"""What an invocation came to: one line in the log for each."""
+"""What an invocation came to: one line in the log for each, which is a document of metrics.
+
+The line is in CloudWatch's embedded metric format: CloudWatch makes metrics of it.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .log import log_event
+from .log import log_document, log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .events import Delivery
     from .sending import Task
 
-_MAX_OBJECTS: Final = 3
+NAMESPACE: Final = "lava"
+"""Namespace of the metrics."""
+
+ROUTES: Final = ("sqs", "s3", "sns", "eventbridge", "redriven")
+FAILURES: Final = (
+    "aws_error",
+    "busy",
+    "group_blocked",
+    "not_understood",
+    "out_of_time",
+    "parking_failed",
+    "unexpected",
+    "waiting",
+)
+"""The kinds of failures, as the log names them."""
+METRICS: Final = frozenset(
+    [
+        *(f"events_{route}" for route in ROUTES),
+        "replayed",
+        "dispatched",
+        "skipped",
+        "duplicates",
+        "mistakes",
+        *(f"failed_{kind}" for kind in FAILURES),
+        "lag",
+    ]
+)
+"""The names of the metrics. Each is billed by its name: no other may come out of events."""
 
 
 @dataclass(slots=True)
@@ -23,37 +55,66 @@ class Summary:
     """Counts what became of the S3 events of one invocation."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    unmatched: list[str] = field(default_factory=list)
-    """The first objects that no trigger matches, as bucket and key."""
+    lag: float | None = None
+    """The longest time in seconds from an event to its first dispatch."""
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Count tasks that were carried out."""
         counts = self.counts
         for task in tasks:
             counts["events"] += 1
+            counts[f"events_{'redriven' if task.redrive else task.delivery.route}"] += 1
             counts["dispatched"] += task.dispatched
             counts["skipped"] += task.skipped
+            counts["duplicates"] += task.is_duplicate
             counts["parked"] += len(task.parked)
+            counts["mistakes"] += task.mistakes
             if task.failures:
                 counts["failed"] += 1
             if task.decision is not None and not (task.decision.triggers or task.decision.error):
                 counts["unmatched"] += 1
-                if len(self.unmatched) < _MAX_OBJECTS:
-                    self.unmatched.append(f"{task.event.bucket}/{task.event.key}")
+            is_replayed = getattr(task.event, "replay", None) is not None
+            counts["replayed"] += is_replayed
+            # What was parked has waited for a user, and what is replayed is as old as it is.
+            if task.lag is not None and not (task.redrive or is_replayed):
+                self.lag = max(self.lag or 0.0, task.lag)
 
-    def log(self, received: Sequence[Delivery]) -> None:
-        """Log what the invocation came to."""
+    def log(
+        self, received: Sequence[Delivery], dimensions: Mapping[str, str] | None = None
+    ) -> None:
+        """Log what the invocation came to; counts that are 0 are left out.
+
+        Args:
+            received: The deliveries of the invocation.
+            dimensions: Names and values of the dimensions of its metrics; None: no metrics.
+        """
         counts = self.counts
-        log_event(
-            logging.INFO,
-            "summary",
-            deliveries=len(received),
-            failed_deliveries=sum(1 for delivery in received if delivery.failures),
-            events=counts["events"],
-            dispatched=counts["dispatched"],
-            skipped=counts["skipped"],
-            parked=counts["parked"],
-            failed=counts["failed"],
-            unmatched=counts["unmatched"],
-            unmatched_objects=self.unmatched or None,
+        for delivery in received:
+            counts["failed_deliveries"] += bool(delivery.failures)
+            for kind in delivery.failure_kinds:
+                counts[f"failed_{kind}"] += 1
+        fields: dict[str, Any] = {name: count for name, count in counts.items() if count}
+        if len(received) != 1:
+            fields["deliveries"] = len(received)
+        if self.lag is not None:
+            fields["lag"] = round(self.lag, 1)
+        metrics = [{"Name": name} for name in fields if name in METRICS]
+        if dimensions is None or not metrics:
+            log_event(logging.INFO, "summary", **fields)
+            return
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [list(dimensions)],
+            "Metrics": metrics,
+        }
+        log_document(
+            {
+                "event": "summary",
+                "_aws": {
+                    "Timestamp": round(time.time() * 1000),
+                    "CloudWatchMetrics": [directive],
+                },
+                **dimensions,
+                **fields,
+            }
         )

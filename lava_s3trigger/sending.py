@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .aws.deadline import Reserve
 from .dispatch import Dispatch, PendingMessage, timestamp
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .events import Delivery, S3Event
     from .parking import RedriveTarget
     from .sent import Key
+
+
+_SLOW_SECONDS: Final = 0.001
+"""Triggers that take less to test and render are logged without a duration."""
 
 
 class Target(Protocol):
@@ -64,6 +68,11 @@ class Task:
     """Number of dispatches that were sent for it now."""
     skipped: int = 0
     """Number of things that were skipped for it now: triggers, jobs, or all of it."""
+    mistakes: int = 0
+    """Number of triggers that were found now to have a user's mistake, parked or not."""
+    is_duplicate: bool = False
+    lag: float | None = None
+    """Seconds from the event to its first dispatch."""
     _key: Key | None = None
 
     @property
@@ -94,6 +103,7 @@ class Task:
             kind=kind,
             trigger_id=trigger_id,
             **fields,
+            **self._of_entry(trigger_id),
             bucket=self.event.bucket,
             key=self.event.key,
         )
@@ -101,6 +111,7 @@ class Task:
     def skip(self, kind: str, reason: str, level: int = logging.INFO, **fields: Any) -> None:
         """Note and log that some of it is correctly not dispatched."""
         self.skipped += 1
+        self.is_duplicate |= kind == "duplicate"
         self.log(level, "skipped", kind=kind, reason=reason, **fields)
 
     def drop_reason(self, trigger_id: str, job_id: str) -> None:
@@ -113,9 +124,27 @@ class Task:
         if not reasons:
             self.reasons.pop(trigger_id, None)
 
-    def log(self, level: int, event: str, **fields: Any) -> None:
-        """Log something about it."""
-        log_event(level, event, **fields, bucket=self.event.bucket, key=self.event.key)
+    def log(self, level: int, event: str, trigger_id: str | None = None, **fields: Any) -> None:
+        """Log something about it, or about one of its triggers."""
+        log_event(
+            level,
+            event,
+            trigger_id=trigger_id,
+            **fields,
+            **self._of_entry(trigger_id),
+            message_id=self.delivery.message_id,
+            bucket=self.event.bucket,
+            key=self.event.key,
+        )
+
+    def _of_entry(self, trigger_id: str | None) -> dict[str, Any]:
+        """Return the fields that tell which version of an entry it was, and how slow."""
+        trigger = self.decision.trigger(trigger_id) if self.decision and trigger_id else None
+        if trigger is None or not trigger.digest:
+            return {}
+        if trigger.seconds < _SLOW_SECONDS:
+            return {"entry": trigger.digest}
+        return {"entry": trigger.digest, "duration_ms": round(trigger.seconds * 1000)}
 
 
 def report(task: Task, decision: Decision) -> None:
@@ -193,6 +222,8 @@ class Sender:
             if message.is_sent:
                 task.sent.append((trigger_id, dispatch.job_id))
                 task.dispatched += 1
+                if task.lag is None:
+                    task.lag = (self._now() - task.event.event_time).total_seconds()
                 task.log(
                     logging.INFO,
                     "dispatched",
@@ -258,6 +289,7 @@ class Sender:
                 # What was sent for it is in the message, and need not be remembered.
                 task.sent = [each for each in task.sent if each[0] != trigger_id]
                 task.parked.append(trigger_id)
+                task.mistakes += 1
                 _log_reasons(task, "parked", trigger_id, reasons)
             else:
                 why = message.refusal or message.failure
@@ -268,6 +300,7 @@ class Sender:
         if trigger_id in task.failed_triggers:
             return False  # its delivery comes again, and then all that was sent is known
         if not self._dead_letter_queue:
+            task.mistakes += 1
             _log_reasons(task, "mistake", trigger_id, reasons)
             return False
         if task.redrive and self._stays(task, task.redrive):

@@ -18,6 +18,8 @@ T = TypeVar("T")
 # What SQS allows: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 SQS_MAX_DELAY_MINUTES: Final = 15
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_MODES: Final = ("dispatch", "observe")
+_SWITCHES: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,10 @@ class Settings:
     max_delay: float = SQS_MAX_DELAY_MINUTES * 60.0
     """Longest delay in seconds that a trigger may ask for."""
     log_level: int = logging.INFO
+    metrics: bool = True
+    """Whether the summary of each invocation is a document of metrics."""
+    mode: str = "dispatch"
+    """``dispatch``; or ``observe``: decide and log everything, and send nothing."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -72,6 +78,8 @@ class Settings:
                 f"a number of minutes, 0 to {SQS_MAX_DELAY_MINUTES}",
             ),
             log_level=read("LOGLEVEL", "info", _level, f"one of {', '.join(_LEVELS)}"),
+            metrics=read("S3TRIGGER_METRICS", "true", _switch, f"one of {', '.join(_SWITCHES)}"),
+            mode=read("S3TRIGGER_MODE", "dispatch", _mode, f"one of {', '.join(_MODES)}"),
         )
 
 
@@ -145,3 +153,13 @@ def _level(value: str) -> int:
     if value.lower() not in _LEVELS:
         raise ValueError(value)
     return logging.getLevelNamesMapping()[value.upper()]
+
+
+def _switch(value: str) -> bool:
+    return _SWITCHES[value.lower()]
+
+
+def _mode(value: str) -> str:
+    if value.lower() not in _MODES:
+        raise ValueError(value)
+    return value.lower()

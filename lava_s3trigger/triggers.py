@@ -5,8 +5,10 @@ See docs/design.md#triggers.
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import units
@@ -63,6 +65,8 @@ class Trigger:
     """Seconds."""
     confinement: Confinement = field(default_factory=Confinement, compare=False)
     """Where its conditions and templates run."""
+    digest: str = field(default="", compare=False)
+    """What tells this version of the entry from others, for the log; see `entry_digest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class BrokenTrigger:
     trigger_id: str
     prefix: str
     reason: str
+    digest: str = field(default="", compare=False)
+    """As that of `Trigger`."""
 
 
 class Walk(NamedTuple):
@@ -92,17 +98,49 @@ def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigge
     """
     trigger_id = str(value_of(item["trigger_id"], "trigger_id"))
     prefix = str(value_of(item["prefix"], "prefix"))
+    digest = entry_digest(item)
     try:
-        return _read_fields(trigger_id, prefix, item, max_delay)
+        return _read_fields(trigger_id, prefix, item, max_delay, digest)
     except ValueError as error:
-        return BrokenTrigger(trigger_id, prefix, f"bad entry: {error}")
+        return BrokenTrigger(trigger_id, prefix, f"bad entry: {error}", digest)
 
 
-def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> Trigger:
+def entry_digest(item: Item) -> str:
+    """Return what tells one version of an entry from others: 8 hexadecimal digits.
+
+    The order in which DynamoDB returns fields, and the members of a set, does not matter.
+
+    Args:
+        item: The item, as DynamoDB's low-level client gives it.
+    """
+    text = json.dumps(item, sort_keys=True, default=repr)
+    if 'S": [' in text:  # sets of strings, numbers or binary values
+        text = json.dumps(_in_order(item), sort_keys=True, default=repr)
+    return blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _in_order(value: Any) -> Any:
+    """Return an attribute of an item with the members of its sets sorted."""
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: sorted(inner) if name in _SETS and isinstance(inner, list) else _in_order(inner)
+        for name, inner in value.items()
+    }
+
+
+_SETS: Final = frozenset(["SS", "NS", "BS"])
+
+
+def _read_fields(
+    trigger_id: str, prefix: str, item: Item, max_delay: float, digest: str
+) -> Trigger:
     if "enabled" not in item:
         raise ValueError("enabled is missing")
     if not _read("enabled", item, READERS["enabled"], default=False):
-        return Trigger(trigger_id, prefix, enabled=False)
+        return Trigger(trigger_id, prefix, enabled=False, digest=digest)
     for name in item:
         if not (name in FIELDS or name in NOT_CHECKED or is_condition(name) or _is_custom(name)):
             raise ValueError(_unknown_field(name))
@@ -129,6 +167,7 @@ def _read_fields(trigger_id: str, prefix: str, item: Item, max_delay: float) -> 
         ),
         delay=_read("delay", item, lambda value: _delay(value, max_delay), default=0),
         confinement=confinement,
+        digest=digest,
     )
 
 

@@ -56,9 +56,7 @@ def _update(aws: LocalAws, stack: str, given: dict[str, str]) -> None:
     try:
         cloudformation.update_stack(
             StackName=stack,
-            TemplateBody=(CHECKOUT / "template.yaml")
-            .read_text()
-            .replace("CodeUri: .", f"CodeUri: s3://deployment/{stack}.zip"),
+            TemplateURL=aws.upload_template((CHECKOUT / "template.yaml").read_text(), stack),
             Parameters=[
                 *({"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)),
                 *({"ParameterKey": name, "ParameterValue": value} for name, value in given.items()),

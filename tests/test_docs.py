@@ -23,6 +23,7 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
+from lava_s3trigger.cli.logreading import read_line
 from lava_s3trigger.cli.realm import Realm, attribute_of
 from lava_s3trigger.decision import decide
 from lava_s3trigger.dispatch import timestamp
@@ -310,16 +311,56 @@ class TestLoops:
 
     def test_the_query_reads_the_line_that_the_page_shows(self) -> None:
         [query] = fenced(section(TRIGGERS, "Loops"), "text")
-        [line] = [
-            each
-            for each in fenced(section(TRIGGERS, "What the log says"), "text")
-            if each.startswith("dispatched")
-        ]
-        is_shown, trigger = re.findall(r"/(.*)/$", query, re.MULTILINE)
-        assert re.search(is_shown, line)
-        found = re.search(trigger.replace("(?<", "(?P<"), line)
-        assert found
-        assert found["trigger"] == "load-orders"
+        [line] = fenced(section(TRIGGERS, "What the log says"), "text")
+        found = json.loads(line)
+        assert found["trigger_id"] == "load-orders"
+        assert f'filter event = "{found["event"]}"' in query
+        assert fields_of(query) <= found.keys() | {"@timestamp"}
+
+
+def fields_of(query: str) -> set[str]:
+    """Return the fields of log lines that a query of Logs Insights reads."""
+    text = re.sub(r'"[^"]*"', "", query)
+    known = set(re.findall(r"\bas (\w+)", text))
+    words = set(re.findall(r"[@a-zA-Z_]+\b(?!\()", text))
+    syntax = {
+        "fields",
+        "filter",
+        "sort",
+        "stats",
+        "by",
+        "as",
+        "in",
+        "and",
+        "desc",
+        "limit",
+        "m",
+        "h",
+    }
+    return words - known - syntax
+
+
+class TestQueries:
+    """The queries of the page are those that the stack saves, on fields that there are."""
+
+    def test_the_stack_saves_what_the_page_shows(self) -> None:
+        shown = [each.strip() for each in fenced(section(OPERATIONS, "Reading the log"), "text")]
+        saved = [each["QueryString"] for each in Stack().of_type("AWS::Logs::QueryDefinition")]
+        assert sorted(saved) == sorted(shown)
+
+    def test_they_read_fields_of_the_log(self) -> None:
+        [rows] = tables(section(DESIGN, "Log and metrics"))
+        documented = {name for row in rows for name in codes(row[0])}
+        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+            assert fields_of(query) <= documented | {"@timestamp", "requestId"}, query
+
+    def test_they_ask_for_words_of_the_log(self) -> None:
+        [rows] = tables(section(TRIGGERS, "What the log says"))
+        words = {code(row[0]) for row in rows}
+        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+            for line in query.splitlines():
+                if "event in" in line or "event =" in line:
+                    assert set(re.findall(r'"(\w+)"', line)) <= words
 
 
 class TestConnecting:
@@ -479,6 +520,29 @@ class TestTables:
         }
 
 
+def alarms_of_the_page() -> set[str]:
+    """Return the names of the alarms that the page on operations lists."""
+    [rows] = tables(section(OPERATIONS, "Alarms"))
+    return {code(row[0]) for row in rows}
+
+
+class TestAlarms:
+    """The page lists the alarms of the stack, with their thresholds."""
+
+    def test_alarms(self) -> None:
+        [rows] = tables(section(OPERATIONS, "Alarms"))
+        stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
+        found = {
+            each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
+            for each in stack.of_type("AWS::CloudWatch::Alarm")
+        }
+        assert found.keys() == alarms_of_the_page()
+        for name, _, threshold in rows:
+            default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
+            scale = 1000 if code(name) == "async-age" else 1
+            assert found[code(name)] == float(default) * scale
+
+
 OWN_QUEUE: Final = "arn:aws:sqs:us-east-1:000000000000:my-events"
 UNDELIVERED: Final = "arn:aws:sqs:us-east-1:000000000000:lava-myrealm-s3trigger-dlq"
 # Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
@@ -563,7 +627,10 @@ class TestCommands:
     def test_the_first_trigger_is_made_and_fires(self, reader: Reader) -> None:
         names, make_job, put, invoke, receive, *_ = fenced(section(README, "A first trigger"), "sh")
         printed = reader.run(names, make_job, put, invoke)
-        assert 'dispatched {"trigger_id": "try_trigger", "job_id": "try_job"' in printed
+        lines = [line for line in map(read_line, printed.splitlines()) if line]
+        [dispatched] = [line.fields for line in lines if line.event == "dispatched"]
+        assert (dispatched["trigger_id"], dispatched["job_id"]) == ("try_trigger", "try_job")
+        assert [line.fields["dispatched"] for line in lines if line.event == "summary"] == [1]
         printed = reader.run(names, receive)
         assert '"args": ["s3://my-bucket/incoming/orders/2026-03-14/order+1.csv"]' in printed
         url = reader.aws.client("sqs").get_queue_url(QueueName="lava-myrealm-try")["QueueUrl"]
@@ -656,10 +723,11 @@ class TestCommands:
     def test_alarms_are_set(self, reader: Reader) -> None:
         reader.run(*fenced(section(OPERATIONS, "Alarms"), "sh"))
         alarms = reader.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
-        assert sorted(
-            each["AlarmName"].removeprefix("lava-myrealm-s3trigger-") for each in alarms
-        ) == ["Errors", "Throttles", "dlq", "intake-age", "intake-dlq"]
+        names = {each["AlarmName"].removeprefix("lava-myrealm-s3trigger-") for each in alarms}
+        assert names == alarms_of_the_page()
         assert all(each["TreatMissingData"] == "notBreaching" for each in alarms)
+        filters = reader.aws.client("logs").describe_metric_filters()["metricFilters"]
+        assert [each["filterPattern"] for each in filters] == ['{ $.level = "ERROR" }']
 
     def test_a_dead_letter_is_seen(self, reader: Reader) -> None:
         sqs = reader.aws.client("sqs")

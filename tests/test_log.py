@@ -1,16 +1,42 @@
-"""The function's log: one line for each thing that happens, in ASCII."""
+"""The function's log: one line for each thing that happens, in ASCII, in either format."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.log import LOGGER, configure_logging, log_event
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.log import LOGGER, configure_logging, log_document, log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUNTIME: Final = CHECKOUT / "build" / "benchmarks" / "runtime"
+"""The runtime's interface client, where `make bench` has installed it."""
+Configure = Callable[..., None]
+HOSTILE: Final = [
+    pytest.param("a\nfailed {}", id="newline"),
+    pytest.param("a\r\nb", id="crlf"),
+    pytest.param("\x1b[31mred", id="escape"),
+    pytest.param("\u2028\u2029\x85", id="separators"),
+    pytest.param("\u202egnp.exe", id="bidirectional"),
+    pytest.param("\x7f\x9b", id="delete-and-c1"),
+    pytest.param("\U0001f600 caf\u00e9", id="unicode"),
+    pytest.param('"}\n{"event": "forged', id="quotes"),
+    pytest.param("\\ud800 \\n %s {}", id="backslashes"),
+]
 
 unhurried = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -18,7 +44,7 @@ unhurried = settings(
 
 FIELDS = st.dictionaries(
     st.from_regex("[a-z_]+", fullmatch=True).filter(lambda name: name not in {"level", "event"}),
-    st.text() | st.integers() | st.booleans(),
+    st.text(st.characters(exclude_categories=["Cs"])) | st.integers() | st.booleans(),
 )
 
 
@@ -110,11 +136,7 @@ class TestLogEvent:
 class TestForging:
     """No object key can end a log line or begin one."""
 
-    @pytest.mark.parametrize(
-        "key",
-        ["a\nfailed {}", "a\r\nb", "\x1b[31mred", "\u2028", "\x85", "\ud800", "\U0001f600", '"}'],
-        ids=["newline", "crlf", "escape", "separator", "nel", "surrogate", "emoji", "quote"],
-    )
+    @pytest.mark.parametrize("key", HOSTILE)
     def test_a_line_is_one_line_in_ascii(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
         log_event(logging.INFO, "skipped", key=key)
 
@@ -122,6 +144,35 @@ class TestForging:
         assert message.isascii()
         assert message.isprintable()
         assert json.loads(message.removeprefix("skipped ")) == {"key": key}
+
+    def test_half_a_surrogate_pair_is_written_out(self, caplog: pytest.LogCaptureFixture) -> None:
+        # Not every reader of JSON takes its escape.
+        log_event(logging.INFO, "skipped", key="a\ud800\u00e9", prefixes=["\udfff", {"\ud800": 1}])
+
+        [message] = caplog.messages
+        fields = json.loads(message.removeprefix("skipped "))
+        assert fields == {"key": "a\\ud800\u00e9", "prefixes": ["\\udfff", {"\\ud800": 1}]}
+
+    @pytest.mark.parametrize(
+        ("value", "logged"),
+        [
+            (Decimal("1.50"), "1.50"),
+            ({"b", "a"}, ["a", "b"]),
+            (float("nan"), "nan"),
+            ([float("inf"), 1.5], ["inf", 1.5]),
+            (b"\xff", "b'\\xff'"),
+            (("x" * 5000, 7), ["x" * 4096, 7]),
+            (True, True),
+        ],
+        ids=["decimal", "set", "nan", "infinity", "binary", "long", "boolean"],
+    )
+    def test_any_value_can_be_logged(
+        self, value: object, logged: object, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log_event(logging.INFO, "done", value=value)
+
+        [message] = caplog.messages
+        assert json.loads(message.removeprefix("done ")) == {"value": logged}
 
     @unhurried
     @given(fields=FIELDS)
@@ -135,3 +186,256 @@ class TestForging:
         assert message.isascii()
         assert "\n" not in message
         assert json.loads(message.removeprefix("said ")) == fields
+
+
+@pytest.fixture
+def configure_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Configures the log outside of the runtime, with Lambda's JSON format."""
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
+    handlers: list[logging.Handler] = []
+
+    def configure(level: int, **common: str) -> None:
+        # In the test itself: pytest adds its own handlers before it.
+        monkeypatch.setattr(logging.root, "handlers", handlers)
+        configure_logging(level, **common)
+
+    yield configure
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
+    configure_logging(logging.INFO)
+
+
+class TestJsonLines:
+    """In Lambda's JSON format, a line is a JSON object with its fields at the top."""
+
+    def test_fields_are_at_the_top_level(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO)
+        log_event(logging.WARNING, "skipped", key="a/b", count=2)
+
+        [line] = capsys.readouterr().err.splitlines()
+        found = json.loads(line)
+        time = datetime.fromisoformat(found.pop("timestamp"))
+        assert abs((datetime.now(UTC) - time).total_seconds()) < 60
+        assert list(found.items()) == [
+            ("level", "WARNING"),
+            ("event", "skipped"),
+            ("key", "a/b"),
+            ("count", 2),
+        ]
+
+    def test_a_line_without_fields_is_an_object_too(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO)
+        log_event(logging.INFO, "dedup table unreachable")
+
+        assert json.loads(capsys.readouterr().err)["event"] == "dedup table unreachable"
+
+    @pytest.mark.parametrize("name", ["name", "msg", "args", "module", "message", "logger"])
+    def test_no_name_of_a_field_is_lost(
+        self, name: str, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO)
+        log_event(logging.INFO, "done", **{name: "x"})
+
+        assert json.loads(capsys.readouterr().err)[name] == "x"
+
+    @pytest.mark.parametrize("key", HOSTILE)
+    def test_a_line_is_one_line_in_ascii(
+        self, key: str, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO)
+        log_event(logging.INFO, "skipped", key=key)
+
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line)["key"] == key
+
+    def test_seconds_pass(
+        self,
+        configure_json: Configure,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        configure_json(logging.INFO)
+        for now in (0.0, 0.0625, 1.5):
+            monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
+            log_event(logging.INFO, "done")
+
+        times = [json.loads(line)["timestamp"] for line in capsys.readouterr().err.splitlines()]
+        assert times == [
+            "1970-01-01T00:00:00.000Z",
+            "1970-01-01T00:00:00.062Z",
+            "1970-01-01T00:00:01.500Z",
+        ]
+
+    def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO)
+        configure_json(logging.INFO)  # as a second instance in the same process does
+        logging.getLogger("botocore").warning("odd")
+
+        assert capsys.readouterr().err == "[WARNING] odd\n"
+
+    def test_debug_of_libraries_is_not_logged(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # The runtime lowers the root's level to that of the function's configuration.
+        logging.root.setLevel(logging.DEBUG)
+        configure_json(logging.DEBUG)
+        logging.getLogger("botocore").info("found credentials")
+
+        assert capsys.readouterr().err == ""
+
+    def test_common_fields_are_in_each_line(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.INFO, mode="observe")
+        log_event(logging.INFO, "skipped", key="a")
+        log_event(logging.INFO, "done")
+        log_document({"event": "summary", "events": 1})
+
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert [line["mode"] for line in lines] == ["observe"] * 3
+
+
+class TestLogDocument:
+    """A document of metrics is the whole message, and no level hides it."""
+
+    def test_it_is_logged_at_every_level(self, caplog: pytest.LogCaptureFixture) -> None:
+        LOGGER.setLevel(logging.CRITICAL)
+        log_document({"event": "summary", "dispatched": 1})
+
+        assert caplog.messages == ['{"event":"summary","dispatched":1}']
+
+    def test_in_json_nothing_is_added(
+        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_json(logging.ERROR)
+        log_document({"event": "summary", "dispatched": 1})
+
+        assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
+
+
+class Runtime:
+    """The log of Lambda's runtime, in one of its formats.
+
+    Args:
+        log_format: JSON or Text.
+        path: The file that stands for the runtime's socket.
+        monkeypatch: Undoes what this changes.
+    """
+
+    def __init__(self, log_format: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._path = path
+        self._monkeypatch = monkeypatch
+        monkeypatch.syspath_prepend(RUNTIME)
+        bootstrap: Any = importlib.import_module("awslambdaric.bootstrap")
+        formats: Any = importlib.import_module("awslambdaric.lambda_runtime_log_utils")
+        monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", log_format)
+        monkeypatch.setattr(logging.Formatter, "converter", logging.Formatter.converter)
+        monkeypatch.setattr(bootstrap, "_GLOBAL_AWS_REQUEST_ID", "r-1")
+        sink = bootstrap.FramedTelemetryLogSink(0)
+        self.file = sink.file = path.open("wb", buffering=0)
+        before = list(logging.root.handlers)
+        level = "DEBUG" if log_format == "JSON" else None
+        bootstrap._setup_logging(formats.LogFormat.from_str(log_format), level, sink)  # noqa: SLF001
+        self.handlers = [each for each in logging.root.handlers if each not in before]
+        logging.root.handlers[:] = before
+
+    def attach(self) -> None:
+        """Have lines go to the runtime's handler alone; pytest adds its own before a test."""
+        self._monkeypatch.setattr(logging.root, "handlers", self.handlers)
+
+    def configure(self, level: int) -> None:
+        """Configure the log, as the function does at its start."""
+        self.attach()
+        configure_logging(level)
+
+    def frames(self) -> list[tuple[bytes, str]]:
+        """Return type and text of each frame that was logged."""
+        rest = self._path.read_bytes()
+        found = []
+        while rest:
+            size = int.from_bytes(rest[4:8], "big")
+            found.append((rest[:4], rest[16 : 16 + size].decode()))
+            rest = rest[16 + size :]
+        return found
+
+
+@pytest.fixture
+def runtime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Runtime]:
+    """The log of Lambda's runtime, in the format that the test asks for."""
+    if not RUNTIME.exists():
+        pytest.skip("the runtime's interface client is missing: make bench installs it")
+    level = logging.root.level
+    found = Runtime(request.param, tmp_path / "log", monkeypatch)
+    with found.file:
+        yield found
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
+    configure_logging(logging.INFO)
+    logging.root.setLevel(level)
+    for name in [each for each in sys.modules if each.split(".")[0] == "awslambdaric"]:
+        del sys.modules[name]
+
+
+class TestRuntime:
+    """Lines pass through the log of Lambda's own runtime, and are read back from it."""
+
+    @pytest.mark.parametrize("key", HOSTILE)
+    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+    def test_a_line_is_read_back(self, runtime: Runtime, key: str) -> None:
+        runtime.configure(logging.INFO)
+        log_event(logging.ERROR, "failed", key=key, count=3)
+
+        [(_, text)] = runtime.frames()
+        assert text.count("\n") == 1
+        assert text.endswith("\n")
+        line = read_line(text)
+        assert line
+        assert (line.event, line.level, line.request_id) == ("failed", "ERROR", "r-1")
+        assert line.fields == {"key": key, "count": 3}
+        assert line.time
+        assert abs((datetime.now(UTC) - line.time).total_seconds()) < 60
+
+    @pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
+    @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.ERROR])
+    def test_a_frame_has_the_type_that_the_runtime_gives_it(
+        self, runtime: Runtime, level: int
+    ) -> None:
+        runtime.attach()
+        log_event(level, "before")
+        runtime.configure(logging.DEBUG)
+        log_event(level, "after")
+        log_event(level, "again")
+
+        (before, _), (after, _), (again, _) = runtime.frames()
+        assert before == after == again
+
+    @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
+    def test_metrics_are_read_back(self, runtime: Runtime) -> None:
+        runtime.configure(logging.INFO)
+        log_document({"event": "summary", "_aws": {"Timestamp": 1500}, "dispatched": 1})
+
+        [(_, text)] = runtime.frames()
+        line = read_line(text)
+        assert line
+        assert (line.event, line.fields) == ("summary", {"dispatched": 1})
+        assert line.time
+        # After the time and the request id, the message is the document alone.
+        assert json.loads(text.rpartition("\t")[2])["_aws"] == {"Timestamp": 1500}
+
+    @pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
+    def test_half_a_surrogate_pair_does_not_raise(self, runtime: Runtime) -> None:
+        runtime.configure(logging.INFO)
+        log_event(logging.INFO, "done", key="\ud800", size=Decimal(1), kinds={"a"})
+
+        [(_, text)] = runtime.frames()
+        line = read_line(text)
+        assert line
+        assert line.fields == {"key": "\\ud800", "size": "1", "kinds": ["a"]}

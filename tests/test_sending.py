@@ -28,7 +28,7 @@ EVENT: Final = S3Event(
     aws_region="eu-west-1",
     record={"s3": {"object": {"sequencer": "01"}}},
 )
-WHERE: Final = {"bucket": "my-bucket", "key": "a/b/c"}
+WHERE: Final = {"bucket": "my-bucket", "key": "a/b/c", "message_id": "m-1"}
 
 
 def decided(*triggers: TriggerDecision) -> Decision:
@@ -132,12 +132,11 @@ class TestReport:
 
         assert task.failures == task.delivery.failures == ["too late", "refused"]
         assert task.failed_triggers == {"t-1", "t-2"}
-        message = {"message_id": "m-1"}
         trigger = {"kind": "out_of_time", "reason": "too late", "trigger_id": "t-1"}
         of_job = {"kind": "aws_error", "reason": "refused", "trigger_id": "t-2", "job_id": "j"}
         assert logged(caplog) == [
-            (logging.ERROR, "failed", trigger | message | WHERE),
-            (logging.ERROR, "failed", of_job | message | WHERE),
+            (logging.ERROR, "failed", trigger | WHERE),
+            (logging.ERROR, "failed", of_job | WHERE),
         ]
 
     def test_an_event_whose_triggers_cannot_be_looked_up_fails(self, task: Task) -> None:

@@ -32,6 +32,8 @@ VARIABLES: Final = [
     pytest.param(
         "LOGLEVEL", "log_level", "debug", logging.DEBUG, "error", logging.ERROR, id="log-level"
     ),
+    pytest.param("S3TRIGGER_METRICS", "metrics", "on", True, "false", False, id="metrics"),
+    pytest.param("S3TRIGGER_MODE", "mode", "dispatch", "dispatch", "observe", "observe", id="mode"),
 ]
 
 
@@ -48,6 +50,8 @@ class TestDefaults:
             dead_letter_queue=None,
             max_delay=15 * 60,
             log_level=logging.INFO,
+            metrics=True,
+            mode="dispatch",
         )
 
     def test_settings_made_directly_have_the_same_defaults(self) -> None:
@@ -146,6 +150,11 @@ class TestValues:
             pytest.param("LOGLEVEL", "log_level", "critical", logging.CRITICAL, id="critical"),
             pytest.param("LOGLEVEL", "log_level", "INFO", logging.INFO, id="capitals"),
             pytest.param("LOGLEVEL", "log_level", "Debug", logging.DEBUG, id="capitalized"),
+            pytest.param("S3TRIGGER_METRICS", "metrics", "true", True, id="metrics-true"),
+            pytest.param("S3TRIGGER_METRICS", "metrics", "1", True, id="metrics-1"),
+            pytest.param("S3TRIGGER_METRICS", "metrics", "Off", False, id="metrics-off"),
+            pytest.param("S3TRIGGER_METRICS", "metrics", "0", False, id="metrics-0"),
+            pytest.param("S3TRIGGER_MODE", "mode", "Observe", "observe", id="observe"),
         ],
     )
     def test_a_value_is_read(self, name: str, attribute: str, value: str, expected: object) -> None:
@@ -199,6 +208,11 @@ BAD: Final = {
         "one of debug, info, warning, error, critical",
         ["loud", "10", "notset", "info ", "true"],
     ),
+    "S3TRIGGER_METRICS": (
+        "one of true, on, 1, false, off, 0",
+        ["yes", "2", "none", " true", "-1", "no"],
+    ),
+    "S3TRIGGER_MODE": ("one of dispatch, observe", ["dry-run", "watch", "observe ", "true", "1"]),
 }
 
 

@@ -90,6 +90,15 @@ class Stack:
             for resource in _listed(statement["Resource"])
         }
 
+    def accepts(self) -> bool:
+        """Tell whether the rules take the parameters."""
+        return all(
+            self._resolve(each["Assert"])
+            for rule in TEMPLATE["Rules"].values()
+            if self._resolve(rule["RuleCondition"])
+            for each in rule["Assertions"]
+        )
+
     def invokers(self) -> set[tuple[str, str]]:
         """Each service that may invoke the function, with the ARN or the account it acts for."""
         return {
@@ -127,10 +136,14 @@ class Stack:
             return self._resolve(yes if self._holds(condition) else no)
         functions = {
             "Ref": lambda of: self._values[of] if of in self._values else self._name(of),
+            "Fn::And": all,
+            "Fn::Condition": self._holds,
+            "Fn::Contains": lambda pair: pair[1] in pair[0],
             "Fn::Equals": lambda pair: pair[0] == pair[1],
             "Fn::FindInMap": lambda path: TEMPLATE["Mappings"][path[0]][path[1]][path[2]],
             "Fn::GetAtt": lambda path: self._attribute(*path),
             "Fn::Not": lambda operands: not operands[0],
+            "Fn::Or": any,
             "Fn::Select": lambda pair: pair[1][pair[0]],
             "Fn::Sub": self._substitute,
         }
@@ -138,7 +151,10 @@ class Stack:
 
     def _substitute(self, argument: str | list[Any]) -> str:
         text, local = (argument, {}) if isinstance(argument, str) else argument
-        return re.sub(r"\$\{([^}]+)\}", lambda found: {**self._values, **local}[found[1]], text)
+        known = {**self._values, **local}
+        return re.sub(
+            r"\$\{([^}]+)\}", lambda found: known.get(found[1]) or self._name(found[1]), text
+        )
 
     def _name(self, logical_id: str) -> str:
         resource = TEMPLATE["Resources"][logical_id]
@@ -169,6 +185,8 @@ def _listed(value: Any) -> list[str]:
 
 
 EVERYTHING: Final = {
+    "AlarmEmail": "operations@example.com",
+    "CreateDashboard": "true",
     "CreateDedupTable": "true",
     "CreateIntake": "true",
     "IntakeMaxConcurrency": "5",
@@ -176,7 +194,9 @@ EVERYTHING: Final = {
     "OtherAccount1": "111111111111",
     "OtherAccount2": "222222222222",
     "OtherAccount3": "333333333333",
+    "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "QueuesKmsKeyArn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd",
+    "Tracing": "true",
 }
 
 
@@ -227,6 +247,18 @@ class TestParameters:
             ("IntakeMaxConcurrency", "1000"),
             ("IntakeQueueArns", f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:in.fifo"),
             ("QueuesKmsKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0a1b"),
+            ("IntakeBatchSize", "1"),
+            ("IntakeBatchSize", "10000"),
+            ("IntakeBatchWindow", "0"),
+            ("IntakeBatchWindow", "300"),
+            ("AlarmTopicArn", f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava-alarms"),
+            ("AlarmEmail", "a.b+c@example.com"),
+            ("AlarmAgeSeconds", "10"),
+            ("AlarmErrors", "0"),
+            ("RolePath", "/"),
+            ("RolePath", "/lava/functions/"),
+            ("PermissionsBoundaryArn", f"arn:aws:iam::{ACCOUNT}:policy/team/boundary"),
+            ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess"),
         ],
     )
     def test_a_good_value_is_allowed(self, name: str, value: str) -> None:
@@ -263,6 +295,18 @@ class TestParameters:
             ("IntakeQueueArns", "https://sqs.eu-west-1.amazonaws.com/123456789012/in"),
             ("IntakeQueueArns", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:*"),
             ("QueuesKmsKeyArn", "alias/lava-demo-user"),
+            ("IntakeBatchSize", "0"),
+            ("IntakeBatchSize", "10001"),
+            ("IntakeBatchWindow", "301"),
+            ("IntakeBatchWindow", "0.5"),
+            ("AlarmTopicArn", f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava.fifo"),
+            ("AlarmTopicArn", "lava-alarms"),
+            ("AlarmEmail", "operations"),
+            ("AlarmAgeSeconds", "0"),
+            ("AlarmLagSeconds", "1.5"),
+            ("RolePath", "lava"),
+            ("RolePath", "/lava"),
+            ("PermissionsBoundaryArn", "boundary"),
         ],
     )
     def test_a_bad_value_is_refused(self, name: str, value: str) -> None:
@@ -338,6 +382,8 @@ class TestFunction:
             DedupCacheSize="7",
             DedupTtl="10",
             LogLevel="debug",
+            Metrics="false",
+            Mode="observe",
             SqsMaxDelayMins="3",
         )
 
@@ -349,6 +395,8 @@ class TestFunction:
             "S3TRIGGER_DEDUP_CACHE_SIZE": "7",
             "S3TRIGGER_DEDUP_TABLE": "lava.demo.s3trigger-dedup",
             "S3TRIGGER_DEDUP_TTL": "10",
+            "S3TRIGGER_METRICS": "false",
+            "S3TRIGGER_MODE": "observe",
             "SQS_MAX_DELAY_MINS": "3",
         }
 
@@ -385,6 +433,65 @@ class TestFunction:
 
         assert "LogGroup" not in stack.resources
         assert stack["Function"]["LoggingConfig"]["LogGroup"] == "/aws/lambda/lava-demo-s3trigger"
+
+
+class TestLog:
+    def test_the_log_is_in_json_and_lambda_drops_none_of_its_lines(self) -> None:
+        assert Stack()["Function"]["LoggingConfig"]["LogFormat"] == "JSON"
+        levels = {
+            level: Stack(LogLevel=level)["Function"]["LoggingConfig"]["ApplicationLogLevel"]
+            for level in PARAMETERS["LogLevel"]["AllowedValues"]
+        }
+        # The metrics are at INFO, whatever LOGLEVEL says.
+        assert levels.pop("debug") == "DEBUG"
+        assert set(levels.values()) == {"INFO"}
+
+    def test_the_text_format_takes_no_level(self) -> None:
+        # Lambda refuses one then.
+        config = Stack(LogFormat="Text")["Function"]["LoggingConfig"]
+
+        assert config["LogFormat"] == "Text"
+        assert "ApplicationLogLevel" not in config
+
+    def test_queries_are_saved_for_the_log_in_json(self) -> None:
+        for stack in (Stack(), Stack(CreateLogGroup="false")):
+            queries = stack.of_type("AWS::Logs::QueryDefinition")
+            assert {each["Name"] for each in queries} == {
+                "lava-demo-s3trigger/What became of an object",
+                "lava-demo-s3trigger/What was not carried out",
+                "lava-demo-s3trigger/Dispatches by job and hour",
+                "lava-demo-s3trigger/Slowest triggers",
+            }
+            assert all(
+                each["LogGroupNames"] == ["/aws/lambda/lava-demo-s3trigger"] for each in queries
+            )
+        for stack in (Stack(CreateQueries="false"), Stack(LogFormat="Text")):
+            assert not stack.of_type("AWS::Logs::QueryDefinition")
+
+    def test_metrics_can_be_turned_off(self) -> None:
+        stack = Stack(**EVERYTHING | {"Metrics": "false"})
+
+        assert stack["Function"]["Environment"]["Variables"]["S3TRIGGER_METRICS"] == "false"
+        for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+            assert "MetricsConfig" not in mapping
+
+    def test_tracing_is_an_option(self) -> None:
+        assert Stack()["Function"]["Tracing"] == "PassThrough"
+        assert Stack(Tracing="true")["Function"]["Tracing"] == "Active"
+
+
+class TestRole:
+    def test_the_role_has_the_path_and_the_boundary_that_are_given(self) -> None:
+        boundary = EVERYTHING["PermissionsBoundaryArn"]
+        role = Stack(RolePath="/lava/", PermissionsBoundaryArn=boundary)["ExecutionRole"]
+
+        assert (role["Path"], role["PermissionsBoundary"]) == ("/lava/", boundary)
+
+    def test_without_them_it_has_neither(self) -> None:
+        role = Stack()["ExecutionRole"]
+
+        assert role["Path"] == "/"
+        assert "PermissionsBoundary" not in role
 
 
 class TestPermissions:
@@ -427,6 +534,8 @@ class TestPermissions:
             ("dynamodb:UpdateItem", dedup),
             ("kms:Decrypt", EVERYTHING["QueuesKmsKeyArn"]),
             ("kms:GenerateDataKey", EVERYTHING["QueuesKmsKeyArn"]),
+            ("xray:PutTelemetryRecords", "*"),
+            ("xray:PutTraceSegments", "*"),
         }
 
     def test_permissions_end_at_the_realm(self) -> None:
@@ -596,6 +705,7 @@ class TestDeadLetterQueue:
                 "BatchSize": 10,
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
                 "ScalingConfig": {"MaximumConcurrency": 2},
+                "MetricsConfig": {"Metrics": ["EventCount"]},
             }
         ]
         assert stack.outputs["RedriveMappingId"]["Value"] == "RedriveMapping"
@@ -664,9 +774,25 @@ class TestIntake:
         assert stack["IntakeMapping"] == {
             "FunctionName": "lava-demo-s3trigger",
             "EventSourceArn": stack.arn("sqs", "lava-demo-s3trigger-intake"),
-            "BatchSize": 10,
+            "BatchSize": "10",
+            "MaximumBatchingWindowInSeconds": "0",
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "MetricsConfig": {"Metrics": ["EventCount"]},
         }
+
+    @pytest.mark.parametrize(
+        ("size", "window", "is_accepted"),
+        [("10", "0", True), ("11", "0", False), ("1", "0", True), ("10000", "1", True)],
+    )
+    def test_a_large_batch_needs_a_window(
+        self, size: str, window: str, *, is_accepted: bool
+    ) -> None:
+        # As Lambda has it, which would refuse it with the stack half made.
+        stack = Stack(CreateIntake="true", IntakeBatchSize=size, IntakeBatchWindow=window)
+
+        assert stack.accepts() is is_accepted
+        assert stack["IntakeMapping"]["BatchSize"] == size
+        assert stack["IntakeMapping"]["MaximumBatchingWindowInSeconds"] == window
 
     def test_the_concurrency_of_the_intake_can_be_limited(self) -> None:
         mapping = Stack(CreateIntake="true", IntakeMaxConcurrency="5")["IntakeMapping"]
@@ -717,6 +843,29 @@ class TestIntake:
             assert "KmsMasterKeyId" not in stack[name]
 
 
+class TestRealms:
+    def test_realms_side_by_side_share_no_name(self) -> None:
+        named = {f"{kind}Name" for kind in ("Alarm", "Dashboard", "Function", "LogGroup", "Queue")}
+        named |= {"Name", "TableName"}
+        names = [
+            {
+                each[name]
+                for each in (resource["Properties"] for resource in stack.resources.values())
+                for name in named
+                if name in each and "EventSourceArn" not in each and "Action" not in each
+            }
+            for stack in (
+                Stack(**EVERYTHING),
+                Stack(**EVERYTHING, Realm="other"),
+                Stack(Realm="demo2", AlarmEmail="a@b.example"),
+            )
+        ]
+
+        assert all(len(each) >= 15 for each in names)
+        assert not names[0] & names[1]
+        assert not names[0] & names[2]
+
+
 class TestStack:
     @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
     def test_the_visibility_timeout_is_six_times_the_function_timeout(self, timeout: int) -> None:
@@ -763,8 +912,11 @@ class TestStack:
 
     def test_resources_are_tagged_with_the_realm(self) -> None:
         untagged = {
+            "AWS::CloudWatch::Dashboard",
             "AWS::Lambda::EventSourceMapping",
             "AWS::Lambda::Permission",
+            "AWS::Logs::QueryDefinition",
+            "AWS::SNS::Subscription",
             "AWS::SQS::QueuePolicy",
         }
         for name, resource in Stack(**EVERYTHING).resources.items():
@@ -793,6 +945,7 @@ class TestStack:
             "IntakeQueueUrl": "lava-demo-s3trigger-intake",
             "IntakeDeadLetterQueueUrl": "lava-demo-s3trigger-intake-dlq",
             "IntakeMappingId": "IntakeMapping",
+            "AlarmTopicArn": "AlarmTopic",
         }
 
     def test_the_deployment_has_the_needed_capability(self) -> None:

@@ -12,7 +12,14 @@ from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.errors import OutOfTimeError, ServiceError
 from lava_s3trigger.templates.documents import variables
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, TriggerTable, prefixes, read_trigger
+from lava_s3trigger.triggers import (
+    BrokenTrigger,
+    Trigger,
+    TriggerTable,
+    entry_digest,
+    prefixes,
+    read_trigger,
+)
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 from tests.payloads import s3_event
 
@@ -893,3 +900,36 @@ class TestOnAws:
         }
         assert isinstance(bad, BrokenTrigger)
         assert "parameters.raw is binary" in bad.reason
+
+
+class TestDigest:
+    """The digest tells versions of an entry apart, and no more."""
+
+    def test_it_differs_with_any_field(self) -> None:
+        items = [
+            item_of(),
+            item_of(owner="a"),
+            item_of(owner="b"),
+            item_of(enabled=False),
+            item_of(delay=1),
+            item_of(delay="1"),
+            item_of({"x-set": {"SS": ["a", "b"]}}),
+            item_of({"x-set": {"SS": ["a"]}}),
+            item_of({"x-set": {"L": [{"S": "a"}, {"S": "b"}]}}),
+            item_of({"x-set": {"L": [{"S": "b"}, {"S": "a"}]}}),
+        ]
+
+        assert len({entry_digest(item) for item in items}) == len(items)
+
+    def test_the_order_of_fields_and_of_sets_does_not_matter(self) -> None:
+        nested = {"M": {"a": {"NS": ["1", "2"]}, "b": {"L": [{"BS": ["YQ==", "Yg=="]}]}}}
+        turned = {"M": {"b": {"L": [{"BS": ["Yg==", "YQ=="]}]}, "a": {"NS": ["2", "1"]}}}
+        item = item_of({"x-a": nested, "x-b": {"S": "1"}})
+
+        other = item_of({"x-b": {"S": "1"}, "x-a": turned})
+        assert entry_digest(item) == entry_digest(dict(reversed(other.items())))
+
+    def test_a_trigger_has_it_whatever_it_is(self) -> None:
+        for item in (item_of(), item_of(enabled=False), item_of(paramters={})):
+            trigger = read_trigger(item)
+            assert trigger.digest == entry_digest(item) != ""

@@ -23,6 +23,7 @@ from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
 from .explain import explained as explained_payload
 from .explanationtext import explanation_lines
 from .localaws import CHECKOUT, REGION, LocalAws
+from .logreading import LogLine, read_line
 from .objectoptions import ObjectOptions
 from .objects import ObjectName
 from .page import as_text
@@ -175,16 +176,16 @@ class Watch:
             lines = read_log(self._aws, f"/aws/lambda/lava-{self._realm.name}-s3trigger")
             new = lines[self._read :]
             # The summary is the last line of an invocation.
-            is_done = any(event == "summary" and fields["events"] for event, fields in new)
-            runs = {fields["run_id"] for event, fields in new if event == "dispatched"}
+            is_done = any(line.event == "summary" and line.fields.get("events") for line in new)
+            runs = {line.fields["run_id"] for line in new if line.event == "dispatched"}
             self._receive()
             if is_done and runs <= self._messages.keys():
                 self._read = len(lines)
                 place = (step.bucket, step.key)
                 return [
-                    self._result(event, fields)
-                    for event, fields in new
-                    if (fields.get("bucket"), fields.get("key")) == place
+                    self._result(line.event, line.fields)
+                    for line in new
+                    if (line.fields.get("bucket"), line.fields.get("key")) == place
                 ]
             time.sleep(0.1)
         raise CommandError(
@@ -202,17 +203,11 @@ class Watch:
         return Result(outcome, fields, self._messages.get(fields.get("run_id", "")))
 
 
-def read_log(aws: LocalAws, log_group: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the lines of the function's log: the event and its fields."""
-    events = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group)
-    lines = [event["message"] for page in events for event in page["events"]]
-    found = []
-    for line in lines:
-        head, brace, fields = line.partition(" {")
-        event = head.rsplit("\t", 1)[-1].rsplit("] ", 1)[-1].strip()
-        if brace and event in (*_STYLES, "summary"):
-            found.append((event, json.loads("{" + fields)))
-    return found
+def read_log(aws: LocalAws, log_group: str) -> list[LogLine]:
+    """Return the lines of the function's log."""
+    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group)
+    lines = [read_line(event["message"]) for page in pages for event in page["events"]]
+    return [line for line in lines if line]
 
 
 def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None:

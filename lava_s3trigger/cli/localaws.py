@@ -132,16 +132,18 @@ class LocalAws:
             CommandError: The stack could not be created.
         """
         s3, cloudformation = self.client("s3"), self.client("cloudformation")
+        text = template.read_text()
         code = f"{stack}.zip"
         s3.create_bucket(Bucket=_CODE_BUCKET)
         s3.put_object(Bucket=_CODE_BUCKET, Key=code, Body=_zipped(package))
-        body = template.read_text().replace("CodeUri: .", f"CodeUri: s3://{_CODE_BUCKET}/{code}")
+        # The server has no saved queries.
+        left_out = {"CreateQueries": "false"} if "\n  CreateQueries:\n" in text else {}
         cloudformation.create_stack(
             StackName=stack,
-            TemplateBody=body,
+            TemplateURL=self.upload_template(text, stack),
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value}
-                for name, value in parameters.items()
+                for name, value in (left_out | dict(parameters)).items()
             ],
             Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -156,6 +158,17 @@ class LocalAws:
             raise CommandError(f"cannot deploy {template.name}: {error} {reasons}") from None
         (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+    def upload_template(self, text: str, stack: str) -> str:
+        """Upload a template for the package that `deploy` has uploaded, and return its URL.
+
+        A request of its own may hold no more than 51,200 bytes of a template.
+        """
+        body = text.replace("CodeUri: .", f"CodeUri: s3://{_CODE_BUCKET}/{stack}.zip")
+        key = f"{stack}.yaml"
+        self.client("s3").create_bucket(Bucket=_CODE_BUCKET)
+        self.client("s3").put_object(Bucket=_CODE_BUCKET, Key=key, Body=body.encode())
+        return f"{self.endpoint}/{_CODE_BUCKET}/{key}"
 
     def _start(self, folder: Path, undo: contextlib.ExitStack) -> None:
         port = _free_port()

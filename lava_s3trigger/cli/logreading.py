@@ -1,24 +1,39 @@
-"""Reads the function's log lines back, in the text format and in Lambda's JSON format."""
+"""Lines of the function's log, read back: in Lambda's JSON format, and in its text format."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
-# Lambda writes the level, the time and the request id before the message, separated by
-# tabs; elsewhere the level alone stands before it.
-_TEXT: Final = re.compile(r"(?:^|[\s\]])([a-z][a-z_]*) (\{.*\})$", re.DOTALL)
+_TEXT: Final = re.compile(
+    r"""
+    (?: \[ (?P<level> [A-Z]+ ) \]
+        (?: \t (?P<time> [^\t]* ) \t (?P<request_id> [^\t]* ) \t  # Lambda's runtime
+          | [ ] )                                                 # elsewhere
+    )?
+    (?P<message> .* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of the function's log."""
+    """One thing that happened, as the function logged it."""
 
     event: str
-    """The word for what happened, such as ``dispatched``."""
-    fields: dict[str, Any] = field(default_factory=dict)
+    """The word for it, such as ``dispatched``."""
+    fields: dict[str, Any]
+    """Its fields, such as ``bucket`` and ``key``."""
+    level: str = "INFO"
+    time: datetime | None = None
+    """When it happened, in UTC, if the line says so."""
+    request_id: str | None = None
+    """Id of the invocation, if the line says so."""
 
     def text(self, name: str) -> str | None:
         """Return a field that is a string, else None."""
@@ -27,39 +42,84 @@ class LogLine:
 
 
 def read_line(line: str) -> LogLine | None:
-    """Read a line of the log.
-
-    Args:
-        line: In the text format, ``[INFO] word {json}``; or a JSON object, with the word in
-            ``event`` and its fields beside it, or with both in ``message``.
+    """Read a line of the function's log, in either format.
 
     Returns:
-        What the line says; None where it is not the function's own.
+        The line; None where it is not the function's own, such as Lambda's reports and
+        what libraries log.
     """
-    if line.startswith("{"):
-        return _from_json(line)
-    line = line.rstrip()
-    # Without the end that it must have, the search would try each of its words.
-    found = _TEXT.search(line) if line.endswith("}") else None
+    text = line.strip()
+    if text.startswith("{"):
+        return _of_document(_loaded(text))
+    head = _TEXT.fullmatch(text)
+    if head is None:
+        return None
+    found = _of_message(head["message"])
     if found is None:
         return None
-    fields = _object(found[2])
-    return None if fields is None else LogLine(found[1], fields)
+    return replace(
+        found,
+        level=head["level"] or found.level,
+        time=_time(head["time"]) or found.time,
+        request_id=head["request_id"] or None,
+    )
 
 
-def _from_json(line: str) -> LogLine | None:
-    fields = _object(line)
-    if fields is None:
+def _of_message(message: str) -> LogLine | None:
+    """Return the line of a message: the event and then the fields as JSON, or all as JSON."""
+    if message.startswith("{"):  # a document of metrics
+        return _of_document(_loaded(message))
+    event, brace, fields = message.partition(" {")
+    return _of_document(_loaded("{" + fields), event) if brace else None
+
+
+def _of_document(document: Any, event: str | None = None) -> LogLine | None:
+    """Return the line of a JSON object, which has the event unless it is given."""
+    if not isinstance(document, dict):
         return None
-    if isinstance(fields.get("event"), str):
-        return LogLine(fields.pop("event"), fields)
-    message = fields.get("message")
-    return read_line(message) if isinstance(message, str) and message[:1] != "{" else None
+    message = document.get("message")
+    if event is None and "event" not in document and isinstance(message, str):
+        # As the runtime itself formats a line of an earlier version.
+        inner = _of_message(message)
+        about = {each: document.get(each) for each in ("timestamp", "level", "requestId")}
+        if inner is None:
+            return None
+        document, event = inner.fields | about, inner.event
+    event = event or document.pop("event", None)
+    if not isinstance(event, str) or not _EVENT.fullmatch(event):
+        return None
+    metadata = document.pop("_aws", None)
+    time = _time(document.pop("timestamp", None))
+    if time is None and isinstance(metadata, dict):
+        time = _time_of_metrics(metadata.get("Timestamp"))
+    level = document.pop("level", "INFO")
+    request_id = document.pop("requestId", None)
+    return LogLine(
+        event,
+        document,
+        level if isinstance(level, str) else "INFO",
+        time,
+        request_id if isinstance(request_id, str) else None,
+    )
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _loaded(text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _time_of_metrics(milliseconds: Any) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None

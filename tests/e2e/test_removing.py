@@ -128,11 +128,15 @@ class TestFirstDeployment:
         template = (CHECKOUT / "template.yaml").read_text()
         cloudformation.create_stack(
             StackName=STACK,
-            TemplateBody=template.replace("CodeUri: .", "CodeUri: s3://none/x.zip").replace(
-                "\nOutputs:", _FAILING + "\nOutputs:"
+            TemplateURL=owner.aws.upload_template(
+                template.replace("CodeUri: .", "CodeUri: s3://none/x.zip").replace(
+                    "\nOutputs:", _FAILING + "\nOutputs:"
+                ),
+                STACK,
             ),
             Parameters=[
                 {"ParameterKey": "Realm", "ParameterValue": NAME},
+                {"ParameterKey": "CreateQueries", "ParameterValue": "false"},
                 {"ParameterKey": "CreateIntake", "ParameterValue": "true"},
             ],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.logreading import read_line
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
@@ -141,11 +142,15 @@ class LogLines:
         return [each.getMessage() for each in self._records()]
 
     def fields(self, event: str, level: int | None = None) -> list[dict[str, Any]]:
-        """Return the fields of all lines for an event, at a level if one is given."""
+        """Return the fields of all lines for an event, at a level if one is given.
+
+        How long a trigger took is left out: it differs from run to run.
+        """
+        found = [(each.levelno, read_line(each.getMessage())) for each in self._records()]
         return [
-            json.loads(each.getMessage().removeprefix(f"{event} "))
-            for each in self._records()
-            if each.getMessage().startswith(f"{event} {{") and level in (None, each.levelno)
+            {name: value for name, value in line.fields.items() if name != "duration_ms"}
+            for levelno, line in found
+            if line and line.event == event and level in (None, levelno)
         ]
 
     def _records(self) -> list[logging.LogRecord]:

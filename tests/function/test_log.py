@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Final
+import math
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import ANY
 
 import pytest
 
+from lava_s3trigger.cli.logreading import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.log import JsonLines, configure_logging
 from tests.endpoint import EntryRefusal, Partial
 from tests.function.harness import SEND, Harness, LogLines
 from tests.function.user_errors import TOO_LONG
-from tests.payloads import BUCKET, NONSENSE, direct, failed, record, sqs
+from tests.payloads import (
+    BUCKET,
+    NONSENSE,
+    direct,
+    eventbridge,
+    failed,
+    message,
+    record,
+    sns,
+    sqs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOSTILE: Final = [
     pytest.param('in/"}\n[ERROR] forged {"', id="quotes and line ends"),
@@ -50,17 +73,18 @@ class TestLog:
         for line in logged.lines():
             assert line.isascii()
             assert line.isprintable()
-            what, _, fields = line.partition(" {")
-            assert what in {
+            found = read_line(line)
+            assert found
+            assert found.event in {
                 "dispatched",
                 "failed",
                 "mistake",
                 "not_understood",
                 "parked",
                 "skipped",
+                "started",
                 "summary",
             }
-            assert isinstance(json.loads("{" + fields), dict)
         assert all(each["key"] == key for each in logged.fields("dispatched"))
 
     def test_a_dispatch_is_logged_with_its_run_id(self, harness: Harness, logged: LogLines) -> None:
@@ -72,6 +96,7 @@ class TestLog:
                 "run_id": queue.messages[0].json["run_id"],
                 "trigger_id": "t",
                 "job_id": job_id,
+                "entry": ANY,
                 "bucket": BUCKET,
                 "key": "in/1.csv",
             }
@@ -112,18 +137,21 @@ class TestLog:
                 "reason": "the job is disabled",
                 "trigger_id": "idle",
                 "job_id": "idle",
+                "entry": ANY,
                 **where,
             },
             {
                 "kind": "trigger_disabled",
                 "reason": "the trigger is disabled; it hides entries at prefixes above 'in'",
                 "trigger_id": "off",
+                "entry": ANY,
                 **where,
             },
             {
                 "kind": "condition_not_met",
                 "reason": "not met: if_fnmatch '*.zip'",
                 "trigger_id": "unmet",
+                "entry": ANY,
                 **where,
             },
         ]
@@ -147,17 +175,90 @@ class TestLog:
         answer = harness.function()(sqs(direct(record(), record("in/2.csv")), *elsewhere, NONSENSE))
         assert answer == failed("m6")
         (fields,) = logged.fields("summary", logging.INFO)
+        assert fields.pop("lag") > 0
         assert fields == {
+            "realm": "demo",
+            "function": "local",
             "deliveries": 7,
             "failed_deliveries": 1,
+            "failed_not_understood": 1,
             "events": 7,
+            "events_sqs": 7,
             "dispatched": 4,
             "skipped": 2,
             "parked": 2,
-            "failed": 0,
+            "mistakes": 2,
             "unmatched": 5,
-            "unmatched_objects": [f"{BUCKET}/out/{n}" for n in range(3)],
         }
+
+    def test_metrics_can_be_turned_off(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        harness.function(metrics=False)(direct(record()))
+        assert not any("_aws" in line for line in logged.lines())
+        (fields,) = logged.fields("summary", logging.INFO)
+        assert fields.pop("lag") > 0
+        assert fields == {"events": 1, "events_s3": 1, "dispatched": 1}
+
+    def test_metrics_are_logged_at_every_level(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        harness.function(log_level=logging.CRITICAL)(direct(record()))
+        (line,) = logged.lines()
+        assert '"_aws"' in line
+
+    def test_a_line_names_the_version_of_the_entry(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.trigger("t", owner="a")
+        function = harness.function()
+        function(direct(record()))
+        function(direct(record()))
+        harness.trigger("t", owner="b")
+        harness.clock.now += 60
+        function(direct(record()))
+        first, second, third = [each["entry"] for each in logged.fields("dispatched")]
+        assert first == second != third
+        assert re.fullmatch("[0-9a-f]{8}", first)
+
+    def test_a_slow_trigger_is_logged_with_its_time(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        slow = (
+            "{% for i in range(30) %}{% for j in range(500) %}{{ i * j }}{% endfor %}{% endfor %}"
+        )
+        harness.trigger(
+            "slow", parameters={"x": f"{{% if ({slow!r}|length) %}}{slow}{{% endif %}}"}
+        )
+        harness.function()(direct(record()))
+        [line] = [each for each in logged.lines() if "duration_ms" in each]
+        found = read_line(line)
+        assert found
+        assert found.fields["trigger_id"] == "slow"
+        assert 1 <= found.fields["duration_ms"] < 5000
+
+    def test_lines_about_a_message_of_a_queue_have_its_id(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.trigger()
+        harness.trigger("off", enabled=False)
+        harness.trigger("bad", job_id="none")
+        harness.function()(sqs(direct(record())))
+        lines = [
+            each for word in ("dispatched", "skipped", "parked") for each in logged.fields(word)
+        ]
+        assert [each["message_id"] for each in lines] == ["m0"] * 3
+
+    def test_the_start_is_logged_with_the_version(self, harness: Harness, logged: LogLines) -> None:
+        harness.function()
+        assert logged.fields("started", logging.INFO) == [
+            {"version": version("lava-s3trigger"), "realm": "demo", "function": "local"}
+        ]
+
+    def test_objects_that_no_trigger_matches_are_not_named_at_info(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.function()(direct(record("secret/elsewhere")))
+        assert logged.fields("summary")[0]["unmatched"] == 1
+        assert not any("elsewhere" in line for line in logged.lines())
 
     @pytest.mark.parametrize(
         ("prefix", "why"),
@@ -197,3 +298,89 @@ class TestLog:
         (fields,) = logged.fields("not_understood", logging.ERROR)
         assert fields["message_id"] == "m1"
         assert "not JSON" in fields["reason"]
+
+
+REQUEST: Final = "75e6080c-ee23-4c9a-924e-65ccec04a09a"
+MAX_BYTES: Final = 700
+"""Of all lines about an event that is dispatched, in Lambda's JSON format, at level info."""
+
+
+class TestSize:
+    """The log costs little: CloudWatch charges for each byte."""
+
+    @pytest.mark.usefixtures("logged")
+    @pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
+    def test_a_dispatched_event_takes_few_bytes(
+        self,
+        harness: Harness,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+        route: str,
+    ) -> None:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
+        # On a busy machine, a trigger takes long enough for its time to be logged.
+        monkeypatch.setattr("lava_s3trigger.sending._SLOW_SECONDS", math.inf)
+        harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
+        harness.job("load_orders", "core")
+        made = record("incoming/orders/2026-03-14/order+1.csv")
+        made["eventTime"] = datetime.now(UTC).isoformat()
+        payload = {
+            "s3": direct(made),
+            "sns": sns(made),
+            "eventbridge": eventbridge("incoming/orders/2026-03-14/order+1.csv"),
+            "sqs": direct(message(REQUEST, direct(made))),
+        }[route]
+        formatter = JsonLines(None, "\n")
+        function = harness.function()
+        caplog.clear()
+        with lines_as_in_json(monkeypatch):
+            function(payload)
+        for each in caplog.records:
+            each.aws_request_id = REQUEST
+        lines = [formatter.format(each) for each in caplog.records]
+        assert [json.loads(line)["event"] for line in lines] == ["dispatched", "summary"]
+        assert sum(map(len, lines)) <= MAX_BYTES, lines
+
+
+@contextmanager
+def lines_as_in_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Log as where Lambda's JSON format is configured."""
+    handlers = logging.root.handlers
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
+    monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+    configure_logging(logging.INFO)
+    monkeypatch.setattr(logging.root, "handlers", handlers)
+    yield
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
+    configure_logging(logging.INFO)
+
+
+class TestStart:
+    """The function starts in a process of its own, as in Lambda."""
+
+    def test_no_library_logs_before_the_function_does(self) -> None:
+        # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
+        # function's configuration before it imports the function.
+        code = (
+            "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
+            "import lava_s3trigger.handler"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
+                "AWS_LAMBDA_LOG_FORMAT": "JSON",
+                "AWS_REGION": "eu-west-1",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "LAVA_REALM": "demo",
+                "LOGLEVEL": "debug",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        [line] = done.stderr.splitlines()
+        started = json.loads(line)
+        assert (started["event"], started["realm"]) == ("started", "demo")
+        assert started["function"] == "lava-demo-s3trigger"

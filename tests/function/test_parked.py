@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -95,6 +96,7 @@ class TestParked:
         assert fields == {
             "kind": case.kind,
             "trigger_id": "t",
+            "entry": ANY,
             "bucket": BUCKET,
             "key": "in/1.csv",
         }
@@ -131,6 +133,7 @@ class TestParked:
                 "reason": "no job 'none' in lava.demo.jobs",
                 "trigger_id": "t",
                 "job_id": "none",
+                "entry": ANY,
                 "bucket": BUCKET,
                 "key": "in/1.csv",
             }

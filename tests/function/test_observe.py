@@ -1,0 +1,127 @@
+"""The function in the mode `observe`: it decides and logs everything, and sends nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.endpoint import DENIED
+from tests.function.harness import PARKING, Harness, LogLines
+from tests.payloads import NONSENSE, direct, record, sqs
+
+if TYPE_CHECKING:
+    from lava_s3trigger.handler import Function
+
+WRITES = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}
+
+
+@pytest.fixture
+def observer(harness: Harness) -> Function:
+    """A function that observes."""
+    return harness.function(mode="observe")
+
+
+def described(logged: LogLines) -> list[tuple[str, object, object, object]]:
+    """Return what the log says about triggers: event, trigger, job and reason."""
+    return sorted(
+        (word, str(each.get("trigger_id")), str(each.get("job_id")), str(each.get("reason")))
+        for word in ("dispatched", "skipped", "parked", "failed")
+        for each in logged.fields(word)
+    )
+
+
+class TestObserve:
+    """Nothing is sent, parked or claimed, and all deliveries are done."""
+
+    def test_nothing_goes_out(self, harness: Harness, observer: Function) -> None:
+        harness.trigger("good", job_id=["load", "report"])
+        harness.trigger("bad", job_id="none")
+
+        assert observer(sqs(direct(record()), NONSENSE)) is None
+
+        assert harness.nothing_went_out()
+        assert not WRITES & set(harness.endpoint.calls)
+
+    def test_no_claim_is_written(self, harness: Harness) -> None:
+        harness.trigger()
+        observer = harness.function(
+            mode="observe", dedup_table="lava.demo.s3trigger-dedup", dedup_cache_size=10
+        )
+
+        assert observer(direct(record())) is None
+
+        assert not WRITES & set(harness.endpoint.calls)
+
+    def test_it_logs_what_the_function_does(
+        self, harness: Harness, logged: LogLines, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        harness.trigger("good", job_id=["load", "report"])
+        harness.trigger("bad", job_id="none")
+        harness.trigger("lost", job_id="lost")
+        harness.trigger("large", job_id="load", parameters={"x": "y" * 2_000_000})
+        harness.trigger("off", enabled=False)
+        harness.trigger("unmet", if_fnmatch="*.zip")
+        harness.function(mode="observe")(direct(record()))
+        observed = described(logged)
+        caplog.clear()
+
+        harness.function()(direct(record()))
+
+        assert observed == described(logged)
+        assert {word for word, *_ in observed} == {"dispatched", "parked", "skipped"}
+
+    def test_each_line_says_so(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        harness.trigger("off", enabled=False)
+        harness.function(mode="observe")(sqs(direct(record()), NONSENSE))
+
+        assert logged.fields("started")[0]["mode"] == "observe"
+        assert len(logged.lines()) == 5
+        assert all('"mode"' in line and '"observe"' in line for line in logged.lines())
+
+    def test_a_function_that_dispatches_does_not_say_so(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.trigger()
+        harness.function(mode="observe")
+        harness.function()(direct(record()))
+
+        assert not any('"mode"' in line for line in logged.lines()[1:])
+        assert harness.keys() == ["in/1.csv"]
+
+    @pytest.mark.parametrize(
+        "payload", [direct(record()), sqs(direct(record()))], ids=["s3", "sqs"]
+    )
+    def test_what_fails_is_logged_and_done(
+        self, harness: Harness, logged: LogLines, payload: object
+    ) -> None:
+        harness.trigger()
+        harness.endpoint.fail(lambda call: DENIED if call.operation == "Query" else None)
+
+        assert harness.function(mode="observe")(payload) is None
+
+        (fields,) = logged.fields("failed")
+        assert fields["kind"] == "aws_error"
+
+    def test_a_failed_delivery_is_not_remembered(
+        self, harness: Harness, observer: Function, logged: LogLines
+    ) -> None:
+        harness.trigger("good")
+        harness.trigger("odd", job_id="report")
+        harness.endpoint.fail({("GetItem", 2): DENIED})
+        observer(sqs(direct(record())))
+        harness.endpoint.fail({})
+        observer(sqs(direct(record())))
+
+        assert not [each for each in logged.fields("skipped") if each["kind"] == "sent_before"]
+
+    def test_parked_messages_are_left_to_the_function_that_parked_them(
+        self, harness: Harness, observer: Function
+    ) -> None:
+        harness.trigger("bad", job_id="none")
+        harness.function()(direct(record()))
+        [message] = harness.parking.messages
+
+        assert observer(sqs(message.text, queue=PARKING)) is None
+        assert len(harness.parking.messages) == 1

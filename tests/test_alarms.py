@@ -1,0 +1,306 @@
+"""The alarms of the stack: on metrics that exist, in an incident, and not on a busy day."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.log import LOGGER
+from lava_s3trigger.metrics import METRICS
+from tests.function.harness import Harness
+from tests.payloads import direct, record
+from tests.test_template import EVERYTHING, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.endpoint import Endpoint
+
+ALARMS: Final = {
+    each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each
+    for each in Stack(**EVERYTHING).of_type("AWS::CloudWatch::Alarm")
+}
+
+# The metrics that AWS documents, with their dimensions, of the resources of the stack.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+OF_AWS: Final = {
+    ("AWS/Lambda", "FunctionName"): {
+        "AsyncEventAge",
+        "AsyncEventsDropped",
+        "AsyncEventsReceived",
+        "DeadLetterErrors",
+        "Duration",
+        "Errors",
+        "Invocations",
+        "RecursiveInvocationsDropped",
+        "Throttles",
+    },
+    ("AWS/Lambda", "EventSourceMappingUUID"): {
+        "DeletedEventCount",
+        "FailedInvokeEventCount",
+        "InvokedEventCount",
+        "PolledEventCount",
+    },
+    ("AWS/SQS", "QueueName"): {
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesVisible",
+        "NumberOfMessagesSent",
+    },
+}
+PERIOD: Final = 300
+"""Seconds of a datapoint."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by all that identifies it."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+
+def of_alarm(alarm: dict[str, Any]) -> Metric:
+    """Return the metric of an alarm."""
+    dimensions = frozenset((each["Name"], each["Value"]) for each in alarm["Dimensions"])
+    return Metric(alarm["Namespace"], alarm["MetricName"], dimensions)
+
+
+def of_dashboard() -> list[Metric]:
+    """Return the metrics that the dashboard shows."""
+    found = []
+    for widget in json.loads(Stack(**EVERYTHING)["Dashboard"]["DashboardBody"])["widgets"]:
+        for namespace, name, *rest in widget["properties"]["metrics"]:
+            names = [each for each in rest if isinstance(each, str)]
+            found.append(
+                Metric(namespace, name, frozenset(zip(names[::2], names[1::2], strict=True)))
+            )
+    return found
+
+
+def emitted(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> set[Metric]:
+    """Return the metrics of a summary that the function logs."""
+    caplog.set_level(logging.INFO, logger=LOGGER.name)
+    harness = Harness(endpoint)
+    harness.trigger()
+    harness.function()(direct(record()))
+    document = json.loads(caplog.messages[-1])
+    [directive] = document["_aws"]["CloudWatchMetrics"]
+    return {
+        Metric(
+            directive["Namespace"],
+            metric["Name"],
+            frozenset((name, document[name]) for name in dimensions),
+        )
+        for metric in directive["Metrics"]
+        for dimensions in directive["Dimensions"]
+    }
+
+
+class TestMetrics:
+    """An alarm is on a metric that something emits, by name and dimensions."""
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_the_metric_of_an_alarm_is_emitted(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        self.check(of_alarm(ALARMS[name]), endpoint, caplog, monkeypatch)
+
+    def test_the_metrics_of_the_dashboard_are_emitted(
+        self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        found = of_dashboard()
+        assert {each.name for each in found if each.namespace == "lava"} == METRICS
+        for metric in found:
+            if metric.namespace == "lava":
+                assert metric.dimensions == {
+                    ("realm", "demo"),
+                    ("function", "lava-demo-s3trigger"),
+                }
+            else:
+                self.check(metric, endpoint, caplog, monkeypatch)
+
+    def check(
+        self,
+        metric: Metric,
+        endpoint: Endpoint,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        stack = Stack(**EVERYTHING)
+        if metric.namespace == "lava":
+            monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", stack["Function"]["FunctionName"])
+            assert metric in emitted(endpoint, caplog)
+            return
+        [(dimension, value)] = metric.dimensions
+        assert metric.name in OF_AWS[metric.namespace, dimension]
+        resources = {
+            "FunctionName": {stack["Function"]["FunctionName"]},
+            "QueueName": {each["QueueName"] for each in stack.of_type("AWS::SQS::Queue")},
+            "EventSourceMappingUUID": {"IntakeMapping", "RedriveMapping"},
+        }
+        assert value in resources[dimension]
+
+
+def is_alarm(alarm: dict[str, Any], periods: Sequence[Sequence[float]]) -> bool:
+    """Tell whether an alarm goes off, as CloudWatch evaluates it.
+
+    Args:
+        alarm: Its properties.
+        periods: For each period of five minutes, the values of the metric; none is no data.
+    """
+    assert alarm["Period"] == PERIOD
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    assert alarm["TreatMissingData"] == "notBreaching"
+    statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+    of: dict[str, Callable[[Sequence[float]], float]] = {
+        "Maximum": max,
+        "Sum": math.fsum,
+        "p50": statistics.median,
+    }
+    breaches = [
+        bool(values) and of[statistic](values) > float(alarm["Threshold"]) for values in periods
+    ]
+    window = alarm["EvaluationPeriods"]
+    return any(
+        sum(breaches[end - window : end]) >= alarm["DatapointsToAlarm"]
+        for end in range(window, len(breaches) + 1)
+    )
+
+
+# A busy day: 100,000 events, each invocation retried now and then, bursts that are throttled
+# for some minutes, a message that comes back once, one that lags for an hour.
+BUSY_DAY: Final[dict[str, Sequence[Sequence[float]]]] = {
+    "dead-letters": [[0, 0]] * 288,
+    "intake-dead-letters": [[0]] * 288,
+    "intake-age": [[20.0, 45.0]] * 100 + [[370.0], [730.0]] + [[60.0]] * 186,
+    "async-age": [[40.0, 300.0]] * 100 + [[61_000.0, 181_000.0]] * 3 + [[200.0]] * 185,
+    "async-dropped": [[]] * 288,
+    "dead-letter-errors": [[]] * 288,
+    "errors": [[1.0] * 3] * 100 + [[1.0] * 25] + [[1.0] * 2] * 187,
+    "throttles": [[]] * 100 + [[1.0] * 900, [1.0] * 300] + [[1.0] * 20] * 186,
+    "recursion": [[]] * 288,
+    "lag": [[0.8, 1.2, 2.5, 3600]] * 100 + [[1900, 40, 950, 800]] * 2 + [[1.0] * 90 + [5000]] * 186,
+}
+# An hour of something wrong, after an hour without events.
+INCIDENTS: Final[dict[str, Sequence[Sequence[float]]]] = {
+    "dead-letters": [[]] * 12 + [[1]],
+    "intake-dead-letters": [[]] * 12 + [[0, 1]],
+    "intake-age": [[]] * 12 + [[300.0 * n] for n in range(12)],
+    "async-age": [[]] * 12 + [[300_000.0 * n] for n in range(12)],
+    "async-dropped": [[]] * 12 + [[1]],
+    "dead-letter-errors": [[]] * 12 + [[1]],
+    "errors": [[]] * 12 + [[1.0] * 30, [1.0] * 30],
+    "throttles": [[]] * 12 + [[1.0] * 400] * 3,
+    "recursion": [[]] * 12 + [[1]],
+    "lag": [[]] * 12 + [[1000.0 + 300 * n] * 5 for n in range(3)],
+}
+
+
+class TestThresholds:
+    """Alarms go off in an incident, and not on a busy day."""
+
+    def test_each_alarm_is_simulated(self) -> None:
+        assert ALARMS.keys() == BUSY_DAY.keys() == INCIDENTS.keys()
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_an_incident_is_an_alarm(self, name: str) -> None:
+        assert is_alarm(ALARMS[name], INCIDENTS[name])
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_a_busy_day_is_none(self, name: str) -> None:
+        assert not is_alarm(ALARMS[name], BUSY_DAY[name])
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_no_data_is_no_alarm(self, name: str) -> None:
+        assert not is_alarm(ALARMS[name], [[]] * 288)
+
+    @pytest.mark.parametrize(
+        ("parameter", "names"),
+        [
+            ("AlarmAgeSeconds", {"intake-age": 77, "async-age": 77_000}),
+            ("AlarmErrors", {"errors": 77}),
+            ("AlarmLagSeconds", {"lag": 77}),
+            ("AlarmThrottles", {"throttles": 77}),
+        ],
+    )
+    def test_thresholds_are_parameters(self, parameter: str, names: dict[str, int]) -> None:
+        alarms = Stack(**EVERYTHING | {parameter: "77"}).of_type("AWS::CloudWatch::Alarm")
+        found = {each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each for each in alarms}
+
+        changed = {name for name in found if found[name]["Threshold"] != ALARMS[name]["Threshold"]}
+        assert changed == names.keys()
+        assert {name: float(found[name]["Threshold"]) for name in changed} == names
+
+
+class TestActions:
+    """Alarms go to the topic that is given, or to one for the e-mail address."""
+
+    def test_without_a_topic_or_an_address_there_are_none(self) -> None:
+        stack = Stack(CreateIntake="true")
+
+        for kind in ("AWS::CloudWatch::Alarm", "AWS::SNS::Topic", "AWS::SNS::Subscription"):
+            assert not stack.of_type(kind)
+        assert "AlarmTopicArn" not in stack.outputs
+
+    def test_a_topic_that_is_given_is_used(self) -> None:
+        topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
+        stack = Stack(AlarmTopicArn=topic)
+
+        assert not stack.of_type("AWS::SNS::Topic")
+        assert not stack.of_type("AWS::SNS::Subscription")
+        alarms = stack.of_type("AWS::CloudWatch::Alarm")
+        assert alarms
+        assert all(each["AlarmActions"] == [topic] for each in alarms)
+
+    def test_an_address_is_subscribed_to_a_topic_of_the_stack(self) -> None:
+        stack = Stack(AlarmEmail="a@b.example")
+
+        [subscription] = stack.of_type("AWS::SNS::Subscription")
+        assert subscription == {
+            "TopicArn": "AlarmTopic",
+            "Protocol": "email",
+            "Endpoint": "a@b.example",
+        }
+        assert len(stack.of_type("AWS::SNS::Topic")) == 1
+        assert all(
+            each["AlarmActions"] == ["AlarmTopic"]
+            for each in stack.of_type("AWS::CloudWatch::Alarm")
+        )
+
+    def test_an_address_is_subscribed_to_the_topic_that_is_given(self) -> None:
+        topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
+        stack = Stack(AlarmEmail="a@b.example", AlarmTopicArn=topic)
+
+        [subscription] = stack.of_type("AWS::SNS::Subscription")
+        assert subscription["TopicArn"] == topic
+        assert not stack.of_type("AWS::SNS::Topic")
+
+    def test_alarms_are_for_what_the_stack_has(self) -> None:
+        def names(**parameters: str) -> set[str]:
+            alarms = Stack(AlarmEmail="a@b.example", **parameters).of_type("AWS::CloudWatch::Alarm")
+            return {each["AlarmName"].removeprefix("lava-demo-s3trigger-") for each in alarms}
+
+        assert ALARMS.keys() - names() == {"intake-age", "intake-dead-letters"}
+        assert names() - names(Metrics="false") == {"lag"}
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_a_description_says_what_to_do(self, name: str) -> None:
+        description = ALARMS[name]["AlarmDescription"]
+
+        assert re.search(r"lava-s3trigger [a-z-]+ .*--realm demo", description)
+        assert len(description) <= 1024  # as CloudWatch has it
+        assert "${" not in description
