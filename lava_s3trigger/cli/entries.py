@@ -251,6 +251,7 @@ class _Reader:
     def __init__(self, loaded: Loaded, file: SourceFile) -> None:
         self._loaded = loaded
         self._file = file
+        self._first = len(loaded.entries)
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
@@ -278,7 +279,7 @@ class _Reader:
         """Give each problem to the entry in which it stands, else to the file."""
         if not problems:
             return
-        entries = [each for each in self._loaded.entries if each.file is self._file and each.node]
+        entries = self._loaded.entries[self._first :]
         for problem in problems:
             owner = None
             for entry in entries:

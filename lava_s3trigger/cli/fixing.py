@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -91,20 +92,19 @@ def fixed(
 def _worse(before: Linted, after: Linted, changed: Iterable[str]) -> set[str]:
     """Return the files that have more errors than before, or fewer entries."""
 
-    def counts(linted: Linted, name: str) -> tuple[int, int]:
-        errors = sum(
-            each.severity == "error" and each.file is not None and each.file.name == name
-            for each in linted.findings
+    def counts(linted: Linted) -> tuple[Counter[str], Counter[str]]:
+        errors = [each for each in linted.findings if each.severity == "error"]
+        return (
+            Counter(each.file.name for each in errors if each.file),
+            Counter(each.file.name for each in linted.entries if each.file),
         )
-        entries = sum(each.file is not None and each.file.name == name for each in linted.entries)
-        return errors, -entries
 
+    errors, entries = counts(before)
+    new_errors, new_entries = counts(after)
     return {
         name
         for name in changed
-        if any(
-            new > old for new, old in zip(counts(after, name), counts(before, name), strict=True)
-        )
+        if new_errors[name] > errors[name] or new_entries[name] < entries[name]
     }
 
 

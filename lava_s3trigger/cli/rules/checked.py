@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)}
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""
+MAX_PATTERNS: Final = 1000
+MAX_PATTERN_CHARACTERS: Final = 1024
 IGNORE_FIELD: Final = "x-lint-ignore"
+
+_NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
 
 # What is put in place of a field that is refused, so that the reader comes to the next.
 _SOUND: Final[dict[str, dict[str, Attribute]]] = {
@@ -83,6 +88,18 @@ class CheckedEntry:
             return True
 
     @cached_property
+    def work(self) -> str:
+        """What it dispatches, and when: all its fields but those for people."""
+        return json.dumps(
+            {
+                name: value
+                for name, value in self.values.items()
+                if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
+            },
+            sort_keys=True,
+        )
+
+    @cached_property
     def is_template(self) -> bool:
         """Whether its job ids, parameters and globals are templates."""
         try:
@@ -121,13 +138,16 @@ class CheckedEntry:
         return [(path, each) for path, each in made if each]
 
     def patterns(self, field: str) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the patterns of a condition, with their paths."""
+        """Return the patterns of a condition, with their paths, but for those that are too long."""
         value = self.values.get(field)
-        if isinstance(value, str):
-            return [((field,), value)]
+        named: list[tuple[tuple[str | int, ...], Any]] = [((field,), value)]
         if isinstance(value, list):
-            return [((field, n), each) for n, each in enumerate(value) if isinstance(each, str)]
-        return []
+            named = [((field, n), each) for n, each in enumerate(value[:MAX_PATTERNS])]
+        return [
+            (path, each)
+            for path, each in named
+            if isinstance(each, str) and len(each) <= MAX_PATTERN_CHARACTERS
+        ]
 
     @cached_property
     def refusals(self) -> list[Refusal]:
@@ -198,6 +218,8 @@ class CheckedEntries:
     """Triggers by bucket and prefix."""
     by_id: dict[tuple[str, str], list[CheckedEntry]] = field(default_factory=dict)
     """Entries by kind and id."""
+    by_work: dict[str, list[CheckedEntry]] = field(default_factory=dict)
+    """Enabled triggers by what they dispatch, and when."""
 
     def add(self, checked: CheckedEntry) -> None:
         """Add an entry."""
@@ -208,6 +230,8 @@ class CheckedEntries:
             if checked.bucket and checked.prefix:
                 levels = self.by_prefix.setdefault(checked.bucket, {})
                 levels.setdefault(checked.prefix, []).append(checked)
+                if checked.is_enabled:
+                    self.by_work.setdefault(checked.work, []).append(checked)
         elif checked.id:
             self.jobs = self.jobs or {}
             self.jobs[checked.id] = checked

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .checked import CheckedEntries, CheckedEntry
 
+_MAX_PREFIX_CHARACTERS: Final = 1024
 _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
 _TOKEN: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
@@ -27,6 +28,8 @@ _TOKEN: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
 _MAX_BRACES: Final = 20
+_MAX_COMPARED: Final = 10_000
+"""Pairs of patterns that are compared, of one entry."""
 
 
 @rule("LT301", "warning", "Pattern matches no key below the prefix")
@@ -37,7 +40,7 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     prefix `incoming`, write `incoming/*.csv` or `*.csv`, not `a.csv` or `orders/*`.
     """
     prefix = checked.prefix
-    if not prefix or prefix == WHOLE_BUCKET:
+    if not prefix or prefix == WHOLE_BUCKET or len(prefix) > _MAX_PREFIX_CHARACTERS:
         return
     for name in _FNMATCH:
         for path, pattern in checked.patterns(name):
@@ -139,6 +142,8 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         excluding = [pattern for _, pattern in checked.patterns(opposite)]
         if not wanted and name not in checked.item:
             wanted = ["*"]
+        if len(wanted) * len(excluding) > _MAX_COMPARED:
+            continue
         if wanted and all(any(_covers(each, pattern) for each in excluding) for pattern in wanted):
             yield Found(
                 f"{opposite} excludes all that {name} lets through"
@@ -220,7 +225,7 @@ def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 
 def _nearest(pattern: str) -> str | None:
     by_lower = {each.lower(): each for each in sorted(eventtypes.PATTERNS)}
-    close = nearest(pattern.lower(), by_lower)
+    close = nearest(pattern.lower(), by_lower, cutoff=0.7)
     return by_lower[close] if close else None
 
 

@@ -85,7 +85,7 @@ def unknown_condition(checked: CheckedEntry, _all: CheckedEntries, reason: str, 
     condition that is very near to a known one.
     """
     known = {each for each in _CONDITIONS if each not in checked.item}
-    close = nearest(name, known)
+    close = nearest(name, known, cutoff=0.75)
     message = f"unknown condition {shown(name)}; did you mean {close}?" if close else reason
     yield Found(message, (name,), of_name=True, fix=_renamed(name, known))
 

@@ -127,7 +127,7 @@ def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             if is_boolean and isinstance(each.value, str):
                 fix = Fix(each.value.lower() in ("yes", "on", "y"), path)
             yield Found(
-                f"{_written(each)} is {each.note} to readers of YAML 1.1, and"
+                f"{_written(checked, each)} is {each.note} to readers of YAML 1.1, and"
                 f" {_kind(each)} to those of YAML 1.2",
                 path,
                 fix=fix,
@@ -148,8 +148,9 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
             yield Found(unknown_rule(str(each)), path)
 
 
-def _written(node: Node) -> str:
-    return shown(node.value) if isinstance(node.value, str) else str(node.value)
+def _written(checked: CheckedEntry, node: Node) -> str:
+    file, span = checked.entry.file, node.span
+    return shown(file.text[span.start : span.end] if file else str(node.value))[1:-1]
 
 
 def _kind(node: Node) -> str:

@@ -11,7 +11,7 @@ from lava_s3trigger.dispatch import Dispatch
 from lava_s3trigger.units import shown
 
 from .registry import hint, nearest, rule
-from .templatetext import TemplateText
+from .templatetext import TemplateText, stands_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +87,8 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         return
     for position, job_id in enumerate(checked.job_ids):
         template = TemplateText.of(job_id)
-        pattern = template.pattern() if template else None
-        if pattern and not any(map(pattern.fullmatch, every.jobs)):
+        pieces = template.pieces() if template else None
+        if pieces and not any(stands_in_order(pieces, each) for each in every.jobs):
             yield Found(
                 f"no job in {shown(every.jobs_name)[1:-1]} has an id such as {shown(job_id)}",
                 checked.job_id_path(position),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +9,6 @@ from lava_s3trigger.cli.findings import Fix, Found
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
 
-from .checked import IGNORE_FIELD
 from .registry import rule
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ WILDCARDS: Final = re.compile(r"[*?\[]")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 # As loose as names of the oldest buckets are.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled", IGNORE_FIELD])
 
 
 @rule("LT201", "warning", "Prefix ends with a slash")
@@ -69,7 +66,8 @@ def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`.
     """
     prefix = checked.prefix or ""
-    if prefix == WHOLE_BUCKET or not WILDCARDS.search(prefix):
+    is_whole = prefix == WHOLE_BUCKET
+    if is_whole or len(prefix) > MAX_KEY_BYTES or not WILDCARDS.search(prefix):
         return
     bare = re.sub(r"(/\*{1,2}/?)+$", "", prefix)
     is_folder = bare and not WILDCARDS.search(bare) and not bare.endswith("/")
@@ -137,25 +135,9 @@ def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """
     if not (checked.bucket and checked.prefix and checked.is_enabled):
         return
-    level = every.by_prefix[checked.bucket][checked.prefix]
-    if len(level) == 1:
-        return
-    work = _work(checked)
-    for other in level:
-        if other is checked:
-            return
-        if other.is_enabled and other.id != checked.id and _work(other) == work:
-            yield Found(f"the same work as {_named(other)}: each event dispatches it twice")
-            return
-
-
-def _work(checked: CheckedEntry) -> str:
-    work = {
-        name: value
-        for name, value in checked.values.items()
-        if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
-    }
-    return json.dumps(work, sort_keys=True)
+    first = every.by_work[checked.work][0]
+    if first is not checked and first.id != checked.id:
+        yield Found(f"the same work as {_named(first)}: each event dispatches it twice")
 
 
 @rule("LT207", "warning", "Id stands twice", on="entry")

@@ -43,6 +43,10 @@ class Rule:
         return inspect.cleandoc(self.check.__doc__ or "")
 
 
+# To compare two names takes some 10 µs, and a realm may have thousands of jobs.
+_MAX_COMPARED_NAMES: Final = 200
+_MAX_COMPARED_CHARACTERS: Final = 64
+
 RULES: Final[dict[str, Rule]] = {}
 
 
@@ -116,7 +120,11 @@ def unknown_rule(name: str) -> str:
 
 def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is nearest, or None where none is near."""
-    close = get_close_matches(str(name)[:64], sorted(known), n=1, cutoff=cutoff)
+    text = str(name)[:_MAX_COMPARED_CHARACTERS]
+    candidates = [each for each in known if len(each) <= _MAX_COMPARED_CHARACTERS]
+    if len(candidates) > _MAX_COMPARED_NAMES:
+        candidates = [each for each in candidates if each[:2] == text[:2]][:_MAX_COMPARED_NAMES]
+    close = get_close_matches(text, sorted(candidates), n=1, cutoff=cutoff)
     return close[0] if close else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from .registry import hint, rule
 from .templatetext import MARK, VARIABLES, TemplateText, strings, template_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .checked import CheckedEntries, CheckedEntry
 
@@ -44,6 +45,7 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
         if template.error and not _unknown_functions(template):
             inner, of_name = template.path_of_error()
             reason = template.error.removeprefix("it cannot be compiled: ")
+            reason = re.sub(r"(\\n)+ *line \d+", "", reason)  # of the document, not of the file
             yield Found(f"the template cannot be compiled: {reason}", (*path, *inner), of_name)
 
 
@@ -108,8 +110,7 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
                     continue
                 is_known, known = hasattr(kind, name), _public(kind)
             if not is_known:
-                of = ".".join(owner)
-                yield _at(path, template, name, f"{of} has no {shown(name)}{hint(name, known)}")
+                yield _member(path, template, owner, name, known)
 
 
 def _kind_of(owner: tuple[str, ...]) -> Any:
@@ -141,9 +142,8 @@ def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
             if found is None or isinstance(found, (str, int)):
                 continue
             if not hasattr(found, name):
-                of = ".".join(owner)
                 known = UTILS if len(owner) == 1 else _public(found)
-                yield _at(path, template, name, f"{of} has no {shown(name)}{hint(name, known)}")
+                yield _member(path, template, owner, name, known)
 
 
 def _members(template: TemplateText) -> list[tuple[tuple[str, ...], str]]:
@@ -187,6 +187,15 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             if MARK.search(text) and any(f" {each}" in text for each in VARIABLES):
                 yield Found(f"{shown(text)} is sent as it stands", (name, *path), of_name)
                 return
+
+
+def _member(
+    path: Path, template: TemplateText, owner: tuple[str, ...], name: str, known: Iterable[str]
+) -> Found:
+    of = ".".join(owner)
+    message = f"{of} has no {shown(name)}{hint(name, known)}"
+    whole = f"{of}.{name}"
+    return _at(path, template, whole if template.path_of(whole)[0] else name, message)
 
 
 def _at(path: Path, template: TemplateText, name: str, message: str) -> Found:

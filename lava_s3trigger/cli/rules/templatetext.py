@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARK: Final = re.compile(r"\{[{%#]")
-_CODE: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_ENDS: Final = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _PLAIN_TEXT: Final = re.compile(r"[A-Za-z0-9_ ./:,;@=&?+*!-]+")
 VARIABLES: Final = frozenset(["bucket", "key", "event", "info", "utils"])
 _SPECIAL: Final = frozenset(["self", "loop", "caller", "varargs", "kwargs", "super"])
@@ -77,46 +77,41 @@ class TemplateText:
             return set()
         try:
             return find_undeclared_variables(self.code.tree) - known
-        except Exception:  # noqa: BLE001 - it compiles, and a template can fail in many ways
-            return set()
+        except Exception:  # noqa: BLE001 - a template can fail in many ways
+            return set(self.code.read - self.code.own - known)
 
     def literal(self) -> Any:
         """Return the document without what expressions and statements put out."""
         return _without_code(self.value)
 
-    def pattern(self) -> re.Pattern[str] | None:
-        """Return a pattern of all that a text can render to; None where it is not known."""
+    def pieces(self) -> list[str] | None:
+        """Return the texts that stand in all it renders to, in their order.
+
+        Between two of them stands what an expression puts out. None where it is not known.
+        """
         if self.code.tree is None or not isinstance(self.value, str):
             return None
         tree = parsed(template_environment(), self.value)
-        pieces: list[str | None] = []
+        texts = [""]
         for each in tree.body:
             if isinstance(each, nodes.Output):
-                pieces += [
-                    part.data if isinstance(part, nodes.TemplateData) else None
-                    for part in each.nodes
-                ]
+                for part in each.nodes:
+                    if isinstance(part, nodes.TemplateData):
+                        texts[-1] += part.data
+                    else:
+                        texts.append("")
             elif not isinstance(each, nodes.Assign):
-                pieces.append(None)
-        texts = [each for each in pieces if each is not None]
-        if len(texts) < 2 or texts[0][:1] != '"' or texts[-1][-1:] != '"':  # noqa: PLR2004 - both quotes
+                texts.append("")
+        if not (texts[0].startswith('"') and texts[-1].endswith('"')):
             return None
-        first = next(n for n, each in enumerate(pieces) if each is not None)
-        last = max(n for n, each in enumerate(pieces) if each is not None)
-        pieces[first] = str(pieces[first])[1:]
-        pieces[last] = str(pieces[last])[:-1]
+        texts[0], texts[-1] = texts[0][1:], texts[-1][:-1]
         try:
-            return re.compile(
-                "".join(
-                    ".*" if each is None else re.escape(json.loads(f'"{each}"')) for each in pieces
-                ),
-                re.DOTALL,
-            )
+            return [json.loads(f'"{each}"') for each in texts]
         except ValueError:
             return None
 
     def path_of(self, name: str) -> tuple[tuple[str | int, ...], bool]:
-        """Return the path of the string that has a word inside a template, and if it is a name."""
+        """Return the path of the string that has some code in it, and if that is a name."""
         word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
         for path, text, of_name in strings(self.value):
             if MARK.search(text) and word.search(text):
@@ -132,6 +127,23 @@ class TemplateText:
                 except Exception:  # noqa: BLE001 - a template can fail in many ways
                     return path, of_name
         return (), False
+
+
+def stands_in_order(pieces: list[str], text: str) -> bool:
+    """Tell whether a text consists of pieces, with anything between them."""
+    first, *middle = pieces
+    if not middle:
+        return text == first
+    last = middle.pop()
+    start, end = len(first), len(text) - len(last)
+    if start > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for piece in middle:
+        at = text.find(piece, start, end)
+        if at < 0:
+            return False
+        start = at + len(piece)
+    return True
 
 
 def strings(
@@ -163,12 +175,9 @@ def _skeleton(value: Any) -> Any:
     if isinstance(value, str):
         if not MARK.search(value):
             return ""
-        at = 0
-        pieces = []
-        for found in _CODE.finditer(value):
-            pieces += [_PLAIN_TEXT.sub("", value[at : found.start()]), found[0]]
-            at = found.end()
-        return "".join([*pieces, _PLAIN_TEXT.sub("", value[at:])])
+        return "".join(
+            piece if is_code else _PLAIN_TEXT.sub("", piece) for piece, is_code in _split(value)
+        )
     if isinstance(value, dict):
         return [each for item in value.items() for each in map(_skeleton, item)]
     if isinstance(value, list):
@@ -235,9 +244,22 @@ def _chain(node: nodes.Node) -> tuple[str, ...]:
     return ()
 
 
+def _split(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of a template, and whether each is code."""
+    at = 0
+    while found := MARK.search(text, at):
+        end = text.find(_ENDS[found[0]], found.end())
+        if end < 0:
+            break
+        yield text[at : found.start()], False
+        at = end + 2
+        yield text[found.start() : at], True
+    yield text[at:], False
+
+
 def _without_code(value: Any) -> Any:
     if isinstance(value, str):
-        return _CODE.sub("", value)
+        return "".join(piece for piece, is_code in _split(value) if not is_code)
     if isinstance(value, dict):
         return {_without_code(name): _without_code(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -34,7 +34,8 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
-        if isinstance(value, str) and (value.lower() in _TRUE or not units.boolean(value)):
+        is_word = isinstance(value, str) and (value.lower() in _TRUE or not units.boolean(value))
+        if is_word and _is_quoted(checked, name):
             truth = units.boolean(value)
             yield Found(
                 f"{name}: {shown(value)} is a boolean in quotes",
@@ -47,6 +48,12 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             is_integer = "." not in value
             fix = Fix(int(value), (name,)) if is_integer else Fix(float(value), (name,))
             yield Found(f"{name}: {shown(value)} is a number in quotes", (name,), fix=fix)
+
+
+def _is_quoted(checked: CheckedEntry, name: str) -> bool:
+    """Tell whether a string is in quotes; without them, LT010 has it."""
+    node = checked.entry.node.find((name,)) if checked.entry.node else None
+    return node is None or node.is_quoted
 
 
 @rule("LT142", "warning", "Text that counts as true")
