@@ -254,7 +254,7 @@ def reserved_global_of_job(
     yield Found(reason, (name, *names[:1]), of_name=bool(names))
 
 
-@rule("LT199", "error", "The function refuses the entry", on="refusal", matches="")
+@rule("LT139", "error", "The function refuses the entry", on="refusal", matches="")
 def refused(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
     """The function refuses the entry for a reason that no other rule has.
 

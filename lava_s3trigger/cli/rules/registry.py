@@ -78,7 +78,7 @@ def rule(
     def register(check: Check) -> Check:
         if id_ in RULES:
             raise ValueError(f"rule {id_} is there already")
-        pattern = re.compile(matches, re.DOTALL) if matches else None
+        pattern = re.compile(matches, re.DOTALL) if matches is not None else None
         RULES[id_] = Rule(id_, severity, title, on, check, pattern)
         return check
 
