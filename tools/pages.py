@@ -1,4 +1,4 @@
-"""Writes into the docs what the code knows: the layout of the package, the conditions.
+"""Writes into the docs what the code knows: the layout of the package, the conditions, the rules.
 
 `make docs` runs it. `tests/test_layout.py` fails while a page is out of date.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import conditions
+from lava_s3trigger.cli.rules import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -232,6 +233,7 @@ def pages() -> dict[Path, str]:
         },
         CHECKOUT / "docs" / "design.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "triggers.md": {"table of conditions": conditions_table()},
+        CHECKOUT / "docs" / "rules.md": {"rules": catalogue.markdown()},
     }
     made = {}
     for path, named in blocks.items():

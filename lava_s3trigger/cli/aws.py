@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,8 +37,6 @@ class Aws:
         """Return the region, as the AWS CLI finds it, or `DEFAULT_REGION`."""
         if self.region:
             return self.region
-        import os  # noqa: PLC0415
-
         named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         return named or DEFAULT_REGION
 
@@ -45,7 +44,9 @@ class Aws:
         if self._session is None:
             import boto3  # noqa: PLC0415 - it takes longer than all else
 
-            self._session = boto3.Session(profile_name=self.profile, region_name=self.region)
+            # The AWS CLI reads AWS_REGION; boto3 by itself does not.
+            region = self.region or os.environ.get("AWS_REGION")
+            self._session = boto3.Session(profile_name=self.profile, region_name=region)
         return self._session
 
 

@@ -179,6 +179,7 @@ class _Run:
 
     def _correct(self, loaded: Loaded, lint: Callable[[Loaded], Linted]) -> Linted:
         from . import fixing  # noqa: PLC0415 - start-up
+        from .reports import counted  # noqa: PLC0415
 
         result: Fixed = fixing.fixed(loaded, lint)
         if self._options["diff"]:
@@ -190,6 +191,6 @@ class _Run:
             return lint(loaded)
         fixing.write(loaded.files, result.texts)
         if result.corrected:
-            noun = "value" if result.corrected == 1 else "values"
-            message(f"Corrected {result.corrected} {noun} in {len(result.texts)} files.")
+            values = counted(result.corrected, "value")
+            message(f"Corrected {values} in {counted(len(result.texts), 'file')}.")
         return result.linted

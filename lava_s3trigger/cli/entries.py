@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.units import shown
 
 from .attributes import AttributeReader, is_item, untyped
 from .errors import CommandError
 from .jsontext import JsonText
 from .nodes import Member, Node, Problem, Span
+from .terminal import safe
 from .yamltext import YamlText
 
 if TYPE_CHECKING:
@@ -220,12 +220,12 @@ def _texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
                 is_file = name != STANDARD_INPUT
                 raw = Path(name).read_bytes() if is_file else sys.stdin.buffer.read()
             except OSError as error:
-                raise CommandError(f"{shown(name)[1:-1]}: {error.strerror}") from None
+                raise CommandError(f"{safe(name)}: {error.strerror}") from None
             try:
                 yield name, raw.decode("utf-8-sig")
             except UnicodeDecodeError as error:
                 line = raw[: error.start].count(b"\n") + 1
-                raise CommandError(f"{shown(name)[1:-1]}:{line}: this is not UTF-8") from None
+                raise CommandError(f"{safe(name)}:{line}: this is not UTF-8") from None
 
 
 def _files(path: str) -> Iterable[str]:
@@ -233,7 +233,7 @@ def _files(path: str) -> Iterable[str]:
         return [path]
     found = Path(path)
     if not found.exists():
-        raise CommandError(f"{shown(path)[1:-1]}: there is no such file or folder")
+        raise CommandError(f"{safe(path)}: there is no such file or folder")
     if not found.is_dir():
         return [path]
     return sorted(

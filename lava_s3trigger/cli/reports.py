@@ -49,13 +49,14 @@ def summary(linted: Linted) -> str:
     counts = {
         each: sum(finding.severity == each for finding in linted.findings) for each in SEVERITIES
     }
-    told = [_counted(n, each) for each, n in counts.items() if n]
+    told = [counted(n, each) for each, n in counts.items() if n]
     fixable = sum(finding.fix is not None for finding in linted.findings)
-    text = f"{_counted(linted.checked, 'entry')} checked: {', '.join(told) or 'nothing found'}"
+    text = f"{counted(linted.checked, 'entry')} checked: {', '.join(told) or 'nothing found'}"
     return text + (f"; --fix corrects {fixable}" if fixable else "")
 
 
-def _counted(n: int, noun: str) -> str:
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun."""
     if n == 1:
         return f"1 {noun}"
     return f"{n} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{n} {noun}s"
@@ -261,7 +262,7 @@ def _case(suite: str, name: str, failing: list[Finding], others: list[Finding]) 
 
 
 def _told(finding: Finding) -> str:
-    return f"{place_of(finding)}: {finding.severity} {finding.rule} {finding.message}"
+    return safe(f"{place_of(finding)}: {finding.severity} {finding.rule} {finding.message}")
 
 
 def _attribute(value: str) -> str:

@@ -159,7 +159,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("enabled", [True, False])
     def test_all_errors_of_an_entry_are_found_also_where_it_is_disabled(
-        self, enabled: bool
+        self, *, enabled: bool
     ) -> None:
         text = as_json(enabled=enabled, delay="x", paramters={}, if_weather=1, if_size_gt="y")
 
@@ -231,7 +231,7 @@ class TestRules:
         ],
     )
     def test_a_pattern_is_compared_with_the_keys_below_the_prefix(
-        self, prefix: str, pattern: str, matches: bool
+        self, prefix: str, pattern: str, *, matches: bool
     ) -> None:
         text = as_json(prefix=prefix, if_fnmatch=[pattern])
 
@@ -380,7 +380,9 @@ class TestGoodEntries:
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Return the fenced blocks of a page that can hold entries, with their language."""
-    found = re.findall(r"^( *)```(yaml|json)\n(.*?)^\1```$", page.read_text(), re.M | re.S)
+    found = re.findall(
+        r"^( *)```(yaml|json)\n(.*?)^\1```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
     return [
         (language, textwrap.dedent(text))
         for _, language, text in found

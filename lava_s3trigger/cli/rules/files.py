@@ -52,7 +52,7 @@ def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
 def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """The file still has `<{` or `<%` in it, which lava's job framework replaces.
 
-    Run `make dist` in the framework's repository, and check the files in its folder `dist/`.
+    Run the make target `dist` of that repository, and check the files in its folder `dist/`.
     """
     yield Found(problem.message)
 
@@ -105,7 +105,7 @@ def file_without_entry(file: SourceFile) -> Iterator[Found]:
     Policies, samples and configuration files may lie beside entries. If the file should hold
     an entry, compare its fields with the [table of fields](triggers.md#fields).
     """
-    yield Found(f"no entry in {shown(file.name)[1:-1]}: the file is left out")
+    yield Found(f"no entry in {file.name}: the file is left out")
 
 
 @rule("LT010", "warning", "YAML readers disagree about a value", on="entry")

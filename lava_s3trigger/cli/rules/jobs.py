@@ -51,8 +51,7 @@ def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     for position, job_id in _literal_jobs(checked):
         if job_id not in every.jobs:
             yield Found(
-                f"no job {shown(job_id)} in {shown(every.jobs_name)[1:-1]}"
-                f"{hint(job_id, every.jobs)}",
+                f"no job {shown(job_id)} in {every.jobs_name}{hint(job_id, every.jobs)}",
                 checked.job_id_path(position),
             )
 
@@ -90,7 +89,7 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         pieces = template.pieces() if template else None
         if pieces and not any(stands_in_order(pieces, each) for each in every.jobs):
             yield Found(
-                f"no job in {shown(every.jobs_name)[1:-1]} has an id such as {shown(job_id)}",
+                f"no job in {every.jobs_name} has an id such as {shown(job_id)}",
                 checked.job_id_path(position),
             )
 
@@ -135,7 +134,7 @@ def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     worker = checked.values.get("worker")
     if every.workers is not None and isinstance(worker, str) and worker not in every.workers:
         yield Found(
-            f"no queue {shown(f'lava-{every.realm}-{worker}')[1:-1]}{hint(worker, every.workers)}",
+            f"no queue lava-{every.realm}-{worker}{hint(worker, every.workers)}",
             ("worker",),
         )
 

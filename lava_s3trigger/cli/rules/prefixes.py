@@ -151,7 +151,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         if first is not checked:
             name = f"{checked.kind}_id"
             yield Found(
-                f"{name} {shown(checked.id)} stands in {_place(first)} as well: one replaces"
+                f"{name} {shown(checked.id)} stands in {first.entry.source} as well: one replaces"
                 " the other",
                 (name,),
             )
@@ -198,8 +198,4 @@ def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _named(other: CheckedEntry) -> str:
-    return f"trigger {shown(other.id)} ({_place(other)})"
-
-
-def _place(other: CheckedEntry) -> str:
-    return shown(other.entry.source, at_most=200)[1:-1]
+    return f"trigger {shown(other.id)} ({other.entry.source})"

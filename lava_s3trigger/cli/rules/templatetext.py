@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MARK: Final = re.compile(r"\{[{%#]")
 _ENDS: Final = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _PLAIN_TEXT: Final = re.compile(r"[A-Za-z0-9_ ./:,;@=&?+*!-]+")
+_MAX_CHAIN: Final = 10
 VARIABLES: Final = frozenset(["bucket", "key", "event", "info", "utils"])
 _SPECIAL: Final = frozenset(["self", "loop", "caller", "varargs", "kwargs", "super"])
 
@@ -89,9 +90,12 @@ class TemplateText:
 
         Between two of them stands what an expression puts out. None where it is not known.
         """
-        if self.code.tree is None or not isinstance(self.value, str):
+        if not self.code.is_sound or not isinstance(self.value, str):
             return None
-        tree = parsed(template_environment(), self.value)
+        try:
+            tree = parsed(template_environment(), self.value)
+        except Exception:  # noqa: BLE001 - it is sound, but may be deep
+            return None
         texts = [""]
         for each in tree.body:
             if isinstance(each, nodes.Output):
@@ -233,14 +237,19 @@ def _walked(tree: nodes.Template, *, is_sound: bool) -> _Code:
 
 def _chain(node: nodes.Node) -> tuple[str, ...]:
     """Return the names of `a.b['c']`; none where it is anything else."""
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    if isinstance(node, nodes.Getattr):
-        above = _chain(node.node)
-        return (*above, node.attr) if above else ()
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        above = _chain(node.node)
-        return (*above, node.arg.value) if above and isinstance(node.arg.value, str) else ()
+    names: list[str] = []
+    while len(names) < _MAX_CHAIN:
+        match node:
+            case nodes.Name(name=name):
+                return (name, *reversed(names))
+            case nodes.Getattr(node=inner, attr=name):
+                pass
+            case nodes.Getitem(node=inner, arg=nodes.Const(value=str(name))):
+                pass
+            case _:
+                break
+        names.append(name)
+        node = inner
     return ()
 
 
