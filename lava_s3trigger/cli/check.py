@@ -188,7 +188,7 @@ class _Run:
             for name, text in result.texts.items():
                 out.write(fixing.diff(loaded.files[name].text, text, safe(name)))
         if not self._options["fix"]:
-            return lint(loaded)
+            return result.before
         fixing.write(loaded.files, result.texts)
         if result.corrected:
             values = counted(result.corrected, "value")

@@ -45,8 +45,6 @@ class Found:
     fix: Fix | None = None
     text: str | None = None
     """The part of the value that the finding is about."""
-    severity: Severity | None = None
-    """Another severity than the rule's."""
 
 
 @dataclass(frozen=True, slots=True)

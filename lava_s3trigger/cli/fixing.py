@@ -43,7 +43,8 @@ class _Edit(NamedTuple):
 class Fixed(NamedTuple):
     """Texts of files with corrections, and what `check` finds in them."""
 
-    loaded: Loaded
+    before: Linted
+    """What was found before."""
     linted: Linted
     texts: dict[str, str]
     """The new texts of the files that changed."""
@@ -51,9 +52,7 @@ class Fixed(NamedTuple):
     """Number of corrections."""
 
 
-def fixed(
-    loaded: Loaded, check: Callable[[Loaded], Linted], progress: Callable[[], None] | None = None
-) -> Fixed:
+def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     """Correct what has one right answer, in memory, until nothing is left of it.
 
     A correction of a file after which there are other errors in it is not made.
@@ -61,9 +60,8 @@ def fixed(
     Args:
         loaded: The entries.
         check: Checks entries.
-        progress: Called after each round.
     """
-    linted = check(loaded)
+    linted = first = check(loaded)
     texts = {name: file.text for name, file in loaded.files.items()}
     before = dict(texts)
     kept: set[str] = set()
@@ -80,12 +78,10 @@ def fixed(
             kept |= worse
             continue
         texts |= changed
-        loaded, linted = new, checked
+        linted = checked
         count += sum(map(len, edits.values()))
-        if progress:
-            progress()
     return Fixed(
-        loaded, linted, {name: text for name, text in texts.items() if text != before[name]}, count
+        first, linted, {name: text for name, text in texts.items() if text != before[name]}, count
     )
 
 

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli import progress
+from lava_s3trigger.cli.findings import Found
+from lava_s3trigger.cli.linting import Selection
 from lava_s3trigger.cli.rules.catalogue import RULES, all_rules
+from lava_s3trigger.cli.rules.registry import rule
 from lava_s3trigger.cli.yamltext import YamlText
-from tests.cli.checking import run, trigger, variables_of
+from tests.cli.checking import found_in, run, trigger, variables_of
 from tests.clock import Clock
 
 if TYPE_CHECKING:
@@ -156,8 +159,8 @@ class TestExplain:
     def test_every_rule_has_its_heading_in_the_docs(self) -> None:
         page = (ROOT / "docs" / "rules.md").read_text()
 
-        for rule in all_rules():
-            assert f"\n### {rule.id}: {rule.title}\n\n*{rule.severity}*\n" in page
+        for each in all_rules():
+            assert f"\n### {each.id}: {each.title}\n\n*{each.severity}*\n" in page
 
 
 class TestInput:
@@ -329,6 +332,55 @@ class TestProgress:
             shown.show("Checking entries", 1, 2)
 
         assert capsys.readouterr() == ("", "")
+
+
+class TestDocs:
+    """The examples in docs/check.md are what the command prints."""
+
+    PAGE: Final = (ROOT / "docs" / "check.md").read_text()
+    ENTRY: Final = (
+        "trigger_id: load-orders\nbucket: orders\nprefix: incoming/ # the folder\nenabled: true\n"
+        "job_id: load\ndescription: Loads orders.\nowner: orders team\n"
+    )
+
+    @pytest.fixture
+    def entries(self, tmp_path: Path) -> Path:
+        (tmp_path / "entries").mkdir()
+        (tmp_path / "entries" / "orders.yaml").write_text(self.ENTRY)
+        return tmp_path
+
+    def test_the_example_of_text_is_what_the_command_prints(self, entries: Path) -> None:
+        done = run("entries", cwd=entries)
+
+        assert f"```text\n{done.stdout}{done.stderr}```\n" in self.PAGE
+
+    def test_the_example_of_json_is_what_the_command_prints(self, entries: Path) -> None:
+        done = run("entries", "--format", "json", cwd=entries)
+
+        assert f"```json\n{done.stdout}```\n" in self.PAGE
+
+    def test_the_example_of_a_configuration_file_is_valid(self, entries: Path) -> None:
+        [text] = re.findall(r"```toml\n(.*?)```", self.PAGE, re.DOTALL)
+        (entries / "lava-s3trigger.toml").write_text(text)
+        (entries / "jobs").mkdir()
+
+        done = run("--format", "jsonl", cwd=entries)
+
+        assert ids(done.stdout) == ["LT201"]
+
+    def test_the_example_of_a_rule_in_contributing_works(self) -> None:
+        page = (ROOT / "CONTRIBUTING.md").read_text()
+        [source] = re.findall(r"```python\n(@rule.*?)```", page, re.DOTALL)
+        names: dict[str, Any] = {"rule": rule, "Found": Found}
+        before = dict(RULES)
+        try:
+            exec(f"from __future__ import annotations\n{source}", names)
+            findings = found_in(json.dumps(trigger(prefix="a//b")), "t.json", Selection.of([], []))
+        finally:
+            RULES.clear()
+            RULES.update(before)
+
+        assert [(each.rule, each.field) for each in findings.findings] == [("LT210", "prefix")]
 
 
 def test_the_hook_for_pre_commit_runs_the_command() -> None:

@@ -90,11 +90,6 @@ def all_rules() -> list[Rule]:
     return [RULES[id_] for id_ in sorted(RULES)]
 
 
-def rules_on(subject: Subject) -> list[Rule]:
-    """Return the rules on a subject."""
-    return [each for each in all_rules() if each.subject == subject]
-
-
 def ids_beginning(prefixes: Iterable[str]) -> set[str]:
     """Return the ids of the rules that begin with any of the prefixes.
 
