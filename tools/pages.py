@@ -82,6 +82,12 @@ class Module:
         return "ground" if self.name in GROUND else "root"
 
     @property
+    def name_in_group(self) -> str:
+        """Name inside its group, such as ``sqs`` or ``rules/files``."""
+        _, _, inside = self.name.partition(".")
+        return (inside or self.name).replace(".", "/")
+
+    @property
     def path(self) -> str:
         """Path of the file in the package."""
         return f"{self.name.replace('.', '/')}.py"
@@ -153,7 +159,7 @@ def rows(found: Iterable[Module]) -> list[list[str]]:
     arranged: list[list[str]] = []
     while sorter.is_active():
         ready = sorter.get_ready()
-        arranged.insert(0, sorted(name.rpartition(".")[2] for name in ready))
+        arranged.insert(0, sorted(group[name].name_in_group for name in ready))
         sorter.done(*ready)
     return arranged
 

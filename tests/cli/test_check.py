@@ -383,6 +383,19 @@ class TestDocs:
         assert [(each.rule, each.field) for each in findings.findings] == [("LT210", "prefix")]
 
 
+def test_the_benchmark_measures_a_folder_of_entries() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.linting", "--entries", "300"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert "300 entries checked: nothing found" in done.stderr
+    assert re.fullmatch(r"300 entries: \d+\.\d s of CPU time, \d+\.\d s, \d+ MiB\n", done.stdout)
+
+
 def test_the_hook_for_pre_commit_runs_the_command() -> None:
     [hooks] = YamlText((ROOT / ".pre-commit-hooks.yaml").read_text(), "hooks").documents()
 

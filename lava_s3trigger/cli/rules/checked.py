@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
@@ -24,6 +25,8 @@ KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""
 MAX_PATTERNS: Final = 1000
 MAX_PATTERN_CHARACTERS: Final = 1024
+MAX_REFUSALS: Final = 100
+"""Reasons that are looked for in one entry: for each, all its fields are read again."""
 IGNORE_FIELD: Final = "x-lint-ignore"
 
 _NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
@@ -156,7 +159,7 @@ class CheckedEntry:
         The reader stops at the first. So the field that it is about is put right, and the
         entry is read again. A disabled entry is read as if it were enabled.
         """
-        return list(self._refusals())
+        return list(islice(self._refusals(), MAX_REFUSALS))
 
     def _refusals(self) -> Iterator[Refusal]:
         item = dict(self.item)

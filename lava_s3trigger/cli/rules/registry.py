@@ -44,7 +44,7 @@ class Rule:
 
 
 # To compare two names takes some 10 µs, and a realm may have thousands of jobs.
-_MAX_COMPARED_NAMES: Final = 200
+_MAX_COMPARED_NAMES: Final = 60
 _MAX_COMPARED_CHARACTERS: Final = 64
 
 RULES: Final[dict[str, Rule]] = {}

@@ -31,6 +31,8 @@ _INFO: Final[dict[str, Any]] = {
     "aws_region": str,
 }
 """Elements of `info`, with their types; None where it may be absent."""
+_MAX_VARIABLES: Final = 100
+"""Unknown variables that are named, of one template."""
 _OF_DICT: Final = frozenset(dir(dict))
 
 
@@ -58,7 +60,7 @@ def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
     `{{ 'text' }}` for text.
     """
     for path, template in checked.templates:
-        for name in sorted(template.unknown_variables()):
+        for name in sorted(template.unknown_variables())[:_MAX_VARIABLES]:
             known = VARIABLES | template_environment().globals.keys()
             suggestion = f"; did you mean info.{name}?" if name in _INFO else hint(name, known)
             yield _at(
