@@ -64,7 +64,8 @@ _EXAMPLES: Final = (
 def check(ctx: click.Context, /, **options: Any) -> int:
     """Lint the trigger and job entries of files and folders, or of a realm.
 
-    Errors are what the function would refuse, warnings what it accepts and nobody means.
+    Errors are what the function would refuse. Warnings are what it accepts, but is very
+    likely a mistake.
     Without a PATH, --triggers or --jobs, the entries of the realm's tables are checked. With
     files, and --realm on the command line, the jobs and the queues of the realm are known.
     """

@@ -55,7 +55,7 @@ class Fixed(NamedTuple):
 def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     """Correct what has one right answer, in memory, until nothing is left of it.
 
-    A correction of a file after which there are other errors in it is not made.
+    A correction after which a file cannot be read as before is not made.
 
     Args:
         loaded: The entries.
@@ -72,35 +72,33 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
             break
         changed = {name: _edited(texts[name], each) for name, each in edits.items()}
         new = load_texts((texts | changed).items())
-        checked = check(new)
-        worse = _worse(linted, checked, changed)
+        worse = _worse(loaded, new, changed)
         if worse:
             kept |= worse
             continue
         texts |= changed
-        linted = checked
+        loaded, linted = new, check(new)
         count += sum(map(len, edits.values()))
     return Fixed(
         first, linted, {name: text for name, text in texts.items() if text != before[name]}, count
     )
 
 
-def _worse(before: Linted, after: Linted, changed: Iterable[str]) -> set[str]:
-    """Return the files that have more errors than before, or fewer entries."""
+def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
+    """Return the files that have more problems than before, or fewer entries."""
 
-    def counts(linted: Linted) -> tuple[Counter[str], Counter[str]]:
-        errors = [each for each in linted.findings if each.severity == "error"]
+    def counts(loaded: Loaded) -> tuple[Counter[str], Counter[str]]:
         return (
-            Counter(each.file.name for each in errors if each.file),
-            Counter(each.file.name for each in linted.entries if each.file),
+            Counter(each.file for each in loaded.all_problems()),
+            Counter(each.file.name for each in loaded.entries if each.file),
         )
 
-    errors, entries = counts(before)
-    new_errors, new_entries = counts(after)
+    problems, entries = counts(before)
+    new_problems, new_entries = counts(after)
     return {
         name
         for name in changed
-        if new_errors[name] > errors[name] or new_entries[name] < entries[name]
+        if new_problems[name] > problems[name] or new_entries[name] < entries[name]
     }
 
 

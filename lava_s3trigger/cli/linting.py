@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 _KINDS_IN_OTHER_FILES: Final = frozenset(
     ["no_entry", "unknown_tag", "date", "number", "name_not_a_string"]
 )
-"""Kinds of problems of a file that is no file of entries."""
+"""Kinds of problems of a file that does not hold entries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class TestSelection:
         done = run(folder, option, "LT2001")
 
         assert done.returncode == 2
-        assert done.stderr == "Error: no rule 'LT2001'; did you mean LT201?\n"
+        assert done.stderr == "Error: unknown rule 'LT2001'; did you mean LT201?\n"
 
     def test_to_ignore_all_that_is_selected_is_wrong_usage(self, folder: Path) -> None:
         done = run(folder, "--select", "LT201", "--ignore", "LT2")
@@ -116,7 +116,7 @@ USAGE: Final[dict[str, tuple[list[str], int, str]]] = {
     "no such file": (["nowhere"], 3, "nowhere: there is no such file or folder"),
     "unknown format": (["--format", "xml", "."], 2, "'xml' is not one of"),
     "unknown severity": (["--fail-on", "info", "."], 2, "'info' is not one of"),
-    "unknown rule": (["--explain", "LT999"], 2, "no rule 'LT999'; did you mean LT"),
+    "unknown rule": (["--explain", "LT999"], 2, "unknown rule 'LT999'; did you mean LT"),
     "fix of a realm": (["--fix", "--realm", "prod"], 2, "--fix and --diff correct files"),
     "no folder to write to": ([".", "--output", "no/file"], 3, "no/file: No such file"),
 }

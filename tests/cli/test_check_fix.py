@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli.entries import load_texts
+from lava_s3trigger.cli import fixing
+from lava_s3trigger.cli.entries import SourceFile, load_texts
+from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.fixing import fixed
 from tests.cli.checking import checked, run, trigger
 
@@ -127,6 +129,38 @@ def test_a_correction_shows_what_was_hidden_behind_it() -> None:
     result = fixed(load_texts([("t.yaml", text)]), checked)
 
     assert [each.rule for each in result.linted.findings] == ["LT108"]
+
+
+def test_a_correction_may_show_more_errors_than_there_were() -> None:
+    text = f"{HEAD}prefix: a\n{TAIL}globls: {{a: '{{{{ key | foo | bar }}}}'}}\n"
+
+    result = fixed(load_texts([("t.yaml", text)]), checked)
+
+    assert [each.rule for each in result.linted.findings] == ["LT403", "LT403"]
+
+
+def test_a_correction_that_would_break_a_file_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fixing, "written", lambda *_: '"')
+    good, bad = f"{HEAD}prefix: a\n{TAIL}", f"{HEAD}prefix: a/\n{TAIL}"
+
+    result = fixed(load_texts([("good.yaml", good), ("bad.yaml", bad)]), checked)
+
+    assert result.texts == {}
+    assert [each.rule for each in result.linted.findings if each.fix] == ["LT201"]
+
+
+def test_a_file_that_changed_since_it_was_read_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("another: text\n")
+    before = {str(path): SourceFile(str(path), "prefix: a/\n")}
+
+    with pytest.raises(CommandError, match="the file has changed meanwhile"):
+        fixing.write(before, {str(path): "prefix: a\n"})
+
+    assert path.read_text() == "another: text\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["t.yaml"]
 
 
 def test_an_ignored_finding_is_not_corrected() -> None:

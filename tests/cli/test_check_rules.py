@@ -307,7 +307,7 @@ class TestRules:
         [found] = found_in(as_json(parameters={"a": "{{ buckt }}"}), "t.json").findings
 
         assert found.message == (
-            "no variable 'buckt': it renders as nothing; did you mean 'bucket'?"
+            "unknown variable 'buckt' renders as nothing; did you mean 'bucket'?"
         )
 
     @pytest.mark.parametrize(

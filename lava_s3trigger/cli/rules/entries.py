@@ -44,9 +44,9 @@ def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             yield Found(f"{name} is missing")
 
 
-@rule("LT102", "error", "Key field is no usable string", on="entry")
+@rule("LT102", "error", "Invalid key field", on="entry")
 def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`trigger_id`, `job_id` of a job, `bucket` or `prefix` is no string, empty, or too long.
+    """`trigger_id`, `job_id` of a job, `bucket` or `prefix` is not a string, empty, or too long.
 
     DynamoDB refuses such keys. An id or a bucket may have 2,048 bytes. Put a number in quotes.
     For the length of a prefix see [LT204](#lt204-prefix-is-longer-than-a-key).
@@ -58,7 +58,7 @@ def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         if text is None:
             value = checked.values.get(name)
             yield Found(
-                f"{name}: {shown(value)} is no string, which a key of the table must be", (name,)
+                f"{name}: {shown(value)} is not a string, which a key of the table must be", (name,)
             )
         elif not text:
             yield Found(f"{name} is empty, which a key of the table must not be", (name,))
@@ -71,7 +71,7 @@ def unknown_field(checked: CheckedEntry, _all: CheckedEntries, reason: str, name
     """A trigger has a field that the function does not know, so it does not fire.
 
     Often it is a typo: `paramters` for `parameters`. Fields of your own begin with `x-`.
-    `--fix` renames a field that is very near to a known one.
+    `--fix` renames a field whose name is very similar to a known one.
     """
     known = TRIGGER_FIELDS - checked.item.keys()
     yield Found(reason, (name,), of_name=True, fix=_renamed(name, known))
@@ -82,7 +82,7 @@ def unknown_condition(checked: CheckedEntry, _all: CheckedEntries, reason: str, 
     """A trigger has a condition that does not exist.
 
     The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
-    condition that is very near to a known one.
+    condition whose name is very similar to a known one.
     """
     known = {each for each in _CONDITIONS if each not in checked.item}
     close = nearest(name, known, cutoff=0.75)
@@ -119,7 +119,7 @@ def not_a_boolean(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str
 
 @rule("LT108", "error", "Not a map", on="refusal", matches=r"trigger: \w+: .*not a map$")
 def not_a_map(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
-    """`parameters` or `globals` of a trigger is no map of names and values.
+    """`parameters` or `globals` of a trigger is not a map of names and values.
 
     For arguments of a job, name them as the job's type does: `parameters: {args: [a, b]}`.
     """
@@ -137,7 +137,7 @@ def not_a_job_id(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str)
 
 @rule("LT110", "error", "Not a duration", on="refusal", matches=r"trigger: delay: .*not a duration")
 def not_a_duration(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
-    """`delay` is no duration.
+    """`delay` is not a duration.
 
     A duration is a number of seconds, or a number and a unit: `90`, `90s`, `1.5m`, `0.25h`.
     The units are `s`, `m`, `h`, `d` and `w`. `--fix` corrects the case of a unit.
@@ -160,7 +160,7 @@ def delay_out_of_range(_c: CheckedEntry, _all: CheckedEntries, reason: str, name
 
 @rule("LT112", "error", "Not a size", on="refusal", matches=r"trigger: if_\w+: .*not a size")
 def not_a_size(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
-    """The argument of a size condition is no size.
+    """The argument of a size condition is not a size.
 
     A size is a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. The case of
     units matters. `--fix` corrects it.
@@ -232,7 +232,7 @@ def job_field_missing(_c: CheckedEntry, _all: CheckedEntries, reason: str, _name
     matches=r"job: worker: .*not the name",
 )
 def not_a_worker(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
-    """The `worker` of a job is no string, or is empty.
+    """The `worker` of a job is not a string, or is empty.
 
     It names the queue `lava-<REALM>-<WORKER>`.
     """

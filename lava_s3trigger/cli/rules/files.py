@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .checked import CheckedEntries, CheckedEntry
 
 
-@rule("LT001", "error", "File is no valid YAML or JSON", on="problem", matches="syntax")
+@rule("LT001", "error", "Invalid YAML or JSON", on="problem", matches="syntax")
 def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """The file cannot be parsed, so nothing after the place of the error is checked.
 
@@ -28,7 +28,7 @@ def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     yield Found(problem.message)
 
 
-@rule("LT002", "error", "Name stands twice in a map", on="problem", matches="duplicate_name")
+@rule("LT002", "error", "Duplicate name in a map", on="problem", matches="duplicate_name")
 def duplicate_name(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A map has the same name twice.
 
@@ -67,18 +67,18 @@ def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     yield Found(problem.message, _at(problem, checked)[0])
 
 
-@rule("LT006", "error", "No entry", on="problem", matches="no_entry")
+@rule("LT006", "error", "Not an entry", on="problem", matches="no_entry")
 def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
-    """A document or an item of a list is no entry.
+    """A document, or an item of a list, is not an entry.
 
     A trigger has a `trigger_id`, a `bucket` and a `prefix`. A job has a `job_id`, a `type`, a
     `worker` and a `payload`. A file without any entry that was found in a folder is
-    [LT009](#lt009-file-has-no-entry) instead.
+    [LT009](#lt009-file-without-an-entry) instead.
     """
     yield Found(problem.message)
 
 
-@rule("LT007", "error", "Name of a field is no string", on="problem", matches="name_not_a_string")
+@rule("LT007", "error", "Field name is not a string", on="problem", matches="name_not_a_string")
 def name_not_a_string(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """A name in a map is a number, a boolean or null. DynamoDB's names are strings.
 
@@ -98,7 +98,7 @@ def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Foun
     yield Found(problem.message, _at(problem, checked)[0])
 
 
-@rule("LT009", "info", "File has no entry", on="file")
+@rule("LT009", "info", "File without an entry", on="file")
 def file_without_entry(file: SourceFile) -> Iterator[Found]:
     """A file that was found in a folder holds no entry at all. It is left out.
 

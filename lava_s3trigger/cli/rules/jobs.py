@@ -141,7 +141,7 @@ def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT506", "warning", "Field of a job with a typo", on="job")
 def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A job has a field that lava does not know, and that is near to one that it knows.
+    """A job has a field that lava does not know, with a name similar to a known one.
 
     Unknown fields of a job are ignored: a job with `enabeld: true` is disabled. Correct the name.
     """
@@ -151,7 +151,7 @@ def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         close = nearest(name, _FIELDS - checked.item.keys(), cutoff=_SURE)
         if close:
             yield Found(
-                f"{shown(name)} is no field of a job; did you mean {close}?", (name,), of_name=True
+                f"unknown job field {shown(name)}; did you mean {close}?", (name,), of_name=True
             )
 
 

@@ -140,7 +140,7 @@ def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         yield Found(f"the same work as {_named(first)}: each event dispatches it twice")
 
 
-@rule("LT207", "warning", "Id stands twice", on="entry")
+@rule("LT207", "warning", "Duplicate id", on="entry")
 def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two triggers have the same `trigger_id`, or two jobs the same `job_id`.
 
@@ -151,7 +151,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         if first is not checked:
             name = f"{checked.kind}_id"
             yield Found(
-                f"{name} {shown(checked.id)} stands in {first.entry.source} as well: one replaces"
+                f"{name} {shown(checked.id)} is also the id of {first.entry.source}: one replaces"
                 " the other",
                 (name,),
             )
@@ -159,7 +159,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT208", "warning", "Not the name of a bucket")
 def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`bucket` is no name that a bucket can have, so no event matches.
+    """No bucket can have the name in `bucket`, so no event matches.
 
     Write the name alone: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
     bucket, and no pattern of buckets.

@@ -107,10 +107,10 @@ def ids_beginning(prefixes: Iterable[str]) -> set[str]:
 
 
 def unknown_rule(name: str) -> str:
-    """Return the message for an id that no rule has, with the nearest that there is."""
+    """Return the message for an unknown id, with the nearest known one."""
     ids = [each.id for each in all_rules()]
     close = get_close_matches(name[:16].upper(), ids, n=1, cutoff=0)
-    return f"no rule {shown(name)}; did you mean {close[0]}?"
+    return f"unknown rule {shown(name)}; did you mean {close[0]}?"
 
 
 def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:

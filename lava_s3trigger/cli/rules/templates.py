@@ -38,7 +38,7 @@ _OF_DICT: Final = frozenset(dir(dict))
 
 @rule("LT401", "error", "Template cannot be compiled")
 def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template is no valid Jinja, so every event that the entry matches is parked.
+    """A template is not valid Jinja, so every event that the entry matches is parked.
 
     `job_id`, each of its items, `parameters` and `globals` are each one template. Often a brace,
     a quote or an `endif` is missing. [Rendering](rendering.md) says what templates can do.
@@ -67,13 +67,13 @@ def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
                 path,
                 template,
                 name,
-                f"no variable {shown(name)}: it renders as nothing{suggestion}",
+                f"unknown variable {shown(name)} renders as nothing{suggestion}",
             )
 
 
 @rule("LT403", "error", "Unknown filter or test in a template")
 def unknown_function(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template uses a filter (`{{ key | base }}`) or a test (`is csv`) that Jinja has not.
+    """A template uses a filter (`{{ key | base }}`) or a test (`is csv`) that Jinja does not have.
 
     The template cannot be rendered. Jinja's documentation lists its
     [filters](https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters) and
@@ -81,7 +81,7 @@ def unknown_function(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
     """
     for path, template in checked.templates:
         for kind, name, known in _unknown_functions(template):
-            yield _at(path, template, name, f"no {kind} {shown(name)}{hint(name, known)}")
+            yield _at(path, template, name, f"unknown {kind} {shown(name)}{hint(name, known)}")
 
 
 def _unknown_functions(template: TemplateText) -> list[tuple[str, str, Any]]:
@@ -97,7 +97,7 @@ def _unknown_functions(template: TemplateText) -> list[tuple[str, str, Any]]:
 
 @rule("LT404", "warning", "Unknown element of info")
 def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template asks `info`, `key` or `bucket` for something that they have not.
+    """A template asks `info`, `key` or `bucket` for something that they do not have.
 
     `info` has the elements in [this table](rendering.md#info). An unknown element renders as
     nothing; an unknown method is an error each time.
@@ -129,7 +129,7 @@ def _public(kind: Any) -> list[str]:
 
 @rule("LT405", "warning", "Unknown member of utils")
 def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template asks `utils` for something that it has not, so to call it is an error.
+    """A template asks `utils` for something that it does not have. A call of it is an error.
 
     The [table of `utils`](rendering.md#utils) lists what there is. Some functions of Python's
     modules are left out on purpose, such as `utils.path.exists`.

@@ -1,4 +1,4 @@
-"""Rules on values that the function accepts, and that mean something else than they look."""
+"""Rules on values that the function accepts, but that probably mean something else."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _is_quoted(checked: CheckedEntry, name: str) -> bool:
 
 @rule("LT142", "warning", "Text that counts as true")
 def counts_as_true(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`enabled` or `jinja` is text that is no word for true or false. It counts as true.
+    """`enabled` or `jinja` is text that means neither true nor false. It counts as true.
 
     So `enabled: disabled` and `enabled: flase` enable the entry. Write `true` or `false`.
     """
