@@ -31,7 +31,7 @@ class TestLayers:
         rows = pages.rows(found)
 
         assert sorted(name for row in rows for name in row) == sorted(
-            module.name.rpartition(".")[2] for module in found
+            module.name_in_group for module in found
         )
 
 

@@ -1,4 +1,4 @@
-"""Writes into the docs what the code knows: the layout of the package, the conditions.
+"""Writes into the docs what the code knows: the layout of the package, the conditions, the rules.
 
 `make docs` runs it. `tests/test_layout.py` fails while a page is out of date.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import conditions
+from lava_s3trigger.cli.rules import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -79,6 +80,12 @@ class Module:
         if dot:
             return folder
         return "ground" if self.name in GROUND else "root"
+
+    @property
+    def name_in_group(self) -> str:
+        """Name inside its group, such as ``sqs`` or ``rules/files``."""
+        _, _, inside = self.name.partition(".")
+        return (inside or self.name).replace(".", "/")
 
     @property
     def path(self) -> str:
@@ -152,7 +159,7 @@ def rows(found: Iterable[Module]) -> list[list[str]]:
     arranged: list[list[str]] = []
     while sorter.is_active():
         ready = sorter.get_ready()
-        arranged.insert(0, sorted(name.rpartition(".")[2] for name in ready))
+        arranged.insert(0, sorted(group[name].name_in_group for name in ready))
         sorter.done(*ready)
     return arranged
 
@@ -232,6 +239,7 @@ def pages() -> dict[Path, str]:
         },
         CHECKOUT / "docs" / "design.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "triggers.md": {"table of conditions": conditions_table()},
+        CHECKOUT / "docs" / "rules.md": {"rules": catalogue.markdown()},
     }
     made = {}
     for path, named in blocks.items():

@@ -47,10 +47,14 @@ class SourceFile:
     """As the user gave it, or as it was found below a folder; ``-`` is standard input."""
     text: str
 
+    _lines: list[str] = field(default_factory=list, repr=False, compare=False)
+
     def line(self, number: int) -> str:
         """Return a line of the text, from 1, without its end."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if 0 < number <= len(lines) else ""
+        if not self._lines:
+            # As the parsers count lines: a form feed or U+2028 in a string ends none.
+            self._lines.extend(each.removesuffix("\r") for each in self.text.split("\n"))
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +170,20 @@ def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) ->
     Raises:
         CommandError: A path does not exist or cannot be read.
     """
+    return load_texts(read_texts(paths), progress)
+
+
+def load_texts(
+    texts: Iterable[tuple[str, str]], progress: Callable[[int], None] | None = None
+) -> Loaded:
+    """Read the entries of texts.
+
+    Args:
+        texts: The name of each file, and its text.
+        progress: Called with the number of files read so far.
+    """
     loaded = Loaded()
-    for number, (name, text) in enumerate(read_texts(paths), 1):
+    for number, (name, text) in enumerate(texts, 1):
         file = SourceFile(name, text)
         loaded.files[name] = file
         _Reader(loaded, file).read()
@@ -240,6 +256,7 @@ class _Reader:
     def __init__(self, loaded: Loaded, file: SourceFile) -> None:
         self._loaded = loaded
         self._file = file
+        self._first = len(loaded.entries)
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
@@ -265,7 +282,9 @@ class _Reader:
 
     def _assign(self, problems: list[Problem]) -> None:
         """Give each problem to the entry in which it stands, else to the file."""
-        entries = [each for each in self._loaded.entries if each.file is self._file and each.node]
+        if not problems:
+            return
+        entries = self._loaded.entries[self._first :]
         for problem in problems:
             owner = None
             for entry in entries:

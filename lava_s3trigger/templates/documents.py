@@ -142,7 +142,7 @@ class Document:
         """
         if not self.is_template:
             return self.value
-        template = self._template or self._compile()
+        template = self._template or self.compile()
         given = variables if isinstance(variables, Variables) else Variables(variables)
         given.check(names_event=self._names_event)
         environment = template.environment
@@ -166,15 +166,20 @@ class Document:
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
 
-    def _compile(self) -> Template:
-        """Compile it, and keep the template, or why there is none."""
+    def compile(self) -> Template:
+        """Compile it, and keep the template, or why there is none.
+
+        Raises:
+            RenderingError: It cannot be compiled; the message says why.
+            TimeoutError: It could not be compiled in what other documents left of the time.
+        """
         if self._error:
             raise RenderingError(self._error)
         environment = _environment()
         bounds = compiling()
         try:
             with bounds:
-                tree = environment.parse(source_of(environment, *text_of(self.value, self._marker)))
+                tree = parsed(environment, self.value, self._marker)
                 self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
                 self._template = environment.from_string(tree)
                 return self._template
@@ -201,6 +206,15 @@ class Document:
             else:
                 checked[name] = value
         return checked
+
+
+def parsed(environment: TemplateEnvironment, value: Any, marker: str = "") -> nodes.Template:
+    """Parse the template that the strings of a value are together.
+
+    Raises:
+        Exception: It is no template; Jinja raises many kinds.
+    """
+    return environment.parse(source_of(environment, *text_of(value, marker)))
 
 
 @cache

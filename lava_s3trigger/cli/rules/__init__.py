@@ -1,0 +1,1 @@
+"""The rules of `lava-s3trigger check`, one module for each subject."""

@@ -1,0 +1,405 @@
+"""The command `check`: its options, exit statuses and messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli import progress
+from lava_s3trigger.cli.findings import Found
+from lava_s3trigger.cli.linting import Selection
+from lava_s3trigger.cli.rules.catalogue import RULES, all_rules
+from lava_s3trigger.cli.rules.registry import rule
+from lava_s3trigger.cli.yamltext import YamlText
+from tests.cli.checking import found_in, run, trigger, variables_of
+from tests.clock import Clock
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an error, a warning, and an info."""
+    entries: dict[str, dict[str, Any]] = {
+        "error": {"delay": "soon"},
+        "info": {"owner": ...},
+        "warning": {"prefix": "incoming/orders/"},
+    }
+    for name, fields in entries.items():
+        named: dict[str, Any] = {"trigger_id": name, "prefix": name}
+        entry = trigger(**{**named, **fields})
+        (tmp_path / f"{name}.json").write_text(json.dumps(entry))
+    return tmp_path
+
+
+def ids(output: str) -> list[str]:
+    return [json.loads(line)["rule"] for line in output.splitlines()]
+
+
+class TestSelection:
+    """`--select` and `--ignore` choose rules."""
+
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            ([], ["LT110", "LT147", "LT201"]),
+            (["--select", "LT2"], ["LT201"]),
+            (["--select", "LT201,LT1"], ["LT110", "LT147", "LT201"]),
+            (["--select", "LT2", "--select", "lt147"], ["LT147", "LT201"]),
+            (["--ignore", "LT147"], ["LT110", "LT201"]),
+            (["--select", "LT1", "--ignore", "LT11"], ["LT147"]),
+        ],
+    )
+    def test_ids_and_their_beginnings_choose(
+        self, folder: Path, options: list[str], found: list[str]
+    ) -> None:
+        assert ids(run(folder, "--format", "jsonl", *options).stdout) == found
+
+    @pytest.mark.parametrize("option", ["--select", "--ignore"])
+    def test_an_unknown_id_is_wrong_usage_and_names_the_nearest(
+        self, folder: Path, option: str
+    ) -> None:
+        done = run(folder, option, "LT2001")
+
+        assert done.returncode == 2
+        assert done.stderr == "Error: unknown rule 'LT2001'; did you mean LT201?\n"
+
+    def test_to_ignore_all_that_is_selected_is_wrong_usage(self, folder: Path) -> None:
+        done = run(folder, "--select", "LT201", "--ignore", "LT2")
+
+        assert done.returncode == 2
+        assert "no rule is left" in done.stderr
+
+
+class TestExitStatus:
+    """The exit status tells whether there are findings that count."""
+
+    @pytest.mark.parametrize(
+        ("options", "status"),
+        [
+            ([], 1),
+            (["--fail-on", "error"], 1),
+            (["--fail-on", "none"], 0),
+            (["--ignore", "LT110"], 1),
+            (["--ignore", "LT110", "--fail-on", "error"], 0),
+            (["--select", "LT147"], 0),
+        ],
+    )
+    def test_findings_at_or_above_fail_on_count(
+        self, folder: Path, options: list[str], status: int
+    ) -> None:
+        assert run(folder, *options).returncode == status
+
+    def test_a_clean_folder_is_0(self, tmp_path: Path) -> None:
+        (tmp_path / "t.json").write_text(json.dumps(trigger()))
+
+        done = run(tmp_path)
+
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == "1 entry checked: nothing found\n"
+
+
+USAGE: Final[dict[str, tuple[list[str], int, str]]] = {
+    "nothing named": ([], 2, "no entries: name files or folders, or a realm with --realm"),
+    "no such file": (["nowhere"], 3, "nowhere: there is no such file or folder"),
+    "unknown format": (["--format", "xml", "."], 2, "'xml' is not one of"),
+    "unknown severity": (["--fail-on", "info", "."], 2, "'info' is not one of"),
+    "unknown rule": (["--explain", "LT999"], 2, "unknown rule 'LT999'; did you mean LT"),
+    "fix of a realm": (["--fix", "--realm", "prod"], 2, "--fix and --diff correct files"),
+    "no folder to write to": ([".", "--output", "no/file"], 3, "no/file: No such file"),
+}
+
+
+class TestMistakesOfUsers:
+    """A user's mistake is one line that says what would do."""
+
+    @pytest.mark.parametrize("case", list(USAGE.values()), ids=list(USAGE))
+    def test_a_mistake_is_one_line(self, tmp_path: Path, case: tuple[list[str], int, str]) -> None:
+        arguments, status, message = case
+
+        done = run(*arguments, cwd=tmp_path)
+
+        assert done.returncode == status
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("Usage:")]
+        assert len(lines) == 1
+        assert message in lines[0]
+
+    def test_a_file_that_is_not_utf_8_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "t.yaml").write_bytes(b"trigger_id: t\nowner: \xff\n")
+
+        done = run(tmp_path)
+
+        assert done.returncode == 3
+        assert done.stderr.endswith("t.yaml:2: this is not UTF-8\n")
+
+
+class TestExplain:
+    """`--explain` prints the page of a rule."""
+
+    @pytest.mark.parametrize("id_", ["LT201", "lt201"])
+    def test_the_page_of_a_rule_is_printed(self, id_: str) -> None:
+        done = run("--explain", id_)
+
+        assert done.returncode == 0
+        assert done.stdout.startswith("LT201: Prefix ends with a slash (warning)\n\nA prefix ends")
+        assert done.stdout.strip().endswith(RULES["LT201"].page[-40:])
+
+    def test_every_rule_has_its_heading_in_the_docs(self) -> None:
+        page = (ROOT / "docs" / "rules.md").read_text()
+
+        for each in all_rules():
+            assert f"\n### {each.id}: {each.title}\n\n*{each.severity}*\n" in page
+
+
+class TestInput:
+    """Entries come from files, folders, standard input and options."""
+
+    def test_standard_input_is_checked(self) -> None:
+        done = run("-", "--format", "json", text=json.dumps(trigger(prefix="a/")))
+
+        [finding] = json.loads(done.stdout)["findings"]
+        assert (finding["file"], finding["rule"]) == ("-", "LT201")
+
+    def test_paths_and_the_options_for_them_mean_the_same(self, folder: Path) -> None:
+        named = run(folder / "error.json", folder / "warning.json", "--format", "json")
+        optional = run(
+            "--triggers", folder / "error.json", "--jobs", folder / "warning.json",
+            "--format", "json",
+        )  # fmt: skip
+
+        assert named.stdout == optional.stdout
+        assert json.loads(named.stdout)["checked"] == 2
+
+    def test_options_come_from_the_configuration_file(self, folder: Path) -> None:
+        (folder / "lava-s3trigger.toml").write_text(
+            'triggers = ["."]\n[check]\nignore = ["LT110"]\nfail-on = "error"\n'
+        )
+
+        done = run("--format", "jsonl", cwd=folder)
+
+        assert (done.returncode, ids(done.stdout)) == (0, ["LT147", "LT201"])
+
+    def test_the_output_goes_to_a_file(self, folder: Path) -> None:
+        done = run(folder, "--format", "sarif", "--output", folder / "out.sarif")
+
+        assert (done.stdout, done.stderr) == ("", "")
+        assert json.loads((folder / "out.sarif").read_text())["version"] == "2.1.0"
+
+    def test_the_help_says_what_the_statuses_mean_and_has_examples(self) -> None:
+        done = run("--help")
+
+        assert "no finding at or above --fail-on" in done.stdout
+        assert done.stdout.count("\n  lava-s3trigger check ") >= 2
+
+
+class TestRealm:
+    """The entries of a realm's tables are checked, with what AWS knows of its queues."""
+
+    @staticmethod
+    def check(aws: LocalAws, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        done = run("--format", "json", *arguments, environ=variables_of(aws))
+        assert done.stderr == ""
+        return done.returncode, json.loads(done.stdout)["findings"]
+
+    @staticmethod
+    def fill(realm: Realm) -> None:
+        realm.put(
+            "s3triggers",
+            [
+                trigger(trigger_id="good", prefix="good"),
+                trigger(trigger_id="bad", prefix="bad/", job_id="lod"),
+            ],
+        )
+        realm.put(
+            "jobs",
+            [
+                {
+                    "job_id": "load",
+                    "type": "exe",
+                    "worker": "core",
+                    "payload": "x",
+                    "enabled": True,
+                },
+                {"job_id": "scan", "type": "exe", "worker": "coer", "payload": "x"},
+            ],
+        )
+
+    def test_entries_of_the_tables_are_checked(self, aws: LocalAws, realm: Realm) -> None:
+        self.fill(realm)
+
+        status, findings = self.check(aws, "--realm", realm.name)
+
+        table = f"lava.{realm.name}.jobs"
+        assert status == 1
+        assert [(each["rule"], each["trigger_id"], each["job_id"]) for each in findings] == [
+            ("LT201", "bad", None),
+            ("LT501", "bad", None),
+            ("LT505", None, "scan"),
+        ]
+        assert findings[1]["message"] == f"no job 'lod' in {table}; did you mean 'load'?"
+        assert findings[2]["message"] == f"no queue lava-{realm.name}-coer; did you mean 'core'?"
+        assert {each["file"] for each in findings} == {None}
+
+    def test_text_names_the_table_and_the_entry(self, aws: LocalAws, realm: Realm) -> None:
+        self.fill(realm)
+
+        done = run("--realm", realm.name, environ=variables_of(aws))
+
+        first = done.stdout.splitlines()[0]
+        assert first.startswith(f"lava.{realm.name}.s3triggers:bad: warning LT201 the prefix")
+
+    def test_files_are_compared_with_the_realm_that_is_named(
+        self, aws: LocalAws, realm: Realm, folder: Path
+    ) -> None:
+        self.fill(realm)
+        (folder / "error.json").write_text(json.dumps(trigger(job_id="nobody")))
+
+        _, findings = self.check(aws, "--realm", realm.name, str(folder / "error.json"))
+
+        assert [each["rule"] for each in findings] == ["LT501"]
+
+    def test_a_realm_in_the_environment_does_not_make_a_check_of_files_call_aws(
+        self, folder: Path
+    ) -> None:
+        environ = {"LAVA_REALM": "prod", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+
+        done = run(folder / "info.json", environ=environ)
+
+        assert done.returncode == 0
+
+    def test_a_realm_without_tables_is_one_line(self, aws: LocalAws) -> None:
+        done = run("--realm", "nosuch", environ=variables_of(aws))
+
+        assert done.returncode == 3
+        assert re.fullmatch(r"Error: AWS refused Scan: ResourceNotFound.*\n", done.stderr)
+
+
+class TestProgress:
+    """A progress bar is shown on a terminal, after two seconds."""
+
+    SCRIPT: Final = (
+        "import sys\n"
+        "from lava_s3trigger.cli.progress import Progress\n"
+        "times = iter([0.0, *map(float, sys.argv[1:])])\n"
+        "with Progress(lambda: next(times)) as progress:\n"
+        "    for n in range(len(sys.argv) - 1):\n"
+        "        progress.show('Checking entries', n, 7)\n"
+    )
+
+    def shown(self, *times: float) -> str:
+        ours, theirs = pty.openpty()
+        arguments = [sys.executable, "-c", self.SCRIPT, *map(str, times)]
+        subprocess.run(
+            arguments, stderr=theirs, check=True, cwd=ROOT, env={**os.environ, "TERM": "xterm"}
+        )
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(ours)
+        return shown.decode()
+
+    def test_it_is_shown_after_two_seconds(self) -> None:
+        assert "Checking entries" in self.shown(0.5, 1.9, 2.1)
+
+    def test_short_work_shows_nothing(self) -> None:
+        assert self.shown(0.5, 1.9) == ""
+
+    def test_elsewhere_than_on_a_terminal_it_shows_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        clock = Clock()
+        with progress.Progress(clock) as shown:
+            clock.now += 10
+            shown.show("Checking entries", 1, 2)
+
+        assert capsys.readouterr() == ("", "")
+
+
+class TestDocs:
+    """The examples in docs/check.md are what the command prints."""
+
+    PAGE: Final = (ROOT / "docs" / "check.md").read_text()
+    ENTRY: Final = (
+        "trigger_id: load-orders\nbucket: orders\nprefix: incoming/ # the folder\nenabled: true\n"
+        "job_id: load\ndescription: Loads orders.\nowner: orders team\n"
+    )
+
+    @pytest.fixture
+    def entries(self, tmp_path: Path) -> Path:
+        (tmp_path / "entries").mkdir()
+        (tmp_path / "entries" / "orders.yaml").write_text(self.ENTRY)
+        return tmp_path
+
+    def test_the_example_of_text_is_what_the_command_prints(self, entries: Path) -> None:
+        done = run("entries", cwd=entries)
+
+        assert f"```text\n{done.stdout}{done.stderr}```\n" in self.PAGE
+
+    def test_the_example_of_json_is_what_the_command_prints(self, entries: Path) -> None:
+        done = run("entries", "--format", "json", cwd=entries)
+
+        assert f"```json\n{done.stdout}```\n" in self.PAGE
+
+    def test_the_example_of_a_configuration_file_is_valid(self, entries: Path) -> None:
+        [text] = re.findall(r"```toml\n(.*?)```", self.PAGE, re.DOTALL)
+        (entries / "lava-s3trigger.toml").write_text(text)
+        (entries / "jobs").mkdir()
+
+        done = run("--format", "jsonl", cwd=entries)
+
+        assert ids(done.stdout) == ["LT201"]
+
+    def test_the_example_of_a_rule_in_contributing_works(self) -> None:
+        page = (ROOT / "CONTRIBUTING.md").read_text()
+        [source] = re.findall(r"```python\n(@rule.*?)```", page, re.DOTALL)
+        names: dict[str, Any] = {"rule": rule, "Found": Found}
+        before = dict(RULES)
+        try:
+            exec(f"from __future__ import annotations\n{source}", names)
+            findings = found_in(json.dumps(trigger(prefix="a//b")), "t.json", Selection.of([], []))
+        finally:
+            RULES.clear()
+            RULES.update(before)
+
+        assert [(each.rule, each.field) for each in findings.findings] == [("LT210", "prefix")]
+
+
+def test_the_benchmark_measures_a_folder_of_entries() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.linting", "--entries", "300"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert "300 entries checked: nothing found" in done.stderr
+    assert re.fullmatch(r"300 entries: \d+\.\d s of CPU time, \d+\.\d s, \d+ MiB\n", done.stdout)
+
+
+def test_the_hook_for_pre_commit_runs_the_command() -> None:
+    [hooks] = YamlText((ROOT / ".pre-commit-hooks.yaml").read_text(), "hooks").documents()
+
+    [hook] = hooks.plain()
+    assert hook["entry"].split() == ["lava-s3trigger", "check"]
+    assert hook["additional_dependencies"] == [".[cli]"]
+    assert re.search(hook["files"], "entries/t.yml")

@@ -1,0 +1,335 @@
+"""The formats in which `check` writes findings."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import unicodedata
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from jsonschema import Draft4Validator, Draft202012Validator
+
+from lava_s3trigger import cli
+from lava_s3trigger.cli import reports
+from lava_s3trigger.cli.entries import load, load_texts
+from lava_s3trigger.cli.linting import Surroundings, lint
+from tests.cli.checking import EVERYTHING, found_in, trigger
+from tests.templates.test_attacks import KINDS, attacks
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.linting import Linted
+
+HERE: Final = Path(__file__).parent
+SCHEMA: Final = Path(cli.__file__).with_name("schemas") / "check.json"
+# SARIF 2.1.0, of OASIS, as the npm package @microsoft/jest-sarif has it (MIT).
+SARIF: Final = HERE / "schemas" / "sarif-2.1.0-rtm.5.json"
+
+TEXT: Final = """\
+- trigger_id: load-orders
+  bucket: orders
+  prefix: incoming/ # the folder
+  enabled: true
+  job_id: load
+  if_size_gt: 10kb
+"""
+
+
+def written(linted: Linted, format_: str, fail_on: str = "warning") -> str:
+    file = io.StringIO()
+    reports.write(format_, file, linted, fail_on)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def planted() -> Linted:
+    return lint(load([str(HERE / "planted")]), EVERYTHING, Surroundings())
+
+
+class TestText:
+    """Text shows the place, the line and a caret."""
+
+    def test_a_finding_has_its_line_and_a_caret(self) -> None:
+        assert written(found_in(TEXT), "text") == (
+            "t.yaml:3:11: warning LT201 the prefix 'incoming/' matches only an object of exactly"
+            " this key; without the slash it matches what is below [trigger load-orders]\n"
+            "     3 |   prefix: incoming/ # the folder\n"
+            "       |           ^^^^^^^^^\n"
+            "    --fix writes: incoming\n"
+            "t.yaml:6:15: error LT112 if_size_gt: '10kb' is not a size such as 10, 10KB or 1.5MiB"
+            " (units: B K M G T P KB MB GB TB PB KiB MiB GiB TiB PiB) [trigger load-orders]\n"
+            "     6 |   if_size_gt: 10kb\n"
+            "       |               ^^^^\n"
+            "    --fix writes: 10KB\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("before", "columns"),
+        [("", 0), ("é", 1), ("日本", 4), ("\u202e", 6), ("e\u0301", 1), ("\t", 1)],
+        ids=["none", "accented", "wide", "escaped", "combining", "tab"],
+    )
+    def test_the_caret_stands_below_the_value(self, before: str, columns: int) -> None:
+        text = f'{{"x-{before}": 1, "prefix": "a/", {json.dumps(trigger(prefix=...))[1:]}'
+        text = text.replace("\\t", "\t") if before != "\t" else text.replace("\t", "\\t")
+        [_, line, caret, _] = written(found_in(text, "t.json"), "text").splitlines()
+
+        shown = line[: line.index('"a/"')]
+        width = sum(
+            0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) == "W")
+            for each in shown
+        )
+        assert caret.index("^") == width
+        assert columns <= width
+
+    def test_of_a_long_line_the_part_around_the_caret_is_shown(self) -> None:
+        entry = trigger(description="x" * 5000, prefix="a/", owner="y" * 5000)
+
+        [_, line, caret, _] = written(found_in(json.dumps(entry), "t.json"), "text").splitlines()
+
+        assert len(line) < 140
+        assert line[caret.index("^") :].startswith('"a/"')
+
+    @pytest.mark.parametrize(
+        ("findings", "expected"),
+        [
+            (trigger(), "1 entry checked: nothing found"),
+            (trigger(prefix="a/"), "1 entry checked: 1 warning; --fix corrects 1"),
+            (
+                [trigger(prefix="a/", delay="x"), trigger(trigger_id="u", delay="y")],
+                "2 entries checked: 2 errors, 1 warning; --fix corrects 1",
+            ),
+        ],
+    )
+    def test_the_summary_counts(self, findings: Any, expected: str) -> None:
+        assert reports.summary(found_in(json.dumps(findings), "t.json")) == expected
+
+
+class TestJson:
+    """JSON follows its schema."""
+
+    def test_the_schema_is_valid(self) -> None:
+        Draft202012Validator.check_schema(json.loads(SCHEMA.read_text()))
+
+    def test_json_follows_its_schema(self, planted: Linted) -> None:
+        output = json.loads(written(planted, "json"))
+
+        Draft202012Validator(json.loads(SCHEMA.read_text())).validate(output)
+        assert output["checked"] == planted.checked > 80
+        assert len(output["findings"]) == len(planted.findings)
+
+    def test_each_line_of_json_lines_is_a_finding(self, planted: Linted) -> None:
+        lines = written(planted, "jsonl").splitlines()
+
+        assert [json.loads(each) for each in lines] == json.loads(written(planted, "json"))[
+            "findings"
+        ]
+
+    def test_a_finding_has_the_documented_fields(self) -> None:
+        first = json.loads(written(found_in(TEXT), "json"))["findings"][0]
+
+        assert first == {
+            "rule": "LT201",
+            "severity": "warning",
+            "trigger_id": "load-orders",
+            "job_id": None,
+            "field": "prefix",
+            "file": "t.yaml",
+            "line": 3,
+            "column": 11,
+            "message": "the prefix 'incoming/' matches only an object of exactly this key;"
+            " without the slash it matches what is below",
+            "fix": "incoming",
+        }
+
+
+class TestGithub:
+    """Workflow commands annotate the lines of a pull request."""
+
+    def test_a_finding_is_a_workflow_command(self) -> None:
+        first, second = written(found_in(TEXT), "github").splitlines()
+
+        assert first.startswith("::warning file=t.yaml,line=3,col=11,title=LT201::the prefix ")
+        assert second.startswith("::error file=t.yaml,line=6,col=15,title=LT112::if_size_gt: ")
+
+    def test_names_of_files_are_escaped(self) -> None:
+        linted = found_in(TEXT, "a,b:c%\n::error::x.yaml")
+
+        first = written(linted, "github").splitlines()[0]
+
+        assert first.startswith("::warning file=a%2Cb%3Ac%25\\n%3A%3Aerror%3A%3Ax.yaml,line=3,")
+
+
+class TestSarif:
+    """SARIF follows the schema of OASIS."""
+
+    def test_sarif_follows_its_schema(self, planted: Linted) -> None:
+        output = json.loads(written(planted, "sarif"))
+
+        Draft4Validator(json.loads(SARIF.read_text())).validate(output)
+        assert len(output["runs"][0]["results"]) == len(planted.findings)
+
+    def test_a_result_names_its_rule_and_its_place(self) -> None:
+        output = json.loads(written(found_in(TEXT, "in/my t.yaml"), "sarif"))
+
+        [run] = output["runs"]
+        result = run["results"][0]
+        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == "LT201"
+        assert result["level"] == "warning"
+        assert result["locations"] == [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "in/my%20t.yaml"},
+                    "region": {"startLine": 3, "startColumn": 11},
+                },
+                "logicalLocations": [{"fullyQualifiedName": "load-orders.prefix"}],
+            }
+        ]
+
+
+class TestJunit:
+    """JUnit's XML, as Jenkins and GitLab read it."""
+
+    def test_an_entry_is_a_test_case(self) -> None:
+        good = TEXT.replace("incoming/", "a").replace("10kb", "1").replace("load-orders", "good")
+
+        root = ET.fromstring(written(found_in(TEXT + good), "junit"))
+
+        [suite] = root
+        assert suite.attrib == {
+            "name": "t.yaml",
+            "tests": "2",
+            "failures": "1",
+            "errors": "0",
+            "skipped": "0",
+        }
+        assert [case.attrib["name"] for case in suite] == ["trigger load-orders", "trigger good"]
+        [failure] = suite[0]
+        assert failure.attrib["type"] == "LT201"
+        assert failure.text
+        assert "t.yaml:6:15: error LT112 " in failure.text
+        assert list(suite[1]) == []
+
+    def test_findings_below_fail_on_are_output(self) -> None:
+        text = TEXT.replace("10kb", "10KB")
+
+        root = ET.fromstring(written(found_in(text), "junit", fail_on="error"))
+
+        assert root.attrib["failures"] == "0"
+        [out] = root[0][0]
+        assert out.tag == "system-out"
+
+    # There is no schema of JUnit's own. These are the elements and attributes that the schema
+    # of Jenkins' xUnit plugin requires and allows (junit-10.xsd).
+    ALLOWED: Final[dict[str, tuple[set[str], set[str], set[str]]]] = {
+        "testsuites": (set(), {"name", "tests", "failures", "errors"}, {"testsuite"}),
+        "testsuite": (
+            {"name", "tests", "failures", "errors"},
+            {"name", "tests", "failures", "errors", "skipped"},
+            {"testcase"},
+        ),
+        "testcase": (
+            {"classname", "name"},
+            {"classname", "name"},
+            {"failure", "system-out"},
+        ),
+        "failure": (set(), {"type", "message"}, set()),
+        "system-out": (set(), set(), set()),
+    }
+
+    def test_junit_has_the_documented_structure(self, planted: Linted) -> None:
+        root = ET.fromstring(written(planted, "junit"))
+
+        for element in root.iter():
+            required, attributes, children = self.ALLOWED[element.tag]
+            assert required <= element.attrib.keys() <= attributes
+            assert {each.tag for each in element} <= children
+        cases = list(root.iter("testcase"))
+        assert int(root.attrib["tests"]) == len(cases)
+        assert int(root.attrib["failures"]) == len(list(root.iter("failure")))
+        for suite in root:
+            assert int(suite.attrib["tests"]) == len(suite)
+
+
+HOSTILE: Final = [
+    "\x1b[2J\x1b]0;owned\x07",
+    "\x9b31m",
+    "\u202e\u2066evil\u2069",
+    "[red]markup[/red] [link=http://evil]x[/link]",
+    "line\n::error::forged\r\nnext\u2028line\x85",
+    "<![CDATA[ ]]> <failure/> & \x00 \ufffe",
+    "\U000e0041\ue000",
+    "%0A::set-output name=x::y",
+]
+
+
+def entries_of(text: str) -> list[dict[str, Any]]:
+    """Return entries that have a text wherever an entry can have one."""
+    return [
+        trigger(trigger_id=text, bucket=text, prefix=text, job_id=text, enabled=text, delay=text),
+        trigger(trigger_id="names", **{text: 1, f"if_{text}": 2}),
+        trigger(
+            trigger_id="values",
+            if_fnmatch=text,
+            if_event_type=[text],
+            parameters={text: {"a": f"{{{{ {text} }}}}"}, "b": f"{{{{ key | {text} }}}}"},
+            globals={f"lava{text}": "{{ key." + text + " }}"},
+            **{"x-lint-ignore": [text]},
+        ),
+        {"job_id": text, "type": text, "worker": [text], "payload": text, "globals": {text: 1}},
+        {"nothing": text},
+    ]
+
+
+class TestHostileText:
+    """Nothing that an entry or the name of a file holds reaches a terminal as it is."""
+
+    @pytest.mark.parametrize("format_", reports.REPORTS)
+    @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+    def test_hostile_text_is_inert_in_every_format(self, text: str, format_: str) -> None:
+        linted = lint(
+            load_texts(
+                [
+                    (f"{text.replace(chr(0), '')}.json", json.dumps(entries_of(text))),
+                    ("raw.yaml", f"a: {text}\nb: [{text}\n"),
+                ]
+            ),
+            EVERYTHING,
+            Surroundings(),
+        )
+
+        output = written(linted, format_)
+
+        assert len(linted.findings) > 10
+        self.check_inert(output)
+
+    @pytest.mark.parametrize("format_", reports.REPORTS)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_attacks_on_templates_are_inert(self, kind: str, format_: str) -> None:
+        entries = []
+        for n, attack in enumerate(attacks(kind)):
+            field, value = attack.value()
+            entry = trigger(trigger_id=f"t{n}", prefix=f"p{n}", **{field: value})
+            if len(json.dumps(entry)) < 100_000:
+                entries.append(entry)
+        texts = [(f"{n}.json", json.dumps(entry)) for n, entry in enumerate(entries)]
+
+        linted = lint(load_texts(texts), EVERYTHING, Surroundings())
+
+        # Some look like files of lava's job framework.
+        assert len(entries) - 2 <= linted.checked <= len(entries)
+        assert len(entries) > 0
+        self.check_inert(written(linted, format_))
+
+    @staticmethod
+    def check_inert(output: str) -> None:
+        bad = {
+            each
+            for each in output
+            if each != "\n" and unicodedata.category(each) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+        }
+        assert bad == set()
+        commands = [line for line in output.split("\n") if line.startswith("::")]
+        assert all(re.match(r"::(error|warning|notice) (file|title)=", line) for line in commands)
