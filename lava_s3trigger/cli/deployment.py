@@ -189,6 +189,12 @@ class Deployment:
         answer = self.read("lambda", "get_policy", FunctionName=self.function_name)
         return [] if answer is None else statements(answer["Policy"])
 
+    def permits(self, service: str) -> bool:
+        """Tell whether some statement lets a service, such as ``s3``, invoke the function."""
+        principals = [each.get("Principal") for each in self.policy]
+        named = [each.get("Service") for each in principals if isinstance(each, dict)]
+        return f"{service}.amazonaws.com" in named or "*" in principals
+
     @cached_property
     def role_policies(self) -> dict[str, list[Json]]:
         """The statements of the role's inline policies by name, and of managed ones by ARN."""

@@ -203,11 +203,14 @@ def _no_dead_letters(patient: Patient) -> None:
     )
 
 
-def _no_invokers(patient: Patient) -> None:
-    client = patient.aws.client("lambda")
-    for each in json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]:
-        if each["Principal"] == {"Service": "events.amazonaws.com"}:
-            client.remove_permission(FunctionName=FUNCTION, StatementId=each["Sid"])
+def _no_invoker(service: str) -> Callable[[Patient], None]:
+    def plant(patient: Patient) -> None:
+        client = patient.aws.client("lambda")
+        for each in json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]:
+            if each["Principal"] == {"Service": f"{service}.amazonaws.com"}:
+                client.remove_permission(FunctionName=FUNCTION, StatementId=each["Sid"])
+
+    return plant
 
 
 def _less_permissions(patient: Patient) -> None:
@@ -248,12 +251,6 @@ def _delete_queue(name: str) -> Callable[[Patient], None]:
 def _attribute(queue: str, name: str, value: str) -> Callable[[Patient], None]:
     return lambda patient: patient.aws.client("sqs").set_queue_attributes(
         QueueUrl=patient.url(queue), Attributes={name: value}
-    )
-
-
-def _dead_letter(patient: Patient) -> None:
-    patient.aws.client("sqs").send_message(
-        QueueUrl=patient.url(f"{FUNCTION}-dlq"), MessageBody='{"Event": "s3:TestEvent"}'
     )
 
 
@@ -375,11 +372,12 @@ FAULTS: Final = [
     ("function-throttled", _no_concurrency),
     ("function-dead-letters", _no_dead_letters),
     ("function-parking", lambda p: p.variables(S3TRIGGER_DEAD_LETTER_QUEUE=None)),
-    ("function-invokers", _no_invokers),
+    ("function-invokers", _no_invoker("events")),
+    ("bucket-not-permitted", _no_invoker("s3")),
+    ("topic-not-permitted", _no_invoker("sns")),
     ("role-permissions", _less_permissions),
     ("role-wide", _wide_role),
     ("role-wide", _managed_role),
-    ("dead-letters", _dead_letter),
     ("redrive-left-on", _mapping(f"{FUNCTION}-dlq", Enabled=True)),
     ("dead-letter-retention", _attribute(f"{FUNCTION}-dlq", "MessageRetentionPeriod", "345600")),
     ("worker-queue-missing", _delete_queue(f"lava-{REALM}-core")),
@@ -433,9 +431,29 @@ def test_a_fault_is_found_and_mended_by_its_command(
     )
 
 
+def test_dead_letters_are_given_back_and_then_the_mapping_is_turned_off(patient: Patient) -> None:
+    patient.aws.client("sqs").send_message(
+        QueueUrl=patient.url(f"{FUNCTION}-dlq"), MessageBody='{"Event": "s3:TestEvent"}'
+    )
+    wait_and_mend(patient, "dead-letters")
+    wait_and_mend(patient, "redrive-left-on")
+
+
+def wait_and_mend(patient: Patient, name: str) -> None:
+    """Wait for a finding, mend it, and wait until it is gone."""
+
+    def found() -> list[dict[str, Any]]:
+        return [each for each in patient.findings() if each["check"] == name]
+
+    wait_until(found, f"{name} to be found")
+    patient.mend(found()[0])
+    wait_until(lambda: not found(), f"{name} to be gone")
+
+
 def test_every_check_has_a_fault_here() -> None:
     """Two cannot be planted: the commands that mend them deploy the stack."""
-    assert {name for name, _ in FAULTS} == CHECKS.keys() - {"function-missing", "function-broken"}
+    planted = {name for name, _ in FAULTS} | {"dead-letters"}
+    assert planted == CHECKS.keys() - {"function-missing", "function-broken"}
 
 
 def test_a_function_that_is_missing_is_found(patient: Patient) -> None:

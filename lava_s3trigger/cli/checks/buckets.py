@@ -116,6 +116,31 @@ def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(bucket, "no notification leads to the function", command)
 
 
+@check("bucket-not-permitted", "error", [*_READ, "lambda:GetPolicy"])
+def bucket_not_permitted(deployed: Deployment) -> Iterator[Fault]:
+    """A bucket notifies the function, which does not permit S3 to invoke it.
+
+    S3 drops the events of the bucket.
+    """
+    if not deployed.function or deployed.permits("s3"):
+        return
+    for bucket in _buckets(deployed):
+        configuration = deployed.notifications(bucket) or {}
+        lambdas = configuration.get("LambdaFunctionConfigurations", [])
+        if any(each["LambdaFunctionArn"] == deployed.function_arn for each in lambdas):
+            command = aws(
+                "lambda",
+                "add-permission",
+                function_name=deployed.function_name,
+                statement_id=f"bucket-{bucket}".replace(".", "-"),
+                action="lambda:InvokeFunction",
+                principal="s3.amazonaws.com",
+                source_account=deployed.function_arn.split(":")[4],
+                source_arn=f"{deployed.function_arn.partition(':lambda:')[0]}:s3:::{bucket}",
+            )
+            yield Fault(bucket, "the function does not permit s3.amazonaws.com", command)
+
+
 @check("bucket-connected-twice", "warning", _READ)
 def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket reach the function by two routes.

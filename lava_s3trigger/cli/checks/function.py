@@ -113,7 +113,7 @@ def function_parking(deployed: Deployment) -> Iterator[Fault]:
         )
 
 
-@check("function-invokers", "error", ["lambda:GetPolicy", "lambda:ListEventSourceMappings"])
+@check("function-invokers", "error", ["lambda:GetPolicy"])
 def function_invokers(deployed: Deployment) -> Iterator[Fault]:
     """EventBridge may not invoke the function for the realm's rules.
 
@@ -121,9 +121,7 @@ def function_invokers(deployed: Deployment) -> Iterator[Fault]:
     """
     if not deployed.function:
         return
-    principals = [each.get("Principal") for each in deployed.policy]
-    services = {each.get("Service") for each in principals if isinstance(each, dict)}
-    if "events.amazonaws.com" not in services:
+    if not deployed.permits("events"):
         command = aws(
             "lambda",
             "add-permission",

@@ -43,6 +43,36 @@ def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
 
 
 @check(
+    "topic-not-permitted",
+    "error",
+    ["lambda:GetPolicy", "lambda:ListEventSourceMappings", "sns:ListSubscriptions"],
+)
+def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
+    """The function is subscribed to a topic, and does not permit SNS to invoke it.
+
+    SNS drops the events, or moves them to the subscription's dead-letter queue.
+    """
+    if not deployed.function or deployed.permits("sns"):
+        return
+    topics = {
+        each["TopicArn"]
+        for each in deployed.subscriptions
+        if each["Endpoint"] == deployed.function_arn
+    }
+    for topic in sorted(topics):
+        command = aws(
+            "lambda",
+            "add-permission",
+            function_name=deployed.function_name,
+            statement_id=f"topic-{topic.rpartition(':')[2]}",
+            action="lambda:InvokeFunction",
+            principal="sns.amazonaws.com",
+            source_arn=topic,
+        )
+        yield Fault(topic, "the function does not permit sns.amazonaws.com", command)
+
+
+@check(
     "topic-publishers",
     "error",
     ["lambda:ListEventSourceMappings", "sns:GetTopicAttributes", "sns:ListSubscriptions"],
