@@ -111,9 +111,9 @@ def cold_in_lambda(bench: Bench) -> Iterator[Row]:
         # The function's folder is the working directory, as in Lambda.
         command = [python, "-S", "-m", "awslambdaric", f"{module}.lambda_handler"]
         environment = _environment(bench.service) | {"PYTHONPATH": str(client)}
-        with _emulated(emulator, command, folders[module], environment) as (process, address):
+        with emulated(emulator, command, folders[module], environment) as (process, address):
             begin = time.perf_counter()
-            answer = _invoke(address, by_s3(KEY))
+            answer = invoke(address, by_s3(KEY))
             wall = time.perf_counter() - begin
             cpu = _cpu_of_child(process.pid)
         if answer != b"null":
@@ -207,7 +207,7 @@ def _environment(service: RemoteService) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _emulated(
+def emulated(
     emulator: Path, command: list[str], folder: Path, environment: dict[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run the emulator, which starts the runtime at the first invocation."""
@@ -247,7 +247,8 @@ def _wait_for(address: str) -> None:
     raise AssertionError("the emulator does not answer")
 
 
-def _invoke(address: str, payload: dict[str, Any]) -> bytes:
+def invoke(address: str, payload: dict[str, Any]) -> bytes:
+    """Return the answer of the emulated function to a payload."""
     url = f"http://{address}/2015-03-31/functions/function/invocations"
     with urllib.request.urlopen(url, json.dumps(payload).encode(), timeout=30) as answer:
         body: bytes = answer.read()

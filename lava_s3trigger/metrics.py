@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "lava"
 """Namespace of the metrics."""
 
-ROUTES: Final = ("sqs", "s3", "sns", "eventbridge", "redriven")
+ROUTES: Final = ("sqs", "s3", "sns", "eventbridge", "s3_batch", "redriven")
 FAILURES: Final = (
     "aws_error",
     "busy",
     "group_blocked",
+    "no_object",
     "not_understood",
+    "object_unreadable",
     "out_of_time",
     "parking_failed",
     "unexpected",
@@ -73,7 +75,7 @@ class Summary:
                 counts["failed"] += 1
             if task.decision is not None and not (task.decision.triggers or task.decision.error):
                 counts["unmatched"] += 1
-            is_replayed = getattr(task.event, "replay", None) is not None
+            is_replayed = task.event.replay is not None
             counts["replayed"] += is_replayed
             # What was parked has waited for a user, and what is replayed is as old as it is.
             if task.lag is not None and not (task.redrive or is_replayed):

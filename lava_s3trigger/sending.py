@@ -106,6 +106,7 @@ class Task:
             **self._of_entry(trigger_id),
             bucket=self.event.bucket,
             key=self.event.key,
+            replay=self.event.replay,
         )
 
     def skip(self, kind: str, reason: str, level: int = logging.INFO, **fields: Any) -> None:
@@ -135,6 +136,7 @@ class Task:
             message_id=self.delivery.message_id,
             bucket=self.event.bucket,
             key=self.event.key,
+            replay=self.event.replay,
         )
 
     def _of_entry(self, trigger_id: str | None) -> dict[str, Any]:
@@ -334,7 +336,9 @@ class Sender:
         now = self._now()
         return PendingMessage(
             self._dead_letter_queue or "",
-            lambda _: parked_message(task.event.record, trigger_id, reasons, done, now),
+            lambda _: parked_message(
+                task.event.record, trigger_id, reasons, done, now, task.event.replay
+            ),
         )
 
 

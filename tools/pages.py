@@ -1,4 +1,4 @@
-"""Writes into the docs what the code knows: the layout of the package, the conditions, the rules.
+"""Writes into the docs what the code knows: layout, conditions, rules, checks of `doctor`.
 
 `make docs` runs it. `tests/test_layout.py` fails while a page is out of date.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import conditions
+from lava_s3trigger.cli import checks  # noqa: F401 - registers the checks
+from lava_s3trigger.cli.diagnosis import CHECKS
 from lava_s3trigger.cli.rules import catalogue
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ PACKAGE: Final = CHECKOUT / "lava_s3trigger"
 WAY_OF_DATA: Final = (
     "handler",
     "events",
+    "s3batch",
+    "manifest",
     "parking",
     "triggers",
     "conditions",
@@ -229,6 +234,29 @@ def conditions_table() -> str:
     return "\n".join(["| Condition | `if_` holds if |", "|---|---|", *body])
 
 
+def doctor_actions() -> list[str]:
+    """Return the IAM actions that all checks of `doctor` need."""
+    return sorted({action for each in CHECKS.values() for action in each.needs})
+
+
+def doctor_policy() -> str:
+    """Make the policy that allows all checks of `doctor`."""
+    statement = {"Effect": "Allow", "Action": doctor_actions(), "Resource": "*"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2)
+    return f"```json\n{text}\n```"
+
+
+def doctor_pages() -> str:
+    """Make the pages of the checks of `doctor`, from the registry."""
+    made = []
+    for each in CHECKS.values():
+        needs = ", ".join(f"`{action}`" for action in each.needs)
+        made.append(
+            f"### {each.name}\n\n{each.summary} ({each.severity})\n\n{each.why}\n\nNeeds {needs}."
+        )
+    return "\n\n".join(made)
+
+
 def pages() -> dict[Path, str]:
     """Return the pages as they should be."""
     found = modules()
@@ -240,6 +268,10 @@ def pages() -> dict[Path, str]:
         CHECKOUT / "docs" / "design.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "triggers.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "rules.md": {"rules": catalogue.markdown()},
+        CHECKOUT / "docs" / "doctor.md": {
+            "policy of doctor": doctor_policy(),
+            "checks of doctor": doctor_pages(),
+        },
     }
     made = {}
     for path, named in blocks.items():

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "plan": "Show what a change of entries would do.",
     "schema": "Print a JSON Schema of entries.",
     "event": "Print a payload for an object, as AWS would hand it to the function.",
+    "doctor": "Look at a deployed realm, and say what will go wrong.",
     "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
     "local": "Keep a local AWS server with the deployed stack running.",
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lava_s3trigger.acknowledgement import in_order
+from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import decide
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.errors import ObjectError
+from lava_s3trigger.events import deliveries, is_s3_batch
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.templates.limits import listening
 from lava_s3trigger.units import shown
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lava_s3trigger.decision import Decision, Jobs, Triggers
-    from lava_s3trigger.events import S3Event
+    from lava_s3trigger.events import Delivery, S3Event
     from lava_s3trigger.parking import RedriveTarget
+
+_MAX_NAME_CHARACTERS: Final = 200
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         region: Region of the function, for events that name none.
     """
     decided = Decided()
-    received = deliveries(payload, region)
+    received = _received(payload, region)
     blocked = {id(delivery): delivery for delivery in received}
     with listening(), _unlogged():
         for together in in_order(received):
@@ -62,6 +66,30 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         for delivery in blocked.values()
     ]
     return decided
+
+
+def _received(payload: Any, region: str) -> list[Delivery]:
+    if not is_s3_batch(payload):
+        return deliveries(payload, region)
+    from lava_s3trigger.s3batch import BatchInvocation  # noqa: PLC0415 - start-up
+
+    return BatchInvocation(payload, region, _UnaskedObjects(), UNLIMITED).deliveries
+
+
+class _UnaskedObjects:
+    """Stands for S3, which is not asked for the objects of a payload's tasks."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def head(self, bucket: str, key: str, *_: Any) -> NoReturn:
+        """Say that the size is not known.
+
+        Raises:
+            ObjectError: Always.
+        """
+        name = shown(f"s3://{bucket}/{key}", at_most=_MAX_NAME_CHARACTERS)
+        raise ObjectError(f"the payload has no size of {name}, which the function would ask S3 for")
 
 
 @contextlib.contextmanager

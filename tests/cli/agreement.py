@@ -95,7 +95,11 @@ class Agreement:
         logging.getLogger("lava_s3trigger").setLevel(logging.CRITICAL)
         has_failed = False
         try:
-            has_failed = bool(function(payload))
+            answer = function(payload) or {}
+            results = answer.get("results", [])  # of tasks of S3 Batch Operations
+            has_failed = bool(answer.get("batchItemFailures")) or any(
+                each["resultCode"] != "Succeeded" for each in results
+            )
         except DeliveriesFailedError:
             has_failed = True
         messages = [

@@ -358,7 +358,8 @@ class TestGoodEntries:
     @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
     def test_the_entries_in_the_docs_are_good(self, page: Path) -> None:
         for n, (language, text) in enumerate(blocks(page)):
-            if re.search(r'trigger_id"?: *"?[a-z]', text):
+            is_output = '"version": 1' in text
+            if re.search(r'trigger_id"?: *"?[a-z]', text) and not is_output:
                 loaded = load_texts([(f"{page.name}-{n}.{language}", text)])
                 found = lint(loaded, EVERYTHING, Surroundings()).findings
 

@@ -1,0 +1,118 @@
+"""Checks of the function's role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.deployment import listed, matches_any
+from lava_s3trigger.cli.diagnosis import Fault, check
+
+from .commands import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.deployment import Deployment
+
+_READ: Final = (
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListRolePolicies",
+)
+_MENDED: Final = "lava-s3trigger-doctor"
+"""Name of the policy that grants what was missing."""
+
+
+@check("role-permissions", "error", [*_READ, "lambda:ListEventSourceMappings"])
+def role_permissions(deployed: Deployment) -> Iterator[Fault]:
+    """The function's role lacks a permission that it needs.
+
+    Every event that needs it fails, and ends as a dead letter.
+    """
+    if not deployed.function:
+        return
+    every = [each for found in deployed.role_policies.values() for each in found]
+    missing: dict[str, list[str]] = {}
+    for action, resource in _needed(deployed):
+        if not _is_allowed(every, action, resource):
+            missing.setdefault(resource, []).append(action)
+    if missing:
+        role = _role(deployed)
+        allowed = [
+            {"Effect": "Allow", "Action": actions, "Resource": resource}
+            for resource, actions in missing.items()
+        ]
+        command = aws(
+            "iam",
+            "put-role-policy",
+            role_name=role,
+            policy_name=_MENDED,
+            policy_document={"Version": "2012-10-17", "Statement": allowed},
+        )
+        told = "; ".join(f"{', '.join(each)} on {arn}" for arn, each in missing.items())
+        yield Fault(role, f"it lacks {told}", command)
+
+
+@check("role-wide", "warning", _READ)
+def role_wide(deployed: Deployment) -> Iterator[Fault]:
+    """The function's role may more than the template gives.
+
+    The function renders templates of many authors. What its role may do beyond its task is what
+    a flaw in it would put at risk.
+    """
+    role = _role(deployed)
+    for name, found in deployed.role_policies.items():
+        wide = sorted({action for each in found for action in _wide(each)})
+        if not wide:
+            continue
+        if name.startswith("arn:"):
+            command = aws("iam", "detach-role-policy", role_name=role, policy_arn=name)
+        else:
+            command = aws("iam", "delete-role-policy", role_name=role, policy_name=name)
+        yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
+
+
+def _role(deployed: Deployment) -> str:
+    return str(deployed.function.get("Role", "")).rpartition("/")[2]
+
+
+def _wide(statement: dict[str, Any]) -> Iterator[str]:
+    """Yield the actions of a statement that are whole services, or hold for everything."""
+    if statement.get("Effect") != "Allow":
+        return
+    is_everything = "*" in listed(statement.get("Resource", []))
+    for action in listed(statement.get("Action", [])):
+        if is_everything or action == "*" or action.endswith(":*"):
+            yield f"{action} on {'*' if is_everything else 'some resources'}"
+
+
+def _needed(deployed: Deployment) -> Iterator[tuple[str, str]]:
+    """Yield the actions of the function's calls, each with a resource."""
+    realm = deployed.realm
+    logs = f"log-group:/aws/lambda/{deployed.function_name}:log-stream:x"
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        yield action, deployed.arn("logs", logs)
+    index = f"table/lava.{realm}.s3triggers/index/s3trigger-index"
+    yield "dynamodb:Query", deployed.arn("dynamodb", index)
+    yield "dynamodb:GetItem", deployed.arn("dynamodb", f"table/lava.{realm}.jobs")
+    dedup = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
+    if dedup:
+        yield "dynamodb:UpdateItem", deployed.arn("dynamodb", f"table/{dedup}")
+    for queue in (f"lava-{realm}-*", deployed.dead_letter_queue):
+        for action in ("sqs:GetQueueUrl", "sqs:SendMessage"):
+            yield action, deployed.arn("sqs", queue)
+    for mapping in deployed.mappings:
+        for action in ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"):
+            yield action, mapping["EventSourceArn"]
+
+
+def _is_allowed(statements: list[dict[str, Any]], action: str, resource: str) -> bool:
+    effects = {
+        statement.get("Effect")
+        for statement in statements
+        if matches_any(listed(statement.get("Action", [])), action)
+        and matches_any(listed(statement.get("Resource", [])), resource)
+    }
+    return effects == {"Allow"}

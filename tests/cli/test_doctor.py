@@ -1,0 +1,87 @@
+"""`doctor` without AWS: names, patterns, and how routes overlap."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from lava_s3trigger.cli import commands
+from lava_s3trigger.cli.checks.buckets import _Route
+from lava_s3trigger.cli.checks.commands import aws
+from lava_s3trigger.cli.deployment import find_realm, matches_any
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@pytest.mark.parametrize(
+    ("realm", "function", "expected"),
+    [
+        ("prod", None, ("prod", "lava-prod-s3trigger")),
+        (None, "lava-prod-s3trigger", ("prod", "lava-prod-s3trigger")),
+        ("prod", "mine", ("prod", "mine")),
+    ],
+)
+def test_realm_and_function_follow_from_each_other(
+    realm: str | None, function: str | None, expected: tuple[str, str]
+) -> None:
+    assert find_realm(realm, function) == expected
+
+
+def test_without_a_realm_the_usage_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAVA_REALM", raising=False)
+
+    with pytest.raises(CommandError, match="no realm: give --realm") as error:
+        CliRunner().invoke(commands, ["doctor"], standalone_mode=False, catch_exceptions=False)
+
+    assert error.value.status == WRONG_USAGE
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text", "expected"),
+    [
+        (["sqs:SendMessage*"], "sqs:SendMessage", True),
+        (["SQS:sendmessage"], "sqs:SendMessage", True),
+        (["sqs:?etQueueUrl"], "sqs:GetQueueUrl", True),
+        (["arn:aws:sqs:*:*:lava.x"], "arn:aws:sqs:r:1:lava-x", False),
+        ([], "sqs:SendMessage", False),
+        (["sqs:Get*"], "sqs:SendMessage", False),
+    ],
+)
+def test_patterns_are_those_of_iam(patterns: Sequence[str], text: str, *, expected: bool) -> None:
+    assert matches_any(patterns, text) is expected
+
+
+CREATED = ("s3:ObjectCreated:*",)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        (_Route("a"), _Route("b"), True),
+        (_Route("a", prefix="in/"), _Route("b", prefix="out/"), False),
+        (_Route("a", prefix="in/"), _Route("b", prefix="in/x/"), True),
+        (_Route("a", suffix=".csv"), _Route("b", suffix=".txt"), False),
+        (_Route("a", suffix=".csv"), _Route("b", suffix="s.csv"), True),
+        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectRemoved:*",)), False),
+        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectCreated:Put",)), True),
+    ],
+)
+def test_routes_overlap_if_both_carry_an_event_of_an_object(
+    one: _Route, two: _Route, *, expected: bool
+) -> None:
+    assert one.overlaps(two) is expected
+    assert two.overlaps(one) is expected
+
+
+@pytest.mark.parametrize("name", ["a b", "$(reboot)", "x'; reboot; '", "`reboot`", "--force\n"])
+def test_commands_quote_names_for_a_shell(name: str) -> None:
+    command = aws("sqs", "create-queue", queue_name=name, attributes={"A": name})
+
+    words = shlex.split(command)
+    assert words[:5] == ["aws", "sqs", "create-queue", "--queue-name", name]
+    assert len(words) == 7
