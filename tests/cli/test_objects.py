@@ -1,0 +1,119 @@
+"""Objects named on the command line, and the records made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects import (
+    CREATED,
+    UPLOADED,
+    ObjectFacts,
+    ObjectName,
+    head_object,
+    read_uri,
+    s3_record,
+)
+from lava_s3trigger.events import deliveries
+from tests import routes
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.localaws import LocalAws
+
+KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
+
+
+class TestUris:
+    """An S3 URI names a bucket and a key, as they stand."""
+
+    @given(key=KEYS)
+    def test_a_key_is_taken_as_it_stands(self, key: str) -> None:
+        name = read_uri(f"s3://my-bucket/{key}")
+
+        assert name == ObjectName("my-bucket", key)
+        assert read_uri(str(name)) == name
+
+    @pytest.mark.parametrize(
+        ("uri", "said"),
+        [
+            ("", "this is no object"),
+            ("my-bucket/a.csv", "this is no object"),
+            ("https://my-bucket.s3.amazonaws.com/a.csv", "this is no object"),
+            ("S3://my-bucket/a.csv", "this is no object"),
+            ("s3://", "the bucket is missing"),
+            ("s3:///a.csv", "the bucket is missing"),
+            ("s3://my-bucket", "the key is missing"),
+            ("s3://my-bucket/", "the key is missing"),
+            ("s3://my-bucket/\udcff", "the key is not UTF-8"),
+            ("s3://my-bucket/" + "é" * 600, "the key has 1200 bytes"),
+        ],
+        ids=ascii,
+    )
+    def test_what_is_no_object(self, uri: str, said: str) -> None:
+        with pytest.raises(CommandError, match=said) as raised:
+            read_uri(uri)
+        assert raised.value.status == WRONG_USAGE
+        assert "\n" not in str(raised.value)
+
+
+class TestRecords:
+    """The function understands a record as it is meant."""
+
+    @given(key=KEYS, size=st.integers(0, 5 * 2**40), address=st.ip_addresses())
+    def test_the_function_reads_what_was_given(self, key: str, size: int, address: object) -> None:
+        record = s3_record(
+            "b", key, size=size, time=TIME, source_ip=str(address), region="eu-west-1"
+        )
+        [delivery] = deliveries({"Records": [record]}, "us-east-1")
+        [(event, _)] = delivery.events
+
+        assert (event.bucket, event.key, event.size) == ("b", key, size)
+        assert (event.event_type, event.event_time) == (CREATED, TIME)
+        assert (event.source_ip, event.aws_region) == (address, "eu-west-1")
+
+    def test_it_has_the_elements_of_a_record_of_s3(self) -> None:
+        made, real = s3_record("b", "k"), routes.s3_record()
+        assert made.keys() == real.keys()
+        assert made["s3"].keys() == real["s3"].keys()
+        assert made["s3"]["object"].keys() == real["s3"]["object"].keys()
+
+    def test_a_deletion_has_neither_size_nor_etag(self) -> None:
+        record = s3_record("b", "k", size=None, event_type="ObjectRemoved:Delete")
+        assert record["s3"]["object"].keys() == {"key", "sequencer"}
+        [(event, _)] = deliveries({"Records": [record]}, "us-east-1")[0].events
+        assert (event.size, event.source_ip) == (0, None)
+
+    def test_a_later_event_has_a_larger_sequencer(self) -> None:
+        times = [TIME, TIME.replace(microsecond=535001), TIME.replace(second=27, microsecond=0)]
+        marks = [s3_record("b", "k", time=each)["s3"]["object"]["sequencer"] for each in times]
+        assert marks == sorted(set(marks))
+
+
+class TestHeadObject:
+    """S3 is asked for the size, the ETag and the time of an object."""
+
+    def test_an_object_that_is_there(self, aws: LocalAws) -> None:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="objects")
+        s3.put_object(Bucket="objects", Key="a b+c.csv", Body=b"12345")
+
+        facts = head_object(s3, ObjectName("objects", "a b+c.csv"))
+
+        assert facts
+        assert (facts.size, facts.event_type) == (5, CREATED)
+        assert facts.etag == "827ccb0eea8a706c4c34a16891f84e7b"
+        assert abs((datetime.now(UTC) - facts.last_modified).total_seconds()) < 600
+
+    def test_an_object_that_is_not_there(self, aws: LocalAws) -> None:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="no-objects")
+        assert head_object(s3, ObjectName("no-objects", "a.csv")) is None
+
+    def test_the_etag_tells_of_parts(self) -> None:
+        assert ObjectFacts(1, "827ccb0eea8a706c4c34a16891f84e7b-2", TIME).event_type == UPLOADED
