@@ -1,0 +1,66 @@
+"""An object as a source names it, and the event that S3 would send of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lava_s3trigger.events import deliveries
+
+from .objects import CREATED, s3_record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lava_s3trigger.events import S3Event
+
+
+class S3Object(NamedTuple):
+    """An object, and the kind of event to decide on."""
+
+    bucket: str
+    key: str
+    """As it is in S3, not encoded."""
+    size: int
+    """Bytes."""
+    time: datetime
+    """When it was last modified, in UTC."""
+    event_type: str = CREATED
+
+    def event(self, region: str) -> S3Event:
+        """Return the event as the function would read it from S3's record.
+
+        Args:
+            region: AWS region of the bucket.
+        """
+        record = s3_record(
+            self.bucket,
+            self.key,
+            size=self.size,
+            event_type=self.event_type,
+            time=self.time,
+            region=region,
+        )
+        [delivery] = deliveries({"Records": [record]}, region)
+        [(event, _)] = delivery.events
+        return event
+
+
+class Assumed(NamedTuple):
+    """What is assumed of objects where their source does not tell."""
+
+    time: datetime
+    size: int = 1
+    """Bytes."""
+    event_type: str = CREATED
+
+    def s3_object(
+        self, bucket: str, key: str, size: int | None = None, time: datetime | None = None
+    ) -> S3Object:
+        """Return an object; None stands for what is not known of it."""
+        return S3Object(
+            bucket,
+            key,
+            self.size if size is None else size,
+            self.time if time is None else time,
+            self.event_type,
+        )
