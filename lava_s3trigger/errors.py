@@ -23,7 +23,30 @@ class SettingsError(S3TriggerError):
 
 
 class PayloadError(S3TriggerError):
-    """A payload cannot be understood: its delivery fails."""
+    """A payload cannot be understood: its delivery fails.
+
+    Attributes:
+        event: What has happened, as the log names it.
+        kind: What sort of failure it is, as the log names it.
+    """
+
+    event = "not_understood"
+    kind = "not_understood"
+
+
+class ObjectError(S3TriggerError):
+    """A task of S3 Batch Operations names an object that cannot be read, now or later.
+
+    Attributes:
+        event: What has happened, as the log names it.
+        kind: What sort of failure it is, as the log names it.
+    """
+
+    event = "failed"
+
+    def __init__(self, message: str, kind: str = "object_unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class UserError(S3TriggerError):
@@ -86,7 +109,10 @@ class DeliveriesFailedError(S3TriggerError):
     def __init__(self, count: int, first: str) -> None:
         what = "1 failure" if count == 1 else f"{count} failures, the first"
         # Lambda logs this text. Keys are in it, so keep it on one line and in ASCII.
-        shown = first[:_MAX_REASON_CHARACTERS]
-        reason = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in shown)
-        super().__init__(f"{what}: {reason}")
+        super().__init__(f"{what}: {printable(first, _MAX_REASON_CHARACTERS)}")
         self.count = count
+
+
+def printable(text: str, at_most: int) -> str:
+    """Return so many characters of a text, on one line and in ASCII."""
+    return "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text[:at_most])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
@@ -20,8 +20,11 @@ from dateutil.tz import tzutc
 
 from .errors import PayloadError
 from .log import log_event
-from .parking import RedriveTarget, is_parked_message, read_parked_message
+from .parking import REPLAY_MARK, RedriveTarget, is_parked_message, read_parked_message
 from .units import shown
+
+if TYPE_CHECKING:
+    from .errors import ObjectError
 
 UTC: Final = tzutc()
 
@@ -31,7 +34,7 @@ _MAX_DEPTH: Final = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Event:
-    """One s3_object that happened to one object, the same whatever the route."""
+    """One thing that happened to one object, the same whatever the route."""
 
     bucket: str
     key: str
@@ -43,6 +46,8 @@ class S3Event:
     aws_region: str
     record: dict[str, Any]
     """The S3 or EventBridge record as it came."""
+    replay: str | None = None
+    """Id of the replay that it is from; None for an event that has just happened."""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -62,7 +67,7 @@ class S3Event:
         """What tells this event from every other, also when it is delivered again.
 
         S3 gives most events a sequencer. Tag, ACL and restore events have none; their
-        time and request id identify them.
+        time, request id and version identify them.
         """
         try:
             if "s3" in self.record:
@@ -71,7 +76,10 @@ class S3Event:
             else:
                 s3_object = self.record["detail"]["object"]
                 request_id = self.record["detail"].get("request-id")
-            mark = s3_object.get("sequencer") or f"{self.event_time.isoformat()} {request_id}"
+            mark = s3_object.get("sequencer") or (
+                f"{self.event_time.isoformat()} {request_id}"
+                f" {s3_object.get('versionId') or s3_object.get('version-id')}"
+            )
         except (AttributeError, KeyError, TypeError):  # elements of types that AWS never sends
             mark = self.event_time.isoformat()
         return (self.bucket, self.key, self.event_type, str(mark))
@@ -88,8 +96,8 @@ class Delivery:
     """Queue and message group, of a FIFO queue: these keep their order."""
     events: list[tuple[S3Event, RedriveTarget | None]] = field(default_factory=list)
     """Its S3 events, each with what a parked message asks for, where it was parked."""
-    errors: list[PayloadError] = field(default_factory=list)
-    """What in it cannot be understood."""
+    errors: list[PayloadError | ObjectError] = field(default_factory=list)
+    """What in it cannot be understood, and never will be."""
     failures: list[str] = field(default_factory=list)
     """Why AWS must deliver it again."""
 
@@ -109,6 +117,7 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
     """
     found = []
     rest = []
+    replay = _replay(payload) if isinstance(payload, dict) else None
     for record in _records(payload):
         if isinstance(record, dict) and _is_sqs_message(record):
             delivery = Delivery(
@@ -116,15 +125,24 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
                 queue=_arn(record).rpartition(":")[2],
                 group=_group(record),
             )
-            _unwrap(delivery, record, region)
+            _unwrap(delivery, record, region, replay=replay)
             found.append(delivery)
         else:
             rest.append(record)
     if rest:
         found.append(Delivery())
         for record in rest:
-            _unwrap(found[-1], record, region)
+            _unwrap(found[-1], record, region, replay=replay)
     return found
+
+
+def is_s3_batch(payload: Any) -> bool:
+    """Tell whether a payload is of S3 Batch Operations; `s3batch` takes these apart."""
+    return (
+        isinstance(payload, dict)
+        and "invocationSchemaVersion" in payload
+        and isinstance(payload.get("tasks"), list)
+    )
 
 
 def _records(payload: Any) -> list[Any]:
@@ -157,12 +175,13 @@ def _group(record: dict[str, Any]) -> tuple[str, str] | None:
     return (arn, group if isinstance(group, str) else "")
 
 
-def _unwrap(
+def _unwrap(  # noqa: PLR0913, PLR0917 - the last three are what the envelopes so far say
     delivery: Delivery,
     value: Any,
     region: str,
     redrive: RedriveTarget | None = None,
     depth: int = 0,
+    replay: str | None = None,
 ) -> None:
     """Add the S3 events inside a value to a delivery, and an error for each part not understood."""
     try:
@@ -170,11 +189,12 @@ def _unwrap(
             raise PayloadError(f"nested more than {_MAX_DEPTH} envelopes deep")  # noqa: TRY301
         if isinstance(value, dict):
             if isinstance(value.get("s3"), dict):
-                delivery.events.append((_from_s3(value, region), redrive))
+                delivery.events.append((from_s3(value, region, replay), redrive))
                 return
             if _is_eventbridge(value):
-                delivery.events.append((_from_eventbridge(value, region), redrive))
+                delivery.events.append((_from_eventbridge(value, region, replay), redrive))
                 return
+            replay = _replay(value) or replay
             if is_parked_message(value):
                 redrive, event = read_parked_message(value)
                 contents = [event]
@@ -192,7 +212,7 @@ def _unwrap(
         delivery.errors.append(error)
         return
     for inner in contents:
-        _unwrap(delivery, inner, region, redrive, depth + 1)
+        _unwrap(delivery, inner, region, redrive, depth + 1, replay)
 
 
 def _is_eventbridge(value: dict[str, Any]) -> bool:
@@ -227,6 +247,22 @@ def _contents(value: dict[str, Any]) -> list[Any]:
     raise PayloadError(f"neither an S3 event nor an envelope of one: an object with [{names}]")
 
 
+_MAX_REPLAY_CHARACTERS: Final = 64
+
+
+def _replay(envelope: dict[str, Any]) -> str | None:
+    """Return the id of the replay that an envelope is marked with, if it is."""
+    if REPLAY_MARK in envelope:
+        replay = envelope[REPLAY_MARK]
+    else:
+        attributes = envelope.get("messageAttributes")
+        if not attributes or not isinstance(attributes, dict):
+            return None
+        attribute = attributes.get(REPLAY_MARK)
+        replay = attribute.get("stringValue") if isinstance(attribute, dict) else None
+    return replay[:_MAX_REPLAY_CHARACTERS] if replay and isinstance(replay, str) else None
+
+
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
@@ -236,7 +272,17 @@ def _parsed(text: str) -> Any:
         raise PayloadError(f"not JSON ({error}): {shown(text)}") from None
 
 
-def _from_s3(record: dict[str, Any], region: str) -> S3Event:
+def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S3Event:
+    """Return the event of a record of S3.
+
+    Args:
+        record: The record, which has an object ``s3``.
+        region: AWS region, for a record that names none.
+        replay: Id of the replay that it is from, if it is.
+
+    Raises:
+        PayloadError: It cannot be understood.
+    """
     s3 = record["s3"]
     s3_object = _object(s3.get("object"))
     return S3Event(
@@ -248,10 +294,11 @@ def _from_s3(record: dict[str, Any], region: str) -> S3Event:
         source_ip=_address(_object(record.get("requestParameters")).get("sourceIPAddress")),
         aws_region=_optional_text(record.get("awsRegion"), "awsRegion") or region,
         record=record,
+        replay=replay,
     )
 
 
-def _from_eventbridge(event: dict[str, Any], region: str) -> S3Event:
+def _from_eventbridge(event: dict[str, Any], region: str, replay: str | None) -> S3Event:
     detail = event["detail"]
     s3_object = _object(detail.get("object"))
     kind = _text(event["detail-type"], "detail-type")
@@ -265,6 +312,7 @@ def _from_eventbridge(event: dict[str, Any], region: str) -> S3Event:
         source_ip=_address(detail.get("source-ip-address")),
         aws_region=_optional_text(event.get("region"), "region") or region,
         record=event,
+        replay=replay,
     )
 
 

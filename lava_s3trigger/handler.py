@@ -16,7 +16,7 @@ from .decision import decide
 from .dedup.memory import RecentEvents
 from .dedup.protocol import Duplicates
 from .errors import OutOfTimeError, UnexpectedError
-from .events import deliveries
+from .events import deliveries, is_s3_batch
 from .jobs import JobTable
 from .log import configure_logging
 from .metrics import Summary
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+    from .aws.objects import Objects
     from .dedup.protocol import Admission
     from .events import Delivery
+    from .s3batch import BatchInvocation
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
@@ -48,7 +51,8 @@ def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
         context: The Lambda context; None outside of Lambda.
 
     Returns:
-        The SQS messages to deliver again, if any.
+        The SQS messages to deliver again, if any; the results of the tasks of S3 Batch
+        Operations.
 
     Raises:
         DeliveriesFailedError: AWS must deliver the whole invocation again.
@@ -65,15 +69,17 @@ class Function:
         sqs: Client of SQS, that tries each call once.
         clock: Returns the time in seconds; it must not go backwards.
         sleep: Waits for some seconds.
+        make_s3_client: Makes the client of S3, when it is needed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a part that tests replace
         self,
         settings: Settings,
         dynamodb: DynamoDBClient,
         sqs: SQSClient,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        make_s3_client: Callable[[], S3Client] | None = None,
     ) -> None:
         configure_logging(settings.log_level)
         self._region = sqs.meta.region_name
@@ -90,6 +96,8 @@ class Function:
         self._duplicates = Duplicates(
             recent, table, is_on=settings.dedup_cache_size > 0, sleep=sleep
         )
+        self._make_s3_client = make_s3_client
+        self._objects: Objects | None = None
         self._ledger = SentLedger()
         self._sender = Sender(SqsQueues(sqs, sleep), settings.realm, settings.dead_letter_queue)
 
@@ -100,7 +108,8 @@ class Function:
         self._triggers.start(deadline)
         self._jobs.start(deadline)
         request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
-        received = deliveries(payload, self._region)
+        s3_batch = self._s3_batch(payload, deadline) if is_s3_batch(payload) else None
+        received = s3_batch.deliveries if s3_batch else deliveries(payload, self._region)
         tasks: list[Task] = []
         summary = Summary()
         for together in in_order(received):
@@ -108,11 +117,25 @@ class Function:
                 tasks += batch
                 self._carry_out(batch, request_id, deadline)
                 summary.add(batch)
+                if s3_batch:
+                    s3_batch.note(batch)
                 for task in batch:
                     task.decision = None  # a large payload has many, of any size
         self._remember(tasks, received)
         summary.log(received)
-        return acknowledge(received)
+        return s3_batch.answer() if s3_batch else acknowledge(received)
+
+    def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
+        """Take an invocation by S3 Batch Operations apart."""
+        # Not imported for other invocations, and no client made.
+        from .aws.objects import Objects, make_s3_client  # noqa: PLC0415
+        from .s3batch import BatchInvocation  # noqa: PLC0415
+
+        if self._objects is None:
+            region = self._region
+            make_client = self._make_s3_client or (lambda: make_s3_client(region_name=region))
+            self._objects = Objects(make_client)
+        return BatchInvocation(payload, self._region, self._objects, deadline)
 
     def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
         """Carry out a batch of tasks, and note what became of it."""
@@ -190,7 +213,7 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
     batch: list[Task] = []
     for delivery in together:
         for error in delivery.errors:
-            delivery.fail(str(error), event="not_understood", kind="not_understood")
+            delivery.fail(str(error), event=error.event, kind=error.kind)
         for event, redrive in delivery.events:
             batch.append(Task(delivery, event, redrive))
             if len(batch) == MAX_BATCH_EVENTS:

@@ -31,6 +31,8 @@ class Summary:
         counts = self.counts
         for task in tasks:
             counts["events"] += 1
+            if task.event.replay is not None:
+                counts["replayed"] += 1
             counts["dispatched"] += task.dispatched
             counts["skipped"] += task.skipped
             counts["parked"] += len(task.parked)
@@ -50,6 +52,7 @@ class Summary:
             deliveries=len(received),
             failed_deliveries=sum(1 for delivery in received if delivery.failures),
             events=counts["events"],
+            replayed=counts["replayed"] or None,
             dispatched=counts["dispatched"],
             skipped=counts["skipped"],
             parked=counts["parked"],

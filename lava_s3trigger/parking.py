@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _MAX_TEXT_CHARACTERS: Final = 2048
 _MAX_REASONS: Final = 100
 
+REPLAY_MARK: Final = "lava-s3trigger-replay"
+"""Marks the envelope of replayed events, with the id of the replay: a member of a JSON object
+beside ``Records``, or beside what else holds events; of an SQS message, an attribute. It is
+not in the events themselves, so that templates see what they would see of real ones."""
+
 
 class Reason(NamedTuple):
     """Why a trigger, or one job of it, could not be carried out."""
@@ -59,12 +64,13 @@ class RedriveTarget:
                 yield position, job_id
 
 
-def parked_message(
+def parked_message(  # noqa: PLR0913, PLR0917 - each is a part of the message
     record: dict[str, Any],
     trigger_id: str,
     reasons: Sequence[Reason],
     done: Iterable[str],
     now: datetime,
+    replay: str | None = None,
 ) -> str:
     """Return the message to park.
 
@@ -74,6 +80,7 @@ def parked_message(
         reasons: Why.
         done: Ids of its jobs that were dispatched for this event.
         now: The time, with a time zone.
+        replay: Id of the replay that the event is from, if it is.
     """
     told = []
     for reason in reasons[:_MAX_REASONS]:
@@ -85,7 +92,8 @@ def parked_message(
         "done": sorted(done),
         "parked_at": timestamp(now),
     }
-    return json.dumps({"parked": parked, "event": record})
+    mark = {} if replay is None else {REPLAY_MARK: replay}
+    return json.dumps({"parked": parked, **mark, "event": record})
 
 
 def is_parked_message(value: dict[str, Any]) -> bool:

@@ -96,6 +96,7 @@ class Task:
             **fields,
             bucket=self.event.bucket,
             key=self.event.key,
+            replay=self.event.replay,
         )
 
     def skip(self, kind: str, reason: str, level: int = logging.INFO, **fields: Any) -> None:
@@ -115,7 +116,15 @@ class Task:
 
     def log(self, level: int, event: str, **fields: Any) -> None:
         """Log something about it."""
-        log_event(level, event, **fields, bucket=self.event.bucket, key=self.event.key)
+        s3_event = self.event
+        log_event(
+            level,
+            event,
+            **fields,
+            bucket=s3_event.bucket,
+            key=s3_event.key,
+            replay=s3_event.replay,
+        )
 
 
 def report(task: Task, decision: Decision) -> None:
@@ -301,7 +310,9 @@ class Sender:
         now = self._now()
         return PendingMessage(
             self._dead_letter_queue or "",
-            lambda _: parked_message(task.event.record, trigger_id, reasons, done, now),
+            lambda _: parked_message(
+                task.event.record, trigger_id, reasons, done, now, task.event.replay
+            ),
         )
 
 

@@ -1,4 +1,4 @@
-"""An HTTP endpoint of our own that answers as DynamoDB and SQS do, or as they fail.
+"""An HTTP endpoint of our own that answers as DynamoDB, SQS and S3 do, or as they fail.
 
 Real clients of botocore talk to it. It keeps tables and queues in memory, counts
 every call, and breaks those that a test names:
@@ -10,6 +10,8 @@ every call, and breaks those that a test names:
         dynamodb, sqs = endpoint.clients
         ...
         assert endpoint.calls == {"GetQueueUrl": 1, "SendMessageBatch": 2}
+
+Of S3, it knows HeadObject alone: its answer is the headers.
 
 An operation more is one function, decorated with `operation`. What the services
 refuse stands with its code in what such a function raises, `RefusedError`.
@@ -31,6 +33,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.cli.realm import attribute_of
@@ -142,9 +145,11 @@ FaultTable = Mapping[tuple[str, int | None], Fault]
 class RefusedError(Exception):
     """Raised by an operation: the service refuses the call."""
 
-    def __init__(self, code: str, message: str, more: Answer | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, more: Answer | None = None, status: int = 400
+    ) -> None:
         super().__init__(code, message)
-        self.refusal = Refusal(400, code, message, more or {})
+        self.refusal = Refusal(status, code, message, more or {})
 
 
 def _invalid(message: str) -> RefusedError:
@@ -418,12 +423,21 @@ def _refused(entry: Request, queue: Queue) -> EntryRefusal | None:
     return None
 
 
+@operation("HeadObject")
+def _head_object(endpoint: Endpoint, request: Request) -> Answer:
+    place = (request["Bucket"], request["Key"], request["VersionId"])
+    if place not in endpoint.objects:
+        raise RefusedError("404", "Not Found", status=404)
+    return {"Accept-Ranges": "bytes", **endpoint.objects[place]}
+
+
 class Endpoint:
     """The endpoint, served from a thread of its own until the ``with`` block ends.
 
     Attributes:
         tables: Tables by name.
         queues: SqsQueues by name.
+        objects: Headers of the objects of S3, by bucket, key, and version id or None.
         calls: Number of calls by operation, of those also that a fault befell.
         log: The calls, in the order in which they arrived.
         operations: What it can do, by name; a test may put in others.
@@ -432,6 +446,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.queues: dict[str, Queue] = {}
+        self.objects: dict[tuple[str, str, str | None], dict[str, str]] = {}
         self.calls: Counter[str] = Counter()
         self.log: list[Call] = []
         self.operations = dict(OPERATIONS)
@@ -473,6 +488,7 @@ class Endpoint:
             self._held.clear()
             self.tables.clear()
             self.queues.clear()
+            self.objects.clear()
             self.log.clear()
             self.calls.clear()
             self.operations = dict(OPERATIONS)
@@ -651,14 +667,19 @@ class _Connection(socketserver.StreamRequestHandler):
                 pass
 
     def _handle_one(self) -> bool:
-        if not self.rfile.readline():
+        request = self.rfile.readline()
+        if not request:
             return False
         headers = {}
         while (line := self.rfile.readline().strip()) != b"":
             name, _, value = line.partition(b":")
             headers[name.lower()] = value.strip().decode("ascii")
-        body = self.rfile.read(int(headers[b"content-length"]))
-        target = headers[b"x-amz-target"].rpartition(".")[2]
+        is_head = request.startswith(b"HEAD ")
+        if is_head:
+            target, body = _head_request(request.split()[1].decode("ascii"))
+        else:
+            body = self.rfile.read(int(headers[b"content-length"]))
+            target = headers[b"x-amz-target"].rpartition(".")[2]
         answer = self.server.endpoint.answer(target, body)
         if answer is None:
             # Not lingering is what makes closing it a reset.
@@ -666,6 +687,12 @@ class _Connection(socketserver.StreamRequestHandler):
             self.connection.close()
             return False
         status, result, code = answer
+        if is_head:
+            shown = result if status == 200 else {}
+            head = f"HTTP/1.1 {status} {'OK' if status == 200 else 'Refused'}\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in shown.items())
+            self.wfile.write(f"{head}\r\n".encode("ascii"))
+            return True
         content = json.dumps(result).encode()
         query_error = _QUERY_ERRORS.get(code)
         head = (
@@ -677,3 +704,12 @@ class _Connection(socketserver.StreamRequestHandler):
         )
         self.wfile.write(head.encode("ascii") + content)
         return True
+
+
+def _head_request(target: str) -> tuple[str, bytes]:
+    """Return operation and request of a HEAD, which has the bucket in its path."""
+    url = urlsplit(target)
+    bucket, _, key = url.path[1:].partition("/")
+    version_id = parse_qs(url.query).get("versionId", [None])[0]
+    request = {"Bucket": unquote(bucket), "Key": unquote(key), "VersionId": version_id}
+    return "HeadObject" if key else "HeadBucket", json.dumps(request).encode()

@@ -7,6 +7,7 @@ import pytest
 from lava_s3trigger import errors
 from lava_s3trigger.errors import (
     DeliveriesFailedError,
+    ObjectError,
     OutOfTimeError,
     PayloadError,
     RetryableError,
@@ -20,6 +21,7 @@ from lava_s3trigger.errors import (
 ALL = [
     SettingsError("NAME", "value", "something else"),
     PayloadError("odd"),
+    ObjectError("gone", "no_object"),
     UserError("bad entry"),
     ServiceError("refused"),
     OutOfTimeError("late"),

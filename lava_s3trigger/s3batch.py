@@ -1,0 +1,220 @@
+"""Invocations by S3 Batch Operations: its tasks, and the answer that it expects.
+
+Imported only for such an invocation. See docs/design.md#s3-batch-operations, and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote_plus, unquote_plus
+
+from .aws.threads import map_concurrently
+from .errors import ObjectError, PayloadError, RetryableError, UnexpectedError, printable
+from .events import Delivery, from_s3
+from .manifest import ListedObject, event_time, read_listed
+from .units import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .aws.deadline import Deadline
+    from .aws.objects import Objects
+    from .events import S3Event
+    from .sending import Task
+
+DEFAULT_EVENT_TYPE: Final = "ObjectCreated:Put"
+EVENT_TYPE: Final = "event_type"
+"""Name of the user argument that names another event type."""
+
+_MAX_RESULT_CHARACTERS: Final = 1000
+_PARTITIONS: Final = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
+
+
+class _Job(NamedTuple):
+    """What all tasks of an invocation have in common."""
+
+    id: str | None
+    user_arguments: dict[str, Any]
+    region: str
+
+
+class BatchInvocation:
+    """An invocation by S3 Batch Operations.
+
+    Args:
+        payload: The payload; see `events.is_s3_batch`.
+        region: AWS region of the function, which is that of the buckets.
+        objects: Where tasks without size and time ask for them.
+        deadline: When to stop asking.
+    """
+
+    def __init__(
+        self, payload: dict[str, Any], region: str, objects: Objects, deadline: Deadline
+    ) -> None:
+        self._payload = payload
+        self._results: dict[int, list[str]] = {}
+        """By delivery: what became of it."""
+        self._job = _job(payload.get("job"), region)
+        self._objects = objects
+        self._deadline = deadline
+        # A task without an id cannot be answered; treatMissingKeysAs is the answer then.
+        tasks = [task for task in payload["tasks"] if _task_id(task)]
+        if len(tasks) > 1:
+            objects.start()
+        self.deliveries: list[Delivery] = map_concurrently(self._delivery, tasks)
+        """Each task is one."""
+
+    def _delivery(self, task: dict[str, Any]) -> Delivery:
+        delivery = Delivery(message_id=_task_id(task))
+        try:
+            delivery.events.append((self._event(task), None))
+        except (PayloadError, ObjectError) as error:
+            delivery.errors.append(error)
+        except RetryableError as error:
+            delivery.fail(str(error), kind=error.kind)
+        except Exception as error:  # noqa: BLE001 - a defect must not stop other tasks
+            delivery.fail(str(UnexpectedError.of(error)), kind=UnexpectedError.kind)
+        return delivery
+
+    def _event(self, task: dict[str, Any]) -> S3Event:
+        bucket, arn = _bucket(task, self._job.region)
+        key = _key(task.get("s3Key"))
+        version_id = _version_id(task.get("s3VersionId"))
+        listed = read_listed(key, self._job.user_arguments)
+        if listed is None:
+            head = self._objects.head(bucket, key, version_id, self._deadline)
+            listed = ListedObject(key=key, **head._asdict())
+        event_type = self._job.user_arguments.get(EVENT_TYPE, DEFAULT_EVENT_TYPE)
+        record = _record(bucket, arn, listed, listed.version_id or version_id)
+        record |= {"awsRegion": self._job.region, "eventName": event_type}
+        return from_s3(record, self._job.region, self._job.id or "s3-batch")
+
+    def note(self, tasks: Iterable[Task]) -> None:
+        """Note what became of tasks that were carried out, as their decisions tell it."""
+        for task in tasks:
+            self._results.setdefault(id(task.delivery), []).extend(_outcomes(task))
+
+    def answer(self) -> dict[str, Any]:
+        """Return the answer to S3 Batch Operations."""
+        return {
+            "invocationSchemaVersion": self._payload["invocationSchemaVersion"],
+            "treatMissingKeysAs": "TemporaryFailure",
+            "invocationId": self._payload.get("invocationId"),
+            "results": [self._result(delivery) for delivery in self.deliveries],
+        }
+
+    def _result(self, delivery: Delivery) -> dict[str, Any]:
+        if delivery.errors:
+            code, said = "PermanentFailure", [str(error) for error in delivery.errors]
+        elif delivery.failures:
+            code, said = "TemporaryFailure", delivery.failures
+        else:
+            code, said = "Succeeded", self._results.get(id(delivery), [])
+        return {
+            "taskId": delivery.message_id,
+            "resultCode": code,
+            "resultString": printable("; ".join(said), _MAX_RESULT_CHARACTERS),
+        }
+
+
+def _outcomes(task: Task) -> list[str]:
+    """Tell what was dispatched for a task, what was parked, and why nothing was."""
+    if task.decision is None:
+        is_duplicate = task.admission is not None and task.admission.is_duplicate
+        return ["nothing: a duplicate" if is_duplicate else "nothing: completed before"]
+    told = []
+    for trigger in task.decision.triggers:
+        trigger_id = trigger.trigger_id
+        sent = [job_id for sent_id, job_id in task.sent if sent_id == trigger_id]
+        if trigger_id in task.parked:
+            # What was sent for it is in the parked message.
+            reasons = task.reasons.get(trigger_id)
+            why = reasons[0].text if reasons else "by an earlier try"
+            told.append(f"parked {trigger_id}: {why}")
+            continue
+        if sent:
+            told.append(f"dispatched {', '.join(sent)} by {trigger_id}")
+        reasons = task.reasons.get(trigger_id, [])
+        told += [f"mistake in {trigger_id}: {reason.text}" for reason in reasons]
+        ended = [trigger.ended] if trigger.ended else []
+        jobs = [(job.outcome, "", f"{job.job_id}: {job.reason}") for job in trigger.jobs]
+        told += [
+            f"skipped {trigger_id}: {why}"
+            for outcome, _, why in [*ended, *jobs]
+            if outcome == "skipped"
+        ]
+    return told or ["nothing: no trigger matches"]
+
+
+def _task_id(task: Any) -> str:
+    task_id = task.get("taskId") if isinstance(task, dict) else None
+    return task_id if isinstance(task_id, str) else ""
+
+
+def _job(job: Any, region: str) -> _Job:
+    found = job if isinstance(job, dict) else {}
+    job_id, arguments = found.get("id"), found.get("userArguments")
+    return _Job(
+        job_id if isinstance(job_id, str) else None,
+        arguments if isinstance(arguments, dict) else {},
+        region,
+    )
+
+
+def _bucket(task: dict[str, Any], region: str) -> tuple[str, str]:
+    """Return name and ARN of a task's bucket, of which each schema version gives one."""
+    arn = task.get("s3BucketArn")
+    if isinstance(arn, str) and arn:
+        return arn.rpartition(":")[2], arn
+    name = task.get("s3Bucket")
+    if not isinstance(name, str) or not name:
+        raise PayloadError(
+            f"s3Bucket is {shown(name)}, s3BucketArn is {shown(arn)}: one must name a bucket"
+        )
+    partition = next((to for begin, to in _PARTITIONS.items() if region.startswith(begin)), "aws")
+    return name, f"arn:{partition}:s3:::{name}"
+
+
+def _key(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise PayloadError(f"s3Key is {shown(value)}: it must be a non-empty string")
+    try:
+        return unquote_plus(value, errors="strict")
+    except UnicodeDecodeError:
+        raise PayloadError(f"s3Key is {shown(value)}: not percent-encoded UTF-8") from None
+
+
+def _version_id(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise PayloadError(f"s3VersionId is {shown(value)}: it must be a string")
+    return value or None
+
+
+def _record(bucket: str, arn: str, listed: ListedObject, version_id: str | None) -> dict[str, Any]:
+    """Return the record that S3 would have sent, as far as it is known.
+
+    What is not known of an object is empty, so that templates render it as nothing.
+    """
+    s3_object = {
+        # As S3 encodes keys in notifications.
+        "key": quote_plus(listed.key, safe="/"),
+        "size": listed.size,
+    }
+    if listed.etag:
+        s3_object["eTag"] = listed.etag
+    if version_id:
+        s3_object["versionId"] = version_id
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": event_time(listed.last_modified),
+        "userIdentity": {},
+        "requestParameters": {},
+        "responseElements": {},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "ownerIdentity": {}, "arn": arn},
+            "object": s3_object,
+        },
+    }

@@ -1,0 +1,742 @@
+"""S3 Batch Operations as a route: its tasks, and the answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import random
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import pytest
+
+from lava_s3trigger.aws.objects import make_s3_client
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.handler import Function
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
+from lava_s3trigger.parking import REPLAY_MARK
+from lava_s3trigger.settings import Settings
+from tests.context import Context
+from tests.endpoint import (
+    DENIED,
+    LOST_REPLY,
+    READS_THROTTLED,
+    REGION,
+    RESET,
+    SERVER_ERROR,
+    Call,
+    Fault,
+    Refusal,
+)
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.payloads import BUCKET, direct, record, sqs
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.localaws import LocalAws
+
+TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
+HEADERS: Final = {
+    "Content-Length": "10",
+    "Last-Modified": "Sat, 14 Mar 2026 01:59:26 GMT",
+    "ETag": '"dbe264bf"',
+}
+JOB: Final = "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"
+INVOCATION: Final = "YXNkbGZqYWRmaiBhc2RmdW9hZHNmZGpmaGFzbGtkaGZza2RmaAo"
+
+
+def version_1(*tasks: dict[str, Any]) -> dict[str, Any]:
+    """Return a payload as AWS documents it for schema version 1.0."""
+    return {
+        "invocationSchemaVersion": "1.0",
+        "invocationId": INVOCATION,
+        "job": {"id": JOB},
+        "tasks": list(tasks),
+    }
+
+
+def version_2(*tasks: dict[str, Any], **arguments: str) -> dict[str, Any]:
+    """Return a payload as AWS documents it for schema version 2.0."""
+    return {
+        "invocationSchemaVersion": "2.0",
+        "invocationId": INVOCATION,
+        "job": {"id": JOB, "userArguments": arguments},
+        "tasks": list(tasks),
+    }
+
+
+def task_1(key: str = "in/1.csv", task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
+    return {
+        "taskId": task_id,
+        "s3Key": quote(key),
+        "s3VersionId": None,
+        "s3BucketArn": f"arn:aws:s3:::{BUCKET}",
+        **fields,
+    }
+
+
+def task_2(key: str = "in/1.csv", task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
+    return {
+        "taskId": task_id,
+        "s3Key": quote(key),
+        "s3VersionId": None,
+        "s3Bucket": BUCKET,
+        **fields,
+    }
+
+
+def ours(key: str, task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
+    """Return the task of an object of a manifest of ours."""
+    listed = ListedObject(**{"key": key, "size": 10, "last_modified": TIME, **fields})
+    column = manifest_row(BUCKET, listed).partition(",")[2]
+    return task_2(task_id=task_id) | {"s3Key": column}
+
+
+OURS: Final = dict([USER_ARGUMENT])
+
+
+class S3BatchHarness(Harness):
+    """A realm, with an S3 that knows objects."""
+
+    def put(self, key: str, version_id: str | None = None, **headers: str) -> None:
+        """Put an object into S3."""
+        self.endpoint.objects[BUCKET, key, version_id] = HEADERS | headers
+
+    def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
+        return Function(
+            Settings(realm="demo", dead_letter_queue=dead_letter_queue, **settings),
+            *self.endpoint.clients,
+            clock=self.clock,
+            sleep=self.waits.append,
+            make_s3_client=lambda: make_s3_client(
+                endpoint_url=self.endpoint.url,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            ),
+        )
+
+
+@pytest.fixture
+def batch(endpoint: Any) -> S3BatchHarness:
+    return S3BatchHarness(endpoint)
+
+
+def results(answer: Any) -> list[tuple[str, str, str]]:
+    """Return the results of an answer, after checking its form."""
+    assert answer.keys() == {
+        "invocationSchemaVersion",
+        "treatMissingKeysAs",
+        "invocationId",
+        "results",
+    }
+    assert answer["invocationId"] == INVOCATION
+    assert answer["treatMissingKeysAs"] in {"TemporaryFailure", "PermanentFailure"}
+    return [
+        (each["taskId"], each["resultCode"], each["resultString"]) for each in answer["results"]
+    ]
+
+
+def result(answer: Any) -> tuple[str, str]:
+    """Return code and text of the only result of an answer."""
+    [(_, code, text)] = results(answer)
+    return code, text
+
+
+class TestPayloads:
+    """Payloads of both schema versions are understood, and answered as AWS documents it."""
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            version_1(task_1()),
+            version_1(task_1(s3BucketArn=f"arn:aws:s3:us-east-1:0123456788:{BUCKET}")),
+            version_2(task_2()),
+            {**version_2(task_2()), "job": {"id": JOB}},
+            {**version_2(task_2()), "job": {"id": JOB, "userArguments": None}},
+        ],
+        ids=["1.0", "1.0-arn-of-the-example", "2.0", "2.0-no-arguments", "2.0-null-arguments"],
+    )
+    def test_a_task_is_dispatched(self, batch: S3BatchHarness, payload: dict[str, Any]) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+
+        answer = batch.function()(payload)
+
+        assert answer == {
+            "invocationSchemaVersion": payload["invocationSchemaVersion"],
+            "treatMissingKeysAs": "TemporaryFailure",
+            "invocationId": INVOCATION,
+            "results": [
+                {
+                    "taskId": "dGFza2lk",
+                    "resultCode": "Succeeded",
+                    "resultString": "dispatched load by t",
+                }
+            ],
+        }
+        assert batch.keys() == ["in/1.csv"]
+
+    @pytest.mark.parametrize("encoded", ["in/a%2Bb+c%20d.csv", "in%2Fa%2Bb%20c+d.csv"])
+    def test_keys_are_decoded_once(self, batch: S3BatchHarness, encoded: str) -> None:
+        batch.trigger()
+        batch.put("in/a+b c d.csv")
+
+        batch.function()(version_1(task_1() | {"s3Key": encoded}))
+
+        assert batch.keys() == ["in/a+b c d.csv"]
+
+    def test_the_event_is_the_record_that_s3_would_have_sent(self, batch: S3BatchHarness) -> None:
+        names = ("size", "event_time", "event_type", "source_ip", "aws_region", "bucket", "key")
+        parameters = {name: f"{{{{ info.{name} }}}}" for name in names}
+        parameters["record"] = "{{ event | tojson }}"
+        parameters["absent"] = "{{ event.requestParameters.sourceIPAddress }}"
+        batch.trigger(parameters=parameters)
+        batch.put("in/a b.csv", "v1")
+
+        batch.function()(version_1(task_1("in/a b.csv", s3VersionId="v1")))
+
+        [sent] = batch.core.messages
+        found = sent.json["parameters"]
+        record_of_s3 = found.pop("record")
+        assert found == {
+            "size": "10",
+            "event_time": "2026-03-14 01:59:26+00:00",
+            "event_type": "ObjectCreated:Put",
+            "source_ip": "None",
+            "aws_region": REGION,
+            "bucket": BUCKET,
+            "key": "in/a b.csv",
+            "absent": "",
+        }
+        for part in (
+            '"key": "in/a+b.csv"',
+            '"size": 10',
+            '"eTag": "dbe264bf"',
+            '"versionId": "v1"',
+            '"eventTime": "2026-03-14T01:59:26.000Z"',
+            f'"arn": "arn:aws:s3:::{BUCKET}"',
+        ):
+            assert part in record_of_s3
+        assert "lava-s3trigger" not in record_of_s3
+
+    def test_a_user_argument_names_another_event_type(self, batch: S3BatchHarness) -> None:
+        batch.trigger(if_event_type="ObjectRestore:*", parameters={"key": "{{ info.event_type }}"})
+        batch.put("in/1.csv")
+
+        batch.function()(version_2(task_2(), event_type="ObjectRestore:Completed"))
+
+        assert batch.keys() == ["ObjectRestore:Completed"]
+
+    @pytest.mark.parametrize(
+        ("region", "arn"),
+        [
+            ("eu-west-1", "arn:aws:s3:::b"),
+            ("cn-north-1", "arn:aws-cn:s3:::b"),
+            ("us-gov-west-1", "arn:aws-us-gov:s3:::b"),
+        ],
+    )
+    def test_the_arn_of_a_bucket_has_the_partition_of_the_region(
+        self, region: str, arn: str
+    ) -> None:
+        from lava_s3trigger.s3batch import _bucket  # noqa: PLC0415 - no endpoint is there
+
+        assert _bucket({"s3Bucket": "b"}, region) == ("b", arn)
+
+    @pytest.mark.parametrize("name", ["s3-batch", "s3-batch-sized"])
+    def test_a_sample_payload_is_dispatched(self, batch: S3BatchHarness, name: str) -> None:
+        batch.trigger(prefix="*", parameters={"key": "{{ key }} {{ info.size }}"})
+        key = "incoming/orders/2026-03-14/order+1.csv"
+        batch.put(key, **{"Content-Length": "1082"})
+
+        payload = json.loads((CHECKOUT / "events" / f"{name}.json").read_text())
+
+        assert result(batch.function()(payload)) == ("Succeeded", "dispatched load by t")
+        assert batch.keys() == [f"{key} 1082"]
+
+    def test_an_invocation_without_tasks_is_answered(self, batch: S3BatchHarness) -> None:
+        assert results(batch.function()(version_1())) == []
+
+
+class TestResults:
+    """Each task is a delivery, with a result of its own."""
+
+    @pytest.mark.parametrize(
+        ("entry", "text"),
+        [
+            ({}, "dispatched load by t"),
+            ({"job_id": ["load", "report"]}, "dispatched load, report by t"),
+            ({"prefix": "other"}, "nothing: no trigger matches"),
+            ({"enabled": False}, "skipped t: the trigger is disabled"),
+            ({"if_fnmatch": "*.txt"}, "skipped t: not met: if_fnmatch '*.txt'"),
+            ({"job_id": "gone"}, "parked t: "),
+            ({"job_id": ["load", "gone"]}, "parked t: "),
+            ({"if_size_gt": "10"}, "skipped t: not met: if_size_gt '10'"),
+            ({"if_size_gt": "9"}, "dispatched load by t"),
+        ],
+    )
+    def test_done_is_succeeded_and_says_what_was_done(
+        self, batch: S3BatchHarness, entry: dict[str, Any], text: str
+    ) -> None:
+        batch.trigger(**entry)
+        batch.put("in/1.csv")
+
+        code, said = result(batch.function()(version_1(task_1())))
+
+        assert code == "Succeeded"
+        assert said.startswith(text)
+
+    def test_parked_is_succeeded_and_the_message_is_there(self, batch: S3BatchHarness) -> None:
+        batch.trigger(job_id="gone")
+        batch.put("in/1.csv")
+
+        code, said = result(batch.function()(version_1(task_1())))
+
+        [parked] = batch.parking.messages
+        reason = parked.json["parked"]["reasons"][0]["reason"]
+        assert (code, said) == ("Succeeded", f"parked t: {reason}")
+
+    def test_a_mistake_is_told_where_there_is_no_queue_to_park_in(
+        self, batch: S3BatchHarness
+    ) -> None:
+        batch.trigger(job_id="gone")
+        batch.put("in/1.csv")
+
+        code, said = result(batch.function(dead_letter_queue=None)(version_1(task_1())))
+
+        assert code == "Succeeded"
+        assert said.startswith("mistake in t: ")
+
+    def test_a_duplicate_is_succeeded(self, batch: S3BatchHarness) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        function = batch.function(dedup_cache_size=10)
+        function(version_1(task_1()))
+
+        assert result(function(version_1(task_1()))) == ("Succeeded", "nothing: a duplicate")
+        assert batch.keys() == ["in/1.csv"]
+
+    def test_a_failure_that_may_pass_is_temporary(self, batch: S3BatchHarness) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        batch.endpoint.fail(deny("core"))
+        function = batch.function()
+
+        code, said = result(function(version_1(task_1())))
+
+        assert code == "TemporaryFailure"
+        assert "AccessDenied" in said
+        batch.endpoint.fail({})
+        assert result(function(version_1(task_1())))[0] == "Succeeded"
+        assert batch.keys() == ["in/1.csv"]
+
+    def test_what_a_temporary_failure_sent_is_not_sent_again(self, batch: S3BatchHarness) -> None:
+        batch.trigger(job_id=["load", "report"])
+        batch.put("in/1.csv")
+        batch.endpoint.fail(deny("web"))
+        function = batch.function()
+        assert result(function(version_1(task_1())))[0] == "TemporaryFailure"
+        batch.endpoint.fail({})
+
+        assert result(function(version_1(task_1()))) == (
+            "Succeeded",
+            "dispatched load, report by t",
+        )
+        assert (len(batch.core.messages), len(batch.web.messages)) == (1, 1)
+
+    def test_versions_of_one_key_are_told_apart_after_a_failure(
+        self, batch: S3BatchHarness
+    ) -> None:
+        batch.trigger(job_id=["load", "report"])
+        for version_id in ("v1", "v2"):
+            batch.put("in/1.csv", version_id)
+        batch.endpoint.fail(deny("web"))
+        function = batch.function()
+        function(version_1(task_1(s3VersionId="v1")))
+        batch.endpoint.fail({})
+
+        function(version_1(task_1(s3VersionId="v2")))
+
+        assert (len(batch.core.messages), len(batch.web.messages)) == (2, 1)
+
+    def test_tasks_fail_alone(self, batch: S3BatchHarness) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        batch.put("in/3.csv")
+        tasks = [task_1(f"in/{n}.csv", f"task-{n}") for n in (1, 2, 3)]
+
+        answer = batch.function()(version_1(*tasks))
+
+        assert [(task_id, code) for task_id, code, _ in results(answer)] == [
+            ("task-1", "Succeeded"),
+            ("task-2", "PermanentFailure"),
+            ("task-3", "Succeeded"),
+        ]
+        assert batch.keys() == ["in/1.csv", "in/3.csv"]
+
+    @pytest.mark.parametrize(
+        ("task", "text"),
+        [
+            (task_1() | {"s3Key": "%FF"}, "s3Key is '%FF': not percent-encoded UTF-8"),
+            (task_1() | {"s3Key": ""}, "s3Key is ''"),
+            (task_1() | {"s3Key": None}, "s3Key is None"),
+            (task_1() | {"s3BucketArn": None}, "s3Bucket is None, s3BucketArn is None"),
+            (task_1() | {"s3BucketArn": "arn:aws:s3:::"}, "size unknown: Parameter validation"),
+            (task_1() | {"s3BucketArn": "x/y"}, "size unknown: Parameter validation"),
+            (task_1() | {"s3VersionId": 1}, "s3VersionId is 1"),
+        ],
+    )
+    def test_a_task_that_is_not_understood_is_permanent(
+        self, batch: S3BatchHarness, logged: LogLines, task: dict[str, Any], text: str
+    ) -> None:
+        batch.trigger()
+        code, said = result(batch.function()(version_1(task)))
+
+        assert code == "PermanentFailure"
+        assert said.startswith(text)
+        [line] = [*logged.fields("not_understood"), *logged.fields("failed")]
+        assert line["message_id"] == "dGFza2lk"
+
+    def test_an_event_type_that_is_none_is_permanent(self, batch: S3BatchHarness) -> None:
+        batch.put("in/1.csv")
+
+        assert result(batch.function()(version_2(task_2(), event_type=""))) == (
+            "PermanentFailure",
+            "eventName is '': it must be a non-empty string",
+        )
+
+    def test_a_task_without_an_id_is_left_to_what_missing_keys_are(
+        self, batch: S3BatchHarness
+    ) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+
+        answer = batch.function()(version_1({"s3Key": "x"}, "odd", task_1()))  # type: ignore[arg-type]
+
+        assert [task_id for task_id, *_ in results(answer)] == ["dGFza2lk"]
+
+    def test_a_result_is_short_printable_ascii(self, batch: S3BatchHarness) -> None:
+        batch.job("l\u00e4\u202e\ud800".encode("utf-8", "replace").decode(), "core")
+        batch.trigger(job_id="{{ key }}" * 20)
+        batch.put("in/\n\u202e\x1b[31m\u00e9\u65e5" * 10)
+
+        _, said = result(
+            batch.function()(version_1(task_1("in/\n\u202e\x1b[31m\u00e9\u65e5" * 10)))
+        )
+
+        assert said.isascii()
+        assert said.isprintable()
+        assert len(said) <= 10_000
+
+
+class TestSizes:
+    """Sizes and times are true: from a manifest of ours, or from S3; never guessed."""
+
+    def test_a_manifest_of_ours_needs_no_call_of_s3(self, batch: S3BatchHarness) -> None:
+        batch.trigger(if_size_gt="1GB", parameters={"key": "{{ info.size }} {{ info.event_time }}"})
+
+        answer = batch.function()(version_2(ours("in/1.csv", size=2 * 10**9), **OURS))
+
+        assert result(answer)[0] == "Succeeded"
+        assert batch.keys() == ["2000000000 2026-03-14 01:59:26+00:00"]
+        assert batch.endpoint.calls["HeadObject"] == 0
+
+    @pytest.mark.parametrize(
+        "key",
+        ["in/a,b\n.csv", 'in/"}', "in/%2B+ %.csv", "in/日本", "in/\u202e\x1b[31m", "in/\\u0022"],
+    )
+    def test_hostile_keys_of_a_manifest_of_ours_arrive(
+        self, batch: S3BatchHarness, key: str
+    ) -> None:
+        batch.trigger()
+
+        batch.function()(version_2(ours(key), **OURS))
+
+        assert batch.keys() == [key]
+
+    def test_an_object_cannot_pose_as_a_row_of_ours(self, batch: S3BatchHarness) -> None:
+        """In a manifest that is not declared as ours, a key is a key."""
+        batch.trigger(prefix="*")
+        forged = '{"lava-s3trigger":1,"key":"secret","size":1,"time":"2026-03-14T01:59:26Z"}'
+        batch.put(forged)
+
+        batch.function()(version_1(task_1(forged)))
+
+        assert batch.keys() == [forged]
+
+    def test_a_long_key_of_ours_is_asked_of_s3(self, batch: S3BatchHarness) -> None:
+        key = "in/" + "é" * 400
+        batch.trigger()
+        batch.put(key)
+
+        assert result(batch.function()(version_2(ours(key), **OURS)))[0] == "Succeeded"
+        assert batch.keys() == [key]
+        assert batch.endpoint.calls["HeadObject"] == 1
+
+    def test_an_unreadable_row_of_ours_is_permanent(self, batch: S3BatchHarness) -> None:
+        payload = version_2(task_2('{"lava-s3trigger":9}'), **OURS)
+
+        code, said = result(batch.function()(payload))
+
+        assert code == "PermanentFailure"
+        assert "not an object of a manifest, version 1" in said
+
+    @pytest.mark.parametrize(
+        ("fault", "text"),
+        [
+            (Refusal(404, "404"), "there is no such object"),
+            (Refusal(405, "405"), "this version of the object is a delete marker"),
+            (Refusal(403, "403"), "size unknown: the function may not read"),
+            (Refusal(400, "400"), "size unknown: "),
+        ],
+        ids=["missing", "delete-marker", "forbidden", "bad-request"],
+    )
+    def test_an_object_that_cannot_be_read_is_permanent(
+        self, batch: S3BatchHarness, logged: LogLines, fault: Fault, text: str
+    ) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        batch.endpoint.fail({("HeadObject", None): fault})
+
+        code, said = result(batch.function()(version_1(task_1())))
+
+        assert code == "PermanentFailure"
+        assert said.startswith(text)
+        assert batch.nothing_went_out()
+        [line] = logged.fields("failed", logging.ERROR)
+        assert line["kind"] in {"no_object", "object_unreadable"}
+
+    def test_what_may_not_be_read_names_the_parameter(self, batch: S3BatchHarness) -> None:
+        batch.put("in/1.csv")
+        batch.endpoint.fail({("HeadObject", None): Refusal(403, "403")})
+
+        assert "BackfillBuckets" in result(batch.function()(version_1(task_1())))[1]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [SERVER_ERROR, Refusal(503, "SlowDown"), Refusal(429, "TooManyRequests"), RESET],
+        ids=["500", "503", "429", "reset"],
+    )
+    def test_an_s3_that_does_not_answer_is_temporary(
+        self, batch: S3BatchHarness, fault: Fault
+    ) -> None:
+        batch.put("in/1.csv")
+        batch.endpoint.fail({("HeadObject", None): fault})
+
+        assert result(batch.function()(version_1(task_1())))[0] == "TemporaryFailure"
+
+    def test_too_little_time_to_ask_is_temporary(self, batch: S3BatchHarness) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        context = Context(60)
+        function = batch.function()
+        batch.endpoint.operations["HeadObject"] = lambda *_: pytest.fail("asked")
+        made = context.get_remaining_time_in_millis
+        lefts = itertools.chain([60_000], itertools.repeat(1000))
+        context.get_remaining_time_in_millis = lambda: next(lefts)  # type: ignore[method-assign]
+
+        code, said = result(function(version_1(task_1()), context))
+
+        assert made() == 60_000
+        assert (code, said) == (
+            "TemporaryFailure",
+            "too little time left for asking S3 for the object",
+        )
+
+    def test_an_unversioned_object_has_no_version(self, batch: S3BatchHarness) -> None:
+        batch.trigger(parameters={"key": "{{ event.s3.object.versionId }}"})
+        batch.put("in/1.csv", **{"x-amz-version-id": "null"})
+
+        batch.function()(version_1(task_1()))
+
+        assert batch.keys() == [""]
+
+    def test_a_real_s3_is_asked(self, harness: Harness, aws: LocalAws) -> None:
+        harness.trigger(parameters={"key": "{{ info.size }} {{ event.s3.object.eTag }}"})
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="s3-batch")
+        s3.put_object(Bucket="s3-batch", Key="in/a b+c.csv", Body=b"12345")
+        harness.trigger("t2", bucket="s3-batch", parameters={"key": "{{ info.size }}"})
+        function = Function(
+            Settings(realm="demo"),
+            *harness.endpoint.clients,
+            make_s3_client=lambda: make_s3_client(
+                endpoint_url=aws.endpoint,
+                region_name="us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            ),
+        )
+        tasks = [
+            task_1(key, key, s3BucketArn="arn:aws:s3:::s3-batch")
+            for key in ("in/a b+c.csv", "in/none")
+        ]
+
+        answer = function(version_1(*tasks))
+
+        assert [code for _, code, _ in results(answer)] == ["Succeeded", "PermanentFailure"]
+        assert harness.keys() == ["5"]
+
+
+class TestFaults:
+    """With any faults of the services, no task is lost, and none is carried out twice."""
+
+    @pytest.mark.parametrize(
+        ("size", "cache_ttl"), [(1, 60.0), (7, 0.0)], ids=["one-a-time", "several-uncached"]
+    )
+    def test_1000_tasks_are_each_carried_out_once(
+        self, batch: S3BatchHarness, size: int, cache_ttl: float
+    ) -> None:
+        """AWS tries tasks that failed for now again; all in one instance."""
+        batch.trigger(job_id=["load", "report"])
+        batch.trigger("u", parameters={"key": "{{ key }}"}, job_id="gone", prefix="in")
+        tasks = [ours(f"in/{n:04}", f"task-{n:04}") for n in range(1000)]
+        chance = random.Random(13)
+
+        def fault(call: Call) -> Fault | None:
+            if call.operation == SEND:
+                return chance.choice([DENIED, SERVER_ERROR, RESET, *[None] * 7])
+            # botocore waits before it tries the last two again, so that few must do.
+            return chance.choice([*[DENIED] * 98, READS_THROTTLED, RESET, *[None] * 400])
+
+        batch.endpoint.fail(fault)
+        function = batch.function(cache_ttl=cache_ttl)
+        codes: Counter[str] = Counter()
+        rounds = 0
+        while tasks:
+            rounds += 1
+            assert rounds < 40
+            again = []
+            for first in range(0, len(tasks), size):
+                part = tasks[first : first + size]
+                batch.clock.now += 20
+                answer = function(version_2(*part, **OURS))
+                found = {task_id: code for task_id, code, _ in results(answer)}
+                codes.update(found.values())
+                assert found.keys() == {task["taskId"] for task in part}
+                again += [task for task in part if found[task["taskId"]] == "TemporaryFailure"]
+            tasks = again
+
+        expected = [f"in/{n:04}" for n in range(1000)]
+        assert codes["Succeeded"] == 1000
+        assert codes["TemporaryFailure"] > 0
+        assert codes["PermanentFailure"] == 0
+        assert sorted(batch.keys()) == expected
+        assert sorted(batch.keys(batch.web)) == expected
+        parked = [each.json["event"]["s3"]["object"]["key"] for each in batch.parking.messages]
+        assert sorted(parked) == expected
+
+    def test_a_lost_reply_of_sqs_loses_nothing(self, batch: S3BatchHarness) -> None:
+        """SQS may have taken what it did not confirm, so that it is sent again."""
+        batch.trigger()
+        batch.endpoint.fail({(SEND, 1): LOST_REPLY})
+
+        answer = batch.function()(version_2(ours("in/1"), **OURS))
+
+        assert result(answer)[0] == "Succeeded"
+        assert set(batch.keys()) == {"in/1"}
+
+
+class TestReplayMark:
+    """A replayed event is told from a real one in the log, and by no template."""
+
+    def test_tasks_of_a_job_are_replayed(self, batch: S3BatchHarness, logged: LogLines) -> None:
+        batch.trigger()
+        batch.function()(version_2(ours("in/1"), **OURS))
+
+        [dispatched] = logged.fields("dispatched")
+        [summary] = logged.fields("summary")
+        assert dispatched["replay"] == JOB
+        assert summary["replayed"] == 1
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            pytest.param({REPLAY_MARK: "r-1", **direct(record())}, id="invoked"),
+            pytest.param(sqs({REPLAY_MARK: "r-1", **direct(record())}), id="from-a-queue"),
+            pytest.param(
+                {"requestPayload": {REPLAY_MARK: "r-1", **direct(record())}},
+                id="on-failure-destination",
+            ),
+            pytest.param(
+                direct(
+                    sqs(direct(record()))["Records"][0]
+                    | {"messageAttributes": {REPLAY_MARK: {"stringValue": "r-1"}}}
+                ),
+                id="attribute-of-a-message",
+            ),
+        ],
+    )
+    def test_a_marked_envelope_is_replayed(
+        self, harness: Harness, logged: LogLines, payload: dict[str, Any]
+    ) -> None:
+        harness.trigger(parameters={"key": "{{ event | tojson }}"})
+
+        harness.function()(payload)
+
+        [dispatched] = logged.fields("dispatched")
+        assert dispatched["replay"] == "r-1"
+        assert logged.fields("summary")[0]["replayed"] == 1
+        assert REPLAY_MARK not in harness.keys()[0]
+
+    def test_a_real_event_is_not(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+
+        harness.function()(sqs(direct(record())))
+
+        assert "replay" not in logged.fields("dispatched")[0]
+        assert "replayed" not in logged.fields("summary")[0]
+
+    def test_one_message_of_a_batch_is_replayed_alone(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.trigger()
+        payload = sqs(direct(record("in/1")), direct(record("in/2")))
+        payload["Records"][0]["messageAttributes"] = {REPLAY_MARK: {"stringValue": "r-1"}}
+
+        harness.function()(payload)
+
+        found = {each["key"]: each.get("replay") for each in logged.fields("dispatched")}
+        assert found == {"in/1": "r-1", "in/2": None}
+
+    def test_the_mark_survives_parking(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger(job_id="gone")
+        function = harness.function()
+        function({REPLAY_MARK: "r-1", **direct(record())})
+        [parked] = harness.parking.take()
+        harness.job("gone", "core")
+        harness.clock.now += 3600
+
+        function(sqs(parked.json))
+
+        assert logged.fields("parked")[0]["replay"] == "r-1"
+        assert logged.fields("dispatched")[0]["replay"] == "r-1"
+
+    @pytest.mark.parametrize("mark", [None, 5, {}, [], "", True])
+    def test_an_odd_mark_is_none(self, harness: Harness, logged: LogLines, mark: Any) -> None:
+        harness.trigger()
+
+        harness.function()({REPLAY_MARK: mark, **direct(record())})
+
+        assert "replay" not in logged.fields("dispatched")[0]
+
+    def test_a_long_mark_is_cut(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+
+        harness.function()({REPLAY_MARK: "x" * 10_000, **direct(record())})
+
+        assert logged.fields("dispatched")[0]["replay"] == "x" * 64
+
+
+def test_nothing_of_it_is_imported_for_other_events() -> None:
+    code = (
+        "import sys, lava_s3trigger.handler;"
+        "parts = ('s3batch', 'manifest', 'aws.objects');"
+        "found = [part for part in parts if f'lava_s3trigger.{part}' in sys.modules];"
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
