@@ -130,8 +130,10 @@ class Stack:
             "Fn::Equals": lambda pair: pair[0] == pair[1],
             "Fn::FindInMap": lambda path: TEMPLATE["Mappings"][path[0]][path[1]][path[2]],
             "Fn::GetAtt": lambda path: self._attribute(*path),
+            "Fn::Join": lambda pair: pair[0].join(pair[1]),
             "Fn::Not": lambda operands: not operands[0],
             "Fn::Select": lambda pair: pair[1][pair[0]],
+            "Fn::Split": lambda pair: pair[1].split(pair[0]),
             "Fn::Sub": self._substitute,
         }
         return functions[name](self._resolve(argument))
@@ -169,6 +171,7 @@ def _listed(value: Any) -> list[str]:
 
 
 EVERYTHING: Final = {
+    "BackfillBuckets": "one,two.b",
     "CreateDedupTable": "true",
     "CreateIntake": "true",
     "IntakeMaxConcurrency": "5",
@@ -178,6 +181,15 @@ EVERYTHING: Final = {
     "OtherAccount3": "333333333333",
     "QueuesKmsKeyArn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd",
 }
+
+
+S3_RIGHTS: Final = ("GetObject", "GetObjectVersion", "ListBucket")
+
+
+def parts_of_buckets(partition: str) -> list[str]:
+    """Return the ARNs of the buckets of `EVERYTHING`, and of their objects."""
+    names = EVERYTHING["BackfillBuckets"].split(",")
+    return [f"arn:{partition}:s3:::{name}{rest}" for name in names for rest in ("", "/*")]
 
 
 class TestParameters:
@@ -208,6 +220,7 @@ class TestParameters:
             ("Realm", "abc"),
             ("Realm", "a_realm_2_1"),
             ("FunctionName", "lava-demo-s3trigger-2"),
+            ("BackfillBuckets", "my.bucket-1"),
             ("CacheTtl", "0"),
             ("CacheTtl", "1.5m"),
             ("DedupTtl", "2h"),
@@ -241,6 +254,9 @@ class TestParameters:
             ("Realm", "1demo"),
             ("Realm", "my-realm"),
             ("FunctionName", "arn:aws:lambda:eu-west-1:123456789012:function:f"),
+            ("BackfillBuckets", "arn:aws:s3:::my-bucket"),
+            ("BackfillBuckets", "s3://my-bucket"),
+            ("BackfillBuckets", "*"),
             ("CacheTtl", "-1"),
             ("CacheTtl", "1 week"),
             ("CacheTtl", ""),
@@ -424,9 +440,20 @@ class TestPermissions:
 
         assert stack.rights() - self.least(stack) == {
             *((right, queue) for right in QUEUE_RIGHTS for queue in read),
+            *((f"s3:{right}", part) for right in S3_RIGHTS for part in parts_of_buckets("aws")),
             ("dynamodb:UpdateItem", dedup),
             ("kms:Decrypt", EVERYTHING["QueuesKmsKeyArn"]),
             ("kms:GenerateDataKey", EVERYTHING["QueuesKmsKeyArn"]),
+        }
+
+    @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+    def test_objects_of_backfill_buckets_may_be_asked_for_in_every_partition(
+        self, partition: str
+    ) -> None:
+        stack = Stack(partition, BackfillBuckets=EVERYTHING["BackfillBuckets"])
+
+        assert stack.rights() - Stack(partition).rights() == {
+            (f"s3:{right}", part) for right in S3_RIGHTS for part in parts_of_buckets(partition)
         }
 
     def test_permissions_end_at_the_realm(self) -> None:
@@ -485,10 +512,14 @@ class TestPermissions:
         assert stack["Function"]["Role"] == stack.outputs["RoleArn"]["Value"]
 
     def test_arns_are_in_the_partition_of_the_stack(self) -> None:
-        stack = Stack("aws-us-gov", CreateDedupTable="true", CreateIntake="true")
+        stack = Stack(
+            "aws-us-gov", CreateDedupTable="true", CreateIntake="true", BackfillBuckets="one"
+        )
 
         assert all(resource.startswith("arn:aws-us-gov:") for _, resource in stack.rights())
-        assert "arn:aws:" not in TEXT
+        # Fn::Join takes no Sub as its delimiter, so that BackfillBuckets has each partition.
+        others = [line for line in TEXT.splitlines() if "Buckets}" not in line]
+        assert not any("arn:aws:" in line for line in others if "BackfillBuckets]" not in line)
 
 
 class TestInvokers:
