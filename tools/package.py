@@ -31,6 +31,9 @@ OPERATIONS = {
     "sqs": {"GetQueueUrl", "SendMessageBatch"},
 }
 """The operations that the function calls, by service."""
+OPERATIONS_OF_S3 = {"HeadBucket", "HeadObject"}
+"""Those that it calls for tasks of S3 Batch Operations alone. botocore itself calls HeadBucket
+for a bucket of another region."""
 EXCLUDED = ("boto3", "boto3-*", "s3transfer", "s3transfer-*", "bin")
 
 _ORIGINAL = """
@@ -135,6 +138,7 @@ def build(uv: str, folder: Path) -> None:
         new = Path(temporary, "new")
         new.mkdir()
         install_dependencies(uv, new)
+        add_description_of_s3(new / "botocore" / "data", new / "lava_s3trigger")
         remove_excluded(new)
         reduce_descriptions(new / "botocore" / "data")
         add_stand_ins(new)
@@ -258,6 +262,25 @@ def reduce_descriptions(data: Path) -> None:
     path.write_text(json.dumps(endpoints, separators=(",", ":")))
 
 
+def add_description_of_s3(data: Path, package: Path) -> None:
+    """Give the function its own description of S3, which other clients do not find.
+
+    A wrapper's client of S3 needs more than these operations.
+    """
+    folder = package / "aws" / "models" / "s3"
+    for path in (data / "s3").glob("*/*.json.gz"):
+        version = folder / path.parent.name
+        version.mkdir(parents=True, exist_ok=True)
+        if path.name == "service-2.json.gz":
+            model = with_operations(
+                json.loads(gzip.decompress(path.read_bytes())), OPERATIONS_OF_S3
+            )
+            (version / "service-2.json").write_text(json.dumps(model, separators=(",", ":")))
+        elif path.name == "endpoint-rule-set-1.json.gz":
+            # As it is: it has 0.9 MB, and is read for these tasks alone.
+            shutil.copy2(path, version)
+
+
 def with_operations(model: dict[str, Any], names: set[str]) -> dict[str, Any]:
     """Return a service's model with only some operations and the shapes that they use.
 
@@ -305,7 +328,9 @@ def shapes_of(part: Any) -> set[str]:
 def add_function(folder: Path) -> None:
     """Copy the function without its command line."""
     ignored = shutil.ignore_patterns("cli", "__main__.py", "__pycache__")
-    shutil.copytree(ROOT / "lava_s3trigger", folder / "lava_s3trigger", ignore=ignored)
+    shutil.copytree(
+        ROOT / "lava_s3trigger", folder / "lava_s3trigger", ignore=ignored, dirs_exist_ok=True
+    )
     shutil.copy2(ROOT / "s3trigger.py", folder)
     shutil.copy2(ROOT / "LICENSE", folder / "lava_s3trigger")
 
