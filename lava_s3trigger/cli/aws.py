@@ -23,14 +23,20 @@ class Aws:
     endpoint_url: str | None = None
     _session: Any = field(default=None, repr=False)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Any = None) -> Any:
         """Return a client.
+
+        Args:
+            service: Name of the service.
+            config: A ``botocore.config.Config``, if not the user's own.
 
         Raises:
             CommandError: The profile, the region or the credentials are missing.
         """
         with reaching_aws():
-            return self._made_session().client(service, endpoint_url=self.endpoint_url)
+            return self._made_session().client(
+                service, endpoint_url=self.endpoint_url, config=config
+            )
 
     def region_name(self) -> str:
         """Return the region, as the AWS CLI finds it, or `DEFAULT_REGION`."""
@@ -43,9 +49,13 @@ class Aws:
 
     def _made_session(self) -> Any:
         if self._session is None:
+            import os  # noqa: PLC0415
+
             import boto3  # noqa: PLC0415 - it takes longer than all else
 
-            self._session = boto3.Session(profile_name=self.profile, region_name=self.region)
+            # boto3 itself, unlike the AWS CLI, does not read AWS_REGION.
+            region = self.region or os.environ.get("AWS_REGION")
+            self._session = boto3.Session(profile_name=self.profile, region_name=region)
         return self._session
 
 
@@ -75,5 +85,7 @@ def reaching_aws() -> Iterator[None]:
             f"AWS refused {error.operation_name}:"
             f" {answer.get('Code', '?')}: {answer.get('Message', '')}"
         ) from None
+    except exceptions.ParamValidationError as error:
+        raise CommandError(" ".join(str(error).split()), WRONG_USAGE) from None
     except exceptions.BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached: {error}") from None
