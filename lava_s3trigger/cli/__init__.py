@@ -15,7 +15,7 @@ from .errors import DEFECT, INTERRUPTED, YES, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
-_COMMANDS: Final = ("demo", "local")
+_COMMANDS: Final = ("demo", "local", "replay")
 
 
 class _LazyGroup(click.Group):
