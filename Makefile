@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench faults fuzz soak dynamodb-local check format docs package clean build-Function
+.PHONY: help demo local test test-fast bench bench-replay faults fuzz soak dynamodb-local check format docs package clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,11 @@ AGAINST ?=
 
 bench: .venv/installed .venv-sam/installed build/package/installed ## measure against a bare function; writes docs/performance.md
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
+
+bench-replay: .venv/installed .venv-ministack/installed build/package/installed ## plan a million objects; with fewer: make bench-replay REPLAY_OBJECTS=10000
+	$(BIN)/python -m benchmarks.replay --objects $(REPLAY_OBJECTS)
+
+REPLAY_OBJECTS ?= 1000000
 
 FAULT_EVENTS ?= 1001
 
