@@ -5,6 +5,7 @@ A test gives it functions by method and path; it keeps each request that it was 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -73,12 +74,13 @@ class CannedAws:
                 if not answer.status:
                     self.close_connection = True
                     return
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.end_headers()
-                self.wfile.write(answer.body)
+                with contextlib.suppress(ConnectionError):  # a client that was killed
+                    self.send_response(answer.status)
+                    for name, value in answer.headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(answer.body)))
+                    self.end_headers()
+                    self.wfile.write(answer.body)
 
             do_GET = do_POST = do_PUT = _answer  # noqa: N815 - http.server's
 

@@ -165,7 +165,7 @@ class Replays:
         with pytest.raises(SystemExit) as raised:
             main(["replay", *arguments])
         found = self.capture.readouterr()
-        assert "Traceback" not in found.err
+        assert "Traceback" not in found.err, found.err
         return Ran(int(raised.value.code or 0), found.out, found.err)
 
     def json(self, *arguments: str) -> Ran:

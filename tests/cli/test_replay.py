@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -255,6 +258,108 @@ class TestFailures:
 
         account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
         assert run.json("--inventory", manifest, "--restart").json["sent"] == 1
+
+
+class TestEnds:
+    """Whenever the process ends, nothing is lost and nothing is sent twice."""
+
+    def start(self, account: Account, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lava_s3trigger", "replay", *arguments],
+            env=os.environ | account.environment,
+            cwd=account.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ending(
+        self, account: Account, keys: list[str], number: int, *, calls: int
+    ) -> tuple[int, str, str]:
+        """Replay, and have a signal come while a call is under way."""
+        started: list[subprocess.Popen[str]] = []
+        arrived = threading.Event()
+
+        def signalling(_: Request) -> Answer:
+            arrived.wait(60)
+            if len(account.canned.requests) == calls:
+                started[0].send_signal(number)
+                time.sleep(0.2)  # it is under way when the signal comes
+            return Answer(202, b"")
+
+        account.canned.handlers["POST", "/invocations"] = signalling
+        arguments = ("--inventory", account.inventory(keys), "--batch", "5", "--concurrency", "1")
+        started.append(self.start(account, *arguments))
+        arrived.set()
+        output, errors = started[0].communicate(timeout=60)
+        account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        assert "Traceback" not in errors
+        return started[0].returncode, output, errors
+
+    def test_what_was_under_way_at_a_kill_is_unknown(self, account: Account, run: Replays) -> None:
+        keys = [f"in/{number:03}" for number in range(50)]
+        # The first request asks for the configuration.
+        assert self.ending(account, keys, signal.SIGKILL, calls=4)[0] == -signal.SIGKILL
+
+        ran = run.json("--resume", "--batch", "5")
+        assert "5 objects were being sent when the replay was killed" in ran.errors
+        assert (ran.status, ran.json["sent"]) == (1, 45)
+        assert [each["key"] for each in ran.json["unknown"]] == keys[10:15]
+        assert account.handed_over() == Counter(keys)  # it did arrive, and was not sent again
+        assert run.json("--resume").json["unknown"] == ran.json["unknown"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_what_was_under_way_at_an_interrupt_is_known(
+        self, account: Account, run: Replays, number: int
+    ) -> None:
+        keys = [f"in/{number:03}" for number in range(50)]
+        status, output, errors = self.ending(account, keys, number, calls=4)
+        assert status == 128 + number
+        assert "15 sent\n35 not sent yet: --resume sends them\n" in output
+        assert "Interrupted; go on with --resume" in errors
+
+        ran = run.json("--resume", "--batch", "5")
+        assert (ran.status, ran.json["sent"], ran.json["unknown"]) == (0, 50, [])
+        assert account.handed_over() == Counter(keys)
+
+    def test_a_second_interrupt_does_not_wait_for_an_answer(
+        self, account: Account, run: Replays
+    ) -> None:
+        held, started = threading.Event(), threading.Event()
+
+        def holding(_: Request) -> Answer:
+            started.set()
+            held.wait(60)
+            return Answer(202, b"")
+
+        account.canned.handlers["POST", "/invocations"] = holding
+        process = self.start(account, "--inventory", account.inventory(["in/a"]))
+        assert started.wait(60)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        held.set()
+        assert process.returncode == 130, errors
+        assert "Traceback" not in errors
+        assert [each["key"] for each in run.json("--resume").json["unknown"]] == ["in/a"]
+
+    def test_an_interrupt_while_planning_sends_nothing(
+        self, account: Account, run: Replays
+    ) -> None:
+        pipe = account.folder / "keys"
+        os.mkfifo(pipe)
+        process = self.start(account, "--keys", str(pipe), "--bucket", account.bucket)
+        with pipe.open("w") as lines:
+            lines.write("in/a\n")
+            lines.flush()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        assert (process.returncode, "Traceback" in errors) == (130, False)
+        assert account.handed_over() == {}
+        assert run("--resume").status == 2
 
 
 class TestMissing:
