@@ -284,7 +284,10 @@ class TestJob:
         assert (ran.status, "CreateJob: AccessDenied: iam:PassRole" in ran.errors) == (3, True)
 
         control.handlers["POST", "/v20180820/jobs$"] = operations.create
-        assert run.json("--resume", *OPTIONS).json["sent"] == 1
+        mended = [each.replace("role/job", "role/mended") for each in OPTIONS]
+        assert run.json("--resume", *mended).json["sent"] == 1
+        [body] = operations.created.values()
+        assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/mended"
 
     def test_a_job_that_began_no_task_loses_nothing(
         self,

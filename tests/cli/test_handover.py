@@ -72,8 +72,13 @@ class TestInvocations:
         assert event.event_time.timestamp() == 1741917566.0
         assert event.event_type == "ObjectCreated:Put"
 
-    @given(keys=st.lists(st.sampled_from(["k", "é" * 512, "%" * 1024]), min_size=1, max_size=300))
-    def test_a_payload_is_never_too_large(self, keys: list[str]) -> None:
+    @pytest.mark.parametrize(
+        ("key", "count"),
+        [("k", 1), ("k", 500), ("é" * 512, 200), ("%" * 1024, 200), ("\x7f" * 1024, 63)],
+        ids=lambda each: ascii(each)[:8],
+    )
+    def test_a_payload_is_never_too_large(self, key: str, count: int) -> None:
+        keys = [key] * count
         sent: list[bytes] = []
 
         class Client:
