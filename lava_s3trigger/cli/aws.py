@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,23 +40,24 @@ class Aws:
             )
 
     def region_name(self) -> str:
-        """Return the region, as the AWS CLI finds it, or `DEFAULT_REGION`."""
-        if self.region:
-            return self.region
-        import os  # noqa: PLC0415
+        """Return the region, as the AWS CLI finds it, or `DEFAULT_REGION`.
 
-        named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        return named or DEFAULT_REGION
+        The profile's is known once a client was made: to read it takes botocore.
+        """
+        named = self._session.region_name if self._session else self._named_region()
+        return str(named or DEFAULT_REGION)
+
+    def _named_region(self) -> str | None:
+        # As the AWS CLI does; boto3 does not look at the first variable.
+        return self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
     def _made_session(self) -> Any:
         if self._session is None:
-            import os  # noqa: PLC0415
-
             import boto3  # noqa: PLC0415 - it takes longer than all else
 
-            # boto3 itself, unlike the AWS CLI, does not read AWS_REGION.
-            region = self.region or os.environ.get("AWS_REGION")
-            self._session = boto3.Session(profile_name=self.profile, region_name=region)
+            self._session = boto3.Session(
+                profile_name=self.profile, region_name=self._named_region()
+            )
         return self._session
 
 

@@ -102,7 +102,9 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
     # Copied with its folders, or flat. S3 puts manifests and data in sibling folders.
     folder = Path(path).parent
     name = PurePosixPath(key).name
-    tried = [folder / key, folder.parent / "data" / name, folder / "data" / name, folder / name]
+    tried = [folder.parent / "data" / name, folder / "data" / name, folder / name]
+    if not PurePosixPath(key).is_absolute() and ".." not in PurePosixPath(key).parts:
+        tried.insert(0, folder / key)
     for found in tried:
         if found.is_file():
             return str(found)
@@ -162,7 +164,8 @@ def _csv_rows(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[Ro
     is_gzipped = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     stream: Any = gzip.GzipFile(fileobj=file) if is_gzipped else file
-    rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    rows = csv.reader(text)
     try:
         for row in rows:
             if row:
@@ -174,6 +177,8 @@ def _csv_rows(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[Ro
         raise CommandError(f"{path}:{rows.line_num}: no row of an inventory: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise CommandError(f"{path}: the file is damaged: {error}") from None
+    finally:
+        text.detach()  # else it closes the file, which is not its own
 
 
 def _parquet_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 # Lambda writes the level, the time and the request id before the message, separated by
 # tabs; elsewhere the level alone stands before it.
-_TEXT: Final = re.compile(r"(?:^|[\s\]])([a-z][a-z_]*) (\{.*\})\s*$", re.DOTALL)
+_TEXT: Final = re.compile(r"(?:^|[\s\]])([a-z][a-z_]*) (\{.*\})$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ def read_line(line: str) -> LogLine | None:
     """
     if line.startswith("{"):
         return _from_json(line)
-    found = _TEXT.search(line)
+    line = line.rstrip()
+    # Without the end that it must have, the search would try each of its words.
+    found = _TEXT.search(line) if line.endswith("}") else None
     if found is None:
         return None
     fields = _object(found[2])

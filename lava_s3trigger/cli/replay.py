@@ -86,7 +86,13 @@ class Handing:
     "--missing", is_flag=True, help="Of these, only objects that the log has no dispatch for."
 )
 @click.option("--dry-run", is_flag=True, help="Plan, print what would happen, and send nothing.")
-@click.option("--via", type=click.Choice(WAYS), default=WAYS[0], show_default=True)
+@click.option(
+    "--via",
+    type=click.Choice(WAYS),
+    default=WAYS[0],
+    show_default=True,
+    help="How to hand over: asynchronous invocations, the intake queue, or a job of AWS's.",
+)
 @click.option(
     "--batch",
     type=click.IntRange(1, 1000),
