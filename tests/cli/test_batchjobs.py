@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shlex
+import signal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
@@ -251,6 +253,27 @@ class TestJob:
         operations.statuses = ["Complete"]
         ran = run.json("--resume")
         assert (ran.status, ran.json["sent"], len(operations.created)) == (0, 1, 1)
+
+    def test_an_interrupt_ends_the_replay_and_not_the_job(
+        self, operations: BatchOperations, run: Replays
+    ) -> None:
+        operations.statuses = ["Active"]
+
+        def interrupting(request: Request) -> Answer:
+            os.kill(os.getpid(), signal.SIGINT)
+            return operations.describe(request)
+
+        control = operations.control
+        control.handlers["GET", "/v20180820/jobs/"] = interrupting
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
+        assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
+        ran = run("--inventory", operations.account.inventory(["in/a"]))
+        assert (ran.status, "--resume follows it" in ran.errors) == (2, True)
+
+        operations.statuses = ["Complete"]
+        control.handlers["GET", "/v20180820/jobs/"] = operations.describe
+        assert run.json("--resume").json["sent"] == 1
 
     def test_where_the_answer_of_creating_is_lost_no_second_job_is_created(
         self,

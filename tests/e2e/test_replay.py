@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.logreading import read_line
+
 from .commands import COMMAND
 
 if TYPE_CHECKING:
@@ -177,6 +179,15 @@ class TestMissing:
             DROPPED,
             {"dispatched_before": PUT - DROPPED},
         )
-        assert replay.run(*options)["sent"] == DROPPED
+        done = replay.run(*options)
+        assert done["sent"] == DROPPED
         assert dispatched(stack, DROPPED) == Counter(dropped)
+        # They can be told from real events in the log alone.
+        logs = stack.aws.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{stack.outputs['FunctionName']}"
+        )
+        lines = [read_line(event["message"]) for page in pages for event in page["events"]]
+        marked = [line for line in lines if line and line.fields.get("replay") == done["replay"]]
+        assert {line.fields["key"] for line in marked if line.event == "dispatched"} == dropped
         assert replay.run(*options)["planned"] == 0
