@@ -15,7 +15,7 @@ from .errors import DEFECT, INTERRUPTED, YES, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
-_COMMANDS: Final = ("demo", "local", "replay")
+_COMMANDS: Final = ("demo", "local", "replay", "dead-letters")
 
 
 class _LazyGroup(click.Group):
