@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli import redriving
+from lava_s3trigger.cli import main, redriving
 from lava_s3trigger.cli.aws import Aws
 from lava_s3trigger.cli.deadletterqueue import DeadLetterQueue
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.redriving import move
 
 from .cannedaws import Answer, CannedAws, Request
+from .replays import on_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:dlq"
 
@@ -78,3 +83,35 @@ def test_an_interrupt_cancels_the_task_once(canned: CannedAws) -> None:
     moves = Moves(["RUNNING"])
     assert moved(canned, moves, is_to_end=True) == 7
     assert sum("TaskHandle" in asked for asked in moves.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--queue", "intake"], 3, "there is no queue lava-"),
+        (["redrive", "--queue", "intake", "--trigger", "t"], 2, "SQS moves all messages"),
+        (["discard"], 2, "discard asks before it deletes: give --yes"),
+        (["delete"], 2, "'delete' is not one of 'list', 'redrive', 'discard'"),
+        (["--function", "none"], 3, "there is no function none"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_a_mistake_is_one_line(  # noqa: PLR0917 - a table of cases
+    aws: LocalAws,
+    realm: Realm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+    said: str,
+) -> None:
+    with on_account(aws, realm, tmp_path, monkeypatch) as account:
+        if arguments[0] == "redrive":
+            queue = f"lava-{account.realm.name}-s3trigger-intake-dlq"
+            aws.client("sqs").create_queue(QueueName=queue)
+        with pytest.raises(SystemExit) as raised:
+            main(["dead-letters", *arguments])
+    errors = capsys.readouterr().err
+    assert (raised.value.code, said in errors) == (status, True), errors
+    assert len([line for line in errors.splitlines() if line.startswith("Error")]) == 1
