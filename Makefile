@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench bench-cli bench-plan bench-log faults fuzz soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-fast bench bench-cli bench-plan bench-log bench-replay faults fuzz soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,11 @@ bench-cli: .venv/installed ## measure how long commands take to start
 
 bench-log: .venv/installed ## bytes and instructions of the log; needs valgrind; against another checkout: make bench-log AGAINST=../before
 	$(BIN)/python -m benchmarks.logs $(if $(AGAINST),--against "$(AGAINST)")
+
+bench-replay: .venv/installed .venv-ministack/installed build/package/installed ## plan a million objects; with fewer: make bench-replay REPLAY_OBJECTS=10000
+	$(BIN)/python -m benchmarks.replay --objects $(REPLAY_OBJECTS)
+
+REPLAY_OBJECTS ?= 1000000
 
 FAULT_EVENTS ?= 1001
 

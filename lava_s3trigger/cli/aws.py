@@ -24,14 +24,20 @@ class Aws:
     endpoint_url: str | None = None
     _session: Any = field(default=None, repr=False)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Any = None) -> Any:
         """Return a client.
+
+        Args:
+            service: Name of the service.
+            config: A ``botocore.config.Config``, if not the user's own.
 
         Raises:
             CommandError: The profile, the region or the credentials are missing.
         """
         with reaching_aws():
-            return self._made_session().client(service, endpoint_url=self.endpoint_url)
+            return self._made_session().client(
+                service, endpoint_url=self.endpoint_url, config=config
+            )
 
     def region_name(self) -> str:
         """Return the region, as the AWS CLI finds it, or `DEFAULT_REGION`.
@@ -81,5 +87,7 @@ def reaching_aws() -> Iterator[None]:
             f"AWS refused {error.operation_name}:"
             f" {answer.get('Code', '?')}: {answer.get('Message', '')}"
         ) from None
+    except exceptions.ParamValidationError as error:
+        raise CommandError(" ".join(str(error).split()), WRONG_USAGE) from None
     except exceptions.BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached: {error}") from None

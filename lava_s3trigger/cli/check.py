@@ -14,7 +14,7 @@ from .errors import NO, WRONG_USAGE, YES, CommandError
 from .findings import is_at_least
 from .options import PATH, Command, aws_options, entries_options, output_options
 from .output import message, opened
-from .progress import Progress
+from .steps import Steps
 from .terminal import safe
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class _Run:
         self._require_sense()
         options = self._options
         selection = linting.Selection.of(options["select"], options["ignore"])
-        with Progress() as progress:
+        with Steps() as progress:
             if self._paths:
                 loaded = load(self._paths, lambda n: progress.show("Reading files", n))
             else:

@@ -55,6 +55,43 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Request:
+    """Whether a signal has asked a block of `ending_in_order` to end."""
+
+    number: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.number is not None
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[Request]:
+    """Have the first signal only ask the block to end, and a second one interrupt it.
+
+    For work that must note what became of what it began. What is asked to end finishes with
+    `Interrupted` at the end of the block.
+    """
+    request = Request()
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        if request:
+            raise Interrupted(number)
+        request.number = number
+
+    before = {
+        number: signal.signal(number, receive)
+        for number in _SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if request.number is not None:
+        raise Interrupted(request.number)
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Defer the signals of ``interruptible`` to the end of the block.

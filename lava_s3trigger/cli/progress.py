@@ -1,66 +1,90 @@
-"""A progress bar on standard error, on a terminal, for work that takes longer than a moment."""
+"""How far long work is: a bar on a terminal, a line every 30 s elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from .output import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
 
-SHOWN_AFTER_SECONDS: Final = 2.0
+LINE_SECONDS: Final = 30
+_BAR_SECONDS: Final = 0.2
+_SMOOTHING_SECONDS: Final = 30
 
 
 class Progress:
-    """Shows how far the work inside a `with` block is, once it has taken two seconds.
-
-    Elsewhere than on a terminal it shows nothing.
+    """Progress of long work, on standard error.
 
     Args:
+        what: What is counted, such as ``objects planned``.
+        total: How many there are, if that is known.
         clock: Returns the time in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, what: str, total: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what = what
+        self._total = total
         self._clock = clock
-        self._start = clock()
+        self._done = 0
+        self._start = self._shown = clock()
+        self._marks = [(self._start, 0)]
         self._bar: Any = None
-        self._task: Any = None
-        self._label = ""
 
     def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=self._total, text=self._text())
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
+        if self._bar:
+            self._show()
             self._bar.stop()
 
-    def show(self, label: str, done: int, total: int | None = None) -> None:
-        """Show how much of something is done.
+    def advance(self, number: int = 0) -> None:
+        """Note that so many more are done; call it also while none are."""
+        self._done += number
+        now = self._clock()
+        if now - self._shown >= (_BAR_SECONDS if self._bar else LINE_SECONDS):
+            self._shown = now
+            self._marks.append((now, self._done))
+            while self._marks[1][0] <= now - _SMOOTHING_SECONDS:
+                del self._marks[0]
+            self._show()
 
-        Args:
-            label: What is done, such as ``Checking``.
-            done: How many.
-            total: Of how many; None where that is not known.
-        """
-        if self._bar is None:
-            if self._clock() - self._start < SHOWN_AFTER_SECONDS or not sys.stderr.isatty():
-                return
-            self._bar = _bar()
-            self._bar.start()
-        if label != self._label:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(label, total=total)
-            self._label = label
-        self._bar.update(self._task, completed=done, total=total)
+    def _show(self) -> None:
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, text=self._text(), refresh=True)
+        else:
+            message(f"{self._what}: {self._text()}")
+
+    def _text(self) -> str:
+        (since, before), now = self._marks[0], self._clock()
+        rate = (self._done - before) / (now - since) if now > since else 0
+        of_total = "" if self._total is None else f" of {self._total:,}"
+        text = f"{self._done:,}{of_total}, {rate:,.0f}/s"
+        if self._total is not None and rate > 0:
+            text += f", {_duration((self._total - self._done) / rate)} left"
+        return text
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _bar() -> Any:
@@ -68,10 +92,11 @@ def _bar() -> Any:
     from rich.console import Console  # noqa: PLC0415
 
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        progress.TextColumn("{task.fields[text]}", markup=False),
+        console=Console(file=sys.stderr),
+        # By a thread, it would meet the bounds of templates in the main thread.
+        auto_refresh=False,
         transient=True,
     )

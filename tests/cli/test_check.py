@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli import progress
+from lava_s3trigger.cli import steps
 from lava_s3trigger.cli.findings import Found
 from lava_s3trigger.cli.linting import Selection
 from lava_s3trigger.cli.rules.catalogue import RULES, all_rules
@@ -291,9 +291,9 @@ class TestProgress:
 
     SCRIPT: Final = (
         "import sys\n"
-        "from lava_s3trigger.cli.progress import Progress\n"
+        "from lava_s3trigger.cli.steps import Steps\n"
         "times = iter([0.0, *map(float, sys.argv[1:])])\n"
-        "with Progress(lambda: next(times)) as progress:\n"
+        "with Steps(lambda: next(times)) as progress:\n"
         "    for n in range(len(sys.argv) - 1):\n"
         "        progress.show('Checking entries', n, 7)\n"
     )
@@ -327,7 +327,7 @@ class TestProgress:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         clock = Clock()
-        with progress.Progress(clock) as shown:
+        with steps.Steps(clock) as shown:
             clock.now += 10
             shown.show("Checking entries", 1, 2)
 

@@ -298,3 +298,17 @@ class TestAws:
 
         with pytest.raises(CommandError, match="AWS cannot be reached"), reaching_aws():
             client.list_tables()
+
+    def test_the_region_is_found_as_the_aws_cli_finds_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        assert Aws().client("sqs").meta.region_name == "eu-west-1"
+        monkeypatch.setenv("AWS_REGION", "eu-west-2")
+        assert Aws().client("sqs").meta.region_name == "eu-west-2"
+        assert Aws(region="eu-west-3").client("sqs").meta.region_name == "eu-west-3"
+
+    def test_a_parameter_that_aws_cannot_have_is_one_line(self, aws: Any) -> None:
+        with pytest.raises(CommandError, match="Invalid bucket name") as raised, reaching_aws():
+            aws.client("s3").list_objects_v2(Bucket="!")
+        assert "\n" not in str(raised.value)

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli.ending import Interrupted, interruptible, uninterrupted
+from lava_s3trigger.cli.ending import (
+    Interrupted,
+    ending_in_order,
+    interruptible,
+    uninterrupted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,3 +79,50 @@ class TestASignal:
         with interruptible():
             assert signal.getsignal(number) != before
         assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+class TestEndingInOrder:
+    """The first signal asks a block to end, and the second interrupts it."""
+
+    def test_the_block_ends_when_it_is_ready(self, number: int) -> None:
+        done: list[str] = []
+
+        def work() -> None:
+            with ending_in_order() as request:
+                assert not request
+                os.kill(os.getpid(), number)
+                assert request
+                done.append("the rest")
+
+        with pytest.raises(Interrupted) as raised:
+            work()
+        assert (raised.value.code, done) == (128 + number, ["the rest"])
+
+    def test_a_second_signal_does_not_wait(self, number: int) -> None:
+        done: list[str] = []
+
+        def work() -> None:
+            with ending_in_order():
+                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), number)
+                done.append("the rest")
+
+        with pytest.raises(Interrupted):
+            work()
+        assert done == []
+
+    def test_its_handler_is_put_back(self, number: int) -> None:
+        before = signal.getsignal(number)
+        with ending_in_order():
+            assert signal.getsignal(number) != before
+        assert signal.getsignal(number) == before
+
+    def test_an_error_is_not_hidden(self, number: int) -> None:
+        def work() -> None:
+            with ending_in_order():
+                os.kill(os.getpid(), number)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            work()

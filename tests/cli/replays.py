@@ -1,0 +1,172 @@
+"""What tests of ``lava-s3trigger replay`` share: an account to replay on, and its runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus, unquote_plus
+
+import jsonschema
+import pytest
+
+from lava_s3trigger.cli import main
+
+from .cannedaws import Answer, CannedAws, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+HOSTILE: Final = [
+    "in/a b+c.csv",
+    "in/100%25.csv",
+    "in/\x1b[2Jcleared.csv",
+    "in/\u202ereversed.csv",
+    "in/[bold]markup[/].csv",
+    "in/new\nline.csv",
+    "in/'; DROP TABLE objects; --.csv",
+    "in/caf\u00e9 \U0001f600.csv",
+    "in/" + "x" * 1000 + ".csv",
+]
+
+
+@dataclass
+class Account:
+    """A realm on the local AWS server, and a canned Lambda that keeps what it is handed."""
+
+    aws: LocalAws
+    realm: Realm
+    canned: CannedAws
+    folder: Path
+    environment: dict[str, str]
+    logging: dict[str, str]
+
+    @property
+    def bucket(self) -> str:
+        return f"bucket-{self.realm.name}"
+
+    def trigger(self, trigger_id: str, prefix: str = "in", **fields: Any) -> None:
+        entry = {"trigger_id": trigger_id, "bucket": self.bucket, "prefix": prefix}
+        self.realm.put("s3triggers", [{**entry, "enabled": True, "job_id": "load", **fields}])
+
+    def put(self, keys: Iterable[str], size: int = 1) -> None:
+        s3 = self.aws.client("s3")
+        s3.create_bucket(Bucket=self.bucket)
+        for key in keys:
+            s3.put_object(Bucket=self.bucket, Key=key, Body=b"x" * size)
+
+    def inventory(self, keys: Iterable[str], time: str = "2026-03-14T01:59:26.000Z") -> str:
+        """Write an S3 Inventory, of objects of 10 bytes; return its manifest's path."""
+        with gzip.open(self.folder / "data.csv.gz", "wt", newline="") as file:
+            for key in keys:
+                file.write(f'"{self.bucket}","{quote_plus(key)}","10","{time}"\n')
+        manifest = self.folder / "manifest.json"
+        schema = "Bucket, Key, Size, LastModifiedDate"
+        entry = {"fileSchema": schema, "files": [{"key": "data.csv.gz"}]}
+        manifest.write_text(json.dumps(entry))
+        return str(manifest)
+
+    def keys(self, lines: Iterable[str]) -> str:
+        path = self.folder / "keys.txt"
+        path.write_text("\n".join(lines))
+        return str(path)
+
+    def handed_over(self) -> Counter[str]:
+        """Count the objects of accepted invocations, by key."""
+        return Counter(key for keys in self.accepted for key in keys)
+
+    @property
+    def accepted(self) -> list[list[str]]:
+        return [keys_of(each) for each in self.canned.requests if is_accepted(self, each)]
+
+
+def keys_of(request: Request) -> list[str]:
+    records = request.json()["Records"]
+    return [unquote_plus(record["s3"]["object"]["key"]) for record in records]
+
+
+def is_accepted(account: Account, request: Request) -> bool:
+    return request.path.endswith("/invocations") and (
+        account.canned.handlers["POST", "/invocations"](request).status == 202
+    )
+
+
+@contextmanager
+def on_account(
+    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    """Make an account, and have commands use it."""
+    logging: dict[str, str] = {}
+    name = f"lava-{realm.name}-s3trigger"
+
+    def configuration(_: Request) -> Answer:
+        found = {
+            "FunctionName": name,
+            "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
+            "Environment": {"Variables": {"LAVA_REALM": realm.name}},
+            "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}", **logging},
+        }
+        return Answer(200, json.dumps(found).encode())
+
+    realm.put(
+        "jobs",
+        [{"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}],
+    )
+    with CannedAws() as canned:
+        canned.handlers["GET", f"/functions/{name}/configuration"] = configuration
+        canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        environment = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": aws.endpoint,
+            "AWS_ENDPOINT_URL_LAMBDA": canned.url,
+            "LAVA_REALM": realm.name,
+            "XDG_STATE_HOME": str(tmp_path / "states"),
+        }
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.chdir(tmp_path)
+        yield Account(aws, realm, canned, tmp_path, environment, logging)
+
+
+@dataclass
+class Ran:
+    """What a run of the command came to."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.output)
+        schema = files("lava_s3trigger.cli").joinpath("schemas", "replay.json").read_text()
+        jsonschema.Draft202012Validator(json.loads(schema)).validate(found)
+        return found
+
+
+@dataclass
+class Replays:
+    """Runs ``lava-s3trigger replay`` in this process."""
+
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Ran:
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as raised:
+            main(["replay", *arguments])
+        found = self.capture.readouterr()
+        assert "Traceback" not in found.err, found.err
+        return Ran(int(raised.value.code or 0), found.out, found.err)
+
+    def json(self, *arguments: str) -> Ran:
+        return self(*arguments, "--format", "json")

@@ -1,0 +1,353 @@
+"""A replay by S3 Batch Operations: the manifest, the job as AWS documents it, and its report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import signal
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from lava_s3trigger.cli import batchjobs
+from lava_s3trigger.cli.batchjobs import read_report
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.replaystate import Status
+from lava_s3trigger.manifest import read_listed
+
+from .cannedaws import Answer, CannedAws, Request
+from .replays import HOSTILE, Account, Replays, on_account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+FILES: Final = "job-files"
+NAMESPACE: Final = "{http://awss3control.amazonaws.com/doc/2018-08-20/}"
+OPTIONS: Final = (
+    "--via",
+    "s3-batch",
+    "--job-role",
+    "arn:aws:iam::000000000000:role/job",
+    "--job-files",
+    f"s3://{FILES}/replays/",
+)
+
+
+class BatchOperations:
+    """S3 Batch Operations, as its API answers; a test says what becomes of each task."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.s3 = account.aws.client("s3")
+        self.s3.create_bucket(Bucket=FILES)
+        self.files = FILES
+        self.prefix = "replays/reports"
+        self.created: dict[str, ET.Element] = {}
+        """Requests by their token."""
+        self.statuses = ["Preparing", "Active", "Complete"]
+        """What DescribeJob says, one after the other; the last for good."""
+        self.results: dict[str, tuple[str, str]] = {}
+        """Error code and message of the tasks that fail, by key."""
+        self.left_out: set[str] = set()
+        """Keys that the report does not name."""
+        self.tasks: list[tuple[str, str]] = []
+        self.control = CannedAws()
+
+    def create(self, request: Request) -> Answer:
+        body = ET.fromstring(request.body)
+        token = text(body, "ClientRequestToken")
+        self.created.setdefault(token, body)
+        location = text(body, "Manifest/Location/ObjectArn").removeprefix("arn:aws:s3:::")
+        bucket, _, key = location.partition("/")
+        self.prefix = text(body, "Report/Prefix")
+        found = self.s3.get_object(Bucket=bucket, Key=key)
+        assert found["ETag"].strip('"') == text(body, "Manifest/Location/ETag")
+        rows = csv.reader(io.StringIO(found["Body"].read().decode("ascii")))
+        self.tasks = [(bucket, column) for bucket, column in rows]
+        return Answer(
+            200,
+            f"<CreateJobResult><JobId>job-{len(self.created):04}</JobId></CreateJobResult>".encode(),
+        )
+
+    def describe(self, request: Request) -> Answer:
+        job_id = request.path.rpartition("/")[2]
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        done = 0
+        if status in ("Complete", "Failed", "Cancelled"):
+            done = self._report(job_id) if status == "Complete" or self.left_out else 0
+        failures = (
+            "<FailureReasons><member><FailureCode>AccessDenied</FailureCode>"
+            "<FailureReason>the role may not</FailureReason></member></FailureReasons>"
+        )
+        return Answer(
+            200,
+            (
+                f"<DescribeJobResult><Job><JobId>{job_id}</JobId><Status>{status}</Status>"
+                f"{failures if status == 'Failed' else ''}"
+                f"<ProgressSummary><TotalNumberOfTasks>{len(self.tasks)}</TotalNumberOfTasks>"
+                f"<NumberOfTasksSucceeded>{done - len(self.results)}</NumberOfTasksSucceeded>"
+                f"<NumberOfTasksFailed>{len(self.results)}</NumberOfTasksFailed>"
+                "</ProgressSummary>"
+                f"<Report><Bucket>arn:aws:s3:::{self.files}</Bucket><Prefix>{self.prefix}</Prefix>"
+                "</Report></Job></DescribeJobResult>"
+            ).encode(),
+        )
+
+    def _report(self, job_id: str) -> int:
+        folder = f"{self.prefix}/job-{job_id}"
+        reports: dict[str, list[list[str]]] = {"succeeded": [], "failed": []}
+        for bucket, column in self.tasks:
+            key = listed_key(column)
+            if key in self.left_out:
+                continue
+            code, message = self.results.get(key, ("", "dispatched load by a"))
+            status = "failed" if key in self.results else "succeeded"
+            row = [bucket, column, "", status, "200", code, message]
+            reports[status].append(row)
+        manifest: dict[str, Any] = {"Format": "Report_CSV_20180820", "Results": []}
+        for status, rows in reports.items():
+            if rows:
+                file = io.StringIO()
+                csv.writer(file).writerows(rows)
+                key = f"{folder}/results/{status}.csv"
+                self.s3.put_object(Bucket=self.files, Key=key, Body=file.getvalue().encode())
+                manifest["Results"].append(
+                    {"TaskExecutionStatus": status, "Bucket": self.files, "Key": key}
+                )
+        body = json.dumps(manifest).encode()
+        self.s3.put_object(Bucket=self.files, Key=f"{folder}/manifest.json", Body=body)
+        return sum(map(len, reports.values()))
+
+
+def text(body: ET.Element, path: str) -> str:
+    found = body.find("/".join(f"{NAMESPACE}{name}" for name in path.split("/")))
+    assert found is not None, path
+    return found.text or ""
+
+
+def listed_key(column: str) -> str:
+    listed = read_listed(unquote(column), {"manifest": "lava-s3trigger"})
+    return listed.key if listed else unquote(column)
+
+
+@pytest.fixture
+def account(
+    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    with on_account(aws, realm, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def run(account: Account, capsys: pytest.CaptureFixture[str]) -> Replays:
+    return Replays(capsys)
+
+
+@pytest.fixture
+def operations(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[BatchOperations]:
+    monkeypatch.setattr(batchjobs, "POLL_SECONDS", 0.0)
+    made = BatchOperations(account)
+    with made.control as control:
+        control.handlers["POST", "/v20180820/jobs$"] = made.create
+        control.handlers["GET", "/v20180820/jobs/"] = made.describe
+        # The client puts the account before the host's name, which only a proxy can take.
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3_CONTROL", "http://s3control.test")
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, control.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield made
+    s3 = account.aws.client("s3")
+    for found in s3.list_objects_v2(Bucket=FILES).get("Contents", ()):
+        s3.delete_object(Bucket=FILES, Key=found["Key"])
+
+
+def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays) -> None:
+    page = (CHECKOUT / "docs" / "backfill.md").read_text()
+    [command] = re.findall(r"\nlava-s3trigger replay .*--via s3-batch(?:.*\\\n)*.*", page)
+    s3 = operations.s3
+    for bucket in ("my-bucket", "my-jobs"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket="my-bucket", Key="incoming/a.csv", Body=b"x")
+    _, _, *arguments = shlex.split(command.replace("\\\n", " "))
+    operations.files = "my-jobs"
+    ran = run(*arguments)
+    assert (ran.status, "1 sent\n" in ran.output) == (0, True), ran.errors
+    [key] = [
+        found["Key"]
+        for found in s3.list_objects_v2(Bucket="my-jobs", Prefix="manifests/")["Contents"]
+    ]
+    assert key.endswith(".csv")
+
+
+class TestJob:
+    """AWS runs the job; the replay creates it, follows it and reads its report."""
+
+    def test_a_job_is_created_followed_and_reported(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        operations.results = {"in/bad": ("PermanentFailure", "not there")}
+        keys = [*HOSTILE, "in/bad", "in/good"]
+        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+
+        assert (ran.status, ran.json["sent"], ran.json["being_sent"]) == (1, len(keys) - 1, 0)
+        [failed] = ran.json["failed"]
+        assert (failed["key"], failed["reason"]) == ("in/bad", "200: PermanentFailure: not there")
+        [body] = operations.created.values()
+        assert text(body, "Operation/LambdaInvoke/FunctionArn").endswith("-s3trigger")
+        assert text(body, "Operation/LambdaInvoke/InvocationSchemaVersion") == "2.0"
+        assert text(body, "Manifest/Spec/Format") == "S3BatchOperations_CSV_20180820"
+        assert text(body, "Report/Prefix") == "replays/reports"
+        assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/job"
+        assert sorted(listed_key(column) for _, column in operations.tasks) == sorted(keys)
+        assert all(re.fullmatch(r"[\x21-\x7e]{1,1024}", column) for _, column in operations.tasks)
+
+    def test_the_manifest_has_the_sizes_that_were_planned(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        run("--inventory", operations.account.inventory(["in/a,b"]), *OPTIONS)
+        [(bucket, column)] = operations.tasks
+        listed = read_listed(unquote(column), {"manifest": "lava-s3trigger"})
+        assert listed
+        assert (bucket, listed.key, listed.size) == (operations.account.bucket, "in/a,b", 10)
+        assert listed.last_modified.isoformat() == "2026-03-14T01:59:26+00:00"
+
+    def test_what_failed_goes_into_another_job(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        operations.results = {"in/bad": ("TemporaryFailure", "busy")}
+        run("--inventory", operations.account.inventory(["in/bad", "in/good"]), *OPTIONS)
+        operations.results = {}
+        ran = run.json("--retry-failed", *OPTIONS)
+        assert (ran.status, ran.json["sent"]) == (0, 2)
+        assert [listed_key(column) for _, column in operations.tasks] == ["in/bad"]
+
+    def test_a_replay_that_ended_follows_the_job_later(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        operations.statuses = ["Active", "Suspended"]
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert (ran.status, "job job-0001 is suspended" in ran.errors) == (3, True)
+
+        operations.statuses = ["Complete"]
+        ran = run.json("--resume")
+        assert (ran.status, ran.json["sent"], len(operations.created)) == (0, 1, 1)
+
+    def test_an_interrupt_ends_the_replay_and_not_the_job(
+        self, operations: BatchOperations, run: Replays
+    ) -> None:
+        operations.statuses = ["Active"]
+
+        def interrupting(request: Request) -> Answer:
+            os.kill(os.getpid(), signal.SIGINT)
+            return operations.describe(request)
+
+        control = operations.control
+        control.handlers["GET", "/v20180820/jobs/"] = interrupting
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
+        assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
+        ran = run("--inventory", operations.account.inventory(["in/a"]))
+        assert (ran.status, "--resume follows it" in ran.errors) == (2, True)
+
+        operations.statuses = ["Complete"]
+        control.handlers["GET", "/v20180820/jobs/"] = operations.describe
+        assert run.json("--resume").json["sent"] == 1
+
+    def test_where_the_answer_of_creating_is_lost_no_second_job_is_created(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        control = operations.control
+
+        def losing(request: Request) -> Answer:
+            operations.create(request)
+            return Answer(0)
+
+        control.handlers["POST", "/v20180820/jobs$"] = losing
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert ran.status == 3
+        control.handlers["POST", "/v20180820/jobs$"] = operations.create
+        ran = run.json("--resume")
+        assert (ran.json["sent"], len(operations.created)) == (1, 1)
+
+    def test_a_refused_job_loses_nothing(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        control = operations.control
+        error = b"<Error><Code>AccessDenied</Code><Message>iam:PassRole</Message></Error>"
+        control.handlers["POST", "/v20180820/jobs$"] = lambda _: Answer(403, error)
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert (ran.status, "CreateJob: AccessDenied: iam:PassRole" in ran.errors) == (3, True)
+
+        control.handlers["POST", "/v20180820/jobs$"] = operations.create
+        mended = [each.replace("role/job", "role/mended") for each in OPTIONS]
+        assert run.json("--resume", *mended).json["sent"] == 1
+        [body] = operations.created.values()
+        assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/mended"
+
+    def test_a_job_that_began_no_task_loses_nothing(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        operations.statuses = ["Failed"]
+        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        assert ran.status == 3
+        assert "began no task: AccessDenied: the role may not; nothing was sent" in ran.errors
+        operations.statuses = ["Complete"]
+        assert run.json("--resume", *OPTIONS).json["sent"] == 1
+
+    def test_what_the_report_of_a_cancelled_job_does_not_name_is_unknown(
+        self,
+        operations: BatchOperations,
+        run: Replays,
+    ) -> None:
+        operations.statuses, operations.left_out = ["Cancelled"], {"in/b"}
+        keys = ["in/a", "in/b"]
+        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+        assert (ran.status, ran.json["sent"]) == (1, 1)
+        assert [each["key"] for each in ran.json["unknown"]] == ["in/b"]
+
+
+def test_a_report_as_aws_documents_it() -> None:
+    said = (
+        'Lambda returned function error: {""errorMessage"":""Task timed out after 3.00 seconds""}'
+    )
+    lines = [
+        f'amzn-s3-demo-bucket1,image_14975,,failed,200,PermanentFailure,"{said}"',
+        "amzn-s3-demo-bucket1,image_17775,,succeeded,200,,\"{u'result': 'ok'}\"",
+    ]
+    found = list(read_report(lines))
+    assert [(status, bucket, key) for status, _, bucket, key in found] == [
+        (Status.FAILED, "amzn-s3-demo-bucket1", "image_14975"),
+        (Status.SENT, "amzn-s3-demo-bucket1", "image_17775"),
+    ]
+    assert found[0][1]
+    assert found[0][1].startswith("200: PermanentFailure: Lambda returned function error")

@@ -1,0 +1,94 @@
+"""The deployed function is found, and tells its configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_s3trigger.cli.aws import Aws
+from lava_s3trigger.cli.deployedfunction import find_function
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+
+from .cannedaws import Answer, CannedAws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARN = "arn:aws-cn:lambda:cn-north-1:123456789012:function:lava-demo-s3trigger"
+
+
+@pytest.fixture
+def canned(monkeypatch: pytest.MonkeyPatch) -> Iterator[CannedAws]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with CannedAws() as server:
+        yield server
+
+
+def deploy(canned: CannedAws, name: str = "lava-demo-s3trigger", **fields: Any) -> Aws:
+    found: dict[str, Any] = {
+        "FunctionName": name,
+        "FunctionArn": f"{ARN}:live",
+        "Environment": {"Variables": {"LAVA_REALM": "demo"}},
+        **fields,
+    }
+    canned.handlers["GET", f"/functions/{name}/configuration"] = lambda _: Answer(
+        200, json.dumps(found).encode()
+    )
+    return Aws(region="cn-north-1", endpoint_url=canned.url)
+
+
+def test_its_parts_are_those_of_its_arn(canned: CannedAws) -> None:
+    found = find_function(deploy(canned), "demo")
+    assert found.arn == ARN  # without the alias
+    assert (found.partition, found.region, found.account) == (
+        "aws-cn",
+        "cn-north-1",
+        "123456789012",
+    )
+    assert (found.realm, found.intake_queue) == ("demo", "lava-demo-s3trigger-intake")
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({}, "/aws/lambda/lava-demo-s3trigger"),
+        ({"LoggingConfig": {"LogGroup": "of-ours"}}, "of-ours"),
+    ],
+)
+def test_its_log_group_is_what_lambda_writes_to(
+    canned: CannedAws, fields: dict[str, Any], group: str
+) -> None:
+    assert find_function(deploy(canned, **fields), "demo").log_group == group
+
+
+def test_its_settings_are_read_as_the_function_reads_them(canned: CannedAws) -> None:
+    variables = {"LAVA_REALM": "demo", "LAVA_SQS_MAX_DELAY_MINS": "5", "LOGLEVEL": ""}
+    aws = deploy(canned, name="other", Environment={"Variables": variables})
+    assert find_function(aws, None, "other").settings.max_delay == 300.0
+
+
+@pytest.mark.parametrize(
+    ("realm", "function", "variables", "status", "said"),
+    [
+        (None, None, {}, WRONG_USAGE, "no realm: name it with --realm"),
+        ("none", None, {}, COULD_NOT_TELL, "there is no function lava-none-s3trigger in cn-"),
+        ("x", "lava-demo-s3trigger", {}, WRONG_USAGE, "works for realm demo, not x"),
+        ("demo", None, {"S3TRIGGER_CACHE_TTL": "soon"}, COULD_NOT_TELL, "S3TRIGGER_CACHE_TTL"),
+    ],
+)
+def test_a_function_that_will_not_do(  # noqa: PLR0917 - a table of cases
+    canned: CannedAws,
+    realm: str | None,
+    function: str | None,
+    variables: dict[str, str],
+    status: int,
+    said: str,
+) -> None:
+    aws = deploy(canned, Environment={"Variables": {"LAVA_REALM": "demo", **variables}})
+    with pytest.raises(CommandError, match=said) as raised:
+        find_function(aws, realm, function)
+    assert raised.value.status == status
+    assert "\n" not in str(raised.value)

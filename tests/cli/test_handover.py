@@ -1,0 +1,214 @@
+"""Events of a replay reach the function as S3 would have sent them, or it is known that not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lava_s3trigger.cli.aws import Aws
+from lava_s3trigger.cli.deployedfunction import DeployedFunction
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.handover import (
+    MAX_INVOKE_BYTES,
+    Busy,
+    HandoverError,
+    Invocations,
+    Problem,
+    make_way,
+    record_of,
+)
+from lava_s3trigger.cli.replaystate import PlannedObject, Settled, Status
+from lava_s3trigger.events import deliveries
+from lava_s3trigger.parking import REPLAY_MARK
+from lava_s3trigger.settings import Settings
+
+from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.localaws import LocalAws
+
+ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
+DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})
+KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+
+
+@pytest.fixture
+def canned() -> Iterator[CannedAws]:
+    with CannedAws() as server:
+        yield server
+
+
+def planned(number: int, key: str = "k") -> PlannedObject:
+    return PlannedObject(number, "my-bucket", key, 10, 1741917566.0, "ObjectCreated:Put")
+
+
+def way(canned: CannedAws, via: str = "invoke", batch: int = 100) -> Any:
+    aws = Aws(region="eu-west-1", endpoint_url=canned.url)
+    return make_way(via, aws, DEPLOYMENT, "replay-1", batch=batch, queue=None)
+
+
+class TestInvocations:
+    """An asynchronous invocation has the records of several objects."""
+
+    @given(keys=st.lists(KEYS, min_size=1, max_size=5))
+    def test_the_function_reads_the_objects_that_were_planned(self, keys: list[str]) -> None:
+        records = [record_of(planned(1, key), "eu-west-1") for key in keys]
+        [delivery] = deliveries(json.loads(json.dumps({"Records": records})), "us-east-1")
+        assert [event.key for event, _ in delivery.events] == keys
+        [(event, _), *_] = delivery.events
+        assert (event.bucket, event.size, event.aws_region) == ("my-bucket", 10, "eu-west-1")
+        assert event.event_time.timestamp() == 1741917566.0
+        assert event.event_type == "ObjectCreated:Put"
+
+    @pytest.mark.parametrize(
+        ("key", "count"),
+        [("k", 1), ("k", 500), ("é" * 512, 200), ("%" * 1024, 200), ("\x7f" * 1024, 63)],
+        ids=lambda each: ascii(each)[:8],
+    )
+    def test_a_payload_is_never_too_large(self, key: str, count: int) -> None:
+        keys = [key] * count
+        sent: list[bytes] = []
+
+        class Client:
+            def invoke(self, **request: Any) -> None:
+                sent.append(request["Payload"])
+
+        invocations = Invocations(Client(), ARN, "eu-west-1", "x" * 32, 1000)
+        objects = [planned(number, key) for number, key in enumerate(keys)]
+        number = invocations.fitting(objects)
+        invocations.send(objects[:number])
+        assert 0 < number <= len(objects)
+        assert len(sent[0]) <= MAX_INVOKE_BYTES
+        if number < len(objects):  # no smaller than it must be
+            invocations.send(objects[: number + 1])
+            assert len(sent[1]) > MAX_INVOKE_BYTES
+
+    def test_it_is_asynchronous_and_marked(self, canned: CannedAws) -> None:
+        canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        outcomes = way(canned).send([planned(7), planned(9)])
+        assert outcomes == [Settled(7, Status.SENT), Settled(9, Status.SENT)]
+        [request] = canned.requests
+        payload = request.json()
+        assert payload[REPLAY_MARK] == "replay-1"
+        assert len(payload["Records"]) == 2
+        assert payload.keys() == {"Records", REPLAY_MARK}
+        assert REPLAY_MARK not in json.dumps(payload["Records"])
+
+    @pytest.mark.parametrize(
+        ("answer", "problem"),
+        [
+            (refusal(429, "TooManyRequestsException"), Problem.BUSY),
+            (refusal(502, "EC2ThrottledException"), Problem.BUSY),
+            (refusal(503, "ServiceUnavailable"), Problem.BUSY),
+            (refusal(500, "ServiceException"), Problem.LOST),
+            (refusal(504, "GatewayTimeout"), Problem.LOST),
+            (CLOSED, Problem.LOST),
+            (refusal(400, "InvalidRequestContentException"), Problem.CONTENT),
+            (refusal(413, "RequestTooLargeException"), Problem.CONTENT),
+            (refusal(403, "AccessDeniedException"), Problem.STOP),
+            (refusal(403, "ExpiredTokenException"), Problem.STOP),
+            (refusal(404, "ResourceNotFoundException"), Problem.STOP),
+        ],
+        ids=lambda each: each.name if isinstance(each, Problem) else str(each.headers or "closed"),
+    )
+    def test_a_call_that_fails_is_made_once(
+        self, canned: CannedAws, answer: Answer, problem: Problem
+    ) -> None:
+        canned.handlers["POST", "/invocations"] = lambda _: answer
+        with pytest.raises(HandoverError) as raised:
+            way(canned).send([planned(1)])
+        assert raised.value.problem is problem
+        assert len(canned.requests) == 1
+        assert "\n" not in str(raised.value)
+
+    def test_what_never_left_did_not_arrive(self) -> None:
+        aws = Aws(region="eu-west-1", endpoint_url="http://127.0.0.1:9")
+        unreachable = make_way("invoke", aws, DEPLOYMENT, "x", batch=1, queue=None)
+        with pytest.raises(HandoverError) as raised:
+            unreachable.send([planned(1)])
+        assert raised.value.problem is Problem.BUSY
+
+    def test_without_credentials_it_stops(
+        self, canned: CannedAws, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        with pytest.raises(HandoverError) as raised:
+            way(canned).send([planned(1)])
+        assert raised.value.problem is Problem.STOP
+
+
+class TestQueueMessages:
+    """The intake queue gets a message for each object."""
+
+    @pytest.fixture
+    def queue(self, canned: CannedAws) -> list[dict[str, Any]]:
+        """Have the queue answer with what a test puts into the list, first in, first out."""
+        answers: list[dict[str, Any]] = []
+
+        def answer(request: Request) -> Answer:
+            if "QueueName" in request.json():
+                return Answer(200, json.dumps({"QueueUrl": f"{canned.url}/q"}).encode())
+            return Answer(200, json.dumps(answers.pop(0)).encode())
+
+        canned.handlers["POST", "/"] = answer
+        return answers
+
+    def test_entries_fail_by_themselves(
+        self, canned: CannedAws, queue: list[dict[str, Any]]
+    ) -> None:
+        queue.append(
+            {
+                "Successful": [{"Id": "1", "MessageId": "m", "MD5OfMessageBody": "x"}],
+                "Failed": [
+                    {"Id": "2", "Code": "InvalidMessageContents", "SenderFault": True},
+                    {"Id": "3", "Code": "InternalError", "Message": "m", "SenderFault": False},
+                ],
+            }
+        )
+        outcomes = way(canned, "queue").send([planned(number) for number in range(1, 5)])
+        assert outcomes == [
+            Settled(1, Status.SENT),
+            Settled(2, Status.FAILED, "InvalidMessageContents: "),
+            Busy(3, "InternalError: m"),
+            Settled(4, Status.UNKNOWN, "the answer of SQS does not name it"),
+        ]
+
+    @pytest.mark.usefixtures("queue")
+    def test_ten_go_into_a_batch(self, canned: CannedAws) -> None:
+        objects = [planned(number) for number in range(30)]
+        assert way(canned, "queue", batch=100).fitting(objects) == 10
+
+    def test_a_message_is_marked_by_an_attribute(self, aws: LocalAws) -> None:
+        sqs = aws.client("sqs")
+        url = sqs.create_queue(QueueName="marked")["QueueUrl"]
+        on_it = Aws(region="us-east-1", endpoint_url=aws.endpoint)
+        messages = make_way("queue", on_it, DEPLOYMENT, "replay-1", batch=1, queue="marked")
+        assert messages.send([planned(1, "a b+c%.csv")]) == [Settled(1, Status.SENT)]
+        [message] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+        assert message["MessageAttributes"][REPLAY_MARK]["StringValue"] == "replay-1"
+        [record] = json.loads(message["Body"])["Records"]
+        assert record["s3"]["object"]["key"] == "a+b%2Bc%25.csv"
+
+    @pytest.mark.parametrize(
+        ("queue", "said"),
+        [("none", "there is no queue none: deploy"), ("a.fifo", "name a standard queue")],
+    )
+    def test_a_queue_that_will_not_do(self, aws: LocalAws, queue: str, said: str) -> None:
+        on_it = Aws(region="us-east-1", endpoint_url=aws.endpoint)
+        with pytest.raises(CommandError, match=said):
+            make_way("queue", on_it, DEPLOYMENT, "x", batch=1, queue=queue)

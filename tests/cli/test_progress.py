@@ -1,0 +1,78 @@
+"""Long work tells how far it is."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from lava_s3trigger.cli.progress import LINE_SECONDS, Progress
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.clock import Clock
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestElsewhere:
+    """Where standard error is no terminal, there is a line now and then."""
+
+    def test_a_line_every_thirty_seconds(
+        self, clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with Progress("objects sent", 1000, clock) as progress:
+            for _ in range(90):
+                clock.now += 1
+                progress.advance(10)
+        assert capsys.readouterr().err.splitlines() == [
+            "objects sent: 300 of 1,000, 10/s, 1:10 left",
+            "objects sent: 600 of 1,000, 10/s, 0:40 left",
+            "objects sent: 900 of 1,000, 10/s, 0:10 left",
+        ]
+
+    def test_the_rate_is_that_of_late(
+        self, clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with Progress("objects sent", 100_000, clock) as progress:
+            for number in (3000, 30, 0):
+                clock.now += LINE_SECONDS
+                progress.advance(number)
+        assert capsys.readouterr().err.splitlines() == [
+            "objects sent: 3,000 of 100,000, 100/s, 16:10 left",
+            "objects sent: 3,030 of 100,000, 1/s, 26:56:10 left",
+            "objects sent: 3,030 of 100,000, 0/s",
+        ]
+
+    def test_without_a_total_nothing_is_said_to_be_left(
+        self, clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with Progress("lines read", None, clock) as progress:
+            clock.now += LINE_SECONDS
+            progress.advance(60)
+        assert capsys.readouterr().err == "lines read: 60, 2/s\n"
+
+    def test_short_work_says_nothing(
+        self, clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with Progress("objects sent", 10, clock) as progress:
+            clock.now += 29
+            progress.advance(10)
+        assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_there_is_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Progress("objects [bold]sent", 1000, clock) as progress:
+        clock.now += 1
+        progress.advance(250)
+    shown = terminal.getvalue()
+    assert "objects [bold]sent" in shown
+    assert "250 of 1,000, 250/s, 0:03 left" in shown

@@ -1,0 +1,235 @@
+"""A replay sends all that it can, each object once, and knows what became of each."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from lava_s3trigger.cli import replaying
+from lava_s3trigger.cli.handover import Busy, HandoverError, Problem
+from lava_s3trigger.cli.progress import Progress
+from lava_s3trigger.cli.replaying import Replayer
+from lava_s3trigger.cli.replaystate import ReplayState, Settled, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from lava_s3trigger.cli.replaystate import PlannedObject
+
+OBJECTS: Final = 100
+
+
+class ScriptedWay:
+    """A way on which a test says what becomes of each call.
+
+    Args:
+        script: Is called with the keys of each call; it may raise, and return outcomes in
+            place of success.
+    """
+
+    max_records = 10
+
+    def __init__(self, script: Callable[[list[str]], list[Settled | Busy] | None]) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self.arrived: Counter[str] = Counter()
+        self.calls: list[list[str]] = []
+
+    def fitting(self, objects: Sequence[PlannedObject]) -> int:
+        return min(len(objects), self.max_records)
+
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+        with self._lock:
+            keys = [each.key for each in objects]
+            self.calls.append(keys)
+            told = self._script(keys)
+            if told is not None:
+                return told
+            self.arrived.update(keys)
+            return [Settled(each.id, Status.SENT) for each in objects]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[ReplayState]:
+    made = ReplayState(tmp_path / "x")
+    rows = (("b", f"k{number:02}", 1, 1.0, "x") for number in range(OBJECTS))
+    assert sum(made.add(rows)) == OBJECTS
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again and look again at once."""
+    monkeypatch.setattr(replaying, "_FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(replaying, "_TICK_SECONDS", 0.001)
+
+
+def run(
+    state: ReplayState,
+    way: ScriptedWay,
+    *,
+    rate: float | None = None,
+    concurrency: int = 3,
+    is_to_end: Callable[[], bool] = lambda: False,
+) -> Replayer:
+    replayer = Replayer(
+        state,
+        way,
+        rate=rate,
+        concurrency=concurrency,
+        is_to_end=is_to_end,
+        progress=Progress("x"),
+    )
+    replayer.run()
+    return replayer
+
+
+def numbers(state: ReplayState) -> dict[str, int]:
+    return {status.name: number for status, number in state.numbers().items() if number}
+
+
+def failing(problem: Problem, *keys: str, times: int | None = None) -> ScriptedWay:
+    """Return a way on which calls with one of the keys fail."""
+    left = [times]
+
+    def script(called: list[str]) -> None:
+        if {*keys} & {*called} and (left[0] is None or left[0] > 0):
+            if left[0] is not None:
+                left[0] -= 1
+            raise HandoverError(problem, "said by the test")
+
+    return ScriptedWay(script)
+
+
+class TestOutcomes:
+    """What a call comes to decides what its objects are."""
+
+    def test_all_is_sent_once(self, state: ReplayState) -> None:
+        way = ScriptedWay(lambda _: None)
+        run(state, way)
+        assert numbers(state) == {"SENT": OBJECTS}
+        assert (len(way.arrived), {*way.arrived.values()}) == (OBJECTS, {1})
+        assert max(map(len, way.calls)) == 10
+
+    def test_a_payload_that_is_refused_is_halved_until_the_object_is_found(
+        self, state: ReplayState
+    ) -> None:
+        way = failing(Problem.CONTENT, "k13", "k57")
+        run(state, way)
+        assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
+        assert [(key, why) for _, key, why in state.reasons(Status.FAILED)] == [
+            ("k13", "said by the test"),
+            ("k57", "said by the test"),
+        ]
+        assert {*way.arrived.values()} == {1}
+
+    def test_what_a_busy_service_refused_is_sent_later(self, state: ReplayState) -> None:
+        way = failing(Problem.BUSY, "k13", times=3)
+        run(state, way)
+        assert numbers(state) == {"SENT": OBJECTS}
+        assert {*way.arrived.values()} == {1}
+
+    def test_a_service_that_stays_busy_stops_the_replay_and_loses_nothing(
+        self, state: ReplayState
+    ) -> None:
+        way = failing(Problem.BUSY, "k13")
+        assert run(state, way, concurrency=1).stopped == "said by the test"
+        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
+        assert len(way.calls) == 1 + replaying.MAX_TRIES
+
+    def test_a_missing_permission_stops_the_replay_and_loses_nothing(
+        self, state: ReplayState
+    ) -> None:
+        way = failing(Problem.STOP, "k13")
+        assert run(state, way, concurrency=1).stopped == "said by the test"
+        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
+
+        way = ScriptedWay(lambda _: None)
+        assert run(state, way).stopped is None
+        assert numbers(state) == {"SENT": OBJECTS}
+
+    def test_where_an_answer_is_lost_its_objects_are_unknown_and_not_sent_again(
+        self, state: ReplayState
+    ) -> None:
+        way = failing(Problem.LOST, "k13")
+        run(state, way)
+        assert numbers(state) == {"SENT": OBJECTS - 10, "UNKNOWN": 10}
+        assert len(way.calls) == OBJECTS / 10
+
+    def test_entries_fail_by_themselves(self, state: ReplayState) -> None:
+        tries: Counter[str] = Counter()
+
+        def script(keys: list[str]) -> list[Settled | Busy] | None:
+            tries.update(keys)
+            outcomes: list[Settled | Busy] = []
+            for key in keys:
+                number = int(key[1:]) + 1
+                if key == "k13":
+                    outcomes.append(Settled(number, Status.FAILED, "bad"))
+                elif key == "k14" and tries[key] < 3:
+                    outcomes.append(Busy(number, "later"))
+                elif key == "k15":
+                    outcomes.append(Busy(number, "never"))
+                else:
+                    outcomes.append(Settled(number, Status.SENT))
+            return outcomes
+
+        run(state, ScriptedWay(script))
+        assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
+        assert [why for *_, why in state.reasons(Status.FAILED)] == ["bad", "never"]
+        assert (tries["k14"], tries["k13"], tries["k12"]) == (3, 1, 1)
+
+    def test_a_defect_shows_and_what_it_met_is_unknown(self, state: ReplayState) -> None:
+        def script(_: list[str]) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run(state, ScriptedWay(script), concurrency=1)
+        assert numbers(state) == {"UNKNOWN": 10, "TO_SEND": OBJECTS - 10}
+
+
+class TestPace:
+    """A replay keeps to its rate, and ends when it is asked to."""
+
+    def test_a_batch_is_no_larger_than_a_second_of_the_rate(self, state: ReplayState) -> None:
+        clock = [0.0]
+        way = ScriptedWay(lambda _: None)
+
+        def now() -> float:
+            clock[0] += 0.01
+            return clock[0]
+
+        replayer = Replayer(
+            state,
+            way,
+            rate=4,
+            concurrency=3,
+            is_to_end=lambda: False,
+            progress=Progress("x"),
+            clock=now,
+        )
+        replayer.run()
+        assert {*map(len, way.calls)} == {4}
+        # The last batch begins when those before it have had their time.
+        assert clock[0] >= (OBJECTS - 4) / 4
+
+    def test_asked_to_end_it_settles_what_it_began(self, state: ReplayState) -> None:
+        way = ScriptedWay(lambda _: None)
+        run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
+        found = numbers(state)
+        assert found["SENT"] == sum(way.arrived.values()) < OBJECTS
+        assert found["SENT"] + found["TO_SEND"] == OBJECTS
+
+    def test_asked_to_end_it_does_not_wait_for_a_busy_service(
+        self, state: ReplayState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(replaying, "_FIRST_WAIT_SECONDS", 0.02)
+        way = failing(Problem.BUSY, "k13")
+        replayer = run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
+        assert replayer.stopped is None
+        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}

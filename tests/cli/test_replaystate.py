@@ -1,0 +1,207 @@
+"""The state of a replay outlives what happens to the process."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+from lava_s3trigger.cli.replaystate import (
+    Count,
+    ReplayState,
+    Settled,
+    Status,
+    default_path,
+    pieces,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOSTILE: Final = ["a b+c", "%2F", "\x1b[2J", "'; DROP TABLE objects; --", "\u202e", "a\0b", "é" * 9]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "replay.sqlite"
+
+
+@pytest.fixture
+def state(path: Path) -> Iterator[ReplayState]:
+    made = ReplayState(path)
+    yield made
+    made.close()
+
+
+def fill(state: ReplayState, number: int = 5, bucket: str = "b") -> None:
+    rows = ((bucket, f"k{each}", each, 1.5, "ObjectCreated:Put") for each in range(number))
+    assert sum(state.add(rows)) == number
+
+
+class TestPlan:
+    """The plan is in the file."""
+
+    def test_an_object_is_there_once(self, state: ReplayState) -> None:
+        fill(state, 3)
+        assert sum(state.add([("b", "k1", 9, 9.0, "x"), ("c", "k1", 9, 9.0, "x")])) == 1
+        assert [(each.bucket, each.key, each.size) for each in state.objects()] == [
+            ("b", "k0", 0),
+            ("b", "k1", 1),
+            ("b", "k2", 2),
+            ("c", "k1", 9),
+        ]
+
+    def test_any_key_comes_back_as_it_was(self, state: ReplayState) -> None:
+        assert sum(state.add(("b", key, 1, 1.0, "x") for key in HOSTILE)) == len(HOSTILE)
+        assert [each.key for each in state.objects()] == HOSTILE
+
+    def test_objects_can_be_dropped_while_they_are_read(self, state: ReplayState) -> None:
+        fill(state, 3000)
+        for chunk in pieces(state.objects(), 1000):
+            state.change(dropped=[each.id for each in chunk if each.size % 2])
+        assert [each.size for each in state.objects()] == list(range(0, 3000, 2))
+
+    def test_counts_add_up_and_keep_three_examples(self, state: ReplayState) -> None:
+        for number in range(3):
+            state.change(counted=[Count("t", "j", "dispatched", 2, [f"a{number}", f"b{number}"])])
+        state.change(counted=[Count(None, None, "skipped", 1, ["x"])])
+        assert list(state.counted()) == [
+            Count(None, None, "skipped", 1, ["x"]),
+            Count("t", "j", "dispatched", 6, ["a0", "b0", "a1"]),
+        ]
+
+    def test_a_cleared_state_is_empty(self, state: ReplayState) -> None:
+        fill(state)
+        state.note(phase="begun")
+        state.clear()
+        assert (state.get("phase"), list(state.objects())) == (None, [])
+
+    def test_a_dispatch_before_the_object_was_modified_does_not_count(
+        self, state: ReplayState
+    ) -> None:
+        state.note_logged([("b", "k", "t", "j", 10.0), ("b", "k", "t", "i", 5.0)])
+        state.note_logged([("b", "k", "t", "j", 7.0)])
+        assert state.logged("b", "k", 6.0) == {("t", "j")}
+        assert state.logged("b", "k", 11.0) == frozenset()
+
+
+class TestEnds:
+    """However a process ends, the next one knows what may have been sent."""
+
+    def test_what_was_being_sent_is_unknown(self, path: Path) -> None:
+        state = ReplayState(path)
+        fill(state)
+        first, second, *_ = state.next(0, 5)
+        state.claim([first.id, second.id])
+        state.settle([Settled(first.id, Status.SENT)])
+        state.close()  # as the system closes the files of a killed process
+
+        state = ReplayState(path)
+        assert state.left_over == 1
+        assert state.numbers() == {
+            Status.TO_SEND: 3,
+            Status.BEING_SENT: 0,
+            Status.SENT: 1,
+            Status.UNKNOWN: 1,
+            Status.FAILED: 0,
+        }
+        assert [key for _, key, _ in state.reasons(Status.UNKNOWN)] == ["k1"]
+        state.close()
+
+    def test_what_is_in_a_job_is_not_unknown(self, path: Path) -> None:
+        state = ReplayState(path)
+        fill(state)
+        assert state.claim_all(job={"id": "x"}) == 5
+        state.close()
+
+        state = ReplayState(path)
+        assert (state.left_over, state.numbers()[Status.BEING_SENT]) == (0, 5)
+        assert state.give_up(Status.UNKNOWN, "gone", job=None) == 5
+        assert state.get("job") is None
+        state.close()
+
+    def test_an_interrupt_within_a_change_undoes_it(self, state: ReplayState) -> None:
+        fill(state)
+
+        def outcomes() -> Iterator[Settled]:
+            yield Settled(1, Status.SENT)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            state.settle(outcomes())
+        assert state.numbers()[Status.SENT] == 0
+
+    def test_what_failed_can_be_sent_again(self, state: ReplayState) -> None:
+        fill(state)
+        state.settle([Settled(2, Status.FAILED, "x"), Settled(3, Status.UNKNOWN, "y")])
+        assert state.send_again(Status.FAILED) == 1
+        assert [each.id for each in state.next(0, 9)] == [1, 2, 4, 5]
+
+    def test_a_report_settles_only_what_is_being_sent(self, state: ReplayState) -> None:
+        fill(state)
+        state.claim([1, 2])
+        named = [(Status.SENT, None, "b", "k0"), (Status.FAILED, "no", "b", "k4")]
+        state.settle_named(named)
+        assert state.numbers()[Status.SENT] == 1
+        assert state.numbers()[Status.FAILED] == 0
+
+
+class TestFile:
+    """What cannot be used as a state is one line."""
+
+    def test_nobody_else_reads_it(self, state: ReplayState) -> None:
+        assert state.path.stat().st_mode & 0o777 == 0o600
+
+    def test_two_replays_do_not_share_it(self, state: ReplayState) -> None:
+        with pytest.raises(CommandError, match="another replay is using it") as raised:
+            ReplayState(state.path)
+        assert raised.value.status == WRONG_USAGE
+
+    def test_another_database_is_left_alone(self, path: Path) -> None:
+        path.parent.mkdir()
+        with sqlite3.connect(path) as other:
+            other.execute("CREATE TABLE objects (a)")
+        other.close()
+        with pytest.raises(CommandError, match="this is no state of a replay"):
+            ReplayState(path)
+
+    @pytest.mark.parametrize("content", [b"x" * 5000, b"bucket,key\n" * 500])
+    def test_another_file_is_left_alone(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir()
+        path.write_bytes(content)
+        with pytest.raises(CommandError, match="this is no state of a replay"):
+            ReplayState(path)
+        assert path.read_bytes() == content
+
+    def test_the_state_of_another_version(self, path: Path) -> None:
+        ReplayState(path).close()
+        with sqlite3.connect(path) as other:
+            other.execute("PRAGMA user_version = 99")
+        other.close()
+        with pytest.raises(CommandError, match="layout 99"):
+            ReplayState(path)
+
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(CommandError) as raised:
+            ReplayState(tmp_path / "file" / "x")
+        assert raised.value.status == COULD_NOT_TELL
+        assert "\n" not in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("configured", "expected"),
+        [
+            ("/var/state", "/var/state/lava-s3trigger/replay-f.sqlite"),
+            ("", "/home/me/.local/state/lava-s3trigger/replay-f.sqlite"),
+            ("relative", "/home/me/.local/state/lava-s3trigger/replay-f.sqlite"),
+        ],
+    )
+    def test_it_is_below_the_folder_of_states(
+        self, monkeypatch: pytest.MonkeyPatch, configured: str, expected: str
+    ) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", configured)
+        monkeypatch.setenv("HOME", "/home/me")
+        assert default_path("f") == Path(expected)

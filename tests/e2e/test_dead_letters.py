@@ -1,0 +1,207 @@
+"""``lava-s3trigger dead-letters`` on the deployed stack: seen, mended, given back, deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import jsonschema
+import pytest
+
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.objects import s3_record
+
+from .commands import COMMAND
+from .conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Stack
+
+pytestmark = pytest.mark.e2e
+
+BUCKET: Final = "dead-letters"
+HOSTILE: Final = "in/\x1b[2J\u202ex.csv"
+JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+_QUIET: Final = "4"
+
+
+class Letters:
+    """Runs the command on the stack, and has the function park events."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.mapping: str = stack.outputs["RedriveMappingId"]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [COMMAND, "dead-letters", *arguments],
+            env=os.environ
+            | {
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": self.stack.aws.endpoint,
+                "LAVA_REALM": self.stack.realm.name,
+            },
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=120)
+        assert "Traceback" not in errors
+        return process.returncode, output, errors
+
+    def park(self, trigger_id: str, key: str, job_id: str) -> None:
+        """Have an event parked, for a job that does not exist."""
+        self.stack.trigger(trigger_id, BUCKET, trigger_id, job_id=job_id, owner="team \x1b[2J")
+        before = self.waiting()
+        payload = {"Records": [s3_record(BUCKET, f"{trigger_id}/{key}")]}
+        self.stack.aws.client("lambda").invoke(
+            FunctionName=self.stack.outputs["FunctionName"], Payload=json.dumps(payload)
+        )
+        wait_until(lambda: self.waiting() > before, "the event to be parked")
+
+    def waiting(self) -> int:
+        return self.stack.waiting(self.stack.outputs["DeadLetterQueueUrl"])
+
+    def mapping_state(self) -> str:
+        client = self.stack.aws.client("lambda")
+        state: str = client.get_event_source_mapping(UUID=self.mapping)["State"]
+        return state
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("--format", "json")[1])
+        schema = files("lava_s3trigger.cli").joinpath("schemas", "dead-letters.json").read_text()
+        jsonschema.Draft202012Validator(json.loads(schema)).validate(found)
+        return found
+
+
+@pytest.fixture
+def letters(stack: Stack, tmp_path: Path) -> Iterator[Letters]:
+    made = Letters(stack, tmp_path)
+    # The server says of a mapping that the template turns off that it is on.
+    client = stack.aws.client("lambda")
+    client.update_event_source_mapping(UUID=made.mapping, Enabled=False)
+    yield made
+    sqs = stack.aws.client("sqs")
+    sqs.purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+    assert made.mapping_state() in ("Disabled", "Disabling")
+
+
+def test_what_waits_is_told_by_trigger_and_reason(letters: Letters) -> None:
+    assert letters.run()[:2] == (0, "0 dead letters\n")
+    for number in range(4):
+        letters.park("dl-many", f"{number}.csv", "no-such-job")
+    letters.park("dl-one", HOSTILE, "no-such-job")
+
+    status, output, errors = letters.run()
+    assert status == 1, errors
+    assert "4 in lava-e2e-s3trigger-dlq: trigger dl-many, no_such_job, owner team" in output
+    assert f"  s3://{BUCKET}/dl-many/0.csv: no job" in output
+    assert output.replace("\n", "").isprintable()
+
+    found = letters.json()
+    groups = {each["trigger_id"]: each for each in found["groups"]}
+    assert {name: each["messages"] for name, each in groups.items()} == {
+        "dl-many": 4,
+        "dl-one": 1,
+    }
+    assert len(groups["dl-many"]["examples"]) == 3
+    assert groups["dl-one"]["examples"][0]["objects"] == [f"s3://{BUCKET}/dl-one/{HOSTILE}"]
+    assert len(found["messages"]) == 5
+    assert letters.run("--trigger", "dl-one")[1].startswith("1 dead letters")
+    assert letters.run("--reason", "bad_entry")[0] == 0
+
+
+def test_what_was_mended_is_given_back_and_what_is_broken_stays(letters: Letters) -> None:
+    letters.park("dl-mended", "a.csv", "dl-job")
+    letters.park("dl-broken", "b.csv", "dl-never")
+    assert letters.run("redrive", "--explain")[0] == 1
+    letters.stack.realm.put("jobs", [{"job_id": "dl-job", **JOB}])
+    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
+    assert (status, "1 of 2 would come back again" in errors) == (1, True)
+    assert letters.stack.dispatches("core", 0) == []
+
+    status, _, errors = letters.run("redrive", "--quiet", _QUIET)
+    assert (status, "redrive is done; 1 of 2 are left" in errors) == (1, True), errors
+    [dispatch] = letters.stack.dispatches("core", 1)
+    assert dispatch["job_id"] == "dl-job"
+    assert letters.waiting() == 1
+    assert letters.mapping_state() in ("Disabled", "Disabling")
+
+
+def test_only_the_chosen_are_given_back(letters: Letters) -> None:
+    letters.park("dl-chosen", "a.csv", "dl-later")
+    letters.park("dl-other", "b.csv", "dl-later")
+    letters.stack.realm.put("jobs", [{"job_id": "dl-later", **JOB}])
+    status, _, errors = letters.run("redrive", "--trigger", "dl-chosen", "--quiet", _QUIET)
+    assert status == 0, errors
+    letters.stack.dispatches("core", 1)
+    assert [each["trigger_id"] for each in letters.json()["groups"]] == ["dl-other"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_the_mapping_is_on_it_is_off_again(letters: Letters, number: int) -> None:
+    letters.park("dl-stuck", "a.csv", "dl-never")
+    process = letters.start("redrive", "--quiet", "60")
+    wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
+    time.sleep(1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, "was interrupted" in errors) == (128 + number, True), errors
+    assert letters.mapping_state() in ("Disabled", "Disabling")
+    assert letters.waiting() == 1
+
+
+def test_what_is_deleted_is_in_a_file(letters: Letters) -> None:
+    letters.park("dl-gone", HOSTILE, "dl-never")
+    letters.park("dl-kept", "b.csv", "dl-never")
+    status, _, errors = letters.run("discard", "--trigger", "dl-gone")
+    assert (status, "give --yes" in errors) == (2, True)
+    assert letters.waiting() == 2
+
+    file = letters.folder / "deleted.jsonl"
+    status, _, errors = letters.run("discard", "--trigger", "dl-gone", "--yes", "--save", str(file))
+    assert (status, letters.waiting()) == (0, 1), errors
+    [line] = file.read_text().splitlines()
+    body = json.loads(json.loads(line)["body"])
+    assert body["parked"]["trigger_id"] == "dl-gone"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_those_of_the_intake_are_told_too(letters: Letters) -> None:
+    sqs = letters.stack.aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="lava-e2e-s3trigger-intake-dlq")["QueueUrl"]
+    payload = {"Records": [s3_record(BUCKET, "dl-intake/a.csv")]}
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(payload))
+    [group] = letters.json()["groups"]
+    assert (group["trigger_id"], group["kind"]) == (None, "not_processed")
+    assert group["examples"][0]["objects"] == [f"s3://{BUCKET}/dl-intake/a.csv"]
+    sqs.purge_queue(QueueUrl=url)
+
+
+def test_the_commands_of_the_docs_run(letters: Letters) -> None:
+    letters.park("orders", "a.csv", "dl-never")
+    page = (CHECKOUT / "docs" / "dead-letters.md").read_text()
+    commands = re.findall(r"^lava-s3trigger dead-letters(.*)$", page, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        quiet = ["--quiet", _QUIET] if command == " redrive --trigger orders" else []
+        status, _, errors = letters.run(*shlex.split(command), *quiet)
+        assert status in (0, 1), errors

@@ -1,0 +1,193 @@
+"""``lava-s3trigger replay`` on the deployed stack: killed, interrupted, and of what is missing.
+
+CONTRIBUTING.md has the command that does it with more objects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.logreading import read_line
+
+from .commands import COMMAND
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Stack
+
+pytestmark = pytest.mark.e2e
+
+OBJECTS: Final = int(os.environ.get("S3TRIGGER_REPLAY_OBJECTS", "600"))
+BATCH: Final = max(10, OBJECTS // 60)  # the server runs few invocations at a time
+_KILLS: Final = (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
+_SECONDS: Final = 300
+DROPPED: Final = 37
+PUT: Final = 1000
+
+
+class Replay:
+    """Runs the command on the stack, with a state of its own."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.state = folder / "state.sqlite"
+        self._environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": stack.aws.endpoint,
+            "LAVA_REALM": stack.realm.name,
+        }
+        self._folder = folder
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [COMMAND, "replay", *arguments, "--state", self.state],
+            env=self._environment,
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        process = self.start(*arguments, "--format", "json")
+        output, errors = process.communicate(timeout=_SECONDS)
+        assert process.returncode in (0, 1), errors
+        found: dict[str, Any] = json.loads(output)
+        assert process.returncode == bool(found["unknown"] or found["failed"])
+        return found
+
+
+@pytest.fixture
+def replay(stack: Stack, tmp_path: Path) -> Replay:
+    return Replay(stack, tmp_path)
+
+
+def inventory(folder: Path, bucket: str, number: int) -> tuple[Path, list[str]]:
+    """Write an S3 Inventory; return its manifest, and the keys."""
+    keys = [f"in/{each:06}.csv" for each in range(number)]
+    rows = (f'"{bucket}","{key}","10","2026-03-14T01:59:26.000Z"\n' for key in keys)
+    (folder / "data.csv").write_text("".join(rows))
+    manifest = folder / "manifest.json"
+    schema = "Bucket, Key, Size, LastModifiedDate"
+    manifest.write_text(json.dumps({"fileSchema": schema, "files": [{"key": "data.csv"}]}))
+    return manifest, keys
+
+
+def dispatched(stack: Stack, number: int) -> Counter[str]:
+    """Wait for so many dispatches to worker core, by key."""
+    found: Counter[str] = Counter()
+
+    def arrived() -> bool:
+        for message in stack.realm.receive("core"):
+            found[json.loads(message["Body"])["parameters"]["key"]] += 1
+        return sum(found.values()) >= number
+
+    deadline = time.monotonic() + _SECONDS
+    while not arrived():
+        assert time.monotonic() < deadline, f"{sum(found.values())} of {number} dispatches"
+        time.sleep(0.1)
+    time.sleep(1)  # for one too many
+    arrived()
+    return found
+
+
+class TestInterrupts:
+    """Killed three times and interrupted twice, it hands each object over once."""
+
+    @pytest.mark.parametrize("via", ["invoke", "queue"])
+    def test_each_object_is_handed_over_once_but_for_what_is_unknown(
+        self, stack: Stack, replay: Replay, tmp_path: Path, via: str
+    ) -> None:
+        bucket = f"interrupted-{via}"
+        stack.trigger(f"replay-{via}", bucket, "in", parameters={"key": "{{ key }}"})
+        manifest, keys = inventory(tmp_path, bucket, OBJECTS)
+        planned = replay.run("--inventory", str(manifest), "--dry-run")
+        assert planned["planned"] == OBJECTS
+        assert [each["objects"] for each in planned["decisions"]] == [OBJECTS]
+
+        rate = OBJECTS / 8
+        options = ["--via", via, "--batch", f"{BATCH}", "--concurrency", "3", "--rate", f"{rate}"]
+        chance = random.Random(f"{via}{OBJECTS}")
+        first = ["--inventory", str(manifest)]
+        for number in _KILLS:
+            process = replay.start(*first, *options)
+            assert process.stderr
+            while not (line := process.stderr.readline()).startswith("Sending "):
+                assert line
+            time.sleep(chance.uniform(0.0, 1.2))
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=_SECONDS)
+            if number != signal.SIGKILL:
+                assert process.returncode == 128 + number, errors
+                assert "Traceback" not in errors
+                assert "not sent yet: --resume" in output
+            first = ["--resume"]
+        done = replay.run("--resume", *options)
+        unknown = {each["key"] for each in done["unknown"]}
+
+        assert done["sent"] + len(unknown) == OBJECTS
+        assert (done["to_send"], done["failed"]) == (0, [])
+        assert len(unknown) <= 3 * 3 * BATCH  # kills, calls at a time, records of a call
+        found = dispatched(stack, OBJECTS - len(unknown))
+        assert {*found.values()} == {1}
+        assert {*keys} - unknown <= found.keys() <= {*keys}
+
+        if unknown:
+            again = replay.run("--resend-unknown", "--via", via)
+            assert (again["sent"], again["unknown"]) == (OBJECTS, [])
+            assert unknown == dispatched(stack, len(unknown)).keys()
+
+
+class TestMissing:
+    """What the log has no dispatch for is found, and sent."""
+
+    def test_exactly_what_no_notification_came_for_is_sent(
+        self, stack: Stack, replay: Replay
+    ) -> None:
+        bucket = "missing-some"
+        stack.trigger("replay-missing", bucket, "in", parameters={"key": "{{ key }}"})
+        stack.connections.by_sqs(bucket, stack.outputs["IntakeQueueArn"])
+        keys = [f"in/{number:04} a+b.csv" for number in range(PUT)]
+        dropped = {*random.Random(37).sample(keys, DROPPED)}
+        s3 = stack.aws.client("s3")
+
+        def put(key: str) -> None:
+            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(put, [key for key in keys if key not in dropped]))
+            assert len(dispatched(stack, PUT - DROPPED)) == PUT - DROPPED
+            s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+            list(pool.map(put, dropped))
+
+        options = [f"s3://{bucket}/in/", "--missing"]
+        planned = replay.run(*options, "--dry-run")
+        assert (planned["planned"], planned["left_out"]) == (
+            DROPPED,
+            {"dispatched_before": PUT - DROPPED},
+        )
+        done = replay.run(*options)
+        assert done["sent"] == DROPPED
+        assert dispatched(stack, DROPPED) == Counter(dropped)
+        # They can be told from real events in the log alone.
+        logs = stack.aws.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{stack.outputs['FunctionName']}"
+        )
+        lines = [read_line(event["message"]) for page in pages for event in page["events"]]
+        marked = [line for line in lines if line and line.fields.get("replay") == done["replay"]]
+        assert {line.fields["key"] for line in marked if line.event == "dispatched"} == dropped
+        assert replay.run(*options)["planned"] == 0
