@@ -20,21 +20,34 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SETTINGS: Final = ROOT / "tools" / "website"
-FOLDERS: Final = (".", "docs", "docs/*", "events", "tests/findings")
+FOLDERS: Final = (".", "docs", "docs/*", "events", "examples", "tests/findings")
 """Where pages are."""
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Start": ("README", "docs/deploying", "docs/deploying-as-code", "docs/glossary"),
-    "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook"),
+    "Write triggers": (
+        "docs/triggers",
+        "docs/rendering",
+        "docs/cookbook",
+        "docs/command-line",
+        "docs/check",
+        "docs/testing-entries",
+        "docs/plan",
+        "docs/event-and-schema",
+        "examples/README",
+    ),
     "Connect buckets": ("docs/connecting", "events/README"),
     "Operate": (
         "docs/operations",
         "docs/troubleshooting",
+        "docs/doctor",
+        "docs/dead-letters",
+        "docs/backfill",
         "docs/first-deployment",
         "docs/permissions",
         "docs/replacing",
         "docs/removing",
     ),
-    "Reference": ("docs/design", "docs/duplicates", "CHANGELOG"),
+    "Reference": ("docs/design", "docs/duplicates", "docs/rules", "CHANGELOG"),
     "Internals": (
         "CONTRIBUTING",
         "docs/extending",
