@@ -24,11 +24,25 @@ FOLDERS: Final = (".", "docs", "docs/*", "events", "tests/findings")
 """Where pages are."""
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Start": ("README", "docs/deploying", "docs/deploying-as-code", "docs/glossary"),
-    "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook"),
+    "Write triggers": (
+        "docs/triggers",
+        "docs/rendering",
+        "docs/cookbook",
+        "docs/command-line",
+        "docs/testing-entries",
+        "docs/check",
+        "docs/rules",
+        "docs/plan",
+        "docs/event-and-schema",
+    ),
     "Connect buckets": ("docs/connecting", "events/README"),
     "Operate": (
         "docs/operations",
         "docs/troubleshooting",
+        "docs/doctor",
+        "docs/reading-the-log",
+        "docs/backfill",
+        "docs/dead-letters",
         "docs/first-deployment",
         "docs/permissions",
         "docs/replacing",
