@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ _COMMANDS: Final = {
     "doctor": "Look at a deployed realm, and say what will go wrong.",
     "replay": "Hand S3 events for objects that are already there to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
+    "tail": "Show the function's log.",
+    "history": "Tell what happened to an object, and what would happen to it now.",
     "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
     "local": "Keep a local AWS server with the deployed stack running.",
 }
@@ -49,6 +52,15 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A reader that goes away, such as `head`, ends it without an error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # As Python's documentation has it: what is left would be written at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(YES) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -14,7 +14,7 @@ from .errors import NO, WRONG_USAGE, YES, CommandError
 from .findings import is_at_least
 from .options import PATH, Command, aws_options, entries_options, output_options
 from .output import message, opened
-from .steps import Steps
+from .progress import Progress
 from .terminal import safe
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .linting import Linted
 
 _QUEUE_PREFIX: Final = "lava-{realm}-"
+_SHORT_SECONDS: Final = 2.0
+"""Work that takes less shows no progress."""
 _EXAMPLES: Final = (
     "lava-s3trigger check entries/ jobs/",
     "lava-s3trigger check --realm prod --format github",
@@ -107,21 +109,16 @@ class _Run:
         self._require_sense()
         options = self._options
         selection = linting.Selection.of(options["select"], options["ignore"])
-        with Steps() as progress:
-            if self._paths:
-                loaded = load(self._paths, lambda n: progress.show("Reading files", n))
-            else:
-                loaded = self._read_realm()
-            surroundings = self._surroundings()
+        if self._paths:
+            with Progress("files read", after=_SHORT_SECONDS) as files:
+                loaded = load(self._paths, files.reach)
+        else:
+            loaded = self._read_realm()
+        surroundings = self._surroundings()
+        with Progress("entries checked", after=_SHORT_SECONDS) as entries:
 
             def lint(found: Loaded) -> Linted:
-                return linting.lint(
-                    found,
-                    selection,
-                    surroundings,
-                    self._paths,
-                    lambda n, total: progress.show("Checking entries", n, total),
-                )
+                return linting.lint(found, selection, surroundings, self._paths, entries.reach)
 
             linted = self._correct(loaded, lint) if self._is_changing else lint(loaded)
         with opened(options["output"]) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .aws import Aws
 
 _ARN_PARTS: Final = 7
+_INFO_LEVELS: Final = frozenset(["TRACE", "DEBUG", "INFO"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,14 @@ class DeployedFunction:
     @property
     def log_group(self) -> str:
         """Name of the log group."""
-        logging = self.configuration.get("LoggingConfig", {})
-        return str(logging.get("LogGroup") or f"/aws/lambda/{self.name}")
+        found = self.configuration.get("LoggingConfig", {})
+        return str(found.get("LogGroup") or f"/aws/lambda/{self.name}")
+
+    @property
+    def logs_dispatches(self) -> bool:
+        """Whether it logs what it dispatches, and not warnings or errors alone."""
+        level = self.configuration.get("LoggingConfig", {}).get("ApplicationLogLevel", "INFO")
+        return self.settings.log_level <= logging.INFO and level in _INFO_LEVELS
 
     @property
     def intake_queue(self) -> str:
@@ -64,6 +72,24 @@ class DeployedFunction:
 def function_name(realm: str) -> str:
     """Return the name that the stack gives the function of a realm."""
     return f"lava-{realm}-s3trigger"
+
+
+def unqualified(arn: str) -> str:
+    """Return the ARN of a function without a version or an alias."""
+    return ":".join(arn.split(":")[:_ARN_PARTS])
+
+
+def require_named(realm: str | None, function: str | None) -> None:
+    """Require that the realm or its function is named.
+
+    Raises:
+        CommandError: Neither is.
+    """
+    if not realm and not function:
+        raise CommandError(
+            "no realm: name it with --realm (LAVA_REALM), or the function with --function",
+            WRONG_USAGE,
+        )
 
 
 def find_function(aws: Aws, realm: str | None, function: str | None = None) -> DeployedFunction:
@@ -78,11 +104,7 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
         CommandError: There is no such function, it is of another realm, or it has a
             configuration that it would refuse.
     """
-    if not realm and not function:
-        raise CommandError(
-            "no realm: name it with --realm (LAVA_REALM), or the function with --function",
-            WRONG_USAGE,
-        )
+    require_named(realm, function)
     name = function or function_name(str(realm))
     client = aws.client("lambda")
     with reaching_aws():
@@ -103,5 +125,6 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
             " --function",
             WRONG_USAGE,
         )
-    arn = ":".join(found["FunctionArn"].split(":")[:_ARN_PARTS])
-    return DeployedFunction(found["FunctionName"], arn, settings, found)
+    return DeployedFunction(
+        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found
+    )

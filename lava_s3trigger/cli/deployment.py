@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from .aws import reaching_aws
-from .errors import CommandError
+from .deployedfunction import function_name, require_named, unqualified
+from .errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -136,7 +137,7 @@ class Deployment:
     @property
     def function_arn(self) -> str:
         """ARN of the function, without a version."""
-        return ":".join(self.function.get("FunctionArn", "").split(":")[:7])
+        return unqualified(self.function.get("FunctionArn", ""))
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of something in the function's account and region."""
@@ -266,18 +267,23 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def find_realm(realm: str | None, function_name: str | None) -> tuple[str, str]:
+def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
     """Return the names of the realm and of its function, of which one was given.
 
     Raises:
         CommandError: Neither tells the realm.
     """
-    if realm is None and function_name:
-        found = re.fullmatch(r"lava-(.+)-s3trigger", function_name)
-        realm = found[1] if found else None
+    require_named(realm, function)
     if realm is None:
-        raise CommandError("no realm: give --realm, or set LAVA_REALM", 2)
-    return realm, function_name or f"lava-{realm}-s3trigger"
+        found = re.fullmatch(function_name("(.+)"), str(function))
+        if found is None:
+            raise CommandError(
+                f"no realm: {function} is not named as the stack names functions: give --realm"
+                " (LAVA_REALM) as well",
+                WRONG_USAGE,
+            )
+        realm = found[1]
+    return realm, function or function_name(realm)
 
 
 def matches_any(patterns: Collection[str], text: str) -> bool:

@@ -8,10 +8,10 @@ import click
 
 from .aws import Aws
 from .errors import NO, WRONG_USAGE, YES, CommandError
-from .objectoptions import ObjectOptions, object_options, record_of_s3
+from .objectoptions import ObjectOptions, object_options, record_of_object
 from .objects import read_uri
 from .options import PATH, Command, aws_options, entries_options, output_options
-from .output import message, opened, write_json
+from .output import opened, write_json
 
 if TYPE_CHECKING:
     from .realmentries import RealmEntries
@@ -76,7 +76,9 @@ def explain(  # noqa: PLR0913 - options of a command
         payload = _payload(event)
     else:
         is_aws_at_hand = profile or endpoint_url or (realm and not (triggers and jobs))
-        payload = _of_object(str(uri), about, aws, asks_s3=bool(is_aws_at_hand))
+        name = read_uri(str(uri))
+        record = record_of_object(name, about, aws, asks_s3=bool(is_aws_at_hand))
+        payload = {"Records": [record]}
     from .realmentries import read_entries  # noqa: PLC0415 - start-up
 
     entries = read_entries(triggers, jobs, realm, aws)
@@ -159,14 +161,3 @@ def _payload(name: str) -> Any:
         raise CommandError(f"{shown}: this JSON is nested too deeply") from None
     except ValueError as error:  # an integer of too many digits; a NUL in the name
         raise CommandError(f"{shown}: {error}") from None
-
-
-def _of_object(uri: str, about: ObjectOptions, aws: Aws, *, asks_s3: bool) -> Json:
-    """Return the payload that S3 would send of an object."""
-    name = read_uri(uri)
-    record = None
-    if asks_s3 and not about.given():
-        record = record_of_s3(name, aws)
-        if record is None:
-            message(f"S3 shows no object {name}: it is taken as put now, with 1 byte")
-    return {"Records": [record or about.record(name, aws.region_name())]}

@@ -18,7 +18,24 @@ _TEXT: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_FAILURE: Final = re.compile(
+    r"""
+      ^ \[ (?: ERROR | CRITICAL ) \]
+    | \b Task \x20 timed \x20 out \x20 after \b
+    | ^ RequestId: \x20 \S+ \x20 Error: \x20
+    | ^ (?: INIT_ )? REPORT \b .* \b Status: \x20 (?! success )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ERRORS: Final = frozenset(["ERROR", "FATAL", "CRITICAL"])
+_REQUEST_ID: Final = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 _EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
+
+
+OUTCOMES: Final = ("dispatched", "skipped", "parked", "mistake", "failed", "not_understood")
+"""The events of the log that say what became of something."""
+LAMBDA: Final = "lambda"
+"""The event that stands for a line of Lambda's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,50 @@ def read_line(line: str) -> LogLine | None:
         level=head["level"] or found.level,
         time=_time(head["time"]) or found.time,
         request_id=head["request_id"] or None,
+    )
+
+
+def read_failure(line: str) -> LogLine | None:
+    """Read a line that Lambda or its runtime wrote, if it tells of a failure.
+
+    Such are a timeout, the end of the process, and an error of an invocation or of the start.
+
+    Returns:
+        A line with the event `LAMBDA`, and what it says as its reason; else None.
+    """
+    text = line.strip()
+    document = _loaded(text) if text.startswith("{") else None
+    if isinstance(document, dict):
+        return _failure_of_document(document)
+    if not _FAILURE.search(text):
+        return None
+    request_id = _REQUEST_ID.search(text)
+    reason = " ".join(text.split("\n")[0].split())
+    return LogLine(LAMBDA, {"reason": reason}, "ERROR", None, request_id and request_id[0])
+
+
+def _failure_of_document(document: dict[str, Any]) -> LogLine | None:
+    record = document.get("record")
+    if isinstance(record, dict):  # of the platform
+        status = record.get("status", "success")
+        if status == "success" or not isinstance(status, str):
+            return None
+        details = [document.get("type"), status, record.get("errorType")]
+        reason = " ".join(str(each) for each in details if each)
+        request_id = record.get("requestId")
+    else:
+        message = document.get("errorMessage") or document.get("message")
+        if document.get("level") not in _ERRORS or not isinstance(message, str):
+            return None
+        kind = document.get("errorType")
+        reason = f"{kind}: {message}" if isinstance(kind, str) else message
+        request_id = document.get("requestId")
+    return LogLine(
+        LAMBDA,
+        {"reason": reason},
+        "ERROR",
+        _time(document.get("timestamp") or document.get("time")),
+        request_id if isinstance(request_id, str) else None,
     )
 
 

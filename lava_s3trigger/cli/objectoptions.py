@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from .objects import CREATED, head_object, s3_record
+from .output import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,28 @@ def record_of_s3(name: ObjectName, aws: Aws) -> dict[str, Any] | None:
         region=aws.region_name(),
         etag=facts.etag,
     )
+
+
+def record_of_object(
+    name: ObjectName, about: ObjectOptions, aws: Aws, *, asks_s3: bool
+) -> dict[str, Any]:
+    """Return the record that S3 would send of an object.
+
+    Args:
+        name: The object.
+        about: What the command line tells of it.
+        aws: Where S3 is.
+        asks_s3: Whether S3 is asked, where the command line tells nothing.
+
+    Raises:
+        CommandError: S3 cannot be asked.
+    """
+    record = None
+    if asks_s3 and not about.given():
+        record = record_of_s3(name, aws)
+        if record is None:
+            message(f"S3 shows no object {name}: it is taken as put now, with 1 byte")
+    return record or about.record(name, aws.region_name())
 
 
 def object_options(command: F) -> F:

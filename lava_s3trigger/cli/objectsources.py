@@ -7,12 +7,13 @@ import sys
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from lava_s3trigger import units
 
 from .aws import Aws, reaching_aws
 from .errors import WRONG_USAGE, CommandError
+from .functionlog import FunctionLog
 from .inventory import read_inventory
 from .logreading import read_line
 from .terminal import safe
@@ -20,6 +21,7 @@ from .terminal import safe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from .functionlog import LogEvent
     from .s3object import Assumed, S3Object
 
 STANDARD_INPUT: Final = "-"
@@ -140,34 +142,27 @@ def of_log(group: str, start: datetime, aws: Aws, assumed: Assumed) -> Iterator[
         assumed: What is assumed of each object.
 
     Raises:
-        CommandError: CloudWatch Logs refuses or cannot be reached.
+        CommandError: There is no such log, or AWS refuses or cannot be reached.
     """
-    client = aws.client("logs")
-    start_time = int(start.timestamp() * 1000)
-    with reaching_aws():
-        pages = client.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=start_time
-        )
-        for bucket, key, time in _once(
-            named for page in pages for event in page["events"] for named in _in_log_event(event)
-        ):
-            yield assumed.s3_object(bucket, key, time=time)
+    pages = FunctionLog.of(aws, group).pages(start)
+    events = (event for page in pages for event in page)
+    for bucket, key, time in _once(named for event in events for named in _in_log_event(event)):
+        yield assumed.s3_object(bucket, key, time=time)
 
 
-def _in_log_event(event: Any) -> Iterator[tuple[str, str, datetime]]:
-    line = read_line(event.get("message", ""))
+def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
+    line = read_line(event.text)
     if line is None:
         return
-    time = datetime.fromtimestamp(event.get("timestamp", 0) / 1000, UTC)
     bucket, key = line.text("bucket"), line.text("key")
     if bucket and key and _is_utf8(bucket + key):
-        yield bucket, key, time
+        yield bucket, key, event.time
     # Of what no trigger matches, the summary names the first few.
     unmatched = line.fields.get("unmatched_objects")
     for name in unmatched if isinstance(unmatched, list) else ():
         bucket, _, key = str(name).partition("/")
         if bucket and key and _is_utf8(bucket + key):
-            yield bucket, key, time
+            yield bucket, key, event.time
 
 
 def _is_utf8(text: str) -> bool:
@@ -209,3 +204,15 @@ def read_since(text: str, now: datetime) -> datetime:
             f"{text!r} is neither a duration such as 7d or 12h, nor a date such as 2026-03-01"
         ) from None
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def read_since_option(text: str, now: datetime) -> datetime:
+    """Read the option ``--since``, as `read_since` does.
+
+    Raises:
+        CommandError: It is no time in the past.
+    """
+    try:
+        return read_since(text, now)
+    except ValueError as error:
+        raise CommandError(f"--since: {error}", WRONG_USAGE) from None

@@ -15,7 +15,7 @@ from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .options import PATH, Command, aws_options, output_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .comparing import Comparison
     from .planning import Setting
@@ -139,16 +139,17 @@ def _count(paths: Sequence[str]) -> int | None:
 def _compared(
     sources: Sequence[Any], setting: Setting, processes: int | None, total: int | None
 ) -> Comparison:
-    """Compare both sides over all objects, with progress on a terminal."""
+    """Compare both sides over all objects."""
     from .planning import compare  # noqa: PLC0415 - start-up
     from .processes import available  # noqa: PLC0415
+    from .progress import Progress  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(_progress(total))
+        progress = stack.enter_context(Progress("objects compared", total))
         for source in sources:
             stack.enter_context(contextlib.closing(source))
         objects = itertools.chain.from_iterable(sources)
-        comparison = compare(objects, setting, processes or available(), progress)
+        comparison = compare(objects, setting, processes or available(), progress.advance)
     if not comparison.objects:
         raise CommandError("no objects: nothing was found where they were looked for")
     return comparison
@@ -190,41 +191,6 @@ def _sources(
             "--since reads the function's log: give --realm (LAVA_REALM) or --function",
             WRONG_USAGE,
         )
-    try:
-        start = objectsources.read_since(since, assumed.time)
-    except ValueError as error:
-        raise CommandError(f"--since: {error}", WRONG_USAGE) from None
+    start = objectsources.read_since_option(since, assumed.time)
     group = f"/aws/lambda/{function or f'lava-{realm}-s3trigger'}"
     yield objectsources.of_log(group, start, aws, assumed)
-
-
-@contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how many objects were compared, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _count: None
-        return
-    from rich import progress  # noqa: PLC0415 - start-up
-
-    from .output import console  # noqa: PLC0415
-
-    columns = (
-        progress.BarColumn(),
-        progress.TextColumn("{task.completed:,.0f} objects {task.fields[rate]}"),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    # Not refreshed by a thread: what decides in this process is bounded as a whole.
-    bar = progress.Progress(
-        *columns, console=console(sys.stderr), auto_refresh=False, transient=True
-    )
-    with bar:
-        task = bar.add_task("", total=total, rate="")
-        bar.refresh()
-
-        def advance(count: int) -> None:
-            bar.advance(task, count)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"({speed:,.0f}/s)" if speed else "", refresh=True)
-
-        yield advance

@@ -24,24 +24,30 @@ class Progress:
         what: What is counted, such as ``objects planned``.
         total: How many there are, if that is known.
         clock: Returns the time in seconds.
+        after: Seconds that the work takes at least, before a bar is shown.
     """
 
     def __init__(
-        self, what: str, total: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        what: str,
+        total: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        after: float = 0.0,
     ) -> None:
         self._what = what
         self._total = total
         self._clock = clock
+        self._after = after
         self._done = 0
         self._start = self._shown = clock()
         self._marks = [(self._start, 0)]
+        self._is_terminal = False
         self._bar: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._bar = _bar()
-            self._bar.start()
-            self._task = self._bar.add_task(self._what, total=self._total, text=self._text())
+        self._is_terminal = sys.stderr.isatty()
+        if self._is_terminal and self._after <= 0:
+            self._start_bar()
         return self
 
     def __exit__(
@@ -56,8 +62,15 @@ class Progress:
 
     def advance(self, number: int = 0) -> None:
         """Note that so many more are done; call it also while none are."""
-        self._done += number
+        self.reach(self._done + number)
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        """Note how many are done, and of how many, if that is known by now."""
+        self._done = done
+        self._total = self._total if total is None else total
         now = self._clock()
+        if self._is_terminal and self._bar is None and now - self._start >= self._after:
+            self._start_bar()
         if now - self._shown >= (_BAR_SECONDS if self._bar else LINE_SECONDS):
             self._shown = now
             self._marks.append((now, self._done))
@@ -65,9 +78,22 @@ class Progress:
                 del self._marks[0]
             self._show()
 
+    def _start_bar(self) -> None:
+        self._bar = _bar()
+        self._bar.start()
+        self._task = self._bar.add_task(
+            self._what, total=self._total, completed=self._done, text=self._text()
+        )
+
     def _show(self) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=self._done, text=self._text(), refresh=True)
+            self._bar.update(
+                self._task,
+                completed=self._done,
+                total=self._total,
+                text=self._text(),
+                refresh=True,
+            )
         else:
             message(f"{self._what}: {self._text()}")
 

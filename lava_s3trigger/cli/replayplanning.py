@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .aws import reaching_aws
 from .deciding import decide_event
 from .errors import CommandError
+from .functionlog import FunctionLog, pattern_of
 from .logreading import read_line
 from .objects import ObjectName, head_object
 from .progress import Progress
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .aws import Aws
     from .deployedfunction import DeployedFunction
+    from .functionlog import LogEvent
     from .objects import ObjectFacts
     from .realmentries import RealmEntries
     from .replaystate import PlannedObject, ReplayState
@@ -43,7 +44,6 @@ _HEADS: Final = 16
 """HeadObject calls at a time."""
 _CLOCK_SKEW_SECONDS: Final = 60.0
 """How far the clocks of S3 and of the log may differ."""
-_INFO_LEVELS: Final = ("TRACE", "DEBUG", "INFO")
 
 
 @dataclass(slots=True)
@@ -131,17 +131,14 @@ class Planner:
         if first is None:
             return horizon
         start = max(horizon, first - _CLOCK_SKEW_SECONDS)
-        with reaching_aws(), Progress("lines of the log read") as progress:
-            pages = client.get_paginator("filter_log_events").paginate(
-                logGroupName=group, startTime=int(start * 1000), filterPattern="dispatched"
-            )
+        log = FunctionLog.of(self.aws, group)
+        pages = log.pages(datetime.fromtimestamp(start, UTC), pattern_of("dispatched"))
+        with Progress("lines of the log read") as progress:
             self.state.note_logged(_dispatches(pages, progress))
         return horizon
 
     def _require_dispatches_in_log(self) -> None:
-        logging_config = self.deployment.configuration.get("LoggingConfig", {})
-        level = logging_config.get("ApplicationLogLevel", "INFO")
-        if self.deployment.settings.log_level > logging.INFO or level not in _INFO_LEVELS:
+        if not self.deployment.logs_dispatches:
             raise CommandError(
                 f"the log of {self.deployment.name} has no dispatches, since it logs warnings or"
                 " errors alone: replay with --would-fire instead of --missing"
@@ -214,18 +211,18 @@ def _facts(client: Any, planned: PlannedObject) -> ObjectFacts | None:
 
 
 def _dispatches(
-    pages: Iterable[Any], progress: Progress
+    pages: Iterable[list[LogEvent]], progress: Progress
 ) -> Iterator[tuple[str, str, str, str, float]]:
     for page in pages:
-        progress.advance(len(page["events"]))
-        for event in page["events"]:
-            line = read_line(event["message"])
+        progress.advance(len(page))
+        for event in page:
+            line = read_line(event.text)
             if line and line.event == "dispatched":
                 names = [
                     line.text(name) or "" for name in ("bucket", "key", "trigger_id", "job_id")
                 ]
                 bucket, key, trigger_id, job_id = names
-                yield bucket, key, trigger_id, job_id, event["timestamp"] / 1000
+                yield bucket, key, trigger_id, job_id, event.time.timestamp()
 
 
 def fired(decision: Decision) -> set[tuple[str, str]]:

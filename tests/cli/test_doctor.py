@@ -35,7 +35,7 @@ def test_realm_and_function_follow_from_each_other(
 def test_without_a_realm_the_usage_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAVA_REALM", raising=False)
 
-    with pytest.raises(CommandError, match="no realm: give --realm") as error:
+    with pytest.raises(CommandError, match="no realm: name it with --realm") as error:
         CliRunner().invoke(commands, ["doctor"], standalone_mode=False, catch_exceptions=False)
 
     assert error.value.status == WRONG_USAGE

@@ -390,7 +390,7 @@ class TestTheLog:
         assert found[0].time == datetime.fromtimestamp((now + 1) / 1000, UTC)
 
     def test_a_missing_log_is_told(self, client_settings: Aws) -> None:
-        with pytest.raises(CommandError, match="ResourceNotFoundException"):
+        with pytest.raises(CommandError, match="there is no log group /aws/lambda/none"):
             list(of_log("/aws/lambda/none", NOW, client_settings, ASSUMED))
 
 

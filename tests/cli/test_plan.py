@@ -820,8 +820,7 @@ def test_a_terminal_sees_progress_on_standard_error(run: Run) -> None:
 
     assert process.returncode == 1
     assert json.loads(output)["objects"] == CHUNK_OBJECTS * 3
-    for count in (1, 2, 3):
-        assert f"{CHUNK_OBJECTS * count:,} objects" in shown.decode()
+    assert f"{CHUNK_OBJECTS * 3:,}, " in shown.decode()
     assert "in/" not in shown.decode()
 
 

@@ -1,0 +1,70 @@
+"""What tests of ``tail`` and ``history`` share: a log of a function, and runs of the commands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli import main
+from lava_s3trigger.cli.logtext import shown_time
+
+from .commandline import Ran
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.localaws import LocalAws
+
+TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 500000, tzinfo=UTC)
+REQUEST: Final = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
+
+
+def line(event: str, at: datetime = TIME, request_id: str = REQUEST, **fields: Any) -> str:
+    """Return a line of the function's log in Lambda's JSON format."""
+    head = {"timestamp": shown_time(at), "level": "INFO", "requestId": request_id}
+    return json.dumps({**head, "event": event, **fields})
+
+
+def text_line(event: str, at: datetime = TIME, request_id: str = REQUEST, **fields: Any) -> str:
+    """Return a line of the function's log in Lambda's text format."""
+    return f"[INFO]\t{shown_time(at)}\t{request_id}\t{event} {json.dumps(fields)}\n"
+
+
+@dataclass
+class Log:
+    """The log group of a function, on the local AWS server."""
+
+    aws: LocalAws
+    group: str
+    _streams: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.aws.client("logs").create_log_group(logGroupName=self.group)
+
+    def write(self, *texts: str, at: datetime = TIME, stream: str = "one") -> None:
+        """Write lines with the time of each, or else with a time."""
+        client = self.aws.client("logs")
+        if stream not in self._streams:
+            client.create_log_stream(logGroupName=self.group, logStreamName=stream)
+            self._streams.add(stream)
+        milliseconds = int(at.timestamp() * 1000)
+        events = [{"timestamp": milliseconds, "message": each} for each in texts]
+        client.put_log_events(logGroupName=self.group, logStreamName=stream, logEvents=events)
+
+
+@dataclass
+class Commands:
+    """Runs a command in this process."""
+
+    name: str
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Ran:
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as raised:
+            main([self.name, *arguments])
+        found = self.capture.readouterr()
+        assert "Traceback" not in found.err, found.err
+        return Ran(int(raised.value.code or 0), found.out, found.err)

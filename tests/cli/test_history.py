@@ -1,0 +1,329 @@
+"""``history`` tells what happened to an object, and what would happen to it now."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.triggers import entry_digest
+
+from .logs import TIME, Commands, Log, line, text_line
+from .replays import HOSTILE, Account, on_account
+from .schemas import validate
+from .terminal import raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.cli.realm import Realm
+
+SINCE: Final = ("--since", "2026-03-14")
+MINUTE: Final = timedelta(minutes=1)
+
+
+@pytest.fixture
+def account(
+    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    with on_account(aws, realm, tmp_path, monkeypatch) as made:
+        made.aws.client("s3").create_bucket(Bucket=made.bucket)
+        yield made
+
+
+@pytest.fixture
+def log(account: Account) -> Log:
+    return Log(account.aws, f"/aws/lambda/lava-{account.realm.name}-s3trigger")
+
+
+class Histories(Commands):
+    """Runs ``history``."""
+
+    def json(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
+        ran = self(f"s3://{account.bucket}/{key}", *SINCE, "--format", "json", *arguments)
+        found: dict[str, Any] = ran.json("history")
+        explained = {"version": 1, "realm": None, "events": [found["now"]], "errors": []}
+        validate("explain", explained)
+        dispatched = [each for each in lines(found) if each["event"] == "dispatched"]
+        assert ran.status == (0 if dispatched else 1)
+        return found
+
+
+@pytest.fixture
+def history(capsys: pytest.CaptureFixture[str]) -> Histories:
+    return Histories("history", capsys)
+
+
+def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for delivery in found["deliveries"] for each in delivery["lines"]]
+
+
+def entry(account: Account, trigger_id: str = "t", **fields: Any) -> dict[str, Any]:
+    made = {"trigger_id": trigger_id, "bucket": account.bucket, "prefix": "in", "enabled": True}
+    return made | {"job_id": "load"} | fields
+
+
+def digest(fields: dict[str, Any]) -> str:
+    return entry_digest({name: attribute_of(value) for name, value in fields.items()})
+
+
+def about(account: Account, key: str = "in/a.csv", **fields: Any) -> dict[str, Any]:
+    return {"trigger_id": "t", "job_id": "load", "bucket": account.bucket, "key": key} | fields
+
+
+class TestDeliveries:
+    """A delivery is what one invocation did with one message, or with an event by itself."""
+
+    def times(self, found: dict[str, Any]) -> list[list[str]]:
+        return [[each["event"] for each in delivery["lines"]] for delivery in found["deliveries"]]
+
+    def test_a_message_that_came_again(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        for number, event in enumerate(["failed", "dispatched"]):
+            at = TIME + number * MINUTE
+            fields = about(account, message_id="m")
+            log.write(line(event, at, request_id=f"r{number}", **fields), at=at)
+        found = history.json(account)
+        assert self.times(found) == [["failed"], ["dispatched"]]
+        ids = [(each["request_id"], each["message_id"]) for each in found["deliveries"]]
+        assert ids == [("r0", "m"), ("r1", "m")]
+
+    def test_an_invocation_that_was_tried_again(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        for number, event in enumerate(["failed", "failed", "dispatched"]):
+            at = TIME + number * MINUTE
+            log.write(line(event, at, **about(account)), at=at)
+        assert self.times(history.json(account)) == [["failed"], ["failed"], ["dispatched"]]
+
+    def test_another_instance_is_another_try(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        for stream in ("one", "two"):
+            log.write(line("failed", **about(account)), stream=stream)
+        assert self.times(history.json(account)) == [["failed"], ["failed"]]
+
+    def test_all_jobs_of_a_delivery_stand_together(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        log.write(
+            line("skipped", **about(account, trigger_id="u")),
+            line("dispatched", request_id="other", **about(account, replay="again")),
+            line("dispatched", **about(account)),
+        )
+        found = history.json(account)
+        assert self.times(found) == [["skipped", "dispatched"], ["dispatched"]]
+        assert [each["replay"] for each in found["deliveries"]] == [None, "again"]
+
+    def test_both_formats_of_the_log(self, account: Account, log: Log, history: Histories) -> None:
+        log.write(line("failed", **about(account)), text_line("dispatched", **about(account)))
+        assert self.times(history.json(account)) == [["failed", "dispatched"]]
+
+    def test_other_objects_are_left_out(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        log.write(
+            line("dispatched", **about(account, "in/a.csv.old")),
+            line("dispatched", **about(account, "x", reason="in/a.csv")),
+            line("dispatched", **about(account) | {"bucket": "other"}),
+            line("summary", events=1),
+            line("failed", reason="in/a.csv"),
+        )
+        assert history.json(account)["deliveries"] == []
+
+
+class TestNow:
+    """Beside each line stands what would become now of its trigger and job."""
+
+    def now(self, account: Account, log: Log, history: Histories, **fields: Any) -> dict[str, Any]:
+        log.write(line("skipped", **about(account, **fields)))
+        [found] = lines(history.json(account))
+        result: dict[str, Any] = found["now"]
+        return result
+
+    def test_the_same_entry(self, account: Account, log: Log, history: Histories) -> None:
+        account.trigger("t")
+        version = digest(entry(account))
+        found = self.now(account, log, history, entry=version)
+        assert found == {
+            "outcome": "dispatched",
+            "reason": None,
+            "entry": version,
+            "differences": [],
+        }
+
+    @pytest.mark.parametrize(
+        ("then", "now", "differences"),
+        [
+            pytest.param(
+                {"enabled": False},
+                {},
+                [{"field": "enabled", "then": False, "now": True}],
+                id="it was disabled",
+            ),
+            pytest.param(
+                {},
+                {"enabled": False},
+                [{"field": "enabled", "then": True, "now": False}],
+                id="it was enabled",
+            ),
+            pytest.param(
+                {},
+                {"if_fnmatch": "*.txt"},
+                [{"field": "if_fnmatch", "now": "*.txt"}],
+                id="a condition was added",
+            ),
+            pytest.param({"if_fnmatch": "*.txt"}, {}, None, id="a condition was dropped"),
+            pytest.param({"delay": 5}, {"delay": 6}, None, id="a value was changed"),
+        ],
+    )
+    def test_another_version_of_the_entry(  # noqa: PLR0917 - a table of cases
+        self,
+        account: Account,
+        log: Log,
+        history: Histories,
+        then: dict[str, Any],
+        now: dict[str, Any],
+        differences: Any,
+    ) -> None:
+        account.trigger("t", **now)
+        found = self.now(account, log, history, entry=digest(entry(account, **then)))
+        assert found["differences"] == differences
+        assert found["entry"] == digest(entry(account, **now))
+
+    def test_a_file_of_earlier_versions_tells_all(
+        self, account: Account, log: Log, history: Histories, tmp_path: Path
+    ) -> None:
+        account.trigger("t", if_fnmatch="*.csv", parameters={"n": 1.5}, description="new")
+        then = entry(account, if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
+        older = entry(account, prefix="older")
+        (tmp_path / "old.json").write_text(json.dumps([older, then, entry(account, "u")]))
+        log.write(line("skipped", **about(account, entry=digest(then))))
+
+        [found] = lines(history.json(account, "in/a.csv", "--versions", "old.json"))
+        assert found["now"]["differences"] == [
+            {"field": "description", "now": "new"},
+            {"field": "if_fnmatch", "then": ["*.CSV"], "now": "*.csv"},
+            {"field": "owner", "then": "\x1b[2J"},
+            {"field": "parameters", "then": {"n": 1}, "now": {"n": 1.5}},
+        ]
+        uri = f"s3://{account.bucket}/in/a.csv"
+        text = history(uri, *SINCE, "--versions", "old.json").output
+        assert 'if_fnmatch: ["*.CSV"] then, "*.csv" now\n' in text
+        assert 'description: not there then, "new" now\n' in text
+        assert not raw(text)
+
+    @pytest.mark.parametrize(
+        ("entries", "outcome", "reason"),
+        [
+            pytest.param([], None, "there is no such entry any more", id="gone"),
+            pytest.param([{"prefix": "out"}], None, "does not match the object", id="moved"),
+            pytest.param(
+                [{}, {"trigger_id": "n", "prefix": "in/a.csv"}],
+                None,
+                "another entry hides it",
+                id="hidden",
+            ),
+            pytest.param([{"job_id": "x"}], None, "does not name the job", id="other job"),
+            pytest.param([{"job_id": ["x", "load"]}], "dispatched", None, id="more jobs"),
+            pytest.param([{"enabled": False}], "skipped", "is disabled", id="disabled"),
+            pytest.param([{"nonsense": 1}], "mistake", "unknown field", id="bad entry"),
+        ],
+    )
+    def test_what_became_of_the_entry(  # noqa: PLR0917 - a table of cases
+        self,
+        account: Account,
+        log: Log,
+        history: Histories,
+        entries: list[dict[str, Any]],
+        outcome: str | None,
+        reason: str | None,
+    ) -> None:
+        account.realm.put("s3triggers", [entry(account, **each) for each in entries])
+        found = self.now(account, log, history)
+        assert found["outcome"] == outcome
+        assert (found["reason"] is None) if reason is None else reason in found["reason"]
+
+    def test_a_line_about_the_object_as_a_whole(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        account.trigger("t")
+        found = self.now(account, log, history, trigger_id=None, job_id=None, reason="duplicate")
+        assert (found["outcome"], found["entry"]) == ("dispatched", None)
+
+    def test_s3_is_asked_about_the_object(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        assert log
+        account.trigger("t", if_size_gt=4)
+        uri = f"s3://{account.bucket}/in/a.csv"
+        ran = history(uri, *SINCE)
+        assert f"S3 shows no object {uri}: it is taken as put now, with 1 byte" in ran.errors
+        assert "Now, as ObjectCreated:Put of 1 byte: skipped" in ran.output
+
+        account.aws.client("s3").put_object(Bucket=account.bucket, Key="in/a.csv", Body=b"12345")
+        ran = history(uri, *SINCE)
+        assert ran.errors == ""
+        assert "Now, as ObjectCreated:Put of 5 bytes: dispatched" in ran.output
+
+        ran = history(uri, *SINCE, "--size", "3")
+        assert "Now, as ObjectCreated:Put of 3 bytes: skipped" in ran.output
+
+
+class TestText:
+    """People see each delivery, and below each line what would happen now."""
+
+    def test_an_object_that_the_log_does_not_name(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        assert log
+        ran = history(f"s3://{account.bucket}/in/a.csv", *SINCE)
+        assert ran.status == 1
+        assert "0 deliveries since 2026-03-14T00:00:00.000Z" in ran.output
+        assert "The log does not name it" in ran.output
+        assert "no trigger of this bucket has one of its prefixes" in ran.output
+
+    @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
+    def test_hostile_keys(self, account: Account, log: Log, history: Histories, key: str) -> None:
+        account.trigger("t\x1b[2J", "in")
+        log.write(
+            line("skipped", **about(account, key, reason=key, trigger_id="t\x1b[2J")),
+            line("dispatched", **about(account, key + "x")),
+            text_line("dispatched", **about(account, key)),
+        )
+        assert [each["event"] for each in lines(history.json(account, key))] == [
+            "skipped",
+            "dispatched",
+        ]
+        ran = history(f"s3://{account.bucket}/{key}", *SINCE)
+        assert ran.status == 0
+        assert not raw(ran.output)
+        assert not raw(ran.errors)
+
+
+class TestMistakes:
+    """A mistake is one line."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "status", "said"),
+        [
+            (["in/a.csv"], 2, "in/a.csv: this is no object: write s3://BUCKET/KEY"),
+            (["s3://b/k", "--since", "x"], 2, "--since: 'x' is neither"),
+            (["s3://b/k", "--versions", "none.yaml"], 3, "none.yaml: there is no such file"),
+            (["s3://b/k", "--realm", "none"], 3, "there is no function lava-none-s3trigger"),
+            (["s3://b/k"], 3, "there is no log group"),
+        ],
+    )
+    def test_a_mistake(
+        self, account: Account, history: Histories, arguments: list[str], status: int, said: str
+    ) -> None:
+        assert account
+        ran = history(*arguments)
+        assert (ran.status, len(ran.errors.splitlines())) == (status, 1)
+        assert said in ran.errors
