@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.logreading import read_line
 from lava_s3trigger.log import LOGGER, configure_logging, log_document, log_event
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUNTIME: Final = CHECKOUT / "build" / "benchmarks" / "runtime"
 """The runtime's interface client, where `make bench` has installed it."""
 Configure = Callable[..., None]
 HOSTILE: Final = [
@@ -332,7 +330,6 @@ class Runtime:
     def __init__(self, log_format: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._path = path
         self._monkeypatch = monkeypatch
-        monkeypatch.syspath_prepend(RUNTIME)
         bootstrap: Any = importlib.import_module("awslambdaric.bootstrap")
         formats: Any = importlib.import_module("awslambdaric.lambda_runtime_log_utils")
         monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", log_format)
@@ -371,8 +368,6 @@ def runtime(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Runtime]:
     """The log of Lambda's runtime, in the format that the test asks for."""
-    if not RUNTIME.exists():
-        pytest.skip("the runtime's interface client is missing: make bench installs it")
     level = logging.root.level
     found = Runtime(request.param, tmp_path / "log", monkeypatch)
     with found.file:
