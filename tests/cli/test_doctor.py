@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.checks.buckets import _Route
 from lava_s3trigger.cli.checks.commands import aws
+from lava_s3trigger.cli.checks.routes import Route, event_types
 from lava_s3trigger.cli.deployment import find_realm, matches_any
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 
@@ -56,23 +56,25 @@ def test_patterns_are_those_of_iam(patterns: Sequence[str], text: str, *, expect
     assert matches_any(patterns, text) is expected
 
 
-CREATED = ("s3:ObjectCreated:*",)
+CREATED = event_types(["s3:ObjectCreated:*"])
+REMOVED = event_types(["s3:ObjectRemoved:*"])
+PUT = event_types(["s3:ObjectCreated:Put"])
 
 
 @pytest.mark.parametrize(
     ("one", "two", "expected"),
     [
-        (_Route("a"), _Route("b"), True),
-        (_Route("a", prefix="in/"), _Route("b", prefix="out/"), False),
-        (_Route("a", prefix="in/"), _Route("b", prefix="in/x/"), True),
-        (_Route("a", suffix=".csv"), _Route("b", suffix=".txt"), False),
-        (_Route("a", suffix=".csv"), _Route("b", suffix="s.csv"), True),
-        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectRemoved:*",)), False),
-        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectCreated:Put",)), True),
+        (Route("a", CREATED), Route("b", CREATED), True),
+        (Route("a", CREATED, prefix="in/"), Route("b", CREATED, prefix="out/"), False),
+        (Route("a", CREATED, prefix="in/"), Route("b", CREATED, prefix="in/x/"), True),
+        (Route("a", CREATED, suffix=".csv"), Route("b", CREATED, suffix=".txt"), False),
+        (Route("a", CREATED, suffix=".csv"), Route("b", CREATED, suffix="s.csv"), True),
+        (Route("a", CREATED), Route("b", REMOVED), False),
+        (Route("a", CREATED), Route("b", PUT), True),
     ],
 )
 def test_routes_overlap_if_both_carry_an_event_of_an_object(
-    one: _Route, two: _Route, *, expected: bool
+    one: Route, two: Route, *, expected: bool
 ) -> None:
     assert one.overlaps(two) is expected
     assert two.overlaps(one) is expected

@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.cli.deployment import Deployment
 
-_READ: Final = (
+ROLE_READ: Final = (
     "iam:GetPolicy",
     "iam:GetPolicyVersion",
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
     "iam:ListRolePolicies",
 )
+"""What it takes to read the policies of a role."""
 _MENDED: Final = "lava-s3trigger-doctor"
 """Name of the policy that grants what was missing."""
 
 
-@check("role-permissions", "error", [*_READ, "lambda:ListEventSourceMappings"])
+@check("role-permissions", "error", [*ROLE_READ, "lambda:ListEventSourceMappings"])
 def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     """The function's role lacks a permission that it needs.
 
@@ -39,7 +40,7 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
         if not _is_allowed(every, action, resource):
             missing.setdefault(resource, []).append(action)
     if missing:
-        role = _role(deployed)
+        role = role_name(deployed)
         allowed = [
             {"Effect": "Allow", "Action": actions, "Resource": resource}
             for resource, actions in missing.items()
@@ -55,14 +56,14 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(role, f"it lacks {told}", command)
 
 
-@check("role-wide", "warning", _READ)
+@check("role-wide", "warning", ROLE_READ)
 def role_wide(deployed: Deployment) -> Iterator[Fault]:
     """The function's role may more than the template gives.
 
     The function renders templates of many authors. What its role may do beyond its task is what
     a flaw in it would put at risk.
     """
-    role = _role(deployed)
+    role = role_name(deployed)
     for name, found in deployed.role_policies.items():
         wide = sorted({action for each in found for action in _wide(each)})
         if not wide:
@@ -74,7 +75,8 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
 
 
-def _role(deployed: Deployment) -> str:
+def role_name(deployed: Deployment) -> str:
+    """Return the name of the function's role."""
     return str(deployed.function.get("Role", "")).rpartition("/")[2]
 
 
