@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,12 @@ from lava_s3trigger.cli.checks.routes import Route, event_types
 from lava_s3trigger.cli.deployment import find_realm, matches_any
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 
+from .cannedaws import Answer, CannedAws
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .commandline import CommandLine
 
 
 @pytest.mark.parametrize(
@@ -87,3 +92,41 @@ def test_commands_quote_names_for_a_shell(name: str) -> None:
     words = shlex.split(command)
     assert words[:5] == ["aws", "sqs", "create-queue", "--queue-name", name]
     assert len(words) == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            {"State": "Failed", "StateReason": "the key is disabled"},
+            "State is Failed: the key is disabled",
+        ),
+        (
+            {"State": "Inactive"},
+            "State is Inactive: no reason given",
+        ),
+        (
+            {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no \x1b[2J subnet"},
+            "LastUpdateStatus is Failed: no \\x1b[2J subnet",
+        ),
+    ],
+)
+def test_a_function_that_lambda_cannot_run_is_broken(
+    line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: dict[str, str],
+    expected: str,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    configuration = {"FunctionName": "lava-prod-s3trigger", **answer}
+    with CannedAws() as server:
+        server.handlers["GET", "/functions/lava-prod-s3trigger/configuration"] = lambda _: Answer(
+            200, json.dumps(configuration).encode()
+        )
+        common = ["doctor", "--realm", "prod", "--region", "us-east-1"]
+        ran = line.run(*common, "--endpoint-url", server.url, "--select", "function-broken")
+
+    assert ran.status == 1
+    assert f"error function-broken: lava-prod-s3trigger: {expected}\n" in ran.output
+    assert "$ sam deploy" in ran.output

@@ -685,9 +685,8 @@ def test_an_older_package_is_found_by_its_last_start(patient: Patient, version: 
 
     [finding] = _only(patient, "package-outdated")
 
-    assert finding["message"] == f"the package is version {version}; this command line is" + (
-        f" {__version__}"
-    )
+    told = f"the package is version {version}; this command line is {__version__}"
+    assert finding["message"] == told
     patient.log_start(__version__)
     assert not _only(patient, "package-outdated")
 

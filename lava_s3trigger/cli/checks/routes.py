@@ -186,7 +186,7 @@ def decoded(value: str) -> str:
 
 def encoded(value: str) -> str:
     """Return a filter's value for a text of keys: percent-encoded, a space as a plus."""
-    return quote_plus(value, safe=_SAFE)
+    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # which Python takes for safe
 
 
 def is_encoded(value: str) -> bool:
