@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +15,11 @@ from click.testing import CliRunner
 
 from lava_s3trigger.cli import commands
 from lava_s3trigger.cli.checks.commands import aws
+from lava_s3trigger.cli.checks.role import _GIVEN, _wide
 from lava_s3trigger.cli.checks.routes import Route, event_types
 from lava_s3trigger.cli.deployment import find_realm, matches_any
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output import opened
 
 from .cannedaws import Answer, CannedAws
 
@@ -130,3 +136,56 @@ def test_a_function_that_lambda_cannot_run_is_broken(
     assert ran.status == 1
     assert f"error function-broken: lava-prod-s3trigger: {expected}\n" in ran.output
     assert "$ sam deploy" in ran.output
+
+
+TEMPLATE_ACTIONS = re.findall(
+    r"(?<![\w:])((?:dynamodb|kms|logs|s3|sqs|xray):[A-Z][A-Za-z]+\*?)$",
+    (Path(__file__).parents[2] / "template.yaml").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_what_the_template_gives_is_not_too_wide() -> None:
+    of_role = {action.lower() for action in TEMPLATE_ACTIONS}
+
+    assert of_role >= _GIVEN - {"sqs:sendmessage"}
+    statement = {"Effect": "Allow", "Action": sorted(_GIVEN), "Resource": "arn:aws:sqs:::x"}
+    assert list(_wide(statement, is_in_vpc=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "is_in_vpc", "expected"),
+    [
+        ("dynamodb:PutItem", "arn:x", False, ["dynamodb:PutItem on some resources"]),
+        ("sqs:*", "arn:x", False, ["sqs:* on some resources"]),
+        ("sqs:SendMessage", "*", False, ["sqs:SendMessage on *"]),
+        ("xray:PutTraceSegments", "*", False, []),
+        ("ec2:CreateNetworkInterface", "*", False, ["ec2:CreateNetworkInterface on *"]),
+        ("ec2:CreateNetworkInterface", "*", True, []),
+    ],
+)
+def test_what_the_template_does_not_give_is_wide(
+    action: str, resource: str, *, is_in_vpc: bool, expected: list[str]
+) -> None:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+
+    assert list(_wide(statement, is_in_vpc=is_in_vpc)) == expected
+    assert list(_wide({**statement, "Effect": "Deny"}, is_in_vpc=is_in_vpc)) == []
+
+
+def test_all_but_some_actions_are_wide() -> None:
+    statement = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:x"}
+
+    assert list(_wide(statement, is_in_vpc=False)) == ["all but some actions or resources"]
+
+
+def test_output_goes_into_a_pipe_that_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        with opened(str(pipe)) as file:
+            file.write("data")
+        assert read.result(10) == "data"
+
+    assert pipe.is_fifo()

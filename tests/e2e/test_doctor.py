@@ -263,6 +263,17 @@ def _managed_role(patient: Patient) -> None:
     iam.attach_role_policy(RoleName=role, PolicyArn=made["Policy"]["Arn"])
 
 
+def _role_beside(patient: Patient) -> None:
+    iam, role = patient.aws.client("iam"), patient.outputs["RoleArn"].rpartition("/")[2]
+    table = f"arn:aws:dynamodb:{REGION}:000000000000:table/lava.{REALM}.jobs"
+    statement = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": table}
+    iam.put_role_policy(
+        RoleName=role,
+        PolicyName="writes",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+    )
+
+
 def _delete_queue(name: str) -> Callable[[Patient], None]:
     return lambda patient: patient.aws.client("sqs").delete_queue(QueueUrl=patient.url(name))
 
@@ -431,19 +442,29 @@ def _alarm_off(patient: Patient) -> None:
     patient.aws.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{FUNCTION}-errors"])
 
 
-def _redrive_to(target: str) -> Callable[[Patient], None]:
-    policy = {
-        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:000000000000:{target}",
-        "maxReceiveCount": 5,
-    }
-    return _attribute(INTAKE, "RedrivePolicy", json.dumps(policy) if target else "")
+def _queue_without_redrive(patient: Patient) -> None:
+    url = patient.aws.client("sqs").create_queue(
+        QueueName="own", Attributes={"VisibilityTimeout": "360"}
+    )["QueueUrl"]
+    patient.aws.client("lambda").create_event_source_mapping(
+        FunctionName=FUNCTION,
+        EventSourceArn=f"arn:aws:sqs:{REGION}:000000000000:{url.rpartition('/')[2]}",
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
 
 
 def _other_queue(patient: Patient) -> str:
-    sqs = patient.aws.client("sqs")
-    url = sqs.create_queue(QueueName="another-team")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return str(attributes["Attributes"]["QueueArn"])
+    """Make a queue that S3 may send to and the function does not read; return its ARN."""
+    arn = f"arn:aws:sqs:{REGION}:000000000000:another-team"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    patient.aws.client("sqs").create_queue(QueueName="another-team", Attributes={"Policy": policy})
+    return arn
 
 
 def _overlapping(patient: Patient) -> None:
@@ -482,6 +503,7 @@ def _odd_name(patient: Patient) -> None:
         StatementId="odd",
         Action="lambda:InvokeFunction",
         Principal="events.amazonaws.com",
+        SourceArn=patient.aws.client("events").describe_rule(Name="odd")["Arn"],
     )
 
 
@@ -505,11 +527,12 @@ FAULTS: Final = [
     ("role-permissions", _less_permissions),
     ("role-wide", _wide_role),
     ("role-wide", _managed_role),
+    ("role-wide", _role_beside),
     ("redrive-left-on", _mapping(f"{FUNCTION}-dlq", Enabled=True)),
     ("dead-letter-retention", _attribute(f"{FUNCTION}-dlq", "MessageRetentionPeriod", "345600")),
     ("dead-letter-retention", _attribute(f"{INTAKE}-dlq", "MessageRetentionPeriod", "345600")),
-    ("redrive-policy-missing", _redrive_to("")),
-    ("redrive-policy-missing", _redrive_to("gone-dlq")),
+    ("redrive-policy-missing", _queue_without_redrive),
+    ("redrive-policy-missing", _delete_queue(f"{INTAKE}-dlq")),
     ("queue-key", _key),
     ("queue-key", _key_of_nobody),
     ("queue-key-disabled", _disabled_key),
@@ -608,12 +631,20 @@ def wait_and_mend(patient: Patient, name: str) -> None:
     wait_until(lambda: not found(), f"{name} to be gone")
 
 
-def test_dead_letters_of_the_intake_are_moved_back(patient: Patient) -> None:
-    name = "dead-letters"
+def test_dead_letters_of_the_intake_are_found(patient: Patient) -> None:
+    """The server cannot move messages back."""
+    target = f"{INTAKE}-dlq"
     patient.aws.client("sqs").send_message(
-        QueueUrl=patient.url(f"{INTAKE}-dlq"), MessageBody='{"Event": "s3:TestEvent"}'
+        QueueUrl=patient.url(target), MessageBody='{"Event": "s3:TestEvent"}'
     )
-    wait_and_mend(patient, name)
+
+    wait_until(lambda: _only(patient, "dead-letters"), "dead letters to be found")
+
+    [finding] = _only(patient, "dead-letters")
+    assert finding["subject"] == target
+    assert finding["message"] == "1 messages wait"
+    arn = f"arn:aws:sqs:{REGION}:000000000000:{target}"
+    assert finding["command"] == f"aws sqs start-message-move-task --source-arn {arn}"
 
 
 def _measure(patient: Patient, namespace: str, subject: str, **values: float) -> None:

@@ -43,14 +43,13 @@ def package_unknown(deployed: Deployment) -> Iterator[Fault]:
     running. The package may be lava's own function, which logs no version.
     """
     if deployed.function and _version(deployed) is None:
-        payload = '{"Event": "s3:TestEvent"}'
-        command = aws(
+        # As a file, since versions 1 and 2 of the AWS CLI read text in different ways.
+        command = 'printf \'{"Event": "s3:TestEvent"}\' | ' + aws(
             "lambda",
             "invoke",
             "/dev/null",
             function_name=deployed.function_name,
-            cli_binary_format="raw-in-base64-out",
-            payload=payload,
+            payload="fileb:///dev/stdin",
         )
         yield Fault(deployed.function_name, "no line `started` in the log", command)
 
