@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,10 +181,12 @@ def test_all_but_some_actions_are_wide() -> None:
 def test_output_goes_into_a_pipe_that_stays_one(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with ThreadPoolExecutor() as pool:
-        read = pool.submit(pipe.read_text)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
         with opened(str(pipe)) as file:
             file.write("data")
-        assert read.result(10) == "data"
+        assert os.read(reader, 10) == b"data"
+    finally:
+        os.close(reader)
 
     assert pipe.is_fifo()

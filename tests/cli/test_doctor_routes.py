@@ -249,6 +249,7 @@ class TestPatterns:
             {"source": ["my.app"]},
             {"source": [{"prefix": "my."}]},
             {"source": [{"anything-but": ["aws.s3"]}]},
+            {"source": [{"anything-but": {"prefix": "aws."}}]},
             {"detail-type": ["Object Craeted"]},
             {"detail-type": ["ObjectCreated"]},
             {"Source": ["aws.s3"]},
