@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
 
 from .aws import reaching_aws
 from .deployedfunction import function_name, require_named, unqualified
@@ -37,6 +41,7 @@ _MISSING: Final = frozenset(
         "NoSuchBucket",
         "NoSuchEntity",
         "NotFound",
+        "NotFoundException",
         "QueueDoesNotExist",
         "ResourceNotFoundException",
     ]
@@ -130,6 +135,14 @@ class Deployment:
         return dict(self.function.get("Environment", {}).get("Variables", {}))
 
     @property
+    def makes_metrics(self) -> bool:
+        """Whether the function makes metrics."""
+        try:
+            return Settings.from_env(self.environment).metrics
+        except SettingsError:
+            return False
+
+    @property
     def timeout(self) -> int:
         """Seconds that an invocation may take."""
         return int(self.function.get("Timeout", 3))
@@ -173,6 +186,56 @@ class Deployment:
         url = found["QueueUrl"]
         answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
+
+    @property
+    def source_queues(self) -> list[str]:
+        """Names of the queues that the function reads, without that of its dead letters."""
+        return sorted(arn.rpartition(":")[2] for arn in self.is_mapped)
+
+    def redrive_target(self, queue: str) -> str | None:
+        """Return the ARN of a queue's dead-letter queue; None if it has none."""
+        policy = json.loads((self.queue(queue) or {}).get("RedrivePolicy") or "{}")
+        target = policy.get("deadLetterTargetArn")
+        return str(target) if target else None
+
+    def metric(  # noqa: PLR0913, PLR0917 - what tells a metric from others
+        self, namespace: str, name: str, dimension: str, value: str, statistic: str, seconds: int
+    ) -> float | None:
+        """Return a metric of CloudWatch over some time until now; None if it has no value.
+
+        Args:
+            namespace: Such as ``AWS/SQS``.
+            name: Its name.
+            dimension: Name of its one dimension.
+            value: Value of that.
+            statistic: ``Maximum`` or ``Sum``.
+            seconds: How long that time is.
+        """
+        answer = self.read(
+            "cloudwatch",
+            "get_metric_statistics",
+            Namespace=namespace,
+            MetricName=name,
+            Dimensions=[{"Name": dimension, "Value": value}],
+            StartTime=(self._now - dt.timedelta(seconds=seconds)).isoformat(),
+            EndTime=self._now.isoformat(),
+            Period=seconds,
+            Statistics=[statistic],
+        )
+        values = [float(each[statistic]) for each in (answer or {}).get("Datapoints", [])]
+        if not values:
+            return None
+        return sum(values) if statistic == "Sum" else max(values)
+
+    @cached_property
+    def _now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    @property
+    def log_group(self) -> str:
+        """Name of the function's log group."""
+        logging = self.function.get("LoggingConfig", {})
+        return str(logging.get("LogGroup") or f"/aws/lambda/{self.function_name}")
 
     def table(self, name: str) -> Json | None:
         """Return the description of a table; None if there is none."""

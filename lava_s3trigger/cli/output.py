@@ -40,6 +40,13 @@ def opened(output: str | None) -> Iterator[TextIO]:
     import tempfile  # noqa: PLC0415 - start-up
 
     path = Path(output)
+    if path.exists() and not path.is_file():  # a device or a pipe must not be replaced
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                yield file
+        except OSError as error:
+            raise CommandError(f"{safe(output)}: {error.strerror}") from None
+        return
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.checks.buckets import _Route
 from lava_s3trigger.cli.checks.commands import aws
+from lava_s3trigger.cli.checks.role import _GIVEN, _wide
+from lava_s3trigger.cli.checks.routes import Route, event_types
 from lava_s3trigger.cli.deployment import find_realm, matches_any
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output import opened
+
+from .cannedaws import Answer, CannedAws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .commandline import CommandLine
 
 
 @pytest.mark.parametrize(
@@ -56,23 +66,25 @@ def test_patterns_are_those_of_iam(patterns: Sequence[str], text: str, *, expect
     assert matches_any(patterns, text) is expected
 
 
-CREATED = ("s3:ObjectCreated:*",)
+CREATED = event_types(["s3:ObjectCreated:*"])
+REMOVED = event_types(["s3:ObjectRemoved:*"])
+PUT = event_types(["s3:ObjectCreated:Put"])
 
 
 @pytest.mark.parametrize(
     ("one", "two", "expected"),
     [
-        (_Route("a"), _Route("b"), True),
-        (_Route("a", prefix="in/"), _Route("b", prefix="out/"), False),
-        (_Route("a", prefix="in/"), _Route("b", prefix="in/x/"), True),
-        (_Route("a", suffix=".csv"), _Route("b", suffix=".txt"), False),
-        (_Route("a", suffix=".csv"), _Route("b", suffix="s.csv"), True),
-        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectRemoved:*",)), False),
-        (_Route("a", events=CREATED), _Route("b", events=("s3:ObjectCreated:Put",)), True),
+        (Route("a", CREATED), Route("b", CREATED), True),
+        (Route("a", CREATED, prefix="in/"), Route("b", CREATED, prefix="out/"), False),
+        (Route("a", CREATED, prefix="in/"), Route("b", CREATED, prefix="in/x/"), True),
+        (Route("a", CREATED, suffix=".csv"), Route("b", CREATED, suffix=".txt"), False),
+        (Route("a", CREATED, suffix=".csv"), Route("b", CREATED, suffix="s.csv"), True),
+        (Route("a", CREATED), Route("b", REMOVED), False),
+        (Route("a", CREATED), Route("b", PUT), True),
     ],
 )
 def test_routes_overlap_if_both_carry_an_event_of_an_object(
-    one: _Route, two: _Route, *, expected: bool
+    one: Route, two: Route, *, expected: bool
 ) -> None:
     assert one.overlaps(two) is expected
     assert two.overlaps(one) is expected
@@ -85,3 +97,96 @@ def test_commands_quote_names_for_a_shell(name: str) -> None:
     words = shlex.split(command)
     assert words[:5] == ["aws", "sqs", "create-queue", "--queue-name", name]
     assert len(words) == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            {"State": "Failed", "StateReason": "the key is disabled"},
+            "State is Failed: the key is disabled",
+        ),
+        (
+            {"State": "Inactive"},
+            "State is Inactive: no reason given",
+        ),
+        (
+            {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no \x1b[2J subnet"},
+            "LastUpdateStatus is Failed: no \\x1b[2J subnet",
+        ),
+    ],
+)
+def test_a_function_that_lambda_cannot_run_is_broken(
+    line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: dict[str, str],
+    expected: str,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    configuration = {"FunctionName": "lava-prod-s3trigger", **answer}
+    with CannedAws() as server:
+        server.handlers["GET", "/functions/lava-prod-s3trigger/configuration"] = lambda _: Answer(
+            200, json.dumps(configuration).encode()
+        )
+        common = ["doctor", "--realm", "prod", "--region", "us-east-1"]
+        ran = line.run(*common, "--endpoint-url", server.url, "--select", "function-broken")
+
+    assert ran.status == 1
+    assert f"error function-broken: lava-prod-s3trigger: {expected}\n" in ran.output
+    assert "$ sam deploy" in ran.output
+
+
+TEMPLATE_ACTIONS = re.findall(
+    r"(?<![\w:])((?:dynamodb|kms|logs|s3|sqs|xray):[A-Z][A-Za-z]+\*?)$",
+    (Path(__file__).parents[2] / "template.yaml").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_what_the_template_gives_is_not_too_wide() -> None:
+    of_role = {action.lower() for action in TEMPLATE_ACTIONS}
+
+    assert of_role >= _GIVEN - {"sqs:sendmessage"}
+    statement = {"Effect": "Allow", "Action": sorted(_GIVEN), "Resource": "arn:aws:sqs:::x"}
+    assert list(_wide(statement, is_in_vpc=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "is_in_vpc", "expected"),
+    [
+        ("dynamodb:PutItem", "arn:x", False, ["dynamodb:PutItem on some resources"]),
+        ("sqs:*", "arn:x", False, ["sqs:* on some resources"]),
+        ("sqs:SendMessage", "*", False, ["sqs:SendMessage on *"]),
+        ("xray:PutTraceSegments", "*", False, []),
+        ("ec2:CreateNetworkInterface", "*", False, ["ec2:CreateNetworkInterface on *"]),
+        ("ec2:CreateNetworkInterface", "*", True, []),
+    ],
+)
+def test_what_the_template_does_not_give_is_wide(
+    action: str, resource: str, *, is_in_vpc: bool, expected: list[str]
+) -> None:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+
+    assert list(_wide(statement, is_in_vpc=is_in_vpc)) == expected
+    assert list(_wide({**statement, "Effect": "Deny"}, is_in_vpc=is_in_vpc)) == []
+
+
+def test_all_but_some_actions_are_wide() -> None:
+    statement = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:x"}
+
+    assert list(_wide(statement, is_in_vpc=False)) == ["all but some actions or resources"]
+
+
+def test_output_goes_into_a_pipe_that_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with opened(str(pipe)) as file:
+            file.write("data")
+        assert os.read(reader, 10) == b"data"
+    finally:
+        os.close(reader)
+
+    assert pipe.is_fifo()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +17,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from lava_s3trigger import __version__
 from lava_s3trigger.cli import checks, commands
 from lava_s3trigger.cli.connecting import Connections
 from lava_s3trigger.cli.diagnosis import CHECKS
@@ -32,6 +36,7 @@ REALM: Final = "doc"
 FUNCTION: Final = f"lava-{REALM}-s3trigger"
 JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 AWS: Final = Path(sys.executable).with_name("aws")
+ALARM_TOPIC: Final = f"arn:aws:sns:{REGION}:000000000000:alarms"
 EVENTS: Final = ["s3:ObjectCreated:*"]
 SCHEMA: Final = json.loads(
     (Path(checks.__file__).parents[1] / "schemas" / "doctor.json").read_text()
@@ -104,6 +109,14 @@ class Patient:
             FunctionName=FUNCTION, Environment={"Variables": merged}
         )
 
+    def log_start(self, version: str) -> None:
+        """Log what an instance does when it starts, as the server does not keep logs."""
+        logs, group, stream = self.aws.client("logs"), f"/aws/lambda/{FUNCTION}", uuid.uuid4().hex
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        line = json.dumps({"level": "INFO", "event": "started", "version": version})
+        event = {"timestamp": int(time.time() * 1000), "message": line}
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
     def mapping(self, queue: str) -> dict[str, Any]:
         answer = self.aws.client("lambda").list_event_source_mappings(FunctionName=FUNCTION)
         [found] = [
@@ -137,9 +150,15 @@ def patient() -> Iterator[Patient]:
             CHECKOUT / "template.yaml",
             CHECKOUT / "build" / "package",
             FUNCTION,
-            {"Realm": REALM, "CreateIntake": "true", "CreateDedupTable": "true"},
+            {
+                "Realm": REALM,
+                "CreateIntake": "true",
+                "CreateDedupTable": "true",
+                "AlarmTopicArn": ALARM_TOPIC,
+            },
         )
         found = Patient(aws, realm, outputs)
+        found.log_start(__version__)
         # The server leaves these out of the stack.
         aws.client("dynamodb").update_time_to_live(
             TableName=outputs["DedupTableName"],
@@ -242,6 +261,17 @@ def _managed_role(patient: Patient) -> None:
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
     )
     iam.attach_role_policy(RoleName=role, PolicyArn=made["Policy"]["Arn"])
+
+
+def _role_beside(patient: Patient) -> None:
+    iam, role = patient.aws.client("iam"), patient.outputs["RoleArn"].rpartition("/")[2]
+    table = f"arn:aws:dynamodb:{REGION}:000000000000:table/lava.{REALM}.jobs"
+    statement = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": table}
+    iam.put_role_policy(
+        RoleName=role,
+        PolicyName="writes",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+    )
 
 
 def _delete_queue(name: str) -> Callable[[Patient], None]:
@@ -365,6 +395,125 @@ def _no_publishers(patient: Patient) -> None:
     )
 
 
+def _key(patient: Patient, queue: str = f"lava-{REALM}-core") -> str:
+    """Encrypt a queue with a new key; return its id."""
+    key: str = patient.aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    patient.aws.client("sqs").set_queue_attributes(
+        QueueUrl=patient.url(queue), Attributes={"KmsMasterKeyId": key}
+    )
+    return key
+
+
+def _key_of_nobody(patient: Patient) -> None:
+    patient.aws.client("sqs").set_queue_attributes(
+        QueueUrl=patient.url(INTAKE), Attributes={"KmsMasterKeyId": str(uuid.uuid4())}
+    )
+
+
+def _disabled_key(patient: Patient) -> None:
+    patient.aws.client("kms").disable_key(KeyId=_key(patient))
+
+
+def _key_to_be_deleted(patient: Patient) -> None:
+    patient.aws.client("kms").schedule_key_deletion(KeyId=_key(patient), PendingWindowInDays=7)
+
+
+def _no_alarm(name: str) -> Callable[[Patient], None]:
+    return lambda patient: patient.aws.client("cloudwatch").delete_alarms(
+        AlarmNames=[f"{FUNCTION}-{name}"]
+    )
+
+
+def _alarm_without_action(patient: Patient) -> None:
+    patient.aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{FUNCTION}-lag",
+        Namespace="lava",
+        MetricName="lag",
+        Dimensions=[{"Name": "realm", "Value": REALM}, {"Name": "function", "Value": FUNCTION}],
+        ExtendedStatistic="p50",
+        Period=300,
+        EvaluationPeriods=3,
+        Threshold=60,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def _alarm_off(patient: Patient) -> None:
+    patient.aws.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{FUNCTION}-errors"])
+
+
+def _queue_without_redrive(patient: Patient) -> None:
+    url = patient.aws.client("sqs").create_queue(
+        QueueName="own", Attributes={"VisibilityTimeout": "360"}
+    )["QueueUrl"]
+    patient.aws.client("lambda").create_event_source_mapping(
+        FunctionName=FUNCTION,
+        EventSourceArn=f"arn:aws:sqs:{REGION}:000000000000:{url.rpartition('/')[2]}",
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+
+
+def _other_queue(patient: Patient) -> str:
+    """Make a queue that S3 may send to and the function does not read; return its ARN."""
+    arn = f"arn:aws:sqs:{REGION}:000000000000:another-team"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    patient.aws.client("sqs").create_queue(QueueName="another-team", Attributes={"Policy": policy})
+    return arn
+
+
+def _overlapping(patient: Patient) -> None:
+    patient.notify(
+        "by-s3",
+        LambdaFunctionConfigurations=[
+            {"LambdaFunctionArn": patient.outputs["FunctionArn"], "Events": EVENTS}
+        ],
+        QueueConfigurations=[
+            {"QueueArn": _other_queue(patient), "Events": ["s3:ObjectCreated:Put"]}
+        ],
+    )
+
+
+def _beside_another(patient: Patient) -> None:
+    patient.notify(
+        "by-s3", QueueConfigurations=[{"QueueArn": _other_queue(patient), "Events": EVENTS}]
+    )
+    with contextlib.suppress(patient.aws.client("events").exceptions.ResourceNotFoundException):
+        patient.aws.client("events").remove_targets(Rule=f"lava.{REALM}.by-s3", Ids=["s3trigger"])
+
+
+def _unreachable(bucket: str, **fields: Any) -> Callable[[Patient], None]:
+    def plant(patient: Patient) -> None:
+        if bucket == "by-s3":
+            _filtered("prefix", "in/")(patient)
+        patient.trigger(f"unreachable-{len(fields)}-{bucket}", bucket, **fields)
+
+    return plant
+
+
+def _odd_name(patient: Patient) -> None:
+    _rule("odd")(patient)
+    patient.aws.client("lambda").add_permission(
+        FunctionName=FUNCTION,
+        StatementId="odd",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=patient.aws.client("events").describe_rule(Name="odd")["Arn"],
+    )
+
+
+def _schedule(patient: Patient) -> None:
+    events, name = patient.aws.client("events"), f"lava.{REALM}.hourly"
+    events.put_rule(Name=name, ScheduleExpression="rate(1 hour)")
+    target = {"Id": "s3trigger", "Arn": patient.outputs["FunctionArn"]}
+    events.put_targets(Rule=name, Targets=[target])
+
+
 INTAKE: Final = f"{FUNCTION}-intake"
 FAULTS: Final = [
     ("function-configuration", lambda p: p.variables(S3TRIGGER_CACHE_TTL="soon")),
@@ -378,8 +527,20 @@ FAULTS: Final = [
     ("role-permissions", _less_permissions),
     ("role-wide", _wide_role),
     ("role-wide", _managed_role),
+    ("role-wide", _role_beside),
     ("redrive-left-on", _mapping(f"{FUNCTION}-dlq", Enabled=True)),
     ("dead-letter-retention", _attribute(f"{FUNCTION}-dlq", "MessageRetentionPeriod", "345600")),
+    ("dead-letter-retention", _attribute(f"{INTAKE}-dlq", "MessageRetentionPeriod", "345600")),
+    ("redrive-policy-missing", _queue_without_redrive),
+    ("redrive-policy-missing", _delete_queue(f"{INTAKE}-dlq")),
+    ("queue-key", _key),
+    ("queue-key", _key_of_nobody),
+    ("queue-key-disabled", _disabled_key),
+    ("queue-key-disabled", _key_to_be_deleted),
+    ("alarm-missing", _no_alarm("dead-letters")),
+    ("alarm-missing", _no_alarm("lag")),
+    ("alarm-silent", _alarm_without_action),
+    ("alarm-silent", _alarm_off),
     ("worker-queue-missing", _delete_queue(f"lava-{REALM}-core")),
     ("visibility-timeout", _attribute(INTAKE, "VisibilityTimeout", "60")),
     ("mapping-partial-responses", _mapping(INTAKE, FunctionResponseTypes=[])),
@@ -394,8 +555,28 @@ FAULTS: Final = [
     ("bucket-connected-twice", _twice_by_rule),
     ("bucket-filter", _filtered("prefix", "in/")),
     ("bucket-filter", _filtered("suffix", ".csv")),
+    ("bucket-filter-encoding", _filtered("prefix", "day=1/a b/")),
+    ("bucket-overlap", _overlapping),
+    ("bucket-not-connected", _beside_another),
+    ("trigger-unreachable", _unreachable("by-s3", prefix="out")),
+    ("trigger-unreachable", _unreachable("by-sqs", if_event_type="ObjectCreated:PutObject")),
+    ("trigger-unreachable", _unreachable("by-eventbridge", if_event_type="ObjectCreated:Put")),
+    ("trigger-unreachable", _unreachable("by-sqs", prefix="p", if_event_type="ObjectTagging:*")),
     ("bucket-filter", _filtered("", "", ["s3:ObjectCreated:Put"])),
     ("rule-disabled", _rule_off),
+    (
+        "bucket-filter",
+        _rule(
+            pattern={
+                "detail-type": ["Object Created"],
+                "detail": {"bucket": {"name": ["by-eventbridge"]}, "reason": ["CopyObject"]},
+            }
+        ),
+    ),
+    ("rule-name", _odd_name),
+    ("rule-pattern", _schedule),
+    ("rule-pattern", _rule(pattern={"detail-type": ["Object Craeted"]})),
+    ("rule-pattern", _rule(pattern={"detail": {"buckets": {"name": ["by-eventbridge"]}}})),
     ("rule-transforms", _rule(InputPath="$.detail")),
     ("rule-pattern", _rule(pattern={"source": ["my.app"]})),
     ("rule-not-permitted", _rule("mine")),
@@ -450,9 +631,124 @@ def wait_and_mend(patient: Patient, name: str) -> None:
     wait_until(lambda: not found(), f"{name} to be gone")
 
 
+def test_dead_letters_of_the_intake_are_found(patient: Patient) -> None:
+    """The server cannot move messages back."""
+    target = f"{INTAKE}-dlq"
+    patient.aws.client("sqs").send_message(
+        QueueUrl=patient.url(target), MessageBody='{"Event": "s3:TestEvent"}'
+    )
+
+    wait_until(lambda: _only(patient, "dead-letters"), "dead letters to be found")
+
+    [finding] = _only(patient, "dead-letters")
+    assert finding["subject"] == target
+    assert finding["message"] == "1 messages wait"
+    arn = f"arn:aws:sqs:{REGION}:000000000000:{target}"
+    assert finding["command"] == f"aws sqs start-message-move-task --source-arn {arn}"
+
+
+def _measure(patient: Patient, namespace: str, subject: str, **values: float) -> None:
+    """Put metrics of a function or a queue, which on AWS only AWS can."""
+    dimension = "FunctionName" if namespace == "AWS/Lambda" else "QueueName"
+    patient.aws.client("cloudwatch").put_metric_data(
+        Namespace=namespace,
+        MetricData=[
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": dimension, "Value": subject}],
+                "Value": value,
+            }
+            for name, value in values.items()
+        ],
+    )
+
+
+def _only(patient: Patient, name: str) -> list[dict[str, Any]]:
+    return patient.findings("--select", name)
+
+
+def test_failing_and_throttled_invocations_are_found_from_a_tenth_on(patient: Patient) -> None:
+    _measure(patient, "AWS/Lambda", FUNCTION, Errors=9, Throttles=10, Invocations=100)
+    assert not _only(patient, "function-failing")
+    assert not _only(patient, "function-throttles")
+
+    _measure(patient, "AWS/Lambda", FUNCTION, Errors=1, Throttles=2)
+
+    [failing] = _only(patient, "function-failing")
+    assert failing["message"] == "10 of 100 invocations of the last hour failed"
+    [throttles] = _only(patient, "function-throttles")
+    assert throttles["message"] == "12 throttles and 100 invocations in the last hour"
+
+
+def test_messages_expire_from_three_quarters_of_the_retention_on(patient: Patient) -> None:
+    name, day = "messages-expire", 86400
+    _measure(patient, "AWS/SQS", f"{FUNCTION}-dlq", ApproximateAgeOfOldestMessage=10 * day)
+    assert not _only(patient, name)
+
+    _measure(patient, "AWS/SQS", f"{FUNCTION}-dlq", ApproximateAgeOfOldestMessage=11 * day)
+    _measure(patient, "AWS/SQS", INTAKE, ApproximateAgeOfOldestMessage=3.5 * day)
+
+    own, intake = _only(patient, name)
+    assert own["message"] == "the oldest message is 11 days old, of 14 days"
+    assert own["command"] == f"lava-s3trigger dead-letters redrive --realm {REALM}"
+    assert intake["subject"] == INTAKE
+    patient.mend(intake)
+    assert [each["subject"] for each in _only(patient, name)] == [f"{FUNCTION}-dlq"]
+
+
+def test_without_any_alarm_the_command_deploys_them(patient: Patient) -> None:
+    cloudwatch = patient.aws.client("cloudwatch")
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=FUNCTION)["MetricAlarms"]
+    cloudwatch.delete_alarms(AlarmNames=[each["AlarmName"] for each in alarms])
+
+    [finding] = _only(patient, "alarm-missing")
+
+    assert finding["message"] == (
+        "there is no alarm dead-letters, intake-dead-letters, intake-age, async-age,"
+        " async-dropped, dead-letter-errors, errors, throttles, recursion, lag"
+    )
+    assert finding["command"].startswith(f"sam deploy --stack-name {FUNCTION} ")
+
+
+@pytest.mark.parametrize("version", ["0.0.1", f"{__version__}rc1", "0.0"])
+def test_an_older_package_is_found_by_its_last_start(patient: Patient, version: str) -> None:
+    patient.log_start(version)
+
+    [finding] = _only(patient, "package-outdated")
+
+    told = f"the package is version {version}; this command line is {__version__}"
+    assert finding["message"] == told
+    patient.log_start(__version__)
+    assert not _only(patient, "package-outdated")
+
+
+def test_a_log_without_a_start_leaves_the_version_unknown(patient: Patient) -> None:
+    logs, group = patient.aws.client("logs"), f"/aws/lambda/{FUNCTION}"
+    for each in logs.describe_log_streams(logGroupName=group)["logStreams"]:
+        logs.delete_log_stream(logGroupName=group, logStreamName=each["logStreamName"])
+
+    [finding] = _only(patient, "package-unknown")
+
+    assert finding["severity"] == "info"
+    patient.mend(finding)
+    patient.log_start(__version__)  # as the instance does on AWS
+    assert not _only(patient, "package-unknown")
+
+
+FOUND_ALONE: Final = {
+    "dead-letters",
+    "function-failing",
+    "function-throttles",
+    "messages-expire",
+    "package-outdated",
+    "package-unknown",
+}
+"""Found by tests of their own."""
+
+
 def test_every_check_has_a_fault_here() -> None:
-    """Two cannot be planted: the commands that mend them deploy the stack."""
-    planted = {name for name, _ in FAULTS} | {"dead-letters"}
+    """A missing function is found below, and a broken one in `tests/cli/test_doctor.py`."""
+    planted = {name for name, _ in FAULTS} | FOUND_ALONE
     assert planted == CHECKS.keys() - {"function-missing", "function-broken"}
 
 

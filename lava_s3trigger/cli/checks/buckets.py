@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote_plus
 
 from lava_s3trigger.cli.diagnosis import Fault, check
-from lava_s3trigger.triggers import WHOLE_BUCKET, Trigger, read_trigger
+from lava_s3trigger.cli.eventtypes import EVENT_TYPES
+from lava_s3trigger.triggers import Trigger, read_trigger
 
 from .commands import aws
+from .notifying import by_eventbridge, connecting, put, widening, without
+from .routes import (
+    KINDS,
+    Route,
+    asks_for,
+    decoded,
+    encoded,
+    filter_values,
+    is_encoded,
+    notification_routes,
+    routes,
+    wanted_types,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,62 +37,6 @@ _READ: Final = (
     "s3:GetBucketNotification",
     "sns:ListSubscriptions",
 )
-_KINDS: Final = {
-    "LambdaFunctionConfigurations": "LambdaFunctionArn",
-    "QueueConfigurations": "QueueArn",
-    "TopicConfigurations": "TopicArn",
-}
-_CREATED: Final = "s3:ObjectCreated:*"
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
-_EVENT_TYPES: Final = (
-    "ObjectCreated:Put",
-    "ObjectCreated:Post",
-    "ObjectCreated:Copy",
-    "ObjectCreated:CompleteMultipartUpload",
-    "ObjectRemoved:Delete",
-    "ObjectRemoved:DeleteMarkerCreated",
-    "ObjectRestore:Post",
-    "ObjectRestore:Completed",
-    "ObjectRestore:Delete",
-    "ReducedRedundancyLostObject",
-    "Replication:OperationFailedReplication",
-    "Replication:OperationMissedThreshold",
-    "Replication:OperationReplicatedAfterThreshold",
-    "Replication:OperationNotTracked",
-    "LifecycleExpiration:Delete",
-    "LifecycleExpiration:DeleteMarkerCreated",
-    "LifecycleTransition",
-    "IntelligentTiering",
-    "ObjectTagging:Put",
-    "ObjectTagging:Delete",
-    "ObjectAcl:Put",
-)
-
-
-@dataclass(frozen=True)
-class _Route:
-    """A way of a bucket's events to the function."""
-
-    told: str
-    """What it is, for people."""
-    prefix: str = ""
-    suffix: str = ""
-    events: tuple[str, ...] = ("s3:*",)
-    place: tuple[str, int] | None = None
-    """Kind and number of its notification; None for EventBridge."""
-
-    def carries(self, event_type: str) -> bool:
-        return any(fnmatchcase(f"s3:{event_type}", event) for event in self.events)
-
-    def overlaps(self, other: _Route) -> bool:
-        """Tell whether both carry some event of some object."""
-        prefixes = sorted([self.prefix, other.prefix], key=len)
-        suffixes = sorted([self.suffix, other.suffix], key=len)
-        return (
-            prefixes[1].startswith(prefixes[0])
-            and suffixes[1].endswith(suffixes[0])
-            and any(self.carries(each) and other.carries(each) for each in _EVENT_TYPES)
-        )
 
 
 @check("bucket-missing", "error", ["dynamodb:Scan", "s3:GetBucketNotification"])
@@ -102,18 +56,15 @@ def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
 def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket with enabled triggers reach the function by no route.
 
-    The triggers never fire.
+    The triggers never fire. Where S3 would refuse a notification to the function, because it
+    overlaps another one, the command connects the bucket by EventBridge.
     """
     for bucket, triggers in _buckets(deployed).items():
-        configuration = deployed.notifications(bucket)
-        if configuration is None or not deployed.function or _routes(deployed, bucket):
+        if deployed.notifications(bucket) is None or not deployed.function:
             continue
-        events = sorted({event for each in triggers for event in _wanted(each)})
-        found = {"Id": f"lava-{deployed.realm}", "LambdaFunctionArn": deployed.function_arn}
-        lambdas = [*configuration.get("LambdaFunctionConfigurations", []), found]
-        found["Events"] = events  # type: ignore[assignment]
-        command = _notifying(bucket, {**configuration, "LambdaFunctionConfigurations": lambdas})
-        yield Fault(bucket, "no notification leads to the function", command)
+        if not routes(deployed, bucket):
+            command = connecting(deployed, bucket, triggers)
+            yield Fault(bucket, "no notification leads to the function", command)
 
 
 @check("bucket-not-permitted", "error", [*_READ, "lambda:GetPolicy"])
@@ -148,40 +99,103 @@ def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     Each job is dispatched twice.
     """
     for bucket in _buckets(deployed):
-        routes = _routes(deployed, bucket)
-        for one, two in itertools.combinations(routes, 2):
+        for one, two in itertools.combinations(routes(deployed, bucket), 2):
             extra = two if two.place else one
             if not one.overlaps(two) or extra.place is None:
                 continue
-            configuration = _without(deployed.notifications(bucket) or {}, extra)
+            configuration = without(deployed.notifications(bucket) or {}, [extra.place])
             told = f"both {one.told} and {two.told} lead to the function"
-            yield Fault(bucket, told, _notifying(bucket, configuration))
+            yield Fault(bucket, told, put(bucket, configuration))
             break
+
+
+@check("bucket-overlap", "error", _READ)
+def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
+    """A notification to the function overlaps one to another destination.
+
+    S3 refuses such a configuration whenever somebody puts it, so that no notification of the
+    bucket can be changed any more. The commands connect the bucket by EventBridge instead, which
+    may overlap; a topic in front of both destinations is the other way.
+    """
+    for bucket in _buckets(deployed):
+        ours = {each.place for each in routes(deployed, bucket) if each.place}
+        found = list(notification_routes(deployed.notifications(bucket) or {}))
+        for one, two in itertools.combinations(found, 2):
+            if one.overlaps(two) and (one.place in ours) != (two.place in ours):
+                told = f"{one.told} overlaps {two.told}"
+                yield Fault(bucket, told, by_eventbridge(deployed, bucket))
+                break
+
+
+@check("bucket-filter-encoding", "error", _READ)
+def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
+    """A filter of a notification to the function has characters that must be percent-encoded.
+
+    S3 compares filters with keys in their encoded form, so that `day=1/` matches no key. `day%3D1/`
+    does. A space is written as a plus.
+    """
+    for bucket in _buckets(deployed):
+        configuration = deployed.notifications(bucket) or {}
+        ours = {each.place for each in routes(deployed, bucket) if each.place}
+        wrong = [
+            value
+            for kind in KINDS
+            for number, each in enumerate(configuration.get(kind, []))
+            if (kind, number) in ours
+            for _, value in filter_values(each)
+            if not is_encoded(value)
+        ]
+        if wrong:
+            told = ", ".join(f"{value!r} must be {encoded(decoded(value))!r}" for value in wrong)
+            yield Fault(bucket, told, put(bucket, _encoding(configuration, ours)))
 
 
 @check("bucket-filter", "error", _READ)
 def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
-    """The notifications of a bucket leave out objects or events of an enabled trigger.
+    """The routes of a bucket leave out objects or events of an enabled trigger.
 
     The trigger does not fire for those.
     """
     for bucket, triggers in _buckets(deployed).items():
-        routes = _routes(deployed, bucket)
-        if not routes:
-            continue
+        found = routes(deployed, bucket)
+        reached = [each for each in triggers if any(route.reaches(each) for route in found)]
         left_out = [
-            (trigger, event)
-            for trigger in triggers
-            for event in _event_types(trigger)
-            if not any(_covers(route, trigger, event) for route in routes)
+            (trigger, kind.name)
+            for trigger in reached
+            for kind in wanted_types(trigger)
+            if not any(route.covers(trigger, kind) for route in found)
+            # What no route can carry under the name that the entry has is no matter of filters.
+            and any((name := route.name_of(kind)) and asks_for(trigger, name) for route in found)
         ]
-        if not left_out:
+        if left_out:
+            ids = sorted({trigger.trigger_id for trigger, _ in left_out})
+            events = sorted({event for _, event in left_out})
+            told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
+            yield Fault(bucket, told, widening(deployed, bucket, found, triggers))
+
+
+@check("trigger-unreachable", "error", _READ)
+def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
+    """An enabled trigger asks for events that no route of its bucket can carry.
+
+    It never fires: the filters of all notifications and the patterns of all rules leave its prefix
+    or its patterns out, or they carry other types of events than `if_event_type` names. EventBridge
+    names types otherwise than S3, and has no events of replication.
+    """
+    for bucket, triggers in _buckets(deployed).items():
+        found = routes(deployed, bucket)
+        if not found:
             continue
-        command = _widening(deployed, bucket, routes, triggers)
-        ids = sorted({trigger.trigger_id for trigger, _ in left_out})
-        events = sorted({event for _, event in left_out})
-        told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
-        yield Fault(bucket, told, command)
+        for trigger in triggers:
+            if any(route.reaches(trigger) for route in found):
+                continue
+            names = _names_by(found, trigger)
+            if names and any(route.reaches(_without_types(trigger)) for route in found):
+                told = f"its if_event_type is none of those that arrive: {', '.join(names)}"
+                yield Fault(trigger.trigger_id, told, _renaming(deployed, trigger, names))
+            else:
+                told = f"{' and '.join(each.told for each in found)} cannot carry its events"
+                yield Fault(trigger.trigger_id, told, _reaching(deployed, bucket, found, triggers))
 
 
 def _buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
@@ -196,136 +210,80 @@ def _buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
     return dict(sorted(found.items()))
 
 
-def _routes(deployed: Deployment, bucket: str) -> list[_Route]:
-    configuration = deployed.notifications(bucket) or {}
-    topics = {each["TopicArn"] for each in deployed.subscriptions}
-    ends = {deployed.function_arn, *deployed.is_mapped, *topics}
-    found = []
-    for kind, name in _KINDS.items():
-        for number, each in enumerate(configuration.get(kind, [])):
-            if each[name] in ends:
-                found.append(_route(kind, number, each, each[name]))
-    if "EventBridgeConfiguration" in configuration:
-        found += [
-            _Route(f"the rule {rule['Name']}")
-            for rule in deployed.rules
-            if rule.get("State") != "DISABLED" and _is_about(rule, bucket)
-        ]
-    return found
-
-
-def _route(kind: str, number: int, notification: Json, arn: str) -> _Route:
-    rules = notification.get("Filter", {}).get("Key", {}).get("FilterRules", [])
-    # S3 gives the values back percent-encoded.
-    filters = {each["Name"].lower(): unquote_plus(each["Value"]) for each in rules}
-    return _Route(
-        f"the notification {notification.get('Id', number)} to {arn}",
-        filters.get("prefix", ""),
-        filters.get("suffix", ""),
-        tuple(notification.get("Events", ())),
-        (kind, number),
+def _names_by(found: list[Route], trigger: Trigger) -> list[str]:
+    """Return the names, by the routes that are, of the types that an entry asks for."""
+    return sorted(
+        {
+            name
+            for kind in wanted_types(trigger)
+            for route in found
+            if kind.name in route.types and (name := route.name_of(kind))
+        }
     )
 
 
-def _is_about(rule: Json, bucket: str) -> bool:
-    try:
-        pattern = json.loads(rule.get("EventPattern") or "{}")
-        names = pattern.get("detail", {}).get("bucket", {}).get("name")
-    except (ValueError, AttributeError):
-        return False
-    # Anything but names, such as a prefix, may be about it.
-    is_named = names is None or bucket in names or any(not isinstance(x, str) for x in names)
-    return is_named and "aws.s3" in pattern.get("source", ["aws.s3"])
+def _without_types(trigger: Trigger) -> Trigger:
+    others = tuple(each for each in trigger.conditions if "event_type" not in each.field)
+    return Trigger(trigger.trigger_id, trigger.prefix, trigger.enabled, conditions=others)
 
 
-def _event_types(trigger: Trigger) -> list[str]:
-    """Return the event types of S3 that a trigger asks for; without a condition, new objects."""
-    wanted = [each for each in trigger.conditions if each.field == "if_event_type"]
-    if not wanted:
-        return [each for each in _EVENT_TYPES if each.startswith("ObjectCreated:")]
-    return [each for each in _EVENT_TYPES if all(found.holds(each) for found in wanted)]
-
-
-def _wanted(trigger: Trigger) -> list[str]:
-    types = _event_types(trigger)
-    created = [each for each in _EVENT_TYPES if each.startswith("ObjectCreated:")]
-    if set(created) <= set(types):
-        return [_CREATED, *(f"s3:{each}" for each in types if each not in created)]
-    return [f"s3:{each}" for each in types] or [_CREATED]
-
-
-def _covers(route: _Route, trigger: Trigger, event_type: str) -> bool:
-    prefix = "" if trigger.prefix == WHOLE_BUCKET else trigger.prefix
-    has_prefix = f"{prefix}/".startswith(route.prefix) if prefix else not route.prefix
-    return has_prefix and not _leaves_out(route.suffix, trigger) and route.carries(event_type)
-
-
-def _leaves_out(suffix: str, trigger: Trigger) -> bool:
-    """Tell whether a filter by suffix leaves out keys that a trigger asks for."""
-    if not suffix:
-        return False
-    for condition in trigger.conditions:
-        if condition.field == "if_fnmatch":
-            patterns = condition.argument
-            patterns = [patterns] if isinstance(patterns, str) else patterns
-            if all(str(pattern).endswith(suffix) for pattern in patterns):
-                return False
-    return True
-
-
-def _without(configuration: Json, route: _Route) -> Json:
-    kind, number = route.place or ("", 0)
-    kept = [each for n, each in enumerate(configuration[kind]) if n != number]
-    return {name: kept if name == kind else value for name, value in configuration.items()}
-
-
-def _widening(
-    deployed: Deployment, bucket: str, routes: list[_Route], triggers: list[Trigger]
+def _reaching(
+    deployed: Deployment, bucket: str, found: list[Route], triggers: list[Trigger]
 ) -> str:
-    """Return the command that lets the first notification carry all that triggers ask for.
-
-    The other notifications to the function go, since S3 refuses those that overlap.
-    """
-    configuration = deployed.notifications(bucket) or {}
-    placed = [route for route in routes if route.place]
-    if not placed:
-        return f"lava-s3trigger doctor --realm {deployed.realm}"
-    kind, number = placed[0].place or ("", 0)
-    events = {event for each in triggers for event in _wanted(each)}
-    first = dict(configuration[kind][number])
-    first.pop("Filter", None)
-    first["Events"] = sorted({*first["Events"], *events})
-    widened: dict[str, Any] = {}
-    others = {route.place for route in placed[1:]}
-    for name, value in configuration.items():
-        if name not in _KINDS:
-            widened[name] = value
-            continue
-        kept = [
-            first if (name, n) == (kind, number) else each
-            for n, each in enumerate(value)
-            if (name, n) not in others
-        ]
-        if kept:
-            widened[name] = kept
-    return _notifying(bucket, widened)
-
-
-def _notifying(bucket: str, configuration: Json) -> str:
-    return aws(
-        "s3api",
-        "put-bucket-notification-configuration",
-        bucket=bucket,
-        notification_configuration=configuration,
+    """Return the commands that let a bucket's events reach all triggers."""
+    is_by_s3_only = any(
+        not any(
+            (name := kind.name_in_eventbridge) and asks_for(trigger, name)
+            for kind in EVENT_TYPES.values()
+        )
+        for trigger in triggers
     )
+    if is_by_s3_only and not any(route.place for route in found):
+        # Both routes at once would dispatch each job twice.
+        configuration = deployed.notifications(bucket) or {}
+        kept = {k: v for k, v in configuration.items() if k != "EventBridgeConfiguration"}
+        return connecting(deployed, bucket, triggers, kept)
+    return widening(deployed, bucket, found, triggers)
+
+
+def _encoding(configuration: Json, ours: set[tuple[str, int]]) -> Json:
+    """Return a configuration with the filters of some notifications percent-encoded."""
+    mended: dict[str, Any] = dict(configuration)
+    for kind in KINDS:
+        if kind not in configuration:
+            continue
+        mended[kind] = [
+            _encoded(each) if (kind, number) in ours else each
+            for number, each in enumerate(configuration[kind])
+        ]
+    return mended
+
+
+def _encoded(notification: Json) -> Json:
+    if not filter_values(notification):
+        return notification
+    rules = [
+        {**each, "Value": each["Value"] if is_encoded(each["Value"]) else encoded(each["Value"])}
+        for each in notification["Filter"]["Key"]["FilterRules"]
+    ]
+    return {**notification, "Filter": {"Key": {"FilterRules": rules}}}
 
 
 def _disabling(deployed: Deployment, trigger: Trigger) -> str:
+    return _updating(deployed, trigger, "SET enabled = :value", {"BOOL": False})
+
+
+def _renaming(deployed: Deployment, trigger: Trigger, names: list[str]) -> str:
+    types = {"L": [{"S": name} for name in names]}
+    return _updating(deployed, trigger, "SET if_event_type = :value", types)
+
+
+def _updating(deployed: Deployment, trigger: Trigger, update: str, value: dict[str, Any]) -> str:
     return aws(
         "dynamodb",
         "update-item",
         table_name=f"lava.{deployed.realm}.s3triggers",
         key={"trigger_id": {"S": trigger.trigger_id}},
-        update_expression="SET enabled = :off",
-        expression_attribute_values={":off": {"BOOL": False}},
+        update_expression=update,
+        expression_attribute_values={":value": value},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.diagnosis import Fault, check
 from lava_s3trigger.errors import SettingsError
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lava_s3trigger.cli.deployment import Deployment
+
+
+_HOUR: Final = 3600  # seconds
+_SHARE: Final = 0.1
 
 
 @check("function-missing", "error", [])
@@ -81,6 +85,37 @@ def function_throttled(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(name, "the reserved concurrency is 0", command)
 
 
+@check("function-failing", "error", ["cloudwatch:GetMetricStatistics"])
+def function_failing(deployed: Deployment) -> Iterator[Fault]:
+    """A tenth or more of the function's invocations of the last hour failed.
+
+    Their events come again, and are dead letters after three failures. The log says why.
+    """
+    if not deployed.function:
+        return
+    errors, invocations = (_last_hour(deployed, name) for name in ("Errors", "Invocations"))
+    if errors and errors >= _SHARE * invocations:
+        command = f"lava-s3trigger tail --realm {deployed.realm} --since 1h --outcome failed"
+        told = f"{errors:.0f} of {invocations:.0f} invocations of the last hour failed"
+        yield Fault(deployed.function_name, told, command)
+
+
+@check("function-throttles", "warning", ["cloudwatch:GetMetricStatistics"])
+def function_throttles(deployed: Deployment) -> Iterator[Fault]:
+    """Lambda throttled a tenth or more of the function's invocations of the last hour.
+
+    The function or the account has too little concurrency: events wait, and are lost after six
+    hours. The command shows the account's limit, and what of it is reserved. Ask AWS for more, or
+    send the events by the intake queue, with `IntakeMaxConcurrency`.
+    """
+    if not deployed.function:
+        return
+    throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
+    if throttles and throttles >= _SHARE * (throttles + invocations):
+        told = f"{throttles:.0f} throttles and {invocations:.0f} invocations in the last hour"
+        yield Fault(deployed.function_name, told, aws("lambda", "get-account-settings"))
+
+
 @check("function-dead-letters", "error", [])
 def function_dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Lambda keeps failed events nowhere.
@@ -132,6 +167,12 @@ def function_invokers(deployed: Deployment) -> Iterator[Fault]:
             source_arn=deployed.arn("events", f"rule/lava.{deployed.realm}.*"),
         )
         yield Fault(deployed.function_name, "no permission for events.amazonaws.com", command)
+
+
+def _last_hour(deployed: Deployment, metric: str) -> float:
+    name = deployed.function_name
+    found = deployed.metric("AWS/Lambda", metric, "FunctionName", name, "Sum", _HOUR)
+    return found or 0.0
 
 
 def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:

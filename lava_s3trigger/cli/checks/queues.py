@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.diagnosis import Fault, check
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 _READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _MAX_RETENTION: Final = 1_209_600
+_METRICS: Final = ("cloudwatch:GetMetricStatistics",)
+_WINDOW: Final = 3600  # seconds; SQS sends metrics of a quiet queue late
+_NEARLY: Final = 0.75
+_RECEIVES: Final = 5
+"""As the template has it for the intake."""
 _TIMES: Final = 6
 """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
 
@@ -38,32 +44,93 @@ def dead_letter_queue_missing(deployed: Deployment) -> Iterator[Fault]:
 
 @check("dead-letters", "warning", [*_READ, "lambda:ListEventSourceMappings"])
 def dead_letters(deployed: Deployment) -> Iterator[Fault]:
-    """Events wait in the function's dead-letter queue.
+    """Events wait in a dead-letter queue, of the function or of a queue that it reads.
 
     Each was not carried out, and SQS deletes it when the queue's retention is over. Correct what
-    the log says of them first; then the mapping gives them back. Disable it when the queue is
-    empty.
+    the log says of them first; then give them back. The command does so for all. Of the function's
+    own queue, it is the event source mapping: disable it when the queue is empty.
     """
-    queue = deployed.queue(deployed.dead_letter_queue) or {}
-    waiting = int(queue.get("ApproximateNumberOfMessages", 0))
+    waiting = _waiting(deployed, deployed.dead_letter_queue)
     if waiting:
         mapping = _redrive_mapping(deployed)
         command = aws("lambda", "update-event-source-mapping", "--enabled", uuid=mapping)
         yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
+    for target in _targets(deployed):
+        name = target.rpartition(":")[2]
+        waiting = _waiting(deployed, name)
+        if waiting:
+            command = aws("sqs", "start-message-move-task", source_arn=target)
+            yield Fault(name, f"{waiting} messages wait", command)
 
 
-@check("dead-letter-retention", "warning", _READ)
-def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
-    """The dead-letter queue keeps messages for less than the 14 days that SQS offers.
+@check("messages-expire", "error", [*_READ, *_METRICS, "lambda:ListEventSourceMappings"])
+def messages_expire(deployed: Deployment) -> Iterator[Fault]:
+    """The oldest message of a queue has used up three quarters of the queue's retention.
 
-    SQS deletes what nobody has seen to by then.
+    SQS soon deletes it, and its event is lost. SQS counts from the first send, and CloudWatch shows
+    the age of a dead letter from when it became one, so that it may expire sooner. Where
+    the retention can be longer, the command makes it so; else, redrive the messages now.
     """
-    queue = deployed.queue(deployed.dead_letter_queue)
-    if queue and int(queue.get("MessageRetentionPeriod", _MAX_RETENTION)) < _MAX_RETENTION:
-        days = int(queue["MessageRetentionPeriod"]) / 86400
-        attributes = {"MessageRetentionPeriod": str(_MAX_RETENTION)}
-        command = aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
-        yield Fault(deployed.dead_letter_queue, f"messages are kept for {days:.3g} days", command)
+    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
+    for name in [deployed.dead_letter_queue, *deployed.source_queues, *targets]:
+        queue = deployed.queue(name) if deployed.function else None
+        if queue is None:
+            continue
+        retention = int(queue.get("MessageRetentionPeriod", _MAX_RETENTION))
+        age = deployed.metric(
+            "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, "Maximum", _WINDOW
+        )
+        if age is None or age < _NEARLY * retention:
+            continue
+        told = f"the oldest message is {age / 86400:.3g} days old, of {retention / 86400:.3g} days"
+        command = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}"
+        if retention < _MAX_RETENTION:
+            command = _retaining(queue)
+        elif name in deployed.source_queues:
+            command = f"lava-s3trigger tail --realm {deployed.realm} --outcome failed"
+        yield Fault(name, told, command)
+
+
+@check("dead-letter-retention", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
+    """A dead-letter queue keeps messages for less than the 14 days that SQS offers.
+
+    SQS deletes what nobody has seen to by then. It counts from the first send of a message.
+    """
+    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
+    for name in [deployed.dead_letter_queue, *targets]:
+        queue = deployed.queue(name)
+        if queue and int(queue.get("MessageRetentionPeriod", _MAX_RETENTION)) < _MAX_RETENTION:
+            days = int(queue["MessageRetentionPeriod"]) / 86400
+            yield Fault(name, f"messages are kept for {days:.3g} days", _retaining(queue))
+
+
+@check("redrive-policy-missing", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
+    """A queue that the function reads has no dead-letter queue.
+
+    A message that always fails comes again until it expires, and is lost then. It takes
+    invocations for all that time.
+    """
+    for name in deployed.source_queues:
+        queue = deployed.queue(name)
+        if queue is None:
+            continue
+        target = deployed.redrive_target(name)
+        if target and deployed.queue(target.rpartition(":")[2]) is not None:
+            continue
+        told = f"its dead-letter queue {target} does not exist" if target else "no redrive policy"
+        wanted = target or deployed.arn("sqs", f"{name}-dlq")
+        policy = {"deadLetterTargetArn": wanted, "maxReceiveCount": _RECEIVES}
+        attributes = {"RedrivePolicy": json.dumps(policy)}
+        create = aws(
+            "sqs",
+            "create-queue",
+            queue_name=wanted.rpartition(":")[2],
+            attributes={"MessageRetentionPeriod": str(_MAX_RETENTION)},
+        )
+        attach = aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
+        yield Fault(name, told, f"{create}\n{attach}")
 
 
 @check("worker-queue-missing", "error", ["dynamodb:Scan", "sqs:GetQueueUrl"])
@@ -72,15 +139,7 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
 
     Dispatches of that worker's jobs are parked.
     """
-    jobs: dict[str, list[str]] = {}
-    for item in deployed.items("jobs"):
-        try:
-            job = read_job(item)
-        except ValueError:  # an error of the entry, not of the deployment
-            continue
-        if job.enabled:
-            jobs.setdefault(f"lava-{deployed.realm}-{job.worker}", []).append(job.job_id)
-    for name, job_ids in sorted(jobs.items()):
+    for name, job_ids in worker_queues(deployed).items():
         if deployed.read("sqs", "get_queue_url", QueueName=name) is None:
             command = aws("sqs", "create-queue", queue_name=name)
             told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
@@ -107,6 +166,35 @@ def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
             )
             told = f"the visibility timeout is {found} s; the function's timeout asks for {least} s"
             yield Fault(name, told, command)
+
+
+def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
+    """Return the names of the queues of workers, each with the enabled jobs that need it."""
+    jobs: dict[str, list[str]] = {}
+    for item in deployed.items("jobs"):
+        try:
+            job = read_job(item)
+        except ValueError:  # an error of the entry, not of the deployment
+            continue
+        if job.enabled:
+            jobs.setdefault(f"lava-{deployed.realm}-{job.worker}", []).append(job.job_id)
+    return dict(sorted(jobs.items()))
+
+
+def _waiting(deployed: Deployment, name: str) -> int:
+    return int((deployed.queue(name) or {}).get("ApproximateNumberOfMessages", 0))
+
+
+def _targets(deployed: Deployment) -> list[str]:
+    """Return the ARNs of the dead-letter queues of the queues that the function reads."""
+    found = {deployed.redrive_target(name) for name in deployed.source_queues}
+    return sorted(each for each in found if each)
+
+
+def _retaining(queue: dict[str, str]) -> str:
+    """Return the command that has a queue keep its messages, for as long as SQS can."""
+    attributes = {"MessageRetentionPeriod": str(_MAX_RETENTION)}
+    return aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
 
 
 def _redrive_mapping(deployed: Deployment) -> str:

@@ -12,20 +12,45 @@ from .commands import aws
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployment import Deployment
+    from lava_s3trigger.cli.deployment import Deployment, Json
 
-_READ: Final = (
+ROLE_READ: Final = (
     "iam:GetPolicy",
     "iam:GetPolicyVersion",
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
     "iam:ListRolePolicies",
 )
+"""What it takes to read the policies of a role."""
 _MENDED: Final = "lava-s3trigger-doctor"
 """Name of the policy that grants what was missing."""
 
 
-@check("role-permissions", "error", [*_READ, "lambda:ListEventSourceMappings"])
+_WITHOUT_RESOURCES: Final = frozenset(["xray:puttelemetryrecords", "xray:puttracesegments"])
+_GIVEN: Final = _WITHOUT_RESOURCES | {
+    "dynamodb:getitem",
+    "dynamodb:query",
+    "dynamodb:updateitem",
+    "kms:decrypt",
+    "kms:generatedatakey",
+    "logs:createlogstream",
+    "logs:putlogevents",
+    "s3:getobject",
+    "s3:getobjectversion",
+    "s3:listbucket",
+    "sqs:deletemessage",
+    "sqs:getqueueattributes",
+    "sqs:getqueueurl",
+    "sqs:receivemessage",
+    "sqs:sendmessage",
+    "sqs:sendmessage*",
+}
+"""What the template gives, in lower case."""
+_IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:describesubnets")
+"""What Lambda needs for a function in a VPC."""
+
+
+@check("role-permissions", "error", [*ROLE_READ, "lambda:ListEventSourceMappings"])
 def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     """The function's role lacks a permission that it needs.
 
@@ -39,7 +64,7 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
         if not _is_allowed(every, action, resource):
             missing.setdefault(resource, []).append(action)
     if missing:
-        role = _role(deployed)
+        role = role_name(deployed)
         allowed = [
             {"Effect": "Allow", "Action": actions, "Resource": resource}
             for resource, actions in missing.items()
@@ -55,16 +80,17 @@ def role_permissions(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(role, f"it lacks {told}", command)
 
 
-@check("role-wide", "warning", _READ)
+@check("role-wide", "warning", ROLE_READ)
 def role_wide(deployed: Deployment) -> Iterator[Fault]:
     """The function's role may more than the template gives.
 
     The function renders templates of many authors. What its role may do beyond its task is what
     a flaw in it would put at risk.
     """
-    role = _role(deployed)
+    role = role_name(deployed)
+    is_in_vpc = bool(deployed.function.get("VpcConfig", {}).get("SubnetIds"))
     for name, found in deployed.role_policies.items():
-        wide = sorted({action for each in found for action in _wide(each)})
+        wide = sorted({action for each in found for action in _wide(each, is_in_vpc=is_in_vpc)})
         if not wide:
             continue
         if name.startswith("arn:"):
@@ -74,18 +100,26 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
 
 
-def _role(deployed: Deployment) -> str:
+def role_name(deployed: Deployment) -> str:
+    """Return the name of the function's role."""
     return str(deployed.function.get("Role", "")).rpartition("/")[2]
 
 
-def _wide(statement: dict[str, Any]) -> Iterator[str]:
-    """Yield the actions of a statement that are whole services, or hold for everything."""
+def _wide(statement: Json, *, is_in_vpc: bool) -> Iterator[str]:
+    """Yield what a statement allows and the template does not give."""
     if statement.get("Effect") != "Allow":
+        return
+    if "NotAction" in statement or "NotResource" in statement:
+        yield "all but some actions or resources"
         return
     is_everything = "*" in listed(statement.get("Resource", []))
     for action in listed(statement.get("Action", [])):
-        if is_everything or action == "*" or action.endswith(":*"):
+        if is_in_vpc and matches_any(_IN_VPC, action):
+            continue
+        if action.lower() not in _GIVEN:
             yield f"{action} on {'*' if is_everything else 'some resources'}"
+        elif is_everything and action.lower() not in _WITHOUT_RESOURCES:
+            yield f"{action} on *"
 
 
 def _needed(deployed: Deployment) -> Iterator[tuple[str, str]]:

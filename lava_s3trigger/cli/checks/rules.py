@@ -9,11 +9,12 @@ from lava_s3trigger.cli.deployment import listed, matches_any
 from lava_s3trigger.cli.diagnosis import Fault, check
 
 from .commands import aws
+from .patterns import leaves, matching_types, read_pattern, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployment import Deployment
+    from lava_s3trigger.cli.deployment import Deployment, Json
 
 _READ: Final = (
     "events:ListRules",
@@ -78,37 +79,66 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
                 yield Fault(rule["Name"], told, command)
 
 
+@check("rule-name", "warning", _READ)
+def rule_name(deployed: Deployment) -> Iterator[Fault]:
+    """A rule is not named `lava.<REALM>.*`.
+
+    The stack permits rules by their names: a stack that is deployed anew does not permit this one,
+    and nothing says of which realm it is.
+    """
+    prefix = f"lava.{deployed.realm}."
+    for rule in deployed.rules:
+        old = rule["Name"]
+        if old.startswith(prefix):
+            continue
+        name = prefix + old
+        lines = [
+            aws("events", "put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
+            aws("events", "put-targets", rule=name, targets=rule["Targets"]),
+            aws("events", "remove-targets", "--ids", *_ids(rule), rule=old),
+        ]
+        yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
+
+
 @check("rule-pattern", "error", _READ)
 def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     """The pattern of a rule matches no event of S3.
 
-    EventBridge sends nothing.
+    EventBridge sends nothing, or what the function does not understand.
     """
     for rule in deployed.rules:
-        try:
-            pattern = json.loads(rule.get("EventPattern") or "{}")
-        except ValueError:
-            pattern = {}
-        wrong = _never_matches(pattern)
-        if wrong:
-            mended = {name: value for name, value in pattern.items() if name not in wrong}
-            mended["source"] = ["aws.s3"]
+        pattern = read_pattern(rule)
+        if pattern is None:
+            command = aws("events", "remove-targets", "--ids", *_ids(rule), rule=rule["Name"])
+            yield Fault(rule["Name"], "it has no pattern of events", command)
+        elif not matching_types(pattern):
+            mended, told = _mended(pattern)
             command = aws("events", "put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
-            told = ", ".join(f"{name} is {json.dumps(pattern.get(name))}" for name in wrong)
             yield Fault(rule["Name"], f"{told}: no event of S3 has that", command)
 
 
-def _never_matches(pattern: dict[str, Any]) -> list[str]:
-    """Return the names of elements of a pattern that match no event of S3."""
-    wrong = []
-    texts = {name: listed(pattern[name]) for name in ("source", "detail-type") if name in pattern}
-    # Anything but text, such as a prefix, is left to the reader.
-    plain = {name: each for name, each in texts.items() if all(isinstance(x, str) for x in each)}
-    if "source" in plain and "aws.s3" not in plain["source"]:
-        wrong.append("source")
-    if "detail-type" in plain and not any(x.startswith("Object ") for x in plain["detail-type"]):
-        wrong.append("detail-type")
-    return wrong
+def _mended(pattern: Json) -> tuple[Json, str]:
+    """Return a pattern that matches events of S3, and what in the other one does not."""
+    for path in leaves(pattern):
+        rest = {**without(pattern, path), "source": ["aws.s3"]}
+        if matching_types(rest):
+            return rest, f"{'.'.join(path)} is {json.dumps(_at(pattern, path))}"
+    detail = pattern.get("detail")
+    bucket = detail.get("bucket") if isinstance(detail, dict) else None
+    plain: Json = {"source": ["aws.s3"], "detail": {"bucket": bucket} if bucket else {}}
+    if not bucket or not matching_types(plain):
+        plain = {"source": ["aws.s3"]}
+    return plain, f"the pattern is {json.dumps(pattern)}"
+
+
+def _at(pattern: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        pattern = pattern[name]
+    return pattern
+
+
+def _ids(rule: Json) -> list[str]:
+    return [str(target["Id"]) for target in rule["Targets"]]
 
 
 def _sources(statement: dict[str, Any]) -> list[str]:

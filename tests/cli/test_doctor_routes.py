@@ -1,0 +1,300 @@
+"""What `doctor` knows of notifications and rules: filters, patterns, and whom they reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lava_s3trigger.cli.checks.notifying import is_accepted, without
+from lava_s3trigger.cli.checks.patterns import key_filters, leaves, matching_types, read_pattern
+from lava_s3trigger.cli.checks.patterns import without as without_field
+from lava_s3trigger.cli.checks.routes import (
+    Route,
+    decoded,
+    encoded,
+    event_types,
+    is_encoded,
+    notification_routes,
+    wanted_events,
+    wanted_types,
+)
+from lava_s3trigger.cli.eventtypes import EVENT_TYPES
+from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.triggers import Trigger, read_trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CREATED: Final = ["s3:ObjectCreated:*"]
+ARN: Final = "arn:aws:sqs:us-east-1:123456789012:"
+
+
+def trigger(prefix: str = "in", **fields: Any) -> Trigger:
+    entry = {"trigger_id": "t", "prefix": prefix, "enabled": True, "job_id": "load", **fields}
+    found = read_trigger({name: attribute_of(value) for name, value in entry.items()})
+    assert isinstance(found, Trigger)
+    return found
+
+
+def by_s3(prefix: str = "", suffix: str = "", events: list[str] = CREATED) -> Route:
+    return Route("n", event_types(events), prefix, suffix, ("QueueConfigurations", 0))
+
+
+def by_rule(pattern: Mapping[str, Any], bucket: str = "b") -> Route:
+    types = frozenset(each.name for each in matching_types(dict(pattern), bucket))
+    [(prefix, suffix)] = key_filters(dict(pattern))
+    return Route("r", types, prefix, suffix, rule="r")
+
+
+class TestFilters:
+    """S3 has filters percent-encoded: they are compared decoded, and go back as they came."""
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            ("in/", "in/"),
+            ("day%3D1/", "day=1/"),
+            ("a+b", "a b"),
+            ("a%2Bb", "a+b"),
+            ("%C3%A9", "é"),
+            ("(1)*'!-_.", "(1)*'!-_."),
+        ],
+    )
+    def test_a_value_stands_for_a_text(self, value: str, text: str) -> None:
+        assert decoded(value) == text
+        assert encoded(text) == value
+        assert is_encoded(value)
+
+    @pytest.mark.parametrize("value", ["day=1/", "a b", "é", "100%", "%zz", "a@b"])
+    def test_other_characters_must_be_encoded(self, value: str) -> None:
+        assert not is_encoded(value)
+
+    @given(st.text())
+    def test_what_is_encoded_means_the_same(self, text: str) -> None:
+        assert is_encoded(encoded(text))
+        assert decoded(encoded(text)) == text
+
+
+class TestOverlaps:
+    """S3 refuses notifications of the same events and objects, whoever gets them."""
+
+    @pytest.mark.parametrize(
+        ("prefixes", "events", "expected"),
+        [
+            (["in/", "out/"], [CREATED, CREATED], True),
+            (["in/", "in/a/"], [CREATED, CREATED], False),
+            (["", ""], [CREATED, ["s3:ObjectRemoved:*"]], True),
+            (["", ""], [["s3:ObjectCreated:Put"], CREATED], False),
+            (["day%3D1/", "day%3D1/a"], [CREATED, CREATED], False),
+        ],
+    )
+    def test_it_is_accepted_if_no_two_overlap(
+        self, prefixes: list[str], events: list[list[str]], *, expected: bool
+    ) -> None:
+        notifications = [
+            {
+                "QueueArn": f"{ARN}{number}",
+                "Events": names,
+                "Filter": {"Key": {"FilterRules": [{"Name": "Prefix", "Value": prefix}]}},
+            }
+            for number, (prefix, names) in enumerate(zip(prefixes, events, strict=True))
+        ]
+
+        assert is_accepted({"QueueConfigurations": notifications}) is expected
+
+    def test_what_stays_keeps_its_filters_as_they_came(self) -> None:
+        rules = [{"Name": "prefix", "Value": "day%3D1/"}]
+        kept = {"QueueArn": ARN, "Events": CREATED, "Filter": {"Key": {"FilterRules": rules}}}
+        configuration = {
+            "QueueConfigurations": [{"QueueArn": ARN, "Events": CREATED}, kept],
+            "TopicConfigurations": [{"TopicArn": ARN, "Events": CREATED}],
+            "EventBridgeConfiguration": {},
+        }
+
+        found = without(configuration, [("QueueConfigurations", 0), ("TopicConfigurations", 0)])
+
+        assert found == {"QueueConfigurations": [kept], "EventBridgeConfiguration": {}}
+        [route] = notification_routes(found, frozenset([ARN]))
+        assert (route.prefix, route.is_ours) == ("day=1/", True)
+
+
+class TestReach:
+    """Whether a route can carry any event that an entry asks for."""
+
+    @pytest.mark.parametrize(
+        ("route", "fields", "expected"),
+        [
+            (by_s3(), {}, True),
+            (by_s3("in/"), {}, True),
+            (by_s3("in/deep/"), {}, True),
+            (by_s3("i"), {}, True),
+            (by_s3("out/"), {}, False),
+            (by_s3("in2/"), {}, False),
+            (by_s3("out/"), {"prefix": "*"}, True),
+            (by_s3("", ".csv"), {"if_fnmatch": "*.csv"}, True),
+            (by_s3("", ".csv"), {"if_fnmatch": ["*.json", "*"]}, True),
+            (by_s3("", ".csv"), {"if_fnmatch": "*.json"}, False),
+            (by_s3("", ".csv"), {"if_fnmatch": "*.cs[v]"}, True),
+            (by_s3("", ".csv"), {"if_fnmatch": "in/a.csv"}, True),
+            (by_s3("", ".csv"), {"if_fnmatch": "in/a.txt"}, False),
+            (by_s3("in/a/"), {"if_fnmatch": "in/b/*"}, False),
+            (by_s3(), {"if_event_type": "ObjectCreated:*"}, True),
+            (by_s3(), {"if_event_type": "ObjectRemoved:*"}, False),
+            (by_s3(), {"if_event_type": "ObjectCreated:PutObject"}, False),
+            (by_s3(), {"if_not_event_type": "ObjectCreated:*"}, False),
+            (by_rule({}), {"if_event_type": "ObjectCreated:Put"}, False),
+            (by_rule({}), {"if_event_type": "ObjectCreated:PutObject"}, True),
+            (by_rule({}), {"if_event_type": "ObjectCreated:*"}, True),
+            (by_rule({}), {"if_event_type": "Replication:*"}, False),
+            (
+                by_rule({"detail-type": ["Object Created"]}),
+                {"if_event_type": "ObjectDeleted:*"},
+                False,
+            ),
+            (
+                by_rule({"detail": {"object": {"key": [{"prefix": "out/"}]}}}),
+                {},
+                False,
+            ),
+            (
+                by_rule({"detail": {"object": {"key": [{"wildcard": "in/*.csv"}]}}}),
+                {"if_fnmatch": "*.txt"},
+                False,
+            ),
+        ],
+    )
+    def test_an_entry_is_reached(
+        self, route: Route, fields: dict[str, Any], *, expected: bool
+    ) -> None:
+        assert route.reaches(trigger(**fields)) is expected
+
+    @pytest.mark.parametrize(
+        ("route", "fields", "expected"),
+        [
+            (by_s3(), {}, True),
+            (by_s3("in/"), {}, True),
+            (by_s3("in/deep/"), {}, False),
+            (by_s3("", ".csv"), {}, False),
+            (by_s3("", ".csv"), {"if_fnmatch": ["*.csv", "*.txt"]}, False),
+            (by_s3("", ".csv"), {"if_fnmatch": "*/x.csv"}, True),
+            (by_s3("", "", ["s3:ObjectCreated:Copy"]), {}, False),
+            (by_rule({"detail": {"reason": ["PutObject"]}}), {}, True),
+            (by_rule({"detail": {"reason": ["CopyObject"]}}), {}, False),
+        ],
+    )
+    def test_all_new_objects_of_an_entry_are_carried(
+        self, route: Route, fields: dict[str, Any], *, expected: bool
+    ) -> None:
+        assert route.covers(trigger(**fields), EVENT_TYPES["ObjectCreated:Put"]) is expected
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({}, CREATED),
+            ({"if_event_type": "ObjectCreated:*"}, CREATED),
+            ({"if_event_type": "ObjectCreated:Put"}, ["s3:ObjectCreated:Put"]),
+            ({"if_event_type": "ObjectCreated:PutObject"}, ["s3:ObjectCreated:Put"]),
+            (
+                {"if_event_type": ["ObjectCreated:*", "ObjectTagging:Put"]},
+                [*CREATED, "s3:ObjectTagging:Put"],
+            ),
+            ({"if_event_type": "NoSuch:*"}, CREATED),
+        ],
+    )
+    def test_a_notification_needs_these_events(
+        self, fields: dict[str, Any], expected: list[str]
+    ) -> None:
+        assert wanted_events(trigger(**fields)) == expected
+
+    def test_what_an_entry_excludes_it_does_not_ask_for(self) -> None:
+        found = wanted_types(trigger(if_not_event_type="ObjectCreated:Copy"))
+
+        assert "ObjectCreated:Copy" not in {each.name for each in found}
+        assert len(found) == 3
+
+
+class TestPatterns:
+    """A pattern is tried on the event that S3 sends for each type."""
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            {},
+            {"source": ["aws.s3"]},
+            {"source": [{"prefix": "aws."}]},
+            {"source": [{"anything-but": "aws.ec2"}]},
+            {"source": [{"anything-but": {"prefix": "my."}}]},
+            {"detail-type": [{"equals-ignore-case": "object created"}]},
+            {"detail-type": [{"wildcard": "Object *"}]},
+            {"detail-type": [{"suffix": "Created"}]},
+            {"detail": {"bucket": {"name": ["any"]}}},
+            {"detail": {"object": {"size": [{"numeric": [">", 0]}]}}},
+            {"detail": {"object": {"key": [{"prefix": "in/"}]}}},
+            {"detail": {"reason": ["PutObject"]}},
+            {"detail": {"reason": [{"exists": False}]}},
+            {"account": ["111122223333"], "region": ["eu-west-1"]},
+            {"$or": [{"source": ["my.app"]}, {"source": ["aws.s3"]}]},
+        ],
+        ids=str,
+    )
+    def test_it_may_match(self, pattern: dict[str, Any]) -> None:
+        assert matching_types(pattern)
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            {"source": ["my.app"]},
+            {"source": [{"prefix": "my."}]},
+            {"source": [{"anything-but": ["aws.s3"]}]},
+            {"source": [{"anything-but": {"prefix": "aws."}}]},
+            {"detail-type": ["Object Craeted"]},
+            {"detail-type": ["ObjectCreated"]},
+            {"Source": ["aws.s3"]},
+            {"detail": {"Bucket": {"name": ["b"]}}},
+            {"detail": {"bucket": {"name": [{"exists": False}]}}},
+            {"detail": {"bucket": ["b"]}, "source": []},
+            {"detail": {"eventName": ["PutObject"]}},
+            {"detail": {"reason": ["Put"]}},
+            {"detail-type": ["Object Created"], "detail": {"reason": ["DeleteObject"]}},
+            {"$or": [{"source": ["my.app"]}, {"source": ["aws.ec2"]}]},
+        ],
+        ids=str,
+    )
+    def test_it_never_matches(self, pattern: dict[str, Any]) -> None:
+        assert not matching_types(pattern)
+
+    def test_a_pattern_for_another_bucket_matches_nothing_of_this_one(self) -> None:
+        pattern = {"detail": {"bucket": {"name": ["a", {"prefix": "my-"}]}}}
+
+        assert matching_types(pattern, "a")
+        assert matching_types(pattern, "my-bucket")
+        assert not matching_types(pattern, "b")
+
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ({}, None),
+            ({"EventPattern": ""}, None),
+            ({"EventPattern": "{"}, None),
+            ({"EventPattern": "[]"}, None),
+            ({"EventPattern": "{}"}, {}),
+        ],
+    )
+    def test_a_rule_may_have_none(self, rule: dict[str, Any], expected: Any) -> None:
+        assert read_pattern(rule) == expected
+
+    def test_a_field_is_taken_out_with_what_it_leaves_empty(self) -> None:
+        pattern = {"source": ["x"], "detail": {"object": {"key": ["k"]}, "reason": ["r"]}}
+
+        assert list(leaves(pattern)) == [
+            ("source",),
+            ("detail", "object", "key"),
+            ("detail", "reason"),
+        ]
+        assert without_field(pattern, ("detail", "object", "key")) == {
+            "source": ["x"],
+            "detail": {"reason": ["r"]},
+        }
