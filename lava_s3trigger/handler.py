@@ -116,7 +116,9 @@ class Function:
         self._duplicates.start()
         self._triggers.start(deadline)
         self._jobs.start(deadline)
-        request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+        request_id = getattr(context, "aws_request_id", None) or ""
+        if self._duplicates.is_on and not request_id:
+            request_id = str(uuid.uuid4())
         s3_batch = self._s3_batch(payload, deadline) if is_s3_batch(payload) else None
         received = s3_batch.deliveries if s3_batch else deliveries(payload, self._region)
         tasks: list[Task] = []

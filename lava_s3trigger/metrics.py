@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .log import log_document, log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .events import Delivery
     from .sending import Task
@@ -60,23 +60,27 @@ class Summary:
     lag: float | None = None
     """The longest time in seconds from an event to its first dispatch."""
 
-    def add(self, tasks: Iterable[Task]) -> None:
+    def add(self, tasks: Sequence[Task]) -> None:
         """Count tasks that were carried out."""
         counts = self.counts
+        counts["events"] += len(tasks)
         for task in tasks:
-            counts["events"] += 1
-            counts[f"events_{'redriven' if task.redrive else task.delivery.route}"] += 1
-            counts["dispatched"] += task.dispatched
-            counts["skipped"] += task.skipped
-            counts["duplicates"] += task.is_duplicate
-            counts["parked"] += len(task.parked)
-            counts["mistakes"] += task.mistakes
+            is_replayed = task.event.replay is not None
+            counts["events_redriven" if task.redrive else f"events_{task.delivery.route}"] += 1
+            if is_replayed:
+                counts["replayed"] += 1
+            if task.dispatched:
+                counts["dispatched"] += task.dispatched
+            if task.skipped:
+                counts["skipped"] += task.skipped
+                counts["duplicates"] += task.is_duplicate
+            if task.reasons or task.parked:
+                counts["parked"] += len(task.parked)
+                counts["mistakes"] += task.mistakes
             if task.failures:
                 counts["failed"] += 1
             if task.decision is not None and not (task.decision.triggers or task.decision.error):
                 counts["unmatched"] += 1
-            is_replayed = task.event.replay is not None
-            counts["replayed"] += is_replayed
             # What was parked has waited for a user, and what is replayed is as old as it is.
             if task.lag is not None and not (task.redrive or is_replayed):
                 self.lag = max(self.lag or 0.0, task.lag)
