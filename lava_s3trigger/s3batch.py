@@ -79,9 +79,7 @@ class BatchInvocation:
         named: dict[str, str] = {}
         try:
             delivery.events.append((self._event(task, named), None))
-        except PayloadError as error:
-            delivery.errors.append(error)
-        except ObjectError as error:
+        except (PayloadError, ObjectError) as error:
             error.fields = named
             delivery.errors.append(error)
         except RetryableError as error:

@@ -529,13 +529,17 @@ class TestSizes:
         assert batch.keys() == [key]
         assert batch.endpoint.calls["HeadObject"] == 1
 
-    def test_an_unreadable_row_of_ours_is_permanent(self, batch: S3BatchHarness) -> None:
+    def test_an_unreadable_row_of_ours_is_permanent(
+        self, batch: S3BatchHarness, logged: LogLines
+    ) -> None:
         payload = version_2(task_2('{"lava-s3trigger":9}'), **OURS)
 
         code, said = result(batch.function()(payload))
 
         assert code == "PermanentFailure"
         assert "not an object of a manifest, version 1" in said
+        [line] = logged.fields("not_understood")
+        assert (line["bucket"], line["key"]) == (BUCKET, '{"lava-s3trigger":9}')
 
     @pytest.mark.parametrize(
         ("fault", "text"),
