@@ -41,11 +41,17 @@ def returned(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
     return deliveries if is_whole else failed
 
 
-def in_order(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+def in_order(
+    deliveries: Sequence[Delivery], *, stops_at_failures: bool = True
+) -> Iterator[list[Delivery]]:
     """Yield the deliveries that may be carried out together.
 
     These are all of them, except that the messages of a FIFO queue's group follow one
-    another. What follows a failed message of its group fails too.
+    another.
+
+    Args:
+        deliveries: The deliveries of an invocation.
+        stops_at_failures: Whether what follows a failed message of its group fails too.
     """
     waiting = list(deliveries)
     broken: set[object] = set()
@@ -63,5 +69,6 @@ def in_order(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
                 taken.add(group)
                 together.append(delivery)
         yield together
-        broken |= {each.group for each in together if each.failures and each.group}
+        if stops_at_failures:
+            broken |= {each.group for each in together if each.failures and each.group}
         waiting = later

@@ -114,7 +114,10 @@ class Decision:
 
     def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
         """Return what is to become of a trigger, if it matches."""
-        return next((each for each in self.triggers if each.trigger_id == trigger_id), None)
+        for trigger in self.triggers:
+            if trigger.trigger_id == trigger_id:
+                return trigger
+        return None
 
     @property
     def outcome(self) -> Outcome:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MAX_REASON_CHARACTERS: Final = 4096
 
@@ -28,10 +31,12 @@ class PayloadError(S3TriggerError):
     Attributes:
         event: What has happened, as the log names it.
         kind: What sort of failure it is, as the log names it.
+        fields: Further fields of its line in the log.
     """
 
     event = "not_understood"
     kind = "not_understood"
+    fields: Mapping[str, str] = {}
 
 
 class ObjectError(S3TriggerError):
@@ -40,6 +45,7 @@ class ObjectError(S3TriggerError):
     Attributes:
         event: What has happened, as the log names it.
         kind: What sort of failure it is, as the log names it.
+        fields: Further fields of its line in the log: the object.
     """
 
     event = "failed"
@@ -47,6 +53,7 @@ class ObjectError(S3TriggerError):
     def __init__(self, message: str, kind: str = "object_unreadable") -> None:
         super().__init__(message)
         self.kind = kind
+        self.fields: Mapping[str, str] = {}
 
 
 class UserError(S3TriggerError):
@@ -114,5 +121,6 @@ class DeliveriesFailedError(S3TriggerError):
 
 
 def printable(text: str, at_most: int) -> str:
-    """Return so many characters of a text, on one line and in ASCII."""
-    return "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text[:at_most])
+    """Return a text on one line and in ASCII, of so many characters at most."""
+    shown = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text[:at_most])
+    return shown[:at_most]

@@ -263,7 +263,7 @@ def _contents(value: dict[str, Any]) -> list[Any]:
     raise PayloadError(f"neither an S3 event nor an envelope of one: an object with [{names}]")
 
 
-_MAX_REPLAY_CHARACTERS: Final = 64
+MAX_REPLAY_CHARACTERS: Final = 64
 
 
 def _replay(envelope: dict[str, Any]) -> str | None:
@@ -276,7 +276,7 @@ def _replay(envelope: dict[str, Any]) -> str | None:
             return None
         attribute = attributes.get(REPLAY_MARK)
         replay = attribute.get("stringValue") if isinstance(attribute, dict) else None
-    return replay[:_MAX_REPLAY_CHARACTERS] if replay and isinstance(replay, str) else None
+    return replay[:MAX_REPLAY_CHARACTERS] if replay and isinstance(replay, str) else None
 
 
 def _parsed(text: str) -> Any:

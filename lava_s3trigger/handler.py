@@ -106,6 +106,7 @@ class Function:
         self._make_s3_client = make_s3_client
         self._objects: Objects | None = None
         self._ledger = SentLedger()
+        self._dead_letter_queue = settings.dead_letter_queue
         queues = ObservedQueues(sqs, sleep) if self._is_observing else SqsQueues(sqs, sleep)
         self._sender = Sender(queues, settings.realm, settings.dead_letter_queue)
 
@@ -115,12 +116,14 @@ class Function:
         self._duplicates.start()
         self._triggers.start(deadline)
         self._jobs.start(deadline)
-        request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+        request_id = getattr(context, "aws_request_id", None) or ""
+        if self._duplicates.is_on and not request_id:
+            request_id = str(uuid.uuid4())
         s3_batch = self._s3_batch(payload, deadline) if is_s3_batch(payload) else None
         received = s3_batch.deliveries if s3_batch else deliveries(payload, self._region)
         tasks: list[Task] = []
         summary = Summary()
-        for together in in_order(received):
+        for together in in_order(received, stops_at_failures=not self._is_observing):
             for batch in _batches(together):
                 tasks += batch
                 self._carry_out(batch, request_id, deadline)
@@ -129,12 +132,30 @@ class Function:
                     s3_batch.note(batch)
                 for task in batch:
                     task.decision = None  # a large payload has many, of any size
-        summary.log(received, self._dimensions)
         if self._is_observing:
-            for delivery in received:  # all are done
-                delivery.failures.clear()
+            self._keep_dead_letters(received)
+        summary.log(received, self._dimensions)
         self._remember(tasks, received)
-        return s3_batch.answer() if s3_batch else acknowledge(received)
+        return s3_batch.answer() if s3_batch else self._acknowledge(received)
+
+    def _acknowledge(self, received: Sequence[Delivery]) -> dict[str, Any] | None:
+        if self._is_observing:
+            for delivery in received:
+                if not self._is_dead_letter(delivery):
+                    delivery.failures.clear()
+        return acknowledge(received)
+
+    def _is_dead_letter(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery holds what was parked or dead-lettered."""
+        is_of_queue = delivery.queue is not None and delivery.queue == self._dead_letter_queue
+        return is_of_queue or any(redrive for _, redrive in delivery.events)
+
+    def _keep_dead_letters(self, received: Sequence[Delivery]) -> None:
+        """Fail deliveries that hold the last copy of some work, which nobody else carries out."""
+        for delivery in received:
+            if self._is_dead_letter(delivery) and not delivery.failures:
+                reason = "the function only observes: what was parked or dead-lettered stays"
+                delivery.fail(reason, kind="waiting")
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Take an invocation by S3 Batch Operations apart."""
@@ -146,7 +167,9 @@ class Function:
             region = self._region
             make_client = self._make_s3_client or (lambda: make_s3_client(region_name=region))
             self._objects = Objects(make_client)
-        return BatchInvocation(payload, self._region, self._objects, deadline)
+        return BatchInvocation(
+            payload, self._region, self._objects, deadline, is_observed=self._is_observing
+        )
 
     def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
         """Carry out a batch of tasks, and note what became of it."""
@@ -212,6 +235,8 @@ class Function:
 
     def _remember(self, tasks: list[Task], received: Sequence[Delivery]) -> None:
         """Remember what was carried out for deliveries that come again."""
+        if self._is_observing:
+            return  # nothing was
         back = {id(delivery) for delivery in returned(received)}
         if back:
             for task in tasks:
@@ -224,7 +249,7 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
     batch: list[Task] = []
     for delivery in together:
         for error in delivery.errors:
-            delivery.fail(str(error), event=error.event, kind=error.kind)
+            delivery.fail(str(error), event=error.event, kind=error.kind, **error.fields)
         for event, redrive in delivery.events:
             batch.append(Task(delivery, event, redrive))
             if len(batch) == MAX_BATCH_EVENTS:

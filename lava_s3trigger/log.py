@@ -13,10 +13,7 @@ import math
 import os
 import time
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final
 
 _MAX_FIELD_CHARACTERS: Final = 4096
 
@@ -24,7 +21,7 @@ LOGGER: Final = logging.getLogger("lava_s3trigger")
 
 # What all records have in common. A record of its own looks up the process, the thread and
 # the caller, which takes longer than all else here; all are made by one thread.
-_RECORD: Final = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)
+_MEMBERS: Final = dict(vars(LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)))
 
 # The fields that each line has, as JSON; and what stands between fields, and behind a name.
 _COMMON: Final[list[str]] = []
@@ -69,27 +66,27 @@ def log_event(level: int, event: str, **fields: Any) -> None:
     _handle(level, f"{event} {{{comma.join(parts)}}}")
 
 
-def log_document(document: Mapping[str, Any]) -> None:
+def log_document(document: str) -> None:
     """Log a JSON object of numbers and names, whatever the level: a document of metrics.
 
     It is the whole message, as CloudWatch reads documents in embedded metric format after
     nothing but the time and the request id.
+
+    Args:
+        document: The object, as text.
     """
-    text = _COMPACT.encode(document)
-    _handle(logging.INFO, ",".join([text[:-1], *_COMMON]) + "}")
+    _handle(logging.INFO, ",".join([document[:-1], *_COMMON]) + "}" if _COMMON else document)
 
 
 def _handle(level: int, message: str) -> None:
     created = time.time()
     record = object.__new__(logging.LogRecord)
-    record.__dict__ = {
-        **_RECORD.__dict__,
-        "created": created,
-        "msecs": created % 1 * 1000,
-        "levelno": level,
-        "levelname": logging.getLevelName(level),
-        "msg": message,
-    }
+    record.__dict__ = members = _MEMBERS.copy()
+    members["created"] = created
+    members["msecs"] = created % 1 * 1000
+    members["levelno"] = level
+    members["levelname"] = logging.getLevelName(level)
+    members["msg"] = message
     LOGGER.handle(record)
 
 
@@ -180,4 +177,3 @@ def _paired(text: str) -> str:
 
 
 _ENCODER: Final = json.JSONEncoder(default=lambda value: _paired(str(value)))
-_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))

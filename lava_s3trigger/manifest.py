@@ -81,7 +81,7 @@ def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | N
         listed = None
     match listed:
         case {"lava-s3trigger": 1, "key": str(key), "size": int(size), "time": str(time)} if (
-            key and size >= 0 and not isinstance(size, bool)
+            key and size >= 0 and not isinstance(size, bool) and _is_utf8(key)
         ):
             return ListedObject(
                 key=key,
@@ -121,11 +121,20 @@ def _encoded(text: str) -> str:
 def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise PayloadError(f"time is {shown(text)}: it must be a time with a time zone")
-    return time
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise PayloadError(f"time is {shown(text)}: it must be a time with a time zone")
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a text can be a key: JSON may hold half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _optional_text(value: Any, name: str) -> str | None:

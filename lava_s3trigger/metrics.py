@@ -6,16 +6,18 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .log import log_document, log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .events import Delivery
     from .sending import Task
@@ -60,23 +62,27 @@ class Summary:
     lag: float | None = None
     """The longest time in seconds from an event to its first dispatch."""
 
-    def add(self, tasks: Iterable[Task]) -> None:
+    def add(self, tasks: Sequence[Task]) -> None:
         """Count tasks that were carried out."""
         counts = self.counts
+        counts["events"] += len(tasks)
         for task in tasks:
-            counts["events"] += 1
-            counts[f"events_{'redriven' if task.redrive else task.delivery.route}"] += 1
-            counts["dispatched"] += task.dispatched
-            counts["skipped"] += task.skipped
-            counts["duplicates"] += task.is_duplicate
-            counts["parked"] += len(task.parked)
-            counts["mistakes"] += task.mistakes
+            is_replayed = task.event.replay is not None
+            counts["events_redriven" if task.redrive else f"events_{task.delivery.route}"] += 1
+            if is_replayed:
+                counts["replayed"] += 1
+            if task.dispatched:
+                counts["dispatched"] += task.dispatched
+            if task.skipped:
+                counts["skipped"] += task.skipped
+                counts["duplicates"] += task.is_duplicate
+            if task.reasons or task.parked:
+                counts["parked"] += len(task.parked)
+                counts["mistakes"] += task.mistakes
             if task.failures:
                 counts["failed"] += 1
             if task.decision is not None and not (task.decision.triggers or task.decision.error):
                 counts["unmatched"] += 1
-            is_replayed = task.event.replay is not None
-            counts["replayed"] += is_replayed
             # What was parked has waited for a user, and what is replayed is as old as it is.
             if task.lag is not None and not (task.redrive or is_replayed):
                 self.lag = max(self.lag or 0.0, task.lag)
@@ -92,7 +98,8 @@ class Summary:
         """
         counts = self.counts
         for delivery in received:
-            counts["failed_deliveries"] += bool(delivery.failures)
+            if delivery.failures:
+                counts["failed_deliveries"] += 1
             for kind in delivery.failure_kinds:
                 counts[f"failed_{kind}"] += 1
         fields: dict[str, Any] = {name: count for name, count in counts.items() if count}
@@ -100,23 +107,23 @@ class Summary:
             fields["deliveries"] = len(received)
         if self.lag is not None:
             fields["lag"] = round(self.lag, 1)
-        metrics = [{"Name": name} for name in fields if name in METRICS]
+        metrics = [f'{{"Name":"{name}"}}' for name in fields if name in METRICS]
         if dimensions is None or not metrics:
             log_event(logging.INFO, "summary", **fields)
             return
-        directive = {
-            "Namespace": NAMESPACE,
-            "Dimensions": [list(dimensions)],
-            "Metrics": metrics,
-        }
+        # All in it are numbers and names, so that it can be put together as text, in a
+        # third of the time that an encoder takes.
+        names, values = _dimensions(tuple(dimensions.items()))
+        numbers = ",".join([f'"{name}":{number}' for name, number in fields.items()])
         log_document(
-            {
-                "event": "summary",
-                "_aws": {
-                    "Timestamp": round(time.time() * 1000),
-                    "CloudWatchMetrics": [directive],
-                },
-                **dimensions,
-                **fields,
-            }
+            f'{{"event":"summary","_aws":{{"Timestamp":{round(time.time() * 1000)},'
+            f'"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":[{names}],'
+            f'"Metrics":[{",".join(metrics)}]}}]}},{values},{numbers}}}'
         )
+
+
+@cache
+def _dimensions(pairs: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """Return the list of the names of dimensions, and the members with their values, as JSON."""
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    return encode([name for name, _ in pairs]), encode(dict(pairs))[1:-1]

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from .aws.threads import map_concurrently
 from .errors import ObjectError, PayloadError, RetryableError, UnexpectedError, printable
-from .events import Delivery, from_s3
+from .events import MAX_REPLAY_CHARACTERS, Delivery, from_s3
 from .manifest import ListedObject, event_time, read_listed
 from .units import shown
 
@@ -34,7 +34,8 @@ _PARTITIONS: Final = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
 class _Job(NamedTuple):
     """What all tasks of an invocation have in common."""
 
-    id: str | None
+    id: str
+    """Also that of the replay which its tasks are."""
     user_arguments: dict[str, Any]
     region: str
 
@@ -47,10 +48,17 @@ class BatchInvocation:
         region: AWS region of the function, which is that of the buckets.
         objects: Where tasks without size and time ask for them.
         deadline: When to stop asking.
+        is_observed: Whether nothing is sent for it.
     """
 
     def __init__(
-        self, payload: dict[str, Any], region: str, objects: HeadsOfObjects, deadline: Deadline
+        self,
+        payload: dict[str, Any],
+        region: str,
+        objects: HeadsOfObjects,
+        deadline: Deadline,
+        *,
+        is_observed: bool = False,
     ) -> None:
         self._payload = payload
         self._results: dict[int, list[str]] = {}
@@ -58,6 +66,7 @@ class BatchInvocation:
         self._job = _job(payload.get("job"), region)
         self._objects = objects
         self._deadline = deadline
+        self._is_observed = is_observed
         # A task without an id cannot be answered; treatMissingKeysAs is the answer then.
         tasks = [task for task in payload["tasks"] if _task_id(task)]
         if len(tasks) > 1:
@@ -67,19 +76,23 @@ class BatchInvocation:
 
     def _delivery(self, task: dict[str, Any]) -> Delivery:
         delivery = Delivery(message_id=_task_id(task), route="s3_batch")
+        named: dict[str, str] = {}
         try:
-            delivery.events.append((self._event(task), None))
+            delivery.events.append((self._event(task, named), None))
         except (PayloadError, ObjectError) as error:
+            error.fields = named
             delivery.errors.append(error)
         except RetryableError as error:
-            delivery.fail(str(error), kind=error.kind)
+            delivery.fail(str(error), kind=error.kind, **named)
         except Exception as error:  # noqa: BLE001 - a defect must not stop other tasks
-            delivery.fail(str(UnexpectedError.of(error)), kind=UnexpectedError.kind)
+            delivery.fail(str(UnexpectedError.of(error)), kind=UnexpectedError.kind, **named)
         return delivery
 
-    def _event(self, task: dict[str, Any]) -> S3Event:
+    def _event(self, task: dict[str, Any], named: dict[str, str]) -> S3Event:
+        """Return the event of a task; first, note in ``named`` which object it is about."""
         bucket, arn = _bucket(task, self._job.region)
         key = _key(task.get("s3Key"))
+        named.update(bucket=bucket, key=key, replay=self._job.id)
         version_id = _version_id(task.get("s3VersionId"))
         listed = read_listed(key, self._job.user_arguments)
         if listed is None:
@@ -88,7 +101,7 @@ class BatchInvocation:
         event_type = self._job.user_arguments.get(EVENT_TYPE, DEFAULT_EVENT_TYPE)
         record = _record(bucket, arn, listed, listed.version_id or version_id)
         record |= {"awsRegion": self._job.region, "eventName": event_type}
-        return from_s3(record, self._job.region, self._job.id or "s3-batch")
+        return from_s3(record, self._job.region, self._job.id)
 
     def note(self, tasks: Iterable[Task]) -> None:
         """Note what became of tasks that were carried out, as their decisions tell it."""
@@ -105,17 +118,25 @@ class BatchInvocation:
         }
 
     def _result(self, delivery: Delivery) -> dict[str, Any]:
-        if delivery.errors:
-            code, said = "PermanentFailure", [str(error) for error in delivery.errors]
-        elif delivery.failures:
-            code, said = "TemporaryFailure", delivery.failures
-        else:
-            code, said = "Succeeded", self._results.get(id(delivery), [])
+        code, said = self._end_of(delivery)
         return {
             "taskId": delivery.message_id,
             "resultCode": code,
-            "resultString": printable("; ".join(said), _MAX_RESULT_CHARACTERS),
+            "resultString": printable(said, _MAX_RESULT_CHARACTERS),
         }
+
+    def _end_of(self, delivery: Delivery) -> tuple[str, str]:
+        """Return the result code of a delivery, and the text beside it."""
+        if delivery.errors:
+            code, said = "PermanentFailure", "; ".join(map(str, delivery.errors))
+        elif delivery.failures:
+            code, said = "TemporaryFailure", "; ".join(delivery.failures)
+        else:
+            code, said = "Succeeded", "; ".join(self._results.get(id(delivery), []))
+        if not self._is_observed:
+            return code, said
+        failed = "" if code == "Succeeded" else "failed: "
+        return "Succeeded", f"observed, nothing was sent: {failed}{said}"
 
 
 def _outcomes(task: Task) -> list[str]:
@@ -156,7 +177,7 @@ def _job(job: Any, region: str) -> _Job:
     found = job if isinstance(job, dict) else {}
     job_id, arguments = found.get("id"), found.get("userArguments")
     return _Job(
-        job_id if isinstance(job_id, str) else None,
+        job_id[:MAX_REPLAY_CHARACTERS] if job_id and isinstance(job_id, str) else "s3-batch",
         arguments if isinstance(arguments, dict) else {},
         region,
     )

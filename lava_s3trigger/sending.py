@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .aws.deadline import Reserve
 from .dispatch import Dispatch, PendingMessage, timestamp
-from .log import log_event
+from .log import LOGGER, log_event
 from .parking import Reason, parked_message
 from .sent import SentRecord, ledger_key
 
@@ -98,12 +98,14 @@ class Task:
         self.failures.append(reason)
         if trigger_id is not None:
             self.failed_triggers.add(trigger_id)
+        entry, duration = self._of_entry(trigger_id)
         self.delivery.fail(
             reason,
             kind=kind,
             trigger_id=trigger_id,
             **fields,
-            **self._of_entry(trigger_id),
+            entry=entry,
+            duration_ms=duration,
             bucket=self.event.bucket,
             key=self.event.key,
             replay=self.event.replay,
@@ -127,26 +129,32 @@ class Task:
 
     def log(self, level: int, event: str, trigger_id: str | None = None, **fields: Any) -> None:
         """Log something about it, or about one of its triggers."""
+        if not LOGGER.isEnabledFor(level):
+            return
+        entry, duration = self._of_entry(trigger_id)
+        s3_event = self.event
         log_event(
             level,
             event,
             trigger_id=trigger_id,
             **fields,
-            **self._of_entry(trigger_id),
+            entry=entry,
+            duration_ms=duration,
             message_id=self.delivery.message_id,
-            bucket=self.event.bucket,
-            key=self.event.key,
-            replay=self.event.replay,
+            bucket=s3_event.bucket,
+            key=s3_event.key,
+            replay=s3_event.replay,
         )
 
-    def _of_entry(self, trigger_id: str | None) -> dict[str, Any]:
-        """Return the fields that tell which version of an entry it was, and how slow."""
-        trigger = self.decision.trigger(trigger_id) if self.decision and trigger_id else None
+    def _of_entry(self, trigger_id: str | None) -> tuple[str | None, int | None]:
+        """Return what tells the version of an entry, and its milliseconds if it was slow."""
+        if self.decision is None or trigger_id is None:
+            return None, None
+        trigger = self.decision.trigger(trigger_id)
         if trigger is None or not trigger.digest:
-            return {}
-        if trigger.seconds < _SLOW_SECONDS:
-            return {"entry": trigger.digest}
-        return {"entry": trigger.digest, "duration_ms": round(trigger.seconds * 1000)}
+            return None, None
+        is_slow = trigger.seconds >= _SLOW_SECONDS
+        return trigger.digest, round(trigger.seconds * 1000) if is_slow else None
 
 
 def report(task: Task, decision: Decision) -> None:
@@ -220,12 +228,13 @@ class Sender:
             for trigger_id, dispatch in self._unsent(task)
         ]
         self._target.send([message for *_, message in pending], deadline, Reserve.SEND)
+        sent_at = self._now()
         for task, trigger_id, dispatch, message in pending:
             if message.is_sent:
                 task.sent.append((trigger_id, dispatch.job_id))
                 task.dispatched += 1
                 if task.lag is None:
-                    task.lag = (self._now() - task.event.event_time).total_seconds()
+                    task.lag = (sent_at - task.event.event_time).total_seconds()
                 task.log(
                     logging.INFO,
                     "dispatched",

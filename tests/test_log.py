@@ -294,7 +294,7 @@ class TestJsonLines:
         configure_json(logging.INFO, mode="observe")
         log_event(logging.INFO, "skipped", key="a")
         log_event(logging.INFO, "done")
-        log_document({"event": "summary", "events": 1})
+        log_document('{"event":"summary","events":1}')
 
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
         assert [line["mode"] for line in lines] == ["observe"] * 3
@@ -305,7 +305,7 @@ class TestLogDocument:
 
     def test_it_is_logged_at_every_level(self, caplog: pytest.LogCaptureFixture) -> None:
         LOGGER.setLevel(logging.CRITICAL)
-        log_document({"event": "summary", "dispatched": 1})
+        log_document('{"event":"summary","dispatched":1}')
 
         assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
@@ -313,7 +313,7 @@ class TestLogDocument:
         self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
     ) -> None:
         configure_json(logging.ERROR)
-        log_document({"event": "summary", "dispatched": 1})
+        log_document('{"event":"summary","dispatched":1}')
 
         assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
 
@@ -415,7 +415,7 @@ class TestRuntime:
     @pytest.mark.parametrize("runtime", ["JSON", "Text"], indirect=True)
     def test_metrics_are_read_back(self, runtime: Runtime) -> None:
         runtime.configure(logging.INFO)
-        log_document({"event": "summary", "_aws": {"Timestamp": 1500}, "dispatched": 1})
+        log_document('{"event":"summary","_aws":{"Timestamp":1500},"dispatched":1}')
 
         [(_, text)] = runtime.frames()
         line = read_line(text)

@@ -153,6 +153,8 @@ def test_a_key_of_an_undeclared_manifest_is_a_key(arguments: dict[str, Any]) -> 
         '{"lava-s3trigger":1,"key":"x","size":"1","time":"2026-03-14T01:59:26Z"}',
         '{"lava-s3trigger":1,"key":"x","size":1,"time":"2026-03-14T01:59:26"}',
         '{"lava-s3trigger":1,"key":"x","size":1,"time":"yesterday"}',
+        '{"lava-s3trigger":1,"key":"x","size":1,"time":"0001-01-01T00:00:00+05:00"}',
+        '{"lava-s3trigger":1,"key":"\\ud800","size":1,"time":"2026-03-14T01:59:26Z"}',
         '{"lava-s3trigger":1,"key":"x","size":1,"time":"2026-03-14T01:59:26Z","etag":1}',
         '{"lava-s3trigger":1,"key":"x"}',
         '{"lava-s3trigger":1,',

@@ -14,10 +14,7 @@ import signal
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, ClassVar, Final, Self
 
 SECONDS: Final = 1.0
 """Seconds that the conditions and templates of one trigger may take for one event."""
@@ -49,25 +46,28 @@ def _time_up(_signal: int, _frame: Any) -> None:
 _is_listening = False
 
 
-@contextlib.contextmanager
-def listening() -> Iterator[None]:
+class listening:  # noqa: N801 - as `bounded`
     """Install the alarm's handler for all of a block, so that each `bounded` need not.
 
     It takes longer to install and to remove than all else that `bounded` does.
     """
-    global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
-    if _is_listening or not _is_main_thread():
-        yield
-        return
-    _grow_stack()
-    _memory.start()
-    before = signal.signal(_ALARM, _time_up)
-    _is_listening = True
-    try:
-        yield
-    finally:
-        _is_listening = False
-        signal.signal(_ALARM, before)
+
+    __slots__ = ("_before", "_is_outermost")
+
+    def __enter__(self) -> None:
+        global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
+        self._is_outermost = not _is_listening and _is_main_thread()
+        if self._is_outermost:
+            _grow_stack()
+            _memory.start()
+            self._before = signal.signal(_ALARM, _time_up)
+            _is_listening = True
+
+    def __exit__(self, *_: object) -> None:
+        global _is_listening  # noqa: PLW0603 - likewise
+        if self._is_outermost:
+            _is_listening = False
+            signal.signal(_ALARM, self._before)
 
 
 class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would take longer
@@ -91,7 +91,7 @@ class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would
         self._seconds = seconds
         self._memory = memory
         self._outer = 0.0
-        self._listening: contextlib.AbstractContextManager[None] | None = None
+        self._listening: listening | None = None
 
     def __enter__(self) -> Self:
         if not _is_main_thread():

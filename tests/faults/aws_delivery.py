@@ -9,8 +9,11 @@ import json
 import random
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
 
 from .calls import BUCKET, DEAD_LETTERS
 from .ledger import key_of
@@ -64,6 +67,25 @@ def of_eventbridge(key: str, number: int) -> str:
     event["detail"]["bucket"]["name"] = BUCKET
     event["detail"]["object"] |= {"key": key, "sequencer": f"{number:018x}"}
     return json.dumps(event)
+
+
+def of_manifest(key: str, number: int) -> str:
+    """Return the key column of an object in a manifest of S3 Batch Operations."""
+    time = datetime(2026, 3, 14, tzinfo=UTC) + timedelta(seconds=number)
+    return manifest_row(BUCKET, ListedObject(key=key, size=10, last_modified=time)).split(",")[1]
+
+
+def by_s3_batch(tasks: Iterable[Message]) -> dict[str, Any]:
+    """Return the payload with which S3 Batch Operations invokes a function."""
+    return {
+        "invocationSchemaVersion": "2.0",
+        "invocationId": str(uuid.uuid4()),
+        "job": {"id": "job", "userArguments": dict([USER_ARGUMENT])},
+        "tasks": [
+            {"taskId": each.id, "s3Key": each.body, "s3VersionId": None, "s3Bucket": BUCKET}
+            for each in tasks
+        ],
+    }
 
 
 def by_sns(text: str) -> str:
@@ -207,6 +229,39 @@ class Queue:
         return batch
 
 
+class BatchJob:
+    """A job of S3 Batch Operations, which invokes the function for the objects of a manifest.
+
+    It tries a task again that failed temporarily, or whose invocation failed.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
+
+    Args:
+        world: The world of the function.
+        seed: Selects the numbers of tasks of the invocations.
+    """
+
+    WAIT: Final = 30.0
+    """Seconds between two tries of all tasks that are left."""
+    MAX_TASKS: Final = 3
+    """Of an invocation."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._random = random.Random(seed)
+
+    def deliver(self, tasks: Iterable[Message]) -> None:
+        """Deliver tasks until all have succeeded."""
+        left = list(tasks)
+        while left:
+            again = []
+            while left:
+                count = self._random.randint(1, self.MAX_TASKS)
+                some, left = left[:count], left[count:]
+                again += self._world.invoke(json.dumps(by_s3_batch(some)), some)
+            left = again
+            self._world.clock.sleep(self.WAIT)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route of events to the function."""
@@ -217,6 +272,7 @@ class Route:
     queue: str = ""
     """Name of the queue that the function reads, if any."""
     in_array: bool = False
+    is_batch_job: bool = False
 
     def deliver(self, world: World, keys: Sequence[str], seed: int) -> None:
         """Deliver an event about each key until all are done or in a dead-letter queue."""
@@ -228,7 +284,9 @@ class Route:
             )
             for number, key in enumerate(keys)
         )
-        if self.queue:
+        if self.is_batch_job:
+            BatchJob(world, seed).deliver(messages)
+        elif self.queue:
             # A FIFO queue with a dead-letter queue would lose its order.
             most = None if self.is_fifo else 5
             Queue(world, self.queue, seed, in_array=self.in_array, max_receives=most).deliver(
@@ -263,6 +321,7 @@ ROUTES: Final = (
     ),
     Route("EventBridge \N{RIGHTWARDS ARROW} SQS", of_eventbridge, queue="intake"),
     Route("SQS \N{RIGHTWARDS ARROW} Pipe", of_s3, queue="intake", in_array=True),
+    Route("S3 Batch Operations", of_manifest, is_batch_job=True),
     Route("FIFO SQS", of_s3, queue="intake.fifo"),
 )
 

@@ -167,7 +167,7 @@ class World:
             self.plan.is_ending = False
             self._function = None
         else:
-            ids = {each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", [])}
+            ids = _failed_ids(answer or {})
             assert ids <= {each.id for each in messages}
             failed = [each for each in messages if each.id in ids]
         self.plan.release()
@@ -219,6 +219,14 @@ class World:
             if prefix == key.partition("/")[0]
             for job_id in job_ids
         ]
+
+
+def _failed_ids(answer: dict[str, Any]) -> set[str]:
+    """Return the ids of the SQS messages to deliver again, or of the tasks to try again."""
+    codes = {each["taskId"]: each["resultCode"] for each in answer.get("results", [])}
+    assert set(codes.values()) <= {"Succeeded", "TemporaryFailure"}
+    messages = {each["itemIdentifier"] for each in answer.get("batchItemFailures", [])}
+    return messages | {each for each, code in codes.items() if code == "TemporaryFailure"}
 
 
 def keys(count: int) -> list[str]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lava_s3trigger.errors import DeliveriesFailedError
 from tests.endpoint import DENIED
 from tests.function.harness import PARKING, Harness, LogLines
-from tests.payloads import NONSENSE, direct, record, sqs
+from tests.payloads import NONSENSE, direct, failed, fifo, message, record, sqs
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -116,12 +117,42 @@ class TestObserve:
 
         assert not [each for each in logged.fields("skipped") if each["kind"] == "sent_before"]
 
-    def test_parked_messages_are_left_to_the_function_that_parked_them(
+    @pytest.mark.parametrize("mends", [False, True], ids=["not-mended", "mended"])
+    def test_parked_messages_stay_in_their_queue(
+        self, harness: Harness, observer: Function, *, mends: bool
+    ) -> None:
+        harness.trigger("bad", job_id="none")
+        harness.function()(direct(record()))
+        [message] = harness.parking.take()
+        if mends:
+            harness.trigger("bad")
+
+        with pytest.raises(DeliveriesFailedError):
+            observer(sqs(message.text, queue=PARKING))
+
+        assert harness.nothing_went_out()
+
+    def test_of_several_messages_those_of_the_dead_letter_queue_stay(
         self, harness: Harness, observer: Function
     ) -> None:
         harness.trigger("bad", job_id="none")
         harness.function()(direct(record()))
-        [message] = harness.parking.messages
+        [parked] = harness.parking.take()
+        payload = direct(
+            message("real", direct(record())),
+            message("parked", parked.text),
+            message("dead", direct(record()), PARKING),
+        )
 
-        assert observer(sqs(message.text, queue=PARKING)) is None
-        assert len(harness.parking.messages) == 1
+        assert observer(payload) == failed("parked", "dead")
+
+    def test_what_follows_a_failed_message_of_a_group_is_decided(
+        self, harness: Harness, observer: Function, logged: LogLines
+    ) -> None:
+        harness.trigger()
+
+        payload = fifo(("a", NONSENSE), ("a", direct(record("in/2.csv"))))
+
+        assert observer(payload) is None
+        assert [each["key"] for each in logged.fields("dispatched")] == ["in/2.csv"]
+        assert not logged.fields("failed")

@@ -419,6 +419,18 @@ class TestResults:
 
         assert [task_id for task_id, *_ in results(answer)] == ["dGFza2lk"]
 
+    def test_a_result_is_short_although_its_characters_are_written_out(
+        self, batch: S3BatchHarness
+    ) -> None:
+        job_id = "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 600
+        batch.job(job_id, "core")
+        batch.trigger(job_id=job_id)
+
+        _, said = result(batch.function()(version_2(ours("in/1.csv"), **OURS)))
+
+        assert said.startswith("dispatched \\u65e5")
+        assert len(said) <= 1000
+
     def test_a_result_is_short_printable_ascii(self, batch: S3BatchHarness) -> None:
         batch.job("l\u00e4\u202e\ud800".encode("utf-8", "replace").decode(), "core")
         batch.trigger(job_id="{{ key }}" * 20)
@@ -430,7 +442,47 @@ class TestResults:
 
         assert said.isascii()
         assert said.isprintable()
-        assert len(said) <= 10_000
+        assert len(said) <= 1000
+
+
+class TestObserve:
+    """A function that observes succeeds, and says that nothing was sent."""
+
+    @pytest.mark.parametrize(
+        ("entry", "text"),
+        [
+            ({}, "dispatched load by t"),
+            ({"job_id": "gone"}, "parked t: no job 'gone'"),
+            ({"prefix": "other"}, "nothing: no trigger matches"),
+        ],
+        ids=["dispatched", "parked", "unmatched"],
+    )
+    def test_a_task_is_observed(
+        self, batch: S3BatchHarness, entry: dict[str, Any], text: str
+    ) -> None:
+        batch.trigger(**entry)
+
+        answer = batch.function(mode="observe")(version_2(ours("in/1.csv"), **OURS))
+
+        code, said = result(answer)
+        assert code == "Succeeded"
+        assert said.startswith(f"observed, nothing was sent: {text}")
+        assert batch.nothing_went_out()
+
+    def test_a_task_that_fails_is_observed(self, batch: S3BatchHarness) -> None:
+        batch.trigger()
+        batch.put("in/1.csv")
+        batch.endpoint.fail({("Query", None): DENIED})
+        tasks = [task_1(), task_1("in/none", "none"), task_1(task_id="odd", s3Key="")]
+
+        answer = batch.function(mode="observe")(version_1(*tasks))
+
+        found = results(answer)
+        assert {code for _, code, _ in found} == {"Succeeded"}
+        for (_, _, said), text in zip(
+            found, ("reading lava.demo", "there is no such object", "s3Key is ''"), strict=True
+        ):
+            assert said.startswith(f"observed, nothing was sent: failed: {text}")
 
 
 class TestSizes:
@@ -477,13 +529,17 @@ class TestSizes:
         assert batch.keys() == [key]
         assert batch.endpoint.calls["HeadObject"] == 1
 
-    def test_an_unreadable_row_of_ours_is_permanent(self, batch: S3BatchHarness) -> None:
+    def test_an_unreadable_row_of_ours_is_permanent(
+        self, batch: S3BatchHarness, logged: LogLines
+    ) -> None:
         payload = version_2(task_2('{"lava-s3trigger":9}'), **OURS)
 
         code, said = result(batch.function()(payload))
 
         assert code == "PermanentFailure"
         assert "not an object of a manifest, version 1" in said
+        [line] = logged.fields("not_understood")
+        assert (line["bucket"], line["key"]) == (BUCKET, '{"lava-s3trigger":9}')
 
     @pytest.mark.parametrize(
         ("fault", "text"),
@@ -509,6 +565,7 @@ class TestSizes:
         assert batch.nothing_went_out()
         [line] = logged.fields("failed", logging.ERROR)
         assert line["kind"] in {"no_object", "object_unreadable"}
+        assert (line["bucket"], line["key"], line["replay"]) == (BUCKET, "in/1.csv", JOB)
 
     def test_what_may_not_be_read_names_the_parameter(self, batch: S3BatchHarness) -> None:
         batch.put("in/1.csv")
@@ -522,12 +579,14 @@ class TestSizes:
         ids=["500", "503", "429", "reset"],
     )
     def test_an_s3_that_does_not_answer_is_temporary(
-        self, batch: S3BatchHarness, fault: Fault
+        self, batch: S3BatchHarness, logged: LogLines, fault: Fault
     ) -> None:
         batch.put("in/1.csv")
         batch.endpoint.fail({("HeadObject", None): fault})
 
         assert result(batch.function()(version_1(task_1())))[0] == "TemporaryFailure"
+        [line] = logged.fields("failed")
+        assert (line["bucket"], line["key"], line["kind"]) == (BUCKET, "in/1.csv", "aws_error")
 
     def test_too_little_time_to_ask_is_temporary(self, batch: S3BatchHarness) -> None:
         batch.trigger()

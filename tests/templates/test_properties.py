@@ -435,6 +435,9 @@ def without_addresses(value: Any) -> str:
     return re.sub(r"at 0x[0-9a-f]+", "at 0x", json.dumps(value), flags=re.IGNORECASE)
 
 
+_ITERATOR: Final = re.compile(r"(reversed|iterator|generator) object at 0x", re.IGNORECASE)
+
+
 class TestLikeJinja:
     """Where plain Jinja works on the JSON text, as lava's function has it, so does this."""
 
@@ -452,6 +455,9 @@ class TestLikeJinja:
             return
         rendered = Document(entry).render(known(key))
 
+        if _ITERATOR.search(json.dumps(expected)):
+            event("plain Jinja shows an iterator's address, and weighing made a list of it")
+            return
         assert without_addresses(rendered) == without_addresses(expected)
 
     @many
