@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "doctor": "Look at a deployed realm, and say what will go wrong.",
     "replay": "Hand S3 events for objects that are already there to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
+    "compare": "Compare what two functions made of the same events.",
     "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
     "local": "Keep a local AWS server with the deployed stack running.",
 }
