@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from .outcomes import Message, Outcome
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _NOTHING: Final = "nothing"
 _COMMON_LEAF: Final = 100
 """A value that more messages than this share tells none of them from the others."""
@@ -409,7 +412,12 @@ def _leaf_texts(held: Any) -> set[tuple[str, str]]:
 
 
 def _text_of(held: Any) -> str:
-    return json.dumps(held, sort_keys=True)[:1000]
+    return without_moment(json.dumps(held, sort_keys=True))[:1000]
+
+
+def without_moment(text: str) -> str:
+    """Return text without times and UUIDs, which each rendering makes anew."""
+    return _TIME.sub("?", _UUID.sub("?", text))
 
 
 def _identity(worker: str, job_id: str | None, held: Any) -> str:

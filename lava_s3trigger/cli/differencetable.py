@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .differences import without_moment
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -19,8 +21,6 @@ _RENDERING: Final = frozenset(["rendering_failed", "aborted"])
 _SIZELESS: Final = ("ObjectRemoved:", "LifecycleExpiration:", "ObjectTagging:", "ObjectAcl:")
 _BREAKS_JSON: Final = re.compile(r'["\\\x00-\x1f]')
 _QUOTED_LITERAL: Final = re.compile(r'(?:\{\{|\{%)(?:(?!\}\}|%\}).)*"', re.DOTALL)
-_UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 
 Entry = dict[str, Any]
 
@@ -149,7 +149,7 @@ def _is_made_anew(found: Difference, _: Entry) -> bool:
         isinstance(each.ours, str)
         and isinstance(each.theirs, str)
         and each.ours != each.theirs
-        and _without_moment(each.ours) == _without_moment(each.theirs)
+        and without_moment(each.ours) == without_moment(each.theirs)
         for each in found.changes
     )
 
@@ -184,10 +184,6 @@ def _decoded(value: Any) -> Any:
         return json.loads(f'"{value}"') if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-def _without_moment(text: str) -> str:
-    return _TIME.sub("?", _UUID.sub("?", text))
 
 
 def _texts(value: Any) -> Iterable[str]:
