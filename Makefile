@@ -24,14 +24,14 @@ local: .venv/installed .venv-ministack/installed build/package/installed ## a lo
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 COMMAND_LINE := lava_s3trigger/cli/*
 
-test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed build/package/installed ## all tests, and the coverage of branches
+test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed .venv-sam/installed build/package/installed ## all tests, and the coverage of branches
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "Coverage of the command line:"
 	@$(BIN)/coverage report --include='$(COMMAND_LINE)'
 	@echo "Coverage of the function:"
 	@$(BIN)/coverage report --omit='$(COMMAND_LINE)' --fail-under=95
 
-test-fast: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed ## the tests but those of the deployed stack
+test-fast: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed .venv-sam/installed ## the tests but those of the deployed stack
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not e2e"
 
 # The built checkout to compare with, if any: make bench AGAINST=../before

@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from .measuring import Comparison, Cost, Row
 from .realm import BARE_QUEUE, REALM, REGION, by_s3, check, constant_message, entry
@@ -208,7 +208,11 @@ def _environment(service: RemoteService) -> dict[str, str]:
 
 @contextlib.contextmanager
 def emulated(
-    emulator: Path, command: list[str], folder: Path, environment: dict[str, str]
+    emulator: Path,
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    output: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run the emulator, which starts the runtime at the first invocation."""
     address, internal = (f"127.0.0.1:{_free_port()}" for _ in range(2))
@@ -217,8 +221,8 @@ def emulated(
         [str(emulator), *options, *command],
         cwd=folder,
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
     )
     try:
         _wait_for(address)
@@ -247,7 +251,7 @@ def _wait_for(address: str) -> None:
     raise AssertionError("the emulator does not answer")
 
 
-def invoke(address: str, payload: dict[str, Any]) -> bytes:
+def invoke(address: str, payload: Any) -> bytes:
     """Return the answer of the emulated function to a payload."""
     url = f"http://{address}/2015-03-31/functions/function/invocations"
     with urllib.request.urlopen(url, json.dumps(payload).encode(), timeout=30) as answer:
@@ -255,10 +259,16 @@ def invoke(address: str, payload: dict[str, Any]) -> bytes:
         return body
 
 
-def _cpu_of_child(pid: int) -> float:
-    """Return the CPU time of the runtime that the emulator has started, in seconds."""
+def child_of(pid: int) -> int:
+    """Return the process id of the runtime that the emulator has started."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     [child] = [child for task in tasks for child in (task / "children").read_text().split()]
+    return int(child)
+
+
+def _cpu_of_child(pid: int) -> float:
+    """Return the CPU time of the runtime that the emulator has started, in seconds."""
+    child = child_of(pid)
     used = [
         int((task / "schedstat").read_text().split()[0])
         for task in Path(f"/proc/{child}/task").iterdir()
@@ -266,18 +276,22 @@ def _cpu_of_child(pid: int) -> float:
     return sum(used) / 1e9
 
 
-def find_python() -> str:
-    """Find the runtime's Python, as tools/package.py does."""
-    if sys.version_info[:2] == (3, 13):
+def find_python(version: str = RUNTIME) -> str:
+    """Find the runtime's Python, as tools/package.py does.
+
+    Raises:
+        NotHereError: It is missing.
+    """
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         return sys.executable
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for path in sorted(versions.glob(f"{RUNTIME}*/bin/python{RUNTIME}")):
+    for path in sorted(versions.glob(f"{version}*/bin/python{version}")):
         return str(path)
     found = subprocess.run(
-        [UV, "python", "find", "--no-project", RUNTIME], check=False, capture_output=True, text=True
+        [UV, "python", "find", "--no-project", version], check=False, capture_output=True, text=True
     )
     if found.returncode:
-        raise NotHereError(f"Python {RUNTIME}, which Lambda runs, is missing")
+        raise NotHereError(f"Python {version}, which Lambda runs, is missing")
     return found.stdout.strip()
 
 

@@ -108,7 +108,9 @@ class Function:
         self._ledger = SentLedger()
         self._dead_letter_queue = settings.dead_letter_queue
         queues = ObservedQueues(sqs, sleep) if self._is_observing else SqsQueues(sqs, sleep)
-        self._sender = Sender(queues, settings.realm, settings.dead_letter_queue)
+        self._sender = Sender(
+            queues, settings.realm, settings.dead_letter_queue, describes=self._is_observing
+        )
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
         """Handle an invocation; see `lambda_handler`."""

@@ -15,7 +15,7 @@ import time
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-_MAX_FIELD_CHARACTERS: Final = 4096
+MAX_FIELD_CHARACTERS: Final = 4096
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
@@ -60,7 +60,7 @@ def log_event(level: int, event: str, **fields: Any) -> None:
     for name, value in fields.items():
         # Most are strings in ASCII, and this is three times as fast as the encoder.
         if type(value) is str and value.isascii():
-            parts.append(f'"{name}"{colon}{encode_basestring_ascii(value[:_MAX_FIELD_CHARACTERS])}')
+            parts.append(f'"{name}"{colon}{encode_basestring_ascii(value[:MAX_FIELD_CHARACTERS])}')
         elif value is not None:
             parts.append(f'"{name}"{colon}{_encoded(value)}')
     _handle(level, f"{event} {{{comma.join(parts)}}}")
@@ -150,17 +150,20 @@ class JsonLines(logging.Formatter):
 
 def _encoded(value: Any) -> str:
     """Return any value as JSON in ASCII."""
-    return _ENCODER.encode(_safe(value))
+    return _ENCODER.encode(loggable(value))
 
 
-def _safe(value: Any) -> Any:
-    """Return a value that JSON can hold: text without half surrogates, finite numbers."""
+def loggable(value: Any) -> Any:
+    """Return a value as a line of the log holds it.
+
+    Text is cut after `MAX_FIELD_CHARACTERS`, and has no half surrogates; numbers are finite.
+    """
     if isinstance(value, str):
-        return _paired(value[:_MAX_FIELD_CHARACTERS])
+        return _paired(value[:MAX_FIELD_CHARACTERS])
     if isinstance(value, list | tuple):
-        return [_safe(each) for each in value]
+        return [loggable(each) for each in value]
     if isinstance(value, dict):
-        return {_paired(str(name)): _safe(each) for name, each in value.items()}
+        return {_paired(str(name)): loggable(each) for name, each in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     if isinstance(value, float) and not math.isfinite(value):

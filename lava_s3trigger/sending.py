@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _SLOW_SECONDS: Final = 0.001
 """Triggers that take less to test and render are logged without a duration."""
+_MAX_DESCRIBED_CHARACTERS: Final = 100_000
+"""Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
+in a line, and one character of a message may take several in a log line."""
 
 
 class Target(Protocol):
@@ -202,6 +205,7 @@ class Sender:
         realm: Name of the realm.
         dead_letter_queue: Name of the queue to park in, if there is one.
         now: Returns the time, with a time zone.
+        describes: Whether to log what each dispatch holds, and the event that it is of.
     """
 
     def __init__(
@@ -210,8 +214,11 @@ class Sender:
         realm: str,
         dead_letter_queue: str | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        describes: bool = False,
     ) -> None:
         self._target = target
+        self._describes = describes
         self._realm = realm
         self._dead_letter_queue = dead_letter_queue
         self._now = now
@@ -242,6 +249,7 @@ class Sender:
                     job_id=dispatch.job_id,
                     queue=message.queue,
                     run_id=message.run_id,
+                    **(_described(task, dispatch, message) if self._describes else {}),
                 )
             elif message.refusal:
                 reason = Reason(message.refusal, message.refusal_kind, dispatch.job_id)
@@ -349,6 +357,20 @@ class Sender:
                 task.event.record, trigger_id, reasons, done, now, task.event.replay
             ),
         )
+
+
+def _described(task: Task, dispatch: Dispatch, message: PendingMessage) -> dict[str, Any]:
+    """Return what a comparison with another function's dispatches needs."""
+    fields: dict[str, Any] = {
+        "worker": dispatch.worker,
+        "event_type": task.event.event_type,
+        "size": task.event.size,
+        "route": task.delivery.route,
+    }
+    if len(message.text) <= _MAX_DESCRIBED_CHARACTERS:
+        fields["parameters"] = dispatch.parameters
+        fields["globals"] = dispatch.globals
+    return fields
 
 
 def _was_parked(task: Task, trigger: TriggerDecision) -> bool:

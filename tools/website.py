@@ -47,6 +47,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/first-deployment",
         "docs/permissions",
         "docs/replacing",
+        "docs/migrating",
         "docs/removing",
     ),
     "Reference": ("docs/design", "docs/duplicates", "CHANGELOG"),

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
     "tail": "Show the function's log.",
     "history": "Tell what happened to an object, and what would happen to it now.",
+    "compare": "Compare what two functions made of the same events.",
     "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
     "local": "Keep a local AWS server with the deployed stack running.",
 }

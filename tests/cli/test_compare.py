@@ -1,0 +1,416 @@
+"""``lava-s3trigger compare``: planted differences are named, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.differencetable import CAUSES, ROWS, SILENT
+from lava_s3trigger.cli.localaws import CHECKOUT
+from tests.cli.schemas import validate
+from tests.function.harness import Harness, LogLines
+from tests.payloads import BUCKET, direct, eventbridge, record, sns, sqs
+from tests.test_docs import DESIGN, section, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.cli.commandline import CommandLine
+    from tests.endpoint import Endpoint
+
+EVENTS: Final = 300
+WRITES: Final = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}
+LOG: Final = "observed.log"
+
+
+@pytest.fixture
+def harness(endpoint: Endpoint) -> Harness:
+    """A realm whose entries dispatch, skip, and are mistakes."""
+    harness = Harness(endpoint)
+    harness.trigger("orders", "orders", parameters={"key": "{{ key }}", "size": "{{ info.size }}"})
+    harness.trigger("reports", "reports", job_id=["load", "report"])
+    harness.trigger("constant", "constant", parameters={"mode": "full"})
+    harness.trigger("bad", "orders", job_id="none")
+    harness.trigger("off", "off", enabled=False)
+    harness.trigger("unmet", "reports", if_fnmatch="*.zip")
+    return harness
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> LogLines:
+    """What the functions log."""
+    caplog.set_level("INFO", logger="lava_s3trigger")
+    return LogLines(caplog)
+
+
+def payloads() -> Iterator[Any]:
+    """Yield payloads with 300 S3 events, by every route."""
+    folders = ("orders", "reports", "constant", "off", "none")
+    keys = [f"{folders[n % len(folders)]}/{n}.csv" for n in range(EVENTS)]
+    for start in range(0, EVENTS, 10):
+        part = [record(key) for key in keys[start : start + 10]]
+        yield from (
+            [direct(*part)],
+            [sqs(*map(direct, part))],
+            [sns(*part)],
+            [eventbridge(key) for key in keys[start : start + 10]],
+        )[start // 10 % 4]
+
+
+class Comparing:
+    """Runs functions, and compares what they did."""
+
+    def __init__(
+        self, harness: Harness, logged: LogLines, line: CommandLine, folder: Path, clear: Any
+    ) -> None:
+        self.harness, self._logged, self._line, self.folder = harness, logged, line, folder
+        self._clear = clear
+
+    def observe(self, *handed: Any) -> None:
+        """Have a function observe payloads; keep its log in a file."""
+        observer = self.harness.function(mode="observe")
+        self._hand(observer, handed, LOG)
+        assert self.harness.nothing_went_out()
+        assert not WRITES & set(self.harness.endpoint.calls)
+
+    def dispatch(self, *handed: Any) -> None:
+        """Have a function dispatch; keep its log and its dispatches in files."""
+        self._hand(self.harness.function(), handed, "other.log")
+        self.write(self.messages())
+
+    def messages(self) -> list[Any]:
+        """Take the dispatches off the queues of the workers."""
+        queues = (self.harness.core, self.harness.web)
+        return [each.json for queue in queues for each in queue.take()]
+
+    def write(self, messages: list[Any]) -> None:
+        """Write the dispatches of the other function into a file."""
+        text = "".join(json.dumps(each) + "\n" for each in messages)
+        (self.folder / "dispatches.jsonl").write_text(text)
+
+    def _hand(self, function: Callable[[Any], Any], handed: tuple[Any, ...], name: str) -> None:
+        self._clear()
+        for payload in handed:
+            function(payload)
+        (self.folder / name).write_text("\n".join(self._logged.lines()))
+
+    def run(self, *arguments: str, status: int = 1) -> Any:
+        """Compare; return the differences."""
+        ran = self._line.run("compare", *arguments, "--format", "json")
+        assert ran.status == status, ran.errors + ran.output
+        found = json.loads(ran.output)
+        validate("compare", found)
+        return found
+
+    def logs(self, status: int = 1) -> Any:
+        """Compare with the log of the other function."""
+        return self.run(str(self.folder / LOG), str(self.folder / "other.log"), status=status)
+
+    def dispatches(self, *more: str, status: int = 1) -> Any:
+        """Compare with the dispatches of the other function."""
+        dispatches = str(self.folder / "dispatches.jsonl")
+        return self.run(str(self.folder / LOG), "--dispatches", dispatches, *more, status=status)
+
+
+@pytest.fixture
+def comparing(
+    harness: Harness,
+    logged: LogLines,
+    line: CommandLine,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> Comparing:
+    """What compares functions of the realm."""
+    return Comparing(harness, logged, line, tmp_path, caplog.clear)
+
+
+def named(found: Any) -> set[tuple[Any, ...]]:
+    """Return what differences are about."""
+    names = ("key", "trigger_id", "job_id", "ours", "theirs")
+    return {tuple(each[name] for name in names) for each in found["differences"]}
+
+
+class TestThreeHundredEvents:
+    """300 events through an observer and another function."""
+
+    def test_nothing_differs(self, comparing: Comparing) -> None:
+        comparing.observe(*payloads())
+        comparing.dispatch(*payloads())
+
+        found = comparing.logs(status=0)
+        assert found["differences"] == []
+        assert found["agreed"] == 60 + 2 * 60 + 60
+        assert comparing.dispatches(status=0) == found
+
+    def test_what_is_planted_in_entries_is_found_in_the_log(self, comparing: Comparing) -> None:
+        comparing.observe(*payloads())
+        harness = comparing.harness
+        harness.trigger("orders", "orders", parameters={"key": "{{ key }}"}, enabled=False)
+        harness.trigger("off", "off/8.csv")
+        harness.trigger("reports", "reports", job_id=["load", "report"], if_not_fnmatch="*/1.csv")
+        harness.trigger("new", "none/4.csv", job_id="report")
+        harness.job("other", "web")
+        harness.trigger("constant", "constant/7.csv", job_id="other")
+        handed = list(payloads())
+        comparing.dispatch(*handed)
+
+        found = comparing.logs()
+        orders = {
+            (f"orders/{n}.csv", "orders", "load", "dispatched", "skipped: trigger_disabled")
+            for n in range(0, EVENTS, 5)
+        }
+        unmet = "skipped: condition_not_met"
+        assert named(found) == orders | {
+            ("off/8.csv", "off", "load", "skipped: trigger_disabled", "dispatched"),
+            ("reports/1.csv", "reports", "load", "dispatched", unmet),
+            ("reports/1.csv", "reports", "report", "dispatched", unmet),
+            ("none/4.csv", "new", "report", "nothing", "dispatched"),
+            ("constant/7.csv", "constant", "other", "nothing", "dispatched"),
+            *(
+                (f"constant/{n}.csv", "constant", "load", "dispatched", "nothing")
+                for n in range(2, EVENTS, 5)
+            ),
+            *(
+                (f"off/{n}.csv", "off", None, "skipped: trigger_disabled", "nothing")
+                for n in range(3, EVENTS, 5)
+                if n != 8
+            ),
+        }
+        changed = {each["trigger_id"] for each in found["differences"] if each["row"] == "entry"}
+        assert changed == {"orders", "off", "reports"}
+
+    def test_what_is_planted_in_messages_is_found(self, comparing: Comparing) -> None:
+        comparing.observe(*payloads())
+        comparing.dispatch(*payloads())
+        messages = [
+            json.loads(line)
+            for line in (comparing.folder / "dispatches.jsonl").read_text().splitlines()
+        ]
+        kept = []
+        for each in messages:
+            about = (each["job_id"], each["parameters"].get("key"))
+            if about in {("load", "orders/10.csv"), ("report", "reports/11.csv")}:
+                continue  # lost
+            if about == ("load", "orders/15.csv"):
+                each["parameters"]["size"] = "0"
+            if about == ("load", "orders/20.csv"):
+                kept.append(each)  # sent twice
+            kept.append(each)
+        kept.append({**messages[0], "job_id": "load", "parameters": {"key": "off/13.csv"}})
+        [constant, *_] = [
+            n for n, each in enumerate(kept) if each["parameters"] == {"mode": "full"}
+        ]
+        del kept[constant]
+        comparing.write(kept)
+
+        found = comparing.dispatches()
+        alike = "dispatched (one of 60 that hold the same)"
+        assert named(found) == {
+            ("orders/10.csv", "orders", "load", "dispatched", "nothing"),
+            ("reports/11.csv", "reports", "report", "dispatched", "nothing"),
+            ("orders/15.csv", "orders", "load", "dispatched", "dispatched"),
+            ("orders/20.csv", None, "load", "nothing", "dispatched"),
+            ("off/13.csv", "off", "load", "skipped: trigger_disabled", "dispatched"),
+            (None, "constant", "load", alike, "nothing"),
+        }
+        [changed] = [each for each in found["differences"] if each["changes"]]
+        assert changed["changes"] == [{"path": "parameters.size", "ours": "1082", "theirs": "0"}]
+
+
+def lost(message: Any) -> list[Any]:
+    """Return what lava's queue got: nothing."""
+    return []
+
+
+def edited(**parameters: Any) -> Callable[[Any], list[Any]]:
+    """Return what edits the parameters of a message."""
+    return lambda message: [{**message, "parameters": {**message["parameters"], **parameters}}]
+
+
+class TestRows:
+    """The row of the table of differences that explains one."""
+
+    @pytest.mark.parametrize(
+        ("row", "event", "entry", "edit"),
+        [
+            ("LD02", record("in/1", eventName="ObjectRemoved:Delete"), {}, lost),
+            ("LD04", record("orders/1"), {"prefix": "orders"}, lost),
+            ("LD05", record('in/a"b'), {}, lost),
+            ("LD05", record("in/a\\b"), {}, edited(key="in/ab")),
+            ("LD06", record("in/1"), {"parameters": {"key": '{{ key.split("/")[1] }}'}}, lost),
+            (
+                "LD07",
+                record("in/1"),
+                {"parameters": {"p": "{{ 'C:\\\\x' }}"}},
+                edited(p="C:\\x"),
+            ),
+            ("LD09", record("in/a+b"), {"if_fnmatch": "*a+b"}, lost),
+            ("LD11", record("/in/1"), {"prefix": "/in"}, lost),
+            ("LD13", record("in/1"), {"parameters": {"p": ["b", "a"]}}, edited(p="{'a', 'b'}")),
+            ("moment", record("in/1"), {"parameters": {"p": "{{ utils.uuid() }}"}}, None),
+            (None, record("in/1"), {}, lost),
+            (None, record("in/1"), {}, edited(more="1")),
+        ],
+    )
+    def test_a_dispatch_of_ours(
+        self,
+        comparing: Comparing,
+        row: str | None,
+        event: Any,
+        entry: dict[str, Any],
+        edit: Callable[[Any], list[Any]] | None,
+    ) -> None:
+        comparing.harness.trigger("t", **entry)
+        comparing.observe(direct(event))
+        comparing.dispatch(direct(event))
+        lines = (comparing.folder / "dispatches.jsonl").read_text().splitlines()
+        messages = [json.loads(each) for each in lines]
+        if edit:
+            is_ts = [each["parameters"].keys() != {"key", "size"} for each in messages]
+            comparing.write(
+                [
+                    made
+                    for message, is_to_edit in zip(messages, is_ts, strict=True)
+                    for made in (edit(message) if is_to_edit else [message])
+                ]
+            )
+        found = comparing.dispatches("--triggers", self.entries(comparing, entry))
+        assert [(each["trigger_id"], each["row"]) for each in found["differences"]] == [("t", row)]
+
+    @pytest.mark.parametrize(
+        ("row", "entry"),
+        [
+            ("LD08", {"job_id": "load", "parameters": {"key": "{{ key.__class__.__mro__[1] }}"}}),
+            ("LD12", {"job_id": "load", "enabled": "false"}),
+            (None, {"job_id": "load", "enabled": False}),
+        ],
+    )
+    def test_a_dispatch_of_lavas(
+        self, comparing: Comparing, row: str | None, entry: dict[str, Any]
+    ) -> None:
+        comparing.harness.trigger("t", **entry)
+        comparing.observe(direct(record("in/1")))
+        message = {"realm": "demo", "worker": "core", "job_id": "load", "run_id": "r"}
+        comparing.write([{**message, "parameters": {"key": "in/1"}}])
+
+        found = comparing.dispatches("--triggers", self.entries(comparing, entry))
+        assert [(each["trigger_id"], each["row"]) for each in found["differences"]] == [("t", row)]
+
+    def entries(self, comparing: Comparing, entry: dict[str, Any]) -> str:
+        """Write the entry into a file; return its path."""
+        path = comparing.folder / "t.json"
+        defaults = {"bucket": BUCKET, "prefix": "in", "enabled": True, "job_id": "load"}
+        parameters = {"parameters": {"key": "{{ key }}"}}
+        path.write_text(json.dumps({"trigger_id": "t", **defaults, **parameters, **entry}))
+        return str(path)
+
+    def test_a_failure_that_came_again_is_no_difference(self, comparing: Comparing) -> None:
+        about = {"bucket": "b", "key": "k", "trigger_id": "t", "job_id": "load"}
+        sent = "dispatched " + json.dumps(about)
+        failed = "failed " + json.dumps({**about, "kind": "aws_error", "reason": "x"})
+        (comparing.folder / LOG).write_text(sent)
+        (comparing.folder / "other.log").write_text(failed + "\n" + sent)
+        assert comparing.logs(status=0)["agreed"] == 1
+
+        (comparing.folder / "other.log").write_text(failed)
+        [found] = comparing.logs()["differences"]
+        assert (found["theirs"], found["row"]) == ("failed: aws_error", "failure")
+
+    def test_a_duplicate_explains_a_dispatch_less(self, comparing: Comparing) -> None:
+        about = {"bucket": "b", "key": "k"}
+        sent = "dispatched " + json.dumps({**about, "trigger_id": "t", "job_id": "load"})
+        duplicate = "skipped " + json.dumps({**about, "kind": "duplicate", "reason": "duplicate"})
+        (comparing.folder / LOG).write_text(f"{sent}\n{sent}")
+        (comparing.folder / "other.log").write_text(f"{sent}\n{duplicate}")
+        [found] = comparing.logs()["differences"]
+        assert (found["ours"], found["row"]) == ("dispatched 2 times", "duplicate")
+
+    def test_the_table_of_the_page_has_the_same_rows(self) -> None:
+        [rows] = tables(section(DESIGN, "Differences from lava"))
+        assert [cells[0] for cells in rows] == [row.id for row in ROWS]
+
+    def test_the_page_names_what_explains_and_what_does_not(self) -> None:
+        [causes, *_] = tables(section(CHECKOUT / "docs" / "migrating.md", "What explains"))
+        assert [cells[0].strip("`") for cells in causes] == [row.id for row in CAUSES]
+        text = section(CHECKOUT / "docs" / "migrating.md", "What explains")
+        assert all(each in text for each in SILENT)
+
+
+class TestInput:
+    """What a log and dispatches are read from."""
+
+    ABOUT: Final = {"bucket": "b", "key": "k", "trigger_id": "t", "job_id": "load"}
+    LINE: Final = json.dumps({"event": "dispatched", **ABOUT, "worker": "core", "parameters": {}})
+    BODY: Final = json.dumps({"worker": "core", "job_id": "load", "run_id": "r"})
+
+    @pytest.mark.parametrize(
+        "log",
+        [
+            LINE,
+            f"START RequestId: 1\n{LINE}\n",
+            json.dumps([LINE]),
+            json.dumps({"events": [{"message": LINE}]}, indent=2),
+        ],
+        ids=["line", "lines", "list", "answer"],
+    )
+    @pytest.mark.parametrize(
+        "dispatches",
+        [
+            BODY,
+            json.dumps({"Messages": [{"Body": BODY, "MessageId": "m"}]}, indent=2),
+            json.dumps({"Messages": []}) + json.dumps({"Messages": [{"Body": BODY}]}),
+        ],
+        ids=["body", "answer", "answers"],
+    )
+    def test_is_understood(
+        self, line: CommandLine, tmp_path: Path, log: str, dispatches: str
+    ) -> None:
+        (tmp_path / "log").write_text(log)
+        (tmp_path / "sent").write_text(dispatches)
+        ran = line.run("compare", str(tmp_path / "log"), "--dispatches", str(tmp_path / "sent"))
+        assert (ran.status, ran.output) == (0, "1 dispatches agree; no difference\n")
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (("nothing\n", BODY), "no line says what became of an object"),
+            ((LINE, "no JSON"), "sent:1: this is no JSON"),
+            ((LINE, '{"a": 1}'), "this is no dispatch, which has worker and job_id"),
+            ((LINE, "[1]"), "this is no dispatch"),
+            ((None, BODY), "no such file; a log group is named in full"),
+        ],
+        ids=["no log", "no JSON", "no dispatch", "a list", "no file"],
+    )
+    def test_a_mistake_is_one_line(
+        self, line: CommandLine, tmp_path: Path, given: tuple[str | None, str], message: str
+    ) -> None:
+        log, dispatches = given
+        if log is not None:
+            (tmp_path / "log").write_text(log)
+        (tmp_path / "sent").write_text(dispatches)
+        ran = line.run("compare", str(tmp_path / "log"), "--dispatches", str(tmp_path / "sent"))
+        assert (ran.status, ran.output) == (2 if log is None else 3, "")
+        assert message in ran.errors
+        assert ran.errors.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        "arguments", [[], ["other", "--dispatches", "x"]], ids=["none", "both"]
+    )
+    def test_one_other_side_is_needed(self, line: CommandLine, arguments: list[str]) -> None:
+        ran = line.run("compare", "log", *arguments)
+        assert ran.status == 2
+        assert "give what to compare with" in ran.errors
+
+    def test_a_terminal_is_safe(self, line: CommandLine, tmp_path: Path) -> None:
+        about = {**self.ABOUT, "key": "a\x1b[31m\u202eb", "event": "dispatched"}
+        (tmp_path / "log").write_text(json.dumps({**about, "parameters": {"x": "\x1b[1m"}}))
+        other = {**about, "parameters": {"x": "[bold]\x9b"}}
+        (tmp_path / "other").write_text(json.dumps(other))
+        ran = line.run("compare", str(tmp_path / "log"), str(tmp_path / "other"))
+        assert ran.status == 1
+        assert ran.output.replace("\n", "").isprintable()
+        assert "a\\x1b[31m\\u202eb" in ran.output
+        assert "[bold]" in ran.output

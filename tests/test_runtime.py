@@ -1,0 +1,259 @@
+"""The package as released, in Lambda's own runtime: its interface client under its emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import zipfile
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+import lava_s3trigger
+from benchmarks import cold
+from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.logreading import LogLine, read_line
+from lava_s3trigger.metrics import METRICS, NAMESPACE
+from tests.endpoint import DENIED, REGION, CannedRealm, Endpoint
+from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.release import Release
+
+VERSIONS: Final = ("3.13", "3.14")
+FUNCTION: Final = "lava-demo-s3trigger"
+TIMEOUT_SECONDS: Final = 10
+"""The function does not start work that may not end in time."""
+
+
+class Runtime:
+    """The function in the runtime, with a realm on the endpoint.
+
+    Args:
+        process_id: Of the emulator.
+        address: Where the emulator takes invocations.
+        output: The file of what the runtime prints.
+        endpoint: Where the tables and queues are.
+    """
+
+    def __init__(self, process_id: int, address: str, output: Path, endpoint: Endpoint) -> None:
+        self._process_id, self._address, self._output = process_id, address, output
+        self.endpoint = endpoint
+        self._read = 0
+        self.realm = CannedRealm(endpoint, "demo", ["core"])
+        job = {"job_id": "load", "type": "cmd", "payload": "x", "enabled": True}
+        self.realm.jobs.put(job | {"worker": "core"})
+        trigger = {"trigger_id": "t", "bucket": BUCKET, "prefix": "*", "enabled": True}
+        parameters = {"key": "{{ key }}"}
+        self.realm.triggers.put(trigger | {"job_id": "load", "parameters": parameters})
+
+    def invoke(self, payload: Any) -> Any:
+        """Invoke the function; return its answer, or the error of the runtime."""
+        try:
+            answer = cold.invoke(self._address, payload).decode()
+        except urllib.error.HTTPError as error:  # as the emulator answers after a crash
+            with error:
+                answer = error.read().decode()
+        try:
+            return json.loads(answer)
+        except ValueError:
+            return answer
+
+    def keys(self) -> list[str]:
+        """Take the dispatches off the queue; return their keys."""
+        taken = self.realm.queue("core").take()
+        return [each.json["parameters"]["key"] for each in taken]
+
+    def lines(self) -> list[str]:
+        """Return the JSON lines that were printed since the last call, as CloudWatch gets them."""
+        text = self._output.read_text()
+        new, self._read = text[self._read :], len(text)
+        return [line for line in new.split("\n") if line.startswith("{")]
+
+    def logged(self) -> list[LogLine]:
+        """Return the function's lines since the last call, read back."""
+        return [line for line in map(read_line, self.lines()) if line]
+
+    def child(self) -> int:
+        """Return the process id of the runtime."""
+        return cold.child_of(self._process_id)
+
+
+@contextmanager
+def running(version: str, package: Path, output: Path, endpoint: Endpoint) -> Iterator[Runtime]:
+    """Run the function of a package in the runtime of a version of Python."""
+    try:
+        python, emulator = cold.find_python(version), cold.find_emulator()
+    except cold.NotHereError as missing:
+        pytest.skip(str(missing))
+    requirements = (CHECKOUT / "benchmarks" / "runtime.txt").read_text()
+    client = cold.install(
+        python, f"runtime{'' if version == cold.RUNTIME else version}", requirements
+    )
+    environment = {
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION,
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT_SECONDS),
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "AWS_LAMBDA_LOG_LEVEL": "INFO",
+        "HOME": "/nonexistent",
+        "LAVA_REALM": "demo",
+        "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(client),
+        "S3TRIGGER_CACHE_TTL": "0",
+    }
+    command = [python, "-S", "-m", "awslambdaric", "s3trigger.lambda_handler"]
+    with (
+        output.open("wb") as file,
+        cold.emulated(emulator, command, package, environment, file) as (process, address),
+    ):
+        yield Runtime(process.pid, address, output, endpoint)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def runtime(
+    request: pytest.FixtureRequest, release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runtime]:
+    """The function of a release in the runtime."""
+    folder = tmp_path_factory.mktemp("package")
+    with zipfile.ZipFile(release.zip) as archive:
+        archive.extractall(folder)
+    output = tmp_path_factory.mktemp("runtime") / "output"
+    with Endpoint() as endpoint, running(request.param, folder, output, endpoint) as made:
+        yield made
+        endpoint.reset()
+
+
+def recovered(runtime: Runtime, key: str) -> None:
+    """Check that the next event is dispatched as ever."""
+    runtime.lines()
+    assert runtime.invoke(direct(record(key))) is None
+    assert runtime.keys() == [key]
+    assert "dispatched" in [line.event for line in runtime.logged()]
+
+
+S3_BATCH: Final = json.loads((CHECKOUT / "events" / "s3-batch-sized.json").read_text())
+PUT: Final = record("in/1.csv")
+
+
+class TestRoutes:
+    """An event of each route is dispatched, and the log says so."""
+
+    def test_the_init_phase_logs_the_version(self, runtime: Runtime) -> None:
+        runtime.invoke(direct())
+        started = next(line for line in runtime.logged() if line.event == "started")
+        assert started.fields["version"] == lava_s3trigger.__version__
+        assert started.fields["function"] == FUNCTION
+
+    @pytest.mark.parametrize(
+        ("payload", "answer"),
+        [
+            pytest.param(direct(PUT), None, id="s3"),
+            pytest.param(sns(PUT), None, id="sns"),
+            pytest.param(sqs(direct(PUT)), None, id="sqs"),
+            pytest.param(eventbridge("in/1.csv"), None, id="eventbridge"),
+            pytest.param([message("m0", direct(PUT))], None, id="pipes"),
+            pytest.param(S3_BATCH, "Succeeded", id="s3-batch"),
+        ],
+    )
+    def test_a_route(self, runtime: Runtime, payload: Any, answer: str | None) -> None:
+        runtime.lines()
+        said = runtime.invoke(payload)
+        assert (said["results"][0]["resultCode"] if answer else said) == answer
+
+        keys = runtime.keys()
+        assert len(keys) == 1
+        lines = runtime.logged()
+        assert [line.event for line in lines] == ["dispatched", "summary"]
+        assert lines[0].text("key") == keys[0]
+        assert lines[1].fields["dispatched"] == 1
+
+    def test_a_message_that_is_not_understood_is_returned(self, runtime: Runtime) -> None:
+        said = runtime.invoke(sqs(direct(PUT), NONSENSE))
+        assert said == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+        assert runtime.keys() == ["in/1.csv"]
+
+
+class TestOutput:
+    """What is printed is what CloudWatch reads: lines of JSON, and documents of metrics."""
+
+    def test_lines_are_json_with_time_level_and_request_id(self, runtime: Runtime) -> None:
+        runtime.lines()
+        runtime.invoke(direct(record('in/"quoted"\u2028\u202e.csv'), record("in/2.csv")))
+        runtime.keys()
+        lines = [json.loads(line) for line in runtime.lines()]
+        dispatched = [line for line in lines if line.get("event") == "dispatched"]
+        assert len(dispatched) == 2
+        assert dispatched[0]["key"] == 'in/"quoted"\u2028\u202e.csv'
+        assert len({line["requestId"] for line in dispatched}) == 1
+        for line in dispatched:
+            assert line["level"] == "INFO"
+            at = datetime.fromisoformat(line["timestamp"])
+            assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
+
+    def test_the_summary_is_a_document_of_metrics(self, runtime: Runtime) -> None:
+        runtime.lines()
+        runtime.invoke(direct(PUT))
+        runtime.keys()
+        [document] = [each for each in map(json.loads, runtime.lines()) if "_aws" in each]
+        metadata = document["_aws"]
+        assert abs(time.time() * 1000 - metadata["Timestamp"]) < 60_000
+        [directive] = metadata["CloudWatchMetrics"]
+        assert directive["Namespace"] == NAMESPACE
+        names = {each["Name"] for each in directive["Metrics"]}
+        assert {"events_s3", "dispatched", "lag"} <= names <= METRICS
+        assert all(isinstance(document[name], int | float) for name in names)
+        [dimensions] = directive["Dimensions"]
+        assert [document[name] for name in dimensions] == ["demo", FUNCTION]
+
+
+class TestRecovery:
+    """After an error, a timeout and a crash, the next event is dispatched."""
+
+    def test_an_error(self, runtime: Runtime) -> None:
+        runtime.endpoint.fail(lambda call: DENIED if call.operation == "Query" else None)
+        runtime.lines()
+        said = runtime.invoke(direct(record("in/error.csv")))
+        runtime.endpoint.fail({})
+        assert said["errorType"] == "DeliveriesFailedError"
+        assert "AccessDenied" in said["errorMessage"]
+        lines = runtime.logged()
+        assert [line.fields["kind"] for line in lines if line.event == "failed"] == ["aws_error"]
+        assert [line.fields["failed"] for line in lines if line.event == "summary"] == [1]
+        recovered(runtime, "in/after-error.csv")
+
+    def test_a_timeout(self, runtime: Runtime) -> None:
+        runtime.invoke(direct())
+        os.kill(runtime.child(), signal.SIGSTOP)
+        said = runtime.invoke(direct(record("in/timeout.csv")))
+        assert "timed out" in str(said)
+        recovered(runtime, "in/after-timeout.csv")
+        assert runtime.keys() == []
+
+    def test_a_crash(self, runtime: Runtime) -> None:
+        runtime.invoke(direct())
+        first = runtime.child()
+
+        def crash(call: Any) -> None:
+            if call.operation == "SendMessageBatch":
+                os.kill(first, signal.SIGKILL)
+
+        runtime.endpoint.fail(crash)
+        said = runtime.invoke(direct(record("in/crash.csv")))
+        runtime.endpoint.fail({})
+        assert "Runtime" in str(said)
+        runtime.keys()  # the call had arrived
+        recovered(runtime, "in/after-crash.csv")
+        assert runtime.child() != first
