@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import click
 
 from . import configuration
-from .errors import DEFECT, INTERRUPTED, YES, CommandError
+from .errors import DEFECT, INTERRUPTED, READER_GONE, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
@@ -32,6 +33,10 @@ _MODULES: Final = {"test": "testing"}
 """Commands whose module has another name: Python has one of that name."""
 
 
+class _ReaderGoneError(Exception):
+    """Who read standard output has gone, as of `| head`."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command when it is called: each brings libraries of its own."""
 
@@ -49,6 +54,12 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click itself would end with 1, which means no
+            raise _ReaderGoneError from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -102,7 +113,30 @@ def main(arguments: list[str] | None = None) -> None:
     its trace.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_status(arguments))
+    _open_streams()
+    status = _status(arguments)
+    _close_output()
+    sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Stand the null device in for streams that the caller has closed, as of ``2>&-``.
+
+    Standard output is left closed: data that goes there must not vanish.
+    """
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - to the end
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _close_output() -> None:
+    """Drop what standard output does not take: the interpreter would end with a trace of it."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _status(arguments: list[str]) -> Any:
@@ -112,9 +146,8 @@ def _status(arguments: list[str]) -> Any:
         return _show(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # as of `| head`
-        sys.stderr.close()
-        return YES
+    except _ReaderGoneError:
+        return READER_GONE
     except Exception as error:  # noqa: BLE001 - a defect of ours
         if "--debug" in arguments:
             import traceback  # noqa: PLC0415 - start-up

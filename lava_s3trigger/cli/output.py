@@ -27,23 +27,51 @@ VERSION: Final = 1
 def opened(output: str | None) -> Iterator[TextIO]:
     """Yield where data goes: standard output, or a file that appears when it is complete.
 
+    A device or a pipe that is there is written to as it is. A symbolic link stays, and the
+    file to which it points is replaced.
+
     Raises:
-        CommandError: The file cannot be written.
+        CommandError: It cannot be written.
     """
     if output is None or output == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # A terminal or a pipe may take fewer characters than keys have.
-            sys.stdout.reconfigure(errors="backslashreplace")
-        yield sys.stdout
-        sys.stdout.flush()
+        with _naming("standard output"):
+            yield from _standard_output()
         return
+    with _naming(output):
+        path = Path(output)
+        if path.exists() and not path.is_file():
+            # Replaced, /dev/null would be a file from then on, for all of the machine.
+            with path.open("w", encoding="utf-8") as device:
+                yield device
+        else:
+            yield from _replaced(Path(os.path.realpath(path)))
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn an error of the operating system into one line that begins with a name."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{safe(name)}: {error.strerror}") from None
+
+
+def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:  # as of `>&-`
+        raise CommandError("standard output is closed: name a file with --output")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or a pipe may take fewer characters than keys have.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    yield sys.stdout
+    sys.stdout.flush()
+
+
+def _replaced(path: Path) -> Iterator[TextIO]:
     import tempfile  # noqa: PLC0415 - start-up
 
-    path = Path(output)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise CommandError(f"{safe(output)}: {error.strerror}") from None
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -52,8 +80,6 @@ def opened(output: str | None) -> Iterator[TextIO]:
         os.umask(umask)
         part.chmod(0o666 & ~umask)
         part.replace(path)
-    except OSError as error:
-        raise CommandError(f"{safe(output)}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
 
