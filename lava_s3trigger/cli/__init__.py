@@ -64,6 +64,12 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and args[0][0:1] != "-" and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
+            close = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
         name, command, rest = super().resolve_command(ctx, args)
         found = configuration.find(Path.cwd())
         if found and name and command:
@@ -165,9 +171,11 @@ def _show(error: click.ClickException | CommandError) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
-    if isinstance(error, click.UsageError) and error.ctx:
-        click.echo(error.ctx.get_usage(), err=True)
-    click.echo(f"Error: {safe(error.format_message(), keep=chr(10))}", err=True)
+    text = " ".join(error.format_message().split())
+    # A value that is wrong is told with what would do; the others need the help.
+    if isinstance(error, click.UsageError) and error.ctx and type(error) is not click.BadParameter:
+        text += f" See {error.ctx.command_path} --help."
+    click.echo(f"Error: {safe(text)}", err=True)
     return error.exit_code
 
 

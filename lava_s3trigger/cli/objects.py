@@ -127,7 +127,7 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": region,
-        "eventTime": f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z",
+        "eventTime": f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
         "eventName": event_type,
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
         "requestParameters": {"sourceIPAddress": source_ip or _SERVICE},

@@ -12,6 +12,8 @@ import click
 
 from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from .objectoptions import event_type_of, size_of
+from .objects import CREATED
 from .options import PATH, Command, aws_options, output_options
 
 if TYPE_CHECKING:
@@ -77,16 +79,19 @@ SCHEME: Final = "s3://"
 )
 @click.option(
     "--event-type",
-    default="ObjectCreated:Put",
+    callback=event_type_of,
+    default=CREATED,
     show_default=True,
+    metavar="TYPE",
     help="Event type to decide with.",
 )
 @click.option(
     "--size",
-    type=click.IntRange(min=0),
-    default=1,
+    callback=size_of,
+    default="1",
     show_default=True,
-    help="Bytes of objects whose size is not known: of --keys and --since.",
+    metavar="SIZE",
+    help="Size of objects whose size is not known: of --keys and --since.",
 )
 @click.option(
     "--processes",

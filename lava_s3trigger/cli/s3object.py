@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lava_s3trigger.events import deliveries
 
+from .eventtypes import leaves_out
 from .objects import CREATED, s3_record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class S3Object(NamedTuple):
         record = s3_record(
             self.bucket,
             self.key,
-            size=self.size,
+            size=None if leaves_out(self.event_type, "size") else self.size,
             event_type=self.event_type,
             time=self.time,
             region=region,

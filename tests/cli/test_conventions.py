@@ -156,7 +156,9 @@ class TestStatuses:
             (["sample", "--raises", "interrupt"], 130, ""),
             (["sample", "--raises", "mistake"], 3, "Error: t.yaml:1: wrong \\u202e\\x1b[31m\n"),
             (["sample", "--none"], 2, "Error: No such option '--none'."),
-            (["none"], 2, "Error: No such command 'none'."),
+            (["none"], 2, "Error: No such command 'none'. See lava-s3trigger --help.\n"),
+            (["sampel"], 2, "Error: No such command 'sampel'. Did you mean 'sample'? See "),
+            (["sample", "--format"], 2, "Error: Option '--format' requires an argument. See "),
             (["sample", "--raises", "defect"], 70, "Error: a defect in lava-s3trigger: Zero"),
             (["--version"], 0, ""),
             (["--help"], 0, ""),
@@ -167,7 +169,7 @@ class TestStatuses:
 
         assert found == status
         assert message in err
-        assert (err.strip() == "") == (message == "")
+        assert len(err.splitlines()) == bool(message)
         assert "Traceback" not in err
         assert "\x1b" not in err
 
