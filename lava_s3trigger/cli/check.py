@@ -112,6 +112,7 @@ class _Run:
                 loaded = load(self._paths, lambda n: progress.show("Reading files", n))
             else:
                 loaded = self._read_realm()
+            self._require_something(loaded)
             surroundings = self._surroundings()
 
             def lint(found: Loaded) -> Linted:
@@ -150,6 +151,14 @@ class _Run:
                 "--fix cannot write to standard input: name a file, or give only --diff",
                 WRONG_USAGE,
             )
+
+    def _require_something(self, loaded: Loaded) -> None:
+        """Raise an error if files have nothing to check: a wrong name would pass for clean."""
+        is_something = loaded.entries or any(
+            each.kind != "no_entry" or each.file in self._paths for each in loaded.problems
+        )
+        if self._paths and not is_something:
+            raise CommandError(f"{safe(', '.join(self._paths))}: no entries in there")
 
     def _read_realm(self) -> Loaded:
         client = self._aws.client("dynamodb")

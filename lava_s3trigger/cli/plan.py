@@ -36,7 +36,14 @@ SCHEME: Final = "s3://"
         "lava-s3trigger plan new/ --against old/ s3://my-bucket/incoming/",
     ],
 )
-@click.argument("paths", nargs=-1, required=True, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
+@click.option(
+    "--triggers",
+    type=PATH,
+    multiple=True,
+    metavar="PATH",
+    help="File or folder of entries that would be, as ENTRIES. May be repeated.",
+)
 @click.option(
     "--against",
     type=PATH,
@@ -113,7 +120,7 @@ def plan(paths: Sequence[str], **options: Any) -> int:
     from .s3object import Assumed  # noqa: PLC0415
     from .sides import read_sides  # noqa: PLC0415
 
-    entries = [path for path in paths if not path.startswith(SCHEME)]
+    entries = [path for path in paths if not path.startswith(SCHEME)] or [*options["triggers"]]
     listings = [path for path in paths if path.startswith(SCHEME)]
     if not entries:
         raise CommandError("no entries: name the files that would be in the table", WRONG_USAGE)

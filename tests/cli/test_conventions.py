@@ -158,7 +158,7 @@ class TestStatuses:
             (["sample", "--none"], 2, "Error: No such option '--none'."),
             (["none"], 2, "Error: No such command 'none'. See lava-s3trigger --help.\n"),
             (["sampel"], 2, "Error: No such command 'sampel'. Did you mean 'sample'? See "),
-            (["sample", "--format"], 2, "Error: Option '--format' requires an argument. See "),
+            (["sample", "--format"], 2, "Error: Option '--format' requires an argument.\n"),
             (["sample", "--raises", "defect"], 70, "Error: a defect in lava-s3trigger: Zero"),
             (["--version"], 0, ""),
             (["--help"], 0, ""),
@@ -169,7 +169,7 @@ class TestStatuses:
 
         assert found == status
         assert message in err
-        assert len(err.splitlines()) == bool(message)
+        assert len(err.strip().splitlines()) == bool(message)
         assert "Traceback" not in err
         assert "\x1b" not in err
 
