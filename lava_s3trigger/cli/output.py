@@ -97,7 +97,15 @@ def console(file: TextIO) -> Console:
     """
     from rich.console import Console  # noqa: PLC0415 - start-up
 
-    found = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    found = Console(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+        # With NO_COLOR, rich itself leaves out colours and keeps bold.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
     if not found.is_terminal:
         found.width = 10_000
     return found

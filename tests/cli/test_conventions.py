@@ -299,6 +299,22 @@ class TestOutput:
 
         assert file.getvalue() == "x" * 500 + " [bold]y[/] :smile: https://a\n"
 
+    @pytest.mark.parametrize(("no_color", "is_styled"), [("", True), ("1", False)])
+    def test_no_color_is_plain_text(
+        self, monkeypatch: pytest.MonkeyPatch, no_color: str, *, is_styled: bool
+    ) -> None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setenv("TERM", "xterm-256color")
+
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        file = Terminal()
+        output.console(file).print(plain("x", "bold red"))
+
+        assert ("\x1b" in file.getvalue()) == is_styled
+
 
 class TestTerminal:
     """Nothing that a key holds has an effect on a terminal."""
