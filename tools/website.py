@@ -25,6 +25,18 @@ FOLDERS: Final = (".", "docs", "docs/*", "events", "tests/findings")
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Start": ("README", "docs/deploying", "docs/deploying-as-code", "docs/glossary"),
     "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook"),
+    "Command line": (
+        "docs/command-line",
+        "docs/explain",
+        "docs/check",
+        "docs/rules",
+        "docs/testing-entries",
+        "docs/plan",
+        "docs/event-and-schema",
+        "docs/doctor",
+        "docs/backfill",
+        "docs/dead-letters",
+    ),
     "Connect buckets": ("docs/connecting", "events/README"),
     "Operate": (
         "docs/operations",
