@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from .errors import WRONG_USAGE, CommandError
-from .eventtypes import event_type as read_event_type
-from .eventtypes import leaves_out
 from .objects import CREATED, head_object, s3_record
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ class ObjectOptions:
         """
         event_type = self.event_type or CREATED
         size: int | None = 1 if self.size is None else self.size
-        if leaves_out(event_type, "size"):
+        if event_type != CREATED and _has_no_size(event_type):
             if self.size is not None:
                 raise CommandError(f"--size: events of type {event_type} have no size", WRONG_USAGE)
             size = None
@@ -63,6 +61,12 @@ class ObjectOptions:
             source_ip=self.source_ip,
             region=region,
         )
+
+
+def _has_no_size(event_type: str) -> bool:
+    from .eventtypes import leaves_out  # noqa: PLC0415 - start-up
+
+    return leaves_out(event_type, "size")
 
 
 def record_of_s3(name: ObjectName, aws: Aws) -> dict[str, Any] | None:
@@ -108,10 +112,12 @@ def size_of(_: click.Context, __: click.Parameter, value: Any) -> int | None:
 
 def event_type_of(_: click.Context, __: click.Parameter, value: Any) -> str | None:
     """Return the name of an option's event type, which is known."""
-    if value is None:
-        return None
+    if value in (None, CREATED):
+        return value  # type: ignore[no-any-return]
+    from .eventtypes import event_type  # noqa: PLC0415 - start-up
+
     try:
-        read_event_type(str(value))
+        event_type(str(value))
     except CommandError as error:
         raise click.BadParameter(str(error)) from None
     return str(value).removeprefix("s3:")
