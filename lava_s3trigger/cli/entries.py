@@ -151,11 +151,19 @@ class Loaded:
         Raises:
             CommandError: There are problems.
         """
-        problems = self.all_problems()
-        if problems:
-            told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
-            more = len(problems) - len(told)
-            raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+        require_none(self.all_problems())
+
+
+def require_none(problems: Sequence[object]) -> None:
+    """Raise an error that names problems, if there are any.
+
+    Raises:
+        CommandError: There are problems.
+    """
+    if problems:
+        told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
+        more = len(problems) - len(told)
+        raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
 
 
 def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:

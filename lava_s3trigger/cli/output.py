@@ -97,7 +97,11 @@ def console(file: TextIO) -> Console:
     """
     from rich.console import Console  # noqa: PLC0415 - start-up
 
-    found = Console(
+    class OfCommands(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would end with 1, which means no
+
+    found = OfCommands(
         file=file,
         markup=False,
         highlight=False,

@@ -6,14 +6,14 @@ import contextlib
 import itertools
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .objectoptions import event_type_of, size_of
-from .objects import CREATED
+from .objects import CREATED, SCHEME
 from .options import PATH, Command, aws_options, output_options
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .comparing import Comparison
     from .planning import Setting
     from .s3object import Assumed
-
-SCHEME: Final = "s3://"
 
 
 @click.command(

@@ -10,7 +10,7 @@ from .aws import Aws, reaching_aws
 from .casereports import write_json_report, write_junit, write_text
 from .caseresults import Coverage, run_cases
 from .cases import FIELD, read_cases
-from .entries import load_sound, read_table, read_texts
+from .entries import load_sound, read_table, read_texts, require_none
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .options import PATH, Command, aws_options, entries_options, output_options
 from .output import opened
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .entries import Entry
-
-_MAX_SHOWN_PROBLEMS = 10
 
 
 @click.command(
@@ -85,10 +83,7 @@ def test(  # noqa: PLR0913 - one for each option
     entries = list(found)
     knows_jobs = not isinstance(known, UnknownJobs)
     reader = read_cases(entries, read_texts(cases), knows_jobs=knows_jobs)
-    if reader.problems:
-        told = [str(each) for each in reader.problems[:_MAX_SHOWN_PROBLEMS]]
-        more = len(reader.problems) - len(told)
-        raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+    require_none(reader.problems)
     if not reader.cases and not coverage:
         raise CommandError(
             f"no cases: none of {len(entries)} entries has {FIELD}; name a file with --cases"

@@ -315,6 +315,12 @@ class TestOutput:
 
         assert ("\x1b" in file.getvalue()) == is_styled
 
+    def test_a_reader_that_goes_away_is_told_by_rich_as_well(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", buffering=1) as file:
+            output.console(file).print(plain("x"))
+
 
 class TestTerminal:
     """Nothing that a key holds has an effect on a terminal."""
