@@ -13,6 +13,7 @@ import pytest
 
 from lava_s3trigger.cli import _COMMANDS, commands
 from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.options import Command
 from tests.cli.schemas import validate
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ class TestCommands:
     def test_the_tables_name_all_commands(self) -> None:
         named = re.findall(r"^\| \[`([\w-]+)`\]\(", PAGE.read_text(), re.MULTILINE)
         assert named == commands.list_commands(click.Context(commands))
+
+    @pytest.mark.parametrize("name", _COMMANDS)
+    def test_help_has_two_examples_and_the_meaning_of_statuses(self, name: str) -> None:
+        found = commands.get_command(click.Context(commands), name)
+        assert isinstance(found, Command)
+        assert len(found.examples) >= 2
+        assert found.yes
+        assert found.no
+        assert all(each.split()[:2] == ["lava-s3trigger", name] for each in found.examples)
 
     def test_the_first_line_of_help_is_that_of_the_list(self) -> None:
         for name, summary in _COMMANDS.items():
