@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # to import typing takes some ms, in which Ctrl-C would show a trace
+    from typing import Final
 
 _OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
 """Modules that the extra ``cli`` installs."""
