@@ -654,7 +654,9 @@ class TestATerminal:
 
 
 MISTAKES: Final = [
-    pytest.param(["--keys", "k"], 2, "Missing argument", id="no entries"),
+    pytest.param(
+        ["--keys", "k"], 2, "no entries: name the files that would be in the table", id="no entries"
+    ),
     pytest.param(["s3://b/", "--against", "new.json"], 2, "no entries: name", id="no files"),
     pytest.param(["new.json"], 2, "no objects: give --keys", id="no objects"),
     pytest.param(["new.json", "--keys", "keys.txt"], 2, "--against", id="nothing to compare"),
