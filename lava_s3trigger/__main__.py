@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # to import typing takes some ms, in which Ctrl-C would show a trace
+    from typing import Final
 
 _OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
 """Modules that the extra ``cli`` installs."""
@@ -11,9 +15,14 @@ _OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
 _INTERRUPTED: Final = 130
 """As `cli.errors` has it, which may not be imported yet."""
 
+_COLLECTED_OBJECTS: Final = 200_000
+"""Objects after which garbage is looked for. With 700, as Python has it, start-up looks for it many
+times, and finds none. `make bench-cli` measures start-up."""
+
 
 def main() -> None:
     """Run the command line, or print in one line which extra installs what it needs."""
+    gc.set_threshold(_COLLECTED_OBJECTS)
     try:
         from .cli import main as run  # noqa: PLC0415 - it may be missing
     except KeyboardInterrupt:

@@ -35,3 +35,18 @@ class TestScreenshots:
 
     def test_no_other_picture_lies_there(self) -> None:
         assert set(screenshots.IMAGES.glob("*.svg")) == set(MADE)
+
+    def test_the_readme_shows_all_and_says_what_commands_print(self, tmp_path: Path) -> None:
+        shown = screenshots.shown(tmp_path)
+        assert [each.picture for each in shown if each.picture] == [
+            "check",
+            "test",
+            "explain",
+            "plan",
+        ]
+        for each in shown:
+            if each.text is not None:
+                printed = re.sub(r"\x1b\[[\d;]*m", "", each.output)
+                assert printed == each.text, each.command
+            else:
+                assert each.picture, each.command

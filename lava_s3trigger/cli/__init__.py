@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from . import configuration
-from .errors import DEFECT, INTERRUPTED, YES, CommandError
+from .errors import DEFECT, INTERRUPTED, READER_GONE, CommandError
 from .terminal import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
@@ -36,6 +36,10 @@ _MODULES: Final = {"test": "testing"}
 """Commands whose module has another name: Python has one of that name."""
 
 
+class _ReaderGoneError(Exception):
+    """Who read standard output has gone, as of `| head`."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command when it is called: each brings libraries of its own."""
 
@@ -55,17 +59,20 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. A reader that goes away, such as `head`, ends it without an error."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # As Python's documentation has it: what is left would be written at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(YES) from None
+        except BrokenPipeError:  # click itself would end with 1, which means no
+            raise _ReaderGoneError from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and args[0][0:1] != "-" and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
+            close = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
         name, command, rest = super().resolve_command(ctx, args)
         found = configuration.find(Path.cwd())
         if found and name and command:
@@ -115,7 +122,30 @@ def main(arguments: list[str] | None = None) -> None:
     its trace.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_status(arguments))
+    _open_streams()
+    status = _status(arguments)
+    _close_output()
+    sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Stand the null device in for streams that the caller has closed, as of ``2>&-``.
+
+    Standard output is left closed: data that goes there must not vanish.
+    """
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - to the end
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _close_output() -> None:
+    """Drop what standard output does not take: the interpreter would end with a trace of it."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _status(arguments: list[str]) -> Any:
@@ -125,9 +155,8 @@ def _status(arguments: list[str]) -> Any:
         return _show(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # as of `| head`
-        sys.stderr.close()
-        return YES
+    except _ReaderGoneError:
+        return READER_GONE
     except Exception as error:  # noqa: BLE001 - a defect of ours
         if "--debug" in arguments:
             import traceback  # noqa: PLC0415 - start-up
@@ -145,9 +174,11 @@ def _show(error: click.ClickException | CommandError) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
-    if isinstance(error, click.UsageError) and error.ctx:
-        click.echo(error.ctx.get_usage(), err=True)
-    click.echo(f"Error: {safe(error.format_message(), keep=chr(10))}", err=True)
+    text = " ".join(error.format_message().split())
+    # A value that is wrong is told with what would do; the others need the help.
+    if isinstance(error, click.UsageError) and error.ctx and type(error) is not click.BadParameter:
+        text += f" See {error.ctx.command_path} --help."
+    click.echo(f"Error: {safe(text)}", err=True)
     return error.exit_code
 
 

@@ -21,6 +21,7 @@ from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row, r
 
 from .aws import reaching_aws
 from .errors import WRONG_USAGE, CommandError
+from .objects import SCHEME
 from .output import message
 from .progress import Progress
 from .replaystate import Settled, Status, pieces
@@ -40,7 +41,6 @@ _SCHEMA: Final = "2.0"
 """Version of the payload that has user arguments."""
 _PRIORITY: Final = 10
 _CHUNK: Final = 1_000
-_SCHEME: Final = "s3://"
 _SERVICE_FAILED: Final = 500
 
 
@@ -59,8 +59,8 @@ class Folder:
         Raises:
             CommandError: It is none.
         """
-        bucket, _, prefix = uri.removeprefix(_SCHEME).partition("/")
-        if not uri.startswith(_SCHEME) or not bucket:
+        bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
+        if not uri.startswith(SCHEME) or not bucket:
             raise CommandError(
                 f"--job-files {safe(uri)}: write s3://BUCKET/PREFIX/, a place for the manifest"
                 " and the report of the job",

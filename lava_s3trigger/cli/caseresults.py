@@ -11,7 +11,7 @@ from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
 from .cases import NOTHING, UNMATCHED
-from .deciding import decide_payload
+from .deciding import MEANINGS, decide_payload
 from .fixedvalues import FixedValues
 from .tables import MemoryTriggers
 
@@ -168,7 +168,7 @@ def _endings(trigger: TriggerDecision) -> Iterator[tuple[str, str, str]]:
 
 def _mistakes(case: Case, decided: Decided) -> list[str]:
     return [
-        f"trigger {shown(trigger.trigger_id)}: {outcome}: {reason}"
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[outcome]}: {reason}"
         for trigger in _triggers(decided)
         for outcome, kind, reason in _endings(trigger)
         if outcome != "skipped"
@@ -178,7 +178,7 @@ def _mistakes(case: Case, decided: Decided) -> list[str]:
 
 def _reasons(decided: Decided) -> list[str]:
     found = [
-        f"trigger {shown(trigger.trigger_id)}: {outcome}: {reason}"
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[outcome]}: {reason}"
         for trigger in _triggers(decided)
         for outcome, _, reason in _endings(trigger)
     ]

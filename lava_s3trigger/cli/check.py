@@ -114,6 +114,7 @@ class _Run:
                 loaded = load(self._paths, files.reach)
         else:
             loaded = self._read_realm()
+        self._require_something(loaded)
         surroundings = self._surroundings()
         with Progress("entries checked", after=_SHORT_SECONDS) as entries:
 
@@ -147,6 +148,14 @@ class _Run:
                 "--fix cannot write to standard input: name a file, or give only --diff",
                 WRONG_USAGE,
             )
+
+    def _require_something(self, loaded: Loaded) -> None:
+        """Raise an error if files have nothing to check: a wrong name would pass for clean."""
+        is_something = loaded.entries or any(
+            each.kind != "no_entry" or each.file in self._paths for each in loaded.problems
+        )
+        if self._paths and not is_something:
+            raise CommandError(f"{safe(', '.join(self._paths))}: no entries in there")
 
     def _read_realm(self) -> Loaded:
         client = self._aws.client("dynamodb")

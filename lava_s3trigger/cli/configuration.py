@@ -34,7 +34,8 @@ def find(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             return own, _read(own)
         project = above / PROJECT_FILE
         if project.is_file():
-            options = _read(project).get("tool", {}).get("lava-s3trigger")
+            tools = _read(project).get("tool")
+            options = tools.get("lava-s3trigger") if isinstance(tools, dict) else None
             if options is not None:
                 if not isinstance(options, dict):
                     raise CommandError(f"{project}: {TABLE} is not a table", WRONG_USAGE)

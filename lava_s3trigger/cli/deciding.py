@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 _MAX_NAME_CHARACTERS: Final = 200
 
+MEANINGS: Final = {
+    "dispatched": "dispatched",
+    "skipped": "skipped",
+    "mistake": "parked",
+    "failed": "failed",
+}
+"""Outcomes in the words of the function's log and docs."""
+
 
 @dataclass(slots=True)
 class Decided:

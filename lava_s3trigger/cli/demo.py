@@ -26,6 +26,7 @@ from .localaws import CHECKOUT, REGION, LocalAws
 from .logreading import LogLine, read_line
 from .objectoptions import ObjectOptions
 from .objects import ObjectName
+from .options import Command
 from .page import as_text
 from .realmentries import read_entries
 
@@ -113,7 +114,12 @@ class Result:
     """The dispatch message in the worker's queue."""
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    yes="every object came through the function",
+    no="never",
+    examples=("lava-s3trigger demo", "lava-s3trigger demo > demo.txt"),
+)
 def demo() -> None:
     """Deploy to a local AWS server, put objects into S3, and show the dispatches.
 

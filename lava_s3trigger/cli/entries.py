@@ -151,11 +151,42 @@ class Loaded:
         Raises:
             CommandError: There are problems.
         """
-        problems = self.all_problems()
-        if problems:
-            told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
-            more = len(problems) - len(told)
-            raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+        require_none(self.all_problems())
+
+
+def require_none(problems: Sequence[object]) -> None:
+    """Raise an error that names problems, if there are any.
+
+    Raises:
+        CommandError: There are problems.
+    """
+    if problems:
+        told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
+        more = len(problems) - len(told)
+        raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+
+
+def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
+    """Read the entries of files and folders, to decide with.
+
+    Of a folder, files without any entry are left out, such as payloads and cases.
+
+    Args:
+        paths: As of `load`.
+        kind: Kind of entries of which there must be some.
+
+    Raises:
+        CommandError: One cannot be read, is no entry, or none is there.
+    """
+    loaded = load(paths)
+    with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
+    loaded.problems = [
+        each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
+    ]
+    loaded.require_sound()
+    if kind and not loaded.of(kind):
+        raise CommandError(f"{safe(', '.join(paths))}: no {kind} entries in there")
+    return loaded
 
 
 def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) -> Loaded:

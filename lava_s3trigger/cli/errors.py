@@ -16,6 +16,8 @@ DEFECT: Final = 70
 """A defect of the command line itself, as BSD's sysexits.h numbers it."""
 INTERRUPTED: Final = 130
 """Ctrl-C."""
+READER_GONE: Final = 141
+"""Who read the output has gone, as of ``| head``: as a shell shows the signal SIGPIPE."""
 
 
 class CommandError(Exception):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .aws import Aws, reaching_aws
 from .errors import WRONG_USAGE, CommandError
 from .eventtypes import event_type as read_event_type
+from .objectoptions import ObjectOptions, object_options
 from .objects import CREATED, ObjectFacts, head_object, read_uri
 from .options import PATH, Command, aws_options
 from .output import message, opened
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
     from .objects import ObjectName
 
 _MAX_COUNT = 10_000  # messages of the largest batch of a queue
-
-
-def _read_time(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> dt.datetime | None:
-    from dateutil.parser import isoparse  # noqa: PLC0415 - start-up
-
-    if value is None:
-        return None
-    try:
-        time = isoparse(value)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{value!a} is no time such as 2026-03-14T01:59:26Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
-
-
-def _read_address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    try:
-        return value if value is None else str(ipaddress.ip_address(value))
-    except ValueError:
-        raise click.BadParameter(f"{value!a} is no IP address") from None
 
 
 @click.command(
@@ -65,15 +44,7 @@ def _read_address(_ctx: click.Context, _param: click.Parameter, value: str | Non
     show_default=True,
     help="How the event comes to the function.",
 )
-@click.option(
-    "--event-type",
-    metavar="TYPE",
-    help="As S3 or EventBridge has it; ObjectCreated:Put, or ObjectCreated:"
-    "CompleteMultipartUpload of an object that AWS has and that was put in parts.",
-)
-@click.option("--size", type=click.IntRange(min=0), metavar="BYTES", help="Size of the object.")
-@click.option("--time", callback=_read_time, metavar="TIME", help="Time of the event; now.")
-@click.option("--source-ip", callback=_read_address, metavar="ADDRESS", help="Who did it.")
+@object_options
 @click.option(
     "--count",
     type=click.IntRange(1, _MAX_COUNT),
@@ -87,15 +58,13 @@ def _read_address(_ctx: click.Context, _param: click.Parameter, value: str | Non
     help="Version of the payload of S3 Batch Operations; 2.0.",
 )
 @aws_options
-@click.option("--output", type=PATH, metavar="FILE", help="File to write; standard output.")
+@click.option(
+    "--output", type=PATH, metavar="FILE", help="File to write instead of standard output."
+)
 def event(  # noqa: PLR0913 - one for each option
     *,
     uri: str,
     route: str,
-    event_type: str | None,
-    size: int | None,
-    time: dt.datetime | None,
-    source_ip: str | None,
     count: int,
     schema_version: str | None,
     realm: str | None,
@@ -103,6 +72,7 @@ def event(  # noqa: PLR0913 - one for each option
     region: str | None,
     endpoint_url: str | None,
     output: str | None,
+    **about_object: Any,
 ) -> None:
     """Print a payload for an object, as AWS would hand it to the function.
 
@@ -114,7 +84,8 @@ def event(  # noqa: PLR0913 - one for each option
             f"--schema-version goes with --route s3-batch, not with {route}", WRONG_USAGE
         )
     name = read_uri(uri)
-    kind = read_event_type(event_type) if event_type else None
+    about = ObjectOptions(**about_object)
+    kind = read_event_type(about.event_type) if about.event_type else None
     aws = Aws(profile, region, endpoint_url)
     facts = None
     if realm or profile or endpoint_url:
@@ -123,10 +94,10 @@ def event(  # noqa: PLR0913 - one for each option
         bucket=name.bucket,
         key=name.key,
         type=kind or read_event_type(facts.event_type if facts else CREATED),
-        time=time or (facts.last_modified if facts else dt.datetime.now(dt.UTC)),
-        size=size if size is not None else facts.size if facts else 1,
+        time=about.time or (facts.last_modified if facts else dt.datetime.now(dt.UTC)),
+        size=about.size if about.size is not None else facts.size if facts else 1,
         etag=facts.etag if facts else None,
-        source_ip=source_ip,
+        source_ip=about.source_ip,
         region=aws.region_name(),
     )
     events = [_later(first, number) for number in range(count)]

@@ -184,6 +184,21 @@ EVENT_TYPES: Final[dict[str, EventType]] = {each.name: each for each in _TYPES}
 """By the name that S3 has for each."""
 
 
+def leaves_out(name: str, what: str) -> bool:
+    """Tell whether events of a type leave something out.
+
+    Args:
+        name: The type, as S3 or as EventBridge's events have it.
+        what: ``size`` or ``etag``.
+
+    Raises:
+        CommandError: There is no such type.
+    """
+    kind = event_type(name)
+    is_of_s3 = name.removeprefix("s3:") == kind.name
+    return what in (kind.without if is_of_s3 else kind.without_in_eventbridge)
+
+
 def event_type(name: str) -> EventType:
     """Return the type of a name, as S3 or as EventBridge's events have it.
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from .deciding import MEANINGS
 from .explanation import JOB_UNKNOWN
 from .page import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
 
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
 
 STYLES: Final = {"dispatched": GOOD, "skipped": UNUSED, "mistake": BAD, "failed": BAD}
 """Styles of outcomes."""
-MEANINGS: Final = {
-    "dispatched": "dispatched",
-    "skipped": "skipped",
-    "mistake": "parked",
-    "failed": "failed",
-}
-"""Outcomes in the words of the function's log and docs."""
 _MAX_SHOWN_CHARACTERS: Final = 300
 _PLAIN_NAME: Final = re.compile(r"[\w./@+:-]+")
 

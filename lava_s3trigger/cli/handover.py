@@ -16,8 +16,8 @@ from lava_s3trigger.parking import REPLAY_MARK
 
 from .aws import reaching_aws
 from .errors import WRONG_USAGE, CommandError
-from .objects import s3_record
 from .replaystate import Settled, Status
+from .s3object import S3Object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,14 +85,9 @@ class Way(Protocol):
 
 def record_of(planned: PlannedObject, region: str) -> dict[str, Any]:
     """Return the record of an object's event, as S3 sent it when the object was put."""
-    return s3_record(
-        planned.bucket,
-        planned.key,
-        size=planned.size,
-        event_type=planned.event_type,
-        time=datetime.fromtimestamp(planned.time, UTC),
-        region=region,
-    )
+    time = datetime.fromtimestamp(planned.time, UTC)
+    found = S3Object(planned.bucket, planned.key, planned.size, time, planned.event_type)
+    return found.record(region)
 
 
 @dataclass(slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .explanationtext import MEANINGS, named, shown
+from .deciding import MEANINGS
 from .explanationtext import STYLES as OUTCOME_STYLES
+from .explanationtext import named, shown
 from .logtext import STYLES
 from .page import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
 

@@ -22,6 +22,7 @@ from lava_s3trigger.units import shown
 
 from .aws import Aws, reaching_aws
 from .errors import CommandError
+from .objects import SCHEME
 from .output import message
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
-_SCHEME: Final = "s3://"
 _MANIFEST: Final = ".json"
 _ARN: Final = "arn:"
 _BATCH_ROWS: Final = 10_000
@@ -94,11 +94,11 @@ def _data_files(path: str, manifest: dict[str, Any]) -> Iterator[str]:
 
 def _location(path: str, manifest: dict[str, Any], key: str) -> str:
     """Return where a data file of a manifest is."""
-    if path.startswith(_SCHEME):
+    if path.startswith(SCHEME):
         bucket = str(manifest.get("destinationBucket", ""))
         if bucket.startswith(_ARN):
             bucket = bucket.rpartition(":")[2]
-        return f"{_SCHEME}{bucket or path.removeprefix(_SCHEME).partition('/')[0]}/{key}"
+        return f"{SCHEME}{bucket or path.removeprefix(SCHEME).partition('/')[0]}/{key}"
     # Copied with its folders, or flat. S3 puts manifests and data in sibling folders.
     folder = Path(path).parent
     name = PurePosixPath(key).name
@@ -117,7 +117,7 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
 @contextlib.contextmanager
 def _opened(path: str, aws: Aws) -> Iterator[IO[bytes]]:
     """Open a file, or a copy of an object: what reads Parquet and ORC seeks in it."""
-    if not path.startswith(_SCHEME):
+    if not path.startswith(SCHEME):
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(Path(path).open("rb"))
@@ -125,7 +125,7 @@ def _opened(path: str, aws: Aws) -> Iterator[IO[bytes]]:
                 raise CommandError(f"{path}: {error.strerror}") from None
             yield file
         return
-    bucket, _, key = path.removeprefix(_SCHEME).partition("/")
+    bucket, _, key = path.removeprefix(SCHEME).partition("/")
     client = aws.client("s3")
     with tempfile.TemporaryFile() as copy:
         with reaching_aws():

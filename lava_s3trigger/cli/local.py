@@ -13,6 +13,7 @@ import click
 from .ending import Interrupted, interruptible
 from .examples import REALM, deploy_examples
 from .localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
+from .options import Command
 
 _CACHE_TTL: Final = "1s"
 _READY: Final = f"""\
@@ -22,7 +23,12 @@ In another terminal, enter the lines below. Then all commands of README.md run t
 """
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    yes="ended by Ctrl-C or a signal",
+    no="never",
+    examples=("lava-s3trigger local", "lava-s3trigger local > variables.sh"),
+)
 def local() -> None:
     """Keep a local AWS server with the deployed stack running.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from .errors import WRONG_USAGE, CommandError
 from .objects import CREATED, head_object, s3_record
 from .output import message
 
@@ -42,12 +43,17 @@ class ObjectOptions:
         return [flag for name, flag in _FLAGS.items() if getattr(self, name) is not None]
 
     def record(self, name: ObjectName, region: str) -> dict[str, Any]:
-        """Return the record that S3 would send: unless options differ, of one byte put now."""
+        """Return the record that S3 would send: unless options differ, of one byte put now.
+
+        Raises:
+            CommandError: A size is given, and events of the type have none.
+        """
         event_type = self.event_type or CREATED
-        size = self.size
-        # Events of what is gone have no size.
-        if size is None and event_type.removeprefix("s3:").startswith("ObjectCreated"):
-            size = 1
+        size: int | None = 1 if self.size is None else self.size
+        if event_type != CREATED and _has_no_size(event_type):
+            if self.size is not None:
+                raise CommandError(f"--size: events of type {event_type} have no size", WRONG_USAGE)
+            size = None
         return s3_record(
             *name,
             size=size,
@@ -56,6 +62,12 @@ class ObjectOptions:
             source_ip=self.source_ip,
             region=region,
         )
+
+
+def _has_no_size(event_type: str) -> bool:
+    from .eventtypes import leaves_out  # noqa: PLC0415 - start-up
+
+    return leaves_out(event_type, "size")
 
 
 def record_of_s3(name: ObjectName, aws: Aws) -> dict[str, Any] | None:
@@ -106,28 +118,8 @@ def record_of_object(
     return record or about.record(name, aws.region_name())
 
 
-def object_options(command: F) -> F:
-    """Add the options that describe an object; they make an `ObjectOptions`."""
-    options = (
-        click.option(
-            "--size", callback=_size, metavar="SIZE", help="Size of the object, such as 10MB."
-        ),
-        click.option(
-            "--event-type", metavar="TYPE", help="Type of the event, such as ObjectRemoved:Delete."
-        ),
-        click.option(
-            "--time", callback=_time, metavar="TIME", help="When it happened, in ISO 8601."
-        ),
-        click.option(
-            "--source-ip", callback=_address, metavar="ADDRESS", help="From where it was done."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _size(_: click.Context, __: click.Parameter, value: Any) -> int | None:
+def size_of(_: click.Context, __: click.Parameter, value: Any) -> int | None:
+    """Return the bytes of an option such as ``10MB``."""
     from lava_s3trigger import units  # noqa: PLC0415 - start-up
 
     if value is None:
@@ -139,6 +131,19 @@ def _size(_: click.Context, __: click.Parameter, value: Any) -> int | None:
     if not 0 <= found < float("inf"):
         raise click.BadParameter(f"{value!a} is not a size: an object has 0 bytes or more")
     return int(found)
+
+
+def event_type_of(_: click.Context, __: click.Parameter, value: Any) -> str | None:
+    """Return the name of an option's event type, which is known."""
+    if value in (None, CREATED):
+        return value  # type: ignore[no-any-return]
+    from .eventtypes import event_type  # noqa: PLC0415 - start-up
+
+    try:
+        event_type(str(value))
+    except CommandError as error:
+        raise click.BadParameter(str(error)) from None
+    return str(value).removeprefix("s3:")
 
 
 def _time(_: click.Context, __: click.Parameter, value: Any) -> datetime | None:
@@ -165,3 +170,27 @@ def _address(_: click.Context, __: click.Parameter, value: Any) -> str | None:
         return str(ip_address(value))
     except ValueError:
         raise click.BadParameter(f"{value!a} is not an IP address, such as 203.0.113.7") from None
+
+
+def object_options(command: F) -> F:
+    """Add the options that describe an object; they make an `ObjectOptions`."""
+    options = (
+        click.option(
+            "--size", callback=size_of, metavar="SIZE", help="Size of the object, such as 10MB."
+        ),
+        click.option(
+            "--event-type",
+            callback=event_type_of,
+            metavar="TYPE",
+            help="Type of the event, such as ObjectRemoved:Delete.",
+        ),
+        click.option(
+            "--time", callback=_time, metavar="TIME", help="When it happened, in ISO 8601."
+        ),
+        click.option(
+            "--source-ip", callback=_address, metavar="ADDRESS", help="From where it was done."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -18,7 +18,8 @@ CREATED: Final = "ObjectCreated:Put"
 UPLOADED: Final = "ObjectCreated:CompleteMultipartUpload"
 """Event type of an object that was put in parts."""
 
-_SCHEME: Final = "s3://"
+SCHEME: Final = "s3://"
+"""What URIs of objects and prefixes begin with."""
 _MAX_KEY_BYTES: Final = 1024
 _EMPTY_MD5: Final = "d41d8cd98f00b204e9800998ecf8427e"
 _SERVICE: Final = "s3.amazonaws.com"
@@ -32,7 +33,7 @@ class ObjectName(NamedTuple):
     key: str
 
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.bucket}/{self.key}"
+        return f"{SCHEME}{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,13 @@ def read_uri(text: str) -> ObjectName:
         CommandError: It is no URI of an object.
     """
     shown = safe(text)
-    if not text.startswith(_SCHEME):
+    if not text.startswith(SCHEME):
         raise CommandError(
             f"{shown}: this is no object: write s3://BUCKET/KEY, such as"
             " s3://my-bucket/incoming/a.csv",
             WRONG_USAGE,
         )
-    bucket, _, key = text.removeprefix(_SCHEME).partition("/")
+    bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise CommandError(f"{shown}: the bucket is missing: write s3://BUCKET/KEY", WRONG_USAGE)
     if not key:
@@ -127,7 +128,7 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": region,
-        "eventTime": f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z",
+        "eventTime": f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
         "eventName": event_type,
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
         "requestParameters": {"sourceIPAddress": source_ip or _SERVICE},

@@ -12,10 +12,12 @@ from typing import IO, TYPE_CHECKING, Final
 from lava_s3trigger import units
 
 from .aws import Aws, reaching_aws
+from .entries import STANDARD_INPUT
 from .errors import WRONG_USAGE, CommandError
 from .functionlog import FunctionLog
 from .inventory import read_inventory
 from .logreading import read_line
+from .objects import SCHEME
 from .terminal import safe
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from .functionlog import LogEvent
     from .s3object import Assumed, S3Object
 
-STANDARD_INPUT: Final = "-"
-SCHEME: Final = "s3://"
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_KEY_BYTES: Final = 1024
 _MAX_LINE_BYTES: Final = 8192

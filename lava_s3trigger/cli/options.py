@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-PATH: Final = click.Path(allow_dash=True)
+
+class _PathType(click.Path):
+    """A path. An empty one, as an unset variable of a shell gives, would be the folder itself."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value or "\0" in str(value):
+            self.fail("the path is empty" if not value else "a path has no NUL", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH: Final = _PathType(allow_dash=True)
 
 
 class Command(click.Command):

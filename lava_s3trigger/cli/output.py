@@ -27,30 +27,51 @@ VERSION: Final = 1
 def opened(output: str | None) -> Iterator[TextIO]:
     """Yield where data goes: standard output, or a file that appears when it is complete.
 
+    A device or a pipe that is there is written to as it is. A symbolic link stays, and the
+    file to which it points is replaced.
+
     Raises:
-        CommandError: The file cannot be written.
+        CommandError: It cannot be written.
     """
     if output is None or output == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # A terminal or a pipe may take fewer characters than keys have.
-            sys.stdout.reconfigure(errors="backslashreplace")
-        yield sys.stdout
-        sys.stdout.flush()
+        with _naming("standard output"):
+            yield from _standard_output()
         return
+    with _naming(output):
+        path = Path(output)
+        if path.exists() and not path.is_file():
+            # Replaced, /dev/null would be a file from then on, for all of the machine.
+            with path.open("w", encoding="utf-8") as device:
+                yield device
+        else:
+            yield from _replaced(Path(os.path.realpath(path)))
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn an error of the operating system into one line that begins with a name."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{safe(name)}: {error.strerror}") from None
+
+
+def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:  # as of `>&-`
+        raise CommandError("standard output is closed: name a file with --output")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or a pipe may take fewer characters than keys have.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    yield sys.stdout
+    sys.stdout.flush()
+
+
+def _replaced(path: Path) -> Iterator[TextIO]:
     import tempfile  # noqa: PLC0415 - start-up
 
-    path = Path(output)
-    if path.exists() and not path.is_file():  # a device or a pipe must not be replaced
-        try:
-            with path.open("w", encoding="utf-8") as file:
-                yield file
-        except OSError as error:
-            raise CommandError(f"{safe(output)}: {error.strerror}") from None
-        return
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise CommandError(f"{safe(output)}: {error.strerror}") from None
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -59,8 +80,6 @@ def opened(output: str | None) -> Iterator[TextIO]:
         os.umask(umask)
         part.chmod(0o666 & ~umask)
         part.replace(path)
-    except OSError as error:
-        raise CommandError(f"{safe(output)}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -78,7 +97,19 @@ def console(file: TextIO) -> Console:
     """
     from rich.console import Console  # noqa: PLC0415 - start-up
 
-    found = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    class OfCommands(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would end with 1, which means no
+
+    found = OfCommands(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+        # With NO_COLOR, rich itself leaves out colours and keeps bold.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
     if not found.is_terminal:
         found.width = 10_000
     return found

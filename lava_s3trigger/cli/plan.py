@@ -6,12 +6,14 @@ import contextlib
 import itertools
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from .objectoptions import event_type_of, size_of
+from .objects import CREATED, SCHEME
 from .options import PATH, Command, aws_options, output_options
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from .comparing import Comparison
     from .planning import Setting
     from .s3object import Assumed
-
-SCHEME: Final = "s3://"
 
 
 @click.command(
@@ -34,7 +34,14 @@ SCHEME: Final = "s3://"
         "lava-s3trigger plan new/ --against old/ s3://my-bucket/incoming/",
     ],
 )
-@click.argument("paths", nargs=-1, required=True, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
+@click.option(
+    "--triggers",
+    type=PATH,
+    multiple=True,
+    metavar="PATH",
+    help="File or folder of entries that would be, as ENTRIES. May be repeated.",
+)
 @click.option(
     "--against",
     type=PATH,
@@ -77,16 +84,19 @@ SCHEME: Final = "s3://"
 )
 @click.option(
     "--event-type",
-    default="ObjectCreated:Put",
+    callback=event_type_of,
+    default=CREATED,
     show_default=True,
+    metavar="TYPE",
     help="Event type to decide with.",
 )
 @click.option(
     "--size",
-    type=click.IntRange(min=0),
-    default=1,
+    callback=size_of,
+    default="1",
     show_default=True,
-    help="Bytes of objects whose size is not known: of --keys and --since.",
+    metavar="SIZE",
+    help="Size of objects whose size is not known: of --keys and --since.",
 )
 @click.option(
     "--processes",
@@ -108,7 +118,7 @@ def plan(paths: Sequence[str], **options: Any) -> int:
     from .s3object import Assumed  # noqa: PLC0415
     from .sides import read_sides  # noqa: PLC0415
 
-    entries = [path for path in paths if not path.startswith(SCHEME)]
+    entries = [path for path in paths if not path.startswith(SCHEME)] or [*options["triggers"]]
     listings = [path for path in paths if path.startswith(SCHEME)]
     if not entries:
         raise CommandError("no entries: name the files that would be in the table", WRONG_USAGE)

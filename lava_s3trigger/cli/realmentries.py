@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .aws import Aws, reaching_aws
-from .entries import load, read_table
+from .entries import load_sound, read_table
 from .errors import WRONG_USAGE, CommandError
 from .output import message
 from .tables import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
@@ -40,8 +40,9 @@ def read_entries(
 
     Args:
         triggers: Files and folders of trigger entries; without any, the realm's table.
-        jobs: Files and folders of job entries; without any, the realm's table where a realm
-            is given, and otherwise nothing is known of jobs.
+        jobs: Files and folders of job entries; without any, the jobs in the files of
+            `triggers`; without these, the realm's table where a realm is given, and otherwise
+            nothing is known of jobs.
         realm: Name of the realm.
         aws: Where its tables are.
         max_delay: Longest delay in seconds that an entry may ask for.
@@ -54,21 +55,38 @@ def read_entries(
             "no entries: give files with --triggers, or a realm with --realm (LAVA_REALM)",
             WRONG_USAGE,
         )
-    found = MemoryTriggers(_entries(triggers, "trigger", realm, aws), max_delay)
-    for entry in found.replaced:
-        message(f"Warning: {entry.source}: another entry has the trigger_id {entry.id!a} as well")
+    if triggers:
+        loaded = load_sound(triggers, "trigger")
+        of_triggers, of_jobs = loaded.of("trigger"), loaded.of("job")
+    else:
+        of_triggers, of_jobs = _table(str(realm), "trigger", aws), []
+    found = MemoryTriggers(of_triggers, max_delay)
+    warn_of(found)
     known: MemoryJobs | UnknownJobs = UnknownJobs()
-    if jobs or realm is not None:
-        name = ", ".join(jobs) if jobs else f"lava.{realm}.jobs"
-        known = MemoryJobs(_entries(jobs, "job", realm, aws), name)
+    if jobs:
+        known = MemoryJobs(load_sound(jobs).of("job"), ", ".join(jobs))
+    elif of_jobs:
+        known = MemoryJobs(of_jobs, ", ".join(triggers))
+    elif realm is not None:
+        known = MemoryJobs(_table(realm, "job", aws), f"lava.{realm}.jobs")
     return RealmEntries(realm or UNKNOWN_REALM, found, known)
 
 
-def _entries(paths: Sequence[str], kind: Kind, realm: str | None, aws: Aws) -> list[Entry]:
-    if paths:
-        loaded = load(paths)
-        loaded.require_sound()
-        return loaded.of(kind)
+def warn_of(triggers: MemoryTriggers) -> None:
+    """Warn of entries that another replaces, or that cannot be in the index."""
+    for entry in triggers.replaced:
+        message(f"Warning: {entry.source}: another entry has the trigger_id {entry.id!a} as well")
+    for entry in triggers.unindexed:
+        missing = [name for name in ("trigger_id", "bucket", "prefix") if not entry.text(name)]
+        must = "must be a text that is not empty"
+        if len(missing) > 1:
+            must = "must be texts that are not empty"
+        message(
+            f"Warning: {entry.source}: no event finds this entry: {' and '.join(missing)} {must}"
+        )
+
+
+def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
     client = aws.client("dynamodb")
     with reaching_aws():
-        return read_table(client, str(realm), kind)
+        return read_table(client, realm, kind)

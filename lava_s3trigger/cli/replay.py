@@ -13,6 +13,7 @@ import click
 
 from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from .objectoptions import event_type_of
 from .objects import CREATED
 from .options import PATH, Command, aws_options, output_options
 from .output import message, opened
@@ -78,7 +79,14 @@ class Handing:
 @click.option("--larger-than", metavar="SIZE", help="Only larger objects, such as 0 or 10MB.")
 @click.option("--since", metavar="TIME", help="Only objects modified since: 7d, or 2026-03-01.")
 @click.option("--until", metavar="TIME", help="Only objects modified before.")
-@click.option("--event-type", default=CREATED, show_default=True, help="Type of the events.")
+@click.option(
+    "--event-type",
+    callback=event_type_of,
+    default=CREATED,
+    show_default=True,
+    metavar="TYPE",
+    help="Type of the events.",
+)
 @click.option(
     "--would-fire", is_flag=True, help="Only objects that the entries dispatch a job for now."
 )

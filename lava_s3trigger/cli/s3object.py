@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lava_s3trigger.events import deliveries
 
+from .eventtypes import leaves_out
 from .objects import CREATED, s3_record
 
 if TYPE_CHECKING:
@@ -26,21 +27,28 @@ class S3Object(NamedTuple):
     """When it was last modified, in UTC."""
     event_type: str = CREATED
 
+    def record(self, region: str) -> dict[str, Any]:
+        """Return the record that S3 would send of the event.
+
+        Args:
+            region: AWS region of the bucket.
+        """
+        return s3_record(
+            self.bucket,
+            self.key,
+            size=None if leaves_out(self.event_type, "size") else self.size,
+            event_type=self.event_type,
+            time=self.time,
+            region=region,
+        )
+
     def event(self, region: str) -> S3Event:
         """Return the event as the function would read it from S3's record.
 
         Args:
             region: AWS region of the bucket.
         """
-        record = s3_record(
-            self.bucket,
-            self.key,
-            size=self.size,
-            event_type=self.event_type,
-            time=self.time,
-            region=region,
-        )
-        [delivery] = deliveries({"Records": [record]}, region)
+        [delivery] = deliveries({"Records": [self.record(region)]}, region)
         [(event, _)] = delivery.events
         return event
 

@@ -27,7 +27,9 @@ from .output import opened
     show_default=True,
     help="Kind of entry.",
 )
-@click.option("--output", type=PATH, metavar="FILE", help="File to write; standard output.")
+@click.option(
+    "--output", type=PATH, metavar="FILE", help="File to write instead of standard output."
+)
 def schema(of: str, output: str | None) -> None:
     """Print a JSON Schema of entries.
 

@@ -15,7 +15,7 @@ from lava_s3trigger.conditions import KINDS
 
 from . import objectsources
 from .errors import WRONG_USAGE, CommandError
-from .objects import CREATED
+from .objects import CREATED, SCHEME
 from .s3object import Assumed
 from .terminal import safe
 
@@ -64,7 +64,7 @@ class Selection:
         fields = asdict(self)
         for name in ("inventories", "keys"):
             fields[name] = [
-                path if path.startswith(objectsources.SCHEME) else str(Path(path).absolute())
+                path if path.startswith(SCHEME) else str(Path(path).absolute())
                 for path in fields[name]
             ]
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
@@ -129,7 +129,7 @@ class Selection:
         self._chooser_of_keys()
         self.chooser(now)
         for uri in self.listings:
-            if not uri.startswith(objectsources.SCHEME):
+            if not uri.startswith(SCHEME):
                 raise CommandError(
                     f"{safe(uri)}: this is no S3 URI: write s3://BUCKET/PREFIX; a file of keys"
                     " is given with --keys, an inventory with --inventory",

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .aws import reaching_aws
-from .entries import load, read_table
+from .entries import load_sound, read_table
 from .errors import WRONG_USAGE, CommandError
-from .output import message
+from .realmentries import warn_of
 from .tables import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 
 if TYPE_CHECKING:
@@ -115,11 +115,9 @@ def read_sides(
             " (LAVA_REALM)",
             WRONG_USAGE,
         )
-    after = _Loaded(", ".join(paths), _load(paths))
-    if not after.of("trigger"):
-        raise CommandError(f"{after.name}: no trigger entries in there")
+    after = _Loaded(", ".join(paths), load_sound(paths, "trigger").entries)
     if against:
-        before = _Loaded(", ".join(against), _load(against))
+        before = _Loaded(", ".join(against), load_sound(against).entries)
     else:
         before = _Loaded(f"lava.{realm}.s3triggers", _table(str(realm), "trigger", aws))
     shared = _shared_jobs(jobs, realm, aws)
@@ -128,7 +126,8 @@ def read_sides(
         _side(before, jobs_before or jobs_after),
         _side(after, jobs_after or jobs_before),
     )
-    _warn(sides)
+    for side in (sides.before, sides.after):
+        warn_of(side.trigger_table)
     return sides
 
 
@@ -151,35 +150,13 @@ def _side(triggers: _Loaded, jobs: _Loaded | None) -> Side:
 
 def _shared_jobs(jobs: Sequence[str], realm: str | None, aws: Aws) -> _Loaded | None:
     if jobs:
-        return _Loaded(", ".join(jobs), _load(jobs))
+        return _Loaded(", ".join(jobs), load_sound(jobs).entries)
     if realm is not None:
         return _Loaded(f"lava.{realm}.jobs", _table(realm, "job", aws))
     return None
-
-
-def _load(paths: Sequence[str]) -> list[Entry]:
-    loaded = load(paths)
-    loaded.require_sound()
-    return loaded.entries
 
 
 def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
     client = aws.client("dynamodb")
     with reaching_aws():
         return read_table(client, realm, kind)
-
-
-def _warn(sides: Sides) -> None:
-    """Warn of entries that cannot be in the index, or that another replaces."""
-    for side in (sides.before, sides.after):
-        for entry in side.trigger_table.replaced:
-            message(
-                f"Warning: {entry.source}: another entry has the trigger_id {entry.id!a} as well"
-            )
-        for entry in side.triggers:
-            missing = [name for name in ("trigger_id", "bucket", "prefix") if not entry.text(name)]
-            if missing:
-                message(
-                    f"Warning: {entry.source}: no event finds this entry:"
-                    f" {' and '.join(missing)} must be a text that is not empty"
-                )

@@ -10,18 +10,17 @@ from .aws import Aws, reaching_aws
 from .casereports import write_json_report, write_junit, write_text
 from .caseresults import Coverage, run_cases
 from .cases import FIELD, read_cases
-from .entries import load, read_table, read_texts
+from .entries import load_sound, read_table, read_texts, require_none
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .options import PATH, Command, aws_options, output_options
+from .options import PATH, Command, aws_options, entries_options, output_options
 from .output import opened
+from .realmentries import warn_of
 from .tables import MemoryJobs, MemoryTriggers, UnknownJobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .entries import Entry
-
-_MAX_SHOWN_PROBLEMS = 10
 
 
 @click.command(
@@ -33,14 +32,8 @@ _MAX_SHOWN_PROBLEMS = 10
         "lava-s3trigger test entries/ --cases cases/orders.yaml --coverage --format junit",
     ),
 )
-@click.argument("paths", type=PATH, nargs=-1)
-@click.option(
-    "--jobs",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of job entries, besides those in PATHS. May be repeated.",
-)
+@click.argument("paths", type=PATH, nargs=-1, metavar="[PATH]...")
+@entries_options
 @click.option(
     "--cases",
     type=PATH,
@@ -60,6 +53,7 @@ def test(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     *,
     paths: tuple[str, ...],
+    triggers: tuple[str, ...],
     jobs: tuple[str, ...],
     cases: tuple[str, ...],
     coverage: bool,
@@ -74,24 +68,22 @@ def test(  # noqa: PLR0913 - one for each option
 
     Decides what each case asks, and compares it with what it expects.
 
-    PATHS are files and folders of entries; without any, the realm's tables. Entries carry
-    their cases under x-tests.
+    A PATH is a file or a folder of entries, of triggers or jobs. Without a PATH or --triggers,
+    entries are those of the realm's tables. Entries carry their cases under x-tests.
     """
     aws = Aws(profile, region, endpoint_url)
-    triggers, known = _entries(paths, jobs, realm, aws)
-    found = MemoryTriggers(triggers)
+    of_triggers, known = _entries([*paths, *triggers], jobs, realm, aws)
+    found = MemoryTriggers(of_triggers)
     if found.replaced:
         first = found.replaced[0]
         raise CommandError(
             f"{first.source}: another entry has the trigger_id {first.id!a} as well", COULD_NOT_TELL
         )
+    warn_of(found)
     entries = list(found)
     knows_jobs = not isinstance(known, UnknownJobs)
     reader = read_cases(entries, read_texts(cases), knows_jobs=knows_jobs)
-    if reader.problems:
-        told = [str(each) for each in reader.problems[:_MAX_SHOWN_PROBLEMS]]
-        more = len(reader.problems) - len(told)
-        raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+    require_none(reader.problems)
     if not reader.cases and not coverage:
         raise CommandError(
             f"no cases: none of {len(entries)} entries has {FIELD}; name a file with --cases"
@@ -117,13 +109,7 @@ def _entries(
         raise CommandError(
             "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE
         )
-    named = {*paths, *jobs}
-    loaded = load([*paths, *jobs])
-    # Payloads and cases may be in a folder of entries.
-    loaded.problems = [
-        each for each in loaded.problems if each.kind != "no_entry" or each.file in named
-    ]
-    loaded.require_sound()
+    loaded = load_sound([*paths, *jobs], "trigger" if paths else None)
     triggers, found = loaded.of("trigger"), loaded.of("job")
     if not paths:
         with reaching_aws():

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_NODES: Final = 1_000_000
 """Values of a file, those of aliases counted each time: some lines can stand for millions."""
 
+_SAFE_DEPTH: Final = 2_000
+"""Levels for which the stack of any thread is enough in C."""
+
 _NULLS: Final = frozenset(["", "~", "null", "Null", "NULL"])
 _BOOLEANS: Final = {
     **dict.fromkeys(["true", "True", "TRUE"], True),
@@ -55,6 +58,7 @@ _TAGS: Final = {
     "tag:yaml.org,2002:bool": "",
     "tag:yaml.org,2002:null": "",
 }
+_COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", "None")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -104,6 +108,8 @@ class YamlText:
             raise _TooLargeError(f"more than {MAX_NODES} values, those of aliases counted", span)
         if isinstance(found.value, str):
             return self._scalar(found, span)
+        if str(found.tag) not in _COLLECTIONS:
+            self._unknown_tag(found, span)
         if _id_of(found) == "sequence":
             return Node([self._node(each, depth + 1) for each in found.value], span)
         return Node(self._members(found, depth), span)
@@ -135,8 +141,7 @@ class YamlText:
         is_quoted = bool(found.style)
         tag = _TAGS.get(str(found.tag), "str" if str(found.tag) == "!" else "unknown")
         if tag == "unknown" and _is_explicit(self._text, span):
-            message = f"the tag {shown(str(found.tag))} means nothing here: remove it"
-            self._problem(span, message, "unknown_tag")
+            self._unknown_tag(found, span)
         if is_quoted or (tag == "str" and _is_explicit(self._text, span)):
             return Node(_PAIR.sub(_joined, text), span)
         if _DATE.fullmatch(text):
@@ -145,6 +150,10 @@ class YamlText:
             return Node(text, span, is_quoted=False)
         note = next((kind for pattern, kind in _OTHERWISE if pattern.fullmatch(text)), None)
         return Node(self._plain(text, span), span, note=note, is_quoted=False)
+
+    def _unknown_tag(self, found: Any, span: Span) -> None:
+        message = f"the tag {shown(str(found.tag))} means nothing here: remove it"
+        self._problem(span, message, "unknown_tag")
 
     def _plain(self, text: str, span: Span) -> Scalar:
         if text in _NULLS:
@@ -178,10 +187,43 @@ def _compose(text: str) -> Iterator[Any]:
     from ruamel.yaml import YAML  # noqa: PLC0415 - start-up
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - start-up
 
+    _require_shallow(text)
     try:
         yield from list(YAML(typ="safe", pure=False).compose_all(text))
     except YAMLError:
-        yield from YAML(typ="safe", pure=True).compose_all(text)
+        try:
+            yield from YAML(typ="safe", pure=True).compose_all(text)
+        except RecursionError:
+            raise _TooLargeError(f"nested more than {MAX_DEPTH} deep", Span(1, 1, 0, 0)) from None
+
+
+def _require_shallow(text: str) -> None:
+    """Raise an error where libyaml would overflow the stack of the process.
+
+    It composes by recursion in C, so tens of thousands of brackets end Python itself. To follow
+    its events does not, but takes time, so it is done where the text allows such depth alone.
+
+    Raises:
+        _TooLargeError: The text is nested too deeply.
+    """
+    # Each level takes a bracket, or one more column of a line.
+    brackets = text.count("[") + text.count("{")
+    columns = max(map(len, text.split("\n")))
+    if brackets + columns < _SAFE_DEPTH:
+        return
+    from ruamel.yaml import YAML  # noqa: PLC0415 - start-up
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - start-up
+
+    depth = 0
+    with contextlib.suppress(YAMLError):  # told by who reads it
+        for event in YAML(typ="safe", pure=False).parse(text):
+            kind = type(event).__name__
+            depth += kind.endswith(("MappingStartEvent", "SequenceStartEvent"))
+            depth -= kind.endswith(("MappingEndEvent", "SequenceEndEvent"))
+            if depth > _SAFE_DEPTH:
+                mark = event.start_mark
+                span = Span(mark.line + 1, mark.column + 1, mark.index, mark.index)
+                raise _TooLargeError(f"nested more than {MAX_DEPTH} deep", span)
 
 
 def _id_of(found: Any) -> str:

@@ -281,12 +281,12 @@ FAILING: Final = {
     ),
     "a mistake is not nothing": (
         "{trigger_id: broken, key: a, expect: nothing}",
-        ["trigger 'broken': mistake: bad entry: unknown field 'paramters' (did you mean"],
+        ["trigger 'broken': parked: bad entry: unknown field 'paramters' (did you mean"],
         [],
     ),
     "another mistake": (
         "{trigger_id: gone, key: gone/a, expect: nothing, because: rendering_failed}",
-        ["trigger 'gone': mistake: job 'gone': no job 'gone' in "],
+        ["trigger 'gone': parked: job 'gone': no job 'gone' in "],
         [],
     ),
 }

@@ -327,7 +327,7 @@ class TestRules:
         assert sorted(rules_in(text, "t.json")) == rules
 
 
-ON_PURPOSE: Final = {"command-line.md": {"LT201"}}
+ON_PURPOSE: Final = {"explain.md": {"LT201"}, "README.md": {"LT201"}}
 """Rules that entries of a page break, which shows what `explain` says of them."""
 
 

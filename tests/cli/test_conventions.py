@@ -130,6 +130,21 @@ class TestOptions:
         assert configuration.find(below) == (below / "pyproject.toml", {"a": 2})
         assert configuration.find(tmp_path) == (tmp_path / "lava-s3trigger.toml", {"a": 1})
 
+    @pytest.mark.parametrize("text", ["tool = 3", "[tool]", "[[tool]]"])
+    def test_a_project_whose_tools_are_others_is_passed_over(
+        self, run: Any, tmp_path: Path, text: str
+    ) -> None:
+        (tmp_path / "pyproject.toml").write_text(text)
+
+        assert run("sample")[0] == 1
+
+    @pytest.mark.parametrize("path", ["", "a\0b"])
+    def test_a_path_that_names_nothing_is_wrong_usage(self, run: Any, path: str) -> None:
+        status, out, err = run("sample", "--file", path)
+
+        assert (status, out) == (2, "")
+        assert "Error: Invalid value for '--file': " in err
+
 
 class TestStatuses:
     """The exit status tells what happened, and a message is one line."""
@@ -141,7 +156,9 @@ class TestStatuses:
             (["sample", "--raises", "interrupt"], 130, ""),
             (["sample", "--raises", "mistake"], 3, "Error: t.yaml:1: wrong \\u202e\\x1b[31m\n"),
             (["sample", "--none"], 2, "Error: No such option '--none'."),
-            (["none"], 2, "Error: No such command 'none'."),
+            (["none"], 2, "Error: No such command 'none'. See lava-s3trigger --help.\n"),
+            (["sampel"], 2, "Error: No such command 'sampel'. Did you mean 'sample'? See "),
+            (["sample", "--format"], 2, "Error: Option '--format' requires an argument.\n"),
             (["sample", "--raises", "defect"], 70, "Error: a defect in lava-s3trigger: Zero"),
             (["--version"], 0, ""),
             (["--help"], 0, ""),
@@ -152,7 +169,7 @@ class TestStatuses:
 
         assert found == status
         assert message in err
-        assert (err.strip() == "") == (message == "")
+        assert len(err.strip().splitlines()) == bool(message)
         assert "Traceback" not in err
         assert "\x1b" not in err
 
@@ -224,12 +241,85 @@ class TestOutput:
         ):
             pass
 
+    def test_a_pipe_is_written_to_and_stays_a_pipe(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+        with output.opened(str(pipe)) as opened:
+            opened.write("x")
+
+        assert os.read(reader, 10) == b"x"
+        assert pipe.is_fifo()
+        assert list(tmp_path.iterdir()) == [pipe]
+        os.close(reader)
+
+    def test_a_symbolic_link_stays_one(self, tmp_path: Path) -> None:
+        (tmp_path / "below").mkdir()
+        link = tmp_path / "link"
+        link.symlink_to("below/file")
+
+        for text in ("first", "second"):
+            with output.opened(str(link)) as opened:
+                opened.write(text)
+            assert (tmp_path / "below" / "file").read_text() == text
+            assert link.is_symlink()
+
+    def test_a_folder_cannot_be_written(self, tmp_path: Path) -> None:
+        with pytest.raises(CommandError, match="Is a directory"), output.opened(str(tmp_path)):
+            pass
+
+    @pytest.mark.parametrize(
+        ("redirection", "status", "message"),
+        [
+            (">/dev/full", 3, "Error: standard output: No space left on device\n"),
+            (">&-", 3, "Error: standard output is closed: name a file with --output\n"),
+            ("2>&-", 0, ""),
+            ("<&-", 0, ""),
+            ("| true", 141, ""),
+        ],
+    )
+    def test_a_stream_that_takes_nothing(self, redirection: str, status: int, message: str) -> None:
+        # More than a pipe holds.
+        line = f"{sys.executable} -m lava_s3trigger event s3://b/k --count 1000 {redirection}"
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {line}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+        assert (done.returncode, done.stderr) == (status, message)
+
     def test_elsewhere_than_on_a_terminal_text_is_as_wide_as_it_is(self) -> None:
         file = io.StringIO()
 
         output.console(file).print(plain("x" * 500 + " [bold]y[/] :smile: https://a"))
 
         assert file.getvalue() == "x" * 500 + " [bold]y[/] :smile: https://a\n"
+
+    @pytest.mark.parametrize(("no_color", "is_styled"), [("", True), ("1", False)])
+    def test_no_color_is_plain_text(
+        self, monkeypatch: pytest.MonkeyPatch, no_color: str, *, is_styled: bool
+    ) -> None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setenv("TERM", "xterm-256color")
+
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        file = Terminal()
+        output.console(file).print(plain("x", "bold red"))
+
+        assert ("\x1b" in file.getvalue()) == is_styled
+
+    def test_a_reader_that_goes_away_is_told_by_rich_as_well(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", buffering=1) as file:
+            output.console(file).print(plain("x"))
 
 
 class TestTerminal:

@@ -363,9 +363,9 @@ class TestCommand:
                 2,
                 "no event type 'ObjectCreated:Putt': did you mean ObjectCreated:Put? there are",
             ),
-            (["s3://b/k", "--size", "-1"], 2, "-1 is not in the range x>=0"),
-            (["s3://b/k", "--time", "soon"], 2, "'soon' is no time such as"),
-            (["s3://b/k", "--source-ip", "here"], 2, "'here' is no IP address"),
+            (["s3://b/k", "--size", "-1"], 2, "'-1' is not a size: an object has 0 bytes or more"),
+            (["s3://b/k", "--time", "soon"], 2, "'soon' is not a time in ISO 8601, such as"),
+            (["s3://b/k", "--source-ip", "here"], 2, "'here' is not an IP address"),
             (["s3://b/k", "--count", "0"], 2, "0 is not in the range"),
             (["s3://b/k", "--schema-version", "2.0"], 2, "goes with --route s3-batch, not with s3"),
             (

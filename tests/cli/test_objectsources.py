@@ -62,11 +62,16 @@ class TestAnObject:
 
     @pytest.mark.parametrize("key", KEYS)
     def test_its_event_has_its_key_size_and_time(self, key: str) -> None:
-        event = S3Object("b", key, 7, TIME, "ObjectRemoved:Delete").event("eu-west-1")
+        event = S3Object("b", key, 7, TIME, "ObjectCreated:Copy").event("eu-west-1")
 
         assert (event.bucket, event.key, event.size) == ("b", key, 7)
         assert event.event_time == TIME
-        assert (event.event_type, event.aws_region) == ("ObjectRemoved:Delete", "eu-west-1")
+        assert (event.event_type, event.aws_region) == ("ObjectCreated:Copy", "eu-west-1")
+
+    def test_the_record_of_its_deletion_has_no_size(self) -> None:
+        record = S3Object("b", "k", 7, TIME, "ObjectRemoved:Delete").record("eu-west-1")
+
+        assert "size" not in record["s3"]["object"]
 
 
 class TestFilesOfKeys:

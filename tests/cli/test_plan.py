@@ -286,12 +286,20 @@ class TestChanges:
         assert "rendering aborted" in found["undecided"]["examples"][0]["reason"]
 
     def test_event_type_and_size_are_those_asked_for(self, run: Run) -> None:
-        after = entry(if_event_type="ObjectRemoved:*", if_size_gt=10)
-        options = ("--event-type", "ObjectRemoved:Delete", "--size", "11")
+        after = entry(if_event_type="ObjectCreated:Copy", if_size_gt="10KB")
+        options = ("--event-type", "ObjectCreated:Copy", "--size", "11KB")
 
         status, _ = planned(run, [entry()], [after], ["in/a"], *options)
 
         assert status == 0
+
+    def test_a_deletion_has_no_size(self, run: Run) -> None:
+        after = entry(if_size_gt=10)
+        options = ("--event-type", "ObjectRemoved:Delete", "--size", "11")
+
+        status, found = planned(run, [entry()], [after], ["in/a"], *options)
+
+        assert (status, counts(found)) == (1, {"t": {"lost": 1}})
 
 
 def job(job_id: str, worker: str = "core", **fields: Any) -> dict[str, Any]:
@@ -646,7 +654,9 @@ class TestATerminal:
 
 
 MISTAKES: Final = [
-    pytest.param(["--keys", "k"], 2, "Missing argument", id="no entries"),
+    pytest.param(
+        ["--keys", "k"], 2, "no entries: name the files that would be in the table", id="no entries"
+    ),
     pytest.param(["s3://b/", "--against", "new.json"], 2, "no entries: name", id="no files"),
     pytest.param(["new.json"], 2, "no objects: give --keys", id="no objects"),
     pytest.param(["new.json", "--keys", "keys.txt"], 2, "--against", id="nothing to compare"),

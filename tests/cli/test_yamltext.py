@@ -134,6 +134,12 @@ class TestProblems:
             ("1: x", 'f.yaml:1:1: the name of a field must be a string: put it in quotes, "1"'),
             ("[a]: x", "f.yaml:1:1: the name of a field must be a string"),
             ("a: !x b", "f.yaml:1:4: the tag '!x' means nothing here: remove it"),
+            ("a: !x {b: 1}", "f.yaml:1:4: the tag '!x' means nothing here: remove it"),
+            ("a: !x\n  - 1", "f.yaml:1:4: the tag '!x' means nothing here: remove it"),
+            (
+                "a: !!set {b}",
+                "f.yaml:1:4: the tag 'tag:yaml.org,2002:set' means nothing here: remove it",
+            ),
         ],
     )
     def test_a_problem(self, text: str, problem: str) -> None:
@@ -158,6 +164,22 @@ class TestProblems:
         [problem] = problems("\n".join(lines))
 
         assert "more than 1000000 values" in problem
+
+    @pytest.mark.parametrize("piece", ["[", "{a: ", "- ", "? "])
+    def test_a_text_that_is_nested_without_end_does_not_end_the_process(self, piece: str) -> None:
+        [problem] = problems(piece * 100_000)
+
+        assert problem.endswith("nested more than 100 deep")
+
+    @pytest.mark.parametrize("depth", [101, 600, 1990])
+    def test_what_libyaml_refuses_is_not_nested_without_end_either(self, depth: int) -> None:
+        [problem] = problems("[" * depth + "ObjectCreated:Put" + "]" * depth)
+
+        assert problem.endswith("nested more than 100 deep")
+
+    @pytest.mark.parametrize("text", ["a: !!map {b: 1}", "a: !!seq [1]", "a: ! [1]", "a: !!str 1"])
+    def test_a_tag_of_what_stands_there_means_something(self, text: str) -> None:
+        assert problems(text) == []
 
     def test_an_alias_in_itself_ends(self) -> None:
         [problem] = problems("a: &a [*a]")

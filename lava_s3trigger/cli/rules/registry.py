@@ -109,8 +109,9 @@ def ids_beginning(prefixes: Iterable[str]) -> set[str]:
 def unknown_rule(name: str) -> str:
     """Return the message for an unknown id, with the nearest known one."""
     ids = [each.id for each in all_rules()]
-    close = get_close_matches(name[:16].upper(), ids, n=1, cutoff=0)
-    return f"unknown rule {shown(name)}; did you mean {close[0]}?"
+    close = get_close_matches(name[:16].upper(), ids, n=1)
+    hint = f"did you mean {close[0]}?" if close else "an id is such as LT201"
+    return f"unknown rule {shown(name)}; {hint}"
 
 
 def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:

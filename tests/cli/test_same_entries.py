@@ -1,0 +1,135 @@
+"""explain, check, test and plan find the same entries and jobs in the same files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .commandline import CommandLine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+URI = "s3://my-bucket/in/a.csv"
+ENTRY = {
+    "trigger_id": "t",
+    "description": "d",
+    "owner": "o",
+    "bucket": "my-bucket",
+    "prefix": "in",
+    "enabled": True,
+    "job_id": "load",
+    "x-tests": [{"key": "in/a.csv", "expect": [{"job_id": "load"}]}],
+}
+JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+
+
+@pytest.fixture
+def line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAVA_REALM", raising=False)
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "keys.txt").write_text(f"{URI}\n")
+    return CommandLine(capsys)
+
+
+def commands(path: str) -> dict[str, list[str]]:
+    """Return the command lines that read a path."""
+    return {
+        "check": ["check", path],
+        "explain": ["explain", URI, "--triggers", path],
+        "test": ["test", path],
+        "plan": ["plan", path, "--against", path, "--keys", "keys.txt"],
+    }
+
+
+ALL = list(commands(""))
+
+
+@pytest.mark.parametrize("command", ALL)
+class TestFiles:
+    """What one command reads the others read, and what one refuses the others refuse."""
+
+    def test_entries_and_jobs_of_one_folder(
+        self, line: CommandLine, tmp_path: Path, command: str
+    ) -> None:
+        (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, JOB]))
+
+        ran = line.run(*commands("entries")[command])
+
+        assert (ran.status, "unknown" in ran.output) == (0, False)
+
+    def test_a_payload_beside_entries_is_left_out(
+        self, line: CommandLine, tmp_path: Path, command: str
+    ) -> None:
+        (tmp_path / "entries" / "e.json").write_text(json.dumps(ENTRY))
+        (tmp_path / "entries" / "payload.json").write_text('{"Records": []}')
+
+        assert line.run(*commands("entries")[command]).status == 0
+
+    @pytest.mark.parametrize("text", [None, "", "null", "[]", "{}", "triggers: []"])
+    def test_files_without_an_entry_are_no_answer(
+        self, line: CommandLine, tmp_path: Path, command: str, text: str | None
+    ) -> None:
+        if text is not None:
+            (tmp_path / "entries" / "e.yaml").write_text(text)
+
+        ran = line.run(*commands("entries")[command])
+
+        assert (ran.status, ran.output) == (3, "")
+        assert ran.errors in {
+            "Error: entries: no entries in there\n",
+            "Error: entries: no trigger entries in there\n",
+        }
+
+    def test_a_path_that_is_empty_is_not_the_folder_itself(
+        self, line: CommandLine, tmp_path: Path, command: str
+    ) -> None:
+        (tmp_path / "e.json").write_text(json.dumps(ENTRY))
+
+        ran = line.run(*commands("")[command])
+
+        assert (ran.status, ran.output) == (2, "")
+        assert "the path is empty" in ran.errors
+
+    def test_a_file_of_options_names_entries(
+        self, line: CommandLine, tmp_path: Path, command: str
+    ) -> None:
+        (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, JOB]))
+        (tmp_path / "lava-s3trigger.toml").write_text('triggers = ["entries"]')
+        arguments = {
+            "check": ["check"],
+            "explain": ["explain", URI],
+            "test": ["test"],
+            "plan": ["plan", "--against", "entries", "--keys", "keys.txt"],
+        }
+
+        assert line.run(*arguments[command]).status == 0
+
+
+@pytest.mark.parametrize("command", ["explain", "test", "plan"])
+def test_an_entry_that_no_event_finds_is_a_warning(
+    line: CommandLine, tmp_path: Path, command: str
+) -> None:
+    entries = [ENTRY, {**ENTRY, "trigger_id": "u", "prefix": ""}]
+    (tmp_path / "entries" / "e.json").write_text(json.dumps(entries))
+
+    assert (
+        "Warning: entries/e.json:1: no event finds this entry: prefix must be a text that is not"
+        " empty\n"
+    ) in line.run(*commands("entries")[command]).errors
+
+
+def test_a_job_that_files_of_triggers_lack_is_missing_for_explain_as_for_test(
+    line: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, {**JOB, "job_id": "other"}]))
+
+    for command in ("explain", "test"):
+        ran = line.run(*commands("entries")[command])
+        assert ran.status == 1
+        assert "no job 'load' in entries" in ran.output
