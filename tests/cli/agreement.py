@@ -36,6 +36,20 @@ class Found:
     explanation: Json
 
 
+_ELSEWHERE: Final[Item] = {
+    "trigger_id": {"S": "elsewhere"},
+    "bucket": {"S": "no-event-is-of-this-bucket"},
+    "prefix": {"S": "*"},
+    "enabled": {"BOOL": False},
+}
+_NO_JOB: Final[Item] = {
+    "job_id": {"S": "no trigger names this job"},
+    "type": {"S": "exe"},
+    "worker": {"S": "core"},
+    "payload": {"S": "x"},
+}
+
+
 class Agreement:
     """Hands entries and payloads to the function and to `explain`.
 
@@ -113,7 +127,13 @@ class Agreement:
 
     def _explained(self, payload: Any, triggers: list[Item], jobs: list[Item]) -> Json:
         """Return what `explain` prints as JSON."""
-        files = {"triggers.jsonl": triggers, "jobs.jsonl": jobs, "payload.json": [payload]}
+        # A file without any entry is an error; the function may have an empty table.
+        entries = triggers or [_ELSEWHERE]
+        files = {
+            "triggers.jsonl": entries,
+            "jobs.jsonl": jobs or [_NO_JOB],
+            "payload.json": [payload],
+        }
         for name, values in files.items():
             text = "\n".join(map(json.dumps, values))
             (self._folder / name).write_text(text)

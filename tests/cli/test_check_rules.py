@@ -346,6 +346,7 @@ class TestGoodEntries:
         assert [each.file.name for each in other if each.file] == [
             str(ROOT / "examples" / "ci" / "github-workflow.yml"),
             str(ROOT / "examples" / "deploy-policy.json"),
+            str(ROOT / "examples" / "operator-policy.json"),
         ]
 
     def test_a_file_of_something_else_is_an_error_where_it_is_named(self) -> None:

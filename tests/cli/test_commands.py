@@ -43,7 +43,7 @@ class TestHelp:
         self, tmp_path: Path, arguments: list[str], not_imported: list[str]
     ) -> None:
         for name in ("t.json", "t.yaml"):
-            (tmp_path / name).write_text("[]")
+            (tmp_path / name).write_text('{"trigger_id": "t", "bucket": "b", "prefix": "p"}')
         (tmp_path / "lava-s3trigger.toml").write_text("[demo]\n[explain]\nsize = 5\n")
         program = (
             "import sys\n"

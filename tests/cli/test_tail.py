@@ -307,7 +307,7 @@ class TestFollowing:
             process.stdout.readline()
             process.stdout.close()
             log.write(line("summary", now), at=now)
-            assert process.wait(SECONDS) == 0
+            assert process.wait(SECONDS) == 141
             assert process.stderr
             assert process.stderr.read() == ""
 
