@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.conditions import KINDS
 
-from .errors import WRONG_USAGE, CommandError
 from .functionlog import pattern_of
+from .keypatterns import key_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -41,10 +40,7 @@ class LineFilter:
         Raises:
             CommandError: A pattern cannot be read.
         """
-        try:
-            patterns = KINDS["fnmatch"].read([*keys]) if keys else None
-        except (ValueError, re.error) as error:
-            raise CommandError(f"--key: {error}", WRONG_USAGE) from None
+        patterns = key_patterns("--key", keys) if keys else None
         return cls(triggers, jobs, outcomes, keys, patterns)
 
     @property

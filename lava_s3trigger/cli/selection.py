@@ -15,6 +15,7 @@ from lava_s3trigger.conditions import KINDS
 
 from . import objectsources
 from .errors import WRONG_USAGE, CommandError
+from .keypatterns import key_patterns
 from .objects import CREATED, SCHEME
 from .s3object import Assumed
 from .terminal import safe
@@ -93,8 +94,8 @@ class Selection:
         # As if_fnmatch does it.
         kind = KINDS["fnmatch"]
         include, exclude = (
-            _patterns("--include", self.include),
-            _patterns("--exclude", self.exclude),
+            key_patterns("--include", self.include),
+            key_patterns("--exclude", self.exclude),
         )
         return lambda key: (
             (not self.include or kind.test(key, include))
@@ -135,10 +136,6 @@ class Selection:
                     " is given with --keys, an inventory with --inventory",
                     WRONG_USAGE,
                 )
-
-
-def _patterns(option: str, patterns: tuple[str, ...]) -> object:
-    return _read(option, [*patterns], KINDS["fnmatch"].read, None)
 
 
 def _read(option: str, value: Any, read: Callable[[Any], T], default: T) -> T:

@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 @click.option("--trigger", multiple=True, metavar="ID", help="Only of this trigger. Repeatable.")
 @click.option("--job", multiple=True, metavar="ID", help="Only of this job. Repeatable.")
 @click.option(
-    "--key", multiple=True, metavar="GLOB", help="Only of such keys, as if_fnmatch. Repeatable."
+    "--key",
+    multiple=True,
+    metavar="GLOB",
+    help="Only of such keys (no bucket), as if_fnmatch. Repeatable.",
 )
 @click.option(
     "--outcome", multiple=True, type=click.Choice(OUTCOMES), help="Only of these. Repeatable."
@@ -61,6 +64,7 @@ def tail(**options: Any) -> int:
     from .deployedfunction import find_function  # noqa: PLC0415 - start-up
     from .functionlog import FunctionLog  # noqa: PLC0415
     from .linefilter import LineFilter  # noqa: PLC0415
+    from .logtext import shown_time  # noqa: PLC0415
     from .objectsources import read_since_option  # noqa: PLC0415
 
     since = read_since_option(options["since"], datetime.now(UTC))
@@ -78,7 +82,11 @@ def tail(**options: Any) -> int:
     log = FunctionLog.of(aws, deployed.log_group)
     pages = (log.follow if options["follow"] else log.pages)(since, lines.pattern)
     with opened(options["output"]) as file:
-        return _write(file, pages, lines, options["format_"])
+        status = _write(file, pages, lines, options["format_"])
+    if status == NO:
+        such = "no lines" if lines.is_empty else "no such lines"
+        message(f"{such} since {shown_time(since)}; --since 7d looks further back")
+    return status
 
 
 def _write(file: TextIO, pages: Iterable[list[LogEvent]], lines: LineFilter, format_: str) -> int:

@@ -449,6 +449,7 @@ class TestMistakes:
                 2,
                 "--since 2026-03-02 is not before --until 2026-03-01",
             ),
+            (["s3://b/", "--include", "s3://b/in/*"], 2, "patterns are of keys: write in/*"),
             (["s3://b/", "--include", "x" * 2000], 2, "--include: a pattern of 2000 characters"),
             (["s3://b/", "--batch", "0"], 2, "'--batch': 0 is not in the range 1<=x<=1000"),
             (["s3://b/", "--rate", "0"], 2, "'--rate': 0"),

@@ -101,6 +101,22 @@ class TestLines:
         log.write('summary {"n": 1}', at=TIME + timedelta(hours=1))
         assert tail(*SINCE).output.startswith("2026-03-14T02:59:26.500Z  summary")
 
+    def test_no_line_is_said_with_how_far_it_looked(self, log: Log, tail: Commands) -> None:
+        log.write(line("dispatched", **about()))
+        ran = tail(*SINCE, "--trigger", "other")
+        assert (ran.status, ran.output) == (1, "")
+        assert ran.errors == (
+            "no such lines since 2026-03-14T00:00:00.000Z; --since 7d looks further back\n"
+        )
+
+    def test_a_uri_is_no_pattern_of_keys(self, log: Log, tail: Commands) -> None:
+        assert log
+        ran = tail(*SINCE, "--key", "s3://b/in/a.csv")
+        assert (ran.status, ran.output) == (2, "")
+        assert "--key: s3://b/in/a.csv is an S3 URI; patterns are of keys: write in/a.csv" in (
+            ran.errors
+        )
+
     def test_streams_are_shown_in_the_order_of_time(self, log: Log, tail: Commands) -> None:
         for number in (3, 1, 2):
             at = TIME + timedelta(seconds=number)
