@@ -28,6 +28,8 @@ JOB_UNKNOWN: Final = "nothing is known of the job: it is taken to be there and e
 _OWN_TO_A_DISPATCH: Final = ("run_id", "ts_dispatch")
 _ANY_TIME: Final = "1970-01-01T00:00:00+00:00"
 _SURELY_SENT_BYTES: Final = 256 * 1024
+_MAX_PREFIXES: Final = 5
+"""How many prefixes of a bucket are named where none is one of the object's."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,8 @@ class Explainer:
         }
         if decision.error:
             made["reason"] = str(decision.error)
+        elif not decision.entries:
+            made["reason"] = self._unmatched(event.bucket)
         if decision.redrive:
             made["redrive"] = {
                 "trigger_id": decision.redrive.trigger_id,
@@ -77,6 +81,18 @@ class Explainer:
                 "only_job": decision.redrive.only_job,
             }
         return made
+
+    def _unmatched(self, bucket: str) -> str:
+        """Return why no entry was found, with the prefixes at which there are entries."""
+        known = sorted(self.entries.triggers.levels(bucket))
+        if not known:
+            return f"no trigger has the bucket {bucket}"
+        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in known[:_MAX_PREFIXES])
+        more = f" and {len(known) - _MAX_PREFIXES:,} more" if len(known) > _MAX_PREFIXES else ""
+        return (
+            "no trigger of this bucket has one of these prefixes; there are triggers at"
+            f" {listed}{more}"
+        )
 
     def _trigger(self, found: TriggerDecision) -> Json:
         entry = self.entries.triggers.by_id.get(found.trigger_id)

@@ -101,7 +101,7 @@ def _now_lines(now: Json) -> Iterator[Line]:
     size = "1 byte" if now["size"] == 1 else f"{now['size']:,} bytes"
     about = f"Now, as {now['event_type']} of {size}: "
     yield line(Piece(about, TITLE), _outcome(now))
-    if not now["triggers"]:
+    if not now["triggers"] and not now.get("reason"):
         yield line("no trigger of this bucket has one of its prefixes", indent=2)
     for trigger in now["triggers"]:
         yield line(f"trigger {named(trigger['trigger_id'])}: ", _outcome(trigger), indent=2)

@@ -299,7 +299,16 @@ class TestText:
 
     def test_no_entry_of_the_bucket(self, explain: Explain) -> None:
         ran = explain.files("s3://other/in/a.csv")
-        assert "no trigger of this bucket has one of these prefixes" in ran.out
+        assert "No dispatch: no trigger has the bucket other." in ran.out
+
+    def test_no_entry_at_a_prefix_names_those_where_there_are(self, explain: Explain) -> None:
+        entries = [
+            {"trigger_id": f"t{n}", "bucket": "b", "prefix": f"p{n}", "job_id": "j"}
+            for n in range(6)
+        ]
+        ran = explain("s3://b/a.csv", "--triggers=-", given=json.dumps(entries))
+        flat = " ".join(ran.out.split())
+        assert 'prefixes; there are triggers at "p0", "p1", "p2", "p3", "p4" and 1 more.' in flat
 
     def test_jobs_unknown(self, explain: Explain) -> None:
         ran = explain("s3://b/in/a.csv", "--triggers=t.yaml")

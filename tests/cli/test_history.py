@@ -287,7 +287,7 @@ class TestText:
         assert ran.status == 1
         assert "0 deliveries since 2026-03-14T00:00:00.000Z" in ran.output
         assert "The log does not name it" in ran.output
-        assert "no trigger of this bucket has one of its prefixes" in ran.output
+        assert f"skipped: no trigger has the bucket {account.bucket}" in ran.output
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
     def test_hostile_keys(self, account: Account, log: Log, history: Histories, key: str) -> None:
