@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .aws import Aws
+from .aws import Aws, reaching_aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .options import Command, aws_options, output_options
 from .output import message, opened, write_json
@@ -55,7 +55,9 @@ _EXTRA_SECONDS: Final = 10
     help="Only the function's own queue, or only that of the intake.",
 )
 @click.option(
-    "--explain", is_flag=True, help="Decide first with the entries as they are now; give back none."
+    "--explain",
+    is_flag=True,
+    help="Say how many would come back with the entries as they are now; give back none.",
 )
 @click.option(
     "--quiet",
@@ -96,11 +98,18 @@ class _Session:
         self._options = options
         self._request = request
         self._sqs = aws.client("sqs")
+        self._known_queues: dict[str, bool] = {}
+        """Queues of workers, and whether they are there."""
 
     def run(self) -> int:
         """Do what was asked for."""
+        action = self._options["action"]
+        if action == "discard" and self._options["explain"]:
+            raise CommandError(
+                "--explain is about giving back: leave it out, or discard", WRONG_USAGE
+            )
         actions = {"list": self._list, "redrive": self._redrive, "discard": self._discard}
-        return actions[self._options["action"]]()
+        return actions[action]()
 
     def _queues(self) -> dict[str, DeadLetterQueue]:
         """Return the queues, by what they belong to."""
@@ -149,6 +158,14 @@ class _Session:
                 write_json(file, self._as_json(letters))
             else:
                 self._write_text(file, letters)
+        if self._options["explain"]:
+            for name in sorted({each.queue for each in letters}):
+                self._explained(name, [each for each in letters if each.queue == name])
+        elif letters:
+            message(
+                "When the cause is mended: lava-s3trigger dead-letters redrive; with --explain it"
+                " says first how many would come back"
+            )
         return NO if letters else YES
 
     def _entries(self) -> RealmEntries:
@@ -239,7 +256,7 @@ class _Session:
 
         client = self._aws.client("lambda")
         mapping = find_mapping(client, self._deployment.arn, queue)
-        if is_on(mapping):
+        if is_on(mapping) and not self._options["explain"]:
             raise CommandError(
                 f"the mapping of {queue.name} is on: somebody gives messages back. If not, turn"
                 f" it off: aws lambda update-event-source-mapping --uuid {mapping['UUID']}"
@@ -249,7 +266,7 @@ class _Session:
         with ExitStack() as stack:
             chosen, others = self._read(queue, stack)
             if self._options["explain"]:
-                return self._explained(queue, chosen)
+                return self._explained(queue.name, chosen)
             if not chosen or self._request:
                 message(f"{queue.name}: nothing to give back")
                 return 0
@@ -264,12 +281,12 @@ class _Session:
         message(f"{queue.name}: redrive {done}; {left:,} of {len(chosen):,} are left")
         return left
 
-    def _explained(self, queue: DeadLetterQueue, chosen: list[DeadLetter]) -> int:
-        """Say how many messages would come back again, with the entries as they are now."""
+    def _explained(self, queue: str, chosen: list[DeadLetter]) -> int:
+        """Say how many messages would come back again, with entries and queues as they are now."""
         from .deciding import decide_payload  # noqa: PLC0415 - start-up
 
         entries = self._entries()
-        broken = 0
+        broken, missed = 0, set[str]()
         for letter in chosen:
             found = decide_payload(
                 {"Records": [letter.record]},
@@ -278,16 +295,43 @@ class _Session:
                 self._deployment.region,
             )
             outcomes = {each.outcome for each in found.decisions}
-            broken += bool(found.errors or outcomes & {"mistake", "failed"})
-        message(f"{queue.name}: {broken:,} of {len(chosen):,} would come back again")
+            used = {
+                job.dispatch.queue(self._deployment.settings.realm)
+                for each in found.decisions
+                for trigger in each.triggers
+                for job in trigger.jobs
+                if job.outcome == "dispatched" and job.dispatch
+            }
+            missing = {each for each in used if not self._is_there(each)}
+            missed |= missing
+            broken += bool(found.errors or missing or outcomes & {"mistake", "failed"})
+        for name in sorted(missed):
+            message(f"there is no queue {name}, which jobs are dispatched to")
+        message(f"{queue}: {broken:,} of {len(chosen):,} would come back again")
         return broken
+
+    def _is_there(self, queue: str) -> bool:
+        """Tell whether the queue of a worker is there; one that may not be read is taken to be."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - start-up
+
+        if queue not in self._known_queues:
+            self._known_queues[queue] = True
+            with reaching_aws():
+                try:
+                    self._sqs.get_queue_url(QueueName=queue)
+                except self._sqs.exceptions.QueueDoesNotExist:
+                    self._known_queues[queue] = False
+                except ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    message(f"not known whether there is a queue {queue}: {safe(code)}")
+        return self._known_queues[queue]
 
     def _redrive_intake(self, queue: DeadLetterQueue) -> int:
         from .redriving import move  # noqa: PLC0415 - start-up
 
         if self._options["explain"]:
             with ExitStack() as stack:
-                return self._explained(queue, self._read(queue, stack)[0])
+                return self._explained(queue.name, self._read(queue, stack)[0])
         if not sum(queue.numbers()):
             message(f"{queue.name}: nothing to give back")
             return 0

@@ -91,6 +91,7 @@ def test_an_interrupt_cancels_the_task_once(canned: CannedAws) -> None:
         (["--queue", "intake"], 3, "there is no queue lava-"),
         (["redrive", "--queue", "intake", "--trigger", "t"], 2, "SQS moves all messages"),
         (["discard"], 2, "discard asks before it deletes: give --yes"),
+        (["discard", "--explain", "--yes"], 2, "--explain is about giving back"),
         (["delete"], 2, "'delete' is not one of 'list', 'redrive', 'discard'"),
         (["--function", "none"], 3, "there is no function none"),
     ],

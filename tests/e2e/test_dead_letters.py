@@ -133,6 +133,7 @@ def test_what_was_mended_is_given_back_and_what_is_broken_stays(letters: Letters
     letters.park("dl-mended", "a.csv", "dl-job")
     letters.park("dl-broken", "b.csv", "dl-never")
     assert letters.run("redrive", "--explain")[0] == 1
+    assert "s3trigger-dlq: 2 of 2 would come back again" in letters.run("--explain")[2]
     letters.stack.realm.put("jobs", [{"job_id": "dl-job", **JOB}])
     status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
     assert (status, "1 of 2 would come back again" in errors) == (1, True)
@@ -144,6 +145,26 @@ def test_what_was_mended_is_given_back_and_what_is_broken_stays(letters: Letters
     assert dispatch["job_id"] == "dl-job"
     assert letters.waiting() == 1
     assert letters.mapping_state() in ("Disabled", "Disabling")
+
+
+def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letters) -> None:
+    letters.park("dl-unqueued", "a.csv", "dl-unqueued")
+    job = {"job_id": "dl-unqueued", **JOB, "worker": "dl-nobody"}
+    letters.stack.realm.put("jobs", [job])
+    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
+    assert (status, "there is no queue lava-e2e-dl-nobody" in errors) == (1, True), errors
+    assert "1 of 1 would come back again" in errors
+
+
+def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) -> None:
+    client = letters.stack.aws.client("lambda")
+    client.update_event_source_mapping(UUID=letters.mapping, Enabled=True)
+    try:
+        assert letters.run("redrive", "--explain")[0] == 0
+        status, _, errors = letters.run("redrive")
+    finally:
+        client.update_event_source_mapping(UUID=letters.mapping, Enabled=False)
+    assert (status, "is on: somebody gives messages back" in errors) == (3, True)
 
 
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:
