@@ -72,6 +72,16 @@ class Connections:
         arn: str = self._aws.client("sns").create_topic(Name=f"lava-{self._realm}-{bucket}")[
             "TopicArn"
         ]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": arn,
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self._aws.client("sns").set_topic_attributes(
+            TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
+        )
         return arn
 
     def _notify(self, bucket: str, **configuration: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .connecting import Connections
 from .entries import load
 from .localaws import CHECKOUT, LocalAws
 from .realm import Realm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REALM: Final = "demo"
 WORKERS: Final = ("core", "reports", "web")
@@ -44,6 +47,7 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
         # At level debug the log also names objects that no trigger matches.
         {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
     )
+    _complete(aws, outputs)
     loaded = load([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
     loaded.require_sound()
     for entry in loaded.entries:
@@ -58,6 +62,16 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
         FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
     )
     return realm
+
+
+def _complete(aws: LocalAws, outputs: Mapping[str, str]) -> None:
+    """Make of the stack what the server leaves out of the template, and `doctor` looks for."""
+    client = aws.client("lambda")
+    client.update_event_source_mapping(UUID=outputs["RedriveMappingId"], Enabled=False)
+    client.update_function_configuration(
+        FunctionName=outputs["FunctionName"],
+        DeadLetterConfig={"TargetArn": outputs["DeadLetterQueueArn"]},
+    )
 
 
 def entries_of(bucket: str) -> list[str]:
