@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.diagnosis import Fault, check
@@ -47,13 +48,14 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Events wait in a dead-letter queue, of the function or of a queue that it reads.
 
     Each was not carried out, and SQS deletes it when the queue's retention is over. Correct what
-    the log says of them first; then give them back. The command does so for all. Of the function's
-    own queue, it is the event source mapping: disable it when the queue is empty.
+    the log says of them first, and the other findings here; then give them back. The command does
+    so for all; of the function's own queue, it turns the event source mapping on, and off again.
     """
     waiting = _waiting(deployed, deployed.dead_letter_queue)
     if waiting:
-        mapping = _redrive_mapping(deployed)
-        command = aws("lambda", "update-event-source-mapping", "--enabled", uuid=mapping)
+        # Not the mapping itself: whoever turns it on alone has to turn it off, and redrive
+        # refuses to start while it is on.
+        command = _redriving(deployed)
         yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
     for target in _targets(deployed):
         name = target.rpartition(":")[2]
@@ -197,8 +199,9 @@ def _retaining(queue: dict[str, str]) -> str:
     return aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
 
 
-def _redrive_mapping(deployed: Deployment) -> str:
-    for mapping in deployed.mappings:
-        if mapping["EventSourceArn"].endswith(f":{deployed.dead_letter_queue}"):
-            return str(mapping["UUID"])
-    return "UUID"
+def _redriving(deployed: Deployment) -> str:
+    """Return the command that gives back what is in the function's own queue."""
+    command = f"lava-s3trigger dead-letters redrive --queue own --realm {deployed.realm}"
+    if deployed.function_name != f"lava-{deployed.realm}-s3trigger":
+        command += f" --function {shlex.quote(deployed.function_name)}"
+    return command
