@@ -87,6 +87,8 @@ class Linted:
     """Number of entries."""
     findings: list[Finding] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    ignored: int = 0
+    """Number of findings that `x-lint-ignore` of their entry leaves out."""
 
 
 def lint(
@@ -119,7 +121,7 @@ def lint(
             each.message,
         )
     )
-    return Linted(len(loaded.entries), linter.findings, loaded.entries)
+    return Linted(len(loaded.entries), linter.findings, loaded.entries, linter.ignored)
 
 
 class _Linter:
@@ -141,13 +143,16 @@ class _Linter:
         self._problems = selection.rules("problem")
         self._file_rules = selection.rules("file")
         self.findings: list[Finding] = []
+        self.ignored = 0
 
     def run(self, progress: Progress | None) -> None:
         self._check_files()
         for n, checked in enumerate(self._checked, 1):
             ignored = _ignored(checked)
             for rule, found, problem in self._found_in(checked):
-                if not any(rule.id.startswith(each) for each in ignored):
+                if any(rule.id.startswith(each) for each in ignored):
+                    self.ignored += 1
+                else:
                     self.findings.append(_placed(rule, found, checked.entry, problem=problem))
             if progress:
                 progress(n, len(self._checked))

@@ -52,6 +52,8 @@ def summary(linted: Linted) -> str:
     told = [counted(n, each) for each, n in counts.items() if n]
     fixable = sum(finding.fix is not None for finding in linted.findings)
     text = f"{counted(linted.checked, 'entry')} checked: {', '.join(told) or 'nothing found'}"
+    if linted.ignored:
+        text += f"; x-lint-ignore leaves out {linted.ignored}"
     return text + (f"; --fix corrects {fixable}" if fixable else "")
 
 

@@ -98,6 +98,10 @@ class TestText:
             (trigger(), "1 entry checked: nothing found"),
             (trigger(prefix="a/"), "1 entry checked: 1 warning; --fix corrects 1"),
             (
+                trigger(prefix="a/", **{"x-lint-ignore": "LT201"}),
+                "1 entry checked: nothing found; x-lint-ignore leaves out 1",
+            ),
+            (
                 [trigger(prefix="a/", delay="x"), trigger(trigger_id="u", delay="y")],
                 "2 entries checked: 2 errors, 1 warning; --fix corrects 1",
             ),
