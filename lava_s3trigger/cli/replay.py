@@ -255,6 +255,7 @@ class _Session:
             self._require_plan()
         elif not self._has_this_plan():
             self._require_finished()
+            self._tell_of_repetition()
             self._plan()
 
     def _require_plan(self) -> None:
@@ -301,6 +302,14 @@ class _Session:
                     " --restart forgets them, --state names another file",
                     WRONG_USAGE,
                 )
+
+    def _tell_of_repetition(self) -> None:
+        facts = (self._state.get("phase"), self._state.get("fingerprint"))
+        if facts == (_BEGUN, self._selection.fingerprint) and not self._options["dry_run"]:
+            message(
+                f"Warning: the replay planned at {self._state.get('planned_at')} has sent these"
+                " objects already; they are sent again"
+            )
 
     def _plan(self) -> None:
         from .ending import interruptible  # noqa: PLC0415 - start-up

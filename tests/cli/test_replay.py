@@ -79,6 +79,14 @@ class TestPlan:
         assert ran.json["sent"] == 3
         assert {each["trigger_id"] for each in ran.json["decisions"]} == {"csv", None}
 
+    def test_a_repeated_replay_is_told(self, account: Account, run: Replays) -> None:
+        account.trigger("csv")
+        manifest = account.inventory(["in/a.csv"])
+        told = "has sent these objects already; they are sent again"
+        assert told not in run("--inventory", manifest).errors
+        assert told in run("--inventory", manifest).errors
+        assert account.handed_over() == {"in/a.csv": 2}
+
     def test_another_selection_makes_another_plan(self, account: Account, run: Replays) -> None:
         manifest = account.inventory(["in/a.csv", "in/b.txt"])
         run("--inventory", manifest, "--dry-run")
