@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 from lava_s3trigger.cli.localaws import LocalAws
 from lava_s3trigger.cli.realm import Realm
+from lava_s3trigger.log import LOGGER, configure_logging
 from tests.clock import Clock
 from tests.endpoint import Endpoint
 from tests.release import Release, copy_sources, make_release
@@ -25,6 +27,16 @@ _NUMBERS: Final = itertools.count(1)
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("searching", derandomize=False)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Leave the log of the function as a test found it: what it configures is of the process."""
+    levels = [(logger, logger.level) for logger in (LOGGER, logging.root)]
+    yield
+    configure_logging(logging.INFO)
+    for logger, level in levels:
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ class Agreement:
         dispatched, refused = [], set()
         mistaken, failed = set(), bool(explanation["errors"])
         for event in explanation["events"]:
-            failed |= "reason" in event
+            failed |= event["outcome"] == "failed"
             for trigger in event["triggers"]:
                 for part in (trigger, *trigger["jobs"]):
                     failed |= part["outcome"] == "failed"
