@@ -30,6 +30,36 @@ def acknowledge(deliveries: Sequence[Delivery]) -> dict[str, Any] | None:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in messages]}
 
 
+def keep_dead_letters(deliveries: Sequence[Delivery], dead_letter_queue: str | None) -> None:
+    """Fail the deliveries that hold dead letters, for a function that only observes.
+
+    Nobody else carries them out: done, the last copy of their work would be deleted.
+    """
+    for delivery in deliveries:
+        if _is_dead_letter(delivery, dead_letter_queue) and not delivery.failures:
+            reason = "the function only observes: what was parked or dead-lettered stays"
+            delivery.fail(reason, kind="waiting")
+
+
+def acknowledge_observed(
+    deliveries: Sequence[Delivery], dead_letter_queue: str | None
+) -> dict[str, Any] | None:
+    """Return the answer to AWS of a function that only observes.
+
+    Every delivery is done, also a failed one: another function carries it out. Dead letters
+    come again, as `acknowledge` says.
+    """
+    for delivery in deliveries:
+        if not _is_dead_letter(delivery, dead_letter_queue):
+            delivery.failures.clear()
+    return acknowledge(deliveries)
+
+
+def _is_dead_letter(delivery: Delivery, dead_letter_queue: str | None) -> bool:
+    is_of_queue = delivery.queue is not None and delivery.queue == dead_letter_queue
+    return is_of_queue or any(redrive for _, redrive in delivery.events)
+
+
 def returned(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
     """Return the deliveries that come again: those that failed.
 

@@ -10,7 +10,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
-from .acknowledgement import acknowledge, in_order, returned
+from .acknowledgement import (
+    acknowledge,
+    acknowledge_observed,
+    in_order,
+    keep_dead_letters,
+    returned,
+)
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
 from .aws.sqs import ObservedQueues, SqsQueues
@@ -135,29 +141,14 @@ class Function:
                 for task in batch:
                     task.decision = None  # a large payload has many, of any size
         if self._is_observing:
-            self._keep_dead_letters(received)
+            keep_dead_letters(received, self._dead_letter_queue)
         summary.log(received, self._dimensions)
         self._remember(tasks, received)
-        return s3_batch.answer() if s3_batch else self._acknowledge(received)
-
-    def _acknowledge(self, received: Sequence[Delivery]) -> dict[str, Any] | None:
+        if s3_batch:
+            return s3_batch.answer()
         if self._is_observing:
-            for delivery in received:
-                if not self._is_dead_letter(delivery):
-                    delivery.failures.clear()
+            return acknowledge_observed(received, self._dead_letter_queue)
         return acknowledge(received)
-
-    def _is_dead_letter(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery holds what was parked or dead-lettered."""
-        is_of_queue = delivery.queue is not None and delivery.queue == self._dead_letter_queue
-        return is_of_queue or any(redrive for _, redrive in delivery.events)
-
-    def _keep_dead_letters(self, received: Sequence[Delivery]) -> None:
-        """Fail deliveries that hold the last copy of some work, which nobody else carries out."""
-        for delivery in received:
-            if self._is_dead_letter(delivery) and not delivery.failures:
-                reason = "the function only observes: what was parked or dead-lettered stays"
-                delivery.fail(reason, kind="waiting")
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Take an invocation by S3 Batch Operations apart."""
