@@ -108,13 +108,17 @@ def _set(
     if isinstance(value, dict) or (isinstance(value, list) and not parameter.multiple):
         raise CommandError(f"{file}: {option}: {shown(value)} is not one value", WRONG_USAGE)
     if isinstance(parameter.type, (click.Path, click.File)):
-        folder = file.parent
         values = value if isinstance(value, list) else [value]
-        resolved = [each if each == "-" else str(folder / str(each)) for each in values]
+        resolved = [_resolved(str(each), file.parent) for each in values]
         value = resolved if isinstance(value, list) else resolved[0]
     if parameter.multiple and not isinstance(value, list):
         value = [value]
     found[str(parameter.name)] = value
+
+
+def _resolved(path: str, folder: Path) -> str:
+    """Return a path relative to a folder; standard input and S3 URIs are what they are."""
+    return path if path == "-" or path.startswith("s3://") else str(folder / path)
 
 
 def _unknown(file: Path, option: str, known: Any) -> CommandError:

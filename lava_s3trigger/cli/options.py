@@ -101,6 +101,29 @@ def entries_options(command: F) -> F:
     )(command)
 
 
+def sources_options(command: F) -> F:
+    """Add the options that name many objects, besides listings of S3."""
+    return _together(
+        click.option(
+            "--keys",
+            type=PATH,
+            multiple=True,
+            metavar="FILE",
+            help="File of keys or S3 URIs, one a line; - is standard input. May be repeated.",
+        ),
+        click.option("--bucket", help="Bucket of the keys in --keys that are no S3 URI."),
+        click.option(
+            "--inventory",
+            "inventories",
+            type=PATH,
+            multiple=True,
+            metavar="FILE",
+            help="The manifest.json of an S3 Inventory, or one of its data files; a path or an"
+            " S3 URI. May be repeated.",
+        ),
+    )(command)
+
+
 def output_options(*formats: str) -> Callable[[F], F]:
     """Add the options for the output.
 

@@ -14,7 +14,7 @@ from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .objectoptions import event_type_of, size_of
 from .objects import CREATED, SCHEME
-from .options import PATH, Command, aws_options, output_options
+from .options import PATH, Command, aws_options, output_options, sources_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,22 +56,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="File or folder of job entries, for a side whose files have none. May be repeated.",
 )
-@click.option(
-    "--keys",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="File of keys or S3 URIs, one a line; - is standard input. May be repeated.",
-)
-@click.option("--bucket", help="Bucket of the lines of --keys that are no URI.")
-@click.option(
-    "--inventory",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="The manifest.json of an S3 Inventory, or one of its data files; a path or an S3 URI."
-    " May be repeated.",
-)
+@sources_options
 @click.option(
     "--since",
     metavar="TIME",
@@ -189,7 +174,7 @@ def _sources(
 
     for path in options["keys"]:
         yield objectsources.of_keys(path, options["bucket"], assumed)
-    for path in options["inventory"]:
+    for path in options["inventories"]:
         yield objectsources.of_inventory(path, aws, assumed)
     for uri in listings:
         yield objectsources.of_listing(uri, aws, assumed)

@@ -15,7 +15,7 @@ from .aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .objectoptions import event_type_of
 from .objects import CREATED
-from .options import PATH, Command, aws_options, output_options
+from .options import Command, aws_options, output_options, sources_options
 from .output import message, opened
 
 if TYPE_CHECKING:
@@ -57,21 +57,7 @@ class Handing:
     ],
 )
 @click.argument("listings", nargs=-1, metavar="[s3://BUCKET/PREFIX]...")
-@click.option(
-    "--inventory",
-    "inventories",
-    multiple=True,
-    metavar="FILE",
-    help="Manifest or data file of an S3 Inventory, or its S3 URI. May be repeated.",
-)
-@click.option(
-    "--keys",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="File of keys or S3 URIs, one a line; - is standard input. May be repeated.",
-)
-@click.option("--bucket", help="Bucket of the keys in --keys that are no S3 URI.")
+@sources_options
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only keys that match, as if_fnmatch does."
 )

@@ -97,6 +97,12 @@ class TestOptions:
 
         assert f"file {tmp_path / 'x.yaml'}\n" in run("sample")[1]
 
+    @pytest.mark.parametrize("path", ["-", "s3://bucket/manifest.json"])
+    def test_what_is_no_path_stays(self, run: Any, tmp_path: Path, path: str) -> None:
+        (tmp_path / "lava-s3trigger.toml").write_text(f'file = "{path}"')
+
+        assert f"file {path}\n" in run("sample")[1]
+
     def test_a_project_without_the_table_is_passed_over(self, run: Any, tmp_path: Path) -> None:
         (tmp_path / "pyproject.toml").write_text("[project]\n")
 
