@@ -11,7 +11,7 @@ from .errors import NO, WRONG_USAGE, YES, CommandError
 from .objectoptions import ObjectOptions, object_options, record_of_object
 from .objects import read_uri
 from .options import PATH, Command, aws_options, entries_options, output_options
-from .output import opened, write_json
+from .output import message, opened, write_json
 
 if TYPE_CHECKING:
     from .realmentries import RealmEntries
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 STANDARD_INPUT: Final = "-"
+MAX_EVENTS_WITH_CHANGES: Final = 100
+"""Events of a payload for which changes are looked for: each may take hundreds of trials."""
 
 
 @click.command(
@@ -97,7 +99,8 @@ def explained(
         payload: What Lambda would hand the function.
         entries: The entries to decide with.
         region: Region of the function.
-        with_changes: Whether to look for changes that would make it dispatch.
+        with_changes: Whether to look for changes that would make it dispatch, in the first
+            `MAX_EVENTS_WITH_CHANGES` events.
     """
     from .changes import changes  # noqa: PLC0415 - start-up
     from .deciding import decide_payload  # noqa: PLC0415
@@ -105,10 +108,13 @@ def explained(
 
     decided = decide_payload(payload, entries.triggers, entries.jobs, region)
     explainer = Explainer(entries)
+    searched = MAX_EVENTS_WITH_CHANGES if with_changes else 0
     events = [
-        explainer.explanation(each, changes(each, entries) if with_changes else ())
-        for each in decided.decisions
+        explainer.explanation(each, changes(each, entries) if number < searched else ())
+        for number, each in enumerate(decided.decisions)
     ]
+    if with_changes and len(events) > searched:
+        message(f"Changes were looked for in the first {searched} of {len(events)} events.")
     return explainer.document(events, decided.errors)
 
 

@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
+from lava_s3trigger.cli.objects import s3_record
 from tests.cli.schemas import validate
 
 if TYPE_CHECKING:
@@ -201,6 +202,18 @@ class TestJson:
         assert (ran.event["outcome"], ran.event["changes"]) == ("skipped", [])
         [_, orders] = ran.event["triggers"]
         assert [each["holds"] for each in orders["conditions"]] == [False, True]
+
+    def test_changes_are_looked_for_in_the_first_events_of_a_payload(
+        self, explain: Explain, tmp_path: Path
+    ) -> None:
+        records = [s3_record("b", f"in/{number}.txt") for number in range(102)]
+        payload = tmp_path / "many.json"
+        payload.write_text(json.dumps({"Records": records}))
+
+        ran = explain.files(f"--event={payload}", "--format=json")
+
+        assert [bool(each["changes"]) for each in ran.json["events"]] == [True] * 100 + [False] * 2
+        assert ran.err == "Changes were looked for in the first 100 of 102 events.\n"
 
     def test_without_jobs_each_job_is_taken_to_be_there(self, explain: Explain) -> None:
         ran = explain("s3://b/in/a.csv", "--triggers=t.yaml", "--format=json")
