@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -27,6 +28,21 @@ _NUMBERS: Final = itertools.count(1)
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("searching", derandomize=False)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _coverage_without_lock() -> None:
+    """Have coverage take no lock: an alarm of a template that interrupts it leaves it locked.
+
+    All functions that are called for the first time after that would wait for it, forever.
+    The lock is for threads that trace at the same time; Python's own lock is enough here.
+    """
+    if "coverage" in sys.modules:
+        running = sys.modules["coverage"].Coverage.current()
+        collector = getattr(running, "_collector", None)
+        if collector is not None:
+            assert hasattr(collector, "data_lock"), "coverage has changed: look for its lock"
+            collector.data_lock = None
 
 
 @pytest.fixture(autouse=True)
