@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -40,6 +40,33 @@ def interpreters() -> list[str]:
     return [each for each in dict.fromkeys(found) if Path(each).parent.name != "shims"]
 
 
+def dispatched(
+    python: str, module: str, package: Path, aws: LocalAws, realm: Realm
+) -> dict[str, Any]:
+    """Run a package with a sample event in a clean interpreter; return what it dispatches."""
+    done = subprocess.run(
+        [
+            *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
+            *(package, CHECKOUT / "events" / "s3-created.json"),
+        ],
+        env={
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ENDPOINT_URL": aws.endpoint,
+            "AWS_LAMBDA_FUNCTION_NAME": "as in Lambda",
+            "AWS_REGION": REGION,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "LAVA_REALM": realm.name,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
+    (message,) = realm.receive("core")
+    body: dict[str, Any] = json.loads(message["Body"])
+    return body
+
+
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
 class TestPackage:
     """The built package contains everything that it needs."""
@@ -53,26 +80,8 @@ class TestPackage:
         trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
         rendered = {"key": "{{ utils.path.basename(key) }}"}
         realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": rendered}])
-        done = subprocess.run(
-            [
-                *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
-                *(str(PACKAGE), str(CHECKOUT / "events" / "s3-created.json")),
-            ],
-            env={
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_ENDPOINT_URL": aws.endpoint,
-                "AWS_LAMBDA_FUNCTION_NAME": "as in Lambda",
-                "AWS_REGION": REGION,
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "LAVA_REALM": realm.name,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
-        (message,) = realm.receive("core")
-        assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
+        message = dispatched(python, module, PACKAGE, aws, realm)
+        assert message["parameters"] == {"key": "order+1.csv"}
 
     def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
         done = subprocess.run(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT, REGION
+from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.release import VERSION, Release, copy_sources, make_release
-from tests.test_package import RUN, interpreters
+from tests.test_package import dispatched, interpreters
 from tests.test_template import TEMPLATE, _read
 from tools.notes import NotesError, notes
 
@@ -133,27 +133,8 @@ class TestZip:
         realm.put("jobs", [JOB])
         trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
         realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": {"key": "{{ key }}"}}])
-        done = subprocess.run(
-            [
-                *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
-                *(unpacked, CHECKOUT / "events" / "s3-created.json"),
-            ],
-            env={
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_ENDPOINT_URL": aws.endpoint,
-                "AWS_LAMBDA_FUNCTION_NAME": "as in Lambda",
-                "AWS_REGION": REGION,
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "LAVA_REALM": realm.name,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
-        (message,) = realm.receive("core")
-        parameters = json.loads(message["Body"])["parameters"]
-        assert parameters == {"key": "incoming/orders/2026-03-14/order+1.csv"}
+        message = dispatched(python, module, unpacked, aws, realm)
+        assert message["parameters"] == {"key": "incoming/orders/2026-03-14/order+1.csv"}
 
 
 class TestZipContents:
