@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.entries import load
 from lava_s3trigger.conditions import KINDS
-from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
 from tests.routes import eventbridge_event, s3_record
@@ -25,6 +25,8 @@ from .realm import REGION, Tables, check_reason, handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from lava_s3trigger.events import S3Event
 
     Item = dict[str, dict[str, Any]]
     Case = dict[str, Any]
@@ -180,8 +182,8 @@ def check(case: Case) -> None:
     _check_trigger(case["trigger"])
     _check_job(case["job"])
     [delivery] = deliveries({"Records": [case["record"]]}, REGION)
-    for event, _ in delivery.events:
-        _check_function(case, event)
+    for delivered in delivery.events:
+        _check_function(case, delivered.event)
     assert json.dumps(case) == before
 
 
@@ -256,8 +258,9 @@ def _check_parked(message: dict[str, Any], trigger_id: str, event: S3Event) -> N
     for reason in message["parked"]["reasons"]:
         check_reason(reason["reason"])
     [delivery] = deliveries(message, REGION)
-    [(again, redrive)] = delivery.events
-    assert redrive is not None
-    assert redrive.trigger_id == trigger_id
+    [delivered] = delivery.events
+    again = delivered.event
+    assert delivered.redrive is not None
+    assert delivered.redrive.trigger_id == trigger_id
     assert again.info == event.info
     assert again.identity == event.identity

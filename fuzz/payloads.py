@@ -15,8 +15,8 @@ from urllib.parse import quote_plus
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.deliveries import DeliveredEvent, Delivery, deliveries, is_s3_batch
 from lava_s3trigger.errors import PayloadError
-from lava_s3trigger.events import Delivery, S3Event, deliveries, is_s3_batch
 from tests.routes import (
     ROUTES,
     TEST_EVENT,
@@ -33,6 +33,7 @@ from .realm import MAX_REASON_CHARACTERS, REGION, Result, Tables, handle
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lava_s3trigger.events import S3Event
     from lava_s3trigger.parking import RedriveTarget
 
     Event = tuple[S3Event, RedriveTarget | None]
@@ -222,8 +223,8 @@ def check(payload: Any) -> None:
             parts = _records(payload)
             mine = [one for one in parts if _is_message(one) == (each.message_id is not None)]
             assert any(_is_nothing(value) for one in mine for value in _reachable(one))
-        for event, _ in each.events:
-            _check_event(event)
+        for delivered in each.events:
+            _check_event(delivered.event)
         for error in each.errors:
             assert type(error) is PayloadError
             assert str(error).isprintable()
@@ -254,8 +255,8 @@ def _seen(found: list[Delivery]) -> list[Any]:
             each.queue,
             each.group,
             [
-                (event.info, event.identity, redrive, repr(event.record))
-                for event, redrive in each.events
+                (one.event.info, one.event.identity, one.redrive, repr(one.event.record))
+                for one in each.events
             ],
             [str(error) for error in each.errors],
         )
@@ -303,7 +304,8 @@ def _check_event(event: S3Event) -> None:
     assert all(type(each) is str for each in event.identity)
     assert {event.identity: 1}[event.identity]
     # Its record alone is the same event.
-    [(alone, _)] = [pair for one in deliveries([record], REGION) for pair in one.events]
+    [delivered] = [each for one in deliveries([record], REGION) for each in one.events]
+    alone = delivered.event
     assert (alone.info, alone.identity) == (info, event.identity)
 
 
@@ -343,25 +345,25 @@ def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
     if not result.error:
         assert {each.message_id for each in found if each.errors} <= result.failed
     is_done = not result.error and not result.failed
-    _check_sent(result, [pair for delivery in found for pair in delivery.events], is_done=is_done)
+    _check_sent(result, [each for delivery in found for each in delivery.events], is_done=is_done)
 
 
-def _check_sent(result: Result, events: list[Event], *, is_done: bool) -> None:
-    keys = Counter(event.key for event, _ in events)
+def _check_sent(result: Result, events: list[DeliveredEvent], *, is_done: bool) -> None:
+    keys = Counter(each.event.key for each in events)
     for message in result.dispatched:
         key = message["job_id"]
         assert message["parameters"] == {f"_{key}": [key, f"<{key}>"]}
     assert Counter(message["job_id"] for message in result.dispatched) <= keys
     for message in result.parked:
-        [(event, redrive)] = [pair for each in deliveries(message, REGION) for pair in each.events]
-        assert redrive is not None
-        assert redrive.trigger_id == "t-1"
-        assert event.key in keys
-    due = [event for event, redrive in events if redrive is None]
+        [parked] = [each for one in deliveries(message, REGION) for each in one.events]
+        assert parked.redrive is not None
+        assert parked.redrive.trigger_id == "t-1"
+        assert parked.event.key in keys
+    due = [each.event for each in events if each.redrive is None]
     due = [event for event in due if not event.event_type.startswith("nothing:")]
     # No entry can have such a bucket, so the function does not query the table.
     due = [event for event in due if not re.search("[\ud800-\udfff]", event.bucket)]
     if is_done:
         handled = len(result.dispatched) + len(result.parked)
-        redriven = sum(redrive is not None for _, redrive in events)
+        redriven = sum(each.redrive is not None for each in events)
         assert len(due) <= handled <= len(due) + redriven

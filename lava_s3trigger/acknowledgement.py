@@ -7,66 +7,44 @@ from typing import TYPE_CHECKING, Any
 from .errors import DeliveriesFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from .events import Delivery
+    from .deliveries import Delivery
 
 
-def acknowledge(deliveries: Sequence[Delivery]) -> dict[str, Any] | None:
+def acknowledge(
+    deliveries: Sequence[Delivery], must_return: Callable[[Delivery], bool] = lambda _: True
+) -> dict[str, Any] | None:
     """Return the answer to AWS: which SQS messages to deliver again, if any.
+
+    Args:
+        deliveries: The deliveries of the invocation.
+        must_return: Whether a delivery that failed must come again.
 
     Raises:
         DeliveriesFailedError: AWS must deliver the whole invocation again, because
             every SQS message failed, or because what failed is no SQS message. Lambda
             returns all messages then, also where partial responses are not turned on.
     """
-    failed = returned(deliveries)
+    failed = returned(deliveries, must_return)
     if not failed:
         return None
     if len(failed) == len(deliveries):
         failures = [failure for delivery in deliveries for failure in delivery.failures]
-        raise DeliveriesFailedError(len(failures), failures[0])
+        raise DeliveriesFailedError(len(failures), failures[0].reason or "")
     messages = [delivery.message_id for delivery in failed]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in messages]}
 
 
-def keep_dead_letters(deliveries: Sequence[Delivery], dead_letter_queue: str | None) -> None:
-    """Fail the deliveries that hold dead letters, for a function that only observes.
-
-    Nobody else carries them out: done, the last copy of their work would be deleted.
-    """
-    for delivery in deliveries:
-        if _is_dead_letter(delivery, dead_letter_queue) and not delivery.failures:
-            reason = "the function only observes: what was parked or dead-lettered stays"
-            delivery.fail(reason, kind="waiting")
-
-
-def acknowledge_observed(
-    deliveries: Sequence[Delivery], dead_letter_queue: str | None
-) -> dict[str, Any] | None:
-    """Return the answer to AWS of a function that only observes.
-
-    Every delivery is done, also a failed one: another function carries it out. Dead letters
-    come again, as `acknowledge` says.
-    """
-    for delivery in deliveries:
-        if not _is_dead_letter(delivery, dead_letter_queue):
-            delivery.failures.clear()
-    return acknowledge(deliveries)
-
-
-def _is_dead_letter(delivery: Delivery, dead_letter_queue: str | None) -> bool:
-    is_of_queue = delivery.queue is not None and delivery.queue == dead_letter_queue
-    return is_of_queue or any(redrive for _, redrive in delivery.events)
-
-
-def returned(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+def returned(
+    deliveries: Sequence[Delivery], must_return: Callable[[Delivery], bool] = lambda _: True
+) -> Sequence[Delivery]:
     """Return the deliveries that come again: those that failed.
 
     All of them come again where one that failed is no SQS message, since that cannot be
-    delivered again by itself.
+    delivered again separately.
     """
-    failed = [delivery for delivery in deliveries if delivery.failures]
+    failed = [delivery for delivery in deliveries if delivery.failures and must_return(delivery)]
     is_whole = any(delivery.message_id is None for delivery in failed)
     return deliveries if is_whole else failed
 
@@ -94,7 +72,7 @@ def in_order(
             if group is not None and group in taken:
                 later.append(delivery)
             elif group is not None and group in broken:
-                delivery.fail("an earlier message of its group failed", kind="group_blocked")
+                delivery.fail("group_blocked", "an earlier message of its group failed")
             else:
                 taken.add(group)
                 together.append(delivery)

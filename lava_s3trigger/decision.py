@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
+from .outcomes import MAX_JOB_ID_CHARACTERS, Outcome, OutcomeName, most_notable
 from .templates.documents import Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .conditions import Condition
     from .events import S3Event
     from .jobs import Job
     from .parking import RedriveTarget
+    from .sent import SentRecord
     from .triggers import Walk
-
-Outcome = Literal["dispatched", "skipped", "mistake", "failed"]
-OUTCOMES: Final[tuple[Outcome, ...]] = ("dispatched", "mistake", "failed", "skipped")
-"""Of several outcomes, the first of these stands for all."""
 
 
 class Triggers(Protocol):
@@ -58,43 +56,62 @@ class TestedCondition:
 
 @dataclass(slots=True)
 class JobDecision:
-    """What is to become of one job of a trigger."""
+    """What was decided for one job of a trigger: a dispatch, or an outcome without one."""
 
     job_id: str
     position: int
     """Which of the trigger's jobs it is, from 0."""
-    outcome: Outcome
-    kind: str | None = None
-    """What sort of skip, mistake or failure it is: one of a small set, for the log."""
-    reason: str | None = None
     dispatch: Dispatch | None = None
+    ended: Outcome | None = None
+
+    @property
+    def outcome(self) -> OutcomeName:
+        """Its outcome, if the dispatch can be sent."""
+        return self.ended.outcome if self.ended else "dispatched"
+
+    @property
+    def kind(self) -> str | None:
+        """What sort of skip, user error or failure it is."""
+        return self.ended.kind if self.ended else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no dispatch."""
+        return self.ended.reason if self.ended else None
 
 
 @dataclass(slots=True)
 class TriggerDecision:
-    """What is to become of one matching trigger."""
+    """What was decided for one matching trigger."""
 
     trigger_id: str
     prefix: str
     conditions: list[TestedCondition] = field(default_factory=list)
     jobs: list[JobDecision] = field(default_factory=list)
-    ended: tuple[Outcome, str, str] | None = None
-    """Outcome, kind and reason, where it ended before its jobs."""
+    ended: Outcome | None = None
+    """Its outcome, if the trigger ended before its jobs."""
     digest: str | None = None
     """That of the entry."""
     seconds: float = field(default=0.0, compare=False)
     """How long its conditions and templates took."""
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> OutcomeName:
         """The most notable outcome: its own, or else one of its jobs."""
-        if self.ended:
-            return self.ended[0]
-        return min((job.outcome for job in self.jobs), key=OUTCOMES.index, default="skipped")
+        return self.ended.outcome if self.ended else most_notable(job.outcome for job in self.jobs)
 
-    def end(self, outcome: Outcome, kind: str, reason: str) -> None:
-        """Note why it does not come to its jobs."""
-        self.ended = (outcome, kind, reason)
+    @property
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes that are no dispatch: its own, or those of its jobs."""
+        if self.ended:
+            yield self.ended
+        for job in self.jobs:
+            if job.ended:
+                yield job.ended
+
+    def end(self, outcome: OutcomeName, kind: str, reason: str) -> None:
+        """Record why the trigger ended before its jobs."""
+        self.ended = Outcome(outcome, kind, reason, self.trigger_id)
 
 
 @dataclass(slots=True)
@@ -109,30 +126,39 @@ class Decision:
     entries: int = 0
     """Number of entries at the last of them."""
     triggers: list[TriggerDecision] = field(default_factory=list)
-    error: RetryableError | None = None
-    """Why triggers could not be looked up."""
+    ended: Outcome | None = None
+    """The failure for which triggers could not be looked up."""
 
     def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
-        """Return what is to become of a trigger, if it matches."""
+        """Return what was decided for a trigger, if it matches."""
         for trigger in self.triggers:
             if trigger.trigger_id == trigger_id:
                 return trigger
         return None
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> OutcomeName:
         """The most notable outcome of its triggers."""
-        if self.error:
-            return "failed"
-        return min((each.outcome for each in self.triggers), key=OUTCOMES.index, default="skipped")
+        if self.ended:
+            return self.ended.outcome
+        return most_notable(trigger.outcome for trigger in self.triggers)
+
+    @property
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes that are no dispatch."""
+        if self.ended:
+            yield self.ended
+        for trigger in self.triggers:
+            yield from trigger.outcomes
 
 
-def decide(
+def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
     event: S3Event,
     triggers: Triggers,
     jobs: Jobs,
     deadline: Deadline = UNLIMITED,
     redrive: RedriveTarget | None = None,
+    before: SentRecord | None = None,
 ) -> Decision:
     """Decide what an S3 event causes.
 
@@ -142,15 +168,13 @@ def decide(
         jobs: Where jobs are looked up.
         deadline: Triggers for which no time is left are failures.
         redrive: What a parked message asks for: one trigger, without what is done.
+        before: What earlier attempts carried out. It is skipped, and used up.
     """
     decision = Decision(event, redrive)
     try:
         decision.prefixes, matching = triggers.matching(event.bucket, event.key)
-    except RetryableError as error:
-        decision.error = error
-        return decision
     except Exception as error:  # noqa: BLE001 - a defect must not stop other events
-        decision.error = UnexpectedError.of(error)
+        decision.ended = _outcome_of(error)
         return decision
     decision.entries = len(matching)
     if redrive:
@@ -160,20 +184,27 @@ def decide(
             found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
             decision.triggers.append(found)
     if matching:
-        decider = _Decider(event, jobs, variables(event), redrive)
+        decider = _Decider(event, jobs, variables(event), redrive, before)
         for trigger in matching:
             found = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
             decision.triggers.append(found)
             try:
                 deadline.require(Reserve.DECIDE, "deciding")
                 decider.decide(found, trigger)
-            except UserError as error:
-                found.end("mistake", error.kind, str(error))
-            except RetryableError as error:
-                found.end("failed", error.kind, str(error))
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
-                found.end("failed", UnexpectedError.kind, str(UnexpectedError.of(error)))
+                found.ended = _outcome_of(error, trigger.trigger_id)
     return decision
+
+
+def _outcome_of(
+    error: Exception, trigger_id: str | None = None, job_id: str | None = None
+) -> Outcome:
+    """Return the outcome that an error means: of the user, or of what a retry may get past."""
+    if isinstance(error, UserError):
+        return Outcome("user_error", error.kind, str(error), trigger_id, job_id)
+    if not isinstance(error, RetryableError):
+        error = UnexpectedError.of(error)
+    return Outcome("failed", error.kind, str(error), trigger_id, job_id)
 
 
 def _waiting(redrive: RedriveTarget, why: str) -> str:
@@ -192,8 +223,13 @@ class _Decider:
     variables: Variables
     """What templates know."""
     redrive: RedriveTarget | None
+    before: SentRecord | None
 
     def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
+        if self.before and found.trigger_id in self.before.parked:
+            # The parked message carries it out.
+            found.end("skipped", "sent_before", "parked before its delivery failed")
+            return
         if isinstance(trigger, BrokenTrigger):
             raise UserError(trigger.reason, "bad_entry")
         if not trigger.enabled:
@@ -217,12 +253,9 @@ class _Decider:
         if self.redrive:
             wanted = self.redrive.remaining(job_ids)
         for position, job_id in wanted:
-            job = JobDecision(job_id, position, "dispatched")
+            job = JobDecision(job_id, position)
             found.jobs.append(job)
-            self._decide_job(job, trigger.delay, parameters, globals_)
-        if self.redrive and self.redrive.only_job is not None and not found.jobs:
-            why = f"does not name job {shown(self.redrive.only_job)}"
-            found.end("failed", "waiting", _waiting(self.redrive, why))
+            self._decide_job(found.trigger_id, job, trigger.delay, parameters, globals_)
 
     def _test(self, found: TriggerDecision, trigger: Trigger) -> bool:
         """Test all conditions, and record each with the value that it saw."""
@@ -255,29 +288,33 @@ class _Decider:
 
     def _decide_job(
         self,
+        trigger_id: str,
         found: JobDecision,
         delay: int,
         parameters: dict[str, Any],
         globals_: dict[str, Any],
     ) -> None:
+        job_id = found.job_id
+        if self.before and self.before.use_job(trigger_id, job_id):
+            reason = "sent before its delivery failed"
+            found.ended = Outcome("skipped", "sent_before", reason, trigger_id, job_id)
+            return
         try:
-            job = self.jobs[found.job_id]
-        except UserError as error:
-            found.outcome, found.kind, found.reason = "mistake", error.kind, str(error)
-        except RetryableError as error:
-            found.outcome, found.kind, found.reason = "failed", error.kind, str(error)
+            job = self.jobs[job_id]
+        except Exception as error:  # noqa: BLE001 - a defect must not stop other jobs
+            found.ended = _outcome_of(error, trigger_id, job_id[:MAX_JOB_ID_CHARACTERS])
+            return
+        if job.enabled:
+            found.dispatch = Dispatch(
+                job_id=job_id,
+                worker=job.worker,
+                parameters=parameters,
+                globals=globals_,
+                delay=delay,
+            )
         else:
-            if job.enabled:
-                found.dispatch = Dispatch(
-                    job_id=found.job_id,
-                    worker=job.worker,
-                    parameters=parameters,
-                    globals=globals_,
-                    delay=delay,
-                )
-            else:
-                found.outcome, found.kind = "skipped", "job_disabled"
-                found.reason = "the job is disabled"
+            reason = "the job is disabled"
+            found.ended = Outcome("skipped", "job_disabled", reason, trigger_id, job_id)
 
 
 def _disabled(trigger: Trigger) -> str:

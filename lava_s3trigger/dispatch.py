@@ -10,9 +10,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .errors import ServiceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    from .outcomes import OutcomeName
 
 
 # Values come out of JSON, so none can hold itself.
@@ -71,49 +75,45 @@ def _new_run_id() -> str:
 
 
 class PendingMessage:
-    """A message to a queue, and what becomes of it.
+    """A message to a queue, and its outcome.
 
     Args:
         queue: Name of the queue.
         make: Makes the text of the message from a new run id.
         delay: Seconds.
+
+    Attributes:
+        outcome: ``failed`` until a queue takes it (``dispatched``), or no queue ever will
+            (``user_error``).
+        kind: What sort of user error or failure it is.
+        reason: Why it was refused, or not sent in the last attempt.
     """
 
-    __slots__ = (
-        "_make",
-        "delay",
-        "failure",
-        "failure_kind",
-        "is_sent",
-        "queue",
-        "refusal",
-        "refusal_kind",
-        "run_id",
-        "text",
-    )
+    __slots__ = ("_make", "delay", "kind", "outcome", "queue", "reason", "run_id", "text")
 
     def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
         self.queue = queue
         self.delay = delay
         self._make = make
-        self.is_sent = False
-        self.refusal: str | None = None
-        """Why no queue will ever take it as it is."""
-        self.refusal_kind = ""
-        self.failure_kind = "aws_error"
+        self.outcome: OutcomeName = "failed"
+        self.kind = ServiceError.kind
+        self.reason: str | None = None
         self.renew()
 
     def renew(self) -> None:
-        """Make the message anew, with another run id: the service may have taken the last one."""
+        """Make the message again, with another run id: the service may have taken the last one."""
         self.run_id = _new_run_id()
-        self.failure: str | None = None
-        """Why it was not sent this time."""
+        self.reason = None
         try:
             self.text = self._make(self.run_id)
         except RecursionError:  # what the JSON decoder read may be too deep for the encoder
             self.text = ""
             self.refuse("message_refused", "the message is nested too deeply")
 
+    def accept(self) -> None:
+        """Record that a queue took it."""
+        self.outcome, self.reason = "dispatched", None
+
     def refuse(self, kind: str, reason: str) -> None:
-        """Note that no queue will ever take it as it is."""
-        self.refusal_kind, self.refusal, self.failure = kind, reason, None
+        """Record that no queue will ever take it as it is."""
+        self.outcome, self.kind, self.reason = "user_error", kind, reason

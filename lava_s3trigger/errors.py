@@ -57,10 +57,10 @@ class ObjectError(S3TriggerError):
 
 
 class UserError(S3TriggerError):
-    """A mistake of the user's, which a retry does not mend: the event is parked.
+    """An error of the user, which a retry does not correct: the event is parked.
 
     Attributes:
-        kind: What sort of mistake it is, as the log names it.
+        kind: What sort of user error it is, as the log names it.
     """
 
     def __init__(self, message: str, kind: str = "rendering_failed") -> None:

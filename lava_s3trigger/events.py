@@ -1,35 +1,24 @@
-"""Deliveries and S3 events, out of whatever Lambda is handed.
+"""S3 events, out of the records of S3 and the events of EventBridge.
 
-Every route wraps the same two shapes, the S3 notification record and the EventBridge
-event, so one recursive rule unwraps them all: `_unwrap`. See docs/design.md#s3-events.
+See docs/design.md#s3-events.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
 from dateutil.tz import tzutc
 
 from .errors import PayloadError
-from .log import log_event
-from .parking import REPLAY_MARK, RedriveTarget, is_parked_message, read_parked_message
 from .units import shown
 
-if TYPE_CHECKING:
-    from .errors import ObjectError
-
 UTC: Final = tzutc()
-
-# The deepest route (an invocation record of SNS in SQS, itself in SQS) takes 14.
-_MAX_DEPTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,209 +74,6 @@ class S3Event:
         return (self.bucket, self.key, self.event_type, str(mark))
 
 
-@dataclass(slots=True, kw_only=True)
-class Delivery:
-    """What AWS acknowledges as one: an SQS message, or else the whole invocation."""
-
-    message_id: str | None = None
-    route: str = "sqs"
-    """The service that handed it over: sqs, s3, sns, eventbridge or s3_batch."""
-    queue: str | None = None
-    """Name of the SQS queue that it came from."""
-    group: tuple[str, str] | None = None
-    """Queue and message group, of a FIFO queue: these keep their order."""
-    events: list[tuple[S3Event, RedriveTarget | None]] = field(default_factory=list)
-    """Its S3 events, each with what a parked message asks for, where it was parked."""
-    errors: list[PayloadError | ObjectError] = field(default_factory=list)
-    """What in it cannot be understood, and never will be."""
-    failures: list[str] = field(default_factory=list)
-    """Why AWS must deliver it again."""
-    failure_kinds: list[str] = field(default_factory=list)
-    """What sort of failure each of these is: one of a small set, for the log."""
-
-    def fail(self, reason: str, *, kind: str, event: str = "failed", **fields: Any) -> None:
-        """Note and log that some of the delivery was not carried out."""
-        self.failures.append(reason)
-        self.failure_kinds.append(kind)
-        log_event(
-            logging.ERROR, event, reason=reason, message_id=self.message_id, kind=kind, **fields
-        )
-
-
-def deliveries(payload: Any, region: str) -> list[Delivery]:
-    """Take a payload apart, into deliveries and their S3 events.
-
-    Args:
-        payload: Whatever the function was invoked with.
-        region: AWS region of the function, for events that name none.
-    """
-    found = []
-    rest = []
-    replay = _replay(payload) if isinstance(payload, dict) else None
-    for record in _records(payload):
-        if isinstance(record, dict) and _is_sqs_message(record):
-            delivery = Delivery(
-                message_id=record["messageId"],
-                queue=_arn(record).rpartition(":")[2],
-                group=_group(record),
-            )
-            _unwrap(delivery, record, region, replay=replay)
-            found.append(delivery)
-        else:
-            rest.append(record)
-    if rest:
-        found.append(Delivery(route=_route(rest[0])))
-        for record in rest:
-            _unwrap(found[-1], record, region, replay=replay)
-    return found
-
-
-def is_s3_batch(payload: Any) -> bool:
-    """Tell whether a payload is of S3 Batch Operations; `s3batch` takes these apart."""
-    return (
-        isinstance(payload, dict)
-        and "invocationSchemaVersion" in payload
-        and isinstance(payload.get("tasks"), list)
-    )
-
-
-def _records(payload: Any) -> list[Any]:
-    """Return the records of a payload: those of a service, or of a Pipe."""
-    if isinstance(payload, dict) and isinstance(payload.get("Records"), list):
-        return list(payload["Records"])
-    return payload if isinstance(payload, list) else [payload]
-
-
-def _route(record: Any) -> str:
-    """Return the service that hands over a record that is no SQS message."""
-    if isinstance(record, dict):
-        if "Sns" in record:
-            return "sns"
-        if _is_eventbridge(record):
-            return "eventbridge"
-    return "s3"
-
-
-def _is_sqs_message(record: dict[str, Any]) -> bool:
-    # A message without an id cannot be returned by itself: an empty itemIdentifier
-    # makes Lambda return the whole batch to the queue.
-    message_id = record.get("messageId")
-    return (
-        record.get("eventSource") == "aws:sqs" and isinstance(message_id, str) and message_id != ""
-    )
-
-
-def _arn(record: dict[str, Any]) -> str:
-    arn = record.get("eventSourceARN")
-    return arn if isinstance(arn, str) else ""
-
-
-def _group(record: dict[str, Any]) -> tuple[str, str] | None:
-    arn = _arn(record)
-    if not arn.endswith(".fifo"):
-        return None
-    attributes = record.get("attributes")
-    group = attributes.get("MessageGroupId") if isinstance(attributes, dict) else None
-    return (arn, group if isinstance(group, str) else "")
-
-
-def _unwrap(  # noqa: PLR0913, PLR0917 - the last three are what the envelopes so far say
-    delivery: Delivery,
-    value: Any,
-    region: str,
-    redrive: RedriveTarget | None = None,
-    depth: int = 0,
-    replay: str | None = None,
-) -> None:
-    """Add the S3 events inside a value to a delivery, and an error for each part not understood."""
-    try:
-        if depth > _MAX_DEPTH:
-            raise PayloadError(f"nested more than {_MAX_DEPTH} envelopes deep")  # noqa: TRY301
-        if isinstance(value, dict):
-            if isinstance(value.get("s3"), dict):
-                delivery.events.append((from_s3(value, region, replay), redrive))
-                return
-            if _is_eventbridge(value):
-                delivery.events.append((_from_eventbridge(value, region, replay), redrive))
-                return
-            replay = _replay(value) or replay
-            if is_parked_message(value):
-                redrive, event = read_parked_message(value)
-                contents = [event]
-            else:
-                contents = _contents(value)
-        elif isinstance(value, str):
-            contents = [_parsed(value)]
-        elif isinstance(value, list):
-            contents = value
-        else:
-            raise PayloadError(  # noqa: TRY301
-                f"{shown(value)} is neither an S3 event nor an envelope of one"
-            )
-    except PayloadError as error:
-        delivery.errors.append(error)
-        return
-    for inner in contents:
-        _unwrap(delivery, inner, region, redrive, depth + 1, replay)
-
-
-def _is_eventbridge(value: dict[str, Any]) -> bool:
-    # The source is not checked: hand-made test events cannot use `aws.s3`.
-    detail = value.get("detail")
-    return isinstance(detail, dict) and "detail-type" in value and "requestPayload" not in detail
-
-
-# SNS for Lambda; SNS in SQS; SQS for Lambda; SQS as received; an on-failure destination,
-# which an event bus wraps once more.
-_ENVELOPES: Final = ("Sns", "Message", "body", "Body", "requestPayload", "detail")
-
-
-def _contents(value: dict[str, Any]) -> list[Any]:
-    """Return what an envelope holds."""
-    if "Records" in value:
-        records = value["Records"]
-        if not isinstance(records, list):
-            raise PayloadError(f"Records is {shown(records)}: it must be a list")
-        return records
-    if value.get("Event") == "s3:TestEvent":
-        return []
-    if value.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
-        raise PayloadError(
-            f"an SNS {value['Type']} of topic {shown(value.get('TopicArn'))}: the subscriber"
-            " must confirm it, and it holds no S3 event"
-        )
-    for name in _ENVELOPES:
-        if name in value:
-            return [value[name]]
-    names = ", ".join(map(shown, sorted(map(str, value))[:8]))
-    raise PayloadError(f"neither an S3 event nor an envelope of one: an object with [{names}]")
-
-
-MAX_REPLAY_CHARACTERS: Final = 64
-
-
-def _replay(envelope: dict[str, Any]) -> str | None:
-    """Return the id of the replay that an envelope is marked with, if it is."""
-    if REPLAY_MARK in envelope:
-        replay = envelope[REPLAY_MARK]
-    else:
-        attributes = envelope.get("messageAttributes")
-        if not attributes or not isinstance(attributes, dict):
-            return None
-        attribute = attributes.get(REPLAY_MARK)
-        replay = attribute.get("stringValue") if isinstance(attribute, dict) else None
-    return replay[:MAX_REPLAY_CHARACTERS] if replay and isinstance(replay, str) else None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise PayloadError(f"JSON nested too deeply: {shown(text)}") from None
-    except ValueError as error:
-        raise PayloadError(f"not JSON ({error}): {shown(text)}") from None
-
-
 def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S3Event:
     """Return the event of a record of S3.
 
@@ -314,7 +100,17 @@ def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S
     )
 
 
-def _from_eventbridge(event: dict[str, Any], region: str, replay: str | None) -> S3Event:
+def from_eventbridge(event: dict[str, Any], region: str, replay: str | None = None) -> S3Event:
+    """Return the event of an event of EventBridge.
+
+    Args:
+        event: The event, which has an object ``detail``.
+        region: AWS region, for an event that names none.
+        replay: Id of the replay that it is from, if it is.
+
+    Raises:
+        PayloadError: It cannot be understood.
+    """
     detail = event["detail"]
     s3_object = _object(detail.get("object"))
     kind = _text(event["detail-type"], "detail-type")

@@ -7,28 +7,23 @@ import os
 import time
 import uuid
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
-from .acknowledgement import (
-    acknowledge,
-    acknowledge_observed,
-    in_order,
-    keep_dead_letters,
-    returned,
-)
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
-from .aws.sqs import ObservedQueues, SqsQueues
 from .decision import decide
 from .dedup.memory import RecentEvents
 from .dedup.protocol import Duplicates
+from .deliveries import deliveries, is_s3_batch
 from .errors import OutOfTimeError, UnexpectedError
-from .events import deliveries, is_s3_batch
 from .jobs import JobTable
 from .log import configure_logging, log_event
 from .metrics import Summary
-from .sending import Sender, Task, report
+from .mode import DispatchMode, ObserveMode
+from .outcomes import Outcome
+from .sending import Sender
 from .sent import SentLedger, SentRecord
 from .settings import Settings
 from .templates.limits import listening
@@ -43,12 +38,14 @@ if TYPE_CHECKING:
 
     from .aws.objects import Objects
     from .dedup.protocol import Admission
-    from .events import Delivery
+    from .deliveries import DeliveredEvent, Delivery
     from .s3batch import BatchInvocation
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
-one starts, so that a retry of a large payload gets further than the try before it."""
+one starts, so that a retry of a large payload gets further than the attempt before it."""
+_MAX_LOGGED_PREFIXES: Final = 10
+"""Prefixes that the line of an event without triggers names, of up to 514."""
 
 
 def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -89,8 +86,8 @@ class Function:
         sleep: Callable[[float], None] = time.sleep,
         make_s3_client: Callable[[], S3Client] | None = None,
     ) -> None:
-        self._is_observing = settings.mode == "observe"
-        configure_logging(settings.log_level, **({"mode": "observe"} if self._is_observing else {}))
+        self._mode = (ObserveMode if settings.mode == "observe" else DispatchMode)(settings)
+        configure_logging(settings.log_level, **self._mode.log_fields)
         name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
         names = {"realm": settings.realm, "function": name}
         log_event(logging.INFO, "started", version=__version__, **names)
@@ -101,7 +98,7 @@ class Function:
         )
         self._jobs = JobTable(dynamodb, settings.realm, settings.cache_ttl, clock)
         table = None
-        if settings.dedup_table and not self._is_observing:  # a claim would be written
+        if settings.dedup_table and not self._mode.is_observing:  # a claim would be written
             from .dedup.table import ClaimTable  # noqa: PLC0415 - not imported where it is off
 
             table = ClaimTable(dynamodb, settings.dedup_table, settings.dedup_ttl)
@@ -112,10 +109,11 @@ class Function:
         self._make_s3_client = make_s3_client
         self._objects: Objects | None = None
         self._ledger = SentLedger()
-        self._dead_letter_queue = settings.dead_letter_queue
-        queues = ObservedQueues(sqs, sleep) if self._is_observing else SqsQueues(sqs, sleep)
         self._sender = Sender(
-            queues, settings.realm, settings.dead_letter_queue, describes=self._is_observing
+            self._mode.queues(sqs, sleep),
+            settings.realm,
+            settings.dead_letter_queue,
+            describes=self._mode.is_observing,
         )
 
     def __call__(self, payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -129,26 +127,22 @@ class Function:
             request_id = str(uuid.uuid4())
         s3_batch = self._s3_batch(payload, deadline) if is_s3_batch(payload) else None
         received = s3_batch.deliveries if s3_batch else deliveries(payload, self._region)
-        tasks: list[Task] = []
         summary = Summary()
-        for together in in_order(received, stops_at_failures=not self._is_observing):
+        for together in self._mode.in_order(received):
+            for delivery in together:
+                delivery.fail_errors()
             for batch in _batches(together):
-                tasks += batch
                 self._carry_out(batch, request_id, deadline)
                 summary.add(batch)
-                if s3_batch:
-                    s3_batch.note(batch)
-                for task in batch:
-                    task.decision = None  # a large payload has many, of any size
-        if self._is_observing:
-            keep_dead_letters(received, self._dead_letter_queue)
+                for delivered in batch:
+                    delivered.decision = None  # a large payload has many, of any size
         summary.log(received, self._dimensions)
-        self._remember(tasks, received)
+        for delivery in self._mode.remembered(received):
+            for delivered in delivery.events:
+                self._ledger.remember(delivered.key, delivered.record)
         if s3_batch:
-            return s3_batch.answer()
-        if self._is_observing:
-            return acknowledge_observed(received, self._dead_letter_queue)
-        return acknowledge(received)
+            return s3_batch.answer(is_observed=self._mode.is_observing)
+        return self._mode.acknowledge(received)
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Take an invocation by S3 Batch Operations apart."""
@@ -160,95 +154,103 @@ class Function:
             region = self._region
             make_client = self._make_s3_client or (lambda: make_s3_client(region_name=region))
             self._objects = Objects(make_client)
-        return BatchInvocation(
-            payload, self._region, self._objects, deadline, is_observed=self._is_observing
-        )
+        return BatchInvocation(payload, self._region, self._objects, deadline)
 
-    def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
-        """Carry out a batch of tasks, and note what became of it."""
-        admitted: list[Task] = []
+    def _carry_out(self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline) -> None:
+        """Carry out a batch of events."""
+        admitted: list[DeliveredEvent] = []
         try:
             admitted += self._admit(batch, request_id, deadline)
             with listening():
-                for task in admitted:
-                    report(
-                        task,
-                        decide(task.event, self._triggers, self._jobs, deadline, task.redrive),
-                    )
-            self._sender.dispatch(admitted, deadline)
-            self._sender.park(admitted, deadline)
+                for delivered in admitted:
+                    self._decide(delivered, deadline)
+            self._sender.carry_out(admitted, deadline)
         except Exception as error:  # noqa: BLE001 - what was sent must be remembered
             reason = str(UnexpectedError.of(error))
-            for task in batch:
-                task.fail(UnexpectedError.kind, reason)
+            for delivered in batch:
+                if not delivered.is_skipped:
+                    delivered.fail(UnexpectedError.kind, reason)
         if self._duplicates.is_on:
             self._duplicates.settle(
                 [
-                    (task.event, task.admission, task.record if task.failures else None)
-                    for task in admitted
-                    if task.admission
+                    (
+                        delivered.event,
+                        delivered.admission,
+                        delivered.record if delivered.failures else None,
+                    )
+                    for delivered in admitted
+                    if delivered.admission
                 ],
                 deadline,
             )
 
-    def _admit(self, batch: list[Task], request_id: str, deadline: Deadline) -> list[Task]:
-        """Return the tasks that no earlier try completed, and that are no duplicates."""
-        fresh = [task for task in batch if not self._is_complete(task)]
+    def _admit(
+        self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline
+    ) -> list[DeliveredEvent]:
+        """Return the events that no earlier attempt completed, and that are no duplicates."""
+        fresh = [delivered for delivered in batch if not self._is_complete(delivered)]
         if not deadline.allows(Reserve.DECIDE):
-            for task in fresh:
-                task.fail(OutOfTimeError.kind, "too little time left to start")
-            return []
-        if self._duplicates.is_on:
+            for delivered in fresh:
+                delivered.fail(OutOfTimeError.kind, "too little time left to start")
+        elif self._duplicates.is_on:
             # What was parked is no duplicate: its event was completed when it was parked.
-            new = [task for task in fresh if task.redrive is None]
-            owners = [(task.event, task.delivery.message_id or request_id) for task in new]
-            for task, admission in zip(new, self._duplicates.admit(owners, deadline), strict=True):
-                self._note_admission(task, admission)
-        return [task for task in fresh if not (task.is_done or task.failures)]
+            new = [delivered for delivered in fresh if delivered.redrive is None]
+            owners = [(each.event, each.delivery.message_id or request_id) for each in new]
+            admissions = self._duplicates.admit(owners, deadline)
+            for delivered, admission in zip(new, admissions, strict=True):
+                _take_admission(delivered, admission)
+        return [delivered for delivered in fresh if not delivered.outcomes]
 
-    def _is_complete(self, task: Task) -> bool:
-        """Tell whether an earlier try completed a task; take its record out of the ledger."""
-        task.before = self._ledger.take(task.key) if self._ledger else None
-        if task.before is None or not task.before.is_complete:
+    def _is_complete(self, delivered: DeliveredEvent) -> bool:
+        """Return whether an earlier attempt completed an event; take its record."""
+        delivered.before = self._ledger.take(delivered.key) if self._ledger else None
+        if delivered.before is None or not delivered.before.is_complete:
             return False
-        task.is_done = True
-        task.skip("sent_before", "completed before its delivery failed")
+        delivered.add(Outcome("skipped", "sent_before", "completed before its delivery failed"))
         return True
 
-    def _note_admission(self, task: Task, admission: Admission) -> None:
-        task.admission = admission
-        if admission.is_duplicate:
-            task.is_done = True
-            task.skip("duplicate", "duplicate")
-        elif admission.failure:
-            task.fail(*admission.failure)
-        elif admission.claim and admission.claim.sent:
-            task.before = task.before or SentRecord()
-            task.before.merge(admission.claim.sent)
+    def _decide(self, delivered: DeliveredEvent, deadline: Deadline) -> None:
+        """Decide on an event, and append the outcomes of what is not to be sent."""
+        decision = delivered.decision = decide(
+            delivered.event,
+            self._triggers,
+            self._jobs,
+            deadline,
+            delivered.redrive,
+            delivered.before,
+        )
+        if not (decision.triggers or decision.ended):
+            # Most buckets notify about more than lava wants.
+            delivered.add(
+                Outcome("skipped", "no_trigger", "no trigger matches"),
+                logging.DEBUG,
+                tried=len(decision.prefixes),
+                prefixes=decision.prefixes[:_MAX_LOGGED_PREFIXES],
+            )
+        # What was parked is owed to somebody, so that a skip is worth a warning then.
+        skip_level = logging.WARNING if delivered.redrive else None
+        for outcome in decision.outcomes:
+            if outcome.outcome == "skipped":
+                delivered.add(outcome, None if outcome.is_earlier else skip_level)
+            elif outcome.outcome == "failed":
+                delivered.add(outcome)
 
-    def _remember(self, tasks: list[Task], received: Sequence[Delivery]) -> None:
-        """Remember what was carried out for deliveries that come again."""
-        if self._is_observing:
-            return  # nothing was
-        back = {id(delivery) for delivery in returned(received)}
-        if back:
-            for task in tasks:
-                if id(task.delivery) in back:
-                    self._ledger.remember(task.key, task.record)
+
+def _take_admission(delivered: DeliveredEvent, admission: Admission) -> None:
+    delivered.admission = admission
+    if admission.is_duplicate:
+        delivered.add(Outcome("skipped", "duplicate", "duplicate"))
+    elif admission.failure:
+        delivered.fail(*admission.failure)
+    elif admission.claim and admission.claim.sent:
+        delivered.before = delivered.before or SentRecord()
+        delivered.before.merge(admission.claim.sent)
 
 
-def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
-    """Yield the tasks of deliveries, a batch at a time."""
-    batch: list[Task] = []
-    for delivery in together:
-        for error in delivery.errors:
-            delivery.fail(str(error), event=error.event, kind=error.kind, **error.fields)
-        for event, redrive in delivery.events:
-            batch.append(Task(delivery, event, redrive))
-            if len(batch) == MAX_BATCH_EVENTS:
-                yield batch
-                batch = []
-    if batch:
+def _batches(together: Sequence[Delivery]) -> Iterator[list[DeliveredEvent]]:
+    """Yield the events of deliveries, a batch at a time."""
+    events = (delivered for delivery in together for delivered in delivery.events)
+    while batch := list(islice(events, MAX_BATCH_EVENTS)):
         yield batch
 
 

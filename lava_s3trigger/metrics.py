@@ -1,6 +1,5 @@
-"""What an invocation came to: one line in the log for each, which is a document of metrics.
+"""The summary line of an invocation, in CloudWatch's embedded metric format.
 
-The line is in CloudWatch's embedded metric format: CloudWatch makes metrics of it.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -19,8 +18,7 @@ from .log import log_document, log_event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .events import Delivery
-    from .sending import Task
+    from .deliveries import DeliveredEvent, Delivery
 
 NAMESPACE: Final = "lava"
 """Namespace of the metrics."""
@@ -46,7 +44,7 @@ METRICS: Final = frozenset(
         "dispatched",
         "skipped",
         "duplicates",
-        "mistakes",
+        "user_errors",
         *(f"failed_{kind}" for kind in FAILURES),
         "lag",
     ]
@@ -56,41 +54,41 @@ METRICS: Final = frozenset(
 
 @dataclass(slots=True)
 class Summary:
-    """Counts what became of the S3 events of one invocation."""
+    """Counts the outcomes of one invocation."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lag: float | None = None
     """The longest time in seconds from an event to its first dispatch."""
 
-    def add(self, tasks: Sequence[Task]) -> None:
-        """Count tasks that were carried out."""
+    def add(self, events: Sequence[DeliveredEvent]) -> None:
+        """Count the outcomes of events that were carried out."""
         counts = self.counts
-        counts["events"] += len(tasks)
-        for task in tasks:
-            is_replayed = task.event.replay is not None
-            counts["events_redriven" if task.redrive else f"events_{task.delivery.route}"] += 1
-            if is_replayed:
-                counts["replayed"] += 1
-            if task.dispatched:
-                counts["dispatched"] += task.dispatched
-            if task.skipped:
-                counts["skipped"] += task.skipped
-                counts["duplicates"] += task.is_duplicate
-            if task.reasons or task.parked:
-                counts["parked"] += len(task.parked)
-                counts["mistakes"] += task.mistakes
-            if task.failures:
-                counts["failed"] += 1
-            if task.decision is not None and not (task.decision.triggers or task.decision.error):
-                counts["unmatched"] += 1
-            # What was parked has waited for a user, and what is replayed is as old as it is.
-            if task.lag is not None and not (task.redrive or is_replayed):
-                self.lag = max(self.lag or 0.0, task.lag)
+        counts["events"] += len(events)
+        for delivered in events:
+            is_replayed = delivered.event.replay is not None
+            is_redriven = delivered.redrive is not None
+            counts["events_redriven" if is_redriven else f"events_{delivered.delivery.route}"] += 1
+            counts["replayed"] += is_replayed
+            user_errors = set()
+            for outcome, kind, _, trigger_id, *_, lag in delivered.outcomes:
+                if kind == "no_trigger":
+                    counts["unmatched"] += 1
+                elif outcome in {"parked", "user_error"}:
+                    user_errors.add((outcome, trigger_id))
+                elif outcome != "failed":
+                    counts[outcome] += 1
+                    counts["duplicates"] += kind == "duplicate"
+                # What was parked has waited for a user, and a replayed event is as old as it is.
+                if lag is not None and not (is_redriven or is_replayed):
+                    self.lag = max(self.lag or 0.0, lag)
+            counts["parked"] += sum(outcome == "parked" for outcome, _ in user_errors)
+            counts["user_errors"] += len(user_errors)
+            counts["failed"] += bool(delivered.failures)
 
     def log(
         self, received: Sequence[Delivery], dimensions: Mapping[str, str] | None = None
     ) -> None:
-        """Log what the invocation came to; counts that are 0 are left out.
+        """Log the counts of the invocation; those that are 0 are left out.
 
         Args:
             received: The deliveries of the invocation.
@@ -98,10 +96,10 @@ class Summary:
         """
         counts = self.counts
         for delivery in received:
-            if delivery.failures:
-                counts["failed_deliveries"] += 1
-            for kind in delivery.failure_kinds:
-                counts[f"failed_{kind}"] += 1
+            failures = delivery.failures
+            counts["failed_deliveries"] += bool(failures)
+            for failure in failures:
+                counts[f"failed_{failure.kind}"] += 1
         fields: dict[str, Any] = {name: count for name, count in counts.items() if count}
         if len(received) != 1:
             fields["deliveries"] = len(received)

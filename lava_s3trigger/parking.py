@@ -1,8 +1,8 @@
 """The format of parked messages, written and read. See docs/design.md#parking.
 
 A parked message holds one S3 event and names one trigger that could not be carried out,
-because of a user's mistake. Given back to the function, it has that trigger carried out
-as the entry says then, but for the jobs that were already dispatched.
+because of a user error. When it is redriven, the function carries out that trigger as the
+entry says then, but for the jobs that were already dispatched.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from .dispatch import timestamp
 from .errors import PayloadError
@@ -19,6 +19,8 @@ from .units import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from .outcomes import Outcome
 
 # A template can make job ids and reasons of any length. DynamoDB's keys end at 2,048
 # bytes, so a longer id names no job.
@@ -31,15 +33,6 @@ beside ``Records``, or beside what else holds events; of an SQS message, an attr
 not in the events themselves, so that templates see what they would see of real ones."""
 
 
-class Reason(NamedTuple):
-    """Why a trigger, or one job of it, could not be carried out."""
-
-    text: str
-    kind: str
-    """One of a small set, for the log."""
-    job_id: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class RedriveTarget:
     """What a parked message asks for: one trigger, without the jobs that are done."""
@@ -47,15 +40,9 @@ class RedriveTarget:
     trigger_id: str
     done: tuple[str, ...] = ()
     """Ids of jobs that were dispatched for this event, each as often as it was."""
-    only_job: str | None = None
-    """The one job to run: messages that earlier versions parked name it."""
 
     def remaining(self, job_ids: Sequence[str]) -> Iterator[tuple[int, str]]:
         """Yield position and id of the jobs to run, of those that the entry names now."""
-        if self.only_job is not None:
-            named = (n for n, job_id in enumerate(job_ids) if _cut(job_id) == self.only_job)
-            yield from ((n, job_ids[n]) for n in list(named)[:1])
-            return
         done = Counter(self.done)
         for position, job_id in enumerate(job_ids):
             if done[job_id] > 0:
@@ -64,10 +51,9 @@ class RedriveTarget:
                 yield position, job_id
 
 
-def parked_message(  # noqa: PLR0913, PLR0917 - each is a part of the message
+def parked_message(
     record: dict[str, Any],
-    trigger_id: str,
-    reasons: Sequence[Reason],
+    errors: Sequence[Outcome],
     done: Iterable[str],
     now: datetime,
     replay: str | None = None,
@@ -76,19 +62,18 @@ def parked_message(  # noqa: PLR0913, PLR0917 - each is a part of the message
 
     Args:
         record: The S3 event as it came.
-        trigger_id: The trigger that could not be carried out.
-        reasons: Why.
+        errors: The user errors of a trigger, or of its jobs.
         done: Ids of its jobs that were dispatched for this event.
         now: The time, with a time zone.
         replay: Id of the replay that the event is from, if it is.
     """
-    told = []
-    for reason in reasons[:_MAX_REASONS]:
-        job = {} if reason.job_id is None else {"job_id": _cut(reason.job_id)}
-        told.append({**job, "kind": reason.kind, "reason": _cut(reason.text)})
+    reasons = []
+    for error in errors[:_MAX_REASONS]:
+        job = {} if error.job_id is None else {"job_id": _cut(error.job_id)}
+        reasons.append({**job, "kind": error.kind, "reason": _cut(error.reason or "")})
     parked = {
-        "trigger_id": trigger_id,
-        "reasons": told,
+        "trigger_id": errors[0].trigger_id,
+        "reasons": reasons,
         "done": sorted(done),
         "parked_at": timestamp(now),
     }
@@ -101,22 +86,22 @@ def is_parked_message(value: dict[str, Any]) -> bool:
     return "parked" in value and "event" in value
 
 
+def begins_as_parked(text: str) -> bool:
+    """Return whether a text begins as parked messages do, even if the rest cannot be decoded."""
+    return text.startswith('{"parked":')
+
+
 def read_parked_message(value: dict[str, Any]) -> tuple[RedriveTarget, Any]:
     """Return what a parked message asks for, and the S3 event that it holds.
 
     Raises:
-        PayloadError: It is no parked message that this version understands.
+        PayloadError: It is not a parked message.
     """
     match value["parked"]:
         case {"trigger_id": str(trigger_id), "done": list(done)} if all(
             isinstance(job_id, str) for job_id in done
         ):
             target = RedriveTarget(trigger_id, tuple(sorted(done)))
-        # As earlier versions parked one job, or a whole trigger.
-        case {"trigger_id": str(trigger_id), "job_id": str(job_id)}:
-            target = RedriveTarget(trigger_id, only_job=job_id)
-        case {"trigger_id": str(trigger_id), **others} if "done" not in others:
-            target = RedriveTarget(trigger_id)
         case parked:
             raise PayloadError(
                 f"parked is {shown(parked)}: it must name a trigger_id, and list in done"

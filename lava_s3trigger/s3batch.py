@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from .aws.threads import map_concurrently
+from .deliveries import MAX_REPLAY_CHARACTERS, Delivery
 from .errors import ObjectError, PayloadError, RetryableError, UnexpectedError, printable
-from .events import MAX_REPLAY_CHARACTERS, Delivery, from_s3
+from .events import from_s3
 from .manifest import ListedObject, event_time, read_listed
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from .aws.deadline import Deadline
     from .aws.objects import HeadsOfObjects
     from .events import S3Event
-    from .sending import Task
+    from .outcomes import Outcome
 
 DEFAULT_EVENT_TYPE: Final = "ObjectCreated:Put"
 EVENT_TYPE: Final = "event_type"
@@ -48,7 +49,6 @@ class BatchInvocation:
         region: AWS region of the function, which is that of the buckets.
         objects: Where tasks without size and time ask for them.
         deadline: When to stop asking.
-        is_observed: Whether nothing is sent for it.
     """
 
     def __init__(
@@ -57,16 +57,11 @@ class BatchInvocation:
         region: str,
         objects: HeadsOfObjects,
         deadline: Deadline,
-        *,
-        is_observed: bool = False,
     ) -> None:
         self._payload = payload
-        self._results: dict[int, list[str]] = {}
-        """By delivery: what became of it."""
         self._job = _job(payload.get("job"), region)
         self._objects = objects
         self._deadline = deadline
-        self._is_observed = is_observed
         # A task without an id cannot be answered; treatMissingKeysAs is the answer then.
         tasks = [task for task in payload["tasks"] if _task_id(task)]
         if len(tasks) > 1:
@@ -78,14 +73,14 @@ class BatchInvocation:
         delivery = Delivery(message_id=_task_id(task), route="s3_batch")
         named: dict[str, str] = {}
         try:
-            delivery.events.append((self._event(task, named), None))
+            delivery.add_event(self._event(task, named))
         except (PayloadError, ObjectError) as error:
             error.fields = named
             delivery.errors.append(error)
         except RetryableError as error:
-            delivery.fail(str(error), kind=error.kind, **named)
+            delivery.fail(error.kind, str(error), **named)
         except Exception as error:  # noqa: BLE001 - a defect must not stop other tasks
-            delivery.fail(str(UnexpectedError.of(error)), kind=UnexpectedError.kind, **named)
+            delivery.fail(UnexpectedError.kind, str(UnexpectedError.of(error)), **named)
         return delivery
 
     def _event(self, task: dict[str, Any], named: dict[str, str]) -> S3Event:
@@ -103,69 +98,67 @@ class BatchInvocation:
         record |= {"awsRegion": self._job.region, "eventName": event_type}
         return from_s3(record, self._job.region, self._job.id)
 
-    def note(self, tasks: Iterable[Task]) -> None:
-        """Note what became of tasks that were carried out, as their decisions tell it."""
-        for task in tasks:
-            self._results.setdefault(id(task.delivery), []).extend(_outcomes(task))
+    def answer(self, *, is_observed: bool = False) -> dict[str, Any]:
+        """Return the answer to S3 Batch Operations.
 
-    def answer(self) -> dict[str, Any]:
-        """Return the answer to S3 Batch Operations."""
+        Args:
+            is_observed: Whether nothing was sent.
+        """
         return {
             "invocationSchemaVersion": self._payload["invocationSchemaVersion"],
             "treatMissingKeysAs": "TemporaryFailure",
             "invocationId": self._payload.get("invocationId"),
-            "results": [self._result(delivery) for delivery in self.deliveries],
+            "results": [_result(delivery, is_observed=is_observed) for delivery in self.deliveries],
         }
 
-    def _result(self, delivery: Delivery) -> dict[str, Any]:
-        code, said = self._end_of(delivery)
-        return {
-            "taskId": delivery.message_id,
-            "resultCode": code,
-            "resultString": printable(said, _MAX_RESULT_CHARACTERS),
-        }
 
-    def _end_of(self, delivery: Delivery) -> tuple[str, str]:
-        """Return the result code of a delivery, and the text beside it."""
-        if delivery.errors:
-            code, said = "PermanentFailure", "; ".join(map(str, delivery.errors))
-        elif delivery.failures:
-            code, said = "TemporaryFailure", "; ".join(delivery.failures)
-        else:
-            code, said = "Succeeded", "; ".join(self._results.get(id(delivery), []))
-        if not self._is_observed:
-            return code, said
+def _result(delivery: Delivery, *, is_observed: bool) -> dict[str, Any]:
+    code, text = _code_and_text(delivery)
+    if is_observed:
         failed = "" if code == "Succeeded" else "failed: "
-        return "Succeeded", f"observed, nothing was sent: {failed}{said}"
+        code, text = "Succeeded", f"observed, nothing was sent: {failed}{text}"
+    return {
+        "taskId": delivery.message_id,
+        "resultCode": code,
+        "resultString": printable(text, _MAX_RESULT_CHARACTERS),
+    }
 
 
-def _outcomes(task: Task) -> list[str]:
-    """Tell what was dispatched for a task, what was parked, and why nothing was."""
-    if task.decision is None:
-        is_duplicate = task.admission is not None and task.admission.is_duplicate
-        return ["nothing: a duplicate" if is_duplicate else "nothing: completed before"]
-    told = []
-    for trigger in task.decision.triggers:
-        trigger_id = trigger.trigger_id
-        sent = [job_id for sent_id, job_id in task.sent if sent_id == trigger_id]
-        if trigger_id in task.parked:
-            # What was sent for it is in the parked message.
-            reasons = task.reasons.get(trigger_id)
-            why = reasons[0].text if reasons else "by an earlier try"
-            told.append(f"parked {trigger_id}: {why}")
+def _code_and_text(delivery: Delivery) -> tuple[str, str]:
+    if delivery.errors:
+        return "PermanentFailure", "; ".join(map(str, delivery.errors))
+    if delivery.failures:
+        return "TemporaryFailure", "; ".join(f.reason or "" for f in delivery.failures)
+    return "Succeeded", "; ".join(
+        text for delivered in delivery.events for text in _texts(delivered.outcomes)
+    )
+
+
+def _texts(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return what was dispatched for an event, what was parked, and why nothing was."""
+    by_trigger: dict[str | None, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_trigger.setdefault(outcome.trigger_id, []).append(outcome)
+    texts = []
+    for trigger_id, own in by_trigger.items():
+        if trigger_id is None:
+            texts += [f"nothing: {outcome.reason}" for outcome in own]
             continue
+        parked = next((outcome.reason for outcome in own if outcome.outcome == "parked"), None)
+        if parked:
+            # What was dispatched for it is in the parked message.
+            texts.append(f"parked {trigger_id}: {parked}")
+            continue
+        sent = [outcome.job_id or "" for outcome in own if outcome.is_dispatched]
         if sent:
-            told.append(f"dispatched {', '.join(sent)} by {trigger_id}")
-        reasons = task.reasons.get(trigger_id, [])
-        told += [f"mistake in {trigger_id}: {reason.text}" for reason in reasons]
-        ended = [trigger.ended] if trigger.ended else []
-        jobs = [(job.outcome, "", f"{job.job_id}: {job.reason}") for job in trigger.jobs]
-        told += [
-            f"skipped {trigger_id}: {why}"
-            for outcome, _, why in [*ended, *jobs]
-            if outcome == "skipped"
-        ]
-    return told or ["nothing: no trigger matches"]
+            texts.append(f"dispatched {', '.join(sent)} by {trigger_id}")
+        for outcome in own:
+            if outcome.outcome == "user_error":
+                texts.append(f"user error in {trigger_id}: {outcome.reason}")
+            elif outcome.outcome == "skipped" and not outcome.is_dispatched:
+                job = f"{outcome.job_id}: " if outcome.job_id else ""
+                texts.append(f"skipped {trigger_id}: {job}{outcome.reason}")
+    return texts
 
 
 def _task_id(task: Any) -> str:

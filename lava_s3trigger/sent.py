@@ -49,11 +49,9 @@ class SentRecord:
         self.jobs[job] -= 1
         return True
 
-    def use_rest(self, trigger_id: str) -> list[tuple[str, str]]:
-        """Return what else was dispatched for a trigger, and use it up."""
-        rest = [job for job in self.jobs.elements() if job[0] == trigger_id]
-        self.jobs -= Counter(rest)
-        return rest
+    def rest(self, trigger_id: str | None) -> list[str]:
+        """Return the ids of the jobs of a trigger that are not used up."""
+        return [job_id for sent_id, job_id in self.jobs.elements() if sent_id == trigger_id]
 
     def merge(self, other: SentRecord) -> None:
         """Add what another record knows; what both know is the same fact."""

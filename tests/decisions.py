@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from lava_s3trigger.decision import Decision, Outcome
+    from lava_s3trigger.decision import Decision
     from lava_s3trigger.dispatch import Dispatch
+    from lava_s3trigger.outcomes import OutcomeName
 
 
 class Ended(NamedTuple):
@@ -19,12 +20,13 @@ class Ended(NamedTuple):
     reason: str
 
 
-def ended(decision: Decision, outcome: Outcome) -> list[Ended]:
+def ended(decision: Decision, outcome: OutcomeName) -> list[Ended]:
     """Return what of a decision has an outcome other than a dispatch."""
     found = []
     for each in decision.triggers:
-        if each.ended and each.ended[0] == outcome:
-            found.append(Ended(each.trigger_id, None, None, *each.ended[1:]))
+        if each.ended and each.ended.outcome == outcome:
+            kind, reason = each.ended.kind or "", each.ended.reason or ""
+            found.append(Ended(each.trigger_id, None, None, kind, reason))
         found += [
             Ended(each.trigger_id, job.job_id, job.position, job.kind or "", job.reason or "")
             for job in each.jobs

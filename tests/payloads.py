@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
-from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.deliveries import deliveries
 from tests import routes
+
+if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
 
 BUCKET: Final = "my-bucket"
 NONSENSE: Final = "not JSON"
@@ -15,8 +18,8 @@ NONSENSE: Final = "not JSON"
 
 def s3_event(key: str = "in/1.csv", bucket: str = BUCKET, **fields: Any) -> S3Event:
     """Return the S3 event that the function makes of `record`."""
-    ((event, _),) = deliveries(record(key, bucket=bucket, **fields), "eu-central-1")[0].events
-    return event
+    (delivered,) = deliveries(record(key, bucket=bucket, **fields), "eu-central-1")[0].events
+    return delivered.event
 
 
 def record(key: str = "in/1.csv", **fields: Any) -> dict[str, Any]:

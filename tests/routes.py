@@ -172,7 +172,7 @@ def on_a_bus(record: Json) -> Json:
 
 def parked(record: Json) -> Json:
     """Return a message that the function parked for trigger t-1."""
-    return {"parked": {"trigger_id": "t-1", "reason": "bad entry"}, "event": record}
+    return {"parked": {"trigger_id": "t-1", "reasons": [], "done": []}, "event": record}
 
 
 def received(body: Any) -> Json:

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.acknowledgement import acknowledge, in_order, returned
+from lava_s3trigger.deliveries import Delivery
 from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.events import Delivery
 from lava_s3trigger.log import LOGGER
+from lava_s3trigger.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -25,8 +26,13 @@ def delivery(message_id: str | None, *failures: str, group: str | None = None) -
     return Delivery(
         message_id=message_id,
         group=("a.fifo", group) if group else None,
-        failures=list(failures),
+        outcomes=[Outcome("failed", "odd", each) for each in failures],
     )
+
+
+def reasons(delivery: Delivery) -> list[str | None]:
+    """Return why a delivery must come again."""
+    return [failure.reason for failure in delivery.failures]
 
 
 class TestFail:
@@ -36,15 +42,15 @@ class TestFail:
         caplog.set_level(logging.DEBUG, logger=LOGGER.name)
         message, invocation = delivery("m-1", "before"), delivery(None)
 
-        message.fail("Records is 5", event="not_understood", kind="odd")
-        invocation.fail("too late", kind="out_of_time", trigger_id=None, key="a/b/c")
+        message.fail("odd", "Records is 5", "not_understood")
+        invocation.fail("out_of_time", "too late", trigger_id=None, key="a/b/c")
 
-        assert message.failures == ["before", "Records is 5"]
-        assert invocation.failures == ["too late"]
+        assert reasons(message) == ["before", "Records is 5"]
+        assert reasons(invocation) == ["too late"]
         assert {each.levelno for each in caplog.records} == {logging.ERROR}
         assert caplog.messages == [
-            'not_understood {"reason": "Records is 5", "message_id": "m-1", "kind": "odd"}',
-            'failed {"reason": "too late", "kind": "out_of_time", "key": "a/b/c"}',
+            'not_understood {"kind": "odd", "reason": "Records is 5", "message_id": "m-1"}',
+            'failed {"kind": "out_of_time", "reason": "too late", "key": "a/b/c"}',
         ]
 
 
@@ -142,7 +148,7 @@ def run(
     for each_round in in_order(deliveries):
         for each in each_round:
             if each.message_id in failing:
-                each.failures.append("it failed")
+                each.outcomes.append(Outcome("failed", "odd", "it failed"))
         rounds.append([each.message_id for each in each_round])
     return [each_round for each_round in rounds if each_round]
 
@@ -163,13 +169,13 @@ class TestInOrder:
         deliveries = [delivery("1"), delivery("2"), delivery("3")]
 
         assert run(deliveries, {"1"}) == [["1", "2", "3"]]
-        assert [each.failures for each in deliveries] == [["it failed"], [], []]
+        assert [reasons(each) for each in deliveries] == [["it failed"], [], []]
 
     def test_a_group_keeps_its_order(self) -> None:
         deliveries = [delivery(each, group="g") for each in "123"]
 
         assert run(deliveries) == [["1"], ["2"], ["3"]]
-        assert [each.failures for each in deliveries] == [[], [], []]
+        assert [reasons(each) for each in deliveries] == [[], [], []]
 
     def test_groups_go_concurrently(self) -> None:
         deliveries = [
@@ -196,9 +202,9 @@ class TestInOrder:
         deliveries = [delivery(each, group="g") for each in "1234"]
 
         assert run(deliveries, {"2"}) == [["1"], ["2"]]
-        assert [each.failures for each in deliveries] == [[], ["it failed"], [BEFORE], [BEFORE]]
+        assert [reasons(each) for each in deliveries] == [[], ["it failed"], [BEFORE], [BEFORE]]
         assert caplog.messages == [
-            f'failed {{"reason": "{BEFORE}", "message_id": "{each}", "kind": "group_blocked"}}'
+            f'failed {{"kind": "group_blocked", "reason": "{BEFORE}", "message_id": "{each}"}}'
             for each in "34"
         ]
         assert acknowledge(deliveries) == {
@@ -216,7 +222,7 @@ class TestInOrder:
         ]
 
         assert run(deliveries, {"g1", "1"}) == [["g1", "h1", "1"], ["h2"], ["h3"]]
-        assert [each.failures for each in deliveries] == [
+        assert [reasons(each) for each in deliveries] == [
             *(["it failed"], [], [BEFORE], []),
             *([], ["it failed"]),
         ]

@@ -11,17 +11,11 @@ from dateutil.tz import tzutc
 
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.decision import (
-    OUTCOMES,
-    Decision,
-    JobDecision,
-    Outcome,
-    TriggerDecision,
-    decide,
-)
+from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision, decide
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
+from lava_s3trigger.outcomes import OUTCOMES, Outcome, OutcomeName
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
 from tests.decisions import Ended, dispatched, dispatches, ended
@@ -102,11 +96,11 @@ def decided(
 
 
 def counts(decision: Decision) -> tuple[int, int, int, int]:
-    """Return the numbers of dispatches, skips, mistakes and failures."""
-    skipped, mistakes, failed = (
-        len(ended(decision, each)) for each in ("skipped", "mistake", "failed")
+    """Return the numbers of dispatches, skips, user errors and failures."""
+    skipped, errors, failed = (
+        len(ended(decision, each)) for each in ("skipped", "user_error", "failed")
     )
-    return len(dispatched(decision)), skipped, mistakes, failed
+    return len(dispatched(decision)), skipped, errors, failed
 
 
 class TestDispatches:
@@ -202,7 +196,7 @@ class TestSkips:
     def test_an_event_without_a_trigger_is_skipped(self) -> None:
         decision = decided()
 
-        assert (decision.triggers, decision.error) == ([], None)
+        assert (decision.triggers, decision.ended) == ([], None)
         assert decision.outcome == "skipped"
 
     def test_a_disabled_trigger_is_skipped(self) -> None:
@@ -299,9 +293,9 @@ class TestUserErrors:
     ) -> None:
         before, behind = self.GOOD
         decision = decided(before, trigger("bad", **fields), behind)
-        (mistake,) = ended(decision, "mistake")
-        assert mistake.reason.startswith(reason)
-        assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("bad", None, None)
+        (error,) = ended(decision, "user_error")
+        assert error.reason.startswith(reason)
+        assert (error.trigger_id, error.job_id, error.position) == ("bad", None, None)
         assert dispatched(decision) == self.KEPT
         assert counts(decision) == (2, 0, 1, 0)
 
@@ -310,21 +304,21 @@ class TestUserErrors:
         loop = "{% for _ in range(1999) %}"
         endless = loop * 4 + "{% endfor %}" * 4
         decision = decided(before, trigger("bad", parameters={"a": endless}), behind)
-        (mistake,) = ended(decision, "mistake")
-        assert mistake.trigger_id == "bad"
-        assert mistake.reason == "rendering aborted: it took longer than 1 s"
+        (error,) = ended(decision, "user_error")
+        assert error.trigger_id == "bad"
+        assert error.reason == "rendering aborted: it took longer than 1 s"
         assert dispatched(decision) == self.KEPT
 
     def test_a_missing_job_does_not_affect_others(self) -> None:
         decision = decided(*self.GOOD, trigger("t", job_id=["load", "none", "report"]))
-        (mistake,) = ended(decision, "mistake")
-        assert mistake.reason == "no job 'none'"
-        assert (mistake.trigger_id, mistake.job_id, mistake.position) == ("t", "none", 1)
+        (error,) = ended(decision, "user_error")
+        assert error.reason == "no job 'none'"
+        assert (error.trigger_id, error.job_id, error.position) == ("t", "none", 1)
         assert dispatched(decision) == [*self.KEPT, ("t", 0, "load"), ("t", 2, "report")]
 
-    def test_a_missing_job_that_is_listed_twice_is_two_mistakes(self) -> None:
+    def test_a_missing_job_that_is_listed_twice_is_two_user_errors(self) -> None:
         decision = decided(trigger(job_id=["none", "none"]))
-        assert [(each.job_id, each.position) for each in ended(decision, "mistake")] == [
+        assert [(each.job_id, each.position) for each in ended(decision, "user_error")] == [
             ("none", 0),
             ("none", 1),
         ]
@@ -349,15 +343,15 @@ class TestFailures:
     ) -> None:
         decision = decide(event(), Triggers(error=error), JOBS)
 
-        assert decision.error is error
+        assert decision.ended == Outcome("failed", error.kind, str(error))
         assert (decision.outcome, decision.triggers) == ("failed", [])
 
     def test_an_unexpected_error_of_a_lookup(self) -> None:
         decision = decide(event(), Triggers(error=KeyError("Items")), JOBS)
 
-        assert decision.error is not None
-        assert decision.error.kind == "unexpected"
-        assert str(decision.error).startswith("KeyError: 'Items' (test_decision.py, line ")
+        assert decision.ended
+        assert decision.ended.kind == "unexpected"
+        assert str(decision.ended.reason).startswith("KeyError: 'Items' (test_decision.py, line ")
 
     @pytest.mark.parametrize(("job_id", "kind"), [("away", "aws_error"), ("late", "out_of_time")])
     def test_a_failed_lookup_of_a_job_does_not_affect_others(self, job_id: str, kind: str) -> None:
@@ -455,7 +449,9 @@ class TestRedrive:
 
         decision = decided(entry, redrive=RedriveTarget("t", ("load",)))
 
-        assert ended(decision, "mistake") == [Ended("t", "none", 1, "no_such_job", "no job 'none'")]
+        assert ended(decision, "user_error") == [
+            Ended("t", "none", 1, "no_such_job", "no job 'none'")
+        ]
         assert counts(decision) == (0, 0, 1, 0)
 
     @pytest.mark.parametrize(
@@ -481,19 +477,6 @@ class TestRedrive:
 
         (skip,) = ended(decision, "skipped")
         assert skip.kind == "condition_not_met"
-
-    def test_a_message_of_an_earlier_version_runs_its_job_alone(self) -> None:
-        redrive = RedriveTarget("t", only_job="report")
-
-        assert dispatched(decided(*self.BOTH, redrive=redrive)) == [("t", 1, "report")]
-
-    def test_a_message_of_an_earlier_version_waits_for_its_job(self) -> None:
-        decision = decided(*self.BOTH, redrive=RedriveTarget("t", only_job="gone"))
-
-        (failure,) = ended(decision, "failed")
-        assert failure.kind == "waiting"
-        assert "does not name job 'gone'" in failure.reason
-        assert counts(decision) == (0, 0, 0, 1)
 
 
 class TestTrace:
@@ -522,7 +505,7 @@ class TestTrace:
         assert [(each.trigger_id, each.prefix, each.outcome) for each in decision.triggers] == [
             ("fires", "in", "dispatched"),
             ("off", "in", "skipped"),
-            ("bad", "in", "mistake"),
+            ("bad", "in", "user_error"),
         ]
 
     def test_every_condition_with_its_verdict(self) -> None:
@@ -554,7 +537,7 @@ class TestTrace:
         (found,) = decision.triggers
         assert [each.holds for each in found.conditions] == [True]
         assert found.ended is not None
-        assert found.ended[:2] == ("mistake", "rendering_failed")
+        assert (found.ended.outcome, found.ended.kind) == ("user_error", "rendering_failed")
 
     def test_every_job_with_kind_and_reason(self) -> None:
         decision = decided(trigger(job_id=["load", "none", "off", "away", "late", "load"]))
@@ -564,7 +547,7 @@ class TestTrace:
             for each in decision.triggers[0].jobs
         ] == [
             (0, "load", "dispatched", None, None),
-            (1, "none", "mistake", "no_such_job", "no job 'none'"),
+            (1, "none", "user_error", "no_such_job", "no job 'none'"),
             (2, "off", "skipped", "job_disabled", "the job is disabled"),
             (3, "away", "failed", "aws_error", "reading lava.demo.jobs: no answer"),
             (
@@ -594,7 +577,7 @@ class TestTrace:
         (found,) = decided(entry).triggers
 
         assert found.ended is not None
-        assert found.ended[1] == kind
+        assert found.ended.kind == kind
         assert found.jobs == []
 
 
@@ -611,26 +594,26 @@ class TestOutcome:
         ids=str,
     )
     def test_the_first_of_outcomes_stands_for_all(
-        self, outcomes: list[Outcome], expected: Outcome
+        self, outcomes: list[OutcomeName], expected: OutcomeName
     ) -> None:
-        jobs = [JobDecision("j", n, each) for n, each in enumerate(outcomes)]
+        jobs = [JobDecision("j", n, ended=Outcome(each)) for n, each in enumerate(outcomes)]
         triggers = [TriggerDecision("t", "in", jobs=[job]) for job in jobs]
 
         assert TriggerDecision("t", "in", jobs=jobs).outcome == expected
         assert Decision(event(), triggers=triggers).outcome == expected
 
     def test_the_order(self) -> None:
-        assert OUTCOMES == ("dispatched", "mistake", "failed", "skipped")
+        assert OUTCOMES == ("dispatched", "user_error", "failed", "skipped", "parked")
 
     def test_the_end_of_a_trigger_counts_before_its_jobs(self) -> None:
-        found = TriggerDecision("t", "in", jobs=[JobDecision("j", 0, "dispatched")])
+        found = TriggerDecision("t", "in", jobs=[JobDecision("j", 0)])
         found.end("failed", "aws_error", "no answer")
 
         assert found.outcome == "failed"
 
     def test_a_failed_lookup_counts_before_all(self) -> None:
-        triggers = [TriggerDecision("t", "in", jobs=[JobDecision("j", 0, "dispatched")])]
+        triggers = [TriggerDecision("t", "in", jobs=[JobDecision("j", 0)])]
 
-        decision = Decision(event(), triggers=triggers, error=ServiceError("no answer"))
+        decision = Decision(event(), triggers=triggers, ended=Outcome("failed"))
 
         assert decision.outcome == "failed"

@@ -6,18 +6,19 @@ import json
 import logging
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jsonschema
 import pytest
 
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.events import Delivery, S3Event
+from lava_s3trigger.deliveries import DeliveredEvent, Delivery
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
+from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
-from lava_s3trigger.sending import Task
 
 DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
 
@@ -79,13 +80,13 @@ def check(document: dict[str, Any]) -> None:
             assert document[name]
 
 
-def event(age: float = 0.0, replay: str | None = None) -> S3Event:
-    """Return an event that happened so many seconds ago."""
+def event(replay: str | None = None) -> S3Event:
+    """Return an event that happened just now."""
     return S3Event(
         bucket="my-bucket",
         key="a/b/c",
         size=10,
-        event_time=datetime.now(UTC) - timedelta(seconds=age),
+        event_time=datetime.now(UTC),
         event_type="ObjectCreated:Put",
         source_ip=None,
         aws_region="eu-west-1",
@@ -94,22 +95,35 @@ def event(age: float = 0.0, replay: str | None = None) -> S3Event:
     )
 
 
-def task(route: str = "s3", **fields: Any) -> Task:
-    """Return a task that was carried out."""
-    return Task(Delivery(route=route), event(), **fields)
+def delivered(*outcomes: Outcome, route: str = "s3", **fields: Any) -> DeliveredEvent:
+    """Return an event that was carried out, with its outcomes."""
+    delivery = Delivery(route=route)
+    delivery.add_event(event(fields.pop("replay", None)), **fields)
+    delivery.events[0].outcomes += outcomes
+    return delivery.events[0]
+
+
+def dispatched(lag: float | None = None) -> Outcome:
+    """Return the outcome of a dispatch so many seconds after the event."""
+    return Outcome("dispatched", trigger_id="t", job_id="j", lag=lag)
+
+
+SKIPPED: Final = Outcome("skipped", "job_disabled", "the job is disabled", "t", "j")
+DUPLICATE: Final = Outcome("skipped", "duplicate", "duplicate")
+PARKED: Final = Outcome("parked", "no_such_job", "no job 'k'", "t", "k")
 
 
 @pytest.fixture
 def documents(caplog: pytest.LogCaptureFixture) -> Any:
-    """Logs summaries of tasks, and returns the documents."""
+    """Logs summaries of events, and returns the documents."""
 
-    def log(*tasks: Task, received: list[Delivery] | None = None) -> dict[str, Any]:
+    def log(*events: DeliveredEvent, received: list[Delivery] | None = None) -> dict[str, Any]:
         caplog.clear()
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         summary = Summary()
-        summary.add(tasks)
+        summary.add(events)
         summary.log(
-            received if received is not None else [each.delivery for each in tasks], DIMENSIONS
+            received if received is not None else [each.delivery for each in events], DIMENSIONS
         )
         [message] = caplog.messages
         found: dict[str, Any] = json.loads(message)
@@ -129,7 +143,7 @@ class TestDocument:
     """The summary is a valid document, with few names and two dimensions."""
 
     def test_the_dimensions_are_the_realm_and_the_function(self, documents: Any) -> None:
-        document = documents(task(dispatched=1))
+        document = documents(delivered(dispatched()))
 
         [directive] = document["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == NAMESPACE
@@ -137,42 +151,45 @@ class TestDocument:
         assert (document["realm"], document["function"]) == ("demo", "lava-demo-s3trigger")
 
     def test_the_time_is_that_of_the_invocation_in_milliseconds(self, documents: Any) -> None:
-        document = documents(task(dispatched=1))
+        document = documents(delivered(dispatched()))
 
         now = datetime.now(UTC).timestamp() * 1000
         assert abs(now - document["_aws"]["Timestamp"]) < 60_000
 
     def test_each_count_is_a_metric(self, documents: Any) -> None:
         document = documents(
-            task(dispatched=2, skipped=1, mistakes=1, parked=["t"], lag=1.26),
-            task("sqs", skipped=1, is_duplicate=True),
+            delivered(dispatched(1.26), dispatched(), SKIPPED, PARKED, PARKED),
+            delivered(DUPLICATE, route="sqs"),
+            delivered(Outcome("skipped", "no_trigger", "no trigger matches")),
+            delivered(PARKED._replace(outcome="user_error")),
         )
 
         assert metrics(document) == {
-            "events_s3": 1,
+            "events_s3": 3,
             "events_sqs": 1,
             "dispatched": 2,
             "skipped": 2,
             "duplicates": 1,
-            "mistakes": 1,
+            "user_errors": 2,
             "lag": 1.3,
         }
-        assert (document["events"], document["parked"]) == (2, 1)
+        assert (document["events"], document["parked"], document["unmatched"]) == (4, 1, 1)
 
     @pytest.mark.parametrize("route", [each for each in ROUTES if each != "redriven"])
     def test_events_are_counted_by_route(self, documents: Any, route: str) -> None:
-        assert metrics(documents(task(route))) == {f"events_{route}": 1}
+        assert metrics(documents(delivered(route=route))) == {f"events_{route}": 1}
 
     def test_redriven_events_are_counted_apart(self, documents: Any) -> None:
-        document = documents(task("sqs", redrive=RedriveTarget("t")), task("sqs"))
+        document = documents(
+            delivered(route="sqs", redrive=RedriveTarget("t")), delivered(route="sqs")
+        )
 
         assert metrics(document) == {"events_redriven": 1, "events_sqs": 1}
 
     @pytest.mark.parametrize("kind", FAILURES)
     def test_failures_are_counted_by_kind(self, documents: Any, kind: str) -> None:
-        failed = task("sqs")
-        failed.delivery.failure_kinds += [kind, kind]
-        failed.delivery.failures += ["x", "y"]
+        failed = delivered(Outcome("failed", kind, "x", "t"), route="sqs")
+        failed.delivery.fail(kind, "y")
 
         document = documents(failed)
 
@@ -180,8 +197,7 @@ class TestDocument:
         assert document["failed_deliveries"] == 1
 
     def test_what_is_not_known_makes_no_metric(self, documents: Any) -> None:
-        odd = task()
-        odd.delivery.failure_kinds.append("made-up")
+        odd = delivered(Outcome("failed", "made-up", "x"))
 
         assert metrics(documents(odd)) == {"events_s3": 1}
 
@@ -197,7 +213,7 @@ class TestDocument:
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         summary = Summary()
-        summary.add([task(dispatched=1)])
+        summary.add([delivered(dispatched())])
         summary.log([Delivery()])
 
         assert caplog.messages == ['summary {"events": 1, "events_s3": 1, "dispatched": 1}']
@@ -207,23 +223,24 @@ class TestLag:
     """The lag is the longest time from an event to its dispatch, of those that came by itself."""
 
     def test_it_is_the_longest_of_the_invocation(self, documents: Any) -> None:
-        document = documents(task(lag=3.0), task(lag=70.04), task(lag=None))
+        document = documents(
+            delivered(dispatched(3.0)), delivered(dispatched(), dispatched(70.04)), delivered()
+        )
 
         assert metrics(document)["lag"] == 70.0
 
     def test_events_that_were_parked_do_not_count(self, documents: Any) -> None:
-        document = documents(task(lag=90_000.0, redrive=RedriveTarget("t")))
+        document = documents(delivered(dispatched(90_000.0), redrive=RedriveTarget("t")))
 
         assert "lag" not in document
 
     def test_replayed_events_are_counted_and_do_not_count_here(self, documents: Any) -> None:
-        replayed = Task(Delivery(route="s3"), event(replay="r-1"), lag=90_000.0)
-        document = documents(replayed)
+        document = documents(delivered(dispatched(90_000.0), replay="r-1"))
 
-        assert metrics(document) == {"events_s3": 1, "replayed": 1}
+        assert metrics(document) == {"events_s3": 1, "replayed": 1, "dispatched": 1}
 
     def test_a_dispatch_at_once_has_the_lag_zero(self, documents: Any) -> None:
-        assert metrics(documents(task(lag=0.0)))["lag"] == 0
+        assert metrics(documents(delivered(dispatched(0.0))))["lag"] == 0
 
 
 class TestNames:

@@ -1,189 +1,211 @@
-"""Tasks, and what is noted of a decision before anything is sent."""
+"""Sending what was decided, and parking user errors."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
-from lava_s3trigger.errors import OutOfTimeError
-from lava_s3trigger.events import Delivery, S3Event
+from lava_s3trigger.deliveries import DeliveredEvent, Delivery
+from lava_s3trigger.dispatch import Dispatch
 from lava_s3trigger.log import LOGGER
-from lava_s3trigger.parking import Reason, RedriveTarget
-from lava_s3trigger.sending import Task, report
+from lava_s3trigger.outcomes import Outcome
+from lava_s3trigger.parking import RedriveTarget
+from lava_s3trigger.sending import Sender
 from lava_s3trigger.sent import SentRecord
+from tests.payloads import s3_event
 
-EVENT: Final = S3Event(
-    bucket="my-bucket",
-    key="a/b/c",
-    size=10,
-    event_time=datetime(2026, 3, 14, tzinfo=UTC),
-    event_type="ObjectCreated:Put",
-    source_ip=None,
-    aws_region="eu-west-1",
-    record={"s3": {"object": {"sequencer": "01"}}},
-)
-WHERE: Final = {"bucket": "my-bucket", "key": "a/b/c", "message_id": "m-1"}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lava_s3trigger.dispatch import PendingMessage
+
+PARKING: Final = "lava-demo-s3trigger-dlq"
+EVENT: Final = s3_event()
 
 
-def decided(*triggers: TriggerDecision) -> Decision:
-    """Return a decision."""
-    return Decision(EVENT, triggers=list(triggers))
+class Target:
+    """Takes messages, except for queues that refuse or fail them."""
+
+    def __init__(self, refused: Sequence[str] = (), failed: Sequence[str] = ()) -> None:
+        self.sent: list[PendingMessage] = []
+        self._refused = refused
+        self._failed = failed
+
+    def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
+        """Take messages."""
+        for message in messages:
+            if message.queue in self._refused:
+                message.refuse("no_queue", f"no queue {message.queue}")
+            elif message.queue in self._failed:
+                message.reason = "no answer"
+            else:
+                message.accept()
+                self.sent.append(message)
+
+    def parked(self) -> list[dict[str, Any]]:
+        """Return the parts of parked messages that say what was parked."""
+        return [json.loads(each.text)["parked"] for each in self.sent if each.queue == PARKING]
 
 
-def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str, dict[str, Any]]]:
-    """Return level, event and fields of each line in the log."""
-    lines = []
-    for record in caplog.records:
-        event, _, fields = record.getMessage().partition(" ")
-        lines.append((record.levelno, event, json.loads(fields)))
-    return lines
+def delivered(*triggers: TriggerDecision, **fields: Any) -> DeliveredEvent:
+    """Return an event for which triggers were decided."""
+    delivery = Delivery(message_id="m-1", queue=fields.pop("queue", None))
+    delivery.events.append(DeliveredEvent(delivery, EVENT, **fields))
+    delivery.events[0].decision = Decision(EVENT, triggers=list(triggers))
+    return delivery.events[0]
 
 
-@pytest.fixture(name="task")
-def _task(caplog: pytest.LogCaptureFixture) -> Task:
-    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-    return Task(Delivery(message_id="m-1"), EVENT)
+def trigger(*jobs: str | Outcome, trigger_id: str = "t") -> TriggerDecision:
+    """Return a trigger with jobs: ids of those to dispatch, or outcomes of others."""
+    found = TriggerDecision(trigger_id, "in")
+    for position, job in enumerate(jobs):
+        if isinstance(job, str):
+            dispatch = Dispatch(job_id=job, worker=f"of-{job}", parameters={}, globals={})
+            found.jobs.append(JobDecision(job, position, dispatch))
+        else:
+            found.jobs.append(JobDecision(job.job_id or "", position, ended=job))
+    return found
 
 
-class TestReport:
-    """What is not to be dispatched is logged, and noted for parking or for a retry."""
+def no_job(job_id: str) -> Outcome:
+    """Return the outcome of a job that does not exist."""
+    return Outcome("user_error", "no_such_job", f"no job '{job_id}'", "t", job_id)
 
-    def test_skips_are_logged(self, task: Task, caplog: pytest.LogCaptureFixture) -> None:
-        off = TriggerDecision("t-1", "a")
-        off.end("skipped", "trigger_disabled", "the trigger is disabled")
-        job = JobDecision("j", 0, "skipped", "job_disabled", "the job is disabled")
 
-        report(task, decided(off, TriggerDecision("t-2", "a", jobs=[job])))
+def carry_out(
+    event: DeliveredEvent, target: Target, dead_letter_queue: str | None = PARKING
+) -> list[tuple[str, str | None, str | None]]:
+    """Send what was decided for an event; return outcome, kind and job of each outcome."""
+    now = EVENT.event_time + timedelta(seconds=2)
+    Sender(target, "demo", dead_letter_queue, now=lambda: now).carry_out([event], UNLIMITED)
+    return [(each.outcome, each.kind, each.job_id) for each in event.outcomes]
 
-        trigger_fields = {
-            "kind": "trigger_disabled",
-            "reason": "the trigger is disabled",
-            "trigger_id": "t-1",
-        }
-        job_fields = {
-            "kind": "job_disabled",
-            "reason": "the job is disabled",
-            "trigger_id": "t-2",
-            "job_id": "j",
-        }
-        assert logged(caplog) == [
-            (logging.INFO, "skipped", trigger_fields | WHERE),
-            (logging.INFO, "skipped", job_fields | WHERE),
-        ]
-        assert not task.failures
-        assert not task.reasons
-        assert not task.delivery.failures
 
-    def test_a_skip_of_a_parked_message_is_a_warning(
-        self, task: Task, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        task.redrive = RedriveTarget("t-1")
-        unmet = TriggerDecision("t-1", "a")
-        unmet.end("skipped", "condition_not_met", "not met: if_size_gt 1")
+class TestDispatch:
+    """Each dispatch has an outcome of its own."""
 
-        report(task, decided(unmet))
+    def test_a_dispatch_names_its_queue_its_run_and_the_lag(self) -> None:
+        event, target = delivered(trigger("j")), Target()
 
-        assert [level for level, *_ in logged(caplog)] == [logging.WARNING]
+        carry_out(event, target)
 
-    def test_an_event_that_no_trigger_matches_is_logged_at_debug(
-        self, task: Task, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        report(task, decided())
-
-        fields = {"kind": "no_trigger", "reason": "no trigger matches", "prefixes": []}
-        assert logged(caplog) == [(logging.DEBUG, "skipped", fields | WHERE)]
-
-    def test_mistakes_are_collected_by_trigger_and_not_logged_yet(
-        self, task: Task, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        bad = TriggerDecision("t-1", "a")
-        bad.end("mistake", "bad_entry", "bad entry: delay")
-        jobs = [
-            JobDecision(each, place, "mistake", "no_such_job", f"no job {each}")
-            for place, each in enumerate("jk")
+        [message] = target.sent
+        assert event.outcomes == [
+            Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
         ]
 
-        report(task, decided(bad, TriggerDecision("t-2", "a", jobs=jobs)))
+    def test_a_failure_makes_the_delivery_come_again_and_neighbours_are_sent(self) -> None:
+        event = delivered(trigger("j", "k"))
 
-        assert task.reasons == {
-            "t-1": [Reason("bad entry: delay", "bad_entry")],
-            "t-2": [
-                Reason("no job j", "no_such_job", "j"),
-                Reason("no job k", "no_such_job", "k"),
-            ],
-        }
-        assert logged(caplog) == []
-        assert not task.failures
+        found = carry_out(event, Target(failed=["lava-demo-of-j"]))
 
-    def test_failures_fail_the_delivery_and_are_noted_by_trigger(
-        self, task: Task, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        late = TriggerDecision("t-1", "a")
-        late.end("failed", "out_of_time", "too late")
-        job = JobDecision("j", 0, "failed", "aws_error", "refused")
+        assert found == [("failed", "aws_error", "j"), ("dispatched", None, "k")]
+        assert [each.reason for each in event.delivery.failures] == ["no answer"]
 
-        report(task, decided(late, TriggerDecision("t-2", "a", jobs=[job])))
+    def test_a_dispatch_that_no_queue_takes_is_parked(self) -> None:
+        target = Target(refused=["lava-demo-of-j"])
 
-        assert task.failures == task.delivery.failures == ["too late", "refused"]
-        assert task.failed_triggers == {"t-1", "t-2"}
-        trigger = {"kind": "out_of_time", "reason": "too late", "trigger_id": "t-1"}
-        of_job = {"kind": "aws_error", "reason": "refused", "trigger_id": "t-2", "job_id": "j"}
-        assert logged(caplog) == [
-            (logging.ERROR, "failed", trigger | WHERE),
-            (logging.ERROR, "failed", of_job | WHERE),
+        found = carry_out(delivered(trigger("j", "k")), target)
+
+        assert found == [("dispatched", None, "k"), ("parked", "no_queue", "j")]
+        [parked] = target.parked()
+        assert (parked["trigger_id"], parked["done"]) == ("t", ["k"])
+
+
+class TestPark:
+    """User errors are parked, once for each trigger."""
+
+    def test_all_errors_of_a_trigger_are_one_message(self) -> None:
+        target = Target()
+
+        found = carry_out(delivered(trigger(no_job("x"), "j", no_job("y"))), target)
+
+        assert found == [
+            ("dispatched", None, "j"),
+            ("parked", "no_such_job", "x"),
+            ("parked", "no_such_job", "y"),
         ]
+        [parked] = target.parked()
+        assert [each["job_id"] for each in parked["reasons"]] == ["x", "y"]
+        assert parked["done"] == ["j"]
 
-    def test_an_event_whose_triggers_cannot_be_looked_up_fails(self, task: Task) -> None:
-        report(task, Decision(EVENT, error=OutOfTimeError("too late")))
+    def test_without_a_queue_they_are_user_errors_and_the_event_is_done(self) -> None:
+        event = delivered(trigger(no_job("x")))
 
-        assert task.failures == ["too late"]
-        assert task.failed_triggers == set()
+        assert carry_out(event, Target(), None) == [("user_error", "no_such_job", "x")]
+        assert event.record == SentRecord(is_complete=True)
 
+    def test_a_trigger_with_a_failure_is_not_parked(self) -> None:
+        """Its delivery comes again, and then all that was dispatched is known."""
+        target = Target(failed=["lava-demo-of-j"])
 
-class TestRecord:
-    """A task tells the ledger what of it need not be done again."""
+        found = carry_out(delivered(trigger(no_job("x"), "j")), target)
 
-    def test_a_task_without_a_failure_is_completed(self, task: Task) -> None:
-        task.sent = [("t", "j")]
+        assert found == [("failed", "aws_error", "j")]
+        assert target.parked() == []
 
-        assert task.record == SentRecord(is_complete=True)
+    def test_a_message_that_cannot_be_parked_fails_with_both_reasons(self) -> None:
+        event = delivered(trigger(no_job("x")))
 
-    def test_a_failed_task_lists_what_was_sent_and_parked(self, task: Task) -> None:
-        task.sent = [("t", "j"), ("t", "j"), ("u", "j")]
-        task.parked = ["v"]
-        task.fail("aws_error", "refused", "t")
+        assert carry_out(event, Target(failed=[PARKING])) == [("failed", "parking_failed", "x")]
+        assert event.failures[0].reason == "parking (no job 'x'): no answer"
 
-        assert task.record == SentRecord(jobs=Counter({("t", "j"): 2, ("u", "j"): 1}), parked={"v"})
-
-    def test_what_an_earlier_try_carried_out_and_this_one_did_not_reach_is_kept(
-        self, task: Task
+    @pytest.mark.parametrize(
+        ("jobs", "queue", "expected"),
+        [
+            pytest.param([no_job("x")], PARKING, ["failed"], id="nothing new, of the queue"),
+            pytest.param([no_job("x")], "other", ["parked"], id="nothing new, of another queue"),
+            pytest.param(["j", no_job("x")], PARKING, ["dispatched", "parked"], id="one job"),
+        ],
+    )
+    def test_a_redriven_message_stays_where_nothing_new_was_dispatched(
+        self, jobs: list[str | Outcome], queue: str, expected: list[str]
     ) -> None:
-        task.before = SentRecord(jobs=Counter([("t", "j"), ("u", "j")]), parked={"v"})
-        assert task.before.use_job("t", "j")
-        task.sent = [("t", "j")]
-        task.fail("out_of_time", "too late")
+        event = delivered(trigger(*jobs), queue=queue, redrive=RedriveTarget("t", ("old",)))
+        target = Target()
 
-        assert task.record == SentRecord(jobs=Counter([("t", "j"), ("u", "j")]), parked={"v"})
+        assert [outcome for outcome, *_ in carry_out(event, target)] == expected
+        for parked in target.parked():
+            assert "old" in parked["done"]
 
-    def test_a_failure_of_one_event_does_not_concern_others_of_its_delivery(
-        self, task: Task
+    def test_a_parked_message_lists_what_earlier_attempts_dispatched(self) -> None:
+        before = SentRecord()
+        before.jobs.update([("t", "gone"), ("u", "other")])
+        event, target = delivered(trigger(no_job("x")), before=before), Target()
+
+        carry_out(event, target)
+
+        assert target.parked()[0]["done"] == ["gone"]
+
+
+class TestLog:
+    """The log has a line for each outcome."""
+
+    def test_a_line_names_the_delivery_the_object_and_the_entry(
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        other = Task(task.delivery, EVENT)
+        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+        event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
 
-        task.fail("aws_error", "refused")
+        event.add(no_job("x"))
 
-        assert other.failures == []
-        assert other.record == SentRecord(is_complete=True)
-        assert task.delivery.failures == ["refused"]
-
-    def test_a_duplicate_of_a_failed_delivery_is_completed(self, task: Task) -> None:
-        task.is_done = True
-        task.fail("unexpected", "odd")
-
-        assert task.record == SentRecord(is_complete=True)
+        [record] = caplog.records
+        name, _, fields = record.getMessage().partition(" ")
+        assert (record.levelno, name) == (logging.ERROR, "user_error")
+        assert json.loads(fields) == {
+            "kind": "no_such_job",
+            "reason": "no job 'x'",
+            "trigger_id": "t",
+            "job_id": "x",
+            "entry": "d1gest",
+            "duration_ms": 250,
+            "message_id": "m-1",
+            "bucket": EVENT.bucket,
+            "key": EVENT.key,
+        }

@@ -105,9 +105,8 @@ class SqsQueues:
             )
         except Exception as error:  # noqa: BLE001 - not what AWS answers; other batches go on
             reason = str(UnexpectedError.of(error))
-        for message in batch:
-            if not (message.is_sent or message.refusal):
-                message.failure = f"sending to queue {queue}: {message.failure or reason}"
+        for message in _unsent(batch):
+            message.reason = f"sending to queue {queue}: {message.reason or reason}"
 
     def _send_with_retries(
         self, queue: str, batch: list[PendingMessage], deadline: Deadline, reserve: float
@@ -125,7 +124,7 @@ class SqsQueues:
                 for message in left:
                     message.renew()
             fault, reason = self._attempt(url, left)
-            left = [message for message in left if not (message.is_sent or message.refusal)]
+            left = _unsent(left)
             if fault is _Fault.CONTENT:
                 self._send_apart(left, reason, deadline, reserve)
                 break
@@ -153,9 +152,8 @@ class SqsQueues:
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
             reason = self._send_with_retries(half[0].queue, half, deadline, reserve)
-            for message in half:
-                if not (message.is_sent or message.refusal):
-                    message.failure = message.failure or reason
+            for message in _unsent(half):
+                message.reason = message.reason or reason
 
     def _call(self, url: str, batch: list[PendingMessage]) -> None:
         """Call SQS with a batch, and note what became of each message."""
@@ -165,8 +163,7 @@ class SqsQueues:
         ]
         answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for success in answer.get("Successful", ()):
-            message = batch[int(success["Id"])]
-            message.is_sent, message.failure = True, None
+            batch[int(success["Id"])].accept()
         # The status is 200, with the entries that failed inside.
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
@@ -175,24 +172,13 @@ class SqsQueues:
             if failed.get("SenderFault") and not _is_transient(code):
                 message.refuse("message_refused", said)
             else:
-                message.failure = said
+                message.reason = said
 
     def _wait(self, attempt: int, fault: _Fault | None) -> None:
         """Wait before a retry: longer each time, with jitter, as AWS advises."""
         # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
         if attempt and not (attempt == 1 and fault is _Fault.STALE_CONNECTION):
             self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
-
-
-class ObservedQueues(SqsQueues):
-    """The SQS queues of a realm, looked up as ever; but nothing is sent to them.
-
-    Each message counts as sent if its queue exists and the message fits.
-    """
-
-    def _call(self, url: str, batch: list[PendingMessage]) -> None:  # noqa: ARG002 - as above
-        for message in batch:
-            message.is_sent, message.failure = True, None
 
 
 def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage]]:
@@ -204,9 +190,7 @@ def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage
         batch: list[PendingMessage] = []
         total = 0
         for message in group:
-            if message.refusal:
-                continue
-            if refuse_too_large(message):
+            if message.outcome == "user_error" or refuse_too_large(message):
                 continue
             length = len(message.text)
             if len(batch) == MAX_ENTRIES or total + length > MAX_BYTES:
@@ -216,6 +200,11 @@ def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage
             total += length
         if batch:
             yield batch
+
+
+def _unsent(batch: Iterable[PendingMessage]) -> list[PendingMessage]:
+    """Return the messages that were neither sent nor refused."""
+    return [message for message in batch if message.outcome == "failed"]
 
 
 def refuse_too_large(message: PendingMessage) -> bool:
@@ -244,7 +233,7 @@ class QueueUnavailable:
             if self.is_missing:
                 message.refuse("no_queue", self.reason)
             else:
-                message.failure_kind = self.kind
+                message.kind = self.kind
         return self.reason
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lava_s3trigger.decision import Jobs, TriggerDecision
+    from lava_s3trigger.outcomes import Outcome
 
     from .cases import Case
     from .deciding import Decided
@@ -103,7 +104,9 @@ def run_cases(
             fixed.restart(case.now)
             decided = decide_payload(case.payload, deciding, jobs, region)
             if any(
-                kind == "aborted" for each in _triggers(decided) for _, kind, _ in _endings(each)
+                outcome.kind == "aborted"
+                for trigger in _triggers(decided)
+                for outcome in trigger.outcomes
             ):
                 # The function sets such an entry aside in time; no case depends on others.
                 triggers = MemoryTriggers(triggers)
@@ -117,7 +120,7 @@ def judge(case: Case, decided: Decided) -> CaseResult:
     found = CaseResult(case, dispatches=list(_dispatches(decided)))
     found.messages += [f"the payload is not understood: {error}" for error in decided.errors]
     own = [each for each in _triggers(decided) if each.trigger_id == case.trigger_id]
-    found.messages += _mistakes(case, decided)
+    found.messages += _user_errors(case, decided)
     missing, unexpected = _unmatched(case, found.dispatches)
     found.diff = list(_diff(missing, unexpected, is_exact=case.is_exact))
     if missing or unexpected:
@@ -157,30 +160,30 @@ def _count(number: int) -> str:
     return {0: NOTHING, 1: "one dispatch"}.get(number, f"{number} dispatches")
 
 
-def _endings(trigger: TriggerDecision) -> Iterator[tuple[str, str, str]]:
-    """Yield outcome, kind and reason of all of a trigger that is no dispatch."""
+def _endings(trigger: TriggerDecision) -> Iterator[Outcome]:
+    """Yield the outcomes of a trigger that are no dispatch; reasons name the job."""
     if trigger.ended:
         yield trigger.ended
     for job in trigger.jobs:
-        if not job.dispatch:
-            yield job.outcome, job.kind or "", f"job {shown(job.job_id)}: {job.reason}"
+        if job.ended:
+            yield job.ended._replace(reason=f"job {shown(job.job_id)}: {job.reason}")
 
 
-def _mistakes(case: Case, decided: Decided) -> list[str]:
+def _user_errors(case: Case, decided: Decided) -> list[str]:
     return [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[outcome]}: {reason}"
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
         for trigger in _triggers(decided)
-        for outcome, kind, reason in _endings(trigger)
-        if outcome != "skipped"
-        and not (kind == case.because and trigger.trigger_id == case.trigger_id)
-    ] + [str(decision.error) for decision in decided.decisions if decision.error]
+        for ending in _endings(trigger)
+        if ending.outcome != "skipped"
+        and not (ending.kind == case.because and trigger.trigger_id == case.trigger_id)
+    ] + [decision.ended.reason or "" for decision in decided.decisions if decision.ended]
 
 
 def _reasons(decided: Decided) -> list[str]:
     found = [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[outcome]}: {reason}"
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
         for trigger in _triggers(decided)
-        for outcome, _, reason in _endings(trigger)
+        for ending in _endings(trigger)
     ]
     for decision in decided.decisions:
         if not decision.triggers:
@@ -203,7 +206,7 @@ def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
         ]
         return bool(verdicts) and not any(verdicts)
     return bool(own) and all(
-        reason in (kind for _, kind, _ in _endings(trigger)) for trigger in own
+        reason in (outcome.kind for outcome in trigger.outcomes) for trigger in own
     )
 
 

@@ -165,7 +165,8 @@ class _Changes:
             (trigger.trigger_id, job.job_id)
             for trigger in decision.triggers
             for job in trigger.jobs
-            if job.dispatch and not pending_message(job.dispatch, self._entries.realm).refusal
+            if job.dispatch
+            and pending_message(job.dispatch, self._entries.realm).outcome != "user_error"
         )
 
     def _trials(self) -> Iterator[_Trial]:

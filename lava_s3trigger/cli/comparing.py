@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["gained", "lost", "changed", "parked", "mended"]
 KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended")
-"""Of dispatches: gained, lost, changed. Of events of a trigger that holds a user's mistake:
+"""Of dispatches: gained, lost, changed. Of events of a trigger with a user error:
 newly parked, and no longer parked."""
 MAX_EXAMPLES: Final = 3
 
@@ -53,7 +53,7 @@ class Example(NamedTuple):
     """The dispatch."""
     after: dict[str, Any] | None = None
     reason: str | None = None
-    """Why there is no dispatch on one side, or what is the mistake."""
+    """Why there is no dispatch on one side, or what the user error is."""
 
 
 @dataclass(slots=True)
@@ -198,8 +198,8 @@ class Comparer:
         _note_level(after, result.reached_after)
         pair = _Pair(self, number, before, after, result)
         for decision in (before, after):
-            if decision.error:
-                pair.note_undecided(None, str(decision.error))
+            if decision.ended:
+                pair.note_undecided(None, decision.ended.reason or "")
                 return
         pair.count()
 
@@ -211,7 +211,7 @@ class Comparer:
         same prefixes in the same order. Where it ends at the same prefix, with entries of
         equal text, and all jobs are equal, all that the decision depends on is equal.
         """
-        if not self._has_same_jobs or before.error:
+        if not self._has_same_jobs or bool(before.ended):
             return False
         bucket = before.event.bucket
         levels = self._after.trigger_table.levels(bucket)
@@ -266,7 +266,7 @@ class _Pair:
             one, other = before.get(trigger_id), after.get(trigger_id)
             if not self._is_undecided(trigger_id, one, other):
                 self._count_dispatches(trigger_id, one, other)
-                self._count_mistakes(trigger_id, one, other)
+                self._count_user_errors(trigger_id, one, other)
 
     def _is_undecided(self, trigger_id: str, *sides: TriggerDecision | None) -> bool:
         """Note a trigger that was aborted, or failed: it may be so or not at another time."""
@@ -340,17 +340,17 @@ class _Pair:
         for trigger in decision.triggers:
             if trigger.trigger_id == trigger_id:
                 if trigger.ended:
-                    return trigger.ended[2]
+                    return trigger.ended.reason or ""
                 for job in trigger.jobs:
                     if job.job_id == job_id and job.reason:
                         return job.reason
                 return "the entry names no such job"
         return self.comparer.missing_reason(trigger_id, decision, is_after=is_after)
 
-    def _count_mistakes(
+    def _count_user_errors(
         self, trigger_id: str, one: TriggerDecision | None, other: TriggerDecision | None
     ) -> None:
-        before, after = _mistake(one), _mistake(other)
+        before, after = _user_error(one), _user_error(other)
         if (before is None) == (after is None):
             return
         kind: Kind = "mended" if after is None else "parked"
@@ -368,18 +368,15 @@ def _note_level(decision: Decision, reached: set[tuple[str, str]]) -> None:
 
 def _undecided(trigger: TriggerDecision) -> str | None:
     """Return why it is not known what a trigger would do, if it is not."""
-    if trigger.ended and (trigger.ended[0] == "failed" or trigger.ended[1] == "aborted"):
-        return trigger.ended[2]
-    return next((job.reason for job in trigger.jobs if job.outcome == "failed"), None)
+    return next(
+        (o.reason for o in trigger.outcomes if o.outcome == "failed" or o.kind == "aborted"), None
+    )
 
 
-def _mistake(trigger: TriggerDecision | None) -> str | None:
-    """Return the user's mistake for which the function would park a trigger, if there is one."""
-    if trigger is None:
-        return None
-    if trigger.ended:
-        return trigger.ended[2] if trigger.ended[0] == "mistake" else None
-    return next((job.reason for job in trigger.jobs if job.outcome == "mistake"), None)
+def _user_error(trigger: TriggerDecision | None) -> str | None:
+    """Return the user error for which the function would park a trigger, if there is one."""
+    outcomes = trigger.outcomes if trigger else ()
+    return next((o.reason for o in outcomes if o.outcome == "user_error"), None)
 
 
 def _dispatches(trigger: TriggerDecision | None) -> dict[str, list[tuple[str, Dispatch]]]:

@@ -304,7 +304,7 @@ class _Session:
             }
             missing = {each for each in used if not self._is_there(each)}
             missed |= missing
-            broken += bool(found.errors or missing or outcomes & {"mistake", "failed"})
+            broken += bool(found.errors or missing or outcomes & {"user_error", "failed"})
         for name in sorted(missed):
             message(f"there is no queue {name}, which jobs are dispatched to")
         message(f"{queue}: {broken:,} of {len(chosen):,} would come back again")

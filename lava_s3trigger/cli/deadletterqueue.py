@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import is_parked_message
 
 from .aws import reaching_aws
@@ -18,8 +18,7 @@ from .replaystate import pieces
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lava_s3trigger.events import S3Event
-    from lava_s3trigger.parking import RedriveTarget
+    from lava_s3trigger.deliveries import DeliveredEvent
 
 HOLD_SECONDS: Final = 900
 """For how long messages that were read are hidden from others, unless they are released."""
@@ -44,14 +43,14 @@ class DeadLetter:
     kind: str = "not_processed"
     """Kind of the first reason."""
     reason: str = ""
-    events: list[tuple[S3Event, RedriveTarget | None]] = field(default_factory=list)
+    events: list[DeliveredEvent] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
     """The record that the function would be handed."""
 
     @property
     def places(self) -> list[str]:
         """S3 URIs of its objects."""
-        return [f"s3://{event.bucket}/{event.key}" for event, _ in self.events]
+        return [f"s3://{each.event.bucket}/{each.event.key}" for each in self.events]
 
 
 class DeadLetterQueue:

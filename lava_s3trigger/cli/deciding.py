@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from lava_s3trigger.acknowledgement import in_order
 from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import decide
+from lava_s3trigger.deliveries import deliveries, is_s3_batch
 from lava_s3trigger.errors import ObjectError
-from lava_s3trigger.events import deliveries, is_s3_batch
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.templates.limits import listening
 from lava_s3trigger.units import shown
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lava_s3trigger.decision import Decision, Jobs, Triggers
-    from lava_s3trigger.events import Delivery, S3Event
+    from lava_s3trigger.deliveries import Delivery
+    from lava_s3trigger.events import S3Event
     from lava_s3trigger.parking import RedriveTarget
 
 _MAX_NAME_CHARACTERS: Final = 200
@@ -27,7 +28,7 @@ _MAX_NAME_CHARACTERS: Final = 200
 MEANINGS: Final = {
     "dispatched": "dispatched",
     "skipped": "skipped",
-    "mistake": "parked",
+    "user_error": "parked",
     "failed": "failed",
 }
 """Outcomes in the words of the function's log and docs."""
@@ -59,18 +60,15 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         for together in in_order(received):
             for delivery in together:
                 del blocked[id(delivery)]
-                made = [
-                    decide(event, triggers, jobs, redrive=redrive)
-                    for event, redrive in delivery.events
-                ]
-                errors = [str(error) for error in delivery.errors]
-                decided.decisions += made
-                decided.errors += errors
                 # What follows it in a FIFO queue waits for it.
-                delivery.failures += errors
-                delivery.failures += [each.outcome for each in made if _has_failed(each)]
+                delivery.fail_errors()
+                decided.errors += map(str, delivery.errors)
+                for delivered in delivery.events:
+                    decision = decide(delivered.event, triggers, jobs, redrive=delivered.redrive)
+                    delivered.outcomes += decision.outcomes
+                    decided.decisions.append(decision)
     decided.errors += [
-        f"message {shown(delivery.message_id)}: {delivery.failures[0]}"
+        f"message {shown(delivery.message_id)}: {delivery.failures[0].reason}"
         for delivery in blocked.values()
     ]
     return decided
@@ -108,13 +106,6 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         LOGGER.disabled = before
-
-
-def _has_failed(decision: Decision) -> bool:
-    return bool(decision.error) or any(
-        "failed" in (trigger.outcome, *(job.outcome for job in trigger.jobs))
-        for trigger in decision.triggers
-    )
 
 
 def decide_event(

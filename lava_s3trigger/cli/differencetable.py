@@ -53,7 +53,7 @@ def _has_no_size(found: Difference, _: Entry) -> bool:
 
 def _has_bad_neighbour(found: Difference, _: Entry) -> bool:
     return found.is_ours_alone and any(
-        each.outcome == "mistake" and each.trigger_id != found.trigger_id
+        each.outcome == "user_error" and each.trigger_id != found.trigger_id
         for each in found.our_others
     )
 

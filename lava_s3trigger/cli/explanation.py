@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.decision import OUTCOMES
 from lava_s3trigger.dispatch import PendingMessage
+from lava_s3trigger.outcomes import most_notable
 
 from .realmentries import UNKNOWN_REALM
 from .tables import UnknownJobs
@@ -15,7 +15,7 @@ from .tables import UnknownJobs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lava_s3trigger.decision import Decision, JobDecision, Outcome, TriggerDecision
+    from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
 
     from .changes import Change
@@ -55,7 +55,9 @@ class Explainer:
             "event_type": event.event_type,
             "source_ip": str(event.source_ip) if event.source_ip else None,
             "aws_region": event.aws_region,
-            "outcome": "failed" if decision.error else most_notable(triggers),
+            "outcome": decision.ended.outcome
+            if decision.ended
+            else most_notable(trigger["outcome"] for trigger in triggers),
             "prefixes": [
                 {"prefix": prefix, "entries": decision.entries if number == last else 0}
                 for number, prefix in enumerate(decision.prefixes)
@@ -70,15 +72,14 @@ class Explainer:
                 for change in changes
             ],
         }
-        if decision.error:
-            made["reason"] = str(decision.error)
+        if decision.ended:
+            made["reason"] = decision.ended.reason
         elif not decision.entries:
             made["reason"] = self._unmatched(event.bucket)
         if decision.redrive:
             made["redrive"] = {
                 "trigger_id": decision.redrive.trigger_id,
                 "done": list(decision.redrive.done),
-                "only_job": decision.redrive.only_job,
             }
         return made
 
@@ -101,8 +102,10 @@ class Explainer:
             "trigger_id": found.trigger_id,
             "prefix": found.prefix,
             "source": entry.source if entry else None,
-            "outcome": found.ended[0] if found.ended else most_notable(jobs),
-            "reason": found.ended[2] if found.ended else None,
+            "outcome": found.ended.outcome
+            if found.ended
+            else most_notable(job["outcome"] for job in jobs),
+            "reason": found.ended.reason if found.ended else None,
             "conditions": [
                 {
                     "field": tested.condition.field,
@@ -128,8 +131,8 @@ class Explainer:
         }
         if job.dispatch:
             pending = pending_message(job.dispatch, self.entries.realm)
-            if pending.refusal:
-                return made | {"outcome": "mistake", "reason": pending.refusal}
+            if pending.outcome == "user_error":
+                return made | {"outcome": pending.outcome, "reason": pending.reason}
             message = json.loads(pending.text)
             for name in _OWN_TO_A_DISPATCH:
                 del message[name]
@@ -171,12 +174,6 @@ def pending_message(dispatch: Dispatch, realm: str) -> PendingMessage:
 
         refuse_too_large(pending)
     return pending
-
-
-def most_notable(parts: Iterable[Json]) -> Outcome:
-    """Return the outcome that stands for those of all parts, of an event or of a trigger."""
-    outcomes: Iterable[Outcome] = (part["outcome"] for part in parts)
-    return min(outcomes, key=OUTCOMES.index, default="skipped")
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-STYLES: Final = {"dispatched": GOOD, "skipped": UNUSED, "mistake": BAD, "failed": BAD}
+STYLES: Final = {"dispatched": GOOD, "skipped": UNUSED, "user_error": BAD, "failed": BAD}
 """Styles of outcomes."""
 _MAX_SHOWN_CHARACTERS: Final = 300
 _PLAIN_NAME: Final = re.compile(r"[\w./@+:-]+")

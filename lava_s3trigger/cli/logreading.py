@@ -32,7 +32,7 @@ _REQUEST_ID: Final = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\
 _EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
 
 
-OUTCOMES: Final = ("dispatched", "skipped", "parked", "mistake", "failed", "not_understood")
+OUTCOMES: Final = ("dispatched", "skipped", "parked", "user_error", "failed", "not_understood")
 """The events of the log that say what became of something."""
 LAMBDA: Final = "lambda"
 """The event that stands for a line of Lambda's own."""

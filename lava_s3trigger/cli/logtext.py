@@ -18,7 +18,7 @@ STYLES: Final = {
     "dispatched": GOOD,
     "skipped": UNUSED,
     "parked": BAD,
-    "mistake": BAD,
+    "user_error": BAD,
     "failed": BAD,
     "not_understood": BAD,
 }

@@ -26,11 +26,11 @@ _LOG_GROUP: Final = "/aws/lambda/"
 _OUTCOMES: Final = {
     "dispatched": "dispatched",
     "skipped": "skipped",
-    "parked": "mistake",
-    "mistake": "mistake",
+    "parked": "user_error",
+    "user_error": "user_error",
     "failed": "failed",
 }
-"""What became of a trigger or a job, by the word in the log. Whether a mistake was parked
+"""What became of a trigger or a job, by the word in the log. Whether a user error was parked
 depends on the queues of the function."""
 
 

@@ -21,7 +21,7 @@ _LISTED: Final = (Status.FAILED, Status.UNKNOWN)
 _OUTCOMES: Final = {
     "dispatched": "dispatches",
     "skipped": "skips",
-    "mistake": "parks",
+    "user_error": "parks",
     "failed": "fails on",
 }
 _LEFT_OUT: Final = {

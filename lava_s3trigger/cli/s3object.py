@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.deliveries import deliveries
 
 from .eventtypes import leaves_out
 from .objects import CREATED, s3_record
@@ -49,8 +49,8 @@ class S3Object(NamedTuple):
             region: AWS region of the bucket.
         """
         [delivery] = deliveries({"Records": [self.record(region)]}, region)
-        [(event, _)] = delivery.events
-        return event
+        [delivered] = delivery.events
+        return delivered.event
 
 
 class Assumed(NamedTuple):

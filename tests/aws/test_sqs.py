@@ -124,6 +124,21 @@ class TestMessages:
         assert message.text == f"{message.run_id} text"
 
 
+def is_sent(message: PendingMessage) -> bool:
+    """Return whether a queue took the message."""
+    return message.outcome == "dispatched"
+
+
+def refusal(message: PendingMessage) -> str | None:
+    """Return why no queue will ever take the message."""
+    return message.reason if message.outcome == "user_error" else None
+
+
+def failure(message: PendingMessage) -> str | None:
+    """Return why the message was not sent this time."""
+    return message.reason if message.outcome == "failed" else None
+
+
 class TestSending:
     """Messages arrive unchanged, and each records its result."""
 
@@ -132,7 +147,7 @@ class TestSending:
         send(queues, message)
         (arrived,) = core.messages
         assert (arrived.text, arrived.delay) == (message.text, 7)
-        assert (message.is_sent, message.refusal, message.failure) == (True, None, None)
+        assert (is_sent(message), refusal(message), failure(message)) == (True, None, None)
 
     def test_no_message_costs_no_call(self, endpoint: Endpoint, queues: SqsQueues) -> None:
         send(queues)
@@ -169,7 +184,7 @@ class TestSending:
         for worker, queue in (("core", core), ("web", web)):
             expected = {each.text for each in messages if each.queue == queue}
             assert {each["Body"] for each in realm.receive(worker)} == expected
-        assert {each.refusal for each in messages if each.queue == missing} == {
+        assert {refusal(each) for each in messages if each.queue == missing} == {
             f"no queue {missing}"
         }
         for client in clients:
@@ -188,8 +203,8 @@ class TestDepth:
 
         send(queues, deep, good)
 
-        assert deep.refusal == "the message is nested too deeply"
-        assert not deep.is_sent
+        assert refusal(deep) == "the message is nested too deeply"
+        assert not is_sent(deep)
         assert texts(core) == ["good"]
 
 
@@ -207,7 +222,7 @@ class TestBatches:
         send(queues, *messages)
         assert sorted(sizes(endpoint)) == expected
         assert sorted(texts(core)) == sorted(f"{each}" for each in range(number))
-        assert all(each.is_sent for each in messages)
+        assert all(is_sent(each) for each in messages)
 
     @pytest.mark.parametrize(
         ("lengths", "expected"),
@@ -233,7 +248,7 @@ class TestBatches:
         send(queues, *messages)
         assert sorted(sizes(endpoint)) == expected
         assert sorted(len(each.text) for each in core.messages) == sorted(lengths)
-        assert all(each.is_sent for each in messages)
+        assert all(is_sent(each) for each in messages)
 
     def test_only_the_message_over_the_sqs_limit_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
@@ -242,12 +257,13 @@ class TestBatches:
         send(queues, before, large, after)
         assert sizes(endpoint) == [2]
         assert texts(core) == ["before", "after"]
-        assert before.is_sent
-        assert after.is_sent
-        assert not large.is_sent
-        assert large.failure is None
+        assert is_sent(before)
+        assert is_sent(after)
+        assert not is_sent(large)
+        assert failure(large) is None
         assert (
-            large.refusal == f"the message has {MAX_BYTES + 1} bytes; SQS takes at most {MAX_BYTES}"
+            refusal(large)
+            == f"the message has {MAX_BYTES + 1} bytes; SQS takes at most {MAX_BYTES}"
         )
 
     def test_a_lone_message_over_the_limit_costs_no_call(
@@ -255,7 +271,7 @@ class TestBatches:
     ) -> None:
         large = sized(MAX_BYTES + 1)
         send(queues, large)
-        assert large.refusal
+        assert refusal(large)
         assert not endpoint.calls
 
     def test_only_the_message_over_the_queues_limit_is_refused(
@@ -265,8 +281,8 @@ class TestBatches:
         messages = [sized(length) for length in (1023, 1025, 1024)]
         send(queues, *messages)
         assert [len(each.text) for each in core.messages] == [1023, 1024]
-        assert [each.is_sent for each in messages] == [True, False, True]
-        assert "1024 bytes" in (messages[1].refusal or "")
+        assert [is_sent(each) for each in messages] == [True, False, True]
+        assert "1024 bytes" in (refusal(messages[1]) or "")
         assert endpoint.calls == {FIND: 1, SEND: 1}
 
     def test_each_queue_has_its_own_batches(
@@ -310,8 +326,8 @@ class TestBatches:
         endpoint.fail(containing("to core", DENIED))
         bad, good = outgoing("to core", CORE), outgoing("to web", WEB)
         send(queues, bad, good)
-        assert (bad.is_sent, good.is_sent) == (False, True)
-        assert good.failure is None
+        assert (is_sent(bad), is_sent(good)) == (False, True)
+        assert failure(good) is None
         assert (texts(core), texts(web)) == ([], ["to web"])
 
 
@@ -324,13 +340,13 @@ class TestRefusedEntries:
     def test_an_entry_with_a_sender_fault_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], code: str
     ) -> None:
-        refusal = EntryRefusal(code, is_senders_fault=True, message="not like this")
-        endpoint.fail({(SEND, 1): Partial({1: refusal})})
+        entry = EntryRefusal(code, is_senders_fault=True, message="not like this")
+        endpoint.fail({(SEND, 1): Partial({1: entry})})
         messages = [outgoing(each) for each in "abc"]
         send(queues, *messages)
-        assert [each.is_sent for each in messages] == [True, False, True]
-        assert [each.refusal for each in messages] == [None, f"{code}: not like this", None]
-        assert [each.failure for each in messages] == [None, None, None]
+        assert [is_sent(each) for each in messages] == [True, False, True]
+        assert [refusal(each) for each in messages] == [None, f"{code}: not like this", None]
+        assert [failure(each) for each in messages] == [None, None, None]
         assert texts(core) == ["a", "c"]
         assert endpoint.calls[SEND] == 1
         assert not waits
@@ -362,7 +378,7 @@ class TestRefusedEntries:
         messages = [outgoing(each) for each in "abc"]
         run_ids = [each.run_id for each in messages]
         send(queues, *messages)
-        assert all(each.is_sent and each.failure is None for each in messages)
+        assert all(is_sent(each) and failure(each) is None for each in messages)
         assert texts(core) == ["a", "c", "b"]
         assert sizes(endpoint) == [3, 1]
         assert len(waits) == 1
@@ -378,12 +394,12 @@ class TestRefusedEntries:
     def test_an_entry_with_a_lasting_service_fault_fails(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
-        refusal = EntryRefusal("InternalError", is_senders_fault=False, message="sorry")
+        entry = EntryRefusal("InternalError", is_senders_fault=False, message="sorry")
         endpoint.fail(
             lambda call: (
                 Partial(
                     {
-                        n: refusal
+                        n: entry
                         for n, each in enumerate(call.request["Entries"])
                         if each["MessageBody"].endswith("bad")
                     }
@@ -394,9 +410,9 @@ class TestRefusedEntries:
         )
         messages = [outgoing(each) for each in ("a", "bad", "c")]
         send(queues, *messages)
-        assert [each.is_sent for each in messages] == [True, False, True]
-        assert messages[1].failure == f"sending to queue {CORE}: InternalError: sorry"
-        assert messages[1].refusal is None
+        assert [is_sent(each) for each in messages] == [True, False, True]
+        assert failure(messages[1]) == f"sending to queue {CORE}: InternalError: sorry"
+        assert refusal(messages[1]) is None
         assert texts(core) == ["a", "c"]
         assert endpoint.calls[SEND] == 3
 
@@ -408,8 +424,8 @@ class TestRefusedEntries:
         endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
         message = outgoing()
         send(queues, message)
-        assert message.refusal == "InvalidMessageContents: no"
-        assert (message.is_sent, message.failure) == (False, None)
+        assert refusal(message) == "InvalidMessageContents: no"
+        assert (is_sent(message), failure(message)) == (False, None)
         assert not core.messages
 
     def test_the_last_fault_is_the_reason(
@@ -419,8 +435,8 @@ class TestRefusedEntries:
         endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, None): THROTTLED})
         message = outgoing()
         send(queues, message)
-        assert "RequestThrottled" in (message.failure or "")
-        assert "InternalError" not in (message.failure or "")
+        assert "RequestThrottled" in (failure(message) or "")
+        assert "InternalError" not in (failure(message) or "")
         assert not core.messages
 
 
@@ -444,9 +460,9 @@ class TestRefusedCalls:
         messages = [outgoing("poison" if n == position else f"{n}") for n in range(10)]
         send(queues, *messages)
         assert sorted(texts(core)) == [f"{n}" for n in range(10) if n != position]
-        assert [n for n, each in enumerate(messages) if not each.is_sent] == [position]
-        assert messages[position].failure is None
-        assert "not like this" in (messages[position].refusal or "")
+        assert [n for n, each in enumerate(messages) if not is_sent(each)] == [position]
+        assert failure(messages[position]) is None
+        assert "not like this" in (refusal(messages[position]) or "")
 
     def test_every_faulty_entry_of_a_refused_call_is_refused(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
@@ -455,7 +471,7 @@ class TestRefusedCalls:
         messages = [outgoing("poison" if n in {0, 4, 5, 9} else f"{n}") for n in range(10)]
         send(queues, *messages)
         assert sorted(texts(core)) == ["1", "2", "3", "6", "7", "8"]
-        assert [n for n, each in enumerate(messages) if each.refusal] == [0, 4, 5, 9]
+        assert [n for n, each in enumerate(messages) if refusal(each)] == [0, 4, 5, 9]
 
     def test_a_batch_that_is_too_long_is_split(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
@@ -469,7 +485,7 @@ class TestRefusedCalls:
         )
         messages = [outgoing(f"{n}") for n in range(10)]
         send(queues, *messages)
-        assert all(each.is_sent for each in messages)
+        assert all(is_sent(each) for each in messages)
         assert sorted(texts(core)) == [f"{n}" for n in range(10)]
         assert not waits
 
@@ -479,7 +495,7 @@ class TestRefusedCalls:
         endpoint.fail({(SEND, 1): Refusal(400, "BatchRequestTooLong"), (SEND, 3): THROTTLED})
         messages = [outgoing(f"{n}") for n in range(4)]
         send(queues, *messages)
-        assert all(each.is_sent for each in messages)
+        assert all(is_sent(each) for each in messages)
         assert texts(core) == ["0", "1", "2", "3"]
         assert sizes(endpoint) == [4, 2, 2, 2]
 
@@ -535,8 +551,8 @@ class TestTryingAgain:
         endpoint.fail({(SEND, 1): fault, (SEND, 2): fault})
         messages = [outgoing(each) for each in "ab"]
         send(queues, *messages)
-        assert all(each.is_sent for each in messages)
-        assert [each.failure for each in messages] == [None, None]
+        assert all(is_sent(each) for each in messages)
+        assert [failure(each) for each in messages] == [None, None]
         assert texts(core) == ["a", "b"]
         assert endpoint.calls == {FIND: 1, SEND: 3}
         assert len(waits) == (1 if fault is RESET else 2)
@@ -554,11 +570,11 @@ class TestTryingAgain:
         messages = [outgoing(each) for each in "ab"]
         send(queues, *messages)
         for each in messages:
-            assert (each.is_sent, each.refusal) == (False, None)
-            assert (each.failure or "").startswith(f"sending to queue {CORE}: ")
-            assert "\n" not in (each.failure or "")
+            assert (is_sent(each), refusal(each)) == (False, None)
+            assert (failure(each) or "").startswith(f"sending to queue {CORE}: ")
+            assert "\n" not in (failure(each) or "")
             if isinstance(fault, Refusal):
-                assert fault.code in (each.failure or "")
+                assert fault.code in (failure(each) or "")
         assert not core.messages
         assert endpoint.calls[SEND] == 3
         assert len(waits) == (1 if fault is RESET else 2)
@@ -607,7 +623,7 @@ class TestTryingAgain:
         endpoint.fail({(SEND, 1): Held()})
         message = outgoing("text")
         send(queues, message)
-        assert message.is_sent
+        assert is_sent(message)
         assert texts(core) == ["text", "text"]
         assert core.messages[1].text == message.text
 
@@ -627,8 +643,8 @@ class TestTryingAgain:
         endpoint.fail({(SEND, None): fault})
         message = outgoing()
         send(queues, message)
-        assert (message.is_sent, message.refusal) == (False, None)
-        assert fault.code in (message.failure or "")
+        assert (is_sent(message), refusal(message)) == (False, None)
+        assert fault.code in (failure(message) or "")
         assert endpoint.calls[SEND] == 1
         assert not waits
         assert not core.messages
@@ -648,11 +664,11 @@ class TestDeniedKeys:
         endpoint.fail({(SEND, None): KEY_DENIED})
         message = outgoing()
         send(queues, message)
-        assert (message.is_sent, message.refusal) == (False, None)
-        failure = message.failure or ""
-        assert failure.startswith(self.CAUSE)
-        assert "KMS.AccessDeniedException" in failure
-        assert failure.endswith(KEY_DENIED.message)
+        assert (is_sent(message), refusal(message)) == (False, None)
+        reason = failure(message) or ""
+        assert reason.startswith(self.CAUSE)
+        assert "KMS.AccessDeniedException" in reason
+        assert reason.endswith(KEY_DENIED.message)
         assert endpoint.calls[SEND] == 1
         assert not waits
         assert not core.messages
@@ -661,12 +677,12 @@ class TestDeniedKeys:
     def test_a_denied_entry_names_the_key_as_the_cause(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str
     ) -> None:
-        refusal = EntryRefusal(code, is_senders_fault=True, message="not authorized")
-        endpoint.fail({(SEND, None): Partial({0: refusal})})
+        entry = EntryRefusal(code, is_senders_fault=True, message="not authorized")
+        endpoint.fail({(SEND, None): Partial({0: entry})})
         message = outgoing()
         send(queues, message)
-        assert (message.is_sent, message.refusal) == (False, None)
-        assert message.failure == f"{self.CAUSE}{code}: not authorized"
+        assert (is_sent(message), refusal(message)) == (False, None)
+        assert failure(message) == f"{self.CAUSE}{code}: not authorized"
         assert not core.messages
 
     def test_a_denied_call_without_the_older_code_names_the_key_as_the_cause(
@@ -676,7 +692,7 @@ class TestDeniedKeys:
         endpoint.fail({(SEND, None): Refusal(403, "KMS.AccessDeniedException", "not authorized")})
         message = outgoing()
         send(queues, message)
-        assert (message.failure or "").startswith(self.CAUSE)
+        assert (failure(message) or "").startswith(self.CAUSE)
         assert endpoint.calls[SEND] == 1
         assert not core.messages
 
@@ -689,22 +705,22 @@ class TestMissingQueues:
     ) -> None:
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"no queue {CORE}"
-        assert (message.is_sent, message.failure) == (False, None)
+        assert refusal(message) == f"no queue {CORE}"
+        assert (is_sent(message), failure(message)) == (False, None)
         assert endpoint.calls == {FIND: 1}
         assert not waits
 
     def test_a_missing_queue_is_looked_up_once(self, endpoint: Endpoint, queues: SqsQueues) -> None:
         messages = [outgoing() for _ in range(35)]
         send(queues, *messages)
-        assert all(each.refusal for each in messages)
+        assert all(refusal(each) for each in messages)
         assert endpoint.calls == {FIND: 1}
 
     def test_a_missing_queue_does_not_affect_others(self, core: Queue, queues: SqsQueues) -> None:
         bad, good = outgoing(queue=WEB), outgoing("good")
         send(queues, bad, good)
-        assert bad.refusal == f"no queue {WEB}"
-        assert good.is_sent
+        assert refusal(bad) == f"no queue {WEB}"
+        assert is_sent(good)
         assert texts(core) == ["good"]
 
     def test_a_queue_created_later_is_used(self, endpoint: Endpoint, queues: SqsQueues) -> None:
@@ -712,7 +728,7 @@ class TestMissingQueues:
         core = endpoint.add_queue(CORE)
         message = outgoing("text")
         send(queues, message)
-        assert message.is_sent
+        assert is_sent(message)
         assert texts(core) == ["text"]
 
     def test_a_deleted_queue_is_noticed(
@@ -723,8 +739,8 @@ class TestMissingQueues:
         del endpoint.queues[CORE]
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"no queue {CORE}"
-        assert message.failure is None
+        assert refusal(message) == f"no queue {CORE}"
+        assert failure(message) is None
 
     def test_a_recreated_queue_is_found(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
@@ -734,7 +750,7 @@ class TestMissingQueues:
         endpoint.fail({(SEND, 2): Refusal(400, "QueueDoesNotExist")})
         message = outgoing("text")
         send(queues, message)
-        assert message.is_sent
+        assert is_sent(message)
         assert endpoint.calls == {FIND: 2, SEND: 3}
 
     @pytest.mark.parametrize(
@@ -746,7 +762,7 @@ class TestMissingQueues:
         endpoint.fail({(FIND, None): Refusal(400, code)})
         message = outgoing()
         send(queues, message)
-        assert message.refusal == f"no queue {CORE}"
+        assert refusal(message) == f"no queue {CORE}"
 
     @pytest.mark.parametrize(
         "name", ["lava-demo-no good", "lava-demo-" + "x" * 80, "lava-demo-\u00e9"]
@@ -754,7 +770,7 @@ class TestMissingQueues:
     def test_an_invalid_queue_name_is_a_missing_queue(self, queues: SqsQueues, name: str) -> None:
         message = outgoing(queue=name)
         send(queues, message)
-        assert message.refusal == f"no queue {ascii(name)[1:-1]}"
+        assert refusal(message) == f"no queue {ascii(name)[1:-1]}"
 
     @pytest.mark.parametrize("fault", PASSING)
     def test_a_lookup_is_retried(
@@ -763,7 +779,7 @@ class TestMissingQueues:
         endpoint.fail({(FIND, 1): fault, (FIND, 2): fault})
         message = outgoing("text")
         send(queues, message)
-        assert message.is_sent
+        assert is_sent(message)
         assert texts(core) == ["text"]
         assert endpoint.calls == {FIND: 3, SEND: 1}
         assert len(waits) == (1 if fault is RESET else 2)
@@ -775,8 +791,8 @@ class TestMissingQueues:
         endpoint.fail({(FIND, None): fault})
         message = outgoing()
         send(queues, message)
-        assert message.refusal is None
-        assert (message.failure or "").startswith(f"sending to queue {CORE}: ")
+        assert refusal(message) is None
+        assert (failure(message) or "").startswith(f"sending to queue {CORE}: ")
         assert endpoint.calls == {FIND: calls}
 
 
@@ -791,8 +807,8 @@ class TestFinding:
         messages = [outgoing() for _ in range(35)]
         send(queues, *messages)
         assert endpoint.calls == {FIND: calls}
-        assert {each.refusal for each in messages} == {None}
-        assert len({each.failure for each in messages}) == 1
+        assert {refusal(each) for each in messages} == {None}
+        assert len({failure(each) for each in messages}) == 1
 
     def test_all_queues_are_looked_up_before_anything_is_sent(
         self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
@@ -822,11 +838,11 @@ class TestFinding:
         endpoint.fail(once)
         messages = [outgoing(str(number)) for number in range(200)]
         send(queues, *messages)
-        assert [each.is_sent for each in messages] == [is_made_anew] * 200
-        assert {each.refusal for each in messages} == (
+        assert [is_sent(each) for each in messages] == [is_made_anew] * 200
+        assert {refusal(each) for each in messages} == (
             {None} if is_made_anew else {f"no queue {CORE}"}
         )
-        assert {each.failure for each in messages} == {None}
+        assert {failure(each) for each in messages} == {None}
 
 
 class TestOddAnswers:
@@ -873,9 +889,9 @@ class TestOddAnswers:
     ) -> None:
         message, other = outgoing(queue=WEB), outgoing()
         send(odd(answer), message, other)
-        assert (message.is_sent, message.refusal) == (False, None)
-        assert (message.failure or "").startswith(f"sending to queue {WEB}: {reason}")
-        assert other.is_sent
+        assert (is_sent(message), refusal(message)) == (False, None)
+        assert (failure(message) or "").startswith(f"sending to queue {WEB}: {reason}")
+        assert is_sent(other)
         assert len(core.messages) == 1
 
     @pytest.mark.usefixtures("core")
@@ -892,8 +908,8 @@ class TestOddAnswers:
         )
         message, other = outgoing(queue=WEB), outgoing()
         send(SqsQueues(made, waits.append), message, other)
-        assert "KeyError: 'QueueUrl'" in (message.failure or "")
-        assert other.is_sent
+        assert "KeyError: 'QueueUrl'" in (failure(message) or "")
+        assert is_sent(other)
 
     def test_a_reason_is_logged_once_for_a_split_batch(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
@@ -910,7 +926,7 @@ class TestOddAnswers:
         messages = [outgoing() for _ in range(5)]
         send(queues, *messages)
         assert not core.messages
-        assert all((each.failure or "").count("sending to queue") == 1 for each in messages)
+        assert all((failure(each) or "").count("sending to queue") == 1 for each in messages)
 
     @pytest.mark.usefixtures("core", "web")
     def test_a_fifo_queue_refuses_messages_without_a_group(
@@ -923,8 +939,8 @@ class TestOddAnswers:
         )
         messages = [outgoing(queue=queue) for queue in (CORE, WEB, WEB)]
         send(queues, *messages)
-        assert [each.is_sent for each in messages] == [True, False, False]
-        assert [said in (each.refusal or "") for each in messages] == [False, True, True]
+        assert [is_sent(each) for each in messages] == [True, False, False]
+        assert [said in (refusal(each) or "") for each in messages] == [False, True, True]
 
 
 class TestTime:
@@ -933,7 +949,7 @@ class TestTime:
     def test_everything_is_sent_with_enough_time(self, core: Queue, queues: SqsQueues) -> None:
         message = outgoing()
         queues.send([message], Time().deadline, Reserve.PARK)
-        assert message.is_sent
+        assert is_sent(message)
         assert core.messages
 
     def test_nothing_is_sent_out_of_time(
@@ -944,8 +960,8 @@ class TestTime:
         messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
         queues.send(messages, time.deadline, Reserve.PARK)
         for message in messages:
-            assert (message.is_sent, message.refusal) == (False, None)
-            assert message.failure == f"sending to queue {message.queue}: too little time left"
+            assert (is_sent(message), refusal(message)) == (False, None)
+            assert failure(message) == f"sending to queue {message.queue}: too little time left"
         assert not endpoint.calls
         assert not core.messages
 
@@ -963,8 +979,8 @@ class TestTime:
         endpoint.fail(fail)
         message = outgoing()
         queues.send([message], time.deadline, Reserve.PARK)
-        assert "too little time left to try again after" in (message.failure or "")
-        assert "RequestThrottled" in (message.failure or "")
+        assert "too little time left to try again after" in (failure(message) or "")
+        assert "RequestThrottled" in (failure(message) or "")
         assert endpoint.calls[SEND] == 1
         assert not core.messages
 
@@ -982,8 +998,8 @@ class TestTime:
         endpoint.fail(fail)
         messages = [outgoing() for _ in range(4)]
         queues.send(messages, time.deadline, Reserve.PARK)
-        assert all("too little time left" in (each.failure or "") for each in messages)
-        assert all(each.refusal is None for each in messages)
+        assert all("too little time left" in (failure(each) or "") for each in messages)
+        assert all(refusal(each) is None for each in messages)
         assert not core.messages
 
     def test_the_reserve_is_left_for_later_steps(self, core: Queue, queues: SqsQueues) -> None:
@@ -992,7 +1008,7 @@ class TestTime:
         late, early = outgoing("late"), outgoing("early")
         queues.send([late], time.deadline, Reserve.SEND)
         queues.send([early], time.deadline, Reserve.PARK)
-        assert "too little time left" in (late.failure or "")
+        assert "too little time left" in (failure(late) or "")
         assert texts(core) == ["early"]
 
     @pytest.mark.usefixtures("core")
@@ -1011,9 +1027,9 @@ class TestTime:
         message = outgoing()
         queues.send([message], time.deadline, Reserve.PARK)
         is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
-        assert (message.is_sent, time.left > MARGIN_SECONDS) == (is_enough, True)
+        assert (is_sent(message), time.left > MARGIN_SECONDS) == (is_enough, True)
         assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
-        assert is_enough or message.failure == f"sending to queue {CORE}: too little time left"
+        assert is_enough or failure(message) == f"sending to queue {CORE}: too little time left"
 
     def test_half_of_a_short_timeout_is_left(self, core: Queue, queues: SqsQueues) -> None:
         time = Time(left=3.0)
@@ -1023,4 +1039,4 @@ class TestTime:
         time.left = 1.6
         queues.send([late], time.deadline, Reserve.SEND)
         assert texts(core) == ["early"]
-        assert "too little time left" in (late.failure or "")
+        assert "too little time left" in (failure(late) or "")

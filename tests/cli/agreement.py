@@ -74,7 +74,7 @@ class Agreement:
             for trigger in event["triggers"]:
                 for part in (trigger, *trigger["jobs"]):
                     failed |= part["outcome"] == "failed"
-                    if part["outcome"] == "mistake":
+                    if part["outcome"] == "user_error":
                         mistaken.add(trigger["trigger_id"])
                 for job in trigger["jobs"]:
                     if job["message"] is None:

@@ -28,12 +28,13 @@ from pydantic import ValidationError
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.eventtypes import EVENT_TYPES, event_type
 from lava_s3trigger.cli.payloads import ROUTES, ObjectEvent
-from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.deliveries import deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lava_s3trigger.cli.localaws import LocalAws
+    from lava_s3trigger.events import S3Event
 
     from .commandline import CommandLine
 
@@ -75,7 +76,7 @@ def made(key: str = "a/b.csv", name: str = "ObjectCreated:Put", **fields: Any) -
 def events_of(payload: Any) -> list[S3Event]:
     found = deliveries(json.loads(json.dumps(payload)), "no-region")
     assert [each.errors for each in found] == [[]] * len(found)
-    return [event for each in found for event, _ in each.events]
+    return [each.event for delivery in found for each in delivery.events]
 
 
 def _accept_in_sns(payload: Any) -> None:

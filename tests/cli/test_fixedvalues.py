@@ -8,22 +8,29 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.fixedvalues import NOW, FixedValues, uuid
-from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import bounded, listening
 from lava_s3trigger.templates.utils import UTILS
 
+if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
+
 TESTS: Final = Path(__file__).parents[1]
 TEMPLATES: Final[list[str]] = json.loads((TESTS / "templates" / "everyday.json").read_text())
 CHANGING: Final = ("uuid", "lipsum", "random", "now()", "today()", "tzlocal")
-EVENT: Final[S3Event] = deliveries(
-    json.loads((TESTS.parent / "events" / "s3-created.json").read_text()), "us-east-1"
-)[0].events[0][0]
+EVENT: Final[S3Event] = (
+    deliveries(json.loads((TESTS.parent / "events" / "s3-created.json").read_text()), "us-east-1")[
+        0
+    ]
+    .events[0]
+    .event
+)
 
 
 def rendered(template: str) -> Any:

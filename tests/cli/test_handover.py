@@ -22,7 +22,7 @@ from lava_s3trigger.cli.handover import (
     record_of,
 )
 from lava_s3trigger.cli.replaystate import PlannedObject, Settled, Status
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 
@@ -66,8 +66,8 @@ class TestInvocations:
     def test_the_function_reads_the_objects_that_were_planned(self, keys: list[str]) -> None:
         records = [record_of(planned(1, key), "eu-west-1") for key in keys]
         [delivery] = deliveries(json.loads(json.dumps({"Records": records})), "us-east-1")
-        assert [event.key for event, _ in delivery.events] == keys
-        [(event, _), *_] = delivery.events
+        assert [each.event.key for each in delivery.events] == keys
+        event = delivery.events[0].event
         assert (event.bucket, event.size, event.aws_region) == ("my-bucket", 10, "eu-west-1")
         assert event.event_time.timestamp() == 1741917566.0
         assert event.event_type == "ObjectCreated:Put"

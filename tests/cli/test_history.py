@@ -233,7 +233,7 @@ class TestNow:
             pytest.param([{"job_id": "x"}], None, "does not name the job", id="other job"),
             pytest.param([{"job_id": ["x", "load"]}], "dispatched", None, id="more jobs"),
             pytest.param([{"enabled": False}], "skipped", "is disabled", id="disabled"),
-            pytest.param([{"nonsense": 1}], "mistake", "unknown field", id="bad entry"),
+            pytest.param([{"nonsense": 1}], "user_error", "unknown field", id="bad entry"),
         ],
     )
     def test_what_became_of_the_entry(  # noqa: PLR0917 - a table of cases

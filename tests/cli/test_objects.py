@@ -19,7 +19,7 @@ from lava_s3trigger.cli.objects import (
     read_uri,
     s3_record,
 )
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.deliveries import deliveries
 from tests import routes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TestRecords:
             "b", key, size=size, time=TIME, source_ip=str(address), region="eu-west-1"
         )
         [delivery] = deliveries({"Records": [record]}, "us-east-1")
-        [(event, _)] = delivery.events
+        [event] = [each.event for each in delivery.events]
 
         assert (event.bucket, event.key, event.size) == ("b", key, size)
         assert (event.event_type, event.event_time) == (CREATED, TIME)
@@ -86,7 +86,8 @@ class TestRecords:
     def test_a_deletion_has_neither_size_nor_etag(self) -> None:
         record = s3_record("b", "k", size=None, event_type="ObjectRemoved:Delete")
         assert record["s3"]["object"].keys() == {"key", "sequencer"}
-        [(event, _)] = deliveries({"Records": [record]}, "us-east-1")[0].events
+        [delivered] = deliveries({"Records": [record]}, "us-east-1")[0].events
+        event = delivered.event
         assert (event.size, event.source_ip) == (0, None)
 
     def test_a_later_event_has_a_larger_sequencer(self) -> None:

@@ -440,7 +440,7 @@ def brute_force(before: Side, after: Side, objects: Iterable[S3Object]) -> dict[
                     if job.dispatch
                 )
             )  # fmt: skip
-            parked.append({t.trigger_id for t in decision.triggers if t.outcome == "mistake"})
+            parked.append({t.trigger_id for t in decision.triggers if t.outcome == "user_error"})
         lost, gained = sides[0] - sides[1], sides[1] - sides[0]
         for trigger_id, job_id in {pair[:2] for pair in lost | gained}:
             less = sum(n for pair, n in lost.items() if pair[:2] == (trigger_id, job_id))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.events import deliveries
+from lava_s3trigger.deliveries import deliveries
 
 from .cannedaws import Answer, Request, refusal
 from .replays import HOSTILE, Account, Replays, keys_of, on_account
@@ -122,7 +122,7 @@ class TestPlan:
         found = run.json("--inventory", account.inventory(["in/a"]), "--dry-run").json
         assert [
             (each["trigger_id"], each["job_id"], each["outcome"]) for each in found["decisions"]
-        ] == [("a", "load", "dispatched"), ("a", "none", "mistake"), ("off", None, "skipped")]
+        ] == [("a", "load", "dispatched"), ("a", "none", "user_error"), ("off", None, "skipped")]
 
 
 class TestSelection:
@@ -164,7 +164,7 @@ class TestSelection:
         assert account.handed_over() == {"in/a.csv": 2, "in/b.csv": 2}
         payloads = [each.json() for each in account.canned.requests if each.method == "POST"]
         for payload in payloads:
-            for event, _ in deliveries(payload, "x")[0].events:
+            for event in [each.event for each in deliveries(payload, "x")[0].events]:
                 assert (event.size, event.event_type) == (7, "ObjectCreated:Put")
                 assert abs(event.event_time - now) < timedelta(minutes=1)
 

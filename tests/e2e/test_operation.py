@@ -156,7 +156,7 @@ class TestOperation:
         [line] = logged(reader, key=key)
         assert (line.event, line.level, line.text("kind")) == ("parked", "ERROR", "no_such_job")
         assert line.text("trigger_id") == "orders"
-        [summary] = logged(reader, **{"is": "summary", "mistakes": 1})
+        [summary] = logged(reader, **{"is": "summary", "user_errors": 1})
         assert (summary.fields["realm"], summary.fields["function"]) == ("myrealm", FUNCTION)
         alarm = next(
             each

@@ -78,7 +78,7 @@ class TestLog:
             assert found.event in {
                 "dispatched",
                 "failed",
-                "mistake",
+                "user_error",
                 "not_understood",
                 "parked",
                 "skipped",
@@ -187,7 +187,7 @@ class TestLog:
             "dispatched": 4,
             "skipped": 2,
             "parked": 2,
-            "mistakes": 2,
+            "user_errors": 2,
             "unmatched": 5,
         }
 
@@ -319,7 +319,7 @@ class TestSize:
     ) -> None:
         monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
         # On a busy machine, a trigger takes long enough for its time to be logged.
-        monkeypatch.setattr("lava_s3trigger.sending._SLOW_SECONDS", math.inf)
+        monkeypatch.setattr("lava_s3trigger.deliveries._SLOW_SECONDS", math.inf)
         harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
         harness.job("load_orders", "core")
         made = record("incoming/orders/2026-03-14/order+1.csv")

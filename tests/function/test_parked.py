@@ -90,7 +90,7 @@ class TestParked:
         harness.trigger(**case.fields)
         harness.trigger("good", job_id="report")
         assert harness.function(dead_letter_queue=None)(direct(record())) is None
-        (fields,) = logged.fields("mistake", logging.ERROR)
+        (fields,) = logged.fields("user_error", logging.ERROR)
         assert case.reason in fields.pop("reason")
         assert fields.pop("job_id", None) == case.job_id
         assert fields == {

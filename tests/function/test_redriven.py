@@ -180,39 +180,3 @@ class TestRedriven:
         assert harness.nothing_went_out()
         (fields,) = logged.fields("skipped", logging.WARNING)
         assert (fields["kind"], fields["trigger_id"]) == ("condition_not_met", "t")
-
-
-class TestEarlierVersions:
-    """Messages that earlier versions parked name a job and its position, or a trigger alone."""
-
-    def parked(self, **names: Any) -> str:
-        return json.dumps({"parked": {"reason": "x", **names}, "event": record()})
-
-    def test_the_job_runs_alone(self, harness: Harness) -> None:
-        harness.trigger(job_id=["report", "load", "load"])
-        text = self.parked(trigger_id="t", job_id="load", position=1)
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 0)
-
-    def test_a_message_whose_job_the_trigger_no_longer_names_stays(self, harness: Harness) -> None:
-        harness.trigger(job_id=["report", "load"])
-        text = self.parked(trigger_id="t", job_id="typo", position=0)
-        with pytest.raises(DeliveriesFailedError, match="does not name job 'typo'"):
-            harness.function()(sqs(text, queue=PARKING))
-        assert harness.nothing_went_out()
-
-    @pytest.mark.parametrize("queue", [PARKING, "another-queue"])
-    def test_a_message_whose_job_is_still_at_fault_stays(
-        self, harness: Harness, queue: str
-    ) -> None:
-        harness.trigger(job_id=["report", "none"])
-        text = self.parked(trigger_id="t", job_id="none", position=1)
-        with pytest.raises(DeliveriesFailedError, match="not mended"):
-            harness.function()(sqs(text, queue=queue))
-        assert harness.nothing_went_out()
-
-    def test_a_whole_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
-        harness.trigger(job_id=["report", "load"])
-        text = self.parked(trigger_id="t")
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)

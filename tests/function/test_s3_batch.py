@@ -300,7 +300,7 @@ class TestResults:
         reason = parked.json["parked"]["reasons"][0]["reason"]
         assert (code, said) == ("Succeeded", f"parked t: {reason}")
 
-    def test_a_mistake_is_told_where_there_is_no_queue_to_park_in(
+    def test_a_user_error_is_reported_where_there_is_no_queue_to_park_in(
         self, batch: S3BatchHarness
     ) -> None:
         batch.trigger(job_id="gone")
@@ -309,7 +309,7 @@ class TestResults:
         code, said = result(batch.function(dead_letter_queue=None)(version_1(task_1())))
 
         assert code == "Succeeded"
-        assert said.startswith("mistake in t: ")
+        assert said.startswith("user error in t: ")
 
     def test_a_duplicate_is_succeeded(self, batch: S3BatchHarness) -> None:
         batch.trigger()
@@ -317,7 +317,7 @@ class TestResults:
         function = batch.function(dedup_cache_size=10)
         function(version_1(task_1()))
 
-        assert result(function(version_1(task_1()))) == ("Succeeded", "nothing: a duplicate")
+        assert result(function(version_1(task_1()))) == ("Succeeded", "nothing: duplicate")
         assert batch.keys() == ["in/1.csv"]
 
     def test_a_failure_that_may_pass_is_temporary(self, batch: S3BatchHarness) -> None:

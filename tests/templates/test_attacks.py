@@ -205,14 +205,14 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
     sent = dispatches_by_trigger(decision)
     after = [dispatch for trigger_id, dispatch in sent if trigger_id == "neighbour"]
     first = [dispatch for trigger_id, dispatch in sent if trigger_id == "attacked"]
-    assert len(after) == 1, ended(decision, "mistake")
+    assert len(after) == 1, ended(decision, "user_error")
     outcome = Outcome(seconds, dict(after[0].parameters))
     if first:
         outcome.job_id = first[0].job_id
         outcome.parameters = dict(first[0].parameters)
         outcome.globals = dict(first[0].globals)
     else:
-        [mistake] = ended(decision, "mistake")
+        [mistake] = ended(decision, "user_error")
         outcome.reason = mistake.reason
     return outcome
 
@@ -220,7 +220,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
 def undisturbed(key: str) -> dict[str, Any]:
     """Give what the trigger after an attack renders to where there was none."""
     decision = decide(event(key), Triggers(neighbour()), Jobs())
-    assert not ended(decision, "mistake")
+    assert not ended(decision, "user_error")
     [dispatch] = dispatches(decision)
     return dict(dispatch.parameters)
 

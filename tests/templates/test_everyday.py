@@ -8,18 +8,21 @@ import os
 import re
 import resource
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from jinja2 import Environment
 
 from lava_s3trigger.decision import decide
-from lava_s3trigger.events import S3Event, deliveries
+from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, variables
 from tests.decisions import dispatches
 
 from .test_attacks import Jobs, Triggers
 from .test_confinement import trigger
+
+if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
 
 TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
 RANDOM: Final = ("uuid", "lipsum", "random", "now()")
@@ -31,7 +34,7 @@ EVENTS: Final = int(os.environ.get("S3TRIGGER_EVENTS", "200"))
 
 def sample() -> S3Event:
     [delivery] = deliveries(json.loads(PAYLOAD.read_text()), "us-east-1")
-    return delivery.events[0][0]
+    return delivery.events[0].event
 
 
 def without_addresses(text: str) -> str:
