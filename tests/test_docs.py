@@ -22,8 +22,8 @@ import pytest
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.logreading import read_line
 from lava_s3trigger.cli.realm import Realm, attribute_of
 from lava_s3trigger.decision import decide
 from lava_s3trigger.dispatch import timestamp

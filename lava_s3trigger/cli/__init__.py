@@ -12,7 +12,7 @@ import click
 
 from . import configuration
 from .errors import DEFECT, INTERRUPTED, READER_GONE, CommandError
-from .terminal import safe
+from .output.escaping import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
 _COMMANDS: Final = {

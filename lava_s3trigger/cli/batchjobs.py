@@ -19,19 +19,19 @@ from urllib.parse import unquote_plus
 from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row, read_listed
 
-from .aws import reaching_aws
+from .deployed.aws import reaching_aws
 from .errors import WRONG_USAGE, CommandError
-from .objects import SCHEME
-from .output import message
-from .progress import Progress
+from .objects.uri import SCHEME
+from .output.escaping import safe
+from .output.progress import Progress
+from .output.streams import message
 from .replaystate import Settled, Status, pieces
-from .terminal import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .aws import Aws
-    from .deployedfunction import DeployedFunction
+    from .deployed.aws import Aws
+    from .deployed.function import DeployedFunction
     from .replaystate import ReplayState
 
 POLL_SECONDS: Final = 10.0

@@ -16,9 +16,9 @@ from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.units import shown
 
-from .attributes import AttributeReader
-from .entries import STANDARD_INPUT
-from .nodes import Member, Node
+from .entries.dynamodb import AttributeReader
+from .entries.load import STANDARD_INPUT
+from .entries.positions import Member, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

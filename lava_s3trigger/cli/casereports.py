@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .output import console, write_json
-from .terminal import plain, safe
+from .output.escaping import plain, safe
+from .output.streams import console, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .caseresults import CaseResult, Coverage
     from .cases import Case
-    from .entries import Entry
+    from .entries.load import Entry
 
 _STYLES = {"-": "red", "+": "green"}
 

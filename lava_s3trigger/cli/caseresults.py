@@ -11,9 +11,9 @@ from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
 from .cases import NOTHING, UNMATCHED
-from .deciding import MEANINGS, decide_payload
-from .fixedvalues import FixedValues
-from .tables import MemoryTriggers
+from .decide.decider import MEANINGS, decide_payload
+from .decide.fixed_values import FixedValues
+from .entries.memory import MemoryTriggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.decision import Jobs, TriggerDecision
 
     from .cases import Case
-    from .deciding import Decided
-    from .entries import Entry
+    from .decide.decider import Decided
+    from .entries.load import Entry
 
     Dispatched = dict[str, Any]
     """A dispatch, by the names of its fields."""

@@ -15,21 +15,21 @@ from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
 from .casefields import FIELDS, OF_DISPATCH, OF_OBJECT, CaseError, members_of, payload_of, text_of
-from .entries import Place
+from .decide.fixed_values import NOW
+from .entries.json_text import JsonText
+from .entries.load import Place
+from .entries.positions import Member, Node, Problem, Span
+from .entries.yaml_text import YamlText
 from .errors import CommandError
-from .eventtypes import event_type
-from .fixedvalues import NOW
-from .jsontext import JsonText
-from .nodes import Member, Node, Problem, Span
-from .objects import CREATED
-from .payloads import ObjectEvent, eventbridge_event, s3_notification
-from .yamltext import YamlText
+from .objects.event_types import event_type
+from .objects.payloads import ObjectEvent, eventbridge_event, s3_notification
+from .objects.uri import CREATED
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
-    from .entries import Entry
+    from .entries.load import Entry
 
 FIELD: Final = "x-tests"
 """The field of an entry that holds its cases."""

@@ -22,10 +22,10 @@ from lava_s3trigger.jobs import Job
 from lava_s3trigger.triggers import prefixes
 
 from . import mends
-from .deciding import decide_event
-from .explanation import pending_message
+from .decide.decider import decide_event
+from .decide.document import pending_message
+from .entries.memory import MemoryTriggers
 from .realm import attribute_of
-from .tables import MemoryTriggers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from lava_s3trigger.decision import Decision, JobDecision, Jobs
     from lava_s3trigger.events import S3Event
 
-    from .attributes import Attribute
-    from .entries import Entry
-    from .realmentries import RealmEntries
+    from .entries.dynamodb import Attribute
+    from .entries.load import Entry
+    from .entries.source import RealmEntries
 
     Item = dict[str, Attribute]
 

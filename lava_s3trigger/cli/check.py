@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from .aws import Aws, reaching_aws
-from .entries import STANDARD_INPUT, Loaded, load, read_table
+from .deployed.aws import Aws, reaching_aws
+from .entries.load import STANDARD_INPUT, Loaded, load, read_table
 from .errors import NO, WRONG_USAGE, YES, CommandError
 from .findings import is_at_least
 from .options import PATH, Command, aws_options, entries_options, output_options
-from .output import message, opened
-from .progress import Progress
-from .terminal import safe
+from .output.escaping import safe
+from .output.progress import Progress
+from .output.streams import message, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .aws import Aws, reaching_aws
+from .deployed.aws import Aws, reaching_aws
 from .errors import NO, WRONG_USAGE, YES, CommandError
 from .options import PATH, Command, aws_options, output_options
-from .terminal import safe
+from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def compare(ours: str, theirs: str | None, **options: Any) -> int:
     """
     from .differences import compare_logs, compare_messages  # noqa: PLC0415 - start-up
     from .differencetable import explanation  # noqa: PLC0415
-    from .objectsources import read_since  # noqa: PLC0415
+    from .objects.sources import read_since  # noqa: PLC0415
     from .outcomes import log_lines, read_messages, read_outcomes  # noqa: PLC0415
 
     dispatches: Sequence[str] = options["dispatches"]
@@ -104,7 +104,7 @@ def compare(ours: str, theirs: str | None, **options: Any) -> int:
 
 def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str, Entry]:
     """Return trigger entries by their id, as far as they are known."""
-    from .entries import load, read_table  # noqa: PLC0415 - start-up
+    from .entries.load import load, read_table  # noqa: PLC0415 - start-up
 
     if paths:
         loaded = load(paths)
@@ -132,7 +132,7 @@ def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str, Ent
 def _report(
     found: Comparison, explained: Sequence[tuple[Difference, Row | None]], options: dict[str, Any]
 ) -> int:
-    from .output import console, opened, write_json  # noqa: PLC0415 - start-up
+    from .output.streams import console, opened, write_json  # noqa: PLC0415 - start-up
 
     with opened(options["output"]) as file:
         if options["format_"] == "json":

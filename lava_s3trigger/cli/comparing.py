@@ -15,9 +15,9 @@ from lava_s3trigger.templates.limits import listening
 from lava_s3trigger.triggers import Walk, prefixes
 from lava_s3trigger.units import shown
 
-from .deciding import decide_event
-from .fixedvalues import FixedValues
-from .tables import UNKNOWN_WORKER
+from .decide.decider import decide_event
+from .decide.fixed_values import FixedValues
+from .entries.memory import UNKNOWN_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from lava_s3trigger.dispatch import Dispatch
     from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
-    from .s3object import S3Object
+    from .entries.memory import MemoryTriggers
+    from .objects.record import S3Object
     from .sides import Side, Sides
-    from .tables import MemoryTriggers
 
 Kind = Literal["gained", "lost", "changed", "parked", "mended"]
 KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended")

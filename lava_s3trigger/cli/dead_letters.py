@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .aws import Aws, reaching_aws
+from .deployed.aws import Aws, reaching_aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .options import Command, aws_options, output_options
-from .output import message, opened, write_json
-from .terminal import safe
+from .output.escaping import safe
+from .output.streams import message, opened, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
     from .deadletterqueue import DeadLetter, DeadLetterQueue
-    from .deployedfunction import DeployedFunction
-    from .ending import Request
-    from .realmentries import RealmEntries
+    from .deployed.function import DeployedFunction
+    from .entries.source import RealmEntries
+    from .output.signals import Request
 
 _OWN, _INTAKE = "own", "intake"
 _ACTIONS: Final = ("list", "redrive", "discard")
@@ -78,8 +78,8 @@ def dead_letters(**options: Any) -> int:
     those of the intake by a message move task. discard deletes messages, and
     writes them to a file first.
     """
-    from .deployedfunction import find_function  # noqa: PLC0415 - start-up
-    from .ending import ending_in_order  # noqa: PLC0415
+    from .deployed.function import find_function  # noqa: PLC0415 - start-up
+    from .output.signals import ending_in_order  # noqa: PLC0415
 
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
@@ -169,7 +169,7 @@ class _Session:
         return NO if letters else YES
 
     def _entries(self) -> RealmEntries:
-        from .realmentries import read_entries  # noqa: PLC0415 - start-up
+        from .entries.source import read_entries  # noqa: PLC0415 - start-up
 
         settings = self._deployment.settings
         return read_entries((), (), settings.realm, self._aws, settings.max_delay)
@@ -283,7 +283,7 @@ class _Session:
 
     def _explained(self, queue: str, chosen: list[DeadLetter]) -> int:
         """Say how many messages would come back again, with entries and queues as they are now."""
-        from .deciding import decide_payload  # noqa: PLC0415 - start-up
+        from .decide.decider import decide_payload  # noqa: PLC0415 - start-up
 
         entries = self._entries()
         broken, missed = 0, set[str]()

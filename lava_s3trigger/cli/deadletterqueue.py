@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.events import deliveries
 from lava_s3trigger.parking import is_parked_message
 
-from .aws import reaching_aws
+from .deployed.aws import reaching_aws
 from .errors import CommandError
 from .replaystate import pieces
 

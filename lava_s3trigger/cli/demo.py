@@ -16,24 +16,24 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .aws import Aws
-from .ending import interruptible
+from .deployed.aws import Aws
+from .deployed.log_line import LogLine, read_line
+from .entries.source import read_entries
 from .errors import CommandError
 from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
 from .explain import explained as explained_payload
 from .explanationtext import explanation_lines
 from .localaws import CHECKOUT, REGION, LocalAws
-from .logreading import LogLine, read_line
-from .objectoptions import ObjectOptions
-from .objects import ObjectName
+from .objects.options import ObjectOptions
+from .objects.uri import ObjectName
 from .options import Command
-from .page import as_text
-from .realmentries import read_entries
+from .output.signals import interruptible
+from .output.text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .page import Line
+    from .output.text import Line
     from .realm import Realm
 
 _SECONDS: Final = 180

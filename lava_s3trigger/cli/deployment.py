@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
-from .aws import reaching_aws
-from .deployedfunction import function_name, require_named, unqualified
+from .deployed.aws import reaching_aws
+from .deployed.function import function_name, require_named, unqualified
 from .errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .aws import Aws
+    from .deployed.aws import Aws
 
 Json = dict[str, Any]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
 from .deployment import Deployment, find_realm
 from .diagnosis import CHECKS, SEVERITIES, diagnose
 from .errors import COULD_NOT_TELL, NO, YES
 from .options import Command, aws_options, output_options
-from .output import console, opened, write_json
-from .terminal import plain
+from .output.escaping import plain
+from .output.streams import console, opened, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from lava_s3trigger.triggers import KEYS, entry_digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .attributes import Attribute
-    from .entries import Entry
+    from .entries.dynamodb import Attribute
+    from .entries.load import Entry
 
     Item = dict[str, Attribute]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .connecting import Connections
-from .entries import load
+from .entries.load import load
 from .localaws import CHECKOUT, LocalAws
 from .realm import Realm
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
 from .errors import NO, WRONG_USAGE, YES, CommandError
-from .objectoptions import ObjectOptions, object_options, record_of_object
-from .objects import read_uri
+from .objects.options import ObjectOptions, object_options, record_of_object
+from .objects.uri import read_uri
 from .options import PATH, Command, aws_options, entries_options, output_options
-from .output import message, opened, write_json
+from .output.streams import message, opened, write_json
 
 if TYPE_CHECKING:
-    from .realmentries import RealmEntries
+    from .entries.source import RealmEntries
 
     Json = dict[str, Any]
 
@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0913 - options of a command
         name = read_uri(str(uri))
         record = record_of_object(name, about, aws, asks_s3=bool(is_aws_at_hand))
         payload = {"Records": [record]}
-    from .realmentries import read_entries  # noqa: PLC0415 - start-up
+    from .entries.source import read_entries  # noqa: PLC0415 - start-up
 
     entries = read_entries(triggers, jobs, realm, aws)
     document = explained(payload, entries, aws.region_name(), with_changes=changes)
@@ -103,8 +103,8 @@ def explained(
             `MAX_EVENTS_WITH_CHANGES` events.
     """
     from .changes import changes  # noqa: PLC0415 - start-up
-    from .deciding import decide_payload  # noqa: PLC0415
-    from .explanation import Explainer  # noqa: PLC0415
+    from .decide.decider import decide_payload  # noqa: PLC0415
+    from .decide.document import Explainer  # noqa: PLC0415
 
     decided = decide_payload(payload, entries.triggers, entries.jobs, region)
     explainer = Explainer(entries)
@@ -125,7 +125,7 @@ def write(document: Json, format_: str, output: str | None) -> None:
             write_json(file, document)
         else:
             from .explanationtext import explanation_lines  # noqa: PLC0415 - start-up
-            from .page import write_page  # noqa: PLC0415
+            from .output.text import write_page  # noqa: PLC0415
 
             write_page(file, explanation_lines(document))
 

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .deciding import MEANINGS
-from .explanation import JOB_UNKNOWN
-from .page import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
+from .decide.decider import MEANINGS
+from .decide.document import JOB_UNKNOWN
+from .output.text import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

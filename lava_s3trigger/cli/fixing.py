@@ -15,14 +15,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .entries import STANDARD_INPUT, load_texts
+from .entries.load import STANDARD_INPUT, load_texts
 from .errors import CommandError
-from .terminal import safe
+from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .entries import Loaded
+    from .entries.load import Loaded
     from .findings import Finding, Fix
     from .linting import Linted
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from lava_s3trigger.parking import REPLAY_MARK
 
-from .aws import reaching_aws
+from .deployed.aws import reaching_aws
 from .errors import WRONG_USAGE, CommandError
+from .objects.record import S3Object
 from .replaystate import Settled, Status
-from .s3object import S3Object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from .aws import Aws
-    from .deployedfunction import DeployedFunction
+    from .deployed.aws import Aws
+    from .deployed.function import DeployedFunction
     from .replaystate import PlannedObject
 
 MAX_INVOKE_BYTES: Final = 256_000

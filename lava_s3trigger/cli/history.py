@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
 from .errors import NO, YES
-from .objectoptions import ObjectOptions, object_options, record_of_object
-from .objects import read_uri
+from .objects.options import ObjectOptions, object_options, record_of_object
+from .objects.uri import read_uri
 from .options import PATH, Command, aws_options, output_options
-from .output import message, opened, write_json
+from .output.streams import message, opened, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .deployedfunction import DeployedFunction
+    from .deployed.function import DeployedFunction
+    from .deployed.log_group import LogEvent
     from .entryversions import EntryVersions
-    from .functionlog import LogEvent
     from .objecthistory import Delivery
-    from .objects import ObjectName
+    from .objects.uri import ObjectName
 
 
 @click.command(
@@ -71,12 +71,12 @@ def history(
     The log does not tell sizes and event types: S3 is asked about the object,
     unless options describe it.
     """
-    from .deployedfunction import find_function  # noqa: PLC0415 - start-up
+    from .deployed.function import find_function  # noqa: PLC0415 - start-up
+    from .deployed.log_text import shown_time  # noqa: PLC0415
+    from .entries.source import read_entries  # noqa: PLC0415
     from .explain import explained  # noqa: PLC0415
-    from .logtext import shown_time  # noqa: PLC0415
     from .objecthistory import Comparison, deliveries_of, is_dispatched  # noqa: PLC0415
-    from .objectsources import read_since_option  # noqa: PLC0415
-    from .realmentries import read_entries  # noqa: PLC0415
+    from .objects.sources import read_since_option  # noqa: PLC0415
 
     name = read_uri(uri)
     since = read_since_option(options["since"], datetime.now(UTC))
@@ -105,7 +105,7 @@ def history(
 
 
 def _versions(paths: Sequence[str]) -> EntryVersions:
-    from .entries import load  # noqa: PLC0415 - start-up
+    from .entries.load import load  # noqa: PLC0415 - start-up
     from .entryversions import EntryVersions  # noqa: PLC0415
 
     if not paths:
@@ -119,8 +119,8 @@ def _events(
     name: ObjectName, since: datetime, deployed: DeployedFunction, aws: Aws
 ) -> Iterator[LogEvent]:
     """Yield the events of the log that may be about an object, with progress."""
-    from .functionlog import FunctionLog, pattern_of  # noqa: PLC0415 - start-up
-    from .progress import Progress  # noqa: PLC0415
+    from .deployed.log_group import FunctionLog, pattern_of  # noqa: PLC0415 - start-up
+    from .output.progress import Progress  # noqa: PLC0415
 
     pages = FunctionLog.of(aws, deployed.log_group).pages(since, pattern_of(*name))
     with Progress("pages of the log read", after=2.0) as progress:
@@ -135,6 +135,6 @@ def _write(document: dict[str, Any], options: dict[str, Any]) -> None:
             write_json(file, document)
             return
         from .historytext import history_lines  # noqa: PLC0415 - start-up
-        from .page import write_page  # noqa: PLC0415
+        from .output.text import write_page  # noqa: PLC0415
 
         write_page(file, history_lines(document))

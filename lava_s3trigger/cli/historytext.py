@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .deciding import MEANINGS
+from .decide.decider import MEANINGS
+from .deployed.log_text import STYLES
 from .explanationtext import STYLES as OUTCOME_STYLES
 from .explanationtext import named, shown
-from .logtext import STYLES
-from .page import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
+from .output.text import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.conditions import KINDS
 
-from .functionlog import pattern_of
-from .keypatterns import key_patterns
+from .deployed.log_group import pattern_of
+from .objects.key_patterns import key_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from .logreading import LogLine
+    from .deployed.log_line import LogLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.templates.limits import listening
 
+from .entries.memory import MAX_DELAY
+from .entries.positions import Span
+from .entries.source import UNKNOWN_REALM
 from .errors import WRONG_USAGE, CommandError
 from .findings import Finding, field_of
-from .nodes import Span
-from .realmentries import UNKNOWN_REALM
 from .rules.catalogue import RULES, all_rules
 from .rules.checked import IGNORE_FIELD, CheckedEntries, CheckedEntry
 from .rules.registry import ids_beginning
-from .tables import MAX_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from .entries import Entry, Loaded, SourceFile
+    from .entries.load import Entry, Loaded, SourceFile
+    from .entries.positions import Problem
     from .findings import Found
-    from .nodes import Problem
     from .rules.registry import Rule
 
 Progress = Callable[[int, int], None]

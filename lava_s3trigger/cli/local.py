@@ -10,10 +10,10 @@ from typing import Final
 
 import click
 
-from .ending import Interrupted, interruptible
 from .examples import REALM, deploy_examples
 from .localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 from .options import Command
+from .output.signals import Interrupted, interruptible
 
 _CACHE_TTL: Final = "1s"
 _READY: Final = f"""\

@@ -24,8 +24,8 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from .ending import uninterrupted
 from .errors import CommandError
+from .output.signals import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.triggers import entry_digest
 
-from .logreading import read_line
-from .logtext import shown_time
+from .deployed.log_line import read_line
+from .deployed.log_text import shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from .deployed.log_group import LogEvent
+    from .deployed.log_line import LogLine
+    from .entries.source import RealmEntries
     from .entryversions import EntryVersions
-    from .functionlog import LogEvent
-    from .logreading import LogLine
-    from .objects import ObjectName
-    from .realmentries import RealmEntries
+    from .objects.uri import ObjectName
 
     Json = dict[str, Any]
 

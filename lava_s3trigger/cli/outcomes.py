@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.log import loggable
 
-from .aws import reaching_aws
+from .deployed.aws import reaching_aws
+from .deployed.log_line import read_line
 from .errors import WRONG_USAGE, CommandError
-from .logreading import read_line
-from .terminal import safe
+from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from lava_s3trigger.cli.aws import Aws
+    from .deployed.aws import Aws
 
 STANDARD_INPUT: Final = "-"
 _LOG_GROUP: Final = "/aws/lambda/"

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .objectoptions import event_type_of, size_of
-from .objects import CREATED, SCHEME
+from .objects.options import event_type_of, size_of
+from .objects.uri import CREATED, SCHEME
 from .options import PATH, Command, aws_options, output_options, sources_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .comparing import Comparison
+    from .objects.record import Assumed
     from .planning import Setting
-    from .s3object import Assumed
 
 
 @click.command(
@@ -99,8 +99,8 @@ def plan(paths: Sequence[str], **options: Any) -> int:
     trigger, which dispatches are gained, lost or changed, and the entries that no object
     reached. It sends nothing.
     """
+    from .objects.record import Assumed  # noqa: PLC0415
     from .planning import Setting  # noqa: PLC0415 - start-up
-    from .s3object import Assumed  # noqa: PLC0415
     from .sides import read_sides  # noqa: PLC0415
 
     entries = [path for path in paths if not path.startswith(SCHEME)] or [*options["triggers"]]
@@ -124,7 +124,7 @@ def plan(paths: Sequence[str], **options: Any) -> int:
 
 
 def _count(paths: Sequence[str]) -> int | None:
-    from .objectsources import count_keys  # noqa: PLC0415 - start-up
+    from .objects.sources import count_keys  # noqa: PLC0415 - start-up
 
     counts = [count_keys(path) for path in paths] if sys.stderr.isatty() else [None]
     known = [count for count in counts if count is not None]
@@ -135,9 +135,9 @@ def _compared(
     sources: Sequence[Any], setting: Setting, processes: int | None, total: int | None
 ) -> Comparison:
     """Compare both sides over all objects."""
+    from .output.progress import Progress  # noqa: PLC0415
     from .planning import compare  # noqa: PLC0415 - start-up
     from .processes import available  # noqa: PLC0415
-    from .progress import Progress  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress("objects compared", total))
@@ -152,7 +152,7 @@ def _compared(
 
 def _report(comparison: Comparison, setting: Setting, options: dict[str, Any]) -> int:
     """Write the report, and return the exit status."""
-    from .output import console, opened, write_json  # noqa: PLC0415 - start-up
+    from .output.streams import console, opened, write_json  # noqa: PLC0415 - start-up
     from .planreport import Report  # noqa: PLC0415
 
     report = Report(comparison, setting.sides, options["realm"], setting.now)
@@ -170,14 +170,14 @@ def _sources(
     options: dict[str, Any], listings: Sequence[str], aws: Aws, assumed: Assumed
 ) -> Iterator[Any]:
     """Yield generators of objects."""
-    from . import objectsources  # noqa: PLC0415 - start-up
+    from .objects import sources  # noqa: PLC0415 - start-up
 
     for path in options["keys"]:
-        yield objectsources.of_keys(path, options["bucket"], assumed)
+        yield sources.of_keys(path, options["bucket"], assumed)
     for path in options["inventories"]:
-        yield objectsources.of_inventory(path, aws, assumed)
+        yield sources.of_inventory(path, aws, assumed)
     for uri in listings:
-        yield objectsources.of_listing(uri, aws, assumed)
+        yield sources.of_listing(uri, aws, assumed)
     since, function, realm = (options[name] for name in ("since", "function", "realm"))
     if since is None:
         return
@@ -186,6 +186,6 @@ def _sources(
             "--since reads the function's log: give --realm (LAVA_REALM) or --function",
             WRONG_USAGE,
         )
-    start = objectsources.read_since_option(since, assumed.time)
+    start = sources.read_since_option(since, assumed.time)
     group = f"/aws/lambda/{function or f'lava-{realm}-s3trigger'}"
-    yield objectsources.of_log(group, start, aws, assumed)
+    yield sources.of_log(group, start, aws, assumed)

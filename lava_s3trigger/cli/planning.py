@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from .s3object import S3Object
+    from .objects.record import S3Object
     from .sides import Sides
 
 CHUNK_OBJECTS: Final = 1000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.units import shown
 
 from .comparing import KINDS
-from .terminal import plain, safe
+from .output.escaping import plain, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .comparing import Comparison, Counted, Example, Kind
-    from .entries import Entry
+    from .entries.load import Entry
     from .sides import Sides
 
 _MAX_DIFFERENCES: Final = 3

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .aws import reaching_aws
 from .deadletterqueue import HOLD_SECONDS
+from .deployed.aws import reaching_aws
 from .errors import CommandError
-from .progress import Progress
+from .output.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .objectoptions import event_type_of
-from .objects import CREATED
+from .objects.options import event_type_of
+from .objects.uri import CREATED
 from .options import Command, aws_options, output_options, sources_options
-from .output import message, opened
+from .output.streams import message, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .deployedfunction import DeployedFunction
-    from .ending import Request
-    from .realmentries import RealmEntries
+    from .deployed.function import DeployedFunction
+    from .entries.source import RealmEntries
+    from .output.signals import Request
     from .replaystate import ReplayState
     from .selection import Selection
 
@@ -136,7 +136,7 @@ def replay(**options: Any) -> int:
     on with --resume, and sends nothing twice. docs/backfill.md compares the
     ways of --via.
     """
-    from .deployedfunction import find_function  # noqa: PLC0415 - start-up
+    from .deployed.function import find_function  # noqa: PLC0415 - start-up
     from .replaystate import ReplayState, default_path  # noqa: PLC0415
 
     selection = _selection(options)
@@ -298,7 +298,7 @@ class _Session:
             )
 
     def _plan(self) -> None:
-        from .ending import interruptible  # noqa: PLC0415 - start-up
+        from .output.signals import interruptible  # noqa: PLC0415 - start-up
         from .replayplanning import Planner  # noqa: PLC0415
 
         now = datetime.now(UTC)
@@ -317,7 +317,7 @@ class _Session:
             )
 
     def _entries(self) -> RealmEntries:
-        from .realmentries import read_entries  # noqa: PLC0415 - start-up
+        from .entries.source import read_entries  # noqa: PLC0415 - start-up
 
         if self._made_entries is None:
             settings = self._deployment.settings
@@ -336,7 +336,7 @@ class _Session:
 
     def finish(self) -> int:
         """Hand the plan over, unless it is a dry run; print what became of it."""
-        from .ending import ending_in_order  # noqa: PLC0415 - start-up
+        from .output.signals import ending_in_order  # noqa: PLC0415 - start-up
 
         if self._options["dry_run"]:
             self._print()
@@ -372,7 +372,7 @@ class _Session:
             self._hand_over_by_job(lambda: bool(request))
             return None
         from .handover import make_way  # noqa: PLC0415 - start-up
-        from .progress import Progress  # noqa: PLC0415
+        from .output.progress import Progress  # noqa: PLC0415
         from .replaying import Replayer  # noqa: PLC0415
 
         way = make_way(

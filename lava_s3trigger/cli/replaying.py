@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .handover import Way
-    from .progress import Progress
+    from .output.progress import Progress
     from .replaystate import PlannedObject, ReplayState
 
 MAX_TRIES: Final = 8

@@ -15,15 +15,15 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from .aws import reaching_aws
-from .deciding import decide_event
+from .decide.decider import decide_event
+from .deployed.aws import reaching_aws
+from .deployed.log_group import FunctionLog, pattern_of
+from .deployed.log_line import read_line
 from .errors import CommandError
-from .functionlog import FunctionLog, pattern_of
-from .logreading import read_line
-from .objects import ObjectName, head_object
-from .progress import Progress
+from .objects.record import S3Object
+from .objects.uri import ObjectName, head_object
+from .output.progress import Progress
 from .replaystate import MAX_EXAMPLES, Count, pieces
-from .s3object import S3Object
 from .selection import UNKNOWN_SIZE
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.decision import Decision
 
-    from .aws import Aws
-    from .deployedfunction import DeployedFunction
-    from .functionlog import LogEvent
-    from .objects import ObjectFacts
-    from .realmentries import RealmEntries
+    from .deployed.aws import Aws
+    from .deployed.function import DeployedFunction
+    from .deployed.log_group import LogEvent
+    from .entries.source import RealmEntries
+    from .objects.uri import ObjectFacts
     from .replaystate import PlannedObject, ReplayState
     from .selection import Selection
 

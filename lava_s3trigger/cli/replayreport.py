@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .output import VERSION
+from .output.escaping import safe
+from .output.streams import VERSION
 from .replaystate import Status
-from .terminal import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-    from .deployedfunction import DeployedFunction
+    from .deployed.function import DeployedFunction
     from .replaystate import Count, ReplayState
 
 _MAX_ROWS: Final = 50

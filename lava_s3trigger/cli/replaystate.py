@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
-from .terminal import safe
+from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from .findings import SEVERITIES, Finding, is_at_least
-from .output import console, write_json
+from .output.escaping import plain, safe
+from .output.streams import console, write_json
 from .rules.catalogue import all_rules
-from .terminal import plain, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

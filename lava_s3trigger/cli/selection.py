@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from lava_s3trigger import units
 from lava_s3trigger.conditions import KINDS
 
-from . import objectsources
 from .errors import WRONG_USAGE, CommandError
-from .keypatterns import key_patterns
-from .objects import CREATED, SCHEME
-from .s3object import Assumed
-from .terminal import safe
+from .objects import sources
+from .objects.key_patterns import key_patterns
+from .objects.record import Assumed
+from .objects.uri import CREATED, SCHEME
+from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .aws import Aws
-    from .s3object import S3Object
+    from .deployed.aws import Aws
+    from .objects.record import S3Object
 
 T = TypeVar("T")
 
@@ -84,11 +84,11 @@ class Selection:
 
     def _sources(self, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
         for uri in self.listings:
-            yield from objectsources.of_listing(uri, aws, assumed)
+            yield from sources.of_listing(uri, aws, assumed)
         for path in self.inventories:
-            yield from objectsources.of_inventory(path, aws, assumed)
+            yield from sources.of_inventory(path, aws, assumed)
         for path in self.keys:
-            yield from objectsources.of_keys(path, self.bucket, assumed)
+            yield from sources.of_keys(path, self.bucket, assumed)
 
     def _chooser_of_keys(self) -> Callable[[str], bool]:
         # As if_fnmatch does it.
@@ -148,4 +148,4 @@ def _read(option: str, value: Any, read: Callable[[Any], T], default: T) -> T:
 
 
 def _time(text: str, now: datetime) -> float:
-    return objectsources.read_since(text, now).timestamp()
+    return sources.read_since(text, now).timestamp()

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .aws import reaching_aws
-from .entries import load_sound, read_table
+from .deployed.aws import reaching_aws
+from .entries.load import load_sound, read_table
+from .entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
+from .entries.source import warn_of
 from .errors import WRONG_USAGE, CommandError
-from .realmentries import warn_of
-from .tables import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .aws import Aws
-    from .entries import Entry, Kind
+    from .deployed.aws import Aws
+    from .entries.load import Entry, Kind
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .aws import Aws
+from .deployed.aws import Aws
+from .deployed.log_line import OUTCOMES, read_failure, read_line
 from .errors import NO, WRONG_USAGE, YES, CommandError
-from .logreading import OUTCOMES, read_failure, read_line
 from .options import Command, aws_options, output_options
-from .output import message, opened, write_json
+from .output.streams import message, opened, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
-    from .functionlog import LogEvent
+    from .deployed.log_group import LogEvent
+    from .deployed.log_line import LogLine
     from .linefilter import LineFilter
-    from .logreading import LogLine
 
 
 @click.command(
@@ -61,11 +61,11 @@ def tail(**options: Any) -> int:
     invocation came to. Of what Lambda itself wrote, failures are shown, such
     as a timeout. JSON is one object a line.
     """
-    from .deployedfunction import find_function  # noqa: PLC0415 - start-up
-    from .functionlog import FunctionLog  # noqa: PLC0415
+    from .deployed.function import find_function  # noqa: PLC0415 - start-up
+    from .deployed.log_group import FunctionLog  # noqa: PLC0415
+    from .deployed.log_text import shown_time  # noqa: PLC0415
     from .linefilter import LineFilter  # noqa: PLC0415
-    from .logtext import shown_time  # noqa: PLC0415
-    from .objectsources import read_since_option  # noqa: PLC0415
+    from .objects.sources import read_since_option  # noqa: PLC0415
 
     since = read_since_option(options["since"], datetime.now(UTC))
     if options["follow"] and options["output"] not in {None, "-"}:
@@ -90,8 +90,8 @@ def tail(**options: Any) -> int:
 
 
 def _write(file: TextIO, pages: Iterable[list[LogEvent]], lines: LineFilter, format_: str) -> int:
-    from .logtext import log_line, shown_time  # noqa: PLC0415 - start-up
-    from .page import write_page  # noqa: PLC0415
+    from .deployed.log_text import log_line, shown_time  # noqa: PLC0415 - start-up
+    from .output.text import write_page  # noqa: PLC0415
 
     status = NO
     for page in pages:

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .aws import Aws, reaching_aws
 from .casereports import write_json_report, write_junit, write_text
 from .caseresults import Coverage, run_cases
 from .cases import FIELD, read_cases
-from .entries import load_sound, read_table, read_texts, require_none
+from .deployed.aws import Aws, reaching_aws
+from .entries.load import load_sound, read_table, read_texts, require_none
+from .entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from .entries.source import warn_of
 from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from .options import PATH, Command, aws_options, entries_options, output_options
-from .output import opened
-from .realmentries import warn_of
-from .tables import MemoryJobs, MemoryTriggers, UnknownJobs
+from .output.streams import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .entries import Entry
+    from .entries.load import Entry
 
 
 @click.command(

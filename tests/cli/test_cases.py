@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.realm import Realm
-from lava_s3trigger.cli.terminal import safe
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.localaws import LocalAws

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.cli import fixing
-from lava_s3trigger.cli.entries import SourceFile, load_texts
+from lava_s3trigger.cli.entries.load import SourceFile, load_texts
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.fixing import fixed
 from tests.cli.checking import checked, run, trigger

@@ -15,7 +15,7 @@ from jsonschema import Draft4Validator, Draft202012Validator
 
 from lava_s3trigger import cli
 from lava_s3trigger.cli import reports
-from lava_s3trigger.cli.entries import load, load_texts
+from lava_s3trigger.cli.entries.load import load, load_texts
 from lava_s3trigger.cli.linting import Surroundings, lint
 from tests.cli.checking import EVERYTHING, found_in, trigger
 from tests.templates.test_attacks import KINDS, attacks

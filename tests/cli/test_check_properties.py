@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli import reports
-from lava_s3trigger.cli.entries import Entry, Loaded, load_texts
+from lava_s3trigger.cli.entries.load import Entry, Loaded, load_texts
 from lava_s3trigger.cli.fixing import fixed
 from lava_s3trigger.cli.linting import Linted, Surroundings, lint
 from lava_s3trigger.conditions import KINDS

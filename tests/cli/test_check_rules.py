@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.entries import Entry, load, load_texts
+from lava_s3trigger.cli.entries.load import Entry, load, load_texts
+from lava_s3trigger.cli.entries.memory import MAX_DELAY
 from lava_s3trigger.cli.linting import Surroundings, lint, rule_of_refusal
 from lava_s3trigger.cli.rules import eventtypes
 from lava_s3trigger.cli.rules.catalogue import MODULES, all_rules
 from lava_s3trigger.cli.rules.checked import CheckedEntry
-from lava_s3trigger.cli.tables import MAX_DELAY
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from lava_s3trigger.cli.checks.role import _GIVEN, _wide
 from lava_s3trigger.cli.checks.routes import Route, event_types
 from lava_s3trigger.cli.deployment import find_realm, matches_any
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
-from lava_s3trigger.cli.output import opened
+from lava_s3trigger.cli.output.streams import opened
 
 from .cannedaws import Answer, CannedAws
 

@@ -21,7 +21,7 @@ from lava_s3trigger.cli.checks.routes import (
     wanted_events,
     wanted_types,
 )
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.triggers import Trigger, read_trigger
 

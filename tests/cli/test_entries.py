@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries import load, read_table
+from lava_s3trigger.cli.entries.load import load, read_table
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:

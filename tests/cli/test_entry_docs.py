@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from lava_s3trigger.cli import commands
 from lava_s3trigger.cli.casefields import FIELDS
 from lava_s3trigger.cli.cases import REASONS
-from lava_s3trigger.cli.payloads import ROUTES
+from lava_s3trigger.cli.objects.payloads import ROUTES
 
 if TYPE_CHECKING:
     from .commandline import CommandLine, Ran

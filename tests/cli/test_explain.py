@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
-from lava_s3trigger.cli.objects import s3_record
+from lava_s3trigger.cli.objects.uri import s3_record
 from tests.cli.schemas import validate
 
 if TYPE_CHECKING:

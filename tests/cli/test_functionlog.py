@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.functionlog import (
+from lava_s3trigger.cli.deployed.log_group import (
     LATE,
     LOOKS_FOR_LATE,
     POLL_SECONDS,

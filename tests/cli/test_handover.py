@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.aws import Aws
-from lava_s3trigger.cli.deployedfunction import DeployedFunction
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.function import DeployedFunction
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.handover import (
     MAX_INVOKE_BYTES,

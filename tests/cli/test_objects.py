@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
-from lava_s3trigger.cli.objects import (
+from lava_s3trigger.cli.objects.uri import (
     CREATED,
     UPLOADED,
     ObjectFacts,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.cli import main, redriving
-from lava_s3trigger.cli.aws import Aws
 from lava_s3trigger.cli.deadletterqueue import DeadLetterQueue
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.redriving import move
 

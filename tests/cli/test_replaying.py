@@ -10,7 +10,7 @@ import pytest
 
 from lava_s3trigger.cli import replaying
 from lava_s3trigger.cli.handover import Busy, HandoverError, Problem
-from lava_s3trigger.cli.progress import Progress
+from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.replaying import Replayer
 from lava_s3trigger.cli.replaystate import ReplayState, Settled, Status
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.functionlog import POLL_SECONDS
+from lava_s3trigger.cli.deployed.log_group import POLL_SECONDS
 from lava_s3trigger.cli.localaws import CHECKOUT
 
 from .logs import REQUEST, TIME, Commands, Log, line, text_line

@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.objects import s3_record
+from lava_s3trigger.cli.objects.uri import s3_record
 
 from .commands import COMMAND
 from .conftest import wait_until

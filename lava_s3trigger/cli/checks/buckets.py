@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.diagnosis import Fault, check
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 from .commands import aws

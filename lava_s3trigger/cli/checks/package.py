@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import __version__
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.diagnosis import Fault, check
-from lava_s3trigger.cli.logreading import read_line
 
 from .commands import aws
 

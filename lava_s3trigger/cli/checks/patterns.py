@@ -11,14 +11,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.deployment import listed
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES
-from lava_s3trigger.cli.payloads import ObjectEvent, eventbridge_event
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lava_s3trigger.cli.deployment import Json
-    from lava_s3trigger.cli.eventtypes import EventType
+    from lava_s3trigger.cli.objects.event_types import EventType
 
 _CLOSED: Final = frozenset(
     [

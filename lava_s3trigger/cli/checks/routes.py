@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus, unquote_plus
 
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import WHOLE_BUCKET
 
 from .patterns import key_filters, matching_types, read_pattern
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lava_s3trigger.cli.deployment import Deployment, Json
-    from lava_s3trigger.cli.eventtypes import EventType
+    from lava_s3trigger.cli.objects.event_types import EventType
     from lava_s3trigger.triggers import Trigger
 
 KINDS: Final = {

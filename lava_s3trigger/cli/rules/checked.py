@@ -18,8 +18,8 @@ from .templatetext import TemplateText
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.attributes import Attribute
-    from lava_s3trigger.cli.entries import Entry
+    from lava_s3trigger.cli.entries.dynamodb import Attribute
+    from lava_s3trigger.cli.entries.load import Entry
 
 KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)}
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""

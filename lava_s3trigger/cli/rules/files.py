@@ -13,8 +13,8 @@ from .registry import RULES, rule, unknown_rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.entries import SourceFile
-    from lava_s3trigger.cli.nodes import Node, Problem
+    from lava_s3trigger.cli.entries.load import SourceFile
+    from lava_s3trigger.cli.entries.positions import Node, Problem
 
     from .checked import CheckedEntries, CheckedEntry
 

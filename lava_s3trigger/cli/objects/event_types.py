@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
 
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.units import shown
-
-from .errors import WRONG_USAGE, CommandError
 
 _NO_SEQUENCER: Final = frozenset(["sequencer"])
 _NO_SIZE: Final = frozenset(["size"])

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import CommandError
-from .terminal import safe
+from lava_s3trigger.cli.errors import CommandError
+
+from .escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from .errors import WRONG_USAGE, CommandError
-from .objects import CREATED, head_object, s3_record
-from .output import message
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.streams import message
+
+from .uri import CREATED, head_object, s3_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .aws import Aws
-    from .objects import ObjectName
+    from lava_s3trigger.cli.deployed.aws import Aws
+
+    from .uri import ObjectName
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -65,7 +67,7 @@ class ObjectOptions:
 
 
 def _has_no_size(event_type: str) -> bool:
-    from .eventtypes import leaves_out  # noqa: PLC0415 - start-up
+    from .event_types import leaves_out  # noqa: PLC0415 - start-up
 
     return leaves_out(event_type, "size")
 
@@ -79,7 +81,7 @@ def record_of_s3(name: ObjectName, aws: Aws) -> dict[str, Any] | None:
     Raises:
         CommandError: S3 cannot be asked.
     """
-    from .aws import reaching_aws  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.deployed.aws import reaching_aws  # noqa: PLC0415 - start-up
 
     client = aws.client("s3")
     with reaching_aws():
@@ -137,7 +139,7 @@ def event_type_of(_: click.Context, __: click.Parameter, value: Any) -> str | No
     """Return the name of an option's event type, which is known."""
     if value in (None, CREATED):
         return value  # type: ignore[no-any-return]
-    from .eventtypes import event_type  # noqa: PLC0415 - start-up
+    from .event_types import event_type  # noqa: PLC0415 - start-up
 
     try:
         event_type(str(value))

@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
 from .aws import reaching_aws
-from .errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from .aws import Aws

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from lava_s3trigger.cli.errors import CommandError
+
 from .aws import reaching_aws
-from .errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .aws import Aws, reaching_aws
-from .entries import load_sound, read_table
-from .errors import WRONG_USAGE, CommandError
-from .output import message
-from .tables import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.streams import message
+
+from .load import load_sound, read_table
+from .memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .entries import Entry, Kind
+    from .load import Entry, Kind
 
 UNKNOWN_REALM: Final = "REALM"
 """Stands for the realm's name in queues and messages where none is given."""

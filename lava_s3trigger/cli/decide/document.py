@@ -6,20 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.entries.memory import UnknownJobs
+from lava_s3trigger.cli.entries.source import UNKNOWN_REALM
 from lava_s3trigger.decision import OUTCOMES
 from lava_s3trigger.dispatch import PendingMessage
-
-from .realmentries import UNKNOWN_REALM
-from .tables import UnknownJobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lava_s3trigger.cli.changes import Change
+    from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.decision import Decision, JobDecision, Outcome, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
-
-    from .changes import Change
-    from .realmentries import RealmEntries
 
     Json = dict[str, Any]
 

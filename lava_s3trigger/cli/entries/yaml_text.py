@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.units import shown
 
-from .jsontext import MAX_DEPTH, duplicate
-from .nodes import Member, Node, Problem, Span
+from .json_text import MAX_DEPTH, duplicate
+from .positions import Member, Node, Problem, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .nodes import Scalar
+    from .positions import Scalar
 
 MAX_NODES: Final = 1_000_000
 """Values of a file, those of aliases counted each time: some lines can stand for millions."""

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from .output import message
+from .streams import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import decimal
 from decimal import Decimal
 from typing import Any, Final
 
-from .nodes import Member, Node, Problem
+from .positions import Member, Node, Problem
 
 Attribute = dict[str, Any]
 

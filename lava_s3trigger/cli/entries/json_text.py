@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.units import shown
 
-from .nodes import Member, Node, Problem, Span
+from .positions import Member, Node, Problem, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .nodes import Scalar
+    from .positions import Scalar
 
 MAX_DEPTH: Final = 100
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.escaping import safe
 
-from .attributes import AttributeReader, is_item, untyped
-from .errors import CommandError
-from .jsontext import JsonText
-from .nodes import Member, Node, Problem, Span
-from .terminal import safe
-from .yamltext import YamlText
+from .dynamodb import AttributeReader, is_item, untyped
+from .json_text import JsonText
+from .positions import Member, Node, Problem, Span
+from .yaml_text import YamlText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from .attributes import Attribute
+    from .dynamodb import Attribute
 
 Kind = Literal["trigger", "job"]
 KINDS: Final[tuple[Kind, ...]] = ("trigger", "job")

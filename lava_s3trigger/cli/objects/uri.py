@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote_plus
 
-from .errors import WRONG_USAGE, CommandError
-from .terminal import safe
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .explanationtext import named
-from .page import BAD, FAINT, GOOD, UNUSED, Line, Piece, line
+from lava_s3trigger.cli.explanationtext import named
+from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from .logreading import LogLine
+    from .log_line import LogLine
 
 STYLES: Final = {
     "dispatched": GOOD,

@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from lava_s3trigger import units
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.deployed.log_group import FunctionLog
+from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
 
-from .aws import Aws, reaching_aws
-from .entries import STANDARD_INPUT
-from .errors import WRONG_USAGE, CommandError
-from .functionlog import FunctionLog
 from .inventory import read_inventory
-from .logreading import read_line
-from .objects import SCHEME
-from .terminal import safe
+from .uri import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .functionlog import LogEvent
-    from .s3object import Assumed, S3Object
+    from lava_s3trigger.cli.deployed.log_group import LogEvent
+
+    from .record import Assumed, S3Object
 
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_KEY_BYTES: Final = 1024

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lava_s3trigger.events import deliveries
 
-from .eventtypes import leaves_out
-from .objects import CREATED, s3_record
+from .event_types import leaves_out
+from .uri import CREATED, s3_record
 
 if TYPE_CHECKING:
     from datetime import datetime

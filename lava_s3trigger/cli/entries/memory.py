@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.triggers import Level
 
-    from .entries import Entry
+    from .load import Entry
 
 MAX_DELAY: Final = 900.0
 """Longest delay, in seconds, that the function accepts by default."""

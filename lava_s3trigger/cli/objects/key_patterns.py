@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.conditions import KINDS
 
-from .errors import WRONG_USAGE, CommandError
-from .objects import SCHEME
-from .terminal import safe
+from .uri import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

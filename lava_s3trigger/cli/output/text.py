@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from .terminal import plain, safe
+from .escaping import plain, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

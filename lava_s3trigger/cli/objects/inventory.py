@@ -18,17 +18,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.units import shown
 
-from .aws import Aws, reaching_aws
-from .errors import CommandError
-from .objects import SCHEME
-from .output import message
+from .uri import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from .s3object import Assumed, S3Object
+    from .record import Assumed, S3Object
 
     Row = Mapping[str, Any]
 

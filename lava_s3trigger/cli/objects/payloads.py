@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from .errors import WRONG_USAGE, CommandError
-from .objects import s3_record
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+
+from .uri import s3_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .eventtypes import EventType
+    from .event_types import EventType
 
 Json = dict[str, Any]
 
