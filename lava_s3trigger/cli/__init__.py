@@ -32,8 +32,8 @@ _COMMANDS: Final = {
     "local": "Keep a local AWS server with the deployed stack running.",
 }
 """The commands, each with the first line of its help: to list them imports none."""
-_MODULES: Final = {"test": "testing"}
-"""Commands whose module has another name: Python has one of that name."""
+_MODULES: Final = {"test": "testing", "explain": "explain.command"}
+"""Commands whose module has another name, as those in a folder have. Python itself has `test`."""
 
 
 class _ReaderGoneError(Exception):

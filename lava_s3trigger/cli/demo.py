@@ -21,8 +21,8 @@ from .deployed.log_line import LogLine, read_line
 from .entries.source import read_entries
 from .errors import CommandError
 from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
-from .explain import explained as explained_payload
-from .explanationtext import explanation_lines
+from .explain.command import explained as explained_payload
+from .explain.text import explanation_lines
 from .localaws import CHECKOUT, REGION, LocalAws
 from .objects.options import ObjectOptions
 from .objects.uri import ObjectName

@@ -74,7 +74,7 @@ def history(
     from .deployed.function import find_function  # noqa: PLC0415 - start-up
     from .deployed.log_text import shown_time  # noqa: PLC0415
     from .entries.source import read_entries  # noqa: PLC0415
-    from .explain import explained  # noqa: PLC0415
+    from .explain.command import explained  # noqa: PLC0415
     from .objecthistory import Comparison, deliveries_of, is_dispatched  # noqa: PLC0415
     from .objects.sources import read_since_option  # noqa: PLC0415
 

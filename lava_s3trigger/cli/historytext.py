@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .decide.decider import MEANINGS
 from .deployed.log_text import STYLES
-from .explanationtext import STYLES as OUTCOME_STYLES
-from .explanationtext import named, shown
+from .explain.text import STYLES as OUTCOME_STYLES
+from .explain.text import named, shown
 from .output.text import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:

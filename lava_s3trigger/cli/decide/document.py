@@ -14,8 +14,8 @@ from lava_s3trigger.dispatch import PendingMessage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lava_s3trigger.cli.changes import Change
     from lava_s3trigger.cli.entries.source import RealmEntries
+    from lava_s3trigger.cli.explain.changes import Change
     from lava_s3trigger.decision import Decision, JobDecision, Outcome, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
 

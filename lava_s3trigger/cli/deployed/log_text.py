@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.explanationtext import named
+from lava_s3trigger.cli.explain.text import named
 from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .deployed.aws import Aws
-from .errors import NO, WRONG_USAGE, YES, CommandError
-from .objects.options import ObjectOptions, object_options, record_of_object
-from .objects.uri import read_uri
-from .options import PATH, Command, aws_options, entries_options, output_options
-from .output.streams import message, opened, write_json
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.objects.options import ObjectOptions, object_options, record_of_object
+from lava_s3trigger.cli.objects.uri import read_uri
+from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_options, output_options
+from lava_s3trigger.cli.output.streams import message, opened, write_json
 
 if TYPE_CHECKING:
-    from .entries.source import RealmEntries
+    from lava_s3trigger.cli.entries.source import RealmEntries
 
     Json = dict[str, Any]
 
@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0913 - options of a command
         name = read_uri(str(uri))
         record = record_of_object(name, about, aws, asks_s3=bool(is_aws_at_hand))
         payload = {"Records": [record]}
-    from .entries.source import read_entries  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.entries.source import read_entries  # noqa: PLC0415 - start-up
 
     entries = read_entries(triggers, jobs, realm, aws)
     document = explained(payload, entries, aws.region_name(), with_changes=changes)
@@ -102,9 +102,10 @@ def explained(
         with_changes: Whether to look for changes that would make it dispatch, in the first
             `MAX_EVENTS_WITH_CHANGES` events.
     """
+    from lava_s3trigger.cli.decide.decider import decide_payload  # noqa: PLC0415
+    from lava_s3trigger.cli.decide.document import Explainer  # noqa: PLC0415
+
     from .changes import changes  # noqa: PLC0415 - start-up
-    from .decide.decider import decide_payload  # noqa: PLC0415
-    from .decide.document import Explainer  # noqa: PLC0415
 
     decided = decide_payload(payload, entries.triggers, entries.jobs, region)
     explainer = Explainer(entries)
@@ -124,8 +125,9 @@ def write(document: Json, format_: str, output: str | None) -> None:
         if format_ == "json":
             write_json(file, document)
         else:
-            from .explanationtext import explanation_lines  # noqa: PLC0415 - start-up
-            from .output.text import write_page  # noqa: PLC0415
+            from lava_s3trigger.cli.output.text import write_page  # noqa: PLC0415
+
+            from .text import explanation_lines  # noqa: PLC0415 - start-up
 
             write_page(file, explanation_lines(document))
 

@@ -17,25 +17,24 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
 from lava_s3trigger import triggers as reader
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.decide.document import pending_message
+from lava_s3trigger.cli.entries.memory import MemoryTriggers
+from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS, is_condition
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.triggers import prefixes
 
-from . import mends
-from .decide.decider import decide_event
-from .decide.document import pending_message
-from .entries.memory import MemoryTriggers
-from .realm import attribute_of
+from . import guesses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from lava_s3trigger.cli.entries.dynamodb import Attribute
+    from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.decision import Decision, JobDecision, Jobs
     from lava_s3trigger.events import S3Event
-
-    from .entries.dynamodb import Attribute
-    from .entries.load import Entry
-    from .entries.source import RealmEntries
 
     Item = dict[str, Attribute]
 
@@ -181,7 +180,7 @@ class _Changes:
         yield from self._elsewhere()
         if not self._before:
             yield from self._of_hidden()
-            for key in mends.keys(self._event.key):
+            for key in guesses.keys(self._event.key):
                 event = _with_key(self._event, key)
                 if event:
                     yield _Trial(OBJECT, "object", f"object key: {_json(key)}", event=event)
@@ -207,9 +206,9 @@ class _Changes:
             is_here = entry.text("bucket") == bucket
             is_there = entry.text("prefix") in self._walk
             if is_here and not is_there:
-                for prefix in mends.prefixes(own_prefix, bucket, self._tried):
+                for prefix in guesses.prefixes(own_prefix, bucket, self._tried):
                     yield _set(MEND, entry, "prefix", prefix)
-            elif is_there and not is_here and bucket in mends.buckets(own_bucket):
+            elif is_there and not is_here and bucket in guesses.buckets(own_bucket):
                 yield _set(MEND, entry, "bucket", bucket)
             elif is_here and is_there and entry.id is None:
                 yield _set(MEND, entry, "trigger_id", _id_of(entry) or "trigger")
@@ -259,7 +258,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
     known |= {f"{start}{name}" for name in KINDS for start in ("if_", "if_not_")}
     for name in entry.item:
         if name not in known and not name.startswith(("x-", "X-")):
-            for better in mends.names(name, known - entry.item.keys()):
+            for better in guesses.names(name, known - entry.item.keys()):
                 yield _renamed(entry, name, better)
         value = _value(entry, name)
         for mended in _mended(name, value, event):
@@ -280,18 +279,18 @@ def _mended(name: str, value: Any, event: S3Event) -> Iterator[Any]:
     if is_condition(name):
         kind = KINDS.get(name.removeprefix("if_").removeprefix("not_"))
         if kind and kind.of == "size":
-            yield from mends.sizes(value)
+            yield from guesses.sizes(value)
         elif kind and isinstance(seen := getattr(event, kind.of), str):
             written = [value] if isinstance(value, str) else value
             if isinstance(written, list) and all(isinstance(each, str) for each in written):
                 found = (
-                    mends.event_types(written, seen)
+                    guesses.event_types(written, seen)
                     if kind.of == "event_type"
-                    else mends.patterns(written, seen, event.bucket)
+                    else guesses.patterns(written, seen, event.bucket)
                 )
                 yield from (each[0] if len(each) == 1 else each for each in found if each)
     elif name == "delay":
-        yield from mends.durations(value)
+        yield from guesses.durations(value)
     elif name == "job_id" and isinstance(value, (int, float)):
         yield str(value)
     elif name in ("parameters", "globals") and isinstance(value, str):
@@ -307,7 +306,7 @@ def _renamed_job(entry: Entry, job: JobDecision, known: list[str]) -> Iterator[A
     job_ids = [value] if isinstance(value, str) else value
     # Not of a template, which was meant to make different ids.
     if isinstance(job_ids, list) and job_ids[job.position : job.position + 1] == [job.job_id]:
-        for better in mends.names(job.job_id, [each for each in known if each]):
+        for better in guesses.names(job.job_id, [each for each in known if each]):
             mended = [*job_ids[: job.position], better, *job_ids[job.position + 1 :]]
             yield mended[0] if isinstance(value, str) else mended
 

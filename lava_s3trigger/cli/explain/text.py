@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .decide.decider import MEANINGS
-from .decide.document import JOB_UNKNOWN
-from .output.text import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
+from lava_s3trigger.cli.decide.decider import MEANINGS
+from lava_s3trigger.cli.decide.document import JOB_UNKNOWN
+from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
