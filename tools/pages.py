@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import conditions
 from lava_s3trigger.cli import checks  # noqa: F401 - registers the checks
+from lava_s3trigger.cli.check.rules import catalogue
 from lava_s3trigger.cli.diagnosis import CHECKS
-from lava_s3trigger.cli.rules import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

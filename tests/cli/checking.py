@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from lava_s3trigger.cli import main
+from lava_s3trigger.cli.check.lint import Linted, Selection, Surroundings, lint
 from lava_s3trigger.cli.entries.load import Loaded, load_texts
-from lava_s3trigger.cli.linting import Linted, Selection, Surroundings, lint
 from lava_s3trigger.cli.localaws import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:

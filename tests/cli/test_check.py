@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.check.findings import Found
+from lava_s3trigger.cli.check.lint import Selection
+from lava_s3trigger.cli.check.rules.catalogue import RULES, all_rules
+from lava_s3trigger.cli.check.rules.registry import rule
 from lava_s3trigger.cli.entries.yaml_text import YamlText
-from lava_s3trigger.cli.findings import Found
-from lava_s3trigger.cli.linting import Selection
-from lava_s3trigger.cli.rules.catalogue import RULES, all_rules
-from lava_s3trigger.cli.rules.registry import rule
 from tests.cli.checking import found_in, run, trigger, variables_of
 
 if TYPE_CHECKING:

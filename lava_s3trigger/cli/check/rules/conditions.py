@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
-from lava_s3trigger.cli.findings import Fix, Found
+from lava_s3trigger.cli.check.findings import Fix, Found
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
 
-from . import eventtypes
+from . import event_types
 from .registry import nearest, rule
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             )
             continue
         if name == "if_event_type" and wanted and excluding:
-            kinds = frozenset().union(*map(eventtypes.matched, wanted))
-            if kinds and kinds <= frozenset().union(*map(eventtypes.matched, excluding)):
+            kinds = frozenset().union(*map(event_types.matched, wanted))
+            if kinds and kinds <= frozenset().union(*map(event_types.matched, excluding)):
                 yield Found(f"{opposite} excludes all that {name} lets through", (opposite,))
     above, limit = _size(checked, "if_size_gt"), _size(checked, "if_not_size_gt")
     if limit is not None and (limit < 0 or (above is not None and math.floor(limit) <= above)):
@@ -178,9 +178,9 @@ def _size(checked: CheckedEntry, name: str) -> float | None:
 
 def _kinds(checked: CheckedEntry) -> frozenset[str]:
     """Return the known event types that the conditions let through."""
-    wanted = [eventtypes.matched(each) for _, each in checked.patterns("if_event_type")]
-    excluded = [eventtypes.matched(each) for _, each in checked.patterns("if_not_event_type")]
-    kinds = frozenset().union(*wanted) if "if_event_type" in checked.item else eventtypes.ALL
+    wanted = [event_types.matched(each) for _, each in checked.patterns("if_event_type")]
+    excluded = [event_types.matched(each) for _, each in checked.patterns("if_not_event_type")]
+    kinds = frozenset().union(*wanted) if "if_event_type" in checked.item else event_types.ALL
     return kinds - frozenset().union(*excluded)
 
 
@@ -196,8 +196,8 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
         return
     allowed = _kinds(checked)
     for path, pattern in checked.patterns("if_event_type"):
-        kinds = eventtypes.matched(pattern) & allowed
-        if kinds and kinds <= eventtypes.WITHOUT_SIZE:
+        kinds = event_types.matched(pattern) & allowed
+        if kinds and kinds <= event_types.WITHOUT_SIZE:
             yield Found(
                 f"events of type {shown(pattern)} carry no size, so if_size_gt never holds", path
             )
@@ -213,9 +213,9 @@ def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
     """
     for name in _EVENT_TYPE:
         for path, pattern in checked.patterns(name):
-            if not eventtypes.matched(pattern):
+            if not event_types.matched(pattern):
                 bare = pattern.removeprefix("s3:")
-                close = bare if eventtypes.matched(bare) else _nearest(bare)
+                close = bare if event_types.matched(bare) else _nearest(bare)
                 yield Found(
                     f"no event of S3 or EventBridge has a type {shown(pattern)}"
                     + (f"; did you mean {shown(close)}?" if close else ""),
@@ -224,7 +224,7 @@ def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 
 
 def _nearest(pattern: str) -> str | None:
-    by_lower = {each.lower(): each for each in sorted(eventtypes.PATTERNS)}
+    by_lower = {each.lower(): each for each in sorted(event_types.PATTERNS)}
     close = nearest(pattern.lower(), by_lower, cutoff=0.7)
     return by_lower[close] if close else None
 
@@ -240,10 +240,10 @@ def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     for name in _EVENT_TYPE:
         patterns = [pattern for _, pattern in checked.patterns(name)]
-        kinds = frozenset().union(*map(eventtypes.matched, patterns))
+        kinds = frozenset().union(*map(event_types.matched, patterns))
         for route, others, label in (
-            (eventtypes.S3, eventtypes.EVENTBRIDGE, "S3"),
-            (eventtypes.EVENTBRIDGE, eventtypes.S3, "EventBridge"),
+            (event_types.S3, event_types.EVENTBRIDGE, "S3"),
+            (event_types.EVENTBRIDGE, event_types.S3, "EventBridge"),
         ):
             if kinds & route and not kinds & others:
                 yield Found(f"only events that come from {label} have these types", (name,))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from .entries.load import Entry, SourceFile
-    from .entries.positions import Span
+    from lava_s3trigger.cli.entries.load import Entry, SourceFile
+    from lava_s3trigger.cli.entries.positions import Span
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lava_s3trigger.cli.entries.memory import MAX_DELAY
+from lava_s3trigger.cli.entries.positions import Span
+from lava_s3trigger.cli.entries.source import UNKNOWN_REALM
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.templates.limits import listening
 
-from .entries.memory import MAX_DELAY
-from .entries.positions import Span
-from .entries.source import UNKNOWN_REALM
-from .errors import WRONG_USAGE, CommandError
 from .findings import Finding, field_of
 from .rules.catalogue import RULES, all_rules
 from .rules.checked import IGNORE_FIELD, CheckedEntries, CheckedEntry
@@ -21,8 +21,9 @@ from .rules.registry import ids_beginning
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from .entries.load import Entry, Loaded, SourceFile
-    from .entries.positions import Problem
+    from lava_s3trigger.cli.entries.load import Entry, Loaded, SourceFile
+    from lava_s3trigger.cli.entries.positions import Problem
+
     from .findings import Found
     from .rules.registry import Rule
 

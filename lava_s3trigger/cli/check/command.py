@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from .deployed.aws import Aws, reaching_aws
-from .entries.load import STANDARD_INPUT, Loaded, load, read_table
-from .errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT, Loaded, load, read_table
+from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_options, output_options
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.progress import Progress
+from lava_s3trigger.cli.output.streams import message, opened
+
 from .findings import is_at_least
-from .options import PATH, Command, aws_options, entries_options, output_options
-from .output.escaping import safe
-from .output.progress import Progress
-from .output.streams import message, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .fixing import Fixed
-    from .linting import Linted
+    from .fix import Fixed
+    from .lint import Linted
 
 _QUEUE_PREFIX: Final = "lava-{realm}-"
 _SHORT_SECONDS: Final = 2.0
@@ -104,11 +105,12 @@ class _Run:
         self._aws = Aws(options["profile"], options["region"], options["endpoint_url"])
 
     def run(self) -> int:
-        from . import linting, reports  # noqa: PLC0415 - start-up
+        from . import report  # noqa: PLC0415 - start-up
+        from .lint import Selection, lint  # noqa: PLC0415
 
         self._require_sense()
         options = self._options
-        selection = linting.Selection.of(options["select"], options["ignore"])
+        selection = Selection.of(options["select"], options["ignore"])
         if self._paths:
             with Progress("files read", after=_SHORT_SECONDS) as files:
                 loaded = load(self._paths, files.reach)
@@ -118,14 +120,14 @@ class _Run:
         surroundings = self._surroundings()
         with Progress("entries checked", after=_SHORT_SECONDS) as entries:
 
-            def lint(found: Loaded) -> Linted:
-                return linting.lint(found, selection, surroundings, self._paths, entries.reach)
+            def relint(found: Loaded) -> Linted:
+                return lint(found, selection, surroundings, self._paths, entries.reach)
 
-            linted = self._correct(loaded, lint) if self._is_changing else lint(loaded)
+            linted = self._correct(loaded, relint) if self._is_changing else relint(loaded)
         with opened(options["output"]) as file:
-            reports.write(options["format_"], file, linted, options["fail_on"])
+            report.write(options["format_"], file, linted, options["fail_on"])
         if options["format_"] == "text":
-            message(reports.summary(linted))
+            message(report.summary(linted))
         is_failing = any(is_at_least(each.severity, options["fail_on"]) for each in linted.findings)
         return NO if is_failing else YES
 
@@ -165,7 +167,7 @@ class _Run:
         return Loaded([*triggers, *jobs])
 
     def _surroundings(self) -> Any:
-        from .linting import Surroundings  # noqa: PLC0415 - start-up
+        from .lint import Surroundings  # noqa: PLC0415 - start-up
 
         found = Surroundings(self._realm)
         if not self._is_realm_asked:
@@ -185,18 +187,18 @@ class _Run:
         return found
 
     def _correct(self, loaded: Loaded, lint: Callable[[Loaded], Linted]) -> Linted:
-        from . import fixing  # noqa: PLC0415 - start-up
-        from .reports import counted  # noqa: PLC0415
+        from . import fix  # noqa: PLC0415 - start-up
+        from .report import counted  # noqa: PLC0415
 
-        result: Fixed = fixing.fixed(loaded, lint)
+        result: Fixed = fix.fixed(loaded, lint)
         if self._options["diff"]:
             is_text = self._options["format_"] == "text" and self._options["output"] is None
             out = sys.stdout if is_text else sys.stderr
             for name, text in result.texts.items():
-                out.write(fixing.diff(loaded.files[name].text, text, safe(name)))
+                out.write(fix.diff(loaded.files[name].text, text, safe(name)))
         if not self._options["fix"]:
             return result.before
-        fixing.write(loaded.files, result.texts)
+        fix.write(loaded.files, result.texts)
         if result.corrected:
             values = counted(result.corrected, "value")
             message(f"Corrected {values} in {counted(len(result.texts), 'file')}.")

@@ -7,12 +7,12 @@ import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.findings import Found
+from lava_s3trigger.cli.check.findings import Found
 from lava_s3trigger.templates.utils import UTILS
 from lava_s3trigger.units import shown
 
 from .registry import hint, rule
-from .templatetext import MARK, VARIABLES, TemplateText, strings, template_environment
+from .template_text import MARK, VARIABLES, TemplateText, strings, template_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

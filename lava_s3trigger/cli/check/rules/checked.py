@@ -13,7 +13,7 @@ from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, read_trigger
 
-from .templatetext import TemplateText
+from .template_text import TemplateText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

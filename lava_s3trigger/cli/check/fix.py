@@ -15,16 +15,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .entries.load import STANDARD_INPUT, load_texts
-from .errors import CommandError
-from .output.escaping import safe
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT, load_texts
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .entries.load import Loaded
+    from lava_s3trigger.cli.entries.load import Loaded
+
     from .findings import Finding, Fix
-    from .linting import Linted
+    from .lint import Linted
 
 MAX_ROUNDS: Final = 10
 """Rounds of correcting and checking again: a correction may make room for another."""

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
-from lava_s3trigger.cli.findings import Fix, Found
+from lava_s3trigger.cli.check.findings import Fix, Found
 from lava_s3trigger.units import shown
 
 from .registry import rule
-from .templatetext import MARK
+from .template_text import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
+from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.cli.output.streams import console, write_json
+
 from .findings import SEVERITIES, Finding, is_at_least
-from .output.escaping import plain, safe
-from .output.streams import console, write_json
 from .rules.catalogue import all_rules
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from .linting import Linted
+    from .lint import Linted
 
     Report = Callable[[TextIO, Linted, str], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.findings import Fix, Found
+from lava_s3trigger.cli.check.findings import Fix, Found
 from lava_s3trigger.units import shown
 
 from .checked import IGNORE_FIELD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.findings import Fix, Found
+from lava_s3trigger.cli.check.findings import Fix, Found
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
 

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
-from lava_s3trigger.cli.findings import Found
+from lava_s3trigger.cli.check.findings import Found
 from lava_s3trigger.dispatch import Dispatch
 from lava_s3trigger.units import shown
 
 from .registry import hint, nearest, rule
-from .templatetext import TemplateText, stands_in_order
+from .template_text import TemplateText, stands_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
