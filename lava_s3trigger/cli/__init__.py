@@ -32,7 +32,13 @@ _COMMANDS: Final = {
     "local": "Keep a local AWS server with the deployed stack running.",
 }
 """The commands, each with the first line of its help: to list them imports none."""
-_MODULES: Final = {"test": "testing", "explain": "explain.command", "check": "check.command"}
+_MODULES: Final = {
+    "test": "testing.command",
+    "explain": "explain.command",
+    "check": "check.command",
+    "plan": "plan.command",
+    "replay": "replay.command",
+}
 """Commands whose module has another name, as those in a folder have. Python itself has `test`."""
 
 

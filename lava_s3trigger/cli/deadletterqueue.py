@@ -13,7 +13,7 @@ from lava_s3trigger.parking import is_parked_message
 
 from .deployed.aws import reaching_aws
 from .errors import CommandError
-from .replaystate import pieces
+from .replay.state import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,10 +15,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lava_s3trigger.cli import batchjobs
-from lava_s3trigger.cli.batchjobs import read_report
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.replaystate import Status
+from lava_s3trigger.cli.replay import batch_job
+from lava_s3trigger.cli.replay.batch_job import read_report
+from lava_s3trigger.cli.replay.state import Status
 from lava_s3trigger.manifest import read_listed
 
 from .cannedaws import Answer, CannedAws, Request
@@ -158,7 +158,7 @@ def operations(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[BatchOperations]:
-    monkeypatch.setattr(batchjobs, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(batch_job, "POLL_SECONDS", 0.0)
     made = BatchOperations(account)
     with made.control as control:
         control.handlers["POST", "/v20180820/jobs$"] = made.create

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import DeployedFunction
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.handover import (
+from lava_s3trigger.cli.replay.state import PlannedObject, Settled, Status
+from lava_s3trigger.cli.replay.ways import (
     MAX_INVOKE_BYTES,
     Busy,
     HandoverError,
@@ -21,7 +22,6 @@ from lava_s3trigger.cli.handover import (
     make_way,
     record_of,
 )
-from lava_s3trigger.cli.replaystate import PlannedObject, Settled, Status
 from lava_s3trigger.events import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.replay import replay
+from lava_s3trigger.cli.replay.command import replay
 
 from .replays import Account, Replays, on_account
 

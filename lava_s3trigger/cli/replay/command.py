@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .deployed.aws import Aws
-from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .objects.options import event_type_of
-from .objects.uri import CREATED
-from .options import Command, aws_options, output_options, sources_options
-from .output.streams import message, opened
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.objects.options import event_type_of
+from lava_s3trigger.cli.objects.uri import CREATED
+from lava_s3trigger.cli.options import Command, aws_options, output_options, sources_options
+from lava_s3trigger.cli.output.streams import message, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .deployed.function import DeployedFunction
-    from .entries.source import RealmEntries
-    from .output.signals import Request
-    from .replaystate import ReplayState
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+    from lava_s3trigger.cli.entries.source import RealmEntries
+    from lava_s3trigger.cli.output.signals import Request
+
     from .selection import Selection
+    from .state import ReplayState
 
 WAYS: Final = ("invoke", "queue", "s3-batch")
 _PLANNING, _PLANNED, _BEGUN = "planning", "planned", "begun"
@@ -136,8 +137,9 @@ def replay(**options: Any) -> int:
     on with --resume, and sends nothing twice. docs/backfill.md compares the
     ways of --via.
     """
-    from .deployed.function import find_function  # noqa: PLC0415 - start-up
-    from .replaystate import ReplayState, default_path  # noqa: PLC0415
+    from lava_s3trigger.cli.deployed.function import find_function  # noqa: PLC0415 - start-up
+
+    from .state import ReplayState, default_path  # noqa: PLC0415
 
     selection = _selection(options)
     handing = Handing(**{name: options[name] for name in Handing.__slots__})
@@ -201,7 +203,7 @@ def _check(options: dict[str, Any], selection: Selection, handing: Handing) -> N
                 WRONG_USAGE,
             )
     if handing.job_files:
-        from .batchjobs import Folder  # noqa: PLC0415 - start-up
+        from .batch_job import Folder  # noqa: PLC0415 - start-up
 
         Folder.read(handing.job_files)
 
@@ -276,8 +278,8 @@ class _Session:
         return True
 
     def _require_finished(self) -> None:
-        from .replayreport import FATES  # noqa: PLC0415 - start-up
-        from .replaystate import Status  # noqa: PLC0415
+        from .report import FATES  # noqa: PLC0415 - start-up
+        from .state import Status  # noqa: PLC0415
 
         if self._options["restart"] or self._state.get("phase") != _BEGUN:
             return
@@ -298,8 +300,9 @@ class _Session:
             )
 
     def _plan(self) -> None:
-        from .output.signals import interruptible  # noqa: PLC0415 - start-up
-        from .replayplanning import Planner  # noqa: PLC0415
+        from lava_s3trigger.cli.output.signals import interruptible  # noqa: PLC0415 - start-up
+
+        from .plan import Planner  # noqa: PLC0415
 
         now = datetime.now(UTC)
         with interruptible():
@@ -317,7 +320,7 @@ class _Session:
             )
 
     def _entries(self) -> RealmEntries:
-        from .entries.source import read_entries  # noqa: PLC0415 - start-up
+        from lava_s3trigger.cli.entries.source import read_entries  # noqa: PLC0415 - start-up
 
         if self._made_entries is None:
             settings = self._deployment.settings
@@ -326,7 +329,7 @@ class _Session:
 
     def _warn_of_changes(self) -> None:
         """Warn where entries are not as they were when the plan was made."""
-        from .replayplanning import changed_entries  # noqa: PLC0415 - start-up
+        from .plan import changed_entries  # noqa: PLC0415 - start-up
 
         changes = changed_entries(self._state.entries(), self._entries())
         for change in changes[:_MAX_CHANGES]:
@@ -336,7 +339,7 @@ class _Session:
 
     def finish(self) -> int:
         """Hand the plan over, unless it is a dry run; print what became of it."""
-        from .output.signals import ending_in_order  # noqa: PLC0415 - start-up
+        from lava_s3trigger.cli.output.signals import ending_in_order  # noqa: PLC0415 - start-up
 
         if self._options["dry_run"]:
             self._print()
@@ -352,7 +355,7 @@ class _Session:
             return self._status(request)
 
     def _status(self, request: Request) -> int:
-        from .replaystate import Status  # noqa: PLC0415 - start-up
+        from .state import Status  # noqa: PLC0415 - start-up
 
         numbers = self._state.numbers()
         if request:
@@ -361,7 +364,7 @@ class _Session:
 
     def _hand_over(self, request: Request) -> str | None:
         """Hand over what is to be sent; return why it stopped before the end, if it did."""
-        from .replaystate import Status  # noqa: PLC0415 - start-up
+        from .state import Status  # noqa: PLC0415 - start-up
 
         self._state.note(phase=_BEGUN)
         if self._options["retry_failed"]:
@@ -371,9 +374,10 @@ class _Session:
         if self._state.get("job") or self._handing.via == "s3-batch":
             self._hand_over_by_job(lambda: bool(request))
             return None
-        from .handover import make_way  # noqa: PLC0415 - start-up
-        from .output.progress import Progress  # noqa: PLC0415
-        from .replaying import Replayer  # noqa: PLC0415
+        from lava_s3trigger.cli.output.progress import Progress  # noqa: PLC0415
+
+        from .send import Replayer  # noqa: PLC0415
+        from .ways import make_way  # noqa: PLC0415 - start-up
 
         way = make_way(
             self._handing.via,
@@ -398,7 +402,7 @@ class _Session:
         return replayer.stopped
 
     def _hand_over_by_job(self, is_to_end: Callable[[], bool]) -> None:
-        from .batchjobs import BatchReplay, Folder  # noqa: PLC0415 - start-up
+        from .batch_job import BatchReplay, Folder  # noqa: PLC0415 - start-up
 
         batch = BatchReplay(self._state, self._aws, self._deployment, is_to_end)
         if not self._state.get("job"):
@@ -412,9 +416,9 @@ class _Session:
             message("The job goes on; --resume follows it")
 
     def _print(self) -> None:
-        from . import replayreport  # noqa: PLC0415 - start-up
+        from .report import Report  # noqa: PLC0415 - start-up
 
-        report = replayreport.Report(self._state, self._deployment, self._options["dry_run"])
+        report = Report(self._state, self._deployment, self._options["dry_run"])
         with opened(self._options["output"]) as file:
             if self._options["format_"] == "json":
                 report.write_json(file)

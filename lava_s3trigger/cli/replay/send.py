@@ -13,15 +13,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .handover import Busy, HandoverError, Problem
-from .replaystate import Settled, Status
+from .state import Settled, Status
+from .ways import Busy, HandoverError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .handover import Way
-    from .output.progress import Progress
-    from .replaystate import PlannedObject, ReplayState
+    from lava_s3trigger.cli.output.progress import Progress
+
+    from .state import PlannedObject, ReplayState
+    from .ways import Way
 
 MAX_TRIES: Final = 8
 """Tries of a call that the service is too busy for."""

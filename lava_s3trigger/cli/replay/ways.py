@@ -12,20 +12,21 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.parking import REPLAY_MARK
 
-from .deployed.aws import reaching_aws
-from .errors import WRONG_USAGE, CommandError
-from .objects.record import S3Object
-from .replaystate import Settled, Status
+from .state import Settled, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from .deployed.aws import Aws
-    from .deployed.function import DeployedFunction
-    from .replaystate import PlannedObject
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+
+    from .state import PlannedObject
 
 MAX_INVOKE_BYTES: Final = 256_000
 """Bytes of a payload. An asynchronous invocation takes 1 MB, but Lambda charges it as one

@@ -14,11 +14,10 @@ from dateutil.parser import isoparse
 
 from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.entries.dynamodb import AttributeReader
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT
+from lava_s3trigger.cli.entries.positions import Member, Node
 from lava_s3trigger.units import shown
-
-from .entries.dynamodb import AttributeReader
-from .entries.load import STANDARD_INPUT
-from .entries.positions import Member, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -11,25 +11,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.decide.fixed_values import FixedValues
+from lava_s3trigger.cli.entries.memory import UNKNOWN_WORKER
 from lava_s3trigger.templates.limits import listening
 from lava_s3trigger.triggers import Walk, prefixes
 from lava_s3trigger.units import shown
-
-from .decide.decider import decide_event
-from .decide.fixed_values import FixedValues
-from .entries.memory import UNKNOWN_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from lava_s3trigger.cli.entries.memory import MemoryTriggers
+    from lava_s3trigger.cli.objects.record import S3Object
     from lava_s3trigger.decision import Decision, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
     from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
-    from .entries.memory import MemoryTriggers
-    from .objects.record import S3Object
-    from .sides import Side, Sides
+    from .entry_sets import Side, Sides
 
 Kind = Literal["gained", "lost", "changed", "parked", "mended"]
 KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended")

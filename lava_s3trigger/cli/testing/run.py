@@ -7,22 +7,22 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.decide.decider import MEANINGS, decide_payload
+from lava_s3trigger.cli.decide.fixed_values import FixedValues
+from lava_s3trigger.cli.entries.memory import MemoryTriggers
 from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
-from .cases import NOTHING, UNMATCHED
-from .decide.decider import MEANINGS, decide_payload
-from .decide.fixed_values import FixedValues
-from .entries.memory import MemoryTriggers
+from .case import NOTHING, UNMATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lava_s3trigger.cli.decide.decider import Decided
+    from lava_s3trigger.cli.entries.load import Entry
     from lava_s3trigger.decision import Jobs, TriggerDecision
 
-    from .cases import Case
-    from .decide.decider import Decided
-    from .entries.load import Entry
+    from .case import Case
 
     Dispatched = dict[str, Any]
     """A dispatch, by the names of its fields."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.output.escaping import plain, safe
 from lava_s3trigger.units import shown
 
-from .comparing import KINDS
-from .output.escaping import plain, safe
+from .compare import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from .comparing import Comparison, Counted, Example, Kind
-    from .entries.load import Entry
-    from .sides import Sides
+    from lava_s3trigger.cli.entries.load import Entry
+
+    from .compare import Comparison, Counted, Example, Kind
+    from .entry_sets import Sides
 
 _MAX_DIFFERENCES: Final = 3
 _MAX_VALUE_CHARACTERS: Final = 80

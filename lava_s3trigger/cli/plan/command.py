@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .deployed.aws import Aws
-from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .objects.options import event_type_of, size_of
-from .objects.uri import CREATED, SCHEME
-from .options import PATH, Command, aws_options, output_options, sources_options
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.objects.options import event_type_of, size_of
+from lava_s3trigger.cli.objects.uri import CREATED, SCHEME
+from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options, sources_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .comparing import Comparison
-    from .objects.record import Assumed
-    from .planning import Setting
+    from lava_s3trigger.cli.objects.record import Assumed
+
+    from .compare import Comparison
+    from .parallel import Setting
 
 
 @click.command(
@@ -99,9 +100,10 @@ def plan(paths: Sequence[str], **options: Any) -> int:
     trigger, which dispatches are gained, lost or changed, and the entries that no object
     reached. It sends nothing.
     """
-    from .objects.record import Assumed  # noqa: PLC0415
-    from .planning import Setting  # noqa: PLC0415 - start-up
-    from .sides import read_sides  # noqa: PLC0415
+    from lava_s3trigger.cli.objects.record import Assumed  # noqa: PLC0415
+
+    from .entry_sets import read_sides  # noqa: PLC0415
+    from .parallel import Setting  # noqa: PLC0415 - start-up
 
     entries = [path for path in paths if not path.startswith(SCHEME)] or [*options["triggers"]]
     listings = [path for path in paths if path.startswith(SCHEME)]
@@ -124,7 +126,7 @@ def plan(paths: Sequence[str], **options: Any) -> int:
 
 
 def _count(paths: Sequence[str]) -> int | None:
-    from .objects.sources import count_keys  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.objects.sources import count_keys  # noqa: PLC0415 - start-up
 
     counts = [count_keys(path) for path in paths] if sys.stderr.isatty() else [None]
     known = [count for count in counts if count is not None]
@@ -135,8 +137,9 @@ def _compared(
     sources: Sequence[Any], setting: Setting, processes: int | None, total: int | None
 ) -> Comparison:
     """Compare both sides over all objects."""
-    from .output.progress import Progress  # noqa: PLC0415
-    from .planning import compare  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.output.progress import Progress  # noqa: PLC0415
+
+    from .parallel import compare  # noqa: PLC0415 - start-up
     from .processes import available  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
@@ -152,8 +155,9 @@ def _compared(
 
 def _report(comparison: Comparison, setting: Setting, options: dict[str, Any]) -> int:
     """Write the report, and return the exit status."""
-    from .output.streams import console, opened, write_json  # noqa: PLC0415 - start-up
-    from .planreport import Report  # noqa: PLC0415
+    from lava_s3trigger.cli.output.streams import console, opened, write_json  # noqa: PLC0415 - start-up
+
+    from .report import Report  # noqa: PLC0415
 
     report = Report(comparison, setting.sides, options["realm"], setting.now)
     with opened(options["output"]) as file:
@@ -170,7 +174,7 @@ def _sources(
     options: dict[str, Any], listings: Sequence[str], aws: Aws, assumed: Assumed
 ) -> Iterator[Any]:
     """Yield generators of objects."""
-    from .objects import sources  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.objects import sources  # noqa: PLC0415 - start-up
 
     for path in options["keys"]:
         yield sources.of_keys(path, options["bucket"], assumed)

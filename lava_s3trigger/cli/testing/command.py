@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .casereports import write_json_report, write_junit, write_text
-from .caseresults import Coverage, run_cases
-from .cases import FIELD, read_cases
-from .deployed.aws import Aws, reaching_aws
-from .entries.load import load_sound, read_table, read_texts, require_none
-from .entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
-from .entries.source import warn_of
-from .errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
-from .options import PATH, Command, aws_options, entries_options, output_options
-from .output.streams import opened
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.entries.load import load_sound, read_table, read_texts, require_none
+from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.source import warn_of
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_options, output_options
+from lava_s3trigger.cli.output.streams import opened
+
+from .case import FIELD, read_cases
+from .report import write_json_report, write_junit, write_text
+from .run import Coverage, run_cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .entries.load import Entry
+    from lava_s3trigger.cli.entries.load import Entry
 
 
 @click.command(

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from .errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
-from .output.escaping import safe
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

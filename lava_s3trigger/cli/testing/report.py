@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .output.escaping import plain, safe
-from .output.streams import console, write_json
+from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.cli.output.streams import console, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from .caseresults import CaseResult, Coverage
-    from .cases import Case
-    from .entries.load import Entry
+    from lava_s3trigger.cli.entries.load import Entry
+
+    from .case import Case
+    from .run import CaseResult, Coverage
 
 _STYLES = {"-": "red", "+": "green"}
 

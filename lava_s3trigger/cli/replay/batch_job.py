@@ -16,23 +16,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects.uri import SCHEME
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.progress import Progress
+from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row, read_listed
 
-from .deployed.aws import reaching_aws
-from .errors import WRONG_USAGE, CommandError
-from .objects.uri import SCHEME
-from .output.escaping import safe
-from .output.progress import Progress
-from .output.streams import message
-from .replaystate import Settled, Status, pieces
+from .state import Settled, Status, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .deployed.aws import Aws
-    from .deployed.function import DeployedFunction
-    from .replaystate import ReplayState
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+
+    from .state import ReplayState
 
 POLL_SECONDS: Final = 10.0
 _OVER: Final = frozenset(["Complete", "Failed", "Cancelled"])

@@ -15,29 +15,30 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from .decide.decider import decide_event
-from .deployed.aws import reaching_aws
-from .deployed.log_group import FunctionLog, pattern_of
-from .deployed.log_line import read_line
-from .errors import CommandError
-from .objects.record import S3Object
-from .objects.uri import ObjectName, head_object
-from .output.progress import Progress
-from .replaystate import MAX_EXAMPLES, Count, pieces
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
+from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.cli.objects.uri import ObjectName, head_object
+from lava_s3trigger.cli.output.progress import Progress
+
 from .selection import UNKNOWN_SIZE
+from .state import MAX_EXAMPLES, Count, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+    from lava_s3trigger.cli.deployed.log_group import LogEvent
+    from lava_s3trigger.cli.entries.source import RealmEntries
+    from lava_s3trigger.cli.objects.uri import ObjectFacts
     from lava_s3trigger.decision import Decision
 
-    from .deployed.aws import Aws
-    from .deployed.function import DeployedFunction
-    from .deployed.log_group import LogEvent
-    from .entries.source import RealmEntries
-    from .objects.uri import ObjectFacts
-    from .replaystate import PlannedObject, ReplayState
     from .selection import Selection
+    from .state import PlannedObject, ReplayState
 
 _CHUNK: Final = 1_000
 _HEADS: Final = 16

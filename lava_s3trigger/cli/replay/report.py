@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .output.escaping import safe
-from .output.streams import VERSION
-from .replaystate import Status
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.streams import VERSION
+
+from .state import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-    from .deployed.function import DeployedFunction
-    from .replaystate import Count, ReplayState
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+
+    from .state import Count, ReplayState
 
 _MAX_ROWS: Final = 50
 _LISTED: Final = (Status.FAILED, Status.UNKNOWN)

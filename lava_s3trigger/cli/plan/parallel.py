@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .comparing import Comparer, Comparison
+from .compare import Comparer, Comparison
 from .processes import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from .objects.record import S3Object
-    from .sides import Sides
+    from lava_s3trigger.cli.objects.record import S3Object
+
+    from .entry_sets import Sides
 
 CHUNK_OBJECTS: Final = 1000
 """Objects that a process compares before it reports; fewer start no process."""

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lava_s3trigger import units
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects import sources
+from lava_s3trigger.cli.objects.key_patterns import key_patterns
+from lava_s3trigger.cli.objects.record import Assumed
+from lava_s3trigger.cli.objects.uri import CREATED, SCHEME
+from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.conditions import KINDS
-
-from .errors import WRONG_USAGE, CommandError
-from .objects import sources
-from .objects.key_patterns import key_patterns
-from .objects.record import Assumed
-from .objects.uri import CREATED, SCHEME
-from .output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .deployed.aws import Aws
-    from .objects.record import S3Object
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.objects.record import S3Object
 
 T = TypeVar("T")
 

@@ -11,25 +11,25 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.decide.fixed_values import NOW
+from lava_s3trigger.cli.entries.json_text import JsonText
+from lava_s3trigger.cli.entries.load import Place
+from lava_s3trigger.cli.entries.positions import Member, Node, Problem, Span
+from lava_s3trigger.cli.entries.yaml_text import YamlText
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.objects.event_types import event_type
+from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event, s3_notification
+from lava_s3trigger.cli.objects.uri import CREATED
 from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
-from .casefields import FIELDS, OF_DISPATCH, OF_OBJECT, CaseError, members_of, payload_of, text_of
-from .decide.fixed_values import NOW
-from .entries.json_text import JsonText
-from .entries.load import Place
-from .entries.positions import Member, Node, Problem, Span
-from .entries.yaml_text import YamlText
-from .errors import CommandError
-from .objects.event_types import event_type
-from .objects.payloads import ObjectEvent, eventbridge_event, s3_notification
-from .objects.uri import CREATED
+from .fields import FIELDS, OF_DISPATCH, OF_OBJECT, CaseError, members_of, payload_of, text_of
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
-    from .entries.load import Entry
+    from lava_s3trigger.cli.entries.load import Entry
 
 FIELD: Final = "x-tests"
 """The field of an entry that holds its cases."""

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .deployed.aws import reaching_aws
-from .entries.load import load_sound, read_table
-from .entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
-from .entries.source import warn_of
-from .errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.entries.load import load_sound, read_table
+from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.source import warn_of
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .deployed.aws import Aws
-    from .entries.load import Entry, Kind
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.entries.load import Entry, Kind
 
 
 @dataclass(frozen=True)

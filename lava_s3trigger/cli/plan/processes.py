@@ -10,7 +10,7 @@ import traceback
 from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from .errors import CommandError
+from lava_s3trigger.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
