@@ -38,6 +38,11 @@ _MODULES: Final = {
     "check": "check.command",
     "plan": "plan.command",
     "replay": "replay.command",
+    "doctor": "doctor.command",
+    "dead_letters": "dead_letters.command",
+    "history": "history.command",
+    "tail": "tail.command",
+    "compare": "compare.command",
 }
 """Commands whose module has another name, as those in a folder have. Python itself has `test`."""
 

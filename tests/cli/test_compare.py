@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.differencetable import CAUSES, ROWS, SILENT
+from lava_s3trigger.cli.compare.known_differences import CAUSES, ROWS, SILENT
 from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.cli.schemas import validate
 from tests.function.harness import Harness, LogLines

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli import checks
 from lava_s3trigger.cli.connecting import Connections
-from lava_s3trigger.cli.diagnosis import CHECKS
+from lava_s3trigger.cli.doctor import checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
 from lava_s3trigger.cli.localaws import CHECKOUT, REGION, LocalAws
 from lava_s3trigger.cli.realm import Realm
 
