@@ -23,8 +23,9 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 
 from lava_s3trigger import triggers, units
 from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.realm import Realm, attribute_of
+from lava_s3trigger.cli.realm import Realm
 from lava_s3trigger.decision import decide
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.errors import UserError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger import conditions
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tests.test_docs import fenced
 

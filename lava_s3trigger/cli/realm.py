@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import CommandError
+from .entries.dynamodb import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,25 +78,3 @@ class Realm:
             for message in messages:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return received
-
-
-def attribute_of(value: Any) -> dict[str, Any]:
-    """Return the DynamoDB attribute value for a value of JSON or YAML.
-
-    Raises:
-        CommandError: DynamoDB has no type for the value.
-    """
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case int() | float():
-            return {"N": repr(value)}
-        case str():
-            return {"S": value}
-        case None:
-            return {"NULL": True}
-        case list():
-            return {"L": [attribute_of(item) for item in value]}
-        case dict():
-            return {"M": {str(name): attribute_of(item) for name, item in value.items()}}
-    raise CommandError(f"DynamoDB has no type for {value!r}")

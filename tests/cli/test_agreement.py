@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from fuzz import entries as fuzzed
 from lava_s3trigger import conditions, triggers
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import load
 from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.objects.uri import s3_record
-from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.decision import decide
 from lava_s3trigger.triggers import prefixes, read_trigger
 from tests import test_decision

@@ -21,8 +21,8 @@ from lava_s3trigger.cli.doctor.routes import (
     wanted_events,
     wanted_types,
 )
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
-from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.history.command import history
 from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.realm import Realm, attribute_of
+from lava_s3trigger.cli.realm import Realm
 from lava_s3trigger.cli.tail.command import tail
 from lava_s3trigger.triggers import entry_digest
 

@@ -9,6 +9,8 @@ import decimal
 from decimal import Decimal
 from typing import Any, Final
 
+from lava_s3trigger.cli.errors import CommandError
+
 from .positions import Member, Node, Problem
 
 Attribute = dict[str, Any]
@@ -140,3 +142,25 @@ class AttributeReader:
         if number == number.to_integral_value(context=_EXACT):
             return str(int(number))
         return str(number)
+
+
+def attribute_of(value: Any) -> dict[str, Any]:
+    """Return the DynamoDB attribute value for a value of JSON or YAML.
+
+    Raises:
+        CommandError: DynamoDB has no type for the value.
+    """
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int() | float():
+            return {"N": repr(value)}
+        case str():
+            return {"S": value}
+        case None:
+            return {"NULL": True}
+        case list():
+            return {"L": [attribute_of(item) for item in value]}
+        case dict():
+            return {"M": {str(name): attribute_of(item) for name, item in value.items()}}
+    raise CommandError(f"DynamoDB has no type for {value!r}")

@@ -19,8 +19,8 @@ from urllib.parse import quote_plus
 from lava_s3trigger import triggers as reader
 from lava_s3trigger.cli.decide.decider import decide_event
 from lava_s3trigger.cli.decide.document import pending_message
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.memory import MemoryTriggers
-from lava_s3trigger.cli.realm import attribute_of
 from lava_s3trigger.conditions import KINDS, is_condition
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.triggers import prefixes
