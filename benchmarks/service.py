@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries import load
+from lava_s3trigger.cli.entries.load import load
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.jobs import read_job

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import DeliveredEvent, Delivery, deliveries, is_s3_batch
 from lava_s3trigger.errors import PayloadError
 from tests.routes import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from botocore.exceptions import ClientError
 
 from lava_s3trigger.aws.sqs import MAX_BYTES, MAX_ENTRIES
-from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER

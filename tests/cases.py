@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deciding import decide_payload
-from lava_s3trigger.cli.tables import MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.decide.decider import decide_payload
+from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from tests.decisions import dispatches
 from tests.payloads import direct, eventbridge, record
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lava_s3trigger.cli.entries import Entry
+    from lava_s3trigger.cli.entries.load import Entry
     from lava_s3trigger.decision import Decision
 
 REGION: Final = "us-east-1"

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lava_s3trigger.aws.clients import make_clients
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ import pytest
 from dateutil.tz import tzutc
 
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision, decide
 from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.events import S3Event

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.log import LOGGER, configure_logging, log_document, log_event
 
 if TYPE_CHECKING:

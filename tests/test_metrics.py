@@ -12,13 +12,13 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.deliveries import DeliveredEvent, Delivery
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
+from tools.local.server import CHECKOUT
 
 DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
 

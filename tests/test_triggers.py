@@ -9,7 +9,7 @@ import pytest
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import OutOfTimeError, ServiceError
 from lava_s3trigger.templates.documents import variables
 from lava_s3trigger.triggers import (
@@ -26,10 +26,10 @@ from tests.payloads import s3_event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
     from tests.clock import Clock
     from tests.endpoint import Fault, Item
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 BUCKET: Final = "my-bucket"
 TTL: Final = 60.0

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli import checks
-from lava_s3trigger.cli.diagnosis import CHECKS
-from lava_s3trigger.cli.localaws import CHECKOUT
+from lava_s3trigger.cli.doctor import checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
 from lava_s3trigger.metrics import FAILURES
 from tests.test_docs import codes, section, tables
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger import conditions
-from lava_s3trigger.cli import checks  # noqa: F401 - registers the checks
-from lava_s3trigger.cli.diagnosis import CHECKS
-from lava_s3trigger.cli.rules import catalogue
+from lava_s3trigger.cli.check.rules import catalogue
+from lava_s3trigger.cli.doctor import checks  # noqa: F401 - registers the checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

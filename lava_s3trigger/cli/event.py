@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .aws import Aws, reaching_aws
+from .deployed.aws import Aws, reaching_aws
 from .errors import WRONG_USAGE, CommandError
-from .eventtypes import event_type as read_event_type
-from .objectoptions import ObjectOptions, object_options
-from .objects import CREATED, ObjectFacts, head_object, read_uri
+from .objects.event_types import event_type as read_event_type
+from .objects.options import ObjectOptions, object_options
+from .objects.payloads import ROUTES, ObjectEvent, s3_batch
+from .objects.uri import CREATED, ObjectFacts, head_object, read_uri
 from .options import PATH, Command, aws_options
-from .output import message, opened
-from .payloads import ROUTES, ObjectEvent, s3_batch
+from .output.streams import message, opened
 
 if TYPE_CHECKING:
-    from .objects import ObjectName
+    from .objects.uri import ObjectName
 
 _MAX_COUNT = 10_000  # messages of the largest batch of a queue
 

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from .entryschema import SCHEMAS
+from .entries.schema import SCHEMAS
 from .options import PATH, Command
-from .output import opened
+from .output.streams import opened
 
 
 @click.command(

@@ -10,13 +10,13 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from lava_s3trigger.cli.changes import MAX_TRIALS
-from lava_s3trigger.cli.entries import Entry
-from lava_s3trigger.cli.explain import explained
-from lava_s3trigger.cli.objects import s3_record
-from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.cli.realmentries import RealmEntries
-from lava_s3trigger.cli.tables import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.entries.load import Entry
+from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.source import RealmEntries
+from lava_s3trigger.cli.explain.changes import MAX_TRIALS
+from lava_s3trigger.cli.explain.command import explained
+from lava_s3trigger.cli.objects.uri import s3_record
 
 CASES: Final = YAML(typ="safe").load((Path(__file__).parent / "changes.yaml").read_text())
 Plain = dict[str, Any]

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.findings import Found
-from lava_s3trigger.cli.linting import Selection
-from lava_s3trigger.cli.rules.catalogue import RULES, all_rules
-from lava_s3trigger.cli.rules.registry import rule
-from lava_s3trigger.cli.yamltext import YamlText
+from lava_s3trigger.cli.check.findings import Found
+from lava_s3trigger.cli.check.lint import Selection
+from lava_s3trigger.cli.check.rules.catalogue import RULES, all_rules
+from lava_s3trigger.cli.check.rules.registry import rule
+from lava_s3trigger.cli.entries.yaml_text import YamlText
 from tests.cli.checking import found_in, run, trigger, variables_of
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -293,7 +293,7 @@ class TestProgress:
 
     SCRIPT: Final = (
         "import sys\n"
-        "from lava_s3trigger.cli.progress import Progress\n"
+        "from lava_s3trigger.cli.output.progress import Progress\n"
         "now = 0.0\n"
         "with Progress('entries checked', None, lambda: now, after=2.0) as progress:\n"
         "    for n, now in enumerate(map(float, sys.argv[1:])):\n"

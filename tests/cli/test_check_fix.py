@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli import fixing
-from lava_s3trigger.cli.entries import SourceFile, load_texts
+from lava_s3trigger.cli.check import fix
+from lava_s3trigger.cli.check.fix import fixed
+from lava_s3trigger.cli.entries.load import SourceFile, load_texts
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.fixing import fixed
 from tests.cli.checking import checked, run, trigger
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_a_correction_may_show_more_errors_than_there_were() -> None:
 def test_a_correction_that_would_break_a_file_is_not_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fixing, "written", lambda *_: '"')
+    monkeypatch.setattr(fix, "written", lambda *_: '"')
     good, bad = f"{HEAD}prefix: a\n{TAIL}", f"{HEAD}prefix: a/\n{TAIL}"
 
     result = fixed(load_texts([("good.yaml", good), ("bad.yaml", bad)]), checked)
@@ -157,7 +157,7 @@ def test_a_file_that_changed_since_it_was_read_is_left_alone(tmp_path: Path) -> 
     before = {str(path): SourceFile(str(path), "prefix: a/\n")}
 
     with pytest.raises(CommandError, match="the file has changed meanwhile"):
-        fixing.write(before, {str(path): "prefix: a\n"})
+        fix.write(before, {str(path): "prefix: a\n"})
 
     assert path.read_text() == "another: text\n"
     assert [each.name for each in tmp_path.iterdir()] == ["t.yaml"]

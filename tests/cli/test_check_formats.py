@@ -14,14 +14,14 @@ import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 
 from lava_s3trigger import cli
-from lava_s3trigger.cli import reports
-from lava_s3trigger.cli.entries import load, load_texts
-from lava_s3trigger.cli.linting import Surroundings, lint
+from lava_s3trigger.cli.check import report
+from lava_s3trigger.cli.check.lint import Surroundings, lint
+from lava_s3trigger.cli.entries.load import load, load_texts
 from tests.cli.checking import EVERYTHING, found_in, trigger
 from tests.templates.test_attacks import KINDS, attacks
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.linting import Linted
+    from lava_s3trigger.cli.check.lint import Linted
 
 HERE: Final = Path(__file__).parent
 SCHEMA: Final = Path(cli.__file__).with_name("schemas") / "check.json"
@@ -40,7 +40,7 @@ TEXT: Final = """\
 
 def written(linted: Linted, format_: str, fail_on: str = "warning") -> str:
     file = io.StringIO()
-    reports.write(format_, file, linted, fail_on)
+    report.write(format_, file, linted, fail_on)
     return file.getvalue()
 
 
@@ -108,7 +108,7 @@ class TestText:
         ],
     )
     def test_the_summary_counts(self, findings: Any, expected: str) -> None:
-        assert reports.summary(found_in(json.dumps(findings), "t.json")) == expected
+        assert report.summary(found_in(json.dumps(findings), "t.json")) == expected
 
 
 class TestJson:
@@ -290,7 +290,7 @@ def entries_of(text: str) -> list[dict[str, Any]]:
 class TestHostileText:
     """Nothing that an entry or the name of a file holds reaches a terminal as it is."""
 
-    @pytest.mark.parametrize("format_", reports.REPORTS)
+    @pytest.mark.parametrize("format_", report.REPORTS)
     @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
     def test_hostile_text_is_inert_in_every_format(self, text: str, format_: str) -> None:
         linted = lint(
@@ -309,7 +309,7 @@ class TestHostileText:
         assert len(linted.findings) > 10
         self.check_inert(output)
 
-    @pytest.mark.parametrize("format_", reports.REPORTS)
+    @pytest.mark.parametrize("format_", report.REPORTS)
     @pytest.mark.parametrize("kind", KINDS)
     def test_the_attacks_on_templates_are_inert(self, kind: str, format_: str) -> None:
         entries = []

@@ -9,10 +9,10 @@ from typing import Any, Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli import reports
-from lava_s3trigger.cli.entries import Entry, Loaded, load_texts
-from lava_s3trigger.cli.fixing import fixed
-from lava_s3trigger.cli.linting import Linted, Surroundings, lint
+from lava_s3trigger.cli.check import report
+from lava_s3trigger.cli.check.fix import fixed
+from lava_s3trigger.cli.check.lint import Linted, Surroundings, lint
+from lava_s3trigger.cli.entries.load import Entry, Loaded, load_texts
 from lava_s3trigger.conditions import KINDS
 from tests.cli.checking import EVERYTHING, checked, found_in, trigger
 
@@ -52,9 +52,9 @@ ATTRIBUTES: Final = st.recursive(
 anything = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def report(linted: Linted) -> None:
-    for format_ in reports.REPORTS:
-        reports.write(format_, io.StringIO(), linted, "warning")
+def write_all(linted: Linted) -> None:
+    for format_ in report.REPORTS:
+        report.write(format_, io.StringIO(), linted, "warning")
 
 
 @anything
@@ -64,7 +64,7 @@ def report(linted: Linted) -> None:
 )
 def test_any_entry_is_reported_and_corrected_once(entries: list[Any], name: str) -> None:
     text = json.dumps(entries)
-    report(found_in(text, name, EVERYTHING))
+    write_all(found_in(text, name, EVERYTHING))
 
     result = fixed(load_texts([(name, text)]), checked)
 
@@ -83,7 +83,7 @@ def test_any_item_of_a_table_is_reported(items: list[dict[str, Any]], kind: Any)
     linted = lint(Loaded(entries), EVERYTHING, Surroundings("prod", [], set()))
 
     assert linted.checked == len(items)
-    report(linted)
+    write_all(linted)
 
 
 @anything
@@ -92,4 +92,4 @@ def test_any_item_of_a_table_is_reported(items: list[dict[str, Any]], kind: Any)
     st.sampled_from(["t.json", "t.yaml", "t.jsonl"]),
 )
 def test_any_text_is_reported(text: str, name: str) -> None:
-    report(found_in(text, name, EVERYTHING))
+    write_all(found_in(text, name, EVERYTHING))

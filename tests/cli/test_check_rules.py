@@ -14,18 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.entries import Entry, load, load_texts
-from lava_s3trigger.cli.linting import Surroundings, lint, rule_of_refusal
-from lava_s3trigger.cli.rules import eventtypes
-from lava_s3trigger.cli.rules.catalogue import MODULES, all_rules
-from lava_s3trigger.cli.rules.checked import CheckedEntry
-from lava_s3trigger.cli.tables import MAX_DELAY
+from lava_s3trigger.cli.check.lint import Surroundings, lint, rule_of_refusal
+from lava_s3trigger.cli.check.rules import event_types
+from lava_s3trigger.cli.check.rules.catalogue import MODULES, all_rules
+from lava_s3trigger.cli.check.rules.checked import CheckedEntry
+from lava_s3trigger.cli.entries.load import Entry, load, load_texts
+from lava_s3trigger.cli.entries.memory import MAX_DELAY
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.findings import Finding
+    from lava_s3trigger.cli.check.findings import Finding
 
 ROOT: Final = Path(__file__).parents[2]
 PLANTED: Final = Path(__file__).with_name("planted")
@@ -258,7 +258,7 @@ class TestRules:
 
         recorded = {each["event_type"] for each in cases}
 
-        assert recorded == eventtypes.ALL
+        assert recorded == event_types.ALL
 
     def test_jobs_are_unknown_where_none_are_given(self) -> None:
         assert rules_in(as_json(job_id="nobody"), "t.json") == []

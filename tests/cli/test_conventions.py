@@ -12,11 +12,12 @@ import click
 import pytest
 
 from lava_s3trigger import cli
-from lava_s3trigger.cli import configuration, output
-from lava_s3trigger.cli.aws import Aws, reaching_aws
+from lava_s3trigger.cli import configuration
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
-from lava_s3trigger.cli.terminal import plain, safe
+from lava_s3trigger.cli.output import streams
+from lava_s3trigger.cli.output.escaping import plain, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,7 +221,7 @@ class TestOutput:
         file.write_text("before")
 
         def half() -> None:
-            with output.opened(str(file)) as opened:
+            with streams.opened(str(file)) as opened:
                 opened.write("half")
                 raise KeyboardInterrupt
 
@@ -228,14 +229,14 @@ class TestOutput:
             half()
         assert file.read_text() == "before"
 
-        with output.opened(str(file)) as opened:
-            output.write_json(opened, {"a": "\u00e9\x1b"}, indent=None)
+        with streams.opened(str(file)) as opened:
+            streams.write_json(opened, {"a": "\u00e9\x1b"}, indent=None)
         assert file.read_text() == '{"version": 1, "a": "\\u00e9\\u001b"}\n'
         assert list(tmp_path.iterdir()) == [file]
 
     @pytest.mark.parametrize("name", ["-", None])
     def test_standard_output(self, capsys: pytest.CaptureFixture[str], name: str | None) -> None:
-        with output.opened(name) as opened:
+        with streams.opened(name) as opened:
             opened.write("x")
 
         assert capsys.readouterr().out == "x"
@@ -243,7 +244,7 @@ class TestOutput:
     def test_a_file_that_cannot_be_written(self, tmp_path: Path) -> None:
         with (
             pytest.raises(CommandError, match="No such file or directory"),
-            output.opened(str(tmp_path / "none" / "x")),
+            streams.opened(str(tmp_path / "none" / "x")),
         ):
             pass
 
@@ -252,7 +253,7 @@ class TestOutput:
         os.mkfifo(pipe)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
 
-        with output.opened(str(pipe)) as opened:
+        with streams.opened(str(pipe)) as opened:
             opened.write("x")
 
         assert os.read(reader, 10) == b"x"
@@ -266,13 +267,13 @@ class TestOutput:
         link.symlink_to("below/file")
 
         for text in ("first", "second"):
-            with output.opened(str(link)) as opened:
+            with streams.opened(str(link)) as opened:
                 opened.write(text)
             assert (tmp_path / "below" / "file").read_text() == text
             assert link.is_symlink()
 
     def test_a_folder_cannot_be_written(self, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match="Is a directory"), output.opened(str(tmp_path)):
+        with pytest.raises(CommandError, match="Is a directory"), streams.opened(str(tmp_path)):
             pass
 
     @pytest.mark.parametrize(
@@ -301,7 +302,7 @@ class TestOutput:
     def test_elsewhere_than_on_a_terminal_text_is_as_wide_as_it_is(self) -> None:
         file = io.StringIO()
 
-        output.console(file).print(plain("x" * 500 + " [bold]y[/] :smile: https://a"))
+        streams.console(file).print(plain("x" * 500 + " [bold]y[/] :smile: https://a"))
 
         assert file.getvalue() == "x" * 500 + " [bold]y[/] :smile: https://a\n"
 
@@ -317,7 +318,7 @@ class TestOutput:
                 return True
 
         file = Terminal()
-        output.console(file).print(plain("x", "bold red"))
+        streams.console(file).print(plain("x", "bold red"))
 
         assert ("\x1b" in file.getvalue()) == is_styled
 
@@ -325,7 +326,7 @@ class TestOutput:
         reading, writing = os.pipe()
         os.close(reading)
         with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", buffering=1) as file:
-            output.console(file).print(plain("x"))
+            streams.console(file).print(plain("x"))
 
 
 class TestTerminal:

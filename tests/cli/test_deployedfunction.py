@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli.aws import Aws
-from lava_s3trigger.cli.deployedfunction import find_function
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 
 from .cannedaws import Answer, CannedAws

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.checks.notifying import is_accepted, without
-from lava_s3trigger.cli.checks.patterns import key_filters, leaves, matching_types, read_pattern
-from lava_s3trigger.cli.checks.patterns import without as without_field
-from lava_s3trigger.cli.checks.routes import (
+from lava_s3trigger.cli.doctor.notifications import is_accepted, without
+from lava_s3trigger.cli.doctor.patterns import key_filters, leaves, matching_types, read_pattern
+from lava_s3trigger.cli.doctor.patterns import without as without_field
+from lava_s3trigger.cli.doctor.routes import (
     Route,
     decoded,
     encoded,
@@ -21,8 +21,8 @@ from lava_s3trigger.cli.checks.routes import (
     wanted_events,
     wanted_types,
 )
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 if TYPE_CHECKING:

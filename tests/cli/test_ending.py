@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli.ending import (
+from lava_s3trigger.cli.output.signals import (
     Interrupted,
     ending_in_order,
     interruptible,

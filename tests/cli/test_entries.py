@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries import load, read_table
+from lava_s3trigger.cli.entries.load import load, read_table
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 TRIGGER = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
 JOB = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}

@@ -14,9 +14,9 @@ import click
 from ruamel.yaml import YAML
 
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.casefields import FIELDS
-from lava_s3trigger.cli.cases import REASONS
-from lava_s3trigger.cli.payloads import ROUTES
+from lava_s3trigger.cli.objects.payloads import ROUTES
+from lava_s3trigger.cli.testing.case import REASONS
+from lava_s3trigger.cli.testing.fields import FIELDS
 
 if TYPE_CHECKING:
     from .commandline import CommandLine, Ran

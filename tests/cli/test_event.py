@@ -26,15 +26,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.eventtypes import EVENT_TYPES, event_type
-from lava_s3trigger.cli.payloads import ROUTES, ObjectEvent
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, event_type
+from lava_s3trigger.cli.objects.payloads import ROUTES, ObjectEvent
 from lava_s3trigger.deliveries import deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.cli.localaws import LocalAws
     from lava_s3trigger.events import S3Event
+    from tools.local.server import LocalAws
 
     from .commandline import CommandLine
 

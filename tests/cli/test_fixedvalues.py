@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.fixedvalues import NOW, FixedValues, uuid
+from lava_s3trigger.cli.decide.fixed_values import NOW, FixedValues, uuid
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import bounded, listening

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.aws import Aws
-from lava_s3trigger.cli.deployedfunction import DeployedFunction
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.function import DeployedFunction
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.handover import (
+from lava_s3trigger.cli.replay.state import PlannedObject, Settled, Status
+from lava_s3trigger.cli.replay.ways import (
     MAX_INVOKE_BYTES,
     Busy,
     HandoverError,
@@ -21,7 +22,6 @@ from lava_s3trigger.cli.handover import (
     make_way,
     record_of,
 )
-from lava_s3trigger.cli.replaystate import PlannedObject, Settled, Status
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
@@ -31,7 +31,7 @@ from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
 DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})

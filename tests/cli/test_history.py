@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.triggers import entry_digest
 
 from .logs import TIME, Commands, Log, line, text_line
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 SINCE: Final = ("--since", "2026-03-14")
 MINUTE: Final = timedelta(minutes=1)

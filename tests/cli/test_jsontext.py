@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.jsontext import MAX_DEPTH, JsonText
+from lava_s3trigger.cli.entries.json_text import MAX_DEPTH, JsonText
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.nodes import Node
+    from lava_s3trigger.cli.entries.positions import Node
 
 VALUES = st.recursive(
     st.none()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.logreading import LogLine, read_line
+from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 123000, UTC)
 FIELDS: Final = {"bucket": "b", "key": 'a "{} \t\n'}

@@ -16,12 +16,12 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from pyarrow import orc, parquet
 
-from lava_s3trigger.cli import inventory, objectsources
-from lava_s3trigger.cli.aws import Aws
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
-from lava_s3trigger.cli.objectsources import of_inventory, of_keys, of_listing, of_log, read_since
-from lava_s3trigger.cli.s3object import Assumed, S3Object
+from lava_s3trigger.cli.objects import inventory, sources
+from lava_s3trigger.cli.objects.record import Assumed, S3Object
+from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,8 +133,8 @@ class TestFilesOfKeys:
         path = tmp_path / "keys.txt"
         path.write_text("a\nb\n")
 
-        assert objectsources.count_keys(str(path)) == 2
-        assert objectsources.count_keys("-") is None
+        assert sources.count_keys(str(path)) == 2
+        assert sources.count_keys("-") is None
 
 
 COLUMNS: Final = (

@@ -26,23 +26,24 @@ from hypothesis import strategies as st
 
 from benchmarks import plan as benchmark
 from lava_s3trigger.cli import main
-from lava_s3trigger.cli.comparing import KINDS, Comparer, Comparison, canonical
-from lava_s3trigger.cli.deciding import decide_event
-from lava_s3trigger.cli.entries import Entry
-from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
-from lava_s3trigger.cli.planning import CHUNK_OBJECTS, Setting, compare
-from lava_s3trigger.cli.realm import Realm, attribute_of
-from lava_s3trigger.cli.s3object import S3Object
-from lava_s3trigger.cli.sides import Side, Sides
-from lava_s3trigger.cli.tables import MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.entries.load import Entry
+from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.cli.plan.compare import KINDS, Comparer, Comparison, canonical
+from lava_s3trigger.cli.plan.entry_sets import Side, Sides
+from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from lava_s3trigger.dispatch import Dispatch
 from tests.test_docs import fenced
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from lava_s3trigger.cli.attributes import Attribute
+    from lava_s3trigger.cli.entries.dynamodb import Attribute
+    from tools.local.realm import Realm
 
     Run = Callable[..., tuple[int, str, str]]
 

@@ -6,7 +6,7 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.progress import LINE_SECONDS, Progress
+from lava_s3trigger.cli.output.progress import LINE_SECONDS, Progress
 
 if TYPE_CHECKING:
     import pytest

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli import main, redriving
-from lava_s3trigger.cli.aws import Aws
-from lava_s3trigger.cli.deadletterqueue import DeadLetterQueue
+from lava_s3trigger.cli import main
+from lava_s3trigger.cli.dead_letters import redrive
+from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
+from lava_s3trigger.cli.dead_letters.redrive import move
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.redriving import move
 
 from .cannedaws import Answer, CannedAws, Request
 from .replays import on_account
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:dlq"
 
@@ -56,7 +57,7 @@ class Moves:
 def canned(monkeypatch: pytest.MonkeyPatch) -> Iterator[CannedAws]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    monkeypatch.setattr(redriving, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(redrive, "_POLL_SECONDS", 0.0)
     with CannedAws() as server:
         yield server
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli import replaying
-from lava_s3trigger.cli.handover import Busy, HandoverError, Problem
-from lava_s3trigger.cli.progress import Progress
-from lava_s3trigger.cli.replaying import Replayer
-from lava_s3trigger.cli.replaystate import ReplayState, Settled, Status
+from lava_s3trigger.cli.output.progress import Progress
+from lava_s3trigger.cli.replay import send
+from lava_s3trigger.cli.replay.send import Replayer
+from lava_s3trigger.cli.replay.state import ReplayState, Settled, Status
+from lava_s3trigger.cli.replay.ways import Busy, HandoverError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lava_s3trigger.cli.replaystate import PlannedObject
+    from lava_s3trigger.cli.replay.state import PlannedObject
 
 OBJECTS: Final = 100
 
@@ -65,8 +65,8 @@ def state(tmp_path: Path) -> Iterator[ReplayState]:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again and look again at once."""
-    monkeypatch.setattr(replaying, "_FIRST_WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(replaying, "_TICK_SECONDS", 0.001)
+    monkeypatch.setattr(send, "_FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(send, "_TICK_SECONDS", 0.001)
 
 
 def run(
@@ -140,7 +140,7 @@ class TestOutcomes:
         way = failing(Problem.BUSY, "k13")
         assert run(state, way, concurrency=1).stopped == "said by the test"
         assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
-        assert len(way.calls) == 1 + replaying.MAX_TRIES
+        assert len(way.calls) == 1 + send.MAX_TRIES
 
     def test_a_missing_permission_stops_the_replay_and_loses_nothing(
         self, state: ReplayState
@@ -228,7 +228,7 @@ class TestPace:
     def test_asked_to_end_it_does_not_wait_for_a_busy_service(
         self, state: ReplayState, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(replaying, "_FIRST_WAIT_SECONDS", 0.02)
+        monkeypatch.setattr(send, "_FIRST_WAIT_SECONDS", 0.02)
         way = failing(Problem.BUSY, "k13")
         replayer = run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
         assert replayer.stopped is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
-from lava_s3trigger.cli.replaystate import (
+from lava_s3trigger.cli.replay.state import (
     Count,
     ReplayState,
     Settled,

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from lava_s3trigger import triggers, units
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.attributes import AttributeReader
-from lava_s3trigger.cli.entries import load
-from lava_s3trigger.cli.entryschema import SHAPES, job_schema, trigger_schema
-from lava_s3trigger.cli.jsontext import JsonText
+from lava_s3trigger.cli.entries.dynamodb import AttributeReader
+from lava_s3trigger.cli.entries.json_text import JsonText
+from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.cli.entries.schema import SHAPES, job_schema, trigger_schema
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import READERS, BrokenTrigger, read_trigger

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli.entries import Entry, read_table
-from lava_s3trigger.cli.realm import attribute_of
-from lava_s3trigger.cli.tables import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.entries.load import Entry, read_table
+from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.entries import Kind
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from lava_s3trigger.cli.entries.load import Kind
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 
 def entry(kind: Kind, **fields: Any) -> Entry:

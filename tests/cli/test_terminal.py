@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli import main
-from lava_s3trigger.cli.terminal import plain, safe
+from lava_s3trigger.cli.output.escaping import plain, safe
 from tests.cli.schemas import validate
 from tests.cli.terminal import raw
 from tests.payloads import eventbridge

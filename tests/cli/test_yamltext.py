@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli.yamltext import YamlText
+from lava_s3trigger.cli.entries.yaml_text import YamlText
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.nodes import Node
+    from lava_s3trigger.cli.entries.positions import Node
 
 
 def read(text: str) -> Node:

@@ -18,12 +18,13 @@ import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger import __version__
-from lava_s3trigger.cli import checks, commands
-from lava_s3trigger.cli.connecting import Connections
-from lava_s3trigger.cli.diagnosis import CHECKS
-from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
-from lava_s3trigger.cli.realm import Realm
+from lava_s3trigger.cli import commands
+from lava_s3trigger.cli.doctor import checks
+from lava_s3trigger.cli.doctor.registry import CHECKS
 from tools import pages
+from tools.local.connections import Connections
+from tools.local.realm import Realm
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 from .conftest import wait_until
 
@@ -39,7 +40,7 @@ AWS: Final = Path(sys.executable).with_name("aws")
 ALARM_TOPIC: Final = f"arn:aws:sns:{REGION}:000000000000:alarms"
 EVENTS: Final = ["s3:ObjectCreated:*"]
 SCHEMA: Final = json.loads(
-    (Path(checks.__file__).parents[1] / "schemas" / "doctor.json").read_text()
+    (Path(checks.__file__).parents[2] / "schemas" / "doctor.json").read_text()
 )
 
 

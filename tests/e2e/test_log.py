@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.objects import s3_record
+from lava_s3trigger.cli.objects.uri import s3_record
 from tests.cli.schemas import validate
 from tests.cli.terminal import raw
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.cli.deployed.log_line import read_line
 
 from .commands import COMMAND
 

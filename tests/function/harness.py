@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock

@@ -16,7 +16,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from lava_s3trigger.cli.logreading import read_line
+from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import JsonLines, configure_logging
 from tests.endpoint import EntryRefusal, Partial

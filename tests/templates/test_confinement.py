@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.realm import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.conditions import KINDS, condition
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.templates.confinement import MAX_ABORTS, MAX_RUN_SECONDS, Confinement

@@ -1,0 +1,201 @@
+"""Corrects what findings of `check` have one right answer for, in the text of files.
+
+Only the values concerned are replaced, so that comments, order and quotes stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT, load_texts
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.escaping import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from lava_s3trigger.cli.entries.load import Loaded
+
+    from .findings import Finding, Fix
+    from .lint import Linted
+
+MAX_ROUNDS: Final = 10
+"""Rounds of correcting and checking again: a correction may make room for another."""
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_PLAIN: Final = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
+_TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class _Edit(NamedTuple):
+    start: int
+    end: int
+    text: str
+
+
+class Fixed(NamedTuple):
+    """Texts of files with corrections, and what `check` finds in them."""
+
+    before: Linted
+    """What was found before."""
+    linted: Linted
+    texts: dict[str, str]
+    """The new texts of the files that changed."""
+    corrected: int
+    """Number of corrections."""
+
+
+def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
+    """Correct what has one right answer, in memory, until nothing is left of it.
+
+    A correction after which a file cannot be read as before is not made.
+
+    Args:
+        loaded: The entries.
+        check: Checks entries.
+    """
+    linted = first = check(loaded)
+    texts = {name: file.text for name, file in loaded.files.items()}
+    before = dict(texts)
+    kept: set[str] = set()
+    count = 0
+    for _ in range(MAX_ROUNDS):
+        edits = _edits(linted.findings, kept)
+        if not edits:
+            break
+        changed = {name: _edited(texts[name], each) for name, each in edits.items()}
+        new = load_texts((texts | changed).items())
+        worse = _worse(loaded, new, changed)
+        if worse:
+            kept |= worse
+            continue
+        texts |= changed
+        loaded, linted = new, check(new)
+        count += sum(map(len, edits.values()))
+    return Fixed(
+        first, linted, {name: text for name, text in texts.items() if text != before[name]}, count
+    )
+
+
+def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
+    """Return the files that have more problems than before, or fewer entries."""
+
+    def counts(loaded: Loaded) -> tuple[Counter[str], Counter[str]]:
+        return (
+            Counter(each.file for each in loaded.all_problems()),
+            Counter(each.file.name for each in loaded.entries if each.file),
+        )
+
+    problems, entries = counts(before)
+    new_problems, new_entries = counts(after)
+    return {
+        name
+        for name in changed
+        if new_problems[name] > problems[name] or new_entries[name] < entries[name]
+    }
+
+
+def _edits(findings: Iterable[Finding], kept: set[str]) -> dict[str, list[_Edit]]:
+    """Return what to replace, by file."""
+    by_file: dict[str, list[_Edit]] = {}
+    for finding in findings:
+        if not (finding.fix and finding.file and finding.entry) or finding.file.name in kept:
+            continue
+        span = finding.entry.span(*finding.fix.path, of_name=finding.fix.of_name)
+        if span is None or finding.entry.node is None:
+            continue
+        text = written(finding.file.text, span.start, span.end, finding.fix)
+        edits = by_file.setdefault(finding.file.name, [])
+        is_free = all(span.end <= each.start or each.end <= span.start for each in edits)
+        if text is not None and is_free:
+            edits.append(_Edit(span.start, span.end, text))
+    return {name: edits for name, edits in by_file.items() if edits}
+
+
+def _edited(text: str, edits: list[_Edit]) -> str:
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def written(text: str, start: int, end: int, fix: Fix) -> str | None:
+    """Return a correction as it is to be written into a file; None where it cannot be.
+
+    Args:
+        text: The text of the file.
+        start: Where the value begins that it replaces.
+        end: Where that ends.
+        fix: The correction.
+    """
+    old, value = text[start:end], fix.value
+    if not old or old[0] in "&*!|>":  # an anchor, an alias, a tag, a block
+        return None
+    is_typed = bool(_TYPED.search(text, max(0, start - 64), start))
+    if not isinstance(value, str):
+        # In DynamoDB's JSON the type stands beside the value.
+        return None if is_typed else json.dumps(value, ensure_ascii=False)
+    if old[0] == '"':
+        return json.dumps(value, ensure_ascii=False)
+    if old[0] == "'":
+        return "'" + value.replace("'", "''") + "'"
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN and value != old:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def diff(before: str, after: str, name: str) -> str:
+    """Return the difference of two texts of a file, in the unified format."""
+    lines = difflib.unified_diff(
+        before.split("\n"), after.split("\n"), f"a/{name}", f"b/{name}", lineterm=""
+    )
+    return "".join(f"{safe(line.removesuffix(chr(13)), keep=chr(9))}\n" for line in lines)
+
+
+def write(before: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    """Write new texts of files. Each file has its old text or its new one at any time.
+
+    Args:
+        before: The files as they were read, by name.
+        texts: The new texts, by name.
+
+    Raises:
+        CommandError: A file cannot be written, or has changed since it was read.
+    """
+    for name, text in texts.items():
+        if name == STANDARD_INPUT:
+            continue
+        try:
+            _replace(Path(name).resolve(), before[name].text, text)
+        except OSError as error:
+            raise CommandError(f"{safe(name)}: {error.strerror}") from None
+
+
+def _replace(path: Path, before: str, after: str) -> None:
+    raw = path.read_bytes()
+    mark = _BOM if raw.startswith(_BOM) else b""
+    if raw != mark + before.encode():
+        raise CommandError(f"{safe(str(path))}: the file has changed meanwhile; check it again")
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _removed(part):
+        with os.fdopen(handle, "wb") as file:
+            file.write(mark + after.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).chmod(path.stat().st_mode & 0o7777)
+        Path(part).replace(path)
+
+
+@contextlib.contextmanager
+def _removed(name: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,267 @@
+"""Runs the rules of `check` over entries, and places what they find."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.entries.memory import MAX_DELAY
+from lava_s3trigger.cli.entries.positions import Span
+from lava_s3trigger.cli.entries.source import UNKNOWN_REALM
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.templates.limits import listening
+
+from .findings import Finding, field_of
+from .rules.catalogue import RULES, all_rules
+from .rules.checked import IGNORE_FIELD, CheckedEntries, CheckedEntry
+from .rules.registry import ids_beginning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lava_s3trigger.cli.entries.load import Entry, Loaded, SourceFile
+    from lava_s3trigger.cli.entries.positions import Problem
+
+    from .findings import Found
+    from .rules.registry import Rule
+
+Progress = Callable[[int, int], None]
+
+_KINDS_IN_OTHER_FILES: Final = frozenset(
+    ["no_entry", "unknown_tag", "date", "number", "name_not_a_string"]
+)
+"""Kinds of problems of a file that does not hold entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rules are applied.
+
+    Args:
+        ids: Ids of rules.
+    """
+
+    ids: frozenset[str]
+
+    @classmethod
+    def of(cls, select: Iterable[str], ignore: Iterable[str]) -> Selection:
+        """Choose rules by beginnings of ids, each a list with commas.
+
+        Raises:
+            CommandError: No rule begins with one, or none is left.
+        """
+        selected, ignored = _split(select), _split(ignore)
+        chosen = ids_beginning(selected) if selected else set(RULES)
+        chosen -= ids_beginning(ignored)
+        if not chosen:
+            raise CommandError("no rule is left: --ignore takes all of --select away", WRONG_USAGE)
+        return cls(frozenset(chosen))
+
+    def rules(self, *subjects: str) -> list[Rule]:
+        """Return the chosen rules on some subjects."""
+        return [each for each in all_rules() if each.subject in subjects and each.id in self.ids]
+
+
+def _split(values: Iterable[str]) -> list[str]:
+    return [each.strip() for value in values for each in value.split(",") if each.strip()]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What is known of the realm besides the entries that are checked."""
+
+    realm: str | None = None
+    jobs: Sequence[Entry] | None = None
+    """Job entries of the realm's table; None where it was not asked."""
+    workers: set[str] | None = None
+    """Workers that have a queue; None where that is not known."""
+    max_delay: float = MAX_DELAY
+
+
+@dataclass(slots=True)
+class Linted:
+    """What a run of `check` found."""
+
+    checked: int
+    """Number of entries."""
+    findings: list[Finding] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    ignored: int = 0
+    """Number of findings that `x-lint-ignore` of their entry leaves out."""
+
+
+def lint(
+    loaded: Loaded,
+    selection: Selection,
+    surroundings: Surroundings,
+    named_files: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> Linted:
+    """Check entries.
+
+    Args:
+        loaded: The entries, and the problems of their files.
+        selection: The rules to apply.
+        surroundings: What is known of the realm.
+        named_files: Files that were named, not found in a folder: each must hold an entry.
+        progress: Called with the number of entries checked so far, and of all.
+    """
+    linter = _Linter(loaded, selection, surroundings, frozenset(named_files))
+    with listening():
+        linter.run(progress)
+    order = {name: n for n, name in enumerate(loaded.files)}
+    linter.findings.sort(
+        key=lambda each: (
+            order.get(each.file.name, -1) if each.file else -1,
+            each.line or 0,
+            each.column or 0,
+            str(each.entry and each.entry.id),
+            each.rule,
+            each.message,
+        )
+    )
+    return Linted(len(loaded.entries), linter.findings, loaded.entries, linter.ignored)
+
+
+class _Linter:
+    def __init__(
+        self,
+        loaded: Loaded,
+        selection: Selection,
+        surroundings: Surroundings,
+        named_files: frozenset[str],
+    ) -> None:
+        self._loaded = loaded
+        self._named_files = named_files
+        self._all = _together(surroundings)
+        self._checked = [CheckedEntry(each, surroundings.max_delay) for each in loaded.entries]
+        for checked in self._checked:
+            self._all.add(checked)
+        self._rules = {kind: selection.rules("entry", kind) for kind in ("trigger", "job")}
+        self._refusals = selection.rules("refusal")
+        self._problems = selection.rules("problem")
+        self._file_rules = selection.rules("file")
+        self.findings: list[Finding] = []
+        self.ignored = 0
+
+    def run(self, progress: Progress | None) -> None:
+        self._check_files()
+        for n, checked in enumerate(self._checked, 1):
+            ignored = _ignored(checked)
+            for rule, found, problem in self._found_in(checked):
+                if any(rule.id.startswith(each) for each in ignored):
+                    self.ignored += 1
+                else:
+                    self.findings.append(_placed(rule, found, checked.entry, problem=problem))
+            if progress:
+                progress(n, len(self._checked))
+
+    def _check_files(self) -> None:
+        with_entries = {each.file.name for each in self._loaded.entries if each.file}
+        by_file: dict[str, list[Problem]] = {}
+        for problem in self._loaded.problems:
+            by_file.setdefault(problem.file, []).append(problem)
+        for name, problems in by_file.items():
+            file = self._loaded.files[name]
+            is_other = name not in with_entries and name not in self._named_files
+            if is_other and {each.kind for each in problems} <= _KINDS_IN_OTHER_FILES:
+                for rule in self._file_rules:
+                    self.findings += [_placed(rule, each, file=file) for each in rule.check(file)]
+                continue
+            for problem in problems:
+                for rule, found, _ in self._of_problem(problem, None):
+                    self.findings.append(_placed(rule, found, file=file, problem=problem))
+
+    def _found_in(self, checked: CheckedEntry) -> Iterator[tuple[Rule, Found, Problem | None]]:
+        for problem in checked.entry.problems:
+            yield from self._of_problem(problem, checked)
+        for refusal in checked.refusals:
+            rule = rule_of_refusal(checked.kind, refusal.reason)
+            if rule in self._refusals:
+                for found in rule.check(checked, self._all, refusal.reason, refusal.field):
+                    yield rule, found, None
+        for rule in self._rules[checked.kind]:
+            for found in rule.check(checked, self._all):
+                yield rule, found, None
+
+    def _of_problem(
+        self, problem: Problem, checked: CheckedEntry | None
+    ) -> Iterator[tuple[Rule, Found, Problem]]:
+        for rule in self._problems:
+            if rule.matches and rule.matches.fullmatch(problem.kind):
+                for found in rule.check(problem, checked):
+                    yield rule, found, problem
+
+
+def rule_of_refusal(kind: str, reason: str) -> Rule:
+    """Return the rule for a reason for which the function's reader refuses an entry."""
+    text = f"{kind}: {reason}"
+    return next(
+        each
+        for each in all_rules()
+        if each.subject == "refusal" and each.matches and each.matches.match(text)
+    )
+
+
+def _together(surroundings: Surroundings) -> CheckedEntries:
+    """Return what is known of the realm, as rules see it."""
+    realm = surroundings.realm or UNKNOWN_REALM
+    together = CheckedEntries(workers=surroundings.workers, realm=realm)
+    together.jobs_name = "these files"
+    if surroundings.jobs is not None:
+        together.jobs_name = f"lava.{realm}.jobs"
+        together.jobs = {
+            each.id: CheckedEntry(each, surroundings.max_delay)
+            for each in surroundings.jobs
+            if each.id
+        }
+    return together
+
+
+def _ignored(checked: CheckedEntry) -> list[str]:
+    value = checked.values.get(IGNORE_FIELD)
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str) and each]
+
+
+def _placed(
+    rule: Rule,
+    found: Found,
+    entry: Entry | None = None,
+    file: SourceFile | None = None,
+    problem: Problem | None = None,
+) -> Finding:
+    file = file or (entry.file if entry else None)
+    span = entry.span(*found.path, of_name=found.of_name) if entry else None
+    if span and file and found.text:
+        span = _narrowed(span, file.text, found.text)
+    line, column = (span.line, span.column) if span else (None, None)
+    if problem and problem.line:
+        line, column = problem.line, problem.column
+        if span and (span.line, span.column) != (line, column):
+            span = None
+    return Finding(
+        rule=rule.id,
+        severity=rule.severity,
+        message=found.message,
+        file=file,
+        span=span,
+        line=line,
+        column=column,
+        entry=entry,
+        field=field_of(found.path),
+        fix=found.fix if file and entry and entry.node else None,
+    )
+
+
+def _narrowed(span: Span, text: str, part: str) -> Span:
+    """Return the span of a part of what a span holds, where it stands there as it is."""
+    found = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
+    start = span.start + found.start() if found else text.find(part, span.start, span.end)
+    if start < 0:
+        return span
+    line = span.line + text.count("\n", span.start, start)
+    column = start - text.rfind("\n", 0, start)
+    return Span(line, column, start, start + len(part))

@@ -1,0 +1,263 @@
+"""Rules on conditions that can never hold, or always do."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger import units
+from lava_s3trigger.cli.check.findings import Fix, Found
+from lava_s3trigger.triggers import WHOLE_BUCKET
+from lava_s3trigger.units import shown
+
+from . import event_types
+from .registry import nearest, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .checked import CheckedEntries, CheckedEntry
+
+_MAX_PREFIX_CHARACTERS: Final = 1024
+_FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
+_EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
+_TOKEN: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+# None of them means anything to fnmatch, and few keys have them.
+_REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
+_BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
+_MAX_BRACES: Final = 20
+_MAX_COMPARED: Final = 10_000
+"""Pairs of patterns that are compared, of one entry."""
+
+
+@rule("LT301", "warning", "Pattern matches no key below the prefix")
+def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A pattern can match no key that reaches the entry.
+
+    A pattern is matched against the whole key, not against what follows the prefix. At the
+    prefix `incoming`, write `incoming/*.csv` or `*.csv`, not `a.csv` or `orders/*`.
+    """
+    prefix = checked.prefix
+    if not prefix or prefix == WHOLE_BUCKET or len(prefix) > _MAX_PREFIX_CHARACTERS:
+        return
+    for name in _FNMATCH:
+        for path, pattern in checked.patterns(name):
+            if not _can_match(pattern, prefix):
+                yield Found(
+                    f"{shown(pattern)} matches no key at or below the prefix {shown(prefix)};"
+                    " a pattern must match the whole key",
+                    path,
+                )
+
+
+def _can_match(pattern: str, prefix: str) -> bool:
+    """Tell whether a pattern matches the prefix, or any key below it."""
+    found = re.search(r"[*?\[]", pattern)
+    literal = pattern[: found.start()] if found else pattern
+    folder = f"{prefix}/"
+    if not found:
+        return literal == prefix or literal.startswith(folder)
+    if not (folder.startswith(literal) or literal.startswith(folder)):
+        return False
+    tokens = _TOKEN.findall(pattern)
+    states = {0}
+    for char in folder:
+        states = _skipping(states, tokens)
+        if char == "/" and len(tokens) in states and fnmatch.fnmatchcase(prefix, pattern):
+            return True
+        states = {
+            state if tokens[state] == "*" else state + 1
+            for state in states
+            if state < len(tokens) and _takes(tokens[state], char)
+        }
+    return bool(states) or fnmatch.fnmatchcase(prefix, pattern)
+
+
+def _skipping(states: set[int], tokens: list[str]) -> set[int]:
+    found = set(states)
+    for state in states:
+        at = state
+        while at < len(tokens) and tokens[at] == "*":
+            at += 1
+            found.add(at)
+    return found
+
+
+def _takes(token: str, char: str) -> bool:
+    if token in ("*", "?"):
+        return True
+    return fnmatch.fnmatchcase(char, token) if token.startswith("[") else token == char
+
+
+@rule("LT302", "warning", "Pattern has regular expression or brace syntax")
+def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not know.
+
+    In patterns only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`. For
+    `*.{csv,tsv}` write a list: `["*.csv", "*.tsv"]`. `--fix` does so for braces.
+    """
+    for name in (*_FNMATCH, *_EVENT_TYPE):
+        for path, pattern in checked.patterns(name):
+            if found := _BRACES.search(pattern):
+                expanded = _expanded(pattern)
+                is_alone = len(path) == 1 and len(expanded) <= _MAX_BRACES
+                yield Found(
+                    f"{shown(pattern)}: braces mean nothing in a pattern; use a list of patterns",
+                    path,
+                    text=found[0],
+                    fix=Fix(expanded, path) if is_alone else None,
+                )
+            elif found := _REGEX.search(pattern):
+                yield Found(
+                    f"{shown(pattern)} looks like a regular expression; in a pattern only *, ?"
+                    " and [...] are special",
+                    path,
+                    text=found[0],
+                )
+
+
+def _expanded(pattern: str) -> list[str]:
+    found = _BRACES.search(pattern)
+    if not found or len(pattern) > 1024:  # noqa: PLR2004 - the longest pattern that is read
+        return [pattern]
+    expanded: list[str] = []
+    for each in found[1].split(","):
+        expanded += _expanded(pattern[: found.start()] + each + pattern[found.end() :])
+        if len(expanded) > _MAX_BRACES:
+            break
+    return expanded
+
+
+@rule("LT303", "warning", "Conditions exclude each other")
+def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """No object can meet all conditions of the entry, so it never fires.
+
+    For example, `if_size_gt: 1MB` with `if_not_size_gt: 1KB`, or `if_not_fnmatch: "*"`. Remove
+    one of the conditions. Two entries at the same prefix are an "or".
+    """
+    for name, opposite in (_FNMATCH, _EVENT_TYPE):
+        wanted = [pattern for _, pattern in checked.patterns(name)]
+        excluding = [pattern for _, pattern in checked.patterns(opposite)]
+        if not wanted and name not in checked.item:
+            wanted = ["*"]
+        if len(wanted) * len(excluding) > _MAX_COMPARED:
+            continue
+        if wanted and all(any(_covers(each, pattern) for each in excluding) for pattern in wanted):
+            yield Found(
+                f"{opposite} excludes all that {name} lets through"
+                if name in checked.item
+                else f"{opposite} excludes everything",
+                (opposite,),
+            )
+            continue
+        if name == "if_event_type" and wanted and excluding:
+            kinds = frozenset().union(*map(event_types.matched, wanted))
+            if kinds and kinds <= frozenset().union(*map(event_types.matched, excluding)):
+                yield Found(f"{opposite} excludes all that {name} lets through", (opposite,))
+    above, limit = _size(checked, "if_size_gt"), _size(checked, "if_not_size_gt")
+    if limit is not None and (limit < 0 or (above is not None and math.floor(limit) <= above)):
+        value = shown(checked.values.get("if_not_size_gt"))
+        yield Found(f"no size is above if_size_gt and up to {value}", ("if_not_size_gt",))
+
+
+def _covers(pattern: str, other: str) -> bool:
+    """Tell whether a pattern matches all that another one matches, as far as that is plain."""
+    return pattern == other or (
+        not re.search(r"[?\[]", pattern) and fnmatch.fnmatchcase(other, pattern)
+    )
+
+
+def _size(checked: CheckedEntry, name: str) -> float | None:
+    try:
+        return units.size(checked.values[name]) if name in checked.values else None
+    except ValueError:
+        return None
+
+
+def _kinds(checked: CheckedEntry) -> frozenset[str]:
+    """Return the known event types that the conditions let through."""
+    wanted = [event_types.matched(each) for _, each in checked.patterns("if_event_type")]
+    excluded = [event_types.matched(each) for _, each in checked.patterns("if_not_event_type")]
+    kinds = frozenset().union(*wanted) if "if_event_type" in checked.item else event_types.ALL
+    return kinds - frozenset().union(*excluded)
+
+
+@rule("LT304", "warning", "Size condition with events that have no size")
+def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """The entry asks for deletions, or other events without a size, and for a minimum size.
+
+    Events of deletions, tags and ACLs carry no size, and count as size 0. `if_size_gt` does not
+    hold for them, not even with 0. Remove the size condition, or the event types.
+    """
+    limit = _size(checked, "if_size_gt")
+    if limit is None or limit < 0 or "if_event_type" not in checked.item:
+        return
+    allowed = _kinds(checked)
+    for path, pattern in checked.patterns("if_event_type"):
+        kinds = event_types.matched(pattern) & allowed
+        if kinds and kinds <= event_types.WITHOUT_SIZE:
+            yield Found(
+                f"events of type {shown(pattern)} carry no size, so if_size_gt never holds", path
+            )
+
+
+@rule("LT305", "warning", "Event type does not exist")
+def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A pattern of event types matches no type, neither of S3 nor of EventBridge.
+
+    Case matters, and `info.event_type` has no `s3:` before it, unlike the types in the
+    notification of a bucket: write `ObjectCreated:*`. The
+    [table of `info`](rendering.md#info) names the types. Other services than S3 may have others.
+    """
+    for name in _EVENT_TYPE:
+        for path, pattern in checked.patterns(name):
+            if not event_types.matched(pattern):
+                bare = pattern.removeprefix("s3:")
+                close = bare if event_types.matched(bare) else _nearest(bare)
+                yield Found(
+                    f"no event of S3 or EventBridge has a type {shown(pattern)}"
+                    + (f"; did you mean {shown(close)}?" if close else ""),
+                    path,
+                )
+
+
+def _nearest(pattern: str) -> str | None:
+    by_lower = {each.lower(): each for each in sorted(event_types.PATTERNS)}
+    close = nearest(pattern.lower(), by_lower, cutoff=0.7)
+    return by_lower[close] if close else None
+
+
+@rule("LT306", "warning", "Event types of one route only")
+def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A condition on event types matches only types of S3, or only types of EventBridge.
+
+    S3 says `ObjectCreated:Put` and `ObjectRemoved:*` where EventBridge says
+    `ObjectCreated:PutObject` and `ObjectDeleted:*`. If the bucket is connected by the other
+    route, the entry never fires. Name both: `["ObjectRemoved:*", "ObjectDeleted:*"]`. If the
+    route will not change, ignore this rule.
+    """
+    for name in _EVENT_TYPE:
+        patterns = [pattern for _, pattern in checked.patterns(name)]
+        kinds = frozenset().union(*map(event_types.matched, patterns))
+        for route, others, label in (
+            (event_types.S3, event_types.EVENTBRIDGE, "S3"),
+            (event_types.EVENTBRIDGE, event_types.S3, "EventBridge"),
+        ):
+            if kinds & route and not kinds & others:
+                yield Found(f"only events that come from {label} have these types", (name,))
+
+
+@rule("LT307", "warning", "Empty list of patterns")
+def empty(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A condition has an empty list of patterns.
+
+    Nothing matches it: `if_fnmatch: []` never holds, `if_not_fnmatch: []` always does. Remove
+    the condition, or add patterns.
+    """
+    for name in (*_FNMATCH, *_EVENT_TYPE):
+        value: Any = checked.values.get(name)
+        if value in ([], ""):
+            always = "always" if name.startswith("if_not_") else "never"
+            yield Found(f"{name} is empty, so it {always} holds", (name,))

@@ -1,0 +1,188 @@
+"""Rules on files: what stands between them and the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lava_s3trigger.cli.check.findings import Fix, Found
+from lava_s3trigger.units import shown
+
+from .checked import IGNORE_FIELD
+from .registry import RULES, rule, unknown_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.entries.load import SourceFile
+    from lava_s3trigger.cli.entries.positions import Node, Problem
+
+    from .checked import CheckedEntries, CheckedEntry
+
+
+@rule("LT001", "error", "Invalid YAML or JSON", on="problem", matches="syntax")
+def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
+    """The file cannot be parsed, so nothing after the place of the error is checked.
+
+    A value that begins with `{{` or `*` must be in quotes in YAML: `prefix: "*"`.
+    """
+    yield Found(problem.message)
+
+
+@rule("LT002", "error", "Duplicate name in a map", on="problem", matches="duplicate_name")
+def duplicate_name(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
+    """A map has the same name twice.
+
+    Readers keep only one of the two values, most of them the last. Remove one.
+    """
+    yield Found(problem.message)
+
+
+@rule("LT003", "error", "YAML reads text as a date", on="problem", matches="date")
+def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
+    """YAML makes a date of text such as `2026-03-14`, and DynamoDB has no dates.
+
+    Put the text in quotes: `"2026-03-14"`. `--fix` does so.
+    """
+    path, node = _at(problem, checked)
+    value = node.value if node else None
+    yield Found(problem.message, path, fix=Fix(value, path) if isinstance(value, str) else None)
+
+
+@rule("LT004", "error", "Placeholder of lava's job framework", on="problem", matches="placeholder")
+def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
+    """The file still has `<{` or `<%` in it, which lava's job framework replaces.
+
+    Run the make target `dist` of that repository, and check the files in its folder `dist/`.
+    """
+    yield Found(problem.message)
+
+
+@rule("LT005", "error", "DynamoDB cannot hold the number", on="problem", matches="number")
+def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
+    """DynamoDB holds numbers of up to 38 digits, and neither infinity nor `.nan`.
+
+    Put the value in quotes if it is a name or a code. See the
+    [constraints](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+    """
+    yield Found(problem.message, _at(problem, checked)[0])
+
+
+@rule("LT006", "error", "Not an entry", on="problem", matches="no_entry")
+def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
+    """A document, or an item of a list, is not an entry.
+
+    A trigger has a `trigger_id`, a `bucket` and a `prefix`. A job has a `job_id`, a `type`, a
+    `worker` and a `payload`. A file without any entry that was found in a folder is
+    [LT009](#lt009-file-without-an-entry) instead.
+    """
+    yield Found(problem.message)
+
+
+@rule("LT007", "error", "Field name is not a string", on="problem", matches="name_not_a_string")
+def name_not_a_string(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
+    """A name in a map is a number, a boolean or null. DynamoDB's names are strings.
+
+    Put the name in quotes: `"2026": archive`. `--fix` does so.
+    """
+    path, _ = _at(problem, checked, of_name=True)
+    fix = Fix(path[-1], path, of_name=True) if path and path[-1] != "" else None
+    yield Found(problem.message, path, of_name=True, fix=fix)
+
+
+@rule("LT008", "error", "Unknown YAML tag", on="problem", matches="unknown_tag")
+def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
+    """A value has a YAML tag such as `!Ref` or `!secret`, which means nothing in an entry.
+
+    Remove the tag.
+    """
+    yield Found(problem.message, _at(problem, checked)[0])
+
+
+@rule("LT009", "info", "File without an entry", on="file")
+def file_without_entry(file: SourceFile) -> Iterator[Found]:
+    """A file that was found in a folder holds no entry at all. It is left out.
+
+    Policies, samples and configuration files may lie beside entries. If the file should hold
+    an entry, compare its fields with the [table of fields](triggers.md#fields).
+    """
+    yield Found(f"no entry in {file.name}: the file is left out")
+
+
+@rule("LT010", "warning", "YAML readers disagree about a value", on="entry")
+def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A value without quotes means one thing in YAML 1.2, and another in YAML 1.1.
+
+    This command reads YAML 1.2. PyYAML, which lava's own tools use, reads YAML 1.1: there,
+    `no`, `off` and `y` are booleans, `0644` is octal, `1_000` is a number, and `1e3` is a
+    string. Write `true` or `false` for a boolean, and put text in quotes. `--fix` does so for
+    `enabled` and `jinja`.
+    """
+    node = checked.entry.node
+    if node is None:
+        return
+    for path, each in _nodes(node):
+        if each.note:
+            fix = None
+            is_boolean = path in (("enabled",), ("jinja",)) and each.note == "a boolean"
+            if is_boolean and isinstance(each.value, str):
+                fix = Fix(each.value.lower() in ("yes", "on", "y"), path)
+            yield Found(
+                f"{_written(checked, each)} is {each.note} to readers of YAML 1.1, and"
+                f" {_kind(each)} to those of YAML 1.2",
+                path,
+                fix=fix,
+            )
+
+
+@rule("LT011", "warning", "Unknown rule in x-lint-ignore", on="entry")
+def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """The field `x-lint-ignore` of an entry names a rule that does not exist.
+
+    It takes ids, or beginnings of ids: `x-lint-ignore: [LT206, LT9]`.
+    """
+    value = checked.values.get(IGNORE_FIELD, [])
+    for n, each in enumerate(value if isinstance(value, list) else [value]):
+        path = (IGNORE_FIELD, n) if isinstance(value, list) else (IGNORE_FIELD,)
+        is_known = isinstance(each, str) and each and any(id_.startswith(each) for id_ in RULES)
+        if not is_known:
+            yield Found(unknown_rule(str(each)), path)
+
+
+def _written(checked: CheckedEntry, node: Node) -> str:
+    file, span = checked.entry.file, node.span
+    return shown(file.text[span.start : span.end] if file else str(node.value))[1:-1]
+
+
+def _kind(node: Node) -> str:
+    return "text" if isinstance(node.value, str) else "a number"
+
+
+def _nodes(
+    node: Node, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    yield path, node
+    if isinstance(node.value, dict):
+        for name, member in node.value.items():
+            yield from _nodes(member.value, (*path, name))
+    elif isinstance(node.value, list):
+        for n, each in enumerate(node.value):
+            yield from _nodes(each, (*path, n))
+
+
+def _at(
+    problem: Problem, checked: CheckedEntry | None, *, of_name: bool = False
+) -> tuple[tuple[str | int, ...], Node | None]:
+    """Return the path and the node of the entry at the place of a problem."""
+    if checked is None or checked.entry.node is None:
+        return (), None
+    place = (problem.line, problem.column)
+    for path, node in _nodes(checked.entry.node):
+        if of_name and isinstance(node.value, dict):
+            for name, member in node.value.items():
+                if (member.name.line, member.name.column) == place:
+                    return (*path, name), member.value
+        elif (node.span.line, node.span.column) == place and not isinstance(
+            node.value, (dict, list)
+        ):
+            return path, node
+    return (), None

@@ -1,0 +1,201 @@
+"""Rules on buckets and prefixes, and on entries that stand in each other's way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.check.findings import Fix, Found
+from lava_s3trigger.triggers import WHOLE_BUCKET
+from lava_s3trigger.units import shown
+
+from .registry import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .checked import CheckedEntries, CheckedEntry
+
+MAX_KEY_BYTES: Final = 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+WILDCARDS: Final = re.compile(r"[*?\[]")
+_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+# As loose as names of the oldest buckets are.
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+
+
+@rule("LT201", "warning", "Prefix ends with a slash")
+def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A prefix ends with a slash, so it matches no object in the folder that it names.
+
+    A prefix is a folder without a slash at its end: `incoming` stands for `incoming/a.csv`
+    and `incoming/2026/b.csv`. With the slash, only an object whose key is `incoming/` matches.
+    `--fix` removes the slash.
+    """
+    prefix = checked.prefix or ""
+    if prefix == "/":
+        yield Found('"/" matches almost no key; the whole bucket is "*"', ("prefix",))
+    elif prefix.endswith("/"):
+        bare = prefix.removesuffix("/")
+        fix = None if bare.endswith("/") else Fix(bare, ("prefix",))
+        yield Found(
+            f"the prefix {shown(prefix)} matches only an object of exactly this key; without"
+            " the slash it matches what is below",
+            ("prefix",),
+            fix=fix,
+        )
+
+
+@rule("LT202", "warning", "Prefix begins with a slash")
+def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A prefix begins with a slash, so it matches only keys that do.
+
+    Keys of S3 seldom begin with a slash: `s3://bucket/incoming/a.csv` has the key
+    `incoming/a.csv`. Remove the slash, or ignore this rule if the keys do begin so.
+    """
+    prefix = checked.prefix or ""
+    if prefix.startswith("/") and prefix != "/":
+        yield Found(f"the prefix {shown(prefix)} matches only keys with a / first", ("prefix",))
+
+
+@rule("LT203", "warning", "Prefix has a wildcard")
+def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A prefix has `*`, `?` or `[`, and is matched as it stands, not as a pattern.
+
+    Only the prefix `*` alone is special: it is the whole bucket. For a folder, name the folder:
+    `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`.
+    """
+    prefix = checked.prefix or ""
+    is_whole = prefix == WHOLE_BUCKET
+    if is_whole or len(prefix) > MAX_KEY_BYTES or not WILDCARDS.search(prefix):
+        return
+    bare = re.sub(r"(/\*{1,2}/?)+$", "", prefix)
+    is_folder = bare and not WILDCARDS.search(bare) and not bare.endswith("/")
+    yield Found(
+        f"the prefix {shown(prefix)} is matched as it stands, not as a pattern; "
+        + (f"the folder is {shown(bare)}" if is_folder else "use if_fnmatch for patterns"),
+        ("prefix",),
+        fix=Fix(bare, ("prefix",)) if is_folder else None,
+    )
+
+
+@rule("LT204", "warning", "Prefix is longer than a key")
+def longer_than_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A prefix has more than 1,024 bytes. No key of S3 has more, and DynamoDB refuses the entry.
+
+    Shorten it.
+    """
+    size = len((checked.prefix or "").encode(errors="surrogatepass"))
+    if size > MAX_KEY_BYTES:
+        yield Found(f"the prefix has {size} bytes; a key has at most {MAX_KEY_BYTES}", ("prefix",))
+
+
+@rule("LT205", "warning", "Another entry hides the entry")
+def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
+    """Every key that could fire the entry belongs to entries at longer prefixes.
+
+    Only the entries at the longest matching prefix are looked at, disabled ones included. An
+    entry at `logs` with `if_fnmatch: logs/app/*` never fires while there is any entry at
+    `logs/app`. Move the entry to the longer prefix. See
+    [which entries fire](triggers.md#which-entries-fire).
+    """
+    patterns = checked.patterns("if_fnmatch")
+    if not (patterns and checked.bucket and checked.prefix):
+        return
+    levels = every.by_prefix[checked.bucket]
+    hiding = [_hiding(pattern, checked.prefix, levels) for _, pattern in patterns]
+    if all(hiding):
+        other = levels[str(hiding[0])][0]
+        yield Found(
+            f"no key that matches if_fnmatch reaches this entry: they belong to"
+            f" {_named(other)} at the longer prefix {shown(hiding[0])}"
+            + ("" if other.is_enabled else ", which is disabled, and hides it all the same"),
+            ("prefix",),
+        )
+
+
+def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
+    """Return the longer prefix with entries to which every key that a pattern matches belongs."""
+    found = WILDCARDS.search(pattern)
+    literal = pattern[: found.start()] if found else f"{pattern}/"
+    while "/" in literal:
+        literal = literal.rpartition("/")[0]
+        is_longer = prefix == WHOLE_BUCKET or literal.startswith(f"{prefix}/")
+        if is_longer and literal in levels and literal != WHOLE_BUCKET:
+            return literal
+    return None
+
+
+@rule("LT206", "warning", "Two entries with the same work")
+def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
+    """Two enabled entries at one prefix have the same conditions, and dispatch the same.
+
+    Each event dispatches the jobs twice. Remove one entry. To dispatch a job twice on purpose,
+    name it twice in `job_id`.
+    """
+    if not (checked.bucket and checked.prefix and checked.is_enabled):
+        return
+    first = every.by_work[checked.work][0]
+    if first is not checked and first.id != checked.id:
+        yield Found(f"the same work as {_named(first)}: each event dispatches it twice")
+
+
+@rule("LT207", "warning", "Duplicate id", on="entry")
+def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
+    """Two triggers have the same `trigger_id`, or two jobs the same `job_id`.
+
+    The id is the key of the table. Whichever is put last replaces the other. Rename one.
+    """
+    if checked.id:
+        first = every.by_id[checked.kind, checked.id][0]
+        if first is not checked:
+            name = f"{checked.kind}_id"
+            yield Found(
+                f"{name} {shown(checked.id)} is also the id of {first.entry.source}: one replaces"
+                " the other",
+                (name,),
+            )
+
+
+@rule("LT208", "warning", "Not the name of a bucket")
+def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """No bucket can have the name in `bucket`, so no event matches.
+
+    Write the name alone: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
+    bucket, and no pattern of buckets.
+    """
+    bucket = checked.bucket or ""
+    if not bucket or _BUCKET.fullmatch(bucket):
+        return
+    name = re.sub(r"^(s3:/*|arn:aws[a-z-]*:s3:::)", "", bucket).partition("/")[0]
+    is_meant = name != bucket and _BUCKET.fullmatch(name)
+    yield Found(
+        f"{shown(bucket)} cannot be the name of a bucket"
+        + (f"; write {shown(name)}" if is_meant else ""),
+        ("bucket",),
+        # What follows a slash is perhaps meant as the prefix.
+        fix=Fix(name, ("bucket",)) if is_meant and bucket.rstrip("/").endswith(name) else None,
+    )
+
+
+@rule("LT209", "warning", "Percent-encoded key")
+def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A prefix or a pattern is percent-encoded, as in `my%20folder`. Keys are not.
+
+    S3 encodes keys in notifications, and the function decodes them. Write the key as S3 shows
+    it: `my folder`.
+    """
+    named: list[tuple[tuple[str | int, ...], str]] = [(("prefix",), checked.prefix or "")]
+    for name in ("if_fnmatch", "if_not_fnmatch"):
+        named += checked.patterns(name)
+    for path, text in named:
+        if found := _ENCODED.search(text):
+            yield Found(
+                f"{shown(text)} is percent-encoded, and keys are decoded before they are matched",
+                path,
+                text=found[0],
+            )
+
+
+def _named(other: CheckedEntry) -> str:
+    return f"trigger {shown(other.id)} ({other.entry.source})"

@@ -1,0 +1,130 @@
+"""The rules of `check`: a registry.
+
+A rule is one function with one decorator. The decorator gives its id, its severity and its
+title; the docstring is its page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.units import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from lava_s3trigger.cli.check.findings import Found, Severity
+
+    Check = Callable[..., Iterator[Found]]
+
+Subject = Literal["entry", "trigger", "job", "problem", "refusal", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: what it looks at, how severe its findings are, and its page."""
+
+    id: str
+    severity: Severity
+    title: str
+    subject: Subject
+    check: Check
+    matches: re.Pattern[str] | None = None
+    """Of a refusal, the reasons that it stands for; of a problem, its kind."""
+
+    @property
+    def page(self) -> str:
+        """What the rule finds, why that matters, and what to write instead."""
+        return inspect.cleandoc(self.check.__doc__ or "")
+
+
+# To compare two names takes some 10 µs, and a realm may have thousands of jobs.
+_MAX_COMPARED_NAMES: Final = 60
+_MAX_COMPARED_CHARACTERS: Final = 64
+
+RULES: Final[dict[str, Rule]] = {}
+
+
+def rule(
+    id_: str,
+    severity: Severity,
+    title: str,
+    on: Subject = "trigger",
+    matches: str | None = None,
+) -> Callable[[Check], Check]:
+    """Register a function as a rule.
+
+    Args:
+        id_: Id, such as ``LT201``. An id is never given to another rule.
+        severity: Severity of its findings.
+        title: What is wrong, in a few words.
+        on: What the function takes, and yields `Found` for. ``entry``, or only ``trigger``
+            or ``job``: a `CheckedEntry`, and all `CheckedEntries`. ``refusal``: the same, the
+            reason for which the function's own reader refuses the entry, and the field.
+            ``problem``: a `Problem` of a file, and the `CheckedEntry` in which it stands, or
+            None. ``file``: a `SourceFile`.
+        matches: Regular expression for the kind of the entry, a colon and the reason of a
+            refusal, or for the kind of a problem.
+
+    Raises:
+        ValueError: The id is taken.
+    """
+
+    def register(check: Check) -> Check:
+        if id_ in RULES:
+            raise ValueError(f"rule {id_} is there already")
+        pattern = re.compile(matches, re.DOTALL) if matches is not None else None
+        RULES[id_] = Rule(id_, severity, title, on, check, pattern)
+        return check
+
+    return register
+
+
+def all_rules() -> list[Rule]:
+    """Return the rules that are registered, in the order of their ids."""
+    return [RULES[id_] for id_ in sorted(RULES)]
+
+
+def ids_beginning(prefixes: Iterable[str]) -> set[str]:
+    """Return the ids of the rules that begin with any of the prefixes.
+
+    Raises:
+        CommandError: No rule begins with one.
+    """
+    ids = [each.id for each in all_rules()]
+    chosen: set[str] = set()
+    for prefix in prefixes:
+        found = [id_ for id_ in ids if prefix and id_.startswith(prefix.upper())]
+        if not found:
+            raise CommandError(unknown_rule(prefix), WRONG_USAGE)
+        chosen.update(found)
+    return chosen
+
+
+def unknown_rule(name: str) -> str:
+    """Return the message for an unknown id, with the nearest known one."""
+    ids = [each.id for each in all_rules()]
+    close = get_close_matches(name[:16].upper(), ids, n=1)
+    hint = f"did you mean {close[0]}?" if close else "an id is such as LT201"
+    return f"unknown rule {shown(name)}; {hint}"
+
+
+def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is nearest, or None where none is near."""
+    text = str(name)[:_MAX_COMPARED_CHARACTERS]
+    candidates = [each for each in known if len(each) <= _MAX_COMPARED_CHARACTERS]
+    if len(candidates) > _MAX_COMPARED_NAMES:
+        candidates = [each for each in candidates if each[:2] == text[:2]][:_MAX_COMPARED_NAMES]
+    close = get_close_matches(text, sorted(candidates), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def hint(name: Any, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the nearest known name, or nothing."""
+    close = nearest(name, known)
+    return f"; did you mean {shown(close)}?" if close else ""

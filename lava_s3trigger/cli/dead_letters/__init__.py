@@ -1,0 +1,1 @@
+"""``lava-s3trigger dead-letters``: what waits in dead-letter queues."""

@@ -1,0 +1,190 @@
+"""Messages in a dead-letter queue: read, kept from others meanwhile, released or deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator  # noqa: TC003 - of a dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.replay.state import pieces
+from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.parking import is_parked_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lava_s3trigger.deliveries import DeliveredEvent
+
+HOLD_SECONDS: Final = 900
+"""For how long messages that were read are hidden from others, unless they are released."""
+_EMPTY_ANSWERS: Final = 2
+"""Empty answers in a row after which a queue has been read: SQS asks some of its servers."""
+_MAX_BATCH: Final = 10
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """A message of a dead-letter queue."""
+
+    queue: str
+    message_id: str
+    body: str
+    sent_at: datetime
+    attributes: dict[str, str]
+    """Its message attributes."""
+    receipt: str
+    trigger_id: str | None = None
+    """The trigger that it was parked for."""
+    kind: str = "not_processed"
+    """Kind of the first reason."""
+    reason: str = ""
+    events: list[DeliveredEvent] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    """The record that the function would be handed."""
+
+    @property
+    def places(self) -> list[str]:
+        """S3 URIs of its objects."""
+        return [f"s3://{each.event.bucket}/{each.event.key}" for each in self.events]
+
+
+class DeadLetterQueue:
+    """A dead-letter queue.
+
+    Args:
+        client: Client of SQS.
+        name: Name of the queue.
+        region: AWS region, for events that name none.
+    """
+
+    def __init__(self, client: Any, name: str, region: str) -> None:
+        self._client = client
+        self._region = region
+        self.name = name
+        with reaching_aws():
+            try:
+                self.url: str = client.get_queue_url(QueueName=name)["QueueUrl"]
+            except client.exceptions.QueueDoesNotExist:
+                raise CommandError(f"there is no queue {name}") from None
+            answer = client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        self.arn: str = answer["Attributes"]["QueueArn"]
+
+    def numbers(self) -> tuple[int, int]:
+        """Return how many messages are visible, and how many are hidden, about."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        with reaching_aws():
+            found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        visible, hidden = (int(found["Attributes"][name]) for name in names)
+        return visible, hidden
+
+    def read(self) -> Iterator[DeadLetter]:
+        """Read the messages, each once; they are hidden until they are released."""
+        seen: set[str] = set()
+        empty = 0
+        while empty < _EMPTY_ANSWERS:
+            with reaching_aws():
+                answer = self._client.receive_message(
+                    QueueUrl=self.url,
+                    MaxNumberOfMessages=_MAX_BATCH,
+                    VisibilityTimeout=HOLD_SECONDS,
+                    WaitTimeSeconds=1,
+                    MessageSystemAttributeNames=["All"],
+                    MessageAttributeNames=["All"],
+                )
+            found = answer.get("Messages", [])
+            empty = 0 if found else empty + 1
+            for message in found:
+                if message["MessageId"] not in seen:
+                    seen.add(message["MessageId"])
+                    yield self._letter(message)
+
+    def _letter(self, message: dict[str, Any]) -> DeadLetter:
+        system = message.get("Attributes", {})
+        attributes = {
+            name: str(value.get("StringValue", ""))
+            for name, value in message.get("MessageAttributes", {}).items()
+        }
+        record = {
+            "messageId": message["MessageId"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.arn,
+            "body": message["Body"],
+            "messageAttributes": {
+                name: {"stringValue": value, "dataType": "String"}
+                for name, value in attributes.items()
+            },
+        }
+        letter = DeadLetter(
+            queue=self.name,
+            message_id=message["MessageId"],
+            body=message["Body"],
+            sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", 0)) / 1000, UTC),
+            attributes=attributes,
+            receipt=message["ReceiptHandle"],
+            # Lambda says so of what it gave up.
+            reason=attributes.get("ErrorMessage", "it was tried too often"),
+            record=record,
+        )
+        for delivery in deliveries({"Records": [record]}, self._region):
+            letter.events += delivery.events
+            if delivery.errors:
+                letter.kind, letter.reason = "not_understood", str(delivery.errors[0])
+        _note_parked(letter)
+        return letter
+
+    def release(self, letters: Iterable[DeadLetter]) -> None:
+        """Let others see messages again."""
+        self.hold(letters, 0)
+
+    def hold(self, letters: Iterable[DeadLetter], seconds: int = HOLD_SECONDS) -> None:
+        """Hide messages from others for some seconds from now on."""
+        for batch in pieces(letters, _MAX_BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": each.receipt, "VisibilityTimeout": seconds}
+                for number, each in enumerate(batch)
+            ]
+            with reaching_aws():
+                self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+
+    def delete(self, letters: Sequence[DeadLetter]) -> list[str]:
+        """Delete messages; return the ids of those that SQS did not delete."""
+        left = []
+        for batch in pieces(letters, _MAX_BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": each.receipt}
+                for number, each in enumerate(batch)
+            ]
+            with reaching_aws():
+                answer = self._client.delete_message_batch(QueueUrl=self.url, Entries=entries)
+            left += [batch[int(each["Id"])].message_id for each in answer.get("Failed", ())]
+        return left
+
+
+def _note_parked(letter: DeadLetter) -> None:
+    """Note what a parked message says of its trigger and of why it was parked."""
+    try:
+        value = json.loads(letter.body)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(value, dict) or not is_parked_message(value):
+        return
+    match value["parked"]:
+        case {"trigger_id": str(trigger_id), **rest}:
+            letter.trigger_id = trigger_id
+            reasons = rest.get("reasons")
+            first = reasons[0] if isinstance(reasons, list) and reasons else rest
+            if isinstance(first, dict):
+                letter.kind = str(first.get("kind", "parked"))
+                letter.reason = str(first.get("reason", ""))
+
+
+def chosen_by(trigger: str | None, reason: str | None) -> Callable[[DeadLetter], bool]:
+    """Return what chooses messages of a trigger, and of a kind or with a text in their reason."""
+    return lambda letter: (
+        (trigger is None or letter.trigger_id == trigger)
+        and (reason is None or reason == letter.kind or reason in letter.reason)
+    )

@@ -1,0 +1,1 @@
+"""The deployed function on AWS: its configuration, and its log."""

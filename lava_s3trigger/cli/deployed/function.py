@@ -1,0 +1,130 @@
+"""The deployed function of a realm: what its configuration says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
+
+from .aws import reaching_aws
+
+if TYPE_CHECKING:
+    from .aws import Aws
+
+_ARN_PARTS: Final = 7
+_INFO_LEVELS: Final = frozenset(["TRACE", "DEBUG", "INFO"])
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFunction:
+    """A deployed function."""
+
+    name: str
+    arn: str
+    """Without a version or an alias."""
+    settings: Settings
+    """As the function reads them from its environment."""
+    configuration: dict[str, Any]
+    """The answer of GetFunctionConfiguration."""
+
+    @property
+    def realm(self) -> str:
+        """Name of the realm."""
+        return self.settings.realm
+
+    @property
+    def partition(self) -> str:
+        """Such as ``aws`` or ``aws-cn``."""
+        return self.arn.split(":")[1]
+
+    @property
+    def region(self) -> str:
+        """AWS region."""
+        return self.arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        """Id of the AWS account."""
+        return self.arn.split(":")[4]
+
+    @property
+    def log_group(self) -> str:
+        """Name of the log group."""
+        found = self.configuration.get("LoggingConfig", {})
+        return str(found.get("LogGroup") or f"/aws/lambda/{self.name}")
+
+    @property
+    def logs_dispatches(self) -> bool:
+        """Whether it logs what it dispatches, and not warnings or errors alone."""
+        level = self.configuration.get("LoggingConfig", {}).get("ApplicationLogLevel", "INFO")
+        return self.settings.log_level <= logging.INFO and level in _INFO_LEVELS
+
+    @property
+    def intake_queue(self) -> str:
+        """Name of the intake queue, if the stack made one."""
+        return f"lava-{self.realm}-s3trigger-intake"
+
+
+def function_name(realm: str) -> str:
+    """Return the name that the stack gives the function of a realm."""
+    return f"lava-{realm}-s3trigger"
+
+
+def unqualified(arn: str) -> str:
+    """Return the ARN of a function without a version or an alias."""
+    return ":".join(arn.split(":")[:_ARN_PARTS])
+
+
+def require_named(realm: str | None, function: str | None) -> None:
+    """Require that the realm or its function is named.
+
+    Raises:
+        CommandError: Neither is.
+    """
+    if not realm and not function:
+        raise CommandError(
+            "no realm: name it with --realm (LAVA_REALM), or the function with --function",
+            WRONG_USAGE,
+        )
+
+
+def find_function(aws: Aws, realm: str | None, function: str | None = None) -> DeployedFunction:
+    """Find the function of a realm, and read its configuration.
+
+    Args:
+        aws: Where it is.
+        realm: Name of the realm; the function's own, if None.
+        function: Name of the function, if not as the stack names it.
+
+    Raises:
+        CommandError: There is no such function, it is of another realm, or it has a
+            configuration that it would refuse.
+    """
+    require_named(realm, function)
+    name = function or function_name(str(realm))
+    client = aws.client("lambda")
+    with reaching_aws():
+        try:
+            found = client.get_function_configuration(FunctionName=name)
+        except client.exceptions.ResourceNotFoundException:
+            raise CommandError(
+                f"there is no function {name} in {aws.region_name()}: name it with --function,"
+                " or choose another region or account with --region or --profile"
+            ) from None
+    try:
+        settings = Settings.from_env(found.get("Environment", {}).get("Variables", {}))
+    except SettingsError as error:
+        raise CommandError(f"the configuration of {name} is not valid: {error}") from None
+    if realm and settings.realm != realm:
+        raise CommandError(
+            f"{name} works for realm {settings.realm}, not {realm}: name another --realm or"
+            " --function",
+            WRONG_USAGE,
+        )
+    return DeployedFunction(
+        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found
+    )

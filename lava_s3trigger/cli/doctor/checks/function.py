@@ -1,0 +1,183 @@
+"""Checks of the function itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.doctor.realm import Deployment
+
+
+_HOUR: Final = 3600  # seconds
+_SHARE: Final = 0.1
+
+
+@check("function-missing", "error", [])
+def function_missing(deployed: Deployment) -> Iterator[Fault]:
+    """There is no function of this name.
+
+    Nothing handles the events of the realm.
+    """
+    if not deployed.function:
+        command = f"sam deploy --parameter-overrides Realm={deployed.realm}"
+        yield Fault(deployed.function_name, "the function does not exist", command)
+
+
+@check("function-broken", "error", [])
+def function_broken(deployed: Deployment) -> Iterator[Fault]:
+    """Lambda cannot run the function.
+
+    Its last update failed, or Lambda has taken it out of service, so events fail.
+    """
+    for name in ("State", "LastUpdateStatus"):
+        value = deployed.function.get(name)
+        if value in {"Failed", "Inactive"}:
+            reason = deployed.function.get(f"{name}Reason", "no reason given")
+            command = f"sam deploy --parameter-overrides Realm={deployed.realm}"
+            yield Fault(deployed.function_name, f"{name} is {value}: {reason}", command)
+
+
+@check("function-configuration", "error", [])
+def function_configuration(deployed: Deployment) -> Iterator[Fault]:
+    """The function refuses its own configuration.
+
+    It does not start, and every event fails.
+    """
+    if not deployed.function:
+        return
+    environment = deployed.environment
+    try:
+        settings = Settings.from_env(environment)
+    except SettingsError as error:
+        mended = {name: value for name, value in environment.items() if name != error.name}
+        if error.name == "LAVA_REALM":
+            mended["LAVA_REALM"] = deployed.realm
+        yield Fault(error.name, str(error), _with_environment(deployed, mended))
+        return
+    if settings.realm != deployed.realm:
+        yield Fault(
+            "LAVA_REALM",
+            f"the function works for the realm {settings.realm}, not for {deployed.realm}",
+            _with_environment(deployed, environment | {"LAVA_REALM": deployed.realm}),
+        )
+
+
+@check("function-throttled", "error", ["lambda:GetFunctionConcurrency"])
+def function_throttled(deployed: Deployment) -> Iterator[Fault]:
+    """The function's reserved concurrency is 0.
+
+    Lambda runs it for nobody: all events wait, and are lost after six hours.
+    """
+    if not deployed.function:
+        return
+    name = deployed.function_name
+    answer = deployed.read("lambda", "get_function_concurrency", FunctionName=name) or {}
+    if answer.get("ReservedConcurrentExecutions") == 0:
+        command = aws("lambda", "delete-function-concurrency", function_name=name)
+        yield Fault(name, "the reserved concurrency is 0", command)
+
+
+@check("function-failing", "error", ["cloudwatch:GetMetricStatistics"])
+def function_failing(deployed: Deployment) -> Iterator[Fault]:
+    """A tenth or more of the function's invocations of the last hour failed.
+
+    Their events come again, and are dead letters after three failures. The log says why.
+    """
+    if not deployed.function:
+        return
+    errors, invocations = (_last_hour(deployed, name) for name in ("Errors", "Invocations"))
+    if errors and errors >= _SHARE * invocations:
+        command = f"lava-s3trigger tail --realm {deployed.realm} --since 1h --outcome failed"
+        told = f"{errors:.0f} of {invocations:.0f} invocations of the last hour failed"
+        yield Fault(deployed.function_name, told, command)
+
+
+@check("function-throttles", "warning", ["cloudwatch:GetMetricStatistics"])
+def function_throttles(deployed: Deployment) -> Iterator[Fault]:
+    """Lambda throttled a tenth or more of the function's invocations of the last hour.
+
+    The function or the account has too little concurrency: events wait, and are lost after six
+    hours. The command shows the account's limit, and what of it is reserved. Ask AWS for more, or
+    send the events by the intake queue, with `IntakeMaxConcurrency`.
+    """
+    if not deployed.function:
+        return
+    throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
+    if throttles and throttles >= _SHARE * (throttles + invocations):
+        told = f"{throttles:.0f} throttles and {invocations:.0f} invocations in the last hour"
+        yield Fault(deployed.function_name, told, aws("lambda", "get-account-settings"))
+
+
+@check("function-dead-letters", "error", [])
+def function_dead_letters(deployed: Deployment) -> Iterator[Fault]:
+    """Lambda keeps failed events nowhere.
+
+    An event that S3, SNS or EventBridge hands over is lost after three failures.
+    """
+    if deployed.function and not deployed.function.get("DeadLetterConfig", {}).get("TargetArn"):
+        arn = deployed.arn("sqs", deployed.dead_letter_queue)
+        command = aws(
+            "lambda",
+            "update-function-configuration",
+            function_name=deployed.function_name,
+            dead_letter_config={"TargetArn": arn},
+        )
+        yield Fault(deployed.function_name, "the function has no dead-letter queue", command)
+
+
+@check("function-parking", "error", [])
+def function_parking(deployed: Deployment) -> Iterator[Fault]:
+    """The function parks user errors nowhere.
+
+    An event that meets a mistake in an entry is only logged, and is lost.
+    """
+    if deployed.function and not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
+        more = {"S3TRIGGER_DEAD_LETTER_QUEUE": f"{deployed.function_name}-dlq"}
+        yield Fault(
+            "S3TRIGGER_DEAD_LETTER_QUEUE",
+            "the variable is not set",
+            _with_environment(deployed, deployed.environment | more),
+        )
+
+
+@check("function-invokers", "error", ["lambda:GetPolicy"])
+def function_invokers(deployed: Deployment) -> Iterator[Fault]:
+    """EventBridge may not invoke the function for the realm's rules.
+
+    A rule that the realm's naming allows is then refused, and its events are lost.
+    """
+    if not deployed.function:
+        return
+    if not deployed.permits("events"):
+        command = aws(
+            "lambda",
+            "add-permission",
+            function_name=deployed.function_name,
+            statement_id="lava-s3trigger-events",
+            action="lambda:InvokeFunction",
+            principal="events.amazonaws.com",
+            source_arn=deployed.arn("events", f"rule/lava.{deployed.realm}.*"),
+        )
+        yield Fault(deployed.function_name, "no permission for events.amazonaws.com", command)
+
+
+def _last_hour(deployed: Deployment, metric: str) -> float:
+    name = deployed.function_name
+    found = deployed.metric("AWS/Lambda", metric, "FunctionName", name, "Sum", _HOUR)
+    return found or 0.0
+
+
+def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:
+    return aws(
+        "lambda",
+        "update-function-configuration",
+        function_name=deployed.function_name,
+        environment={"Variables": environment},
+    )

@@ -1,0 +1,92 @@
+"""Checks of the event source mappings between queues and the function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.registry import Fault, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.doctor.realm import Deployment
+
+_READ: Final = ("lambda:ListEventSourceMappings",)
+_PARTIAL: Final = "ReportBatchItemFailures"
+
+
+@check("mapping-partial-responses", "error", _READ)
+def mapping_partial_responses(deployed: Deployment) -> Iterator[Fault]:
+    """An event source mapping does not report partial batch failures.
+
+    Lambda takes a batch of which some messages failed for done, and deletes the failed ones: their
+    events are lost. The function cannot see it.
+    """
+    for mapping in deployed.mappings:
+        if _PARTIAL not in (mapping.get("FunctionResponseTypes") or []):
+            command = aws(
+                "lambda",
+                "update-event-source-mapping",
+                uuid=mapping["UUID"],
+                function_response_types=_PARTIAL,
+            )
+            yield Fault(mapping["EventSourceArn"], f"the mapping has no {_PARTIAL}", command)
+
+
+@check("mapping-disabled", "error", _READ)
+def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
+    """An event source mapping is disabled.
+
+    The function does not read the queue. Events wait there, and SQS deletes them when the queue's
+    retention is over.
+    """
+    for mapping in deployed.mappings:
+        is_redrive = mapping["EventSourceArn"].endswith(f":{deployed.dead_letter_queue}")
+        if not is_redrive and mapping.get("State") in {"Disabled", "Disabling"}:
+            command = aws(
+                "lambda", "update-event-source-mapping", "--enabled", uuid=mapping["UUID"]
+            )
+            yield Fault(mapping["EventSourceArn"], "the mapping is disabled", command)
+
+
+@check("redrive-left-on", "warning", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
+def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
+    """The mapping of the dead-letter queue is enabled, and the queue is empty.
+
+    A parked event then comes back at once, before anybody has corrected its error.
+    """
+    for mapping in deployed.mappings:
+        is_redrive = mapping["EventSourceArn"].endswith(f":{deployed.dead_letter_queue}")
+        if not is_redrive or mapping.get("State") not in {"Enabled", "Enabling"}:
+            continue
+        queue = deployed.queue(deployed.dead_letter_queue) or {}
+        counts = (
+            queue.get(f"ApproximateNumberOfMessages{each}", "0") for each in ("", "NotVisible")
+        )
+        if not any(map(int, counts)):
+            command = aws(
+                "lambda", "update-event-source-mapping", "--no-enabled", uuid=mapping["UUID"]
+            )
+            yield Fault(mapping["EventSourceArn"], "the mapping is enabled", command)
+
+
+@check("redrive-mapping-missing", "warning", _READ)
+def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
+    """No event source mapping can give parked events back.
+
+    SQS itself does not move the messages of this queue, so that they are stuck.
+    """
+    name = deployed.dead_letter_queue
+    arns = [mapping["EventSourceArn"] for mapping in deployed.mappings]
+    if deployed.function and not any(arn.endswith(f":{name}") for arn in arns):
+        command = aws(
+            "lambda",
+            "create-event-source-mapping",
+            "--no-enabled",
+            function_name=deployed.function_name,
+            event_source_arn=deployed.arn("sqs", name),
+            batch_size="10",
+            function_response_types=_PARTIAL,
+        )
+        yield Fault(name, "there is no mapping", command)

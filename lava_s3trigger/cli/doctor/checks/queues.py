@@ -1,0 +1,206 @@
+"""Checks of queues: of dead letters, of workers, and of those that the function reads."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.jobs import read_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.doctor.realm import Deployment
+
+_READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+_MAX_RETENTION: Final = 1_209_600
+_METRICS: Final = ("cloudwatch:GetMetricStatistics",)
+_WINDOW: Final = 3600  # seconds; SQS sends metrics of a quiet queue late
+_NEARLY: Final = 0.75
+_RECEIVES: Final = 5
+"""As the template has it for the intake."""
+_TIMES: Final = 6
+"""https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+
+
+@check("dead-letter-queue-missing", "error", _READ)
+def dead_letter_queue_missing(deployed: Deployment) -> Iterator[Fault]:
+    """The function's dead-letter queue does not exist.
+
+    Parking fails, so that events with user errors come again until they are lost.
+    """
+    name = deployed.dead_letter_queue
+    if deployed.function and deployed.queue(name) is None:
+        attributes = {
+            "MessageRetentionPeriod": str(_MAX_RETENTION),
+            "VisibilityTimeout": str(_TIMES * deployed.timeout),
+        }
+        command = aws("sqs", "create-queue", queue_name=name, attributes=attributes)
+        yield Fault(name, "the queue does not exist", command)
+
+
+@check("dead-letters", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def dead_letters(deployed: Deployment) -> Iterator[Fault]:
+    """Events wait in a dead-letter queue, of the function or of a queue that it reads.
+
+    Each was not carried out, and SQS deletes it when the queue's retention is over. Correct what
+    the log says of them first, and the other findings here; then give them back. The command does
+    so for all; of the function's own queue, it turns the event source mapping on, and off again.
+    """
+    waiting = _waiting(deployed, deployed.dead_letter_queue)
+    if waiting:
+        # Not the mapping itself: whoever turns it on alone has to turn it off, and redrive
+        # refuses to start while it is on.
+        command = _redriving(deployed)
+        yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
+    for target in _targets(deployed):
+        name = target.rpartition(":")[2]
+        waiting = _waiting(deployed, name)
+        if waiting:
+            command = aws("sqs", "start-message-move-task", source_arn=target)
+            yield Fault(name, f"{waiting} messages wait", command)
+
+
+@check("messages-expire", "error", [*_READ, *_METRICS, "lambda:ListEventSourceMappings"])
+def messages_expire(deployed: Deployment) -> Iterator[Fault]:
+    """The oldest message of a queue has used up three quarters of the queue's retention.
+
+    SQS soon deletes it, and its event is lost. SQS counts from the first send, and CloudWatch shows
+    the age of a dead letter from when it became one, so that it may expire sooner. Where
+    the retention can be longer, the command makes it so; else, redrive the messages now.
+    """
+    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
+    for name in [deployed.dead_letter_queue, *deployed.source_queues, *targets]:
+        queue = deployed.queue(name) if deployed.function else None
+        if queue is None:
+            continue
+        retention = int(queue.get("MessageRetentionPeriod", _MAX_RETENTION))
+        age = deployed.metric(
+            "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, "Maximum", _WINDOW
+        )
+        if age is None or age < _NEARLY * retention:
+            continue
+        told = f"the oldest message is {age / 86400:.3g} days old, of {retention / 86400:.3g} days"
+        command = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}"
+        if retention < _MAX_RETENTION:
+            command = _retaining(queue)
+        elif name in deployed.source_queues:
+            command = f"lava-s3trigger tail --realm {deployed.realm} --outcome failed"
+        yield Fault(name, told, command)
+
+
+@check("dead-letter-retention", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
+    """A dead-letter queue keeps messages for less than the 14 days that SQS offers.
+
+    SQS deletes what nobody has seen to by then. It counts from the first send of a message.
+    """
+    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
+    for name in [deployed.dead_letter_queue, *targets]:
+        queue = deployed.queue(name)
+        if queue and int(queue.get("MessageRetentionPeriod", _MAX_RETENTION)) < _MAX_RETENTION:
+            days = int(queue["MessageRetentionPeriod"]) / 86400
+            yield Fault(name, f"messages are kept for {days:.3g} days", _retaining(queue))
+
+
+@check("redrive-policy-missing", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
+    """A queue that the function reads has no dead-letter queue.
+
+    A message that always fails comes again until it expires, and is lost then. It takes
+    invocations for all that time.
+    """
+    for name in deployed.source_queues:
+        queue = deployed.queue(name)
+        if queue is None:
+            continue
+        target = deployed.redrive_target(name)
+        if target and deployed.queue(target.rpartition(":")[2]) is not None:
+            continue
+        told = f"its dead-letter queue {target} does not exist" if target else "no redrive policy"
+        wanted = target or deployed.arn("sqs", f"{name}-dlq")
+        policy = {"deadLetterTargetArn": wanted, "maxReceiveCount": _RECEIVES}
+        attributes = {"RedrivePolicy": json.dumps(policy)}
+        create = aws(
+            "sqs",
+            "create-queue",
+            queue_name=wanted.rpartition(":")[2],
+            attributes={"MessageRetentionPeriod": str(_MAX_RETENTION)},
+        )
+        attach = aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
+        yield Fault(name, told, f"{create}\n{attach}")
+
+
+@check("worker-queue-missing", "error", ["dynamodb:Scan", "sqs:GetQueueUrl"])
+def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
+    """The queue of a worker does not exist.
+
+    Dispatches of that worker's jobs are parked.
+    """
+    for name, job_ids in worker_queues(deployed).items():
+        if deployed.read("sqs", "get_queue_url", QueueName=name) is None:
+            command = aws("sqs", "create-queue", queue_name=name)
+            told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
+            yield Fault(name, told, command)
+
+
+@check("visibility-timeout", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
+    """The visibility timeout of a queue is under six times the function's timeout.
+
+    SQS then hands a message out again while Lambda still retries it, and its jobs run twice.
+    """
+    least = _TIMES * deployed.timeout
+    for mapping in deployed.mappings:
+        name = mapping["EventSourceArn"].rpartition(":")[2]
+        queue = deployed.queue(name)
+        found = int((queue or {}).get("VisibilityTimeout", least))
+        if queue and found < least:
+            command = aws(
+                "sqs",
+                "set-queue-attributes",
+                queue_url=queue["Url"],
+                attributes={"VisibilityTimeout": str(least)},
+            )
+            told = f"the visibility timeout is {found} s; the function's timeout asks for {least} s"
+            yield Fault(name, told, command)
+
+
+def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
+    """Return the names of the queues of workers, each with the enabled jobs that need it."""
+    jobs: dict[str, list[str]] = {}
+    for item in deployed.items("jobs"):
+        try:
+            job = read_job(item)
+        except ValueError:  # an error of the entry, not of the deployment
+            continue
+        if job.enabled:
+            jobs.setdefault(f"lava-{deployed.realm}-{job.worker}", []).append(job.job_id)
+    return dict(sorted(jobs.items()))
+
+
+def _waiting(deployed: Deployment, name: str) -> int:
+    return int((deployed.queue(name) or {}).get("ApproximateNumberOfMessages", 0))
+
+
+def _targets(deployed: Deployment) -> list[str]:
+    """Return the ARNs of the dead-letter queues of the queues that the function reads."""
+    found = {deployed.redrive_target(name) for name in deployed.source_queues}
+    return sorted(each for each in found if each)
+
+
+def _retaining(queue: dict[str, str]) -> str:
+    """Return the command that has a queue keep its messages, for as long as SQS can."""
+    attributes = {"MessageRetentionPeriod": str(_MAX_RETENTION)}
+    return aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
+
+
+def _redriving(deployed: Deployment) -> str:
+    """Return the command that gives back what is in the function's own queue."""
+    command = f"lava-s3trigger dead-letters redrive --queue own --realm {deployed.realm}"
+    if deployed.function_name != f"lava-{deployed.realm}-s3trigger":
+        command += f" --function {shlex.quote(deployed.function_name)}"
+    return command

@@ -1,0 +1,126 @@
+"""Checks of the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.registry import Fault, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.doctor.realm import Deployment
+
+_READ: Final = ("dynamodb:DescribeTable",)
+_INDEX: Final = "s3trigger-index"
+_KEYS: Final = [
+    {"AttributeName": "bucket", "KeyType": "HASH"},
+    {"AttributeName": "prefix", "KeyType": "RANGE"},
+]
+_INDEX_TO_MAKE: Final = {
+    "IndexName": _INDEX,
+    "KeySchema": _KEYS,
+    "Projection": {"ProjectionType": "ALL"},
+}
+
+
+@check("table-missing", "error", _READ)
+def table_missing(deployed: Deployment) -> Iterator[Fault]:
+    """A table of the realm does not exist.
+
+    Every event fails.
+    """
+    kinds: dict[str, dict[str, Any]] = {
+        "s3triggers": {
+            "attribute_definitions": _attributes("trigger_id", "bucket", "prefix"),
+            "key_schema": [{"AttributeName": "trigger_id", "KeyType": "HASH"}],
+            "global_secondary_indexes": [_INDEX_TO_MAKE],
+        },
+        "jobs": {
+            "attribute_definitions": _attributes("job_id"),
+            "key_schema": [{"AttributeName": "job_id", "KeyType": "HASH"}],
+        },
+    }
+    for kind, options in kinds.items():
+        name = f"lava.{deployed.realm}.{kind}"
+        if deployed.table(name) is None:
+            command = aws(
+                "dynamodb",
+                "create-table",
+                table_name=name,
+                billing_mode="PAY_PER_REQUEST",
+                **options,
+            )
+            yield Fault(name, "the table does not exist", command)
+
+
+@check("index-missing", "error", _READ)
+def index_missing(deployed: Deployment) -> Iterator[Fault]:
+    """The table of triggers lacks the index by bucket and prefix.
+
+    The function finds triggers by it, so every event fails.
+    """
+    name = f"lava.{deployed.realm}.s3triggers"
+    table = deployed.table(name)
+    if table is None:
+        return
+    indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
+    if _INDEX not in indexes:
+        command = aws(
+            "dynamodb",
+            "update-table",
+            table_name=name,
+            attribute_definitions=_attributes("bucket", "prefix"),
+            global_secondary_index_updates=[{"Create": _INDEX_TO_MAKE}],
+        )
+        yield Fault(name, f"the index {_INDEX} does not exist", command)
+
+
+@check("dedup-table-missing", "error", _READ)
+def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
+    """The table of recent events does not exist.
+
+    Instances do not know each other's events, so that duplicates are dispatched twice.
+    """
+    name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
+    if name and deployed.table(name) is None:
+        create = aws(
+            "dynamodb",
+            "create-table",
+            table_name=name,
+            billing_mode="PAY_PER_REQUEST",
+            attribute_definitions=_attributes("id"),
+            key_schema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        wait = aws("dynamodb", "wait", "table-exists", table_name=name)
+        command = "\n".join([create, wait, _expiring(name)])
+        yield Fault(name, "the table does not exist", command)
+
+
+@check("dedup-table-grows", "warning", [*_READ, "dynamodb:DescribeTimeToLive"])
+def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
+    """The table of recent events keeps them for good.
+
+    It grows with every event, and its storage costs more each month.
+    """
+    name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
+    if not name or deployed.table(name) is None:
+        return
+    answer = deployed.read("dynamodb", "describe_time_to_live", TableName=name) or {}
+    found = answer.get("TimeToLiveDescription", {})
+    if found.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        yield Fault(name, "its time to live is off", _expiring(name))
+
+
+def _expiring(name: str) -> str:
+    return aws(
+        "dynamodb",
+        "update-time-to-live",
+        table_name=name,
+        time_to_live_specification={"Enabled": True, "AttributeName": "expires"},
+    )
+
+
+def _attributes(*names: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": "S"} for name in names]

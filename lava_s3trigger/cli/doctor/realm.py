@@ -1,0 +1,358 @@
+"""A deployed realm as AWS describes it: each thing is read when it is asked for, and once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.function import function_name, require_named, unqualified
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.errors import SettingsError
+from lava_s3trigger.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lava_s3trigger.cli.deployed.aws import Aws
+
+Json = dict[str, Any]
+
+_DENIED: Final = frozenset(
+    [
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "InvalidClientTokenId",
+        "UnauthorizedOperation",
+    ]
+)
+_MISSING: Final = frozenset(
+    [
+        "404",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "NotFound",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+    ]
+)
+# Where the action of IAM is not the operation's name.
+_ACTIONS: Final = {
+    "lambda:GetFunctionConcurrency": "lambda:GetFunctionConcurrency",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:HeadBucket": "s3:ListBucket",
+}
+
+
+class UnreadableError(Exception):
+    """AWS refused to show something.
+
+    Attributes:
+        action: The IAM action that is missing.
+        reason: What AWS said.
+    """
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, reason)
+        self.action = action
+        self.reason = reason
+
+
+@dataclass
+class Deployment:
+    """The function of a realm, and what it is connected to."""
+
+    aws: Aws
+    realm: str
+    function_name: str
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    _answers: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def read(self, service: str, operation: str, **parameters: Any) -> Any:
+        """Return the answer to a call, all pages of it; None if there is no such thing.
+
+        Args:
+            service: botocore's name of the service.
+            operation: Name of the client's method.
+            parameters: Its parameters.
+
+        Raises:
+            UnreadableError: AWS refuses it.
+            CommandError: AWS cannot be reached.
+        """
+        key = json.dumps([service, operation, parameters], sort_keys=True)
+        if key not in self._answers:
+            try:
+                self._answers[key] = self._call(service, operation, parameters)
+            except UnreadableError as error:
+                self._answers[key] = error
+        answer = self._answers[key]
+        if isinstance(answer, UnreadableError):
+            raise answer
+        return answer
+
+    def _call(self, service: str, operation: str, parameters: Json) -> Any:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - start-up
+
+        client = self._clients.get(service)
+        if client is None:
+            client = self._clients[service] = self.aws.client(service)
+        with reaching_aws():
+            try:
+                if client.can_paginate(operation):
+                    pages = client.get_paginator(operation).paginate(**parameters)
+                    return pages.build_full_result()
+                return getattr(client, operation)(**parameters)
+            except ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code", ""))
+                if code in _MISSING:
+                    return None
+                if code not in _DENIED:
+                    raise
+                action = f"{service}:{error.operation_name}"
+                reason = str(error.response["Error"].get("Message", code))
+                raise UnreadableError(_ACTIONS.get(action, action), reason) from None
+
+    @cached_property
+    def function(self) -> Json:
+        """The configuration of the function; empty if there is none."""
+        name = self.function_name
+        return self.read("lambda", "get_function_configuration", FunctionName=name) or {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of the function."""
+        return dict(self.function.get("Environment", {}).get("Variables", {}))
+
+    @property
+    def makes_metrics(self) -> bool:
+        """Whether the function makes metrics."""
+        try:
+            return Settings.from_env(self.environment).metrics
+        except SettingsError:
+            return False
+
+    @property
+    def timeout(self) -> int:
+        """Seconds that an invocation may take."""
+        return int(self.function.get("Timeout", 3))
+
+    @property
+    def function_arn(self) -> str:
+        """ARN of the function, without a version."""
+        return unqualified(self.function.get("FunctionArn", ""))
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of something in the function's account and region."""
+        parts = (self.function_arn or "arn:aws:lambda:::").split(":")
+        return ":".join(["arn", parts[1], service, parts[3], parts[4], resource])
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """Name of the queue that parked and failed events go to."""
+        named = self.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE")
+        return named or f"{self.function_name}-dlq"
+
+    @property
+    def mappings(self) -> list[Json]:
+        """The event source mappings of the function."""
+        if not self.function:
+            return []
+        name = self.function_name
+        answer = self.read("lambda", "list_event_source_mappings", FunctionName=name) or {}
+        return list(answer.get("EventSourceMappings", []))
+
+    @property
+    def is_mapped(self) -> frozenset[str]:
+        """ARNs of the queues that the function reads, without that of its dead letters."""
+        arns = {each["EventSourceArn"] for each in self.mappings}
+        return frozenset(arn for arn in arns if not arn.endswith(f":{self.dead_letter_queue}"))
+
+    def queue(self, name: str) -> dict[str, str] | None:
+        """Return the attributes of a queue, with its ``Url``; None if there is none."""
+        found = self.read("sqs", "get_queue_url", QueueName=name)
+        if found is None:
+            return None
+        url = found["QueueUrl"]
+        answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
+        return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
+
+    @property
+    def source_queues(self) -> list[str]:
+        """Names of the queues that the function reads, without that of its dead letters."""
+        return sorted(arn.rpartition(":")[2] for arn in self.is_mapped)
+
+    def redrive_target(self, queue: str) -> str | None:
+        """Return the ARN of a queue's dead-letter queue; None if it has none."""
+        policy = json.loads((self.queue(queue) or {}).get("RedrivePolicy") or "{}")
+        target = policy.get("deadLetterTargetArn")
+        return str(target) if target else None
+
+    def metric(  # noqa: PLR0913, PLR0917 - what tells a metric from others
+        self, namespace: str, name: str, dimension: str, value: str, statistic: str, seconds: int
+    ) -> float | None:
+        """Return a metric of CloudWatch over some time until now; None if it has no value.
+
+        Args:
+            namespace: Such as ``AWS/SQS``.
+            name: Its name.
+            dimension: Name of its one dimension.
+            value: Value of that.
+            statistic: ``Maximum`` or ``Sum``.
+            seconds: How long that time is.
+        """
+        answer = self.read(
+            "cloudwatch",
+            "get_metric_statistics",
+            Namespace=namespace,
+            MetricName=name,
+            Dimensions=[{"Name": dimension, "Value": value}],
+            StartTime=(self._now - dt.timedelta(seconds=seconds)).isoformat(),
+            EndTime=self._now.isoformat(),
+            Period=seconds,
+            Statistics=[statistic],
+        )
+        values = [float(each[statistic]) for each in (answer or {}).get("Datapoints", [])]
+        if not values:
+            return None
+        return sum(values) if statistic == "Sum" else max(values)
+
+    @cached_property
+    def _now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    @property
+    def log_group(self) -> str:
+        """Name of the function's log group."""
+        logging = self.function.get("LoggingConfig", {})
+        return str(logging.get("LogGroup") or f"/aws/lambda/{self.function_name}")
+
+    def table(self, name: str) -> Json | None:
+        """Return the description of a table; None if there is none."""
+        answer = self.read("dynamodb", "describe_table", TableName=name)
+        return None if answer is None else dict(answer["Table"])
+
+    def items(self, kind: str) -> list[Json]:
+        """Return the items of the realm's table ``s3triggers`` or ``jobs``."""
+        answer = self.read("dynamodb", "scan", TableName=f"lava.{self.realm}.{kind}")
+        return [] if answer is None else list(answer["Items"])
+
+    @cached_property
+    def policy(self) -> list[Json]:
+        """The statements of who may invoke the function."""
+        answer = self.read("lambda", "get_policy", FunctionName=self.function_name)
+        return [] if answer is None else statements(answer["Policy"])
+
+    def permits(self, service: str) -> bool:
+        """Tell whether some statement lets a service, such as ``s3``, invoke the function."""
+        principals = [each.get("Principal") for each in self.policy]
+        named = [each.get("Service") for each in principals if isinstance(each, dict)]
+        return f"{service}.amazonaws.com" in named or "*" in principals
+
+    @cached_property
+    def role_policies(self) -> dict[str, list[Json]]:
+        """The statements of the role's inline policies by name, and of managed ones by ARN."""
+        role = self.function.get("Role", "").rpartition("/")[2]
+        found: dict[str, list[Json]] = {}
+        if not role:
+            return found
+        inline = self.read("iam", "list_role_policies", RoleName=role) or {}
+        for name in inline.get("PolicyNames", []):
+            answer = self.read("iam", "get_role_policy", RoleName=role, PolicyName=name) or {}
+            found[name] = statements(answer.get("PolicyDocument", {}))
+        attached = self.read("iam", "list_attached_role_policies", RoleName=role) or {}
+        for policy in attached.get("AttachedPolicies", []):
+            arn = policy["PolicyArn"]
+            found[arn] = self._managed(arn)
+        return found
+
+    def _managed(self, arn: str) -> list[Json]:
+        policy = self.read("iam", "get_policy", PolicyArn=arn)
+        if policy is None:
+            return []
+        version = self.read(
+            "iam",
+            "get_policy_version",
+            PolicyArn=arn,
+            VersionId=policy["Policy"]["DefaultVersionId"],
+        )
+        return [] if version is None else statements(version["PolicyVersion"]["Document"])
+
+    def notifications(self, bucket: str) -> Json | None:
+        """Return the notification configuration of a bucket; None if there is no bucket."""
+        answer = self.read("s3", "get_bucket_notification_configuration", Bucket=bucket)
+        if answer is None:
+            return None
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+    @cached_property
+    def rules(self) -> list[Json]:
+        """The rules of the default event bus that send to the function or a queue it reads.
+
+        Each has its ``Targets``, of these only.
+        """
+        found = []
+        ours = {self.function_arn, *self.is_mapped}
+        for rule in (self.read("events", "list_rules") or {}).get("Rules", []):
+            answer = self.read("events", "list_targets_by_rule", Rule=rule["Name"]) or {}
+            targets = [each for each in answer.get("Targets", []) if each["Arn"] in ours]
+            if targets:
+                found.append({**rule, "Targets": targets})
+        return found
+
+    @cached_property
+    def subscriptions(self) -> list[Json]:
+        """The SNS subscriptions of the function and of the queues that it reads."""
+        ours = {self.function_arn, *self.is_mapped}
+        answer = self.read("sns", "list_subscriptions") or {}
+        return [each for each in answer.get("Subscriptions", []) if each.get("Endpoint") in ours]
+
+
+def statements(policy: Any) -> list[Json]:
+    """Return the statements of a policy document, or of its JSON text."""
+    document = json.loads(policy) if isinstance(policy, str) else policy
+    found = document.get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, and anything else as the only member of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
+    """Return the names of the realm and of its function, of which one was given.
+
+    Raises:
+        CommandError: Neither tells the realm.
+    """
+    require_named(realm, function)
+    if realm is None:
+        found = re.fullmatch(function_name("(.+)"), str(function))
+        if found is None:
+            raise CommandError(
+                f"no realm: {function} is not named as the stack names functions: give --realm"
+                " (LAVA_REALM) as well",
+                WRONG_USAGE,
+            )
+        realm = found[1]
+    return realm, function or function_name(realm)
+
+
+def matches_any(patterns: Collection[str], text: str) -> bool:
+    """Tell whether any pattern of IAM matches a text, without regard to case."""
+    return any(
+        re.fullmatch(
+            re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.IGNORECASE
+        )
+        for pattern in patterns
+    )

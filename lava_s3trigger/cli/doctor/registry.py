@@ -1,0 +1,121 @@
+"""The registry of `doctor`'s checks, and what a run of them finds.
+
+A check is one function with the decorator `check`. It yields a `Fault` for each thing that is
+wrong. The first line of its docstring says what is wrong, the rest why that matters: the docs
+and the command print both.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from .realm import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from .realm import Deployment
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
+"""From the worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    subject: str
+    """Name or ARN of what is wrong."""
+    message: str
+    """What was found."""
+    command: str
+    """The commands of a shell that mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of a deployment."""
+
+    name: str
+    severity: Severity
+    needs: tuple[str, ...]
+    """The IAM actions that it needs."""
+    summary: str
+    why: str
+    run: Callable[[Deployment], Iterator[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault, with the check that found it."""
+
+    check: Check
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A check that could not be made."""
+
+    check: Check
+    action: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What a run of checks found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+
+    def is_at_least(self, severity: Severity) -> bool:
+        """Tell whether there is a finding of a severity, or of a worse one."""
+        worst = SEVERITIES.index(severity)
+        return any(SEVERITIES.index(each.check.severity) <= worst for each in self.findings)
+
+
+CHECKS: Final[dict[str, Check]] = {}
+"""All checks by name, in the order in which they run."""
+
+
+def check(
+    name: str, severity: Severity, needs: Collection[str]
+) -> Callable[[Callable[[Deployment], Iterator[Fault]]], Callable[[Deployment], Iterator[Fault]]]:
+    """Register a function as a check.
+
+    Args:
+        name: Its name, which never changes.
+        severity: How bad it is.
+        needs: The IAM actions that it needs, beside reading the function's configuration.
+    """
+
+    def register(
+        function: Callable[[Deployment], Iterator[Fault]],
+    ) -> Callable[[Deployment], Iterator[Fault]]:
+        summary, _, why = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
+        actions = tuple(sorted({"lambda:GetFunctionConfiguration", *needs}))
+        CHECKS[name] = Check(name, severity, actions, summary, " ".join(why.split()), function)
+        return function
+
+    return register
+
+
+def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
+    """Run checks.
+
+    Raises:
+        CommandError: AWS cannot be reached.
+    """
+    found = Diagnosis()
+    for each in checks:
+        faults: list[Fault] = []
+        try:
+            faults.extend(each.run(deployment))
+        except UnreadableError as error:
+            found.unread.append(Unread(each, error.action, error.reason))
+        found.findings += [Finding(each, fault) for fault in faults]
+    return found

@@ -1,0 +1,216 @@
+"""Routes of a bucket's events to the function, and what of an entry each carries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_plus, unquote_plus
+
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.triggers import WHOLE_BUCKET
+
+from .patterns import key_filters, matching_types, read_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lava_s3trigger.cli.objects.event_types import EventType
+    from lava_s3trigger.triggers import Trigger
+
+    from .realm import Deployment, Json
+
+KINDS: Final = {
+    "LambdaFunctionConfigurations": "LambdaFunctionArn",
+    "QueueConfigurations": "QueueArn",
+    "TopicConfigurations": "TopicArn",
+}
+"""The kinds of notifications of a bucket, each with the name of its destination."""
+_SAFE: Final = "/!-_.*'()"
+"""What S3 takes in a filter as it is, beside letters and digits.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+"""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way of a bucket's events to a destination."""
+
+    told: str
+    """What it is, for people."""
+    types: frozenset[str]
+    """The types of events that it carries, as S3 names them."""
+    prefix: str = ""
+    suffix: str = ""
+    place: tuple[str, int] | None = None
+    """Kind and number of its notification; None for EventBridge."""
+    rule: str | None = None
+    """Name of its rule, for EventBridge."""
+    is_ours: bool = True
+    """Whether it leads to the function."""
+
+    def overlaps(self, other: Route) -> bool:
+        """Tell whether both carry some event of some object."""
+        prefixes = sorted([self.prefix, other.prefix], key=len)
+        suffixes = sorted([self.suffix, other.suffix], key=len)
+        return (
+            prefixes[1].startswith(prefixes[0])
+            and suffixes[1].endswith(suffixes[0])
+            and bool(self.types & other.types)
+        )
+
+    def name_of(self, kind: EventType) -> str | None:
+        """Return the type of an event as the function sees it by this route."""
+        return kind.name if self.rule is None else kind.name_in_eventbridge
+
+    def covers(self, trigger: Trigger, kind: EventType) -> bool:
+        """Tell whether it carries all events of a type that an entry asks for."""
+        prefix = "" if trigger.prefix == WHOLE_BUCKET else trigger.prefix
+        has_prefix = f"{prefix}/".startswith(self.prefix) if prefix else not self.prefix
+        has_suffix = not self.suffix or any(
+            all(each.endswith(self.suffix) for each in patterns) for patterns in _patterns(trigger)
+        )
+        return has_prefix and has_suffix and self._carries(trigger, kind)
+
+    def reaches(self, trigger: Trigger) -> bool:
+        """Tell whether it may carry any event that an entry asks for."""
+        prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
+        return (
+            (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
+            and all(
+                any(_may_pass(each, self.prefix, self.suffix) for each in patterns)
+                for patterns in _patterns(trigger)
+            )
+            and any(self._carries(trigger, kind) for kind in EVENT_TYPES.values())
+        )
+
+    def _carries(self, trigger: Trigger, kind: EventType) -> bool:
+        name = self.name_of(kind)
+        return name is not None and kind.name in self.types and asks_for(trigger, name)
+
+
+def asks_for(trigger: Trigger, name: str) -> bool:
+    """Tell whether an entry's conditions let events of a type pass."""
+    return all(
+        each.holds(name)
+        for each in trigger.conditions
+        if each.field in {"if_event_type", "if_not_event_type"}
+    )
+
+
+def wanted_types(trigger: Trigger) -> list[EventType]:
+    """Return the types that an entry asks for; without a condition, those of new objects."""
+    if not any(each.field == "if_event_type" for each in trigger.conditions):
+        return [
+            each
+            for each in EVENT_TYPES.values()
+            if each.name.startswith("ObjectCreated:") and asks_for(trigger, each.name)
+        ]
+    return [
+        each
+        for each in EVENT_TYPES.values()
+        if any(name and asks_for(trigger, name) for name in (each.name, each.name_in_eventbridge))
+    ]
+
+
+def wanted_events(trigger: Trigger) -> list[str]:
+    """Return the events that a notification needs for an entry."""
+    names = [each.name for each in wanted_types(trigger)]
+    created = [name for name in EVENT_TYPES if name.startswith("ObjectCreated:")]
+    if not names or set(created) <= set(names):
+        rest = [f"s3:{name}" for name in names if name not in created]
+        return ["s3:ObjectCreated:*", *rest]
+    return [f"s3:{name}" for name in names]
+
+
+def notification_routes(configuration: Json, ours: frozenset[str] = frozenset()) -> Iterator[Route]:
+    """Yield the routes of all notifications of a bucket, without those by EventBridge.
+
+    Args:
+        configuration: The bucket's.
+        ours: ARNs of destinations that lead to the function.
+    """
+    for kind, name in KINDS.items():
+        for number, each in enumerate(configuration.get(kind, [])):
+            filters = dict(filter_values(each))
+            yield Route(
+                f"the notification {each.get('Id', number)} to {each[name]}",
+                event_types(each.get("Events", ())),
+                decoded(filters.get("prefix", "")),
+                decoded(filters.get("suffix", "")),
+                (kind, number),
+                is_ours=each[name] in ours,
+            )
+
+
+def routes(deployed: Deployment, bucket: str) -> list[Route]:
+    """Return the routes of a bucket's events to the function."""
+    configuration = deployed.notifications(bucket) or {}
+    topics = {each["TopicArn"] for each in deployed.subscriptions}
+    ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
+    found = [each for each in notification_routes(configuration, ours) if each.is_ours]
+    if "EventBridgeConfiguration" not in configuration:
+        return found
+    for rule in deployed.rules:
+        pattern = read_pattern(rule)
+        if pattern is None or rule.get("State") == "DISABLED":
+            continue
+        types = frozenset(each.name for each in matching_types(pattern, bucket))
+        if types:
+            found += [
+                Route(f"the rule {rule['Name']}", types, prefix, suffix, rule=rule["Name"])
+                for prefix, suffix in key_filters(pattern)
+            ]
+    return found
+
+
+def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
+    """Return the types of events that a notification names, of which some have a wildcard."""
+    return frozenset(
+        name for name in EVENT_TYPES if any(fnmatchcase(f"s3:{name}", each) for each in events)
+    )
+
+
+def filter_values(notification: Json) -> list[tuple[str, str]]:
+    """Return the filters of a notification: ``prefix`` or ``suffix``, and the value in it."""
+    rules = notification.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    return [(each["Name"].lower(), each["Value"]) for each in rules]
+
+
+def decoded(value: str) -> str:
+    """Return the text of keys that a filter's value stands for."""
+    return unquote_plus(value)
+
+
+def encoded(value: str) -> str:
+    """Return a filter's value for a text of keys: percent-encoded, a space as a plus."""
+    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # which Python takes for safe
+
+
+def is_encoded(value: str) -> bool:
+    """Tell whether S3 takes each character of a filter's value as it was meant."""
+    return (
+        re.fullmatch(rf"(?:[A-Za-z0-9+{re.escape(_SAFE)}]|%[0-9A-Fa-f]{{2}})*", value) is not None
+    )
+
+
+def _patterns(trigger: Trigger) -> Iterator[list[str]]:
+    """Yield the patterns of each condition on keys, of which one must match."""
+    for each in trigger.conditions:
+        if each.field == "if_fnmatch":
+            found = [each.argument] if isinstance(each.argument, str) else each.argument
+            yield [str(pattern) for pattern in found]
+
+
+def _may_pass(pattern: str, prefix: str, suffix: str) -> bool:
+    """Tell whether some key may match a pattern and have a prefix and a suffix."""
+    head, *rest = re.split(r"[*?\[]", pattern, maxsplit=1)
+    tail = re.split(r"[*?\[\]]", pattern)[-1]
+    if not rest:
+        return head.startswith(prefix) and head.endswith(suffix)
+    return (head.startswith(prefix) or prefix.startswith(head)) and (
+        tail.endswith(suffix) or suffix.endswith(tail)
+    )

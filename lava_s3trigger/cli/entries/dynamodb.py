@@ -1,0 +1,166 @@
+"""Values of files as DynamoDB would hold them, in the types that its client gives.
+
+See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+from __future__ import annotations
+
+import decimal
+from decimal import Decimal
+from typing import Any, Final
+
+from lava_s3trigger.cli.errors import CommandError
+
+from .positions import Member, Node, Problem
+
+Attribute = dict[str, Any]
+
+TYPES: Final = frozenset(["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"])
+_MAX_DIGITS: Final = 38
+_MAX_EXPONENT: Final = 125
+_MIN_EXPONENT: Final = -130
+# Emax is bounded, so that 1e999999999 is not multiplied out.
+_EXACT: Final = decimal.Context(prec=10_000, Emax=10_000, Emin=-10_000)
+
+
+def is_item(node: Node) -> bool:
+    """Tell whether a map is an item in DynamoDB's JSON, such as ``{"a": {"S": "text"}}``."""
+    if not isinstance(node.value, dict) or not node.value:
+        return False
+    return all(_is_attribute(member.value) for member in node.value.values())
+
+
+def _is_attribute(node: Node) -> bool:
+    return isinstance(node.value, dict) and len(node.value) == 1 and not node.value.keys() - TYPES
+
+
+def untyped(node: Node) -> Node:
+    """Return an item in DynamoDB's JSON as plain values, each with its place.
+
+    Sets and binary values keep their type as `Node.attribute_type`.
+    """
+    if not isinstance(node.value, dict):
+        return node
+    members = {
+        name: Member(member.name, _value(member.value)) for name, member in node.value.items()
+    }
+    return Node(members, node.span)
+
+
+def _value(node: Node) -> Node:  # noqa: PLR0911 - one for each type of DynamoDB
+    if not (isinstance(node.value, dict) and _is_attribute(node)):
+        return node
+    ((kind, member),) = node.value.items()
+    found = member.value
+    match kind, found.value:
+        case "N", str(text):
+            return Node(_number(text), found.span)
+        case "NULL", _:
+            return Node(None, found.span)
+        case "M", dict():
+            return untyped(found)
+        case "L", list(items):
+            return Node([_value(each) for each in items], found.span)
+        case "NS", list(items):
+            numbers = [Node(_number(str(each.value)), each.span) for each in items]
+            return Node(numbers, found.span, kind)
+        case "SS" | "BS" | "B", _:
+            return Node(found.value, found.span, kind)
+        case _:
+            return found
+
+
+def _number(text: str) -> int | Decimal | str:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return text
+    if number.is_finite() and number.adjusted() <= _MAX_EXPONENT:
+        return int(number) if number == number.to_integral_value() else number
+    return number
+
+
+class AttributeReader:
+    """Makes the attributes of an item, and collects what DynamoDB would refuse.
+
+    Args:
+        file: Name of the file, for problems.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.problems: list[Problem] = []
+
+    def item(self, node: Node) -> dict[str, Attribute]:
+        """Return the item of a map."""
+        assert isinstance(node.value, dict)  # noqa: S101 - for the type checker
+        return {name: self.attribute(member.value) for name, member in node.value.items()}
+
+    def attribute(self, node: Node) -> Attribute:  # noqa: PLR0911 - likewise
+        """Return a value as DynamoDB holds it."""
+        match node.value:
+            case None:
+                return {"NULL": True}
+            case bool(value):
+                return {"BOOL": value}
+            case int() | Decimal():
+                return {"N": self._text_of(node)}
+            case dict():
+                return {"M": self.item(node)}
+            case list(items):
+                return self._list(items, node)
+            case text if node.attribute_type == "B":
+                return {"B": text}
+            case text:
+                return {"S": text}
+
+    def _list(self, items: list[Node], node: Node) -> Attribute:
+        match node.attribute_type:
+            case "SS" | "BS" as kind:
+                return {kind: [each.value for each in items]}
+            case "NS":
+                return {"NS": [self._text_of(each) for each in items]}
+            case _:
+                return {"L": [self.attribute(each) for each in items]}
+
+    def _text_of(self, node: Node) -> str:
+        number = Decimal(node.value) if isinstance(node.value, (int, Decimal)) else Decimal("NaN")
+        if not number.is_finite() or (
+            number
+            and (
+                not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT
+                or len(number.normalize(_EXACT).as_tuple().digits) > _MAX_DIGITS
+            )
+        ):
+            message = (
+                f"DynamoDB cannot hold this number: it has at most {_MAX_DIGITS} digits, and is"
+                f" from 1E{_MIN_EXPONENT} to 9.99E+{_MAX_EXPONENT}"
+            )
+            span = node.span
+            self.problems.append(Problem(self._file, span.line, span.column, message, "number"))
+            return "0"
+        if number == number.to_integral_value(context=_EXACT):
+            return str(int(number))
+        return str(number)
+
+
+def attribute_of(value: Any) -> dict[str, Any]:
+    """Return the DynamoDB attribute value for a value of JSON or YAML.
+
+    Raises:
+        CommandError: DynamoDB has no type for the value.
+    """
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int() | float():
+            return {"N": repr(value)}
+        case str():
+            return {"S": value}
+        case None:
+            return {"NULL": True}
+        case list():
+            return {"L": [attribute_of(item) for item in value]}
+        case dict():
+            return {"M": {str(name): attribute_of(item) for name, item in value.items()}}
+    raise CommandError(f"DynamoDB has no type for {value!r}")

@@ -1,0 +1,392 @@
+"""Trigger and job entries, out of files or of a realm's tables: the one place that reads them.
+
+An entry is an item as DynamoDB would hand it to the function, which reads it by its own
+reader. Out of a file it keeps the place of each value.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.escaping import safe
+
+from .dynamodb import AttributeReader, is_item, untyped
+from .json_text import JsonText
+from .positions import Member, Node, Problem, Span
+from .yaml_text import YamlText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from .dynamodb import Attribute
+
+Kind = Literal["trigger", "job"]
+KINDS: Final[tuple[Kind, ...]] = ("trigger", "job")
+
+SUFFIXES: Final = frozenset([".yaml", ".yml", ".json", ".jsonl"])
+STANDARD_INPUT: Final = "-"
+_PLACEHOLDERS: Final = ("<{", "<%")
+_LISTS: Final[dict[str, Kind]] = {"triggers": "trigger", "jobs": "job"}
+_TRIGGER_FIELDS: Final = frozenset(["trigger_id", "bucket", "prefix"])
+_JOB_FIELDS: Final = frozenset(["payload", "type", "worker"])
+_MAX_SHOWN_PROBLEMS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of entries."""
+
+    name: str
+    """As the user gave it, or as it was found below a folder; ``-`` is standard input."""
+    text: str
+
+    _lines: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    def line(self, number: int) -> str:
+        """Return a line of the text, from 1, without its end."""
+        if not self._lines:
+            # As the parsers count lines: a form feed or U+2028 in a string ends none.
+            self._lines.extend(each.removesuffix("\r") for each in self.text.split("\n"))
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a file."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(slots=True)
+class Entry:
+    """An entry of the s3triggers table or of the jobs table."""
+
+    kind: Kind
+    item: dict[str, Attribute]
+    """As DynamoDB's low-level client gives it."""
+    source: str
+    """Where it comes from, for people: ``entries/t.yaml:3``, or the name of the table."""
+    node: Node | None = None
+    """The entry with the places of its values; None for an entry of a table."""
+    file: SourceFile | None = None
+    problems: list[Problem] = field(default_factory=list)
+    """What stands between it and the table: duplicate names, dates, numbers."""
+
+    @property
+    def id(self) -> str | None:
+        """The trigger id, or the job id of a job; None where it is missing or no string."""
+        return self.text(f"{self.kind}_id")
+
+    def text(self, name: str) -> str | None:
+        """Return a field that is a string, else None."""
+        value = self.item.get(name, {}).get("S")
+        return value if isinstance(value, str) else None
+
+    def value(self, name: str) -> Any:
+        """Return the Python value of a field, or None.
+
+        Raises:
+            ValueError: It holds binary values.
+        """
+        return value_of(self.item[name], name) if name in self.item else None
+
+    def place(self, *path: str | int, of_name: bool = False) -> Place | None:
+        """Return where a value stands, or the nearest that encloses it.
+
+        Args:
+            *path: Names and positions, from the entry down.
+            of_name: Return the place of the name of the field, not of its value.
+        """
+        span = self.span(*path, of_name=of_name)
+        return Place(self.file.name, span.line, span.column) if span and self.file else None
+
+    def span(self, *path: str | int, of_name: bool = False) -> Span | None:
+        """Return the piece of the file's text that a value is, or the nearest that encloses it."""
+        if self.node is None:
+            return None
+        while path:
+            found = self.node.find(path)
+            if found is not None:
+                outer = self.node.find(path[:-1])
+                last = path[-1]
+                if of_name and outer and isinstance(outer.value, dict) and isinstance(last, str):
+                    return outer.value[last].name
+                return found.span
+            path = path[:-1]
+        return self.node.span
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What was read from files."""
+
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    """What cannot be read, or is no entry."""
+    files: dict[str, SourceFile] = field(default_factory=dict)
+
+    def of(self, kind: Kind) -> list[Entry]:
+        """Return the entries of one kind."""
+        return [entry for entry in self.entries if entry.kind == kind]
+
+    def all_problems(self) -> list[Problem]:
+        """Return the problems of files and of entries."""
+        return [*self.problems, *(each for entry in self.entries for each in entry.problems)]
+
+    def require_sound(self) -> None:
+        """Raise an error that names the problems, if there are any.
+
+        Raises:
+            CommandError: There are problems.
+        """
+        require_none(self.all_problems())
+
+
+def require_none(problems: Sequence[object]) -> None:
+    """Raise an error that names problems, if there are any.
+
+    Raises:
+        CommandError: There are problems.
+    """
+    if problems:
+        told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
+        more = len(problems) - len(told)
+        raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
+
+
+def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
+    """Read the entries of files and folders, to decide with.
+
+    Of a folder, files without any entry are left out, such as payloads and cases.
+
+    Args:
+        paths: As of `load`.
+        kind: Kind of entries of which there must be some.
+
+    Raises:
+        CommandError: One cannot be read, is no entry, or none is there.
+    """
+    loaded = load(paths)
+    with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
+    loaded.problems = [
+        each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
+    ]
+    loaded.require_sound()
+    if kind and not loaded.of(kind):
+        raise CommandError(f"{safe(', '.join(paths))}: no {kind} entries in there")
+    return loaded
+
+
+def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) -> Loaded:
+    """Read the entries of files and folders.
+
+    Args:
+        paths: Files and folders; ``-`` is standard input. Of a folder all files with the
+            suffixes of `SUFFIXES` are read, but for those whose name, or whose folder's,
+            begins with ``_`` or a dot, as in lava's job framework.
+        progress: Called with the number of files read so far.
+
+    Raises:
+        CommandError: A path does not exist or cannot be read.
+    """
+    return load_texts(read_texts(paths), progress)
+
+
+def load_texts(
+    texts: Iterable[tuple[str, str]], progress: Callable[[int], None] | None = None
+) -> Loaded:
+    """Read the entries of texts.
+
+    Args:
+        texts: The name of each file, and its text.
+        progress: Called with the number of files read so far.
+    """
+    loaded = Loaded()
+    for number, (name, text) in enumerate(texts, 1):
+        file = SourceFile(name, text)
+        loaded.files[name] = file
+        _Reader(loaded, file).read()
+        if progress:
+            progress(number)
+    return loaded
+
+
+def read_table(
+    client: DynamoDBClient, realm: str, kind: Kind, table: str | None = None
+) -> list[Entry]:
+    """Read all entries of a realm's table.
+
+    Raises:
+        ClientError, BotoCoreError: DynamoDB refuses or cannot be reached.
+    """
+    name = table or f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
+    pages = client.get_paginator("scan").paginate(TableName=name)
+    return [
+        Entry(kind, item, name)  # type: ignore[arg-type]
+        for page in pages
+        for item in page["Items"]
+    ]
+
+
+def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each file, and of those of folders, as `load` finds them.
+
+    Raises:
+        CommandError: One does not exist, cannot be read, or is no UTF-8.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        for name in _files(path):
+            if name in seen:
+                continue
+            seen.add(name)
+            try:
+                is_file = name != STANDARD_INPUT
+                raw = Path(name).read_bytes() if is_file else sys.stdin.buffer.read()
+            except OSError as error:
+                raise CommandError(f"{safe(name)}: {error.strerror}") from None
+            try:
+                yield name, raw.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                line = raw[: error.start].count(b"\n") + 1
+                raise CommandError(f"{safe(name)}:{line}: this is not UTF-8") from None
+
+
+def _files(path: str) -> Iterable[str]:
+    if path == STANDARD_INPUT:
+        return [path]
+    found = Path(path)
+    if not found.exists():
+        raise CommandError(f"{safe(path)}: there is no such file or folder")
+    if not found.is_dir():
+        return [path]
+    return sorted(
+        str(each)
+        for each in found.rglob("*")
+        if each.suffix in SUFFIXES
+        and each.is_file()
+        and not any(part.startswith((".", "_")) for part in each.relative_to(found).parts)
+    )
+
+
+class _Reader:
+    """Reads the entries of one file."""
+
+    def __init__(self, loaded: Loaded, file: SourceFile) -> None:
+        self._loaded = loaded
+        self._file = file
+        self._first = len(loaded.entries)
+
+    def read(self) -> None:
+        text, name = self._file.text, self._file.name
+        found = min(
+            (at for mark in _PLACEHOLDERS if (at := text.find(mark)) >= 0),
+            default=None,
+        )
+        if found is not None and _is_placeholder(text, found):
+            self._problem(
+                Span(text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), found, 0),
+                f"{text[found : found + 2]} is a placeholder of lava's job framework:"
+                ' run "make dist" there, and name the file in dist/ instead',
+                "placeholder",
+            )
+            return
+        is_json = name.endswith((".json", ".jsonl")) or (
+            name == STANDARD_INPUT and text.lstrip()[:1] in ("{", "[")
+        )
+        parser = JsonText(text, name) if is_json else YamlText(text, name)
+        for document in parser.documents():
+            self._document(document)
+        self._assign(parser.problems)
+
+    def _assign(self, problems: list[Problem]) -> None:
+        """Give each problem to the entry in which it stands, else to the file."""
+        if not problems:
+            return
+        entries = self._loaded.entries[self._first :]
+        for problem in problems:
+            owner = None
+            for entry in entries:
+                span = entry.node.span if entry.node else None
+                if span and problem.line and problem.kind != "syntax":
+                    start = (span.line, span.column)
+                    if start <= (problem.line, problem.column or 0) and (
+                        problem.line
+                        <= span.line + self._file.text.count("\n", span.start, span.end)
+                    ):
+                        owner = entry
+            (owner.problems if owner else self._loaded.problems).append(problem)
+
+    def _problem(self, span: Span, message: str, kind: str) -> None:
+        self._loaded.problems.append(
+            Problem(self._file.name, span.line, span.column, message, kind)
+        )
+
+    def _document(self, node: Node) -> None:
+        value = node.value
+        if value is None:
+            return
+        if isinstance(value, list):
+            for each in value:
+                self._entry(each)
+            return
+        if isinstance(value, dict):
+            lists = [name for name in (*_LISTS, "Items") if name in value]
+            if lists and not _TRIGGER_FIELDS & value.keys():
+                for name in lists:
+                    self._list(value[name], _LISTS.get(name))
+                return
+            item = value.get("Item")
+            if item and not _TRIGGER_FIELDS & value.keys():
+                self._entry(item.value)
+                return
+        self._entry(node)
+
+    def _list(self, member: Member, kind: Kind | None) -> None:
+        if not isinstance(member.value.value, list):
+            if member.value.value is not None:
+                self._problem(member.value.span, "a list of entries is missing here", "no_entry")
+            return
+        for each in member.value.value:
+            self._entry(each, kind)
+
+    def _entry(self, node: Node, kind: Kind | None = None) -> None:
+        if not isinstance(node.value, dict):
+            self._problem(node.span, "this is no entry: an entry is a map of fields", "no_entry")
+            return
+        if is_item(node):
+            node = untyped(node)
+        names = node.value.keys()  # type: ignore[union-attr]
+        if kind is None:
+            if names & _TRIGGER_FIELDS or any(name.startswith("if_") for name in names):
+                kind = "trigger"
+            elif "job_id" in names and names & _JOB_FIELDS:
+                kind = "job"
+            else:
+                message = (
+                    "this is no entry: a trigger has a trigger_id, a bucket and a prefix; a job"
+                    " has a job_id, a type, a worker and a payload"
+                )
+                self._problem(node.span, message, "no_entry")
+                return
+        reader = AttributeReader(self._file.name)
+        item = reader.item(node)
+        source = f"{self._file.name}:{node.span.line}"
+        self._loaded.entries.append(Entry(kind, item, source, node, self._file, reader.problems))
+
+
+def _is_placeholder(text: str, at: int) -> bool:
+    """Tell whether ``<{`` or ``<%`` has the end that belongs to it."""
+    return ("}>" if text[at + 1] == "{" else "%>") in text[at:]

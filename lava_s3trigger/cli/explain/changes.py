@@ -1,0 +1,376 @@
+"""Single changes with which the function would dispatch what it does not, each tried first.
+
+A change is a line for people and for programs:
+
+- ``FIELD: JSON`` sets a field of the entry, ``remove FIELD`` and ``rename FIELD to FIELD``
+  are what they say, and so is ``remove the entry``;
+- ``add job ID``, ``correct job ID`` and ``enable job ID`` are about an entry of the jobs table;
+- ``object key: JSON`` is about the object, not about an entry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
+
+from lava_s3trigger import triggers as reader
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.decide.document import pending_message
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.entries.memory import MemoryTriggers
+from lava_s3trigger.conditions import KINDS, is_condition
+from lava_s3trigger.jobs import Job
+from lava_s3trigger.triggers import prefixes
+
+from . import guesses
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from lava_s3trigger.cli.entries.dynamodb import Attribute
+    from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.entries.source import RealmEntries
+    from lava_s3trigger.decision import Decision, JobDecision, Jobs
+    from lava_s3trigger.events import S3Event
+
+    Item = dict[str, Attribute]
+
+MAX_TRIALS: Final = 500
+"""Changes that are tried for one event."""
+_ANY_WORKER: Final = "worker"
+_KEPT: Final = frozenset(
+    ["trigger_id", "bucket", "prefix", "enabled", "job_id", "description", "owner"]
+)
+"""Fields without which an entry is none, or which decide nothing."""
+
+ENABLE, MEND, REMOVE, JOB, OBJECT, MOVE, UNHIDE, LOSE = range(8)
+"""How large changes are, the smallest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change with which the function would dispatch."""
+
+    trigger_id: str | None
+    """The entry to change; of a job or an object, the one whose dispatch it brings."""
+    text: str
+    dispatches: tuple[str, ...]
+    """Ids of the jobs that would be dispatched, and are not without it."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A change to try."""
+
+    size: int
+    subject: str
+    """Of all trials of a size and a subject, the first that helps is enough."""
+    text: str
+    entry: Entry | None = None
+    """The entry that is changed."""
+    item: Item | None = None
+    """What it is changed to; None removes it."""
+    jobs: Jobs | None = None
+    event: S3Event | None = None
+
+
+def changes(decision: Decision, entries: RealmEntries) -> list[Change]:
+    """Return single changes with which the function would dispatch more, the smallest first.
+
+    Args:
+        decision: What the function would do.
+        entries: The entries that it decides with.
+    """
+    return _Changes(decision, entries).helpful()
+
+
+class _Changes:
+    """Looks for the changes of one decision."""
+
+    def __init__(self, decision: Decision, entries: RealmEntries) -> None:
+        self._decision = decision
+        self._event = decision.event
+        self._entries = entries
+        self._tried = tuple(prefixes(self._event.key))
+        self._before = self._dispatched(decision)
+        self._walk = frozenset(self._tried)
+        self._reachable = self._at(self._walk)
+
+    def _at(self, walk: Collection[str]) -> list[Entry]:
+        """Return the entries of the bucket at any of some prefixes."""
+        return [
+            entry
+            for entry in self._entries.triggers
+            if entry.text("bucket") == self._event.bucket and entry.text("prefix") in walk
+        ]
+
+    def helpful(self) -> list[Change]:
+        trials = sorted(self._trials(), key=lambda trial: trial.size)
+        found: list[Change] = []
+        helped: set[tuple[int, str]] = set()
+        seen: set[tuple[str, str]] = set()
+        for trial in trials:
+            known = (trial.subject, trial.text)
+            if (trial.size, trial.subject) in helped or known in seen:
+                continue
+            seen.add(known)
+            if len(seen) > MAX_TRIALS:
+                break
+            made = self._tried_out(trial)
+            if made:
+                helped.add((trial.size, trial.subject))
+                found += made
+        return found
+
+    def _tried_out(self, trial: _Trial) -> list[Change]:
+        """Return what a trial brings: a change for each trigger that dispatches more."""
+        table = MemoryTriggers(self._with(trial), self._entries.triggers.max_delay)
+        decision = decide_event(
+            trial.event or self._event,
+            table,
+            trial.jobs or self._entries.jobs,
+            self._decision.redrive,
+        )
+        more = self._dispatched(decision) - self._before
+        by_trigger: dict[str, list[str]] = {}
+        for trigger_id, job_id in more.elements():
+            by_trigger.setdefault(trigger_id, []).append(job_id)
+        if trial.entry is None:
+            return [Change(each, trial.text, tuple(jobs)) for each, jobs in by_trigger.items()]
+        owner = _id_of(trial.entry)
+        jobs = tuple(job for each in by_trigger.values() for job in each)
+        return [Change(owner, trial.text, jobs)] if jobs else []
+
+    def _with(self, trial: _Trial) -> list[Entry]:
+        """Return the entries that decide on a trial.
+
+        An entry dispatches or not whatever stands beside it; only others at longer prefixes
+        matter, since they hide it, and one of each prefix is enough for that.
+        """
+        if trial.event:
+            return self._at(frozenset(prefixes(trial.event.key)))
+        others = [each for each in self._reachable if each is not trial.entry]
+        if trial.entry is None or trial.item is None:
+            return others
+        changed = replace(trial.entry, item=trial.item)
+        hiding = {each.text("prefix"): each for each in others}
+        return [*hiding.values(), changed]
+
+    def _dispatched(self, decision: Decision) -> Counter[tuple[str, str]]:
+        return Counter(
+            (trigger.trigger_id, job.job_id)
+            for trigger in decision.triggers
+            for job in trigger.jobs
+            if job.dispatch
+            and pending_message(job.dispatch, self._entries.realm).outcome != "user_error"
+        )
+
+    def _trials(self) -> Iterator[_Trial]:
+        deciding = {each.trigger_id: each for each in self._decision.triggers}
+        level = self._decision.prefixes[-1] if self._decision.entries else None
+        for entry in self._reachable:
+            found = deciding.get(str(entry.id))
+            if entry.text("prefix") == level:
+                if found is None or found.ended or any(not job.dispatch for job in found.jobs):
+                    yield from _of_fields(entry, self._event)
+                for job in found.jobs if found else ():
+                    yield from self._of_job(entry, job)
+        yield from self._elsewhere()
+        if not self._before:
+            yield from self._of_hidden()
+            for key in guesses.keys(self._event.key):
+                event = _with_key(self._event, key)
+                if event:
+                    yield _Trial(OBJECT, "object", f"object key: {_json(key)}", event=event)
+
+    def _of_hidden(self) -> Iterator[_Trial]:
+        """Yield trials for entries that those at a longer prefix hide."""
+        levels: dict[str, list[Entry]] = {}
+        for entry in self._reachable:
+            levels.setdefault(entry.item["prefix"]["S"], []).append(entry)
+        first, *hidden = [levels[each] for each in self._tried if each in levels] or [[]]
+        for entry in (each for level in hidden for each in level):
+            yield _set(MOVE, entry, "prefix", first[0].item["prefix"]["S"])
+        if len(first) == 1 and hidden:
+            names = ", ".join(_json(name) for name in sorted(str(each.id) for each in hidden[0]))
+            text = f"remove the entry: it hides {names}"
+            yield _Trial(UNHIDE, str(first[0].id), text, first[0])
+
+    def _elsewhere(self) -> Iterator[_Trial]:
+        """Yield trials for entries that are at none of the key's prefixes in its bucket."""
+        table, bucket = self._entries.triggers, self._event.bucket
+        for entry in [*table, *table.replaced, *table.unindexed]:
+            own_bucket, own_prefix = _text(entry, "bucket"), _text(entry, "prefix")
+            is_here = entry.text("bucket") == bucket
+            is_there = entry.text("prefix") in self._walk
+            if is_here and not is_there:
+                for prefix in guesses.prefixes(own_prefix, bucket, self._tried):
+                    yield _set(MEND, entry, "prefix", prefix)
+            elif is_there and not is_here and bucket in guesses.buckets(own_bucket):
+                yield _set(MEND, entry, "bucket", bucket)
+            elif is_here and is_there and entry.id is None:
+                yield _set(MEND, entry, "trigger_id", _id_of(entry) or "trigger")
+        for entry in table.replaced:
+            yield _set(MEND, entry, "trigger_id", _free_id(str(entry.id), table.by_id))
+
+    def _of_job(self, entry: Entry, job: JobDecision) -> Iterator[_Trial]:
+        """Yield trials for a job that is not dispatched."""
+        if job.dispatch:
+            return
+        sound = _OneMore(self._entries.jobs, Job(job.job_id, _ANY_WORKER, enabled=True))
+        if job.kind == "no_such_job":
+            known = getattr(self._entries.jobs, "by_id", {})
+            for job_ids in _renamed_job(entry, job, list(known)):
+                yield _set(MEND, entry, "job_id", job_ids)
+        verb = {"no_such_job": "add", "bad_job": "correct", "job_disabled": "enable"}.get(
+            job.kind or ""
+        )
+        if verb:
+            size = ENABLE if verb == "enable" else JOB
+            yield _Trial(
+                size,
+                f"{entry.id}, job {job.job_id}",
+                f"{verb} job {_json(job.job_id)}",
+                entry,
+                entry.item,
+                sound,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _OneMore:
+    """Jobs, and one that is as it should be."""
+
+    jobs: Jobs
+    more: Job
+
+    def __getitem__(self, job_id: str) -> Job:
+        return self.more if job_id == self.more.job_id else self.jobs[job_id]
+
+
+def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
+    """Yield trials of an entry that is where the function looks, and does not dispatch."""
+    if entry.item.get("enabled") != {"BOOL": True}:
+        yield _set(ENABLE, entry, "enabled", True)
+    known = reader.FIELDS | reader.NOT_CHECKED
+    known |= {f"{start}{name}" for name in KINDS for start in ("if_", "if_not_")}
+    for name in entry.item:
+        if name not in known and not name.startswith(("x-", "X-")):
+            for better in guesses.names(name, known - entry.item.keys()):
+                yield _renamed(entry, name, better)
+        value = _value(entry, name)
+        for mended in _mended(name, value, event):
+            if mended != value:
+                yield _set(MEND, entry, name, mended)
+        if name in ("parameters", "globals"):
+            yield _removed(LOSE, entry, name)
+            for inner in value if isinstance(value, dict) else ():
+                yield _removed(REMOVE, entry, name, inner)
+        elif name not in _KEPT:
+            yield _removed(REMOVE, entry, name)
+
+
+def _mended(name: str, value: Any, event: S3Event) -> Iterator[Any]:
+    """Yield values to try in place of that of a field."""
+    if name.startswith("if_not_"):  # any other pattern would do, and mean nothing
+        return
+    if is_condition(name):
+        kind = KINDS.get(name.removeprefix("if_").removeprefix("not_"))
+        if kind and kind.of == "size":
+            yield from guesses.sizes(value)
+        elif kind and isinstance(seen := getattr(event, kind.of), str):
+            written = [value] if isinstance(value, str) else value
+            if isinstance(written, list) and all(isinstance(each, str) for each in written):
+                found = (
+                    guesses.event_types(written, seen)
+                    if kind.of == "event_type"
+                    else guesses.patterns(written, seen, event.bucket)
+                )
+                yield from (each[0] if len(each) == 1 else each for each in found if each)
+    elif name == "delay":
+        yield from guesses.durations(value)
+    elif name == "job_id" and isinstance(value, (int, float)):
+        yield str(value)
+    elif name in ("parameters", "globals") and isinstance(value, str):
+        try:
+            yield json.loads(value)
+        except (ValueError, RecursionError):
+            return
+
+
+def _renamed_job(entry: Entry, job: JobDecision, known: list[str]) -> Iterator[Any]:
+    """Yield job ids of an entry, with one that exists in place of one that does not."""
+    value = _value(entry, "job_id")
+    job_ids = [value] if isinstance(value, str) else value
+    # Not of a template, which was meant to make different ids.
+    if isinstance(job_ids, list) and job_ids[job.position : job.position + 1] == [job.job_id]:
+        for better in guesses.names(job.job_id, [each for each in known if each]):
+            mended = [*job_ids[: job.position], better, *job_ids[job.position + 1 :]]
+            yield mended[0] if isinstance(value, str) else mended
+
+
+def _set(size: int, entry: Entry, name: str, value: Any) -> _Trial:
+    item = entry.item | {name: attribute_of(value)}
+    return _Trial(size, f"{_id_of(entry)}.{name}", f"{name}: {_json(value)}", entry, item)
+
+
+def _removed(size: int, entry: Entry, name: str, inner: str | None = None) -> _Trial:
+    item = {each: value for each, value in entry.item.items() if each != name}
+    path = name
+    if inner is not None:
+        members = entry.item[name]["M"]
+        item[name] = {"M": {each: value for each, value in members.items() if each != inner}}
+        path = f"{name}.{inner}"
+    return _Trial(size, f"{_id_of(entry)}.{path}", f"remove {path}", entry, item)
+
+
+def _renamed(entry: Entry, name: str, better: str) -> _Trial:
+    item = {better if each == name else each: value for each, value in entry.item.items()}
+    return _Trial(MEND, f"{_id_of(entry)}.{name}", f"rename {name} to {better}", entry, item)
+
+
+def _with_key(event: S3Event, key: str) -> S3Event | None:
+    """Return an event of another key, in its record too; None where its record is unusual."""
+    record = event.record
+    try:
+        if "s3" in record:
+            inner = record["s3"]["object"] | {"key": quote_plus(key, safe="/")}
+            record = record | {"s3": record["s3"] | {"object": inner}}
+        else:
+            inner = record["detail"]["object"] | {"key": key}
+            record = record | {"detail": record["detail"] | {"object": inner}}
+    except (KeyError, TypeError, UnicodeEncodeError):
+        return None
+    return replace(event, key=key, record=record)
+
+
+def _free_id(trigger_id: str, taken: Iterable[str]) -> str:
+    known = set(taken)
+    number = 2
+    while f"{trigger_id}-{number}" in known:
+        number += 1
+    return f"{trigger_id}-{number}"
+
+
+def _id_of(entry: Entry) -> str | None:
+    return entry.id or _text(entry, "trigger_id") or None
+
+
+def _text(entry: Entry, name: str) -> str:
+    """Return a field as text: also of a number, which a file may have without quotes."""
+    value = _value(entry, name)
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def _value(entry: Entry, name: str) -> Any:
+    try:
+        return entry.value(name)
+    except ValueError:  # binary
+        return None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

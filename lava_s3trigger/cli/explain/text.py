@@ -1,0 +1,182 @@
+"""Explanations for people: in the order in which the function thinks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.decide.decider import MEANINGS
+from lava_s3trigger.cli.decide.document import JOB_UNKNOWN
+from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Json = dict[str, Any]
+
+STYLES: Final = {"dispatched": GOOD, "skipped": UNUSED, "user_error": BAD, "failed": BAD}
+"""Styles of outcomes."""
+_MAX_SHOWN_CHARACTERS: Final = 300
+_PLAIN_NAME: Final = re.compile(r"[\w./@+:-]+")
+
+
+def explanation_lines(document: Json) -> Iterator[Line]:
+    """Yield the lines of the JSON that `explain` prints."""
+    events, errors = document["events"], document["errors"]
+    for number, event in enumerate(events):
+        if number:
+            yield line()
+        yield from event_lines(event)
+    if errors:
+        if events:
+            yield line()
+        yield line(Piece("Not understood, so the function would fail this delivery:", BAD))
+        for error in errors:
+            yield line(error, indent=2)
+    if not events and not errors:
+        yield line("No S3 event is in this payload.")
+
+
+def event_lines(event: Json) -> Iterator[Line]:
+    """Yield the lines of one S3 event."""
+    yield line(Piece(f"s3://{event['bucket']}/{event['key']}", TITLE))
+    yield line(", ".join(_facts(event)), indent=2)
+    yield line()
+    yield from _prefix_lines(event["prefixes"])
+    for trigger in event["triggers"]:
+        yield line()
+        yield from _trigger_lines(trigger)
+    yield line()
+    yield _verdict(event)
+    if event["changes"]:
+        yield line()
+        yield from _change_lines(event)
+
+
+def _facts(event: Json) -> Iterator[str]:
+    yield event["event_type"]
+    yield _counted(event["size"], "byte")
+    yield event["event_time"]
+    if event["source_ip"]:
+        yield f"from {event['source_ip']}"
+    yield event["aws_region"]
+    redrive = event.get("redrive")
+    if redrive:
+        yield f"parked, for trigger {named(redrive['trigger_id'])} alone"
+        if redrive["done"]:
+            yield f"whose jobs {', '.join(map(named, redrive['done']))} are done"
+
+
+def _prefix_lines(prefixes: Sequence[Json]) -> Iterator[Line]:
+    yield line("Prefixes tried:", indent=2)
+    cells = [
+        (shown(each["prefix"]), _counted(each["entries"], "entry", "entries")) for each in prefixes
+    ]
+    width = max((len(prefix) for prefix, _ in cells), default=0)
+    for (prefix, count), each in zip(cells, prefixes, strict=True):
+        is_first = bool(each["entries"])
+        pieces: list[str | Piece] = [
+            f"{prefix:<{width}}  ",
+            Piece(count, "" if is_first else FAINT),
+        ]
+        if is_first:
+            pieces.append(", which decides" if each["entries"] == 1 else ", which decide")
+        yield line(*pieces, indent=4)
+
+
+def _trigger_lines(trigger: Json) -> Iterator[Line]:
+    source = f"  {trigger['source']}" if trigger["source"] else ""
+    yield line(
+        Piece(f"Trigger {named(trigger['trigger_id'])}", TITLE), Piece(source, FAINT), indent=2
+    )
+    conditions = trigger["conditions"]
+    tests = [f"{each['field']} {shown(each['argument'])}" for each in conditions]
+    width = min(max(map(len, tests), default=0), 40)
+    for each, test in zip(conditions, tests, strict=True):
+        verdict = Piece("holds", GOOD) if each["holds"] else Piece("fails", UNUSED)
+        saw = Piece(f"  {_looked_at(each['field'])} {shown(each['value'])}", FAINT)
+        yield line(verdict, f"  {test:<{width}}", saw, indent=4)
+    if trigger["reason"]:
+        yield line(_outcome(trigger), f": {trigger['reason']}", indent=4)
+    for job in trigger["jobs"]:
+        yield from _job_lines(job)
+
+
+def _job_lines(job: Json) -> Iterator[Line]:
+    message = job["message"]
+    yield line(_outcome(job), f"  job {named(job['job_id'])}", *_ending(job), indent=4)
+    if message is None:
+        return
+    yield line(f"queue    {job['queue'] or 'of its worker'}", indent=6)
+    if job["delay"]:
+        yield line(f"delay    {job['delay']} s", indent=6)
+    text = json.dumps(message, indent=2, ensure_ascii=False)
+    for number, each in enumerate(text.split("\n")):
+        yield line(f"{'message' if number == 0 else '':<9}{each}", indent=6)
+
+
+def _ending(job: Json) -> Iterator[str]:
+    if job["reason"] == JOB_UNKNOWN:
+        yield f": {JOB_UNKNOWN} (--jobs or --realm would tell)"
+    elif job["reason"]:
+        yield f": {job['reason']}"
+    elif job["worker"]:
+        yield f", worker {named(job['worker'])}"
+
+
+def _verdict(event: Json) -> Line:
+    jobs = [
+        job["job_id"]
+        for trigger in event["triggers"]
+        for job in trigger["jobs"]
+        if job["outcome"] == "dispatched"
+    ]
+    if jobs:
+        return line(Piece(f"{_counted(len(jobs), 'dispatch', 'dispatches')}.", GOOD), indent=2)
+    reason = f": {event['reason']}" if "reason" in event else ""
+    if not reason and not event["triggers"]:
+        reason = ": no trigger of this bucket has one of these prefixes"
+    return line(Piece(f"No dispatch{reason}.", STYLES[event["outcome"]]), indent=2)
+
+
+def _change_lines(event: Json) -> Iterator[Line]:
+    more = " more" if event["outcome"] == "dispatched" else ""
+    title = f"Changes that were tried; each by itself would make it dispatch{more}:"
+    yield line(Piece(title, TITLE), indent=2)
+    for change in event["changes"]:
+        about = f"trigger {named(change['trigger_id'])}: " if change["trigger_id"] else ""
+        jobs = f"  dispatches {', '.join(map(named, change['dispatches']))}"
+        yield line(f"{about}{change['change']}", Piece(jobs, FAINT), indent=4)
+
+
+def _outcome(part: Json) -> Piece:
+    return Piece(MEANINGS[part["outcome"]], STYLES[part["outcome"]])
+
+
+def _looked_at(field: str) -> str:
+    """Return the element of the event that a condition looks at."""
+    from lava_s3trigger.conditions import KINDS  # noqa: PLC0415 - as registered by now
+
+    kind = KINDS.get(field.removeprefix("if_").removeprefix("not_"))
+    return kind.of if kind else "value"
+
+
+def named(text: str) -> str:
+    """Return a name as it stands, in quotes where it could be taken for more than a name."""
+    return _cut(text) if _PLAIN_NAME.fullmatch(text) else shown(text)
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, not at length."""
+    return _cut(json.dumps(value, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MAX_SHOWN_CHARACTERS:
+        return text
+    return f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

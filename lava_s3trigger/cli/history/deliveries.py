@@ -1,0 +1,154 @@
+"""What happened to one object, delivery by delivery, and beside it what would happen now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.deployed.log_text import shown_time
+from lava_s3trigger.triggers import entry_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from lava_s3trigger.cli.deployed.log_group import LogEvent
+    from lava_s3trigger.cli.deployed.log_line import LogLine
+    from lava_s3trigger.cli.entries.source import RealmEntries
+    from lava_s3trigger.cli.objects.uri import ObjectName
+
+    from .versions import EntryVersions
+
+    Json = dict[str, Any]
+
+_PAUSE: Final = timedelta(seconds=45)
+"""Lambda tries an asynchronous invocation again after a minute, with the same request id."""
+_FIELDS: Final = ("trigger_id", "job_id", "kind", "reason", "queue", "run_id", "entry")
+
+
+class _Told(NamedTuple):
+    """A line about the object."""
+
+    time: datetime
+    line: LogLine
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A try of a delivery, as the log shows it."""
+
+    request_id: str | None
+    message_id: str | None
+    """That of the SQS message, if it came by one."""
+    stream: str
+    lines: list[_Told] = field(default_factory=list)
+
+    @property
+    def identity(self) -> tuple[str | None, ...]:
+        """What all lines of the delivery have in common."""
+        return self.request_id, self.message_id, self.stream
+
+
+def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery]:
+    """Return the deliveries of an object, in the order of their time.
+
+    Args:
+        name: The object.
+        events: Of the function's log, in the order of their time.
+    """
+    found: list[Delivery] = []
+    open_: dict[tuple[str | None, ...], Delivery] = {}
+    for event in events:
+        line = read_line(event.text)
+        if line is None or (line.text("bucket"), line.text("key")) != name:
+            continue
+        told = _Told(line.time or event.time, line)
+        delivery = Delivery(line.request_id, line.text("message_id"), event.stream)
+        known = open_.get(delivery.identity)
+        if known and told.time - known.lines[-1].time < _PAUSE:
+            delivery = known
+        else:
+            found.append(delivery)
+            open_[delivery.identity] = delivery
+        delivery.lines.append(told)
+    return found
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares lines of the log with what the function would do now.
+
+    Args:
+        now: What it would do, as `explain` prints it of an event.
+        entries: The entries as they are now.
+        versions: Earlier versions of entries.
+    """
+
+    now: Json
+    entries: RealmEntries
+    versions: EntryVersions
+
+    def delivery(self, found: Delivery) -> Json:
+        """Return a delivery as JSON, each line with what would happen now."""
+        replays = (told.line.text("replay") for told in found.lines)
+        return {
+            "time": shown_time(found.lines[0].time),
+            "request_id": found.request_id,
+            "message_id": found.message_id,
+            "replay": next(filter(None, replays), None),
+            "lines": [self._line(told) for told in found.lines],
+        }
+
+    def _line(self, told: _Told) -> Json:
+        return {
+            "time": shown_time(told.time),
+            "event": told.line.event,
+            "level": told.line.level,
+            **{name: told.line.text(name) for name in _FIELDS},
+            "now": self._now(told.line),
+        }
+
+    def _now(self, line: LogLine) -> Json:
+        """Return what would become now of what a line is about."""
+        trigger_id, job_id = line.text("trigger_id"), line.text("job_id")
+        if trigger_id is None:
+            return {"outcome": self.now["outcome"], "reason": self.now.get("reason")} | _UNCHANGED
+        entry = self.entries.triggers.by_id.get(trigger_id)
+        outcome, reason = self._outcome(trigger_id, job_id, is_there=entry is not None)
+        found: Json = {"outcome": outcome, "reason": reason} | _UNCHANGED
+        if entry is not None:
+            found["entry"] = entry_digest(entry.item)
+            then = line.text("entry")
+            if then and then != found["entry"]:
+                found["differences"] = self.versions.differences(entry, then)
+        return found
+
+    def _outcome(
+        self, trigger_id: str, job_id: str | None, *, is_there: bool
+    ) -> tuple[str | None, str | None]:
+        triggers = {each["trigger_id"]: each for each in self.now["triggers"]}
+        trigger = triggers.get(trigger_id)
+        if trigger is None:
+            return None, _NOT_MATCHING if is_there else "there is no such entry any more"
+        if job_id is None or trigger["reason"]:
+            return trigger["outcome"], trigger["reason"]
+        for job in trigger["jobs"]:
+            if job["job_id"] == job_id:
+                return job["outcome"], job["reason"]
+        return None, "the trigger does not name the job any more"
+
+
+_UNCHANGED: Final[Json] = {"entry": None, "differences": []}
+_NOT_MATCHING: Final = (
+    "the entry does not match the object any more: its bucket or prefix differs, or another"
+    " entry hides it"
+)
+
+
+def is_dispatched(deliveries: Iterable[Delivery]) -> bool:
+    """Tell whether something was dispatched in any of the deliveries."""
+    return any(
+        told.line.event == "dispatched" for delivery in deliveries for told in delivery.lines
+    )

@@ -1,0 +1,110 @@
+"""The history of an object for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.decide.decider import MEANINGS
+from lava_s3trigger.cli.deployed.log_text import STYLES
+from lava_s3trigger.cli.explain.text import STYLES as OUTCOME_STYLES
+from lava_s3trigger.cli.explain.text import named, shown
+from lava_s3trigger.cli.output.text import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Json = dict[str, Any]
+
+_WIDTH: Final = 10
+
+
+def history_lines(document: Json) -> Iterator[Line]:
+    """Yield the lines of the JSON that `history` prints."""
+    deliveries = document["deliveries"]
+    yield line(Piece(f"s3://{document['bucket']}/{document['key']}", TITLE))
+    count = f"{len(deliveries):,} {'delivery' if len(deliveries) == 1 else 'deliveries'}"
+    yield line(f"{count} since {document['since']}, realm {document['realm']}", indent=2)
+    if not deliveries:
+        yield line(
+            "The log does not name it: no event of it reached the function, or no entry matched"
+            " it, which is logged at LogLevel=debug alone.",
+            indent=2,
+        )
+    for delivery in deliveries:
+        yield line()
+        yield from _delivery_lines(delivery)
+    yield line()
+    yield from _now_lines(document["now"])
+
+
+def _delivery_lines(delivery: Json) -> Iterator[Line]:
+    ids = [
+        f"{what} {named(delivery[name])}"
+        for what, name in (
+            ("request", "request_id"),
+            ("message", "message_id"),
+            ("replay", "replay"),
+        )
+        if delivery[name]
+    ]
+    yield line(Piece(delivery["time"], TITLE), Piece(f"  {', '.join(ids)}", FAINT))
+    for found in delivery["lines"]:
+        event = Piece(f"{found['event']:<{_WIDTH}}", STYLES.get(found["event"], ""))
+        yield line(event, f"  {', '.join(_names(found))}", *_reason(found), indent=2)
+        yield from _beside(found)
+
+
+def _names(found: Json) -> Iterator[str]:
+    for what in ("trigger", "job"):
+        if found[f"{what}_id"]:
+            yield f"{what} {named(found[f'{what}_id'])}"
+    for what, name in (("queue", "queue"), ("run", "run_id")):
+        if found[name]:
+            yield f"{what} {named(found[name])}"
+
+
+def _reason(found: Json) -> Iterator[str]:
+    if found["reason"]:
+        yield f": {found['reason']}"
+
+
+def _beside(found: Json) -> Iterator[Line]:
+    """Yield what would happen now, and what of the entry is not as it was."""
+    now = found["now"]
+    yield line(Piece(f"{'now':<{_WIDTH}}  ", FAINT), _outcome(now), indent=2)
+    if found["entry"] and now["entry"] and found["entry"] != now["entry"]:
+        indent = 4 + _WIDTH
+        yield line(
+            Piece(f"the entry has changed since: {found['entry']}, now {now['entry']}", UNUSED),
+            indent=indent,
+        )
+        if now["differences"] is None:
+            yield line("--versions PATH, with earlier versions, tells what differs", indent=indent)
+        for each in now["differences"] or ():
+            yield line(f"{named(each['field'])}: {_versions(each)}", indent=indent)
+
+
+def _versions(difference: Json) -> str:
+    then = shown(difference["then"]) if "then" in difference else "not there"
+    now = shown(difference["now"]) if "now" in difference else "not there"
+    return f"{then} then, {now} now"
+
+
+def _outcome(part: Json) -> Piece:
+    outcome, reason = part["outcome"], part.get("reason")
+    meaning = MEANINGS.get(outcome, "nothing")
+    text = f"{meaning}: {reason}" if reason else meaning
+    return Piece(text, OUTCOME_STYLES.get(outcome, BAD))
+
+
+def _now_lines(now: Json) -> Iterator[Line]:
+    size = "1 byte" if now["size"] == 1 else f"{now['size']:,} bytes"
+    about = f"Now, as {now['event_type']} of {size}: "
+    yield line(Piece(about, TITLE), _outcome(now))
+    if not now["triggers"] and not now.get("reason"):
+        yield line("no trigger of this bucket has one of its prefixes", indent=2)
+    for trigger in now["triggers"]:
+        yield line(f"trigger {named(trigger['trigger_id'])}: ", _outcome(trigger), indent=2)
+        for job in trigger["jobs"]:
+            queue = f", queue {named(job['queue'])}" if job["queue"] else ""
+            yield line(f"job {named(job['job_id'])}: ", _outcome(job), queue, indent=4)

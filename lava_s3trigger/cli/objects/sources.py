@@ -1,0 +1,219 @@
+"""Where commands take many objects from: files of keys, inventories, listings, the log."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from lava_s3trigger import units
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.deployed.log_group import FunctionLog
+from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
+
+from .inventory import read_inventory
+from .uri import SCHEME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lava_s3trigger.cli.deployed.log_group import LogEvent
+
+    from .record import Assumed, S3Object
+
+_BOM: Final = b"\xef\xbb\xbf"
+_MAX_KEY_BYTES: Final = 1024
+_MAX_LINE_BYTES: Final = 8192
+
+of_inventory = read_inventory
+
+
+def of_keys(path: str, bucket: str | None, assumed: Assumed) -> Iterator[S3Object]:
+    """Yield the objects of a file of keys or S3 URIs, one a line, not encoded.
+
+    Args:
+        path: The file; ``-`` is standard input.
+        bucket: Bucket of the lines that are no URI.
+        assumed: What is assumed of each object.
+
+    Raises:
+        CommandError: The file cannot be read, or a line names no object.
+    """
+    name = safe(path)
+    if path == STANDARD_INPUT:
+        yield from _of_lines(name, sys.stdin.buffer, bucket, assumed)
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise CommandError(f"{name}: {error.strerror}") from None
+        yield from _of_lines(name, file, bucket, assumed)
+
+
+def count_keys(path: str) -> int | None:
+    """Return about how many keys a file has; None where it can be read only once.
+
+    Raises:
+        CommandError: The file cannot be read.
+    """
+    if path == STANDARD_INPUT or not Path(path).is_file():
+        return None
+    try:
+        with Path(path).open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise CommandError(f"{safe(path)}: {error.strerror}") from None
+
+
+def _of_lines(
+    name: str, file: IO[bytes], bucket: str | None, assumed: Assumed
+) -> Iterator[S3Object]:
+    # Not as text: Python would end lines also where a key has a form feed or a U+2028.
+    number = 0
+    try:
+        while raw := file.readline(_MAX_LINE_BYTES):
+            number += 1
+            line = raw.removesuffix(b"\n").removesuffix(b"\r")
+            if number == 1:
+                line = line.removeprefix(_BOM)
+            if line:
+                yield assumed.s3_object(*_named(line, bucket))
+    except UnicodeDecodeError:
+        raise CommandError(f"{name}:{number}: this is not UTF-8, as keys are in S3") from None
+    except ValueError as error:
+        raise CommandError(f"{name}:{number}: {error}") from None
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}") from None
+
+
+def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
+    """Return the bucket and the key that a line names."""
+    text = line.decode()
+    if text.startswith(SCHEME):
+        found, _, key = text.removeprefix(SCHEME).partition("/")
+    elif bucket is None:
+        raise ValueError(
+            f"{safe(text[:200])}: this is no S3 URI: write s3://BUCKET/KEY, or give --bucket"
+        )
+    else:
+        found, key = bucket, text
+    if not found or not key:
+        raise ValueError(f"{safe(text[:200])}: this names no object: write s3://BUCKET/KEY")
+    if len(line) > _MAX_KEY_BYTES and len(key.encode()) > _MAX_KEY_BYTES:
+        raise ValueError(
+            f"{safe(text[:80])}...: the key is longer than {_MAX_KEY_BYTES} bytes, as none is in S3"
+        )
+    return found, key
+
+
+def of_listing(uri: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
+    """Yield the objects that are at an S3 URI, ``s3://BUCKET/PREFIX``, now.
+
+    Raises:
+        CommandError: S3 refuses or cannot be reached.
+    """
+    bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
+    if not bucket:
+        raise CommandError(f"{safe(uri)}: the bucket is missing: write s3://BUCKET/", WRONG_USAGE)
+    client = aws.client("s3")
+    with reaching_aws():
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", ()):
+                time = found["LastModified"].astimezone(UTC)
+                yield assumed.s3_object(bucket, found["Key"], found["Size"], time)
+
+
+def of_log(group: str, start: datetime, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
+    """Yield the objects that the function's log names, each once.
+
+    The log has neither sizes nor event types; an object's time is that of its first line.
+
+    Args:
+        group: Name of the log group in CloudWatch Logs.
+        start: Time of the first line to read.
+        aws: Where the log is.
+        assumed: What is assumed of each object.
+
+    Raises:
+        CommandError: There is no such log, or AWS refuses or cannot be reached.
+    """
+    pages = FunctionLog.of(aws, group).pages(start)
+    events = (event for page in pages for event in page)
+    for bucket, key, time in _once(named for event in events for named in _in_log_event(event)):
+        yield assumed.s3_object(bucket, key, time=time)
+
+
+def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
+    line = read_line(event.text)
+    if line is None:
+        return
+    bucket, key = line.text("bucket"), line.text("key")
+    if bucket and key and _is_utf8(bucket + key):
+        yield bucket, key, event.time
+    # Of what no trigger matches, the summary names the first few.
+    unmatched = line.fields.get("unmatched_objects")
+    for name in unmatched if isinstance(unmatched, list) else ():
+        bucket, _, key = str(name).partition("/")
+        if bucket and key and _is_utf8(bucket + key):
+            yield bucket, key, event.time
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether S3 can hold the text: a made-up event can name half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _once(
+    named: Iterable[tuple[str, str, datetime]],
+) -> Iterator[tuple[str, str, datetime]]:
+    """Yield each object once. SQLite keeps those seen in a temporary file, not in memory."""
+    with closing(sqlite3.connect("", isolation_level=None)) as seen:
+        seen.execute("PRAGMA journal_mode = OFF")
+        seen.execute("CREATE TABLE seen (object BLOB PRIMARY KEY) WITHOUT ROWID")
+        for bucket, key, time in named:
+            name = f"{bucket}/{key}".encode()
+            if seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,)).rowcount:
+                yield bucket, key, time
+
+
+def read_since(text: str, now: datetime) -> datetime:
+    """Read a time in the past: a duration such as ``7d``, or a date in ISO 8601.
+
+    Raises:
+        ValueError: It is neither; the message says what would do.
+    """
+    try:
+        return now - timedelta(seconds=abs(units.duration(text)))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither a duration such as 7d or 12h, nor a date such as 2026-03-01"
+        ) from None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def read_since_option(text: str, now: datetime) -> datetime:
+    """Read the option ``--since``, as `read_since` does.
+
+    Raises:
+        CommandError: It is no time in the past.
+    """
+    try:
+        return read_since(text, now)
+    except ValueError as error:
+        raise CommandError(f"--since: {error}", WRONG_USAGE) from None

@@ -1,0 +1,175 @@
+"""Objects that a command is asked about, and the records that S3 would send of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote_plus
+
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CREATED: Final = "ObjectCreated:Put"
+"""Event type of an object that was put in one request."""
+UPLOADED: Final = "ObjectCreated:CompleteMultipartUpload"
+"""Event type of an object that was put in parts."""
+
+SCHEME: Final = "s3://"
+"""What URIs of objects and prefixes begin with."""
+_MAX_KEY_BYTES: Final = 1024
+_EMPTY_MD5: Final = "d41d8cd98f00b204e9800998ecf8427e"
+_SERVICE: Final = "s3.amazonaws.com"
+"""Source address in events of what AWS itself did."""
+
+
+class ObjectName(NamedTuple):
+    """Bucket and key of an object."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What S3 knows of an object."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    """Without quotes."""
+    last_modified: datetime
+
+    @property
+    def event_type(self) -> str:
+        """The type of the event that S3 sent when the object was put."""
+        return UPLOADED if "-" in self.etag else CREATED
+
+
+def read_uri(text: str) -> ObjectName:
+    """Read an S3 URI. The key is taken as it stands: an S3 URI is not percent-encoded.
+
+    Raises:
+        CommandError: It is no URI of an object.
+    """
+    shown = safe(text)
+    if not text.startswith(SCHEME):
+        raise CommandError(
+            f"{shown}: this is no object: write s3://BUCKET/KEY, such as"
+            " s3://my-bucket/incoming/a.csv",
+            WRONG_USAGE,
+        )
+    bucket, _, key = text.removeprefix(SCHEME).partition("/")
+    if not bucket:
+        raise CommandError(f"{shown}: the bucket is missing: write s3://BUCKET/KEY", WRONG_USAGE)
+    if not key:
+        raise CommandError(
+            f"{shown}: the key is missing: name an object, such as s3://{safe(bucket)}/a.csv",
+            WRONG_USAGE,
+        )
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise CommandError(
+            f"{shown}: the key is not UTF-8, as keys are in S3", WRONG_USAGE
+        ) from None
+    if length > _MAX_KEY_BYTES:
+        raise CommandError(
+            f"{shown[:80]}...: the key has {length} bytes; one in S3 has at most {_MAX_KEY_BYTES}",
+            WRONG_USAGE,
+        )
+    return ObjectName(bucket, key)
+
+
+def s3_record(  # noqa: PLR0913 - an event has as many elements
+    bucket: str,
+    key: str,
+    *,
+    size: int | None = 1,
+    event_type: str = CREATED,
+    time: datetime | None = None,
+    source_ip: str | None = None,
+    region: str = "us-east-1",
+    etag: str | None = None,
+    sequencer: str | None = None,
+) -> dict[str, Any]:
+    """Return the record of an event, as S3 sends it.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+
+    Args:
+        bucket: Name of the bucket.
+        key: The object's key, as it is in S3; the record has it form-encoded.
+        size: Bytes; None leaves it out, as S3 does of deletions.
+        event_type: Such as ``ObjectCreated:Put``.
+        time: When it happened; now, if None.
+        source_ip: From where; AWS itself, if None.
+        region: AWS region of the bucket.
+        etag: The object's ETag, without quotes; if None, that of an empty object, and none
+            of a deleted one.
+        sequencer: Made from the time, if None.
+    """
+    time = (time or datetime.now(UTC)).astimezone(UTC)
+    s3_object: dict[str, Any] = {"key": quote_plus(key, safe="/")}
+    if size is not None:
+        s3_object["size"] = size
+    if etag is None and size is not None:
+        etag = _EMPTY_MD5
+    if etag is not None:
+        s3_object["eTag"] = etag
+    s3_object["sequencer"] = sequencer or _sequencer(time)
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": region,
+        "eventTime": f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
+        "eventName": event_type,
+        "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
+        "requestParameters": {"sourceIPAddress": source_ip or _SERVICE},
+        "responseElements": {"x-amz-request-id": "EXAMPLE123456789", "x-amz-id-2": "EXAMPLE"},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "lava-s3trigger",
+            "bucket": {
+                "name": bucket,
+                "ownerIdentity": {"principalId": "AEXAMPLE"},
+                "arn": f"arn:aws:s3:::{bucket}",
+            },
+            "object": s3_object,
+        },
+    }
+
+
+def head_object(client: S3Client, name: ObjectName) -> ObjectFacts | None:
+    """Ask S3 about an object.
+
+    Returns:
+        What S3 knows of it; None where there is no such object, or none that the caller may
+        see: without the permission to list the bucket, S3 does not tell these apart.
+
+    Raises:
+        ClientError, BotoCoreError: S3 refuses for another reason, or cannot be reached.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - start-up
+
+    try:
+        answer = client.head_object(Bucket=name.bucket, Key=name.key)
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _NOT_SEEN:
+            return None
+        raise
+    return ObjectFacts(answer["ContentLength"], answer["ETag"].strip('"'), answer["LastModified"])
+
+
+_NOT_SEEN: Final = (403, 404)
+
+
+def _sequencer(time: datetime) -> str:
+    """Return what orders the events of a key: as S3's, it begins with the time."""
+    return f"00{int(time.timestamp()):08X}{time.microsecond:08X}"

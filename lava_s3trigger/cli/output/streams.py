@@ -1,0 +1,121 @@
+"""Where commands write: data to standard output or a file, messages to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.errors import CommandError
+
+from .escaping import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from rich.console import Console
+
+VERSION: Final = 1
+"""Version of the JSON that commands print."""
+
+
+@contextlib.contextmanager
+def opened(output: str | None) -> Iterator[TextIO]:
+    """Yield where data goes: standard output, or a file that appears when it is complete.
+
+    A device or a pipe that is there is written to as it is. A symbolic link stays, and the
+    file to which it points is replaced.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    if output is None or output == "-":
+        with _naming("standard output"):
+            yield from _standard_output()
+        return
+    with _naming(output):
+        path = Path(output)
+        if path.exists() and not path.is_file():
+            # Replaced, /dev/null would be a file from then on, for all of the machine.
+            with path.open("w", encoding="utf-8") as device:
+                yield device
+        else:
+            yield from _replaced(Path(os.path.realpath(path)))
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn an error of the operating system into one line that begins with a name."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{safe(name)}: {error.strerror}") from None
+
+
+def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:  # as of `>&-`
+        raise CommandError("standard output is closed: name a file with --output")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or a pipe may take fewer characters than keys have.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    yield sys.stdout
+    sys.stdout.flush()
+
+
+def _replaced(path: Path) -> Iterator[TextIO]:
+    import tempfile  # noqa: PLC0415 - start-up
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
+    """Write a JSON object, in ASCII, with the version of the format at its top."""
+    json.dump({"version": VERSION, **value}, file, indent=indent)
+    file.write("\n")
+
+
+def console(file: TextIO) -> Console:
+    """Return a console for text: styled on a terminal, plain and as wide as it is elsewhere.
+
+    It reads no markup, emoji names or links out of strings.
+    """
+    from rich.console import Console  # noqa: PLC0415 - start-up
+
+    class OfCommands(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would end with 1, which means no
+
+    found = OfCommands(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+        # With NO_COLOR, rich itself leaves out colours and keeps bold.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
+    if not found.is_terminal:
+        found.width = 10_000
+    return found
+
+
+def message(text: str) -> None:
+    """Write a message to standard error."""
+    sys.stderr.write(safe(text, keep="\n") + "\n")

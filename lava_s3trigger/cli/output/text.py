@@ -1,0 +1,81 @@
+"""Text for people: lines of pieces, each with a style, for a terminal or for a file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from .escaping import plain, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from rich.text import Text
+
+
+class Piece(NamedTuple):
+    """A piece of a line."""
+
+    text: str
+    """May hold anything: what a terminal could take for a command is escaped."""
+    style: str = ""
+    """Words for `click.style` and for `rich`: a colour, ``bold``, ``dim``."""
+
+
+Line = tuple[Piece, ...]
+
+GOOD: Final = "green"
+BAD: Final = "bold red"
+UNUSED: Final = "yellow"
+TITLE: Final = "bold"
+FAINT: Final = "dim"
+
+
+def line(*pieces: str | Piece, indent: int = 0) -> Line:
+    """Return a line of pieces.
+
+    Args:
+        *pieces: The pieces; text stands for itself, without a style.
+        indent: Spaces before them.
+    """
+    made = tuple(Piece(each) if isinstance(each, str) else each for each in pieces)
+    return (Piece(" " * indent), *made) if indent else made
+
+
+def write_page(file: TextIO, lines: Iterable[Line]) -> None:
+    """Write lines, as wide as they are: with styles to a terminal, without to a pipe or a file.
+
+    They are styled by `click`, since to import `rich` takes a fifth of what `explain` takes.
+    """
+    shown = _styled if _takes_styles(file) else _unstyled
+    file.writelines(f"{''.join(map(shown, pieces)).rstrip()}\n" for pieces in lines)
+
+
+def as_text(pieces: Line) -> Text:
+    """Return a line as text for `rich`: without markup, links or control characters."""
+    made = plain("")
+    for piece in pieces:
+        made.append_text(plain(piece.text, piece.style))
+    return made
+
+
+def _styled(piece: Piece) -> str:
+    words = set(piece.style.split())
+    colour = next(iter(words - {"bold", "dim"}), None)
+    is_bold, is_dim = ("bold" in words) or None, ("dim" in words) or None
+    text = safe(piece.text)
+    return click.style(text, fg=colour, bold=is_bold, dim=is_dim) if words else text
+
+
+def _unstyled(piece: Piece) -> str:
+    return safe(piece.text)
+
+
+def _takes_styles(file: TextIO) -> bool:
+    """Tell whether a file takes styles, as https://no-color.org and https://force-color.org say."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return file.isatty() or bool(os.environ.get("FORCE_COLOR"))

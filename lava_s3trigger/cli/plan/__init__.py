@@ -1,0 +1,1 @@
+"""``lava-s3trigger plan``: what a change of entries would do to many objects."""

@@ -1,0 +1,162 @@
+"""Two sets of entries to compare: those that are, and those that would be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.entries.load import load_sound, read_table
+from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.source import warn_of
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.entries.load import Entry, Kind
+
+
+@dataclass(frozen=True)
+class Side:
+    """Entries to decide with."""
+
+    name: str
+    """For people: the paths, or the name of the table."""
+    triggers: Sequence[Entry]
+    jobs: Sequence[Entry] | None = None
+    """None where nothing is known of jobs."""
+    jobs_name: str = ""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what entries alone know of their files, for another process."""
+        return {
+            "name": self.name,
+            "triggers": [_bare(entry) for entry in self.triggers],
+            "jobs": None if self.jobs is None else [_bare(entry) for entry in self.jobs],
+            "jobs_name": self.jobs_name,
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    @cached_property
+    def trigger_table(self) -> MemoryTriggers:
+        """The trigger entries as the function looks them up."""
+        return MemoryTriggers(self.triggers, MAX_DELAY)
+
+    @cached_property
+    def job_table(self) -> MemoryJobs | UnknownJobs:
+        """The job entries as the function looks them up."""
+        return UnknownJobs() if self.jobs is None else MemoryJobs(self.jobs, self.jobs_name)
+
+    def has_same_jobs(self, other: Side) -> bool:
+        """Tell whether each job is the same on another side."""
+        if self.jobs is None or other.jobs is None:
+            return self.jobs is other.jobs
+        return self._jobs_by_id() == other._jobs_by_id()
+
+    def _jobs_by_id(self) -> dict[str | None, object]:
+        return {entry.id: entry.item for entry in self.jobs or ()}
+
+    def texts_of_levels(self) -> dict[tuple[str, str], list[str]]:
+        """Return the entries as text, by bucket and prefix. Equal text is equal work.
+
+        The order of names counts: a document's strings are one template together.
+        """
+        found: dict[tuple[str, str], list[str]] = {}
+        for entry in self.trigger_table:
+            level = (str(entry.text("bucket")), str(entry.text("prefix")))
+            found.setdefault(level, []).append(json.dumps(entry.item, default=repr))
+        return {level: sorted(texts) for level, texts in found.items()}
+
+
+def _bare(entry: Entry) -> Entry:
+    # By its own class: `Entry` is imported for the type checker alone.
+    return type(entry)(entry.kind, entry.item, entry.source)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The entries that are, and those that would be."""
+
+    before: Side
+    after: Side
+
+
+def read_sides(
+    paths: Sequence[str],
+    against: Sequence[str],
+    jobs: Sequence[str],
+    realm: str | None,
+    aws: Aws,
+) -> Sides:
+    """Read both sides.
+
+    Jobs of a side are those of its own files, else those of `jobs`, else those of the
+    realm's table, else those of the other side. Without any, jobs are unknown on both.
+
+    Args:
+        paths: Files and folders of the entries that would be.
+        against: Files and folders of the entries that are; without any, the realm's table.
+        jobs: Files and folders of job entries.
+        realm: Name of the realm.
+        aws: Where its tables are.
+
+    Raises:
+        CommandError: They cannot be read, or one side is missing.
+    """
+    if not against and realm is None:
+        raise CommandError(
+            "no entries to compare with: give files with --against, or a realm with --realm"
+            " (LAVA_REALM)",
+            WRONG_USAGE,
+        )
+    after = _Loaded(", ".join(paths), load_sound(paths, "trigger").entries)
+    if against:
+        before = _Loaded(", ".join(against), load_sound(against).entries)
+    else:
+        before = _Loaded(f"lava.{realm}.s3triggers", _table(str(realm), "trigger", aws))
+    shared = _shared_jobs(jobs, realm, aws)
+    jobs_before, jobs_after = (side if side.of("job") else shared for side in (before, after))
+    sides = Sides(
+        _side(before, jobs_before or jobs_after),
+        _side(after, jobs_after or jobs_before),
+    )
+    for side in (sides.before, sides.after):
+        warn_of(side.trigger_table)
+    return sides
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Entries, and where they come from."""
+
+    name: str
+    entries: Sequence[Entry]
+
+    def of(self, kind: Kind) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind == kind]
+
+
+def _side(triggers: _Loaded, jobs: _Loaded | None) -> Side:
+    if jobs is None:
+        return Side(triggers.name, triggers.of("trigger"))
+    return Side(triggers.name, triggers.of("trigger"), jobs.of("job"), jobs.name)
+
+
+def _shared_jobs(jobs: Sequence[str], realm: str | None, aws: Aws) -> _Loaded | None:
+    if jobs:
+        return _Loaded(", ".join(jobs), load_sound(jobs).entries)
+    if realm is not None:
+        return _Loaded(f"lava.{realm}.jobs", _table(realm, "job", aws))
+    return None
+
+
+def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
+    client = aws.client("dynamodb")
+    with reaching_aws():
+        return read_table(client, realm, kind)

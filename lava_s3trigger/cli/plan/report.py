@@ -1,0 +1,249 @@
+"""What a change of entries does, as JSON and as text for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.units import shown
+
+from .compare import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from lava_s3trigger.cli.entries.load import Entry
+
+    from .compare import Comparison, Counted, Example, Kind
+    from .entry_sets import Sides
+
+_MAX_DIFFERENCES: Final = 3
+_MAX_VALUE_CHARACTERS: Final = 80
+_MAX_REASON_CHARACTERS: Final = 300
+_STYLES: Final[dict[Kind, str]] = {
+    "gained": "green",
+    "lost": "red",
+    "changed": "yellow",
+    "parked": "red",
+    "mended": "green",
+}
+_HEADS: Final[dict[Kind, tuple[str, str]]] = {
+    "gained": ("gains {} dispatch", "gains {} dispatches"),
+    "lost": ("loses {} dispatch", "loses {} dispatches"),
+    "changed": ("changes {} dispatch", "changes {} dispatches"),
+    "parked": ("would park {} event", "would park {} events"),
+    "mended": ("no longer parks {} event", "no longer parks {} events"),
+}
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A comparison, and what was compared."""
+
+    comparison: Comparison
+    sides: Sides
+    realm: str | None
+    now: datetime
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything would change."""
+        return bool(self.comparison.changes)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether some of it could not be told."""
+        return self.comparison.undecided_count > 0
+
+    def unreached(self) -> Iterator[tuple[Entry, bool]]:
+        """Yield the new entries that no object reached, and whether one reaches them today."""
+        found = self.comparison
+        before = self.sides.before.trigger_table.by_id
+        for trigger_id, entry in self.sides.after.trigger_table.by_id.items():
+            if _level(entry) not in found.reached_after:
+                earlier = before.get(trigger_id)
+                yield entry, earlier is not None and _level(earlier) in found.reached_before
+
+    def changes(self) -> Iterator[tuple[str, Entry | None, Entry | None, dict[Kind, Counted]]]:
+        """Yield the changes by trigger id, with the entry before and after."""
+        before = self.sides.before.trigger_table.by_id
+        after = self.sides.after.trigger_table.by_id
+        for trigger_id, kinds in sorted(self.comparison.changes.items()):
+            ordered = {kind: kinds[kind] for kind in KINDS if kind in kinds}
+            yield trigger_id, before.get(trigger_id), after.get(trigger_id), ordered
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        found = self.comparison
+        return {
+            "realm": self.realm,
+            "before": self.sides.before.name,
+            "after": self.sides.after.name,
+            "now": self.now.isoformat(timespec="seconds"),
+            "objects": found.objects,
+            "dispatches": {
+                "before": found.before,
+                "after": found.after,
+                "same": found.same,
+                "gained": found.total("gained"),
+                "lost": found.total("lost"),
+                "changed": found.total("changed"),
+            },
+            "triggers": [
+                {
+                    "trigger_id": trigger_id,
+                    "source_before": before.source if before else None,
+                    "source_after": after.source if after else None,
+                    **{
+                        kind: {
+                            "count": counted.count,
+                            "examples": [_example_json(each) for each in counted.examples],
+                        }
+                        for kind, counted in kinds.items()
+                    },
+                }
+                for trigger_id, before, after, kinds in self.changes()
+            ],
+            "unreached": [
+                {"trigger_id": entry.id, "source": entry.source, "was_reached": was_reached}
+                for entry, was_reached in self.unreached()
+            ],
+            "undecided": {
+                "count": found.undecided_count,
+                "examples": [
+                    {
+                        "bucket": each.bucket,
+                        "key": each.key,
+                        "trigger_id": each.trigger_id,
+                        "reason": each.reason,
+                    }
+                    for each in found.undecided
+                ],
+            },
+        }
+
+    def print(self, console: Console) -> None:
+        """Print the report for people."""
+        for line in self._lines():
+            console.print(line)
+
+    def _lines(self) -> Iterator[Text]:
+        found = self.comparison
+        yield plain(f"{self.sides.before.name} -> {self.sides.after.name}", "bold")
+        yield plain(
+            f"{_counted(found.objects, 'object')}:"
+            f" {_counted(found.before, 'dispatch', 'dispatches')} before, {found.after:,} after;"
+            f" {found.total('gained'):,} gained, {found.total('lost'):,} lost,"
+            f" {found.total('changed'):,} changed"
+        )
+        for trigger_id, before, after, kinds in self.changes():
+            yield plain("")
+            yield plain(f"{trigger_id}  ({_sources(before, after)})", "bold")
+            for kind, counted in kinds.items():
+                head = _HEADS[kind][counted.count != 1].format(f"{counted.count:,}")
+                yield plain(f"  {head}", _STYLES[kind])
+                for example in counted.examples:
+                    yield plain(f"    {_example_line(kind, example)}")
+                yield from _more(counted.count, len(counted.examples))
+        yield from self._unreached_lines()
+        yield from self._undecided_lines()
+        if not self.has_changes:
+            yield plain("")
+            yield plain("Nothing would change.")
+
+    def _unreached_lines(self) -> Iterator[Text]:
+        unreached = list(self.unreached())
+        if unreached:
+            yield plain("")
+            yield plain("Entries that no object reached", "bold")
+        for entry, was_reached in unreached:
+            note = "; reached before" if was_reached else ""
+            yield plain(f"  {entry.id}  ({entry.source}{note})")
+
+    def _undecided_lines(self) -> Iterator[Text]:
+        count = self.comparison.undecided_count
+        if not count:
+            return
+        yield plain("")
+        yield plain(f"Could not tell {_counted(count, 'time')}", "bold red")
+        for each in self.comparison.undecided:
+            where = f"{each.trigger_id}: " if each.trigger_id else ""
+            yield plain(f"  s3://{each.bucket}/{each.key}  {where}{_shortened(each.reason)}")
+        yield from _more(count, len(self.comparison.undecided), indent=2)
+
+
+def _level(entry: Entry) -> tuple[str, str]:
+    return (str(entry.text("bucket")), str(entry.text("prefix")))
+
+
+def _sources(before: Entry | None, after: Entry | None) -> str:
+    if after is None:
+        return f"removed; was {before.source}" if before else "removed"
+    return after.source if before else f"new; {after.source}"
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _more(count: int, shown_count: int, indent: int = 4) -> Iterator[Text]:
+    if count > shown_count:
+        yield plain(f"{'':{indent}}and {count - shown_count:,} more", "dim")
+
+
+def _example_json(example: Example) -> dict[str, Any]:
+    return {
+        "bucket": example.bucket,
+        "key": example.key,
+        "job_id": example.job_id,
+        "before": example.before,
+        "after": example.after,
+        "reason": example.reason,
+    }
+
+
+def _example_line(kind: Kind, example: Example) -> str:
+    line = f"s3://{example.bucket}/{example.key}"
+    if example.job_id is not None:
+        line += f"  {example.job_id}"
+    if kind == "changed":
+        return f"{line}: {_differences(example)}"
+    return f"{line}: {_shortened(example.reason)}" if example.reason and kind != "gained" else line
+
+
+def _differences(example: Example) -> str:
+    found = [
+        f"{path} {_value(before)} -> {_value(after)}"
+        for path, before, after in differences(example.before, example.after)
+    ]
+    more = len(found) - _MAX_DIFFERENCES
+    rest = [f"and {more} more"] if more > 0 else []
+    return "; ".join(found[:_MAX_DIFFERENCES] + rest)
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two JSON values differ, each with its dotted path, and both values there."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in {**before, **after}:
+            inner = f"{path}.{name}" if path else str(name)
+            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), inner)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for position, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, f"{path}[{position}]")
+    elif type(before) is not type(after) or before != after:
+        yield path, before, after
+
+
+def _value(value: Any) -> str:
+    return "(absent)" if value is _ABSENT else shown(value, _MAX_VALUE_CHARACTERS)
+
+
+def _shortened(reason: str | None) -> str:
+    text = safe(reason or "")
+    return text if len(text) <= _MAX_REASON_CHARACTERS else f"{text[:_MAX_REASON_CHARACTERS]}..."

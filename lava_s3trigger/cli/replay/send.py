@@ -1,0 +1,215 @@
+"""Sends the plan of a replay: batch by batch, at a rate, by some threads.
+
+The main thread alone writes the state. It marks a batch as being sent before it gives it to
+a thread, and notes what became of it after. See `replaystate`.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .state import Settled, Status
+from .ways import Busy, HandoverError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lava_s3trigger.cli.output.progress import Progress
+
+    from .state import PlannedObject, ReplayState
+    from .ways import Way
+
+MAX_TRIES: Final = 8
+"""Tries of a call that the service is too busy for."""
+_FIRST_WAIT_SECONDS: Final = 0.25
+_MAX_WAIT_SECONDS: Final = 20.0
+_TICK_SECONDS: Final = 0.1
+_SECONDS_OF_A_BATCH: Final = 1.0
+"""With a rate, a batch has no more objects than the rate allows in this time."""
+
+
+@dataclass(slots=True)
+class _Result:
+    """What became of a batch."""
+
+    settled: list[Settled] = field(default_factory=list)
+    stop: str | None = None
+    """Why no further batch would arrive."""
+    defect: Exception | None = None
+
+
+class Replayer:
+    """Sends what is to be sent.
+
+    Args:
+        state: The state of the replay.
+        way: How to hand objects over.
+        rate: Objects a second, at most; None: no limit.
+        concurrency: Calls at a time, at most.
+        is_to_end: Tells whether to begin no further batch.
+        progress: Is told of each object that was settled.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an option of the command
+        self,
+        state: ReplayState,
+        way: Way,
+        *,
+        rate: float | None,
+        concurrency: int,
+        is_to_end: Callable[[], bool],
+        progress: Progress,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._way = way
+        self._rate = rate
+        self._concurrency = concurrency
+        self._is_to_end = is_to_end
+        self._progress = progress
+        self._clock = clock
+        self._last = 0
+        self._ready_at = clock()
+        self._stopping = threading.Event()
+        self._tasks: queue.SimpleQueue[list[PlannedObject] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self.stopped: str | None = None
+        """Why it stopped before the end, if it did and was not asked to."""
+
+    def run(self) -> None:
+        """Send all that is to be sent, or until it is asked to end or must stop."""
+        # Daemons: a second signal ends the command while they wait for answers.
+        for _ in range(self._concurrency):
+            threading.Thread(target=self._work, daemon=True).start()
+        under_way = 0
+        try:
+            while True:
+                if self._is_to_end():
+                    self._stopping.set()
+                while under_way < self._concurrency and self._begin():
+                    under_way += 1
+                if not under_way and self._is_over():
+                    return
+                under_way -= self._settle()
+        finally:
+            for _ in range(self._concurrency):
+                self._tasks.put(None)
+
+    def _is_over(self) -> bool:
+        return self._stopping.is_set() or not self._state.next(self._last, 1)
+
+    def _begin(self) -> bool:
+        """Begin the next batch, if there is one and it is time; tell whether."""
+        if self._stopping.is_set() or self._clock() < self._ready_at:
+            return False
+        number = self._way.max_records
+        if self._rate is not None:
+            number = max(1, min(number, int(self._rate * _SECONDS_OF_A_BATCH)))
+        objects = self._state.next(self._last, number)
+        objects = objects[: self._way.fitting(objects)]
+        if not objects:
+            return False
+        if self._rate is not None:
+            self._ready_at = max(self._ready_at, self._clock()) + len(objects) / self._rate
+        self._last = objects[-1].id
+        self._state.claim([each.id for each in objects])
+        self._tasks.put(objects)
+        return True
+
+    def _settle(self) -> int:
+        """Wait for a moment; return how many batches were settled, one at most."""
+        try:
+            result = self._results.get(timeout=_TICK_SECONDS)
+        except queue.Empty:
+            self._progress.advance()
+            return 0
+        self._state.settle(result.settled)
+        self._progress.advance(
+            sum(1 for each in result.settled if each.status is not Status.TO_SEND)
+        )
+        if result.stop and not self.stopped:
+            self.stopped = result.stop
+            self._stopping.set()
+        if result.defect:
+            raise result.defect
+        return 1
+
+    def _work(self) -> None:
+        while objects := self._tasks.get():
+            self._results.put(self._handed_over(objects))
+
+    def _handed_over(self, objects: list[PlannedObject]) -> _Result:
+        result = _Result()
+        pending = [objects]
+        tries = 0
+        while pending:
+            piece = pending.pop()
+            tries += 1
+            try:
+                outcomes = self._way.send(piece)
+            except HandoverError as error:
+                self._judge(error, piece, pending, tries, result)
+                continue
+            except Exception as defect:  # noqa: BLE001 - raised again in the main thread
+                result.defect = defect
+                result.settled += _all(piece, Status.UNKNOWN, f"a defect: {defect!r}")
+                break
+            result.settled += [each for each in outcomes if isinstance(each, Settled)]
+            busy = {each.id: each.reason for each in outcomes if isinstance(each, Busy)}
+            if not busy:
+                tries = 0
+            elif self._may_try_again(tries):
+                pending.append([each for each in piece if each.id in busy])
+            else:
+                status = Status.TO_SEND if self._stopping.is_set() else Status.FAILED
+                result.settled += [Settled(id_, status, why) for id_, why in busy.items()]
+        for piece in pending:  # after a defect
+            result.settled += _all(piece, Status.TO_SEND)
+        return result
+
+    def _judge(
+        self,
+        error: HandoverError,
+        piece: list[PlannedObject],
+        pending: list[list[PlannedObject]],
+        tries: int,
+        result: _Result,
+    ) -> None:
+        """Note what a failed call means for its objects, or have them sent again."""
+        reason = str(error)
+        match error.problem:
+            case Problem.LOST:
+                result.settled += _all(piece, Status.UNKNOWN, reason)
+            case Problem.CONTENT if len(piece) > 1:
+                middle = len(piece) // 2
+                pending += [piece[middle:], piece[:middle]]
+            case Problem.CONTENT:
+                result.settled += _all(piece, Status.FAILED, reason)
+            case Problem.BUSY if self._may_try_again(tries):
+                pending.append(piece)
+            case _:
+                result.settled += _all(piece, Status.TO_SEND)
+                for each in pending:
+                    result.settled += _all(each, Status.TO_SEND)
+                pending.clear()
+                if not self._stopping.is_set():
+                    result.stop = reason
+
+    def _may_try_again(self, tries: int) -> bool:
+        """Wait before the next try; tell whether there is one."""
+        if tries >= MAX_TRIES:
+            return False
+        seconds = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0**tries)
+        return not self._stopping.wait(seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+
+def _all(
+    objects: Sequence[PlannedObject], status: Status, reason: str | None = None
+) -> list[Settled]:
+    return [Settled(each.id, status, reason) for each in objects]

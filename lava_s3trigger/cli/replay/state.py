@@ -1,0 +1,434 @@
+"""The state of a replay, in one SQLite file: what is to be sent, is being sent, and was sent.
+
+An object is marked as being sent, durably, before any call that hands it over begins. So what
+a killed process leaves as being sent may or may not have arrived: it is unknown from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
+
+_APPLICATION: Final = 0x6C733374
+"""Marks the file as ours, for ``PRAGMA application_id``."""
+_LAYOUT: Final = 1
+_CHUNK: Final = 10_000
+"""Rows of a transaction, while planning."""
+_READ: Final = 1_000
+MAX_EXAMPLES: Final = 3
+
+_TABLES: Final = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE entries (kind TEXT, id TEXT, digest TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE objects (
+    id INTEGER PRIMARY KEY,
+    bucket TEXT NOT NULL,
+    key TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    time REAL NOT NULL,
+    event_type TEXT NOT NULL,
+    status INTEGER NOT NULL DEFAULT 0,
+    reason TEXT,
+    UNIQUE (bucket, key)
+);
+CREATE TABLE counts (
+    trigger_id TEXT, job_id TEXT, outcome TEXT, number INTEGER, examples TEXT,
+    PRIMARY KEY (trigger_id, job_id, outcome)
+) WITHOUT ROWID;
+CREATE TABLE logged (
+    bucket TEXT, key TEXT, trigger_id TEXT, job_id TEXT, time REAL,
+    PRIMARY KEY (bucket, key, trigger_id, job_id)
+) WITHOUT ROWID;
+"""
+_NAMES: Final = ("facts", "entries", "objects", "counts", "logged")
+
+
+class Status(IntEnum):
+    """How far an object is."""
+
+    TO_SEND = 0
+    BEING_SENT = 1
+    SENT = 2
+    UNKNOWN = 3
+    """It may have been sent: the process was killed, or the answer was lost."""
+    FAILED = 4
+
+
+class PlannedObject(NamedTuple):
+    """An object of the plan."""
+
+    id: int
+    bucket: str
+    key: str
+    size: int
+    """Bytes."""
+    time: float
+    """Seconds since 1970."""
+    event_type: str
+
+
+class Settled(NamedTuple):
+    """What became of an object."""
+
+    id: int
+    status: Status
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many objects a trigger and a job decide alike."""
+
+    trigger_id: str | None
+    """None: no trigger matches."""
+    job_id: str | None
+    """None: the trigger ended before its jobs."""
+    outcome: str
+    number: int
+    examples: list[str]
+    """S3 URIs."""
+
+
+class ReplayState:
+    """The state of one replay.
+
+    Args:
+        path: The file. It is locked until `close`.
+
+    Raises:
+        CommandError: It cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.left_over = 0
+        """How many objects a killed process left unknown, found just now."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Keys are nobody else's business.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise self._error(error.strerror or str(error)) from None
+        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            with self._translating():
+                self._open()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self) -> None:
+        run = self._connection.execute
+        # Held until the connection ends, also by a kill.
+        run("PRAGMA locking_mode = EXCLUSIVE")
+        run("PRAGMA temp_store = FILE")
+        run("BEGIN EXCLUSIVE")
+        [application] = run("PRAGMA application_id").fetchone()
+        [layout] = run("PRAGMA user_version").fetchone()
+        [tables] = run("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application != _APPLICATION:
+            raise self._error("this is no state of a replay: name another file with --state")
+        if tables and layout != _LAYOUT:
+            raise self._error(
+                f"another version of lava-s3trigger wrote it (layout {layout}): finish that"
+                " replay with that version, or name another file with --state",
+            )
+        if not tables:
+            self._make()
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
+        # Also the power may fail between a mark and its call.
+        run("PRAGMA synchronous = FULL")
+        self.left_over = (
+            run(
+                "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
+                (
+                    Status.UNKNOWN,
+                    "the replay was killed while it was being sent",
+                    Status.BEING_SENT,
+                ),
+            ).rowcount
+            if self.get("job") is None
+            else 0
+        )
+
+    def _make(self) -> None:
+        run = self._connection.execute
+        run(f"PRAGMA application_id = {_APPLICATION}")
+        run(f"PRAGMA user_version = {_LAYOUT}")
+        for statement in _TABLES.split(";"):
+            run(statement)
+
+    @contextlib.contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise self._error(
+                    "another replay is using it: wait, or name another --state"
+                ) from None
+            raise self._error(str(error)) from None
+        except sqlite3.DatabaseError as error:
+            raise self._error(f"this is no state of a replay ({error})") from None
+
+    def _error(self, why: str) -> CommandError:
+        status = WRONG_USAGE if "--state" in why else COULD_NOT_TELL
+        return CommandError(f"{safe(str(self.path))}: {why}", status)
+
+    def close(self) -> None:
+        """Unlock the file."""
+        self._connection.close()
+
+    # The plan.
+
+    def clear(self) -> None:
+        """Forget the replay that is in the file."""
+        with self._translating(), self._transaction():
+            for name in _NAMES:
+                self._connection.execute(f"DROP TABLE {name}")
+            self._make()
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def get(self, name: str) -> Any:
+        """Return a fact about the replay, or None."""
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def note(self, **facts: Any) -> None:
+        """Note facts about the replay."""
+        with self._translating(), self._transaction():
+            self._note(facts)
+
+    def _note(self, facts: Mapping[str, Any]) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+            [(name, json.dumps(value)) for name, value in facts.items()],
+        )
+
+    def add(self, objects: Iterable[tuple[str, str, int, float, str]]) -> Iterator[int]:
+        """Add objects, each once; yield how many were added, now and then.
+
+        Args:
+            objects: Bucket, key, size, time and event type of each.
+        """
+        for chunk in pieces(objects, _CHUNK):
+            with self._translating(), self._transaction():
+                before = self._connection.total_changes
+                self._connection.executemany(
+                    "INSERT INTO objects (bucket, key, size, time, event_type)"
+                    " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    chunk,
+                )
+                added = self._connection.total_changes - before
+            yield added
+
+    def objects(self, status: Status | None = None) -> Iterator[PlannedObject]:
+        """Yield the objects, or those of a status, in the order in which they were added."""
+        for row in self._rows("id, bucket, key, size, time, event_type", status):
+            yield PlannedObject(*row)
+
+    def reasons(self, status: Status) -> Iterator[tuple[str, str, str]]:
+        """Yield bucket, key and reason of the objects of a status."""
+        for row in self._rows("id, bucket, key, reason", status):
+            yield row[1], row[2], row[3] or ""
+
+    def _rows(self, columns: str, status: Status | None) -> Iterator[tuple[Any, ...]]:
+        # In pieces, so that the table can be written between them.
+        last = 0
+        chosen = "" if status is None else f"status = {int(status)} AND"
+        query = f"SELECT {columns} FROM objects WHERE {chosen} id > ? ORDER BY id LIMIT {_READ}"  # noqa: S608
+        while rows := self._connection.execute(query, (last,)).fetchall():
+            yield from rows
+            last = rows[-1][0]
+
+    def change(
+        self,
+        dropped: Sequence[int] = (),
+        counted: Iterable[Count] = (),
+        resized: Iterable[tuple[int, float, str, int]] = (),
+    ) -> None:
+        """Change the plan.
+
+        Args:
+            dropped: Ids of objects that are not to be sent.
+            counted: What was decided; numbers are added to those that are there.
+            resized: Size, time, event type and id of objects that S3 was asked about.
+        """
+        run = self._connection
+        with self._translating(), self._transaction():
+            run.executemany("DELETE FROM objects WHERE id = ?", [(each,) for each in dropped])
+            run.executemany(
+                "UPDATE objects SET size = ?, time = ?, event_type = ? WHERE id = ?", resized
+            )
+            for count in counted:
+                key = (count.trigger_id or "", count.job_id or "", count.outcome)
+                row = run.execute(
+                    "SELECT number, examples FROM counts"
+                    " WHERE trigger_id = ? AND job_id = ? AND outcome = ?",
+                    key,
+                ).fetchone()
+                number, examples = (row[0], json.loads(row[1])) if row else (0, [])
+                examples = (examples + count.examples)[:MAX_EXAMPLES]
+                run.execute(
+                    "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?)",
+                    (*key, number + count.number, json.dumps(examples)),
+                )
+
+    def counted(self) -> Iterator[Count]:
+        """Yield what was decided, by trigger and job."""
+        query = "SELECT * FROM counts ORDER BY trigger_id, outcome, job_id"
+        for trigger_id, job_id, outcome, number, examples in self._connection.execute(query):
+            yield Count(trigger_id or None, job_id or None, outcome, number, json.loads(examples))
+
+    def note_entries(self, digests: Iterable[tuple[str, str, str]]) -> None:
+        """Note kind, id and digest of the entries that the plan was made with."""
+        with self._translating(), self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", digests)
+
+    def entries(self) -> dict[tuple[str, str], str]:
+        """Return the digests of the entries that the plan was made with, by kind and id."""
+        query = "SELECT kind, id, digest FROM entries"
+        return {(kind, id_): digest for kind, id_, digest in self._connection.execute(query)}
+
+    def note_logged(self, lines: Iterable[tuple[str, str, str, str, float]]) -> None:
+        """Note bucket, key, trigger, job and time of dispatches that the log has."""
+        for chunk in pieces(lines, _CHUNK):
+            with self._translating(), self._transaction():
+                self._connection.executemany(
+                    "INSERT INTO logged VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET time = max(time, excluded.time)",
+                    chunk,
+                )
+
+    def logged(self, bucket: str, key: str, since: float) -> frozenset[tuple[str, str]]:
+        """Return the triggers and jobs of the dispatches of an object that the log has."""
+        query = "SELECT trigger_id, job_id FROM logged WHERE bucket = ? AND key = ? AND time >= ?"
+        return frozenset(self._connection.execute(query, (bucket, key, since)))
+
+    def first_time(self) -> float | None:
+        """Return the time of the object that was modified first, in seconds since 1970."""
+        found: float | None = self._connection.execute("SELECT min(time) FROM objects").fetchone()[
+            0
+        ]
+        return found
+
+    # The run.
+
+    def next(self, last: int, number: int) -> list[PlannedObject]:
+        """Return the next objects to send.
+
+        Args:
+            last: Id of the last object of before.
+            number: How many, at most.
+        """
+        rows = self._connection.execute(
+            "SELECT id, bucket, key, size, time, event_type FROM objects"
+            " WHERE status = 0 AND id > ? ORDER BY id LIMIT ?",
+            (last, number),
+        )
+        return [PlannedObject(*row) for row in rows]
+
+    def claim(self, ids: Iterable[int]) -> None:
+        """Mark objects as being sent, durably."""
+        self.settle(Settled(each, Status.BEING_SENT) for each in ids)
+
+    def claim_all(self, **facts: Any) -> int:
+        """Mark all that is to be sent as being sent, and note facts; return how many."""
+        return self._move(Status.TO_SEND, Status.BEING_SENT, None, facts)
+
+    def settle(self, outcomes: Iterable[Settled]) -> None:
+        """Note what became of objects."""
+        with self._translating(), self._transaction():
+            self._connection.executemany(
+                "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
+                [(int(each.status), each.reason, each.id) for each in outcomes],
+            )
+
+    def settle_named(self, outcomes: Iterable[tuple[Status, str | None, str, str]]) -> None:
+        """Note what became of objects that are being sent.
+
+        Args:
+            outcomes: Status, reason, bucket and key of each.
+        """
+        for chunk in pieces(outcomes, _CHUNK):
+            with self._translating(), self._transaction():
+                self._connection.executemany(
+                    "UPDATE objects SET status = ?, reason = ?"
+                    " WHERE bucket = ? AND key = ? AND status = 1",
+                    [(int(status), *rest) for status, *rest in chunk],
+                )
+
+    def send_again(self, status: Status) -> int:
+        """Have the objects of a status sent again; return how many."""
+        return self._move(status, Status.TO_SEND)
+
+    def give_up(self, status: Status, reason: str | None, **facts: Any) -> int:
+        """Give all that is being sent another status, and note facts; return how many."""
+        return self._move(Status.BEING_SENT, status, reason, facts)
+
+    def _move(
+        self,
+        from_: Status,
+        to: Status,
+        reason: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> int:
+        with self._translating(), self._transaction():
+            self._note(facts or {})
+            return self._connection.execute(
+                "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
+                (int(to), reason, int(from_)),
+            ).rowcount
+
+    def numbers(self) -> dict[Status, int]:
+        """Return how many objects have each status."""
+        query = "SELECT status, count(*) FROM objects GROUP BY status"
+        found = dict(self._connection.execute(query))
+        return {status: found.get(int(status), 0) for status in Status}
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def pieces(items: Iterable[T], number: int) -> Iterator[list[T]]:
+    """Yield lists of so many items, the last of fewer."""
+    rest = iter(items)
+    while piece := list(islice(rest, number)):
+        yield piece
+
+
+def default_path(name: str) -> Path:
+    """Return the file below the user's state folder, as the XDG base directories have it.
+
+    See https://specifications.freedesktop.org/basedir-spec/latest/
+
+    Args:
+        name: Name of the function.
+    """
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    # A relative path there must be ignored, by that specification.
+    folder = Path(configured) if Path(configured).is_absolute() else Path.home() / ".local/state"
+    return folder / "lava-s3trigger" / f"replay-{name}.sqlite"

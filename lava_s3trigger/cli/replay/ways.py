@@ -1,0 +1,304 @@
+"""Ways to hand S3 events of a replay over to the function, one call at a time.
+
+A call is made once: what sends again after an answer was lost could send twice. So each
+outcome says whether the events arrived, did not, or may have.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.parking import REPLAY_MARK
+
+from .state import Settled, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from lava_s3trigger.cli.deployed.function import DeployedFunction
+
+    from .state import PlannedObject
+
+MAX_INVOKE_BYTES: Final = 256_000
+"""Bytes of a payload. An asynchronous invocation takes 1 MB, but Lambda charges it as one
+request up to 256 KB, and as one more for each 64 KB beyond: more gains nothing.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+MAX_INVOKE_RECORDS: Final = 1_000
+MAX_QUEUE_ENTRIES: Final = 10
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
+_CONNECT_SECONDS: Final = 5
+_READ_SECONDS: Final = 30
+
+
+class Problem(Enum):
+    """What a call that failed means for the events in it, which are all treated alike."""
+
+    BUSY = auto()
+    """They did not arrive; the service asks to try again later."""
+    CONTENT = auto()
+    """They did not arrive: the service takes no such payload."""
+    STOP = auto()
+    """They did not arrive, and no others will: a permission, a queue or credentials are missing."""
+    LOST = auto()
+    """They may have arrived."""
+
+
+class HandoverError(Exception):
+    """A call failed as a whole."""
+
+    def __init__(self, problem: Problem, reason: str) -> None:
+        super().__init__(reason)
+        self.problem = problem
+
+
+class Busy(NamedTuple):
+    """An entry of a batch that the service asks to send again later."""
+
+    id: int
+    reason: str
+
+
+class Way(Protocol):
+    """A way to hand events over."""
+
+    max_records: int
+    """Objects of a call, at most."""
+
+    def fitting(self, objects: Sequence[PlannedObject]) -> int:
+        """Return how many of the objects, from the first, go into one call."""
+
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+        """Make one call, with the events of the objects.
+
+        Raises:
+            HandoverError: The call failed as a whole.
+        """
+
+
+def record_of(planned: PlannedObject, region: str) -> dict[str, Any]:
+    """Return the record of an object's event, as S3 sent it when the object was put."""
+    time = datetime.fromtimestamp(planned.time, UTC)
+    found = S3Object(planned.bucket, planned.key, planned.size, time, planned.event_type)
+    return found.record(region)
+
+
+@dataclass(slots=True)
+class Invocations:
+    """Asynchronous invocations of the function.
+
+    Args:
+        client: Client of Lambda, that makes each call once.
+        function: ARN of the function.
+        region: AWS region of the buckets.
+        replay: Id of the replay.
+        max_records: Records of a payload, at most.
+    """
+
+    client: Any
+    function: str
+    region: str
+    replay: str
+    max_records: int
+
+    def fitting(self, objects: Sequence[PlannedObject]) -> int:
+        """Return how many of the objects fit into one payload."""
+        size = len(self._payload([]))
+        for number, planned in enumerate(objects[: self.max_records]):
+            size += len(json.dumps(record_of(planned, self.region))) + 2
+            if size > MAX_INVOKE_BYTES and number:
+                return number
+        return min(len(objects), self.max_records)
+
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+        """Invoke the function with the events of the objects."""
+        payload = self._payload([record_of(each, self.region) for each in objects])
+        with _calling():
+            self.client.invoke(FunctionName=self.function, InvocationType="Event", Payload=payload)
+        return [Settled(each.id, Status.SENT) for each in objects]
+
+    def _payload(self, records: list[dict[str, Any]]) -> bytes:
+        return json.dumps({"Records": records, REPLAY_MARK: self.replay}).encode("ascii")
+
+
+@dataclass(slots=True)
+class QueueMessages:
+    """Messages to the intake queue, one for each event.
+
+    Args:
+        client: Client of SQS, that makes each call once.
+        url: URL of the queue.
+        region: AWS region of the buckets.
+        replay: Id of the replay.
+    """
+
+    client: Any
+    url: str
+    region: str
+    replay: str
+    max_records: int = MAX_QUEUE_ENTRIES
+
+    def fitting(self, objects: Sequence[PlannedObject]) -> int:
+        """Return how many of the objects go into one batch.
+
+        Ten records, of keys of 1,024 bytes too, are far smaller than the 256 KiB that a
+        batch could have before it was 1 MiB.
+        """
+        return min(len(objects), self.max_records)
+
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+        """Send a message for each of the objects."""
+        mark = {"DataType": "String", "StringValue": self.replay}
+        entries = [
+            {
+                "Id": str(planned.id),
+                "MessageBody": json.dumps({"Records": [record_of(planned, self.region)]}),
+                "MessageAttributes": {REPLAY_MARK: mark},
+            }
+            for planned in objects
+        ]
+        with _calling():
+            answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
+        found: dict[int, Settled | Busy] = {
+            each.id: Settled(each.id, Status.UNKNOWN, "the answer of SQS does not name it")
+            for each in objects
+        }
+        for entry in answer.get("Successful", ()):
+            found[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
+        for entry in answer.get("Failed", ()):
+            number, reason = int(entry["Id"]), f"{entry['Code']}: {entry.get('Message', '')}"
+            is_final = entry["SenderFault"]
+            found[number] = (
+                Settled(number, Status.FAILED, reason) if is_final else Busy(number, reason)
+            )
+        return list(found.values())
+
+
+class _calling:  # noqa: N801 - used as contextlib's are
+    """Turn errors of AWS inside the block into `HandoverError`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        from botocore import exceptions  # noqa: PLC0415 - start-up
+
+        if isinstance(error, exceptions.ClientError):
+            raise HandoverError(_problem(error.response), _told(error)) from None
+        if isinstance(error, exceptions.BotoCoreError):
+            never_left = (
+                exceptions.EndpointConnectionError,
+                exceptions.ConnectTimeoutError,
+                exceptions.ProxyConnectionError,
+                exceptions.SSLError,
+            )
+            is_lost = isinstance(error, exceptions.HTTPClientError) and not isinstance(
+                error, never_left
+            )
+            is_busy = isinstance(error, never_left)
+            problem = Problem.LOST if is_lost else Problem.BUSY if is_busy else Problem.STOP
+            raise HandoverError(problem, " ".join(str(error).split())) from None
+
+
+_BUSY: Final = frozenset(
+    [
+        "EC2ThrottledException",
+        "OverLimit",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ]
+)
+_CONTENT: Final = frozenset(
+    [
+        "BatchRequestTooLong",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "InvalidRequestContentException",
+        "RequestTooLargeException",
+        "RequestEntityTooLargeException",
+    ]
+)
+_SERVICE_FAILED: Final = 500
+_SERVICE_BUSY: Final = (429, 503)
+
+
+def _problem(response: Any) -> Problem:
+    """Tell what an answer that refuses a call means."""
+    code = str(response.get("Error", {}).get("Code", "")).rpartition(".")[2]
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _BUSY or status in _SERVICE_BUSY:
+        return Problem.BUSY
+    if status >= _SERVICE_FAILED:
+        return Problem.LOST  # it may have failed after the work
+    return Problem.CONTENT if code in _CONTENT else Problem.STOP
+
+
+def _told(error: Any) -> str:
+    found = error.response.get("Error", {})
+    return f"AWS refused {error.operation_name}: {found.get('Code')}: {found.get('Message', '')}"
+
+
+def make_way(  # noqa: PLR0913 - each is an option of the command
+    via: str, aws: Aws, deployment: DeployedFunction, replay: str, *, batch: int, queue: str | None
+) -> Way:
+    """Return the way of a name.
+
+    Args:
+        via: ``invoke`` or ``queue``.
+        aws: Where the function is.
+        deployment: The function.
+        replay: Id of the replay.
+        batch: Records of an invocation, at most.
+        queue: Name of the queue; that of the stack, if None.
+
+    Raises:
+        CommandError: There is no such queue, or it keeps an order.
+    """
+    if via == "invoke":
+        client = aws.client("lambda", _once())
+        return Invocations(client, deployment.arn, deployment.region, replay, batch)
+    name = queue or deployment.intake_queue
+    if name.endswith(".fifo"):
+        raise CommandError(
+            f"{name}: objects of a replay have no order: name a standard queue, or use"
+            " --via invoke",
+            WRONG_USAGE,
+        )
+    client = aws.client("sqs", _once())
+    with reaching_aws():
+        try:
+            url = client.get_queue_url(QueueName=name)["QueueUrl"]
+        except client.exceptions.QueueDoesNotExist:
+            raise CommandError(
+                f"there is no queue {name}: deploy the stack with CreateIntake=true, name a"
+                " queue of your own with --queue, or use --via invoke",
+                WRONG_USAGE,
+            ) from None
+    return QueueMessages(client, url, deployment.region, replay)
+
+
+def _once() -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - start-up
+
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=64,
+    )

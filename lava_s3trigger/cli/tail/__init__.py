@@ -1,0 +1,1 @@
+"""``lava-s3trigger tail``: the function's log, for people."""

@@ -1,0 +1,1 @@
+"""``lava-s3trigger test``: runs the cases that entries carry."""

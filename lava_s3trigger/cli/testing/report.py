@@ -1,0 +1,137 @@
+"""What came of cases, as text for people, as JSON and as JUnit's XML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.cli.output.streams import console, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from lava_s3trigger.cli.entries.load import Entry
+
+    from .case import Case
+    from .run import CaseResult, Coverage
+
+_STYLES = {"-": "red", "+": "green"}
+
+
+def title_of(case: Case) -> str:
+    """Return a line that names a case."""
+    return f"{case.trigger_id}, case {case.number}: {case.name}"
+
+
+def write_text(
+    file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
+) -> None:
+    """Write each case that failed with its differences, then the counts."""
+    out = console(file)
+    for result in results:
+        if result.has_passed:
+            continue
+        out.print(plain("FAILED ", "bold red") + plain(result.case.source))
+        out.print(plain(f"  {title_of(result.case)}", "bold"))
+        for message in result.messages:
+            out.print(plain(f"  {message}"))
+        for line in result.diff:
+            out.print(plain(f"    {line}", _STYLES.get(line[:1], "")))
+        out.print()
+    if coverage:
+        _write_coverage(out, coverage, entries)
+    failed = sum(not each.has_passed for each in results)
+    cases = "1 case" if len(results) == 1 else f"{len(results)} cases"
+    counts = f"{cases}: {len(results) - failed} passed, {failed} failed"
+    out.print(plain(counts, "bold red" if failed else "bold green"))
+
+
+def _write_coverage(out: Any, coverage: Coverage, entries: Sequence[Entry]) -> None:
+    lines = [("no case ", f"{each.source} {each.id}") for each in coverage.without_case(entries)]
+    for entry, name, holds in coverage.unseen(entries):
+        if entry.id in coverage.cases:
+            verdict = "holds" if holds else "does not hold"
+            place = entry.place(name) or entry.source
+            lines.append(("not seen ", f"{place} {entry.id}: that {name} {verdict}"))
+    for label, text in lines:
+        out.print(plain(label, "yellow") + plain(text))
+    if lines:
+        out.print()
+
+
+def write_json_report(
+    file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
+) -> None:
+    """Write all cases, as ``schemas/test.json`` says."""
+    failed = sum(not each.has_passed for each in results)
+    report = {
+        "passed": len(results) - failed,
+        "failed": failed,
+        "cases": [_as_json(each) for each in results],
+        "coverage": _coverage_as_json(coverage, entries) if coverage else None,
+    }
+    write_json(file, report)
+
+
+def _as_json(result: CaseResult) -> dict[str, Any]:
+    case = result.case
+    return {
+        "trigger_id": case.trigger_id,
+        "case": case.number,
+        "name": case.name,
+        "source": case.source,
+        "file": case.place.file if case.place else None,
+        "line": case.place.line if case.place else None,
+        "column": case.place.column if case.place else None,
+        "outcome": "passed" if result.has_passed else "failed",
+        "messages": result.messages,
+        "diff": result.diff,
+        "dispatches": result.dispatches,
+    }
+
+
+def _coverage_as_json(coverage: Coverage, entries: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "without_case": [
+            {"trigger_id": entry.id, "source": entry.source}
+            for entry in coverage.without_case(entries)
+        ],
+        "not_seen": [
+            {"trigger_id": entry.id, "source": entry.source, "field": name, "holds": holds}
+            for entry, name, holds in coverage.unseen(entries)
+        ],
+    }
+
+
+def write_junit(file: TextIO, results: Sequence[CaseResult]) -> None:
+    """Write all cases as JUnit's XML: a suite for each entry, as CI servers read it."""
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - it writes, and reads nothing
+
+    root = ET.Element("testsuites", {"name": "lava-s3trigger", **_counts(results)})
+    by_trigger: dict[str, list[CaseResult]] = {}
+    for result in results:
+        by_trigger.setdefault(result.case.trigger_id, []).append(result)
+    for trigger_id, found in by_trigger.items():
+        suite = ET.SubElement(root, "testsuite", {"name": safe(trigger_id), **_counts(found)})
+        for result in found:
+            case = result.case
+            attributes = {
+                "classname": safe(trigger_id),
+                "name": safe(f"case {case.number}: {case.name}"),
+            }
+            if case.place:
+                attributes |= {"file": safe(case.place.file), "line": str(case.place.line)}
+            element = ET.SubElement(suite, "testcase", attributes)
+            if not result.has_passed:
+                failure = ET.SubElement(element, "failure", message=safe(result.messages[0]))
+                lines = [case.source, *result.messages, *result.diff]
+                failure.text = "\n".join(map(safe, lines))
+    ET.indent(root)
+    file.write("<?xml version='1.0' encoding='utf-8'?>\n")
+    file.write(ET.tostring(root, encoding="unicode") + "\n")
+
+
+def _counts(results: Sequence[CaseResult]) -> dict[str, str]:
+    failed = sum(not each.has_passed for each in results)
+    return {"tests": str(len(results)), "failures": str(failed), "errors": "0"}

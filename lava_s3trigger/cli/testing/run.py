@@ -1,0 +1,313 @@
+"""Runs cases with the function's decider, and compares what it decides with what is expected."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.decide.decider import MEANINGS, decide_payload
+from lava_s3trigger.cli.decide.fixed_values import FixedValues
+from lava_s3trigger.cli.entries.memory import MemoryTriggers
+from lava_s3trigger.conditions import is_condition
+from lava_s3trigger.units import shown
+
+from .case import NOTHING, UNMATCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lava_s3trigger.cli.decide.decider import Decided
+    from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.decision import Jobs, TriggerDecision
+    from lava_s3trigger.outcomes import Outcome
+
+    from .case import Case
+
+    Dispatched = dict[str, Any]
+    """A dispatch, by the names of its fields."""
+
+
+_ABORTED: Final = "aborted"
+
+
+@dataclass(slots=True)
+class CaseResult:
+    """What became of a case."""
+
+    case: Case
+    messages: list[str] = field(default_factory=list)
+    """Why it failed."""
+    diff: list[str] = field(default_factory=list)
+    """Lines that begin with ``-`` were expected, with ``+`` decided, with a space both."""
+    dispatches: list[Dispatched] = field(default_factory=list)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether all was as expected."""
+        return not self.messages
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What of the entries the cases have seen."""
+
+    cases: dict[str, int] = field(default_factory=dict)
+    """Number of cases by trigger id."""
+    verdicts: dict[tuple[str, str], set[bool]] = field(default_factory=dict)
+    """Whether a condition held, by trigger id and field."""
+
+    def add(self, case: Case, decided: Decided) -> None:
+        """Note what a case has seen."""
+        self.cases[case.trigger_id] = self.cases.get(case.trigger_id, 0) + 1
+        for trigger in _triggers(decided):
+            for tested in trigger.conditions:
+                seen = self.verdicts.setdefault((trigger.trigger_id, tested.condition.field), set())
+                seen.add(tested.holds)
+
+    def without_case(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return the entries that no case belongs to."""
+        return [entry for entry in entries if entry.id not in self.cases]
+
+    def unseen(self, entries: Iterable[Entry]) -> list[tuple[Entry, str, bool]]:
+        """Return what no case has seen of conditions: entry, field, and whether it holds."""
+        return [
+            (entry, name, holds)
+            for entry in entries
+            for name in entry.item
+            if is_condition(name)
+            for holds in (True, False)
+            if holds not in self.verdicts.get((entry.id or "", name), set())
+        ]
+
+
+def run_cases(
+    cases: Iterable[Case], triggers: MemoryTriggers, jobs: Jobs, region: str, coverage: Coverage
+) -> Iterator[CaseResult]:
+    """Run cases.
+
+    Args:
+        cases: The cases.
+        triggers: All entries.
+        jobs: Where jobs are looked up.
+        region: Region of the function.
+        coverage: What notes what the cases have seen.
+    """
+    alone: dict[str, MemoryTriggers] = {}
+    with FixedValues().in_templates() as fixed:
+        for case in cases:
+            deciding = triggers
+            if case.is_alone:
+                own = triggers.by_id[case.trigger_id]
+                deciding = alone.setdefault(case.trigger_id, MemoryTriggers([own]))
+            fixed.restart(case.now)
+            decided = decide_payload(case.payload, deciding, jobs, region)
+            if any(
+                outcome.kind == "aborted"
+                for trigger in _triggers(decided)
+                for outcome in trigger.outcomes
+            ):
+                # The function sets such an entry aside in time; no case depends on others.
+                triggers = MemoryTriggers(triggers)
+                alone.clear()
+            coverage.add(case, decided)
+            yield judge(case, decided)
+
+
+def judge(case: Case, decided: Decided) -> CaseResult:
+    """Compare what was decided with what a case expects."""
+    found = CaseResult(case, dispatches=list(_dispatches(decided)))
+    found.messages += [f"the payload is not understood: {error}" for error in decided.errors]
+    own = [each for each in _triggers(decided) if each.trigger_id == case.trigger_id]
+    found.messages += _user_errors(case, decided)
+    missing, unexpected = _unmatched(case, found.dispatches)
+    found.diff = list(_diff(missing, unexpected, is_exact=case.is_exact))
+    if missing or unexpected:
+        found.messages.append(
+            f"expected {_count(len(case.expected))}, decided {_count(len(found.dispatches))}"
+            if len(case.expected) != len(found.dispatches)
+            else "another dispatch than expected"
+        )
+        found.messages += _reasons(decided) if missing else []
+    if case.because and not found.dispatches and not _is_because(case.because, own):
+        found.messages.append(f"nothing is dispatched, but not because of {case.because}")
+        found.messages += _reasons(decided)
+    found.messages = list(dict.fromkeys(found.messages))
+    return found
+
+
+def _triggers(decided: Decided) -> Iterator[TriggerDecision]:
+    for decision in decided.decisions:
+        yield from decision.triggers
+
+
+def _dispatches(decided: Decided) -> Iterator[Dispatched]:
+    for trigger in _triggers(decided):
+        for job in trigger.jobs:
+            if job.dispatch:
+                yield {
+                    "trigger_id": trigger.trigger_id,
+                    "job_id": job.dispatch.job_id,
+                    "worker": job.dispatch.worker or None,
+                    "delay": job.dispatch.delay,
+                    "parameters": job.dispatch.parameters,
+                    "globals": job.dispatch.globals,
+                }
+
+
+def _count(number: int) -> str:
+    return {0: NOTHING, 1: "one dispatch"}.get(number, f"{number} dispatches")
+
+
+def _endings(trigger: TriggerDecision) -> Iterator[Outcome]:
+    """Yield the outcomes of a trigger that are no dispatch; reasons name the job."""
+    if trigger.ended:
+        yield trigger.ended
+    for job in trigger.jobs:
+        if job.ended:
+            yield job.ended._replace(reason=f"job {shown(job.job_id)}: {job.reason}")
+
+
+def _user_errors(case: Case, decided: Decided) -> list[str]:
+    return [
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+        for trigger in _triggers(decided)
+        for ending in _endings(trigger)
+        if ending.outcome != "skipped"
+        and not (ending.kind == case.because and trigger.trigger_id == case.trigger_id)
+    ] + [decision.ended.reason or "" for decision in decided.decisions if decision.ended]
+
+
+def _reasons(decided: Decided) -> list[str]:
+    found = [
+        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+        for trigger in _triggers(decided)
+        for ending in _endings(trigger)
+    ]
+    for decision in decided.decisions:
+        if not decision.triggers:
+            tried = ", ".join(map(shown, decision.prefixes))
+            bucket = shown(decision.event.bucket)
+            found.append(f"no entry of bucket {bucket} matches; prefixes tried: {tried}")
+    return found
+
+
+def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
+    """Tell whether an entry dispatches nothing for a reason."""
+    if reason == UNMATCHED:
+        return not own
+    if is_condition(reason):
+        verdicts = [
+            tested.holds
+            for trigger in own
+            for tested in trigger.conditions
+            if tested.condition.field == reason
+        ]
+        return bool(verdicts) and not any(verdicts)
+    return bool(own) and all(
+        reason in (outcome.kind for outcome in trigger.outcomes) for trigger in own
+    )
+
+
+# Comparing.
+
+
+def _unmatched(
+    case: Case, dispatches: list[Dispatched]
+) -> tuple[list[Dispatched], list[Dispatched]]:
+    """Assign each expected dispatch a decided one, as many as can be.
+
+    Returns:
+        The expected ones and the decided ones that are left.
+    """
+    fits = [
+        [n for n, each in enumerate(dispatches) if _is_as_expected(expected, each, case.is_exact)]
+        for expected in case.expected
+    ]
+    owner: dict[int, int] = {}
+
+    def assign(expected: int, tried: set[int]) -> bool:
+        for n in fits[expected]:
+            if n not in tried:
+                tried.add(n)
+                if n not in owner or assign(owner[n], tried):
+                    owner[n] = expected
+                    return True
+        return False
+
+    missing = [
+        expected for number, expected in enumerate(case.expected) if not assign(number, set())
+    ]
+    return missing, [each for n, each in enumerate(dispatches) if n not in owner]
+
+
+def _is_as_expected(expected: Dispatched, dispatch: Dispatched, is_exact: bool) -> bool:  # noqa: FBT001
+    return all(_is_equal(value, dispatch[name], is_exact) for name, value in expected.items())
+
+
+def _is_equal(expected: Any, found: Any, is_exact: bool) -> bool:  # noqa: FBT001
+    """Compare values as JSON has them; of maps, what is expected, or all."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if is_exact and expected.keys() != found.keys():
+            return False
+        return all(
+            name in found and _is_equal(value, found[name], is_exact)
+            for name, value in expected.items()
+        )
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(expected) == len(found) and all(
+            map(_is_equal, expected, found, [is_exact] * len(found))
+        )
+    if isinstance(expected, bool) or isinstance(found, bool):
+        return expected is found
+    return bool(expected == found)
+
+
+def _diff(
+    missing: list[Dispatched], unexpected: list[Dispatched], *, is_exact: bool
+) -> Iterator[str]:
+    rest = list(unexpected)
+    for expected in missing:
+        job_id = expected["job_id"]
+        found = next((each for each in rest if each["job_id"] == job_id), None)
+        if found is not None:
+            rest.remove(found)
+            named = {name: found[name] for name in expected}
+            found = named if is_exact else _named(expected, named)
+        yield from _lines_of(expected, found)
+    for found in rest:
+        yield from _lines_of(None, {name: value for name, value in found.items() if value})
+
+
+def _named(expected: Any, found: Any) -> Any:
+    """Return what of a value is compared."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return {
+            name: _named(value, found[name]) for name, value in expected.items() if name in found
+        }
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        return list(map(_named, expected, found))
+    return found
+
+
+def _lines_of(expected: Dispatched | None, found: Dispatched | None) -> Iterator[str]:
+    before, after = (_json(each) if each else [] for each in (expected, found))
+    lines = difflib.unified_diff(before, after, n=3, lineterm="")
+    yield from (line for line in list(lines)[2:] if not line.startswith("@@"))
+
+
+def _json(value: Dispatched) -> list[str]:
+    """Return the lines of a dispatch: its fields in one order, the names in maps sorted."""
+    try:
+        ordered = {
+            name: json.loads(json.dumps(value[name], sort_keys=True))
+            for name in _ORDER
+            if name in value
+        }
+        return json.dumps(ordered, indent=2, ensure_ascii=False).splitlines()
+    except RecursionError:
+        return ["nested too deeply to be shown"]
+
+
+_ORDER: Final = ("trigger_id", "job_id", "worker", "delay", "parameters", "globals")

@@ -1,0 +1,84 @@
+"""The realm of the examples, on a local AWS server: the stack, the entries, and four buckets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.entries.load import load
+
+from .connections import Connections
+from .realm import Realm
+from .server import CHECKOUT, LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REALM: Final = "demo"
+WORKERS: Final = ("core", "reports", "web")
+BUCKETS: Final = {
+    "shop-orders": "S3",
+    "shop-invoices": "SNS",
+    "shop-returns": "SQS",
+    "shop-catalogue": "EventBridge",
+}
+"""The route by which each bucket is connected to the function."""
+
+_EXAMPLES: Final = CHECKOUT / "examples"
+
+
+def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
+    """Deploy the stack, load the examples, and connect the buckets.
+
+    Args:
+        aws: The server.
+        **parameters: Parameters of the stack, besides those that the examples need.
+
+    Returns:
+        The realm.
+
+    Raises:
+        CommandError: The stack could not be deployed.
+    """
+    realm = Realm(aws, REALM)
+    realm.make(WORKERS)
+    outputs = aws.deploy(
+        CHECKOUT / "template.yaml",
+        CHECKOUT / "build" / "package",
+        f"lava-{REALM}-s3trigger",
+        # At level debug the log also names objects that no trigger matches.
+        {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
+    )
+    _complete(aws, outputs)
+    loaded = load([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
+    loaded.require_sound()
+    for entry in loaded.entries:
+        realm.put_item("jobs" if entry.kind == "job" else "s3triggers", entry.item)
+    connections = Connections(aws, REALM, outputs["FunctionArn"])
+    connections.by_s3("shop-orders")
+    connections.by_sns("shop-invoices")
+    connections.by_sqs("shop-returns", outputs["IntakeQueueArn"])
+    connections.by_eventbridge("shop-catalogue")
+    # The server throttles a cold burst: start an instance with a payload without events.
+    aws.client("lambda").invoke(
+        FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
+    )
+    return realm
+
+
+def _complete(aws: LocalAws, outputs: Mapping[str, str]) -> None:
+    """Make of the stack what the server leaves out of the template, and `doctor` looks for."""
+    client = aws.client("lambda")
+    client.update_event_source_mapping(UUID=outputs["RedriveMappingId"], Enabled=False)
+    client.update_function_configuration(
+        FunctionName=outputs["FunctionName"],
+        DeadLetterConfig={"TargetArn": outputs["DeadLetterQueueArn"]},
+    )
+
+
+def entries_of(bucket: str) -> list[str]:
+    """Return the trigger entries of a bucket as examples/triggers.yaml has them, without tests."""
+    blocks = [
+        block.partition("\n  x-tests:")[0]
+        for block in (_EXAMPLES / "triggers.yaml").read_text().strip().split("\n\n")
+    ]
+    return [block for block in blocks if f"  bucket: {bucket} " in f"{block} ".replace("\n", " \n")]
