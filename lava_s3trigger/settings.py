@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
 
 from . import units
 from .errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-T = TypeVar("T")
 
 # What SQS allows: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 SQS_MAX_DELAY_MINUTES: Final = 15
@@ -22,113 +20,7 @@ _MODES: Final = ("dispatch", "observe")
 _SWITCHES: Final = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the function is told by its environment.
-
-    Each is read from ``LAVA_<NAME>``, else ``<NAME>``; empty counts as not set.
-    """
-
-    realm: str
-    """Name of the realm, of whose tables and queues the names are made."""
-    cache_ttl: float = 60.0
-    """Seconds for which triggers and jobs are remembered; 0: for the invocation."""
-    dedup_cache_size: int = 0
-    """Recent events to remember; 0 turns the cache off."""
-    dedup_ttl: float = 30.0
-    """Seconds within which the same event is a duplicate."""
-    dedup_table: str | None = None
-    """Name of the DynamoDB table in which all instances share recent events."""
-    dead_letter_queue: str | None = None
-    """Name of the queue for what is parked."""
-    max_delay: float = SQS_MAX_DELAY_MINUTES * 60.0
-    """Longest delay in seconds that a trigger may ask for."""
-    log_level: int = logging.INFO
-    metrics: bool = True
-    """Whether the summary of each invocation is a document of metrics."""
-    mode: str = "dispatch"
-    """``dispatch``; or ``observe``: decide and log everything, and send nothing."""
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read the settings.
-
-        Raises:
-            SettingsError: A value is missing or cannot be used; one line that
-                names the variable, the value and what would do.
-        """
-        read = _Reader(env)
-        return cls(
-            realm=read("LAVA_REALM", None, _realm, "the name of a lava realm"),
-            cache_ttl=read("S3TRIGGER_CACHE_TTL", "60s", _positive_duration, _DURATION),
-            dedup_cache_size=read(
-                "S3TRIGGER_DEDUP_CACHE_SIZE", "0", _count, "a number of entries, 0 or more"
-            ),
-            dedup_ttl=read("S3TRIGGER_DEDUP_TTL", "30s", _positive_duration, _DURATION),
-            dedup_table=read(
-                "S3TRIGGER_DEDUP_TABLE", "", _table, "the name of a DynamoDB table, not its ARN"
-            ),
-            dead_letter_queue=read(
-                "S3TRIGGER_DEAD_LETTER_QUEUE", "", _queue, "the name of an SQS queue, not its URL"
-            ),
-            max_delay=read(
-                "SQS_MAX_DELAY_MINS",
-                str(SQS_MAX_DELAY_MINUTES),
-                _delay_minutes,
-                f"a number of minutes, 0 to {SQS_MAX_DELAY_MINUTES}",
-            ),
-            log_level=read("LOGLEVEL", "info", _level, f"one of {', '.join(_LEVELS)}"),
-            metrics=read("S3TRIGGER_METRICS", "true", _switch, f"one of {', '.join(_SWITCHES)}"),
-            mode=read("S3TRIGGER_MODE", "dispatch", _mode, f"one of {', '.join(_MODES)}"),
-        )
-
-
-_DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"
-
-
-class _Reader:
-    """Reads variables, and names the one that was found in what it raises."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-
-    def __call__(
-        self, name: str, default: str | None, parse: Callable[[str], T], expected: str
-    ) -> T:
-        names = [name] if name.startswith("LAVA_") else [f"LAVA_{name}", name]
-        found = next((each for each in names if self._env.get(each)), None)
-        value = self._env[found] if found else default
-        if value is None:
-            raise SettingsError(name, None, expected)
-        try:
-            return parse(value)
-        except (ValueError, KeyError):
-            raise SettingsError(found or name, value, expected) from None
-
-
-def _realm(value: str) -> str:
-    # Narrower than the names of tables and queues allow would shut out a realm
-    # that runs today; lava's own rule for new realms stands in template.yaml.
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", value):
-        raise ValueError(value)
-    return value
-
-
-def _queue(value: str) -> str | None:
-    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
-    if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value):
-        raise ValueError(value)
-    return value or None
-
-
-def _table(value: str) -> str | None:
-    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-    if value and not re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", value):
-        raise ValueError(value)
-    return value or None
-
-
-def _positive_duration(value: str) -> float:
+def _duration(value: str) -> float:
     seconds = units.duration(value)
     if not 0 <= seconds < float("inf"):
         raise ValueError(value)
@@ -150,16 +42,107 @@ def _delay_minutes(value: str) -> float:
 
 
 def _level(value: str) -> int:
-    if value.lower() not in _LEVELS:
-        raise ValueError(value)
-    return logging.getLevelNamesMapping()[value.upper()]
+    return logging.getLevelNamesMapping()[_one_of(_LEVELS)(value).upper()]
 
 
-def _switch(value: str) -> bool:
-    return _SWITCHES[value.lower()]
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    return lambda value: words[words.index(value.lower())]
 
 
-def _mode(value: str) -> str:
-    if value.lower() not in _MODES:
-        raise ValueError(value)
-    return value.lower()
+def _name(pattern: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return value
+
+    return read
+
+
+def _variable(
+    name: str, read: Callable[[str], Any], expected: str, **default: Any
+) -> Any:  # as `dataclasses.field`
+    return field(metadata={"name": name, "read": read, "expected": expected}, **default)
+
+
+_DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The configuration of the function.
+
+    Each variable is read from ``LAVA_<NAME>``, else ``<NAME>``; empty counts as not set.
+    """
+
+    # Narrower than the names of tables and queues allow would shut out a realm
+    # that runs today; lava's own rule for new realms is in template.yaml.
+    realm: str = _variable("LAVA_REALM", _name(r"[A-Za-z0-9_-]{1,60}"), "the name of a lava realm")
+    """Name of the realm, of which the names of its tables and queues are made."""
+    cache_ttl: float = _variable("S3TRIGGER_CACHE_TTL", _duration, _DURATION, default=60.0)
+    """Seconds for which triggers and jobs are remembered; 0: for the invocation."""
+    dedup_cache_size: int = _variable(
+        "S3TRIGGER_DEDUP_CACHE_SIZE", _count, "a number of entries, 0 or more", default=0
+    )
+    """Recent events to remember; 0 turns the cache off."""
+    dedup_ttl: float = _variable("S3TRIGGER_DEDUP_TTL", _duration, _DURATION, default=30.0)
+    """Seconds within which the same event is a duplicate."""
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    dedup_table: str | None = _variable(
+        "S3TRIGGER_DEDUP_TABLE",
+        _name(r"[A-Za-z0-9_.-]{3,255}"),
+        "the name of a DynamoDB table, not its ARN",
+        default=None,
+    )
+    """Name of the DynamoDB table in which all instances share recent events."""
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
+    dead_letter_queue: str | None = _variable(
+        "S3TRIGGER_DEAD_LETTER_QUEUE",
+        _name(r"[A-Za-z0-9_-]{1,80}"),
+        "the name of an SQS queue, not its URL",
+        default=None,
+    )
+    """Name of the queue for what is parked."""
+    max_delay: float = _variable(
+        "SQS_MAX_DELAY_MINS",
+        _delay_minutes,
+        f"a number of minutes, 0 to {SQS_MAX_DELAY_MINUTES}",
+        default=SQS_MAX_DELAY_MINUTES * 60.0,
+    )
+    """Longest delay in seconds that a trigger may ask for."""
+    log_level: int = _variable(
+        "LOGLEVEL", _level, f"one of {', '.join(_LEVELS)}", default=logging.INFO
+    )
+    metrics: bool = _variable(
+        "S3TRIGGER_METRICS",
+        lambda value: _SWITCHES[value.lower()],
+        f"one of {', '.join(_SWITCHES)}",
+        default=True,
+    )
+    """Whether the summary of each invocation is a document of metrics."""
+    mode: str = _variable(
+        "S3TRIGGER_MODE", _one_of(_MODES), f"one of {', '.join(_MODES)}", default="dispatch"
+    )
+    """``dispatch``; or ``observe``: decide and log everything, and send nothing."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: A value is missing or cannot be used; one line that
+                names the variable, the value and what would do.
+        """
+        values = {}
+        for each in fields(cls):
+            name, read, expected = each.metadata.values()
+            names = dict.fromkeys([name if name.startswith("LAVA_") else f"LAVA_{name}", name])
+            name = next((given for given in names if env.get(given)), name)
+            value = env.get(name)
+            if value:
+                try:
+                    values[each.name] = read(value)
+                except (ValueError, KeyError):
+                    raise SettingsError(name, value, expected) from None
+            elif each.name == "realm":
+                raise SettingsError(name, None, expected)
+        return cls(**values)
