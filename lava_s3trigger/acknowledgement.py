@@ -57,7 +57,7 @@ def acknowledge_observed(
 
 def _is_dead_letter(delivery: Delivery, dead_letter_queue: str | None) -> bool:
     is_of_queue = delivery.queue is not None and delivery.queue == dead_letter_queue
-    return is_of_queue or any(redrive for _, redrive in delivery.events)
+    return is_of_queue or delivery.is_parked
 
 
 def returned(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

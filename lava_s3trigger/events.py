@@ -20,7 +20,13 @@ from dateutil.tz import tzutc
 
 from .errors import PayloadError
 from .log import log_event
-from .parking import REPLAY_MARK, RedriveTarget, is_parked_message, read_parked_message
+from .parking import (
+    REPLAY_MARK,
+    RedriveTarget,
+    begins_as_parked,
+    is_parked_message,
+    read_parked_message,
+)
 from .units import shown
 
 if TYPE_CHECKING:
@@ -100,6 +106,8 @@ class Delivery:
     """Its S3 events, each with what a parked message asks for, where it was parked."""
     errors: list[PayloadError | ObjectError] = field(default_factory=list)
     """What in it cannot be understood, and never will be."""
+    is_parked: bool = False
+    """Whether it holds a parked message, also one that cannot be understood."""
     failures: list[str] = field(default_factory=list)
     """Why AWS must deliver it again."""
     failure_kinds: list[str] = field(default_factory=list)
@@ -211,12 +219,14 @@ def _unwrap(  # noqa: PLR0913, PLR0917 - the last three are what the envelopes s
                 delivery.events.append((_from_eventbridge(value, region, replay), redrive))
                 return
             replay = _replay(value) or replay
+            delivery.is_parked |= "parked" in value
             if is_parked_message(value):
                 redrive, event = read_parked_message(value)
                 contents = [event]
             else:
                 contents = _contents(value)
         elif isinstance(value, str):
+            delivery.is_parked |= begins_as_parked(value)
             contents = [_parsed(value)]
         elif isinstance(value, list):
             contents = value

@@ -101,6 +101,11 @@ def is_parked_message(value: dict[str, Any]) -> bool:
     return "parked" in value and "event" in value
 
 
+def begins_as_parked(text: str) -> bool:
+    """Tell whether a text begins as parked messages do, even if the rest cannot be decoded."""
+    return text.startswith('{"parked":')
+
+
 def read_parked_message(value: dict[str, Any]) -> tuple[RedriveTarget, Any]:
     """Return what a parked message asks for, and the S3 event that it holds.
 
