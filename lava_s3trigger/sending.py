@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SLOW_SECONDS: Final = 0.001
 """Triggers that take less to test and render are logged without a duration."""
+_MAX_LOGGED_PREFIXES: Final = 10
+"""Prefixes that the line of an event without triggers names, of up to 514."""
 _MAX_DESCRIBED_CHARACTERS: Final = 100_000
 """Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
 in a line, and one character of a message may take several in a log line."""
@@ -172,7 +174,8 @@ def report(task: Task, decision: Decision) -> None:
             "skipped",
             kind="no_trigger",
             reason="no trigger matches",
-            prefixes=decision.prefixes,
+            tried=len(decision.prefixes),
+            prefixes=decision.prefixes[:_MAX_LOGGED_PREFIXES],
         )
     for trigger in decision.triggers:
         if trigger.ended:

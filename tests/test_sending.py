@@ -96,7 +96,7 @@ class TestReport:
     ) -> None:
         report(task, decided())
 
-        fields = {"kind": "no_trigger", "reason": "no trigger matches", "prefixes": []}
+        fields = {"kind": "no_trigger", "reason": "no trigger matches", "tried": 0, "prefixes": []}
         assert logged(caplog) == [(logging.DEBUG, "skipped", fields | WHERE)]
 
     def test_mistakes_are_collected_by_trigger_and_not_logged_yet(
