@@ -223,8 +223,10 @@ class Function:
         elif admission.failure:
             task.fail(*admission.failure)
         elif admission.claim and admission.claim.sent:
-            task.before = task.before or SentRecord()
-            task.before.merge(admission.claim.sent)
+            sent = admission.claim.sent
+            if sent.replay == task.event.replay:
+                task.before = task.before or SentRecord()
+                task.before.merge(sent)
 
     def _remember(self, tasks: list[Task], received: Sequence[Delivery]) -> None:
         """Remember what was carried out for deliveries that come again."""

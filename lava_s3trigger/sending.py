@@ -92,7 +92,9 @@ class Task:
         """What of it need not be done again."""
         if self.is_done or not self.failures:
             return SentRecord(is_complete=True)
-        record = SentRecord(jobs=Counter(self.sent), parked=set(self.parked))
+        record = SentRecord(
+            jobs=Counter(self.sent), parked=set(self.parked), replay=self.event.replay
+        )
         if self.before:  # what it did not come to
             record.jobs += self.before.jobs
             record.parked |= self.before.parked
