@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
+from .jobs import MAX_JOB_ID_BYTES
 from .templates.documents import Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .conditions import Condition
     from .events import S3Event
@@ -144,14 +145,34 @@ def decide(
         redrive: What a parked message asks for: one trigger, without what is done.
     """
     decision = Decision(event, redrive)
+    for _ in decide_each(decision, triggers, jobs, deadline):
+        pass
+    return decision
+
+
+def decide_each(
+    decision: Decision, triggers: Triggers, jobs: Jobs, deadline: Deadline
+) -> Iterator[TriggerDecision]:
+    """Decide on the triggers of an event one after another, as `decide` does on all.
+
+    So the dispatches of one may be sent, and its rendered documents freed, before the next
+    one renders.
+
+    Args:
+        decision: The decision on the event, to which what is yielded is added.
+        triggers: Where triggers are looked up.
+        jobs: Where jobs are looked up.
+        deadline: Triggers for which no time is left are failures.
+    """
+    event, redrive = decision.event, decision.redrive
     try:
         decision.prefixes, matching = triggers.matching(event.bucket, event.key)
     except RetryableError as error:
         decision.error = error
-        return decision
+        return
     except Exception as error:  # noqa: BLE001 - a defect must not stop other events
         decision.error = UnexpectedError.of(error)
-        return decision
+        return
     decision.entries = len(matching)
     if redrive:
         matching = [trigger for trigger in matching if trigger.trigger_id == redrive.trigger_id]
@@ -159,6 +180,7 @@ def decide(
             found = TriggerDecision(redrive.trigger_id, "")
             found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
             decision.triggers.append(found)
+            yield found
     if matching:
         decider = _Decider(event, jobs, variables(event), redrive)
         for trigger in matching:
@@ -173,7 +195,7 @@ def decide(
                 found.end("failed", error.kind, str(error))
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
                 found.end("failed", UnexpectedError.kind, str(UnexpectedError.of(error)))
-    return decision
+            yield found
 
 
 def _waiting(redrive: RedriveTarget, why: str) -> str:
@@ -242,7 +264,11 @@ class _Decider:
             UserError: One cannot be rendered; the message names the field.
         """
         return (
-            [self._render_field("job_id", document) for document in trigger.job_ids],
+            # Of one that is longer than a key, only so much is kept that it still names no job.
+            [
+                self._render_field("job_id", document)[: MAX_JOB_ID_BYTES + 1]
+                for document in trigger.job_ids
+            ],
             self._render_field("parameters", trigger.parameters),
             self._render_field("globals", trigger.globals),
         )

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .errors import MAX_REASON_CHARACTERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
@@ -80,7 +82,6 @@ class PendingMessage:
     """
 
     __slots__ = (
-        "_make",
         "delay",
         "failure",
         "failure_kind",
@@ -95,25 +96,27 @@ class PendingMessage:
     def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
         self.queue = queue
         self.delay = delay
-        self._make = make
         self.is_sent = False
         self.refusal: str | None = None
         """Why no queue will ever take it as it is."""
         self.refusal_kind = ""
-        self.failure_kind = "aws_error"
-        self.renew()
-
-    def renew(self) -> None:
-        """Make the message anew, with another run id: the service may have taken the last one."""
-        self.run_id = _new_run_id()
         self.failure: str | None = None
         """Why it was not sent this time."""
+        self.failure_kind = "aws_error"
+        self.run_id = _new_run_id()
+        # The text alone is kept: what it is made of may take many times its memory.
         try:
-            self.text = self._make(self.run_id)
+            self.text = make(self.run_id)
         except RecursionError:  # what the JSON decoder read may be too deep for the encoder
             self.text = ""
             self.refuse("message_refused", "the message is nested too deeply")
 
+    def renew(self) -> None:
+        """Give the message another run id: the service may have taken it with the last one."""
+        before, self.run_id = self.run_id, _new_run_id()
+        self.text = self.text.replace(before, self.run_id, 1)
+        self.failure = None
+
     def refuse(self, kind: str, reason: str) -> None:
         """Note that no queue will ever take it as it is."""
-        self.refusal_kind, self.refusal, self.failure = kind, reason, None
+        self.refusal_kind, self.refusal, self.failure = kind, reason[:MAX_REASON_CHARACTERS], None

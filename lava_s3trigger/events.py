@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from dateutil.parser import isoparse
 from dateutil.tz import tzutc
 
-from .errors import PayloadError
+from .errors import MAX_REASON_CHARACTERS, PayloadError
 from .log import log_event
 from .parking import (
     REPLAY_MARK,
@@ -115,7 +115,7 @@ class Delivery:
 
     def fail(self, reason: str, *, kind: str, event: str = "failed", **fields: Any) -> None:
         """Note and log that some of the delivery was not carried out."""
-        self.failures.append(reason)
+        self.failures.append(reason[:MAX_REASON_CHARACTERS])
         self.failure_kinds.append(kind)
         log_event(
             logging.ERROR, event, reason=reason, message_id=self.message_id, kind=kind, **fields

@@ -20,7 +20,7 @@ from .acknowledgement import (
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
 from .aws.sqs import ObservedQueues, SqsQueues
-from .decision import decide
+from .decision import Decision, decide_each
 from .dedup.memory import RecentEvents
 from .dedup.protocol import Duplicates
 from .errors import OutOfTimeError, UnexpectedError
@@ -28,20 +28,20 @@ from .events import deliveries, is_s3_batch
 from .jobs import JobTable
 from .log import configure_logging, log_event
 from .metrics import Summary
-from .sending import Sender, Task, report
+from .sending import MAX_WAITING_BYTES, Sender, Task, report, report_trigger
 from .sent import SentLedger, SentRecord
 from .settings import Settings
-from .templates.limits import listening
 from .triggers import TriggerTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
     from .aws.objects import Objects
+    from .decision import TriggerDecision
     from .dedup.protocol import Admission
     from .events import Delivery
     from .s3batch import BatchInvocation
@@ -49,6 +49,11 @@ if TYPE_CHECKING:
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
 one starts, so that a retry of a large payload gets further than the try before it."""
+MAX_PART_BYTES: Final = MAX_WAITING_BYTES
+"""Bytes after which the events of a batch that were decided are completed before the rest: of
+their messages, and of what is kept of their decisions."""
+_TRACE_BYTES: Final = 4096
+"""What is kept of the decision on one job, at most: an id that names no job, and the reason."""
 
 
 def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -134,12 +139,12 @@ class Function:
         for together in in_order(received, stops_at_failures=not self._is_observing):
             for batch in _batches(together):
                 tasks += batch
-                self._carry_out(batch, request_id, deadline)
-                summary.add(batch)
-                if s3_batch:
-                    s3_batch.note(batch)
-                for task in batch:
-                    task.decision = None  # a large payload has many, of any size
+                for done in self._carry_out(batch, request_id, deadline):
+                    summary.add(done)
+                    if s3_batch:
+                        s3_batch.note(done)
+                    for task in done:
+                        task.forget()
         if self._is_observing:
             keep_dead_letters(received, self._dead_letter_queue)
         summary.log(received, self._dimensions)
@@ -164,28 +169,59 @@ class Function:
             payload, self._region, self._objects, deadline, is_observed=self._is_observing
         )
 
-    def _carry_out(self, batch: list[Task], request_id: str, deadline: Deadline) -> None:
-        """Carry out a batch of tasks, and note what became of it."""
-        admitted: list[Task] = []
+    def _carry_out(
+        self, batch: list[Task], request_id: str, deadline: Deadline
+    ) -> Iterator[list[Task]]:
+        """Carry out a batch of tasks, in parts; yield those of each when it is complete."""
         try:
-            admitted += self._admit(batch, request_id, deadline)
-            with listening():
-                for task in admitted:
-                    report(
-                        task,
-                        decide(task.event, self._triggers, self._jobs, deadline, task.redrive),
-                    )
-            self._sender.dispatch(admitted, deadline)
-            self._sender.park(admitted, deadline)
+            admitted = self._admit(batch, request_id, deadline)
         except Exception as error:  # noqa: BLE001 - what was sent must be remembered
-            reason = str(UnexpectedError.of(error))
-            for task in batch:
-                task.fail(UnexpectedError.kind, reason)
+            _fail(batch, error)
+            admitted = []
+        if len(admitted) < len(batch):
+            yield [task for task in batch if task.is_done or task.failures]
+        while admitted:
+            part: list[Task] = []
+            try:
+                self._sender.dispatch(self._decided(admitted, part, deadline), deadline)
+                self._sender.park(part, deadline)
+            except Exception as error:  # noqa: BLE001 - likewise
+                _fail(admitted, error)
+                part = admitted
+            self._settle(part, deadline)
+            yield part
+            admitted = admitted[len(part) :]
+
+    def _decided(
+        self, tasks: Iterable[Task], part: list[Task], deadline: Deadline
+    ) -> Iterator[tuple[Task, TriggerDecision]]:
+        """Decide on tasks, and yield their triggers, until they make a part.
+
+        Args:
+            tasks: What to decide on.
+            part: Receives the tasks that were decided on.
+            deadline: When to stop.
+        """
+        size = 0
+        for task in tasks:
+            part.append(task)
+            task.decision = decision = Decision(task.event, task.redrive)
+            for trigger in decide_each(decision, self._triggers, self._jobs, deadline):
+                report_trigger(task, trigger)
+                yield task, trigger
+                size += _TRACE_BYTES * len(trigger.jobs)
+            report(task, decision)
+            size += task.rendered
+            if size >= MAX_PART_BYTES:
+                return
+
+    def _settle(self, tasks: list[Task], deadline: Deadline) -> None:
+        """Note what became of the events of tasks, so that duplicates are known."""
         if self._duplicates.is_on:
             self._duplicates.settle(
                 [
                     (task.event, task.admission, task.record if task.failures else None)
-                    for task in admitted
+                    for task in tasks
                     if task.admission
                 ],
                 deadline,
@@ -237,6 +273,12 @@ class Function:
             for task in tasks:
                 if id(task.delivery) in back:
                     self._ledger.remember(task.key, task.record)
+
+
+def _fail(tasks: Iterable[Task], error: Exception) -> None:
+    reason = str(UnexpectedError.of(error))
+    for task in tasks:
+        task.fail(UnexpectedError.kind, reason)
 
 
 def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .aws.deadline import Reserve
-from .dispatch import Dispatch, PendingMessage, timestamp
+from .dispatch import PendingMessage, timestamp
+from .errors import MAX_REASON_CHARACTERS
 from .log import LOGGER, log_event
 from .parking import Reason, parked_message
 from .sent import SentRecord, ledger_key
+from .templates.limits import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .aws.deadline import Deadline
     from .decision import Decision, TriggerDecision
     from .dedup.protocol import Admission
+    from .dispatch import Dispatch
     from .events import Delivery, S3Event
     from .parking import RedriveTarget
     from .sent import Key
@@ -32,6 +37,16 @@ _MAX_LOGGED_PREFIXES: Final = 10
 _MAX_DESCRIBED_CHARACTERS: Final = 100_000
 """Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
 in a line, and one character of a message may take several in a log line."""
+
+
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of messages that are made before they are sent, or parked. As many calls of 1 MiB are
+under way at once, so with more, nothing would go faster."""
+_MESSAGE_BYTES: Final = 1000
+"""About the memory that a message takes besides its text."""
+
+_Pending = TypeVar("_Pending", bound="tuple[Any, ...]")
+"""A message, with what it is for before it."""
 
 
 class Target(Protocol):
@@ -73,6 +88,8 @@ class Task:
     """Number of dispatches that were sent for it now."""
     skipped: int = 0
     """Number of things that were skipped for it now: triggers, jobs, or all of it."""
+    rendered: int = 0
+    """Characters of the messages that were made for it."""
     mistakes: int = 0
     """Number of triggers that were found now to have a user's mistake, parked or not."""
     is_duplicate: bool = False
@@ -102,7 +119,7 @@ class Task:
 
     def fail(self, kind: str, reason: str, trigger_id: str | None = None, **fields: Any) -> None:
         """Note and log that some of it was not carried out this time."""
-        self.failures.append(reason)
+        self.failures.append(reason[:MAX_REASON_CHARACTERS])
         if trigger_id is not None:
             self.failed_triggers.add(trigger_id)
         entry, duration = self._of_entry(trigger_id)
@@ -153,6 +170,15 @@ class Task:
             replay=s3_event.replay,
         )
 
+    def forget(self) -> None:
+        """Forget what nothing asks for after it was carried out: a large payload has many."""
+        self.decision = self.admission = None
+        self.reasons = {}
+        if not self.failures:  # then its record does not need them
+            self.before = None
+            self.sent = []
+            self.parked = []
+
     def _of_entry(self, trigger_id: str | None) -> tuple[str | None, int | None]:
         """Return what tells the version of an entry, and its milliseconds if it was slow."""
         if self.decision is None or trigger_id is None:
@@ -165,8 +191,7 @@ class Task:
 
 
 def report(task: Task, decision: Decision) -> None:
-    """Note what was decided on a task, and log what is not to be dispatched."""
-    task.decision = decision
+    """Note and log what kept an event from its triggers, if it has come to none."""
     if decision.error:
         task.fail(decision.error.kind, str(decision.error))
     elif not decision.triggers:
@@ -179,13 +204,16 @@ def report(task: Task, decision: Decision) -> None:
             tried=len(decision.prefixes),
             prefixes=decision.prefixes[:_MAX_LOGGED_PREFIXES],
         )
-    for trigger in decision.triggers:
-        if trigger.ended:
-            _report(task, trigger.ended, trigger.trigger_id)
-        for job in trigger.jobs:
-            if job.outcome != "dispatched":
-                ended = (job.outcome, job.kind or "", job.reason or "")
-                _report(task, ended, trigger.trigger_id, job.job_id)
+
+
+def report_trigger(task: Task, trigger: TriggerDecision) -> None:
+    """Note what was decided on a trigger, and log what is not to be dispatched."""
+    if trigger.ended:
+        _report(task, trigger.ended, trigger.trigger_id)
+    for job in trigger.jobs:
+        if job.outcome != "dispatched":
+            ended = (job.outcome, job.kind or "", job.reason or "")
+            _report(task, ended, trigger.trigger_id, job.job_id)
 
 
 def _report(
@@ -228,97 +256,115 @@ class Sender:
         self._dead_letter_queue = dead_letter_queue
         self._now = now
 
-    def dispatch(self, tasks: Iterable[Task], deadline: Deadline) -> None:
-        """Send the dispatches of tasks that no earlier try sent.
+    def dispatch(self, decided: Iterable[tuple[Task, TriggerDecision]], deadline: Deadline) -> None:
+        """Send the dispatches of triggers that no earlier try sent, as they are decided.
 
         What no queue takes is a user's mistake from then on.
+
+        Args:
+            decided: Triggers, each with its task. The next one is asked for when the messages
+                of the one before were made, and sent if they came to `MAX_WAITING_BYTES`.
+            deadline: When to stop starting calls.
         """
-        now = timestamp(self._now())
-        pending = [
-            (task, trigger_id, dispatch, self._message(dispatch, now))
-            for task in tasks
-            for trigger_id, dispatch in self._unsent(task)
-        ]
-        self._target.send([message for *_, message in pending], deadline, Reserve.SEND)
-        sent_at = self._now()
-        for task, trigger_id, dispatch, message in pending:
-            if message.is_sent:
-                task.sent.append((trigger_id, dispatch.job_id))
-                task.dispatched += 1
-                if task.lag is None:
-                    task.lag = (sent_at - task.event.event_time).total_seconds()
-                task.log(
-                    logging.INFO,
-                    "dispatched",
-                    trigger_id=trigger_id,
-                    job_id=dispatch.job_id,
-                    queue=message.queue,
-                    run_id=message.run_id,
-                    **(_described(task, dispatch, message) if self._describes else {}),
-                )
-            elif message.refusal:
-                reason = Reason(message.refusal, message.refusal_kind, dispatch.job_id)
-                task.reasons.setdefault(trigger_id, []).append(reason)
-            else:
-                text = message.failure or "not sent"
-                task.fail(message.failure_kind, text, trigger_id, job_id=dispatch.job_id)
-
-    def _message(self, dispatch: Dispatch, now: str) -> PendingMessage:
-        return PendingMessage(
-            dispatch.queue(self._realm),
-            lambda run_id: dispatch.message(self._realm, run_id, now),
-            dispatch.delay,
-        )
-
-    def _unsent(self, task: Task) -> list[tuple[str, Dispatch]]:
-        """Return trigger id and dispatch of what no earlier try of the delivery sent."""
-        if task.decision is None:
-            return []
-        unsent = []
-        for trigger in task.decision.triggers:
-            if task.before and _was_parked(task, trigger):
-                continue
-            trigger_id = trigger.trigger_id
-            for job in trigger.jobs:
-                if job.outcome not in ("dispatched", "mistake"):
-                    continue
-                if task.before and task.before.use_job(trigger_id, job.job_id):
-                    task.sent.append((trigger_id, job.job_id))
-                    task.drop_reason(trigger_id, job.job_id)
-                    task.skip(
-                        "sent_before",
-                        "sent before its delivery failed",
+        messages = self._pending(decided)
+        has_more = True
+        while has_more:
+            # Deciding runs templates. They are confined to the memory that is in use when this
+            # begins, and sending may start threads, whose stacks count too.
+            with listening():
+                pending, has_more = _collect(messages)
+            if not pending:
+                return
+            self._target.send([message for *_, message in pending], deadline, Reserve.SEND)
+            sent_at = self._now()
+            for task, trigger_id, job_id, message in pending:
+                if message.is_sent:
+                    task.sent.append((trigger_id, job_id))
+                    task.dispatched += 1
+                    if task.lag is None:
+                        task.lag = (sent_at - task.event.event_time).total_seconds()
+                    task.log(
+                        logging.INFO,
+                        "dispatched",
                         trigger_id=trigger_id,
-                        job_id=job.job_id,
+                        job_id=job_id,
+                        queue=message.queue,
+                        run_id=message.run_id,
+                        **(_described(task, message) if self._describes else {}),
                     )
-                elif job.dispatch:
-                    unsent.append((trigger_id, job.dispatch))
-        return unsent
+                elif message.refusal:
+                    reason = Reason(message.refusal, message.refusal_kind, job_id)
+                    task.reasons.setdefault(trigger_id, []).append(reason)
+                else:
+                    text = message.failure or "not sent"
+                    task.fail(message.failure_kind, text, trigger_id, job_id=job_id)
+            pending.clear()  # before others are made
+
+    def _pending(
+        self, decided: Iterable[tuple[Task, TriggerDecision]]
+    ) -> Iterator[tuple[Task, str, str, PendingMessage]]:
+        """Yield the messages of what no earlier try sent; what they are made of is freed."""
+        for task, trigger in decided:
+            for job_id, dispatch in self._unsent(task, trigger):
+                now = timestamp(self._now())
+                message = PendingMessage(
+                    dispatch.queue(self._realm),
+                    partial(dispatch.message, self._realm, ts_dispatch=now),
+                    dispatch.delay,
+                )
+                task.rendered += len(message.text)
+                yield task, trigger.trigger_id, job_id, message
+
+    def _unsent(self, task: Task, trigger: TriggerDecision) -> Iterator[tuple[str, Dispatch]]:
+        """Yield job id and dispatch of what no earlier try sent; the decision forgets each."""
+        was_parked = task.before is not None and _was_parked(task, trigger)
+        trigger_id = trigger.trigger_id
+        for job in trigger.jobs:
+            dispatch, job.dispatch = job.dispatch, None
+            if was_parked or job.outcome not in ("dispatched", "mistake"):
+                continue
+            if task.before and task.before.use_job(trigger_id, job.job_id):
+                task.sent.append((trigger_id, job.job_id))
+                task.drop_reason(trigger_id, job.job_id)
+                task.skip(
+                    "sent_before",
+                    "sent before its delivery failed",
+                    trigger_id=trigger_id,
+                    job_id=job.job_id,
+                )
+            elif dispatch:
+                yield job.job_id, dispatch
 
     def park(self, tasks: Iterable[Task], deadline: Deadline) -> None:
         """Park users' mistakes; without a queue for them, log them as errors."""
-        parking = []
+        messages = self._parking(tasks)
+        has_more = True
+        while has_more:
+            parking, has_more = _collect(messages)
+            if not parking:
+                return
+            self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
+            for task, trigger_id, message in parking:
+                reasons = task.reasons[trigger_id]
+                if message.is_sent:
+                    # What was sent for it is in the message, and need not be remembered.
+                    task.sent = [each for each in task.sent if each[0] != trigger_id]
+                    task.parked.append(trigger_id)
+                    task.mistakes += 1
+                    _log_reasons(task, "parked", trigger_id, reasons)
+                else:
+                    why = message.refusal or message.failure
+                    text = f"parking ({reasons[0].text}): {why}"
+                    task.fail("parking_failed", text, trigger_id, job_id=reasons[0].job_id)
+            parking.clear()  # before others are made
+
+    def _parking(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, str, PendingMessage]]:
+        """Yield the messages that park users' mistakes."""
         for task in tasks:
             for trigger_id, reasons in task.reasons.items():
                 if self._is_to_park(task, trigger_id, reasons):
-                    parking.append(
-                        (task, trigger_id, self._parked_message(task, trigger_id, reasons))
-                    )
-        if not parking:
-            return
-        self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
-        for task, trigger_id, message in parking:
-            reasons = task.reasons[trigger_id]
-            if message.is_sent:
-                # What was sent for it is in the message, and need not be remembered.
-                task.sent = [each for each in task.sent if each[0] != trigger_id]
-                task.parked.append(trigger_id)
-                task.mistakes += 1
-                _log_reasons(task, "parked", trigger_id, reasons)
-            else:
-                why = message.refusal or message.failure
-                text = f"parking ({reasons[0].text}): {why}"
-                task.fail("parking_failed", text, trigger_id, job_id=reasons[0].job_id)
+                    message = self._parked_message(task, trigger_id, reasons)
+                    yield task, trigger_id, message
 
     def _is_to_park(self, task: Task, trigger_id: str, reasons: list[Reason]) -> bool:
         if trigger_id in task.failed_triggers:
@@ -364,17 +410,30 @@ class Sender:
         )
 
 
-def _described(task: Task, dispatch: Dispatch, message: PendingMessage) -> dict[str, Any]:
+def _collect(messages: Iterator[_Pending]) -> tuple[list[_Pending], bool]:
+    """Collect messages until they come to `MAX_WAITING_BYTES`; tell whether others may follow."""
+    collected = []
+    size = 0
+    for each in messages:
+        collected.append(each)
+        size += len(each[-1].text) + _MESSAGE_BYTES
+        if size >= MAX_WAITING_BYTES:
+            return collected, True
+    return collected, False
+
+
+def _described(task: Task, message: PendingMessage) -> dict[str, Any]:
     """Return what a comparison with another function's dispatches needs."""
+    document = json.loads(message.text)
     fields: dict[str, Any] = {
-        "worker": dispatch.worker,
+        "worker": document["worker"],
         "event_type": task.event.event_type,
         "size": task.event.size,
         "route": task.delivery.route,
     }
     if len(message.text) <= _MAX_DESCRIBED_CHARACTERS:
-        fields["parameters"] = dispatch.parameters
-        fields["globals"] = dispatch.globals
+        fields["parameters"] = document.get("parameters", {})
+        fields["globals"] = document.get("globals", {})
     return fields
 
 

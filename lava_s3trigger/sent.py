@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
@@ -68,8 +69,8 @@ class SentRecord:
     @property
     def size(self) -> int:
         """About the bytes of memory that it takes."""
-        text = sum(len(trigger_id) + len(job_id) for trigger_id, job_id in self.jobs)
-        text += sum(map(len, self.parked))
+        text = sum(getsizeof(trigger_id) + getsizeof(job_id) for trigger_id, job_id in self.jobs)
+        text += sum(map(getsizeof, self.parked))
         return _RECORD_BYTES + text + _JOB_BYTES * (len(self.jobs) + len(self.parked))
 
     def __bool__(self) -> bool:

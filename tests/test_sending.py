@@ -15,7 +15,7 @@ from lava_s3trigger.errors import OutOfTimeError
 from lava_s3trigger.events import Delivery, S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.parking import Reason, RedriveTarget
-from lava_s3trigger.sending import Task, report
+from lava_s3trigger.sending import Task, report, report_trigger
 from lava_s3trigger.sent import SentRecord
 
 EVENT: Final = S3Event(
@@ -34,6 +34,14 @@ WHERE: Final = {"bucket": "my-bucket", "key": "a/b/c", "message_id": "m-1"}
 def decided(*triggers: TriggerDecision) -> Decision:
     """Return a decision."""
     return Decision(EVENT, triggers=list(triggers))
+
+
+def told(task: Task, decision: Decision) -> None:
+    """Report a decision, as the handler does."""
+    task.decision = decision
+    for trigger in decision.triggers:
+        report_trigger(task, trigger)
+    report(task, decision)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str, dict[str, Any]]]:
@@ -59,7 +67,7 @@ class TestReport:
         off.end("skipped", "trigger_disabled", "the trigger is disabled")
         job = JobDecision("j", 0, "skipped", "job_disabled", "the job is disabled")
 
-        report(task, decided(off, TriggerDecision("t-2", "a", jobs=[job])))
+        told(task, decided(off, TriggerDecision("t-2", "a", jobs=[job])))
 
         trigger_fields = {
             "kind": "trigger_disabled",
@@ -87,14 +95,14 @@ class TestReport:
         unmet = TriggerDecision("t-1", "a")
         unmet.end("skipped", "condition_not_met", "not met: if_size_gt 1")
 
-        report(task, decided(unmet))
+        told(task, decided(unmet))
 
         assert [level for level, *_ in logged(caplog)] == [logging.WARNING]
 
     def test_an_event_that_no_trigger_matches_is_logged_at_debug(
         self, task: Task, caplog: pytest.LogCaptureFixture
     ) -> None:
-        report(task, decided())
+        told(task, decided())
 
         fields = {"kind": "no_trigger", "reason": "no trigger matches", "tried": 0, "prefixes": []}
         assert logged(caplog) == [(logging.DEBUG, "skipped", fields | WHERE)]
@@ -109,7 +117,7 @@ class TestReport:
             for place, each in enumerate("jk")
         ]
 
-        report(task, decided(bad, TriggerDecision("t-2", "a", jobs=jobs)))
+        told(task, decided(bad, TriggerDecision("t-2", "a", jobs=jobs)))
 
         assert task.reasons == {
             "t-1": [Reason("bad entry: delay", "bad_entry")],
@@ -128,7 +136,7 @@ class TestReport:
         late.end("failed", "out_of_time", "too late")
         job = JobDecision("j", 0, "failed", "aws_error", "refused")
 
-        report(task, decided(late, TriggerDecision("t-2", "a", jobs=[job])))
+        told(task, decided(late, TriggerDecision("t-2", "a", jobs=[job])))
 
         assert task.failures == task.delivery.failures == ["too late", "refused"]
         assert task.failed_triggers == {"t-1", "t-2"}
@@ -140,7 +148,7 @@ class TestReport:
         ]
 
     def test_an_event_whose_triggers_cannot_be_looked_up_fails(self, task: Task) -> None:
-        report(task, Decision(EVENT, error=OutOfTimeError("too late")))
+        told(task, Decision(EVENT, error=OutOfTimeError("too late")))
 
         assert task.failures == ["too late"]
         assert task.failed_triggers == set()
