@@ -53,7 +53,8 @@ class TestMemory:
         tracemalloc.start()
         try:
             for n in range(100):
-                recent.complete(dataclasses.replace(EVENT, **{name: "x" * 100_000 + str(n)}))
+                fields: dict[str, Any] = {name: "x" * 100_000 + str(n)}
+                recent.complete(dataclasses.replace(EVENT, **fields))
             used, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
