@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
-from .outcomes import MAX_JOB_ID_CHARACTERS, Outcome, OutcomeName, most_notable
+from .jobs import MAX_JOB_ID_BYTES
+from .outcomes import Outcome, OutcomeName, most_notable
 from .templates.documents import Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
@@ -171,11 +172,36 @@ def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
         before: What earlier attempts carried out. It is skipped, and used up.
     """
     decision = Decision(event, redrive)
+    for _ in decide_each(decision, triggers, jobs, deadline, before):
+        pass
+    return decision
+
+
+def decide_each(
+    decision: Decision,
+    triggers: Triggers,
+    jobs: Jobs,
+    deadline: Deadline,
+    before: SentRecord | None = None,
+) -> Iterator[TriggerDecision]:
+    """Yield the decisions on the triggers of an event one after another; see `decide`.
+
+    So the dispatches of one can be sent, and its rendered documents freed, before the next
+    one renders.
+
+    Args:
+        decision: The decision on the event, to which each decision is added.
+        triggers: Where triggers are looked up.
+        jobs: Where jobs are looked up.
+        deadline: Triggers for which no time is left are failures.
+        before: What earlier attempts carried out.
+    """
+    event, redrive = decision.event, decision.redrive
     try:
         decision.prefixes, matching = triggers.matching(event.bucket, event.key)
     except Exception as error:  # noqa: BLE001 - a defect must not stop other events
         decision.ended = _outcome_of(error)
-        return decision
+        return
     decision.entries = len(matching)
     if redrive:
         matching = [trigger for trigger in matching if trigger.trigger_id == redrive.trigger_id]
@@ -183,6 +209,7 @@ def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
             found = TriggerDecision(redrive.trigger_id, "")
             found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
             decision.triggers.append(found)
+            yield found
     if matching:
         decider = _Decider(event, jobs, variables(event), redrive, before)
         for trigger in matching:
@@ -193,7 +220,7 @@ def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
                 decider.decide(found, trigger)
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
                 found.ended = _outcome_of(error, trigger.trigger_id)
-    return decision
+            yield found
 
 
 def _outcome_of(
@@ -275,7 +302,11 @@ class _Decider:
             UserError: One cannot be rendered; the message names the field.
         """
         return (
-            [self._render_field("job_id", document) for document in trigger.job_ids],
+            # Of one that is longer than a key, only so much is kept that it still names no job.
+            [
+                self._render_field("job_id", document)[: MAX_JOB_ID_BYTES + 1]
+                for document in trigger.job_ids
+            ],
             self._render_field("parameters", trigger.parameters),
             self._render_field("globals", trigger.globals),
         )
@@ -302,7 +333,7 @@ class _Decider:
         try:
             job = self.jobs[job_id]
         except Exception as error:  # noqa: BLE001 - a defect must not stop other jobs
-            found.ended = _outcome_of(error, trigger_id, job_id[:MAX_JOB_ID_CHARACTERS])
+            found.ended = _outcome_of(error, trigger_id, job_id)
             return
         if job.enabled:
             found.dispatch = Dispatch(

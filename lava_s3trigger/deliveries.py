@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import PayloadError
+from .errors import MAX_REASON_CHARACTERS, PayloadError
 from .events import from_eventbridge, from_s3
 from .log import LOGGER, log_event
 from .outcomes import Outcome
@@ -39,6 +39,8 @@ _LEVELS: Final[dict[OutcomeName, int]] = {
     "skipped": logging.INFO,
     "parked": logging.ERROR,
 }
+_MAX_KEPT_OUTCOMES: Final = 5
+"""Outcomes that are kept of an event without failures: the result of a task has few of them."""
 _SLOW_SECONDS: Final = 0.001
 """Triggers that take less to test and render are logged without a duration."""
 
@@ -73,8 +75,10 @@ class DeliveredEvent:
             level: Severity in the log; None for the usual one.
             fields: Further fields of the line in the log.
         """
-        self.outcomes.append(outcome)
         name, kind, reason, trigger_id, job_id, run_id, queue, _ = outcome
+        if reason and len(reason) > MAX_REASON_CHARACTERS:
+            outcome = outcome._replace(reason=reason[:MAX_REASON_CHARACTERS])
+        self.outcomes.append(outcome)
         level = level or _LEVELS[name]
         if not LOGGER.isEnabledFor(level):
             return
@@ -142,7 +146,14 @@ class DeliveredEvent:
             jobs += self.before.jobs
         # What was dispatched for a parked trigger is in the parked message.
         kept = {job: count for job, count in jobs.items() if job[0] not in parked}
-        return SentRecord(jobs=Counter(kept), parked=parked)
+        return SentRecord(jobs=Counter(kept), parked=parked, replay=self.event.replay)
+
+    def forget(self) -> None:
+        """Forget what nothing reads once the event was carried out: a large payload has many."""
+        self.decision = self.admission = None
+        if not self.failures:  # then a retry skips it as a whole
+            self.before = None
+            del self.outcomes[_MAX_KEPT_OUTCOMES:]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +188,7 @@ class Delivery:
             event: What has happened, as the log names it.
             fields: Further fields of the line in the log.
         """
-        self.outcomes.append(Outcome("failed", kind, reason))
+        self.outcomes.append(Outcome("failed", kind, reason[:MAX_REASON_CHARACTERS]))
         log_event(
             logging.ERROR, event, kind=kind, reason=reason, message_id=self.message_id, **fields
         )

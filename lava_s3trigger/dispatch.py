@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import ServiceError
+from .errors import MAX_REASON_CHARACTERS, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,26 +89,27 @@ class PendingMessage:
         reason: Why it was refused, or not sent in the last attempt.
     """
 
-    __slots__ = ("_make", "delay", "kind", "outcome", "queue", "reason", "run_id", "text")
+    __slots__ = ("delay", "kind", "outcome", "queue", "reason", "run_id", "text")
 
     def __init__(self, queue: str, make: Callable[[str], str], delay: int = 0) -> None:
         self.queue = queue
         self.delay = delay
-        self._make = make
         self.outcome: OutcomeName = "failed"
         self.kind = ServiceError.kind
         self.reason: str | None = None
-        self.renew()
-
-    def renew(self) -> None:
-        """Make the message again, with another run id: the service may have taken the last one."""
         self.run_id = _new_run_id()
-        self.reason = None
+        # The text alone is kept: what it is made of may take many times its memory.
         try:
-            self.text = self._make(self.run_id)
+            self.text = make(self.run_id)
         except RecursionError:  # what the JSON decoder read may be too deep for the encoder
             self.text = ""
             self.refuse("message_refused", "the message is nested too deeply")
+
+    def renew(self) -> None:
+        """Give the message another run id: the service may have taken it with the last one."""
+        before, self.run_id = self.run_id, _new_run_id()
+        self.text = self.text.replace(before, self.run_id, 1)
+        self.reason = None
 
     def accept(self) -> None:
         """Record that a queue took it."""
@@ -116,4 +117,4 @@ class PendingMessage:
 
     def refuse(self, kind: str, reason: str) -> None:
         """Record that no queue will ever take it as it is."""
-        self.outcome, self.kind, self.reason = "user_error", kind, reason
+        self.outcome, self.kind, self.reason = "user_error", kind, reason[:MAX_REASON_CHARACTERS]

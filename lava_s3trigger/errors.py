@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_REASON_CHARACTERS: Final = 4096
+MAX_REASON_CHARACTERS: Final = 4096
 
 
 class S3TriggerError(Exception):
@@ -99,7 +99,8 @@ class UnexpectedError(RetryableError):
         place = error.__traceback__
         while place and place.tb_next:
             place = place.tb_next
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        said = str(error)[:MAX_REASON_CHARACTERS]
+        text = " ".join(f"{type(error).__name__}: {said}".split())
         if not place:
             return cls(text)
         file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
@@ -116,7 +117,7 @@ class DeliveriesFailedError(S3TriggerError):
     def __init__(self, count: int, first: str) -> None:
         what = "1 failure" if count == 1 else f"{count} failures, the first"
         # Lambda logs this text. Keys are in it, so keep it on one line and in ASCII.
-        super().__init__(f"{what}: {printable(first, _MAX_REASON_CHARACTERS)}")
+        super().__init__(f"{what}: {printable(first, MAX_REASON_CHARACTERS)}")
         self.count = count
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import __version__
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
-from .decision import decide
+from .decision import Decision, decide_each
 from .dedup.memory import RecentEvents
 from .dedup.protocol import Duplicates
 from .deliveries import deliveries, is_s3_batch
@@ -23,7 +23,7 @@ from .log import configure_logging, log_event
 from .metrics import Summary
 from .mode import DispatchMode, ObserveMode
 from .outcomes import Outcome
-from .sending import Sender
+from .sending import MAX_WAITING_BYTES, Sender
 from .sent import SentLedger, SentRecord
 from .settings import Settings
 from .templates.limits import listening
@@ -40,10 +40,14 @@ if TYPE_CHECKING:
     from .dedup.protocol import Admission
     from .deliveries import DeliveredEvent, Delivery
     from .s3batch import BatchInvocation
+    from .sending import Outbox
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
 one starts, so that a retry of a large payload gets further than the attempt before it."""
+MAX_PART_BYTES: Final = MAX_WAITING_BYTES
+"""Bytes after which the events of a batch that were decided are completed before the rest: of
+their messages, and of what is kept of their decisions."""
 _MAX_LOGGED_PREFIXES: Final = 10
 """Prefixes that the line of an event without triggers names, of up to 514."""
 
@@ -132,10 +136,10 @@ class Function:
             for delivery in together:
                 delivery.fail_errors()
             for batch in _batches(together):
-                self._carry_out(batch, request_id, deadline)
-                summary.add(batch)
-                for delivered in batch:
-                    delivered.decision = None  # a large payload has many, of any size
+                for part in self._carry_out(batch, request_id, deadline):
+                    summary.add(part)
+                    for delivered in part:
+                        delivered.forget()
         summary.log(received, self._dimensions)
         for delivery in self._mode.remembered(received):
             for delivered in delivery.events:
@@ -156,20 +160,43 @@ class Function:
             self._objects = Objects(make_client)
         return BatchInvocation(payload, self._region, self._objects, deadline)
 
-    def _carry_out(self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline) -> None:
-        """Carry out a batch of events."""
-        admitted: list[DeliveredEvent] = []
+    def _carry_out(
+        self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline
+    ) -> Iterator[list[DeliveredEvent]]:
+        """Carry out a batch of events in parts, and yield each part when it is complete."""
+        admitted = []
         try:
-            admitted += self._admit(batch, request_id, deadline)
-            with listening():
-                for delivered in admitted:
-                    self._decide(delivered, deadline)
-            self._sender.carry_out(admitted, deadline)
-        except Exception as error:  # noqa: BLE001 - what was sent must be remembered
-            reason = str(UnexpectedError.of(error))
-            for delivered in batch:
-                if not delivered.is_skipped:
-                    delivered.fail(UnexpectedError.kind, reason)
+            admitted = self._admit(batch, request_id, deadline)
+        except Exception as error:  # noqa: BLE001 - other batches go on
+            _fail(batch, error)
+        yield [delivered for delivered in batch if delivered.outcomes]
+        while admitted:
+            try:
+                part = self._send_part(admitted, deadline)
+            except Exception as error:  # noqa: BLE001 - what was sent must be remembered
+                _fail(admitted, error)
+                part = admitted
+            self._settle(part, deadline)
+            yield part
+            admitted = admitted[len(part) :]
+
+    def _send_part(
+        self, admitted: list[DeliveredEvent], deadline: Deadline
+    ) -> list[DeliveredEvent]:
+        """Decide on events and send what they cause, until that makes a part; return it."""
+        outbox = self._sender.outbox(deadline)
+        part = []
+        with listening():
+            for delivered in admitted:
+                part.append(delivered)
+                self._decide(delivered, outbox, deadline)
+                if outbox.size >= MAX_PART_BYTES:
+                    break
+        outbox.close()
+        return part
+
+    def _settle(self, part: list[DeliveredEvent], deadline: Deadline) -> None:
+        """Record which events are completed, so that duplicates of them are known."""
         if self._duplicates.is_on:
             self._duplicates.settle(
                 [
@@ -178,7 +205,7 @@ class Function:
                         delivered.admission,
                         delivered.record if delivered.failures else None,
                     )
-                    for delivered in admitted
+                    for delivered in part
                     if delivered.admission
                 ],
                 deadline,
@@ -209,17 +236,16 @@ class Function:
         delivered.add(Outcome("skipped", "sent_before", "completed before its delivery failed"))
         return True
 
-    def _decide(self, delivered: DeliveredEvent, deadline: Deadline) -> None:
-        """Decide on an event, and append the outcomes of what is not to be sent."""
-        decision = delivered.decision = decide(
-            delivered.event,
-            self._triggers,
-            self._jobs,
-            deadline,
-            delivered.redrive,
-            delivered.before,
-        )
-        if not (decision.triggers or decision.ended):
+    def _decide(self, delivered: DeliveredEvent, outbox: Outbox, deadline: Deadline) -> None:
+        """Decide on an event, and put what is to be sent into the outbox."""
+        decision = delivered.decision = Decision(delivered.event, delivered.redrive)
+        for trigger in decide_each(
+            decision, self._triggers, self._jobs, deadline, delivered.before
+        ):
+            outbox.put(delivered, trigger)
+        if decision.ended:
+            delivered.add(decision.ended)
+        elif not decision.triggers:
             # Most buckets notify about more than lava wants.
             delivered.add(
                 Outcome("skipped", "no_trigger", "no trigger matches"),
@@ -227,13 +253,14 @@ class Function:
                 tried=len(decision.prefixes),
                 prefixes=decision.prefixes[:_MAX_LOGGED_PREFIXES],
             )
-        # What was parked is owed to somebody, so that a skip is worth a warning then.
-        skip_level = logging.WARNING if delivered.redrive else None
-        for outcome in decision.outcomes:
-            if outcome.outcome == "skipped":
-                delivered.add(outcome, None if outcome.is_earlier else skip_level)
-            elif outcome.outcome == "failed":
-                delivered.add(outcome)
+
+
+def _fail(events: list[DeliveredEvent], error: Exception) -> None:
+    """Fail the events that were not skipped, for an error that nothing expects."""
+    reason = str(UnexpectedError.of(error))
+    for delivered in events:
+        if not delivered.is_skipped:
+            delivered.fail(UnexpectedError.kind, reason)
 
 
 def _take_admission(delivered: DeliveredEvent, admission: Admission) -> None:
@@ -243,8 +270,10 @@ def _take_admission(delivered: DeliveredEvent, admission: Admission) -> None:
     elif admission.failure:
         delivered.fail(*admission.failure)
     elif admission.claim and admission.claim.sent:
-        delivered.before = delivered.before or SentRecord()
-        delivered.before.merge(admission.claim.sent)
+        sent = admission.claim.sent
+        if sent.replay == delivered.event.replay:
+            delivered.before = delivered.before or SentRecord()
+            delivered.before.merge(sent)
 
 
 def _batches(together: Sequence[Delivery]) -> Iterator[list[DeliveredEvent]]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _REQUIRED: Final = ("job_id", "type", "worker", "payload")
 _MAX_JOBS: Final = 10_000
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_MAX_ID_BYTES: Final = 2048
+MAX_JOB_ID_BYTES: Final = 2048
+"""Bytes of a key of DynamoDB: a longer id names no job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class JobTable:
         job = self._jobs.get(job_id)
         if job is not None:
             return job
+        if not _is_key(job_id):  # of any length: nothing may remember it
+            raise UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
         error = self._bad.get(job_id)
         if error is None:
             try:
@@ -111,12 +114,6 @@ class JobTable:
         raise UserError(str(error), error.kind)
 
     def _item(self, job_id: str) -> dict[str, dict[str, Any]]:
-        try:
-            is_key = 0 < len(job_id.encode()) <= _MAX_ID_BYTES
-        except UnicodeEncodeError:  # half of a surrogate pair
-            is_key = False
-        if not is_key:
-            raise LookupError(job_id)
         self._deadline.require(Reserve.READ, f"reading {self.name}")
         try:
             answer = self._client.get_item(TableName=self.name, Key={"job_id": {"S": job_id}})
@@ -125,3 +122,11 @@ class JobTable:
         if "Item" not in answer:
             raise LookupError(job_id)
         return answer["Item"]  # type: ignore[return-value]
+
+
+def _is_key(job_id: str) -> bool:
+    """Tell whether DynamoDB can hold the id as a key."""
+    try:
+        return 0 < len(job_id.encode()) <= MAX_JOB_ID_BYTES
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False

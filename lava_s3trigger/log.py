@@ -16,6 +16,12 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 MAX_FIELD_CHARACTERS: Final = 4096
+# CloudWatch Logs cuts or refuses lines that are longer; it takes 1 MiB by now, but not every
+# reader of logs does. What Lambda adds to a line has far less than the rest.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+MAX_LINE_CHARACTERS: Final = 256 * 1024 - 2048
+"""Characters, and bytes, that a line has at most."""
+_MAX_ESCAPE_CHARACTERS: Final = 12
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
@@ -63,7 +69,28 @@ def log_event(level: int, event: str, **fields: Any) -> None:
             parts.append(f'"{name}"{colon}{encode_basestring_ascii(value[:MAX_FIELD_CHARACTERS])}')
         elif value is not None:
             parts.append(f'"{name}"{colon}{_encoded(value)}')
-    _handle(level, f"{event} {{{comma.join(parts)}}}")
+    message = f"{event} {{{comma.join(parts)}}}"
+    if len(message) > MAX_LINE_CHARACTERS:
+        message = f"{event} {{{comma.join(_shortened(parts, fields))}}}"
+    _handle(level, message)
+
+
+def _shortened(parts: list[str], fields: dict[str, Any]) -> list[str]:
+    """Return the members of a line with those cut that have more than their share of it.
+
+    Text stays text; other values become the beginning of their JSON, as text.
+    """
+    share = MAX_LINE_CHARACTERS // (len(parts) + 1) - max(map(len, fields), default=0) - 8
+    colon = _SEPARATORS[1]
+    shortened = []
+    for part in parts:
+        name, _, value = part.partition(colon)
+        if len(value) > share:
+            whole = fields.get(name[1:-1])
+            text = whole if isinstance(whole, str) else value
+            value = _encoded(text[: share // _MAX_ESCAPE_CHARACTERS])
+        shortened.append(f"{name}{colon}{value}")
+    return shortened
 
 
 def log_document(document: str) -> None:
@@ -150,7 +177,10 @@ class JsonLines(logging.Formatter):
 
 def _encoded(value: Any) -> str:
     """Return any value as JSON in ASCII."""
-    return _ENCODER.encode(loggable(value))
+    try:
+        return _ENCODER.encode(loggable(value))
+    except RecursionError:
+        return '"nested too deeply"'
 
 
 def loggable(value: Any) -> Any:
@@ -165,7 +195,7 @@ def loggable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_paired(str(name)): loggable(each) for name, each in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
+        return sorted(loggable(str(each)) for each in value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

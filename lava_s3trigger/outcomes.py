@@ -21,8 +21,6 @@ OUTCOMES: Final[tuple[OutcomeName, ...]] = (
     "parked",
 )
 """Of several outcomes, the first of these represents all."""
-MAX_JOB_ID_CHARACTERS: Final = 2048
-"""DynamoDB's keys end at 2,048 bytes, so a longer id names no job, and is not kept whole."""
 
 
 class Outcome(NamedTuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .aws.deadline import Reserve
@@ -11,15 +14,23 @@ from .outcomes import Outcome
 from .parking import parked_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .aws.deadline import Deadline
+    from .decision import TriggerDecision
     from .deliveries import DeliveredEvent
-    from .dispatch import Dispatch
 
 _MAX_DESCRIBED_CHARACTERS: Final = 100_000
 """Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
 in a line, and one character of a message may take several in a log line."""
+
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of messages that are made before they are sent, or parked. As many calls of 1 MiB are
+under way at once, so with more, nothing would go faster."""
+_MESSAGE_BYTES: Final = 1000
+"""About the memory that a message takes besides its text."""
+_TRACE_BYTES: Final = 4096
+"""What is kept of the decision on one job, at most: an id that names no job, and the reason."""
 
 
 class Target(Protocol):
@@ -55,134 +66,164 @@ class Sender:
         *,
         describes: bool = False,
     ) -> None:
-        self._target = target
-        self._describes = describes
-        self._realm = realm
-        self._dead_letter_queue = dead_letter_queue
-        self._now = now
+        self.target = target
+        self.describes = describes
+        self.realm = realm
+        self.dead_letter_queue = dead_letter_queue
+        self.now = now
 
-    def carry_out(self, batch: Sequence[DeliveredEvent], deadline: Deadline) -> None:
-        """Send the dispatches that were decided for events, and park their user errors."""
-        user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = {}
-        for delivered in batch:
-            for outcome in delivered.decision.outcomes if delivered.decision else ():
-                if outcome.outcome == "user_error":
-                    user_errors.setdefault((delivered, outcome.trigger_id), []).append(outcome)
-        for delivered, refused in self._dispatch(batch, deadline):
-            user_errors.setdefault((delivered, refused.trigger_id), []).append(refused)
-        if user_errors:
-            self._park(user_errors, deadline)
+    def outbox(self, deadline: Deadline) -> Outbox:
+        """Return an empty outbox, which starts no calls after the deadline."""
+        return Outbox(self, deadline)
 
-    def _dispatch(
-        self, batch: Sequence[DeliveredEvent], deadline: Deadline
-    ) -> list[tuple[DeliveredEvent, Outcome]]:
-        """Send dispatches; return those that no queue takes, which are user errors."""
-        now = timestamp(self._now())
-        pending = [
-            (delivered, trigger.trigger_id, job.dispatch, self._message(job.dispatch, now))
-            for delivered in batch
-            for trigger in (delivered.decision.triggers if delivered.decision else ())
-            for job in trigger.jobs
-            if job.dispatch
-        ]
-        self._target.send([message for *_, message in pending], deadline, Reserve.SEND)
-        sent_at = self._now()
-        refused = []
-        for delivered, trigger_id, dispatch, message in pending:
+
+class Outbox:
+    """What was decided for some events, until it is sent.
+
+    Messages are sent when they come to `MAX_WAITING_BYTES`, so that the memory of a payload
+    is bounded. User errors wait until all dispatches were sent, which parked messages list.
+
+    Attributes:
+        size: Bytes of the messages, and of what is kept of the decisions, so far.
+    """
+
+    def __init__(self, sender: Sender, deadline: Deadline) -> None:
+        self._sender = sender
+        self._deadline = deadline
+        self.size = 0
+        self._waiting: list[tuple[DeliveredEvent, Outcome, PendingMessage]] = []
+        self._waiting_bytes = 0
+        self._user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = {}
+
+    def put(self, delivered: DeliveredEvent, trigger: TriggerDecision) -> None:
+        """Take what was decided for a trigger; the decision loses its dispatches.
+
+        Outcomes that nothing can change are appended to those of the event.
+        """
+        self.size += _TRACE_BYTES * len(trigger.jobs)
+        for outcome in trigger.outcomes:
+            if outcome.outcome == "user_error":
+                self._put_user_error(delivered, outcome)
+            else:
+                # What was parked is owed to somebody, so that a skip is worth a warning then.
+                is_owed = delivered.redrive and outcome.outcome == "skipped"
+                level = logging.WARNING if is_owed and not outcome.is_earlier else None
+                delivered.add(outcome, level)
+        now = timestamp(self._sender.now())
+        for job in trigger.jobs:
+            if job.dispatch:
+                dispatch, job.dispatch = job.dispatch, None
+                make = partial(dispatch.message, self._sender.realm, ts_dispatch=now)
+                queue = dispatch.queue(self._sender.realm)
+                message = PendingMessage(queue, make, dispatch.delay)
+                outcome = Outcome("dispatched", None, None, trigger.trigger_id, job.job_id)
+                self._waiting.append((delivered, outcome, message))
+                self._waiting_bytes += len(message.text) + _MESSAGE_BYTES
+                self.size += len(message.text)
+                if self._waiting_bytes >= MAX_WAITING_BYTES:
+                    self._send()
+
+    def close(self) -> None:
+        """Send the rest, and park the user errors."""
+        self._send()
+        self._park()
+
+    def _put_user_error(self, delivered: DeliveredEvent, error: Outcome) -> None:
+        self._user_errors.setdefault((delivered, error.trigger_id), []).append(error)
+
+    def _send(self) -> None:
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._sender.target.send([message for *_, message in waiting], self._deadline, Reserve.SEND)
+        sent_at = self._sender.now()
+        for delivered, outcome, message in waiting:
             if message.outcome == "dispatched":
-                outcome = Outcome(
-                    "dispatched",
-                    trigger_id=trigger_id,
-                    job_id=dispatch.job_id,
-                    run_id=message.run_id,
-                    queue=message.queue,
-                    lag=(sent_at - delivered.event.event_time).total_seconds(),
+                delivered.add(
+                    outcome._replace(
+                        run_id=message.run_id,
+                        queue=message.queue,
+                        lag=(sent_at - delivered.event.event_time).total_seconds(),
+                    ),
+                    **(_described(delivered, message) if self._sender.describes else {}),
                 )
-                more = _described(delivered, dispatch, message) if self._describes else {}
-                delivered.add(outcome, **more)
                 continue
-            outcome = Outcome(
-                message.outcome, message.kind, message.reason, trigger_id, dispatch.job_id
+            unsent = outcome._replace(
+                outcome=message.outcome, kind=message.kind, reason=message.reason
             )
             if message.outcome == "user_error":
-                refused.append((delivered, outcome))
+                self._put_user_error(delivered, unsent)
             else:
-                delivered.add(outcome)
-        return refused
+                delivered.add(unsent)
 
-    def _message(self, dispatch: Dispatch, now: str) -> PendingMessage:
-        return PendingMessage(
-            dispatch.queue(self._realm),
-            lambda run_id: dispatch.message(self._realm, run_id, now),
-            dispatch.delay,
-        )
-
-    def _park(
-        self,
-        user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]],
-        deadline: Deadline,
-    ) -> None:
+    def _park(self) -> None:
         """Park the user errors of triggers; without a queue for them, only log them."""
-        parking = []
-        for (delivered, trigger_id), errors in user_errors.items():
+        parked = self._parked_messages()
+        while batch := _batch(parked):
+            self._sender.target.send(
+                [message for *_, message in batch], self._deadline, Reserve.PARK
+            )
+            for delivered, errors, message in batch:
+                if message.outcome == "dispatched":
+                    for error in errors:
+                        delivered.add(error._replace(outcome="parked"))
+                else:
+                    first = errors[0]
+                    reason = f"parking ({first.reason}): {message.reason}"
+                    delivered.add(
+                        first._replace(outcome="failed", kind="parking_failed", reason=reason)
+                    )
+
+    def _parked_messages(self) -> Iterator[tuple[DeliveredEvent, list[Outcome], PendingMessage]]:
+        queue = self._sender.dead_letter_queue
+        for (delivered, trigger_id), errors in self._user_errors.items():
             if any(failure.trigger_id == trigger_id for failure in delivered.failures):
                 continue  # its delivery comes again, and then all that was sent is known
-            if not self._dead_letter_queue:
+            done = delivered.dispatched(trigger_id)
+            is_of_queue = delivered.redrive is not None and delivered.delivery.queue == queue
+            if queue is None:
                 for error in errors:
                     delivered.add(error)
-            elif self._stays(delivered, trigger_id):
+            elif is_of_queue and not done:
+                # Another message would say the same, and would be redriven as soon, for as
+                # long as the mapping is on.
                 reason = f"parked before, and not mended: {errors[0].reason}"
                 delivered.add(Outcome("failed", "waiting", reason, trigger_id, errors[0].job_id))
             else:
-                parking.append((delivered, errors, self._parked_message(delivered, errors)))
-        self._target.send([message for *_, message in parking], deadline, Reserve.PARK)
-        for delivered, errors, message in parking:
-            if message.outcome == "dispatched":
-                for error in errors:
-                    delivered.add(error._replace(outcome="parked"))
-            else:
-                first = errors[0]
-                reason = f"parking ({first.reason}): {message.reason}"
-                delivered.add(
-                    first._replace(outcome="failed", kind="parking_failed", reason=reason)
-                )
+                yield delivered, errors, self._parked_message(queue, delivered, errors, done)
 
-    def _stays(self, delivered: DeliveredEvent, trigger_id: str | None) -> bool:
-        """Return whether a parked message stays as it is.
-
-        Where nothing new was dispatched, another message would say the same, and would
-        be redriven as soon, for as long as the mapping is on.
-        """
-        return (
-            delivered.redrive is not None
-            and delivered.delivery.queue == self._dead_letter_queue
-            and not delivered.dispatched(trigger_id)
-        )
-
-    def _parked_message(self, delivered: DeliveredEvent, errors: list[Outcome]) -> PendingMessage:
-        trigger_id = errors[0].trigger_id
-        # Also what the entry no longer names: it may name it again.
-        done = delivered.dispatched(trigger_id)
-        if delivered.redrive:
-            done += delivered.redrive.done
-        now, event = self._now(), delivered.event
+    def _parked_message(
+        self, queue: str, delivered: DeliveredEvent, errors: list[Outcome], done: list[str]
+    ) -> PendingMessage:
+        done += delivered.redrive.done if delivered.redrive else ()
+        event, now = delivered.event, self._sender.now()
         return PendingMessage(
-            self._dead_letter_queue or "",
-            lambda _: parked_message(event.record, errors, done, now, event.replay),
+            queue, lambda _: parked_message(event.record, errors, done, now, event.replay)
         )
 
 
-def _described(
-    delivered: DeliveredEvent, dispatch: Dispatch, message: PendingMessage
-) -> dict[str, Any]:
+def _batch(
+    messages: Iterator[tuple[DeliveredEvent, list[Outcome], PendingMessage]],
+) -> list[tuple[DeliveredEvent, list[Outcome], PendingMessage]]:
+    """Return the next messages, until they come to `MAX_WAITING_BYTES`."""
+    batch = []
+    size = 0
+    for each in messages:
+        batch.append(each)
+        size += len(each[-1].text) + _MESSAGE_BYTES
+        if size >= MAX_WAITING_BYTES:
+            break
+    return batch
+
+
+def _described(delivered: DeliveredEvent, message: PendingMessage) -> dict[str, Any]:
     """Return what a comparison with another function's dispatches needs."""
+    dispatch = json.loads(message.text)
     fields: dict[str, Any] = {
-        "worker": dispatch.worker,
+        "worker": dispatch["worker"],
         "event_type": delivered.event.event_type,
         "size": delivered.event.size,
         "route": delivered.delivery.route,
     }
     if len(message.text) <= _MAX_DESCRIBED_CHARACTERS:
-        fields["parameters"] = dispatch.parameters
-        fields["globals"] = dispatch.globals
+        fields["parameters"] = dispatch.get("parameters", {})
+        fields["globals"] = dispatch.get("globals", {})
     return fields

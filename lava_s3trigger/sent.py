@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
@@ -25,8 +26,11 @@ Key = bytes
 
 
 def ledger_key(event: S3Event, redrive: RedriveTarget | None) -> Key:
-    """Return what identifies an S3 event, and what it is to do, across deliveries."""
-    text = repr((event.identity, redrive)).encode("ascii", "backslashreplace")
+    """Return what identifies an S3 event, and what it is to do, across deliveries.
+
+    An object that is replayed has the same event each time; each replay sends it anew.
+    """
+    text = repr((event.identity, redrive, event.replay)).encode("ascii", "backslashreplace")
     return blake2b(text, digest_size=16).digest()
 
 
@@ -40,6 +44,8 @@ class SentRecord:
     """Trigger id and job id of what was dispatched, each as often as it was."""
     parked: set[str] = field(default_factory=set)
     """Ids of triggers that were parked."""
+    replay: str | None = None
+    """Id of the replay that the event is from, if it is: no other replay may use this."""
 
     def use_job(self, trigger_id: str, job_id: str) -> bool:
         """Tell whether a job was dispatched; this uses up one dispatch of it."""
@@ -61,8 +67,8 @@ class SentRecord:
     @property
     def size(self) -> int:
         """About the bytes of memory that it takes."""
-        text = sum(len(trigger_id) + len(job_id) for trigger_id, job_id in self.jobs)
-        text += sum(map(len, self.parked))
+        text = sum(getsizeof(trigger_id) + getsizeof(job_id) for trigger_id, job_id in self.jobs)
+        text += sum(map(getsizeof, self.parked))
         return _RECORD_BYTES + text + _JOB_BYTES * (len(self.jobs) + len(self.parked))
 
     def __bool__(self) -> bool:

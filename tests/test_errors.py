@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lava_s3trigger import errors
+from lava_s3trigger.deliveries import Delivery
+from lava_s3trigger.dispatch import PendingMessage
 from lava_s3trigger.errors import (
     DeliveriesFailedError,
     ObjectError,
@@ -17,6 +19,7 @@ from lava_s3trigger.errors import (
     UnexpectedError,
     UserError,
 )
+from tests.payloads import s3_event
 
 ALL = [
     SettingsError("NAME", "value", "something else"),
@@ -143,3 +146,29 @@ class TestUnexpectedError:
 
     def test_an_error_that_was_not_raised_has_no_place(self) -> None:
         assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
+
+
+class TestReasons:
+    """What is kept as a reason is bounded, however long the text of an error is."""
+
+    def test_of_an_unexpected_error(self) -> None:
+        assert len(str(UnexpectedError.of(ValueError("x" * 1_000_000)))) < 5_000
+
+    def test_of_a_failed_delivery(self) -> None:
+        delivery = Delivery()
+        delivery.fail("aws_error", "x" * 1_000_000)
+
+        assert [each.reason for each in delivery.failures] == ["x" * 4096]
+
+    def test_of_a_failed_event(self) -> None:
+        delivery = Delivery()
+        delivery.add_event(s3_event())
+        delivery.events[0].fail("aws_error", "x" * 1_000_000)
+
+        assert [each.reason for each in delivery.failures] == ["x" * 4096]
+
+    def test_of_a_message_that_no_queue_takes(self) -> None:
+        message = PendingMessage("q", str)
+        message.refuse("message_refused", "x" * 1_000_000)
+
+        assert message.reason == "x" * 4096

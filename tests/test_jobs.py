@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -52,6 +53,23 @@ def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> JobTable:
     table = JobTable(endpoint.clients[0], "demo", ttl, clock)
     table.start(UNLIMITED)
     return table
+
+
+class TestMemory:
+    """A template can make ids of any length."""
+
+    def test_ids_longer_than_a_key_are_not_kept(self, table: JobTable, endpoint: Endpoint) -> None:
+        tracemalloc.start()
+        try:
+            for n in range(50):
+                with pytest.raises(UserError, match="no job 'xxx"):
+                    table["x" * 100_000 + str(n)]
+            used, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert used < 500_000
+        assert not endpoint.calls
 
 
 class TestEntries:

@@ -16,7 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.log import LOGGER, configure_logging, log_document, log_event
+from lava_s3trigger.log import (
+    LOGGER,
+    MAX_LINE_CHARACTERS,
+    configure_logging,
+    log_document,
+    log_event,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +135,57 @@ class TestLogEvent:
         log_event(logging.INFO, "skipped", key="100%s%d")
 
         assert caplog.messages == ['skipped {"key": "100%s%d"}']
+
+
+WIDE: Final = st.sampled_from(["x", "\x01", '"', "\u00e9", "\ud800", "\U0001f600"])
+LONG: Final = st.builds(lambda char, count: char * count, WIDE, st.integers(0, 1_000_000))
+MANY: Final = st.builds(lambda text, count: [text] * count, LONG, st.integers(0, 300))
+ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.integers() | st.none()
+NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
+
+
+class TestBound:
+    """No line is longer than readers of logs take."""
+
+    @unhurried
+    @given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
+    def test_a_line_of_any_fields_is_bounded(
+        self, fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.clear()
+        configure_logging(logging.INFO, mode=common)
+        try:
+            log_event(logging.INFO, "failed", **fields)
+        finally:
+            configure_logging(logging.INFO)
+
+        [message] = caplog.messages
+        assert len(message) <= MAX_LINE_CHARACTERS
+        known = {name for name, value in fields.items() if value is not None}
+        assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
+
+    def test_fields_are_cut_that_have_more_than_their_share(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        wide = "\U0001f600" * 4096
+        log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
+
+        [message] = caplog.messages
+        fields = json.loads(message.removeprefix("failed "))
+        assert fields["key"] == "\x01" * 1024
+        assert fields["many"].startswith('["yyyy')
+        assert fields["reason"] == wide
+
+    def test_a_value_that_is_nested_too_deeply_does_not_raise(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        deep: list[object] = []
+        for _ in range(100_000):
+            deep = [deep]
+
+        log_event(logging.INFO, "done", value=deep, key="k")
+
+        assert caplog.messages == ['done {"value": "nested too deeply", "key": "k"}']
 
 
 class TestForging:

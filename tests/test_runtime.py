@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
 import zipfile
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -24,7 +26,6 @@ from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.release import Release
 
@@ -144,6 +145,8 @@ def recovered(runtime: Runtime, key: str) -> None:
     assert "dispatched" in [line.event for line in runtime.logged()]
 
 
+LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
+"""A template that makes 900,000 characters."""
 S3_BATCH: Final = json.loads((CHECKOUT / "events" / "s3-batch-sized.json").read_text())
 PUT: Final = record("in/1.csv")
 
@@ -257,3 +260,45 @@ class TestRecovery:
         runtime.keys()  # the call had arrived
         recovered(runtime, "in/after-crash.csv")
         assert runtime.child() != first
+
+
+class TestMemory:
+    """Large payloads are done in the 512 MB that the template gives."""
+
+    @pytest.mark.parametrize(
+        ("fields", "events", "triggers"),
+        [({"parameters": {"text": LARGE}}, 200, 3), ({"job_id": LARGE + "{{ key }}"}, 800, 1)],
+        ids=["messages", "job-ids"],
+    )
+    def test_a_large_payload(
+        self,
+        runtime: Runtime,
+        monkeypatch: pytest.MonkeyPatch,
+        fields: dict[str, Any],
+        events: int,
+        triggers: int,
+    ) -> None:
+        def take(_: Endpoint, request: dict[str, Any]) -> dict[str, Any]:
+            ids = [each["Id"] for each in request["Entries"]]
+            return {"Successful": [{"Id": each, "MessageId": "m"} for each in ids]}
+
+        monkeypatch.setitem(runtime.endpoint.operations, "SendMessageBatch", take)
+        entry = {"bucket": BUCKET, "prefix": "large", "enabled": True, "job_id": "load"}
+        for n in range(triggers):
+            runtime.realm.triggers.put(entry | {"trigger_id": f"large-{n}"} | fields)
+        payload = direct(*(record(f"large/{n}") for n in range(events)))
+        runtime.lines()
+
+        # Each try has seconds, and goes on where the one before ended.
+        tries = 0
+        while runtime.invoke(payload) is not None:
+            tries += 1
+            assert tries < 20
+
+        status = Path(f"/proc/{runtime.child()}/status").read_text()
+        [peak] = re.findall(r"VmHWM:\s+(\d+) kB", status)
+        assert int(peak) < 400 * 1024
+        done = [line for line in runtime.logged() if line.event in {"dispatched", "mistake"}]
+        assert len(done) == events * triggers
+        for n in range(triggers):
+            runtime.realm.triggers.remove(f"large-{n}")

@@ -83,7 +83,10 @@ def carry_out(
 ) -> list[tuple[str, str | None, str | None]]:
     """Send what was decided for an event; return outcome, kind and job of each outcome."""
     now = EVENT.event_time + timedelta(seconds=2)
-    Sender(target, "demo", dead_letter_queue, now=lambda: now).carry_out([event], UNLIMITED)
+    outbox = Sender(target, "demo", dead_letter_queue, now=lambda: now).outbox(UNLIMITED)
+    for each in event.decision.triggers if event.decision else ():
+        outbox.put(event, each)
+    outbox.close()
     return [(each.outcome, each.kind, each.job_id) for each in event.outcomes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime
@@ -202,6 +203,12 @@ class TestMemory:
             found.remember(key, record)
 
         assert [found.take(key) is not None for key, _ in records] == [False] * 6 + [True] * 4
+
+    @pytest.mark.parametrize("letter", ["j", "\u0436", "\U0001f600"])
+    def test_ids_count_by_their_bytes(self, letter: str) -> None:
+        job_id = letter * 2000
+
+        assert sent(("t", job_id)).size > sys.getsizeof(job_id)
 
     def test_the_least_recently_used_event_goes_first(self) -> None:
         found = SentLedger(max_bytes=4_000)  # three events with a job each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
 
@@ -26,6 +26,17 @@ def dedup_digest(event: S3Event) -> str:
     return blake2b(text, digest_size=16).hexdigest()
 
 
+_MAX_KEY_CHARACTERS: Final = 2048
+"""More than bucket, key and type of a real event have together."""
+
+
+def _memory_key(event: S3Event) -> DedupKey | str:
+    """Return the same, to be remembered: of one length, where it is longer than it can be."""
+    key = dedup_key(event)
+    is_long = len(event.bucket) + len(event.key) + len(event.event_type) > _MAX_KEY_CHARACTERS
+    return dedup_digest(event) if is_long else key
+
+
 class RecentEvents:
     """The events that this instance has lately completed, and those under way.
 
@@ -37,8 +48,8 @@ class RecentEvents:
 
     def __init__(self, size: int, ttl: float, clock: Callable[[], float]) -> None:
         self._size = size
-        self._completed: TTLCache[DedupKey, bool] = TTLCache(size, ttl, timer=clock)
-        self._admitted: set[DedupKey] = set()
+        self._completed: TTLCache[DedupKey | str, bool] = TTLCache(size, ttl, timer=clock)
+        self._admitted: set[DedupKey | str] = set()
 
     def start(self) -> None:
         """Start an invocation."""
@@ -50,7 +61,7 @@ class RecentEvents:
         It is one, too, of an event of the same invocation that is still under way: that
         one carries the obligation for both.
         """
-        key = dedup_key(event)
+        key = _memory_key(event)
         # By get, not by `in`, which does not count as a use.
         if key in self._admitted or self._completed.get(key):
             return False
@@ -60,4 +71,4 @@ class RecentEvents:
     def complete(self, event: S3Event) -> None:
         """Remember a completed event."""
         if self._size:
-            self._completed[dedup_key(event)] = True
+            self._completed[_memory_key(event)] = True

@@ -10,7 +10,7 @@ An item, by the dedup key of the event (`memory.dedup_digest`):
 - ``until``: seconds since the epoch: when the lease of a claim expires; until when the
   same event is a duplicate of one that is done; 0 for one that failed;
 - ``token``: the attempt that wrote it; ``owner``: the delivery that this was for;
-- ``sent``: what was carried out of an event that failed;
+- ``sent``: what was carried out of an event that failed, and of which replay it is;
 - ``returning``: deliveries that came while another was carried out;
 - ``expires``: when DynamoDB may delete it.
 """
@@ -199,7 +199,9 @@ class ClaimTable:
 
 def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
     """Write what was carried out as members of a set, each with its count."""
-    jobs, parked = sent.jobs | known.jobs, sent.parked | known.parked
+    jobs, parked = sent.jobs, sent.parked
+    if sent.replay == known.replay:
+        jobs, parked = jobs | known.jobs, parked | known.parked
     # What was sent just now comes first, should it all be more than an item holds.
     facts: list[tuple[str, str | None, int]] = [
         *((trigger_id, None, 1) for trigger_id in sorted(parked)),
@@ -212,21 +214,26 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
         if total > MAX_SET_BYTES:
             break
         texts.append(text)
+    if texts and sent.replay is not None:
+        texts.append(json.dumps({"replay": sent.replay}))
     return sorted(texts)
 
 
 def _read_sent(texts: Iterable[str]) -> SentRecord:
     jobs: Counter[tuple[str, str]] = Counter()
     parked: set[str] = set()
+    replay: str | None = None
     for text in texts:
         match _parsed(text):
             case [str(trigger_id), str(job_id), int(count)]:
                 jobs[trigger_id, job_id] = count
             case [str(trigger_id), None, int()]:
                 parked.add(trigger_id)
+            case {"replay": str(replay)}:
+                pass
             case _:  # as earlier versions wrote it, which cannot be read back
                 pass
-    return SentRecord(jobs=jobs, parked=parked)
+    return SentRecord(jobs=jobs, parked=parked, replay=replay)
 
 
 def _parsed(text: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,32 @@ def complete(recent: RecentEvents, event: S3Event) -> None:
     assert recent.admit(event)
     recent.complete(event)
     recent.start()
+
+
+class TestMemory:
+    """Events that no S3 sends take no more memory than others."""
+
+    @pytest.mark.parametrize("name", ["key", "bucket", "event_type"])
+    def test_long_texts_are_not_kept(self, name: str, clock: Clock) -> None:
+        recent = RecentEvents(100, TTL, clock)
+        recent.start()
+        tracemalloc.start()
+        try:
+            for n in range(100):
+                fields: dict[str, Any] = {name: "x" * 100_000 + str(n)}
+                recent.complete(dataclasses.replace(EVENT, **fields))
+            used, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert used < 200_000
+
+    def test_long_keys_are_told_apart(self, recent: RecentEvents) -> None:
+        first, second = (dataclasses.replace(EVENT, key="x" * 5000 + each) for each in "ab")
+        complete(recent, first)
+
+        assert not recent.admit(first)
+        assert recent.admit(second)
 
 
 class TestDuplicates:

@@ -166,6 +166,17 @@ class TestLog:
         harness.function(log_level=logging.INFO)(direct(record()))
         assert len(logged.fields("skipped")) == 1
 
+    @pytest.mark.parametrize("letter", ["a", "\x01"])
+    def test_of_many_prefixes_the_number_is_logged_and_the_first(
+        self, harness: Harness, logged: LogLines, letter: str
+    ) -> None:
+        harness.function(log_level=logging.DEBUG)(direct(record(f"{letter}/" * 512)))
+
+        (fields,) = logged.fields("skipped", logging.DEBUG)
+        assert (fields["tried"], len(fields["prefixes"])) == (514, 10)
+        assert fields["prefixes"][1] == f"{letter}/" * 511 + letter
+        assert max(map(len, logged.lines())) < 100_000
+
     def test_each_invocation_is_summarised(self, harness: Harness, logged: LogLines) -> None:
         """So that "no entry matches" is told from "the event never came"."""
         harness.trigger("good", job_id=["load", "report"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,33 @@ class TestObserve:
         )
 
         assert observer(payload) == failed("parked", "dead")
+
+    @pytest.mark.parametrize(
+        "parked",
+        [
+            pytest.param({"trigger_id": "t", "done": []}, id="event-that-cannot-be-read"),
+            pytest.param({"trigger": "t", "version": 9}, id="unknown-format"),
+            pytest.param([], id="no-object"),
+        ],
+    )
+    def test_parked_messages_that_cannot_be_read_stay_by_any_queue(
+        self, harness: Harness, observer: Function, parked: object
+    ) -> None:
+        payload = sqs(json.dumps({"parked": parked, "event": {"s3": {}}}), direct(record()))
+
+        assert observer(payload) == failed("m0")
+        assert harness.nothing_went_out()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param('{"parked": {"trigger_id": "t"}}', id="without-event"),
+            pytest.param('{"parked": {"trigger_id": "t', id="cut"),
+            pytest.param('{"parked": ' + "[" * 200_000, id="too-deep"),
+        ],
+    )
+    def test_what_begins_as_a_parked_message_stays(self, observer: Function, text: str) -> None:
+        assert observer(sqs(direct(record()), text, NONSENSE)) == failed("m1")
 
     def test_what_follows_a_failed_message_of_a_group_is_decided(
         self, harness: Harness, observer: Function, logged: LogLines

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from lava_s3trigger.aws.objects import make_s3_client
+from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
 from lava_s3trigger.parking import REPLAY_MARK
@@ -30,8 +31,11 @@ from tests.endpoint import (
     SERVER_ERROR,
     Call,
     Fault,
+    Keys,
     Refusal,
+    Table,
 )
+from tests.faults.dedup_table import update_item
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import BUCKET, direct, record, sqs
 from tools.local.server import CHECKOUT
@@ -333,6 +337,17 @@ class TestResults:
         batch.endpoint.fail({})
         assert result(function(version_1(task_1())))[0] == "Succeeded"
         assert batch.keys() == ["in/1.csv"]
+
+    def test_another_job_sends_again(self, batch: S3BatchHarness) -> None:
+        batch.trigger(job_id=["load", "report"])
+        batch.put("in/1.csv")
+        batch.endpoint.fail(deny("web"))
+        function = batch.function()
+
+        for job, sent in (("j-1", 1), ("j-1", 1), ("j-2", 2), ("j-2", 2)):
+            payload = version_1(task_1()) | {"job": {"id": job}}
+            assert result(function(payload))[0] == "TemporaryFailure"
+            assert len(batch.core.messages) == sent
 
     def test_what_a_temporary_failure_sent_is_not_sent_again(self, batch: S3BatchHarness) -> None:
         batch.trigger(job_id=["load", "report"])
@@ -774,6 +789,51 @@ class TestReplayMark:
 
         assert logged.fields("parked")[0]["replay"] == "r-1"
         assert logged.fields("dispatched")[0]["replay"] == "r-1"
+
+    def test_another_replay_dispatches_again(self, harness: Harness, logged: LogLines) -> None:
+        harness.trigger()
+        function = harness.function()
+        records = [record(f"in/{n}") for n in range(5)]
+        with pytest.raises(DeliveriesFailedError):
+            function({REPLAY_MARK: "r-1", **direct(*records, {"s3": {}})})
+        harness.core.take()
+        harness.trigger(parameters={"key": "new {{ key }}"})
+        harness.clock.now += 3600
+
+        function({REPLAY_MARK: "r-2", **direct(*records)})
+
+        assert harness.keys() == [f"new in/{n}" for n in range(5)]
+        assert not logged.fields("skipped")
+
+    def test_retries_of_a_replay_skip_what_was_sent(self, harness: Harness) -> None:
+        harness.trigger()
+        function = harness.function()
+        replay = {REPLAY_MARK: "r-1", **direct(record(), {"s3": {}})}
+        for payload in (replay, {REPLAY_MARK: "r-2", **direct(record(), {"s3": {}})}):
+            with pytest.raises(DeliveriesFailedError):
+                function(payload)
+        assert len(harness.core.take()) == 2
+
+        for again in (
+            sqs(json.dumps(replay)),  # by the dead-letter queue of Lambda
+            {"version": "1.0", "requestPayload": replay},  # by an on-failure destination
+        ):
+            with pytest.raises(DeliveriesFailedError):
+                function(again)
+
+        assert harness.nothing_went_out()
+
+    def test_of_the_shared_table_another_replay_takes_nothing(self, harness: Harness) -> None:
+        harness.endpoint.tables["claims"] = Table(Keys("id"))
+        harness.endpoint.operations["UpdateItem"] = update_item
+        harness.trigger(job_id=["load", "report"])
+        harness.endpoint.fail(deny("web"))
+        for replay in ("r-1", "r-2", "r-2", None, None):
+            mark = {REPLAY_MARK: replay} if replay else {}
+            with pytest.raises(DeliveriesFailedError):
+                harness.function(dedup_table="claims")({**mark, **direct(record())})
+
+        assert len(harness.core.take()) == 3
 
     @pytest.mark.parametrize("mark", [None, 5, {}, [], "", True])
     def test_an_odd_mark_is_none(self, harness: Harness, logged: LogLines, mark: Any) -> None:

@@ -1,0 +1,217 @@
+"""The memory of a payload is bounded: it is carried out in pieces."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.conditions import KINDS, Kind
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.sending import MAX_WAITING_BYTES
+from tests.context import Context
+from tests.endpoint import REGION, Keys, Table
+from tests.faults.dedup_table import update_item
+from tests.function.harness import PARKING, Harness, deny
+from tests.payloads import direct, record
+from tools.local.server import CHECKOUT
+
+if TYPE_CHECKING:
+    from tests.endpoint import Answer, Endpoint, Request
+
+LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
+"""A template that makes 900,000 characters."""
+PER_PIECE: Final = MAX_WAITING_BYTES // 900_000 + 1
+"""Messages of that size that are made before any of them is sent."""
+MAX_PEAK_MIB: Final = 300
+"""Of the 512 that the template gives."""
+CHILD: Final = """
+import json, sys
+from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
+from lava_s3trigger.settings import Settings
+
+settings = Settings(realm="demo", dead_letter_queue=sys.argv[1], log_level=100)
+try:
+    Function(settings, *make_clients(region_name=sys.argv[2]))(json.load(sys.stdin))
+except DeliveriesFailedError as error:
+    print(error)
+for line in open("/proc/self/status"):
+    if line.startswith("VmHWM"):
+        print(int(line.split()[1]) // 1024)
+"""
+
+
+def peak(harness: Harness, payload: Any) -> int:
+    """Return the MiB that a process takes at most to carry out a payload."""
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, PARKING, REGION],
+        input=json.dumps(payload),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=CHECKOUT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT),
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_ENDPOINT_URL": harness.endpoint.url,
+        },
+    )
+    return int(child.stdout)
+
+
+@pytest.fixture
+def sizes(harness: Harness) -> list[int]:
+    """The sizes of what is sent, of which nothing is kept."""
+    sent: list[int] = []
+
+    def send(_: Endpoint, request: Request) -> Answer:
+        sent.extend(len(each["MessageBody"]) for each in request["Entries"])
+        return {
+            "Successful": [
+                {"Id": each["Id"], "MessageId": "m", "MD5OfMessageBody": "-"}
+                for each in request["Entries"]
+            ]
+        }
+
+    harness.endpoint.operations["SendMessageBatch"] = send
+    return sent
+
+
+class Decided:
+    """A condition that counts how many triggers are decided."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, *_: object) -> bool:
+        self.number += 1
+        return True
+
+
+@pytest.fixture
+def decided(monkeypatch: pytest.MonkeyPatch) -> Decided:
+    """The condition `if_counted`."""
+    made = Decided()
+    monkeypatch.setitem(KINDS, "counted", Kind("counted", made, str))
+    return made
+
+
+def ahead(harness: Harness, decided: Decided) -> list[int]:
+    """Note for each call that sends how many triggers were decided since the one before."""
+    found: list[int] = []
+
+    def note(call: Any) -> None:
+        if call.operation == "SendMessageBatch":
+            found.append(decided.number - sum(found))
+
+    harness.endpoint.fail(note)
+    return found
+
+
+class TestPeak:
+    """The memory that payloads take, at the default size of the function."""
+
+    def test_of_large_messages(self, harness: Harness, sizes: list[int]) -> None:
+        for n in range(3):
+            harness.trigger(f"t{n}", parameters={"text": LARGE})
+
+        assert peak(harness, direct(*(record(f"in/{n}") for n in range(200)))) < MAX_PEAK_MIB
+        assert len(sizes) == 600
+        assert min(sizes) > 900_000
+
+    def test_of_large_job_ids(self, harness: Harness, sizes: list[int]) -> None:
+        harness.trigger(job_id=LARGE + "{{ key }}")
+
+        assert peak(harness, direct(*(record(f"in/{n}") for n in range(800)))) < MAX_PEAK_MIB
+        assert len(sizes) == 800
+
+    def test_of_parked_messages(self, harness: Harness, sizes: list[int]) -> None:
+        for n in range(100):
+            harness.trigger(f"t{n}", job_id="none")
+        made = record()
+        made["s3"]["extra"] = "x" * 900_000
+
+        assert peak(harness, direct(*[made] * 5)) < MAX_PEAK_MIB
+        assert len(sizes) == 500
+        assert min(sizes) > 900_000
+
+
+class TestPieces:
+    """What was decided is sent before much more is."""
+
+    @pytest.mark.usefixtures("sizes")
+    def test_events_with_large_messages(self, harness: Harness, decided: Decided) -> None:
+        for n in range(3):
+            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+        found = ahead(harness, decided)
+
+        assert harness.function()(direct(*(record(f"in/{n}") for n in range(20)))) is None
+
+        assert sum(found) == 60
+        assert max(found) <= PER_PIECE
+
+    @pytest.mark.usefixtures("sizes")
+    def test_triggers_of_one_event(self, harness: Harness, decided: Decided) -> None:
+        for n in range(40):
+            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+        found = ahead(harness, decided)
+
+        assert harness.function()(direct(record())) is None
+
+        assert sum(found) == 40
+        assert max(found) <= PER_PIECE
+
+    def test_jobs_of_one_trigger(self, harness: Harness, sizes: list[int]) -> None:
+        harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
+
+        assert peak(harness, direct(record())) < MAX_PEAK_MIB
+        assert len(sizes) == 300
+
+    def test_events_are_settled_before_others_are_decided(
+        self, harness: Harness, decided: Decided
+    ) -> None:
+        harness.endpoint.tables["claims"] = Table(Keys("id"))
+        harness.endpoint.operations["UpdateItem"] = update_item
+        for n in range(3):
+            harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
+        settled: list[int] = []
+
+        def note(call: Any) -> None:
+            if call.operation == "UpdateItem" and decided.number:
+                settled.append(decided.number)
+
+        harness.endpoint.fail(note)
+        payload = direct(*(record(f"in/{n}") for n in range(20)))
+
+        assert harness.function(dedup_table="claims")(payload) is None
+
+        assert len(settled) == 20
+        assert min(settled) <= PER_PIECE + 3
+        states = {each["state"]["S"] for each in harness.endpoint.tables["claims"].items.values()}
+        assert states == {"done"}
+
+    def test_all_that_one_piece_sent_is_remembered_where_another_fails(
+        self, harness: Harness
+    ) -> None:
+        for n in range(20):
+            harness.trigger(f"t{n:02}", parameters={"text": LARGE})
+        harness.trigger("u", job_id="report")
+        harness.endpoint.fail(deny("web"))
+        function = harness.function()
+        for _ in range(2):
+            with pytest.raises(DeliveriesFailedError):
+                function(direct(record()), Context(600))
+            assert len(harness.core.messages) == 20
+        harness.endpoint.fail({})
+
+        assert function(direct(record())) is None
+
+        assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
