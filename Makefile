@@ -15,10 +15,10 @@ help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile
 
 demo: .venv/installed .venv-ministack/installed build/package/installed ## the main job, on a local AWS
-	@exec $(BIN)/lava-s3trigger demo
+	@exec $(BIN)/python -m tools.local demo
 
 local: .venv/installed .venv-ministack/installed build/package/installed ## a local AWS with the stack, to try commands on
-	@exec $(BIN)/lava-s3trigger local
+	@exec $(BIN)/python -m tools.local serve
 
 # Deployed tests mostly wait, so one process more than there are processors.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder

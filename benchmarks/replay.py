@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.realm import Realm
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, LocalAws
 
 GOAL_OBJECTS_A_SECOND: Final = 5_000
 GOAL_GROWTH_KIB: Final = 16 * 1024

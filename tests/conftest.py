@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
-from lava_s3trigger.cli.localaws import LocalAws
-from lava_s3trigger.cli.realm import Realm
 from lava_s3trigger.log import LOGGER, configure_logging
 from tests.clock import Clock
 from tests.endpoint import Endpoint
 from tests.release import Release, copy_sources, make_release
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

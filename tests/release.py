@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import lava_s3trigger
-from lava_s3trigger.cli.localaws import CHECKOUT
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
+from tools.local.server import CHECKOUT, LocalAws
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.release import VERSION
 from tests.test_template import _read
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

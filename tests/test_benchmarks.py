@@ -15,7 +15,7 @@ from benchmarks.comparing import Change
 from benchmarks.measuring import Comparison, Cost, Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
 from benchmarks.service import LocalService, Seen, read_units, size_of_item, to_item
-from lava_s3trigger.cli.localaws import CHECKOUT
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

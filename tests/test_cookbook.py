@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from lava_s3trigger import cli
 from lava_s3trigger.cli.entries.load import Entry, load
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.triggers import Trigger, read_trigger
 from tests.cases import check_case, decide_case
 from tests.test_docs import fenced, section, slug
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

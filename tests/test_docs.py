@@ -24,8 +24,6 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 from lava_s3trigger import triggers, units
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.realm import Realm
 from lava_s3trigger.decision import decide
 from lava_s3trigger.dispatch import timestamp
 from lava_s3trigger.errors import UserError
@@ -36,6 +34,8 @@ from lava_s3trigger.templates.documents import Document, RenderingError, variabl
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, prefixes, read_trigger
 from tests import sam
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

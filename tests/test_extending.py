@@ -10,9 +10,9 @@ import pytest
 
 from lava_s3trigger import conditions
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tests.test_docs import fenced
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

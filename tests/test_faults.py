@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from tests.endpoint import Reset
@@ -23,6 +22,7 @@ from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
 from tests.faults.world import Laboratory, World
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

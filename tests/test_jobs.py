@@ -15,10 +15,10 @@ from lava_s3trigger.jobs import Job, JobTable, read_job
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
     from tests.clock import Clock
     from tests.endpoint import Fault, Item
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 TTL: Final = 60.0
 ENTRY: Final = {

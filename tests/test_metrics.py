@@ -12,12 +12,12 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.events import Delivery, S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sending import Task
+from tools.local.server import CHECKOUT
 
 DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT, REGION
+from tools.local.server import CHECKOUT, REGION
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 PACKAGE: Final = CHECKOUT / "build" / "package"
 RUN: Final = """

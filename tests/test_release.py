@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from tests.release import VERSION, Release, copy_sources, make_release
 from tests.test_package import dispatched, interpreters
 from tests.test_template import TEMPLATE, _read
+from tools.local.server import CHECKOUT
 from tools.notes import NotesError, notes
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 JOB: Final = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 

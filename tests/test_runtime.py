@@ -17,10 +17,10 @@ import pytest
 import lava_s3trigger
 from benchmarks import cold
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.metrics import METRICS, NAMESPACE
 from tests.endpoint import DENIED, REGION, CannedRealm, Endpoint
 from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

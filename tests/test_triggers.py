@@ -26,10 +26,10 @@ from tests.payloads import s3_event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
     from tests.clock import Clock
     from tests.endpoint import Fault, Item
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 BUCKET: Final = "my-bucket"
 TTL: Final = 60.0

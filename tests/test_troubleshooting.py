@@ -10,9 +10,9 @@ import pytest
 
 from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.metrics import FAILURES
 from tests.test_docs import codes, section, tables
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

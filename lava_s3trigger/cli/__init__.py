@@ -28,23 +28,12 @@ _COMMANDS: Final = {
     "tail": "Show the function's log.",
     "history": "Tell what happened to an object, and what would happen to it now.",
     "compare": "Compare what two functions made of the same events.",
-    "demo": "Deploy to a local AWS server, put objects into S3, and show the dispatches.",
-    "local": "Keep a local AWS server with the deployed stack running.",
 }
 """The commands, each with the first line of its help: to list them imports none."""
-_MODULES: Final = {
-    "test": "testing.command",
-    "explain": "explain.command",
-    "check": "check.command",
-    "plan": "plan.command",
-    "replay": "replay.command",
-    "doctor": "doctor.command",
-    "dead_letters": "dead_letters.command",
-    "history": "history.command",
-    "tail": "tail.command",
-    "compare": "compare.command",
-}
-"""Commands whose module has another name, as those in a folder have. Python itself has `test`."""
+_SINGLE: Final = ("event", "schema")
+"""Commands of one module; the others have a folder each, with a module ``command``."""
+_FOLDERS: Final = {"test": "testing"}
+"""Commands whose folder has another name: Python has a module of that name."""
 
 
 class _ReaderGoneError(Exception):
@@ -61,7 +50,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        module = importlib.import_module(f".{_MODULES.get(name, name)}", __package__)
+        path = name if name in _SINGLE else f"{_FOLDERS.get(name, name)}.command"
+        module = importlib.import_module(f".{path}", __package__)
         command: click.Command = getattr(module, name)
         return command
 
@@ -126,15 +116,24 @@ def commands() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(
+    arguments: list[str] | None = None,
+    group: click.Group = commands,
+    name: str = "lava-s3trigger",
+) -> None:
     """Run the command line, and exit.
 
     A user's mistake is a message of one line, a defect of ours as well; ``--debug`` shows
     its trace.
+
+    Args:
+        arguments: Those of the process, if None.
+        group: The commands to choose from.
+        name: How help and messages call the program.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     _open_streams()
-    status = _status(arguments)
+    status = _status(arguments, group, name)
     _close_output()
     sys.exit(status)
 
@@ -159,9 +158,9 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _status(arguments: list[str]) -> Any:
+def _status(arguments: list[str], group: click.Group, name: str) -> Any:
     try:
-        return commands.main(arguments, prog_name="lava-s3trigger", standalone_mode=False)
+        return group.main(arguments, prog_name=name, standalone_mode=False)
     except (click.ClickException, CommandError) as error:
         return _show(error)
     except (KeyboardInterrupt, click.Abort):

@@ -34,9 +34,9 @@ from tests.endpoint import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
     from tests.endpoint import Fault, Faults
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 CORE: Final = "lava-demo-core"
 WEB: Final = "lava-demo-web"

@@ -14,13 +14,13 @@ from unittest import mock
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.check.lint import Linted, Selection, Surroundings, lint
 from lava_s3trigger.cli.entries.load import Loaded, load_texts
-from lava_s3trigger.cli.localaws import ACCESS_KEY, REGION, SECRET_KEY
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 EVERYTHING: Final = Selection.of([], [])
 BUT_INFO: Final = Selection.of([], ["LT146", "LT147"])

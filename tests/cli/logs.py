@@ -15,7 +15,7 @@ from lava_s3trigger.cli.deployed.log_text import shown_time
 from .commandline import Ran
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 500000, tzinfo=UTC)
 REQUEST: Final = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"

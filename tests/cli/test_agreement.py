@@ -17,7 +17,6 @@ from fuzz import entries as fuzzed
 from lava_s3trigger import conditions, triggers
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import load
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.decision import decide
 from lava_s3trigger.triggers import prefixes, read_trigger
@@ -26,6 +25,7 @@ from tests.cli.agreement import Agreement
 from tests.function.user_errors import USER_ERRORS
 from tests.payloads import direct, eventbridge, record
 from tests.routes import ROUTES, of_eventbridge, of_s3
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

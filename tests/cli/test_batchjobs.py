@@ -15,11 +15,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.replay import batch_job
 from lava_s3trigger.cli.replay.batch_job import read_report
 from lava_s3trigger.cli.replay.state import Status
 from lava_s3trigger.manifest import read_listed
+from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
 from .replays import HOSTILE, Account, Replays, on_account
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 FILES: Final = "job-files"
 NAMESPACE: Final = "{http://awss3control.amazonaws.com/doc/2018-08-20/}"

@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lava_s3trigger.cli.output.escaping import safe
-from lava_s3trigger.cli.realm import Realm
+from tools.local.realm import Realm
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
     from .commandline import CommandLine, Ran
 

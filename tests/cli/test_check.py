@@ -21,8 +21,8 @@ from lava_s3trigger.cli.entries.yaml_text import YamlText
 from tests.cli.checking import found_in, run, trigger, variables_of
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 ROOT: Final = Path(__file__).parents[2]
 

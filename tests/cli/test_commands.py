@@ -44,7 +44,7 @@ class TestHelp:
     ) -> None:
         for name in ("t.json", "t.yaml"):
             (tmp_path / name).write_text('{"trigger_id": "t", "bucket": "b", "prefix": "p"}')
-        (tmp_path / "lava-s3trigger.toml").write_text("[demo]\n[explain]\nsize = 5\n")
+        (tmp_path / "lava-s3trigger.toml").write_text("[doctor]\n[explain]\nsize = 5\n")
         program = (
             "import sys\n"
             "from lava_s3trigger.cli import main\n"

@@ -15,8 +15,8 @@ from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 TRIGGER = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
 JOB = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}

@@ -33,7 +33,7 @@ from lava_s3trigger.events import S3Event, deliveries
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
     from .commandline import CommandLine
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonschema
 import pytest
 
-from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
 from lava_s3trigger.cli.objects.uri import s3_record
 from tests.cli.schemas import validate
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 COMMAND: Final = [sys.executable, "-m", "lava_s3trigger", "explain"]
 TRIGGERS: Final = """\

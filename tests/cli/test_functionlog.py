@@ -23,7 +23,7 @@ from lava_s3trigger.cli.deployed.log_group import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 START: Final = datetime(2026, 3, 14, 1, 0, tzinfo=UTC)
 

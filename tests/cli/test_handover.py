@@ -31,7 +31,7 @@ from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
 DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})

@@ -23,7 +23,7 @@ from lava_s3trigger.events import deliveries
 from tests import routes
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)

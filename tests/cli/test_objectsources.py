@@ -18,10 +18,10 @@ from pyarrow import orc, parquet
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 from lava_s3trigger.cli.objects import inventory, sources
 from lava_s3trigger.cli.objects.record import Assumed, S3Object
 from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

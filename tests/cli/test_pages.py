@@ -12,9 +12,9 @@ import click
 import pytest
 
 from lava_s3trigger.cli import _COMMANDS, commands
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.options import Command
 from tests.cli.schemas import validate
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

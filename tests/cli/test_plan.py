@@ -30,20 +30,20 @@ from lava_s3trigger.cli.decide.decider import decide_event
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
-from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.plan.compare import KINDS, Comparer, Comparison, canonical
 from lava_s3trigger.cli.plan.entry_sets import Side, Sides
 from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from lava_s3trigger.dispatch import Dispatch
 from tests.test_docs import fenced
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.realm import Realm
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from lava_s3trigger.cli.entries.dynamodb import Attribute
+    from tools.local.realm import Realm
 
     Run = Callable[..., tuple[int, str, str]]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.plan.processes import WorkerError, Workers, available
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def test_large_chunks_and_results_do_not_block_each_other() -> None:
 def test_ctrl_c_does_not_reach_the_processes_from_their_start() -> None:
     # In a process of its own: what starts the first of them must not unblock the signal.
     script = """
-from lava_s3trigger.cli.localaws import CHECKOUT
+from tools.local.server import CHECKOUT
 from lava_s3trigger.cli.plan.processes import Workers
 from tests.cli.test_processes import telling_blocked
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import pytest
 
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.history.command import history
-from lava_s3trigger.cli.localaws import CHECKOUT
-from lava_s3trigger.cli.realm import Realm
 from lava_s3trigger.cli.tail.command import tail
 from lava_s3trigger.triggers import entry_digest
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT
 
 from .logs import TIME, Commands, Log, line
 from .replays import on_account
@@ -23,7 +23,7 @@ from .replays import on_account
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 PAGE: Final = (CHECKOUT / "docs" / "reading-the-log.md").read_text()
 EXAMPLES: Final = re.findall(

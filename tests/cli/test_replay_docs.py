@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.replay.command import replay
+from tools.local.server import CHECKOUT
 
 from .replays import Account, Replays, on_account
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 PAGE: Final = (CHECKOUT / "docs" / "backfill.md").read_text()
 COMMANDS: Final = [

@@ -16,8 +16,8 @@ from lava_s3trigger.triggers import TriggerTable
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Kind
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 
 def entry(kind: Kind, **fields: Any) -> Entry:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_group import POLL_SECONDS
-from lava_s3trigger.cli.localaws import CHECKOUT
+from tools.local.server import CHECKOUT
 
 from .logs import REQUEST, TIME, Commands, Log, line, text_line
 from .replays import HOSTILE, Account, on_account
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 SINCE: Final = ("--since", "2026-03-14")
 SECONDS: Final = 60

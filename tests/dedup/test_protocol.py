@@ -22,8 +22,8 @@ from lava_s3trigger.sent import SentRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lava_s3trigger.cli.localaws import LocalAws
     from tests.clock import Clock
+    from tools.local.server import LocalAws
 
 TTL: Final = 30.0
 EVENT: Final = S3Event(

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.cli.localaws import REGION
 from lava_s3trigger.dedup.memory import RecentEvents
 from lava_s3trigger.dedup.protocol import Claim, Duplicates, Verdict
 from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
@@ -37,6 +36,7 @@ from lava_s3trigger.settings import Settings
 from tests.clock import Clock
 from tests.context import Context
 from tests.payloads import direct, messages, record
+from tools.local.server import REGION
 
 from .conditional_writes import ConditionalTable, write
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
     from .conditional_writes import Item
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.aws.clients import make_clients
-from lava_s3trigger.cli.localaws import REGION
-from lava_s3trigger.cli.realm import Realm
+from tools.local.realm import Realm
+from tools.local.server import REGION
 
 from .server import DynamoDbLocal, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 _NUMBERS: Final = itertools.count(1)
 

@@ -10,12 +10,12 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.aws.clients import make_clients
-from lava_s3trigger.cli.localaws import REGION
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.context import Context
 from tests.payloads import direct, messages, record
+from tools.local.server import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

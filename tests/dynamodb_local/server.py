@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import botocore.session
 from botocore.config import Config
 
-from lava_s3trigger.cli.localaws import CHECKOUT, REGION
+from tools.local.server import CHECKOUT, REGION
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -21,8 +21,8 @@ from tests.dedup.test_table import LEASE, NOW, TTL, Clients, Shared, facts, item
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
     from .conftest import Database
     from .server import DynamoDbLocal

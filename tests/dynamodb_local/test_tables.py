@@ -16,7 +16,7 @@ from tests.clock import Clock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
 
     from .conftest import Database
     from .server import DynamoDbLocal

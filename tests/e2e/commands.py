@@ -1,4 +1,4 @@
-"""Runs the command line as a user does, and looks for what it leaves behind."""
+"""The command as a user runs it; and the demo and the local server, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tools.local.server import CHECKOUT
+
 COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
 _SECONDS: Final = 180
 
 
 def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
-    """Start a command whose temporary files are in a folder."""
+    """Start the demo or the local server, whose temporary files are in a folder."""
     return subprocess.Popen(
-        [COMMAND, *arguments],
+        [sys.executable, "-m", "tools.local", *arguments],
+        cwd=CHECKOUT,
         env=os.environ | {"TMPDIR": str(folder)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

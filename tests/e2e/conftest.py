@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.connecting import Connections
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.realm import Realm
+from tools.local.connections import Connections
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

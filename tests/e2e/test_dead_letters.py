@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonschema
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.cli.objects.uri import s3_record
+from tools.local.server import CHECKOUT
 
 from .commands import COMMAND
 from .conftest import wait_until

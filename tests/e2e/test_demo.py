@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli.demo import STEPS
-from lava_s3trigger.cli.localaws import CHECKOUT
+from tools.local.demo import STEPS
+from tools.local.server import CHECKOUT
 
 from .commands import nothing_left, start, wait_for_server
 
@@ -70,7 +70,7 @@ class TestSignals:
     """A command that is told to end takes its server and its files along."""
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    @pytest.mark.parametrize(("command", "failure"), [("demo", 128), ("local", None)])
+    @pytest.mark.parametrize(("command", "failure"), [("demo", 128), ("serve", None)])
     def test_nothing_is_left(
         self, command: str, failure: int | None, number: int, tmp_path: Path
     ) -> None:

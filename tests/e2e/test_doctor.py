@@ -19,12 +19,12 @@ from click.testing import CliRunner
 
 from lava_s3trigger import __version__
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.connecting import Connections
 from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
-from lava_s3trigger.cli.localaws import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
-from lava_s3trigger.cli.realm import Realm
 from tools import pages
+from tools.local.connections import Connections
+from tools.local.realm import Realm
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 from .conftest import wait_until
 

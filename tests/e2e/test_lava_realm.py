@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import ACCOUNT, CHECKOUT, REGION, LocalAws
 from tests.payloads import direct, record
 from tests.test_docs import Reader, fenced, section
+from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .conftest import wait_until
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .commands import nothing_left, start
 
@@ -69,7 +69,7 @@ class Terminal:
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """A terminal beside one in which ``make local`` runs; at its end, Ctrl-C is pressed."""
     folder = tmp_path_factory.mktemp("local")
-    process = start("local", folder=folder)
+    process = start("serve", folder=folder)
     assert process.stdout
     lines = []
     for line in process.stdout:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from tests.test_docs import Reader, fenced, section
+from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import wait_until
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.connecting import Connections
 from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
-from lava_s3trigger.cli.localaws import CHECKOUT, REGION, LocalAws
-from lava_s3trigger.cli.realm import Realm
+from tools.local.connections import Connections
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, REGION, LocalAws
 
 from .commands import COMMAND
 from .conftest import wait_until

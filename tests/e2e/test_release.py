@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from tests.payloads import direct, record
 from tests.test_docs import Reader, fenced, section
 from tools.archive import checksums
+from tools.local.server import CHECKOUT, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
 from tests.payloads import direct, record
 from tests.test_docs import Reader, fenced, section
+from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import wait_until
 from .test_lava_realm import arrived

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import ACCOUNT, REGION
+from tools.local.server import ACCOUNT, REGION
 
 from .conftest import REALM
 from .test_failures import event

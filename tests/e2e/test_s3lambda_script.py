@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
     from .conftest import Stack
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import CHECKOUT, LocalAws
-from lava_s3trigger.cli.realm import Realm
 from tests.payloads import direct, message, record
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import Stack, wait_until
 

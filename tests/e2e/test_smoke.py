@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.localaws import ACCOUNT, CHECKOUT, REGION
+from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .conftest import REALM, wait_until
 from .test_role import POLICY, put, take_away

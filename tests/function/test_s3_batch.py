@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pytest
 
 from lava_s3trigger.aws.objects import make_s3_client
-from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
 from lava_s3trigger.parking import REPLAY_MARK
@@ -35,9 +34,10 @@ from tests.endpoint import (
 )
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import BUCKET, direct, record, sqs
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
+    from tools.local.server import LocalAws
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 HEADERS: Final = {

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import cold
-from lava_s3trigger.cli.localaws import CHECKOUT, REGION
+from tools.local.server import CHECKOUT, REGION
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.localaws import LocalAws
-    from lava_s3trigger.cli.realm import Realm
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
 
 PACKAGE = CHECKOUT / "build" / "package"
 MODELS = PACKAGE / "lava_s3trigger" / "aws" / "models"

@@ -1,4 +1,4 @@
-"""``lava-s3trigger demo``: the function end to end, on a local AWS server."""
+"""``make demo``: the function end to end, on a local AWS server."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .deployed.aws import Aws
-from .deployed.log_line import LogLine, read_line
-from .entries.source import read_entries
-from .errors import CommandError
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
+from lava_s3trigger.cli.entries.source import read_entries
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.explain.command import explained as explained_payload
+from lava_s3trigger.cli.explain.text import explanation_lines
+from lava_s3trigger.cli.objects.options import ObjectOptions
+from lava_s3trigger.cli.objects.uri import ObjectName
+from lava_s3trigger.cli.options import Command
+from lava_s3trigger.cli.output.signals import interruptible
+from lava_s3trigger.cli.output.text import as_text
+
 from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
-from .explain.command import explained as explained_payload
-from .explain.text import explanation_lines
-from .localaws import CHECKOUT, REGION, LocalAws
-from .objects.options import ObjectOptions
-from .objects.uri import ObjectName
-from .options import Command
-from .output.signals import interruptible
-from .output.text import as_text
+from .server import CHECKOUT, REGION, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .output.text import Line
+    from lava_s3trigger.cli.output.text import Line
+
     from .realm import Realm
 
 _SECONDS: Final = 180
@@ -118,7 +120,7 @@ class Result:
     cls=Command,
     yes="every object came through the function",
     no="never",
-    examples=("lava-s3trigger demo", "lava-s3trigger demo > demo.txt"),
+    examples=("make demo", "python -m tools.local demo > demo.txt"),
 )
 def demo() -> None:
     """Deploy to a local AWS server, put objects into S3, and show the dispatches.

@@ -1,4 +1,4 @@
-"""``lava-s3trigger local``: a local AWS server with the stack, until a signal ends it."""
+"""``make local``: a local AWS server with the stack, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Final
 
 import click
 
+from lava_s3trigger.cli.options import Command
+from lava_s3trigger.cli.output.signals import Interrupted, interruptible
+
 from .examples import REALM, deploy_examples
-from .localaws import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
-from .options import Command
-from .output.signals import Interrupted, interruptible
+from .server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 _CACHE_TTL: Final = "1s"
 _READY: Final = f"""\
@@ -27,9 +28,9 @@ In another terminal, enter the lines below. Then all commands of README.md run t
     cls=Command,
     yes="ended by Ctrl-C or a signal",
     no="never",
-    examples=("lava-s3trigger local", "lava-s3trigger local > variables.sh"),
+    examples=("make local", "python -m tools.local serve > variables.sh"),
 )
-def local() -> None:
+def serve() -> None:
     """Keep a local AWS server with the deployed stack running.
 
     Deploys the template and the package of this checkout to a new server on

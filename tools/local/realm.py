@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .entries.dynamodb import attribute_of
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .localaws import LocalAws
+    from .server import LocalAws
 
 _MAX_RECEIVED: Final = 10
 

@@ -24,8 +24,8 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from .errors import CommandError
-from .output.signals import uninterrupted
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.signals import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -187,7 +187,7 @@ class LocalAws:
         }
         log = undo.enter_context(self._log.open("wb"))
         with uninterrupted():
-            process = subprocess.Popen(  # noqa: S603 - the server of this checkout
+            process = subprocess.Popen(
                 [_server()],
                 env=environment,
                 cwd=folder,

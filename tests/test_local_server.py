@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli import localaws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.localaws import ACCOUNT, LocalAws
+from tools.local import server
+from tools.local.server import ACCOUNT, LocalAws
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,11 +51,11 @@ class TestErrors:
 
     def start(self, monkeypatch: pytest.MonkeyPatch, checkout: Path, script: str) -> str:
         """Start a script in place of the server, and return the error."""
-        server = checkout / ".venv-ministack" / "bin" / "ministack"
-        server.parent.mkdir(parents=True)
-        server.write_text(f"#!/bin/sh\n{script}\n")
-        server.chmod(0o755)
-        monkeypatch.setattr(localaws, "CHECKOUT", checkout)
+        program = checkout / ".venv-ministack" / "bin" / "ministack"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(server, "CHECKOUT", checkout)
         with pytest.raises(CommandError) as raised, LocalAws():
             pytest.fail("it started")
         return str(raised.value)
@@ -72,7 +72,7 @@ class TestErrors:
     def test_an_error_that_waiting_does_not_mend_is_shown(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(localaws, "REGION", "no region")
+        monkeypatch.setattr(server, "REGION", "no region")
         started = time.monotonic()
         error = self.start(monkeypatch, tmp_path, "sleep 60")
         assert error.startswith("cannot call the local AWS server: ")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .connecting import Connections
-from .entries.load import load
-from .localaws import CHECKOUT, LocalAws
+from lava_s3trigger.cli.entries.load import load
+
+from .connections import Connections
 from .realm import Realm
+from .server import CHECKOUT, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
