@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry
 
     from .case import Case
-    from .run import CaseResult, Coverage
+    from .results import CaseResult, Coverage
 
 _STYLES = {"-": "red", "+": "green"}
 
