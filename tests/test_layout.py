@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import graphlib
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GROUPS = [group for layer in pages.LAYERS for group in layer]
+MAX_MODULES: Final = 14
+"""Modules of a folder of the command line: more are not seen at a glance."""
 
 
 class TestLayers:
@@ -23,6 +26,18 @@ class TestLayers:
 
     def test_no_import_goes_up(self) -> None:
         assert pages.arrows_up(pages.modules()) == []
+
+    def test_nothing_is_imported_in_a_circle_late_or_for_types(self) -> None:
+        assert pages.circle(pages.modules()) == []
+
+    def test_rooms_of_the_command_line_import_shared_rooms_below_alone(self) -> None:
+        assert pages.across_rooms(pages.modules()) == []
+
+    def test_no_folder_of_the_command_line_has_many_modules(self) -> None:
+        folders = Counter(
+            each.name.rpartition(".")[0] for each in pages.modules().values() if each.group == "cli"
+        )
+        assert {name: number for name, number in folders.items() if number > MAX_MODULES} == {}
 
     @pytest.mark.parametrize("group", GROUPS)
     def test_no_group_has_an_import_circle(self, group: str) -> None:
@@ -85,6 +100,47 @@ class TestReading:
 
         with pytest.raises(graphlib.CycleError):
             pages.rows(found.values())
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "def load():\n    from ..jobs import Job",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..jobs import Job",
+        ],
+    )
+    def test_a_circle_that_is_late_or_of_types_is_found(self, tmp_path: Path, source: str) -> None:
+        found = pages.modules(package(tmp_path, aws_sqs=source, jobs="from .aws import sqs"))
+
+        assert sorted(set(pages.circle(found))) == ["aws.sqs", "jobs"]
+
+    @pytest.mark.parametrize(
+        ("module", "source", "is_found"),
+        [
+            ("cli_plan_command", "from lava_s3trigger.cli.check.lint import lint", True),
+            ("cli_plan_command", "def run():\n    from ..check.lint import lint", True),
+            ("cli_output_text", "from lava_s3trigger.cli.check.lint import lint", True),
+            ("cli_errors", "from .check.lint import lint", True),
+            ("cli_check_command", "from .lint import lint", False),
+        ],
+    )
+    def test_an_import_of_a_room_that_is_not_below_is_found(
+        self, tmp_path: Path, module: str, source: str, *, is_found: bool
+    ) -> None:
+        found = pages.modules(package(tmp_path, cli_check_lint="", **{module: source}))
+
+        name = module.replace("_", ".")
+        assert pages.across_rooms(found) == [f"{name} imports cli.check.lint"] * is_found
+
+    def test_a_shared_room_imports_lower_ones(self, tmp_path: Path) -> None:
+        found = pages.modules(
+            package(
+                tmp_path,
+                cli_entries_load="from lava_s3trigger.cli.output.text import line",
+                cli_output_text="from lava_s3trigger.cli.entries.load import load",
+            )
+        )
+
+        assert pages.across_rooms(found) == ["cli.output.text imports cli.entries.load"]
 
     def test_rows_are_in_the_order_of_imports(self, tmp_path: Path) -> None:
         found = pages.modules(

@@ -9,7 +9,7 @@ import ast
 import json
 import re
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +54,13 @@ LAYERS: Final = (
 """Groups of modules, from the top. A group imports groups of lower layers, never a higher
 one and none of its own layer. Calls to AWS are above templates, because the time that they
 keep in reserve depends on how long a rendering takes."""
+SHARED: Final = ("decide", "objects", "entries", "deployed", "output")
+"""Rooms of the command line that commands share, from the top: each imports lower ones alone.
+All other rooms are commands, of which none imports another's."""
+TOP: Final = ("configuration", "errors", "options")
+"""Modules of the command line that each of its rooms may import."""
+COMPOSED: Final[Mapping[str, frozenset[str]]] = {}
+"""Modules of other commands that a command is made of, by command."""
 MEANINGS: Final = {
     "cli": "the command line",
     "root": "the way of the data",
@@ -77,6 +84,8 @@ class Module:
     """First line of the docstring."""
     imports: frozenset[str]
     """At run time: imports for the type checker only do not count."""
+    names: frozenset[str] = frozenset()
+    """All that it imports, for the type checker as well."""
 
     @property
     def group(self) -> str:
@@ -85,6 +94,12 @@ class Module:
         if dot:
             return folder
         return "ground" if self.name in GROUND else "root"
+
+    @property
+    def room(self) -> str:
+        """The folder in `cli`, or the name of a module that stands there by itself."""
+        _, *inside = self.name.split(".")
+        return "" if self.group != "cli" or inside[0] in TOP else inside[0]
 
     @property
     def name_in_group(self) -> str:
@@ -109,12 +124,19 @@ def modules(package: Path = PACKAGE) -> dict[str, Module]:
     for name, path in names.items():
         tree = ast.parse(path.read_text())
         summary = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
-        targets = _targets(tree, [package.name, *name.split(".")[:-1]], package.name)
-        imports = {max(_parents(target), key=lambda each: each in names) for target in targets}
+        folder = [package.name, *name.split(".")[:-1]]
+        imports, every = (
+            {
+                max(_parents(target), key=lambda each: each in names)
+                for target in _targets(tree, folder, package.name, types=types)
+            }
+            for types in (False, True)
+        )
         found[name] = Module(
             name,
             _REFERENCE.sub("", summary).replace("``", "`"),
             frozenset(imports & names.keys() - {name}),
+            frozenset(every & names.keys() - {name}),
         )
     return found
 
@@ -124,9 +146,9 @@ def _parents(target: str) -> tuple[str, str]:
     return target, target.rpartition(".")[0]
 
 
-def _targets(node: ast.AST, folder: list[str], package: str) -> Iterator[str]:
-    """Yield the dotted names inside the package that are imported at run time."""
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+def _targets(node: ast.AST, folder: list[str], package: str, *, types: bool) -> Iterator[str]:
+    """Yield the dotted names inside the package that are imported, with or without types."""
+    if not types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Import):
         whole = [each.name.partition(f"{package}.") for each in node.names]
@@ -137,7 +159,7 @@ def _targets(node: ast.AST, folder: list[str], package: str) -> Iterator[str]:
         if start[0] == package:
             yield from (".".join([*start[1:], each.name]) for each in node.names)
     for child in ast.iter_child_nodes(node):
-        yield from _targets(child, folder, package)
+        yield from _targets(child, folder, package, types=types)
 
 
 def arrows_up(found: Mapping[str, Module]) -> list[str]:
@@ -150,6 +172,33 @@ def arrows_up(found: Mapping[str, Module]) -> list[str]:
         if found[target].group != module.group
         and height[found[target].group] >= height[module.group]
     ]
+
+
+def across_rooms(found: Mapping[str, Module]) -> list[str]:
+    """List the imports from a room of the command line to one that is not below it.
+
+    Imports inside a function count, and those for the type checker.
+    """
+    height = {room: -n for n, room in enumerate((*SHARED, ""), start=1)}
+    return [
+        f"{module.name} imports {target}"
+        for module in found.values()
+        if module.group == "cli"
+        for target in sorted(module.names)
+        if found[target].group == "cli"
+        and found[target].room != module.room
+        and height.get(found[target].room, 0) >= height.get(module.room, 0)
+        and target not in COMPOSED.get(module.room, ())
+    ]
+
+
+def circle(found: Mapping[str, Module]) -> list[str]:
+    """Return modules that import each other in a circle, be it late or for types alone."""
+    try:
+        TopologicalSorter({name: each.names for name, each in found.items()}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def rows(found: Iterable[Module]) -> list[list[str]]:
@@ -182,8 +231,9 @@ def picture(found: Mapping[str, Module]) -> str:
             title = (
                 MEANINGS[group] if group in ("root", "ground") else f"{group}/  {MEANINGS[group]}"
             )
-            inside = rows(each for each in found.values() if each.group == group)
-            boxes.append((title, _wrapped(inside, width - 4), width))
+            members = [each for each in found.values() if each.group == group]
+            inside = _rooms(members, width - 4) if group == "cli" else _rows(members, width - 4)
+            boxes.append((title, inside, width))
         height = max(len(content) for _, content, _ in boxes)
         lines.append(
             "   ".join(f"┌ {title} {'─' * (w - len(title) - 4)}┐" for title, _, w in boxes)
@@ -197,6 +247,34 @@ def picture(found: Mapping[str, Module]) -> str:
         ]
         lines.append("   ".join(f"└{'─' * (w - 2)}┘" for _, _, w in boxes))
     return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _rows(members: list[Module], width: int) -> list[str]:
+    return _wrapped(rows(members), width)
+
+
+def _rooms(members: list[Module], width: int) -> list[str]:
+    """Return lines of the rooms of the command line: commands, then what they share."""
+    by_room: dict[str, list[str]] = {}
+    for each in members:
+        inside = each.name_in_group.split("/")
+        name = inside[-1] if len(inside) <= 2 else f"{inside[1]}/"  # noqa: PLR2004 - room, module
+        names = by_room.setdefault(each.room, [])
+        if name not in names:
+            names.append(name)
+    commands = sorted(by_room.keys() - {*SHARED, ""})
+    folders = [room for room in commands if by_room[room] != [room]]
+    lines = [line for room in folders for line in _room(f"{room}/", by_room[room], width)]
+    lines += _room("", [room for room in commands if by_room[room] == [room]], width)
+    lines.append("─" * width)
+    lines += [line for room in SHARED for line in _room(f"{room}/", by_room[room], width)]
+    return lines + _room("", by_room[""], width)
+
+
+def _room(title: str, names: list[str], width: int) -> list[str]:
+    column = 14
+    lines = _wrapped([names], width - column)
+    return [f"{'' if number else title:<{column}}{line}" for number, line in enumerate(lines)]
 
 
 def _wrapped(arranged: list[list[str]], width: int) -> list[str]:

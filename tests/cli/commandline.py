@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
-
 from lava_s3trigger.cli import main
+
+from .schemas import validate
 
 if TYPE_CHECKING:
     import pytest
@@ -24,11 +23,10 @@ class Ran:
     errors: str
 
     def json(self, schema: str | None = None) -> Any:
-        """Return the JSON that it printed, which the named schema of the package allows."""
+        """Return the JSON that it printed, which the schema of the named command allows."""
         value = json.loads(self.output)
         if schema:
-            text = files("lava_s3trigger.cli").joinpath("schemas", f"{schema}.json").read_text()
-            jsonschema.Draft202012Validator(json.loads(text)).validate(value)
+            validate(schema, value)
         return value
 
 

@@ -7,14 +7,13 @@ import json
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
-import jsonschema
 import pytest
 
 from lava_s3trigger.cli import main
+from tests.cli.schemas import validate
 
 from .cannedaws import Answer, CannedAws, Request
 
@@ -149,8 +148,7 @@ class Ran:
     @property
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.output)
-        schema = files("lava_s3trigger.cli").joinpath("schemas", "replay.json").read_text()
-        jsonschema.Draft202012Validator(json.loads(schema)).validate(found)
+        validate("replay", found)
         return found
 
 

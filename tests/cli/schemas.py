@@ -10,12 +10,18 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 
+def schema(command: str) -> Any:
+    """Return the JSON Schema of what a command prints as JSON."""
+    folder = {"test": "testing"}.get(command, command.replace("-", "_"))
+    return json.loads((files("lava_s3trigger.cli") / folder / "schema.json").read_text())
+
+
 @cache
 def validator(command: str) -> Draft202012Validator:
     """Return the validator of a command's JSON."""
-    schema = json.loads((files("lava_s3trigger.cli") / "schemas" / f"{command}.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    found = schema(command)
+    Draft202012Validator.check_schema(found)
+    return Draft202012Validator(found, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def validate(command: str, output: Any) -> None:

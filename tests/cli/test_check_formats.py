@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 
-from lava_s3trigger import cli
 from lava_s3trigger.cli.check import report
 from lava_s3trigger.cli.check.lint import Surroundings, lint
 from lava_s3trigger.cli.entries.load import load, load_texts
 from tests.cli.checking import EVERYTHING, found_in, trigger
+from tests.cli.schemas import schema, validate
 from tests.templates.test_attacks import KINDS, attacks
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.check.lint import Linted
 
 HERE: Final = Path(__file__).parent
-SCHEMA: Final = Path(cli.__file__).with_name("schemas") / "check.json"
 # SARIF 2.1.0, of OASIS, as the npm package @microsoft/jest-sarif has it (MIT).
 SARIF: Final = HERE / "schemas" / "sarif-2.1.0-rtm.5.json"
 
@@ -115,12 +114,12 @@ class TestJson:
     """JSON follows its schema."""
 
     def test_the_schema_is_valid(self) -> None:
-        Draft202012Validator.check_schema(json.loads(SCHEMA.read_text()))
+        Draft202012Validator.check_schema(schema("check"))
 
     def test_json_follows_its_schema(self, planted: Linted) -> None:
         output = json.loads(written(planted, "json"))
 
-        Draft202012Validator(json.loads(SCHEMA.read_text())).validate(output)
+        validate("check", output)
         assert output["checked"] == planted.checked > 80
         assert len(output["findings"]) == len(planted.findings)
 

@@ -48,8 +48,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LAVA_REALM", raising=False)
     monkeypatch.setattr(cli, "_COMMANDS", {"sample": "Sample."})
-    monkeypatch.setattr("lava_s3trigger.cli.sample", sys.modules[__name__], raising=False)
     monkeypatch.setitem(sys.modules, "lava_s3trigger.cli.sample", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "lava_s3trigger.cli.sample.command", sys.modules[__name__])
 
     def running(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as raised:

@@ -271,7 +271,7 @@ class TestJson:
         if built.returncode:  # hatchling is not at hand without the network
             pytest.skip(built.stderr.strip().splitlines()[-1])
         [wheel] = tmp_path.glob("*.whl")
-        assert "lava_s3trigger/cli/schemas/explain.json" in zipfile.ZipFile(wheel).namelist()
+        assert "lava_s3trigger/cli/explain/schema.json" in zipfile.ZipFile(wheel).namelist()
 
 
 class TestText:

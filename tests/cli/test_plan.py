@@ -16,10 +16,8 @@ import time
 import unicodedata
 from collections import Counter
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +33,7 @@ from lava_s3trigger.cli.plan.compare import KINDS, Comparer, Comparison, canonic
 from lava_s3trigger.cli.plan.entry_sets import Side, Sides
 from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from lava_s3trigger.dispatch import Dispatch
+from tests.cli.schemas import validate
 from tests.test_docs import fenced
 from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     Run = Callable[..., tuple[int, str, str]]
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
-SCHEMA: Final = json.loads(files("lava_s3trigger.cli").joinpath("schemas", "plan.json").read_text())
 PAGE: Final = CHECKOUT / "docs" / "plan.md"
 SECONDS_TO_END: Final = 20
 
@@ -113,9 +111,7 @@ def planned(
     )
     assert output, errors
     found = json.loads(output)
-    jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(
-        found
-    )
+    validate("plan", found)
     return status, found
 
 
@@ -871,5 +867,5 @@ class TestThePage:
         )
 
         found = json.loads(output)
-        jsonschema.Draft202012Validator(SCHEMA).validate(shown)
+        validate("plan", shown)
         assert {**found, "now": shown["now"]} == shown

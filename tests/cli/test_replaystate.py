@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 from lava_s3trigger.cli.replay.state import (
     Count,
@@ -15,7 +16,6 @@ from lava_s3trigger.cli.replay.state import (
     Settled,
     Status,
     default_path,
-    pieces,
 )
 
 if TYPE_CHECKING:

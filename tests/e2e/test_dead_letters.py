@@ -9,13 +9,12 @@ import shlex
 import signal
 import subprocess
 import time
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import jsonschema
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.cli.schemas import validate
 from tools.local.server import CHECKOUT
 
 from .commands import COMMAND
@@ -87,8 +86,7 @@ class Letters:
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.run("--format", "json")[1])
-        schema = files("lava_s3trigger.cli").joinpath("schemas", "dead-letters.json").read_text()
-        jsonschema.Draft202012Validator(json.loads(schema)).validate(found)
+        validate("dead-letters", found)
         return found
 
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import jsonschema
 import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger import __version__
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
+from tests.cli.schemas import validate
 from tools import pages
 from tools.local.connections import Connections
 from tools.local.realm import Realm
@@ -39,9 +38,6 @@ JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x",
 AWS: Final = Path(sys.executable).with_name("aws")
 ALARM_TOPIC: Final = f"arn:aws:sns:{REGION}:000000000000:alarms"
 EVENTS: Final = ["s3:ObjectCreated:*"]
-SCHEMA: Final = json.loads(
-    (Path(checks.__file__).parents[2] / "schemas" / "doctor.json").read_text()
-)
 
 
 @dataclass
@@ -80,7 +76,7 @@ class Patient:
         """Return the JSON of the command."""
         _, text = self.doctor("--format", "json", *arguments, **credentials)
         found: dict[str, Any] = json.loads(text)
-        jsonschema.validate(found, SCHEMA)
+        validate("doctor", found)
         return found
 
     def findings(self, *arguments: str) -> list[dict[str, Any]]:

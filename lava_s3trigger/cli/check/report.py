@@ -114,7 +114,7 @@ def _width(text_: str) -> int:
 
 
 def as_json(file: TextIO, linted: Linted, _fail_on: str) -> None:
-    """Write one JSON object; its schema is `schemas/check.json`."""
+    """Write one JSON object; its schema is `schema.json`."""
     findings = [finding.as_json() for finding in linted.findings]
     write_json(file, {"checked": linted.checked, "findings": findings})
 

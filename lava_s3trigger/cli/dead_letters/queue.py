@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.replay.state import pieces
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import is_parked_message
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lava_s3trigger.cli.entries.source import RealmEntries
-    from lava_s3trigger.cli.explain.changes import Change
     from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
 
@@ -36,12 +35,12 @@ class Explainer:
 
     entries: RealmEntries
 
-    def explanation(self, decision: Decision, changes: Iterable[Change] = ()) -> Json:
+    def explanation(self, decision: Decision, changes: Iterable[Json] = ()) -> Json:
         """Return a decision as JSON.
 
         Args:
             decision: What the function would do.
-            changes: Changes of entries with which it would dispatch.
+            changes: Changes of entries with which it would dispatch, as JSON.
         """
         event, last = decision.event, len(decision.prefixes) - 1
         triggers = [self._trigger(found) for found in decision.triggers]
@@ -61,14 +60,7 @@ class Explainer:
                 for number, prefix in enumerate(decision.prefixes)
             ],
             "triggers": triggers,
-            "changes": [
-                {
-                    "trigger_id": change.trigger_id,
-                    "change": change.text,
-                    "dispatches": list(change.dispatches),
-                }
-                for change in changes
-            ],
+            "changes": list(changes),
         }
         if decision.ended:
             made["reason"] = decision.ended.reason

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+T = TypeVar("T")
 DEFAULT_REGION: Final = "us-east-1"
 
 
@@ -91,3 +93,10 @@ def reaching_aws() -> Iterator[None]:
         raise CommandError(" ".join(str(error).split()), WRONG_USAGE) from None
     except exceptions.BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached: {error}") from None
+
+
+def pieces(items: Iterable[T], number: int) -> Iterator[list[T]]:
+    """Yield lists of so many items, the last of fewer."""
+    rest = iter(items)
+    while piece := list(islice(rest, number)):
+        yield piece

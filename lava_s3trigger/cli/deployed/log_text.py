@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.explain.text import named
-from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, UNUSED, Line, Piece, line
+from lava_s3trigger.cli.output.text import FAINT, STYLES, Line, Piece, cut, line, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,17 +13,7 @@ if TYPE_CHECKING:
 
     from .log_line import LogLine
 
-STYLES: Final = {
-    "dispatched": GOOD,
-    "skipped": UNUSED,
-    "parked": BAD,
-    "user_error": BAD,
-    "failed": BAD,
-    "not_understood": BAD,
-}
-"""Styles of events."""
 _WIDTH: Final = 10
-_MAX_CHARACTERS: Final = 300
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
 # What tells most lines apart from none: the JSON has it.
 _LEFT_OUT: Final = frozenset(["kind", "entry", "message_id", "realm", "function", "prefixes"])
@@ -62,7 +51,7 @@ def told(found: LogLine) -> Iterator[str | Piece]:
         yield f"  {', '.join(names)}"
     reason = found.text("reason")
     if reason:
-        yield f"{':' if names else ' '} {_cut(reason)}"
+        yield f"{':' if names else ' '} {cut(reason)}"
     rest = [
         f"{name}={_value(value)}"
         for name, value in found.fields.items()
@@ -73,8 +62,4 @@ def told(found: LogLine) -> Iterator[str | Piece]:
 
 
 def _value(value: Any) -> str:
-    return named(value) if isinstance(value, str) else _cut(json.dumps(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 3]}..."
+    return named(value) if isinstance(value, str) else cut(json.dumps(value))

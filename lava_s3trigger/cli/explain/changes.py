@@ -60,6 +60,14 @@ class Change:
     dispatches: tuple[str, ...]
     """Ids of the jobs that would be dispatched, and are not without it."""
 
+    def json(self) -> dict[str, Any]:
+        """Return the change as `explain` prints it."""
+        return {
+            "trigger_id": self.trigger_id,
+            "change": self.text,
+            "dispatches": list(self.dispatches),
+        }
+
 
 @dataclass(slots=True)
 class _Trial:

@@ -111,7 +111,9 @@ def explained(
     explainer = Explainer(entries)
     searched = MAX_EVENTS_WITH_CHANGES if with_changes else 0
     events = [
-        explainer.explanation(each, changes(each, entries) if number < searched else ())
+        explainer.explanation(
+            each, [change.json() for change in changes(each, entries)] if number < searched else ()
+        )
         for number, each in enumerate(decided.decisions)
     ]
     if with_changes and len(events) > searched:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
 from lava_s3trigger.cli.decide.document import JOB_UNKNOWN
-from lava_s3trigger.cli.output.text import BAD, FAINT, GOOD, TITLE, UNUSED, Line, Piece, line
+from lava_s3trigger.cli.output.text import (
+    BAD,
+    FAINT,
+    GOOD,
+    STYLES,
+    TITLE,
+    UNUSED,
+    Line,
+    Piece,
+    line,
+    named,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     Json = dict[str, Any]
-
-STYLES: Final = {"dispatched": GOOD, "skipped": UNUSED, "user_error": BAD, "failed": BAD}
-"""Styles of outcomes."""
-_MAX_SHOWN_CHARACTERS: Final = 300
-_PLAIN_NAME: Final = re.compile(r"[\w./@+:-]+")
 
 
 def explanation_lines(document: Json) -> Iterator[Line]:
@@ -160,22 +166,6 @@ def _looked_at(field: str) -> str:
 
     kind = KINDS.get(field.removeprefix("if_").removeprefix("not_"))
     return kind.of if kind else "value"
-
-
-def named(text: str) -> str:
-    """Return a name as it stands, in quotes where it could be taken for more than a name."""
-    return _cut(text) if _PLAIN_NAME.fullmatch(text) else shown(text)
-
-
-def shown(value: Any) -> str:
-    """Return a value as JSON, not at length."""
-    return _cut(json.dumps(value, ensure_ascii=False))
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _MAX_SHOWN_CHARACTERS:
-        return text
-    return f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

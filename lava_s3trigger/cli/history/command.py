@@ -72,10 +72,11 @@ def history(
     The log does not tell sizes and event types: S3 is asked about the object,
     unless options describe it.
     """
+    from lava_s3trigger.cli.decide.decider import decide_payload  # noqa: PLC0415
+    from lava_s3trigger.cli.decide.document import Explainer  # noqa: PLC0415
     from lava_s3trigger.cli.deployed.function import find_function  # noqa: PLC0415 - start-up
     from lava_s3trigger.cli.deployed.log_text import shown_time  # noqa: PLC0415
     from lava_s3trigger.cli.entries.source import read_entries  # noqa: PLC0415
-    from lava_s3trigger.cli.explain.command import explained  # noqa: PLC0415
     from lava_s3trigger.cli.objects.sources import read_since_option  # noqa: PLC0415
 
     from .deliveries import Comparison, deliveries_of, is_dispatched  # noqa: PLC0415
@@ -91,7 +92,8 @@ def history(
     entries = read_entries((), (), deployed.realm, aws, deployed.settings.max_delay)
     about = ObjectOptions(size, event_type, time, source_ip)
     payload = {"Records": [record_of_object(name, about, aws, asks_s3=True)]}
-    [now] = explained(payload, entries, deployed.region, with_changes=False)["events"]
+    decided = decide_payload(payload, entries.triggers, entries.jobs, deployed.region)
+    now = Explainer(entries).explanation(decided.decisions[0])
     comparison = Comparison(now, entries, versions)
     document = {
         "realm": deployed.realm,

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
-from lava_s3trigger.cli.deployed.log_text import STYLES
-from lava_s3trigger.cli.explain.text import STYLES as OUTCOME_STYLES
-from lava_s3trigger.cli.explain.text import named, shown
-from lava_s3trigger.cli.output.text import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
+from lava_s3trigger.cli.output.text import (
+    BAD,
+    FAINT,
+    STYLES,
+    TITLE,
+    UNUSED,
+    Line,
+    Piece,
+    line,
+    named,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +102,7 @@ def _outcome(part: Json) -> Piece:
     outcome, reason = part["outcome"], part.get("reason")
     meaning = MEANINGS.get(outcome, "nothing")
     text = f"{meaning}: {reason}" if reason else meaning
-    return Piece(text, OUTCOME_STYLES.get(outcome, BAD))
+    return Piece(text, STYLES.get(outcome, BAD))
 
 
 def _now_lines(now: Json) -> Iterator[Line]:

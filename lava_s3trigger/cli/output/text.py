@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -32,6 +34,17 @@ BAD: Final = "bold red"
 UNUSED: Final = "yellow"
 TITLE: Final = "bold"
 FAINT: Final = "dim"
+STYLES: Final = {
+    "dispatched": GOOD,
+    "skipped": UNUSED,
+    "parked": BAD,
+    "user_error": BAD,
+    "failed": BAD,
+    "not_understood": BAD,
+}
+"""Styles of outcomes, and of events of the function's log."""
+_MAX_SHOWN_CHARACTERS: Final = 300
+_PLAIN_NAME: Final = re.compile(r"[\w./@+:-]+")
 
 
 def line(*pieces: str | Piece, indent: int = 0) -> Line:
@@ -43,6 +56,23 @@ def line(*pieces: str | Piece, indent: int = 0) -> Line:
     """
     made = tuple(Piece(each) if isinstance(each, str) else each for each in pieces)
     return (Piece(" " * indent), *made) if indent else made
+
+
+def named(text: str) -> str:
+    """Return a name as it stands, in quotes where it could be taken for more than a name."""
+    return cut(text) if _PLAIN_NAME.fullmatch(text) else shown(text)
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, not at length."""
+    return cut(json.dumps(value, ensure_ascii=False))
+
+
+def cut(text: str) -> str:
+    """Return a text, not at length."""
+    if len(text) <= _MAX_SHOWN_CHARACTERS:
+        return text
+    return f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
 
 
 def write_page(file: TextIO, lines: Iterable[Line]) -> None:

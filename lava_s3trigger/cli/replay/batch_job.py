@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.objects.uri import SCHEME
 from lava_s3trigger.cli.output.escaping import safe
@@ -25,7 +25,7 @@ from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.errors import PayloadError
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row, read_listed
 
-from .state import Settled, Status, pieces
+from .state import Settled, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import decide_event
-from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.errors import CommandError
@@ -25,7 +25,7 @@ from lava_s3trigger.cli.objects.uri import ObjectName, head_object
 from lava_s3trigger.cli.output.progress import Progress
 
 from .selection import UNKNOWN_SIZE
-from .state import MAX_EXAMPLES, Count, pieces
+from .state import MAX_EXAMPLES, Count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

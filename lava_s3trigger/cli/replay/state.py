@@ -12,17 +12,16 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-T = TypeVar("T")
 
 _APPLICATION: Final = 0x6C733374
 """Marks the file as ours, for ``PRAGMA application_id``."""
@@ -411,13 +410,6 @@ class ReplayState:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-
-
-def pieces(items: Iterable[T], number: int) -> Iterator[list[T]]:
-    """Yield lists of so many items, the last of fewer."""
-    rest = iter(items)
-    while piece := list(islice(rest, number)):
-        yield piece
 
 
 def default_path(name: str) -> Path:

@@ -16,7 +16,7 @@ from lava_s3trigger.cli.output.streams import opened
 
 from .case import FIELD, read_cases
 from .report import write_json_report, write_junit, write_text
-from .run import Coverage, run_cases
+from .results import Coverage, run_cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry
 
     from .case import Case
-    from .run import CaseResult, Coverage
+    from .results import CaseResult, Coverage
 
 _STYLES = {"-": "red", "+": "green"}
 
@@ -63,7 +63,7 @@ def _write_coverage(out: Any, coverage: Coverage, entries: Sequence[Entry]) -> N
 def write_json_report(
     file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
 ) -> None:
-    """Write all cases, as ``schemas/test.json`` says."""
+    """Write all cases, as ``schema.json`` says."""
     failed = sum(not each.has_passed for each in results)
     report = {
         "passed": len(results) - failed,
