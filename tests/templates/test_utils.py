@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.templates import utils
-from lava_s3trigger.templates.utils import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS, UTILS
+from lava_s3trigger.templates import patterns
+from lava_s3trigger.templates.patterns import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS
+from lava_s3trigger.templates.utils import UTILS
 from tests.templates.test_documents import error, text
 
 if TYPE_CHECKING:
@@ -128,12 +129,12 @@ class TestRegularExpressions:
     def test_what_is_kept_is_bounded(
         self, use: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(utils, "MAX_CACHED_BYTES", MAX_CACHED_BYTES // 10)
+        monkeypatch.setattr(patterns, "MAX_CACHED_BYTES", MAX_CACHED_BYTES // 10)
 
         for n in range(60):
             use(n)
 
-        kept = sum(sys.getsizeof(pattern) for pattern in utils._compiled.values())  # noqa: SLF001 - what is asked for
+        kept = sum(sys.getsizeof(pattern) for pattern in patterns._compiled.values())  # noqa: SLF001 - what is asked for
         assert kept <= MAX_CACHED_BYTES // 10 + 200_000
         assert len(re._cache) < 60  # type: ignore[attr-defined] # noqa: SLF001
 
