@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import units
+from .templates.patterns import compiled
 from .units import shown
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _matcher(pattern: str) -> Matcher:
     800 regular expressions takes a second in a small Lambda function.
     """
     if "?" in pattern or "[" in pattern:
-        return re.compile(fnmatch.translate(pattern)).match
+        return compiled(fnmatch.translate(pattern)).match
     first, *middle = pattern.split("*")
     if not middle:
         return pattern.__eq__

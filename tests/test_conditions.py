@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from datetime import UTC, datetime
+from re import _parser  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -41,6 +42,19 @@ def holds(name: str, argument: Any, of: S3Event) -> bool:
     [inverse] = read_conditions({name.replace("if_", "if_not_"): argument})
     assert inverse.holds(inverse.value(of)) is not result
     return result
+
+
+def repeated(parsed: Any) -> set[str]:
+    """Return what a regular expression repeats, as `re` calls it."""
+    found: set[str] = set()
+    for name, value in parsed:
+        if str(name).endswith("REPEAT"):
+            found |= {str(inner) for inner, _ in value[2]}
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        for part in parts:
+            if isinstance(part, _parser.SubPattern):
+                found |= repeated(part)
+    return found
 
 
 KEYS: Final = [
@@ -97,6 +111,21 @@ class TestFnmatch:
         expected = fnmatch.fnmatchcase(key, pattern)
 
         assert holds("if_fnmatch", pattern, event(key=key)) is expected
+
+    @unhurried
+    @given(st.text("ab*?[]!^-\\\n\u00e9\U0001f600\U0001f602", max_size=20))
+    def test_no_set_is_repeated(self, pattern: str) -> None:
+        # `re` repeats a set without a check for signals: a set with many members above U+FFFF
+        # would outlive the bound.
+        assert repeated(_parser.parse(fnmatch.translate(pattern))) <= {"ANY"}
+
+    def test_patterns_do_not_stay_for_as_long_as_the_process_lives(self) -> None:
+        re.purge()
+
+        for n in range(0x4E00, 0x4E00 + 400):
+            read_conditions({"if_fnmatch": f"[a{chr(n)}]" * 100})
+
+        assert len(re._cache) < 200  # type: ignore[attr-defined] # noqa: SLF001 - what is asked for
 
     def test_many_patterns_will_do(self) -> None:
         patterns = [f"*.{n}" for n in range(999)] + ["*.zip"]

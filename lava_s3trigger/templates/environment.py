@@ -27,6 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from markupsafe import Markup, escape
 
+from . import patterns
 from .utils import METHODS
 from .weighing import (
     MAX_CHARACTERS,
@@ -232,6 +233,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 return getattr(obj, attribute)  # the sandbox has nothing more to ask of these
             except AttributeError:
                 return self.undefined(obj=obj, name=attribute)
+        elif kind is re.Pattern and attribute in patterns.METHODS:
+            return patterns.weighed(getattr(obj, attribute))
         value = super().getattr(obj, attribute)
         if type(value) in _FROZEN and not isinstance(obj, _HOLDERS):
             return _FROZEN[type(value)](value)  # what a class or a module has

@@ -13,6 +13,7 @@ import resource
 import signal
 import threading
 import time
+import warnings
 from functools import cache
 from typing import Any, ClassVar, Final, Self
 
@@ -50,9 +51,13 @@ class listening:  # noqa: N801 - as `bounded`
     """Install the alarm's handler for all of a block, so that each `bounded` need not.
 
     It takes longer to install and to remove than all else that `bounded` does.
+
+    Warnings are ignored inside. What a template makes a library warn of, such as a time
+    zone that dateutil does not know, would be printed outside of the log's format, and
+    Python would keep its text for as long as the process lives.
     """
 
-    __slots__ = ("_before", "_is_outermost")
+    __slots__ = ("_before", "_is_outermost", "_warnings")
 
     def __enter__(self) -> None:
         global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
@@ -60,6 +65,8 @@ class listening:  # noqa: N801 - as `bounded`
         if self._is_outermost:
             _grow_stack()
             _memory.start()
+            self._warnings = warnings.catch_warnings(action="ignore")
+            self._warnings.__enter__()
             self._before = signal.signal(_ALARM, _time_up)
             _is_listening = True
 
@@ -68,6 +75,7 @@ class listening:  # noqa: N801 - as `bounded`
         if self._is_outermost:
             _is_listening = False
             signal.signal(_ALARM, self._before)
+            self._warnings.__exit__(None, None, None)
 
 
 class bounded:  # noqa: N801 - used as contextlib's are; as a generator it would take longer

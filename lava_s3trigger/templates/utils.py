@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import os.path
 import re
-import sys
 import uuid
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from . import patterns
 from .limits import compiling
-from .weighing import WeightError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,94 +65,44 @@ def _relpath(path: str, start: str = ".") -> str:
     return os.path.relpath(os.path.join("/", path), os.path.join("/", start))  # noqa: PTH118
 
 
-# Regular expressions. What Python's `re` caches stays for as long as the process lives, up
-# to 512 patterns and 512 replacements. Some patterns of 1 KiB take 2 MB, compiled.
+# Regular expressions.
 
-MAX_PATTERN_CHARACTERS: Final = 1024
-"""Characters of a pattern, or of a replacement that has backslashes."""
-MAX_CACHED_BYTES: Final = 2 * 1024 * 1024
-"""Bytes of compiled patterns and replacements that are kept between events."""
-_BYTES_OF_A_CHARACTER: Final = 128
 _FLAGS: Final = int(
     re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE
 )
 
-_compiled: dict[tuple[Any, int], re.Pattern[Any]] = {}
-_cached_bytes = 0
-
 
 def _compile(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
-    """Compile a pattern, which is kept for later events.
+    """Compile a pattern.
 
     Raises:
         WeightError: It is too long.
     """
     if isinstance(pattern, re.Pattern):
         return re.compile(pattern, flags)
-    flags = int(flags) & _FLAGS  # of the others, one prints
-    compiled = _compiled.get((pattern, flags))
-    if compiled is None:
-        _check_pattern(pattern, "pattern")
-        compiled = re.compile(pattern, flags)
-        _charge(sys.getsizeof(compiled) + _BYTES_OF_A_CHARACTER * len(pattern))
-        _compiled[pattern, flags] = compiled
-    return compiled
-
-
-def _check_pattern(text: Any, what: str) -> None:
-    if len(text) > MAX_PATTERN_CHARACTERS:
-        raise WeightError(
-            f"has {len(text)} characters, more than {MAX_PATTERN_CHARACTERS}", f"the {what}"
-        )
-
-
-def _charge(size: int) -> None:
-    global _cached_bytes  # noqa: PLW0603 - as is the cache of `re`
-    _cached_bytes += size
-    if _cached_bytes > MAX_CACHED_BYTES:
-        _compiled.clear()
-        re.purge()
-        _cached_bytes = size
+    patterns.check_length(pattern, "pattern")
+    return patterns.compiled(pattern, int(flags) & _FLAGS)  # of the others, one prints
 
 
 def _by_pattern(name: str) -> Callable[..., Any]:
     """Make a function of `re` of the method of compiled patterns that it stands for."""
-    is_substitution = name in ("sub", "subn")
+    most = {"split": 2, "sub": 3, "subn": 3}.get(name, 1)
 
     def function(pattern: Any, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
-        most = _ARGUMENTS[name]
         if len(args) > most:  # flags stand last
             args, flags = args[:most], args[most]
-        method = getattr(_compile(pattern, flags), name)
-        return (_substituting(method) if is_substitution else method)(*args, **kwargs)
+        return patterns.weighed(getattr(_compile(pattern, flags), name))(*args, **kwargs)
 
     function.__name__ = name
     return function
 
 
-_ARGUMENTS: Final = {
-    "findall": 1,
-    "finditer": 1,
-    "fullmatch": 1,
-    "match": 1,
-    "search": 1,
-    "split": 2,
-    "sub": 3,
-    "subn": 3,
-}
-"""Functions that take a pattern, and how many arguments stand between it and the flags."""
+def _expanding(method: Callable[..., Any]) -> Callable[..., Any]:
+    def expand(template: Any) -> Any:
+        patterns.check_replacement(template)
+        return method(template)
 
-
-def _substituting(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Check the replacement, of which `re` keeps what it is parsed into."""
-
-    def substitute(repl: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(repl, str) and "\\" in repl:
-            _check_pattern(repl, "replacement")
-            _charge(_BYTES_OF_A_CHARACTER * len(repl))
-        return method(repl, *args, **kwargs)
-
-    return substitute
+    return expand
 
 
 def _flags(value: Any = 0) -> re.RegexFlag:
@@ -168,8 +117,8 @@ def _parsing(method: Callable[..., Any]) -> Callable[..., Any]:
     """Check the format of a date, of which Python makes a pattern."""
 
     def parse(text: str, form: str) -> Any:
-        _check_pattern(form, "format")
-        _charge(_BYTES_OF_A_CHARACTER * len(form))
+        patterns.check_length(form, "format")
+        patterns.charge(form)
         return method(text, form)
 
     return parse
@@ -200,9 +149,7 @@ _MAX_NAME: Final = 64
 METHODS: Final[dict[str, tuple[Any, Callable[..., Any]]]] = {
     "encode": (str, _transcoding),
     "decode": (bytes, _transcoding),
-    "sub": (re.Pattern, _substituting),
-    "subn": (re.Pattern, _substituting),
-    "expand": (re.Match, _substituting),
+    "expand": (re.Match, _expanding),
     "strptime": (object, _parsing),
 }
 """Methods that leave something behind: of which type, and what calls them instead."""
@@ -297,7 +244,7 @@ def _utils() -> dict[str, Any]:
             **_members(re, _RE),
             compile=_compile,
             RegexFlag=_flags,
-            **{name: _by_pattern(name) for name in _ARGUMENTS},
+            **{name: _by_pattern(name) for name in patterns.FUNCTIONS},
         ),
         "s3bucket": s3bucket,
         "s3key": s3key,

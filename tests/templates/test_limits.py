@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -344,6 +345,18 @@ class TestListening:
             raise KeyError
 
         assert State() == before
+
+    def test_warnings_inside_of_it_leave_nothing(self) -> None:
+        registry: dict[Any, Any] = {}
+        with warnings.catch_warnings(record=True, action="default") as seen:
+            before = warnings.filters[:]
+
+            with listening(), bounded():
+                warnings.warn_explicit("text", FutureWarning, __file__, 1, registry=registry)
+
+            assert warnings.filters == before
+        assert seen == []
+        assert "text" not in str(registry)
 
     def test_after_it_bounds_hold_as_ever(self) -> None:
         before = State()

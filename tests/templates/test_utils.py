@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import sys
 import types
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.templates import utils
-from lava_s3trigger.templates.utils import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS, UTILS
+from lava_s3trigger.templates import patterns
+from lava_s3trigger.templates.documents import Document
+from lava_s3trigger.templates.limits import bounded
+from lava_s3trigger.templates.patterns import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS
+from lava_s3trigger.templates.utils import UTILS
 from tests.templates.test_documents import error, text
 
 if TYPE_CHECKING:
@@ -128,12 +132,12 @@ class TestRegularExpressions:
     def test_what_is_kept_is_bounded(
         self, use: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(utils, "MAX_CACHED_BYTES", MAX_CACHED_BYTES // 10)
+        monkeypatch.setattr(patterns, "MAX_CACHED_BYTES", MAX_CACHED_BYTES // 10)
 
         for n in range(60):
             use(n)
 
-        kept = sum(sys.getsizeof(pattern) for pattern in utils._compiled.values())  # noqa: SLF001 - what is asked for
+        kept = sum(sys.getsizeof(pattern) for pattern in patterns._compiled.values())  # noqa: SLF001 - what is asked for
         assert kept <= MAX_CACHED_BYTES // 10 + 200_000
         assert len(re._cache) < 60  # type: ignore[attr-defined] # noqa: SLF001
 
@@ -143,6 +147,42 @@ class TestRegularExpressions:
         text("{{ utils.re.RegexFlag(2 ** 77) }}{{ utils.re.compile('a', 2 ** 78).flags }}")
 
         assert len(re.RegexFlag._value2member_map_) == before
+
+
+class TestWarnings:
+    """What libraries warn of leaves nothing in the process, and prints nothing."""
+
+    @pytest.mark.parametrize(
+        "template",
+        [
+            "{{ utils.parsedate('10:00 ' ~ key) }}",
+            "{{ utils.dateutil.parser.parser().parse('10:00 ' ~ key) }}",
+            "{{ utils.dateutil.tz.tzstr('GMT0' ~ key ~ ',3,0,30,3600,10,0,26,7200') }}",
+            "{{ utils.re.compile('[[' ~ key ~ ']') }}",
+            "{{ utils.re.compile('x' * key|length ~ '[[' ~ key ~ '||]') }}",
+            "{{ utils.datetime.strptime('14', '%d') }}{{ utils.datetime.utcnow() }}",
+            "{{ utils.dateutil.relativedelta.relativedelta(day=1.5) }}",
+            "{{ utils.dateutil.rrule.rrule(3, count=1, until=utils.datetime.now()) }}",
+            "{{ [1[0:1] if key == '' else 1] }}",
+        ],
+    )
+    def test_a_warning(self, template: str) -> None:
+        def kept() -> int:
+            return sum(len(vars(m).get("__warningregistry__", ())) for m in [*sys.modules.values()])
+
+        def render(key: str) -> None:
+            with bounded():  # a document of its own, which is compiled
+                Document({"v": template}).render({"key": key, "utils": UTILS})
+
+        render("AAAAA")
+        before = kept()
+        with warnings.catch_warnings(record=True, action="default") as seen:
+            for letter in "BCDEFGHIJKLMNOPQRSTUVWXYZ":
+                render("AAAA" + letter)
+
+        assert seen == []
+        # One module may have got a registry, which has the version of the filters in it.
+        assert kept() <= before + 1
 
 
 class TestEncodings:

@@ -1,0 +1,138 @@
+"""Regular expressions: compiled once, kept within a bound, and weighed with their text.
+
+What Python's `re` caches stays for as long as the process lives, up to 512 patterns and
+512 replacements. Some patterns of 1 KiB take 2 MB, compiled.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from .weighing import WeightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_CACHED_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of compiled patterns and replacements that are kept between events."""
+MAX_PATTERN_CHARACTERS: Final = 1024
+"""Characters of a pattern, or of a replacement that has backslashes."""
+MAX_SCAN: Final = 64 * 1024
+"""Characters of a text, times the weight of the pattern.
+
+`re` checks for signals once in 4,096 steps, and a repeat of one character goes through all
+of the text in one step. 4,096 of so many characters take up to a third of a second.
+"""
+FUNCTIONS: Final = frozenset(
+    "findall finditer fullmatch match search split sub subn".split()  # noqa: SIM905
+)
+"""Functions of `re` that take a pattern and a text."""
+METHODS: Final = FUNCTIONS | {"scanner"}
+"""Methods of a pattern that take a text."""
+_BYTES_OF_A_CHARACTER: Final = 128
+_CATEGORIES: Final = {"w": 12, "d": 5, "s": 3}
+"""Categories of characters, which are functions in C, and nanoseconds that one takes."""
+
+_compiled: dict[tuple[Any, int], re.Pattern[Any]] = {}
+_cached_bytes = 0
+
+
+def compiled(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
+    """Compile a pattern, which is kept for later events.
+
+    Raises:
+        re.error: It is not a pattern.
+    """
+    found = _compiled.get((pattern, flags))
+    if found is None:
+        found = re.compile(pattern, flags)
+        charge(pattern, sys.getsizeof(found))
+        _compiled[pattern, flags] = found
+    return found
+
+
+def charge(text: Any, size: int = 0) -> None:
+    """Count what Python keeps of a pattern, a replacement or a format; forget all at the bound.
+
+    Args:
+        text: The pattern, replacement or format.
+        size: Bytes of what it is compiled to.
+    """
+    global _cached_bytes  # noqa: PLW0603 - as is the cache of `re`
+    size += _BYTES_OF_A_CHARACTER * len(text)
+    _cached_bytes += size
+    if _cached_bytes > MAX_CACHED_BYTES:
+        _compiled.clear()
+        re.purge()
+        _cached_bytes = size
+
+
+def check_length(text: Any, subject: str) -> None:
+    """Check the length of a pattern, a replacement or a format.
+
+    Raises:
+        WeightError: It is too long.
+    """
+    if len(text) > MAX_PATTERN_CHARACTERS:
+        raise WeightError(
+            f"has {len(text)} characters, more than {MAX_PATTERN_CHARACTERS}", f"the {subject}"
+        )
+
+
+def weighed(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the text, and the replacement, that a method of a pattern is called with.
+
+    Args:
+        method: One of `METHODS`, bound to its pattern.
+    """
+    pattern = method.__self__.pattern  # type: ignore[attr-defined]
+    position = 1 if method.__name__ in ("sub", "subn") else 0
+
+    def search(*args: Any, **kwargs: Any) -> Any:
+        text = args[position] if len(args) > position else kwargs.get("string")
+        if isinstance(text, (str, bytes)) and len(text) * _weight(pattern) > MAX_SCAN:
+            raise WeightError(
+                f"takes texts of up to {MAX_SCAN // _weight(pattern)} characters, not {len(text)}:"
+                " it has categories such as \\w, or characters above U+FFFF",
+                "the pattern",
+            )
+        if position:
+            check_replacement(args[0] if args else kwargs.get("repl"))
+        return method(*args, **kwargs)
+
+    return search
+
+
+def check_replacement(text: Any) -> None:
+    """Check a replacement, of which `re` keeps what it is parsed into.
+
+    Raises:
+        WeightError: It is too long.
+    """
+    if isinstance(text, str) and "\\" in text:
+        check_length(text, "replacement")
+        charge(text)
+
+
+@lru_cache(maxsize=64)
+def _weight(pattern: str | bytes) -> int:
+    """Return about how many nanoseconds a repeat takes for one character of the text.
+
+    Members of a set are a bitmap up to U+FFFF, and a list above. Where they stand is not
+    looked at: whatever the pattern is, no set of it has more.
+    """
+    text = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
+    listed = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)
+    listed += text.count(r"\U") + text.count(r"\N")
+    return (
+        1
+        + listed
+        + sum(
+            nanoseconds
+            for letter, nanoseconds in _CATEGORIES.items()
+            if rf"\{letter}" in text or rf"\{letter.upper()}" in text
+        )
+    )
