@@ -10,13 +10,11 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from dateutil.parser import isoparse
 from dateutil.tz import tzutc
 
-from .errors import PayloadError
-from .units import shown
+from .elements import form_decoded, mapping, optional_text, size, text_of, unreadable
 
 UTC: Final = tzutc()
 
@@ -86,15 +84,15 @@ def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S
         PayloadError: It cannot be understood.
     """
     s3 = record["s3"]
-    s3_object = _object(s3.get("object"))
+    s3_object = mapping(s3.get("object"))
     return S3Event(
-        key=_decoded(s3_object.get("key"), "s3.object.key"),
-        bucket=_text(_object(s3.get("bucket")).get("name"), "s3.bucket.name"),
-        size=_size(s3_object.get("size"), "s3.object.size"),
+        key=form_decoded(s3_object.get("key"), "s3.object.key"),
+        bucket=text_of(mapping(s3.get("bucket")).get("name"), "s3.bucket.name"),
+        size=size(s3_object.get("size"), "s3.object.size"),
         event_time=_time(record.get("eventTime"), "eventTime"),
-        event_type=_text(record.get("eventName"), "eventName"),
-        source_ip=_address(_object(record.get("requestParameters")).get("sourceIPAddress")),
-        aws_region=_optional_text(record.get("awsRegion"), "awsRegion") or region,
+        event_type=text_of(record.get("eventName"), "eventName"),
+        source_ip=_address(mapping(record.get("requestParameters")).get("sourceIPAddress")),
+        aws_region=optional_text(record.get("awsRegion"), "awsRegion") or region,
         record=record,
         replay=replay,
     )
@@ -112,63 +110,24 @@ def from_eventbridge(event: dict[str, Any], region: str, replay: str | None = No
         PayloadError: It cannot be understood.
     """
     detail = event["detail"]
-    s3_object = _object(detail.get("object"))
-    kind = _text(event["detail-type"], "detail-type")
-    reason = _optional_text(detail.get("reason"), "detail.reason")
+    s3_object = mapping(detail.get("object"))
+    kind = text_of(event["detail-type"], "detail-type")
+    reason = optional_text(detail.get("reason"), "detail.reason")
     return S3Event(
-        bucket=_text(_object(detail.get("bucket")).get("name"), "detail.bucket.name"),
-        key=_text(s3_object.get("key"), "detail.object.key"),
-        size=_size(s3_object.get("size"), "detail.object.size"),
+        bucket=text_of(mapping(detail.get("bucket")).get("name"), "detail.bucket.name"),
+        key=text_of(s3_object.get("key"), "detail.object.key"),
+        size=size(s3_object.get("size"), "detail.object.size"),
         event_time=_time(event.get("time"), "time"),
         event_type="".join((f"{kind}:{reason}" if reason else kind).split()),
         source_ip=_address(detail.get("source-ip-address")),
-        aws_region=_optional_text(event.get("region"), "region") or region,
+        aws_region=optional_text(event.get("region"), "region") or region,
         record=event,
         replay=replay,
     )
 
 
-# What reads an element takes its value, and its path for the error.
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """Return an element that is an object, or an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def _decoded(value: Any, path: str) -> str:
-    # S3 form-encodes keys in notifications, once; EventBridge does not.
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-    text = _text(value, path)
-    if "%" not in text and "+" not in text:
-        return text
-    try:
-        return unquote_plus(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _unreadable(value, path, "not form-encoded UTF-8") from None
-
-
-def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise _unreadable(value, path, "it must be a non-empty string")
-    return value
-
-
-def _optional_text(value: Any, path: str) -> str | None:
-    # MinIO sends an empty region where none is configured.
-    return None if value is None or value == "" else _text(value, path)
-
-
-def _size(value: Any, path: str) -> int:
-    if value is None:  # as in deletions, and where tags or an ACL changed
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _unreadable(value, path, "it must be a number of bytes")
-    return value
-
-
 def _time(value: Any, path: str) -> datetime:
-    text = _text(value, path)
+    text = text_of(value, path)
     try:
         try:
             # Ten times as fast as isoparse; it reads the forms that AWS uses.
@@ -177,11 +136,7 @@ def _time(value: Any, path: str) -> datetime:
             time = isoparse(text)
         return time.astimezone(UTC) if time.utcoffset() else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise _unreadable(value, path, str(error)) from None
-
-
-def _unreadable(value: Any, path: str, why: str) -> PayloadError:
-    return PayloadError(f"{path} is {shown(value)}: {why}")
+        raise unreadable(value, path, str(error)) from None
 
 
 _MAX_ADDRESS_CHARACTERS: Final = 64

@@ -1,10 +1,10 @@
-"""The key column of this package's own manifests of S3 Batch Operations, written and read.
+"""The key column of this package's own manifests of S3 Batch Operations.
 
 A manifest has a bucket and a key for each object, and S3 Batch Operations passes both to
 the function. Conditions test the size and the time of an object too, so these manifests
 have percent-encoded JSON in the key column, as AWS suggests for information by task. The
 job declares them with a user argument: without it, a key is a key, whatever it looks like.
-See docs/backfill.md.
+See docs/backfill.md. Replays write them: `cli.replay.manifest`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
+from .elements import optional_text, unreadable
 from .errors import PayloadError
 from .units import shown
 
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 
 USER_ARGUMENT: Final = ("manifest", "lava-s3trigger")
 """Name and value of the user argument with which a job declares such a manifest."""
-MAX_KEY_CHARACTERS: Final = 1024
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html"""
-
-_MARK: Final = "lava-s3trigger"
-_VERSION: Final = 1
-_BEGIN: Final = f'{{"{_MARK}":'
+MARK: Final = "lava-s3trigger"
+VERSION: Final = 1
+BEGIN: Final = f'{{"{MARK}":'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +42,6 @@ class ListedObject:
     version_id: str | None = None
 
 
-def manifest_row(bucket: str, listed: ListedObject) -> str:
-    """Return the row of an object: its bucket, a comma, and the key column.
-
-    A long key does not fit into the column together with size and time. Its row has the
-    percent-encoded key alone, and the function asks S3 for the rest.
-
-    Raises:
-        ValueError: The key does not fit, and alone it would be read as something else.
-    """
-    column = _encoded(_text(listed))
-    if len(column) > MAX_KEY_CHARACTERS:
-        if listed.key.startswith(_BEGIN) or listed.version_id is not None:
-            raise ValueError(f"the key {shown(listed.key)} does not fit into a manifest")
-        column = _encoded(listed.key)
-    return f"{bucket},{column}"
-
-
 def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | None:
     """Return the object that a decoded key column holds; None if it is a plain key.
 
@@ -73,7 +53,7 @@ def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | N
         PayloadError: It has the mark, and cannot be read.
     """
     name, value = USER_ARGUMENT
-    if user_arguments.get(name) != value or not key.startswith(_BEGIN):
+    if user_arguments.get(name) != value or not key.startswith(BEGIN):
         return None
     try:
         listed = json.loads(key)
@@ -87,8 +67,8 @@ def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | N
                 key=key,
                 size=size,
                 last_modified=_time(time),
-                etag=_optional_text(listed.get("etag"), "etag"),
-                version_id=_optional_text(listed.get("version"), "version"),
+                etag=optional_text(listed.get("etag"), "etag"),
+                version_id=optional_text(listed.get("version"), "version"),
             )
     raise PayloadError(f"the key column is {shown(key)}: not an object of a manifest, version 1")
 
@@ -99,25 +79,6 @@ def event_time(time: datetime) -> str:
     return f"{text}Z"
 
 
-def _text(listed: ListedObject) -> str:
-    fields = {
-        _MARK: _VERSION,
-        "key": listed.key,
-        "size": listed.size,
-        "time": event_time(listed.last_modified),
-        "etag": listed.etag,
-        "version": listed.version_id,
-    }
-    found = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
-
-
-def _encoded(text: str) -> str:
-    # No plus for a space: whether readers decode it differs. All commas and quotes of CSV
-    # are encoded too.
-    return quote(text, safe="/")
-
-
 def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
@@ -125,7 +86,7 @@ def _time(text: str) -> datetime:
             return time.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise PayloadError(f"time is {shown(text)}: it must be a time with a time zone")
+    raise unreadable(text, "time", "it must be a time with a time zone")
 
 
 def _is_utf8(text: str) -> bool:
@@ -135,9 +96,3 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _optional_text(value: Any, name: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise PayloadError(f"{name} is {shown(value)}: it must be a string")
-    return value or None

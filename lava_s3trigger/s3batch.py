@@ -7,10 +7,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.ht
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import quote_plus
 
 from .aws.threads import map_concurrently
 from .deliveries import MAX_REPLAY_CHARACTERS, Delivery
+from .elements import form_decoded, mapping, optional_text
 from .errors import ObjectError, PayloadError, RetryableError, UnexpectedError, printable
 from .events import from_s3
 from .manifest import ListedObject, event_time, read_listed
@@ -86,9 +87,9 @@ class BatchInvocation:
     def _event(self, task: dict[str, Any], named: dict[str, str]) -> S3Event:
         """Return the event of a task; first, note in ``named`` which object it is about."""
         bucket, arn = _bucket(task, self._job.region)
-        key = _key(task.get("s3Key"))
+        key = form_decoded(task.get("s3Key"), "s3Key")
         named.update(bucket=bucket, key=key, replay=self._job.id)
-        version_id = _version_id(task.get("s3VersionId"))
+        version_id = optional_text(task.get("s3VersionId"), "s3VersionId")
         listed = read_listed(key, self._job.user_arguments)
         if listed is None:
             head = self._objects.head(bucket, key, version_id, self._deadline)
@@ -167,11 +168,11 @@ def _task_id(task: Any) -> str:
 
 
 def _job(job: Any, region: str) -> _Job:
-    found = job if isinstance(job, dict) else {}
-    job_id, arguments = found.get("id"), found.get("userArguments")
+    found = mapping(job)
+    job_id = found.get("id")
     return _Job(
         job_id[:MAX_REPLAY_CHARACTERS] if job_id and isinstance(job_id, str) else "s3-batch",
-        arguments if isinstance(arguments, dict) else {},
+        mapping(found.get("userArguments")),
         region,
     )
 
@@ -188,21 +189,6 @@ def _bucket(task: dict[str, Any], region: str) -> tuple[str, str]:
         )
     partition = next((to for begin, to in _PARTITIONS.items() if region.startswith(begin)), "aws")
     return name, f"arn:{partition}:s3:::{name}"
-
-
-def _key(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise PayloadError(f"s3Key is {shown(value)}: it must be a non-empty string")
-    try:
-        return unquote_plus(value, errors="strict")
-    except UnicodeDecodeError:
-        raise PayloadError(f"s3Key is {shown(value)}: not percent-encoded UTF-8") from None
-
-
-def _version_id(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise PayloadError(f"s3VersionId is {shown(value)}: it must be a string")
-    return value or None
 
 
 def _record(bucket: str, arn: str, listed: ListedObject, version_id: str | None) -> dict[str, Any]:

@@ -12,15 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lava_s3trigger.cli.replay.manifest import MAX_KEY_CHARACTERS, manifest_row
 from lava_s3trigger.errors import PayloadError
-from lava_s3trigger.manifest import (
-    MAX_KEY_CHARACTERS,
-    USER_ARGUMENT,
-    ListedObject,
-    event_time,
-    manifest_row,
-    read_listed,
-)
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, event_time, read_listed
 
 OURS: Final = dict([USER_ARGUMENT])
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
+from lava_s3trigger.cli.replay.manifest import manifest_row
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 
 from .calls import BUCKET, DEAD_LETTERS
 from .ledger import key_of

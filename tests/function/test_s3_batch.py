@@ -16,9 +16,10 @@ from urllib.parse import quote
 import pytest
 
 from lava_s3trigger.aws.objects import make_s3_client
+from lava_s3trigger.cli.replay.manifest import manifest_row
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 from tests.context import Context
@@ -396,7 +397,7 @@ class TestResults:
     @pytest.mark.parametrize(
         ("task", "text"),
         [
-            (task_1() | {"s3Key": "%FF"}, "s3Key is '%FF': not percent-encoded UTF-8"),
+            (task_1() | {"s3Key": "%FF"}, "s3Key is '%FF': not form-encoded UTF-8"),
             (task_1() | {"s3Key": ""}, "s3Key is ''"),
             (task_1() | {"s3Key": None}, "s3Key is None"),
             (task_1() | {"s3BucketArn": None}, "s3Bucket is None, s3BucketArn is None"),

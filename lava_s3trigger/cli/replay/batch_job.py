@@ -23,8 +23,9 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.errors import PayloadError
-from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, manifest_row, read_listed
+from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject, read_listed
 
+from .manifest import manifest_row
 from .state import Settled, Status
 
 if TYPE_CHECKING:
