@@ -234,7 +234,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             except AttributeError:
                 return self.undefined(obj=obj, name=attribute)
         elif kind is re.Pattern and attribute in patterns.METHODS:
-            return patterns.weighed(getattr(obj, attribute))
+            return patterns.checked(getattr(obj, attribute))
         value = super().getattr(obj, attribute)
         if type(value) in _FROZEN and not isinstance(obj, _HOLDERS):
             return _FROZEN[type(value)](value)  # what a class or a module has

@@ -32,6 +32,7 @@ FUNCTIONS: Final = frozenset(
 """Functions of `re` that take a pattern and a text."""
 METHODS: Final = FUNCTIONS | {"scanner"}
 """Methods of a pattern that take a text."""
+_SUBSTITUTING: Final = frozenset(["sub", "subn"])
 _BYTES_OF_A_CHARACTER: Final = 128
 _CATEGORIES: Final = {"w": 12, "d": 5, "s": 3}
 """Categories of characters, which are functions in C, and nanoseconds that one takes."""
@@ -82,28 +83,40 @@ def check_length(text: Any, subject: str) -> None:
         )
 
 
-def weighed(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Check the text, and the replacement, that a method of a pattern is called with.
+def check_arguments(name: str, pattern: str | bytes, args: Any, kwargs: Any) -> None:
+    """Check the text, and the replacement, that a pattern is used with.
 
     Args:
-        method: One of `METHODS`, bound to its pattern.
-    """
-    pattern = method.__self__.pattern  # type: ignore[attr-defined]
-    position = 1 if method.__name__ in ("sub", "subn") else 0
+        name: One of `METHODS`.
+        pattern: The text of the pattern.
+        args: Positional arguments of the method.
+        kwargs: Its other arguments.
 
-    def search(*args: Any, **kwargs: Any) -> Any:
-        text = args[position] if len(args) > position else kwargs.get("string")
-        if isinstance(text, (str, bytes)) and len(text) * _weight(pattern) > MAX_SCAN:
-            raise WeightError(
-                f"takes texts of up to {MAX_SCAN // _weight(pattern)} characters, not {len(text)}:"
-                " it has categories such as \\w, or characters above U+FFFF",
-                "the pattern",
-            )
-        if position:
-            check_replacement(args[0] if args else kwargs.get("repl"))
+    Raises:
+        WeightError: They are too long.
+    """
+    position = 0
+    if name in _SUBSTITUTING:
+        position = 1
+        check_replacement(args[0] if args else kwargs.get("repl"))
+    text = args[position] if len(args) > position else kwargs.get("string")
+    if isinstance(text, (str, bytes)) and len(text) * _weight(pattern) > MAX_SCAN:
+        raise WeightError(
+            f"takes texts of up to {MAX_SCAN // _weight(pattern)} characters, not {len(text)}:"
+            r" it has categories such as \w, or characters above U+FFFF",
+            "the pattern",
+        )
+
+
+def checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method of a pattern check its arguments."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        pattern = method.__self__.pattern  # type: ignore[attr-defined]
+        check_arguments(method.__name__, pattern, args, kwargs)
         return method(*args, **kwargs)
 
-    return search
+    return call
 
 
 def check_replacement(text: Any) -> None:
