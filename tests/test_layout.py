@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from lava_s3trigger import cli
 from tools import pages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GROUPS = [group for layer in pages.LAYERS for group in layer]
+OF_OPTIONS: Final = frozenset(
+    ["cli.options", "cli.objects.options", "cli.objects.uri", "cli.deployed.log_line"]
+)
+"""What options of commands are made of: they import no library but click."""
 MAX_MODULES: Final = 14
 """Modules of a folder of the command line: more are not seen at a glance."""
 
@@ -38,6 +43,12 @@ class TestLayers:
             each.name.rpartition(".")[0] for each in pages.modules().values() if each.group == "cli"
         )
         assert {name: number for name, number in folders.items() if number > MAX_MODULES} == {}
+
+    def test_a_command_has_options_and_imports_the_rest_when_it_runs(self) -> None:
+        commands = [each for each in pages.modules().values() if each.name.endswith(".command")]
+        assert len(commands) >= len(cli._COMMANDS) - len(cli._SINGLE)  # noqa: SLF001 - the lists
+        for each in commands:
+            assert each.imports - OF_OPTIONS == {f"cli.{each.room}.run"}, each.name
 
     @pytest.mark.parametrize("group", GROUPS)
     def test_no_group_has_an_import_circle(self, group: str) -> None:

@@ -15,7 +15,7 @@ from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import RealmEntries
 from lava_s3trigger.cli.explain.changes import MAX_TRIALS
-from lava_s3trigger.cli.explain.command import explained
+from lava_s3trigger.cli.explain.run import explained
 from lava_s3trigger.cli.objects.uri import s3_record
 
 CASES: Final = YAML(typ="safe").load((Path(__file__).parent / "changes.yaml").read_text())

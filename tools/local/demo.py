@@ -20,7 +20,7 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.explain.command import explained as explained_payload
+from lava_s3trigger.cli.explain.run import explained as explained_payload
 from lava_s3trigger.cli.explain.text import explanation_lines
 from lava_s3trigger.cli.objects.options import ObjectOptions
 from lava_s3trigger.cli.objects.uri import ObjectName

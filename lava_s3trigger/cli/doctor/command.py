@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import Any
 
 import click
 
-from lava_s3trigger.cli.deployed.aws import Aws
-from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES
 from lava_s3trigger.cli.options import Command, aws_options, output_options
-from lava_s3trigger.cli.output.escaping import plain
-from lava_s3trigger.cli.output.streams import console, opened, write_json
-
-from .realm import Deployment, find_realm
-from .registry import CHECKS, SEVERITIES, diagnose
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TextIO
-
-    from .registry import Diagnosis
-
-_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_LEVELS: Final = {"error": "error", "warning": "warning", "info": "notice"}
-"""Severities as GitHub's workflow commands have them."""
 
 
 @click.command(
@@ -41,26 +23,14 @@ _LEVELS: Final = {"error": "error", "warning": "warning", "info": "notice"}
 @click.option("--select", multiple=True, metavar="CHECK", help="Make this check only. Repeatable.")
 @click.option(
     "--fail-on",
-    type=click.Choice([*SEVERITIES, "none"]),
+    type=click.Choice(["error", "warning", "info", "none"]),
     default="warning",
     show_default=True,
     help="The least severity that makes the exit status 1.",
 )
 @output_options("text", "json", "github")
 @click.pass_context
-def doctor(  # noqa: PLR0913 - the options
-    ctx: click.Context,
-    *,
-    realm: str | None,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
-    function_name: str | None,
-    select: tuple[str, ...],
-    fail_on: str,
-    format_: str,
-    output: str | None,
-) -> None:
+def doctor(ctx: click.Context, /, **options: Any) -> None:
     """Look at a deployed realm, and say what will go wrong.
 
     Each finding has the reason why it matters, and the command that mends it.
@@ -68,92 +38,6 @@ def doctor(  # noqa: PLR0913 - the options
     3, where nothing else was found. docs/doctor.md lists the checks, and a
     policy that allows them all.
     """
-    from . import checks  # noqa: F401, PLC0415 - registers the checks
+    from .run import run  # noqa: PLC0415 - start-up
 
-    unknown = [name for name in select if name not in CHECKS]
-    if unknown:
-        raise click.BadParameter(
-            f"no check {unknown[0]!r}; checks: {', '.join(CHECKS)}", ctx, param_hint="--select"
-        )
-    name, function = find_realm(realm, function_name)
-    deployed = Deployment(Aws(profile, region, endpoint_url), name, function)
-    chosen = [each for each in CHECKS.values() if not select or each.name in select]
-    found = diagnose(deployed, chosen)
-    with opened(output) as file:
-        _WRITERS[format_](file, deployed, found)
-    ctx.exit(_status(found, fail_on))
-
-
-def _status(found: Diagnosis, fail_on: str) -> int:
-    for severity in SEVERITIES:
-        if severity == fail_on and found.is_at_least(severity):
-            return NO
-    return COULD_NOT_TELL if found.unread else YES
-
-
-def _write_text(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
-    to = console(file)
-    for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        head = plain(f"{check.severity} ", _STYLES[check.severity])
-        head.append_text(plain(f"{check.name}: {fault.subject}: {fault.message}"))
-        to.print(head)
-        to.print(plain(f"  {check.why}"))
-        for line in fault.command.splitlines():
-            to.print(plain(f"  $ {line}"))
-    for unread in found.unread:
-        to.print(plain(f"could not tell {unread.check.name}: needs {unread.action}", "magenta"))
-    count = len(found.findings)
-    told = "nothing wrong was found" if not count else f"{count} findings"
-    if found.unread:
-        told += f"; {len(found.unread)} checks could not be made"
-    to.print(plain(f"{deployed.function_name}: {told}"))
-
-
-def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
-    write_json(
-        file,
-        {
-            "realm": deployed.realm,
-            "function": deployed.function_name,
-            "findings": [
-                {
-                    "check": finding.check.name,
-                    "severity": finding.check.severity,
-                    "subject": finding.fault.subject,
-                    "message": finding.fault.message,
-                    "why": finding.check.why,
-                    "command": finding.fault.command,
-                }
-                for finding in found.findings
-            ],
-            "unreadable": [
-                {"check": unread.check.name, "action": unread.action, "reason": unread.reason}
-                for unread in found.unread
-            ],
-        },
-    )
-
-
-def _write_github(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:  # noqa: ARG001 - as the others
-    for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        text = f"{fault.subject}: {fault.message}. {check.why}\n{fault.command}"
-        _annotate(file, _LEVELS[check.severity], check.name, text)
-    for unread in found.unread:
-        _annotate(file, "warning", unread.check.name, f"could not tell: needs {unread.action}")
-
-
-def _annotate(file: TextIO, level: str, title: str, text: str) -> None:
-    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    with contextlib.suppress(BrokenPipeError):
-        escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in escaped)
-        file.write(f"::{level} title={title}::{safe}\n")
-
-
-_WRITERS: Final[dict[str, Callable[[TextIO, Deployment, Diagnosis], None]]] = {
-    "text": _write_text,
-    "json": _write_json,
-    "github": _write_github,
-}
+    ctx.exit(run(**options))

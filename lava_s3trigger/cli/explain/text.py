@@ -20,6 +20,7 @@ from lava_s3trigger.cli.output.text import (
     named,
     shown,
 )
+from lava_s3trigger.conditions import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,8 +163,6 @@ def _outcome(part: Json) -> Piece:
 
 def _looked_at(field: str) -> str:
     """Return the element of the event that a condition looks at."""
-    from lava_s3trigger.conditions import KINDS  # noqa: PLC0415 - as registered by now
-
     kind = KINDS.get(field.removeprefix("if_").removeprefix("not_"))
     return kind.of if kind else "value"
 

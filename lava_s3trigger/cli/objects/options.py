@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from lava_s3trigger import units
+from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.streams import message
 
+from .event_types import event_type as read_event_type
+from .event_types import leaves_out
 from .uri import CREATED, head_object, s3_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from lava_s3trigger.cli.deployed.aws import Aws
 
@@ -67,8 +71,6 @@ class ObjectOptions:
 
 
 def _has_no_size(event_type: str) -> bool:
-    from .event_types import leaves_out  # noqa: PLC0415 - start-up
-
     return leaves_out(event_type, "size")
 
 
@@ -81,8 +83,6 @@ def record_of_s3(name: ObjectName, aws: Aws) -> dict[str, Any] | None:
     Raises:
         CommandError: S3 cannot be asked.
     """
-    from lava_s3trigger.cli.deployed.aws import reaching_aws  # noqa: PLC0415 - start-up
-
     client = aws.client("s3")
     with reaching_aws():
         facts = head_object(client, name)
@@ -122,8 +122,6 @@ def record_of_object(
 
 def size_of(_: click.Context, __: click.Parameter, value: Any) -> int | None:
     """Return the bytes of an option such as ``10MB``."""
-    from lava_s3trigger import units  # noqa: PLC0415 - start-up
-
     if value is None:
         return None
     try:
@@ -139,18 +137,14 @@ def event_type_of(_: click.Context, __: click.Parameter, value: Any) -> str | No
     """Return the name of an option's event type, which is known."""
     if value in (None, CREATED):
         return value  # type: ignore[no-any-return]
-    from .event_types import event_type  # noqa: PLC0415 - start-up
-
     try:
-        event_type(str(value))
+        read_event_type(str(value))
     except CommandError as error:
         raise click.BadParameter(str(error)) from None
     return str(value).removeprefix("s3:")
 
 
 def _time(_: click.Context, __: click.Parameter, value: Any) -> datetime | None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - start-up
-
     if value is None:
         return None
     try:

@@ -1,0 +1,81 @@
+"""What the command `tail` does: reads the function's log, and writes the chosen lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.function import find_function
+from lava_s3trigger.cli.deployed.log_group import FunctionLog
+from lava_s3trigger.cli.deployed.log_line import read_failure, read_line
+from lava_s3trigger.cli.deployed.log_text import log_line, shown_time
+from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.objects.sources import read_since_option
+from lava_s3trigger.cli.output.streams import message, opened, write_json
+from lava_s3trigger.cli.output.text import write_page
+
+from .line_filter import LineFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from lava_s3trigger.cli.deployed.log_group import LogEvent
+    from lava_s3trigger.cli.deployed.log_line import LogLine
+
+
+def run(**options: Any) -> int:
+    """Run the command, and return its exit status."""
+    since = read_since_option(options["since"], datetime.now(UTC))
+    if options["follow"] and options["output"] not in {None, "-"}:
+        raise CommandError(
+            "--output writes a file when it is complete, which --follow never is: redirect"
+            " standard output instead, as in > FILE",
+            WRONG_USAGE,
+        )
+    lines = LineFilter.of(options["trigger"], options["job"], options["outcome"], options["key"])
+    aws = Aws(options["profile"], options["region"], options["endpoint_url"])
+    deployed = find_function(aws, options["realm"], options["function"])
+    if not deployed.logs_dispatches:
+        message(f"{deployed.name} logs warnings or errors alone: no dispatches and no skips")
+    log = FunctionLog.of(aws, deployed.log_group)
+    pages = (log.follow if options["follow"] else log.pages)(since, lines.pattern)
+    with opened(options["output"]) as file:
+        status = _write(file, pages, lines, options["format_"])
+    if status == NO:
+        such = "no lines" if lines.is_empty else "no such lines"
+        message(f"{such} since {shown_time(since)}; --since 7d looks further back")
+    return status
+
+
+def _write(file: TextIO, pages: Iterable[list[LogEvent]], lines: LineFilter, format_: str) -> int:
+    status = NO
+    for page in pages:
+        for event in page:
+            found = _chosen(event, lines)
+            if found is None:
+                continue
+            status = YES
+            moment = found.time or event.time
+            if format_ == "text":
+                write_page(file, [log_line(moment, found)])
+                continue
+            document = {
+                "time": shown_time(moment),
+                "level": found.level,
+                "event": found.event,
+                "request_id": found.request_id,
+                "log_stream": event.stream,
+                "fields": found.fields,
+            }
+            write_json(file, document, indent=None)
+        file.flush()
+    return status
+
+
+def _chosen(event: LogEvent, lines: LineFilter) -> LogLine | None:
+    found = read_line(event.text)
+    if found is None:
+        return read_failure(event.text) if lines.is_empty else None
+    return found if lines.chooses(found) else None

@@ -1,0 +1,89 @@
+"""What the command `test` does: reads entries and cases, runs them, and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.entries.load import load_sound, read_table, read_texts, require_none
+from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.entries.source import warn_of
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.output.streams import opened
+
+from .case import FIELD, read_cases
+from .report import write_json_report, write_junit, write_text
+from .results import Coverage, run_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lava_s3trigger.cli.entries.load import Entry
+
+
+def run(  # noqa: PLR0913 - one for each option
+    *,
+    paths: tuple[str, ...],
+    triggers: tuple[str, ...],
+    jobs: tuple[str, ...],
+    cases: tuple[str, ...],
+    coverage: bool,
+    realm: str | None,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    format_: str,
+    output: str | None,
+) -> int:
+    """Run the command, and return its exit status."""
+    aws = Aws(profile, region, endpoint_url)
+    of_triggers, known = _entries([*paths, *triggers], jobs, realm, aws)
+    found = MemoryTriggers(of_triggers)
+    if found.replaced:
+        first = found.replaced[0]
+        raise CommandError(
+            f"{first.source}: another entry has the trigger_id {first.id!a} as well", COULD_NOT_TELL
+        )
+    warn_of(found)
+    entries = list(found)
+    knows_jobs = not isinstance(known, UnknownJobs)
+    reader = read_cases(entries, read_texts(cases), knows_jobs=knows_jobs)
+    require_none(reader.problems)
+    if not reader.cases and not coverage:
+        raise CommandError(
+            f"no cases: none of {len(entries)} entries has {FIELD}; name a file with --cases"
+        )
+    seen = Coverage()
+    results = list(run_cases(reader.cases, found, known, aws.region_name(), seen))
+    shown = seen if coverage else None
+    with opened(output) as file:
+        if format_ == "json":
+            write_json_report(file, results, shown, entries)
+        elif format_ == "junit":
+            write_junit(file, results)
+        else:
+            write_text(file, results, shown, entries)
+    return YES if all(each.has_passed for each in results) else NO
+
+
+def _entries(
+    paths: Sequence[str], jobs: Sequence[str], realm: str | None, aws: Aws
+) -> tuple[list[Entry], MemoryJobs | UnknownJobs]:
+    """Return the trigger entries, and where jobs are looked up."""
+    if not paths and realm is None:
+        raise CommandError(
+            "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE
+        )
+    loaded = load_sound([*paths, *jobs], "trigger" if paths else None)
+    triggers, found = loaded.of("trigger"), loaded.of("job")
+    if not paths:
+        with reaching_aws():
+            triggers = read_table(aws.client("dynamodb"), str(realm), "trigger")
+    name = ", ".join(jobs or paths)
+    if not found and not jobs:
+        if realm is None:
+            return triggers, UnknownJobs()
+        name = f"lava.{realm}.jobs"
+        with reaching_aws():
+            found = read_table(aws.client("dynamodb"), realm, "job")
+    return triggers, MemoryJobs(found, name)
