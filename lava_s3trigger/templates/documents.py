@@ -14,7 +14,7 @@ from jinja2 import nodes
 from lava_s3trigger.units import shown
 
 from .environment import RESERVED_MARK, TemplateEnvironment, joined
-from .limits import COMPILE_SECONDS, ThreadError, compiling
+from .limits import CompileTimeoutError, ThreadError, compile_bounded
 from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
 from .source import source_of, text_of
 from .utils import UTILS
@@ -175,24 +175,24 @@ class Document:
         """
         if self._error:
             raise RenderingError(self._error)
-        environment = _environment()
-        bounds = compiling()
         try:
-            with bounds:
-                tree = parsed(environment, self.value, self._marker)
-                self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
-                self._template = environment.from_string(tree)
-                return self._template
-        except TimeoutError:
-            if not bounds.is_whole:
-                raise
-            reason = f"it took longer than {COMPILE_SECONDS:g} s"
-        except ThreadError:
+            template = self._template = compile_bounded(self._compiled)
+        except CompileTimeoutError as error:
+            reason = str(error)
+        except (TimeoutError, ThreadError):
             raise
         except Exception as error:  # noqa: BLE001 - likewise
             reason = _reason(error)
+        else:
+            return template
         self._error = f"it cannot be compiled: {reason}"
         raise RenderingError(self._error)
+
+    def _compiled(self) -> Template:
+        environment = _environment()
+        tree = parsed(environment, self.value, self._marker)
+        self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
+        return environment.from_string(tree)
 
     def _with_names_checked(self, rendered: dict[str, Any]) -> dict[str, Any]:
         checked = {}

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from .limits import compiling
+from .limits import compile_bounded
 from .weighing import WeightError
 
 if TYPE_CHECKING:
@@ -253,8 +253,7 @@ def _gettz(name: str) -> dt.tzinfo | None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
         raise ValueError(f"{name!r} is not the name of a time zone")
     # Zones that the system does not have are in an archive, which takes long to read, once.
-    with compiling():
-        return gettz(name)
+    return compile_bounded(lambda: gettz(name))
 
 
 def _rrulestr(s: str, **kwargs: Any) -> Any:

@@ -273,7 +273,7 @@ def _of_process() -> list[Any]:
         Path.cwd(),
         signal.getsignal(signal.SIGALRM),
         signal.getitimer(signal.ITIMER_REAL),
-        resource.getrlimit(resource.RLIMIT_AS),
+        resource.getrlimit(resource.RLIMIT_DATA),
         sys.getrecursionlimit(),
         sys.get_int_max_str_digits(),
         sys.path[:],
