@@ -3,7 +3,7 @@
 libFuzzer uses SIGALRM for its ``-timeout``, and `lava_s3trigger.templates.limits` uses
 it for the limit of rendering. So the engine stops libFuzzer's timer, and the watchdog
 thread of faulthandler, which needs neither the signal nor Python, ends a case that
-hangs. The limit of the address space applies only while a template runs, when libFuzzer
+hangs. The limit of the memory applies only while a template runs, when libFuzzer
 does not allocate.
 
 A failing case does not end the run: the engine saves the shortest case of each kind of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import time
 import urllib.error
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 VERSIONS: Final = ("3.13", "3.14")
 FUNCTION: Final = "lava-demo-s3trigger"
+MEMORY: Final = 512 * 1024 * 1024
 TIMEOUT_SECONDS: Final = 10
 """The function does not start work that may not end in time."""
 
@@ -298,7 +300,54 @@ class TestMemory:
         status = Path(f"/proc/{runtime.child()}/status").read_text()
         [peak] = re.findall(r"VmHWM:\s+(\d+) kB", status)
         assert int(peak) < 400 * 1024
-        done = [line for line in runtime.logged() if line.event in {"dispatched", "mistake"}]
+        done = [line for line in runtime.logged() if line.event in {"dispatched", "user_error"}]
         assert len(done) == events * triggers
         for n in range(triggers):
             runtime.realm.triggers.remove(f"large-{n}")
+
+
+class TestAttacks:
+    """Within 512 MB, templates that use up memory, stack and time end no process."""
+
+    FILL: Final = (
+        "{% set n = namespace(f=none, p=none) %}{% for i in range(key.split('/')[1]|int) %}"
+        "{% set n.f = namespace(p=n.f, t=['x' * 15000 ~ i, 'y' * 15000 ~ i, 'z' * 15000 ~ i]) %}"
+        "{% endfor %}"
+    )
+    LOOP: Final = "{% for i in range(8) %}{% for j in range(1000) %}"
+    ENDS: Final = "{% endfor %}{% endfor %}"
+
+    @pytest.mark.parametrize(
+        ("parameters", "keys"),
+        [
+            pytest.param(
+                {"v": FILL + LOOP + "{% set n.p = [n.p].append %}" + ENDS + "{% set n.p = 0 %}"},
+                range(1400, 1560, 10),
+                id="a-chain-is-freed",
+            ),
+            pytest.param(
+                {"v": [FILL + LOOP, [ENDS + LOOP], ENDS]}, range(1400, 1560, 20), id="deep-json"
+            ),
+            pytest.param(
+                {"v": LOOP + "{% set _ = utils.dateutil.tz.gettz('UTC') %}" + ENDS},
+                range(3),
+                id="many-bounds",
+            ),
+            pytest.param({"v": (LOOP * 3) + (ENDS * 3)}, range(3), id="endless"),
+        ],
+    )
+    def test_the_process_lives_on(
+        self, runtime: Runtime, parameters: dict[str, Any], keys: range
+    ) -> None:
+        runtime.invoke(direct())
+        child = runtime.child()
+        resource.prlimit(child, resource.RLIMIT_AS, (MEMORY, MEMORY))
+        runtime.realm.triggers.put(
+            {"trigger_id": "attack", "bucket": BUCKET, "prefix": "attack/", "enabled": True}
+            | {"job_id": "load", "parameters": parameters}
+        )
+        for key in keys:
+            assert runtime.invoke(direct(record(f"attack/{key}"))) is None
+        runtime.realm.queue("core").take()
+        recovered(runtime, "in/after-attack.csv")
+        assert runtime.child() == child

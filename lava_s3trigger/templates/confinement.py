@@ -6,7 +6,7 @@ Everything runs in this process. Three things together confine it:
   (`utils`), keep templates from the function's credentials, files and shared objects.
 - Every value that a template makes is weighed (`weighing`), so no single operation in C
   takes long or much.
-- The alarm and the limit of the address space (`limits`) end the rest.
+- The alarm and the limit of the memory (`limits`) end the rest.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ class Confinement:
             ValueError: It takes too long or too much memory, or `read` raises it.
         """
         try:
-            with limits.bounded(limits.COMPILE_SECONDS):
-                return read()
+            return limits.run_bounded(read, limits.COMPILE_SECONDS)
         except (TimeoutError, MemoryError) as error:
             raise ValueError(f"reading conditions aborted: {_reason(error)}") from None
 
@@ -64,24 +63,29 @@ class Confinement:
             UserError: It was aborted, or has been too often; or `render` raises it.
             RuntimeError: This is not the main thread.
         """
-        is_set_aside = len(self._aborts) >= MAX_ABORTS
         is_tested = False
+
+        def test_and_render() -> T | None:
+            nonlocal is_tested
+            is_set_aside = len(self._aborts) >= MAX_ABORTS
+            if not (is_set_aside and self._is_testing_slow) and not test():
+                return None
+            is_tested = True
+            if is_set_aside:
+                raise UserError(
+                    f"trigger set aside after {MAX_ABORTS} aborted renderings;"
+                    f" last: {self._aborts[-1]}",
+                    "aborted",
+                )
+            return render()
+
         try:
-            with limits.bounded():
-                if not (is_set_aside and self._is_testing_slow) and not test():
-                    return None
-                is_tested = True
-                if not is_set_aside:
-                    return render()
+            return limits.run_bounded(test_and_render)
         except (TimeoutError, MemoryError) as error:
             reason = f"rendering aborted: {_reason(error)}"
             self._aborts.append(reason)
             self._is_testing_slow |= not is_tested
             raise UserError(reason, "aborted") from None
-        raise UserError(
-            f"trigger set aside after {MAX_ABORTS} aborted renderings; last: {self._aborts[-1]}",
-            "aborted",
-        )
 
 
 def _reason(error: Exception) -> str:

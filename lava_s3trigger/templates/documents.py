@@ -6,6 +6,7 @@ See docs/rendering.md for what templates can do.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +15,11 @@ from jinja2 import nodes
 from lava_s3trigger.units import shown
 
 from .environment import RESERVED_MARK, TemplateEnvironment, joined
-from .limits import COMPILE_SECONDS, ThreadError, compiling
+from .limits import CompileTimeoutError, ThreadError, compile_bounded
 from .source import RESERVED as RESERVED  # noqa: PLC0414 - jobs have such names, too
 from .source import source_of, text_of
 from .utils import UTILS
-from .weighing import MAX_BITS, MAX_CHARACTERS, WeightError, forget, weigh
+from .weighing import MAX_BITS, MAX_CHARACTERS, MAX_DEPTH, WeightError, forget, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _MARKS: Final = ("{{", "{%", "{#")
 _DECODER: Final = json.JSONDecoder()
+_ESCAPE: Final = re.compile(r"\\.")
 
 
 class RenderingError(ValueError):
@@ -151,10 +153,7 @@ class Document:
         # templates only read them.
         context = environment.context_class(environment, given, template.name, template.blocks)
         try:
-            text = joined(template.root_render_func(context))
-            rendered, end = _DECODER.raw_decode(text)
-            if end < len(text):
-                raise json.JSONDecodeError("Extra data", text, end)  # noqa: TRY301
+            rendered = _decoded(joined(template.root_render_func(context)))
         except json.JSONDecodeError as error:
             raise RenderingError(f"what it renders to is not JSON: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template can raise anything
@@ -175,24 +174,24 @@ class Document:
         """
         if self._error:
             raise RenderingError(self._error)
-        environment = _environment()
-        bounds = compiling()
         try:
-            with bounds:
-                tree = parsed(environment, self.value, self._marker)
-                self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
-                self._template = environment.from_string(tree)
-                return self._template
-        except TimeoutError:
-            if not bounds.is_whole:
-                raise
-            reason = f"it took longer than {COMPILE_SECONDS:g} s"
-        except ThreadError:
+            template = self._template = compile_bounded(self._compiled)
+        except CompileTimeoutError as error:
+            reason = str(error)
+        except (TimeoutError, ThreadError):
             raise
         except Exception as error:  # noqa: BLE001 - likewise
             reason = _reason(error)
+        else:
+            return template
         self._error = f"it cannot be compiled: {reason}"
         raise RenderingError(self._error)
+
+    def _compiled(self) -> Template:
+        environment = _environment()
+        tree = parsed(environment, self.value, self._marker)
+        self._names_event = any(name.name == "event" for name in tree.find_all(nodes.Name))
+        return environment.from_string(tree)
 
     def _with_names_checked(self, rendered: dict[str, Any]) -> dict[str, Any]:
         checked = {}
@@ -220,6 +219,32 @@ def parsed(environment: TemplateEnvironment, value: Any, marker: str = "") -> no
 @cache
 def _environment() -> TemplateEnvironment:
     return TemplateEnvironment()
+
+
+def _decoded(text: str) -> Any:
+    """Decode JSON.
+
+    Raises:
+        WeightError: It is nested too deep.
+        json.JSONDecodeError: It is not JSON.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH:  # as few have, counting those of strings
+        _check_depth(text)
+    value, end = _DECODER.raw_decode(text)
+    if end < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for character in "".join(_ESCAPE.sub("", text).split('"')[::2]):  # without strings
+        if character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise WeightError(f"is nested more than {MAX_DEPTH} deep", "what it renders to")
+        elif character in "]}":
+            depth -= 1
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ import re
 import types
 import uuid
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import nodes, pass_eval_context
 from jinja2.compiler import CodeGenerator
@@ -31,7 +31,6 @@ from . import patterns
 from .utils import METHODS
 from .weighing import (
     MAX_CHARACTERS,
-    MAX_MEMBERS,
     WeightError,
     check_bits,
     weigh,
@@ -173,21 +172,6 @@ class _Code(CodeGenerator):
         super().visit_AssignBlock(node, frame)
 
 
-class _Namespace(Namespace):
-    """A namespace, of which a template makes a limited number.
-
-    They may hold each other in a chain: to free a very long one uses up the stack.
-    """
-
-    _made: ClassVar[int] = 0
-
-    def __init__(*args: Any, **kwargs: Any) -> None:
-        _Namespace._made += 1
-        if _Namespace._made > MAX_MEMBERS:
-            raise WeightError(f"makes more than {MAX_MEMBERS} namespaces", "the template")
-        Namespace.__init__(*args, **kwargs)
-
-
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, with JSON-safe output and weighed values."""
 
@@ -201,7 +185,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters["indent"] = _indent
         self.filters["round"] = _round
         self.globals["range"] = _range
-        self.globals["namespace"] = _Namespace
         self._is_given: Callable[[Any], bool] = bool
 
     def start(self, is_given: Callable[[Any], bool]) -> None:
@@ -211,7 +194,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             is_given: Tells whether a list or map is one that the template was given.
         """
         self._is_given = is_given
-        _Namespace._made = 0  # noqa: SLF001 - for each rendering
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: PLR0911 - the busiest path
         """Return an attribute, or else an item, of an object.

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from . import patterns
-from .limits import compiling
+from .limits import compile_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,8 +202,23 @@ def _gettz(name: str) -> dt.tzinfo | None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
         raise ValueError(f"{name!r} is not the name of a time zone")
     # Zones that the system does not have are in an archive, which takes long to read, once.
-    with compiling():
-        return gettz(name)
+    return compile_bounded(lambda: gettz(name))
+
+
+def _tzoffset(name: str | None, offset: Any) -> dt.tzinfo:
+    """Make a time zone of an offset; dateutil keeps the last few, with all that they hold."""
+    from dateutil.tz import tzoffset  # noqa: PLC0415 - few templates need it
+
+    if not isinstance(name, str | None):
+        raise TypeError(f"the name of a time zone is text, not {type(name).__name__}")
+    return tzoffset(name, offset)
+
+
+def _tzstr(s: str, posix_offset: Any = False) -> dt.tzinfo:  # noqa: FBT002 - as dateutil's
+    """Make a time zone of a POSIX rule; dateutil keeps the last few, with all that they hold."""
+    from dateutil.tz import tzstr  # noqa: PLC0415 - few templates need it
+
+    return tzstr(s, bool(posix_offset))
 
 
 def _rrulestr(s: str, **kwargs: Any) -> Any:
@@ -211,6 +226,13 @@ def _rrulestr(s: str, **kwargs: Any) -> Any:
     from dateutil.rrule import rrulestr  # noqa: PLC0415 - few templates need it
 
     return rrulestr(s, **{**kwargs, "tzids": _gettz})
+
+
+_BOUNDED: Final[dict[str, dict[str, Any]]] = {
+    "rrule": {"rrulestr": _rrulestr},
+    "tz": {"gettz": _gettz, "tzoffset": _tzoffset, "tzstr": _tzstr},
+}
+"""What takes the place of members of its submodules."""
 
 
 class _Dateutil:
@@ -226,8 +248,7 @@ class _Dateutil:
             raise AttributeError(name)
         if name not in self._modules:
             members = _members(import_module(f"dateutil.{name}"), _DATEUTIL[name])
-            members.update({"gettz": _gettz} if name == "tz" else {})
-            members.update({"rrulestr": _rrulestr} if name == "rrule" else {})
+            members.update(_BOUNDED.get(name, {}))
             self._modules[name] = (
                 _bounded_parser(members) if name == "parser" else SimpleNamespace(**members)
             )

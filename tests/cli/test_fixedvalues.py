@@ -15,7 +15,7 @@ import pytest
 from lava_s3trigger.cli.decide.fixed_values import NOW, FixedValues, uuid
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.templates.limits import bounded, listening
+from lava_s3trigger.templates.limits import run_bounded
 from lava_s3trigger.templates.utils import UTILS
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ EVENT: Final[S3Event] = (
 
 def rendered(template: str) -> Any:
     try:
-        with listening(), bounded():
-            return Document(template).render(variables(EVENT))
+        return run_bounded(lambda: Document(template).render(variables(EVENT)))
     except RenderingError as error:
         return str(error)
 

@@ -28,6 +28,7 @@ from dateutil.tz import tzutc
 from lava_s3trigger.decision import decide
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
+from lava_s3trigger.templates import limits
 from lava_s3trigger.templates import utils as sandbox
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 from lava_s3trigger.templates.documents import Document, variables
@@ -62,7 +63,8 @@ class Attack:
     expected: str
     key: str = "in/a.csv"
     field: str = "parameters"
-    """Where the template stands: a field, or the name of a global or parameter."""
+    """Where the template stands: a field, the name of a global or parameter, or all strings of a
+    structure of JSON."""
     renders: str | None = None
     """What it renders to, where that is told."""
     says: str = ""
@@ -72,6 +74,8 @@ class Attack:
 
     def value(self) -> tuple[str, Any]:
         """Give the field that it attacks, and the field's value."""
+        if self.field == "structure":
+            return "parameters", {"v": json.loads(self.template), "after": "x"}
         return {
             "job_id": ("job_id", self.template),
             "parameters": ("parameters", {"v": self.template, "after": "x"}),
@@ -127,10 +131,11 @@ KINDS: Final = sorted(path.stem for path in ATTACKS.glob("*.json"))
 BRIEF: Final = [
     pytest.param(each, id=f"{kind}-{each.id}")
     for kind in KINDS
-    if kind not in OF_PROCESSES
+    if kind not in (*OF_PROCESSES, "stack")
     for each in attacks(kind)
 ]
 ON_RESOURCES: Final = [attack for kind in OF_PROCESSES for attack in attacks(kind)]
+ON_STACK: Final = attacks("stack")
 
 
 def event(key: str) -> S3Event:
@@ -273,7 +278,7 @@ def _of_process() -> list[Any]:
         Path.cwd(),
         signal.getsignal(signal.SIGALRM),
         signal.getitimer(signal.ITIMER_REAL),
-        resource.getrlimit(resource.RLIMIT_AS),
+        resource.getrlimit(resource.RLIMIT_DATA),
         sys.getrecursionlimit(),
         sys.get_int_max_str_digits(),
         sys.path[:],
@@ -436,11 +441,113 @@ class TestResources:
         assert max(each[-1]["used"] for each in survived) < MOST_MEMORY
 
 
+FILLS: Final = int(os.environ.get("S3TRIGGER_FILLS", "16"))
+"""Processes that an attack on the stack is made in, each with a bit less of memory in use."""
+_BLOCK: Final = 5
+_FILL: Final = (
+    "{% set n = namespace(f=none, p=none) %}{% for i in range(key|int) %}"
+    "{% set n.f = namespace(p=n.f, t=['x' * 15000 ~ i, 'y' * 15000 ~ i, 'z' * 15000 ~ i]) %}"
+    "{% endfor %}"
+)
+"""Uses up memory, in blocks of 45 KB."""
+
+
+def attack_stack(attacked: Sequence[Attack]) -> None:
+    """Make attacks on the stack in children, from where memory is used up; print the outcomes."""
+    run = limits.run_bounded
+    # On a machine that is busy, the time must not end them before memory is used up.
+    limits.run_bounded = lambda work, *bounds: run(work, *(bounds or (60.0,)))
+    _load()
+    undisturbed("k")
+    full = _used_up()
+    for attack in attacked:
+        value = attack.value()[1]["v"]
+        filled = json.dumps([_FILL, value] if attack.field == "structure" else _FILL + value)
+        structured = replace(attack, template=filled, field="structure")
+        for n in range(FILLS):
+            key = str(full - n * _BLOCK)
+            reason, status = _in_child(replace(structured, key=key))
+            _print(id=attack.id, key=key, reason=reason, status=status)
+
+
+def _used_up() -> int:
+    """Return how many blocks use up the memory."""
+    fill = Attack("fill", "", "", _FILL, "inert")
+    low, high = 0, 2000
+    while high - low > 1:
+        middle = (low + high) // 2
+        reason, _ = _in_child(replace(fill, key=str(middle)))
+        low, high = (low, middle) if "too much memory" in reason else (middle, high)
+    return high
+
+
+def _in_child(attack: Attack) -> tuple[str, int]:
+    """Make an attack in a process of its own; return the reason, and how the process ended."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            outcome = outcome_of(attack, event(attack.key))
+            os.write(write, (outcome.reason or "").encode())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(write)
+    with open(read, "rb") as file:  # noqa: PTH123 - a pipe
+        reason = file.read().decode()
+    _, status = os.waitpid(child, 0)
+    return reason, os.waitstatus_to_exitcode(status)
+
+
+_ON_STACK: Final = f"from {__name__} import *; attack_stack(ON_STACK[{{part}}::2])"
+
+
+@pytest.fixture(scope="module")
+def made() -> list[dict[str, Any]]:
+    """Give what came of each attack on the stack, made by two processes side by side."""
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _ON_STACK.format(part=n)],
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for n in range(2)
+        ]
+        printed = [process.communicate()[0] for process in processes]
+    return [json.loads(line) for each in printed for line in each.splitlines()]
+
+
+class TestStack:
+    """Where memory is used up, what needs the stack in C gets it."""
+
+    @pytest.mark.parametrize("attack", ON_STACK, ids=lambda attack: attack.id)
+    def test_an_attack_where_memory_is_used_up(
+        self, attack: Attack, made: list[dict[str, Any]]
+    ) -> None:
+        found = [each for each in made if each["id"] == attack.id]
+
+        assert len(found) == FILLS
+        assert [each for each in found if each["status"]] == []
+        for each in found:
+            reason = each["reason"]
+            assert re.search(f"too much memory|^$|{attack.says or '^$'}", reason)
+
+    def test_memory_is_used_up_in_some(self, made: list[dict[str, Any]]) -> None:
+        reasons = ["too much memory" in each["reason"] for each in made]
+
+        assert any(reasons)
+        assert not all(reasons)
+
+
 class TestCorpus:
     """The corpus is what it says it is."""
 
     def test_there_are_many_attacks(self) -> None:
-        assert len(BRIEF) + len(ON_RESOURCES) >= 150
+        assert len(BRIEF) + len(ON_RESOURCES) + len(ON_STACK) >= 150
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_each_attack_tells_what_it_is(self, kind: str) -> None:

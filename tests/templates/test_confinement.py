@@ -10,12 +10,16 @@ import pytest
 
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.conditions import KINDS, condition
+from lava_s3trigger.decision import decide
 from lava_s3trigger.errors import UserError
+from lava_s3trigger.templates import limits
 from lava_s3trigger.templates.confinement import MAX_ABORTS, MAX_RUN_SECONDS, Confinement
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import SECONDS
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from tests.decisions import dispatches, ended
 
+from .test_attacks import Jobs, Triggers
 from .test_documents import event
 
 if TYPE_CHECKING:
@@ -110,6 +114,32 @@ class TestSetAside:
         for _ in range(2 * MAX_ABORTS):
             with pytest.raises(RenderingError):
                 confinement.run(lambda: True, lambda: document.render(variables(event())))
+
+
+class TestMemory:
+    """What one rendering keeps does not count against the next one."""
+
+    def test_decisions_that_keep_much_leave_their_neighbours_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = limits.run_bounded
+        # Time is not what is tested.
+        monkeypatch.setattr(
+            limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
+        )
+        loop = "{% for i in range(20) %}{% for j in range(1000) %}"
+        greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
+        kept = len(greedy.render(variables(event()))["v"]) * sys.getsizeof([])
+        triggers = [
+            Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
+            for n in range(2 * limits.MEMORY // kept)
+        ]
+
+        with limits.listening():
+            decision = decide(event(), Triggers(*triggers), Jobs())
+
+        assert ended(decision, "user_error") == []
+        assert len(dispatches(decision)) == len(triggers)
 
 
 def trigger(**fields: Any) -> Trigger | BrokenTrigger:

@@ -12,7 +12,7 @@ import pytest
 
 from lava_s3trigger.templates import patterns
 from lava_s3trigger.templates.documents import Document
-from lava_s3trigger.templates.limits import bounded
+from lava_s3trigger.templates.limits import run_bounded
 from lava_s3trigger.templates.patterns import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS
 from lava_s3trigger.templates.utils import UTILS
 from tests.templates.test_documents import error, text
@@ -171,8 +171,8 @@ class TestWarnings:
             return sum(len(vars(m).get("__warningregistry__", ())) for m in [*sys.modules.values()])
 
         def render(key: str) -> None:
-            with bounded():  # a document of its own, which is compiled
-                Document({"v": template}).render({"key": key, "utils": UTILS})
+            document = Document({"v": template})  # one of its own, which is compiled
+            run_bounded(lambda: document.render({"key": key, "utils": UTILS}))
 
         render("AAAAA")
         before = kept()

@@ -13,7 +13,7 @@ from jinja2.meta import find_undeclared_variables
 
 from lava_s3trigger.templates.documents import Document, RenderingError, parsed
 from lava_s3trigger.templates.environment import TemplateEnvironment
-from lava_s3trigger.templates.limits import compiling
+from lava_s3trigger.templates.limits import compile_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,14 +192,19 @@ def _skeleton(value: Any) -> Any:
 @lru_cache(4096)
 def _code(text: str) -> _Code:
     environment = template_environment()
-    tree = None
+    tree: nodes.Template | None = None
+
+    def parse_and_compile() -> None:
+        nonlocal tree
+        tree = parsed(environment, json.loads(text))
+        environment.from_string(tree)
+
     try:
-        with compiling():
-            tree = parsed(environment, json.loads(text))
-            environment.from_string(tree)
+        compile_bounded(parse_and_compile)
+        is_sound = True
     except Exception:  # noqa: BLE001 - a template can fail in many ways
-        return _walked(tree, is_sound=False) if tree else _Code()
-    return _walked(tree, is_sound=True)
+        is_sound = False
+    return _walked(tree, is_sound=is_sound) if tree else _Code()
 
 
 def _walked(tree: nodes.Template, *, is_sound: bool) -> _Code:
