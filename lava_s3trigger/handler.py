@@ -28,6 +28,7 @@ from .events import deliveries, is_s3_batch
 from .jobs import JobTable
 from .log import configure_logging, log_event
 from .metrics import Summary
+from .rehearsal import rehearse
 from .sending import Sender, Task, report
 from .sent import SentLedger, SentRecord
 from .settings import Settings
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
 one starts, so that a retry of a large payload gets further than the try before it."""
+
+_IS_LAMBDA: Final = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -256,8 +259,11 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[Task]]:
 def _function() -> Function:
     settings = Settings.from_env(os.environ)
     configure_logging(settings.log_level)  # first: to make a client, botocore logs much at debug
-    return Function(settings, *make_clients(region_name=os.environ.get("AWS_REGION")))
+    clients = make_clients(region_name=os.environ.get("AWS_REGION"))
+    if _IS_LAMBDA:
+        rehearse(lambda: Function(settings, *clients, sleep=lambda _: None), *clients)
+    return Function(settings, *clients)
 
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+if _IS_LAMBDA:
     _function()  # in the init phase, which has more CPU, and which shows bad settings at once
