@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
+from .aws.clients import load_certificates
 from .log import LOGGER
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def rehearse(make: Callable[[], Callable[[Any], Any]], *clients: Any) -> None:
     """
     # Such as the lack of credentials; the first event brings it up, if it is one.
     with contextlib.suppress(Exception):
+        load_certificates(*clients)
         "localhost".encode("idna")  # as each connection does; imports three modules
     with contextlib.suppress(Exception), _without_aws(*clients), _without_log():
         make()(_PAYLOAD)

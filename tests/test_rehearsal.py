@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import socketserver
+import ssl
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import get_cert_path
 
-from lava_s3trigger.aws.clients import make_clients
+from lava_s3trigger.aws.clients import load_certificates, make_clients
 from lava_s3trigger.cli.localaws import CHECKOUT
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
@@ -160,3 +165,49 @@ class TestRehearsal:
         endpoint.add_queue("queue")
         assert clients[1].get_queue_url(QueueName="queue")["QueueUrl"].startswith(endpoint.url)
         assert not LOGGER.disabled
+
+
+class _Refusing(socketserver.BaseRequestHandler):
+    """Answers as no TLS server does."""
+
+    def handle(self) -> None:
+        self.request.recv(1)
+        self.request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+
+class TestCertificates:
+    """The certificates of authorities, which each connection needs."""
+
+    def test_they_are_loaded_once_for_all_connections(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        load, loaded = ssl.SSLContext.load_verify_locations, []
+
+        def load_noted(context: ssl.SSLContext, *arguments: Any) -> None:
+            loaded.append(arguments)
+            load(context, *arguments)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_noted)
+        with socketserver.TCPServer(("127.0.0.1", 0), _Refusing) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            url = f"https://127.0.0.1:{server.server_address[1]}"
+            clients = [make_clients(endpoint_url=url, verify=True, **_ACCESS)[1] for _ in range(2)]
+            load_certificates(*clients)
+            for client in [*clients, *clients]:
+                with pytest.raises(BotoCoreError):
+                    client.get_queue_url(QueueName="queue")
+            server.shutdown()
+            thread.join()
+
+        assert loaded == [(get_cert_path(verify=True), None, None)]
+
+    def test_connections_still_verify(self) -> None:
+        clients: tuple[Any, ...] = make_clients(verify=True, **_ACCESS)
+        load_certificates(*clients)
+        sessions = [client._endpoint.http_session for client in clients]  # noqa: SLF001
+        contexts = [each._manager.connection_pool_kw["ssl_context"] for each in sessions]  # noqa: SLF001
+
+        for context in contexts:
+            assert context.verify_mode is ssl.CERT_REQUIRED
+            assert context.cert_store_stats()["x509_ca"] > 100
