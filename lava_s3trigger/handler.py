@@ -1,6 +1,11 @@
 """The function: S3 events in, dispatches out, and an acknowledgement back."""
 
+# ruff: noqa: E402 - the garbage collector is off while modules are imported
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # until the end of this module: it would take a tenth of the init phase
 
 import logging
 import os
@@ -267,3 +272,5 @@ def _function() -> Function:
 
 if _IS_LAMBDA:
     _function()  # in the init phase, which has more CPU, and which shows bad settings at once
+    gc.freeze()  # all of this stays; else the first event has it searched
+gc.enable()
