@@ -99,6 +99,7 @@ def cold(bench: Bench) -> Iterator[Row]:
         begin = time.perf_counter()
         process = subprocess.Popen(
             [python, "-S", "-c", code, _PAYLOAD],
+            cwd=folders[module],  # which is first on Python's path
             env=environment,
             stderr=subprocess.DEVNULL,
         )
@@ -208,6 +209,7 @@ def memory_after_first_event(bench: Bench) -> Iterator[Row]:
         for module, found in peaks.items():
             done = subprocess.run(
                 [python, "-S", "-c", _ONE_EVENT.format(module=module) + _PEAK, _PAYLOAD],
+                cwd=folders[module],
                 env=_environment(bench.service) | {"PYTHONPATH": str(folders[module])},
                 check=True,
                 stdout=subprocess.PIPE,
