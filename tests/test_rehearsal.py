@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _CHILD: Final = """
-import json, sys
+import gc, json, sys
 
 connections = []
 sys.addaudithook(
@@ -37,6 +37,8 @@ sys.addaudithook(
 )
 from s3trigger import lambda_handler
 
+assert gc.isenabled(), "no garbage would be collected"
+assert gc.get_freeze_count() > 50_000, "the first event would have all modules searched"
 in_init, known = list(connections), set(sys.modules)
 for payload in json.loads(sys.argv[1]):
     lambda_handler(payload)
