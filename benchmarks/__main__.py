@@ -45,6 +45,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     growth.memory,
     cold.cold,
     cold.cold_in_lambda,
+    cold.first_event,
+    cold.first_event_in_lambda,
     cold.memory_after_first_event,
     cold.package,
     warm.routes,

@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -57,6 +58,21 @@ import json, sys
 from {module} import lambda_handler
 lambda_handler(json.loads(sys.argv[1]), None)
 """
+_MEASURED: Final = """
+import importlib, os, time
+
+handler = importlib.import_module(os.environ["BENCH_MODULE"]).lambda_handler
+
+
+def lambda_handler(payload, context):
+    cpu, wall = time.process_time(), time.perf_counter()
+    handler(payload, context)
+    return time.process_time() - cpu, time.perf_counter() - wall
+"""
+"""A handler that returns what another one takes."""
+_PRINT: Final = """
+print(json.dumps(lambda_handler(json.loads(sys.argv[1]), None)))
+"""
 # Of the child's own image: ru_maxrss of a child includes its parent's before exec.
 _PEAK: Final = """
 with open("/proc/self/status") as status:
@@ -83,6 +99,7 @@ def cold(bench: Bench) -> Iterator[Row]:
         begin = time.perf_counter()
         process = subprocess.Popen(
             [python, "-S", "-c", code, _PAYLOAD],
+            cwd=folders[module],  # which is first on Python's path
             env=environment,
             stderr=subprocess.DEVNULL,
         )
@@ -125,6 +142,61 @@ def cold_in_lambda(bench: Bench) -> Iterator[Row]:
     yield found.by_wall("cold in the Lambda runtime: wall", 0.85)
 
 
+def first_event(bench: Bench) -> Iterator[Row]:
+    """The first event after the init phase, by itself, in a new process."""
+    python = find_python()
+    folders = {"s3trigger": bench.package, "bare": install_bare(python)}
+    _need_package(bench)
+    bench.service.setup([entry()])
+    code = "import json, sys\nfrom measured import lambda_handler" + _PRINT
+
+    def run(module: str) -> Cost:
+        environment = _environment(bench.service) | _measuring(module)
+        done = subprocess.run(
+            [python, "-S", "-c", code, _PAYLOAD],
+            cwd=folders[module],
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return Cost(*json.loads(done.stdout))
+
+    yield _first_event("first event after init: CPU", _compare(bench, run))
+
+
+def first_event_in_lambda(bench: Bench) -> Iterator[Row]:
+    """The same in Lambda's own runtime."""
+    python = find_python()
+    emulator = find_emulator()
+    folders = {"s3trigger": bench.package, "bare": install_bare(python)}
+    client = install(python, "runtime", (ROOT / "benchmarks" / "runtime.txt").read_text())
+    _need_package(bench)
+    bench.service.setup([entry()])
+
+    def run(module: str) -> Cost:
+        command = [python, "-S", "-m", "awslambdaric", "measured.lambda_handler"]
+        environment = _environment(bench.service) | _measuring(module, client)
+        with emulated(emulator, command, folders[module], environment) as (_, address):
+            return Cost(*json.loads(invoke(address, by_s3(KEY))))
+
+    name = "first event after init in the Lambda runtime: CPU"
+    yield _first_event(name, _compare(bench, run))
+
+
+def _first_event(name: str, found: Comparison) -> Row:
+    """Return a row of milliseconds, since a bare handler has little to make in its first event."""
+    return replace(found.by_cpu(name, 12), result=found.ours.cpu * 1000, unit="ms")
+
+
+def _measuring(module: str, *folders: Path) -> dict[str, str]:
+    """Return the environment in which the handler of the module ``measured`` measures another."""
+    folder = MADE / "measured"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "measured.py").write_text(_MEASURED)
+    return {"BENCH_MODULE": module, "PYTHONPATH": ":".join(map(str, [folder, *folders]))}
+
+
 def memory_after_first_event(bench: Bench) -> Iterator[Row]:
     """Peak memory of a new process after import and the first event."""
     python = find_python()
@@ -137,6 +209,7 @@ def memory_after_first_event(bench: Bench) -> Iterator[Row]:
         for module, found in peaks.items():
             done = subprocess.run(
                 [python, "-S", "-c", _ONE_EVENT.format(module=module) + _PEAK, _PAYLOAD],
+                cwd=folders[module],
                 env=_environment(bench.service) | {"PYTHONPATH": str(folders[module])},
                 check=True,
                 stdout=subprocess.PIPE,

@@ -1,6 +1,11 @@
 """The function: S3 events in, dispatches out, and an acknowledgement back."""
 
+# ruff: noqa: E402 - the garbage collector is off while modules are imported
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # until the end of this module: it would take a tenth of the init phase
 
 import logging
 import os
@@ -23,6 +28,7 @@ from .log import configure_logging, log_event
 from .metrics import Summary
 from .mode import DispatchMode, ObserveMode
 from .outcomes import Outcome
+from .rehearsal import rehearse
 from .sending import MAX_WAITING_BYTES, Sender
 from .sent import SentLedger, SentRecord
 from .settings import Settings
@@ -50,6 +56,8 @@ MAX_PART_BYTES: Final = MAX_WAITING_BYTES
 their messages, and of what is kept of their decisions."""
 _MAX_LOGGED_PREFIXES: Final = 10
 """Prefixes that the line of an event without triggers names, of up to 514."""
+
+_IS_LAMBDA: Final = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
@@ -287,8 +295,13 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[DeliveredEvent]]:
 def _function() -> Function:
     settings = Settings.from_env(os.environ)
     configure_logging(settings.log_level)  # first: to make a client, botocore logs much at debug
-    return Function(settings, *make_clients(region_name=os.environ.get("AWS_REGION")))
+    clients = make_clients(region_name=os.environ.get("AWS_REGION"))
+    if _IS_LAMBDA:
+        rehearse(lambda: Function(settings, *clients, sleep=lambda _: None), *clients)
+    return Function(settings, *clients)
 
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+if _IS_LAMBDA:
     _function()  # in the init phase, which has more CPU, and which shows bad settings at once
+    gc.freeze()  # all of this stays; else the first event has it searched
+gc.enable()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from benchmarks import page
+from benchmarks import cold, page
 from benchmarks.comparing import Change
 from benchmarks.measuring import Comparison, Cost, Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
@@ -75,6 +75,32 @@ def test_against_measures_the_function_of_the_other_checkout(tmp_path: Path) -> 
     assert "Before and after" in printed
     assert all(ratio < 0.5 for ratio in ratios[:2])
     assert ratios[2:] == [1, 1]
+
+
+def test_cold_rows_measure_the_package_of_the_other_checkout(tmp_path: Path) -> None:
+    """Also in this folder, which has modules of the same names."""
+    try:
+        python = cold.find_python()
+    except cold.NotHereError as error:
+        pytest.skip(str(error))
+    package = tmp_path / "build" / "package"
+    for folder in (tmp_path, package):
+        shutil.copytree(CHECKOUT / "lava_s3trigger", folder / "lava_s3trigger")
+    installed = cold.install_bare(python)
+    for path in installed.iterdir():
+        if path.name != "bare.py":
+            (package / path.name).symlink_to(path)
+    shutil.copy(CHECKOUT / "s3trigger.py", package)
+    mark = tmp_path / "mark"
+    for folder in (tmp_path, package):
+        with (folder / "lava_s3trigger" / "handler.py").open("a") as handler:
+            handler.write(f"with open({str(mark)!r}, 'a') as file:\n    file.write('x')\n")
+    scenarios = ("cold", "first_event", "memory_after_first_event")
+    for name in scenarios:
+        _, results = run(tmp_path / "bench.json", "--checkout", str(tmp_path), "--only", name)
+        assert not results["not_run"]
+        assert mark.exists()
+        mark.unlink()
 
 
 @pytest.mark.parametrize(

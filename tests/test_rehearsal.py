@@ -1,0 +1,215 @@
+"""The init phase rehearses the first event, and calls nothing of AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import get_cert_path
+
+from lava_s3trigger.aws.clients import load_certificates, make_clients
+from lava_s3trigger.handler import Function
+from lava_s3trigger.log import LOGGER
+from lava_s3trigger.rehearsal import rehearse
+from lava_s3trigger.settings import Settings
+from tests.payloads import direct, eventbridge, record, sns, sqs
+from tools.local.server import CHECKOUT
+
+if TYPE_CHECKING:
+    from tests.endpoint import Endpoint
+
+
+_CHILD: Final = """
+import gc, json, sys
+
+connections = []
+sys.addaudithook(
+    lambda event, args: event in ("socket.connect", "socket.getaddrinfo")
+    and connections.append(str(args))
+)
+from s3trigger import lambda_handler
+
+assert gc.isenabled(), "no garbage would be collected"
+assert gc.get_freeze_count() > 50_000, "the first event would have all modules searched"
+in_init, known = list(connections), set(sys.modules)
+for payload in json.loads(sys.argv[1]):
+    lambda_handler(payload)
+print(json.dumps([in_init, sorted(set(sys.modules) - known)]))
+"""
+_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+_ACCESS: Final = {
+    "aws_access_key_id": "none",
+    "aws_secret_access_key": "none",
+    "region_name": "us-east-1",
+}
+
+
+def start(endpoint: str, *payloads: Any, **variables: str) -> tuple[list[str], list[str], str]:
+    """Start the function as Lambda does, and hand it payloads.
+
+    Returns:
+        What the init phase connected to, what the payloads imported, and the log.
+    """
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", _CHILD, json.dumps(payloads)],
+        cwd=CHECKOUT,
+        env={
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_LAMBDA_FUNCTION_NAME": "s3trigger",
+            "AWS_REGION": "us-east-1",
+            "HOME": "/nonexistent",
+            "LAVA_REALM": "demo",
+            "PATH": os.environ["PATH"],
+            **variables,
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    in_init, imported = json.loads(done.stdout)
+    return in_init, imported, done.stderr
+
+
+class TestInit:
+    """The init phase of a new instance."""
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            direct(record()),
+            sns(record()),
+            sqs(direct(record())),
+            eventbridge(),
+        ],
+        ids=["s3", "sns", "sqs", "eventbridge"],
+    )
+    def test_the_first_event_imports_nothing(self, endpoint: Endpoint, payload: Any) -> None:
+        realm = endpoint.realm("demo", ["core"])
+        realm.jobs.put({
+            "job_id": "load", "type": "cmd", "payload": "x", "worker": "core", "enabled": True
+        })  # fmt: skip
+        realm.triggers.put(
+            {
+                "trigger_id": "t",
+                "bucket": "my-bucket",
+                "prefix": "in",
+                "enabled": True,
+                "if_fnmatch": "*.csv",
+                "job_id": "load",
+                "parameters": {"key": "{{ key }}"},
+            }
+        )
+
+        in_init, imported, _ = start(endpoint.url, payload, **_CREDENTIALS)
+
+        assert len(realm.queue("core").messages) == 1
+        assert in_init == []
+        assert imported == []
+
+    @pytest.mark.parametrize("credentials", [_CREDENTIALS, {}], ids=["with", "without"])
+    @pytest.mark.parametrize("endpoint", ["https://aws.invalid", "http://aws.invalid"])
+    def test_it_connects_to_nothing_and_logs_its_start_only(
+        self, endpoint: str, credentials: dict[str, str]
+    ) -> None:
+        in_init, _, log = start(endpoint, **credentials)
+
+        assert in_init == []
+        assert [line.split(" {")[0] for line in log.splitlines()] == ["[INFO] started"]
+
+
+class TestRehearsal:
+    """A rehearsal on real clients."""
+
+    @pytest.mark.parametrize(
+        ("settings", "operations"),
+        [
+            ({}, ["Query", "GetItem", "GetQueueUrl", "SendMessageBatch"]),
+            ({"mode": "observe"}, ["Query", "GetItem", "GetQueueUrl"]),
+            (
+                {"dedup_cache_size": 10, "dedup_table": "claims"},
+                "UpdateItem Query GetItem GetQueueUrl SendMessageBatch UpdateItem".split(),  # noqa: SIM905
+            ),
+        ],
+    )
+    def test_it_takes_the_whole_way_of_an_event(
+        self, endpoint: Endpoint, settings: dict[str, Any], operations: list[str]
+    ) -> None:
+        clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
+        rehearsed: list[str] = []
+
+        def note(event_name: str, **_: Any) -> None:
+            rehearsed.append(event_name.rpartition(".")[2])
+
+        for client in clients:
+            client.meta.events.register("before-send", note)
+        rehearse(lambda: Function(Settings(realm="demo", **settings), *clients), *clients)
+
+        assert rehearsed == operations
+        assert not endpoint.calls
+
+    def test_afterwards_all_is_as_before(self, endpoint: Endpoint) -> None:
+        clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
+
+        def fail() -> Any:
+            raise ValueError("a defect")
+
+        rehearse(fail, *clients)
+
+        endpoint.add_queue("queue")
+        assert clients[1].get_queue_url(QueueName="queue")["QueueUrl"].startswith(endpoint.url)
+        assert not LOGGER.disabled
+
+
+class _Refusing(socketserver.BaseRequestHandler):
+    """Answers as no TLS server does."""
+
+    def handle(self) -> None:
+        self.request.recv(1)
+        self.request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+
+class TestCertificates:
+    """The certificates of authorities, which each connection needs."""
+
+    def test_they_are_loaded_once_for_all_connections(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        load, loaded = ssl.SSLContext.load_verify_locations, []
+
+        def load_noted(context: ssl.SSLContext, *arguments: Any) -> None:
+            loaded.append(arguments)
+            load(context, *arguments)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_noted)
+        with socketserver.TCPServer(("127.0.0.1", 0), _Refusing) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            url = f"https://127.0.0.1:{server.server_address[1]}"
+            clients = [make_clients(endpoint_url=url, verify=True, **_ACCESS)[1] for _ in range(2)]
+            load_certificates(*clients)
+            for client in [*clients, *clients]:
+                with pytest.raises(BotoCoreError):
+                    client.get_queue_url(QueueName="queue")
+            server.shutdown()
+            thread.join()
+
+        assert loaded == [(get_cert_path(verify=True), None, None)]
+
+    def test_connections_still_verify(self) -> None:
+        clients: tuple[Any, ...] = make_clients(verify=True, **_ACCESS)
+        load_certificates(*clients)
+        sessions = [client._endpoint.http_session for client in clients]  # noqa: SLF001
+        contexts = [each._manager.connection_pool_kw["ssl_context"] for each in sessions]  # noqa: SLF001
+
+        for context in contexts:
+            assert context.verify_mode is ssl.CERT_REQUIRED
+            assert context.cert_store_stats()["x509_ca"] > 100
