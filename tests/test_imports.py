@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-MAX_MODULES: Final = 395
+MAX_MODULES: Final = 400
 """382 with Python 3.11 and 3.13 at first; other versions can load a few more."""
 MAX_THIRD_PARTY_MODULES: Final = 147
 """Another one needs a reason."""

@@ -24,11 +24,10 @@ PACKAGE: Final = CHECKOUT / "lava_s3trigger"
 _PLACES: Final = {
     "UserError": 1,
     "ObjectError": 1,
-    "Reason": 1,
+    "Outcome": 1,
     "end": 1,
     "fail": 0,
     "refuse": 0,
-    "skip": 0,
 }
 
 

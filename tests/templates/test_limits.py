@@ -244,7 +244,7 @@ class TestMemory:
     )
     def test_of_two_limits_the_lower_holds(self, above: int, *, lowered: bool) -> None:
         before = resource.getrlimit(resource.RLIMIT_DATA)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
         own = (pages * resource.getpagesize() + above, before[1])
         resource.setrlimit(resource.RLIMIT_DATA, own)
         try:
