@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from .aws.deadline import UNLIMITED, Deadline, Reserve
 from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
-from .templates.documents import Document, RenderingError, Variables, variables
+from .templates.documents import CompileError, Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .conditions import Condition
+    from .errors import EntryError
     from .events import S3Event
     from .jobs import Job
     from .parking import RedriveTarget
@@ -68,6 +69,8 @@ class JobDecision:
     """What sort of skip, mistake or failure it is: one of a small set, for the log."""
     reason: str | None = None
     dispatch: Dispatch | None = None
+    errors: tuple[EntryError, ...] = ()
+    """Those of the job's entry."""
 
 
 @dataclass(slots=True)
@@ -80,6 +83,8 @@ class TriggerDecision:
     jobs: list[JobDecision] = field(default_factory=list)
     ended: tuple[Outcome, str, str] | None = None
     """Outcome, kind and reason, where it ended before its jobs."""
+    errors: tuple[EntryError, ...] = ()
+    """Those of the entry, where it ended because of them."""
     digest: str | None = None
     """That of the entry."""
     seconds: float = field(default=0.0, compare=False)
@@ -169,6 +174,7 @@ def decide(
                 decider.decide(found, trigger)
             except UserError as error:
                 found.end("mistake", error.kind, str(error))
+                found.errors = error.errors
             except RetryableError as error:
                 found.end("failed", error.kind, str(error))
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
@@ -195,7 +201,7 @@ class _Decider:
 
     def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
         if isinstance(trigger, BrokenTrigger):
-            raise UserError(trigger.reason, "bad_entry")
+            raise UserError(trigger.reason, "bad_entry", trigger.errors)
         if not trigger.enabled:
             if self.redrive:
                 found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
@@ -242,16 +248,17 @@ class _Decider:
             UserError: One cannot be rendered; the message names the field.
         """
         return (
-            [self._render_field("job_id", document) for document in trigger.job_ids],
-            self._render_field("parameters", trigger.parameters),
-            self._render_field("globals", trigger.globals),
+            [self._render_field("job_id", document, trigger) for document in trigger.job_ids],
+            self._render_field("parameters", trigger.parameters, trigger),
+            self._render_field("globals", trigger.globals, trigger),
         )
 
-    def _render_field(self, name: str, document: Document | None) -> Any:
+    def _render_field(self, name: str, document: Document | None, trigger: Trigger) -> Any:
         try:
             return document.render(self.variables) if document else {}
         except RenderingError as error:
-            raise UserError(f"{name}: {error}", "rendering_failed") from None
+            errors = trigger.template_errors() if isinstance(error, CompileError) else ()
+            raise UserError(f"{name}: {error}", "rendering_failed", errors) from None
 
     def _decide_job(
         self,
@@ -264,6 +271,7 @@ class _Decider:
             job = self.jobs[found.job_id]
         except UserError as error:
             found.outcome, found.kind, found.reason = "mistake", error.kind, str(error)
+            found.errors = error.errors
         except RetryableError as error:
             found.outcome, found.kind, found.reason = "failed", error.kind, str(error)
         else:

@@ -7,6 +7,8 @@ import pytest
 from lava_s3trigger import errors
 from lava_s3trigger.errors import (
     DeliveriesFailedError,
+    EntryError,
+    InvalidEntryError,
     ObjectError,
     OutOfTimeError,
     PayloadError,
@@ -23,6 +25,7 @@ ALL = [
     PayloadError("odd"),
     ObjectError("gone", "no_object"),
     UserError("bad entry"),
+    InvalidEntryError((EntryError("missing_field", "worker", "worker is missing"),)),
     ServiceError("refused"),
     OutOfTimeError("late"),
     UnexpectedError("odd"),
@@ -46,7 +49,9 @@ class TestRoot:
         named = {
             each
             for each in vars(errors).values()
-            if isinstance(each, type) and each.__module__ == errors.__name__
+            if isinstance(each, type)
+            and issubclass(each, Exception)
+            and each.__module__ == errors.__name__
         }
 
         assert named == {S3TriggerError, RetryableError, *map(type, ALL)}

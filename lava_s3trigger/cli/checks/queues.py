@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.diagnosis import Fault, check
+from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 
 from .commands import aws
@@ -176,7 +177,7 @@ def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
     for item in deployed.items("jobs"):
         try:
             job = read_job(item)
-        except ValueError:  # an error of the entry, not of the deployment
+        except InvalidEntryError:  # an error of the entry, not of the deployment
             continue
         if job.enabled:
             jobs.setdefault(f"lava-{deployed.realm}-{job.worker}", []).append(job.job_id)
