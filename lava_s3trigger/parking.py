@@ -38,6 +38,8 @@ class Reason(NamedTuple):
     kind: str
     """One of a small set, for the log."""
     job_id: str | None = None
+    code: str | None = None
+    """Code of the error of an entry, for the log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .aws.deadline import Deadline
     from .decision import Decision, TriggerDecision
     from .dedup.protocol import Admission
+    from .errors import EntryError
     from .events import Delivery, S3Event
     from .parking import RedriveTarget
     from .sent import Key
@@ -176,19 +177,24 @@ def report(task: Task, decision: Decision) -> None:
         )
     for trigger in decision.triggers:
         if trigger.ended:
-            _report(task, trigger.ended, trigger.trigger_id)
+            _report(task, trigger.ended, trigger.errors, trigger.trigger_id)
         for job in trigger.jobs:
             if job.outcome != "dispatched":
                 ended = (job.outcome, job.kind or "", job.reason or "")
-                _report(task, ended, trigger.trigger_id, job.job_id)
+                _report(task, ended, job.errors, trigger.trigger_id, job.job_id)
 
 
 def _report(
-    task: Task, ended: tuple[str, str, str], trigger_id: str, job_id: str | None = None
+    task: Task,
+    ended: tuple[str, str, str],
+    errors: tuple[EntryError, ...],
+    trigger_id: str,
+    job_id: str | None = None,
 ) -> None:
     outcome, kind, reason = ended
     if outcome == "mistake":
-        task.reasons.setdefault(trigger_id, []).append(Reason(reason, kind, job_id))
+        code = errors[0].code if errors else None
+        task.reasons.setdefault(trigger_id, []).append(Reason(reason, kind, job_id, code))
     elif outcome == "failed":
         task.fail(kind, reason, trigger_id, job_id=job_id)
     else:
@@ -390,6 +396,7 @@ def _log_reasons(task: Task, event: str, trigger_id: str, reasons: list[Reason])
             logging.ERROR,
             event,
             kind=reason.kind,
+            code=reason.code,
             reason=reason.text,
             trigger_id=trigger_id,
             job_id=reason.job_id,

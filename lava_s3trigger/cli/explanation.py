@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.decision import Decision, JobDecision, Outcome, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
+    from lava_s3trigger.errors import EntryError
 
     from .changes import Change
     from .realmentries import RealmEntries
@@ -103,6 +104,7 @@ class Explainer:
             "source": entry.source if entry else None,
             "outcome": found.ended[0] if found.ended else most_notable(jobs),
             "reason": found.ended[2] if found.ended else None,
+            "errors": _errors(found.errors),
             "conditions": [
                 {
                     "field": tested.condition.field,
@@ -121,6 +123,7 @@ class Explainer:
             "position": job.position,
             "outcome": job.outcome,
             "reason": job.reason,
+            "errors": _errors(job.errors),
             "worker": None,
             "queue": None,
             "delay": None,
@@ -177,6 +180,12 @@ def most_notable(parts: Iterable[Json]) -> Outcome:
     """Return the outcome that stands for those of all parts, of an event or of a trigger."""
     outcomes: Iterable[Outcome] = (part["outcome"] for part in parts)
     return min(outcomes, key=OUTCOMES.index, default="skipped")
+
+
+def _errors(errors: Iterable[EntryError]) -> list[Json]:
+    return [
+        {"code": error.code, "field": error.field, "message": error.message} for error in errors
+    ]
 
 
 def _plain(value: Any) -> Any:

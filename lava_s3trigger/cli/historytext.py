@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .deciding import MEANINGS
 from .explanationtext import STYLES as OUTCOME_STYLES
-from .explanationtext import named, shown
+from .explanationtext import code_piece, named, shown
 from .logtext import STYLES
 from .page import BAD, FAINT, TITLE, UNUSED, Line, Piece, line
 
@@ -63,9 +63,11 @@ def _names(found: Json) -> Iterator[str]:
             yield f"{what} {named(found[name])}"
 
 
-def _reason(found: Json) -> Iterator[str]:
+def _reason(found: Json) -> Iterator[str | Piece]:
     if found["reason"]:
         yield f": {found['reason']}"
+    if found["code"]:
+        yield code_piece(found["code"])
 
 
 def _beside(found: Json) -> Iterator[Line]:
