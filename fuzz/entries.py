@@ -16,6 +16,7 @@ from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.entries.load import load
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
 from tests.routes import eventbridge_event, s3_record
@@ -24,8 +25,9 @@ from tests.templates.test_properties import hostile_keys, identities
 from .realm import REGION, Tables, check_reason, handle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from lava_s3trigger.errors import EntryError
     from lava_s3trigger.events import S3Event
 
     Item = dict[str, dict[str, Any]]
@@ -192,10 +194,10 @@ def _check_trigger(item: Item) -> None:
     assert found.trigger_id == item["trigger_id"]["S"]
     assert found.prefix == item["prefix"]["S"]
     if isinstance(found, BrokenTrigger):
-        _check_names(found.reason, [*item, "enabled", "job_id"])
+        _check_errors(found.errors, [*item, "enabled", "job_id"])
         again = read_trigger(item, _MAX_DELAY)
         assert isinstance(again, BrokenTrigger)
-        assert again.reason == found.reason
+        assert again == found
         return
     assert type(found.delay) is int
     assert 0 <= found.delay <= _MAX_DELAY
@@ -210,9 +212,9 @@ def _check_trigger(item: Item) -> None:
 def _check_job(item: Item) -> None:
     try:
         job = read_job(item)
-    except ValueError as error:
+    except InvalidEntryError as invalid:
         fields = ["job_id", "type", "worker", "payload", "globals", "enabled"]
-        _check_names(str(error), fields)
+        _check_errors(invalid.errors, fields)
     else:
         assert job.job_id == item["job_id"]["S"]
         assert type(job.worker) is str
@@ -220,10 +222,14 @@ def _check_job(item: Item) -> None:
         assert type(job.enabled) is bool
 
 
-def _check_names(reason: str, fields: Iterable[str]) -> None:
-    """Check that the text of an error names a field, as far as errors show names."""
-    check_reason(reason)
-    assert any(ascii(name)[1:-1][:50] in reason for name in fields), reason
+def _check_errors(errors: Sequence[EntryError], fields: Sequence[str]) -> None:
+    """Check that each error names its field, as far as errors show names."""
+    assert errors
+    for error in errors:
+        check_reason(error.message)
+        if error.code != "reading_aborted":  # its time is that of all conditions
+            assert error.field in fields
+            assert ascii(error.field)[1:-1][:50] in error.message, error
 
 
 def _check_function(case: Case, event: S3Event) -> None:

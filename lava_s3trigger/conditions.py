@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import units
+from .errors import EntryError
 from .templates.patterns import compiled
 from .units import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from .errors import Code
     from .events import S3Event
 
     Test = Callable[[Any, Any], bool]
@@ -34,6 +36,8 @@ class Kind:
     read: Callable[[Any], Any]
     of: str = "key"
     """The attribute of `S3Event` that it looks at."""
+    code: Code = "bad_argument"
+    """Code of the error where its argument cannot be read."""
 
     @property
     def description(self) -> str:
@@ -44,7 +48,9 @@ class Kind:
 KINDS: Final[dict[str, Kind]] = {}
 
 
-def condition(name: str, of: str, read: Callable[[Any], Any]) -> Callable[[Test], Test]:
+def condition(
+    name: str, of: str, read: Callable[[Any], Any], code: Code = "bad_argument"
+) -> Callable[[Test], Test]:
     """Register a function of a value and an argument as a condition.
 
     Args:
@@ -52,10 +58,11 @@ def condition(name: str, of: str, read: Callable[[Any], Any]) -> Callable[[Test]
         of: The attribute of `S3Event` whose value the function takes.
         read: Makes the function's argument of the entry's; raises ValueError where it
             cannot.
+        code: Code of that error.
     """
 
     def register(test: Test) -> Test:
-        KINDS[name] = Kind(name, test, read, of)
+        KINDS[name] = Kind(name, test, read, of, code)
         return test
 
     return register
@@ -87,26 +94,30 @@ def is_condition(field: str) -> bool:
     return field.startswith("if_")
 
 
-def read_conditions(fields: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """Read the conditions among the fields of an entry.
+def read_conditions(fields: Mapping[str, Any]) -> Iterator[Condition | EntryError]:
+    """Read the conditions of an entry, one by one.
 
-    Raises:
-        ValueError: One is not known, or its argument is not what it takes.
+    Args:
+        fields: Their arguments, by the names of the fields.
+
+    Yields:
+        For each field the condition, or the error where it is unknown or its argument is not
+        what it takes.
     """
-    found = []
     for field, argument in fields.items():
-        if is_condition(field):
-            is_inverse = field.startswith("if_not_")
-            kind = KINDS.get(field.removeprefix("if_not_" if is_inverse else "if_"))
-            if kind is None:
-                known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
-                raise ValueError(f"unknown condition {shown(field)}; known conditions: {known}")
-            try:
-                read = kind.read(argument)
-            except (ValueError, re.error) as error:
-                raise ValueError(f"{field}: {error}") from None
-            found.append(Condition(field, argument, kind, read, is_inverse))
-    return tuple(found)
+        is_inverse = field.startswith("if_not_")
+        kind = KINDS.get(field.removeprefix("if_not_" if is_inverse else "if_"))
+        if kind is None:
+            known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
+            message = f"unknown condition {shown(field)}; known conditions: {known}"
+            yield EntryError("unknown_condition", field, message, argument)
+            continue
+        try:
+            read = kind.read(argument)
+        except (ValueError, re.error) as error:
+            yield EntryError(kind.code, field, f"{field}: {error}", argument)
+        else:
+            yield Condition(field, argument, kind, read, is_inverse)
 
 
 _MAX_PATTERNS: Final = 1000
@@ -162,19 +173,19 @@ def _matches_any(text: str, matchers: list[Matcher]) -> bool:
     return False
 
 
-@condition("fnmatch", of="key", read=_matchers)
+@condition("fnmatch", of="key", read=_matchers, code="not_a_pattern")
 def _key_matches(key: str, matchers: list[Matcher]) -> bool:
     """The key matches any of the patterns, as Python's `fnmatch` does on Linux."""
     return _matches_any(key, matchers)
 
 
-@condition("size_gt", of="size", read=units.size)
+@condition("size_gt", of="size", read=units.size, code="not_a_size")
 def _is_larger(size: int, limit: float) -> bool:
     """The object is larger than this many bytes."""
     return size > limit
 
 
-@condition("event_type", of="event_type", read=_matchers)
+@condition("event_type", of="event_type", read=_matchers, code="not_a_pattern")
 def _type_matches(event_type: str, matchers: list[Matcher]) -> bool:
     """The event type matches any of the patterns, as Python's `fnmatch` does on Linux."""
     return _matches_any(event_type, matchers)

@@ -17,7 +17,7 @@ from .dispatch import Dispatch
 from .errors import RetryableError, UnexpectedError, UserError
 from .jobs import MAX_JOB_ID_BYTES
 from .outcomes import Outcome, OutcomeName, most_notable
-from .templates.documents import Document, RenderingError, Variables, variables
+from .templates.documents import CompileError, Document, RenderingError, Variables, variables
 from .triggers import WHOLE_BUCKET, BrokenTrigger, Trigger
 from .units import shown
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .conditions import Condition
+    from .errors import EntryError
     from .events import S3Event
     from .jobs import Job
     from .parking import RedriveTarget
@@ -64,6 +65,11 @@ class JobDecision:
     """Which of the trigger's jobs it is, from 0."""
     dispatch: Dispatch | None = None
     ended: Outcome | None = None
+
+    @property
+    def errors(self) -> tuple[EntryError, ...]:
+        """Those of the job's entry."""
+        return self.ended.errors if self.ended else ()
 
     @property
     def outcome(self) -> OutcomeName:
@@ -228,7 +234,9 @@ def _outcome_of(
 ) -> Outcome:
     """Return the outcome that an error means: of the user, or of what a retry may get past."""
     if isinstance(error, UserError):
-        return Outcome("user_error", error.kind, str(error), trigger_id, job_id)
+        return Outcome(
+            "user_error", error.kind, str(error), trigger_id, job_id, errors=error.errors
+        )
     if not isinstance(error, RetryableError):
         error = UnexpectedError.of(error)
     return Outcome("failed", error.kind, str(error), trigger_id, job_id)
@@ -258,7 +266,7 @@ class _Decider:
             found.end("skipped", "sent_before", "parked before its delivery failed")
             return
         if isinstance(trigger, BrokenTrigger):
-            raise UserError(trigger.reason, "bad_entry")
+            raise UserError(trigger.reason, "bad_entry", trigger.errors)
         if not trigger.enabled:
             if self.redrive:
                 found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
@@ -304,18 +312,19 @@ class _Decider:
         return (
             # Of one that is longer than a key, only so much is kept that it still names no job.
             [
-                self._render_field("job_id", document)[: MAX_JOB_ID_BYTES + 1]
+                self._render_field("job_id", document, trigger)[: MAX_JOB_ID_BYTES + 1]
                 for document in trigger.job_ids
             ],
-            self._render_field("parameters", trigger.parameters),
-            self._render_field("globals", trigger.globals),
+            self._render_field("parameters", trigger.parameters, trigger),
+            self._render_field("globals", trigger.globals, trigger),
         )
 
-    def _render_field(self, name: str, document: Document | None) -> Any:
+    def _render_field(self, name: str, document: Document | None, trigger: Trigger) -> Any:
         try:
             return document.render(self.variables) if document else {}
         except RenderingError as error:
-            raise UserError(f"{name}: {error}", "rendering_failed") from None
+            errors = trigger.template_errors() if isinstance(error, CompileError) else ()
+            raise UserError(f"{name}: {error}", "rendering_failed", errors) from None
 
     def _decide_job(
         self,

@@ -75,7 +75,7 @@ class DeliveredEvent:
             level: Severity in the log; None for the usual one.
             fields: Further fields of the line in the log.
         """
-        name, kind, reason, trigger_id, job_id, run_id, queue, _ = outcome
+        name, kind, reason, trigger_id, job_id, run_id, queue, _, errors = outcome
         if reason and len(reason) > MAX_REASON_CHARACTERS:
             outcome = outcome._replace(reason=reason[:MAX_REASON_CHARACTERS])
         self.outcomes.append(outcome)
@@ -88,6 +88,7 @@ class DeliveredEvent:
             level,
             name,
             kind=kind,
+            code=errors[0].code if errors else None,
             reason=reason,
             trigger_id=trigger_id,
             job_id=job_id,

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_REASON_CHARACTERS: Final = 4096
+
+MAX_ENTRY_ERRORS: Final = 100
+"""Errors of one entry that are reported."""
+
+Code = Literal[
+    "missing_field",
+    "unknown_field",
+    "unknown_condition",
+    "binary_value",
+    "not_a_boolean",
+    "not_a_map",
+    "not_a_job_id",
+    "not_a_duration",
+    "not_a_size",
+    "not_a_pattern",
+    "not_a_worker",
+    "delay_out_of_range",
+    "reserved_global",
+    "bad_argument",
+    "reading_aborted",
+    "bad_template",
+]
+"""What is wrong with a field of an entry. See docs/design.md#errors-of-entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryError:
+    """An error of an entry of the s3triggers or jobs table."""
+
+    code: Code
+    field: str
+    """The field of the entry, without what is inside it."""
+    message: str
+    """What is wrong, with the name of the field."""
+    value: Any = None
+    """The value of the field, or the name inside it that is wrong; None where there is none."""
 
 
 class S3TriggerError(Exception):
@@ -61,11 +98,30 @@ class UserError(S3TriggerError):
 
     Attributes:
         kind: What sort of user error it is, as the log names it.
+        errors: Errors of the entry that cause it. The message is that of the first.
     """
 
-    def __init__(self, message: str, kind: str = "rendering_failed") -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: str = "rendering_failed",
+        errors: tuple[EntryError, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.errors = errors
+
+
+class InvalidEntryError(S3TriggerError):
+    """An entry cannot be used; the message is that of its first error.
+
+    Attributes:
+        errors: All of its errors, up to `MAX_ENTRY_ERRORS`.
+    """
+
+    def __init__(self, errors: tuple[EntryError, ...]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
 
 
 class RetryableError(S3TriggerError):

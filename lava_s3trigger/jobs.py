@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import units
-from .aws.attributes import value_of
+from .aws.attributes import read_field
 from .aws.cache import SegmentedLRUCache
 from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
-from .errors import UserError
+from .errors import MAX_ENTRY_ERRORS, EntryError, InvalidEntryError, UserError
 from .templates.documents import RESERVED
 from .units import shown
 
@@ -41,25 +41,38 @@ def read_job(item: dict[str, dict[str, Any]]) -> Job:
     """Read an item of the table.
 
     Raises:
-        ValueError: It cannot be dispatched; the message names the field.
+        InvalidEntryError: It cannot be dispatched.
     """
-    for name in _REQUIRED:
-        if name not in item:
-            raise ValueError(f"{name} is missing")
-    worker = value_of(item["worker"], "worker")
-    if not isinstance(worker, str) or not worker:
-        raise ValueError(f"worker: {shown(worker)} is not the name of a worker")
-    globals_ = item.get("globals", {}).get("M", {})
-    for name in globals_:
-        if name.lower().startswith(RESERVED):
-            raise ValueError(f"globals: {shown(name)} starts with {RESERVED}, which is reserved")
+    errors = [
+        EntryError("missing_field", name, f"{name} is missing")
+        for name in _REQUIRED
+        if name not in item
+    ]
+    worker = read_field(item, "worker", _worker, "not_a_worker", errors)
+    for name in item.get("globals", {}).get("M", {}):
+        if name.lower().startswith(RESERVED) and len(errors) < MAX_ENTRY_ERRORS:
+            message = f"globals: {shown(name)} starts with {RESERVED}, which is reserved"
+            errors.append(EntryError("reserved_global", "globals", message, name))
+    is_enabled = read_field(item, "enabled", _enabled, "not_a_boolean", errors, default=False)
+    if errors:
+        raise InvalidEntryError(tuple(errors[:MAX_ENTRY_ERRORS]))
+    return Job(item["job_id"].get("S", ""), worker, is_enabled)
+
+
+def _worker(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{shown(value)} is not the name of a worker")
+    return value
+
+
+def _enabled(value: Any) -> bool:
     # A string is a template that the worker evaluates: enabled, as far as is known here.
-    enabled = value_of(item.get("enabled", {"BOOL": False}), "enabled")
-    try:
-        is_enabled = isinstance(enabled, str) or units.boolean(enabled)
-    except ValueError as error:
-        raise ValueError(f"enabled: {error}") from None
-    return Job(job_id=value_of(item["job_id"], "job_id"), worker=worker, enabled=is_enabled)
+    return isinstance(value, str) or units.boolean(value)
+
+
+def unusable(job_id: str, error: InvalidEntryError) -> UserError:
+    """Return the user error of a job whose entry cannot be used."""
+    return UserError(f"bad entry of job {shown(job_id)}: {error}", "bad_job", error.errors)
 
 
 class JobTable:
@@ -105,13 +118,13 @@ class JobTable:
         if error is None:
             try:
                 return self._jobs.fetch(job_id, lambda: read_job(self._item(job_id)))
-            except ValueError as bad:
-                error = UserError(f"bad entry of job {shown(job_id)}: {bad}", "bad_job")
+            except InvalidEntryError as invalid:
+                error = unusable(job_id, invalid)
             except LookupError:
                 error = UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
             self._bad.put(job_id, error)
             self._jobs.forget(job_id)
-        raise UserError(str(error), error.kind)
+        raise UserError(str(error), error.kind, error.errors)
 
     def _item(self, job_id: str) -> dict[str, dict[str, Any]]:
         self._deadline.require(Reserve.READ, f"reading {self.name}")

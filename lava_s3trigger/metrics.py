@@ -70,7 +70,7 @@ class Summary:
             counts["events_redriven" if is_redriven else f"events_{delivered.delivery.route}"] += 1
             counts["replayed"] += is_replayed
             user_errors = set()
-            for outcome, kind, _, trigger_id, *_, lag in delivered.outcomes:
+            for outcome, kind, _, trigger_id, *_, lag, _ in delivered.outcomes:
                 if kind == "no_trigger":
                     counts["unmatched"] += 1
                 elif outcome in {"parked", "user_error"}:

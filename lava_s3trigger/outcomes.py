@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .errors import EntryError
+
 OutcomeName = Literal["dispatched", "user_error", "failed", "skipped", "parked"]
 OUTCOMES: Final[tuple[OutcomeName, ...]] = (
     "dispatched",
@@ -36,6 +38,8 @@ class Outcome(NamedTuple):
     queue: str | None = None
     lag: float | None = None
     """Seconds from the event to the dispatch."""
+    errors: tuple[EntryError, ...] = ()
+    """Those of the entry, if it cannot be used."""
 
     @property
     def is_dispatched(self) -> bool:

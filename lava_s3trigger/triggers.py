@@ -9,17 +9,19 @@ import json
 import logging
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import units
-from .aws.attributes import value_of
+from .aws.attributes import read_field, value_of
 from .aws.cache import SegmentedLRUCache
 from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
-from .conditions import Condition, is_condition, read_conditions
+from .conditions import KINDS, Condition, is_condition, read_conditions
+from .errors import MAX_ENTRY_ERRORS, EntryError
 from .log import log_event
 from .templates.confinement import Confinement
-from .templates.documents import Document
+from .templates.documents import CompileError, Document
 from .units import shown
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
     from .aws.deadline import Deadline
+    from .errors import Code
 
     Item = dict[str, dict[str, Any]]
 
@@ -68,6 +71,28 @@ class Trigger:
     digest: str = field(default="", compare=False)
     """What tells this version of the entry from others, for the log; see `entry_digest`."""
 
+    def template_errors(self) -> tuple[EntryError, ...]:
+        """Compile all of its templates, and return the errors of those that cannot be.
+
+        A template for which other templates leave too little time is left out.
+        """
+        documents = [("job_id", document) for document in self.job_ids]
+        documents += [
+            (name, document)
+            for name, document in (("parameters", self.parameters), ("globals", self.globals))
+            if document
+        ]
+        errors = []
+        for name, document in documents:
+            try:
+                if document.is_template:
+                    document.compile()
+            except CompileError as error:
+                errors.append(EntryError("bad_template", name, f"{name}: {error}", document.value))
+            except TimeoutError:
+                continue
+        return tuple(errors[:MAX_ENTRY_ERRORS])
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenTrigger:
@@ -75,9 +100,15 @@ class BrokenTrigger:
 
     trigger_id: str
     prefix: str
-    reason: str
+    errors: tuple[EntryError, ...]
+    """All of its errors, up to `MAX_ENTRY_ERRORS`."""
     digest: str = field(default="", compare=False)
     """As that of `Trigger`."""
+
+    @property
+    def reason(self) -> str:
+        """Its first error, for the log."""
+        return f"bad entry: {self.errors[0].message}"
 
 
 class Walk(NamedTuple):
@@ -89,20 +120,63 @@ class Walk(NamedTuple):
     """The entries at the last of them, disabled ones included: they hide broader ones."""
 
 
-def read_trigger(item: Item, max_delay: float = 900.0) -> Trigger | BrokenTrigger:
+def read_trigger(
+    item: Item, max_delay: float = 900.0, *, checks_disabled: bool = False
+) -> Trigger | BrokenTrigger:
     """Read an item of the table.
 
     Args:
         item: The item, as DynamoDB's low-level client gives it.
         max_delay: Longest delay, in seconds, that the entry may ask for.
+        checks_disabled: Whether a disabled entry can be broken. For the function it cannot.
     """
-    trigger_id = str(value_of(item["trigger_id"], "trigger_id"))
-    prefix = str(value_of(item["prefix"], "prefix"))
+    trigger_id = item.get("trigger_id", _NO_TEXT).get("S", "")
+    prefix = item.get("prefix", _NO_TEXT).get("S", "")
     digest = entry_digest(item)
-    try:
-        return _read_fields(trigger_id, prefix, item, max_delay, digest)
-    except ValueError as error:
-        return BrokenTrigger(trigger_id, prefix, f"bad entry: {error}", digest)
+    errors: list[EntryError] = []
+    if "enabled" not in item:
+        errors.append(_missing("enabled"))
+    is_enabled = _read(item, "enabled", errors, default=False)
+    if not is_enabled and not errors and not checks_disabled:
+        return Trigger(trigger_id, prefix, enabled=False, digest=digest)
+    condition_fields = []
+    for name in item:
+        if name in _KNOWN:
+            continue
+        if is_condition(name):
+            condition_fields.append(name)
+        elif not _is_custom(name) and len(errors) < MAX_ENTRY_ERRORS:
+            errors.append(EntryError("unknown_field", name, _unknown_field(name)))
+    confinement = Confinement()
+    jinja = _read(item, "jinja", errors, default=True)
+    parameters = _read(item, "parameters", errors)
+    globals_ = _read(item, "globals", errors)
+    if "job_id" not in item:
+        errors.append(_missing("job_id"))
+    job_ids = _read(item, "job_id", errors, default=())
+    conditions = _conditions(item, condition_fields, confinement, errors)
+    delay = _read(item, "delay", errors, default=0)
+    if not 0 <= delay <= max_delay:
+        value = value_of(item["delay"], "delay")
+        message = f"delay: {shown(value)} is not from 0 to {max_delay / 60:g} minutes"
+        errors.append(EntryError("delay_out_of_range", "delay", message, value))
+    if errors:
+        return BrokenTrigger(trigger_id, prefix, tuple(errors[:MAX_ENTRY_ERRORS]), digest)
+    return Trigger(
+        trigger_id,
+        prefix,
+        enabled=is_enabled,
+        job_ids=tuple(Document(job_id, jinja=jinja) for job_id in job_ids),
+        parameters=Document(parameters, jinja=jinja) if parameters else None,
+        globals=Document(globals_, jinja=jinja, is_globals=True) if globals_ else None,
+        conditions=conditions,
+        delay=round(delay),
+        confinement=confinement,
+        digest=digest,
+    )
+
+
+_NO_TEXT: Final[dict[str, Any]] = {}
 
 
 def entry_digest(item: Item) -> str:
@@ -134,64 +208,55 @@ def _in_order(value: Any) -> Any:
 _SETS: Final = frozenset(["SS", "NS", "BS"])
 
 
-def _read_fields(
-    trigger_id: str, prefix: str, item: Item, max_delay: float, digest: str
-) -> Trigger:
-    if "enabled" not in item:
-        raise ValueError("enabled is missing")
-    if not _read("enabled", item, READERS["enabled"], default=False):
-        return Trigger(trigger_id, prefix, enabled=False, digest=digest)
-    for name in item:
-        if not (name in FIELDS or name in NOT_CHECKED or is_condition(name) or _is_custom(name)):
-            raise ValueError(_unknown_field(name))
-    confinement = Confinement()
-    jinja = _read("jinja", item, READERS["jinja"], default=True)
-    parameters = _read("parameters", item, READERS["parameters"])
-    globals_ = _read("globals", item, READERS["globals"])
-    if "job_id" not in item:
-        raise ValueError("job_id is missing")
-    return Trigger(
-        trigger_id,
-        prefix,
-        enabled=True,
-        job_ids=tuple(
-            Document(each, jinja=jinja) for each in _read("job_id", item, READERS["job_id"])
-        ),
-        parameters=Document(parameters, jinja=jinja) if parameters else None,
-        globals=Document(globals_, jinja=jinja, is_globals=True) if globals_ else None,
+def _read(item: Item, name: str, errors: list[EntryError], default: Any = None) -> Any:
+    if name not in item:
+        return default
+    read = READERS[name]
+    return read_field(item, name, read, _CODES[read], errors, default)
+
+
+def _missing(name: str) -> EntryError:
+    return EntryError("missing_field", name, f"{name} is missing")
+
+
+def _conditions(
+    item: Item, fields: list[str], confinement: Confinement, errors: list[EntryError]
+) -> tuple[Condition, ...]:
+    """Read the conditions of an entry, and add their errors."""
+    arguments = {}
+    for name in fields:
+        try:
+            arguments[name] = value_of(item[name], name)
+        except ValueError as error:
+            errors.append(EntryError("binary_value", name, str(error)))
+    if not arguments:
+        return ()
+    most = 2 * len(KINDS) + MAX_ENTRY_ERRORS
+    found: list[Condition | EntryError] = []
+    aborted = None
+    try:
         # To read an argument may compile a pattern.
-        conditions=confinement.read(
-            lambda: read_conditions(
-                {name: value_of(item[name], name) for name in item if is_condition(name)}
-            )
-        ),
-        delay=_read("delay", item, lambda value: _delay(value, max_delay), default=0),
-        confinement=confinement,
-        digest=digest,
-    )
+        confinement.read(lambda: found.extend(islice(read_conditions(arguments), most)))
+    except ValueError as error:
+        # Each condition before the one that was aborted gave one result.
+        name = [*arguments, ""][len(found)]
+        aborted = EntryError("reading_aborted", name, str(error), arguments.get(name))
+    errors += [each for each in found if isinstance(each, EntryError)]
+    if aborted:
+        errors.append(aborted)
+    return tuple([each for each in found if isinstance(each, Condition)])
 
 
 def _unknown_field(name: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
 
-    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(FIELDS | NOT_CHECKED), n=1)
+    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(_KNOWN), n=1)
     hint = f"did you mean {shown(close[0])}? " if close else ""
     return f"unknown field {shown(name)} ({hint}custom fields start with x-)"
 
 
 def _is_custom(name: str) -> bool:
     return name.startswith(("x-", "X-"))
-
-
-def _read(name: str, item: Item, read: Callable[[Any], Any], default: Any = None) -> Any:
-    """Read a field; its errors name the field."""
-    if name not in item:
-        return default
-    value = value_of(item[name], name)
-    try:
-        return read(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def _map(value: Any) -> dict[str, Any] | None:
@@ -220,13 +285,14 @@ READERS: Final[dict[str, Callable[[Any], Any]]] = {
 """The other fields of an entry, but for its conditions, and what reads each."""
 FIELDS: Final = frozenset([*KEYS, *READERS])
 NOT_CHECKED: Final = frozenset(["description", "owner"])
-
-
-def _delay(value: Any, max_delay: float) -> int:
-    seconds: float = READERS["delay"](value)
-    if not 0 <= seconds <= max_delay:
-        raise ValueError(f"{shown(value)} is not from 0 to {max_delay / 60:g} minutes")
-    return round(seconds)
+_KNOWN: Final = FIELDS | NOT_CHECKED
+_CODES: Final[dict[Callable[[Any], Any], Code]] = {
+    units.boolean: "not_a_boolean",
+    _job_ids: "not_a_job_id",
+    _map: "not_a_map",
+    units.duration: "not_a_duration",
+}
+"""Codes of the errors that the readers of fields raise."""
 
 
 def prefixes(key: str) -> Iterator[str]:

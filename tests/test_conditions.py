@@ -12,7 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.conditions import KINDS, Kind, condition, is_condition, read_conditions
+from lava_s3trigger.conditions import (
+    KINDS,
+    Condition,
+    Kind,
+    condition,
+    is_condition,
+    read_conditions,
+)
+from lava_s3trigger.errors import EntryError
 from lava_s3trigger.events import S3Event
 
 if TYPE_CHECKING:
@@ -36,10 +44,23 @@ def event(
     )
 
 
+def conditions(fields: dict[str, Any]) -> list[Condition]:
+    """Read conditions that can all be read."""
+    read = list(read_conditions(fields))
+    assert not [each for each in read if isinstance(each, EntryError)]
+    return [each for each in read if isinstance(each, Condition)]
+
+
+def error(fields: dict[str, Any]) -> EntryError:
+    """Return the only error of conditions."""
+    [found] = [each for each in read_conditions(fields) if isinstance(each, EntryError)]
+    return found
+
+
 def holds(name: str, argument: Any, of: S3Event) -> bool:
-    [read] = read_conditions({name: argument})
+    [read] = conditions({name: argument})
     result = read.holds(read.value(of))
-    [inverse] = read_conditions({name.replace("if_", "if_not_"): argument})
+    [inverse] = conditions({name.replace("if_", "if_not_"): argument})
     assert inverse.holds(inverse.value(of)) is not result
     return result
 
@@ -239,10 +260,11 @@ class TestArguments:
     ) -> None:
         field = f"if_{inverse}{name}"
 
-        with pytest.raises(ValueError, match=rf"^{field}: ") as caught:
-            read_conditions({"if_size_gt": 0, field: argument})
+        found = error({"if_size_gt": 0, field: argument})
 
-        assert str(caught.value).startswith(f"{field}: {expected}")
+        assert found.code == ("not_a_size" if name == "size_gt" else "not_a_pattern")
+        assert (found.field, found.value) == (field, argument)
+        assert found.message.startswith(f"{field}: {expected}")
 
     @pytest.mark.parametrize(
         "field",
@@ -260,28 +282,35 @@ class TestArguments:
         ],
     )
     def test_a_condition_that_is_not_known_is_an_error(self, field: str) -> None:
-        with pytest.raises(ValueError, match=r"unknown condition .*; known conditions: ") as caught:
-            read_conditions({field: "*"})
-
         known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
-        assert str(caught.value) == f"unknown condition '{field}'; known conditions: {known}"
+        message = f"unknown condition '{field}'; known conditions: {known}"
+
+        assert error({field: "*"}) == EntryError("unknown_condition", field, message, "*")
 
     def test_a_name_in_an_error_is_shown_on_one_line(self) -> None:
-        with pytest.raises(ValueError, match="unknown condition") as caught:
-            read_conditions({"if_\n\u00e9": "*"})
+        message = error({"if_\n\u00e9": "*"}).message
 
-        assert str(caught.value).startswith(r"unknown condition 'if_\n\xe9';")
+        assert message.startswith(r"unknown condition 'if_\n\xe9';")
+
+    def test_each_condition_has_its_own_error(self) -> None:
+        fields = {"if_fnmatch": 1, "if_x": 2, "if_size_gt": 3, "if_not_size_gt": "big"}
+
+        read = [
+            each.code if isinstance(each, EntryError) else each.field
+            for each in read_conditions(fields)
+        ]
+
+        assert read == ["not_a_pattern", "unknown_condition", "if_size_gt", "not_a_size"]
 
 
 class TestReading:
-    """All conditions among the fields of an entry are read, and nothing else."""
+    """All conditions of an entry are read."""
 
     def test_an_entry_without_any_has_none(self) -> None:
-        assert read_conditions({}) == ()
-        assert read_conditions({"enabled": True, "x-if_fnmatch": "*", "IF_size": 1}) == ()
+        assert conditions({}) == []
 
     def test_each_keeps_its_field_and_argument(self) -> None:
-        read = read_conditions({"if_size_gt": "1KB", "job_id": "j", "if_not_fnmatch": ["*.tmp"]})
+        read = conditions({"if_size_gt": "1KB", "if_not_fnmatch": ["*.tmp"]})
 
         assert [(each.field, each.argument) for each in read] == [
             ("if_size_gt", "1KB"),
@@ -289,7 +318,7 @@ class TestReading:
         ]
 
     def test_a_condition_and_its_inverse_may_both_be_there(self) -> None:
-        read = read_conditions({"if_fnmatch": "*.zip", "if_not_fnmatch": "*ignore*"})
+        read = conditions({"if_fnmatch": "*.zip", "if_not_fnmatch": "*ignore*"})
 
         assert [each.holds(each.value(event(key="a.zip"))) for each in read] == [True, True]
         assert [each.holds(each.value(event(key="ignore.zip"))) for each in read] == [True, False]
@@ -335,36 +364,36 @@ class TestRegistry:
     def test_a_new_one_and_its_inverse_can_be_used(self) -> None:
         assert holds("if_key_longer", "3", event(key="abcd"))
         assert not holds("if_key_longer", "4", event(key="abcd"))
-        [inverse] = read_conditions({"if_not_key_longer": "4"})
+        [inverse] = conditions({"if_not_key_longer": "4"})
         assert inverse.holds("abcd")
         assert (inverse.field, inverse.argument) == ("if_not_key_longer", "4")
 
     @pytest.mark.usefixtures("_registered")
     def test_its_argument_is_checked(self) -> None:
-        with pytest.raises(ValueError, match=r"^if_not_key_longer: invalid literal"):
-            read_conditions({"if_not_key_longer": "long"})
+        found = error({"if_not_key_longer": "long"})
+
+        assert found.code == "bad_argument"
+        assert found.message.startswith("if_not_key_longer: invalid literal")
 
     def test_a_bad_regular_expression_is_an_error_of_the_entry(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         kind = Kind("key_regex", lambda key, pattern: bool(pattern.search(key)), re.compile)
         monkeypatch.setitem(KINDS, "key_regex", kind)
-        with pytest.raises(ValueError, match=r"^if_key_regex: "):
-            read_conditions({"if_key_regex": "("})
+        found = error({"if_key_regex": "("})
+        assert (found.code, found.message[:14]) == ("bad_argument", "if_key_regex: ")
         assert holds("if_key_regex", "b+", event(key="abb"))
 
     @pytest.mark.usefixtures("_registered")
     def test_it_is_named_where_another_is_not_known(self) -> None:
-        with pytest.raises(ValueError, match=r", if_key_longer, if_not_key_longer$"):
-            read_conditions({"if_nothing": 1})
+        assert error({"if_nothing": 1}).message.endswith(", if_key_longer, if_not_key_longer")
 
     @pytest.mark.usefixtures("_registered")
     def test_its_description_is_its_docstring(self) -> None:
         assert KINDS["key_longer"].description == "The key has more characters."
 
     def test_it_is_gone_once_it_is_not_registered(self) -> None:
-        with pytest.raises(ValueError, match="unknown condition"):
-            read_conditions({"if_key_longer": 1})
+        assert error({"if_key_longer": 1}).code == "unknown_condition"
 
     @pytest.mark.parametrize("name", list(KINDS))
     def test_each_is_described_by_a_sentence(self, name: str) -> None:

@@ -9,6 +9,8 @@ from lava_s3trigger.deliveries import Delivery
 from lava_s3trigger.dispatch import PendingMessage
 from lava_s3trigger.errors import (
     DeliveriesFailedError,
+    EntryError,
+    InvalidEntryError,
     ObjectError,
     OutOfTimeError,
     PayloadError,
@@ -26,6 +28,7 @@ ALL = [
     PayloadError("odd"),
     ObjectError("gone", "no_object"),
     UserError("bad entry"),
+    InvalidEntryError((EntryError("missing_field", "worker", "worker is missing"),)),
     ServiceError("refused"),
     OutOfTimeError("late"),
     UnexpectedError("odd"),
@@ -49,7 +52,9 @@ class TestRoot:
         named = {
             each
             for each in vars(errors).values()
-            if isinstance(each, type) and each.__module__ == errors.__name__
+            if isinstance(each, type)
+            and issubclass(each, Exception)
+            and each.__module__ == errors.__name__
         }
 
         assert named == {S3TriggerError, RetryableError, *map(type, ALL)}

@@ -11,7 +11,7 @@ import pytest
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.errors import OutOfTimeError, ServiceError, UserError
+from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
@@ -80,7 +80,7 @@ class TestEntries:
 
     @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
     def test_a_missing_required_field_is_named(self, field: str) -> None:
-        with pytest.raises(ValueError, match=f"{field} is missing"):
+        with pytest.raises(InvalidEntryError, match=f"{field} is missing"):
             read_job(item_of(without=field))
 
     @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ class TestEntries:
         ids=["empty", "number", "null", "list", "binary"],
     )
     def test_an_invalid_worker_name_is_an_error(self, value: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="worker"):
+        with pytest.raises(InvalidEntryError, match="worker"):
             read_job(item_of({"worker": value}))
 
 
@@ -129,7 +129,7 @@ class TestEnabled:
         "value", [{"L": []}, {"M": {}}, {"N": "0.5"}, {"B": "aGk="}], ids=["l", "m", "0.5", "b"]
     )
     def test_any_other_value_is_an_error(self, value: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=r"^enabled"):
+        with pytest.raises(InvalidEntryError, match=r"^enabled"):
             read_job(item_of({"enabled": value}))
 
 
@@ -138,11 +138,11 @@ class TestGlobals:
 
     @pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
     def test_a_global_that_begins_with_lava_is_an_error(self, name: str) -> None:
-        with pytest.raises(ValueError, match=f"globals: '{name}'"):
+        with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
             read_job(item_of({"globals": {"M": {"a": {"S": ""}, name: {"S": ""}}}}))
 
     def test_a_reserved_global_of_a_disabled_job_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="lava_x"):
+        with pytest.raises(InvalidEntryError, match="lava_x"):
             read_job(item_of({"enabled": {"BOOL": False}, "globals": {"M": {"lava_x": {"S": ""}}}}))
 
     @pytest.mark.parametrize("name", ["lav", "a_lava", "_lava", " lava", "", "l\u0430va"])

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.errors import EntryError
 from lava_s3trigger.units import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lava_s3trigger.errors import Code
 
 
 def value_of(attribute: dict[str, Any], name: str) -> Any:
@@ -40,6 +46,38 @@ def value_of(attribute: dict[str, Any], name: str) -> Any:
         case _:
             raise ValueError(f"{shown(name)[1:-1]} is binary: no JSON message can hold it")
     return found
+
+
+def read_field(  # noqa: PLR0913, PLR0917 - a class for them takes longer
+    item: dict[str, dict[str, Any]],
+    name: str,
+    read: Callable[[Any], Any],
+    code: Code,
+    errors: list[EntryError],
+    default: Any = None,
+) -> Any:
+    """Return what a function makes of a field of an item.
+
+    Args:
+        item: The item, as DynamoDB's low-level client gives it.
+        name: Name of the field.
+        read: Makes it of the Python value; raises ValueError where it cannot.
+        code: Code of that error.
+        errors: Where an error is added; its message names the field.
+        default: What is returned where the field is missing, or is an error.
+    """
+    if name not in item:
+        return default
+    try:
+        value = value_of(item[name], name)
+    except ValueError as error:
+        errors.append(EntryError("binary_value", name, str(error)))
+        return default
+    try:
+        return read(value)
+    except ValueError as error:
+        errors.append(EntryError(code, name, f"{name}: {error}", value))
+        return default
 
 
 def _number(text: str) -> int | float:

@@ -37,6 +37,18 @@ class RenderingError(ValueError):
     """A template cannot be compiled or rendered; the message says why."""
 
 
+class CompileError(RenderingError):
+    """A template cannot be compiled.
+
+    Attributes:
+        reason: Why, without saying that.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"it cannot be compiled: {reason}")
+        self.reason = reason
+
+
 class Variables(dict[str, Any]):
     """The variables that the templates of a trigger know, of one event."""
 
@@ -129,6 +141,7 @@ class Document:
         self._template: Template | None = None
         self._names_event = False
         self._error: str | None = None
+        """Why it cannot be compiled."""
 
     def render(self, variables: dict[str, Any]) -> Any:
         """Render the document; the result is not to be changed.
@@ -166,26 +179,27 @@ class Document:
         return self._with_names_checked(rendered) if self._marker else rendered
 
     def compile(self) -> Template:
-        """Compile it, and keep the template, or why there is none.
+        """Compile it once, and keep the template, or why there is none.
 
         Raises:
-            RenderingError: It cannot be compiled; the message says why.
+            CompileError: It cannot be compiled.
             TimeoutError: It could not be compiled in what other documents left of the time.
         """
+        if self._template:
+            return self._template
         if self._error:
-            raise RenderingError(self._error)
+            raise CompileError(self._error)
         try:
             template = self._template = compile_bounded(self._compiled)
         except CompileTimeoutError as error:
-            reason = str(error)
+            self._error = str(error)
         except (TimeoutError, ThreadError):
             raise
         except Exception as error:  # noqa: BLE001 - likewise
-            reason = _reason(error)
+            self._error = _reason(error)
         else:
             return template
-        self._error = f"it cannot be compiled: {reason}"
-        raise RenderingError(self._error)
+        raise CompileError(self._error)
 
     def _compiled(self) -> Template:
         environment = _environment()

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import jsonschema
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from lava_s3trigger.errors import Code
 from tests.cli.schemas import validate
 from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
 
@@ -141,6 +143,7 @@ class TestJson:
                             "outcome": "skipped",
                             "reason": "the trigger is disabled; it hides entries at prefixes"
                             " above 'in'",
+                            "errors": [],
                             "conditions": [],
                             "jobs": [],
                         },
@@ -150,6 +153,7 @@ class TestJson:
                             "source": "t.yaml:1",
                             "outcome": "dispatched",
                             "reason": None,
+                            "errors": [],
                             "conditions": [
                                 {
                                     "field": "if_fnmatch",
@@ -165,6 +169,7 @@ class TestJson:
                                     "position": 0,
                                     "outcome": "dispatched",
                                     "reason": None,
+                                    "errors": [],
                                     "worker": "core",
                                     "queue": "lava-prod-core",
                                     "delay": 90,
@@ -175,6 +180,7 @@ class TestJson:
                                     "position": 1,
                                     "outcome": "skipped",
                                     "reason": "the job is disabled",
+                                    "errors": [],
                                     "worker": None,
                                     "queue": None,
                                     "delay": None,
@@ -272,6 +278,70 @@ class TestJson:
             pytest.skip(built.stderr.strip().splitlines()[-1])
         [wheel] = tmp_path.glob("*.whl")
         assert "lava_s3trigger/cli/explain/schema.json" in zipfile.ZipFile(wheel).namelist()
+
+
+BROKEN: Final = """\
+- {trigger_id: t, bucket: b, prefix: in, enabled: true, job_id: load,
+   delay: 16m, if_size_gt: big, paramters: {}}
+- {trigger_id: u, bucket: b, prefix: job, enabled: true, job_id: bad}
+- {trigger_id: v, bucket: b, prefix: text, enabled: true, job_id: "{{", globals: {a: "{%"}}
+- {job_id: bad, type: exe, worker: 1, enabled: true}
+"""
+
+
+class TestErrorsOfEntries:
+    """All errors of an entry are listed, each with its code; the first is the reason."""
+
+    @pytest.mark.parametrize(
+        ("key", "expected"),
+        [
+            (
+                "in",
+                [
+                    ("unknown_field", "paramters", "unknown field 'paramters' "),
+                    ("not_a_size", "if_size_gt", "if_size_gt: 'big' is not a size"),
+                    ("delay_out_of_range", "delay", "delay: '16m' is not from 0 to 15 minutes"),
+                ],
+            ),
+            (
+                "job",
+                [
+                    ("missing_field", "payload", "payload is missing"),
+                    ("not_a_worker", "worker", "worker: 1 is not the name of a worker"),
+                ],
+            ),
+            (
+                "text",
+                [
+                    ("bad_template", "job_id", "job_id: it cannot be compiled: Template"),
+                    ("bad_template", "globals", "globals: it cannot be compiled: Template"),
+                ],
+            ),
+        ],
+    )
+    def test_all_errors_are_listed_with_their_codes(
+        self, explain: Explain, key: str, expected: list[tuple[str, str, str]]
+    ) -> None:
+        (explain.folder / "broken.yaml").write_text(BROKEN)
+        arguments = [f"s3://b/{key}", "--triggers=broken.yaml", "--jobs=broken.yaml"]
+
+        [trigger] = explain(*arguments, "--format=json").event["triggers"]
+
+        part = trigger["jobs"][0] if trigger["jobs"] else trigger
+        assert part["outcome"] == "user_error"
+        assert part["reason"].endswith(part["errors"][0]["message"])
+        for error, (code, field, message) in zip(part["errors"], expected, strict=True):
+            assert (error["code"], error["field"]) == (code, field)
+            assert error["message"].startswith(message)
+        text = explain(*arguments).out
+        assert f"{part['reason']}  [{expected[0][0]}]\n" in text
+        for error in part["errors"][1:]:
+            assert f"      also {error['message']}  [{error['code']}]\n" in text
+
+    def test_the_schema_has_all_codes(self) -> None:
+        schema = json.loads((files("lava_s3trigger.cli.explain") / "schema.json").read_text())
+
+        assert schema["$defs"]["error"]["properties"]["code"]["enum"] == list(get_args(Code))
 
 
 class TestText:

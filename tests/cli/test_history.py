@@ -125,6 +125,18 @@ class TestDeliveries:
         log.write(line("failed", **about(account)), text_line("dispatched", **about(account)))
         assert self.times(history.json(account)) == [["failed", "dispatched"]]
 
+    def test_a_parked_object_has_the_code_of_its_error(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        reason = "bad entry: enabled is missing"
+        fields = about(account, kind="bad_entry", code="missing_field", reason=reason)
+        log.write(line("parked", **fields))
+
+        [found] = lines(history.json(account))
+        assert (found["kind"], found["code"]) == ("bad_entry", "missing_field")
+        text = history(f"s3://{account.bucket}/in/a.csv", *SINCE).output
+        assert f"{reason}  [missing_field]\n" in text
+
     def test_other_objects_are_left_out(
         self, account: Account, log: Log, history: Histories
     ) -> None:

@@ -18,6 +18,7 @@ from lava_s3trigger.cli.entries.json_text import JsonText
 from lava_s3trigger.cli.entries.load import load
 from lava_s3trigger.cli.entries.schema import SHAPES, job_schema, trigger_schema
 from lava_s3trigger.conditions import KINDS
+from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import READERS, BrokenTrigger, read_trigger
 
@@ -68,7 +69,7 @@ def is_job(entry: dict[str, Any]) -> bool:
         return False
     try:
         read_job(item)
-    except ValueError:
+    except InvalidEntryError:
         return False
     return True
 

@@ -93,6 +93,7 @@ class TestParked:
         (fields,) = logged.fields("user_error", logging.ERROR)
         assert case.reason in fields.pop("reason")
         assert fields.pop("job_id", None) == case.job_id
+        assert fields.pop("code", None) == case.code
         assert fields == {
             "kind": case.kind,
             "trigger_id": "t",
@@ -102,6 +103,16 @@ class TestParked:
         }
         assert harness.keys(harness.web) == ["in/1.csv"]
         assert not harness.parking.messages
+
+    @every_user_error
+    def test_the_log_of_what_is_parked_has_the_code_of_the_first_error(
+        self, harness: Harness, logged: LogLines, case: UserErrorCase
+    ) -> None:
+        harness.trigger(**case.fields)
+        harness.function()(direct(record()))
+        (fields,) = logged.fields("parked", logging.ERROR)
+        assert fields.get("code") == case.code
+        assert case.reason in fields["reason"]
 
     def test_a_batch_entry_refused_on_retry_is_parked(self, harness: Harness) -> None:
         harness.trigger()

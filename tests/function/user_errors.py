@@ -20,22 +20,39 @@ class UserErrorCase:
     reason: str
     job_id: str | None = None
     """The job that it concerns."""
+    code: str | None = None
+    """Code of the error of the entry, if it is one."""
 
 
 USER_ERRORS: Final = {
-    "a bad entry": UserErrorCase({"unknown": 1}, "bad_entry", "bad entry: unknown field 'unknown'"),
-    "a bad condition": UserErrorCase({"if_size_gt": "big"}, "bad_entry", "bad entry: if_size_gt"),
+    "a bad entry": UserErrorCase(
+        {"unknown": 1}, "bad_entry", "bad entry: unknown field 'unknown'", code="unknown_field"
+    ),
+    "a bad condition": UserErrorCase(
+        {"if_size_gt": "big"}, "bad_entry", "bad entry: if_size_gt", code="not_a_size"
+    ),
     "an unknown condition": UserErrorCase(
-        {"if_bigger": 1}, "bad_entry", "bad entry: unknown condition 'if_bigger'"
+        {"if_bigger": 1},
+        "bad_entry",
+        "bad entry: unknown condition 'if_bigger'",
+        code="unknown_condition",
+    ),
+    "three errors": UserErrorCase(
+        {"delay": "16m", "if_size_gt": "big", "unknown": 1},
+        "bad_entry",
+        "bad entry: unknown field 'unknown'",
+        code="unknown_field",
     ),
     "a rendering error": UserErrorCase(
         {"parameters": {"a": "{{ 1 / 0 }}"}}, "rendering_failed", "parameters: Zero"
     ),
     "a template's syntax": UserErrorCase(
-        {"globals": {"a": "{% if %}"}}, "rendering_failed", "globals: "
+        {"globals": {"a": "{% if %}"}}, "rendering_failed", "globals: ", code="bad_template"
     ),
     "no such job": UserErrorCase({"job_id": "none"}, "no_such_job", "no job 'none'", "none"),
-    "a bad job": UserErrorCase({"job_id": "bad"}, "bad_job", "bad entry of job 'bad'", "bad"),
+    "a bad job": UserErrorCase(
+        {"job_id": "bad"}, "bad_job", "bad entry of job 'bad'", "bad", "missing_field"
+    ),
     "no queue": UserErrorCase({"job_id": "lost"}, "no_queue", "no queue lava-demo-nowhere", "lost"),
     "too big for SQS": UserErrorCase(
         {"parameters": {"a": TOO_LONG}}, "message_too_large", "SQS takes at most", "load"

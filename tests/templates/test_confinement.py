@@ -164,7 +164,17 @@ class TestRead:
         broken = trigger(if_slow_to_read="x")
 
         assert isinstance(broken, BrokenTrigger)
-        assert "bad entry: reading conditions aborted: it took longer than 3 s" in str(broken)
+        assert broken.reason == "bad entry: reading conditions aborted: it took longer than 3 s"
+
+    @pytest.mark.usefixtures("_slow")
+    def test_errors_before_one_that_takes_too_long_are_kept(self) -> None:
+        broken = trigger(if_size_gt="big", if_fnmatch="*", if_slow_to_read="x", if_unread="x")
+
+        assert isinstance(broken, BrokenTrigger)
+        assert [(each.code, each.field) for each in broken.errors] == [
+            ("not_a_size", "if_size_gt"),
+            ("reading_aborted", "if_slow_to_read"),
+        ]
 
     @pytest.mark.usefixtures("_slow")
     def test_testing_is_within_a_bound_whatever_the_kind(self) -> None:

@@ -140,7 +140,7 @@ class _Linter:
         for checked in self._checked:
             self._all.add(checked)
         self._rules = {kind: selection.rules("entry", kind) for kind in ("trigger", "job")}
-        self._refusals = selection.rules("refusal")
+        self._error_rules = selection.rules("error")
         self._problems = selection.rules("problem")
         self._file_rules = selection.rules("file")
         self.findings: list[Finding] = []
@@ -177,11 +177,11 @@ class _Linter:
     def _found_in(self, checked: CheckedEntry) -> Iterator[tuple[Rule, Found, Problem | None]]:
         for problem in checked.entry.problems:
             yield from self._of_problem(problem, checked)
-        for refusal in checked.refusals:
-            rule = rule_of_refusal(checked.kind, refusal.reason)
-            if rule in self._refusals:
-                for found in rule.check(checked, self._all, refusal.reason, refusal.field):
-                    yield rule, found, None
+        for error in checked.errors:
+            for rule in self._error_rules:
+                if rule.of == error.code:
+                    for found in rule.check(checked, error):
+                        yield rule, found, None
         for rule in self._rules[checked.kind]:
             for found in rule.check(checked, self._all):
                 yield rule, found, None
@@ -190,19 +190,9 @@ class _Linter:
         self, problem: Problem, checked: CheckedEntry | None
     ) -> Iterator[tuple[Rule, Found, Problem]]:
         for rule in self._problems:
-            if rule.matches and rule.matches.fullmatch(problem.kind):
+            if rule.of == problem.kind:
                 for found in rule.check(problem, checked):
                     yield rule, found, problem
-
-
-def rule_of_refusal(kind: str, reason: str) -> Rule:
-    """Return the rule for a reason for which the function's reader refuses an entry."""
-    text = f"{kind}: {reason}"
-    return next(
-        each
-        for each in all_rules()
-        if each.subject == "refusal" and each.matches and each.matches.match(text)
-    )
 
 
 def _together(surroundings: Surroundings) -> CheckedEntries:

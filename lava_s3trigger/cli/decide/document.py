@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
     from lava_s3trigger.dispatch import Dispatch
+    from lava_s3trigger.errors import EntryError
 
     Json = dict[str, Any]
 
@@ -96,6 +97,7 @@ class Explainer:
             if found.ended
             else most_notable(job["outcome"] for job in jobs),
             "reason": found.ended.reason if found.ended else None,
+            "errors": _errors(found.ended.errors if found.ended else ()),
             "conditions": [
                 {
                     "field": tested.condition.field,
@@ -114,6 +116,7 @@ class Explainer:
             "position": job.position,
             "outcome": job.outcome,
             "reason": job.reason,
+            "errors": _errors(job.errors),
             "worker": None,
             "queue": None,
             "delay": None,
@@ -164,6 +167,12 @@ def pending_message(dispatch: Dispatch, realm: str) -> PendingMessage:
 
         refuse_too_large(pending)
     return pending
+
+
+def _errors(errors: Iterable[EntryError]) -> list[Json]:
+    return [
+        {"code": error.code, "field": error.field, "message": error.message} for error in errors
+    ]
 
 
 def _plain(value: Any) -> Any:

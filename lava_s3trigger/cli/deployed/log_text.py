@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _WIDTH: Final = 10
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
 # What tells most lines apart from none: the JSON has it.
-_LEFT_OUT: Final = frozenset(["kind", "entry", "message_id", "realm", "function", "prefixes"])
+_LEFT_OUT: Final = frozenset(
+    ["kind", "code", "entry", "message_id", "realm", "function", "prefixes"]
+)
 
 
 def shown_time(moment: datetime) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.errors import UserError
-from lava_s3trigger.jobs import Job, read_job
+from lava_s3trigger.errors import InvalidEntryError, UserError
+from lava_s3trigger.jobs import Job, read_job, unusable
 from lava_s3trigger.triggers import Walk, levels_by_prefix, walk
 from lava_s3trigger.units import shown
 
@@ -95,8 +95,8 @@ class MemoryJobs:
             raise UserError(f"no job {shown(job_id)} in {self._name}", "no_such_job")
         try:
             return read_job(entry.item)
-        except ValueError as bad:
-            raise UserError(f"bad entry of job {shown(job_id)}: {bad}", "bad_job") from None
+        except InvalidEntryError as invalid:
+            raise unusable(job_id, invalid) from None
 
 
 class UnknownJobs:

@@ -16,6 +16,7 @@ from lava_s3trigger.cli.output.text import (
     UNUSED,
     Line,
     Piece,
+    code_piece,
     line,
     named,
     shown,
@@ -105,14 +106,22 @@ def _trigger_lines(trigger: Json) -> Iterator[Line]:
         saw = Piece(f"  {_looked_at(each['field'])} {shown(each['value'])}", FAINT)
         yield line(verdict, f"  {test:<{width}}", saw, indent=4)
     if trigger["reason"]:
-        yield line(_outcome(trigger), f": {trigger['reason']}", indent=4)
+        yield line(_outcome(trigger), f": {trigger['reason']}", *_first_code(trigger), indent=4)
+        yield from _further_errors(trigger)
     for job in trigger["jobs"]:
         yield from _job_lines(job)
 
 
 def _job_lines(job: Json) -> Iterator[Line]:
     message = job["message"]
-    yield line(_outcome(job), f"  job {named(job['job_id'])}", *_ending(job), indent=4)
+    yield line(
+        _outcome(job),
+        f"  job {named(job['job_id'])}",
+        *_ending(job),
+        *_first_code(job),
+        indent=4,
+    )
+    yield from _further_errors(job)
     if message is None:
         return
     yield line(f"queue    {job['queue'] or 'of its worker'}", indent=6)
@@ -121,6 +130,17 @@ def _job_lines(job: Json) -> Iterator[Line]:
     text = json.dumps(message, indent=2, ensure_ascii=False)
     for number, each in enumerate(text.split("\n")):
         yield line(f"{'message' if number == 0 else '':<9}{each}", indent=6)
+
+
+def _further_errors(part: Json) -> Iterator[Line]:
+    """Yield the errors of an entry after the first, which is the reason."""
+    for error in part["errors"][1:]:
+        yield line(f"also {error['message']}", code_piece(error["code"]), indent=6)
+
+
+def _first_code(part: Json) -> Iterator[Piece]:
+    for error in part["errors"][:1]:
+        yield code_piece(error["code"])
 
 
 def _ending(job: Json) -> Iterator[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PAUSE: Final = timedelta(seconds=45)
 """Lambda tries an asynchronous invocation again after a minute, with the same request id."""
-_FIELDS: Final = ("trigger_id", "job_id", "kind", "reason", "queue", "run_id", "entry")
+_FIELDS: Final = ("trigger_id", "job_id", "kind", "code", "reason", "queue", "run_id", "entry")
 
 
 class _Told(NamedTuple):

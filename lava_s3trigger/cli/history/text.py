@@ -13,6 +13,7 @@ from lava_s3trigger.cli.output.text import (
     UNUSED,
     Line,
     Piece,
+    code_piece,
     line,
     named,
     shown,
@@ -71,9 +72,11 @@ def _names(found: Json) -> Iterator[str]:
             yield f"{what} {named(found[name])}"
 
 
-def _reason(found: Json) -> Iterator[str]:
+def _reason(found: Json) -> Iterator[str | Piece]:
     if found["reason"]:
         yield f": {found['reason']}"
+    if found["code"]:
+        yield code_piece(found["code"])
 
 
 def _beside(found: Json) -> Iterator[Line]:

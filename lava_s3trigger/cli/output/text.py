@@ -68,6 +68,11 @@ def shown(value: Any) -> str:
     return cut(json.dumps(value, ensure_ascii=False))
 
 
+def code_piece(code: str) -> Piece:
+    """Return the code of an error of an entry, after its message."""
+    return Piece(f"  [{code}]", FAINT)
+
+
 def cut(text: str) -> str:
     """Return a text, not at length."""
     if len(text) <= _MAX_SHOWN_CHARACTERS:

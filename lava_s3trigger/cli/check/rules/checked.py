@@ -5,45 +5,27 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, read_trigger
 
 from .template_text import TemplateText
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lava_s3trigger.cli.entries.dynamodb import Attribute
     from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.errors import EntryError
 
 KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)}
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""
 MAX_PATTERNS: Final = 1000
 MAX_PATTERN_CHARACTERS: Final = 1024
-MAX_REFUSALS: Final = 100
-"""Reasons that are looked for in one entry: for each, all its fields are read again."""
 IGNORE_FIELD: Final = "x-lint-ignore"
 
 _NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
-
-# What is put in place of a field that is refused, so that the reader comes to the next.
-_SOUND: Final[dict[str, dict[str, Attribute]]] = {
-    "trigger": {"enabled": {"BOOL": True}, "job_id": {"S": "job"}},
-    "job": {"type": {"S": "exe"}, "worker": {"S": "worker"}, "payload": {"S": "payload"}},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the function's reader refuses an entry, and the field that it is about."""
-
-    reason: str
-    field: str
 
 
 class CheckedEntry:
@@ -153,56 +135,19 @@ class CheckedEntry:
         ]
 
     @cached_property
-    def refusals(self) -> list[Refusal]:
-        """All reasons for which the function's own reader refuses the entry.
+    def errors(self) -> tuple[EntryError, ...]:
+        """The errors for which the function refuses the entry.
 
-        The reader stops at the first. So the field that it is about is put right, and the
-        entry is read again. A disabled entry is read as if it were enabled.
+        A disabled entry is read as if it were enabled.
         """
-        return list(islice(self._refusals(), MAX_REFUSALS))
-
-    def _refusals(self) -> Iterator[Refusal]:
-        item = dict(self.item)
-        for name in KEYS[self.kind]:
-            if not self.entry.text(name):
-                item[name] = {"S": "key"}
-        sound = _SOUND[self.kind]
-        if self.kind == "trigger" and "enabled" in item and self._refusal(item) is None:
-            item["enabled"] = sound["enabled"]
-        while (reason := self._refusal(item)) is not None:
-            name = self._field_of(reason, item)
-            yield Refusal(reason, name)
-            if name in sound:
-                item[name] = sound[name]
-            elif name in item:
-                del item[name]
-            else:
-                return
-
-    def _refusal(self, item: dict[str, Attribute]) -> str | None:
         if self.kind == "trigger":
-            found = read_trigger(item, self.max_delay)
-            if isinstance(found, BrokenTrigger):
-                return found.reason.removeprefix("bad entry: ")
-            return None
+            found = read_trigger(self.item, self.max_delay, checks_disabled=True)
+            return found.errors if isinstance(found, BrokenTrigger) else ()
         try:
-            read_job(item)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    def _field_of(self, reason: str, item: dict[str, Attribute]) -> str:
-        """Return the field that a reason is about: without it, the reason is another one."""
-        sound = _SOUND[self.kind]
-        for name in [*item, *(each for each in sound if each not in item)]:
-            if name in KEYS[self.kind]:
-                continue
-            without = {each: value for each, value in item.items() if each != name}
-            if name in sound:
-                without = {**item, name: sound[name]}
-            if self._refusal(without) != reason:
-                return name
-        return ""
+            read_job(self.item)
+        except InvalidEntryError as invalid:
+            return invalid.errors
+        return ()
 
 
 @dataclass(slots=True)

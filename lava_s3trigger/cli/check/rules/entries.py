@@ -15,6 +15,8 @@ from .registry import nearest, rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lava_s3trigger.errors import EntryError
+
     from .checked import CheckedEntries, CheckedEntry
 
 TRIGGER_FIELDS: Final = frozenset(
@@ -66,141 +68,141 @@ def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             yield Found(f"{name} is longer than {_MAX_KEY_BYTES[name]} bytes", (name,))
 
 
-@rule("LT103", "error", "Unknown field", on="refusal", matches=r"trigger: unknown field ")
-def unknown_field(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT103", "error", "Unknown field", on="error", of="unknown_field")
+def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has a field that the function does not know, so it does not fire.
 
     Often it is a typo: `paramters` for `parameters`. Fields of your own begin with `x-`.
     `--fix` renames a field whose name is very similar to a known one.
     """
     known = TRIGGER_FIELDS - checked.item.keys()
-    yield Found(reason, (name,), of_name=True, fix=_renamed(name, known))
+    fix = _renamed(error.field, known)
+    yield Found(error.message, (error.field,), of_name=True, fix=fix)
 
 
-@rule("LT104", "error", "Unknown condition", on="refusal", matches=r"trigger: unknown condition ")
-def unknown_condition(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT104", "error", "Unknown condition", on="error", of="unknown_condition")
+def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has a condition that does not exist.
 
     The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
     condition whose name is very similar to a known one.
     """
     known = {each for each in _CONDITIONS if each not in checked.item}
-    close = nearest(name, known, cutoff=0.75)
-    message = f"unknown condition {shown(name)}; did you mean {close}?" if close else reason
-    yield Found(message, (name,), of_name=True, fix=_renamed(name, known))
+    close = nearest(error.field, known, cutoff=0.75)
+    message = f"unknown condition {shown(error.field)}; did you mean {close}?"
+    yield Found(
+        message if close else error.message,
+        (error.field,),
+        of_name=True,
+        fix=_renamed(error.field, known),
+    )
 
 
-@rule("LT105", "error", "enabled is missing", on="refusal", matches=r"trigger: enabled is missing$")
-def enabled_missing(_c: CheckedEntry, _all: CheckedEntries, reason: str, _name: str) -> Any:
+@rule("LT105", "error", "enabled is missing", on="error", of="missing_field")
+def enabled_missing(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger does not say whether it is enabled.
 
     There is no default. Add `enabled: true` or `enabled: false`.
     """
-    yield Found(reason)
+    if error.field == "enabled":
+        yield Found(error.message)
 
 
-@rule("LT106", "error", "job_id is missing", on="refusal", matches=r"trigger: job_id is missing$")
-def job_id_missing(_c: CheckedEntry, _all: CheckedEntries, reason: str, _name: str) -> Any:
+@rule("LT106", "error", "job_id is missing", on="error", of="missing_field")
+def job_id_missing(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger names no job to dispatch.
 
     Add `job_id`, with the id of a job or a list of ids.
     """
-    yield Found(reason)
+    if checked.kind == "trigger" and error.field == "job_id":
+        yield Found(error.message)
 
 
-@rule("LT107", "error", "Not a boolean", on="refusal", matches=r".*is not a boolean$")
-def not_a_boolean(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT107", "error", "Not a boolean", on="error", of="not_a_boolean")
+def not_a_boolean(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`enabled` or `jinja` is neither a boolean nor anything that can stand for one.
 
     Write `true` or `false`.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule("LT108", "error", "Not a map", on="refusal", matches=r"trigger: \w+: .*not a map$")
-def not_a_map(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT108", "error", "Not a map", on="error", of="not_a_map")
+def not_a_map(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`parameters` or `globals` of a trigger is not a map of names and values.
 
     For arguments of a job, name them as the job's type does: `parameters: {args: [a, b]}`.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule("LT109", "error", "Not a job id", on="refusal", matches=r"trigger: job_id: .*neither")
-def not_a_job_id(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT109", "error", "Not a job id", on="error", of="not_a_job_id")
+def not_a_job_id(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`job_id` is neither a string nor a list of strings, or it is empty.
 
     Write the id of a job, or a list with at least one id.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule("LT110", "error", "Not a duration", on="refusal", matches=r"trigger: delay: .*not a duration")
-def not_a_duration(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT110", "error", "Not a duration", on="error", of="not_a_duration")
+def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is not a duration.
 
     A duration is a number of seconds, or a number and a unit: `90`, `90s`, `1.5m`, `0.25h`.
     The units are `s`, `m`, `h`, `d` and `w`. `--fix` corrects the case of a unit.
     """
-    fix = _with_unit(checked.values.get(name), _DURATION_UNITS, (name,))
-    yield Found(reason, (name,), fix=fix)
+    fix = _with_unit(error.value, _DURATION_UNITS, (error.field,))
+    yield Found(error.message, (error.field,), fix=fix)
 
 
-@rule(
-    "LT111", "error", "Delay out of range", on="refusal", matches=r"trigger: delay: .*not from 0 to"
-)
-def delay_out_of_range(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT111", "error", "Delay out of range", on="error", of="delay_out_of_range")
+def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is negative, or longer than SQS can delay a message: 15 minutes.
 
     The function's `SQS_MAX_DELAY_MINS` may allow less. For a longer wait, let the job wait, or
     schedule it.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule("LT112", "error", "Not a size", on="refusal", matches=r"trigger: if_\w+: .*not a size")
-def not_a_size(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT112", "error", "Not a size", on="error", of="not_a_size")
+def not_a_size(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The argument of a size condition is not a size.
 
     A size is a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. The case of
     units matters. `--fix` corrects it.
     """
-    fix = _with_unit(checked.values.get(name), _SIZE_UNITS, (name,))
-    yield Found(reason, (name,), fix=fix)
+    fix = _with_unit(error.value, _SIZE_UNITS, (error.field,))
+    yield Found(error.message, (error.field,), fix=fix)
 
 
-@rule(
-    "LT113",
-    "error",
-    "Not a pattern",
-    on="refusal",
-    matches=r"trigger: if_\w+: (.*neither a pattern|\d+ patterns|a pattern of \d+ )",
-)
-def not_a_pattern(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT113", "error", "Not a pattern", on="error", of="not_a_pattern")
+def not_a_pattern(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The argument of a condition is neither a pattern nor a list of patterns.
 
     A list may have up to 1,000 patterns, each of up to 1,024 characters.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule("LT114", "error", "Condition cannot be read", on="refusal", matches=r"trigger: reading cond")
-def condition_aborted(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT114", "error", "Condition cannot be read", on="error", of="reading_aborted")
+def condition_aborted(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """To read the conditions takes longer, or more memory, than the function allows.
 
     Patterns with very many wildcards do that. Use fewer, simpler patterns.
     """
-    yield Found(reason, (name,) if name else ())
+    yield Found(error.message, (error.field,) if error.field else ())
 
 
-@rule("LT115", "error", "Binary value", on="refusal", matches=r".*is binary: ")
-def binary(checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT115", "error", "Binary value", on="error", of="binary_value")
+def binary(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A field holds a binary value, which no dispatch can hold: messages are JSON.
 
     Write the value as a string, for example in base64.
     """
-    path = _path_of_binary(checked.item.get(name, {}), (name,))
-    yield Found(reason, path or (name,))
+    path = _path_of_binary(checked.item[error.field], (error.field,))
+    yield Found(error.message, path or (error.field,))
 
 
 @rule("LT116", "error", "Entry is larger than an item of DynamoDB", on="entry")
@@ -213,54 +215,41 @@ def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         yield Found(f"the entry has {size} bytes; DynamoDB holds at most {MAX_ITEM_BYTES}")
 
 
-@rule(
-    "LT121", "error", "Required field of a job is missing", on="refusal", matches=r"job: .*missing$"
-)
-def job_field_missing(_c: CheckedEntry, _all: CheckedEntries, reason: str, _name: str) -> Any:
+@rule("LT121", "error", "Required field of a job is missing", on="error", of="missing_field")
+def job_field_missing(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A job lacks its `type`, `worker` or `payload`.
 
     The function needs all of them to dispatch the job, though it uses only `worker`.
     """
-    yield Found(reason)
+    if checked.kind == "job" and error.field not in KEYS["job"]:
+        yield Found(error.message)
 
 
-@rule(
-    "LT122",
-    "error",
-    "Not the name of a worker",
-    on="refusal",
-    matches=r"job: worker: .*not the name",
-)
-def not_a_worker(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT122", "error", "Not the name of a worker", on="error", of="not_a_worker")
+def not_a_worker(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The `worker` of a job is not a string, or is empty.
 
     It names the queue `lava-<REALM>-<WORKER>`.
     """
-    yield Found(reason, (name,))
+    yield Found(error.message, (error.field,))
 
 
-@rule(
-    "LT123", "error", "Reserved global of a job", on="refusal", matches=r"job: globals: .*reserved$"
-)
-def reserved_global_of_job(
-    checked: CheckedEntry, _all: CheckedEntries, reason: str, name: str
-) -> Any:
+@rule("LT123", "error", "Reserved global of a job", on="error", of="reserved_global")
+def reserved_global_of_job(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A job has a global whose name begins with `lava`, in any case.
 
     These names are lava's own. A job with one of them is not dispatched. Rename it.
     """
-    globals_ = checked.values.get("globals")
-    names = [each for each in globals_ or () if each.lower().startswith("lava")]
-    yield Found(reason, (name, *names[:1]), of_name=bool(names))
+    yield Found(error.message, (error.field, error.value), of_name=True)
 
 
-@rule("LT139", "error", "The function refuses the entry", on="refusal", matches="")
-def refused(_c: CheckedEntry, _all: CheckedEntries, reason: str, name: str) -> Any:
+@rule("LT139", "error", "The function refuses the entry", on="error", of="bad_argument")
+def refused(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The function refuses the entry for a reason that no other rule has.
 
     The message is the function's own.
     """
-    yield Found(reason, (name,) if name else ())
+    yield Found(error.message, (error.field,) if error.field else ())
 
 
 def _renamed(name: str, known: Any) -> Fix | None:

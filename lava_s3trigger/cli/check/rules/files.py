@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .checked import CheckedEntries, CheckedEntry
 
 
-@rule("LT001", "error", "Invalid YAML or JSON", on="problem", matches="syntax")
+@rule("LT001", "error", "Invalid YAML or JSON", on="problem", of="syntax")
 def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """The file cannot be parsed, so nothing after the place of the error is checked.
 
@@ -28,7 +28,7 @@ def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     yield Found(problem.message)
 
 
-@rule("LT002", "error", "Duplicate name in a map", on="problem", matches="duplicate_name")
+@rule("LT002", "error", "Duplicate name in a map", on="problem", of="duplicate_name")
 def duplicate_name(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A map has the same name twice.
 
@@ -37,7 +37,7 @@ def duplicate_name(problem: Problem, _checked: CheckedEntry | None) -> Iterator[
     yield Found(problem.message)
 
 
-@rule("LT003", "error", "YAML reads text as a date", on="problem", matches="date")
+@rule("LT003", "error", "YAML reads text as a date", on="problem", of="date")
 def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """YAML makes a date of text such as `2026-03-14`, and DynamoDB has no dates.
 
@@ -48,7 +48,7 @@ def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     yield Found(problem.message, path, fix=Fix(value, path) if isinstance(value, str) else None)
 
 
-@rule("LT004", "error", "Placeholder of lava's job framework", on="problem", matches="placeholder")
+@rule("LT004", "error", "Placeholder of lava's job framework", on="problem", of="placeholder")
 def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """The file still has `<{` or `<%` in it, which lava's job framework replaces.
 
@@ -57,7 +57,7 @@ def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Fou
     yield Found(problem.message)
 
 
-@rule("LT005", "error", "DynamoDB cannot hold the number", on="problem", matches="number")
+@rule("LT005", "error", "DynamoDB cannot hold the number", on="problem", of="number")
 def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """DynamoDB holds numbers of up to 38 digits, and neither infinity nor `.nan`.
 
@@ -67,7 +67,7 @@ def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     yield Found(problem.message, _at(problem, checked)[0])
 
 
-@rule("LT006", "error", "Not an entry", on="problem", matches="no_entry")
+@rule("LT006", "error", "Not an entry", on="problem", of="no_entry")
 def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A document, or an item of a list, is not an entry.
 
@@ -78,7 +78,7 @@ def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]
     yield Found(problem.message)
 
 
-@rule("LT007", "error", "Field name is not a string", on="problem", matches="name_not_a_string")
+@rule("LT007", "error", "Field name is not a string", on="problem", of="name_not_a_string")
 def name_not_a_string(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """A name in a map is a number, a boolean or null. DynamoDB's names are strings.
 
@@ -89,7 +89,7 @@ def name_not_a_string(problem: Problem, checked: CheckedEntry | None) -> Iterato
     yield Found(problem.message, path, of_name=True, fix=fix)
 
 
-@rule("LT008", "error", "Unknown YAML tag", on="problem", matches="unknown_tag")
+@rule("LT008", "error", "Unknown YAML tag", on="problem", of="unknown_tag")
 def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """A value has a YAML tag such as `!Ref` or `!secret`, which means nothing in an entry.
 

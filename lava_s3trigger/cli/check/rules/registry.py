@@ -7,7 +7,6 @@ title; the docstring is its page.
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     Check = Callable[..., Iterator[Found]]
 
-Subject = Literal["entry", "trigger", "job", "problem", "refusal", "file"]
+Subject = Literal["entry", "trigger", "job", "problem", "error", "file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Rule:
     title: str
     subject: Subject
     check: Check
-    matches: re.Pattern[str] | None = None
-    """Of a refusal, the reasons that it stands for; of a problem, its kind."""
+    of: str | None = None
+    """The kind of problems, or the code of errors, that it is about."""
 
     @property
     def page(self) -> str:
@@ -55,7 +54,7 @@ def rule(
     severity: Severity,
     title: str,
     on: Subject = "trigger",
-    matches: str | None = None,
+    of: str | None = None,
 ) -> Callable[[Check], Check]:
     """Register a function as a rule.
 
@@ -64,12 +63,11 @@ def rule(
         severity: Severity of its findings.
         title: What is wrong, in a few words.
         on: What the function takes, and yields `Found` for. ``entry``, or only ``trigger``
-            or ``job``: a `CheckedEntry`, and all `CheckedEntries`. ``refusal``: the same, the
-            reason for which the function's own reader refuses the entry, and the field.
+            or ``job``: a `CheckedEntry`, and all `CheckedEntries`. ``error``: a
+            `CheckedEntry`, and an `EntryError` for which the function refuses it.
             ``problem``: a `Problem` of a file, and the `CheckedEntry` in which it stands, or
             None. ``file``: a `SourceFile`.
-        matches: Regular expression for the kind of the entry, a colon and the reason of a
-            refusal, or for the kind of a problem.
+        of: Code of the errors, or kind of the problems.
 
     Raises:
         ValueError: The id is taken.
@@ -78,8 +76,7 @@ def rule(
     def register(check: Check) -> Check:
         if id_ in RULES:
             raise ValueError(f"rule {id_} is there already")
-        pattern = re.compile(matches, re.DOTALL) if matches is not None else None
-        RULES[id_] = Rule(id_, severity, title, on, check, pattern)
+        RULES[id_] = Rule(id_, severity, title, on, check, of)
         return check
 
     return register

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
-from lava_s3trigger.templates.documents import Document, RenderingError, parsed
+from lava_s3trigger.templates.documents import CompileError, Document, parsed
 from lava_s3trigger.templates.environment import TemplateEnvironment
 from lava_s3trigger.templates.limits import compile_bounded
 
@@ -64,7 +64,9 @@ class TemplateText:
             return cls(value, code, None)
         try:
             document.compile()
-        except (RenderingError, TimeoutError) as error:
+        except CompileError as error:
+            return cls(value, code, error.reason)
+        except TimeoutError as error:
             return cls(value, code, str(error))
         return cls(value, code, None)
 

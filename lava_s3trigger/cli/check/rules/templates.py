@@ -46,8 +46,9 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     for path, template in checked.templates:
         if template.error and not _unknown_functions(template):
             inner, of_name = template.path_of_error()
-            reason = template.error.removeprefix("it cannot be compiled: ")
-            reason = re.sub(r"(\\n)+ *line \d+", "", reason)  # of the document, not of the file
+            reason = re.sub(
+                r"(\\n)+ *line \d+", "", template.error
+            )  # of the document, not of the file
             yield Found(f"the template cannot be compiled: {reason}", (*path, *inner), of_name)
 
 

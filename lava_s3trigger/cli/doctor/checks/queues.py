@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.doctor.aws_commands import aws
 from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
     for item in deployed.items("jobs"):
         try:
             job = read_job(item)
-        except ValueError:  # an error of the entry, not of the deployment
+        except InvalidEntryError:  # an error of the entry, not of the deployment
             continue
         if job.enabled:
             jobs.setdefault(f"lava-{deployed.realm}-{job.worker}", []).append(job.job_id)

@@ -1,0 +1,215 @@
+"""Errors of entries: all of them, as data, out of the readers of triggers, jobs and templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import pytest
+
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.conditions import KINDS, condition
+from lava_s3trigger.errors import MAX_ENTRY_ERRORS, Code, EntryError, InvalidEntryError
+from lava_s3trigger.jobs import read_job
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BINARY: Final = {"B": b"hello"}
+
+
+def item_of(entry: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with other fields; None leaves one out, and a binary value stays."""
+    return {
+        name: value if value is BINARY else attribute_of(value)
+        for name, value in (entry | fields).items()
+        if value is not None
+    }
+
+
+def trigger_item(**fields: Any) -> dict[str, Any]:
+    entry = {"trigger_id": "t", "bucket": "b", "prefix": "in", "enabled": True, "job_id": "job"}
+    return item_of(entry, fields)
+
+
+def errors_of_trigger(**fields: Any) -> tuple[EntryError, ...]:
+    found = read_trigger(trigger_item(**fields))
+    return found.errors if isinstance(found, BrokenTrigger) else found.template_errors()
+
+
+def errors_of_job(**fields: Any) -> tuple[EntryError, ...]:
+    entry = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+    with pytest.raises(InvalidEntryError) as caught:
+        read_job(item_of(entry, fields))
+    assert str(caught.value) == caught.value.errors[0].message
+    return caught.value.errors
+
+
+@pytest.fixture(autouse=True)
+def picky() -> Iterator[None]:
+    """A condition whose reader refuses all arguments."""
+    before = dict(KINDS)
+    condition("picky", of="key", read=int)(lambda _value, _argument: True)
+    yield
+    KINDS.clear()
+    KINDS.update(before)
+
+
+OF_TRIGGERS: Final[list[tuple[Code, str, Any]]] = [
+    ("missing_field", "enabled", None),
+    ("missing_field", "job_id", None),
+    ("unknown_field", "colour", "red"),
+    ("unknown_condition", "if_weather", "rain"),
+    ("binary_value", "enabled", BINARY),
+    ("binary_value", "parameters", BINARY),
+    ("binary_value", "job_id", BINARY),
+    ("binary_value", "if_fnmatch", BINARY),
+    ("binary_value", "delay", BINARY),
+    ("not_a_boolean", "enabled", [True]),
+    ("not_a_boolean", "jinja", 0.5),
+    ("not_a_map", "parameters", "a"),
+    ("not_a_map", "globals", ["a"]),
+    ("not_a_job_id", "job_id", []),
+    ("not_a_duration", "delay", "soon"),
+    ("delay_out_of_range", "delay", "16m"),
+    ("not_a_size", "if_size_gt", "10kb"),
+    ("not_a_pattern", "if_fnmatch", 1),
+    ("not_a_pattern", "if_not_event_type", ["a"] * 1001),
+    ("bad_argument", "if_picky", "many"),
+    ("bad_template", "job_id", "{{"),
+    ("bad_template", "parameters", {"a": "{% if %}"}),
+    ("bad_template", "globals", {"{{ key | no_such_filter }}": 1}),
+]
+OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
+    ("missing_field", "type", None),
+    ("missing_field", "worker", None),
+    ("binary_value", "worker", BINARY),
+    ("binary_value", "enabled", BINARY),
+    ("not_a_worker", "worker", ""),
+    ("not_a_boolean", "enabled", []),
+]
+
+
+class TestCodes:
+    """Each error has a code, the field and its value."""
+
+    @pytest.mark.parametrize("case", OF_TRIGGERS, ids=lambda case: "-".join(case[:2]))
+    def test_an_error_of_a_trigger_has_its_code(self, case: tuple[Code, str, Any]) -> None:
+        code, field, value = case
+
+        [error] = errors_of_trigger(**{field: value})
+
+        assert (error.code, error.field) == (code, field)
+        assert field in error.message
+        # A field that is unknown or binary is not read.
+        assert error.value == (None if code in {"unknown_field", "binary_value"} else value)
+
+    @pytest.mark.parametrize("case", OF_JOBS, ids=lambda case: "-".join(case[:2]))
+    def test_an_error_of_a_job_has_its_code(self, case: tuple[Code, str, Any]) -> None:
+        code, field, value = case
+
+        [error] = errors_of_job(**{field: value})
+
+        assert (error.code, error.field) == (code, field)
+        assert field in error.message
+        assert error.value == (None if value is BINARY else value)
+
+    def test_a_reserved_global_of_a_job_is_the_value(self) -> None:
+        errors = errors_of_job(globals={"a": 1, "lava_x": 1, "LAVA": 1})
+
+        assert [(each.code, each.field, each.value) for each in errors] == [
+            ("reserved_global", "globals", "lava_x"),
+            ("reserved_global", "globals", "LAVA"),
+        ]
+
+    def test_each_code_is_returned_by_a_reader(self) -> None:
+        returned = {code for code, _, _ in [*OF_TRIGGERS, *OF_JOBS]} | {"reserved_global"}
+
+        # tests/templates/test_confinement.py has an argument that takes too long to read.
+        assert returned | {"reading_aborted"} == set(get_args(Code))
+
+
+class TestAllErrors:
+    """All errors of an entry are returned, and the first is the reason in the log."""
+
+    def test_a_trigger_with_three_errors_returns_three(self) -> None:
+        item = trigger_item(delay="16m", paramters={}, if_size_gt="big")
+
+        broken = read_trigger(item)
+
+        assert isinstance(broken, BrokenTrigger)
+        assert [(each.code, each.field) for each in broken.errors] == [
+            ("unknown_field", "paramters"),
+            ("not_a_size", "if_size_gt"),
+            ("delay_out_of_range", "delay"),
+        ]
+        assert broken.reason == f"bad entry: {broken.errors[0].message}"
+        assert broken.reason.startswith("bad entry: unknown field 'paramters' (did you mean")
+
+    def test_all_fields_of_a_trigger_can_be_errors_at_once(self) -> None:
+        fields = {
+            **{field: value for code, field, value in OF_TRIGGERS if code.startswith("not_")},
+            "colour": 1,
+            "if_weather": 2,
+            "if_event_type": BINARY,
+        }
+
+        errors = errors_of_trigger(**fields)
+
+        assert sorted(each.field for each in errors) == sorted(fields)
+
+    def test_a_job_with_three_errors_returns_three(self) -> None:
+        errors = errors_of_job(type=None, worker=1, enabled=[])
+
+        assert [(each.code, each.message) for each in errors] == [
+            ("missing_field", "type is missing"),
+            ("not_a_worker", "worker: 1 is not the name of a worker"),
+            ("not_a_boolean", "enabled: [] is not a boolean"),
+        ]
+
+    def test_all_templates_that_cannot_be_compiled_are_returned(self) -> None:
+        errors = errors_of_trigger(
+            job_id=["{{ key }}", "{{"], parameters={"a": "{{ key }}"}, globals={"a": "{%"}
+        )
+
+        assert [(each.code, each.field, each.value) for each in errors] == [
+            ("bad_template", "job_id", "{{"),
+            ("bad_template", "globals", {"a": "{%"}),
+        ]
+
+    def test_so_many_errors_are_returned_at_most(self) -> None:
+        many = range(3 * MAX_ENTRY_ERRORS)
+
+        for errors in (
+            errors_of_trigger(**{f"field_{n}": 1 for n in many}),
+            errors_of_trigger(**{f"if_{n}": 1 for n in many}),
+            errors_of_trigger(**{f"if_{n}": BINARY for n in many}),
+            errors_of_trigger(**{f"field_{n}": 1 for n in many}, **{f"if_{n}": 1 for n in many}),
+            errors_of_job(globals={f"lava_{n}": 1 for n in many}),
+        ):
+            assert len(errors) == MAX_ENTRY_ERRORS
+
+
+class TestDisabled:
+    """A disabled entry is checked only where that is asked for."""
+
+    ITEM: Final = trigger_item(enabled=False, delay="soon", colour="red")
+
+    def test_for_the_function_it_is_not_broken(self) -> None:
+        assert isinstance(read_trigger(self.ITEM), Trigger)
+
+    def test_its_errors_are_those_of_an_enabled_one(self) -> None:
+        enabled = read_trigger({**self.ITEM, "enabled": {"BOOL": True}})
+
+        disabled = read_trigger(self.ITEM, checks_disabled=True)
+
+        assert isinstance(disabled, BrokenTrigger)
+        assert isinstance(enabled, BrokenTrigger)
+        assert [each.code for each in disabled.errors] == ["unknown_field", "not_a_duration"]
+        assert disabled.errors == enabled.errors
+
+    def test_without_errors_it_is_disabled(self) -> None:
+        trigger = read_trigger(trigger_item(enabled=False), checks_disabled=True)
+
+        assert isinstance(trigger, Trigger)
+        assert not trigger.enabled
