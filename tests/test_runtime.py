@@ -334,6 +334,15 @@ class TestAttacks:
                 id="many-bounds",
             ),
             pytest.param({"v": (LOOP * 3) + (ENDS * 3)}, range(3), id="endless"),
+            pytest.param(
+                {
+                    "v": "{% set n = namespace(s='') %}{% for i in range(480) %}"
+                    "{% set n.s = n.s ~ '%c'|format(66000 + i * 2) %}{% endfor %}"
+                    "{{ utils.re.search('[^' ~ n.s ~ ']*b', 'a' * 8000) }}"
+                },
+                range(3),
+                id="set-of-a-pattern",
+            ),
         ],
     )
     def test_the_process_lives_on(
