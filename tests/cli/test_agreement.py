@@ -164,10 +164,8 @@ def _values(parameters: Any, number: int) -> tuple[Any, ...]:
 def _parked(made: dict[str, Any], redrive: Any) -> Any:
     if redrive is None:
         return direct(made)
-    told = {"trigger_id": redrive.trigger_id, "done": list(redrive.done)}
-    if redrive.only_job is not None:
-        told = {"trigger_id": redrive.trigger_id, "job_id": redrive.only_job}
-    return {"parked": told, "event": made}
+    parked = {"trigger_id": redrive.trigger_id, "done": list(redrive.done)}
+    return {"parked": parked, "event": made}
 
 
 _FOLDERS: Final = ("in", "In", "a b", "x+y", "caf\u00e9", "2026-03-14", "%41")
