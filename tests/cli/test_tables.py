@@ -15,6 +15,7 @@ from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
 
 if TYPE_CHECKING:
+    from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.entries.load import Kind
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
@@ -41,11 +42,13 @@ JOBS = [
 
 
 @pytest.mark.parametrize("key", ["a/b/c", "a/b", "a/c/x", "a/x", "x", "/x", "", "a/b/c/d/e", "ab"])
-def test_triggers_match_as_in_the_table(realm: Realm, aws: LocalAws, key: str) -> None:
+def test_triggers_match_as_in_the_table(
+    realm: Realm, aws: LocalAws, client_settings: Aws, key: str
+) -> None:
     for each in TRIGGERS:
         realm.put_item("s3triggers", each.item)
     table = TriggerTable(aws.client("dynamodb"), realm.name, 0, 900, time.monotonic)
-    memory = MemoryTriggers(read_table(aws.client("dynamodb"), realm.name, "trigger"))
+    memory = MemoryTriggers(read_table(client_settings, realm.name, "trigger"))
 
     found, expected = memory.matching("b", key), table.matching("b", key)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
 
@@ -23,7 +24,7 @@ from .yaml_text import YamlText
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from lava_s3trigger.cli.deployed.aws import Aws
 
     from .dynamodb import Attribute
 
@@ -145,14 +146,6 @@ class Loaded:
         """Return the problems of files and of entries."""
         return [*self.problems, *(each for entry in self.entries for each in entry.problems)]
 
-    def require_sound(self) -> None:
-        """Raise an error that names the problems, if there are any.
-
-        Raises:
-            CommandError: There are problems.
-        """
-        require_none(self.all_problems())
-
 
 def require_none(problems: Sequence[object]) -> None:
     """Raise an error that names problems, if there are any.
@@ -183,7 +176,7 @@ def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
     loaded.problems = [
         each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
     ]
-    loaded.require_sound()
+    require_none(loaded.all_problems())
     if kind and not loaded.of(kind):
         raise CommandError(f"{safe(', '.join(paths))}: no {kind} entries in there")
     return loaded
@@ -223,21 +216,17 @@ def load_texts(
     return loaded
 
 
-def read_table(
-    client: DynamoDBClient, realm: str, kind: Kind, table: str | None = None
-) -> list[Entry]:
+def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
     """Read all entries of a realm's table.
 
     Raises:
-        ClientError, BotoCoreError: DynamoDB refuses or cannot be reached.
+        CommandError: DynamoDB refuses or cannot be reached.
     """
-    name = table or f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
-    pages = client.get_paginator("scan").paginate(TableName=name)
-    return [
-        Entry(kind, item, name)  # type: ignore[arg-type]
-        for page in pages
-        for item in page["Items"]
-    ]
+    name = f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
+    client = aws.client("dynamodb")
+    with reaching_aws():
+        pages = client.get_paginator("scan").paginate(TableName=name)
+        return [Entry(kind, item, name) for page in pages for item in page["Items"]]
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:

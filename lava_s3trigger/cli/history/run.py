@@ -11,7 +11,7 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.deployed.log_text import shown_time
-from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.cli.entries.load import load_sound
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import NO, YES
 from lava_s3trigger.cli.objects.options import ObjectOptions, record_of_object
@@ -73,11 +73,7 @@ def run(
 
 
 def _versions(paths: Sequence[str]) -> EntryVersions:
-    if not paths:
-        return EntryVersions()
-    loaded = load(paths)
-    loaded.require_sound()
-    return EntryVersions(loaded.of("trigger"))
+    return EntryVersions(load_sound(paths).of("trigger"))
 
 
 def _events(
