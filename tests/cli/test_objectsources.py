@@ -326,7 +326,7 @@ class TestInventories:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
 
         with pytest.raises(CommandError, match=r"lava-s3trigger\[cli,inventory\]"):
-            list(inventory.read_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
+            list(inventory.of_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
 
 
 class TestListings:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.output.text import FAINT, STYLES, Line, Piece, cut, line, named
+from lava_s3trigger.cli.output.times import shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,11 +18,6 @@ _WIDTH: Final = 10
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
 # What tells most lines apart from none: the JSON has it.
 _LEFT_OUT: Final = frozenset(["kind", "entry", "message_id", "realm", "function", "prefixes"])
-
-
-def shown_time(moment: datetime) -> str:
-    """Return a time in UTC, with milliseconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
 def log_line(moment: datetime, found: LogLine) -> Line:
