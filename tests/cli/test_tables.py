@@ -10,6 +10,7 @@ import pytest
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import Entry, read_table
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
@@ -91,3 +92,27 @@ def test_what_cannot_be_in_the_index_matches_nothing(prefix: Any) -> None:
 
 def test_an_unknown_job_is_there_and_enabled() -> None:
     assert UnknownJobs()["any"].enabled
+
+
+def test_a_plain_value_is_an_attribute() -> None:
+    value = {"a": [1, 1.5, True, None, "x"], "b": {}}
+
+    assert attribute_of(value) == {
+        "M": {
+            "a": {"L": [{"N": "1"}, {"N": "1.5"}, {"BOOL": True}, {"NULL": True}, {"S": "x"}]},
+            "b": {"M": {}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("nan"), "nan: DynamoDB cannot hold this number"),
+        (1e126, "cannot hold this number"),
+        ([object], "has no type for <class 'object'>"),
+    ],
+)
+def test_a_value_that_dynamodb_cannot_hold_is_refused(value: object, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        attribute_of(value)

@@ -141,4 +141,4 @@ class JsonText:
 def duplicate(file: str, span: Span, name: str, first: Span) -> Problem:
     """Return the problem of a name that stands twice in one map."""
     message = f"{shown(name)} stands twice in one map; it already stands in line {first.line}"
-    return Problem(file, span.line, span.column, message, "duplicate_name")
+    return Problem.at(file, span, message, "duplicate_name")
