@@ -93,7 +93,7 @@ def record_of_object(
                 region=aws.region_name(),
                 etag=facts.etag,
             )
-        message(f"S3 shows no object {name}: it is taken as put now, with 1 byte")
+        message(f"{name} not found in S3; assuming 1 byte, created now")
     return about.record(name, aws.region_name())
 
 
