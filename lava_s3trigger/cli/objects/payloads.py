@@ -18,7 +18,7 @@ from uuid import UUID
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.times import shown_time
 
-from .uri import CREATED, s3_record
+from .uri import CREATED, SERVICE, s3_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 ACCOUNT: Final = "123456789012"
-_SERVICE: Final = "s3.amazonaws.com"
 _VERSION_ID: Final = "3HL4kqtJvjVBH40Nrjfkd.Example000"
 _ABSENT_IN_S3: Final = {"size": "size", "etag": "eTag", "sequencer": "sequencer"}
 
@@ -76,7 +75,7 @@ def _record(event: ObjectEvent) -> Json:
     )
     record["eventVersion"] = kind.version
     if kind.is_by_service:
-        record["userIdentity"] = {"principalId": _SERVICE}
+        record["userIdentity"] = {"principalId": SERVICE}
     s3_object = record["s3"]["object"]
     for name in kind.without:
         s3_object.pop(_ABSENT_IN_S3[name], None)
@@ -114,7 +113,7 @@ def eventbridge_event(event: ObjectEvent) -> Json:
         "bucket": {"name": event.bucket},
         "object": s3_object,
         "request-id": "EXAMPLE123456789",
-        "requester": _SERVICE if is_by_service else ACCOUNT,
+        "requester": SERVICE if is_by_service else ACCOUNT,
     }
     if not is_by_service:
         detail["source-ip-address"] = _source_ip(event)

@@ -24,7 +24,7 @@ SCHEME: Final = "s3://"
 MAX_KEY_BYTES: Final = 1024
 """Bytes of a key, at most."""
 _EMPTY_MD5: Final = "d41d8cd98f00b204e9800998ecf8427e"
-_SERVICE: Final = "s3.amazonaws.com"
+SERVICE: Final = "s3.amazonaws.com"
 """Source address in events of what AWS itself did."""
 
 
@@ -122,7 +122,7 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
         "eventTime": shown_time(time),
         "eventName": event_type,
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": source_ip or _SERVICE},
+        "requestParameters": {"sourceIPAddress": source_ip or SERVICE},
         "responseElements": {"x-amz-request-id": "EXAMPLE123456789", "x-amz-id-2": "EXAMPLE"},
         "s3": {
             "s3SchemaVersion": "1.0",
