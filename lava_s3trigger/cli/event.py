@@ -119,5 +119,5 @@ def _facts(aws: Aws, name: ObjectName, *, is_asked: bool) -> ObjectFacts | None:
     with reaching_aws():
         facts = head_object(client, name)
     if facts is None:
-        message(f"Warning: {name}: S3 shows no such object; the payload has 1 byte, put now")
+        message(f"Warning: {name} not found in S3; assuming 1 byte, created now")
     return facts

@@ -61,7 +61,9 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Return one decorator that adds several options, in their order in the help."""
+
     def decorate(command: F) -> F:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -72,7 +74,7 @@ def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 def aws_options(command: F) -> F:
     """Add the options that choose a realm and an AWS account, as the AWS CLI has them."""
-    return _together(
+    return together(
         click.option("--realm", envvar="LAVA_REALM", help="Name of the realm.", show_envvar=True),
         click.option("--profile", help="Profile of the AWS CLI's configuration."),
         click.option("--region", help="AWS region."),
@@ -82,7 +84,7 @@ def aws_options(command: F) -> F:
 
 def entries_options(command: F) -> F:
     """Add the options that name files of entries."""
-    return _together(
+    return together(
         click.option(
             "--triggers",
             type=PATH,
@@ -103,7 +105,7 @@ def entries_options(command: F) -> F:
 
 def sources_options(command: F) -> F:
     """Add the options that name many objects, besides listings of S3."""
-    return _together(
+    return together(
         click.option(
             "--keys",
             type=PATH,
@@ -130,7 +132,7 @@ def output_options(*formats: str) -> Callable[[F], F]:
     Args:
         *formats: Names of formats; the first is the default.
     """
-    return _together(
+    return together(
         click.option(
             "--format",
             "format_",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from lava_s3trigger.cli.deployed.aws import Aws
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
+
 from .commandline import CommandLine
+
+if TYPE_CHECKING:
+    from tools.local.server import LocalAws
 
 
 @pytest.fixture
@@ -13,3 +21,11 @@ def line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     for name in ("LAVA_REALM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     return CommandLine(capsys)
+
+
+@pytest.fixture
+def client_settings(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Return how commands reach the local server."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    return Aws(region=REGION, endpoint_url=aws.endpoint)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli import main
-from lava_s3trigger.cli.deployed.log_text import shown_time
+from lava_s3trigger.cli.output.times import shown_time
 
 from .commandline import Ran
 

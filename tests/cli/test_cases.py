@@ -473,7 +473,7 @@ MISTAKES: Final = {
     "no YAML but for a case": ("[{trigger_id: load, key: a, expect: nothing},\n  {", "cases.yml:"),
     "a name twice": (
         "[{trigger_id: load, key: a, key: b, expect: nothing}]",
-        "1:29: 'key' stands twice in one map",
+        "1:29: duplicate name 'key' (first at line 1)",
     ),
 }
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries.load import load, read_table
+from lava_s3trigger.cli.entries.load import load, load_sound, read_table
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lava_s3trigger.cli.deployed.aws import Aws
     from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 TRIGGER = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
 JOB = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -129,14 +129,14 @@ class TestValues:
         "text",
         ["1e3", "0x10", "1.5", "-0.1", "1e-5", "12345678901234567890123456789012345678", "1e120"],
     )
-    def test_a_number(self, realm: Realm, aws: LocalAws, tmp_path: Path, text: str) -> None:
+    def test_a_number(self, realm: Realm, client_settings: Aws, tmp_path: Path, text: str) -> None:
         file = tmp_path / "t.yaml"
         file.write_text(f"{YAML}parameters: {{n: {text}}}\n")
         [entry] = load([str(file)]).entries
         assert entry.problems == []
 
         realm.put_item("s3triggers", entry.item)
-        [stored] = read_table(aws.client("dynamodb"), realm.name, "trigger")
+        [stored] = read_table(client_settings, realm.name, "trigger")
 
         assert value_of(stored.item["parameters"], "") == entry.value("parameters")
 
@@ -230,14 +230,14 @@ class TestProblems:
         assert [len(entry.problems) for entry in loaded.entries] == [0, 1]
         assert [each.kind for each in loaded.problems] == ["no_entry"]
         with pytest.raises(CommandError, match="put it in quotes") as raised:
-            loaded.require_sound()
+            load_sound([str(file)])
         assert raised.value.status == COULD_NOT_TELL
 
     def test_of_many_problems_ten_are_told(self, tmp_path: Path) -> None:
         (tmp_path / "a.yaml").write_text("- 1\n" * 12)
 
         with pytest.raises(CommandError) as raised:
-            load([str(tmp_path)]).require_sound()
+            load_sound([str(tmp_path / "a.yaml")])
 
         assert str(raised.value).splitlines()[-1] == "and 2 more"
 
@@ -264,13 +264,13 @@ class TestProblems:
 class TestTables:
     """A table is read whole."""
 
-    def test_all_pages_are_read(self, realm: Realm, aws: LocalAws) -> None:
+    def test_all_pages_are_read(self, realm: Realm, client_settings: Aws) -> None:
         large = "x" * 100_000
         for number in range(15):  # a page of DynamoDB ends at 1 MB
             entry: dict[str, Any] = {**TRIGGER, "trigger_id": f"t{number}", "x-note": large}
             realm.put("s3triggers", [entry])
 
-        found = read_table(aws.client("dynamodb"), realm.name, "trigger")
+        found = read_table(client_settings, realm.name, "trigger")
 
         assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
         assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}

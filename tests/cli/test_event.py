@@ -345,8 +345,7 @@ class TestCommand:
 
         ran = line.run("event", "s3://facts/none\u202e", *options)
         assert ran.errors == (
-            "Warning: s3://facts/none\\u202e: S3 shows no such object; the payload has 1 byte,"
-            " put now\n"
+            "Warning: s3://facts/none\\u202e not found in S3; assuming 1 byte, created now\n"
         )
         assert events_of(ran.json())[0].size == 1
 

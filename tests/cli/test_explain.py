@@ -226,7 +226,7 @@ class TestJson:
         assert ran.status == 0
         jobs = ran.event["triggers"][1]["jobs"]
         for job in jobs:
-            assert "nothing is known of the job" in job["reason"]
+            assert "job not checked" in job["reason"]
             assert (job["worker"], job["queue"], job["outcome"]) == (None, None, "dispatched")
         assert ran.json["realm"] is None
 
@@ -395,7 +395,7 @@ class TestText:
 
     def test_jobs_unknown(self, explain: Explain) -> None:
         ran = explain("s3://b/in/a.csv", "--triggers=t.yaml")
-        assert ran.out.count("nothing is known of the job") == 2
+        assert ran.out.count("job not checked") == 2
 
     def test_what_is_not_understood(self, explain: Explain) -> None:
         ran = explain.files("--event=-", given='{"Records": [{"body": "no JSON"}]}')
@@ -618,7 +618,7 @@ class TestAws:
         aws.client("s3").create_bucket(Bucket=f"{realm.name}-e")
         ran = explain(f"s3://{realm.name}-e/a.csv", "--format=json", **self.options(aws, realm))
         assert ran.status == 1
-        assert "S3 shows no object" in ran.err
+        assert "not found in S3; assuming 1 byte, created now" in ran.err
         assert ran.event["size"] == 1
 
     def test_a_realm_that_is_not_there(self, aws: LocalAws, realm: Realm, explain: Explain) -> None:

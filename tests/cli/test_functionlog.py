@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.deployed.log_group import (
@@ -108,6 +108,7 @@ class TestFollowing:
             max_size=30,
         )
     )
+    @settings(deadline=None)
     def test_any_arrivals(self, arrivals: list[tuple[float, float]]) -> None:
         looks = int(LATE.total_seconds() / POLL_SECONDS) + 2 * LOOKS_FOR_LATE
         found = GrowingLog(arrivals).followed(looks)

@@ -276,7 +276,7 @@ class TestNow:
         account.trigger("t", if_size_gt=4)
         uri = f"s3://{account.bucket}/in/a.csv"
         ran = history(uri, *SINCE)
-        assert f"S3 shows no object {uri}: it is taken as put now, with 1 byte" in ran.errors
+        assert f"{uri} not found in S3; assuming 1 byte, created now" in ran.errors
         assert "Now, as ObjectCreated:Put of 1 byte: skipped" in ran.output
 
         account.aws.client("s3").put_object(Bucket=account.bucket, Key="in/a.csv", Body=b"12345")

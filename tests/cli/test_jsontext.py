@@ -111,7 +111,7 @@ class TestProblems:
 
     def test_a_name_that_stands_twice(self) -> None:
         assert problems('{"a": 1,\n "a": 2}') == [
-            "f.json:2:2: 'a' stands twice in one map; it already stands in line 1"
+            "f.json:2:2: duplicate name 'a' (first at line 1)"
         ]
 
     def test_too_many_levels(self) -> None:

@@ -21,11 +21,12 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects import inventory, sources
 from lava_s3trigger.cli.objects.record import Assumed, S3Object
 from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from tools.local.server import LocalAws
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 TIME: Final = datetime(2026, 3, 1, 12, 30, 0, 123000, tzinfo=UTC)
@@ -44,13 +45,6 @@ KEYS: Final = (
     "x" * 1024,
 )
 """Those that a line can hold: a line feed ends it."""
-
-
-@pytest.fixture
-def client_settings(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    return Aws(region=REGION, endpoint_url=aws.endpoint)
 
 
 def names(objects: Iterable[S3Object]) -> list[tuple[str, str]]:
@@ -332,7 +326,7 @@ class TestInventories:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
 
         with pytest.raises(CommandError, match=r"lava-s3trigger\[cli,inventory\]"):
-            list(inventory.read_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
+            list(inventory.of_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
 
 
 class TestListings:

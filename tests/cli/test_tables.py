@@ -10,11 +10,13 @@ import pytest
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import Entry, read_table
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
 
 if TYPE_CHECKING:
+    from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.entries.load import Kind
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
@@ -41,11 +43,13 @@ JOBS = [
 
 
 @pytest.mark.parametrize("key", ["a/b/c", "a/b", "a/c/x", "a/x", "x", "/x", "", "a/b/c/d/e", "ab"])
-def test_triggers_match_as_in_the_table(realm: Realm, aws: LocalAws, key: str) -> None:
+def test_triggers_match_as_in_the_table(
+    realm: Realm, aws: LocalAws, client_settings: Aws, key: str
+) -> None:
     for each in TRIGGERS:
         realm.put_item("s3triggers", each.item)
     table = TriggerTable(aws.client("dynamodb"), realm.name, 0, 900, time.monotonic)
-    memory = MemoryTriggers(read_table(aws.client("dynamodb"), realm.name, "trigger"))
+    memory = MemoryTriggers(read_table(client_settings, realm.name, "trigger"))
 
     found, expected = memory.matching("b", key), table.matching("b", key)
 
@@ -88,3 +92,27 @@ def test_what_cannot_be_in_the_index_matches_nothing(prefix: Any) -> None:
 
 def test_an_unknown_job_is_there_and_enabled() -> None:
     assert UnknownJobs()["any"].enabled
+
+
+def test_a_plain_value_is_an_attribute() -> None:
+    value = {"a": [1, 1.5, True, None, "x"], "b": {}}
+
+    assert attribute_of(value) == {
+        "M": {
+            "a": {"L": [{"N": "1"}, {"N": "1.5"}, {"BOOL": True}, {"NULL": True}, {"S": "x"}]},
+            "b": {"M": {}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("nan"), "nan: DynamoDB cannot hold this number"),
+        (1e126, "cannot hold this number"),
+        ([object], "has no type for <class 'object'>"),
+    ],
+)
+def test_a_value_that_dynamodb_cannot_hold_is_refused(value: object, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        attribute_of(value)

@@ -129,7 +129,7 @@ class TestProblems:
             ("a: .NaN", "f.yaml:1:4: DynamoDB cannot hold .NaN: put it in quotes"),
             (
                 "a: 1\nb: 2\na: 3",
-                "f.yaml:3:1: 'a' stands twice in one map; it already stands in line 1",
+                "f.yaml:3:1: duplicate name 'a' (first at line 1)",
             ),
             ("1: x", 'f.yaml:1:1: the name of a field must be a string: put it in quotes, "1"'),
             ("[a]: x", "f.yaml:1:1: the name of a field must be a string"),

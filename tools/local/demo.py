@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.log_group import FunctionLog
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import CommandError
@@ -213,8 +214,8 @@ class Watch:
 
 def read_log(aws: LocalAws, log_group: str) -> list[LogLine]:
     """Return the lines of the function's log."""
-    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group)
-    lines = [read_line(event["message"]) for page in pages for event in page["events"]]
+    pages = FunctionLog(aws.client("logs"), log_group).pages(datetime.fromtimestamp(0, UTC))
+    lines = [read_line(event.text) for page in pages for event in page]
     return [line for line in lines if line]
 
 

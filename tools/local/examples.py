@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.cli.entries.load import load_sound
 
 from .connections import Connections
 from .realm import Realm
@@ -49,8 +49,7 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
         {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
     )
     _complete(aws, outputs)
-    loaded = load([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
-    loaded.require_sound()
+    loaded = load_sound([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
     for entry in loaded.entries:
         realm.put_item("jobs" if entry.kind == "job" else "s3triggers", entry.item)
     connections = Connections(aws, REALM, outputs["FunctionArn"])

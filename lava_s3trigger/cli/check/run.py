@@ -113,10 +113,8 @@ class _Run:
             raise CommandError(f"{safe(', '.join(self._paths))}: no entries in there")
 
     def _read_realm(self) -> Loaded:
-        client = self._aws.client("dynamodb")
-        with reaching_aws():
-            triggers = read_table(client, str(self._realm), "trigger")
-            jobs = read_table(client, str(self._realm), "job")
+        triggers = read_table(self._aws, str(self._realm), "trigger")
+        jobs = read_table(self._aws, str(self._realm), "job")
         return Loaded([*triggers, *jobs])
 
     def _surroundings(self) -> Any:
@@ -124,9 +122,7 @@ class _Run:
         if not self._is_realm_asked:
             return found
         if self._paths:
-            client = self._aws.client("dynamodb")
-            with reaching_aws():
-                found.jobs = read_table(client, str(self._realm), "job")
+            found.jobs = read_table(self._aws, str(self._realm), "job")
         else:
             found.jobs = []
         prefix = _QUEUE_PREFIX.format(realm=self._realm)

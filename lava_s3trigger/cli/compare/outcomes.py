@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.log_group import FunctionLog
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
@@ -104,14 +104,8 @@ def log_lines(source: str, since: datetime, aws: Aws) -> Iterator[str]:
         CommandError: The log cannot be read.
     """
     if source.startswith(_LOG_GROUP) and not Path(source).exists():
-        client = aws.client("logs")
-        with reaching_aws():
-            pages = client.get_paginator("filter_log_events").paginate(
-                logGroupName=source, startTime=int(since.timestamp() * 1000)
-            )
-            for page in pages:
-                for event in page["events"]:
-                    yield event["message"]
+        for page in FunctionLog.of(aws, source).pages(since):
+            yield from (event.text for event in page)
         return
     text = _text(source)
     document = _loaded(text)

@@ -6,8 +6,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
-from lava_s3trigger.cli.entries.load import load, read_table
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.sources import read_since
 from lava_s3trigger.cli.output.escaping import safe
@@ -58,13 +58,9 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
 def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str, Entry]:
     """Return trigger entries by their id, as far as they are known."""
     if paths:
-        loaded = load(paths)
-        loaded.require_sound()
-        found = loaded.of("trigger")
+        found = load_sound(paths).of("trigger")
     elif realm is not None:
-        client = aws.client("dynamodb")
-        with reaching_aws():
-            found = read_table(client, realm, "trigger")
+        found = read_table(aws, realm, "trigger")
     else:
         return {}
     names = ("enabled", "job_id", "parameters", "globals", "if_fnmatch", "if_not_fnmatch")

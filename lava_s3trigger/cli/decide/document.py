@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-JOB_UNKNOWN: Final = "nothing is known of the job: it is taken to be there and enabled"
+JOB_UNKNOWN: Final = "job not checked; assumed to exist and be enabled"
 """Reason of a dispatch to a job of which nothing is known."""
 _OWN_TO_A_DISPATCH: Final = ("run_id", "ts_dispatch")
 _ANY_TIME: Final = "1970-01-01T00:00:00+00:00"

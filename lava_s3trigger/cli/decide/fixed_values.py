@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import importlib
 import os
 import random
-import sys
 import time
 import types
 from typing import TYPE_CHECKING, Any, Final
@@ -20,14 +20,14 @@ from uuid import UUID
 from lava_s3trigger.templates.utils import UTILS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOW: Final = dt.datetime(2026, 3, 14, 1, 59, 26, tzinfo=dt.UTC)
 """The time, where nothing else is said."""
 _READS_CLOCK: Final = ("dateutil.parser._parser", "dateutil.rrule")
 """Modules of dateutil that know `datetime` as a module."""
-_KNOWS_CLASS: Final = ("dateutil.utils",)
-"""Modules of dateutil that know the class."""
+_KNOWS_CLASS: Final = "dateutil.utils"
+"""The module of dateutil that knows the class."""
 
 
 def uuid(number: int) -> UUID:
@@ -45,15 +45,15 @@ class _DateTime(type):
 class FixedValues:
     """Fixes what templates take from outside the event, while `in_templates` runs.
 
-    Every call of `restart` begins the same sequence anew.
+    Every call of `restart` begins the same sequence again.
     """
 
     def __init__(self) -> None:
         self.now = NOW
         self._uuids = 0
-        self._random = random.getstate()
-        self.datetime = self._class(dt.datetime, ("now", "utcnow", "today"), _DateTime)
-        self.date = self._class(dt.date, ("today",), type)
+        clocks = {"now": self._now, "utcnow": self._utcnow, "today": self._utcnow}
+        self.datetime = _class(dt.datetime, clocks, _DateTime)
+        self.date = _class(dt.date, {"today": self._today}, type)
 
     def restart(self, now: dt.datetime = NOW) -> None:
         """Begin with an event.
@@ -70,80 +70,67 @@ class FixedValues:
         self._uuids += 1
         return uuid(self._uuids)
 
-    def _class(self, real: type, clocks: tuple[str, ...], metaclass: type) -> Any:
-        """Make a class that is the real one, but for its clocks. Its objects are real ones."""
-
-        def new(_cls: type, *args: Any, **kwargs: Any) -> Any:
-            if args and isinstance(args[0], (str, bytes)):  # as the templates' environment does
-                raise TypeError(f"{real.__name__} takes numbers, not text")
-            return real(*args, **kwargs)
-
-        members: dict[str, Any] = {name: classmethod(getattr(self, f"_{name}")) for name in clocks}
-        if real is dt.date:
-            members["today"] = classmethod(self._date_today)
-        members |= {"__new__": new, "__module__": "datetime"}
-        return metaclass(real.__name__, (real,), members)
-
     def _now(self, _cls: type, tz: dt.tzinfo | None = None) -> dt.datetime:
         return self.now.astimezone(tz) if tz else self._utcnow(_cls)
 
     def _utcnow(self, _cls: type) -> dt.datetime:
         return self.now.astimezone(dt.UTC).replace(tzinfo=None)
 
-    _today = _utcnow
-
-    def _date_today(self, cls: type) -> dt.date:
+    def _today(self, cls: type) -> dt.date:
         return self._utcnow(cls).date()
 
     @contextlib.contextmanager
     def in_templates(self) -> Iterator[FixedValues]:
         """Fix the values for a block, in which the local time is UTC, as it is in Lambda."""
+        module = types.ModuleType("datetime")
+        module.__dict__.update({**dt.__dict__, "datetime": self.datetime})
         with contextlib.ExitStack() as stack:
             stack.enter_context(_utc())
-            state = random.getstate()
-            stack.callback(random.setstate, state)
-            exchange = {"datetime": self.datetime, "date": self.date, "uuid": self.uuid}
-            before = {name: UTILS[name] for name in exchange}
-            stack.callback(UTILS.update, before)
-            UTILS.update(exchange)
-            module = types.ModuleType("datetime")
-            module.__dict__.update({**dt.__dict__, "datetime": self.datetime})
-            for name, value in [
-                *((each, module) for each in _READS_CLOCK),
-                *((each, self.datetime) for each in _KNOWS_CLASS),
-            ]:
-                stack.enter_context(_datetime_of(name, value))
+            stack.callback(random.setstate, random.getstate())
+            own = {"datetime": self.datetime, "date": self.date, "uuid": self.uuid}
+            stack.enter_context(_exchanged(UTILS, own))
+            for name in _READS_CLOCK:
+                known = vars(importlib.import_module(name))
+                stack.enter_context(_exchanged(known, {"datetime": module}))
+            known = vars(importlib.import_module(_KNOWS_CLASS))
+            stack.enter_context(_exchanged(known, {"datetime": self.datetime}))
             self.restart()
             yield self
 
 
-@contextlib.contextmanager
-def _datetime_of(module: str, value: Any) -> Iterator[None]:
-    import importlib  # noqa: PLC0415 - start-up
+def _class(real: type, clocks: dict[str, Callable[..., Any]], metaclass: type) -> Any:
+    """Make a class that is the real one, but for its clocks. Its objects are real ones."""
 
-    importlib.import_module(module)
-    known = sys.modules[module]
-    before = known.__dict__["datetime"]
-    known.__dict__["datetime"] = value
+    def new(_cls: type, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], (str, bytes)):  # as the templates' environment does
+            raise TypeError(f"{real.__name__} takes numbers, not text")
+        return real(*args, **kwargs)
+
+    members = {name: classmethod(clock) for name, clock in clocks.items()}
+    return metaclass(real.__name__, (real,), {**members, "__new__": new, "__module__": "datetime"})
+
+
+@contextlib.contextmanager
+def _exchanged(known: dict[str, Any], new: dict[str, Any]) -> Iterator[None]:
+    """Exchange values of a dict for a block."""
+    before = {name: known[name] for name in new}
+    known.update(new)
     try:
         yield
     finally:
-        known.__dict__["datetime"] = before
+        known.update(before)
 
 
 @contextlib.contextmanager
 def _utc() -> Iterator[None]:
     before = os.environ.get("TZ")
-    _set_zone("UTC")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     try:
         yield
     finally:
-        _set_zone(before)
-
-
-def _set_zone(name: str | None) -> None:
-    if name is None:
-        os.environ.pop("TZ", None)
-    else:
-        os.environ["TZ"] = name
-    time.tzset()
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()

@@ -68,7 +68,7 @@ class FunctionLog:
         Raises:
             CommandError: There is no such log group, or AWS refuses or cannot be reached.
         """
-        request = {"logGroupName": self.group, "startTime": max(0, _milliseconds(start))}
+        request = {"logGroupName": self.group, "startTime": max(0, int(start.timestamp() * 1000))}
         if pattern:
             request["filterPattern"] = pattern
         with reaching_aws():
@@ -137,7 +137,3 @@ def _event(found: Any) -> LogEvent:
         stream,
         text,
     )
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from lava_s3trigger.cli.output.times import read_time
+
 _TEXT: Final = re.compile(
     r"""
     (?: \[ (?P<level> [A-Z]+ ) \]
@@ -138,14 +140,6 @@ def _of_document(document: Any, event: str | None = None) -> LogLine | None:
     """Return the line of a JSON object, which has the event unless it is given."""
     if not isinstance(document, dict):
         return None
-    message = document.get("message")
-    if event is None and "event" not in document and isinstance(message, str):
-        # As the runtime itself formats a line of an earlier version.
-        inner = _of_message(message)
-        about = {each: document.get(each) for each in ("timestamp", "level", "requestId")}
-        if inner is None:
-            return None
-        document, event = inner.fields | about, inner.event
     event = event or document.pop("event", None)
     if not isinstance(event, str) or not _EVENT.fullmatch(event):
         return None
@@ -153,8 +147,7 @@ def _of_document(document: Any, event: str | None = None) -> LogLine | None:
     time = _time(document.pop("timestamp", None))
     if time is None and isinstance(metadata, dict):
         time = _time_of_metrics(metadata.get("Timestamp"))
-    level = document.pop("level", "INFO")
-    request_id = document.pop("requestId", None)
+    level, request_id = document.pop("level", None), document.pop("requestId", None)
     return LogLine(
         event,
         document,
@@ -173,10 +166,9 @@ def _loaded(text: str) -> Any:
 
 def _time(text: Any) -> datetime | None:
     try:
-        time = datetime.fromisoformat(text)
+        return read_time(text)
     except (TypeError, ValueError):
         return None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _time_of_metrics(milliseconds: Any) -> datetime | None:

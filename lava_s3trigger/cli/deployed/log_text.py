@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.output.text import FAINT, STYLES, Line, Piece, cut, line, named
+from lava_s3trigger.cli.output.times import shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from .log_line import LogLine
 
-_WIDTH: Final = 10
+WIDTH: Final = 10
+"""Characters of the column of events."""
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
 # What tells most lines apart from none: the JSON has it.
 _LEFT_OUT: Final = frozenset(
@@ -21,36 +23,35 @@ _LEFT_OUT: Final = frozenset(
 )
 
 
-def shown_time(moment: datetime) -> str:
-    """Return a time in UTC, with milliseconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
-
-
 def log_line(moment: datetime, found: LogLine) -> Line:
     """Return a line of the log, with its time, event and object."""
-    pieces: list[str | Piece] = [
+    bucket, key = found.text("bucket"), found.text("key")
+    return line(
         Piece(shown_time(moment), FAINT),
         "  ",
-        Piece(f"{found.event:<{_WIDTH}}", STYLES.get(found.event, "")),
-    ]
-    if found.text("bucket"):
-        pieces.append(f"  s3://{found.text('bucket')}/{found.text('key')}")
-    return line(*pieces, *told(found))
+        event_piece(found.event),
+        f"  s3://{bucket}/{key}" if bucket else "",
+        *_about(found),
+    )
 
 
-def told(found: LogLine) -> Iterator[str | Piece]:
-    """Yield what a line tells of a trigger and of its jobs, why, and its other fields."""
-    names = [
-        f"{what} {named(text)}"
-        for what, text in (
-            ("trigger", found.text("trigger_id")),
-            ("job", found.text("job_id")),
-            ("queue", found.text("queue")),
-        )
-        if text
-    ]
+def event_piece(event: str) -> Piece:
+    """Return the word for what happened, in a column."""
+    return Piece(f"{event:<{WIDTH}}", STYLES.get(event, ""))
+
+
+def listed(**names: str | None) -> str:
+    """Return names with what they are of, such as ``trigger t, job j``; those that are there."""
+    return ", ".join(f"{what} {named(name)}" for what, name in names.items() if name)
+
+
+def _about(found: LogLine) -> Iterator[str | Piece]:
+    """Yield what a line says of a trigger and of its jobs, why, and its other fields."""
+    names = listed(
+        trigger=found.text("trigger_id"), job=found.text("job_id"), queue=found.text("queue")
+    )
     if names:
-        yield f"  {', '.join(names)}"
+        yield f"  {names}"
     reason = found.text("reason")
     if reason:
         yield f"{':' if names else ' '} {cut(reason)}"

@@ -96,7 +96,7 @@ class AttributeReader:
         assert isinstance(node.value, dict)  # noqa: S101 - for the type checker
         return {name: self.attribute(member.value) for name, member in node.value.items()}
 
-    def attribute(self, node: Node) -> Attribute:  # noqa: PLR0911 - likewise
+    def attribute(self, node: Node) -> Attribute:
         """Return a value as DynamoDB holds it."""
         match node.value:
             case None:
@@ -109,10 +109,9 @@ class AttributeReader:
                 return {"M": self.item(node)}
             case list(items):
                 return self._list(items, node)
-            case text if node.attribute_type == "B":
-                return {"B": text}
-            case text:
-                return {"S": text}
+            case str(text):
+                return {"B" if node.attribute_type == "B" else "S": text}
+        raise CommandError(f"DynamoDB has no type for {node.value!r}")
 
     def _list(self, items: list[Node], node: Node) -> Attribute:
         match node.attribute_type:
@@ -136,31 +135,21 @@ class AttributeReader:
                 f"DynamoDB cannot hold this number: it has at most {_MAX_DIGITS} digits, and is"
                 f" from 1E{_MIN_EXPONENT} to 9.99E+{_MAX_EXPONENT}"
             )
-            span = node.span
-            self.problems.append(Problem(self._file, span.line, span.column, message, "number"))
+            self.problems.append(Problem.at(self._file, node.span, message, "number"))
             return "0"
         if number == number.to_integral_value(context=_EXACT):
             return str(int(number))
         return str(number)
 
 
-def attribute_of(value: Any) -> dict[str, Any]:
+def attribute_of(value: Any) -> Attribute:
     """Return the DynamoDB attribute value for a value of JSON or YAML.
 
     Raises:
-        CommandError: DynamoDB has no type for the value.
+        CommandError: DynamoDB cannot hold the value.
     """
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case int() | float():
-            return {"N": repr(value)}
-        case str():
-            return {"S": value}
-        case None:
-            return {"NULL": True}
-        case list():
-            return {"L": [attribute_of(item) for item in value]}
-        case dict():
-            return {"M": {str(name): attribute_of(item) for name, item in value.items()}}
-    raise CommandError(f"DynamoDB has no type for {value!r}")
+    reader = AttributeReader("")
+    attribute = reader.attribute(Node.of(value))
+    if reader.problems:
+        raise CommandError(f"{value!r}: {reader.problems[0].message}")
+    return attribute

@@ -139,6 +139,6 @@ class JsonText:
 
 
 def duplicate(file: str, span: Span, name: str, first: Span) -> Problem:
-    """Return the problem of a name that stands twice in one map."""
-    message = f"{shown(name)} stands twice in one map; it already stands in line {first.line}"
-    return Problem(file, span.line, span.column, message, "duplicate_name")
+    """Return the problem of a duplicate name in a map."""
+    message = f"duplicate name {shown(name)} (first at line {first.line})"
+    return Problem.at(file, span, message, "duplicate_name")

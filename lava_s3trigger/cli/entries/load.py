@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.streams import naming
 
 from .dynamodb import AttributeReader, is_item, untyped
 from .json_text import JsonText
@@ -23,7 +26,7 @@ from .yaml_text import YamlText
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from lava_s3trigger.cli.deployed.aws import Aws
 
     from .dynamodb import Attribute
 
@@ -32,14 +35,14 @@ KINDS: Final[tuple[Kind, ...]] = ("trigger", "job")
 
 SUFFIXES: Final = frozenset([".yaml", ".yml", ".json", ".jsonl"])
 STANDARD_INPUT: Final = "-"
-_PLACEHOLDERS: Final = ("<{", "<%")
+_PLACEHOLDERS: Final = (("<{", "}>"), ("<%", "%>"))
 _LISTS: Final[dict[str, Kind]] = {"triggers": "trigger", "jobs": "job"}
 _TRIGGER_FIELDS: Final = frozenset(["trigger_id", "bucket", "prefix"])
 _JOB_FIELDS: Final = frozenset(["payload", "type", "worker"])
 _MAX_SHOWN_PROBLEMS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceFile:
     """A file of entries."""
 
@@ -47,13 +50,13 @@ class SourceFile:
     """As the user gave it, or as it was found below a folder; ``-`` is standard input."""
     text: str
 
-    _lines: list[str] = field(default_factory=list, repr=False, compare=False)
+    @cached_property
+    def _lines(self) -> list[str]:
+        # As the parsers count lines: a form feed or U+2028 in a string ends none.
+        return [each.removesuffix("\r") for each in self.text.split("\n")]
 
     def line(self, number: int) -> str:
         """Return a line of the text, from 1, without its end."""
-        if not self._lines:
-            # As the parsers count lines: a form feed or U+2028 in a string ends none.
-            self._lines.extend(each.removesuffix("\r") for each in self.text.split("\n"))
         return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
 
@@ -116,16 +119,23 @@ class Entry:
         """Return the piece of the file's text that a value is, or the nearest that encloses it."""
         if self.node is None:
             return None
-        while path:
-            found = self.node.find(path)
-            if found is not None:
-                outer = self.node.find(path[:-1])
-                last = path[-1]
-                if of_name and outer and isinstance(outer.value, dict) and isinstance(last, str):
-                    return outer.value[last].name
-                return found.span
-            path = path[:-1]
-        return self.node.span
+        found, name = self.node, None
+        for step in path:
+            inner = found.member(step)
+            if inner is None:
+                break
+            name = found.value[step].name if isinstance(found.value, dict) else None  # type: ignore[index]
+            found = inner
+        return name if of_name and name else found.span
+
+    def holds(self, problem: Problem) -> bool:
+        """Return whether a problem is in the lines of the entry."""
+        if self.node is None or self.file is None or problem.line is None:
+            return False
+        span = self.node.span
+        return (span.line, span.column) <= (problem.line, problem.column or 0) and (
+            problem.line <= span.line + self.file.text.count("\n", span.start, span.end)
+        )
 
 
 @dataclass(slots=True)
@@ -144,14 +154,6 @@ class Loaded:
     def all_problems(self) -> list[Problem]:
         """Return the problems of files and of entries."""
         return [*self.problems, *(each for entry in self.entries for each in entry.problems)]
-
-    def require_sound(self) -> None:
-        """Raise an error that names the problems, if there are any.
-
-        Raises:
-            CommandError: There are problems.
-        """
-        require_none(self.all_problems())
 
 
 def require_none(problems: Sequence[object]) -> None:
@@ -183,7 +185,7 @@ def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
     loaded.problems = [
         each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
     ]
-    loaded.require_sound()
+    require_none(loaded.all_problems())
     if kind and not loaded.of(kind):
         raise CommandError(f"{safe(', '.join(paths))}: no {kind} entries in there")
     return loaded
@@ -223,21 +225,17 @@ def load_texts(
     return loaded
 
 
-def read_table(
-    client: DynamoDBClient, realm: str, kind: Kind, table: str | None = None
-) -> list[Entry]:
+def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
     """Read all entries of a realm's table.
 
     Raises:
-        ClientError, BotoCoreError: DynamoDB refuses or cannot be reached.
+        CommandError: DynamoDB refuses or cannot be reached.
     """
-    name = table or f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
-    pages = client.get_paginator("scan").paginate(TableName=name)
-    return [
-        Entry(kind, item, name)  # type: ignore[arg-type]
-        for page in pages
-        for item in page["Items"]
-    ]
+    name = f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
+    client = aws.client("dynamodb")
+    with reaching_aws():
+        pages = client.get_paginator("scan").paginate(TableName=name)
+        return [Entry(kind, item, name) for page in pages for item in page["Items"]]
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -252,11 +250,9 @@ def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
             if name in seen:
                 continue
             seen.add(name)
-            try:
+            with naming(name):
                 is_file = name != STANDARD_INPUT
                 raw = Path(name).read_bytes() if is_file else sys.stdin.buffer.read()
-            except OSError as error:
-                raise CommandError(f"{safe(name)}: {error.strerror}") from None
             try:
                 yield name, raw.decode("utf-8-sig")
             except UnicodeDecodeError as error:
@@ -291,14 +287,16 @@ class _Reader:
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
-        found = min(
-            (at for mark in _PLACEHOLDERS if (at := text.find(mark)) >= 0),
-            default=None,
-        )
-        if found is not None and _is_placeholder(text, found):
+        marks = [
+            at
+            for mark, end in _PLACEHOLDERS
+            if (at := text.find(mark)) >= 0 and text.find(end, at) >= 0
+        ]
+        if marks:
+            at = min(marks)
             self._problem(
-                Span(text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), found, 0),
-                f"{text[found : found + 2]} is a placeholder of lava's job framework:"
+                Span(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), at, 0),
+                f"{text[at : at + 2]} is a placeholder of lava's job framework:"
                 ' run "make dist" there, and name the file in dist/ instead',
                 "placeholder",
             )
@@ -312,47 +310,30 @@ class _Reader:
         self._assign(parser.problems)
 
     def _assign(self, problems: list[Problem]) -> None:
-        """Give each problem to the entry in which it stands, else to the file."""
-        if not problems:
-            return
+        """Give each problem to the entry in which it is, else to the file."""
         entries = self._loaded.entries[self._first :]
         for problem in problems:
-            owner = None
-            for entry in entries:
-                span = entry.node.span if entry.node else None
-                if span and problem.line and problem.kind != "syntax":
-                    start = (span.line, span.column)
-                    if start <= (problem.line, problem.column or 0) and (
-                        problem.line
-                        <= span.line + self._file.text.count("\n", span.start, span.end)
-                    ):
-                        owner = entry
-            (owner.problems if owner else self._loaded.problems).append(problem)
+            owner: Entry | Loaded = self._loaded
+            if problem.kind != "syntax":
+                owner = next((each for each in reversed(entries) if each.holds(problem)), owner)
+            owner.problems.append(problem)
 
     def _problem(self, span: Span, message: str, kind: str) -> None:
-        self._loaded.problems.append(
-            Problem(self._file.name, span.line, span.column, message, kind)
-        )
+        self._loaded.problems.append(Problem.at(self._file.name, span, message, kind))
 
     def _document(self, node: Node) -> None:
         value = node.value
-        if value is None:
-            return
         if isinstance(value, list):
             for each in value:
                 self._entry(each)
-            return
-        if isinstance(value, dict):
+        elif isinstance(value, dict) and not _TRIGGER_FIELDS & value.keys():
             lists = [name for name in (*_LISTS, "Items") if name in value]
-            if lists and not _TRIGGER_FIELDS & value.keys():
-                for name in lists:
-                    self._list(value[name], _LISTS.get(name))
-                return
-            item = value.get("Item")
-            if item and not _TRIGGER_FIELDS & value.keys():
-                self._entry(item.value)
-                return
-        self._entry(node)
+            for name in lists:
+                self._list(value[name], _LISTS.get(name))
+            if not lists:
+                self._entry(value["Item"].value if "Item" in value else node)
+        elif value is not None:
+            self._entry(node)
 
     def _list(self, member: Member, kind: Kind | None) -> None:
         if not isinstance(member.value.value, list):
@@ -385,8 +366,3 @@ class _Reader:
         item = reader.item(node)
         source = f"{self._file.name}:{node.span.line}"
         self._loaded.entries.append(Entry(kind, item, source, node, self._file, reader.problems))
-
-
-def _is_placeholder(text: str, at: int) -> bool:
-    """Tell whether ``<{`` or ``<%`` has the end that belongs to it."""
-    return ("}>" if text[at + 1] == "{" else "%>") in text[at:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Scalar = str | int | Decimal | bool | None
 
@@ -25,6 +25,9 @@ class Span(NamedTuple):
     end: int
 
 
+_NOWHERE: Final = Span(0, 0, 0, 0)
+
+
 class Problem(NamedTuple):
     """Why a file, or a part of it, cannot be read."""
 
@@ -34,6 +37,11 @@ class Problem(NamedTuple):
     message: str
     kind: str = "syntax"
     """What sort of problem it is: one of a small set, each of which has a rule of `check`."""
+
+    @classmethod
+    def at(cls, file: str, span: Span, message: str, kind: str = "syntax") -> Problem:
+        """Return a problem with the beginning of a piece of a file's text."""
+        return cls(file, span.line, span.column, message, kind)
 
     def __str__(self) -> str:
         place = ":".join(str(each) for each in (self.file, self.line, self.column) if each)
@@ -73,17 +81,30 @@ class Node:
             case _:
                 return self.value
 
+    def member(self, step: str | int) -> Node | None:
+        """Return the value of a name or at a position, or None."""
+        if isinstance(self.value, dict) and isinstance(step, str):
+            member = self.value.get(step)
+            return member.value if member else None
+        if isinstance(self.value, list) and isinstance(step, int):
+            return self.value[step] if step < len(self.value) else None
+        return None
+
     def find(self, path: tuple[str | int, ...]) -> Node | None:
         """Return the node at a path of names and positions, or None."""
         found: Node | None = self
         for step in path:
-            if found is None:
-                return None
-            if isinstance(found.value, dict) and isinstance(step, str):
-                member = found.value.get(step)
-                found = member.value if member else None
-            elif isinstance(found.value, list) and isinstance(step, int):
-                found = found.value[step] if step < len(found.value) else None
-            else:
-                return None
+            found = found.member(step) if found else None
         return found
+
+    @classmethod
+    def of(cls, value: Any) -> Node:
+        """Return the node of a value of JSON or YAML that has no place."""
+        match value:
+            case dict():
+                value = {str(name): Member(_NOWHERE, cls.of(each)) for name, each in value.items()}
+            case list():
+                value = [cls.of(each) for each in value]
+            case float():
+                value = Decimal(repr(value))
+        return cls(value, _NOWHERE)

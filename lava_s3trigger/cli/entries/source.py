@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.streams import message
 
@@ -15,7 +14,7 @@ from .memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .load import Entry, Kind
+    from lava_s3trigger.cli.deployed.aws import Aws
 
 UNKNOWN_REALM: Final = "REALM"
 """Stands for the realm's name in queues and messages where none is given."""
@@ -60,7 +59,7 @@ def read_entries(
         loaded = load_sound(triggers, "trigger")
         of_triggers, of_jobs = loaded.of("trigger"), loaded.of("job")
     else:
-        of_triggers, of_jobs = _table(str(realm), "trigger", aws), []
+        of_triggers, of_jobs = read_table(aws, str(realm), "trigger"), []
     found = MemoryTriggers(of_triggers, max_delay)
     warn_of(found)
     known: MemoryJobs | UnknownJobs = UnknownJobs()
@@ -69,7 +68,7 @@ def read_entries(
     elif of_jobs:
         known = MemoryJobs(of_jobs, ", ".join(triggers))
     elif realm is not None:
-        known = MemoryJobs(_table(realm, "job", aws), f"lava.{realm}.jobs")
+        known = MemoryJobs(read_table(aws, realm, "job"), f"lava.{realm}.jobs")
     return RealmEntries(realm or UNKNOWN_REALM, found, known)
 
 
@@ -85,9 +84,3 @@ def warn_of(triggers: MemoryTriggers) -> None:
         message(
             f"Warning: {entry.source}: no event finds this entry: {' and '.join(missing)} {must}"
         )
-
-
-def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
-    client = aws.client("dynamodb")
-    with reaching_aws():
-        return read_table(client, realm, kind)

@@ -49,15 +49,10 @@ _OTHERWISE: Final = (
     (re.compile(r"[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"), "a number of base 60"),
     (re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?[0-9]+\.[0-9]*[eE][0-9]+"), "a string"),
 )
-_TAGS: Final = {
-    "tag:yaml.org,2002:str": "str",
-    "tag:yaml.org,2002:map": "map",
-    "tag:yaml.org,2002:seq": "seq",
-    "tag:yaml.org,2002:int": "",
-    "tag:yaml.org,2002:float": "",
-    "tag:yaml.org,2002:bool": "",
-    "tag:yaml.org,2002:null": "",
-}
+_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")
+)
+_OF_STRINGS: Final = ("tag:yaml.org,2002:str", "!")
 _COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", "None")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -90,13 +85,13 @@ class YamlText:
             message = " ".join(filter(None, [error.context, error.problem]))
             self.problems.append(Problem(self._file, line, column, f"no valid YAML: {message}"))
         except _TooLargeError as error:
-            self.problems.append(Problem(self._file, *error.place, str(error)))
+            self.problems.append(Problem.at(self._file, error.span, str(error)))
         except YAMLError as error:
             first = str(error).partition("\n")[0]
             self.problems.append(Problem(self._file, None, None, f"no valid YAML: {first}"))
 
     def _problem(self, span: Span, message: str, kind: str) -> None:
-        self.problems.append(Problem(self._file, span.line, span.column, message, kind))
+        self.problems.append(Problem.at(self._file, span, message, kind))
 
     def _node(self, found: Any, depth: int) -> Node:
         mark = found.start_mark
@@ -138,11 +133,11 @@ class YamlText:
 
     def _scalar(self, found: Any, span: Span) -> Node:
         text: str = found.value
-        is_quoted = bool(found.style)
-        tag = _TAGS.get(str(found.tag), "str" if str(found.tag) == "!" else "unknown")
-        if tag == "unknown" and _is_explicit(self._text, span):
+        tag = str(found.tag)
+        is_explicit = self._text.startswith("!", span.start)
+        if is_explicit and tag not in _TAGS and tag not in _OF_STRINGS:
             self._unknown_tag(found, span)
-        if is_quoted or (tag == "str" and _is_explicit(self._text, span)):
+        if found.style or (is_explicit and tag in _OF_STRINGS):
             return Node(_PAIR.sub(_joined, text), span)
         if _DATE.fullmatch(text):
             message = f'YAML reads {text} as a date: put it in quotes, "{text}"'
@@ -175,7 +170,7 @@ class YamlText:
 class _TooLargeError(Exception):
     def __init__(self, message: str, span: Span) -> None:
         super().__init__(message)
-        self.place = (span.line, span.column)
+        self.span = span
 
 
 def _compose(text: str) -> Iterator[Any]:
@@ -228,10 +223,6 @@ def _require_shallow(text: str) -> None:
 
 def _id_of(found: Any) -> str:
     return str(getattr(found, "id", ""))
-
-
-def _is_explicit(text: str, span: Span) -> bool:
-    return text.startswith("!", span.start)
 
 
 def _joined(pair: re.Match[str]) -> str:

@@ -10,10 +10,11 @@ A change is a line for people and for programs:
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections import Counter
+from collections import ChainMap, Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote_plus
 
 from lava_s3trigger import triggers as reader
@@ -28,7 +29,7 @@ from lava_s3trigger.triggers import prefixes
 from . import guesses
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Container, Iterator
 
     from lava_s3trigger.cli.entries.dynamodb import Attribute
     from lava_s3trigger.cli.entries.load import Entry
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 MAX_TRIALS: Final = 500
 """Changes that are tried for one event."""
 _ANY_WORKER: Final = "worker"
+_VERBS: Final = {"no_such_job": "add", "bad_job": "correct", "job_disabled": "enable"}
+"""What to do with a job, by the kind of the outcome."""
 _KEPT: Final = frozenset(
     ["trigger_id", "bucket", "prefix", "enabled", "job_id", "description", "owner"]
 )
@@ -228,35 +231,19 @@ class _Changes:
         """Yield trials for a job that is not dispatched."""
         if job.dispatch:
             return
-        sound = _OneMore(self._entries.jobs, Job(job.job_id, _ANY_WORKER, enabled=True))
         if job.kind == "no_such_job":
             known = getattr(self._entries.jobs, "by_id", {})
             for job_ids in _renamed_job(entry, job, list(known)):
                 yield _set(MEND, entry, "job_id", job_ids)
-        verb = {"no_such_job": "add", "bad_job": "correct", "job_disabled": "enable"}.get(
-            job.kind or ""
-        )
+        verb = _VERBS.get(job.kind or "")
         if verb:
+            sound = Job(job.job_id, _ANY_WORKER, enabled=True)
+            # The real jobs need no method of a map but this one.
+            jobs: Any = ChainMap({job.job_id: sound}, cast("Any", self._entries.jobs))
+            subject = f"{entry.id}, job {job.job_id}"
             size = ENABLE if verb == "enable" else JOB
-            yield _Trial(
-                size,
-                f"{entry.id}, job {job.job_id}",
-                f"{verb} job {_json(job.job_id)}",
-                entry,
-                entry.item,
-                sound,
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _OneMore:
-    """Jobs, and one that is as it should be."""
-
-    jobs: Jobs
-    more: Job
-
-    def __getitem__(self, job_id: str) -> Job:
-        return self.more if job_id == self.more.job_id else self.jobs[job_id]
+            text = f"{verb} job {_json(job.job_id)}"
+            yield _Trial(size, subject, text, entry, entry.item, jobs)
 
 
 def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
@@ -355,12 +342,9 @@ def _with_key(event: S3Event, key: str) -> S3Event | None:
     return replace(event, key=key, record=record)
 
 
-def _free_id(trigger_id: str, taken: Iterable[str]) -> str:
-    known = set(taken)
-    number = 2
-    while f"{trigger_id}-{number}" in known:
-        number += 1
-    return f"{trigger_id}-{number}"
+def _free_id(trigger_id: str, taken: Container[str]) -> str:
+    ids = (f"{trigger_id}-{number}" for number in itertools.count(2))
+    return next(each for each in ids if each not in taken)
 
 
 def _id_of(entry: Entry) -> str | None:

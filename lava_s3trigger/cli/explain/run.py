@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.decide.decider import decide_payload
 from lava_s3trigger.cli.decide.document import Explainer
 from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.entries.load import STANDARD_INPUT
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.options import ObjectOptions, record_of_object
 from lava_s3trigger.cli.objects.uri import read_uri
-from lava_s3trigger.cli.output.streams import message, opened, write_json
+from lava_s3trigger.cli.output.streams import message, naming, opened, write_json
 from lava_s3trigger.cli.output.text import write_page
 
 from .changes import changes
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-STANDARD_INPUT: Final = "-"
 MAX_EVENTS_WITH_CHANGES: Final = 100
 """Events of a payload for which changes are looked for: each may take hundreds of trials."""
 
@@ -118,10 +118,9 @@ def _check_usage(
 def _payload(name: str) -> Any:
     shown = "standard input" if name == STANDARD_INPUT else name
     try:
-        raw = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
+        with naming(shown):
+            raw = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
         return json.loads(raw.decode("utf-8-sig"))
-    except OSError as error:
-        raise CommandError(f"{shown}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CommandError(f"{shown}: this is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -129,5 +128,5 @@ def _payload(name: str) -> Any:
         raise CommandError(f"{place}: this is not JSON: {error.msg}") from None
     except RecursionError:
         raise CommandError(f"{shown}: this JSON is nested too deeply") from None
-    except ValueError as error:  # an integer of too many digits; a NUL in the name
+    except ValueError as error:  # an integer of too many digits
         raise CommandError(f"{shown}: {error}") from None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.cli.deployed.log_text import shown_time
+from lava_s3trigger.cli.output.times import shown_time
 from lava_s3trigger.triggers import entry_digest
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from lava_s3trigger.cli.decide.document import Explainer
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
-from lava_s3trigger.cli.deployed.log_text import shown_time
-from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.cli.entries.load import load_sound
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import NO, YES
 from lava_s3trigger.cli.objects.options import ObjectOptions, record_of_object
@@ -20,13 +19,14 @@ from lava_s3trigger.cli.objects.uri import read_uri
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import message, opened, write_json
 from lava_s3trigger.cli.output.text import write_page
+from lava_s3trigger.cli.output.times import shown_time
 
 from .deliveries import Comparison, deliveries_of, is_dispatched
 from .text import history_lines
 from .versions import EntryVersions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from lava_s3trigger.cli.deployed.function import DeployedFunction
     from lava_s3trigger.cli.deployed.log_group import LogEvent
@@ -47,7 +47,7 @@ def run(
     """Run the command, and return its exit status."""
     name = read_uri(uri)
     since = read_since_option(options["since"], datetime.now(UTC))
-    versions = _versions(options["versions"])
+    versions = EntryVersions(load_sound(options["versions"]).of("trigger"))
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployed = find_function(aws, options["realm"], options["function"])
     if not deployed.logs_dispatches:
@@ -68,16 +68,12 @@ def run(
         "deliveries": [comparison.delivery(each) for each in deliveries],
         "now": now,
     }
-    _write(document, options)
+    with opened(options["output"]) as file:
+        if options["format_"] == "json":
+            write_json(file, document)
+        else:
+            write_page(file, history_lines(document))
     return YES if is_dispatched(deliveries) else NO
-
-
-def _versions(paths: Sequence[str]) -> EntryVersions:
-    if not paths:
-        return EntryVersions()
-    loaded = load(paths)
-    loaded.require_sound()
-    return EntryVersions(loaded.of("trigger"))
 
 
 def _events(
@@ -89,12 +85,3 @@ def _events(
         for page in pages:
             progress.advance(1)
             yield from page
-
-
-def _write(document: dict[str, Any], options: dict[str, Any]) -> None:
-    with opened(options["output"]) as file:
-        if options["format_"] == "json":
-            write_json(file, document)
-            return
-
-        write_page(file, history_lines(document))

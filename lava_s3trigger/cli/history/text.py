@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
+from lava_s3trigger.cli.deployed.log_text import WIDTH, event_piece, listed
 from lava_s3trigger.cli.output.text import (
     BAD,
     FAINT,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Json = dict[str, Any]
-
-_WIDTH: Final = 10
 
 
 def history_lines(document: Json) -> Iterator[Line]:
@@ -47,29 +46,19 @@ def history_lines(document: Json) -> Iterator[Line]:
 
 
 def _delivery_lines(delivery: Json) -> Iterator[Line]:
-    ids = [
-        f"{what} {named(delivery[name])}"
-        for what, name in (
-            ("request", "request_id"),
-            ("message", "message_id"),
-            ("replay", "replay"),
-        )
-        if delivery[name]
-    ]
-    yield line(Piece(delivery["time"], TITLE), Piece(f"  {', '.join(ids)}", FAINT))
+    ids = listed(
+        request=delivery["request_id"], message=delivery["message_id"], replay=delivery["replay"]
+    )
+    yield line(Piece(delivery["time"], TITLE), Piece(f"  {ids}", FAINT))
     for found in delivery["lines"]:
-        event = Piece(f"{found['event']:<{_WIDTH}}", STYLES.get(found["event"], ""))
-        yield line(event, f"  {', '.join(_names(found))}", *_reason(found), indent=2)
+        names = listed(
+            trigger=found["trigger_id"],
+            job=found["job_id"],
+            queue=found["queue"],
+            run=found["run_id"],
+        )
+        yield line(event_piece(found["event"]), f"  {names}", *_reason(found), indent=2)
         yield from _beside(found)
-
-
-def _names(found: Json) -> Iterator[str]:
-    for what in ("trigger", "job"):
-        if found[f"{what}_id"]:
-            yield f"{what} {named(found[f'{what}_id'])}"
-    for what, name in (("queue", "queue"), ("run", "run_id")):
-        if found[name]:
-            yield f"{what} {named(found[name])}"
 
 
 def _reason(found: Json) -> Iterator[str | Piece]:
@@ -82,9 +71,9 @@ def _reason(found: Json) -> Iterator[str | Piece]:
 def _beside(found: Json) -> Iterator[Line]:
     """Yield what would happen now, and what of the entry is not as it was."""
     now = found["now"]
-    yield line(Piece(f"{'now':<{_WIDTH}}  ", FAINT), _outcome(now), indent=2)
+    yield line(Piece(f"{'now':<{WIDTH}}  ", FAINT), _outcome(now), indent=2)
     if found["entry"] and now["entry"] and found["entry"] != now["entry"]:
-        indent = 4 + _WIDTH
+        indent = 4 + WIDTH
         yield line(
             Piece(f"the entry has changed since: {found['entry']}, now {now['entry']}", UNUSED),
             indent=indent,

@@ -179,12 +179,16 @@ _TYPES: Final = (
     ),
     _replicated("OperationNotTracked"),
 )
-EVENT_TYPES: Final[dict[str, EventType]] = {each.name: each for each in _TYPES}
+EVENT_TYPES: Final = {each.name: each for each in _TYPES}
 """By the name that S3 has for each."""
+IN_EVENTBRIDGE: Final = {
+    name: each for each in reversed(_TYPES) if (name := each.name_in_eventbridge)
+}
+"""By the name that the function makes of EventBridge's events; of two types, the first."""
 
 
 def leaves_out(name: str, what: str) -> bool:
-    """Tell whether events of a type leave something out.
+    """Return whether events of a type leave something out.
 
     Args:
         name: The type, as S3 or as EventBridge's events have it.
@@ -205,13 +209,10 @@ def event_type(name: str) -> EventType:
         CommandError: There is no such type.
     """
     plain = name.removeprefix("s3:")
-    if plain in EVENT_TYPES:
-        return EVENT_TYPES[plain]
-    for each in _TYPES:
-        if plain == each.name_in_eventbridge:
-            return each
-    in_eventbridge = [each.name_in_eventbridge for each in _TYPES if each.name_in_eventbridge]
-    close = get_close_matches(plain, [*EVENT_TYPES, *in_eventbridge], n=1)
+    found = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
+    if found:
+        return found
+    close = get_close_matches(plain, [*EVENT_TYPES, *IN_EVENTBRIDGE], n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise CommandError(
         f"no event type {shown(name)}: {hint}there are {', '.join(EVENT_TYPES)}", WRONG_USAGE

@@ -13,20 +13,21 @@ import json
 import shutil
 import tempfile
 import zlib
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.output.streams import message
+from lava_s3trigger.cli.output.streams import message, naming
+from lava_s3trigger.cli.output.times import read_time
 from lava_s3trigger.units import shown
 
 from .uri import SCHEME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .record import Assumed, S3Object
 
@@ -40,38 +41,32 @@ _FIRST_COLUMNS: Final = ("bucket", "key")
 _COLUMNS: Final = (*_FIRST_COLUMNS, "size", "lastmodifieddate", "islatest", "isdeletemarker")
 
 
-def read_inventory(path: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
-    """Yield the objects of an inventory, current versions alone.
+def of_inventory(path: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
+    """Yield the objects of an inventory: only current versions.
 
     Args:
         path: File or S3 URI of a ``manifest.json``, or of a data file: CSV, also gzipped,
-            Parquet or ORC. Of CSV the manifest alone tells the columns after the key.
+            Parquet or ORC. Only the manifest names the columns of CSV after the key.
         aws: Where S3 is.
         assumed: What is assumed where the inventory has no such column.
 
     Raises:
         CommandError: It cannot be read.
     """
-    if not path.endswith(_MANIFEST):
-        read = _reader(path)
-        if read is _csv_rows:
-            message(
-                f"{path}: without its manifest.json, sizes and times of the objects are not known"
-            )
-        with _opened(path, aws) as file:
-            yield from _objects(path, read(path, file, _FIRST_COLUMNS), assumed)
-        return
-    manifest = _read_manifest(path, aws)
-    schema = str(manifest.get("fileSchema", ""))
-    columns = tuple(_normal(name) for name in schema.split(","))
-    for key in _data_files(path, manifest):
-        data = _location(path, manifest, key)
-        read = _reader(data)
-        with _opened(data, aws) as file:
-            yield from _objects(data, read(data, file, columns), assumed)
+    files: Iterable[str] = [path]
+    columns: Sequence[str] = _FIRST_COLUMNS
+    if path.endswith(_MANIFEST):
+        files, columns = _read_manifest(path, aws)
+    elif _reader(path) is _csv_rows:
+        message(f"{path}: without its manifest.json, sizes and times of the objects are not known")
+    for name in files:
+        read = _reader(name)
+        with _opened(name, aws) as file:
+            yield from _objects(name, read(name, file, columns), assumed)
 
 
-def _read_manifest(path: str, aws: Aws) -> dict[str, Any]:
+def _read_manifest(path: str, aws: Aws) -> tuple[Iterable[str], Sequence[str]]:
+    """Return where the data files of a manifest are, and the names of the columns of CSV."""
     with _opened(path, aws) as file:
         try:
             manifest = json.load(file)
@@ -81,7 +76,8 @@ def _read_manifest(path: str, aws: Aws) -> dict[str, Any]:
         raise CommandError(
             f"{path}: this is no manifest of an S3 Inventory: it has no list of files"
         )
-    return manifest
+    columns = str(manifest.get("fileSchema", "")).split(",")
+    return _data_files(path, manifest), [_normal(name) for name in columns]
 
 
 def _data_files(path: str, manifest: dict[str, Any]) -> Iterator[str]:
@@ -89,7 +85,7 @@ def _data_files(path: str, manifest: dict[str, Any]) -> Iterator[str]:
         key = file.get("key") if isinstance(file, dict) else None
         if not isinstance(key, str) or not key:
             raise CommandError(f"{path}: {shown(file)} in files names no key")
-        yield key
+        yield _location(path, manifest, key)
 
 
 def _location(path: str, manifest: dict[str, Any], key: str) -> str:
@@ -118,11 +114,7 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
 def _opened(path: str, aws: Aws) -> Iterator[IO[bytes]]:
     """Open a file, or a copy of an object: what reads Parquet and ORC seeks in it."""
     if not path.startswith(SCHEME):
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context(Path(path).open("rb"))
-            except OSError as error:
-                raise CommandError(f"{path}: {error.strerror}") from None
+        with naming(path), Path(path).open("rb") as file:
             yield file
         return
     bucket, _, key = path.removeprefix(SCHEME).partition("/")
@@ -187,8 +179,7 @@ def _parquet_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterat
 
         table = parquet.ParquetFile(file)
         names = _wanted(table.schema_arrow.names)
-        for batch in table.iter_batches(_BATCH_ROWS, columns=list(names)):
-            yield from _rows(batch, names)
+        yield from _rows(table.iter_batches(_BATCH_ROWS, columns=list(names)), names)
 
 
 def _orc_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterator[Row]:
@@ -197,10 +188,15 @@ def _orc_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterator[R
 
         table = orc.ORCFile(file)
         names = _wanted(table.schema.names)
-        for stripe in range(table.nstripes):
-            whole = table.read_stripe(stripe, columns=list(names))
-            for start in range(0, whole.num_rows, _BATCH_ROWS):
-                yield from _rows(whole.slice(start, _BATCH_ROWS), names)
+        stripes = (table.read_stripe(n, columns=list(names)) for n in range(table.nstripes))
+        yield from _rows(
+            (
+                stripe.slice(start, _BATCH_ROWS)
+                for stripe in stripes
+                for start in range(0, stripe.num_rows, _BATCH_ROWS)
+            ),
+            names,
+        )
 
 
 @contextlib.contextmanager
@@ -220,10 +216,11 @@ def _wanted(names: Sequence[str]) -> dict[str, str]:
     return {name: _normal(name) for name in names if _normal(name) in _COLUMNS}
 
 
-def _rows(batch: Any, names: Mapping[str, str]) -> Iterator[Row]:
-    columns = {normal: batch.column(name).to_pylist() for name, normal in names.items()}
-    for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
+def _rows(batches: Iterable[Any], names: Mapping[str, str]) -> Iterator[Row]:
+    for batch in batches:
+        columns = [batch.column(name).to_pylist() for name in names]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(names.values(), values, strict=True))
 
 
 _READERS: Final = {
@@ -252,5 +249,4 @@ def _size(value: Any) -> int | None:
 def _time(value: Any) -> datetime | None:
     if value is None or value == "":
         return None
-    time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return read_time(value.isoformat() if isinstance(value, datetime) else str(value))

@@ -16,18 +16,18 @@ from urllib.parse import quote
 from uuid import UUID
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.times import shown_time
 
-from .uri import s3_record
+from .uri import CREATED, SERVICE, s3_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .event_types import EventType
 
 Json = dict[str, Any]
 
 ACCOUNT: Final = "123456789012"
-_SERVICE: Final = "s3.amazonaws.com"
 _VERSION_ID: Final = "3HL4kqtJvjVBH40Nrjfkd.Example000"
 _ABSENT_IN_S3: Final = {"size": "size", "etag": "eTag", "sequencer": "sequencer"}
 
@@ -75,7 +75,7 @@ def _record(event: ObjectEvent) -> Json:
     )
     record["eventVersion"] = kind.version
     if kind.is_by_service:
-        record["userIdentity"] = {"principalId": _SERVICE}
+        record["userIdentity"] = {"principalId": SERVICE}
     s3_object = record["s3"]["object"]
     for name in kind.without:
         s3_object.pop(_ABSENT_IN_S3[name], None)
@@ -97,9 +97,11 @@ def eventbridge_event(event: ObjectEvent) -> Json:
             WRONG_USAGE,
         )
     record = _record(event)["s3"]["object"]
-    s3_object: Json = {"key": event.key}
-    s3_object["size"] = event.size
-    s3_object["etag"] = record.get("eTag") or event.etag or ""
+    s3_object: Json = {
+        "key": event.key,
+        "size": event.size,
+        "etag": record.get("eTag") or event.etag or "",
+    }
     if kind.is_new_version:
         s3_object["version-id"] = _VERSION_ID
     s3_object["sequencer"] = record.get("sequencer", "")[2:].lower()
@@ -111,7 +113,7 @@ def eventbridge_event(event: ObjectEvent) -> Json:
         "bucket": {"name": event.bucket},
         "object": s3_object,
         "request-id": "EXAMPLE123456789",
-        "requester": _SERVICE if is_by_service else ACCOUNT,
+        "requester": SERVICE if is_by_service else ACCOUNT,
     }
     if not is_by_service:
         detail["source-ip-address"] = _source_ip(event)
@@ -137,19 +139,39 @@ def sns_invocation(messages: Sequence[str], events: Sequence[ObjectEvent]) -> Js
     """Return what SNS invokes a function with, for notifications of S3."""
     records = []
     for message, event in zip(messages, events, strict=True):
-        notification = json.loads(sns_notification(message, event))
-        subscription = _subscription(event)
+        notification = _notification(message, event)
         for name in ("SigningCert", "Unsubscribe"):  # which SNS spells otherwise elsewhere
             notification[f"{name}Url"] = notification.pop(f"{name}URL")
         records.append(
             {
                 "EventSource": "aws:sns",
                 "EventVersion": "1.0",
-                "EventSubscriptionArn": subscription,
+                "EventSubscriptionArn": _subscription(event),
                 "Sns": {**notification, "MessageAttributes": {}},
             }
         )
     return {"Records": records}
+
+
+def sns_notification(message: str, event: ObjectEvent) -> str:
+    """Return the text that SNS sends to a queue, without raw message delivery."""
+    return json.dumps(_notification(message, event), indent=2)
+
+
+def _notification(message: str, event: ObjectEvent) -> Json:
+    host = f"https://sns.{event.region}.amazonaws.com"
+    return {
+        "Type": "Notification",
+        "MessageId": _uuid("sns", message),
+        "TopicArn": _topic(event),
+        "Subject": "Amazon S3 Notification",
+        "Message": message,
+        "Timestamp": shown_time(event.time),
+        "SignatureVersion": "1",
+        "Signature": _noise("signature", message),
+        "SigningCertURL": f"{host}/SimpleNotificationService-example.pem",
+        "UnsubscribeURL": f"{host}/?Action=Unsubscribe&SubscriptionArn={_subscription(event)}",
+    }
 
 
 def _topic(event: ObjectEvent) -> str:
@@ -160,29 +182,7 @@ def _subscription(event: ObjectEvent) -> str:
     return f"{_topic(event)}:{_uuid('subscription')}"
 
 
-def sns_notification(message: str, event: ObjectEvent) -> str:
-    """Return the text that SNS sends to a queue, without raw message delivery."""
-    host = f"https://sns.{event.region}.amazonaws.com"
-    return json.dumps(
-        {
-            "Type": "Notification",
-            "MessageId": _uuid("sns", message),
-            "TopicArn": _topic(event),
-            "Subject": "Amazon S3 Notification",
-            "Message": message,
-            "Timestamp": _milliseconds(event.time),
-            "SignatureVersion": "1",
-            "Signature": _noise("signature", message),
-            "SigningCertURL": f"{host}/SimpleNotificationService-example.pem",
-            "UnsubscribeURL": (
-                f"{host}/?Action=Unsubscribe&SubscriptionArn={_subscription(event)}"
-            ),
-        },
-        indent=2,
-    )
-
-
-def sqs_records(bodies: Sequence[str], events: Sequence[ObjectEvent]) -> list[Json]:
+def sqs_records(bodies: Iterable[str], events: Sequence[ObjectEvent]) -> list[Json]:
     """Return the records of messages of a queue, as an event source mapping makes them."""
     records = []
     for number, (body, event) in enumerate(zip(bodies, events, strict=True)):
@@ -218,34 +218,34 @@ def s3_batch(events: Sequence[ObjectEvent], version: str) -> Json:
             ``ObjectCreated:Put`` is in the user arguments, which version 1.0 does not have.
         version: Version of the format, ``1.0`` or ``2.0``.
     """
-    tasks: list[Json] = []
-    for number, event in enumerate(events):
-        task = {
-            "taskId": _noise("task", str(number), event.bucket, event.key)[:64],
-            "s3Key": quote(event.key),
-            "s3VersionId": None,
-        }
-        where = ("s3BucketArn", f"arn:aws:s3:::{event.bucket}")
-        if version != "1.0":
-            where = ("s3Bucket", event.bucket)
-        tasks.append({**task, where[0]: where[1]})
-    job: Json = {"id": _uuid("job", *(event.key for event in events))}
+    is_old = version == "1.0"
     names = {event.type.name for event in events}
-    if version != "1.0":
-        job["userArguments"] = {}
-        if names != {"ObjectCreated:Put"}:
-            job["userArguments"]["event_type"] = names.pop()
-    elif names != {"ObjectCreated:Put"}:
+    if is_old and names != {CREATED}:
         raise CommandError(
             "S3 Batch Operations passes an event type only in version 2.0: leave out"
             " --schema-version",
             WRONG_USAGE,
         )
+    job: Json = {"id": _uuid("job", *(event.key for event in events))}
+    if not is_old:
+        job["userArguments"] = {} if names == {CREATED} else {"event_type": names.pop()}
     return {
         "invocationSchemaVersion": version,
         "invocationId": _noise("invocation", job["id"]),
         "job": job,
-        "tasks": tasks,
+        "tasks": [
+            {
+                "taskId": _noise("task", str(number), event.bucket, event.key)[:64],
+                "s3Key": quote(event.key),
+                "s3VersionId": None,
+                **(
+                    {"s3BucketArn": f"arn:aws:s3:::{event.bucket}"}
+                    if is_old
+                    else {"s3Bucket": event.bucket}
+                ),
+            }
+            for number, event in enumerate(events)
+        ],
     }
 
 
@@ -261,13 +261,8 @@ def _text(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _sqs(events: Sequence[ObjectEvent]) -> Json:
-    return {"Records": sqs_records(_texts(events), events)}
-
-
-def _sns_sqs(events: Sequence[ObjectEvent]) -> Json:
-    notifications = map(sns_notification, _texts(events), events)
-    return {"Records": sqs_records(list(notifications), events)}
+def _sqs(bodies: Iterable[str], events: Sequence[ObjectEvent]) -> Json:
+    return {"Records": sqs_records(bodies, events)}
 
 
 def _eventbridge(events: Sequence[ObjectEvent]) -> Json:
@@ -280,26 +275,19 @@ def _eventbridge(events: Sequence[ObjectEvent]) -> Json:
     return eventbridge_event(events[0])
 
 
-def _eventbridge_sqs(events: Sequence[ObjectEvent]) -> Json:
-    return {"Records": sqs_records([_text(eventbridge_event(each)) for each in events], events)}
-
-
 ROUTES: Final[dict[str, Callable[[Sequence[ObjectEvent]], Any]]] = {
     "s3": s3_notification,
     "sns": lambda events: sns_invocation(_texts(events), events),
-    "sqs": _sqs,
-    "sns-sqs": _sns_sqs,
+    "sqs": lambda events: _sqs(_texts(events), events),
+    "sns-sqs": lambda events: _sqs(map(sns_notification, _texts(events), events), events),
     "eventbridge": _eventbridge,
-    "eventbridge-sqs": _eventbridge_sqs,
+    "eventbridge-sqs": lambda events: _sqs(
+        (_text(eventbridge_event(each)) for each in events), events
+    ),
     "pipes": lambda events: sqs_records(_texts(events), events),
     "s3-batch": lambda events: s3_batch(events, "2.0"),
 }
 """What makes the payload of each route."""
-
-
-def _milliseconds(time: dt.datetime) -> str:
-    time = time.astimezone(dt.UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
 def _digest(*parts: str) -> bytes:

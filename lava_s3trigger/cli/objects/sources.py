@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from contextlib import ExitStack, closing
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -16,22 +16,22 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.streams import naming
+from lava_s3trigger.cli.output.times import read_time
 
-from .inventory import read_inventory
-from .uri import SCHEME
+from .inventory import of_inventory as of_inventory  # noqa: PLC0414 - one of the sources
+from .uri import MAX_KEY_BYTES, SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from lava_s3trigger.cli.deployed.log_group import LogEvent
 
     from .record import Assumed, S3Object
 
 _BOM: Final = b"\xef\xbb\xbf"
-_MAX_KEY_BYTES: Final = 1024
 _MAX_LINE_BYTES: Final = 8192
-
-of_inventory = read_inventory
 
 
 def of_keys(path: str, bucket: str | None, assumed: Assumed) -> Iterator[S3Object]:
@@ -45,16 +45,25 @@ def of_keys(path: str, bucket: str | None, assumed: Assumed) -> Iterator[S3Objec
     Raises:
         CommandError: The file cannot be read, or a line names no object.
     """
-    name = safe(path)
-    if path == STANDARD_INPUT:
-        yield from _of_lines(name, sys.stdin.buffer, bucket, assumed)
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(Path(path).open("rb"))
-        except OSError as error:
-            raise CommandError(f"{name}: {error.strerror}") from None
-        yield from _of_lines(name, file, bucket, assumed)
+    name, number = safe(path), 0
+    try:
+        with naming(path), _opened(path) as file:
+            # Not as text: Python would end lines also where a key has a form feed or a U+2028.
+            lines = iter(lambda: file.readline(_MAX_LINE_BYTES), b"")
+            for number, raw in enumerate(lines, 1):
+                line = raw.removesuffix(b"\n").removesuffix(b"\r")
+                if number == 1:
+                    line = line.removeprefix(_BOM)
+                if line:
+                    yield assumed.s3_object(*_named(line, bucket))
+    except UnicodeDecodeError:
+        raise CommandError(f"{name}:{number}: this is not UTF-8, as keys are in S3") from None
+    except ValueError as error:
+        raise CommandError(f"{name}:{number}: {error}") from None
+
+
+def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else Path(path).open("rb")
 
 
 def count_keys(path: str) -> int | None:
@@ -65,32 +74,8 @@ def count_keys(path: str) -> int | None:
     """
     if path == STANDARD_INPUT or not Path(path).is_file():
         return None
-    try:
-        with Path(path).open("rb") as file:
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    except OSError as error:
-        raise CommandError(f"{safe(path)}: {error.strerror}") from None
-
-
-def _of_lines(
-    name: str, file: IO[bytes], bucket: str | None, assumed: Assumed
-) -> Iterator[S3Object]:
-    # Not as text: Python would end lines also where a key has a form feed or a U+2028.
-    number = 0
-    try:
-        while raw := file.readline(_MAX_LINE_BYTES):
-            number += 1
-            line = raw.removesuffix(b"\n").removesuffix(b"\r")
-            if number == 1:
-                line = line.removeprefix(_BOM)
-            if line:
-                yield assumed.s3_object(*_named(line, bucket))
-    except UnicodeDecodeError:
-        raise CommandError(f"{name}:{number}: this is not UTF-8, as keys are in S3") from None
-    except ValueError as error:
-        raise CommandError(f"{name}:{number}: {error}") from None
-    except OSError as error:
-        raise CommandError(f"{name}: {error.strerror}") from None
+    with naming(path), Path(path).open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
@@ -106,9 +91,9 @@ def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
         found, key = bucket, text
     if not found or not key:
         raise ValueError(f"{safe(text[:200])}: this names no object: write s3://BUCKET/KEY")
-    if len(line) > _MAX_KEY_BYTES and len(key.encode()) > _MAX_KEY_BYTES:
+    if len(line) > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(
-            f"{safe(text[:80])}...: the key is longer than {_MAX_KEY_BYTES} bytes, as none is in S3"
+            f"{safe(text[:80])}...: the key is longer than {MAX_KEY_BYTES} bytes, as none is in S3"
         )
     return found, key
 
@@ -155,19 +140,18 @@ def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
     line = read_line(event.text)
     if line is None:
         return
-    bucket, key = line.text("bucket"), line.text("key")
-    if bucket and key and _is_utf8(bucket + key):
-        yield bucket, key, event.time
     # Of what no trigger matches, the summary names the first few.
     unmatched = line.fields.get("unmatched_objects")
-    for name in unmatched if isinstance(unmatched, list) else ():
-        bucket, _, key = str(name).partition("/")
+    unmatched = unmatched if isinstance(unmatched, list) else []
+    names = [(line.text("bucket"), line.text("key"))]
+    names += [(bucket, key) for bucket, _, key in (str(each).partition("/") for each in unmatched)]
+    for bucket, key in names:
         if bucket and key and _is_utf8(bucket + key):
             yield bucket, key, event.time
 
 
 def _is_utf8(text: str) -> bool:
-    """Tell whether S3 can hold the text: a made-up event can name half of a surrogate pair."""
+    """Return whether S3 can hold the text: a made-up event can name half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -189,29 +173,25 @@ def _once(
 
 
 def read_since(text: str, now: datetime) -> datetime:
-    """Read a time in the past: a duration such as ``7d``, or a date in ISO 8601.
+    """Return a time in the past: a duration such as ``7d``, or a date in ISO 8601.
 
     Raises:
         ValueError: It is neither; the message says what would do.
     """
-    try:
+    with suppress(ValueError, OverflowError):
         return now - timedelta(seconds=abs(units.duration(text)))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is neither a duration such as 7d or 12h, nor a date such as 2026-03-01"
-        ) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    with suppress(ValueError):
+        return read_time(text)
+    raise ValueError(
+        f"{text!r} is neither a duration such as 7d or 12h, nor a date such as 2026-03-01"
+    )
 
 
 def read_since_option(text: str, now: datetime) -> datetime:
-    """Read the option ``--since``, as `read_since` does.
+    """Return the time of the option ``--since``, as `read_since` does.
 
     Raises:
-        CommandError: It is no time in the past.
+        CommandError: It is not a time in the past.
     """
     try:
         return read_since(text, now)

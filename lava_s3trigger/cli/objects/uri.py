@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.times import shown_time
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,9 +21,10 @@ UPLOADED: Final = "ObjectCreated:CompleteMultipartUpload"
 
 SCHEME: Final = "s3://"
 """What URIs of objects and prefixes begin with."""
-_MAX_KEY_BYTES: Final = 1024
+MAX_KEY_BYTES: Final = 1024
+"""Bytes of a key, at most."""
 _EMPTY_MD5: Final = "d41d8cd98f00b204e9800998ecf8427e"
-_SERVICE: Final = "s3.amazonaws.com"
+SERVICE: Final = "s3.amazonaws.com"
 """Source address in events of what AWS itself did."""
 
 
@@ -58,33 +60,24 @@ def read_uri(text: str) -> ObjectName:
     Raises:
         CommandError: It is no URI of an object.
     """
-    shown = safe(text)
-    if not text.startswith(SCHEME):
-        raise CommandError(
-            f"{shown}: this is no object: write s3://BUCKET/KEY, such as"
-            " s3://my-bucket/incoming/a.csv",
-            WRONG_USAGE,
-        )
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
-    if not bucket:
-        raise CommandError(f"{shown}: the bucket is missing: write s3://BUCKET/KEY", WRONG_USAGE)
-    if not key:
-        raise CommandError(
-            f"{shown}: the key is missing: name an object, such as s3://{safe(bucket)}/a.csv",
-            WRONG_USAGE,
-        )
-    try:
-        length = len(key.encode())
-    except UnicodeEncodeError:
-        raise CommandError(
-            f"{shown}: the key is not UTF-8, as keys are in S3", WRONG_USAGE
-        ) from None
-    if length > _MAX_KEY_BYTES:
-        raise CommandError(
-            f"{shown[:80]}...: the key has {length} bytes; one in S3 has at most {_MAX_KEY_BYTES}",
-            WRONG_USAGE,
-        )
-    return ObjectName(bucket, key)
+    if not text.startswith(SCHEME):
+        wrong = "this is no object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
+    elif not bucket:
+        wrong = "the bucket is missing: write s3://BUCKET/KEY"
+    elif not key:
+        wrong = f"the key is missing: name an object, such as s3://{bucket}/a.csv"
+    else:
+        try:
+            length = len(key.encode())
+        except UnicodeEncodeError:
+            wrong = "the key is not UTF-8, as keys are in S3"
+        else:
+            if length <= MAX_KEY_BYTES:
+                return ObjectName(bucket, key)
+            text = f"{safe(text)[:80]}..."
+            wrong = f"the key has {length} bytes; one in S3 has at most {MAX_KEY_BYTES}"
+    raise CommandError(safe(f"{text}: {wrong}"), WRONG_USAGE)
 
 
 def s3_record(  # noqa: PLR0913 - an event has as many elements
@@ -97,7 +90,6 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
     source_ip: str | None = None,
     region: str = "us-east-1",
     etag: str | None = None,
-    sequencer: str | None = None,
 ) -> dict[str, Any]:
     """Return the record of an event, as S3 sends it.
 
@@ -113,25 +105,24 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
         region: AWS region of the bucket.
         etag: The object's ETag, without quotes; if None, that of an empty object, and none
             of a deleted one.
-        sequencer: Made from the time, if None.
     """
     time = (time or datetime.now(UTC)).astimezone(UTC)
     s3_object: dict[str, Any] = {"key": quote_plus(key, safe="/")}
     if size is not None:
         s3_object["size"] = size
-    if etag is None and size is not None:
-        etag = _EMPTY_MD5
+        etag = etag or _EMPTY_MD5
     if etag is not None:
         s3_object["eTag"] = etag
-    s3_object["sequencer"] = sequencer or _sequencer(time)
+    # What orders the events of a key: as S3's, it begins with the time.
+    s3_object["sequencer"] = f"00{int(time.timestamp()):08X}{time.microsecond:08X}"
     return {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": region,
-        "eventTime": f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
+        "eventTime": shown_time(time),
         "eventName": event_type,
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": source_ip or _SERVICE},
+        "requestParameters": {"sourceIPAddress": source_ip or SERVICE},
         "responseElements": {"x-amz-request-id": "EXAMPLE123456789", "x-amz-id-2": "EXAMPLE"},
         "s3": {
             "s3SchemaVersion": "1.0",
@@ -168,8 +159,3 @@ def head_object(client: S3Client, name: ObjectName) -> ObjectFacts | None:
 
 
 _NOT_SEEN: Final = (403, 404)
-
-
-def _sequencer(time: datetime) -> str:
-    """Return what orders the events of a key: as S3's, it begins with the time."""
-    return f"00{int(time.timestamp()):08X}{time.microsecond:08X}"

@@ -35,10 +35,10 @@ def opened(output: str | None) -> Iterator[TextIO]:
         CommandError: It cannot be written.
     """
     if output is None or output == "-":
-        with _naming("standard output"):
+        with naming("standard output"):
             yield from _standard_output()
         return
-    with _naming(output):
+    with naming(output):
         path = Path(output)
         if path.exists() and not path.is_file():
             # Replaced, /dev/null would be a file from then on, for all of the machine.
@@ -49,8 +49,15 @@ def opened(output: str | None) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn an error of the operating system into one line that begins with a name."""
+def naming(name: str) -> Iterator[None]:
+    """Turn errors of the operating system inside the block into one line.
+
+    Args:
+        name: The name of the file, with which the line begins.
+
+    Raises:
+        CommandError: The file cannot be opened, read or written.
+    """
     try:
         yield
     except BrokenPipeError:

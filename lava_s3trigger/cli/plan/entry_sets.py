@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import warn_of
@@ -119,7 +118,7 @@ def read_sides(
     if against:
         before = _Loaded(", ".join(against), load_sound(against).entries)
     else:
-        before = _Loaded(f"lava.{realm}.s3triggers", _table(str(realm), "trigger", aws))
+        before = _Loaded(f"lava.{realm}.s3triggers", read_table(aws, str(realm), "trigger"))
     shared = _shared_jobs(jobs, realm, aws)
     jobs_before, jobs_after = (side if side.of("job") else shared for side in (before, after))
     sides = Sides(
@@ -152,11 +151,5 @@ def _shared_jobs(jobs: Sequence[str], realm: str | None, aws: Aws) -> _Loaded | 
     if jobs:
         return _Loaded(", ".join(jobs), load_sound(jobs).entries)
     if realm is not None:
-        return _Loaded(f"lava.{realm}.jobs", _table(realm, "job", aws))
+        return _Loaded(f"lava.{realm}.jobs", read_table(aws, realm, "job"))
     return None
-
-
-def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
-    client = aws.client("dynamodb")
-    with reaching_aws():
-        return read_table(client, realm, kind)

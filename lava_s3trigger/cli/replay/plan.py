@@ -6,8 +6,6 @@ them, and then decided piece by piece.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.objects.uri import ObjectName, head_object
 from lava_s3trigger.cli.output.progress import Progress
+from lava_s3trigger.triggers import entry_digest
 
 from .selection import UNKNOWN_SIZE
 from .state import MAX_EXAMPLES, Count
@@ -270,8 +269,7 @@ def digests(entries: RealmEntries) -> Iterator[tuple[str, str, str]]:
     tables = {"trigger": entries.triggers.by_id, "job": getattr(entries.jobs, "by_id", {})}
     for kind, by_id in tables.items():
         for id_, entry in by_id.items():
-            text = json.dumps(entry.item, sort_keys=True, default=str)
-            yield kind, id_, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            yield kind, id_, entry_digest(entry.item)
 
 
 def changed_entries(before: dict[tuple[str, str], str], entries: RealmEntries) -> list[str]:

@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lava_s3trigger.cli.deployed.log_group import pattern_of
 from lava_s3trigger.cli.objects.key_patterns import key_patterns
 from lava_s3trigger.conditions import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from lava_s3trigger.cli.deployed.log_line import LogLine
 
 
-@dataclass(frozen=True, slots=True)
 class LineFilter:
-    """Chooses lines: those that have one of the values for each field that is asked for."""
+    """Chooses lines: those that have one of the values for each field that is asked for.
 
-    triggers: Collection[str] = ()
-    jobs: Collection[str] = ()
-    outcomes: Collection[str] = ()
-    keys: Sequence[str] = ()
-    """Patterns, as of `if_fnmatch`."""
-    _patterns: Any = None
+    Args:
+        triggers: Ids of triggers.
+        jobs: Ids of jobs.
+        outcomes: Events of the log.
+        keys: Patterns, as of `if_fnmatch`.
 
-    @classmethod
-    def of(
-        cls,
-        triggers: Collection[str],
-        jobs: Collection[str],
-        outcomes: Collection[str],
+    Raises:
+        CommandError: A pattern cannot be read.
+    """
+
+    def __init__(
+        self,
+        triggers: Sequence[str],
+        jobs: Sequence[str],
+        outcomes: Sequence[str],
         keys: Sequence[str],
-    ) -> LineFilter:
-        """Return a filter.
-
-        Raises:
-            CommandError: A pattern cannot be read.
-        """
-        patterns = key_patterns("--key", keys) if keys else None
-        return cls(triggers, jobs, outcomes, keys, patterns)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it lets all lines through."""
-        return not (self.triggers or self.jobs or self.outcomes or self.keys)
-
-    @property
-    def pattern(self) -> str:
+    ) -> None:
+        self._names = {"trigger_id": triggers, "job_id": jobs}
+        self._outcomes = outcomes
+        self._keys = key_patterns("--key", keys) if keys else None
+        alone = [each[0] for each in (triggers, jobs, outcomes) if len(each) == 1]
+        self.pattern = pattern_of(*alone)
         """A filter pattern of CloudWatch Logs, which lets through what this does, and more."""
-        alone = [each for each in (self.triggers, self.jobs, self.outcomes) if len(each) == 1]
-        return pattern_of(*(name for names in alone for name in names))
+        self.is_empty = not (triggers or jobs or outcomes or keys)
+        """Whether it lets all lines through."""
 
     def chooses(self, line: LogLine) -> bool:
-        """Tell whether it chooses a line."""
-        if self.outcomes and line.event not in self.outcomes:
+        """Return whether it chooses a line."""
+        if self._outcomes and line.event not in self._outcomes:
             return False
-        if self.triggers and line.text("trigger_id") not in self.triggers:
+        if any(ids and line.text(name) not in ids for name, ids in self._names.items()):
             return False
-        if self.jobs and line.text("job_id") not in self.jobs:
-            return False
-        if not self.keys:
+        if self._keys is None:
             return True
         key = line.text("key")
-        return key is not None and bool(KINDS["fnmatch"].test(key, self._patterns))
+        return key is not None and bool(KINDS["fnmatch"].test(key, self._keys))

@@ -9,11 +9,12 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog
 from lava_s3trigger.cli.deployed.log_line import read_failure, read_line
-from lava_s3trigger.cli.deployed.log_text import log_line, shown_time
+from lava_s3trigger.cli.deployed.log_text import log_line
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.sources import read_since_option
 from lava_s3trigger.cli.output.streams import message, opened, write_json
 from lava_s3trigger.cli.output.text import write_page
+from lava_s3trigger.cli.output.times import shown_time
 
 from .line_filter import LineFilter
 
@@ -34,7 +35,7 @@ def run(**options: Any) -> int:
             " standard output instead, as in > FILE",
             WRONG_USAGE,
         )
-    lines = LineFilter.of(options["trigger"], options["job"], options["outcome"], options["key"])
+    lines = LineFilter(options["trigger"], options["job"], options["outcome"], options["key"])
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployed = find_function(aws, options["realm"], options["function"])
     if not deployed.logs_dispatches:

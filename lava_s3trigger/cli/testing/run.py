@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import load_sound, read_table, read_texts, require_none
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import warn_of
@@ -77,13 +77,11 @@ def _entries(
     loaded = load_sound([*paths, *jobs], "trigger" if paths else None)
     triggers, found = loaded.of("trigger"), loaded.of("job")
     if not paths:
-        with reaching_aws():
-            triggers = read_table(aws.client("dynamodb"), str(realm), "trigger")
+        triggers = read_table(aws, str(realm), "trigger")
     name = ", ".join(jobs or paths)
     if not found and not jobs:
         if realm is None:
             return triggers, UnknownJobs()
         name = f"lava.{realm}.jobs"
-        with reaching_aws():
-            found = read_table(aws.client("dynamodb"), realm, "job")
+        found = read_table(aws, realm, "job")
     return triggers, MemoryJobs(found, name)
