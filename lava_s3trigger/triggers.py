@@ -6,7 +6,6 @@ See docs/design.md#triggers.
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,7 +16,6 @@ from .aws.cache import SegmentedLRUCache
 from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
-from .log import log_event
 from .templates.confinement import Confinement
 from .templates.documents import Document
 from .units import shown
@@ -246,28 +244,6 @@ def prefixes(key: str) -> Iterator[str]:
     yield WHOLE_BUCKET
 
 
-def _warn_of_prefix(item: Item) -> None:
-    """Log an entry whose prefix matches no object, or only what nobody means."""
-    prefix = item["prefix"]["S"]
-    if prefix.endswith("/"):
-        why = "it ends with a slash, so it matches only an object of exactly this key"
-    elif prefix.startswith("/"):
-        why = "it starts with a slash, so it matches only keys that do"
-    elif prefix != WHOLE_BUCKET and any(char in prefix for char in "*?["):
-        why = "it is matched as it stands, not as a pattern: use if_fnmatch for patterns"
-    else:
-        return
-    if item.get("enabled") != {"BOOL": False}:
-        log_event(
-            logging.WARNING,
-            "odd_prefix",
-            trigger_id=item["trigger_id"].get("S"),
-            bucket=item["bucket"].get("S"),
-            prefix=prefix,
-            reason=why,
-        )
-
-
 class Level:
     """The entries at one prefix of one bucket, read when a walk first reaches them.
 
@@ -394,8 +370,6 @@ class TriggerTable:
 
     def _read_bucket(self, bucket: str) -> dict[str, Level]:
         items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
-        for item in items:
-            _warn_of_prefix(item)
         return levels_by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
