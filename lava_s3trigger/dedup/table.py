@@ -21,7 +21,6 @@ import contextlib
 import json
 import time
 import uuid
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -220,27 +219,16 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
 
 
 def _read_sent(texts: Iterable[str]) -> SentRecord:
-    jobs: Counter[tuple[str, str]] = Counter()
-    parked: set[str] = set()
-    replay: str | None = None
+    sent = SentRecord()
     for text in texts:
-        match _parsed(text):
-            case [str(trigger_id), str(job_id), int(count)]:
-                jobs[trigger_id, job_id] = count
-            case [str(trigger_id), None, int()]:
-                parked.add(trigger_id)
-            case {"replay": str(replay)}:
-                pass
-            case _:  # as earlier versions wrote it, which cannot be read back
-                pass
-    return SentRecord(jobs=jobs, parked=parked, replay=replay)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+        match json.loads(text):
+            case {"replay": replay}:
+                sent.replay = replay
+            case [trigger_id, None, _]:
+                sent.parked.add(trigger_id)
+            case [trigger_id, job_id, count]:
+                sent.jobs[trigger_id, job_id] = count
+    return sent
 
 
 def _text(value: str) -> dict[str, str]:

@@ -55,19 +55,6 @@ LINES: Final = [
         LogLine("failed", FIELDS, "ERROR", TIME, "r-1"),
         id="json",
     ),
-    pytest.param(
-        json.dumps(
-            {
-                "timestamp": "2026-03-14T01:59:26.123Z",
-                "level": "ERROR",
-                "message": f"failed {SHOWN}",
-                "logger": "lava_s3trigger",
-                "requestId": "r-1",
-            }
-        ),
-        LogLine("failed", FIELDS, "ERROR", TIME, "r-1"),
-        id="json-of-the-runtime",
-    ),
     pytest.param(DOCUMENT, LogLine("summary", {"events": 1}, "INFO", TIME), id="metrics"),
     pytest.param(
         f"[INFO]\t2026-03-14T01:59:27Z\tr-1\t{DOCUMENT}",

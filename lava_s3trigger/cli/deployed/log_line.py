@@ -138,14 +138,6 @@ def _of_document(document: Any, event: str | None = None) -> LogLine | None:
     """Return the line of a JSON object, which has the event unless it is given."""
     if not isinstance(document, dict):
         return None
-    message = document.get("message")
-    if event is None and "event" not in document and isinstance(message, str):
-        # As the runtime itself formats a line of an earlier version.
-        inner = _of_message(message)
-        about = {each: document.get(each) for each in ("timestamp", "level", "requestId")}
-        if inner is None:
-            return None
-        document, event = inner.fields | about, inner.event
     event = event or document.pop("event", None)
     if not isinstance(event, str) or not _EVENT.fullmatch(event):
         return None
