@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import uuid
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,7 @@ from .metrics import Summary
 from .mode import DispatchMode, ObserveMode
 from .outcomes import Outcome
 from .rehearsal import rehearse
-from .sending import MAX_WAITING_BYTES, Sender
+from .sending import MAX_WAITING_BYTES, Outbox
 from .sent import SentLedger, SentRecord
 from .settings import Settings
 from .templates.limits import listening
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from .dedup.protocol import Admission
     from .deliveries import DeliveredEvent, Delivery
     from .s3batch import BatchInvocation
-    from .sending import Outbox
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
@@ -121,7 +120,8 @@ class Function:
         self._make_s3_client = make_s3_client
         self._objects: Objects | None = None
         self._ledger = SentLedger()
-        self._sender = Sender(
+        self._make_outbox = partial(
+            Outbox,
             self._mode.queues(sqs, sleep),
             settings.realm,
             settings.dead_letter_queue,
@@ -192,7 +192,7 @@ class Function:
         self, admitted: list[DeliveredEvent], deadline: Deadline
     ) -> list[DeliveredEvent]:
         """Decide on events and send what they cause, until that makes a part; return it."""
-        outbox = self._sender.outbox(deadline)
+        outbox = self._make_outbox(deadline)
         part = []
         with listening():
             for delivered in admitted:
