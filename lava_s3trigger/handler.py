@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
+from .acknowledgement import acknowledge
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
 from .decision import Decision, decide_each
@@ -149,12 +150,13 @@ class Function:
                     for delivered in part:
                         delivered.forget()
         summary.log(received, self._dimensions)
-        for delivery in self._mode.remembered(received):
+        failed = self._mode.returned(received)
+        for delivery in () if self._mode.is_observing else failed:  # which sends nothing
             for delivered in delivery.events:
                 self._ledger.remember(delivered.key, delivered.record)
         if s3_batch:
             return s3_batch.answer(is_observed=self._mode.is_observing)
-        return self._mode.acknowledge(received)
+        return acknowledge(received, failed)
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Take an invocation by S3 Batch Operations apart."""
