@@ -18,7 +18,7 @@ from .aws.deadline import UNLIMITED, Reserve
 from .conditions import Condition, is_condition, read_conditions
 from .templates.confinement import Confinement
 from .templates.documents import Document
-from .units import shown
+from .units import shown, utf8_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -351,7 +351,7 @@ class TriggerTable:
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
-        if not _is_key_of_index(bucket, _MAX_BUCKET_BYTES):
+        if not 0 < utf8_bytes(bucket) <= _MAX_BUCKET_BYTES:
             return Walk((), ())
         levels = self._bucket(bucket)
         if levels is not None:
@@ -375,7 +375,7 @@ class TriggerTable:
     def _level(
         self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], Level]
     ) -> Level:
-        if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
+        if not 0 < utf8_bytes(prefix) <= _MAX_PREFIX_BYTES:
             return _NOTHING
         return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
 
@@ -428,11 +428,3 @@ def levels_by_prefix(items: Iterable[Item]) -> dict[str, Level]:
     for item in items:
         grouped.setdefault(item["prefix"]["S"], []).append(item)
     return {prefix: Level(group) for prefix, group in grouped.items()}
-
-
-def _is_key_of_index(text: str, limit: int) -> bool:
-    """Tell whether DynamoDB can hold the text as a key."""
-    try:
-        return 0 < len(text.encode()) <= limit
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False

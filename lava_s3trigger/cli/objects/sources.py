@@ -156,23 +156,9 @@ def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
     if line is None:
         return
     bucket, key = line.text("bucket"), line.text("key")
-    if bucket and key and _is_utf8(bucket + key):
+    # A made-up event can name half of a surrogate pair, which S3 cannot hold.
+    if bucket and key and units.utf8_bytes(bucket + key):
         yield bucket, key, event.time
-    # Of what no trigger matches, the summary names the first few.
-    unmatched = line.fields.get("unmatched_objects")
-    for name in unmatched if isinstance(unmatched, list) else ():
-        bucket, _, key = str(name).partition("/")
-        if bucket and key and _is_utf8(bucket + key):
-            yield bucket, key, event.time
-
-
-def _is_utf8(text: str) -> bool:
-    """Tell whether S3 can hold the text: a made-up event can name half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _once(
