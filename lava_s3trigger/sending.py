@@ -98,9 +98,9 @@ class Outbox:
                 dispatch, job.dispatch = job.dispatch, None
                 make = partial(dispatch.message, self.realm, ts_dispatch=now)
                 message = PendingMessage(dispatch.queue(self.realm), make, dispatch.delay)
-                outcome = Outcome("dispatched", None, None, trigger.trigger_id, job.job_id)
                 self.size += len(message.text)
-                self._post(message, partial(self._note_dispatch, delivered, outcome))
+                note = partial(self._note_dispatch, delivered, trigger.trigger_id, job.job_id)
+                self._post(message, note)
 
     def close(self) -> None:
         """Send the rest, and park the user errors; without a queue for them, only log them."""
@@ -130,16 +130,20 @@ class Outbox:
                 note(message, now)
 
     def _note_dispatch(
-        self, delivered: DeliveredEvent, outcome: Outcome, message: PendingMessage, now: datetime
+        self,
+        delivered: DeliveredEvent,
+        trigger_id: str,
+        job_id: str,
+        message: PendingMessage,
+        now: datetime,
     ) -> None:
         if message.outcome == "dispatched":
             lag = (now - delivered.event.event_time).total_seconds()
-            outcome = outcome._replace(run_id=message.run_id, queue=message.queue, lag=lag)
+            run_id, queue = message.run_id, message.queue
+            outcome = Outcome("dispatched", None, None, trigger_id, job_id, run_id, queue, lag)
             delivered.add(outcome, **(_described(delivered, message) if self.describes else {}))
             return
-        outcome = outcome._replace(
-            outcome=message.outcome, kind=message.kind, reason=message.reason
-        )
+        outcome = Outcome(message.outcome, message.kind, message.reason, trigger_id, job_id)
         if message.outcome == "user_error":
             self._put_user_error(delivered, outcome)
         else:
