@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import re
 from collections import Counter
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.session import get_session
 
+from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
@@ -132,18 +131,10 @@ def _canonical(queue: str, message: dict[str, Any]) -> str:
 def function(service: RemoteService | LocalService, **settings: Any) -> Function:
     """Return a function whose cache outlives the benchmark."""
     if isinstance(service, RemoteService):
-        clients = _make_clients()(endpoint_url=service.endpoint, **_ACCESS)
+        clients = make_clients(endpoint_url=service.endpoint, **_ACCESS)
     else:
         clients = service.client, service.client
     return Function(Settings(realm=REALM, cache_ttl=3600, **settings), *clients)
-
-
-def _make_clients() -> Callable[..., tuple[Any, Any]]:
-    """Return the package's `make_clients`, which older versions keep at their root."""
-    names = ("lava_s3trigger.aws.clients", "lava_s3trigger.clients")
-    is_older = importlib.util.find_spec("lava_s3trigger.aws") is None
-    make: Callable[..., tuple[Any, Any]] = importlib.import_module(names[is_older]).make_clients
-    return make
 
 
 def bare(service: RemoteService, *, is_usual: bool = False) -> Callable[[int], None]:
@@ -157,7 +148,7 @@ def bare(service: RemoteService, *, is_usual: bool = False) -> Callable[[int], N
     if is_usual:
         sqs: Any = get_session().create_client("sqs", endpoint_url=service.endpoint, **_ACCESS)
     else:
-        _, sqs = _make_clients()(endpoint_url=service.endpoint, **_ACCESS)
+        _, sqs = make_clients(endpoint_url=service.endpoint, **_ACCESS)
     body = constant_message()
     url = queue_url(BARE_QUEUE)
 

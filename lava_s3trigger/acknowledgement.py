@@ -13,20 +13,19 @@ if TYPE_CHECKING:
 
 
 def acknowledge(
-    deliveries: Sequence[Delivery], must_return: Callable[[Delivery], bool] = lambda _: True
+    deliveries: Sequence[Delivery], failed: Sequence[Delivery]
 ) -> dict[str, Any] | None:
     """Return the answer to AWS: which SQS messages to deliver again, if any.
 
     Args:
         deliveries: The deliveries of the invocation.
-        must_return: Whether a delivery that failed must come again.
+        failed: Those that come again; see `returned`.
 
     Raises:
         DeliveriesFailedError: AWS must deliver the whole invocation again, because
             every SQS message failed, or because what failed is no SQS message. Lambda
             returns all messages then, also where partial responses are not turned on.
     """
-    failed = returned(deliveries, must_return)
     if not failed:
         return None
     if len(failed) == len(deliveries):
@@ -43,6 +42,10 @@ def returned(
 
     All of them come again where one that failed is no SQS message, since that cannot be
     delivered again separately.
+
+    Args:
+        deliveries: The deliveries of the invocation.
+        must_return: Whether a delivery that failed must come again.
     """
     failed = [delivery for delivery in deliveries if delivery.failures and must_return(delivery)]
     is_whole = any(delivery.message_id is None for delivery in failed)
@@ -78,5 +81,5 @@ def in_order(
                 together.append(delivery)
         yield together
         if stops_at_failures:
-            broken |= {each.group for each in together if each.failures and each.group}
+            broken |= {each.group for each in together if each.group and each.failures}
         waiting = later

@@ -204,7 +204,7 @@ class Delivery:
         """The outcomes for which AWS must deliver it again."""
         return [
             *self.outcomes,
-            *(failure for delivered in self.events for failure in delivered.failures),
+            *(o for delivered in self.events for o in delivered.outcomes if o.outcome == "failed"),
         ]
 
 

@@ -11,11 +11,12 @@ import logging
 import os
 import time
 import uuid
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
+from .acknowledgement import acknowledge
 from .aws.clients import make_clients
 from .aws.deadline import Deadline, Reserve
 from .decision import Decision, decide_each
@@ -29,7 +30,7 @@ from .metrics import Summary
 from .mode import DispatchMode, ObserveMode
 from .outcomes import Outcome
 from .rehearsal import rehearse
-from .sending import MAX_WAITING_BYTES, Sender
+from .sending import MAX_WAITING_BYTES, Outbox
 from .sent import SentLedger, SentRecord
 from .settings import Settings
 from .templates.limits import listening
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from .dedup.protocol import Admission
     from .deliveries import DeliveredEvent, Delivery
     from .s3batch import BatchInvocation
-    from .sending import Outbox
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is complete before the next
@@ -121,7 +121,8 @@ class Function:
         self._make_s3_client = make_s3_client
         self._objects: Objects | None = None
         self._ledger = SentLedger()
-        self._sender = Sender(
+        self._make_outbox = partial(
+            Outbox,
             self._mode.queues(sqs, sleep),
             settings.realm,
             settings.dead_letter_queue,
@@ -149,12 +150,13 @@ class Function:
                     for delivered in part:
                         delivered.forget()
         summary.log(received, self._dimensions)
-        for delivery in self._mode.remembered(received):
+        failed = self._mode.returned(received)
+        for delivery in () if self._mode.is_observing else failed:  # which sends nothing
             for delivered in delivery.events:
                 self._ledger.remember(delivered.key, delivered.record)
         if s3_batch:
             return s3_batch.answer(is_observed=self._mode.is_observing)
-        return self._mode.acknowledge(received)
+        return acknowledge(received, failed)
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Take an invocation by S3 Batch Operations apart."""
@@ -192,7 +194,7 @@ class Function:
         self, admitted: list[DeliveredEvent], deadline: Deadline
     ) -> list[DeliveredEvent]:
         """Decide on events and send what they cause, until that makes a part; return it."""
-        outbox = self._sender.outbox(deadline)
+        outbox = self._make_outbox(deadline)
         part = []
         with listening():
             for delivered in admitted:

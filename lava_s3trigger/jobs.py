@@ -12,7 +12,7 @@ from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .errors import MAX_ENTRY_ERRORS, EntryError, InvalidEntryError, UserError
 from .templates.documents import RESERVED
-from .units import shown
+from .units import shown, utf8_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class JobTable:
         job = self._jobs.get(job_id)
         if job is not None:
             return job
-        if not _is_key(job_id):  # of any length: nothing may remember it
+        if not 0 < utf8_bytes(job_id) <= MAX_JOB_ID_BYTES:  # of any length: nothing may remember it
             raise UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
         error = self._bad.get(job_id)
         if error is None:
@@ -135,11 +135,3 @@ class JobTable:
         if "Item" not in answer:
             raise LookupError(job_id)
         return answer["Item"]  # type: ignore[return-value]
-
-
-def _is_key(job_id: str) -> bool:
-    """Tell whether DynamoDB can hold the id as a key."""
-    try:
-        return 0 < len(job_id.encode()) <= MAX_JOB_ID_BYTES
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False

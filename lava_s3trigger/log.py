@@ -64,10 +64,12 @@ def log_event(level: int, event: str, **fields: Any) -> None:
     comma, colon = _SEPARATORS
     parts = _COMMON.copy()
     for name, value in fields.items():
+        if value is None:
+            continue
         # Most are strings in ASCII, and this is three times as fast as the encoder.
         if type(value) is str and value.isascii():
             parts.append(f'"{name}"{colon}{encode_basestring_ascii(value[:MAX_FIELD_CHARACTERS])}')
-        elif value is not None:
+        else:
             parts.append(f'"{name}"{colon}{_encoded(value)}')
     message = f"{event} {{{comma.join(parts)}}}"
     if len(message) > MAX_LINE_CHARACTERS:

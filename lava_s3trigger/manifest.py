@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .elements import optional_text, unreadable
 from .errors import PayloadError
-from .units import shown
+from .units import shown, utf8_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | N
         listed = None
     match listed:
         case {"lava-s3trigger": 1, "key": str(key), "size": int(size), "time": str(time)} if (
-            key and size >= 0 and not isinstance(size, bool) and _is_utf8(key)
+            size >= 0 and not isinstance(size, bool) and utf8_bytes(key)
         ):
             return ListedObject(
                 key=key,
@@ -87,12 +87,3 @@ def _time(text: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise unreadable(text, "time", "it must be a time with a time zone")
-
-
-def _is_utf8(text: str) -> bool:
-    """Tell whether a text can be a key: JSON may hold half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

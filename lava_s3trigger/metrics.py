@@ -69,21 +69,24 @@ class Summary:
             is_redriven = delivered.redrive is not None
             counts["events_redriven" if is_redriven else f"events_{delivered.delivery.route}"] += 1
             counts["replayed"] += is_replayed
-            user_errors = set()
-            for outcome, kind, _, trigger_id, *_, lag, _ in delivered.outcomes:
-                if kind == "no_trigger":
-                    counts["unmatched"] += 1
+            user_errors, has_failed = set(), False
+            for outcome, kind, _, trigger_id, _, _, _, lag, _ in delivered.outcomes:
+                if outcome == "failed":
+                    has_failed = True
                 elif outcome in {"parked", "user_error"}:
                     user_errors.add((outcome, trigger_id))
-                elif outcome != "failed":
+                elif kind == "no_trigger":
+                    counts["unmatched"] += 1
+                else:
                     counts[outcome] += 1
                     counts["duplicates"] += kind == "duplicate"
                 # What was parked has waited for a user, and a replayed event is as old as it is.
                 if lag is not None and not (is_redriven or is_replayed):
                     self.lag = max(self.lag or 0.0, lag)
-            counts["parked"] += sum(outcome == "parked" for outcome, _ in user_errors)
-            counts["user_errors"] += len(user_errors)
-            counts["failed"] += bool(delivered.failures)
+            if user_errors:
+                counts["parked"] += sum(outcome == "parked" for outcome, _ in user_errors)
+                counts["user_errors"] += len(user_errors)
+            counts["failed"] += has_failed
 
     def log(
         self, received: Sequence[Delivery], dimensions: Mapping[str, str] | None = None

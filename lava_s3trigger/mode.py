@@ -6,9 +6,9 @@ that dispatches. See docs/migrating.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from .acknowledgement import acknowledge, in_order, returned
+from .acknowledgement import in_order, returned
 from .aws.sqs import SqsQueues
 
 if TYPE_CHECKING:
@@ -39,13 +39,9 @@ class DispatchMode:
         """Yield the deliveries that may be carried out together."""
         return in_order(deliveries)
 
-    def remembered(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Return the deliveries that come again, of which dispatches were sent."""
+    def returned(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return the deliveries that come again."""
         return returned(deliveries)
-
-    def acknowledge(self, deliveries: Sequence[Delivery]) -> dict[str, Any] | None:
-        """Return the answer to AWS; see `acknowledgement.acknowledge`."""
-        return acknowledge(deliveries)
 
 
 class ObserveMode(DispatchMode):
@@ -71,13 +67,9 @@ class ObserveMode(DispatchMode):
                     "waiting", "the function only observes: what was parked or dead-lettered stays"
                 )
 
-    def remembered(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:  # noqa: ARG002
-        """Return no deliveries, since nothing was sent."""
-        return ()
-
-    def acknowledge(self, deliveries: Sequence[Delivery]) -> dict[str, Any] | None:
-        """Return the answer to AWS: only dead letters come again."""
-        return acknowledge(deliveries, must_return=self._is_dead_letter)
+    def returned(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return the deliveries that come again: only dead letters."""
+        return returned(deliveries, must_return=self._is_dead_letter)
 
     def _is_dead_letter(self, delivery: Delivery) -> bool:
         is_of_queue = delivery.queue is not None and delivery.queue == self._dead_letter_queue

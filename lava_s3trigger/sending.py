@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -14,11 +15,14 @@ from .outcomes import Outcome
 from .parking import parked_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from .aws.deadline import Deadline
     from .decision import TriggerDecision
     from .deliveries import DeliveredEvent
+
+    _Note = Callable[[PendingMessage, datetime], None]
+    """Appends the outcome of a message to those of its event, with the time."""
 
 _MAX_DESCRIBED_CHARACTERS: Final = 100_000
 """Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
@@ -46,54 +50,33 @@ class Target(Protocol):
         """
 
 
-class Sender:
-    """Sends what was decided.
-
-    Args:
-        target: Where messages go.
-        realm: Name of the realm.
-        dead_letter_queue: Name of the queue to park in, if there is one.
-        now: Returns the time, with a time zone.
-        describes: Whether to log what each dispatch holds, and the event that it is of.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        realm: str,
-        dead_letter_queue: str | None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        *,
-        describes: bool = False,
-    ) -> None:
-        self.target = target
-        self.describes = describes
-        self.realm = realm
-        self.dead_letter_queue = dead_letter_queue
-        self.now = now
-
-    def outbox(self, deadline: Deadline) -> Outbox:
-        """Return an empty outbox, which starts no calls after the deadline."""
-        return Outbox(self, deadline)
-
-
+@dataclass(slots=True)
 class Outbox:
     """What was decided for some events, until it is sent.
 
     Messages are sent when they come to `MAX_WAITING_BYTES`, so that the memory of a payload
     is bounded. User errors wait until all dispatches were sent, which parked messages list.
-
-    Attributes:
-        size: Bytes of the messages, and of what is kept of the decisions, so far.
     """
 
-    def __init__(self, sender: Sender, deadline: Deadline) -> None:
-        self._sender = sender
-        self._deadline = deadline
-        self.size = 0
-        self._waiting: list[tuple[DeliveredEvent, Outcome, PendingMessage]] = []
-        self._waiting_bytes = 0
-        self._user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = {}
+    target: Target
+    """Where messages go."""
+    realm: str
+    dead_letter_queue: str | None
+    """Name of the queue to park in, if there is one."""
+    deadline: Deadline
+    """When to stop starting calls."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Returns the time, with a time zone."""
+    describes: bool = False
+    """Whether to log what each dispatch holds, and the event that it is of."""
+    size: int = 0
+    """Bytes of the messages, and of what is kept of the decisions, so far."""
+    _reserve: float = Reserve.SEND
+    _waiting: list[tuple[PendingMessage, _Note]] = field(default_factory=list)
+    _waiting_bytes: int = 0
+    _user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = field(
+        default_factory=dict
+    )
 
     def put(self, delivered: DeliveredEvent, trigger: TriggerDecision) -> None:
         """Take what was decided for a trigger; the decision loses its dispatches.
@@ -109,109 +92,97 @@ class Outbox:
                 is_owed = delivered.redrive and outcome.outcome == "skipped"
                 level = logging.WARNING if is_owed and not outcome.is_earlier else None
                 delivered.add(outcome, level)
-        now = timestamp(self._sender.now())
+        now = timestamp(self.now())
         for job in trigger.jobs:
             if job.dispatch:
                 dispatch, job.dispatch = job.dispatch, None
-                make = partial(dispatch.message, self._sender.realm, ts_dispatch=now)
-                queue = dispatch.queue(self._sender.realm)
-                message = PendingMessage(queue, make, dispatch.delay)
-                outcome = Outcome("dispatched", None, None, trigger.trigger_id, job.job_id)
-                self._waiting.append((delivered, outcome, message))
-                self._waiting_bytes += len(message.text) + _MESSAGE_BYTES
+                make = partial(dispatch.message, self.realm, ts_dispatch=now)
+                message = PendingMessage(dispatch.queue(self.realm), make, dispatch.delay)
                 self.size += len(message.text)
-                if self._waiting_bytes >= MAX_WAITING_BYTES:
-                    self._send()
+                note = partial(self._note_dispatch, delivered, trigger.trigger_id, job.job_id)
+                self._post(message, note)
 
     def close(self) -> None:
-        """Send the rest, and park the user errors."""
-        self._send()
-        self._park()
+        """Send the rest, and park the user errors; without a queue for them, only log them."""
+        self._flush()
+        self._reserve = Reserve.PARK
+        for (delivered, trigger_id), errors in self._user_errors.items():
+            self._park(delivered, trigger_id, errors)
+        self._flush()
 
     def _put_user_error(self, delivered: DeliveredEvent, error: Outcome) -> None:
         self._user_errors.setdefault((delivered, error.trigger_id), []).append(error)
 
-    def _send(self) -> None:
+    def _post(self, message: PendingMessage, note: _Note) -> None:
+        """Send a message, once enough others wait with it."""
+        self._waiting.append((message, note))
+        self._waiting_bytes += len(message.text) + _MESSAGE_BYTES
+        if self._waiting_bytes >= MAX_WAITING_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send the messages that wait, and note the outcome of each."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._sender.target.send([message for *_, message in waiting], self._deadline, Reserve.SEND)
-        sent_at = self._sender.now()
-        for delivered, outcome, message in waiting:
-            if message.outcome == "dispatched":
-                delivered.add(
-                    outcome._replace(
-                        run_id=message.run_id,
-                        queue=message.queue,
-                        lag=(sent_at - delivered.event.event_time).total_seconds(),
-                    ),
-                    **(_described(delivered, message) if self._sender.describes else {}),
-                )
-                continue
-            unsent = outcome._replace(
-                outcome=message.outcome, kind=message.kind, reason=message.reason
+        if waiting:
+            self.target.send([message for message, _ in waiting], self.deadline, self._reserve)
+            now = self.now()
+            for message, note in waiting:
+                note(message, now)
+
+    def _note_dispatch(
+        self,
+        delivered: DeliveredEvent,
+        trigger_id: str,
+        job_id: str,
+        message: PendingMessage,
+        now: datetime,
+    ) -> None:
+        if message.outcome == "dispatched":
+            lag = (now - delivered.event.event_time).total_seconds()
+            run_id, queue = message.run_id, message.queue
+            outcome = Outcome("dispatched", None, None, trigger_id, job_id, run_id, queue, lag)
+            delivered.add(outcome, **(_described(delivered, message) if self.describes else {}))
+            return
+        outcome = Outcome(message.outcome, message.kind, message.reason, trigger_id, job_id)
+        if message.outcome == "user_error":
+            self._put_user_error(delivered, outcome)
+        else:
+            delivered.add(outcome)
+
+    def _park(
+        self, delivered: DeliveredEvent, trigger_id: str | None, errors: list[Outcome]
+    ) -> None:
+        """Park the user errors of a trigger, unless another message would not help."""
+        if any(failure.trigger_id == trigger_id for failure in delivered.failures):
+            return  # its delivery comes again, and then all that was sent is known
+        queue, redrive = self.dead_letter_queue, delivered.redrive
+        done = delivered.dispatched(trigger_id)
+        if queue is None:
+            for error in errors:
+                delivered.add(error)
+        elif redrive and delivered.delivery.queue == queue and not done:
+            # Another message would say the same, and would be redriven as soon, for as
+            # long as the mapping is on.
+            reason = f"parked before, and not mended: {errors[0].reason}"
+            delivered.add(Outcome("failed", "waiting", reason, trigger_id, errors[0].job_id))
+        else:
+            done += redrive.done if redrive else ()
+            event, now = delivered.event, self.now()
+            message = PendingMessage(
+                queue, lambda _: parked_message(event.record, errors, done, now, event.replay)
             )
-            if message.outcome == "user_error":
-                self._put_user_error(delivered, unsent)
-            else:
-                delivered.add(unsent)
-
-    def _park(self) -> None:
-        """Park the user errors of triggers; without a queue for them, only log them."""
-        parked = self._parked_messages()
-        while batch := _batch(parked):
-            self._sender.target.send(
-                [message for *_, message in batch], self._deadline, Reserve.PARK
-            )
-            for delivered, errors, message in batch:
-                if message.outcome == "dispatched":
-                    for error in errors:
-                        delivered.add(error._replace(outcome="parked"))
-                else:
-                    first = errors[0]
-                    reason = f"parking ({first.reason}): {message.reason}"
-                    delivered.add(
-                        first._replace(outcome="failed", kind="parking_failed", reason=reason)
-                    )
-
-    def _parked_messages(self) -> Iterator[tuple[DeliveredEvent, list[Outcome], PendingMessage]]:
-        queue = self._sender.dead_letter_queue
-        for (delivered, trigger_id), errors in self._user_errors.items():
-            if any(failure.trigger_id == trigger_id for failure in delivered.failures):
-                continue  # its delivery comes again, and then all that was sent is known
-            done = delivered.dispatched(trigger_id)
-            is_of_queue = delivered.redrive is not None and delivered.delivery.queue == queue
-            if queue is None:
-                for error in errors:
-                    delivered.add(error)
-            elif is_of_queue and not done:
-                # Another message would say the same, and would be redriven as soon, for as
-                # long as the mapping is on.
-                reason = f"parked before, and not mended: {errors[0].reason}"
-                delivered.add(Outcome("failed", "waiting", reason, trigger_id, errors[0].job_id))
-            else:
-                yield delivered, errors, self._parked_message(queue, delivered, errors, done)
-
-    def _parked_message(
-        self, queue: str, delivered: DeliveredEvent, errors: list[Outcome], done: list[str]
-    ) -> PendingMessage:
-        done += delivered.redrive.done if delivered.redrive else ()
-        event, now = delivered.event, self._sender.now()
-        return PendingMessage(
-            queue, lambda _: parked_message(event.record, errors, done, now, event.replay)
-        )
+            self._post(message, partial(_note_park, delivered, errors))
 
 
-def _batch(
-    messages: Iterator[tuple[DeliveredEvent, list[Outcome], PendingMessage]],
-) -> list[tuple[DeliveredEvent, list[Outcome], PendingMessage]]:
-    """Return the next messages, until they come to `MAX_WAITING_BYTES`."""
-    batch = []
-    size = 0
-    for each in messages:
-        batch.append(each)
-        size += len(each[-1].text) + _MESSAGE_BYTES
-        if size >= MAX_WAITING_BYTES:
-            break
-    return batch
+def _note_park(
+    delivered: DeliveredEvent, errors: list[Outcome], message: PendingMessage, _now: datetime
+) -> None:
+    if message.outcome == "dispatched":
+        for error in errors:
+            delivered.add(error._replace(outcome="parked"))
+    else:
+        reason = f"parking ({errors[0].reason}): {message.reason}"
+        delivered.add(errors[0]._replace(outcome="failed", kind="parking_failed", reason=reason))
 
 
 def _described(delivered: DeliveredEvent, message: PendingMessage) -> dict[str, Any]:

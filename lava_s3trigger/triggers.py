@@ -6,7 +6,6 @@ See docs/design.md#triggers.
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -19,10 +18,9 @@ from .aws.clients import service_error, service_errors
 from .aws.deadline import UNLIMITED, Reserve
 from .conditions import KINDS, Condition, is_condition, read_conditions
 from .errors import MAX_ENTRY_ERRORS, EntryError
-from .log import log_event
 from .templates.confinement import Confinement
 from .templates.documents import CompileError, Document
-from .units import shown
+from .units import shown, utf8_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -312,28 +310,6 @@ def prefixes(key: str) -> Iterator[str]:
     yield WHOLE_BUCKET
 
 
-def _warn_of_prefix(item: Item) -> None:
-    """Log an entry whose prefix matches no object, or only what nobody means."""
-    prefix = item["prefix"]["S"]
-    if prefix.endswith("/"):
-        why = "it ends with a slash, so it matches only an object of exactly this key"
-    elif prefix.startswith("/"):
-        why = "it starts with a slash, so it matches only keys that do"
-    elif prefix != WHOLE_BUCKET and any(char in prefix for char in "*?["):
-        why = "it is matched as it stands, not as a pattern: use if_fnmatch for patterns"
-    else:
-        return
-    if item.get("enabled") != {"BOOL": False}:
-        log_event(
-            logging.WARNING,
-            "odd_prefix",
-            trigger_id=item["trigger_id"].get("S"),
-            bucket=item["bucket"].get("S"),
-            prefix=prefix,
-            reason=why,
-        )
-
-
 class Level:
     """The entries at one prefix of one bucket, read when a walk first reaches them.
 
@@ -441,7 +417,7 @@ class TriggerTable:
             ServiceError: The table could not be read.
             OutOfTimeError: There was too little time to read it.
         """
-        if not _is_key_of_index(bucket, _MAX_BUCKET_BYTES):
+        if not 0 < utf8_bytes(bucket) <= _MAX_BUCKET_BYTES:
             return Walk((), ())
         levels = self._bucket(bucket)
         if levels is not None:
@@ -460,14 +436,12 @@ class TriggerTable:
 
     def _read_bucket(self, bucket: str) -> dict[str, Level]:
         items, is_all = self._query(bucket, limit=MAX_ENTRIES_IN_MEMORY)
-        for item in items:
-            _warn_of_prefix(item)
         return levels_by_prefix(items) if is_all else _TOO_MANY
 
     def _level(
         self, bucket: str, prefix: str, cache: SegmentedLRUCache[tuple[str, str], Level]
     ) -> Level:
-        if not _is_key_of_index(prefix, _MAX_PREFIX_BYTES):
+        if not 0 < utf8_bytes(prefix) <= _MAX_PREFIX_BYTES:
             return _NOTHING
         return cache.fetch((bucket, prefix), lambda: self._read_level(bucket, prefix))
 
@@ -520,11 +494,3 @@ def levels_by_prefix(items: Iterable[Item]) -> dict[str, Level]:
     for item in items:
         grouped.setdefault(item["prefix"]["S"], []).append(item)
     return {prefix: Level(group) for prefix, group in grouped.items()}
-
-
-def _is_key_of_index(text: str, limit: int) -> bool:
-    """Tell whether DynamoDB can hold the text as a key."""
-    try:
-        return 0 < len(text.encode()) <= limit
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False

@@ -62,6 +62,14 @@ def boolean(value: Any) -> bool:
     raise ValueError(f"{shown(value)} is not a boolean")
 
 
+def utf8_bytes(text: str) -> int:
+    """Return the bytes of a text in UTF-8; 0 if it is empty, or has half of a surrogate pair."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
+
+
 def shown(value: Any, at_most: int = _LONGEST) -> str:
     """Show a value in an error message: on one line, in ASCII, not at length."""
     if isinstance(value, str):

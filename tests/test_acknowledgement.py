@@ -68,7 +68,7 @@ class TestAcknowledge:
         ],
     )
     def test_without_a_failure_the_answer_is_empty(self, deliveries: list[Delivery]) -> None:
-        assert acknowledge(deliveries) is None
+        assert acknowledge(deliveries, returned(deliveries)) is None
 
     @pytest.mark.parametrize(
         ("deliveries", "failed"),
@@ -83,7 +83,7 @@ class TestAcknowledge:
         ],
     )
     def test_failed_messages_are_named(self, deliveries: list[Delivery], failed: list[str]) -> None:
-        assert acknowledge(deliveries) == {
+        assert acknowledge(deliveries, returned(deliveries)) == {
             "batchItemFailures": [{"itemIdentifier": each} for each in failed]
         }
 
@@ -104,7 +104,7 @@ class TestAcknowledge:
         self, deliveries: list[Delivery], count: int, first: str
     ) -> None:
         with pytest.raises(DeliveriesFailedError) as caught:
-            acknowledge(deliveries)
+            acknowledge(deliveries, returned(deliveries))
 
         assert caught.value.count == count
         assert str(caught.value).endswith(f": {first}")
@@ -131,7 +131,7 @@ class TestAcknowledge:
         deliveries = [delivery(str(n), *["x"] * is_bad) for n, is_bad in enumerate(failed)]
         expected = [str(n) for n, is_bad in enumerate(failed) if is_bad]
         try:
-            answer = acknowledge(deliveries)
+            answer = acknowledge(deliveries, returned(deliveries))
         except DeliveriesFailedError:
             named = [str(n) for n in range(len(deliveries))]
         else:
@@ -207,7 +207,7 @@ class TestInOrder:
             f'failed {{"kind": "group_blocked", "reason": "{BEFORE}", "message_id": "{each}"}}'
             for each in "34"
         ]
-        assert acknowledge(deliveries) == {
+        assert acknowledge(deliveries, returned(deliveries)) == {
             "batchItemFailures": [{"itemIdentifier": each} for each in "234"]
         }
 

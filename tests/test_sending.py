@@ -16,7 +16,7 @@ from lava_s3trigger.dispatch import Dispatch
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
-from lava_s3trigger.sending import Sender
+from lava_s3trigger.sending import Outbox
 from lava_s3trigger.sent import SentRecord
 from tests.payloads import s3_event
 
@@ -83,7 +83,7 @@ def carry_out(
 ) -> list[tuple[str, str | None, str | None]]:
     """Send what was decided for an event; return outcome, kind and job of each outcome."""
     now = EVENT.event_time + timedelta(seconds=2)
-    outbox = Sender(target, "demo", dead_letter_queue, now=lambda: now).outbox(UNLIMITED)
+    outbox = Outbox(target, "demo", dead_letter_queue, UNLIMITED, now=lambda: now)
     for each in event.decision.triggers if event.decision else ():
         outbox.put(event, each)
     outbox.close()

@@ -331,3 +331,16 @@ class TestShown:
         assert shown.isascii()
         assert shown.isprintable()
         assert 0 < len(shown) <= 64
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0),
+        ("a/b", 3),
+        ("\u00e9\U0001f600", 6),
+        pytest.param("a\ud800", 0, id="half of a surrogate pair"),
+    ],
+)
+def test_a_text_has_bytes_if_utf8_can_hold_it(text: str, expected: int) -> None:
+    assert units.utf8_bytes(text) == expected

@@ -6,7 +6,7 @@ import enum
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,7 +16,7 @@ from .clients import ATTEMPTS, is_stale_connection
 from .threads import map_concurrently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.dispatch import PendingMessage
 
     from .deadline import Deadline
+
+T = TypeVar("T")
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BYTES: Final = 1024 * 1024
@@ -55,105 +57,100 @@ class SqsQueues:
             reserve: Seconds that must be left to start one.
         """
         batches = list(_batches(messages))
+
+        def has_time() -> bool:
+            return deadline.allows(reserve)
+
         # Look up each queue once, and before anything is sent: a lookup takes time that
         # was not reserved for the call that sends.
         unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
-        found = map_concurrently(lambda queue: self._find(queue, deadline, reserve), unknown)
-        unavailable = {
-            queue: each
-            for queue, each in zip(unknown, found, strict=True)
-            if isinstance(each, QueueUnavailable)
-        }
+        found = map_concurrently(lambda queue: self._find(queue, has_time), unknown)
+        urls = self._urls | dict(zip(unknown, found, strict=True))
         map_concurrently(
-            lambda batch: self._send_batch(batch, unavailable, deadline, reserve), batches
+            lambda batch: self._send_batch(batch, urls[batch[0].queue], has_time), batches
         )
 
-    def _find(self, queue: str, deadline: Deadline, reserve: float) -> str | QueueUnavailable:
+    def _find(self, queue: str, has_time: Callable[[], bool]) -> str | _Failure:
         """Look up a queue and remember its URL; return that, or why there is none."""
-        fault, reason = None, ""
-        for attempt in range(ATTEMPTS):
-            self._wait(attempt, fault)
-            if not deadline.allows(reserve):
-                return QueueUnavailable(_late(reason), OutOfTimeError.kind)
-            try:
-                url = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
-            except (BotoCoreError, ClientError) as error:
-                fault, reason = _fault(error), _text(error)
-                if fault in (_Fault.MISSING, _Fault.CONTENT):
-                    return QueueUnavailable(f"no queue {ascii(queue)[1:-1]}", is_missing=True)
-                if fault is _Fault.FINAL:
-                    break
-            except Exception as error:  # noqa: BLE001 - not what AWS answers; other queues go on
-                return QueueUnavailable(str(UnexpectedError.of(error)), UnexpectedError.kind)
-            else:
-                self._urls[queue] = url
-                return url
-        return QueueUnavailable(reason)
+        url = self._with_retries(
+            lambda _: self._client.get_queue_url(QueueName=queue)["QueueUrl"], has_time
+        )
+        if isinstance(url, str):
+            self._urls[queue] = url
+        elif url.fault in {_Fault.MISSING, _Fault.CONTENT}:
+            return _Failure(f"no queue {ascii(queue)[1:-1]}", refusal="no_queue")
+        return url
 
     def _send_batch(
-        self,
-        batch: list[PendingMessage],
-        unavailable: Mapping[str, QueueUnavailable],
-        deadline: Deadline,
-        reserve: float,
+        self, batch: list[PendingMessage], url: str | _Failure, has_time: Callable[[], bool]
     ) -> None:
-        queue = batch[0].queue
-        try:
-            why = unavailable.get(queue)
-            reason = (
-                why.note(batch) if why else self._send_with_retries(queue, batch, deadline, reserve)
-            )
-        except Exception as error:  # noqa: BLE001 - not what AWS answers; other batches go on
-            reason = str(UnexpectedError.of(error))
-        for message in _unsent(batch):
-            message.reason = f"sending to queue {queue}: {message.reason or reason}"
+        """Send a batch, and note on each message that was not sent why that is."""
+        failure = self._send_to(url, batch, has_time)
+        if failure and failure.fault is _Fault.MISSING:
+            # It was there once, and may have been made anew.
+            self._urls.pop(batch[0].queue, None)
+            url = self._find(batch[0].queue, has_time)
+            failure = self._send_to(url, batch, has_time)
+        left = _unsent(batch)
+        if failure and failure.fault is _Fault.CONTENT and len(left) > 1:
+            # Halve it, until the message at fault is in a batch of its own.
+            middle = len(left) // 2
+            self._send_batch(left[:middle], url, has_time)
+            self._send_batch(left[middle:], url, has_time)
+        elif failure:
+            for message in left:
+                failure.note(message)
 
-    def _send_with_retries(
-        self, queue: str, batch: list[PendingMessage], deadline: Deadline, reserve: float
-    ) -> str:
-        """Send a batch, with retries; return what prevented the last attempt."""
-        left, reason, fault = batch, "", None
-        for attempt in range(ATTEMPTS):
-            self._wait(attempt, fault)
-            url = self._urls.get(queue) or self._find(queue, deadline, reserve)
-            if isinstance(url, str) and not deadline.allows(reserve):
-                url = QueueUnavailable(_late(reason), OutOfTimeError.kind)
-            if isinstance(url, QueueUnavailable):
-                return url.note(left)
+    def _send_to(
+        self, url: str | _Failure, batch: list[PendingMessage], has_time: Callable[[], bool]
+    ) -> _Failure | None:
+        """Send what is left of a batch, with retries; return what prevented the last attempt."""
+        if isinstance(url, _Failure):
+            return url
+
+        def send(attempt: int) -> bool | None:
+            left = _unsent(batch)
             if attempt:
                 for message in left:
                     message.renew()
-            fault, reason = self._attempt(url, left)
-            left = _unsent(left)
-            if fault is _Fault.CONTENT:
-                self._send_apart(left, reason, deadline, reserve)
-                break
-            if fault is _Fault.MISSING:  # it was there once, and may have been made anew
-                self._urls.pop(queue, None)
-            if not left or fault is _Fault.FINAL:
-                break
-        return reason
+            self._call(url, left)
+            return not _unsent(left) or None
 
-    def _attempt(self, url: str, batch: list[PendingMessage]) -> tuple[_Fault, str]:
-        """Try to send a batch once; return what prevented all of it."""
-        try:
-            self._call(url, batch)
-        except (BotoCoreError, ClientError) as error:
-            return _fault(error), _text(error)
-        return _Fault.TRANSIENT, "the answer of SQS does not mention the message"
+        sent = self._with_retries(send, has_time)
+        return sent if isinstance(sent, _Failure) else None
 
-    def _send_apart(
-        self, batch: list[PendingMessage], reason: str, deadline: Deadline, reserve: float
-    ) -> None:
-        """Halve a batch that was refused whole, until the message at fault stands alone."""
-        if len(batch) == 1:
-            batch[0].refuse("message_refused", reason)
-            return
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
-            reason = self._send_with_retries(half[0].queue, half, deadline, reserve)
-            for message in _unsent(half):
-                message.reason = message.reason or reason
+    def _with_retries(
+        self, call: Callable[[int], T | None], has_time: Callable[[], bool]
+    ) -> T | _Failure:
+        """Return the answer of a call, or why there is none.
+
+        Args:
+            call: Makes an attempt, of which it gets the number. None as its answer asks
+                for another attempt.
+            has_time: Returns whether there is time to start an attempt.
+        """
+        failure: _Failure | None = None
+        for attempt in range(ATTEMPTS):
+            if attempt > 1 or (failure and failure.fault is not _Fault.STALE_CONNECTION):
+                # Longer each time, with jitter, as AWS advises.
+                # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+                self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
+            if not has_time():
+                after = f" to try again after: {failure.reason}" if failure else ""
+                return _Failure(f"too little time left{after}", OutOfTimeError.kind)
+            try:
+                answer = call(attempt)
+                if answer is not None:
+                    return answer
+                failure = _Failure("the answer of SQS does not mention the message")
+            except (BotoCoreError, ClientError) as error:
+                failure = _Failure(_text(error), fault=_fault(error))
+                if failure.fault not in {_Fault.STALE_CONNECTION, _Fault.TRANSIENT}:
+                    break
+            except Exception as error:  # noqa: BLE001 - not what AWS answers; other calls go on
+                return _Failure(str(UnexpectedError.of(error)), UnexpectedError.kind)
+        assert failure  # noqa: S101 - of the last attempt
+        return failure
 
     def _call(self, url: str, batch: list[PendingMessage]) -> None:
         """Call SQS with a batch, and note what became of each message."""
@@ -173,12 +170,6 @@ class SqsQueues:
                 message.refuse("message_refused", said)
             else:
                 message.reason = said
-
-    def _wait(self, attempt: int, fault: _Fault | None) -> None:
-        """Wait before a retry: longer each time, with jitter, as AWS advises."""
-        # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-        if attempt and not (attempt == 1 and fault is _Fault.STALE_CONNECTION):
-            self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
 
 
 def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage]]:
@@ -218,31 +209,6 @@ def refuse_too_large(message: PendingMessage) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class QueueUnavailable:
-    """Why a queue has no URL."""
-
-    reason: str
-    kind: str = ServiceError.kind
-    is_missing: bool = False
-    """Whether the queue does not exist, which a retry does not mend."""
-
-    def note(self, messages: Iterable[PendingMessage]) -> str:
-        """Note on messages to it that they are refused or have failed; return the reason."""
-        for message in messages:
-            if self.is_missing:
-                message.refuse("no_queue", self.reason)
-            else:
-                message.kind = self.kind
-        return self.reason
-
-
-def _late(reason: str) -> str:
-    return (
-        f"too little time left to try again after: {reason}" if reason else "too little time left"
-    )
-
-
 class _Fault(enum.Enum):
     """What an error of a call means for its messages."""
 
@@ -251,6 +217,25 @@ class _Fault(enum.Enum):
     STALE_CONNECTION = "the service had closed the connection; another one may do"
     TRANSIENT = "the service may take them later"
     FINAL = "the service refuses them until an operator changes something"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a queue was not found, or why messages were not sent to it."""
+
+    reason: str
+    kind: str = ServiceError.kind
+    fault: _Fault = _Fault.TRANSIENT
+    refusal: str = ""
+    """Kind of the user error, where a retry does not correct it."""
+
+    def note(self, message: PendingMessage) -> None:
+        """Note on a message why it was not sent."""
+        if self.refusal or self.fault is _Fault.CONTENT:
+            message.refuse(self.refusal or "message_refused", self.reason)
+        else:
+            message.kind = self.kind
+            message.reason = f"sending to queue {message.queue}: {message.reason or self.reason}"
 
 
 _CONTENT: Final = frozenset(

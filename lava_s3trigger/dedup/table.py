@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 import uuid
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -100,7 +100,7 @@ class ClaimTable:
                 until=_number(now + lease),
                 now=_number(now),
                 done=_text("done"),
-                expires=self._expiry(now),
+                expires=self._expiry(),
             )
         except ClientError as error:
             held = _held(error)
@@ -139,14 +139,7 @@ class ClaimTable:
         Returns:
             Why that could not be noted, if so; the event is completed all the same.
         """
-        now = self._now()
-        return self._settle(
-            claim,
-            "SET #state = :state, #until = :until, #expires = :expires REMOVE #sent",
-            state=_text("done"),
-            until=_number(now + self._ttl),
-            expires=self._expiry(now),
-        )
+        return self._settle(claim, "done", self._now() + self._ttl, " REMOVE #sent")
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:
         """Release an event that has failed, with what was carried out all the same.
@@ -154,23 +147,25 @@ class ClaimTable:
         Returns:
             Why that could not be noted, if so; the lease expires then.
         """
-        update, values = "SET #state = :state, #until = :until, #expires = :expires", {}
         if texts := _write_sent(sent, claim.sent):
-            update += ", #sent = :sent"
-            values = {"sent": {"SS": texts}}
-        return self._settle(
-            claim,
-            update,
-            state=_text("failed"),
-            until=_number(0),
-            expires=self._expiry(self._now()),
-            **values,
-        )
+            return self._settle(claim, "failed", 0, ", #sent = :sent", sent={"SS": texts})
+        return self._settle(claim, "failed", 0)
 
-    def _settle(self, claim: Claim, update: str, **values: dict[str, Any]) -> str | None:
+    def _settle(
+        self, claim: Claim, state: str, until: float, more: str = "", **values: dict[str, Any]
+    ) -> str | None:
         """Write what became of a claim, unless another attempt has taken it over."""
         try:
-            self._write(claim.key, update, "#token = :token", token=_text(claim.token), **values)
+            self._write(
+                claim.key,
+                f"SET #state = :state, #until = :until, #expires = :expires{more}",
+                "#token = :token",
+                state=_text(state),
+                until=_number(until),
+                token=_text(claim.token),
+                expires=self._expiry(),
+                **values,
+            )
         except (ClientError, BotoCoreError) as error:
             return str(error)
         return None
@@ -179,22 +174,21 @@ class ClaimTable:
         self, key: str, update: str, condition: str, **values: dict[str, Any]
     ) -> dict[str, Any]:
         """Write to an item under a condition, and return what it was before."""
-        names = {"id", "returning", "sent", *values} - {"now", "done"}
-        expressions = f"{update} {condition}"
+        names = re.findall(r"#(\w+)", f"{update} {condition}")
         answer = self._client.update_item(
             TableName=self._table,
             Key={"id": _text(key)},
             UpdateExpression=update,
             ConditionExpression=condition,
-            ExpressionAttributeNames={f"#{n}": n for n in sorted(names) if f"#{n}" in expressions},
+            ExpressionAttributeNames={f"#{name}": name for name in names},
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
             ReturnValues="ALL_OLD",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
         return dict(answer.get("Attributes", {}))
 
-    def _expiry(self, now: float) -> dict[str, str]:
-        return _number(int(now + max(self._ttl, KEPT_SECONDS)))
+    def _expiry(self) -> dict[str, str]:
+        return _number(int(self._now() + max(self._ttl, KEPT_SECONDS)))
 
 
 def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
@@ -220,27 +214,16 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
 
 
 def _read_sent(texts: Iterable[str]) -> SentRecord:
-    jobs: Counter[tuple[str, str]] = Counter()
-    parked: set[str] = set()
-    replay: str | None = None
+    sent = SentRecord()
     for text in texts:
-        match _parsed(text):
-            case [str(trigger_id), str(job_id), int(count)]:
-                jobs[trigger_id, job_id] = count
-            case [str(trigger_id), None, int()]:
-                parked.add(trigger_id)
-            case {"replay": str(replay)}:
-                pass
-            case _:  # as earlier versions wrote it, which cannot be read back
-                pass
-    return SentRecord(jobs=jobs, parked=parked, replay=replay)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+        match json.loads(text):
+            case {"replay": replay}:
+                sent.replay = replay
+            case [trigger_id, None, _]:
+                sent.parked.add(trigger_id)
+            case [trigger_id, job_id, count]:
+                sent.jobs[trigger_id, job_id] = count
+    return sent
 
 
 def _text(value: str) -> dict[str, str]:

@@ -235,24 +235,17 @@ _BOUNDED: Final[dict[str, dict[str, Any]]] = {
 """What takes the place of members of its submodules."""
 
 
-class _Dateutil:
+class _Dateutil(SimpleNamespace):
     """``dateutil`` with its submodules, each imported when it is first asked for."""
-
-    __slots__ = ("_modules",)
-
-    def __init__(self) -> None:
-        self._modules: dict[str, SimpleNamespace] = {}
 
     def __getattr__(self, name: str) -> SimpleNamespace:
         if name not in _DATEUTIL:
             raise AttributeError(name)
-        if name not in self._modules:
-            members = _members(import_module(f"dateutil.{name}"), _DATEUTIL[name])
-            members.update(_BOUNDED.get(name, {}))
-            self._modules[name] = (
-                _bounded_parser(members) if name == "parser" else SimpleNamespace(**members)
-            )
-        return self._modules[name]
+        members = _members(import_module(f"dateutil.{name}"), _DATEUTIL[name])
+        members.update(_BOUNDED.get(name, {}))
+        module = _bounded_parser(members) if name == "parser" else SimpleNamespace(**members)
+        setattr(self, name, module)
+        return module
 
 
 def _utils() -> dict[str, Any]:

@@ -182,14 +182,23 @@ def _weigh_container(container: Any) -> None:
     scale = _Scale()
     scale.add(container)
     if scale.holds_changeable:
-        _holders.append(container)
+        _holders[id(container)] = container
         if len(_holders) % _PRUNE_EVERY == 0:
             _prune()
 
 
-# A list that is in another one may be changed later, which makes the other one heavier.
-# So all those that hold one that can be changed are weighed again after each change.
-_holders: list[Any] = []
+# To change a list makes what holds it heavier, too:
+#
+#     row = []              row:   0 members
+#     table = [row, row]    table: 2 members
+#     row.append(7)         row:   1 member
+#                           table: 4 members, since a traversal meets the 7 twice
+#
+# So all containers that hold one that can be changed, such as `table`, are weighed again
+# after each change. Those that the template has dropped, as that of {{ [[1]] | length }},
+# are referred to by nothing but `_holders`.
+_holders: dict[int, Any] = {}
+"""By their `id`."""
 _PRUNE_EVERY: Final = 256
 
 
@@ -205,23 +214,18 @@ def weigh_changed(container: Any) -> None:
         WeightError: One is too large.
     """
     _prune()
-    holders = _holders.copy()
-    _holders.clear()
-    for holder in holders:
-        _weigh_container(holder)
-    if not any(holder is container for holder in _holders):
+    for holder in _holders.values():
+        _Scale().add(holder)
+    if id(container) not in _holders:
         _weigh_container(container)
 
 
 def _prune() -> None:
     """Drop the containers that nothing but `_holders` refers to."""
-    counts = _reference_counts(_holders)
-    _holders[:] = [one for one, count in zip(_holders, counts, strict=True) if count > _UNHELD]
+    for key in [key for key in _holders if sys.getrefcount(_holders[key]) == _UNHELD]:
+        del _holders[key]
 
 
-def _reference_counts(held: list[Any]) -> list[int]:
-    return [sys.getrefcount(one) for one in held]
-
-
-_UNHELD: Final = _reference_counts([[]])[0]
-"""References to what nothing refers to but a list."""
+_UNSHARED: Final[dict[int, Any]] = {0: []}
+_UNHELD: Final = sys.getrefcount(_UNSHARED[0])
+"""References to what nothing but a map refers to."""

@@ -891,6 +891,8 @@ class TestOddAnswers:
         send(odd(answer), message, other)
         assert (is_sent(message), refusal(message)) == (False, None)
         assert (failure(message) or "").startswith(f"sending to queue {WEB}: {reason}")
+        is_unexpected = reason.startswith(("IndexError", "KeyError"))
+        assert message.kind == ("unexpected" if is_unexpected else "aws_error")
         assert is_sent(other)
         assert len(core.messages) == 1
 

@@ -31,8 +31,8 @@ LINES: Final = [
         id="text-of-init",
     ),
     pytest.param(
-        f"[WARNING] odd_prefix {SHOWN}",
-        LogLine("odd_prefix", FIELDS, "WARNING"),
+        f"[WARNING] refresh_failed {SHOWN}",
+        LogLine("refresh_failed", FIELDS, "WARNING"),
         id="text-elsewhere",
     ),
     pytest.param(f"dispatched {SHOWN}", LogLine("dispatched", FIELDS), id="message"),

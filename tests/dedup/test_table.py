@@ -278,18 +278,6 @@ class TestSettling:
 
         assert claims.claim("e", "mine", LEASE).sent == sent("a", "a", "b", "b")
 
-    @pytest.mark.parametrize(
-        "text", ["0123456789abcdef", "[]", "{}", "null", '["t", "a"]', '["t", "a", "1"]']
-    )
-    def test_facts_of_another_version_are_ignored(self, text: str, table: Shared) -> None:
-        """Earlier versions wrote digests, which cannot be read back."""
-        before = item("failed", "mine", 0)
-        table.put(before | {"sent": {"SS": [text, *facts("a")]}})
-
-        claim = table.claims().claim("e", "mine", LEASE)
-
-        assert (claim.verdict, claim.sent) == (WORK, sent("a"))
-
     def test_the_size_of_an_item_is_bounded(self, table: Shared) -> None:
         """What was parked or sent just now is kept first."""
         table.put(None)

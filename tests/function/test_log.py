@@ -271,37 +271,6 @@ class TestLog:
         assert logged.fields("summary")[0]["unmatched"] == 1
         assert not any("elsewhere" in line for line in logged.lines())
 
-    @pytest.mark.parametrize(
-        ("prefix", "why"),
-        [
-            ("in/", "it ends with a slash"),
-            ("/in", "it starts with a slash"),
-            ("in/*", "use if_fnmatch for patterns"),
-            ("in/[0-9]", "use if_fnmatch for patterns"),
-        ],
-    )
-    def test_an_odd_prefix_is_logged_once_for_each_reading(
-        self, harness: Harness, logged: LogLines, prefix: str, why: str
-    ) -> None:
-        harness.trigger("odd", prefix=prefix)
-        harness.trigger("off", prefix=prefix, enabled=False)
-        harness.trigger("good")
-        function = harness.function()
-        for _ in range(3):
-            function(direct(record()))
-        (fields,) = logged.fields("odd_prefix", logging.WARNING)
-        assert (fields["trigger_id"], fields["prefix"]) == ("odd", prefix)
-        assert why in fields["reason"]
-        harness.clock.now += 60
-        function(direct(record()))
-        assert len(logged.fields("odd_prefix")) == 2
-
-    def test_usual_prefixes_are_not_logged(self, harness: Harness, logged: LogLines) -> None:
-        for prefix in ("*", "in", "in/a b", "in/1.csv"):
-            harness.trigger(f"t-{prefix}", prefix=prefix)
-        harness.function()(direct(record()))
-        assert not logged.fields("odd_prefix")
-
     def test_a_payload_that_is_not_understood_is_logged_with_its_message_id(
         self, harness: Harness, logged: LogLines
     ) -> None:

@@ -140,23 +140,10 @@ def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
     line = read_line(event.text)
     if line is None:
         return
-    # Of what no trigger matches, the summary names the first few.
-    unmatched = line.fields.get("unmatched_objects")
-    unmatched = unmatched if isinstance(unmatched, list) else []
-    names = [(line.text("bucket"), line.text("key"))]
-    names += [(bucket, key) for bucket, _, key in (str(each).partition("/") for each in unmatched)]
-    for bucket, key in names:
-        if bucket and key and _is_utf8(bucket + key):
-            yield bucket, key, event.time
-
-
-def _is_utf8(text: str) -> bool:
-    """Return whether S3 can hold the text: a made-up event can name half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    bucket, key = line.text("bucket"), line.text("key")
+    # A made-up event can name half of a surrogate pair, which S3 cannot hold.
+    if bucket and key and units.utf8_bytes(bucket + key):
+        yield bucket, key, event.time
 
 
 def _once(
