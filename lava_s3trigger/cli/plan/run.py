@@ -24,8 +24,7 @@ from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import console, opened, write_json
 
 from .entry_sets import read_sides
-from .parallel import Setting, compare
-from .processes import available
+from .parallel import Setting, available, compare
 from .report import Report
 
 if TYPE_CHECKING:
