@@ -114,12 +114,12 @@ class TestEnds:
     def test_what_is_in_a_job_is_not_unknown(self, path: Path) -> None:
         state = ReplayState(path)
         fill(state)
-        assert state.claim_all(job={"id": "x"}) == 5
+        assert state.move(Status.TO_SEND, Status.BEING_SENT, job={"id": "x"}) == 5
         state.close()
 
         state = ReplayState(path)
         assert (state.left_over, state.numbers()[Status.BEING_SENT]) == (0, 5)
-        assert state.give_up(Status.UNKNOWN, "gone", job=None) == 5
+        assert state.move(Status.BEING_SENT, Status.UNKNOWN, "gone", job=None) == 5
         assert state.get("job") is None
         state.close()
 
@@ -137,7 +137,7 @@ class TestEnds:
     def test_what_failed_can_be_sent_again(self, state: ReplayState) -> None:
         fill(state)
         state.settle([Settled(2, Status.FAILED, "x"), Settled(3, Status.UNKNOWN, "y")])
-        assert state.send_again(Status.FAILED) == 1
+        assert state.move(Status.FAILED, Status.TO_SEND) == 1
         assert [each.id for each in state.next(0, 9)] == [1, 2, 4, 5]
 
     def test_a_report_settles_only_what_is_being_sent(self, state: ReplayState) -> None:

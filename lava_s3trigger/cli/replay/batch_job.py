@@ -139,7 +139,7 @@ class BatchReplay:
             "Priority": _PRIORITY,
             "RoleArn": role,
         }
-        self.state.claim_all(job={"request": request})
+        self.state.move(Status.TO_SEND, Status.BEING_SENT, job={"request": request})
         self._create()
 
     def _create(self) -> None:
@@ -244,7 +244,7 @@ class BatchReplay:
 
     def _end(self, status: Status, reason: str | None) -> None:
         """Forget the job; of the objects in it nothing more will be known."""
-        self.state.give_up(status, reason, job=None)
+        self.state.move(Status.BEING_SENT, status, reason, job=None)
 
     def _reported(self, job: dict[str, Any]) -> Iterator[tuple[Status, str | None, str, str]]:
         """Yield what the report says of each object: status, reason, bucket and key."""

@@ -20,7 +20,6 @@ from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.objects.uri import ObjectName, head_object
 from lava_s3trigger.cli.output.progress import Progress
 
@@ -80,8 +79,7 @@ class Planner:
         if self.selection.chosen_by == "missing":
             horizon = self._read_log()
         self._decide(numbers, horizon)
-        self.state.note_entries(digests(self.entries))
-        self.state.note(numbers=numbers)
+        self.state.note(numbers=numbers, entries=digests(self.entries))
 
     def _select(self) -> None:
         chooses = self.selection.chooser(self.now)
@@ -180,10 +178,8 @@ class Planner:
                 progress.advance(len(chunk))
 
     def _decision(self, planned: PlannedObject) -> Decision:
-        region = self.deployment.region
-        time = datetime.fromtimestamp(planned.time, UTC)
-        found = S3Object(planned.bucket, planned.key, planned.size, time, planned.event_type)
-        return decide_event(found.event(region), self.entries.triggers, self.entries.jobs)
+        event = planned.as_source.event(self.deployment.region)
+        return decide_event(event, self.entries.triggers, self.entries.jobs)
 
     def _keeps(self, horizon: float | None) -> Callable[[PlannedObject, Decision], str | None]:
         """Return what tells why an object is not to be sent, or None if it is."""
@@ -265,22 +261,25 @@ class _Tally:
             yield Count(trigger_id, job_id, outcome, number, examples)
 
 
-def digests(entries: RealmEntries) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, id and digest of each entry."""
+def digests(entries: RealmEntries) -> dict[str, str]:
+    """Return a digest of each entry, by its kind and id."""
     tables = {"trigger": entries.triggers.by_id, "job": getattr(entries.jobs, "by_id", {})}
+    found = {}
     for kind, by_id in tables.items():
         for id_, entry in by_id.items():
             text = json.dumps(entry.item, sort_keys=True, default=str)
-            yield kind, id_, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            found[f"{kind} {id_!a}"] = digest
+    return found
 
 
-def changed_entries(before: dict[tuple[str, str], str], entries: RealmEntries) -> list[str]:
+def changed_entries(before: dict[str, str], entries: RealmEntries) -> list[str]:
     """Describe the entries that are not as they were when the plan was made."""
-    now = {(kind, id_): digest for kind, id_, digest in digests(entries)}
+    now = digests(entries)
     told = []
-    for kind, id_ in sorted({*before, *now}):
-        old, new = before.get((kind, id_)), now.get((kind, id_))
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
         if old != new:
             what = "is new" if old is None else "is gone" if new is None else "has changed"
-            told.append(f"{kind} {id_!a} {what}")
+            told.append(f"{name} {what}")
     return told

@@ -1,7 +1,7 @@
 """Sends the plan of a replay: batch by batch, at a rate, by some threads.
 
 The main thread alone writes the state. It marks a batch as being sent before it gives it to
-a thread, and notes what became of it after. See `replaystate`.
+a thread, and notes what became of it after. See `state`.
 """
 
 from __future__ import annotations

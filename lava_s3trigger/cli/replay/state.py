@@ -11,12 +11,14 @@ import json
 import os
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ MAX_EXAMPLES: Final = 3
 
 _TABLES: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE entries (kind TEXT, id TEXT, digest TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE objects (
     id INTEGER PRIMARY KEY,
     bucket TEXT NOT NULL,
@@ -54,7 +55,7 @@ CREATE TABLE logged (
     PRIMARY KEY (bucket, key, trigger_id, job_id)
 ) WITHOUT ROWID;
 """
-_NAMES: Final = ("facts", "entries", "objects", "counts", "logged")
+_NAMES: Final = ("facts", "objects", "counts", "logged")
 
 
 class Status(IntEnum):
@@ -79,6 +80,12 @@ class PlannedObject(NamedTuple):
     time: float
     """Seconds since 1970."""
     event_type: str
+
+    @property
+    def as_source(self) -> S3Object:
+        """The object as its source names it."""
+        time = datetime.fromtimestamp(self.time, UTC)
+        return S3Object(self.bucket, self.key, self.size, time, self.event_type)
 
 
 class Settled(NamedTuple):
@@ -153,8 +160,8 @@ class ReplayState:
         run("PRAGMA journal_mode = WAL")
         # Also the power may fail between a mark and its call.
         run("PRAGMA synchronous = FULL")
-        self.left_over = (
-            run(
+        if self.get("job") is None:
+            self.left_over = run(
                 "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
                 (
                     Status.UNKNOWN,
@@ -162,9 +169,6 @@ class ReplayState:
                     Status.BEING_SENT,
                 ),
             ).rowcount
-            if self.get("job") is None
-            else 0
-        )
 
     def _make(self) -> None:
         run = self._connection.execute
@@ -174,15 +178,27 @@ class ReplayState:
             run(statement)
 
     @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Make the changes of a block together, or none of them."""
+        with self._translating():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:
+        """Turn errors of SQLite inside the block into one line."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise self._error(
-                    "another replay is using it: wait, or name another --state"
-                ) from None
-            raise self._error(str(error)) from None
+            why = str(error)
+            if "locked" in why:
+                why = "another replay is using it: wait, or name another --state"
+            raise self._error(why) from None
         except sqlite3.DatabaseError as error:
             raise self._error(f"this is no state of a replay ({error})") from None
 
@@ -198,9 +214,9 @@ class ReplayState:
 
     def clear(self) -> None:
         """Forget the replay that is in the file."""
-        with self._translating(), self._transaction():
+        with self._writing() as connection:
             for name in _NAMES:
-                self._connection.execute(f"DROP TABLE {name}")
+                connection.execute(f"DROP TABLE {name}")
             self._make()
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -211,7 +227,7 @@ class ReplayState:
 
     def note(self, **facts: Any) -> None:
         """Note facts about the replay."""
-        with self._translating(), self._transaction():
+        with self._writing():
             self._note(facts)
 
     def _note(self, facts: Mapping[str, Any]) -> None:
@@ -227,14 +243,14 @@ class ReplayState:
             objects: Bucket, key, size, time and event type of each.
         """
         for chunk in pieces(objects, _CHUNK):
-            with self._translating(), self._transaction():
-                before = self._connection.total_changes
-                self._connection.executemany(
+            with self._writing() as connection:
+                before = connection.total_changes
+                connection.executemany(
                     "INSERT INTO objects (bucket, key, size, time, event_type)"
                     " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     chunk,
                 )
-                added = self._connection.total_changes - before
+                added = connection.total_changes - before
             yield added
 
     def objects(self, status: Status | None = None) -> Iterator[PlannedObject]:
@@ -269,22 +285,24 @@ class ReplayState:
             counted: What was decided; numbers are added to those that are there.
             resized: Size, time, event type and id of objects that S3 was asked about.
         """
-        run = self._connection
-        with self._translating(), self._transaction():
-            run.executemany("DELETE FROM objects WHERE id = ?", [(each,) for each in dropped])
-            run.executemany(
+        with self._writing() as connection:
+            run = connection.execute
+            connection.executemany(
+                "DELETE FROM objects WHERE id = ?", [(each,) for each in dropped]
+            )
+            connection.executemany(
                 "UPDATE objects SET size = ?, time = ?, event_type = ? WHERE id = ?", resized
             )
             for count in counted:
                 key = (count.trigger_id or "", count.job_id or "", count.outcome)
-                row = run.execute(
+                row = run(
                     "SELECT number, examples FROM counts"
                     " WHERE trigger_id = ? AND job_id = ? AND outcome = ?",
                     key,
                 ).fetchone()
                 number, examples = (row[0], json.loads(row[1])) if row else (0, [])
                 examples = (examples + count.examples)[:MAX_EXAMPLES]
-                run.execute(
+                run(
                     "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?)",
                     (*key, number + count.number, json.dumps(examples)),
                 )
@@ -295,21 +313,11 @@ class ReplayState:
         for trigger_id, job_id, outcome, number, examples in self._connection.execute(query):
             yield Count(trigger_id or None, job_id or None, outcome, number, json.loads(examples))
 
-    def note_entries(self, digests: Iterable[tuple[str, str, str]]) -> None:
-        """Note kind, id and digest of the entries that the plan was made with."""
-        with self._translating(), self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", digests)
-
-    def entries(self) -> dict[tuple[str, str], str]:
-        """Return the digests of the entries that the plan was made with, by kind and id."""
-        query = "SELECT kind, id, digest FROM entries"
-        return {(kind, id_): digest for kind, id_, digest in self._connection.execute(query)}
-
     def note_logged(self, lines: Iterable[tuple[str, str, str, str, float]]) -> None:
         """Note bucket, key, trigger, job and time of dispatches that the log has."""
         for chunk in pieces(lines, _CHUNK):
-            with self._translating(), self._transaction():
-                self._connection.executemany(
+            with self._writing() as connection:
+                connection.executemany(
                     "INSERT INTO logged VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
                     " SET time = max(time, excluded.time)",
                     chunk,
@@ -322,10 +330,8 @@ class ReplayState:
 
     def first_time(self) -> float | None:
         """Return the time of the object that was modified first, in seconds since 1970."""
-        found: float | None = self._connection.execute("SELECT min(time) FROM objects").fetchone()[
-            0
-        ]
-        return found
+        [found] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
+        return found  # type: ignore[no-any-return]
 
     # The run.
 
@@ -347,14 +353,10 @@ class ReplayState:
         """Mark objects as being sent, durably."""
         self.settle(Settled(each, Status.BEING_SENT) for each in ids)
 
-    def claim_all(self, **facts: Any) -> int:
-        """Mark all that is to be sent as being sent, and note facts; return how many."""
-        return self._move(Status.TO_SEND, Status.BEING_SENT, None, facts)
-
     def settle(self, outcomes: Iterable[Settled]) -> None:
         """Note what became of objects."""
-        with self._translating(), self._transaction():
-            self._connection.executemany(
+        with self._writing() as connection:
+            connection.executemany(
                 "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
                 [(int(each.status), each.reason, each.id) for each in outcomes],
             )
@@ -366,33 +368,19 @@ class ReplayState:
             outcomes: Status, reason, bucket and key of each.
         """
         for chunk in pieces(outcomes, _CHUNK):
-            with self._translating(), self._transaction():
-                self._connection.executemany(
+            with self._writing() as connection:
+                connection.executemany(
                     "UPDATE objects SET status = ?, reason = ?"
                     " WHERE bucket = ? AND key = ? AND status = 1",
                     [(int(status), *rest) for status, *rest in chunk],
                 )
 
-    def send_again(self, status: Status) -> int:
-        """Have the objects of a status sent again; return how many."""
-        return self._move(status, Status.TO_SEND)
-
-    def give_up(self, status: Status, reason: str | None, **facts: Any) -> int:
-        """Give all that is being sent another status, and note facts; return how many."""
-        return self._move(Status.BEING_SENT, status, reason, facts)
-
-    def _move(
-        self,
-        from_: Status,
-        to: Status,
-        reason: str | None = None,
-        facts: Mapping[str, Any] | None = None,
-    ) -> int:
-        with self._translating(), self._transaction():
-            self._note(facts or {})
-            return self._connection.execute(
-                "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
-                (int(to), reason, int(from_)),
+    def move(self, status: Status, to: Status, reason: str | None = None, **facts: Any) -> int:
+        """Give all objects of a status another one, and note facts; return how many."""
+        with self._writing() as connection:
+            self._note(facts)
+            return connection.execute(
+                "UPDATE objects SET status = ?, reason = ? WHERE status = ?", (to, reason, status)
             ).rowcount
 
     def numbers(self) -> dict[Status, int]:
@@ -400,16 +388,6 @@ class ReplayState:
         query = "SELECT status, count(*) FROM objects GROUP BY status"
         found = dict(self._connection.execute(query))
         return {status: found.get(int(status), 0) for status in Status}
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
 
 def default_path(name: str) -> Path:
