@@ -15,7 +15,6 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.replay.state import PlannedObject, Settled, Status
 from lava_s3trigger.cli.replay.ways import (
     MAX_INVOKE_BYTES,
-    Busy,
     HandoverError,
     Invocations,
     Problem,
@@ -187,7 +186,7 @@ class TestQueueMessages:
         assert outcomes == [
             Settled(1, Status.SENT),
             Settled(2, Status.FAILED, "InvalidMessageContents: "),
-            Busy(3, "InternalError: m"),
+            Settled(3, Status.TO_SEND, "InternalError: m"),
             Settled(4, Status.UNKNOWN, "the answer of SQS does not name it"),
         ]
 

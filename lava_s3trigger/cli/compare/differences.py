@@ -13,7 +13,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
+
+    Name = Callable[["Outcome"], tuple[str | None, ...]]
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
@@ -46,15 +48,13 @@ class Outcome:
         """The outcome and its kind."""
         return f"{self.outcome}: {self.kind}" if self.kind else self.outcome
 
-    @property
     def in_log(self) -> tuple[str | None, ...]:
-        """What tells outcomes of logs apart, but for the payload."""
+        """Return what outcomes of logs have in common, but for the payload."""
         subject = (self.bucket, self.key, self.trigger_id, self.job_id)
         return (*subject, self.label, self.queue)
 
-    @property
     def in_queue(self) -> tuple[str | None, ...]:
-        """What tells messages to workers apart, but for the payload."""
+        """Return what messages to workers have in common, but for the payload."""
         return (self.worker, self.job_id)
 
     @property
@@ -77,98 +77,78 @@ class Difference:
     """All outcomes of both functions on the object."""
 
 
-def compare_logs(
-    ours: Sequence[Outcome], theirs: Sequence[Outcome]
-) -> tuple[int, list[Difference]]:
+def compare_logs(ours: list[Outcome], theirs: list[Outcome]) -> tuple[int, list[Difference]]:
     """Compare two logs; return the number of equal dispatches, and the rest."""
-    return _compare(ours, _settled(ours), _settled(theirs), lambda each: each.in_log, theirs)
+    return _compare(ours + theirs, _settled(ours), _settled(theirs), Outcome.in_log)
 
 
-def compare_messages(
-    ours: Sequence[Outcome], messages: Sequence[Outcome]
-) -> tuple[int, list[Difference]]:
+def compare_messages(ours: list[Outcome], messages: list[Outcome]) -> tuple[int, list[Difference]]:
     """Compare the dispatches of a log with those of another function, which name no object."""
     sent = [each for each in ours if each.outcome == "dispatched"]
-    return _compare(ours, sent, messages, lambda each: each.in_queue)
+    return _compare(ours, sent, messages, Outcome.in_queue)
 
 
 def _compare(
-    log: Sequence[Outcome],
-    ours: Sequence[Outcome],
-    theirs: Sequence[Outcome],
-    about: Callable[[Outcome], tuple[str | None, ...]],
-    their_log: Sequence[Outcome] = (),
+    log: list[Outcome], ours: list[Outcome], theirs: list[Outcome], about: Name
 ) -> tuple[int, list[Difference]]:
     def identity(outcome: Outcome) -> tuple[str | None, ...]:
         return (*about(outcome), outcome.masked)
 
     our_rest, their_rest = _unmatched(ours, theirs, identity)
-    # What a function that dispatches has in its log, or what was too long for the log, has no
-    # payload: it is equal to any.
-    untold, our_rest = _by_payload(our_rest)
-    untold, their_rest = _unmatched(untold, their_rest, about)
-    their_untold, their_rest = _by_payload(their_rest)
-    our_rest, their_untold = _unmatched(our_rest, their_untold, about)
-
-    related = defaultdict(list)
-    for outcome in chain(log, their_log):
+    # A function that dispatches logs no payload, and the observer none that is too long.
+    our_rest, their_rest = _unmatched(
+        our_rest, their_rest, about, lambda one, other: None in (one.payload, other.payload)
+    )
+    related, objects = defaultdict(list), defaultdict(set)
+    for outcome in log:
         related[outcome.bucket, outcome.key].append(outcome)
-    total, left = (Counter(map(identity, each)) for each in (ours, our_rest))
-    objects = defaultdict(set)
     for outcome in ours:
         objects[identity(outcome)].add((outcome.bucket, outcome.key))
-
-    def difference(outcome: Outcome, *, is_ours: bool) -> Difference:
+    total, left = Counter(map(identity, ours)), Counter(map(identity, our_rest))
+    found = []
+    for outcome in our_rest:
         name = identity(outcome)
-        is_one_of_several = is_ours and left[name] < total[name] and len(objects[name]) > 1
-        return Difference(
-            outcome,
-            is_ours,
-            total[name] if is_one_of_several else 1,
-            related[outcome.bucket, outcome.key] if outcome.key is not None else (),
-        )
-
-    found = [difference(each, is_ours=True) for each in (*our_rest, *untold)]
-    found += [difference(each, is_ours=False) for each in (*their_rest, *their_untold)]
+        is_one_of_several = left[name] < total[name] and len(objects[name]) > 1
+        equal = total[name] if is_one_of_several else 1
+        place = outcome.bucket, outcome.key
+        found.append(Difference(outcome, is_ours=True, equal=equal, related=related[place]))
+    for outcome in their_rest:
+        others = related.get((outcome.bucket, outcome.key), ())
+        found.append(Difference(outcome, is_ours=False, equal=1, related=others))
 
     def order(each: Difference) -> tuple[Any, ...]:
-        names = (*about(each.outcome), each.outcome.key, each.outcome.masked)
+        names = (*identity(each.outcome), each.outcome.key)
         return (*(name or "" for name in names), each.is_ours)
 
-    dispatches = sum(1 for each in found if each.is_ours and each.outcome.outcome == "dispatched")
-    sent = sum(1 for each in ours if each.outcome == "dispatched")
-    return sent - dispatches, sorted(found, key=order)
+    sent, unmatched = (
+        sum(1 for each in some if each.outcome == "dispatched") for some in (ours, our_rest)
+    )
+    return sent - unmatched, sorted(found, key=order)
 
 
 def _unmatched(
-    ours: Iterable[Outcome],
-    theirs: Iterable[Outcome],
-    identity: Callable[[Outcome], tuple[str | None, ...]],
+    ours: list[Outcome],
+    theirs: list[Outcome],
+    name: Name,
+    fits: Callable[[Outcome, Outcome], bool] = lambda *_: True,
 ) -> tuple[list[Outcome], list[Outcome]]:
-    """Return both sides without the pairs of equal identity."""
+    """Return both sides without the pairs of equal name that fit."""
     waiting = defaultdict(list)
     for outcome in ours:
-        waiting[identity(outcome)].append(outcome)
+        waiting[name(outcome)].append(outcome)
     left = []
     for outcome in theirs:
-        if equal := waiting.get(identity(outcome)):
-            equal.pop()
-        else:
+        same = waiting[name(outcome)]
+        places = range(len(same) - 1, -1, -1)  # the last is removed fastest
+        place = next((place for place in places if fits(same[place], outcome)), None)
+        if place is None:
             left.append(outcome)
+        else:
+            del same[place]
     return list(chain.from_iterable(waiting.values())), left
 
 
-def _by_payload(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Return the dispatches whose payload is unknown, and the other outcomes."""
-    without: list[Outcome] = []
-    others: list[Outcome] = []
-    for each in outcomes:
-        is_untold = each.outcome == "dispatched" and each.payload is None
-        (without if is_untold else others).append(each)
-    return without, others
-
-
-def _settled(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _settled(outcomes: list[Outcome]) -> list[Outcome]:
     """Return the final outcomes: without failures that came again, and each skip once."""
     ended: set[tuple[str | None, ...]] = set()
     for each in outcomes:
@@ -181,7 +161,7 @@ def _settled(outcomes: Sequence[Outcome]) -> list[Outcome]:
         names = (each.bucket, each.key, each.trigger_id, each.job_id)
         subject = tuple(name for name in names if name is not None)
         came_again = each.kind in _REPEATED or (each.outcome == "failed" and subject in ended)
-        if not came_again and (each.outcome == "dispatched" or each.in_log not in seen):
-            seen.add(each.in_log)
+        if not came_again and (each.outcome == "dispatched" or each.in_log() not in seen):
+            seen.add(each.in_log())
             final.append(each)
     return final

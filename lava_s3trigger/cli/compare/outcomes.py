@@ -96,13 +96,15 @@ def read_messages(source: str) -> Iterator[Outcome]:
         CommandError: The file cannot be read, or holds something else.
     """
     for document in _documents(source):
-        answer = document.get("Messages") if isinstance(document, dict) else None
-        if answer is None:
-            yield _message(source, document)
-            continue
-        for each in answer if isinstance(answer, list) else [answer]:
-            body = each.get("Body") if isinstance(each, dict) else None
-            yield _message(source, _loaded(body) if isinstance(body, str) else None)
+        bodies = [document]
+        match document:
+            case {"Messages": list(messages)}:
+                bodies = [
+                    _loaded(str(each.get("Body"))) if isinstance(each, dict) else None
+                    for each in messages
+                ]
+        for body in bodies:
+            yield _message(source, body)
 
 
 def _documents(source: str) -> Iterator[Any]:

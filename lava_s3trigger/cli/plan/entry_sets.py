@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.entries.load import load_sound, read_table
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.entries.load import Entry, Kind
+
+_TABLES: Final = {"trigger": "s3triggers", "job": "jobs"}
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,12 @@ def read_sides(
     if against:
         before = _Loaded(", ".join(against), load_sound(against).entries)
     else:
-        before = _Loaded(f"lava.{realm}.s3triggers", _table(str(realm), "trigger", aws))
-    shared = _shared_jobs(jobs, realm, aws)
+        before = _of_table(str(realm), "trigger", aws)
+    shared = None
+    if jobs:
+        shared = _Loaded(", ".join(jobs), load_sound(jobs).entries)
+    elif realm is not None:
+        shared = _of_table(realm, "job", aws)
     jobs_before, jobs_after = (side if side.of("job") else shared for side in (before, after))
     sides = Sides(
         _side(before, jobs_before or jobs_after),
@@ -131,8 +137,7 @@ def read_sides(
     return sides
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
+class _Loaded(NamedTuple):
     """Entries, and where they come from."""
 
     name: str
@@ -142,21 +147,13 @@ class _Loaded:
         return [entry for entry in self.entries if entry.kind == kind]
 
 
+def _of_table(realm: str, kind: Kind, aws: Aws) -> _Loaded:
+    client = aws.client("dynamodb")
+    with reaching_aws():
+        return _Loaded(f"lava.{realm}.{_TABLES[kind]}", read_table(client, realm, kind))
+
+
 def _side(triggers: _Loaded, jobs: _Loaded | None) -> Side:
     if jobs is None:
         return Side(triggers.name, triggers.of("trigger"))
     return Side(triggers.name, triggers.of("trigger"), jobs.of("job"), jobs.name)
-
-
-def _shared_jobs(jobs: Sequence[str], realm: str | None, aws: Aws) -> _Loaded | None:
-    if jobs:
-        return _Loaded(", ".join(jobs), load_sound(jobs).entries)
-    if realm is not None:
-        return _Loaded(f"lava.{realm}.jobs", _table(realm, "job", aws))
-    return None
-
-
-def _table(realm: str, kind: Kind, aws: Aws) -> list[Entry]:
-    client = aws.client("dynamodb")
-    with reaching_aws():
-        return read_table(client, realm, kind)

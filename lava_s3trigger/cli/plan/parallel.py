@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import CommandError
 
 from .compare import Comparer, Comparison
@@ -42,10 +43,8 @@ class Setting(NamedTuple):
         return Comparer(self.sides, self.region, self.now)
 
 
-class _Chunk(NamedTuple):
-    first: int
-    """Which of all objects its first one is."""
-    objects: list[S3Object]
+_Chunk = tuple[int, "list[S3Object]"]
+"""Which of all objects the first one is, and the objects."""
 
 
 def available() -> int:
@@ -74,7 +73,9 @@ def compare(
         CommandError: A process ended.
     """
     total = Comparison()
-    chunks = _chunks(objects)
+    chunks: Iterator[_Chunk] = zip(
+        itertools.count(0, CHUNK_OBJECTS), pieces(objects, CHUNK_OBJECTS), strict=False
+    )
     start = list(itertools.islice(chunks, 2))
     chunks = itertools.chain(start, chunks)
     if len(start) < 2 or processes == 1:  # noqa: PLR2004 - a second chunk
@@ -86,14 +87,6 @@ def compare(
             total.add(result)
             progress(result.objects)
     return total
-
-
-def _chunks(objects: Iterable[S3Object]) -> Iterator[_Chunk]:
-    left = iter(objects)
-    first = 0
-    while chunk := list(itertools.islice(left, CHUNK_OBJECTS)):
-        yield _Chunk(first, chunk)
-        first += len(chunk)
 
 
 def _in_this_process(

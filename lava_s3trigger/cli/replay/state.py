@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -96,7 +96,7 @@ class Settled(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Count:
     """How many objects a trigger and a job decide alike."""
 
@@ -105,9 +105,14 @@ class Count:
     job_id: str | None
     """None: the trigger ended before its jobs."""
     outcome: str
-    number: int
-    examples: list[str]
+    number: int = 0
+    examples: list[str] = field(default_factory=list)
     """S3 URIs."""
+
+    def add(self, number: int, examples: list[str]) -> None:
+        """Count more objects."""
+        self.number += number
+        self.examples = (self.examples + examples)[:MAX_EXAMPLES]
 
 
 class ReplayState:
@@ -300,11 +305,11 @@ class ReplayState:
                     " WHERE trigger_id = ? AND job_id = ? AND outcome = ?",
                     key,
                 ).fetchone()
-                number, examples = (row[0], json.loads(row[1])) if row else (0, [])
-                examples = (examples + count.examples)[:MAX_EXAMPLES]
+                total = Count(*key, row[0], json.loads(row[1])) if row else Count(*key)
+                total.add(count.number, count.examples)
                 run(
                     "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?)",
-                    (*key, number + count.number, json.dumps(examples)),
+                    (*key, total.number, json.dumps(total.examples)),
                 )
 
     def counted(self) -> Iterator[Count]:

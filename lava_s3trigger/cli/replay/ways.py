@@ -10,7 +10,7 @@ import contextlib
 import json
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botocore import exceptions
 from botocore.config import Config
@@ -61,13 +61,6 @@ class HandoverError(Exception):
         self.problem = problem
 
 
-class Busy(NamedTuple):
-    """An entry of a batch that the service asks to send again later."""
-
-    id: int
-    reason: str
-
-
 class Way(Protocol):
     """A way to hand events over."""
 
@@ -77,8 +70,11 @@ class Way(Protocol):
     def fitting(self, objects: Sequence[PlannedObject]) -> int:
         """Return how many of the objects, from the first, go into one call."""
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Make one call, with the events of the objects.
+
+        Returns:
+            What became of each; `Status.TO_SEND`: the service asks to send it later.
 
         Raises:
             HandoverError: The call failed as a whole.
@@ -117,7 +113,7 @@ class Invocations:
                 return number
         return min(len(objects), self.max_records)
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Invoke the function with the events of the objects."""
         payload = self._payload([record_of(each, self.region) for each in objects])
         with _calling():
@@ -153,7 +149,7 @@ class QueueMessages:
         """
         return min(len(objects), self.max_records)
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Send a message for each of the objects."""
         mark = {"DataType": "String", "StringValue": self.replay}
         entries = [
@@ -166,7 +162,7 @@ class QueueMessages:
         ]
         with _calling():
             answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
-        found: dict[int, Settled | Busy] = {
+        found: dict[int, Settled] = {
             each.id: Settled(each.id, Status.UNKNOWN, "the answer of SQS does not name it")
             for each in objects
         }
@@ -174,10 +170,8 @@ class QueueMessages:
             found[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
         for entry in answer.get("Failed", ()):
             number, reason = int(entry["Id"]), f"{entry['Code']}: {entry.get('Message', '')}"
-            is_final = entry["SenderFault"]
-            found[number] = (
-                Settled(number, Status.FAILED, reason) if is_final else Busy(number, reason)
-            )
+            status = Status.FAILED if entry["SenderFault"] else Status.TO_SEND
+            found[number] = Settled(number, status, reason)
         return list(found.values())
 
 
