@@ -122,7 +122,7 @@ class TestOutcomes:
         way = failing(Problem.CONTENT, "k13", "k57")
         run(state, way)
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
-        assert [(key, why) for _, key, why in state.reasons(Status.FAILED)] == [
+        assert [(each.key, each.reason) for each in state.objects(Status.FAILED)] == [
             ("k13", "said by the test"),
             ("k57", "said by the test"),
         ]
@@ -181,7 +181,7 @@ class TestOutcomes:
 
         run(state, ScriptedWay(script))
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
-        assert [why for *_, why in state.reasons(Status.FAILED)] == ["bad", "never"]
+        assert [each.reason for each in state.objects(Status.FAILED)] == ["bad", "never"]
         assert (tries["k14"], tries["k13"], tries["k12"]) == (3, 1, 1)
 
     def test_a_defect_shows_and_what_it_met_is_unknown(self, state: ReplayState) -> None:

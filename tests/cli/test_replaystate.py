@@ -108,7 +108,7 @@ class TestEnds:
             Status.UNKNOWN: 1,
             Status.FAILED: 0,
         }
-        assert [key for _, key, _ in state.reasons(Status.UNKNOWN)] == ["k1"]
+        assert [each.key for each in state.objects(Status.UNKNOWN)] == ["k1"]
         state.close()
 
     def test_what_is_in_a_job_is_not_unknown(self, path: Path) -> None:

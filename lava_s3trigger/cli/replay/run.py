@@ -119,20 +119,38 @@ class _Session:
         Raises:
             CommandError: There is none to go on with, or one that would be lost.
         """
-        if self.state.left_over:
+        state = self.state
+        if state.left_over:
             message(
-                f"Warning: {self.state.left_over:,} objects were being sent when the replay"
+                f"Warning: {state.left_over:,} objects were being sent when the replay"
                 " was killed: it is not known whether they arrived"
             )
+        phase, planned_at = state.get("phase"), state.get("planned_at")
+        is_same = state.get("fingerprint") == self.selection.fingerprint
+        is_to_send = not self.options["dry_run"]
         if _is_resumed(self.options):
-            self._require_plan()
-        elif not self._has_this_plan():
-            self._require_finished()
-            self._tell_of_repetition()
-            self._plan()
+            self._require_plan(phase)
+            self._warn_of_changes()
+            return
+        if not self.options["restart"]:
+            is_of_function = state.get("function") == self.deployment.arn
+            if phase == _PLANNED and is_same and is_of_function and is_to_send:
+                message(
+                    f"Sending the plan that a dry run made at {planned_at}; --restart makes another"
+                )
+                self._warn_of_changes()
+                return
+            if phase == _BEGUN:
+                self._require_finished()
+        if phase == _BEGUN and is_same and is_to_send:
+            message(
+                f"Warning: the replay planned at {planned_at} has sent these objects already;"
+                " they are sent again"
+            )
+        self._plan()
 
-    def _require_plan(self) -> None:
-        if self.state.get("phase") not in (_PLANNED, _BEGUN):
+    def _require_plan(self, phase: str | None) -> None:
+        if phase not in (_PLANNED, _BEGUN):
             raise CommandError(
                 f"{self.state.path}: there is no replay to go on with: name the objects,"
                 " or the file of another replay with --state",
@@ -145,26 +163,8 @@ class _Session:
                 f" {self.deployment.arn}: name another --state, --realm or --function",
                 WRONG_USAGE,
             )
-        self._warn_of_changes()
-
-    def _has_this_plan(self) -> bool:
-        """Tell whether a dry run has made the plan that is asked for now."""
-        if self.options["dry_run"] or self.options["restart"]:
-            return False
-        facts = (self.state.get("phase"), self.state.get("fingerprint"))
-        wanted = (_PLANNED, self.selection.fingerprint)
-        if facts != wanted or self.state.get("function") != self.deployment.arn:
-            return False
-        message(
-            f"Sending the plan that a dry run made at {self.state.get('planned_at')};"
-            " --restart makes another"
-        )
-        self._warn_of_changes()
-        return True
 
     def _require_finished(self) -> None:
-        if self.options["restart"] or self.state.get("phase") != _BEGUN:
-            return
         for status, number in self.state.numbers().items():
             if number and status is not Status.SENT:
                 raise CommandError(
@@ -172,14 +172,6 @@ class _Session:
                     " --restart forgets them, --state names another file",
                     WRONG_USAGE,
                 )
-
-    def _tell_of_repetition(self) -> None:
-        facts = (self.state.get("phase"), self.state.get("fingerprint"))
-        if facts == (_BEGUN, self.selection.fingerprint) and not self.options["dry_run"]:
-            message(
-                f"Warning: the replay planned at {self.state.get('planned_at')} has sent these"
-                " objects already; they are sent again"
-            )
 
     def _plan(self) -> None:
         now = datetime.now(UTC)

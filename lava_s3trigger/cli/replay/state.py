@@ -80,6 +80,8 @@ class PlannedObject(NamedTuple):
     time: float
     """Seconds since 1970."""
     event_type: str
+    reason: str | None = None
+    """Why it has its status."""
 
     @property
     def as_source(self) -> S3Object:
@@ -260,22 +262,29 @@ class ReplayState:
 
     def objects(self, status: Status | None = None) -> Iterator[PlannedObject]:
         """Yield the objects, or those of a status, in the order in which they were added."""
-        for row in self._rows("id, bucket, key, size, time, event_type", status):
-            yield PlannedObject(*row)
-
-    def reasons(self, status: Status) -> Iterator[tuple[str, str, str]]:
-        """Yield bucket, key and reason of the objects of a status."""
-        for row in self._rows("id, bucket, key, reason", status):
-            yield row[1], row[2], row[3] or ""
-
-    def _rows(self, columns: str, status: Status | None) -> Iterator[tuple[Any, ...]]:
         # In pieces, so that the table can be written between them.
         last = 0
+        while objects := self.next(last, _READ, status):
+            yield from objects
+            last = objects[-1].id
+
+    def next(
+        self, last: int, number: int, status: Status | None = Status.TO_SEND
+    ) -> list[PlannedObject]:
+        """Return the next objects.
+
+        Args:
+            last: Id of the last object of before.
+            number: How many, at most.
+            status: Of which status; None: of any.
+        """
         chosen = "" if status is None else f"status = {int(status)} AND"
-        query = f"SELECT {columns} FROM objects WHERE {chosen} id > ? ORDER BY id LIMIT {_READ}"  # noqa: S608
-        while rows := self._connection.execute(query, (last,)).fetchall():
-            yield from rows
-            last = rows[-1][0]
+        rows = self._connection.execute(
+            "SELECT id, bucket, key, size, time, event_type, reason FROM objects"  # noqa: S608
+            f" WHERE {chosen} id > ? ORDER BY id LIMIT ?",
+            (last, number),
+        )
+        return [PlannedObject(*row) for row in rows]
 
     def change(
         self,
@@ -339,20 +348,6 @@ class ReplayState:
         return found  # type: ignore[no-any-return]
 
     # The run.
-
-    def next(self, last: int, number: int) -> list[PlannedObject]:
-        """Return the next objects to send.
-
-        Args:
-            last: Id of the last object of before.
-            number: How many, at most.
-        """
-        rows = self._connection.execute(
-            "SELECT id, bucket, key, size, time, event_type FROM objects"
-            " WHERE status = 0 AND id > ? ORDER BY id LIMIT ?",
-            (last, number),
-        )
-        return [PlannedObject(*row) for row in rows]
 
     def claim(self, ids: Iterable[int]) -> None:
         """Mark objects as being sent, durably."""
