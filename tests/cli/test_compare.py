@@ -350,11 +350,12 @@ class TestInput:
         "log",
         [
             LINE,
+            json.dumps({"event": "dispatched", **ABOUT, "queue": "lava-r-core"}),
             f"START RequestId: 1\n{LINE}\n",
             json.dumps([LINE]),
             json.dumps({"events": [{"message": LINE}]}, indent=2),
         ],
-        ids=["line", "lines", "list", "answer"],
+        ids=["line", "no payload", "lines", "list", "answer"],
     )
     @pytest.mark.parametrize(
         "dispatches",

@@ -95,7 +95,7 @@ class TestEnds:
         state = ReplayState(path)
         fill(state)
         first, second, *_ = state.next(0, 5)
-        state.claim([first.id, second.id])
+        state.settle(Settled(each.id, Status.BEING_SENT) for each in (first, second))
         state.settle([Settled(first.id, Status.SENT)])
         state.close()  # as the system closes the files of a killed process
 
@@ -142,7 +142,7 @@ class TestEnds:
 
     def test_a_report_settles_only_what_is_being_sent(self, state: ReplayState) -> None:
         fill(state)
-        state.claim([1, 2])
+        state.settle(Settled(each, Status.BEING_SENT) for each in (1, 2))
         named = [(Status.SENT, None, "b", "k0"), (Status.FAILED, "no", "b", "k4")]
         state.settle_named(named)
         assert state.numbers()[Status.SENT] == 1

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,7 @@ _REPEATED: Final = frozenset(["duplicate", "sent_before", "no_trigger"])
 """Kinds of events that came again, or that no entry is about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
     """What a function did with a trigger or a job of an object; or a dispatch of any function."""
 
@@ -57,7 +58,7 @@ class Outcome:
         """Return what messages to workers have in common, but for the payload."""
         return (self.worker, self.job_id)
 
-    @property
+    @cached_property
     def masked(self) -> str | None:
         """The payload without times and UUIDs, which each rendering makes again."""
         if self.payload is None:
@@ -96,9 +97,11 @@ def _compare(
 
     our_rest, their_rest = _unmatched(ours, theirs, identity)
     # A function that dispatches logs no payload, and the observer none that is too long.
-    our_rest, their_rest = _unmatched(
-        our_rest, their_rest, about, lambda one, other: None in (one.payload, other.payload)
-    )
+    untold, told = _by_payload(our_rest)
+    untold, their_rest = _unmatched(untold, their_rest, about)
+    their_untold, their_told = _by_payload(their_rest)
+    told, their_untold = _unmatched(told, their_untold, about)
+    our_rest, their_rest = told + untold, their_told + their_untold
     related, objects = defaultdict(list), defaultdict(set)
     for outcome in log:
         related[outcome.bucket, outcome.key].append(outcome)
@@ -127,25 +130,25 @@ def _compare(
 
 
 def _unmatched(
-    ours: list[Outcome],
-    theirs: list[Outcome],
-    name: Name,
-    fits: Callable[[Outcome, Outcome], bool] = lambda *_: True,
+    ours: list[Outcome], theirs: list[Outcome], name: Name
 ) -> tuple[list[Outcome], list[Outcome]]:
-    """Return both sides without the pairs of equal name that fit."""
+    """Return both sides without the pairs of equal name."""
     waiting = defaultdict(list)
     for outcome in ours:
         waiting[name(outcome)].append(outcome)
     left = []
     for outcome in theirs:
-        same = waiting[name(outcome)]
-        places = range(len(same) - 1, -1, -1)  # the last is removed fastest
-        place = next((place for place in places if fits(same[place], outcome)), None)
-        if place is None:
-            left.append(outcome)
+        if same := waiting[name(outcome)]:
+            same.pop()
         else:
-            del same[place]
+            left.append(outcome)
     return list(chain.from_iterable(waiting.values())), left
+
+
+def _by_payload(outcomes: list[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Return the outcomes without a payload, and those with one."""
+    untold = [each for each in outcomes if each.payload is None]
+    return untold, [each for each in outcomes if each.payload is not None]
 
 
 def _settled(outcomes: list[Outcome]) -> list[Outcome]:

@@ -118,7 +118,7 @@ class Replayer:
         if self._rate is not None:
             self._ready_at = max(self._ready_at, self._clock()) + len(objects) / self._rate
         self._last = objects[-1].id
-        self._state.claim([each.id for each in objects])
+        self._state.settle(Settled(each.id, Status.BEING_SENT) for each in objects)
         self._tasks.put(objects)
         return True
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _APPLICATION: Final = 0x6C733374
 """Marks the file as ours, for ``PRAGMA application_id``."""
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _CHUNK: Final = 10_000
 """Rows of a transaction, while planning."""
 _READ: Final = 1_000
@@ -349,12 +349,8 @@ class ReplayState:
 
     # The run.
 
-    def claim(self, ids: Iterable[int]) -> None:
-        """Mark objects as being sent, durably."""
-        self.settle(Settled(each, Status.BEING_SENT) for each in ids)
-
     def settle(self, outcomes: Iterable[Settled]) -> None:
-        """Note what became of objects."""
+        """Note how far objects are, durably."""
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
