@@ -378,9 +378,9 @@ class TestInput:
         ("given", "message"),
         [
             (("nothing\n", BODY), "no line says what became of an object"),
-            ((LINE, "no JSON"), "sent:1: this is no JSON"),
-            ((LINE, '{"a": 1}'), "this is no dispatch, which has worker and job_id"),
-            ((LINE, "[1]"), "this is no dispatch"),
+            ((LINE, "no JSON"), "sent:1: not JSON"),
+            ((LINE, '{"a": 1}'), "not a dispatch, which has worker and job_id"),
+            ((LINE, "[1]"), "not a dispatch"),
             ((None, BODY), "no such file; a log group is named in full"),
         ],
         ids=["no log", "no JSON", "no dispatch", "a list", "no file"],

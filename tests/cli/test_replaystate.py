@@ -165,14 +165,14 @@ class TestFile:
         with sqlite3.connect(path) as other:
             other.execute("CREATE TABLE objects (a)")
         other.close()
-        with pytest.raises(CommandError, match="this is no state of a replay"):
+        with pytest.raises(CommandError, match="not the state of a replay"):
             ReplayState(path)
 
     @pytest.mark.parametrize("content", [b"x" * 5000, b"bucket,key\n" * 500])
     def test_another_file_is_left_alone(self, path: Path, content: bytes) -> None:
         path.parent.mkdir()
         path.write_bytes(content)
-        with pytest.raises(CommandError, match="this is no state of a replay"):
+        with pytest.raises(CommandError, match="not the state of a replay"):
             ReplayState(path)
         assert path.read_bytes() == content
 

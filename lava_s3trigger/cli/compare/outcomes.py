@@ -118,7 +118,7 @@ def _documents(source: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             line = text.count("\n", 0, place) + 1
             raise CommandError(
-                f"{safe(source)}:{line}: this is no JSON: give messages of workers' queues, or what"
+                f"{safe(source)}:{line}: not JSON: give messages of workers' queues, or what"
                 " `aws sqs receive-message` prints"
             ) from None
         yield document
@@ -131,7 +131,7 @@ def _message(source: str, body: Any) -> Outcome:
         case {"worker": str(worker), "job_id": str(job_id)}:
             return Outcome("dispatched", job_id=job_id, worker=worker, payload=_payload(body))
     raise CommandError(
-        f"{safe(source)}: this is no dispatch, which has worker and job_id:"
+        f"{safe(source)}: not a dispatch, which has worker and job_id:"
         f" {safe(json.dumps(body))[:100]}"
     )
 
@@ -155,7 +155,7 @@ def _text(source: str) -> str:
     except OSError as error:
         raise CommandError(f"{safe(source)}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CommandError(f"{safe(source)}: this is not UTF-8") from None
+        raise CommandError(f"{safe(source)}: not UTF-8") from None
 
 
 def _loaded(text: str) -> Any:

@@ -131,7 +131,7 @@ class _Session:
                 self._explained(name, letters[name])
         elif found:
             message(
-                "When the cause is mended: lava-s3trigger dead-letters redrive; with --explain it"
+                "When the cause is fixed: lava-s3trigger dead-letters redrive; with --explain it"
                 " says first how many would come back"
             )
         return NO if found else YES
@@ -198,7 +198,7 @@ class _Session:
         mapping = find_mapping(client, self.deployment.arn, queue)
         if is_on(mapping) and not self.options["explain"]:
             raise CommandError(
-                f"the mapping of {queue.name} is on: somebody gives messages back. If not, turn"
+                f"the mapping of {queue.name} is on: another redrive is running. If not, turn"
                 f" it off: aws lambda update-event-source-mapping --uuid {mapping['UUID']}"
                 " --no-enabled",
                 COULD_NOT_TELL,
@@ -208,13 +208,13 @@ class _Session:
             if self.options["explain"]:
                 return self._explained(queue.name, chosen)
             if not chosen or self.request:
-                message(f"{queue.name}: nothing to give back")
+                message(f"{queue.name}: nothing to redrive")
                 return 0
             stack.pop_all()  # released by the redrive
             quiet = self.options["quiet"]
             if quiet is None:
                 quiet = self.deployment.configuration.get("Timeout", 60) + _EXTRA_SECONDS
-            message(f"Giving {len(chosen):,} messages of {queue.name} back")
+            message(f"Redriving {len(chosen):,} messages of {queue.name}")
             redrive = Redrive(client, queue, mapping, quiet, lambda: bool(self.request))
             left = redrive.run(chosen, others)
         done = "was interrupted" if self.request else "is done"
@@ -262,7 +262,7 @@ class _Session:
             with ExitStack() as stack:
                 return self._explained(queue.name, self._read(queue, stack)[0])
         if not sum(queue.numbers()):
-            message(f"{queue.name}: nothing to give back")
+            message(f"{queue.name}: nothing to redrive")
             return 0
         moved = move(self._sqs, queue, lambda: bool(self.request))
         message(f"{queue.name}: {moved:,} messages were moved back")

@@ -236,7 +236,7 @@ class BatchReplay:
             self._end(Status.TO_SEND, None)  # it began no task
             raise CommandError(
                 f"job {job['JobId']} began no task: {told or job['Status']}; nothing was sent."
-                " Mend it, and replay --resume creates another job"
+                " Fix the cause; replay --resume then creates another job"
             )
 
     def _end(self, status: Status, reason: str | None) -> None:

@@ -205,7 +205,7 @@ class _Session:
             self._print()
             if stopped:
                 raise CommandError(
-                    f"{stopped}; nothing is lost: mend it, and go on with --resume",
+                    f"{stopped}; nothing is lost: fix the cause, and go on with --resume",
                     COULD_NOT_TELL,
                 )
             if request:

@@ -155,7 +155,7 @@ class ReplayState:
         [layout] = run("PRAGMA user_version").fetchone()
         [tables] = run("SELECT count(*) FROM sqlite_master").fetchone()
         if tables and application != _APPLICATION:
-            raise self._error("this is no state of a replay: name another file with --state")
+            raise self._error("not the state of a replay: name another file with --state")
         if tables and layout != _LAYOUT:
             raise self._error(
                 f"another version of lava-s3trigger wrote it (layout {layout}): finish that"
@@ -207,7 +207,7 @@ class ReplayState:
                 why = "another replay is using it: wait, or name another --state"
             raise self._error(why) from None
         except sqlite3.DatabaseError as error:
-            raise self._error(f"this is no state of a replay ({error})") from None
+            raise self._error(f"not the state of a replay ({error})") from None
 
     def _error(self, why: str) -> CommandError:
         status = WRONG_USAGE if "--state" in why else COULD_NOT_TELL
