@@ -15,7 +15,6 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.replay.state import PlannedObject, Settled, Status
 from lava_s3trigger.cli.replay.ways import (
     MAX_INVOKE_BYTES,
-    Busy,
     HandoverError,
     Invocations,
     Problem,
@@ -54,9 +53,12 @@ def planned(number: int, key: str = "k") -> PlannedObject:
     return PlannedObject(number, "my-bucket", key, 10, 1741917566.0, "ObjectCreated:Put")
 
 
+def made(aws: Aws, via: str = "invoke", batch: int = 1, queue: str | None = None) -> Any:
+    return make_way(aws, DEPLOYMENT, "replay-1", {"via": via, "batch": batch, "queue": queue})
+
+
 def way(canned: CannedAws, via: str = "invoke", batch: int = 100) -> Any:
-    aws = Aws(region="eu-west-1", endpoint_url=canned.url)
-    return make_way(via, aws, DEPLOYMENT, "replay-1", batch=batch, queue=None)
+    return made(Aws(region="eu-west-1", endpoint_url=canned.url), via, batch)
 
 
 class TestInvocations:
@@ -135,7 +137,7 @@ class TestInvocations:
 
     def test_what_never_left_did_not_arrive(self) -> None:
         aws = Aws(region="eu-west-1", endpoint_url="http://127.0.0.1:9")
-        unreachable = make_way("invoke", aws, DEPLOYMENT, "x", batch=1, queue=None)
+        unreachable = made(aws)
         with pytest.raises(HandoverError) as raised:
             unreachable.send([planned(1)])
         assert raised.value.problem is Problem.BUSY
@@ -184,7 +186,7 @@ class TestQueueMessages:
         assert outcomes == [
             Settled(1, Status.SENT),
             Settled(2, Status.FAILED, "InvalidMessageContents: "),
-            Busy(3, "InternalError: m"),
+            Settled(3, Status.TO_SEND, "InternalError: m"),
             Settled(4, Status.UNKNOWN, "the answer of SQS does not name it"),
         ]
 
@@ -197,7 +199,7 @@ class TestQueueMessages:
         sqs = aws.client("sqs")
         url = sqs.create_queue(QueueName="marked")["QueueUrl"]
         on_it = Aws(region="us-east-1", endpoint_url=aws.endpoint)
-        messages = make_way("queue", on_it, DEPLOYMENT, "replay-1", batch=1, queue="marked")
+        messages = made(on_it, "queue", queue="marked")
         assert messages.send([planned(1, "a b+c%.csv")]) == [Settled(1, Status.SENT)]
         [message] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
         assert message["MessageAttributes"][REPLAY_MARK]["StringValue"] == "replay-1"
@@ -211,4 +213,4 @@ class TestQueueMessages:
     def test_a_queue_that_will_not_do(self, aws: LocalAws, queue: str, said: str) -> None:
         on_it = Aws(region="us-east-1", endpoint_url=aws.endpoint)
         with pytest.raises(CommandError, match=said):
-            make_way("queue", on_it, DEPLOYMENT, "x", batch=1, queue=queue)
+            made(on_it, "queue", queue=queue)

@@ -1,4 +1,4 @@
-"""Work is done in several processes, which end with the block."""
+"""Objects are compared in several processes, which end with the command."""
 
 from __future__ import annotations
 
@@ -6,120 +6,119 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from multiprocessing import active_children
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.plan.processes import WorkerError, Workers, available
+from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.cli.plan.entry_sets import Side, Sides
+from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, available, compare
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+
+NOW = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 
 
-def adding(start: int) -> Callable[[int], tuple[int, int]]:
-    return lambda number: (start + number, os.getpid())
+class Dying:
+    """In the place of entries: its process ends when it reads them."""
+
+    @property
+    def before(self) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
 
-def echoing(_: None) -> Callable[[bytes], bytes]:
-    return lambda data: data
+class Raising:
+    """In the place of entries: reading them raises the blocked signals as an error."""
+
+    @property
+    def before(self) -> NoReturn:
+        raise LookupError({*map(signal.Signals, signal.pthread_sigmask(signal.SIG_BLOCK, []))})
 
 
-def telling_blocked(_: None) -> Callable[[int], set[signal.Signals]]:
-    return lambda _number: {*map(signal.Signals, signal.pthread_sigmask(signal.SIG_BLOCK, []))}
+def objects(chunks: int) -> Iterator[S3Object]:
+    """Yield the objects of some chunks."""
+    return (S3Object("b", f"k{number}", 1, NOW) for number in range(chunks * CHUNK_OBJECTS))
 
 
-def raising(_: None) -> Callable[[int], int]:
-    return lambda number: 1 // number
+def setting(sides: Any) -> Setting:
+    return Setting(sides, "us-east-1", NOW)
 
 
-def unmakable(_: None) -> Callable[[int], int]:
-    raise LookupError("no such work")
+def empty() -> Setting:
+    """Return two sides, one of which has an entry that no object reaches."""
+    item = {name: {"S": name} for name in ("trigger_id", "bucket", "prefix")}
+    return setting(Sides(Side("before", []), Side("after", [Entry("trigger", item, "new.json")])))
 
 
-def dying(_: None) -> Callable[[int], Any]:
-    return lambda _number: os.kill(os.getpid(), signal.SIGKILL)
+def test_no_process_is_left_and_no_signal_is_blocked_after() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
+    assert compare(objects(5), empty(), 2, lambda _: None).objects == 5 * CHUNK_OBJECTS
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_each_chunk_is_done_once_by_other_processes_that_end_with_the_block() -> None:
-    with Workers[int, tuple[int, int]](2, adding, 100) as workers:
-        found = list(workers.map(range(50)))
-
-    pids = {pid for _, pid in found}
-    assert sorted(number for number, _ in found) == list(range(100, 150))
-    assert os.getpid() not in pids
-    assert not any(map(is_alive, pids))
-
-
-def test_large_chunks_and_results_do_not_block_each_other() -> None:
-    chunks = [bytes(1_000_000)] * 6
-
-    with Workers[bytes, bytes](2, echoing, None) as workers:
-        assert list(workers.map(chunks)) == chunks
+    assert active_children() == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
 def test_ctrl_c_does_not_reach_the_processes_from_their_start() -> None:
     # In a process of its own: what starts the first of them must not unblock the signal.
     script = """
-from tools.local.server import CHECKOUT
-from lava_s3trigger.cli.plan.processes import Workers
-from tests.cli.test_processes import telling_blocked
+from lava_s3trigger.cli.plan.parallel import compare
+from tests.cli.test_processes import Raising, objects, setting
 if __name__ == "__main__":
-    with Workers(2, telling_blocked, None) as workers:
-        print(*workers.map(range(2)), telling_blocked(None)(0))
+    try:
+        compare(objects(2), setting(Raising()), 2, print)
+    except LookupError as error:
+        print(error)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
 
-    blocked = "{<Signals.SIGINT: 2>}"
-    assert done.stdout == f"{blocked} {blocked} set()\n"
+    assert done.stdout == "{<Signals.SIGINT: 2>}\n"
 
 
-def test_no_more_chunks_are_taken_than_there_are_processes_and_one() -> None:
-    taken: list[int] = []
+def test_no_more_chunks_are_taken_than_there_are_processes_and_two() -> None:
+    taken = compared = most = 0
 
-    def chunks() -> Any:
-        for number in range(20):
-            taken.append(number)
-            yield number
+    def read() -> Iterator[S3Object]:
+        nonlocal taken, most
+        for taken, found in enumerate(objects(20), 1):
+            most = max(most, taken - compared)
+            yield found
 
-    with Workers[int, tuple[int, int]](2, adding, 0) as workers:
-        for done, _ in enumerate(workers.map(chunks()), 1):
-            assert len(taken) <= done + 3
+    def progress(count: int) -> None:
+        nonlocal compared
+        compared += count
 
+    compare(read(), empty(), 2, progress)
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        pytest.param(raising, "ZeroDivisionError: integer", id="of the work"),
-        pytest.param(unmakable, "LookupError: no such work", id="of what makes it"),
-    ],
-)
-def test_an_exception_is_told_in_a_line_with_its_trace_as_a_note(make: Any, said: str) -> None:
-    with pytest.raises(WorkerError, match=said) as raised, Workers[int, Any](1, make, None) as all_:
-        list(all_.map([0, 0]))
-
-    assert "\n" not in str(raised.value)
-    assert raised.value.__notes__[0].startswith("Traceback")
-    assert __file__ in raised.value.__notes__[0]
+    assert compared == taken == 20 * CHUNK_OBJECTS
+    assert most <= 4 * CHUNK_OBJECTS
 
 
-def test_a_process_that_ends_is_told() -> None:
-    with (
-        pytest.raises(CommandError, match="ended with status -9"),
-        Workers[int, Any](1, dying, None) as workers,
-    ):
-        list(workers.map([0, 0]))
+def test_an_exception_of_a_process_is_raised_with_its_trace_there() -> None:
+    with pytest.raises(LookupError) as raised:
+        compare(objects(3), setting(Raising()), 2, lambda _: None)
+
+    assert __file__ in str(raised.value.__cause__)
+    assert active_children() == []
+
+
+def test_a_process_that_ends_is_reported_in_one_line() -> None:
+    with pytest.raises(
+        CommandError, match=r"^a process ended unexpectedly: .*--processes"
+    ) as error:
+        compare(objects(3), setting(Dying()), 2, lambda _: None)
+
+    assert "\n" not in str(error.value)
+    assert active_children() == []
 
 
 def test_there_is_a_processor() -> None:

@@ -12,7 +12,7 @@ from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.replay import send
 from lava_s3trigger.cli.replay.send import Replayer
 from lava_s3trigger.cli.replay.state import ReplayState, Settled, Status
-from lava_s3trigger.cli.replay.ways import Busy, HandoverError, Problem
+from lava_s3trigger.cli.replay.ways import HandoverError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ class ScriptedWay:
 
     max_records = 10
 
-    def __init__(self, script: Callable[[list[str]], list[Settled | Busy] | None]) -> None:
+    def __init__(self, script: Callable[[list[str]], list[Settled] | None]) -> None:
         self._script = script
         self._lock = threading.Lock()
         self.arrived: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class ScriptedWay:
     def fitting(self, objects: Sequence[PlannedObject]) -> int:
         return min(len(objects), self.max_records)
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         with self._lock:
             keys = [each.key for each in objects]
             self.calls.append(keys)
@@ -122,7 +122,7 @@ class TestOutcomes:
         way = failing(Problem.CONTENT, "k13", "k57")
         run(state, way)
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
-        assert [(key, why) for _, key, why in state.reasons(Status.FAILED)] == [
+        assert [(each.key, each.reason) for each in state.objects(Status.FAILED)] == [
             ("k13", "said by the test"),
             ("k57", "said by the test"),
         ]
@@ -164,24 +164,24 @@ class TestOutcomes:
     def test_entries_fail_by_themselves(self, state: ReplayState) -> None:
         tries: Counter[str] = Counter()
 
-        def script(keys: list[str]) -> list[Settled | Busy] | None:
+        def script(keys: list[str]) -> list[Settled] | None:
             tries.update(keys)
-            outcomes: list[Settled | Busy] = []
+            outcomes: list[Settled] = []
             for key in keys:
                 number = int(key[1:]) + 1
                 if key == "k13":
                     outcomes.append(Settled(number, Status.FAILED, "bad"))
                 elif key == "k14" and tries[key] < 3:
-                    outcomes.append(Busy(number, "later"))
+                    outcomes.append(Settled(number, Status.TO_SEND, "later"))
                 elif key == "k15":
-                    outcomes.append(Busy(number, "never"))
+                    outcomes.append(Settled(number, Status.TO_SEND, "never"))
                 else:
                     outcomes.append(Settled(number, Status.SENT))
             return outcomes
 
         run(state, ScriptedWay(script))
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
-        assert [why for *_, why in state.reasons(Status.FAILED)] == ["bad", "never"]
+        assert [each.reason for each in state.objects(Status.FAILED)] == ["bad", "never"]
         assert (tries["k14"], tries["k13"], tries["k12"]) == (3, 1, 1)
 
     def test_a_defect_shows_and_what_it_met_is_unknown(self, state: ReplayState) -> None:

@@ -95,7 +95,7 @@ class TestEnds:
         state = ReplayState(path)
         fill(state)
         first, second, *_ = state.next(0, 5)
-        state.claim([first.id, second.id])
+        state.settle(Settled(each.id, Status.BEING_SENT) for each in (first, second))
         state.settle([Settled(first.id, Status.SENT)])
         state.close()  # as the system closes the files of a killed process
 
@@ -108,18 +108,18 @@ class TestEnds:
             Status.UNKNOWN: 1,
             Status.FAILED: 0,
         }
-        assert [key for _, key, _ in state.reasons(Status.UNKNOWN)] == ["k1"]
+        assert [each.key for each in state.objects(Status.UNKNOWN)] == ["k1"]
         state.close()
 
     def test_what_is_in_a_job_is_not_unknown(self, path: Path) -> None:
         state = ReplayState(path)
         fill(state)
-        assert state.claim_all(job={"id": "x"}) == 5
+        assert state.move(Status.TO_SEND, Status.BEING_SENT, job={"id": "x"}) == 5
         state.close()
 
         state = ReplayState(path)
         assert (state.left_over, state.numbers()[Status.BEING_SENT]) == (0, 5)
-        assert state.give_up(Status.UNKNOWN, "gone", job=None) == 5
+        assert state.move(Status.BEING_SENT, Status.UNKNOWN, "gone", job=None) == 5
         assert state.get("job") is None
         state.close()
 
@@ -137,12 +137,12 @@ class TestEnds:
     def test_what_failed_can_be_sent_again(self, state: ReplayState) -> None:
         fill(state)
         state.settle([Settled(2, Status.FAILED, "x"), Settled(3, Status.UNKNOWN, "y")])
-        assert state.send_again(Status.FAILED) == 1
+        assert state.move(Status.FAILED, Status.TO_SEND) == 1
         assert [each.id for each in state.next(0, 9)] == [1, 2, 4, 5]
 
     def test_a_report_settles_only_what_is_being_sent(self, state: ReplayState) -> None:
         fill(state)
-        state.claim([1, 2])
+        state.settle(Settled(each, Status.BEING_SENT) for each in (1, 2))
         named = [(Status.SENT, None, "b", "k0"), (Status.FAILED, "no", "b", "k4")]
         state.settle_named(named)
         assert state.numbers()[Status.SENT] == 1
@@ -165,14 +165,14 @@ class TestFile:
         with sqlite3.connect(path) as other:
             other.execute("CREATE TABLE objects (a)")
         other.close()
-        with pytest.raises(CommandError, match="this is no state of a replay"):
+        with pytest.raises(CommandError, match="not the state of a replay"):
             ReplayState(path)
 
     @pytest.mark.parametrize("content", [b"x" * 5000, b"bucket,key\n" * 500])
     def test_another_file_is_left_alone(self, path: Path, content: bytes) -> None:
         path.parent.mkdir()
         path.write_bytes(content)
-        with pytest.raises(CommandError, match="this is no state of a replay"):
+        with pytest.raises(CommandError, match="not the state of a replay"):
             ReplayState(path)
         assert path.read_bytes() == content
 

@@ -162,7 +162,7 @@ def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) ->
         status, _, errors = letters.run("redrive")
     finally:
         client.update_event_source_mapping(UUID=letters.mapping, Enabled=False)
-    assert (status, "is on: somebody gives messages back" in errors) == (3, True)
+    assert (status, "is on: another redrive is running" in errors) == (3, True)
 
 
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:

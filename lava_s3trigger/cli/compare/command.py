@@ -52,9 +52,9 @@ def compare(**options: Any) -> int:
     LOG is that of this function, as a rule of one that observes
     (S3TRIGGER_MODE=observe). The other function is this one as well, and has
     OTHER_LOG; or it is lava's own, and has sent --dispatches. A log is a file,
-    or a log group such as /aws/lambda/lava-prod-s3trigger. Each difference is
-    named by object, trigger and job, with the row of the table of differences
-    from lava that explains it.
+    or a log group such as /aws/lambda/lava-prod-s3trigger. What only one of them
+    did is listed by object, trigger and job, with the row of the table of
+    differences from lava that explains it, if one does.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
-from lava_s3trigger.cli.objects.sources import read_since
+from lava_s3trigger.cli.objects.sources import read_since_option
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.streams import console, opened, write_json
 
@@ -18,14 +19,12 @@ from .known_differences import SILENT, explanation
 from .outcomes import log_lines, read_messages, read_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
+    from .differences import Difference
+    from .known_differences import Row
 
-    from .differences import Comparison, Difference
-    from .known_differences import Entry, Row
-
-_MAX_VALUE_CHARACTERS: Final = 100
+_MAX_PAYLOAD_CHARACTERS: Final = 300
 
 
 def run(ours: str, theirs: str | None, **options: Any) -> int:
@@ -35,117 +34,75 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
         raise CommandError(
             "give what to compare with: another log, or --dispatches, and not both", WRONG_USAGE
         )
-    try:
-        since = read_since(options["since"], datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"--since: {error}", WRONG_USAGE) from None
+    since = read_since_option(options["since"], datetime.now(UTC))
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     entries = _entries(options["triggers"], options["realm"], aws)
     outcomes = list(read_outcomes(log_lines(ours, since, aws)))
     if not outcomes:
         raise CommandError(f"{ours}: no line says what became of an object")
     if theirs:
-        found = compare_logs(outcomes, read_outcomes(log_lines(theirs, since, aws)))
+        others = list(read_outcomes(log_lines(theirs, since, aws)))
+        agreed, found = compare_logs(outcomes, others)
     else:
-        messages = (each for file in dispatches for each in read_messages(file))
-        found = compare_messages(outcomes, messages)
-    explained = [
-        (each, explanation(each, entries, is_lavas=not theirs)) for each in found.differences
-    ]
-    return _report(found, explained, options)
-
-
-def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str, Entry]:
-    """Return trigger entries by their id, as far as they are known."""
-    if paths:
-        found = load_sound(paths).of("trigger")
-    elif realm is not None:
-        found = read_table(aws, realm, "trigger")
-    else:
-        return {}
-    names = ("enabled", "job_id", "parameters", "globals", "if_fnmatch", "if_not_fnmatch")
-    entries: dict[str, Entry] = {}
-    for entry in found:
-        if entry.id:
-            try:
-                entries[entry.id] = {
-                    name: entry.value(name) for name in names if name in entry.item
-                }
-            except ValueError:  # binary values, which the function refuses
-                continue
-    return entries
-
-
-def _report(
-    found: Comparison, explained: Sequence[tuple[Difference, Row | None]], options: dict[str, Any]
-) -> int:
+        messages = [each for file in dispatches for each in read_messages(file)]
+        agreed, found = compare_messages(outcomes, messages)
+    explained = [(each, explanation(each, entries, is_lavas=not theirs)) for each in found]
     with opened(options["output"]) as file:
         if options["format_"] == "json":
-            write_json(file, _as_json(found, explained))
+            differences = [_as_json(*each) for each in explained]
+            write_json(file, {"agreed": agreed, "differences": differences})
         else:
-            _print(console(file), found, explained)
-    return NO if found.differences else YES
+            out = console(file)
+            for line in _lines(agreed, explained, is_lavas=not theirs):
+                out.print(safe(line))
+    return NO if found else YES
 
 
-def _as_json(
-    found: Comparison, explained: Sequence[tuple[Difference, Row | None]]
-) -> dict[str, Any]:
+def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str | None, Any]:
+    """Return the items of trigger entries by their id, as far as they are known."""
+    if not paths and realm is None:
+        return {}
+    found = load_sound(paths).of("trigger") if paths else read_table(aws, str(realm), "trigger")
+    return {entry.id: entry.item for entry in found}
+
+
+def _as_json(found: Difference, row: Row | None) -> dict[str, Any]:
+    names = ("bucket", "key", "trigger_id", "job_id", "outcome", "kind", "reason", "worker")
     return {
-        "agreed": found.agreed,
-        "differences": [
-            {
-                "bucket": each.bucket,
-                "key": each.key,
-                "trigger_id": each.trigger_id,
-                "job_id": each.job_id,
-                "ours": each.ours,
-                "theirs": each.theirs,
-                "changes": [
-                    {"path": change.path, "ours": change.ours, "theirs": change.theirs}
-                    for change in each.changes
-                ],
-                "row": row.id if row else None,
-                "explanation": row.title if row else None,
-            }
-            for each, row in explained
-        ],
+        "side": "ours" if found.is_ours else "theirs",
+        **{name: getattr(found.outcome, name) for name in names},
+        **({} if found.equal == 1 else {"key": None}),
+        "payload": found.outcome.payload,
+        "equal": found.equal,
+        "row": row.id if row else None,
+        "explanation": row.title if row else None,
     }
 
 
-def _print(
-    out: Console, found: Comparison, explained: Sequence[tuple[Difference, Row | None]]
-) -> None:
-    for each, row in explained:
-        name = f"s3://{each.bucket}/{each.key}" if each.key is not None else "unknown object"
-        about = ", ".join(
-            f"{word} {value}"
-            for word, value in (("trigger", each.trigger_id), ("job", each.job_id))
-            if value is not None
-        )
-        out.print(safe(f"{name}  {about}".rstrip()))
-        out.print(safe(f"    ours: {each.ours}; theirs: {each.theirs}"))
-        for change in each.changes:
-            out.print(
-                safe(f"    {change.path}: {_shown(change.ours)}; theirs: {_shown(change.theirs)}")
-            )
-        out.print(safe(f"    {row.id}: {row.title}" if row else "    unexplained"))
+def _lines(
+    agreed: int, explained: Sequence[tuple[Difference, Row | None]], *, is_lavas: bool
+) -> Iterator[str]:
+    for found, row in explained:
+        outcome = found.outcome
+        is_known = outcome.key is not None and found.equal == 1
+        name = f"s3://{outcome.bucket}/{outcome.key}" if is_known else "unknown object"
+        subject = (("trigger", outcome.trigger_id), ("job", outcome.job_id))
+        about = ", ".join(f"{word} {value}" for word, value in subject if value is not None)
+        yield f"{name}  {about}".rstrip()
+        equal = f" (one of {found.equal} equal dispatches)" if found.equal > 1 else ""
+        yield f"    only {'ours' if found.is_ours else 'theirs'}: {outcome.label}{equal}"
+        if outcome.payload:
+            yield f"    {_shortened(json.dumps(outcome.payload))}"
+        yield f"    {row.id}: {row.title}" if row else "    unexplained"
+    total = len(explained)
     rows = Counter(row.id if row else "unexplained" for _, row in explained)
     counts = ", ".join(f"{name}: {count}" for name, count in sorted(rows.items()))
-    total = len(explained)
-    out.print(
-        f"{found.agreed} dispatches agree; "
-        + (
-            f"{total} {'difference' if total == 1 else 'differences'} ({counts})"
-            if total
-            else "no difference"
-        )
-    )
-    if any(row is None and each.is_ours_alone for each, row in explained):
-        out.print(f"Nothing shows where lava's function lost an event by {', '.join(SILENT)}.")
+    differences = f"{total} {'difference' if total == 1 else 'differences'} ({counts})"
+    yield f"{agreed} dispatches agree; {differences if total else 'no difference'}"
+    if is_lavas and any(row is None and found.is_ours for found, row in explained):
+        yield f"Nothing shows where lava's function lost an event by {', '.join(SILENT)}."
 
 
-def _shown(value: Any) -> str:
-    text = ascii(value) if value is not None else "absent"
-    if len(text) > _MAX_VALUE_CHARACTERS:
-        return f"{text[:_MAX_VALUE_CHARACTERS]}..."
-    return text
+def _shortened(text: str) -> str:
+    is_long = len(text) > _MAX_PAYLOAD_CHARACTERS
+    return f"{text[:_MAX_PAYLOAD_CHARACTERS]}..." if is_long else text

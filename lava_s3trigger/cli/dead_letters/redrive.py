@@ -69,7 +69,7 @@ class Redrive:
             others: Messages that are hidden meanwhile.
 
         Returns:
-            How many messages are left of those given back.
+            How many of the chosen messages are left.
         """
         self.queue.release(chosen)
         try:
@@ -97,7 +97,7 @@ class Redrive:
         before, changed = (-1, -1), time.monotonic()
         held_until = time.monotonic() + HOLD_SECONDS / 2
         left = number
-        with Progress("messages given back", number) as progress:
+        with Progress("messages redriven", number) as progress:
             while not self.is_to_end():
                 visible, hidden = self.queue.numbers()
                 now = time.monotonic()

@@ -7,7 +7,9 @@ import os
 import sys
 from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +29,7 @@ from .queue import DeadLetterQueue, chosen_by
 from .redrive import Redrive, find_mapping, is_on, move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
     from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -46,45 +48,48 @@ def run(**options: Any) -> int:
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
     with ending_in_order() as request:
-        return _Session(aws, deployment, options, request).run()
-
-
-class _Session:
-    """One run of the command."""
-
-    def __init__(
-        self, aws: Aws, deployment: DeployedFunction, options: dict[str, Any], request: Request
-    ) -> None:
-        self._aws = aws
-        self._deployment = deployment
-        self._options = options
-        self._request = request
-        self._sqs = aws.client("sqs")
-        self._known_queues: dict[str, bool] = {}
-        """Queues of workers, and whether they are there."""
-
-    def run(self) -> int:
-        """Do what was asked for."""
-        action = self._options["action"]
-        if action == "discard" and self._options["explain"]:
+        session = _Session(aws, deployment, options, request)
+        if options["action"] == "redrive":
+            return session.redrive()
+        if options["action"] == "list":
+            return session.show()
+        if options["explain"]:
             raise CommandError(
                 "--explain is about giving back: leave it out, or discard", WRONG_USAGE
             )
-        actions = {"list": self._list, "redrive": self._redrive, "discard": self._discard}
-        return actions[action]()
+        return session.discard()
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """One run of the command."""
+
+    aws: Aws
+    deployment: DeployedFunction
+    options: dict[str, Any]
+    request: Request
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return self.aws.client("sqs")
+
+    @cached_property
+    def _entries(self) -> RealmEntries:
+        settings = self.deployment.settings
+        return read_entries((), (), settings.realm, self.aws, settings.max_delay)
 
     def _queues(self) -> dict[str, DeadLetterQueue]:
         """Return the queues, by what they belong to."""
         names = {
-            _OWN: self._deployment.settings.dead_letter_queue,
-            _INTAKE: f"{self._deployment.intake_queue}-dlq",
+            _OWN: self.deployment.settings.dead_letter_queue,
+            _INTAKE: f"{self.deployment.intake_queue}-dlq",
         }
-        wanted = self._options["queue"]
+        wanted = self.options["queue"]
         found = {}
         for whose, name in names.items():
             if wanted in (None, whose) and name:
                 try:
-                    found[whose] = DeadLetterQueue(self._sqs, name, self._deployment.region)
+                    found[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
                 except CommandError as error:
                     # A stack need not have an intake.
                     if wanted or "there is no queue" not in str(error) or whose == _OWN:
@@ -95,49 +100,49 @@ class _Session:
         self, queue: DeadLetterQueue, stack: ExitStack
     ) -> tuple[list[DeadLetter], list[DeadLetter]]:
         """Return the chosen messages and the others; all are released with the stack."""
-        chooses = chosen_by(self._options["trigger"], self._options["reason"])
+        chooses = chosen_by(self.options["trigger"], self.options["reason"])
         chosen: list[DeadLetter] = []
         others: list[DeadLetter] = []
         stack.callback(queue.release, others)
         stack.callback(queue.release, chosen)
         for letter in queue.read():
             (chosen if chooses(letter) else others).append(letter)
-            if self._request:
+            if self.request:
                 break
         return chosen, others
 
-    def _list(self) -> int:
-        letters: list[DeadLetter] = []
+    def show(self) -> int:
+        """List messages; with --explain, say how many would come back."""
+        letters: dict[str, list[DeadLetter]] = {}
         with ExitStack() as stack:
             for queue in self._queues().values():
-                letters += self._read(queue, stack)[0]
-        with opened(self._options["output"]) as file:
-            if self._options["format_"] == "json":
-                write_json(file, self._as_json(letters))
+                letters[queue.name] = self._read(queue, stack)[0]
+        found = [letter for name in letters for letter in letters[name]]
+        with opened(self.options["output"]) as file:
+            if self.options["format_"] == "json":
+                messages = [_as_json(letter) for letter in found]
+                groups = self._groups(found)
+                document = {"realm": self.deployment.realm, "groups": groups, "messages": messages}
+                write_json(file, document)
             else:
-                self._write_text(file, letters)
-        if self._options["explain"]:
-            for name in sorted({each.queue for each in letters}):
-                self._explained(name, [each for each in letters if each.queue == name])
-        elif letters:
+                self._write_text(file, found)
+        if self.options["explain"]:
+            for name in sorted(name for name in letters if letters[name]):
+                self._explained(name, letters[name])
+        elif found:
             message(
-                "When the cause is mended: lava-s3trigger dead-letters redrive; with --explain it"
+                "When the cause is fixed: lava-s3trigger dead-letters redrive; with --explain it"
                 " says first how many would come back"
             )
-        return NO if letters else YES
-
-    def _entries(self) -> RealmEntries:
-        settings = self._deployment.settings
-        return read_entries((), (), settings.realm, self._aws, settings.max_delay)
+        return NO if found else YES
 
     def _groups(self, letters: Iterable[DeadLetter]) -> list[dict[str, Any]]:
-        entries = self._entries().triggers.by_id
         by_group: dict[tuple[str, str | None, str], list[DeadLetter]] = defaultdict(list)
         for letter in letters:
             by_group[letter.queue, letter.trigger_id, letter.kind].append(letter)
-        found = []
+        found: list[dict[str, Any]] = []
         for (queue, trigger_id, kind), members in by_group.items():
-            entry = entries.get(trigger_id or "")
+            entry = self._entries.triggers.by_id.get(trigger_id or "")
             times = [each.sent_at for each in members]
             found.append(
                 {
@@ -146,8 +151,8 @@ class _Session:
                     "kind": kind,
                     "owner": entry.text("owner") if entry else None,
                     "messages": len(members),
-                    "oldest": min(times).isoformat(timespec="seconds"),
-                    "newest": max(times).isoformat(timespec="seconds"),
+                    "oldest": _time(min(times)),
+                    "newest": _time(max(times)),
                     "examples": [
                         {"objects": each.places[:_EXAMPLES], "reason": each.reason}
                         for each in members[:_EXAMPLES]
@@ -156,26 +161,7 @@ class _Session:
             )
         return sorted(found, key=lambda group: -group["messages"])
 
-    def _as_json(self, letters: list[DeadLetter]) -> dict[str, Any]:
-        return {
-            "realm": self._deployment.realm,
-            "groups": self._groups(letters),
-            "messages": [
-                {
-                    "queue": each.queue,
-                    "message_id": each.message_id,
-                    "trigger_id": each.trigger_id,
-                    "kind": each.kind,
-                    "reason": each.reason,
-                    "sent_at": each.sent_at.isoformat(timespec="seconds"),
-                    "objects": each.places,
-                    "body": each.body,
-                }
-                for each in letters
-            ],
-        }
-
-    def _write_text(self, file: TextIO, letters: list[DeadLetter]) -> None:
+    def _write_text(self, file: TextIO, letters: Sequence[DeadLetter]) -> None:
         lines = [f"{len(letters):,} dead letters"]
         for group in self._groups(letters):
             about = f"trigger {group['trigger_id']}" if group["trigger_id"] else "no trigger"
@@ -190,11 +176,11 @@ class _Session:
             ]
         file.writelines(safe(line) + "\n" for line in lines)
 
-    def _redrive(self) -> int:
+    def redrive(self) -> int:
         """Give messages back."""
         queues = self._queues()
-        is_choice = self._options["trigger"] or self._options["reason"]
-        if self._options["queue"] == _INTAKE and is_choice:
+        is_choice = self.options["trigger"] or self.options["reason"]
+        if self.options["queue"] == _INTAKE and is_choice:
             raise CommandError(
                 "--trigger and --reason: SQS moves all messages of the intake's queue: leave"
                 " them out",
@@ -203,52 +189,48 @@ class _Session:
         left = 0
         if _OWN in queues:
             left += self._redrive_own(queues[_OWN])
-        if _INTAKE in queues and not is_choice and not self._request:
+        if _INTAKE in queues and not is_choice and not self.request:
             left += self._redrive_intake(queues[_INTAKE])
         return NO if left else YES
 
     def _redrive_own(self, queue: DeadLetterQueue) -> int:
-        client = self._aws.client("lambda")
-        mapping = find_mapping(client, self._deployment.arn, queue)
-        if is_on(mapping) and not self._options["explain"]:
+        client = self.aws.client("lambda")
+        mapping = find_mapping(client, self.deployment.arn, queue)
+        if is_on(mapping) and not self.options["explain"]:
             raise CommandError(
-                f"the mapping of {queue.name} is on: somebody gives messages back. If not, turn"
+                f"the mapping of {queue.name} is on: another redrive is running. If not, turn"
                 f" it off: aws lambda update-event-source-mapping --uuid {mapping['UUID']}"
                 " --no-enabled",
                 COULD_NOT_TELL,
             )
         with ExitStack() as stack:
             chosen, others = self._read(queue, stack)
-            if self._options["explain"]:
+            if self.options["explain"]:
                 return self._explained(queue.name, chosen)
-            if not chosen or self._request:
-                message(f"{queue.name}: nothing to give back")
+            if not chosen or self.request:
+                message(f"{queue.name}: nothing to redrive")
                 return 0
             stack.pop_all()  # released by the redrive
-            quiet = self._options["quiet"]
+            quiet = self.options["quiet"]
             if quiet is None:
-                quiet = self._deployment.configuration.get("Timeout", 60) + _EXTRA_SECONDS
-            message(f"Giving {len(chosen):,} messages of {queue.name} back")
-            redrive = Redrive(client, queue, mapping, quiet, lambda: bool(self._request))
+                quiet = self.deployment.configuration.get("Timeout", 60) + _EXTRA_SECONDS
+            message(f"Redriving {len(chosen):,} messages of {queue.name}")
+            redrive = Redrive(client, queue, mapping, quiet, lambda: bool(self.request))
             left = redrive.run(chosen, others)
-        done = "was interrupted" if self._request else "is done"
+        done = "was interrupted" if self.request else "is done"
         message(f"{queue.name}: redrive {done}; {left:,} of {len(chosen):,} are left")
         return left
 
     def _explained(self, queue: str, chosen: list[DeadLetter]) -> int:
         """Say how many messages would come back again, with entries and queues as they are now."""
-        entries = self._entries()
+        triggers, jobs = self._entries.triggers, self._entries.jobs
         broken, missed = 0, set[str]()
         for letter in chosen:
-            found = decide_payload(
-                {"Records": [letter.record]},
-                entries.triggers,
-                entries.jobs,
-                self._deployment.region,
-            )
+            payload = {"Records": [letter.record]}
+            found = decide_payload(payload, triggers, jobs, self.deployment.region)
             outcomes = {each.outcome for each in found.decisions}
             used = {
-                job.dispatch.queue(self._deployment.settings.realm)
+                job.dispatch.queue(self.deployment.settings.realm)
                 for each in found.decisions
                 for trigger in each.triggers
                 for job in trigger.jobs
@@ -262,45 +244,44 @@ class _Session:
         message(f"{queue}: {broken:,} of {len(chosen):,} would come back again")
         return broken
 
+    @cache  # noqa: B019 - the session lives as long as the process
     def _is_there(self, queue: str) -> bool:
         """Tell whether the queue of a worker is there; one that may not be read is taken to be."""
-        if queue not in self._known_queues:
-            self._known_queues[queue] = True
-            with reaching_aws():
-                try:
-                    self._sqs.get_queue_url(QueueName=queue)
-                except self._sqs.exceptions.QueueDoesNotExist:
-                    self._known_queues[queue] = False
-                except ClientError as error:
-                    code = error.response["Error"]["Code"]
-                    message(f"not known whether there is a queue {queue}: {safe(code)}")
-        return self._known_queues[queue]
+        with reaching_aws():
+            try:
+                self._sqs.get_queue_url(QueueName=queue)
+            except self._sqs.exceptions.QueueDoesNotExist:
+                return False
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                message(f"not known whether there is a queue {queue}: {safe(code)}")
+        return True
 
     def _redrive_intake(self, queue: DeadLetterQueue) -> int:
-        if self._options["explain"]:
+        if self.options["explain"]:
             with ExitStack() as stack:
                 return self._explained(queue.name, self._read(queue, stack)[0])
         if not sum(queue.numbers()):
-            message(f"{queue.name}: nothing to give back")
+            message(f"{queue.name}: nothing to redrive")
             return 0
-        moved = move(self._sqs, queue, lambda: bool(self._request))
+        moved = move(self._sqs, queue, lambda: bool(self.request))
         message(f"{queue.name}: {moved:,} messages were moved back")
         return 0
 
-    def _discard(self) -> int:
+    def discard(self) -> int:
         """Delete messages, after they were written to a file."""
-        if not (self._options["is_sure"] or sys.stdin.isatty()):
+        if not (self.options["is_sure"] or sys.stdin.isatty()):
             raise CommandError("discard asks before it deletes: give --yes", WRONG_USAGE)
         left: list[str] = []
         for queue in self._queues().values():
             with ExitStack() as stack:
                 chosen, _ = self._read(queue, stack)
-                if not chosen or self._request:
+                if not chosen or self.request:
                     message(f"{queue.name}: nothing to delete")
                     continue
                 path = self._saved(queue, chosen)
                 question = f"Delete {len(chosen):,} messages of {queue.name}? {path} has them."
-                if not self._options["is_sure"] and not click.confirm(safe(question), err=True):
+                if not self.options["is_sure"] and not click.confirm(safe(question), err=True):
                     message(f"{queue.name}: deleted nothing")
                     left += [each.message_id for each in chosen]
                     continue
@@ -314,7 +295,7 @@ class _Session:
     def _saved(self, queue: DeadLetterQueue, letters: list[DeadLetter]) -> Path:
         """Write messages to a file, for good; return its path."""
         name = f"{queue.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
-        path = Path(self._options["save"] or name)
+        path = Path(self.options["save"] or name)
         try:
             handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -332,3 +313,17 @@ class _Session:
         except OSError as error:
             raise CommandError(f"{safe(str(path))}: {error.strerror}") from None
         return path
+
+
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
+    names = ("queue", "message_id", "trigger_id", "kind", "reason")
+    return {
+        **{name: getattr(letter, name) for name in names},
+        "sent_at": _time(letter.sent_at),
+        "objects": letter.places,
+        "body": letter.body,
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

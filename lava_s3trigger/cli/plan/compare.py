@@ -9,6 +9,8 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lava_s3trigger.cli.decide.decider import decide_event
@@ -41,18 +43,19 @@ _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Example(NamedTuple):
-    """An object with which something changes."""
+    """An object with which something changes, or of which it is not known."""
 
     number: int
     """Which of the objects it is, from 0."""
     bucket: str
     key: str
+    trigger_id: str | None = None
     job_id: str | None = None
     before: dict[str, Any] | None = None
     """The dispatch."""
     after: dict[str, Any] | None = None
     reason: str | None = None
-    """Why there is no dispatch on one side, or what the user error is."""
+    """Why there is no dispatch on one side, what the user error is, or what is not known."""
 
 
 @dataclass(slots=True)
@@ -63,21 +66,11 @@ class Counted:
     examples: list[Example] = field(default_factory=list)
 
     def add(self, other: Counted) -> None:
-        """Add what another part of the objects came to."""
+        """Add the count of another part of the objects."""
         self.count += other.count
         # Those of one object come from one part, and stay in their order.
         both = [*self.examples, *other.examples]
         self.examples = sorted(both, key=lambda example: example.number)[:MAX_EXAMPLES]
-
-
-class Undecided(NamedTuple):
-    """A trigger of which it is not known what it would do with an object."""
-
-    number: int
-    bucket: str
-    key: str
-    trigger_id: str | None
-    reason: str
 
 
 @dataclass(slots=True)
@@ -92,15 +85,14 @@ class Comparison:
     """Number of dispatches that stay as they are."""
     changes: dict[str, dict[Kind, Counted]] = field(default_factory=dict)
     """By trigger id."""
-    undecided_count: int = 0
-    undecided: list[Undecided] = field(default_factory=list)
-    """The first of them."""
+    undecided: Counted = field(default_factory=Counted)
+    """Decisions that could not be made."""
     reached_before: set[tuple[str, str]] = field(default_factory=set)
     """Bucket and prefix of the entries that any object reached."""
     reached_after: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, other: Comparison) -> None:
-        """Add what other objects came to, in any order."""
+        """Add the comparison of other objects, in any order."""
         self.objects += other.objects
         self.before += other.before
         self.after += other.after
@@ -109,9 +101,7 @@ class Comparison:
             mine = self.changes.setdefault(trigger_id, {})
             for kind, counted in kinds.items():
                 mine.setdefault(kind, Counted()).add(counted)
-        self.undecided_count += other.undecided_count
-        both = [*self.undecided, *other.undecided]
-        self.undecided = sorted(both, key=lambda example: example.number)[:MAX_EXAMPLES]
+        self.undecided.add(other.undecided)
         self.reached_before |= other.reached_before
         self.reached_after |= other.reached_after
 
@@ -121,20 +111,19 @@ class Comparison:
 
 
 class _FixedTriggers:
-    """Triggers, each of which is decided with the same fixed values, whatever came before it."""
+    """A trigger table; each trigger is decided with the same fixed values, also after others."""
 
     def __init__(self, triggers: MemoryTriggers, fixed: FixedValues, now: datetime) -> None:
         self._triggers = triggers
-        self._fixed = fixed
-        self._now = now
+        self._restart = partial(fixed.restart, now)
 
     def matching(self, bucket: str, key: str) -> Walk:
         prefixes, triggers = self._triggers.matching(bucket, key)
-        return Walk(prefixes, _Restarting(triggers, lambda: self._fixed.restart(self._now)))
+        return Walk(prefixes, _Restarting(triggers, self._restart))
 
 
 class _Restarting(list["Trigger | BrokenTrigger"]):
-    """Triggers, before each of which something is done."""
+    """A list that resets fixed values before yielding each trigger."""
 
     def __init__(
         self, triggers: Iterable[Trigger | BrokenTrigger], restart: Callable[[], None]
@@ -193,14 +182,10 @@ class Comparer:
 
         before = decided(self._before)
         after = before if self._is_same(before) else decided(self._after)
-        _note_level(before, result.reached_before)
-        _note_level(after, result.reached_after)
-        pair = _Pair(self, number, before, after, result)
-        for decision in (before, after):
-            if decision.ended:
-                pair.note_undecided(None, decision.ended.reason or "")
-                return
-        pair.count()
+        for decision, reached in (before, result.reached_before), (after, result.reached_after):
+            if decision.entries:
+                reached.add((event.bucket, decision.prefixes[-1]))
+        _Pair(self, number, before, after, result).count()
 
     def _is_same(self, before: Decision) -> bool:
         """Tell without deciding whether the other side decides the same.
@@ -251,38 +236,38 @@ class _Pair:
     result: Comparison
 
     def count(self) -> None:
-        before = {each.trigger_id: each for each in self.before.triggers}
-        if self.after is self.before:
-            for trigger_id, trigger in before.items():
-                if not self._is_undecided(trigger_id, trigger):
-                    dispatches = sum(1 for job in trigger.jobs if job.dispatch)
-                    self.result.before += dispatches
-                    self.result.after += dispatches
-                    self.result.same += dispatches
-            return
-        after = {each.trigger_id: each for each in self.after.triggers}
+        for decision in (self.before, self.after):
+            if decision.ended:
+                self._note_undecided(None, decision.ended.reason or "")
+                return
+        before, after = (
+            {each.trigger_id: each for each in side.triggers} for side in (self.before, self.after)
+        )
         for trigger_id in {**before, **after}:
             one, other = before.get(trigger_id), after.get(trigger_id)
-            if not self._is_undecided(trigger_id, one, other):
+            reasons = [each for each in map(_undecided, (one, other)) if each is not None]
+            if reasons:
+                self._note_undecided(trigger_id, reasons[0])
+            elif one and self.after is self.before:
+                self._count_same(sum(1 for job in one.jobs if job.dispatch))
+            else:
                 self._count_dispatches(trigger_id, one, other)
                 self._count_user_errors(trigger_id, one, other)
 
-    def _is_undecided(self, trigger_id: str, *sides: TriggerDecision | None) -> bool:
-        """Note a trigger that was aborted, or failed: it may be so or not at another time."""
-        for side in sides:
-            reason = _undecided(side) if side else None
-            if reason is not None:
-                self.note_undecided(trigger_id, reason)
-                return True
-        return False
+    def _note_undecided(self, trigger_id: str | None, reason: str) -> None:
+        undecided = self.result.undecided
+        undecided.count += 1
+        if len(undecided.examples) < MAX_EXAMPLES:
+            undecided.examples.append(self._example(trigger_id, reason=reason))
 
-    def note_undecided(self, trigger_id: str | None, reason: str) -> None:
-        self.result.undecided_count += 1
-        if len(self.result.undecided) < MAX_EXAMPLES:
-            event = self.before.event
-            self.result.undecided.append(
-                Undecided(self.number, event.bucket, event.key, trigger_id, reason)
-            )
+    def _example(self, trigger_id: str | None, **more: Any) -> Example:
+        event = self.before.event
+        return Example(self.number, event.bucket, event.key, trigger_id, **more)
+
+    def _count_same(self, number: int) -> None:
+        self.result.before += number
+        self.result.after += number
+        self.result.same += number
 
     def _count_dispatches(
         self, trigger_id: str, one: TriggerDecision | None, other: TriggerDecision | None
@@ -290,46 +275,23 @@ class _Pair:
         before, after = _dispatches(one), _dispatches(other)
         for job_id in {**before, **after}:
             was, is_now = before.get(job_id, []), after.get(job_id, [])
-            self.result.before += len(was)
-            self.result.after += len(is_now)
             same = Counter(text for text, _ in was) & Counter(text for text, _ in is_now)
-            self.result.same += same.total()
+            self._count_same(same.total())
             lost, gained = _without(was, same), _without(is_now, same)
-            while lost and gained:
-                self._note(trigger_id, "changed", job_id, lost.pop(0), gained.pop(0))
-            for dispatch in lost:
-                self._note(trigger_id, "lost", job_id, dispatch, None)
-            for dispatch in gained:
-                self._note(trigger_id, "gained", job_id, None, dispatch)
-
-    def _note(
-        self,
-        trigger_id: str,
-        kind: Kind,
-        job_id: str,
-        before: Dispatch | None,
-        after: Dispatch | None,
-    ) -> None:
-        if self._counted(trigger_id, kind):
-            reason = None
-            if before is None:
-                reason = self._reason(trigger_id, job_id, is_after=False)
-            elif after is None:
-                reason = self._reason(trigger_id, job_id, is_after=True)
-            event = self.before.event
-            self.result.changes[trigger_id][kind].examples.append(
-                Example(
-                    self.number,
-                    event.bucket,
-                    event.key,
-                    job_id,
-                    _plain(before),
-                    _plain(after),
-                    reason,
-                )
-            )
+            self.result.before += len(lost)
+            self.result.after += len(gained)
+            for was_sent, is_sent in zip_longest(lost, gained):
+                kind: Kind = "changed" if was_sent and is_sent else "lost" if was_sent else "gained"
+                if self._counted(trigger_id, kind):
+                    reason = None
+                    if kind != "changed":
+                        reason = self._reason(trigger_id, job_id, is_after=kind == "lost")
+                    both = {"before": _plain(was_sent), "after": _plain(is_sent)}
+                    example = self._example(trigger_id, job_id=job_id, reason=reason, **both)
+                    self.result.changes[trigger_id][kind].examples.append(example)
 
     def _counted(self, trigger_id: str, kind: Kind) -> bool:
+        """Count a change; return whether an example of it is wanted."""
         counted = self.result.changes.setdefault(trigger_id, {}).setdefault(kind, Counted())
         counted.count += 1
         return self.comparer.wants_example(trigger_id, kind)
@@ -354,22 +316,14 @@ class _Pair:
             return
         kind: Kind = "mended" if after is None else "parked"
         if self._counted(trigger_id, kind):
-            event = self.before.event
-            self.result.changes[trigger_id][kind].examples.append(
-                Example(self.number, event.bucket, event.key, reason=before or after)
-            )
+            example = self._example(trigger_id, reason=before or after)
+            self.result.changes[trigger_id][kind].examples.append(example)
 
 
-def _note_level(decision: Decision, reached: set[tuple[str, str]]) -> None:
-    if decision.entries:
-        reached.add((decision.event.bucket, decision.prefixes[-1]))
-
-
-def _undecided(trigger: TriggerDecision) -> str | None:
-    """Return why it is not known what a trigger would do, if it is not."""
-    return next(
-        (o.reason for o in trigger.outcomes if o.outcome == "failed" or o.kind == "aborted"), None
-    )
+def _undecided(trigger: TriggerDecision | None) -> str | None:
+    """Return why a trigger's decision may differ at another time, if it may."""
+    outcomes = trigger.outcomes if trigger else ()
+    return next((o.reason for o in outcomes if o.outcome == "failed" or o.kind == "aborted"), None)
 
 
 def _user_error(trigger: TriggerDecision | None) -> str | None:

@@ -52,6 +52,10 @@ class Side:
         """The job entries as the function looks them up."""
         return UnknownJobs() if self.jobs is None else MemoryJobs(self.jobs, self.jobs_name)
 
+    def with_jobs(self, other: Side) -> Side:
+        """Return this side's triggers, with the jobs of another."""
+        return Side(self.name, self.triggers, other.jobs, other.jobs_name)
+
     def has_same_jobs(self, other: Side) -> bool:
         """Tell whether each job is the same on another side."""
         if self.jobs is None or other.jobs is None:
@@ -114,42 +118,31 @@ def read_sides(
             " (LAVA_REALM)",
             WRONG_USAGE,
         )
-    after = _Loaded(", ".join(paths), load_sound(paths, "trigger").entries)
-    if against:
-        before = _Loaded(", ".join(against), load_sound(against).entries)
-    else:
-        before = _Loaded(f"lava.{realm}.s3triggers", read_table(aws, str(realm), "trigger"))
-    shared = _shared_jobs(jobs, realm, aws)
-    jobs_before, jobs_after = (side if side.of("job") else shared for side in (before, after))
+    after = _of_files(paths, "trigger")
+    before = _of_files(against) if against else _of_table(str(realm), "trigger", aws)
+    shared = Side("", ())
+    if jobs:
+        shared = _of_files(jobs)
+    elif realm is not None:
+        shared = _of_table(realm, "job", aws)
+    known = [side if side.jobs else shared for side in (before, after)]
     sides = Sides(
-        _side(before, jobs_before or jobs_after),
-        _side(after, jobs_after or jobs_before),
+        before.with_jobs(known[0] if known[0].jobs is not None else known[1]),
+        after.with_jobs(known[1] if known[1].jobs is not None else known[0]),
     )
     for side in (sides.before, sides.after):
         warn_of(side.trigger_table)
     return sides
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """Entries, and where they come from."""
-
-    name: str
-    entries: Sequence[Entry]
-
-    def of(self, kind: Kind) -> list[Entry]:
-        return [entry for entry in self.entries if entry.kind == kind]
+def _of_files(paths: Sequence[str], kind: Kind | None = None) -> Side:
+    loaded = load_sound(paths, kind)
+    name = ", ".join(paths)
+    return Side(name, loaded.of("trigger"), loaded.of("job"), name)
 
 
-def _side(triggers: _Loaded, jobs: _Loaded | None) -> Side:
-    if jobs is None:
-        return Side(triggers.name, triggers.of("trigger"))
-    return Side(triggers.name, triggers.of("trigger"), jobs.of("job"), jobs.name)
-
-
-def _shared_jobs(jobs: Sequence[str], realm: str | None, aws: Aws) -> _Loaded | None:
-    if jobs:
-        return _Loaded(", ".join(jobs), load_sound(jobs).entries)
-    if realm is not None:
-        return _Loaded(f"lava.{realm}.jobs", read_table(aws, realm, "job"))
-    return None
+def _of_table(realm: str, kind: Kind, aws: Aws) -> Side:
+    entries = read_table(aws, realm, kind)
+    if kind == "job":
+        return Side("", (), entries, f"lava.{realm}.jobs")
+    return Side(f"lava.{realm}.s3triggers", entries)

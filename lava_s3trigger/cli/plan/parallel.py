@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import multiprocessing
+import os
+import signal
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from lava_s3trigger.cli.deployed.aws import pieces
+from lava_s3trigger.cli.errors import CommandError
 
 from .compare import Comparer, Comparison
-from .processes import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from datetime import datetime
 
     from lava_s3trigger.cli.objects.record import S3Object
@@ -29,11 +38,21 @@ class Setting(NamedTuple):
     now: datetime
     """The time that templates read."""
 
+    def comparer(self) -> Comparer:
+        """Return what compares objects."""
+        return Comparer(self.sides, self.region, self.now)
 
-class _Chunk(NamedTuple):
-    first: int
-    """Which of all objects its first one is."""
-    objects: list[S3Object]
+
+_Chunk = tuple[int, "list[S3Object]"]
+"""Which of all objects the first one is, and the objects."""
+
+
+def available() -> int:
+    """Return the number of processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
 
 
 def compare(
@@ -51,38 +70,87 @@ def compare(
         progress: Called with the number of objects that were compared since the last call.
 
     Raises:
-        WorkerError: Comparing raised an exception in another process.
         CommandError: A process ended.
     """
     total = Comparison()
-    chunks = _chunks(objects)
+    chunks: Iterator[_Chunk] = zip(
+        itertools.count(0, CHUNK_OBJECTS), pieces(objects, CHUNK_OBJECTS), strict=False
+    )
     start = list(itertools.islice(chunks, 2))
+    chunks = itertools.chain(start, chunks)
     if len(start) < 2 or processes == 1:  # noqa: PLR2004 - a second chunk
-        work = _comparing(setting)
-        results: Iterator[Comparison] = map(work, itertools.chain(start, chunks))
+        results = _in_this_process(chunks, setting)
+    else:
+        results = _in_processes(chunks, setting, processes)
+    with contextlib.closing(results):
         for result in results:
-            _add(total, result, progress)
-        return total
-    workers: Workers[_Chunk, Comparison] = Workers(processes, _comparing, setting)
-    with workers:
-        for result in workers.map(itertools.chain(start, chunks)):
-            _add(total, result, progress)
+            total.add(result)
+            progress(result.objects)
     return total
 
 
-def _add(total: Comparison, result: Comparison, progress: Callable[[int], None]) -> None:
-    total.add(result)
-    progress(result.objects)
+def _in_this_process(
+    chunks: Iterable[_Chunk], setting: Setting
+) -> Generator[Comparison, None, None]:
+    comparer = setting.comparer()
+    for chunk in chunks:
+        yield comparer.compare(*chunk)
 
 
-def _chunks(objects: Iterable[S3Object]) -> Iterator[_Chunk]:
-    left = iter(objects)
-    first = 0
-    while chunk := list(itertools.islice(left, CHUNK_OBJECTS)):
-        yield _Chunk(first, chunk)
-        first += len(chunk)
+def _in_processes(
+    chunks: Iterable[_Chunk], setting: Setting, processes: int
+) -> Generator[Comparison, None, None]:
+    """Yield the comparison of each chunk as it is done; each process has a chunk and one waits.
+
+    A process runs its chunks in its main thread, which the time limits of templates need.
+    """
+    # Not forked: a fork copies locks that other threads hold, as those of boto3 may.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, _start, (setting,))
+    pending: set[Future[Comparison]] = set()
+    try:
+        for chunk in chunks:
+            while len(pending) > processes:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            with _sigint_blocked():
+                pending.add(pool.submit(_compare, chunk))
+        yield from (future.result() for future in as_completed(pending))
+    except BrokenProcessPool:
+        raise CommandError(
+            "a process ended unexpectedly: the system may be short of memory; fewer --processes"
+            " need less"
+        ) from None
+    finally:
+        # Killed, since a chunk can take minutes: Ctrl-C ends the command at once.
+        for process in multiprocessing.active_children():
+            process.kill()
+        pool.shutdown(cancel_futures=True)
 
 
-def _comparing(setting: Setting) -> Callable[[Any], Comparison]:
-    comparer = Comparer(setting.sides, setting.region, setting.now)
-    return lambda chunk: comparer.compare(chunk.first, chunk.objects)
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT in the processes that the block starts, which inherit the signal mask.
+
+    A terminal sends Ctrl-C to all processes; the first of them ends the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Process:
+    """What a process of the pool has."""
+
+    comparer: Callable[[], Comparer]
+
+
+def _start(setting: Setting) -> None:
+    # Made with the first chunk: what it raises is the result, but what this raises is not.
+    _Process.comparer = cache(setting.comparer)
+
+
+def _compare(chunk: _Chunk) -> Comparison:
+    return _Process.comparer().compare(*chunk)

@@ -11,7 +11,7 @@ from lava_s3trigger.units import shown
 from .compare import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from rich.console import Console
@@ -39,6 +39,8 @@ _HEADS: Final[dict[Kind, tuple[str, str]]] = {
     "parked": ("would park {} event", "would park {} events"),
     "mended": ("no longer parks {} event", "no longer parks {} events"),
 }
+_OF_CHANGES: Final = ("bucket", "key", "job_id", "before", "after", "reason")
+_OF_UNDECIDED: Final = ("bucket", "key", "trigger_id", "reason")
 _ABSENT: Final = object()
 
 
@@ -59,7 +61,7 @@ class Report:
     @property
     def is_undecided(self) -> bool:
         """Whether some of it could not be told."""
-        return self.comparison.undecided_count > 0
+        return self.comparison.undecided.count > 0
 
     def unreached(self) -> Iterator[tuple[Entry, bool]]:
         """Yield the new entries that no object reached, and whether one reaches them today."""
@@ -103,7 +105,7 @@ class Report:
                     **{
                         kind: {
                             "count": counted.count,
-                            "examples": [_example_json(each) for each in counted.examples],
+                            "examples": _as_json(counted.examples, _OF_CHANGES),
                         }
                         for kind, counted in kinds.items()
                     },
@@ -115,16 +117,8 @@ class Report:
                 for entry, was_reached in self.unreached()
             ],
             "undecided": {
-                "count": found.undecided_count,
-                "examples": [
-                    {
-                        "bucket": each.bucket,
-                        "key": each.key,
-                        "trigger_id": each.trigger_id,
-                        "reason": each.reason,
-                    }
-                    for each in found.undecided
-                ],
+                "count": found.undecided.count,
+                "examples": _as_json(found.undecided.examples, _OF_UNDECIDED),
             },
         }
 
@@ -167,15 +161,15 @@ class Report:
             yield plain(f"  {entry.id}  ({entry.source}{note})")
 
     def _undecided_lines(self) -> Iterator[Text]:
-        count = self.comparison.undecided_count
+        count, examples = self.comparison.undecided.count, self.comparison.undecided.examples
         if not count:
             return
         yield plain("")
         yield plain(f"Could not tell {_counted(count, 'time')}", "bold red")
-        for each in self.comparison.undecided:
+        for each in examples:
             where = f"{each.trigger_id}: " if each.trigger_id else ""
             yield plain(f"  s3://{each.bucket}/{each.key}  {where}{_shortened(each.reason)}")
-        yield from _more(count, len(self.comparison.undecided), indent=2)
+        yield from _more(count, len(examples), indent=2)
 
 
 def _level(entry: Entry) -> tuple[str, str]:
@@ -197,15 +191,8 @@ def _more(count: int, shown_count: int, indent: int = 4) -> Iterator[Text]:
         yield plain(f"{'':{indent}}and {count - shown_count:,} more", "dim")
 
 
-def _example_json(example: Example) -> dict[str, Any]:
-    return {
-        "bucket": example.bucket,
-        "key": example.key,
-        "job_id": example.job_id,
-        "before": example.before,
-        "after": example.after,
-        "reason": example.reason,
-    }
+def _as_json(examples: Iterable[Example], names: Iterable[str]) -> list[dict[str, Any]]:
+    return [{name: getattr(example, name) for name in names} for example in examples]
 
 
 def _example_line(kind: Kind, example: Example) -> str:

@@ -24,14 +24,11 @@ from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import console, opened, write_json
 
 from .entry_sets import read_sides
-from .parallel import Setting, compare
-from .processes import available
+from .parallel import Setting, available, compare
 from .report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from .compare import Comparison
 
 
 def run(paths: Sequence[str], **options: Any) -> int:
@@ -51,35 +48,17 @@ def run(paths: Sequence[str], **options: Any) -> int:
         )
     sides = read_sides(entries, options["against"], options["jobs"], realm, aws)
     setting = Setting(sides, aws.region_name(), now)
-    is_keys_alone = len(sources) == len(options["keys"])
-    total = _count(options["keys"]) if is_keys_alone else None
-    return _report(_compared(sources, setting, options["processes"], total), setting, options)
-
-
-def _count(paths: Sequence[str]) -> int | None:
-    counts = [count_keys(path) for path in paths] if sys.stderr.isatty() else [None]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
-
-
-def _compared(
-    sources: Sequence[Any], setting: Setting, processes: int | None, total: int | None
-) -> Comparison:
-    """Compare both sides over all objects."""
+    total = _count(options["keys"]) if len(sources) == len(options["keys"]) else None
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress("objects compared", total))
         for source in sources:
             stack.enter_context(contextlib.closing(source))
         objects = itertools.chain.from_iterable(sources)
-        comparison = compare(objects, setting, processes or available(), progress.advance)
+        processes = options["processes"] or available()
+        comparison = compare(objects, setting, processes, progress.advance)
     if not comparison.objects:
         raise CommandError("no objects: nothing was found where they were looked for")
-    return comparison
-
-
-def _report(comparison: Comparison, setting: Setting, options: dict[str, Any]) -> int:
-    """Write the report, and return the exit status."""
-    report = Report(comparison, setting.sides, options["realm"], setting.now)
+    report = Report(comparison, sides, realm, now)
     with opened(options["output"]) as file:
         if options["format_"] == "json":
             write_json(file, report.as_json())
@@ -88,6 +67,12 @@ def _report(comparison: Comparison, setting: Setting, options: dict[str, Any]) -
     if report.has_changes:
         return NO
     return COULD_NOT_TELL if report.is_undecided else YES
+
+
+def _count(paths: Sequence[str]) -> int | None:
+    counts = [count_keys(path) for path in paths] if sys.stderr.isatty() else [None]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _sources(

@@ -101,11 +101,12 @@ class BatchReplay:
         # One that is noted creates no second job, whatever interrupts this.
         token = f"{replay}-{datetime.now(UTC):%Y%m%d%H%M%S}"
         key = f"{folder.prefix}manifests/{token}.csv"
-        event_type = self._event_type()
+        objects = self.state.next(0, 1)
+        if not objects:
+            return
         client = self.aws.client("s3")
         with tempfile.TemporaryFile() as file:
-            number = self._write(file)
-            if not number:
+            if not self._write(file):
                 return
             file.seek(0)
             with reaching_aws():
@@ -122,7 +123,7 @@ class BatchReplay:
                 "LambdaInvoke": {
                     "FunctionArn": self.deployment.arn,
                     "InvocationSchemaVersion": _SCHEMA,
-                    "UserArguments": {name: value, "event_type": event_type},
+                    "UserArguments": {name: value, "event_type": objects[0].event_type},
                 }
             },
             "Manifest": {
@@ -139,7 +140,7 @@ class BatchReplay:
             "Priority": _PRIORITY,
             "RoleArn": role,
         }
-        self.state.claim_all(job={"request": request})
+        self.state.move(Status.TO_SEND, Status.BEING_SENT, job={"request": request})
         self._create()
 
     def _create(self) -> None:
@@ -157,17 +158,13 @@ class BatchReplay:
         self.state.note(job={**job, "id": answer["JobId"]})
         message(f"Created job {answer['JobId']} of S3 Batch Operations")
 
-    def _event_type(self) -> str:
-        found = next(iter(self.state.next(0, 1)), None)
-        return found.event_type if found else ""
-
     def _write(self, file: Any) -> int:
         """Write the manifest; return its number of rows."""
         number = 0
         for chunk in pieces(self.state.objects(Status.TO_SEND), _CHUNK):
             refused = []
             for planned in chunk:
-                modified = datetime.fromtimestamp(planned.time, UTC)
+                modified = planned.as_source.time
                 listed = ListedObject(key=planned.key, size=planned.size, last_modified=modified)
                 try:
                     row = manifest_row(planned.bucket, listed)
@@ -199,8 +196,8 @@ class BatchReplay:
                         "Job"
                     ]
                 summary = job.get("ProgressSummary", {})
-                now = summary.get("NumberOfTasksSucceeded", 0) + summary.get(
-                    "NumberOfTasksFailed", 0
+                now = sum(
+                    summary.get(f"NumberOfTasks{name}", 0) for name in ("Succeeded", "Failed")
                 )
                 progress.advance(max(0, now - done))
                 done = max(done, now)
@@ -239,12 +236,12 @@ class BatchReplay:
             self._end(Status.TO_SEND, None)  # it began no task
             raise CommandError(
                 f"job {job['JobId']} began no task: {told or job['Status']}; nothing was sent."
-                " Mend it, and replay --resume creates another job"
+                " Fix the cause; replay --resume then creates another job"
             )
 
     def _end(self, status: Status, reason: str | None) -> None:
         """Forget the job; of the objects in it nothing more will be known."""
-        self.state.give_up(status, reason, job=None)
+        self.state.move(Status.BEING_SENT, status, reason, job=None)
 
     def _reported(self, job: dict[str, Any]) -> Iterator[tuple[Status, str | None, str, str]]:
         """Yield what the report says of each object: status, reason, bucket and key."""

@@ -85,7 +85,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
     is_flag=True,
     help="Go on, and send again what may have arrived: some of it may then run twice.",
 )
-@click.option("--restart", is_flag=True, help="Forget the replay in the state file; plan anew.")
+@click.option("--restart", is_flag=True, help="Forget the replay in the state file; plan again.")
 @click.option(
     "--state",
     type=click.Path(dir_okay=False),

@@ -18,16 +18,15 @@ from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.cli.errors import CommandError
-from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.objects.uri import ObjectName, head_object
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.triggers import entry_digest
 
 from .selection import UNKNOWN_SIZE
-from .state import MAX_EXAMPLES, Count
+from .state import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from .selection import Selection
     from .state import PlannedObject, ReplayState
 
+Decided = tuple[str | None, str | None, str]
+"""Trigger, job and outcome."""
 _CHUNK: Final = 1_000
 _HEADS: Final = 16
 """HeadObject calls at a time."""
@@ -74,13 +75,9 @@ class Planner:
         """
         self._select()
         self._ask_s3()
-        numbers: Counter[str] = Counter()
-        horizon = None
-        if self.selection.chosen_by == "missing":
-            horizon = self._read_log()
-        self._decide(numbers, horizon)
-        self.state.note_entries(digests(self.entries))
-        self.state.note(numbers=numbers)
+        horizon = self._read_log() if self.selection.chosen_by == "missing" else 0.0
+        numbers = self._decide(horizon)
+        self.state.note(numbers=numbers, entries=digests(self.entries))
 
     def _select(self) -> None:
         chooses = self.selection.chooser(self.now)
@@ -124,86 +121,74 @@ class Planner:
         Raises:
             CommandError: The log does not hold dispatches, or cannot be read.
         """
-        self._require_dispatches_in_log()
-        client, group = self.aws.client("logs"), self.deployment.log_group
-        horizon = self._log_begins(client, group)
-        first = self.state.first_time()
-        if first is None:
-            return horizon
-        start = max(horizon, first - _CLOCK_SKEW_SECONDS)
-        log = FunctionLog.of(self.aws, group)
-        pages = log.pages(datetime.fromtimestamp(start, UTC), pattern_of("dispatched"))
-        with Progress("lines of the log read") as progress:
-            self.state.note_logged(_dispatches(pages, progress))
-        return horizon
-
-    def _require_dispatches_in_log(self) -> None:
         if not self.deployment.logs_dispatches:
             raise CommandError(
                 f"the log of {self.deployment.name} has no dispatches, since it logs warnings or"
                 " errors alone: replay with --would-fire instead of --missing"
             )
+        group = self.deployment.log_group
+        horizon = self._log_begins(group)
+        first = self.state.first_time()
+        if first is not None:
+            start = datetime.fromtimestamp(max(horizon, first - _CLOCK_SKEW_SECONDS), UTC)
+            pages = FunctionLog.of(self.aws, group).pages(start, pattern_of("dispatched"))
+            with Progress("lines of the log read") as progress:
+                self.state.note_logged(_dispatches(pages, progress))
+        return horizon
 
-    def _log_begins(self, client: Any, group: str) -> float:
+    def _log_begins(self, group: str) -> float:
+        client = self.aws.client("logs")
         with reaching_aws():
             answer = client.describe_log_groups(logGroupNamePrefix=group)
         for found in answer["logGroups"]:
             if found["logGroupName"] == group:
                 begins = found.get("creationTime", 0) / 1000
-                days = found.get("retentionInDays")
-                if days:
-                    kept = (self.now - timedelta(days=days)).timestamp()
-                    begins = max(begins, kept)
+                if days := found.get("retentionInDays"):
+                    begins = max(begins, (self.now - timedelta(days=days)).timestamp())
                 return float(begins)
         raise CommandError(
             f"there is no log group {group}: without the function's log it cannot be told what"
             " is missing; replay with --would-fire instead"
         )
 
-    def _decide(self, numbers: Counter[str], horizon: float | None) -> None:
-        keeps = self._keeps(horizon)
-        total = sum(self.state.numbers().values())
+    def _decide(self, horizon: float) -> Counter[str]:
+        """Drop what is not to be sent, count decisions; return why how many were dropped."""
+        dropped_for: Counter[str] = Counter()
+        region, total = self.deployment.region, sum(self.state.numbers().values())
         with Progress("objects decided", total) as progress:
             for chunk in pieces(self.state.objects(), _CHUNK):
-                tally = _Tally()
+                counts: dict[Decided, Count] = {}
                 dropped = []
                 for planned in chunk:
-                    decision = self._decision(planned)
-                    why_not = keeps(planned, decision)
-                    if why_not:
-                        numbers[why_not] += 1
+                    event = planned.as_source.event(region)
+                    decision = decide_event(event, self.entries.triggers, self.entries.jobs)
+                    if why := self._why_not(planned, decision, horizon):
+                        dropped_for[why] += 1
                         dropped.append(planned.id)
                     else:
-                        tally.add(decision)
-                self.state.change(dropped=dropped, counted=tally.counts())
+                        name = str(ObjectName(planned.bucket, planned.key))
+                        for each in _decided(decision):
+                            counts.setdefault(each, Count(*each)).add(1, [name])
+                self.state.change(dropped=dropped, counted=counts.values())
                 progress.advance(len(chunk))
+        return dropped_for
 
-    def _decision(self, planned: PlannedObject) -> Decision:
-        region = self.deployment.region
-        time = datetime.fromtimestamp(planned.time, UTC)
-        found = S3Object(planned.bucket, planned.key, planned.size, time, planned.event_type)
-        return decide_event(found.event(region), self.entries.triggers, self.entries.jobs)
-
-    def _keeps(self, horizon: float | None) -> Callable[[PlannedObject, Decision], str | None]:
-        """Return what tells why an object is not to be sent, or None if it is."""
-
-        def would_fire(_: PlannedObject, decision: Decision) -> str | None:
-            return None if fired(decision) else "would_not_fire"
-
-        def missing(planned: PlannedObject, decision: Decision) -> str | None:
-            wanted = fired(decision)
-            if not wanted:
-                return "would_not_fire"
-            if planned.time < (horizon or 0.0):
-                return "older_than_log"
-            since = planned.time - _CLOCK_SKEW_SECONDS
-            logged = self.state.logged(planned.bucket, planned.key, since)
-            if not logged:
-                return None
-            return "dispatched_before" if wanted <= logged else "partly_dispatched"
-
-        choices = {"would-fire": would_fire, "missing": missing}
-        return choices.get(self.selection.chosen_by, lambda *_: None)
+    def _why_not(self, planned: PlannedObject, decision: Decision, horizon: float) -> str | None:
+        """Return why an object is not to be sent; None if it is."""
+        if self.selection.chosen_by == "all":
+            return None
+        wanted = {each[:2] for each in _decided(decision) if each[-1] == "dispatched"}
+        if not wanted:
+            return "would_not_fire"
+        if self.selection.chosen_by == "would-fire":
+            return None
+        if planned.time < horizon:
+            return "older_than_log"
+        since = planned.time - _CLOCK_SKEW_SECONDS
+        logged = self.state.logged(planned.bucket, planned.key, since)
+        if not logged:
+            return None
+        return "dispatched_before" if wanted <= logged else "partly_dispatched"
 
 
 def _facts(client: Any, planned: PlannedObject) -> ObjectFacts | None:
@@ -218,67 +203,40 @@ def _dispatches(
         for event in page:
             line = read_line(event.text)
             if line and line.event == "dispatched":
-                names = [
+                bucket, key, trigger_id, job_id = (
                     line.text(name) or "" for name in ("bucket", "key", "trigger_id", "job_id")
-                ]
-                bucket, key, trigger_id, job_id = names
+                )
                 yield bucket, key, trigger_id, job_id, event.time.timestamp()
 
 
-def fired(decision: Decision) -> set[tuple[str, str]]:
-    """Return the triggers and jobs that a decision dispatches."""
-    return {
-        (trigger.trigger_id, job.job_id)
-        for trigger in decision.triggers
-        for job in trigger.jobs
-        if job.outcome == "dispatched"
-    }
+def _decided(decision: Decision) -> Iterator[Decided]:
+    """Yield trigger, job and outcome of all that an event results in."""
+    if not decision.triggers:
+        yield None, None, decision.outcome
+    for trigger in decision.triggers:
+        if trigger.ended:
+            yield trigger.trigger_id, None, trigger.ended.outcome
+        for job in trigger.jobs:
+            yield trigger.trigger_id, job.job_id, job.outcome
 
 
-class _Tally:
-    """Counts decisions by trigger and job."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str | None, str | None, str], tuple[int, list[str]]] = {}
-
-    def add(self, decision: Decision) -> None:
-        if not decision.triggers:
-            self._add(decision, None, None, decision.outcome)
-        for trigger in decision.triggers:
-            if trigger.ended:
-                self._add(decision, trigger.trigger_id, None, trigger.ended[0])
-            for job in trigger.jobs:
-                self._add(decision, trigger.trigger_id, job.job_id, job.outcome)
-
-    def _add(
-        self, decision: Decision, trigger_id: str | None, job_id: str | None, outcome: str
-    ) -> None:
-        number, examples = self._found.setdefault((trigger_id, job_id, outcome), (0, []))
-        if len(examples) < MAX_EXAMPLES:
-            examples.append(str(ObjectName(decision.event.bucket, decision.event.key)))
-        self._found[trigger_id, job_id, outcome] = (number + 1, examples)
-
-    def counts(self) -> Iterator[Count]:
-        """Yield the counts."""
-        for (trigger_id, job_id, outcome), (number, examples) in self._found.items():
-            yield Count(trigger_id, job_id, outcome, number, examples)
-
-
-def digests(entries: RealmEntries) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, id and digest of each entry."""
+def digests(entries: RealmEntries) -> dict[str, str]:
+    """Return a digest of each entry, by its kind and id."""
     tables = {"trigger": entries.triggers.by_id, "job": getattr(entries.jobs, "by_id", {})}
+    found = {}
     for kind, by_id in tables.items():
         for id_, entry in by_id.items():
-            yield kind, id_, entry_digest(entry.item)
+            found[f"{kind} {id_!a}"] = entry_digest(entry.item)
+    return found
 
 
-def changed_entries(before: dict[tuple[str, str], str], entries: RealmEntries) -> list[str]:
+def changed_entries(before: dict[str, str], entries: RealmEntries) -> list[str]:
     """Describe the entries that are not as they were when the plan was made."""
-    now = {(kind, id_): digest for kind, id_, digest in digests(entries)}
+    now = digests(entries)
     told = []
-    for kind, id_ in sorted({*before, *now}):
-        old, new = before.get((kind, id_)), now.get((kind, id_))
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
         if old != new:
             what = "is new" if old is None else "is gone" if new is None else "has changed"
-            told.append(f"{kind} {id_!a} {what}")
+            told.append(f"{name} {what}")
     return told

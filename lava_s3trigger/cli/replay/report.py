@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.output.escaping import safe
@@ -89,8 +90,8 @@ class Report:
             if self._numbers[status]:
                 yield f"{self._numbers[status]:,} {fate}"
         for status in _LISTED:
-            for bucket, key, reason in self._state.reasons(status):
-                yield f"  {status.name.lower()} s3://{bucket}/{key}: {reason}"
+            for each in self._state.objects(status):
+                yield f"  {status.name.lower()} s3://{each.bucket}/{each.key}: {each.reason or ''}"
 
     def write_json(self, file: TextIO) -> None:
         """Write the report as JSON; its lists are written piece by piece, they may be long."""
@@ -109,21 +110,13 @@ class Report:
             "sent": self._numbers[Status.SENT],
         }
         file.write(json.dumps(head)[:-1])
-        decisions = (
-            {
-                "trigger_id": count.trigger_id,
-                "job_id": count.job_id,
-                "outcome": count.outcome,
-                "objects": count.number,
-                "examples": count.examples,
-            }
-            for count in self._state.counted()
-        )
+        names = ("trigger_id", "job_id", "outcome", "objects", "examples")
+        decisions = (dict(zip(names, astuple(each), strict=True)) for each in self._state.counted())
         _write_list(file, "decisions", decisions)
         for status in _LISTED:
             listed = (
-                {"bucket": bucket, "key": key, "reason": reason}
-                for bucket, key, reason in self._state.reasons(status)
+                {"bucket": each.bucket, "key": each.key, "reason": each.reason or ""}
+                for each in self._state.objects(status)
             )
             _write_list(file, status.name.lower(), listed)
         file.write("}\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,50 +40,29 @@ _PLANNING, _PLANNED, _BEGUN = "planning", "planned", "begun"
 _MAX_CHANGES: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handing:
-    """How a plan is handed over."""
-
-    via: str
-    batch: int
-    queue: str | None
-    rate: float | None
-    concurrency: int
-    job_role: str | None
-    job_files: str | None
-
-
 def run(**options: Any) -> int:
     """Run the command, and return its exit status."""
-    selection = _selection(options)
-    handing = Handing(**{name: options[name] for name in Handing.__slots__})
-    _check(options, selection, handing)
-    aws = Aws(options["profile"], options["region"], options["endpoint_url"])
-    deployment = find_function(aws, options["realm"], options["function"])
-    name = f"{deployment.account}-{deployment.region}-{deployment.name}"
-    path = Path(options["state"]) if options["state"] else default_path(name)
-    state = ReplayState(path)
-    try:
-        session = _Session(state, selection, handing, aws, deployment, options)
-        session.prepare()
-        return session.finish()
-    finally:
-        state.close()
-
-
-def _selection(options: dict[str, Any]) -> Selection:
     chosen_by = (
         "missing" if options["missing"] else "would-fire" if options["would_fire"] else "all"
     )
     given = {name: options[name] for name in Selection.__slots__ if name in options}
-    return Selection(**given, chosen_by=chosen_by)
+    selection = Selection(**given, chosen_by=chosen_by)
+    _check(options, selection)
+    aws = Aws(options["profile"], options["region"], options["endpoint_url"])
+    deployment = find_function(aws, options["realm"], options["function"])
+    name = f"{deployment.account}-{deployment.region}-{deployment.name}"
+    path = Path(options["state"]) if options["state"] else default_path(name)
+    with contextlib.closing(ReplayState(path)) as state:
+        session = _Session(state, selection, aws, deployment, options)
+        session.prepare()
+        return session.finish()
 
 
 def _is_resumed(options: dict[str, Any]) -> bool:
     return any(options[name] for name in ("resume", "retry_failed", "resend_unknown"))
 
 
-def _check(options: dict[str, Any], selection: Selection, handing: Handing) -> None:
+def _check(options: dict[str, Any], selection: Selection) -> None:
     """Refuse options that do not go together, before anything is done."""
     if _is_resumed(options):
         given = "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
@@ -99,42 +80,38 @@ def _check(options: dict[str, Any], selection: Selection, handing: Handing) -> N
             WRONG_USAGE,
         )
     selection.check(datetime.now(UTC))
-    if handing.via == "s3-batch":
-        if handing.rate is not None:
+    if options["via"] == "s3-batch":
+        if options["rate"] is not None:
             raise CommandError(
                 "--rate: S3 Batch Operations keeps no rate: leave it out, or use --via queue",
                 WRONG_USAGE,
             )
         is_needed = not (options["dry_run"] or _is_resumed(options))
-        if is_needed and not (handing.job_role and handing.job_files):
+        if is_needed and not (options["job_role"] and options["job_files"]):
             raise CommandError(
                 "--via s3-batch needs --job-role, the ARN of a role that the job works with,"
                 " and --job-files, an S3 URI for its manifest and report",
                 WRONG_USAGE,
             )
-    if handing.job_files:
-        Folder.read(handing.job_files)
+    if options["job_files"]:
+        Folder.read(options["job_files"])
 
 
+@dataclass(frozen=True)
 class _Session:
     """One run of the command."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what one run has
-        self,
-        state: ReplayState,
-        selection: Selection,
-        handing: Handing,
-        aws: Aws,
-        deployment: DeployedFunction,
-        options: dict[str, Any],
-    ) -> None:
-        self._state = state
-        self._selection = selection
-        self._handing = handing
-        self._aws = aws
-        self._deployment = deployment
-        self._options = options
-        self._made_entries: RealmEntries | None = None
+    state: ReplayState
+    selection: Selection
+    aws: Aws
+    deployment: DeployedFunction
+    options: dict[str, Any]
+
+    @cached_property
+    def entries(self) -> RealmEntries:
+        """The entries that the function decides with now."""
+        settings = self.deployment.settings
+        return read_entries((), (), settings.realm, self.aws, settings.max_delay)
 
     def prepare(self) -> None:
         """Have a plan in the state: the one that is there, or another.
@@ -142,93 +119,77 @@ class _Session:
         Raises:
             CommandError: There is none to go on with, or one that would be lost.
         """
-        if self._state.left_over:
+        state = self.state
+        if state.left_over:
             message(
-                f"Warning: {self._state.left_over:,} objects were being sent when the replay"
+                f"Warning: {state.left_over:,} objects were being sent when the replay"
                 " was killed: it is not known whether they arrived"
             )
-        if _is_resumed(self._options):
-            self._require_plan()
-        elif not self._has_this_plan():
-            self._require_finished()
-            self._tell_of_repetition()
-            self._plan()
+        phase, planned_at = state.get("phase"), state.get("planned_at")
+        is_same = state.get("fingerprint") == self.selection.fingerprint
+        is_to_send = not self.options["dry_run"]
+        if _is_resumed(self.options):
+            self._require_plan(phase)
+            self._warn_of_changes()
+            return
+        if not self.options["restart"]:
+            is_of_function = state.get("function") == self.deployment.arn
+            if phase == _PLANNED and is_same and is_of_function and is_to_send:
+                message(
+                    f"Sending the plan that a dry run made at {planned_at}; --restart makes another"
+                )
+                self._warn_of_changes()
+                return
+            if phase == _BEGUN:
+                self._require_finished()
+        if phase == _BEGUN and is_same and is_to_send:
+            message(
+                f"Warning: the replay planned at {planned_at} has sent these objects already;"
+                " they are sent again"
+            )
+        self._plan()
 
-    def _require_plan(self) -> None:
-        if self._state.get("phase") not in (_PLANNED, _BEGUN):
+    def _require_plan(self, phase: str | None) -> None:
+        if phase not in (_PLANNED, _BEGUN):
             raise CommandError(
-                f"{self._state.path}: there is no replay to go on with: name the objects,"
+                f"{self.state.path}: there is no replay to go on with: name the objects,"
                 " or the file of another replay with --state",
                 WRONG_USAGE,
             )
-        function = self._state.get("function")
-        if function != self._deployment.arn:
+        function = self.state.get("function")
+        if function != self.deployment.arn:
             raise CommandError(
-                f"{self._state.path}: this is a replay for {function}, not for"
-                f" {self._deployment.arn}: name another --state, --realm or --function",
+                f"{self.state.path}: this is a replay for {function}, not for"
+                f" {self.deployment.arn}: name another --state, --realm or --function",
                 WRONG_USAGE,
             )
-        self._warn_of_changes()
-
-    def _has_this_plan(self) -> bool:
-        """Tell whether a dry run has made the plan that is asked for now."""
-        if self._options["dry_run"] or self._options["restart"]:
-            return False
-        facts = (self._state.get("phase"), self._state.get("fingerprint"))
-        wanted = (_PLANNED, self._selection.fingerprint)
-        if facts != wanted or self._state.get("function") != self._deployment.arn:
-            return False
-        message(
-            f"Sending the plan that a dry run made at {self._state.get('planned_at')};"
-            " --restart makes another"
-        )
-        self._warn_of_changes()
-        return True
 
     def _require_finished(self) -> None:
-        if self._options["restart"] or self._state.get("phase") != _BEGUN:
-            return
-        for status, number in self._state.numbers().items():
+        for status, number in self.state.numbers().items():
             if number and status is not Status.SENT:
                 raise CommandError(
-                    f"{self._state.path}: of the replay before, {number:,} {FATES[status]};"
+                    f"{self.state.path}: of the replay before, {number:,} {FATES[status]};"
                     " --restart forgets them, --state names another file",
                     WRONG_USAGE,
                 )
 
-    def _tell_of_repetition(self) -> None:
-        facts = (self._state.get("phase"), self._state.get("fingerprint"))
-        if facts == (_BEGUN, self._selection.fingerprint) and not self._options["dry_run"]:
-            message(
-                f"Warning: the replay planned at {self._state.get('planned_at')} has sent these"
-                " objects already; they are sent again"
-            )
-
     def _plan(self) -> None:
         now = datetime.now(UTC)
         with interruptible():
-            self._state.clear()
-            self._state.note(phase=_PLANNING)
-            Planner(
-                self._state, self._selection, self._deployment, self._entries(), self._aws, now
-            ).plan()
-            self._state.note(
+            self.state.clear()
+            self.state.note(phase=_PLANNING)
+            Planner(self.state, self.selection, self.deployment, self.entries, self.aws, now).plan()
+            self.state.note(
                 phase=_PLANNED,
-                fingerprint=self._selection.fingerprint,
-                function=self._deployment.arn,
+                fingerprint=self.selection.fingerprint,
+                function=self.deployment.arn,
                 planned_at=now.isoformat(timespec="seconds"),
                 replay=uuid.uuid4().hex[:16],
             )
 
-    def _entries(self) -> RealmEntries:
-        if self._made_entries is None:
-            settings = self._deployment.settings
-            self._made_entries = read_entries((), (), settings.realm, self._aws, settings.max_delay)
-        return self._made_entries
-
     def _warn_of_changes(self) -> None:
         """Warn where entries are not as they were when the plan was made."""
-        changes = changed_entries(self._state.entries(), self._entries())
+        changes = changed_entries(self.state.get("entries"), self.entries)
         for change in changes[:_MAX_CHANGES]:
             message(f"Warning: {change} since the plan was made; the function decides by it")
         if len(changes) > _MAX_CHANGES:
@@ -236,7 +197,7 @@ class _Session:
 
     def finish(self) -> int:
         """Hand the plan over, unless it is a dry run; print what became of it."""
-        if self._options["dry_run"]:
+        if self.options["dry_run"]:
             self._print()
             return YES
         with ending_in_order() as request:
@@ -244,44 +205,35 @@ class _Session:
             self._print()
             if stopped:
                 raise CommandError(
-                    f"{stopped}; nothing is lost: mend it, and go on with --resume",
+                    f"{stopped}; nothing is lost: fix the cause, and go on with --resume",
                     COULD_NOT_TELL,
                 )
-            return self._status(request)
-
-    def _status(self, request: Request) -> int:
-        numbers = self._state.numbers()
-        if request:
-            message("Interrupted; go on with --resume")
+            if request:
+                message("Interrupted; go on with --resume")
+        numbers = self.state.numbers()
         return YES if numbers[Status.SENT] == sum(numbers.values()) else NO
 
     def _hand_over(self, request: Request) -> str | None:
         """Hand over what is to be sent; return why it stopped before the end, if it did."""
-        self._state.note(phase=_BEGUN)
-        if self._options["retry_failed"]:
-            self._state.send_again(Status.FAILED)
-        if self._options["resend_unknown"]:
-            self._state.send_again(Status.UNKNOWN)
-        if self._state.get("job") or self._handing.via == "s3-batch":
+        self.state.note(phase=_BEGUN)
+        if self.options["retry_failed"]:
+            self.state.move(Status.FAILED, Status.TO_SEND)
+        if self.options["resend_unknown"]:
+            self.state.move(Status.UNKNOWN, Status.TO_SEND)
+        if self.state.get("job") or self.options["via"] == "s3-batch":
             self._hand_over_by_job(lambda: bool(request))
             return None
 
-        way = make_way(
-            self._handing.via,
-            self._aws,
-            self._deployment,
-            self._state.get("replay"),
-            batch=self._handing.batch,
-            queue=self._handing.queue,
-        )
-        number = self._state.numbers()[Status.TO_SEND]
-        message(f"Sending {number:,} objects to {self._deployment.name}, by {self._handing.via}")
+        way = make_way(self.aws, self.deployment, self.state.get("replay"), self.options)
+        number = self.state.numbers()[Status.TO_SEND]
+        via = self.options["via"]
+        message(f"Sending {number:,} objects to {self.deployment.name}, by {via}")
         with Progress("objects sent", number) as progress:
             replayer = Replayer(
-                self._state,
+                self.state,
                 way,
-                rate=self._handing.rate,
-                concurrency=self._handing.concurrency,
+                rate=self.options["rate"],
+                concurrency=self.options["concurrency"],
                 is_to_end=lambda: bool(request),
                 progress=progress,
             )
@@ -289,21 +241,22 @@ class _Session:
         return replayer.stopped
 
     def _hand_over_by_job(self, is_to_end: Callable[[], bool]) -> None:
-        batch = BatchReplay(self._state, self._aws, self._deployment, is_to_end)
-        if not self._state.get("job"):
-            if not (self._handing.job_role and self._handing.job_files):
+        batch = BatchReplay(self.state, self.aws, self.deployment, is_to_end)
+        role, files = self.options["job_role"], self.options["job_files"]
+        if not self.state.get("job"):
+            if not (role and files):
                 raise CommandError(
                     "--via s3-batch needs --job-role and --job-files for another job",
                     WRONG_USAGE,
                 )
-            batch.start(Folder.read(self._handing.job_files), self._handing.job_role)
-        if self._state.get("job") and not batch.follow():
+            batch.start(Folder.read(files), role)
+        if self.state.get("job") and not batch.follow():
             message("The job goes on; --resume follows it")
 
     def _print(self) -> None:
-        report = Report(self._state, self._deployment, self._options["dry_run"])
-        with opened(self._options["output"]) as file:
-            if self._options["format_"] == "json":
+        report = Report(self.state, self.deployment, self.options["dry_run"])
+        with opened(self.options["output"]) as file:
+            if self.options["format_"] == "json":
                 report.write_json(file)
             else:
                 report.write_text(file)

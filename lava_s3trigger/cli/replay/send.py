@@ -1,7 +1,7 @@
 """Sends the plan of a replay: batch by batch, at a rate, by some threads.
 
 The main thread alone writes the state. It marks a batch as being sent before it gives it to
-a thread, and notes what became of it after. See `replaystate`.
+a thread, and notes what became of it after. See `state`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from .state import Settled, Status
-from .ways import Busy, HandoverError, Problem
+from .ways import HandoverError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +118,7 @@ class Replayer:
         if self._rate is not None:
             self._ready_at = max(self._ready_at, self._clock()) + len(objects) / self._rate
         self._last = objects[-1].id
-        self._state.claim([each.id for each in objects])
+        self._state.settle(Settled(each.id, Status.BEING_SENT) for each in objects)
         self._tasks.put(objects)
         return True
 
@@ -160,15 +160,17 @@ class Replayer:
                 result.defect = defect
                 result.settled += _all(piece, Status.UNKNOWN, f"a defect: {defect!r}")
                 break
-            result.settled += [each for each in outcomes if isinstance(each, Settled)]
-            busy = {each.id: each.reason for each in outcomes if isinstance(each, Busy)}
+            busy = [each for each in outcomes if each.status is Status.TO_SEND]
+            result.settled += [each for each in outcomes if each.status is not Status.TO_SEND]
             if not busy:
                 tries = 0
             elif self._may_try_again(tries):
-                pending.append([each for each in piece if each.id in busy])
+                ids = {each.id for each in busy}
+                pending.append([each for each in piece if each.id in ids])
+            elif self._stopping.is_set():
+                result.settled += busy
             else:
-                status = Status.TO_SEND if self._stopping.is_set() else Status.FAILED
-                result.settled += [Settled(id_, status, why) for id_, why in busy.items()]
+                result.settled += [each._replace(status=Status.FAILED) for each in busy]
         for piece in pending:  # after a defect
             result.settled += _all(piece, Status.TO_SEND)
         return result

@@ -10,13 +10,15 @@ import contextlib
 import json
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
+from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.output.escaping import safe
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 _APPLICATION: Final = 0x6C733374
 """Marks the file as ours, for ``PRAGMA application_id``."""
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _CHUNK: Final = 10_000
 """Rows of a transaction, while planning."""
 _READ: Final = 1_000
@@ -33,7 +35,6 @@ MAX_EXAMPLES: Final = 3
 
 _TABLES: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE entries (kind TEXT, id TEXT, digest TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE objects (
     id INTEGER PRIMARY KEY,
     bucket TEXT NOT NULL,
@@ -54,7 +55,7 @@ CREATE TABLE logged (
     PRIMARY KEY (bucket, key, trigger_id, job_id)
 ) WITHOUT ROWID;
 """
-_NAMES: Final = ("facts", "entries", "objects", "counts", "logged")
+_NAMES: Final = ("facts", "objects", "counts", "logged")
 
 
 class Status(IntEnum):
@@ -79,6 +80,14 @@ class PlannedObject(NamedTuple):
     time: float
     """Seconds since 1970."""
     event_type: str
+    reason: str | None = None
+    """Why it has its status."""
+
+    @property
+    def as_source(self) -> S3Object:
+        """The object as its source names it."""
+        time = datetime.fromtimestamp(self.time, UTC)
+        return S3Object(self.bucket, self.key, self.size, time, self.event_type)
 
 
 class Settled(NamedTuple):
@@ -89,7 +98,7 @@ class Settled(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Count:
     """How many objects a trigger and a job decide alike."""
 
@@ -98,9 +107,14 @@ class Count:
     job_id: str | None
     """None: the trigger ended before its jobs."""
     outcome: str
-    number: int
-    examples: list[str]
+    number: int = 0
+    examples: list[str] = field(default_factory=list)
     """S3 URIs."""
+
+    def add(self, number: int, examples: list[str]) -> None:
+        """Count more objects."""
+        self.number += number
+        self.examples = (self.examples + examples)[:MAX_EXAMPLES]
 
 
 class ReplayState:
@@ -141,7 +155,7 @@ class ReplayState:
         [layout] = run("PRAGMA user_version").fetchone()
         [tables] = run("SELECT count(*) FROM sqlite_master").fetchone()
         if tables and application != _APPLICATION:
-            raise self._error("this is no state of a replay: name another file with --state")
+            raise self._error("not the state of a replay: name another file with --state")
         if tables and layout != _LAYOUT:
             raise self._error(
                 f"another version of lava-s3trigger wrote it (layout {layout}): finish that"
@@ -153,8 +167,8 @@ class ReplayState:
         run("PRAGMA journal_mode = WAL")
         # Also the power may fail between a mark and its call.
         run("PRAGMA synchronous = FULL")
-        self.left_over = (
-            run(
+        if self.get("job") is None:
+            self.left_over = run(
                 "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
                 (
                     Status.UNKNOWN,
@@ -162,9 +176,6 @@ class ReplayState:
                     Status.BEING_SENT,
                 ),
             ).rowcount
-            if self.get("job") is None
-            else 0
-        )
 
     def _make(self) -> None:
         run = self._connection.execute
@@ -174,17 +185,29 @@ class ReplayState:
             run(statement)
 
     @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Make the changes of a block together, or none of them."""
+        with self._translating():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:
+        """Turn errors of SQLite inside the block into one line."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise self._error(
-                    "another replay is using it: wait, or name another --state"
-                ) from None
-            raise self._error(str(error)) from None
+            why = str(error)
+            if "locked" in why:
+                why = "another replay is using it: wait, or name another --state"
+            raise self._error(why) from None
         except sqlite3.DatabaseError as error:
-            raise self._error(f"this is no state of a replay ({error})") from None
+            raise self._error(f"not the state of a replay ({error})") from None
 
     def _error(self, why: str) -> CommandError:
         status = WRONG_USAGE if "--state" in why else COULD_NOT_TELL
@@ -198,9 +221,9 @@ class ReplayState:
 
     def clear(self) -> None:
         """Forget the replay that is in the file."""
-        with self._translating(), self._transaction():
+        with self._writing() as connection:
             for name in _NAMES:
-                self._connection.execute(f"DROP TABLE {name}")
+                connection.execute(f"DROP TABLE {name}")
             self._make()
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -211,7 +234,7 @@ class ReplayState:
 
     def note(self, **facts: Any) -> None:
         """Note facts about the replay."""
-        with self._translating(), self._transaction():
+        with self._writing():
             self._note(facts)
 
     def _note(self, facts: Mapping[str, Any]) -> None:
@@ -227,34 +250,41 @@ class ReplayState:
             objects: Bucket, key, size, time and event type of each.
         """
         for chunk in pieces(objects, _CHUNK):
-            with self._translating(), self._transaction():
-                before = self._connection.total_changes
-                self._connection.executemany(
+            with self._writing() as connection:
+                before = connection.total_changes
+                connection.executemany(
                     "INSERT INTO objects (bucket, key, size, time, event_type)"
                     " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     chunk,
                 )
-                added = self._connection.total_changes - before
+                added = connection.total_changes - before
             yield added
 
     def objects(self, status: Status | None = None) -> Iterator[PlannedObject]:
         """Yield the objects, or those of a status, in the order in which they were added."""
-        for row in self._rows("id, bucket, key, size, time, event_type", status):
-            yield PlannedObject(*row)
-
-    def reasons(self, status: Status) -> Iterator[tuple[str, str, str]]:
-        """Yield bucket, key and reason of the objects of a status."""
-        for row in self._rows("id, bucket, key, reason", status):
-            yield row[1], row[2], row[3] or ""
-
-    def _rows(self, columns: str, status: Status | None) -> Iterator[tuple[Any, ...]]:
         # In pieces, so that the table can be written between them.
         last = 0
+        while objects := self.next(last, _READ, status):
+            yield from objects
+            last = objects[-1].id
+
+    def next(
+        self, last: int, number: int, status: Status | None = Status.TO_SEND
+    ) -> list[PlannedObject]:
+        """Return the next objects.
+
+        Args:
+            last: Id of the last object of before.
+            number: How many, at most.
+            status: Of which status; None: of any.
+        """
         chosen = "" if status is None else f"status = {int(status)} AND"
-        query = f"SELECT {columns} FROM objects WHERE {chosen} id > ? ORDER BY id LIMIT {_READ}"  # noqa: S608
-        while rows := self._connection.execute(query, (last,)).fetchall():
-            yield from rows
-            last = rows[-1][0]
+        rows = self._connection.execute(
+            "SELECT id, bucket, key, size, time, event_type, reason FROM objects"  # noqa: S608
+            f" WHERE {chosen} id > ? ORDER BY id LIMIT ?",
+            (last, number),
+        )
+        return [PlannedObject(*row) for row in rows]
 
     def change(
         self,
@@ -269,24 +299,26 @@ class ReplayState:
             counted: What was decided; numbers are added to those that are there.
             resized: Size, time, event type and id of objects that S3 was asked about.
         """
-        run = self._connection
-        with self._translating(), self._transaction():
-            run.executemany("DELETE FROM objects WHERE id = ?", [(each,) for each in dropped])
-            run.executemany(
+        with self._writing() as connection:
+            run = connection.execute
+            connection.executemany(
+                "DELETE FROM objects WHERE id = ?", [(each,) for each in dropped]
+            )
+            connection.executemany(
                 "UPDATE objects SET size = ?, time = ?, event_type = ? WHERE id = ?", resized
             )
             for count in counted:
                 key = (count.trigger_id or "", count.job_id or "", count.outcome)
-                row = run.execute(
+                row = run(
                     "SELECT number, examples FROM counts"
                     " WHERE trigger_id = ? AND job_id = ? AND outcome = ?",
                     key,
                 ).fetchone()
-                number, examples = (row[0], json.loads(row[1])) if row else (0, [])
-                examples = (examples + count.examples)[:MAX_EXAMPLES]
-                run.execute(
+                total = Count(*key, row[0], json.loads(row[1])) if row else Count(*key)
+                total.add(count.number, count.examples)
+                run(
                     "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?)",
-                    (*key, number + count.number, json.dumps(examples)),
+                    (*key, total.number, json.dumps(total.examples)),
                 )
 
     def counted(self) -> Iterator[Count]:
@@ -295,21 +327,11 @@ class ReplayState:
         for trigger_id, job_id, outcome, number, examples in self._connection.execute(query):
             yield Count(trigger_id or None, job_id or None, outcome, number, json.loads(examples))
 
-    def note_entries(self, digests: Iterable[tuple[str, str, str]]) -> None:
-        """Note kind, id and digest of the entries that the plan was made with."""
-        with self._translating(), self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", digests)
-
-    def entries(self) -> dict[tuple[str, str], str]:
-        """Return the digests of the entries that the plan was made with, by kind and id."""
-        query = "SELECT kind, id, digest FROM entries"
-        return {(kind, id_): digest for kind, id_, digest in self._connection.execute(query)}
-
     def note_logged(self, lines: Iterable[tuple[str, str, str, str, float]]) -> None:
         """Note bucket, key, trigger, job and time of dispatches that the log has."""
         for chunk in pieces(lines, _CHUNK):
-            with self._translating(), self._transaction():
-                self._connection.executemany(
+            with self._writing() as connection:
+                connection.executemany(
                     "INSERT INTO logged VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
                     " SET time = max(time, excluded.time)",
                     chunk,
@@ -322,39 +344,15 @@ class ReplayState:
 
     def first_time(self) -> float | None:
         """Return the time of the object that was modified first, in seconds since 1970."""
-        found: float | None = self._connection.execute("SELECT min(time) FROM objects").fetchone()[
-            0
-        ]
-        return found
+        [found] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
+        return found  # type: ignore[no-any-return]
 
     # The run.
 
-    def next(self, last: int, number: int) -> list[PlannedObject]:
-        """Return the next objects to send.
-
-        Args:
-            last: Id of the last object of before.
-            number: How many, at most.
-        """
-        rows = self._connection.execute(
-            "SELECT id, bucket, key, size, time, event_type FROM objects"
-            " WHERE status = 0 AND id > ? ORDER BY id LIMIT ?",
-            (last, number),
-        )
-        return [PlannedObject(*row) for row in rows]
-
-    def claim(self, ids: Iterable[int]) -> None:
-        """Mark objects as being sent, durably."""
-        self.settle(Settled(each, Status.BEING_SENT) for each in ids)
-
-    def claim_all(self, **facts: Any) -> int:
-        """Mark all that is to be sent as being sent, and note facts; return how many."""
-        return self._move(Status.TO_SEND, Status.BEING_SENT, None, facts)
-
     def settle(self, outcomes: Iterable[Settled]) -> None:
-        """Note what became of objects."""
-        with self._translating(), self._transaction():
-            self._connection.executemany(
+        """Note how far objects are, durably."""
+        with self._writing() as connection:
+            connection.executemany(
                 "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
                 [(int(each.status), each.reason, each.id) for each in outcomes],
             )
@@ -366,33 +364,19 @@ class ReplayState:
             outcomes: Status, reason, bucket and key of each.
         """
         for chunk in pieces(outcomes, _CHUNK):
-            with self._translating(), self._transaction():
-                self._connection.executemany(
+            with self._writing() as connection:
+                connection.executemany(
                     "UPDATE objects SET status = ?, reason = ?"
                     " WHERE bucket = ? AND key = ? AND status = 1",
                     [(int(status), *rest) for status, *rest in chunk],
                 )
 
-    def send_again(self, status: Status) -> int:
-        """Have the objects of a status sent again; return how many."""
-        return self._move(status, Status.TO_SEND)
-
-    def give_up(self, status: Status, reason: str | None, **facts: Any) -> int:
-        """Give all that is being sent another status, and note facts; return how many."""
-        return self._move(Status.BEING_SENT, status, reason, facts)
-
-    def _move(
-        self,
-        from_: Status,
-        to: Status,
-        reason: str | None = None,
-        facts: Mapping[str, Any] | None = None,
-    ) -> int:
-        with self._translating(), self._transaction():
-            self._note(facts or {})
-            return self._connection.execute(
-                "UPDATE objects SET status = ?, reason = ? WHERE status = ?",
-                (int(to), reason, int(from_)),
+    def move(self, status: Status, to: Status, reason: str | None = None, **facts: Any) -> int:
+        """Give all objects of a status another one, and note facts; return how many."""
+        with self._writing() as connection:
+            self._note(facts)
+            return connection.execute(
+                "UPDATE objects SET status = ?, reason = ? WHERE status = ?", (to, reason, status)
             ).rowcount
 
     def numbers(self) -> dict[Status, int]:
@@ -400,16 +384,6 @@ class ReplayState:
         query = "SELECT status, count(*) FROM objects GROUP BY status"
         found = dict(self._connection.execute(query))
         return {status: found.get(int(status), 0) for status in Status}
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
 
 def default_path(name: str) -> Path:

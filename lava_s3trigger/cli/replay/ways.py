@@ -6,22 +6,23 @@ outcome says whether the events arrived, did not, or may have.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from botocore import exceptions
+from botocore.config import Config
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
-from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.parking import REPLAY_MARK
 
 from .state import Settled, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -60,13 +61,6 @@ class HandoverError(Exception):
         self.problem = problem
 
 
-class Busy(NamedTuple):
-    """An entry of a batch that the service asks to send again later."""
-
-    id: int
-    reason: str
-
-
 class Way(Protocol):
     """A way to hand events over."""
 
@@ -76,8 +70,11 @@ class Way(Protocol):
     def fitting(self, objects: Sequence[PlannedObject]) -> int:
         """Return how many of the objects, from the first, go into one call."""
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Make one call, with the events of the objects.
+
+        Returns:
+            What became of each; `Status.TO_SEND`: the service asks to send it later.
 
         Raises:
             HandoverError: The call failed as a whole.
@@ -86,9 +83,7 @@ class Way(Protocol):
 
 def record_of(planned: PlannedObject, region: str) -> dict[str, Any]:
     """Return the record of an object's event, as S3 sent it when the object was put."""
-    time = datetime.fromtimestamp(planned.time, UTC)
-    found = S3Object(planned.bucket, planned.key, planned.size, time, planned.event_type)
-    return found.record(region)
+    return planned.as_source.record(region)
 
 
 @dataclass(slots=True)
@@ -118,7 +113,7 @@ class Invocations:
                 return number
         return min(len(objects), self.max_records)
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Invoke the function with the events of the objects."""
         payload = self._payload([record_of(each, self.region) for each in objects])
         with _calling():
@@ -154,7 +149,7 @@ class QueueMessages:
         """
         return min(len(objects), self.max_records)
 
-    def send(self, objects: Sequence[PlannedObject]) -> list[Settled | Busy]:
+    def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Send a message for each of the objects."""
         mark = {"DataType": "String", "StringValue": self.replay}
         entries = [
@@ -167,7 +162,7 @@ class QueueMessages:
         ]
         with _calling():
             answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
-        found: dict[int, Settled | Busy] = {
+        found: dict[int, Settled] = {
             each.id: Settled(each.id, Status.UNKNOWN, "the answer of SQS does not name it")
             for each in objects
         }
@@ -175,41 +170,37 @@ class QueueMessages:
             found[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
         for entry in answer.get("Failed", ()):
             number, reason = int(entry["Id"]), f"{entry['Code']}: {entry.get('Message', '')}"
-            is_final = entry["SenderFault"]
-            found[number] = (
-                Settled(number, Status.FAILED, reason) if is_final else Busy(number, reason)
-            )
+            status = Status.FAILED if entry["SenderFault"] else Status.TO_SEND
+            found[number] = Settled(number, status, reason)
         return list(found.values())
 
 
-class _calling:  # noqa: N801 - used as contextlib's are
+@contextlib.contextmanager
+def _calling() -> Iterator[None]:
     """Turn errors of AWS inside the block into `HandoverError`."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        from botocore import exceptions  # noqa: PLC0415 - start-up
-
-        if isinstance(error, exceptions.ClientError):
-            raise HandoverError(_problem(error.response), _told(error)) from None
-        if isinstance(error, exceptions.BotoCoreError):
-            never_left = (
-                exceptions.EndpointConnectionError,
-                exceptions.ConnectTimeoutError,
-                exceptions.ProxyConnectionError,
-                exceptions.SSLError,
-            )
-            is_lost = isinstance(error, exceptions.HTTPClientError) and not isinstance(
-                error, never_left
-            )
-            is_busy = isinstance(error, never_left)
-            problem = Problem.LOST if is_lost else Problem.BUSY if is_busy else Problem.STOP
-            raise HandoverError(problem, " ".join(str(error).split())) from None
+    try:
+        yield
+    except exceptions.ClientError as error:
+        raise HandoverError(_problem(error.response), _told(error)) from None
+    except _NEVER_LEFT as error:
+        raise HandoverError(Problem.BUSY, _line(error)) from None
+    except exceptions.HTTPClientError as error:
+        raise HandoverError(Problem.LOST, _line(error)) from None
+    except exceptions.BotoCoreError as error:
+        raise HandoverError(Problem.STOP, _line(error)) from None
 
 
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+_NEVER_LEFT: Final = (
+    exceptions.EndpointConnectionError,
+    exceptions.ConnectTimeoutError,
+    exceptions.ProxyConnectionError,
+    exceptions.SSLError,
+)
+"""Errors of calls that were not sent."""
 _BUSY: Final = frozenset(
     [
         "EC2ThrottledException",
@@ -254,33 +245,38 @@ def _told(error: Any) -> str:
     return f"AWS refused {error.operation_name}: {found.get('Code')}: {found.get('Message', '')}"
 
 
-def make_way(  # noqa: PLR0913 - each is an option of the command
-    via: str, aws: Aws, deployment: DeployedFunction, replay: str, *, batch: int, queue: str | None
+def make_way(
+    aws: Aws, deployment: DeployedFunction, replay: str, options: Mapping[str, Any]
 ) -> Way:
-    """Return the way of a name.
+    """Return the way that options choose.
 
     Args:
-        via: ``invoke`` or ``queue``.
         aws: Where the function is.
         deployment: The function.
         replay: Id of the replay.
-        batch: Records of an invocation, at most.
-        queue: Name of the queue; that of the stack, if None.
+        options: `via`; `batch`, records of an invocation, at most; and `queue`, the name of
+            the queue, that of the stack if None.
 
     Raises:
         CommandError: There is no such queue, or it keeps an order.
     """
-    if via == "invoke":
-        client = aws.client("lambda", _once())
-        return Invocations(client, deployment.arn, deployment.region, replay, batch)
-    name = queue or deployment.intake_queue
+    once = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=64,
+    )
+    if options["via"] == "invoke":
+        client = aws.client("lambda", once)
+        return Invocations(client, deployment.arn, deployment.region, replay, options["batch"])
+    name = options["queue"] or deployment.intake_queue
     if name.endswith(".fifo"):
         raise CommandError(
             f"{name}: objects of a replay have no order: name a standard queue, or use"
             " --via invoke",
             WRONG_USAGE,
         )
-    client = aws.client("sqs", _once())
+    client = aws.client("sqs", once)
     with reaching_aws():
         try:
             url = client.get_queue_url(QueueName=name)["QueueUrl"]
@@ -291,14 +287,3 @@ def make_way(  # noqa: PLR0913 - each is an option of the command
                 WRONG_USAGE,
             ) from None
     return QueueMessages(client, url, deployment.region, replay)
-
-
-def _once() -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - start-up
-
-    return Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=64,
-    )
