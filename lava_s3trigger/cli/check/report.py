@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from lava_s3trigger.cli.output.escaping import plain, safe
-from lava_s3trigger.cli.output.streams import console, write_json
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.streams import write_json
+from lava_s3trigger.cli.output.text import TITLE, Piece, line, write_page
 
 from .findings import SEVERITIES, Finding, is_at_least
 from .rules.catalogue import all_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
-    from rich.text import Text
+    from lava_s3trigger.cli.output.text import Line
 
     from .lint import Linted
 
@@ -67,42 +68,43 @@ def counted(n: int, noun: str) -> str:
 
 def text(file: TextIO, linted: Linted, _fail_on: str) -> None:
     """Write findings for people: each with its line of the file and a caret."""
-    out = console(file)
-    for finding in linted.findings:
-        line = plain(f"{place_of(finding)}: ")
-        line.append_text(plain(finding.severity, _STYLES[finding.severity]))
-        line.append_text(plain(f" {finding.rule}", "bold"))
-        named = finding.entry.id if finding.entry and finding.file else None
-        where = f" [{finding.entry.kind} {named}]" if named and finding.entry else ""
-        line.append_text(plain(f" {finding.message}{where}"))
-        out.print(line)
-        for each in _excerpt(finding):
-            out.print(each)
-        if finding.fix:
-            out.print(plain(f"    --fix writes: {finding.fix}"))
+    write_page(file, (each for finding in linted.findings for each in _lines(finding)))
 
 
-def _excerpt(finding: Finding) -> list[Text]:
-    """Return the line of the file that a finding is about, and one with a caret."""
+def _lines(finding: Finding) -> Iterator[Line]:
+    named = finding.entry.id if finding.entry and finding.file else None
+    entry = f" [{finding.entry.kind} {named}]" if named and finding.entry else ""
+    yield line(
+        f"{place_of(finding)}: ",
+        Piece(finding.severity, _STYLES[finding.severity]),
+        Piece(f" {finding.rule}", TITLE),
+        f" {finding.message}{entry}",
+    )
+    yield from _excerpt(finding)
+    if finding.fix:
+        yield line(f"--fix writes: {finding.fix}", indent=4)
+
+
+def _excerpt(finding: Finding) -> Iterator[Line]:
+    """Yield the line of the file that a finding is about, and one with a caret."""
     if not (finding.file and finding.line and finding.column):
-        return []
-    line = finding.file.line(finding.line)
+        return
+    text = finding.file.line(finding.line)
     at = finding.column - 1
     length = 1
     if finding.span and finding.span.end > finding.span.start:
-        length = min(finding.span.end - finding.span.start, max(1, len(line) - at))
+        length = min(finding.span.end - finding.span.start, max(1, len(text) - at))
         if finding.field is None:
             length = 1  # of a whole entry
-    start = max(0, at - _MAX_COLUMNS // 2) if len(line) > _MAX_COLUMNS else 0
-    shown = safe(line[start : start + _MAX_COLUMNS].replace("\t", " "))
-    before = safe(line[start:at].replace("\t", " "))
+    start = max(0, at - _MAX_COLUMNS // 2) if len(text) > _MAX_COLUMNS else 0
     length = min(length, _MAX_COLUMNS - (at - start))
-    marked = safe(line[at : at + length].replace("\t", " ")) or " "
-    number = f"{finding.line:>6} | "
+    shown, before, marked = (
+        safe(text[begin:end].replace("\t", " "))
+        for begin, end in ((start, start + _MAX_COLUMNS), (start, at), (at, at + length))
+    )
     caret = " " * _width(before) + "^" * max(1, _width(marked))
-    below = plain(f"{'':>6} | ")
-    below.append_text(plain(caret, "bold"))
-    return [plain(f"{number}{shown}"), below]
+    yield line(f"{finding.line:>6} | {shown}")
+    yield line(f"{'':>6} | ", Piece(caret, TITLE))
 
 
 def _width(text_: str) -> int:

@@ -11,7 +11,7 @@ from lava_s3trigger.cli.entries.load import load, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.sources import read_since
 from lava_s3trigger.cli.output.escaping import safe
-from lava_s3trigger.cli.output.streams import console, opened, write_json
+from lava_s3trigger.cli.output.streams import opened, write_json
 
 from .differences import compare_logs, compare_messages
 from .known_differences import SILENT, explanation
@@ -19,8 +19,7 @@ from .outcomes import log_lines, read_messages, read_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
+    from typing import TextIO
 
     from .differences import Comparison, Difference
     from .known_differences import Entry, Row
@@ -87,7 +86,7 @@ def _report(
         if options["format_"] == "json":
             write_json(file, _as_json(found, explained))
         else:
-            _print(console(file), found, explained)
+            _print(file, found, explained)
     return NO if found.differences else YES
 
 
@@ -117,7 +116,7 @@ def _as_json(
 
 
 def _print(
-    out: Console, found: Comparison, explained: Sequence[tuple[Difference, Row | None]]
+    out: TextIO, found: Comparison, explained: Sequence[tuple[Difference, Row | None]]
 ) -> None:
     for each, row in explained:
         name = f"s3://{each.bucket}/{each.key}" if each.key is not None else "unknown object"
@@ -126,26 +125,29 @@ def _print(
             for word, value in (("trigger", each.trigger_id), ("job", each.job_id))
             if value is not None
         )
-        out.print(safe(f"{name}  {about}".rstrip()))
-        out.print(safe(f"    ours: {each.ours}; theirs: {each.theirs}"))
+        print(safe(f"{name}  {about}".rstrip()), file=out)
+        print(safe(f"    ours: {each.ours}; theirs: {each.theirs}"), file=out)
         for change in each.changes:
-            out.print(
-                safe(f"    {change.path}: {_shown(change.ours)}; theirs: {_shown(change.theirs)}")
+            print(
+                safe(f"    {change.path}: {_shown(change.ours)}; theirs: {_shown(change.theirs)}"),
+                file=out,
             )
-        out.print(safe(f"    {row.id}: {row.title}" if row else "    unexplained"))
+        print(safe(f"    {row.id}: {row.title}" if row else "    unexplained"), file=out)
     rows = Counter(row.id if row else "unexplained" for _, row in explained)
     counts = ", ".join(f"{name}: {count}" for name, count in sorted(rows.items()))
     total = len(explained)
-    out.print(
+    print(
         f"{found.agreed} dispatches agree; "
         + (
             f"{total} {'difference' if total == 1 else 'differences'} ({counts})"
             if total
             else "no difference"
-        )
+        ),
+        file=out,
     )
     if any(row is None and each.is_ours_alone for each, row in explained):
-        out.print(f"Nothing shows where lava's function lost an event by {', '.join(SILENT)}.")
+        silent = ", ".join(SILENT)
+        print(f"Nothing shows where lava's function lost an event by {silent}.", file=out)
 
 
 def _shown(value: Any) -> str:

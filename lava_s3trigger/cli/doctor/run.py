@@ -9,16 +9,18 @@ import click
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES
-from lava_s3trigger.cli.output.escaping import plain
-from lava_s3trigger.cli.output.streams import console, opened, write_json
+from lava_s3trigger.cli.output.streams import opened, write_json
+from lava_s3trigger.cli.output.text import Piece, line, styled, write_page
 
 from . import checks  # noqa: F401 - registers the checks
 from .realm import Deployment, find_realm
 from .registry import CHECKS, SEVERITIES, diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TextIO
+
+    from lava_s3trigger.cli.output.text import Line
 
     from .registry import Diagnosis
 
@@ -64,22 +66,23 @@ def _status(found: Diagnosis, fail_on: str) -> int:
 
 
 def _write_text(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
-    to = console(file)
+    write_page(file, _lines(deployed, found))
+
+
+def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
     for finding in found.findings:
         check, fault = finding.check, finding.fault
-        head = plain(f"{check.severity} ", _STYLES[check.severity])
-        head.append_text(plain(f"{check.name}: {fault.subject}: {fault.message}"))
-        to.print(head)
-        to.print(plain(f"  {check.why}"))
-        for line in fault.command.splitlines():
-            to.print(plain(f"  $ {line}"))
+        head = Piece(f"{check.severity} ", _STYLES[check.severity])
+        yield line(head, f"{check.name}: {fault.subject}: {fault.message}")
+        yield line(check.why, indent=2)
+        yield from (line(f"$ {each}", indent=2) for each in fault.command.splitlines())
     for unread in found.unread:
-        to.print(plain(f"could not tell {unread.check.name}: needs {unread.action}", "magenta"))
+        yield styled(f"could not tell {unread.check.name}: needs {unread.action}", "magenta")
     count = len(found.findings)
     told = "nothing wrong was found" if not count else f"{count} findings"
     if found.unread:
         told += f"; {len(found.unread)} checks could not be made"
-    to.print(plain(f"{deployed.function_name}: {told}"))
+    yield line(f"{deployed.function_name}: {told}")
 
 
 def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from rich.console import Console
-
 VERSION: Final = 1
 """Version of the JSON that commands print."""
 
@@ -89,31 +87,6 @@ def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -
     """Write a JSON object, in ASCII, with the version of the format at its top."""
     json.dump({"version": VERSION, **value}, file, indent=indent)
     file.write("\n")
-
-
-def console(file: TextIO) -> Console:
-    """Return a console for text: styled on a terminal, plain and as wide as it is elsewhere.
-
-    It reads no markup, emoji names or links out of strings.
-    """
-    from rich.console import Console  # noqa: PLC0415 - start-up
-
-    class OfCommands(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich itself would end with 1, which means no
-
-    found = OfCommands(
-        file=file,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        soft_wrap=True,
-        # With NO_COLOR, rich itself leaves out colours and keeps bold.
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
-    )
-    if not found.is_terminal:
-        found.width = 10_000
-    return found
 
 
 def message(text: str) -> None:
