@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.output import findings
 
 from .realm import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from .realm import Deployment
+    from lava_s3trigger.cli.output.findings import Severity
 
-Severity = Literal["error", "warning", "info"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
-"""From the worst."""
+    from .realm import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,23 @@ class Check:
     run: Callable[[Deployment], Iterator[Fault]]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A fault, with the check that found it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(findings.Finding):
+    """A fault, with what its check says of such."""
 
-    check: Check
-    fault: Fault
+    subject: str
+    why: str
+    command: str
+
+    @property
+    def where(self) -> str:
+        """Name or ARN of what is wrong."""
+        return self.subject
+
+    @property
+    def full_text(self) -> str:
+        """The message, why it matters, and the commands."""
+        return f"{self.subject}: {self.message}. {self.why}\n{self.command}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +82,6 @@ class Diagnosis:
 
     findings: list[Finding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
-
-    def is_at_least(self, severity: Severity) -> bool:
-        """Tell whether there is a finding of a severity, or of a worse one."""
-        worst = SEVERITIES.index(severity)
-        return any(SEVERITIES.index(each.check.severity) <= worst for each in self.findings)
 
 
 CHECKS: Final[dict[str, Check]] = {}
@@ -117,5 +123,15 @@ def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
             faults.extend(each.run(deployment))
         except UnreadableError as error:
             found.unread.append(Unread(each, error.action, error.reason))
-        found.findings += [Finding(each, fault) for fault in faults]
+        found.findings += [
+            Finding(
+                rule=each.name,
+                severity=each.severity,
+                message=fault.message,
+                subject=fault.subject,
+                why=each.why,
+                command=fault.command,
+            )
+            for fault in faults
+        ]
     return found

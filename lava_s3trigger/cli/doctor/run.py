@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES
+from lava_s3trigger.cli.output.findings import STYLES, Finding, is_at_least
+from lava_s3trigger.cli.output.github import write_github
 from lava_s3trigger.cli.output.streams import opened, write_json
 from lava_s3trigger.cli.output.text import Piece, line, styled, write_page
 
 from . import checks  # noqa: F401 - registers the checks
 from .realm import Deployment, find_realm
-from .registry import CHECKS, SEVERITIES, diagnose
+from .registry import CHECKS, diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import TextIO
 
     from lava_s3trigger.cli.output.text import Line
 
     from .registry import Diagnosis
-
-_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_LEVELS: Final = {"error": "error", "warning": "warning", "info": "notice"}
-"""Severities as GitHub's workflow commands have them."""
 
 
 def run(  # noqa: PLR0913 - the options
@@ -54,28 +51,23 @@ def run(  # noqa: PLR0913 - the options
     chosen = [each for each in CHECKS.values() if not select or each.name in select]
     found = diagnose(deployed, chosen)
     with opened(output) as file:
-        _WRITERS[format_](file, deployed, found)
-    return _status(found, fail_on)
-
-
-def _status(found: Diagnosis, fail_on: str) -> int:
-    for severity in SEVERITIES:
-        if severity == fail_on and found.is_at_least(severity):
-            return NO
+        if format_ == "json":
+            _write_json(file, deployed, found)
+        elif format_ == "github":
+            _write_github(file, found)
+        else:
+            write_page(file, _lines(deployed, found))
+    if any(is_at_least(each.severity, fail_on) for each in found.findings):
+        return NO
     return COULD_NOT_TELL if found.unread else YES
-
-
-def _write_text(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
-    write_page(file, _lines(deployed, found))
 
 
 def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
     for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        head = Piece(f"{check.severity} ", _STYLES[check.severity])
-        yield line(head, f"{check.name}: {fault.subject}: {fault.message}")
-        yield line(check.why, indent=2)
-        yield from (line(f"$ {each}", indent=2) for each in fault.command.splitlines())
+        head = Piece(f"{finding.severity} ", STYLES[finding.severity])
+        yield line(head, f"{finding.rule}: {finding.subject}: {finding.message}")
+        yield line(finding.why, indent=2)
+        yield from (line(f"$ {each}", indent=2) for each in finding.command.splitlines())
     for unread in found.unread:
         yield styled(f"could not tell {unread.check.name}: needs {unread.action}", "magenta")
     count = len(found.findings)
@@ -93,12 +85,12 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
             "function": deployed.function_name,
             "findings": [
                 {
-                    "check": finding.check.name,
-                    "severity": finding.check.severity,
-                    "subject": finding.fault.subject,
-                    "message": finding.fault.message,
-                    "why": finding.check.why,
-                    "command": finding.fault.command,
+                    "check": finding.rule,
+                    "severity": finding.severity,
+                    "subject": finding.subject,
+                    "message": finding.message,
+                    "why": finding.why,
+                    "command": finding.command,
                 }
                 for finding in found.findings
             ],
@@ -110,25 +102,11 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
     )
 
 
-def _write_github(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:  # noqa: ARG001 - as the others
-    for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        text = f"{fault.subject}: {fault.message}. {check.why}\n{fault.command}"
-        _annotate(file, _LEVELS[check.severity], check.name, text)
-    for unread in found.unread:
-        _annotate(file, "warning", unread.check.name, f"could not tell: needs {unread.action}")
-
-
-def _annotate(file: TextIO, level: str, title: str, text: str) -> None:
-    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    with contextlib.suppress(BrokenPipeError):
-        escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in escaped)
-        file.write(f"::{level} title={title}::{safe}\n")
-
-
-_WRITERS: Final[dict[str, Callable[[TextIO, Deployment, Diagnosis], None]]] = {
-    "text": _write_text,
-    "json": _write_json,
-    "github": _write_github,
-}
+def _write_github(file: TextIO, found: Diagnosis) -> None:
+    unread = [
+        Finding(
+            rule=each.check.name, severity="warning", message=f"could not tell: needs {each.action}"
+        )
+        for each in found.unread
+    ]
+    write_github(file, [*found.findings, *unread])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.junit import JunitCase
 from lava_s3trigger.cli.output.streams import write_json
 from lava_s3trigger.cli.output.text import BAD, GOOD, TITLE, UNUSED, Piece, line, styled, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
     from lava_s3trigger.cli.entries.load import Entry
@@ -108,34 +109,18 @@ def _coverage_as_json(coverage: Coverage, entries: Sequence[Entry]) -> dict[str,
     }
 
 
-def write_junit(file: TextIO, results: Sequence[CaseResult]) -> None:
-    """Write all cases as JUnit's XML: a suite for each entry, as CI servers read it."""
-    from xml.etree import ElementTree as ET  # noqa: PLC0415 - it writes, and reads nothing
-
-    root = ET.Element("testsuites", {"name": "lava-s3trigger", **_counts(results)})
-    by_trigger: dict[str, list[CaseResult]] = {}
+def junit_cases(results: Iterable[CaseResult]) -> list[JunitCase]:
+    """Return the cases for JUnit's XML: a suite for each entry."""
+    cases = []
     for result in results:
-        by_trigger.setdefault(result.case.trigger_id, []).append(result)
-    for trigger_id, found in by_trigger.items():
-        suite = ET.SubElement(root, "testsuite", {"name": safe(trigger_id), **_counts(found)})
-        for result in found:
-            case = result.case
-            attributes = {
-                "classname": safe(trigger_id),
-                "name": safe(f"case {case.number}: {case.name}"),
-            }
-            if case.place:
-                attributes |= {"file": safe(case.place.file), "line": str(case.place.line)}
-            element = ET.SubElement(suite, "testcase", attributes)
-            if not result.has_passed:
-                failure = ET.SubElement(element, "failure", message=safe(result.messages[0]))
-                lines = [case.source, *result.messages, *result.diff]
-                failure.text = "\n".join(map(safe, lines))
-    ET.indent(root)
-    file.write("<?xml version='1.0' encoding='utf-8'?>\n")
-    file.write(ET.tostring(root, encoding="unicode") + "\n")
-
-
-def _counts(results: Sequence[CaseResult]) -> dict[str, str]:
-    failed = sum(not each.has_passed for each in results)
-    return {"tests": str(len(results)), "failures": str(failed), "errors": "0"}
+        case, place = result.case, result.case.place
+        found = JunitCase(
+            case.trigger_id,
+            f"case {case.number}: {case.name}",
+            place=(place.file, place.line) if place else None,
+        )
+        if not result.has_passed:
+            lines = map(safe, [case.source, *result.messages, *result.diff])
+            found = found._replace(failure=result.messages[0], text="\n".join(lines))
+        cases.append(found)
+    return cases
