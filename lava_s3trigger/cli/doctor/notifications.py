@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aws_commands import aws
 from .patterns import read_pattern
-from .routes import KINDS, notification_routes, routes, wanted_events
+from .routes import KINDS, notification_routes, our_places, wanted_events
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -80,7 +80,7 @@ def by_eventbridge(deployed: Deployment, bucket: str) -> str:
 
     EventBridge is the only destination that may overlap others.
     """
-    ours = [each.place for each in routes(deployed, bucket) if each.place]
+    ours = our_places(deployed, bucket)
     configuration = without(deployed.notifications(bucket) or {}, ours)
     name = f"lava.{deployed.realm}.{bucket}"
     pattern = json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}})

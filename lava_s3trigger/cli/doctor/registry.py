@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from .realm import Deployment
 
+    Faults = Callable[[Deployment], Iterator["Fault"]]
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -45,7 +47,9 @@ class Check:
     """The IAM actions that it needs."""
     summary: str
     why: str
-    run: Callable[[Deployment], Iterator[Fault]]
+    run: Faults
+    of_function: bool
+    """Whether it is made only if there is a function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,22 +93,22 @@ CHECKS: Final[dict[str, Check]] = {}
 
 
 def check(
-    name: str, severity: Severity, needs: Collection[str]
-) -> Callable[[Callable[[Deployment], Iterator[Fault]]], Callable[[Deployment], Iterator[Fault]]]:
-    """Register a function as a check.
+    severity: Severity, needs: Collection[str], *, of_function: bool = False
+) -> Callable[[Faults], Faults]:
+    """Register a function as a check, whose name is that of the function, and never changes.
 
     Args:
-        name: Its name, which never changes.
         severity: How bad it is.
         needs: The IAM actions that it needs, beside reading the function's configuration.
+        of_function: Whether it is made only if there is a function.
     """
 
-    def register(
-        function: Callable[[Deployment], Iterator[Fault]],
-    ) -> Callable[[Deployment], Iterator[Fault]]:
+    def register(function: Faults) -> Faults:
         summary, _, why = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
         actions = tuple(sorted({"lambda:GetFunctionConfiguration", *needs}))
-        CHECKS[name] = Check(name, severity, actions, summary, " ".join(why.split()), function)
+        why = " ".join(why.split())
+        name = function.__name__.replace("_", "-")
+        CHECKS[name] = Check(name, severity, actions, summary, why, function, of_function)
         return function
 
     return register
@@ -120,7 +124,8 @@ def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
     for each in checks:
         faults: list[Fault] = []
         try:
-            faults.extend(each.run(deployment))
+            if deployment.function or not each.of_function:
+                faults.extend(each.run(deployment))
         except UnreadableError as error:
             found.unread.append(Unread(each, error.action, error.reason))
         found.findings += [

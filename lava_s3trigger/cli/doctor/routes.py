@@ -167,6 +167,11 @@ def routes(deployed: Deployment, bucket: str) -> list[Route]:
     return found
 
 
+def our_places(deployed: Deployment, bucket: str) -> set[tuple[str, int]]:
+    """Return kind and number of each notification of a bucket that leads to the function."""
+    return {each.place for each in routes(deployed, bucket) if each.place}
+
+
 def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
     """Return the types of events that a notification names, of which some have a wildcard."""
     return frozenset(
