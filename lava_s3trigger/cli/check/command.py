@@ -46,7 +46,7 @@ _EXAMPLES: Final = (
 @click.option("--explain", metavar="ID", help="Print the page of a rule, and exit.")
 @output_options("text", "json", "jsonl", "github", "sarif", "junit")
 @click.pass_context
-def check(ctx: click.Context, /, **options: Any) -> None:
+def check(ctx: click.Context, /, **options: Any) -> int:
     """Lint the entries of files or of a realm.
 
     Errors are what the function would refuse. Warnings are what it accepts, but is very
@@ -57,4 +57,4 @@ def check(ctx: click.Context, /, **options: Any) -> None:
     from .run import run  # noqa: PLC0415 - start-up
 
     is_named = ctx.get_parameter_source("realm") is ParameterSource.COMMANDLINE
-    ctx.exit(run(**options, is_realm_named=is_named))
+    return run(**options, is_realm_named=is_named)

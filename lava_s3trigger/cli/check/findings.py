@@ -56,26 +56,6 @@ class Finding(findings.Finding):
     """Such as ``parameters.args[0]``."""
     fix: Fix | None = None
 
-    @property
-    def path(self) -> str | None:
-        """The file that it is in."""
-        return self.file.name if self.file else None
-
-    @property
-    def where(self) -> str:
-        """Its place, as compilers write it: ``file:line:column``; or the table and the entry."""
-        parts: list[object] = [self.path, self.line, self.column]
-        if self.entry and not self.file:
-            parts = [self.entry.source, self.entry.id]
-        return ":".join(str(each) for each in parts if each)
-
-    @property
-    def logical_name(self) -> str:
-        """The id of the entry, and the field."""
-        if self.entry is None:
-            return ""
-        return ".".join(filter(None, [self.entry.id or self.entry.source, self.field]))
-
     def as_json(self) -> dict[str, Any]:
         """Return the finding as the JSON output has it; what is not known is null."""
         ids = {self.entry.kind: self.entry.id} if self.entry else {}

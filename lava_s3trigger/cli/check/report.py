@@ -61,7 +61,7 @@ def _lines(finding: Finding) -> Iterator[Line]:
     named = finding.entry.id if finding.entry and finding.file else None
     entry = f" [{finding.entry.kind} {named}]" if named and finding.entry else ""
     yield line(
-        f"{finding.where}: ",
+        f"{finding.subject}: ",
         Piece(finding.severity, STYLES[finding.severity]),
         Piece(f" {finding.rule}", TITLE),
         f" {finding.message}{entry}",
@@ -136,7 +136,7 @@ def junit(file: TextIO, linted: Linted, fail_on: str) -> None:
         by_case[entry.file.name if entry.file else entry.source, _title(entry)] = []
     for finding in linted.findings:
         about = finding.entry
-        suite = finding.path or (about.source if about else finding.where)
+        suite = finding.path or (about.source if about else finding.subject)
         by_case.setdefault((suite, _title(about) if about else "file"), []).append(finding)
     cases = []
     for (suite, name), findings in by_case.items():
@@ -160,7 +160,7 @@ def _title(entry: Entry) -> str:
 
 def _text(findings: Iterable[Finding]) -> str:
     return "\n".join(
-        safe(f"{each.where}: {each.severity} {each.rule} {each.message}") for each in findings
+        safe(f"{each.subject}: {each.severity} {each.rule} {each.message}") for each in findings
     )
 
 

@@ -29,8 +29,7 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options
     help="The least severity that makes the exit status 1.",
 )
 @output_options("text", "json", "github")
-@click.pass_context
-def doctor(ctx: click.Context, /, **options: Any) -> None:
+def doctor(**options: Any) -> int:
     """Look at a deployed realm, and say what will go wrong.
 
     Each finding has the reason why it matters, and the command that mends it.
@@ -40,4 +39,4 @@ def doctor(ctx: click.Context, /, **options: Any) -> None:
     """
     from .run import run  # noqa: PLC0415 - start-up
 
-    ctx.exit(run(**options))
+    return run(**options)

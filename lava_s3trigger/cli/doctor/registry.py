@@ -56,19 +56,10 @@ class Check:
 class Finding(findings.Finding):
     """A fault, with what its check says of such."""
 
-    subject: str
     why: str
+    """Why it matters."""
     command: str
-
-    @property
-    def where(self) -> str:
-        """Name or ARN of what is wrong."""
-        return self.subject
-
-    @property
-    def full_text(self) -> str:
-        """The message, why it matters, and the commands."""
-        return f"{self.subject}: {self.message}. {self.why}\n{self.command}"
+    """The commands that correct it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -103,10 +104,11 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
 
 
 def _write_github(file: TextIO, found: Diagnosis) -> None:
-    unread = [
-        Finding(
-            rule=each.check.name, severity="warning", message=f"could not tell: needs {each.action}"
-        )
-        for each in found.unread
+    findings: list[Finding] = [
+        replace(each, message=f"{each.message}. {each.why}\n{each.command}")
+        for each in found.findings
     ]
-    write_github(file, [*found.findings, *unread])
+    for unread in found.unread:
+        message = f"could not tell: needs {unread.action}"
+        findings.append(Finding(rule=unread.check.name, severity="warning", message=message))
+    write_github(file, findings)

@@ -168,6 +168,18 @@ def _address(_: click.Context, __: click.Parameter, value: Any) -> str | None:
         raise click.BadParameter(f"{value!a} is not an IP address, such as 203.0.113.7") from None
 
 
+def event_type_option(help: str) -> Callable[[F], F]:  # noqa: A002 - as click has it
+    """Return the option of the type of all events."""
+    return click.option(
+        "--event-type",
+        callback=event_type_of,
+        default=CREATED,
+        show_default=True,
+        metavar="TYPE",
+        help=help,
+    )
+
+
 def object_options(command: F) -> F:
     """Add the options that describe an object; they make an `ObjectOptions`."""
     options = (

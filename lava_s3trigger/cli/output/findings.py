@@ -19,28 +19,14 @@ class Finding:
     """Name of the rule or check that found it."""
     severity: Severity
     message: str
+    subject: str = ""
+    """The place in a file, or the name of the thing, that it is about."""
+    name: str = ""
+    """The dotted name of what it is about, where that has one."""
+    path: str | None = None
+    """The file that it is in."""
     line: int | None = None
     column: int | None = None
-
-    @property
-    def path(self) -> str | None:
-        """The file that it is in."""
-        return None
-
-    @property
-    def where(self) -> str:
-        """The place in a file, or the thing that it is about."""
-        return ""
-
-    @property
-    def full_text(self) -> str:
-        """The message, with the thing that it is about where that is in no file."""
-        return self.message if self.path or not self.where else f"{self.where}: {self.message}"
-
-    @property
-    def logical_name(self) -> str:
-        """The dotted name of what it is about; empty if that has none."""
-        return ""
 
 
 def is_at_least(severity: Severity, threshold: str) -> bool:

@@ -30,7 +30,10 @@ def write_github(file: TextIO, findings: Iterable[Finding]) -> None:
         listed = ",".join(
             f"{name}={_property(str(value))}" for name, value in properties.items() if value
         )
-        file.write(f"::{_COMMANDS[finding.severity]} {listed}::{_data(finding.full_text)}\n")
+        text = finding.message
+        if finding.subject and not finding.path:
+            text = f"{finding.subject}: {text}"
+        file.write(f"::{_COMMANDS[finding.severity]} {listed}::{_data(text)}\n")
 
 
 def _data(value: str) -> str:

@@ -71,8 +71,8 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
             region["startColumn"] = finding.column
         artifact = {"uri": quote(Path(finding.path).as_posix())}
         location["physicalLocation"] = {"artifactLocation": artifact, "region": region}
-    if finding.logical_name:
-        location["logicalLocations"] = [{"fullyQualifiedName": safe(finding.logical_name)}]
+    if finding.name:
+        location["logicalLocations"] = [{"fullyQualifiedName": safe(finding.name)}]
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,

@@ -43,7 +43,8 @@ def opened(output: str | None) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8") as device:
                 yield device
         else:
-            yield from _replaced(Path(os.path.realpath(path)))
+            with replacing(Path(os.path.realpath(path))) as file:
+                yield file
 
 
 @contextlib.contextmanager
@@ -67,20 +68,34 @@ def _standard_output() -> Iterator[TextIO]:
     sys.stdout.flush()
 
 
-def _replaced(path: Path) -> Iterator[TextIO]:
+@contextlib.contextmanager
+def replacing(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """Yield a text file that takes the place and the mode of another one when it is complete.
+
+    Ends of lines are written as they are.
+    """
     import tempfile  # noqa: PLC0415 - start-up
 
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
             yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(_mode(path))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions of a file, or those that a new one gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
