@@ -61,7 +61,9 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Return options as one decorator."""
+
     def decorate(command: F) -> F:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -79,7 +81,7 @@ def paths_option(*names: str, help: str, metavar: str = "PATH") -> Callable[[F],
 
 def aws_options(command: F) -> F:
     """Add the options that choose a realm and an AWS account, as the AWS CLI has them."""
-    return _together(
+    return together(
         click.option("--realm", envvar="LAVA_REALM", help="Name of the realm.", show_envvar=True),
         click.option("--profile", help="Profile of the AWS CLI's configuration."),
         click.option("--region", help="AWS region."),
@@ -89,7 +91,7 @@ def aws_options(command: F) -> F:
 
 def entries_options(command: F) -> F:
     """Add the options that name files of entries."""
-    return _together(
+    return together(
         paths_option(
             "--triggers", help="File or folder of trigger entries, in place of the realm's table."
         ),
@@ -101,7 +103,7 @@ def entries_options(command: F) -> F:
 
 def sources_options(command: F) -> F:
     """Add the options that name many objects, besides listings of S3."""
-    return _together(
+    return together(
         paths_option(
             "--keys",
             metavar="FILE",
@@ -124,7 +126,7 @@ def output_options(*formats: str) -> Callable[[F], F]:
     Args:
         *formats: Names of formats; the first is the default.
     """
-    return _together(
+    return together(
         click.option(
             "--format",
             "format_",

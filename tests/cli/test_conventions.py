@@ -235,6 +235,16 @@ class TestOutput:
         assert file.read_text() == '{"version": 1, "a": "\\u00e9\\u001b"}\n'
         assert list(tmp_path.iterdir()) == [file]
 
+    def test_a_file_that_was_there_keeps_its_mode(self, tmp_path: Path) -> None:
+        file = tmp_path / "out.json"
+        file.write_text("before")
+        file.chmod(0o600)
+
+        with streams.opened(str(file)) as opened:
+            opened.write("after")
+
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("after", 0o600)
+
     @pytest.mark.parametrize("name", ["-", None])
     def test_standard_output(self, capsys: pytest.CaptureFixture[str], name: str | None) -> None:
         with streams.opened(name) as opened:

@@ -11,6 +11,7 @@ import click
 from lava_s3trigger import units
 from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.options import together
 from lava_s3trigger.cli.output.streams import message
 
 from .event_types import event_type as read_event_type
@@ -182,7 +183,7 @@ def event_type_option(help: str) -> Callable[[F], F]:  # noqa: A002 - as click h
 
 def object_options(command: F) -> F:
     """Add the options that describe an object; they make an `ObjectOptions`."""
-    options = (
+    return together(
         click.option(
             "--size", callback=size_of, metavar="SIZE", help="Size of the object, such as 10MB."
         ),
@@ -198,7 +199,4 @@ def object_options(command: F) -> F:
         click.option(
             "--source-ip", callback=_address, metavar="ADDRESS", help="From where it was done."
         ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    )(command)

@@ -169,9 +169,13 @@ def _endings(trigger: TriggerDecision) -> Iterator[Outcome]:
             yield job.ended._replace(reason=f"job {shown(job.job_id)}: {job.reason}")
 
 
+def _told(trigger: TriggerDecision, ending: Outcome) -> str:
+    return f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+
+
 def _user_errors(case: Case, decided: Decided) -> list[str]:
     return [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+        _told(trigger, ending)
         for trigger in _triggers(decided)
         for ending in _endings(trigger)
         if ending.outcome != "skipped"
@@ -181,9 +185,7 @@ def _user_errors(case: Case, decided: Decided) -> list[str]:
 
 def _reasons(decided: Decided) -> list[str]:
     found = [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
-        for trigger in _triggers(decided)
-        for ending in _endings(trigger)
+        _told(trigger, ending) for trigger in _triggers(decided) for ending in _endings(trigger)
     ]
     for decision in decided.decisions:
         if not decision.triggers:
