@@ -86,7 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", WRONG_USAGE) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: no valid TOML: {error}", WRONG_USAGE) from None
+        raise CommandError(f"{path}: not valid TOML: {error}", WRONG_USAGE) from None
 
 
 def _settable(command: click.Command) -> dict[str, click.Parameter]:

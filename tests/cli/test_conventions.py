@@ -116,7 +116,7 @@ class TestOptions:
             ("realn = 'x'", "unknown option 'realn'; did you mean 'realm'?"),
             ("[sample]\nrul = 'x'", "unknown option 'sample.rul'; did you mean 'rule'?"),
             ("realm = ['x']", "realm: ['x'] is not one value"),
-            ("realm = ", "no valid TOML: "),
+            ("realm = ", "not valid TOML: "),
             ("format = 'xml'", "'xml' is not one of 'text', 'json'."),
         ],
     )

@@ -127,7 +127,7 @@ def judge(case: Case, decided: Decided) -> CaseResult:
         found.messages.append(
             f"expected {_count(len(case.expected))}, decided {_count(len(found.dispatches))}"
             if len(case.expected) != len(found.dispatches)
-            else "another dispatch than expected"
+            else "a different dispatch than expected"
         )
         found.messages += _reasons(decided) if missing else []
     if case.because and not found.dispatches and not _is_because(case.because, own):
