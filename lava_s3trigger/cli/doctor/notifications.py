@@ -141,7 +141,7 @@ def _widening_rule(deployed: Deployment, bucket: str, name: str) -> str:
 
 
 def is_accepted(configuration: Json) -> bool:
-    """Tell whether S3 accepts a configuration: no two of its notifications overlap."""
+    """Return whether S3 accepts a configuration: no two of its notifications overlap."""
     return not any(
         one.overlaps(two) for one, two in combinations(notification_routes(configuration), 2)
     )

@@ -255,7 +255,7 @@ class Deployment:
         return [] if answer is None else statements(answer["Policy"])
 
     def permits(self, service: str) -> bool:
-        """Tell whether some statement lets a service, such as ``s3``, invoke the function."""
+        """Return whether some statement lets a service, such as ``s3``, invoke the function."""
         principals = [each.get("Principal") for each in self.policy]
         named = [each.get("Service") for each in principals if isinstance(each, dict)]
         return f"{service}.amazonaws.com" in named or "*" in principals
@@ -387,7 +387,7 @@ def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool
 
 
 def matches_any(patterns: Collection[str], text: str) -> bool:
-    """Tell whether any pattern of IAM matches a text, without regard to case."""
+    """Return whether any pattern of IAM matches a text, without regard to case."""
     return any(
         re.fullmatch(
             re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.IGNORECASE

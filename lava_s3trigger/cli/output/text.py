@@ -101,7 +101,7 @@ def _without_style(piece: Piece) -> str:
 
 
 def _takes_styles(file: TextIO) -> bool:
-    """Tell whether a file takes styles, as https://no-color.org and https://force-color.org say."""
+    """Return whether a file takes styles: see https://no-color.org and https://force-color.org."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return file.isatty() or bool(os.environ.get("FORCE_COLOR"))

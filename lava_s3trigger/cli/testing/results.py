@@ -196,7 +196,7 @@ def _reasons(decided: Decided) -> list[str]:
 
 
 def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
-    """Tell whether an entry dispatches nothing for a reason."""
+    """Return whether an entry dispatches nothing for a reason."""
     if reason == UNMATCHED:
         return not own
     if is_condition(reason):

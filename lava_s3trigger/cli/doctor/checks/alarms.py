@@ -117,7 +117,7 @@ def _dimensions(deployed: Deployment, alarm: _Alarm) -> list[dict[str, str]]:
 
 
 def _is_on(deployed: Deployment, wanted: _Alarm, found: Json) -> bool:
-    """Tell whether an alarm is on the metric that one of the template is on."""
+    """Return whether an alarm is on the metric that one of the template is on."""
     dimensions = {(each["Name"], each["Value"]) for each in found.get("Dimensions", [])}
     return (
         found.get("Namespace") == wanted.namespace
