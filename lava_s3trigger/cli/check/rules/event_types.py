@@ -1,8 +1,4 @@
-"""The types of S3 events, as `info.event_type` has them.
-
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
-"""
+"""The types of S3 events, as `info.event_type` has them."""
 
 from __future__ import annotations
 
@@ -11,40 +7,16 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Final
 
-S3: Final = frozenset(
-    """
-    IntelligentTiering LifecycleExpiration:Delete LifecycleExpiration:DeleteMarkerCreated
-    LifecycleTransition ObjectAcl:Put ObjectCreated:CompleteMultipartUpload ObjectCreated:Copy
-    ObjectCreated:Post ObjectCreated:Put ObjectRemoved:Delete ObjectRemoved:DeleteMarkerCreated
-    ObjectRestore:Completed ObjectRestore:Delete ObjectRestore:Post ObjectTagging:Delete
-    ObjectTagging:Put ReducedRedundancyLostObject Replication:OperationFailedReplication
-    Replication:OperationMissedThreshold Replication:OperationNotTracked
-    Replication:OperationReplicatedAfterThreshold
-    """.split()  # noqa: SIM905
-)
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, leaves_out
+
+S3: Final = frozenset(EVENT_TYPES)
 """From S3, also by SNS and SQS."""
 EVENTBRIDGE: Final = frozenset(
-    """
-    ObjectACLUpdated ObjectAccessTierChanged ObjectCreated:CompleteMultipartUpload
-    ObjectCreated:CopyObject ObjectCreated:POSTObject ObjectCreated:PutObject
-    ObjectDeleted:DeleteObject ObjectDeleted:LifecycleExpiration ObjectRestoreCompleted
-    ObjectRestoreExpired ObjectRestoreInitiated ObjectStorageClassChanged ObjectTagsAdded
-    ObjectTagsDeleted
-    """.split()  # noqa: SIM905
+    each.name_in_eventbridge for each in EVENT_TYPES.values() if each.name_in_eventbridge
 )
 """From EventBridge."""
 ALL: Final = S3 | EVENTBRIDGE
-_STARTS_WITHOUT_SIZE: Final = (
-    "LifecycleExpiration:",
-    "ObjectACLUpdated",
-    "ObjectAcl:",
-    "ObjectDeleted:",
-    "ObjectRemoved:",
-    "ObjectRestoreExpired",
-    "ObjectTagging:",
-    "ObjectTags",
-)
-WITHOUT_SIZE: Final = frozenset(each for each in ALL if each.startswith(_STARTS_WITHOUT_SIZE))
+WITHOUT_SIZE: Final = frozenset(each for each in ALL if leaves_out(each, "size"))
 """Types whose events carry no size. Their size is 0."""
 PATTERNS: Final = ALL | {f"{each.partition(':')[0]}:*" for each in ALL if ":" in each}
 """What is often written, for suggestions."""
