@@ -120,6 +120,17 @@ def sources_options(command: F) -> F:
     )(command)
 
 
+def fail_on_option(*severities: str) -> Callable[[F], F]:
+    """Return the option for the findings that count, given the severities that it may name."""
+    return click.option(
+        "--fail-on",
+        type=click.Choice([*severities, "none"]),
+        default="warning",
+        show_default=True,
+        help="The least severe finding for which the exit status is 1.",
+    )
+
+
 def output_options(*formats: str) -> Callable[[F], F]:
     """Add the options for the output.
 
