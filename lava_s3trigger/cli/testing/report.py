@@ -40,7 +40,7 @@ def _lines(
     for result in results:
         if result.has_passed:
             continue
-        yield line(Piece("FAILED ", BAD), result.case.source)
+        yield styled(f"FAILED {result.case.source}", BAD)
         yield styled(f"  {title_of(result.case)}", TITLE)
         yield from (line(message, indent=2) for message in result.messages)
         yield from (styled(f"    {each}", _STYLES.get(each[:1], "")) for each in result.diff)
