@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 def put(bucket: str, configuration: Json) -> str:
     """Return the command that replaces the notifications of a bucket."""
     return aws(
-        "s3api",
-        "put-bucket-notification-configuration",
+        "s3api put-bucket-notification-configuration",
         bucket=bucket,
         notification_configuration=configuration,
     )
@@ -87,8 +86,8 @@ def by_eventbridge(deployed: Deployment, bucket: str) -> str:
     target = {"Id": "s3trigger", "Arn": deployed.function_arn}
     return "\n".join(
         [
-            aws("events", "put-rule", name=name, event_pattern=pattern),
-            aws("events", "put-targets", rule=name, targets=[target]),
+            aws("events put-rule", name=name, event_pattern=pattern),
+            aws("events put-targets", rule=name, targets=[target]),
             put(bucket, {**configuration, "EventBridgeConfiguration": {}}),
         ]
     )
@@ -137,7 +136,7 @@ def _widening_rule(deployed: Deployment, bucket: str, name: str) -> str:
             pattern = read_pattern(rule) or {}
             names = pattern.get("detail", {}).get("bucket", {}).get("name", names)
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": names}}}
-    return aws("events", "put-rule", name=name, event_pattern=json.dumps(pattern))
+    return aws("events put-rule", name=name, event_pattern=json.dumps(pattern))
 
 
 def is_accepted(configuration: Json) -> bool:

@@ -78,7 +78,7 @@ def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
     for alarm in there:
         name = alarm["AlarmName"]
         if not alarm.get("ActionsEnabled", True):
-            command = aws("cloudwatch", "enable-alarm-actions", alarm_names=name)
+            command = aws("cloudwatch enable-alarm-actions", alarm_names=name)
             yield Fault(name, "its actions are off", command)
         elif not alarm.get("AlarmActions"):
             known = [each for each in _ALARMS if f"{deployed.function_name}-{each.name}" == name]
@@ -132,9 +132,7 @@ def _putting(
     by = "extended_statistic" if alarm.statistic.startswith("p") else "statistic"
     threshold = (found or {}).get("Threshold", alarm.threshold)
     return aws(
-        "cloudwatch",
-        "put-metric-alarm",
-        "--alarm-actions",
+        "cloudwatch put-metric-alarm --alarm-actions",
         *actions,
         alarm_name=f"{deployed.function_name}-{alarm.name}",
         namespace=alarm.namespace,

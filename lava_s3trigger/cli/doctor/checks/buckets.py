@@ -280,8 +280,7 @@ def _renaming(deployed: Deployment, trigger: Trigger, names: list[str]) -> str:
 
 def _updating(deployed: Deployment, trigger: Trigger, update: str, value: dict[str, Any]) -> str:
     return aws(
-        "dynamodb",
-        "update-item",
+        "dynamodb update-item",
         table_name=f"lava.{deployed.realm}.s3triggers",
         key={"trigger_id": {"S": trigger.trigger_id}},
         update_expression=update,

@@ -50,7 +50,7 @@ def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
     """
     for rule in deployed.rules:
         if rule.get("State") == "DISABLED":
-            command = aws("events", "enable-rule", name=rule["Name"])
+            command = aws("events enable-rule", name=rule["Name"])
             yield Fault(rule["Name"], "the rule is disabled", command)
 
 
@@ -65,7 +65,7 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
             found = [name for name in _TRANSFORMS if target.get(name)]
             if found:
                 plain = {name: value for name, value in target.items() if name not in found}
-                command = aws("events", "put-targets", rule=rule["Name"], targets=[plain])
+                command = aws("events put-targets", rule=rule["Name"], targets=[plain])
                 told = f"its target {target['Id']} has {', '.join(found)}"
                 yield Fault(rule["Name"], told, command)
 
@@ -84,9 +84,9 @@ def rule_name(deployed: Deployment) -> Iterator[Fault]:
             continue
         name = prefix + old
         lines = [
-            aws("events", "put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
-            aws("events", "put-targets", rule=name, targets=rule["Targets"]),
-            aws("events", "remove-targets", "--ids", *_ids(rule), rule=old),
+            aws("events put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
+            aws("events put-targets", rule=name, targets=rule["Targets"]),
+            aws("events remove-targets --ids", *_ids(rule), rule=old),
         ]
         yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
 
@@ -100,11 +100,11 @@ def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     for rule in deployed.rules:
         pattern = read_pattern(rule)
         if pattern is None:
-            command = aws("events", "remove-targets", "--ids", *_ids(rule), rule=rule["Name"])
+            command = aws("events remove-targets --ids", *_ids(rule), rule=rule["Name"])
             yield Fault(rule["Name"], "it has no pattern of events", command)
         elif not matching_types(pattern):
             mended, told = _mended(pattern)
-            command = aws("events", "put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
+            command = aws("events put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
             yield Fault(rule["Name"], f"{told}: no event of S3 has that", command)
 
 

@@ -74,7 +74,7 @@ def function_throttled(deployed: Deployment) -> Iterator[Fault]:
     name = deployed.function_name
     answer = deployed.read("lambda", "get_function_concurrency", FunctionName=name) or {}
     if answer.get("ReservedConcurrentExecutions") == 0:
-        command = aws("lambda", "delete-function-concurrency", function_name=name)
+        command = aws("lambda delete-function-concurrency", function_name=name)
         yield Fault(name, "the reserved concurrency is 0", command)
 
 
@@ -102,7 +102,7 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
     if throttles and throttles >= _SHARE * (throttles + invocations):
         told = f"{throttles:.0f} throttles and {invocations:.0f} invocations in the last hour"
-        yield Fault(deployed.function_name, told, aws("lambda", "get-account-settings"))
+        yield Fault(deployed.function_name, told, aws("lambda get-account-settings"))
 
 
 @check("error", [], of_function=True)

@@ -70,9 +70,9 @@ def queue_key_disabled(deployed: Deployment) -> Iterator[Fault]:
         state = key.get("KeyState", "Enabled")
         if state == "Enabled":
             continue
-        lines = [aws("kms", "enable-key", key_id=key["KeyId"])]
+        lines = [aws("kms enable-key", key_id=key["KeyId"])]
         if state == "PendingDeletion":
-            lines.insert(0, aws("kms", "cancel-key-deletion", key_id=key["KeyId"]))
+            lines.insert(0, aws("kms cancel-key-deletion", key_id=key["KeyId"]))
         yield Fault(name, f"the state of its key {key['Arn']} is {state}", "\n".join(lines))
 
 

@@ -72,9 +72,7 @@ def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
     arns = [mapping["EventSourceArn"] for mapping in deployed.mappings]
     if not any(arn.endswith(f":{name}") for arn in arns):
         command = aws(
-            "lambda",
-            "create-event-source-mapping",
-            "--no-enabled",
+            "lambda create-event-source-mapping --no-enabled",
             function_name=deployed.function_name,
             event_source_arn=deployed.arn("sqs", name),
             batch_size="10",
@@ -84,4 +82,4 @@ def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
 
 
 def _updating(mapping: Json, *words: str, **options: str) -> str:
-    return aws("lambda", "update-event-source-mapping", *words, uuid=mapping["UUID"], **options)
+    return aws("lambda update-event-source-mapping", *words, uuid=mapping["UUID"], **options)

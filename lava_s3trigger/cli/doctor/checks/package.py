@@ -44,8 +44,7 @@ def package_unknown(deployed: Deployment) -> Iterator[Fault]:
     if _version(deployed) is None:
         # As a file, since versions 1 and 2 of the AWS CLI read text in different ways.
         command = 'printf \'{"Event": "s3:TestEvent"}\' | ' + aws(
-            "lambda",
-            "invoke",
+            "lambda invoke",
             "/dev/null",
             function_name=deployed.function_name,
             payload="fileb:///dev/stdin",

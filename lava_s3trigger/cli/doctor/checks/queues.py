@@ -57,7 +57,7 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     for name, arn in _targets(deployed).items():
         waiting = _waiting(deployed, name)
         if waiting:
-            command = aws("sqs", "start-message-move-task", source_arn=arn)
+            command = aws("sqs start-message-move-task", source_arn=arn)
             yield Fault(name, f"{waiting} messages wait", command)
 
 
@@ -133,7 +133,7 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     for name, job_ids in worker_queues(deployed).items():
         if deployed.read("sqs", "get_queue_url", QueueName=name) is None:
-            command = aws("sqs", "create-queue", queue_name=name)
+            command = aws("sqs create-queue", queue_name=name)
             told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
             yield Fault(name, told, command)
 

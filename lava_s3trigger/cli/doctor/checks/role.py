@@ -87,9 +87,9 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
         if not wide:
             continue
         if name.startswith("arn:"):
-            command = aws("iam", "detach-role-policy", role_name=role, policy_arn=name)
+            command = aws("iam detach-role-policy", role_name=role, policy_arn=name)
         else:
-            command = aws("iam", "delete-role-policy", role_name=role, policy_name=name)
+            command = aws("iam delete-role-policy", role_name=role, policy_name=name)
         yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
 
 

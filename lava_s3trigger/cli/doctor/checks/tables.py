@@ -57,8 +57,7 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
     indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
     if _INDEX not in indexes:
         command = aws(
-            "dynamodb",
-            "update-table",
+            "dynamodb update-table",
             table_name=name,
             attribute_definitions=_attributes("bucket", "prefix"),
             global_secondary_index_updates=[{"Create": _INDEX_TO_MAKE}],
@@ -74,7 +73,7 @@ def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
     if name and deployed.table(name) is None:
-        wait = aws("dynamodb", "wait", "table-exists", table_name=name)
+        wait = aws("dynamodb wait table-exists", table_name=name)
         command = "\n".join([_creating(name, "id"), wait, _expiring(name)])
         yield Fault(name, "the table does not exist", command)
 
@@ -97,8 +96,7 @@ def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
 def _creating(name: str, key: str, *others: str, **options: Any) -> str:
     """Return the command that makes a table, given its key and the keys of its indexes."""
     return aws(
-        "dynamodb",
-        "create-table",
+        "dynamodb create-table",
         table_name=name,
         billing_mode="PAY_PER_REQUEST",
         attribute_definitions=_attributes(key, *others),
@@ -109,8 +107,7 @@ def _creating(name: str, key: str, *others: str, **options: Any) -> str:
 
 def _expiring(name: str) -> str:
     return aws(
-        "dynamodb",
-        "update-time-to-live",
+        "dynamodb update-time-to-live",
         table_name=name,
         time_to_live_specification={"Enabled": True, "AttributeName": "expires"},
     )

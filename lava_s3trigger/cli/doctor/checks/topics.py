@@ -31,8 +31,7 @@ def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
         policy = answer.get("Attributes", {}).get("FilterPolicy", "{}")
         if policy not in {"", "{}"}:
             command = aws(
-                "sns",
-                "set-subscription-attributes",
+                "sns set-subscription-attributes",
                 subscription_arn=arn,
                 attribute_name="FilterPolicy",
                 attribute_value="{}",
@@ -89,8 +88,7 @@ def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
         merged = {"Version": "2012-10-17", **policy}
         merged["Statement"] = [*statements(policy), allowed]
         command = aws(
-            "sns",
-            "set-topic-attributes",
+            "sns set-topic-attributes",
             topic_arn=topic,
             attribute_name="Policy",
             attribute_value=json.dumps(merged),
