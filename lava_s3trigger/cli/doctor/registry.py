@@ -115,7 +115,7 @@ def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
     for each in checks:
         faults: list[Fault] = []
         try:
-            if deployment.function or not each.of_function:
+            if not each.of_function or deployment.function:
                 faults.extend(each.run(deployment))
         except UnreadableError as error:
             found.unread.append(Unread(each, error.action, error.reason))
