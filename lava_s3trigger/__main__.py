@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # to import typing takes some ms, in which Ctrl-C would show a trace
     from typing import Final
 
-_OF_THE_COMMAND_LINE: Final = ("click", "rich", "ruamel")
+_OF_THE_COMMAND_LINE: Final = ("click", "ruamel")
 """Modules that the extra ``cli`` installs."""
 
 _INTERRUPTED: Final = 130

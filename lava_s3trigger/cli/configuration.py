@@ -9,7 +9,7 @@ from lava_s3trigger.units import shown
 from .errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import click
@@ -86,18 +86,17 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", WRONG_USAGE) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: no valid TOML: {error}", WRONG_USAGE) from None
+        raise CommandError(f"{path}: not valid TOML: {error}", WRONG_USAGE) from None
 
 
 def _settable(command: click.Command) -> dict[str, click.Parameter]:
-    return dict(_options(command))
-
-
-def _options(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
-    for parameter in command.params:
-        for flag in getattr(parameter, "opts", []):
-            if flag.startswith("--") and parameter.name not in ("help", "version", "debug"):
-                yield flag.removeprefix("--"), parameter
+    return {
+        flag.removeprefix("--"): parameter
+        for parameter in command.params
+        if parameter.name not in ("help", "version", "debug")
+        for flag in parameter.opts
+        if flag.startswith("--")
+    }
 
 
 def _set(

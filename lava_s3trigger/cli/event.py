@@ -15,7 +15,7 @@ from .objects.event_types import event_type as read_event_type
 from .objects.options import ObjectOptions, object_options
 from .objects.payloads import ROUTES, ObjectEvent, s3_batch
 from .objects.uri import CREATED, ObjectFacts, head_object, read_uri
-from .options import PATH, Command, aws_options
+from .options import Command, aws_options, output_option
 from .output.streams import message, opened
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ _MAX_COUNT = 10_000  # messages of the largest batch of a queue
     help="Version of the payload of S3 Batch Operations; 2.0.",
 )
 @aws_options
-@click.option(
-    "--output", type=PATH, metavar="FILE", help="File to write instead of standard output."
-)
+@output_option
 def event(  # noqa: PLR0913 - one for each option
     *,
     uri: str,

@@ -72,6 +72,13 @@ def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def paths_option(*names: str, help: str, metavar: str = "PATH") -> Callable[[F], F]:  # noqa: A002 - as click has it
+    """Return an option that names files or folders, and may be repeated."""
+    return click.option(
+        *names, type=PATH, multiple=True, metavar=metavar, help=f"{help} May be repeated."
+    )
+
+
 def aws_options(command: F) -> F:
     """Add the options that choose a realm and an AWS account, as the AWS CLI has them."""
     return together(
@@ -85,20 +92,11 @@ def aws_options(command: F) -> F:
 def entries_options(command: F) -> F:
     """Add the options that name files of entries."""
     return together(
-        click.option(
-            "--triggers",
-            type=PATH,
-            multiple=True,
-            metavar="PATH",
-            help="File or folder of trigger entries, in place of the realm's table."
-            " May be repeated.",
+        paths_option(
+            "--triggers", help="File or folder of trigger entries, in place of the realm's table."
         ),
-        click.option(
-            "--jobs",
-            type=PATH,
-            multiple=True,
-            metavar="PATH",
-            help="File or folder of job entries, in place of the realm's table. May be repeated.",
+        paths_option(
+            "--jobs", help="File or folder of job entries, in place of the realm's table."
         ),
     )(command)
 
@@ -106,24 +104,31 @@ def entries_options(command: F) -> F:
 def sources_options(command: F) -> F:
     """Add the options that name many objects, besides listings of S3."""
     return together(
-        click.option(
+        paths_option(
             "--keys",
-            type=PATH,
-            multiple=True,
             metavar="FILE",
-            help="File of keys or S3 URIs, one a line; - is standard input. May be repeated.",
+            help="File of keys or S3 URIs, one a line; - is standard input.",
         ),
         click.option("--bucket", help="Bucket of the keys in --keys that are no S3 URI."),
-        click.option(
+        paths_option(
             "--inventory",
             "inventories",
-            type=PATH,
-            multiple=True,
             metavar="FILE",
             help="The manifest.json of an S3 Inventory, or one of its data files; a path or an"
-            " S3 URI. May be repeated.",
+            " S3 URI.",
         ),
     )(command)
+
+
+def fail_on_option(*severities: str) -> Callable[[F], F]:
+    """Return the option for the findings that count, given the severities that it may name."""
+    return click.option(
+        "--fail-on",
+        type=click.Choice([*severities, "none"]),
+        default="warning",
+        show_default=True,
+        help="The least severe finding for which the exit status is 1.",
+    )
 
 
 def output_options(*formats: str) -> Callable[[F], F]:
@@ -141,10 +146,12 @@ def output_options(*formats: str) -> Callable[[F], F]:
             show_default=True,
             help="Format of the output.",
         ),
-        click.option(
-            "--output",
-            type=PATH,
-            metavar="FILE",
-            help="File to write instead of standard output.",
-        ),
+        output_option,
     )
+
+
+def output_option(command: F) -> F:
+    """Add the option that names a file for the output."""
+    return click.option(
+        "--output", type=PATH, metavar="FILE", help="File to write instead of standard output."
+    )(command)

@@ -7,7 +7,7 @@ import json
 import click
 
 from .entries.schema import SCHEMAS
-from .options import PATH, Command
+from .options import Command, output_option
 from .output.streams import opened
 
 
@@ -27,9 +27,7 @@ from .output.streams import opened
     show_default=True,
     help="Kind of entry.",
 )
-@click.option(
-    "--output", type=PATH, metavar="FILE", help="File to write instead of standard output."
-)
+@output_option
 def schema(of: str, output: str | None) -> None:
     """Print a JSON Schema of entries.
 

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
-"""What `rich` writes to a terminal itself: colours and weights, and nothing else."""
+"""What commands write to a terminal themselves: colours and weights, and nothing else."""
 _NEVER: Final = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
 
 

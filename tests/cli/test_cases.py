@@ -165,7 +165,7 @@ FAILING: Final = {
             "{trigger_id: load, key: orders/a.csv, expect: ["
             "{job_id: load, parameters: {options: {retries: 4}}}, {job_id: audit}]}"
         ),
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-      "retries": 4', '+      "retries": 3'],
     ),
     "a value that is missing": (
@@ -173,12 +173,12 @@ FAILING: Final = {
             "{trigger_id: load, key: orders/a.csv, expect: ["
             "{job_id: load, parameters: {colour: red}}, {job_id: audit}]}"
         ),
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-    "colour": "red"'],
     ),
     "a number in place of a string": (
         "{trigger_id: kinds, key: a, expect: {job_id: load, parameters: {size: 1}}}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-    "size": 1', '+    "size": "1"'],
     ),
     "a boolean in place of a number": (
@@ -186,12 +186,12 @@ FAILING: Final = {
             "{trigger_id: load, key: orders/a.csv, expect: ["
             "{job_id: load, parameters: {options: {retries: true}}}, {job_id: audit}]}"
         ),
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-      "retries": true', '+      "retries": 3'],
     ),
     "a number in place of a boolean": (
         "{trigger_id: second, key: a, alone: true, expect: {job_id: load, parameters: {yes: 1}}}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-    "yes": 1', '+    "yes": true'],
     ),
     "a list with less": (
@@ -199,7 +199,7 @@ FAILING: Final = {
             "{trigger_id: load, key: orders/a.csv, expect: ["
             "{job_id: load, parameters: {args: []}}, {job_id: audit}]}"
         ),
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-    "args": []', '+      "orders/a.csv"'],
     ),
     "the same expected of two": (
@@ -207,17 +207,17 @@ FAILING: Final = {
             "{trigger_id: first, key: a, expect: ["
             "{job_id: load, parameters: {n: 1}}, {job_id: load, parameters: {n: 1}}]}"
         ),
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-    "n": 1', '+    "n": 2'],
     ),
     "another worker": (
         "{trigger_id: one, key: a, alone: true, expect: {job_id: load, worker: web}}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-  "worker": "web"', '+  "worker": "core"'],
     ),
     "another delay": (
         "{trigger_id: one, key: a, alone: true, expect: {job_id: load, delay: 5}}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-  "delay": 5', '+  "delay": 0'],
     ),
     "a dispatch too few": (
@@ -237,12 +237,12 @@ FAILING: Final = {
     ),
     "more than exactly": (
         "{trigger_id: kinds, key: a, exactly: {job_id: load, parameters: {size: '1'}}}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['+    "type": "ObjectCreated:Put"'],
     ),
     "a delay that exactly does not name": (
         "{trigger_id: load, key: orders/a.csv, exactly: [{job_id: load}, {job_id: audit}]}",
-        ["another dispatch than expected"],
+        ["a different dispatch than expected"],
         ['-  "delay": 0,', '+  "delay": 60,'],
     ),
     "nothing in place of a dispatch": (
@@ -423,11 +423,11 @@ MISTAKES: Final = {
     ),
     "a key that is a number": (
         "[{trigger_id: load, key: 12, expect: nothing}]",
-        "1:26: 12 is no text: put it in quotes",
+        "1:26: 12 is not a text: put it in quotes",
     ),
     "a bad size": (
         "[{trigger_id: load, key: a, size: -1, expect: nothing}]",
-        "1:35: -1 is no number of bytes",
+        "1:35: -1 is not a number of bytes",
     ),
     "a size that the event has not": (
         "[{trigger_id: kinds, key: a, event_type: 'ObjectAcl:Put', size: 1, expect: nothing}]",
@@ -439,7 +439,7 @@ MISTAKES: Final = {
     ),
     "a bad time": (
         "[{trigger_id: load, key: a, time: soon, expect: nothing}]",
-        "1:35: 'soon' is no time such as 2026-03-14T01:59:26Z",
+        "1:35: 'soon' is not a time such as 2026-03-14T01:59:26Z",
     ),
     "a date of YAML": (
         "[{trigger_id: load, key: a, time: 2026-03-14, expect: nothing}]",
@@ -447,7 +447,7 @@ MISTAKES: Final = {
     ),
     "a bad address": (
         "[{trigger_id: load, key: a, source_ip: x, expect: nothing}]",
-        "1:40: 'x' is no IP address",
+        "1:40: 'x' is not an IP address",
     ),
     "alone in words": (
         "[{trigger_id: load, key: a, alone: 'yes', expect: nothing}]",
@@ -455,7 +455,7 @@ MISTAKES: Final = {
     ),
     "because of what is not there": (
         "[{trigger_id: one, key: a, expect: nothing, because: if_fnmatch}]",
-        "1:54: 'if_fnmatch' is no reason here; there are (no condition) and unmatched, ",
+        "1:54: unknown reason 'if_fnmatch'; known reasons: (no condition) and unmatched, ",
     ),
     "because of a dispatch": (
         "[{trigger_id: load, key: a, expect: {job_id: load}, because: if_fnmatch}]",
@@ -525,7 +525,7 @@ class TestMistakes:
         )
         ran = line.run("test", str(project.folder / "entries.yaml"), "--cases", str(cases))
         assert (ran.status, ran.output) == (3, "")
-        assert "c.json:1:76: which worker has a job is not known" in ran.errors
+        assert "c.json:1:76: the workers of jobs are unknown" in ran.errors
         jobs = str(project.folder / "jobs.yaml")
         ran = line.run(
             "test", str(project.folder / "entries.yaml"), "--cases", str(cases), "--jobs", jobs

@@ -39,7 +39,7 @@ TEXT: Final = """\
 
 def written(linted: Linted, format_: str, fail_on: str = "warning") -> str:
     file = io.StringIO()
-    report.write(format_, file, linted, fail_on)
+    report.REPORTS[format_](file, linted, fail_on)
     return file.getvalue()
 
 

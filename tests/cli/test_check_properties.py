@@ -53,8 +53,8 @@ anything = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def write_all(linted: Linted) -> None:
-    for format_ in report.REPORTS:
-        report.write(format_, io.StringIO(), linted, "warning")
+    for write in report.REPORTS.values():
+        write(io.StringIO(), linted, "warning")
 
 
 @anything

@@ -17,7 +17,8 @@ from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
 from lava_s3trigger.cli.output import streams
-from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.text import line, styled, write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +116,7 @@ class TestOptions:
             ("realn = 'x'", "unknown option 'realn'; did you mean 'realm'?"),
             ("[sample]\nrul = 'x'", "unknown option 'sample.rul'; did you mean 'rule'?"),
             ("realm = ['x']", "realm: ['x'] is not one value"),
-            ("realm = ", "no valid TOML: "),
+            ("realm = ", "not valid TOML: "),
             ("format = 'xml'", "'xml' is not one of 'text', 'json'."),
         ],
     )
@@ -234,6 +235,16 @@ class TestOutput:
         assert file.read_text() == '{"version": 1, "a": "\\u00e9\\u001b"}\n'
         assert list(tmp_path.iterdir()) == [file]
 
+    def test_a_file_that_was_there_keeps_its_mode(self, tmp_path: Path) -> None:
+        file = tmp_path / "out.json"
+        file.write_text("before")
+        file.chmod(0o600)
+
+        with streams.opened(str(file)) as opened:
+            opened.write("after")
+
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("after", 0o600)
+
     @pytest.mark.parametrize("name", ["-", None])
     def test_standard_output(self, capsys: pytest.CaptureFixture[str], name: str | None) -> None:
         with streams.opened(name) as opened:
@@ -299,10 +310,10 @@ class TestOutput:
 
         assert (done.returncode, done.stderr) == (status, message)
 
-    def test_elsewhere_than_on_a_terminal_text_is_as_wide_as_it_is(self) -> None:
+    def test_text_is_as_wide_as_it_is(self) -> None:
         file = io.StringIO()
 
-        streams.console(file).print(plain("x" * 500 + " [bold]y[/] :smile: https://a"))
+        write_page(file, [line("x" * 500 + " [bold]y[/] :smile: https://a")])
 
         assert file.getvalue() == "x" * 500 + " [bold]y[/] :smile: https://a\n"
 
@@ -318,15 +329,15 @@ class TestOutput:
                 return True
 
         file = Terminal()
-        streams.console(file).print(plain("x", "bold red"))
+        write_page(file, [styled("x", "bold red")])
 
         assert ("\x1b" in file.getvalue()) == is_styled
 
-    def test_a_reader_that_goes_away_is_told_by_rich_as_well(self) -> None:
+    def test_text_for_a_reader_that_is_gone_is_a_broken_pipe(self) -> None:
         reading, writing = os.pipe()
         os.close(reading)
         with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", buffering=1) as file:
-            streams.console(file).print(plain("x"))
+            write_page(file, [line("x")])
 
 
 class TestTerminal:
@@ -347,7 +358,6 @@ class TestTerminal:
     )
     def test_a_text(self, text: str, expected: str) -> None:
         assert safe(text) == expected
-        assert plain(text).plain == expected
 
     def test_characters_can_be_kept(self) -> None:
         assert safe("a\nb\x1b", keep="\n") == "a\nb\\x1b"

@@ -92,7 +92,7 @@ def test_routes_overlap_if_both_carry_an_event_of_an_object(
 
 @pytest.mark.parametrize("name", ["a b", "$(reboot)", "x'; reboot; '", "`reboot`", "--force\n"])
 def test_commands_quote_names_for_a_shell(name: str) -> None:
-    command = aws("sqs", "create-queue", queue_name=name, attributes={"A": name})
+    command = aws("sqs create-queue", queue_name=name, attributes={"A": name})
 
     words = shlex.split(command)
     assert words[:5] == ["aws", "sqs", "create-queue", "--queue-name", name]

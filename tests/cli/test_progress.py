@@ -70,9 +70,33 @@ def test_on_a_terminal_there_is_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with Progress("objects [bold]sent", 1000, clock) as progress:
+    with Progress("objects [bold]sent \x1b[2J", 1000, clock) as progress:
         clock.now += 1
         progress.advance(250)
-    shown = terminal.getvalue()
-    assert "objects [bold]sent" in shown
-    assert "250 of 1,000, 250/s, 0:03 left" in shown
+    assert terminal.getvalue().split("\r\x1b[?25l")[-1] == (
+        f"objects [bold]sent \\x1b[2J [{'#' * 15}{'-' * 45}] 250 of 1,000, 250/s, 0:03 left"
+        "\r\x1b[K\x1b[?25h"
+    )
+
+
+def test_a_bar_without_a_total_shows_the_number_and_the_rate(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress("lines read", None, clock) as progress:
+        clock.now += 1
+        progress.advance(60)
+    assert "60, 60/s" in terminal.getvalue()
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
+    clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    with Progress("lines read", None, clock) as progress:
+        clock.now += LINE_SECONDS
+        progress.advance(60)
+    assert capsys.readouterr().err == "lines read: 60, 2/s\n"

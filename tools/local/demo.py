@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from lava_s3trigger.cli.objects.options import ObjectOptions
 from lava_s3trigger.cli.objects.uri import ObjectName
 from lava_s3trigger.cli.options import Command
 from lava_s3trigger.cli.output.signals import interruptible
-from lava_s3trigger.cli.output.text import as_text
+from lava_s3trigger.cli.output.text import write_page
 
 from .examples import BUCKETS, REALM, WORKERS, deploy_examples, entries_of
 from .server import CHECKOUT, REGION, LocalAws
@@ -251,8 +252,7 @@ def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None
         bucket=UNFIRED.bucket, key=UNFIRED.key, triggers=_FILES[0], jobs=_FILES[1], time=_TIME
     )
     console.print(command)
-    for line in explanation_of(UNFIRED):
-        console.print(as_text(line))
+    write_page(sys.stdout, explanation_of(UNFIRED))
     console.print(_NEXT)
 
 

@@ -7,7 +7,14 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_options, output_options
+from lava_s3trigger.cli.options import (
+    PATH,
+    Command,
+    aws_options,
+    entries_options,
+    fail_on_option,
+    output_options,
+)
 
 _EXAMPLES: Final = (
     "lava-s3trigger check entries/ jobs/",
@@ -32,13 +39,7 @@ _EXAMPLES: Final = (
 @click.option(
     "--ignore", multiple=True, metavar="IDS", help="Do not apply these rules: ids, or beginnings."
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "none"]),
-    default="warning",
-    show_default=True,
-    help="The least severe finding for which the exit status is 1.",
-)
+@fail_on_option("error", "warning")
 @click.option("--fix", is_flag=True, help="Correct in the files what has one right answer.")
 @click.option(
     "--diff", is_flag=True, help="Show what --fix changes; without --fix, what it would change."
@@ -46,7 +47,7 @@ _EXAMPLES: Final = (
 @click.option("--explain", metavar="ID", help="Print the page of a rule, and exit.")
 @output_options("text", "json", "jsonl", "github", "sarif", "junit")
 @click.pass_context
-def check(ctx: click.Context, /, **options: Any) -> None:
+def check(ctx: click.Context, /, **options: Any) -> int:
     """Lint the entries of files or of a realm.
 
     Errors are what the function would refuse. Warnings are what it accepts, but is very
@@ -57,4 +58,4 @@ def check(ctx: click.Context, /, **options: Any) -> None:
     from .run import run  # noqa: PLC0415 - start-up
 
     is_named = ctx.get_parameter_source("realm") is ParameterSource.COMMANDLINE
-    ctx.exit(run(**options, is_realm_named=is_named))
+    return run(**options, is_realm_named=is_named)

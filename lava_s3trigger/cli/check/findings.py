@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lava_s3trigger.cli.output import findings
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry, SourceFile
     from lava_s3trigger.cli.entries.positions import Span
-
-Severity = Literal["error", "warning", "info"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
-"""From the most to the least severe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +45,27 @@ class Found:
     """The part of the value that the finding is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A finding, with its place."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(findings.Finding):
+    """A finding, with its place and its entry."""
 
-    rule: str
-    """Id, such as ``LT201``."""
-    severity: Severity
-    message: str
     file: SourceFile | None = None
     span: Span | None = None
-    line: int | None = None
-    column: int | None = None
-    entry: Entry | None = field(default=None, repr=False)
+    entry: Entry | None = None
     field: str | None = None
     """Such as ``parameters.args[0]``."""
     fix: Fix | None = None
 
-    @property
-    def trigger_id(self) -> str | None:
-        """The trigger that it is about."""
-        return self.entry.id if self.entry and self.entry.kind == "trigger" else None
-
-    @property
-    def job_id(self) -> str | None:
-        """The job entry that it is about."""
-        return self.entry.id if self.entry and self.entry.kind == "job" else None
-
     def as_json(self) -> dict[str, Any]:
         """Return the finding as the JSON output has it; what is not known is null."""
+        ids = {self.entry.kind: self.entry.id} if self.entry else {}
         return {
             "rule": self.rule,
             "severity": self.severity,
-            "trigger_id": self.trigger_id,
-            "job_id": self.job_id,
+            "trigger_id": ids.get("trigger"),
+            "job_id": ids.get("job"),
             "field": self.field,
-            "file": self.file.name if self.file else None,
+            "file": self.path,
             "line": self.line,
             "column": self.column,
             "message": self.message,
@@ -99,8 +82,3 @@ def field_of(path: tuple[str | int, ...]) -> str | None:
         else:
             text += f".{step}" if text else step
     return text or None
-
-
-def is_at_least(severity: Severity, threshold: str) -> bool:
-    """Tell whether a severity reaches a threshold; none reaches ``none``."""
-    return threshold != "none" and SEVERITIES.index(severity) <= SEVERITIES.index(threshold)

@@ -5,12 +5,10 @@ Only the values concerned are replaced, so that comments, order and quotes stay.
 
 from __future__ import annotations
 
-import contextlib
+import codecs
 import difflib
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT, load_texts
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.streams import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from lava_s3trigger.cli.entries.load import Loaded
 
@@ -32,7 +31,6 @@ MAX_ROUNDS: Final = 10
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _NOT_PLAIN: Final = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
 _TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class _Edit(NamedTuple):
@@ -180,22 +178,8 @@ def write(before: Mapping[str, Any], texts: Mapping[str, str]) -> None:
 
 def _replace(path: Path, before: str, after: str) -> None:
     raw = path.read_bytes()
-    mark = _BOM if raw.startswith(_BOM) else b""
-    if raw != mark + before.encode():
+    encoding = "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+    if raw != before.encode(encoding):
         raise CommandError(f"{safe(str(path))}: the file has changed meanwhile; check it again")
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with _removed(part):
-        with os.fdopen(handle, "wb") as file:
-            file.write(mark + after.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).chmod(path.stat().st_mode & 0o7777)
-        Path(part).replace(path)
-
-
-@contextlib.contextmanager
-def _removed(name: str) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(path, encoding) as file:
+        file.write(after)

@@ -232,16 +232,23 @@ def _placed(
         line, column = problem.line, problem.column
         if span and (span.line, span.column) != (line, column):
             span = None
+    field = field_of(found.path)
+    place: list[object] = [file.name, line, column] if file else []
+    if entry and not file:
+        place = [entry.source, entry.id]
     return Finding(
         rule=rule.id,
         severity=rule.severity,
         message=found.message,
+        subject=":".join(str(each) for each in place if each),
+        name=".".join(filter(None, [entry.id or entry.source, field])) if entry else "",
+        path=file.name if file else None,
         file=file,
         span=span,
         line=line,
         column=column,
         entry=entry,
-        field=field_of(found.path),
+        field=field,
         fix=found.fix if file and entry and entry.node else None,
     )
 

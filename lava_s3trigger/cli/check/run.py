@@ -9,11 +9,11 @@ from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT, Loaded, load, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.findings import is_at_least
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import message, opened
 
 from . import fix, report
-from .findings import is_at_least
 from .lint import Selection, Surroundings, lint
 from .rules.catalogue import RULES
 from .rules.registry import unknown_rule
@@ -78,7 +78,7 @@ class _Run:
 
             linted = self._correct(loaded, relint) if self._is_changing else relint(loaded)
         with opened(options["output"]) as file:
-            report.write(options["format_"], file, linted, options["fail_on"])
+            report.REPORTS[options["format_"]](file, linted, options["fail_on"])
         if options["format_"] == "text":
             message(report.summary(linted))
         is_failing = any(is_at_least(each.severity, options["fail_on"]) for each in linted.findings)

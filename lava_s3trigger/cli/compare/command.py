@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
+from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options, paths_option
 
 
 @click.command(
@@ -21,13 +21,11 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
 )
 @click.argument("ours", type=PATH, metavar="LOG")
 @click.argument("theirs", type=PATH, metavar="[OTHER_LOG]", required=False)
-@click.option(
+@paths_option(
     "--dispatches",
-    type=PATH,
-    multiple=True,
     metavar="FILE",
     help="Messages that the other function sent to workers' queues: bodies, or what `aws sqs"
-    " receive-message` prints. May be repeated.",
+    " receive-message` prints.",
 )
 @click.option(
     "--since",
@@ -36,13 +34,10 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     metavar="TIME",
     help="First line to read of log groups: 2h, 7d, or 2026-03-01.",
 )
-@click.option(
+@paths_option(
     "--triggers",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
     help="File or folder of trigger entries, which explain more of the differences. Without it,"
-    " the realm's table if a realm is given. May be repeated.",
+    " the realm's table if a realm is given.",
 )
 @aws_options
 @output_options("text", "json")

@@ -12,7 +12,7 @@ from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.sources import read_since_option
 from lava_s3trigger.cli.output.escaping import safe
-from lava_s3trigger.cli.output.streams import console, opened, write_json
+from lava_s3trigger.cli.output.streams import opened, write_json
 
 from .differences import compare_logs, compare_messages
 from .known_differences import SILENT, explanation
@@ -52,9 +52,8 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
             differences = [_as_json(*each) for each in explained]
             write_json(file, {"agreed": agreed, "differences": differences})
         else:
-            out = console(file)
             for line in _lines(agreed, explained, is_lavas=not theirs):
-                out.print(safe(line))
+                print(safe(line), file=file)
     return NO if found else YES
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lava_s3trigger.cli.options import Command, aws_options, output_options
+from lava_s3trigger.cli.options import Command, aws_options, fail_on_option, output_options
 
 
 @click.command(
@@ -21,16 +21,9 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options
 @aws_options
 @click.option("--function", "function_name", help="Name of the function, if it has another one.")
 @click.option("--select", multiple=True, metavar="CHECK", help="Make this check only. Repeatable.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "info", "none"]),
-    default="warning",
-    show_default=True,
-    help="The least severity that makes the exit status 1.",
-)
+@fail_on_option("error", "warning", "info")
 @output_options("text", "json", "github")
-@click.pass_context
-def doctor(ctx: click.Context, /, **options: Any) -> None:
+def doctor(**options: Any) -> int:
     """Look at a deployed realm, and say what will go wrong.
 
     Each finding has the reason why it matters, and the command that mends it.
@@ -40,4 +33,4 @@ def doctor(ctx: click.Context, /, **options: Any) -> None:
     """
     from .run import run  # noqa: PLC0415 - start-up
 
-    ctx.exit(run(**options))
+    return run(**options)

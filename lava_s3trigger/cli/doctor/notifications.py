@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aws_commands import aws
 from .patterns import read_pattern
-from .routes import KINDS, notification_routes, routes, wanted_events
+from .routes import KINDS, notification_routes, our_places, wanted_events
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 def put(bucket: str, configuration: Json) -> str:
     """Return the command that replaces the notifications of a bucket."""
     return aws(
-        "s3api",
-        "put-bucket-notification-configuration",
+        "s3api put-bucket-notification-configuration",
         bucket=bucket,
         notification_configuration=configuration,
     )
@@ -80,15 +79,15 @@ def by_eventbridge(deployed: Deployment, bucket: str) -> str:
 
     EventBridge is the only destination that may overlap others.
     """
-    ours = [each.place for each in routes(deployed, bucket) if each.place]
+    ours = our_places(deployed, bucket)
     configuration = without(deployed.notifications(bucket) or {}, ours)
     name = f"lava.{deployed.realm}.{bucket}"
     pattern = json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}})
     target = {"Id": "s3trigger", "Arn": deployed.function_arn}
     return "\n".join(
         [
-            aws("events", "put-rule", name=name, event_pattern=pattern),
-            aws("events", "put-targets", rule=name, targets=[target]),
+            aws("events put-rule", name=name, event_pattern=pattern),
+            aws("events put-targets", rule=name, targets=[target]),
             put(bucket, {**configuration, "EventBridgeConfiguration": {}}),
         ]
     )
@@ -137,11 +136,11 @@ def _widening_rule(deployed: Deployment, bucket: str, name: str) -> str:
             pattern = read_pattern(rule) or {}
             names = pattern.get("detail", {}).get("bucket", {}).get("name", names)
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": names}}}
-    return aws("events", "put-rule", name=name, event_pattern=json.dumps(pattern))
+    return aws("events put-rule", name=name, event_pattern=json.dumps(pattern))
 
 
 def is_accepted(configuration: Json) -> bool:
-    """Tell whether S3 accepts a configuration: no two of its notifications overlap."""
+    """Return whether S3 accepts a configuration: no two of its notifications overlap."""
     return not any(
         one.overlaps(two) for one, two in combinations(notification_routes(configuration), 2)
     )

@@ -35,6 +35,8 @@ _CLOSED: Final = frozenset(
 """What is the same in each event of a type; all else differs from event to event."""
 _TIME: Final = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 _OPEN: Final = object()
+"""The value of a field that differs between events: every test may pass."""
+_ABSENT: Final = object()
 
 
 def read_pattern(rule: Json) -> Json | None:
@@ -51,8 +53,7 @@ def matching_types(pattern: Json, bucket: str | None = None) -> list[EventType]:
     return [
         each
         for each in EVENT_TYPES.values()
-        if each.detail_type is not None
-        and _may_match(pattern, _event(each, bucket or ""), (), is_any_bucket=bucket is None)
+        if each.detail_type is not None and _may_match(pattern, _event(each, bucket))
     ]
 
 
@@ -102,42 +103,43 @@ def without(pattern: Json, path: tuple[str, ...]) -> Json:
     }
 
 
-def _event(kind: EventType, bucket: str) -> Json:
-    return eventbridge_event(ObjectEvent(bucket=bucket, key="k", type=kind, time=_TIME))
+def _event(kind: EventType, bucket: str | None) -> Json:
+    """Return an event of a bucket, or of any, with ``_OPEN`` for what differs between events."""
+    event = ObjectEvent(bucket=bucket or "", key="k", type=kind, time=_TIME)
+    found: Json = _opened(eventbridge_event(event))
+    if bucket is None:
+        found["detail"]["bucket"]["name"] = _OPEN
+    return found
 
 
-def _may_match(
-    pattern: Json, event: Any, path: tuple[str, ...], *, is_any_bucket: bool = False
-) -> bool:
+def _opened(value: Any, path: tuple[str, ...] = ()) -> Any:
+    if isinstance(value, dict):
+        return {name: _opened(inner, (*path, name)) for name, inner in value.items()}
+    return value if path in _CLOSED else _OPEN
+
+
+def _may_match(pattern: Json, event: Any) -> bool:
+    """Return whether an event, or a part of one, may match a pattern."""
+    members = event if isinstance(event, dict) else {}
     for name, wanted in pattern.items():
         if name == "$or":
-            if not any(
-                isinstance(each, dict)
-                and _may_match(each, event, path, is_any_bucket=is_any_bucket)
-                for each in listed(wanted)
-            ):
-                return False
-            continue
-        place = (*path, name)
-        value = event.get(name, None) if isinstance(event, dict) else None
-        is_there = isinstance(event, dict) and name in event
-        if isinstance(wanted, dict):
-            if not _may_match(wanted, value or {}, place, is_any_bucket=is_any_bucket):
-                return False
-            continue
-        is_open = place not in _CLOSED or (is_any_bucket and place[-1] == "name")
-        if is_there and is_open:
-            value = _OPEN
-        if not any(_passes(test, value, is_there=is_there) for test in listed(wanted)):
+            passes = any(
+                isinstance(each, dict) and _may_match(each, event) for each in listed(wanted)
+            )
+        elif isinstance(wanted, dict):
+            passes = _may_match(wanted, members.get(name))
+        else:
+            passes = any(_passes(test, members.get(name, _ABSENT)) for test in listed(wanted))
+        if not passes:
             return False
     return True
 
 
-def _passes(test: Any, value: Any, *, is_there: bool) -> bool:
-    """Tell whether a value may pass one of the tests of a field."""
+def _passes(test: Any, value: Any) -> bool:
+    """Return whether a value may pass one of the tests of a field."""
     if isinstance(test, dict) and set(test) == {"exists"}:
-        return bool(test["exists"]) is is_there
-    if not is_there:
+        return bool(test["exists"]) is (value is not _ABSENT)
+    if value is _ABSENT:
         return False
     if value is _OPEN:
         return True
@@ -159,21 +161,20 @@ def _differs(wanted: Any, value: str) -> bool:
     return value not in listed(wanted)
 
 
-def _starts(wanted: Any, value: str) -> bool:
-    if isinstance(wanted, dict):
-        return value.lower().startswith(str(wanted.get("equals-ignore-case", "")).lower())
-    return value.startswith(str(wanted))
+def _affix(has: Callable[[str, str], bool]) -> Callable[[Any, str], bool]:
+    """Return the test of a prefix or a suffix, given `str.startswith` or `str.endswith`."""
 
+    def test(wanted: Any, value: str) -> bool:
+        if isinstance(wanted, dict):
+            return has(value.lower(), str(wanted.get("equals-ignore-case", "")).lower())
+        return has(value, str(wanted))
 
-def _ends(wanted: Any, value: str) -> bool:
-    if isinstance(wanted, dict):
-        return value.lower().endswith(str(wanted.get("equals-ignore-case", "")).lower())
-    return value.endswith(str(wanted))
+    return test
 
 
 _TESTS: Final[dict[str, Callable[[Any, str], bool]]] = {
-    "prefix": _starts,
-    "suffix": _ends,
+    "prefix": _affix(str.startswith),
+    "suffix": _affix(str.endswith),
     "equals-ignore-case": lambda wanted, value: value.lower() == str(wanted).lower(),
     "wildcard": lambda wanted, value: fnmatchcase(
         value, str(wanted).replace("[", "[[]").replace("?", "[?]")

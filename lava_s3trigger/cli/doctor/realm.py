@@ -16,7 +16,7 @@ from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from lava_s3trigger.cli.deployed.aws import Aws
 
@@ -47,10 +47,11 @@ _MISSING: Final = frozenset(
 )
 # Where the action of IAM is not the operation's name.
 _ACTIONS: Final = {
-    "lambda:GetFunctionConcurrency": "lambda:GetFunctionConcurrency",
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadBucket": "s3:ListBucket",
 }
+_METRIC_SECONDS: Final = 3600
+"""SQS sends metrics of a quiet queue late."""
 
 
 class UnreadableError(Exception):
@@ -122,6 +123,10 @@ class Deployment:
                 reason = str(error.response["Error"].get("Message", code))
                 raise UnreadableError(_ACTIONS.get(action, action), reason) from None
 
+    def read_all(self, service: str, operation: str, field: str, **parameters: Any) -> list[Any]:
+        """Return the list in a field of the answer to a call, as `read` makes it."""
+        return list((self.read(service, operation, **parameters) or {}).get(field, []))
+
     @cached_property
     def function(self) -> Json:
         """The configuration of the function; empty if there is none."""
@@ -168,8 +173,9 @@ class Deployment:
         if not self.function:
             return []
         name = self.function_name
-        answer = self.read("lambda", "list_event_source_mappings", FunctionName=name) or {}
-        return list(answer.get("EventSourceMappings", []))
+        return self.read_all(
+            "lambda", "list_event_source_mappings", "EventSourceMappings", FunctionName=name
+        )
 
     @property
     def is_mapped(self) -> frozenset[str]:
@@ -197,31 +203,28 @@ class Deployment:
         target = policy.get("deadLetterTargetArn")
         return str(target) if target else None
 
-    def metric(  # noqa: PLR0913, PLR0917 - what tells a metric from others
-        self, namespace: str, name: str, dimension: str, value: str, statistic: str, seconds: int
-    ) -> float | None:
-        """Return a metric of CloudWatch over some time until now; None if it has no value.
+    def metric(self, namespace: str, name: str, statistic: str, **dimension: str) -> float | None:
+        """Return a metric of CloudWatch over the last hour; None if it has no value.
 
         Args:
             namespace: Such as ``AWS/SQS``.
             name: Its name.
-            dimension: Name of its one dimension.
-            value: Value of that.
             statistic: ``Maximum`` or ``Sum``.
-            seconds: How long that time is.
+            **dimension: Its one dimension.
         """
-        answer = self.read(
+        points = self.read_all(
             "cloudwatch",
             "get_metric_statistics",
+            "Datapoints",
             Namespace=namespace,
             MetricName=name,
-            Dimensions=[{"Name": dimension, "Value": value}],
-            StartTime=(self._now - dt.timedelta(seconds=seconds)).isoformat(),
+            Dimensions=[{"Name": each, "Value": value} for each, value in dimension.items()],
+            StartTime=(self._now - dt.timedelta(seconds=_METRIC_SECONDS)).isoformat(),
             EndTime=self._now.isoformat(),
-            Period=seconds,
+            Period=_METRIC_SECONDS,
             Statistics=[statistic],
         )
-        values = [float(each[statistic]) for each in (answer or {}).get("Datapoints", [])]
+        values = [float(each[statistic]) for each in points]
         if not values:
             return None
         return sum(values) if statistic == "Sum" else max(values)
@@ -243,8 +246,7 @@ class Deployment:
 
     def items(self, kind: str) -> list[Json]:
         """Return the items of the realm's table ``s3triggers`` or ``jobs``."""
-        answer = self.read("dynamodb", "scan", TableName=f"lava.{self.realm}.{kind}")
-        return [] if answer is None else list(answer["Items"])
+        return self.read_all("dynamodb", "scan", "Items", TableName=f"lava.{self.realm}.{kind}")
 
     @cached_property
     def policy(self) -> list[Json]:
@@ -253,27 +255,51 @@ class Deployment:
         return [] if answer is None else statements(answer["Policy"])
 
     def permits(self, service: str) -> bool:
-        """Tell whether some statement lets a service, such as ``s3``, invoke the function."""
+        """Return whether some statement lets a service, such as ``s3``, invoke the function."""
         principals = [each.get("Principal") for each in self.policy]
         named = [each.get("Service") for each in principals if isinstance(each, dict)]
         return f"{service}.amazonaws.com" in named or "*" in principals
 
+    @property
+    def role_name(self) -> str:
+        """Name of the function's role."""
+        return str(self.function.get("Role", "")).rpartition("/")[2]
+
     @cached_property
     def role_policies(self) -> dict[str, list[Json]]:
         """The statements of the role's inline policies by name, and of managed ones by ARN."""
-        role = self.function.get("Role", "").rpartition("/")[2]
+        role = self.role_name
         found: dict[str, list[Json]] = {}
         if not role:
             return found
-        inline = self.read("iam", "list_role_policies", RoleName=role) or {}
-        for name in inline.get("PolicyNames", []):
+        for name in self.read_all("iam", "list_role_policies", "PolicyNames", RoleName=role):
             answer = self.read("iam", "get_role_policy", RoleName=role, PolicyName=name) or {}
             found[name] = statements(answer.get("PolicyDocument", {}))
-        attached = self.read("iam", "list_attached_role_policies", RoleName=role) or {}
-        for policy in attached.get("AttachedPolicies", []):
-            arn = policy["PolicyArn"]
-            found[arn] = self._managed(arn)
+        for policy in self.read_all(
+            "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=role
+        ):
+            found[policy["PolicyArn"]] = self._managed(policy["PolicyArn"])
         return found
+
+    def is_allowed(
+        self, action: str, resource: str, context: Mapping[str, list[str]] | None = None
+    ) -> bool:
+        """Return whether the policies of the function's role allow an action on a resource.
+
+        Args:
+            action: The action of IAM.
+            resource: An ARN.
+            context: Values of the keys of conditions, in lower case; others are taken to hold.
+        """
+        effects = {
+            statement.get("Effect")
+            for found in self.role_policies.values()
+            for statement in found
+            if matches_any(listed(statement.get("Action", [])), action)
+            and matches_any(listed(statement.get("Resource", [])), resource)
+            and _holds(statement.get("Condition") or {}, context or {})
+        }
+        return effects == {"Allow"}
 
     def _managed(self, arn: str) -> list[Json]:
         policy = self.read("iam", "get_policy", PolicyArn=arn)
@@ -302,9 +328,10 @@ class Deployment:
         """
         found = []
         ours = {self.function_arn, *self.is_mapped}
-        for rule in (self.read("events", "list_rules") or {}).get("Rules", []):
-            answer = self.read("events", "list_targets_by_rule", Rule=rule["Name"]) or {}
-            targets = [each for each in answer.get("Targets", []) if each["Arn"] in ours]
+        for rule in self.read_all("events", "list_rules", "Rules"):
+            name = rule["Name"]
+            every = self.read_all("events", "list_targets_by_rule", "Targets", Rule=name)
+            targets = [each for each in every if each["Arn"] in ours]
             if targets:
                 found.append({**rule, "Targets": targets})
         return found
@@ -313,8 +340,8 @@ class Deployment:
     def subscriptions(self) -> list[Json]:
         """The SNS subscriptions of the function and of the queues that it reads."""
         ours = {self.function_arn, *self.is_mapped}
-        answer = self.read("sns", "list_subscriptions") or {}
-        return [each for each in answer.get("Subscriptions", []) if each.get("Endpoint") in ours]
+        every = self.read_all("sns", "list_subscriptions", "Subscriptions")
+        return [each for each in every if each.get("Endpoint") in ours]
 
 
 def statements(policy: Any) -> list[Json]:
@@ -348,8 +375,19 @@ def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
     return realm, function or function_name(realm)
 
 
+def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool:
+    """Return whether a condition of IAM holds, as far as it tests keys of the context."""
+    return all(
+        any(matches_any(listed(wanted), value) for value in context[name.lower()])
+        is not ("Not" in operator)
+        for operator, tests in condition.items()
+        for name, wanted in tests.items()
+        if name.lower() in context
+    )
+
+
 def matches_any(patterns: Collection[str], text: str) -> bool:
-    """Tell whether any pattern of IAM matches a text, without regard to case."""
+    """Return whether any pattern of IAM matches a text, without regard to case."""
     return any(
         re.fullmatch(
             re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.IGNORECASE

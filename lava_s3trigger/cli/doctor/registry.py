@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
+
+from lava_s3trigger.cli.output import findings
 
 from .realm import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from lava_s3trigger.cli.output.findings import Severity
+
     from .realm import Deployment
 
-Severity = Literal["error", "warning", "info"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
-"""From the worst."""
+    Faults = Callable[[Deployment], Iterator["Fault"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,19 @@ class Check:
     """The IAM actions that it needs."""
     summary: str
     why: str
-    run: Callable[[Deployment], Iterator[Fault]]
+    run: Faults
+    of_function: bool
+    """Whether it is made only if there is a function."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A fault, with the check that found it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(findings.Finding):
+    """A fault, with what its check says of such."""
 
-    check: Check
-    fault: Fault
+    why: str
+    """Why it matters."""
+    command: str
+    """The commands that correct it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,33 +78,28 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
 
-    def is_at_least(self, severity: Severity) -> bool:
-        """Tell whether there is a finding of a severity, or of a worse one."""
-        worst = SEVERITIES.index(severity)
-        return any(SEVERITIES.index(each.check.severity) <= worst for each in self.findings)
-
 
 CHECKS: Final[dict[str, Check]] = {}
 """All checks by name, in the order in which they run."""
 
 
 def check(
-    name: str, severity: Severity, needs: Collection[str]
-) -> Callable[[Callable[[Deployment], Iterator[Fault]]], Callable[[Deployment], Iterator[Fault]]]:
-    """Register a function as a check.
+    severity: Severity, needs: Collection[str], *, of_function: bool = False
+) -> Callable[[Faults], Faults]:
+    """Register a function as a check, whose name is that of the function, and never changes.
 
     Args:
-        name: Its name, which never changes.
         severity: How bad it is.
         needs: The IAM actions that it needs, beside reading the function's configuration.
+        of_function: Whether it is made only if there is a function.
     """
 
-    def register(
-        function: Callable[[Deployment], Iterator[Fault]],
-    ) -> Callable[[Deployment], Iterator[Fault]]:
+    def register(function: Faults) -> Faults:
         summary, _, why = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
         actions = tuple(sorted({"lambda:GetFunctionConfiguration", *needs}))
-        CHECKS[name] = Check(name, severity, actions, summary, " ".join(why.split()), function)
+        why = " ".join(why.split())
+        name = function.__name__.replace("_", "-")
+        CHECKS[name] = Check(name, severity, actions, summary, why, function, of_function)
         return function
 
     return register
@@ -114,8 +115,19 @@ def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
     for each in checks:
         faults: list[Fault] = []
         try:
-            faults.extend(each.run(deployment))
+            if not each.of_function or deployment.function:
+                faults.extend(each.run(deployment))
         except UnreadableError as error:
             found.unread.append(Unread(each, error.action, error.reason))
-        found.findings += [Finding(each, fault) for fault in faults]
+        found.findings += [
+            Finding(
+                rule=each.name,
+                severity=each.severity,
+                message=fault.message,
+                subject=fault.subject,
+                why=each.why,
+                command=fault.command,
+            )
+            for fault in faults
+        ]
     return found

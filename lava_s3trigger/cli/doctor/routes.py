@@ -53,7 +53,7 @@ class Route:
     """Whether it leads to the function."""
 
     def overlaps(self, other: Route) -> bool:
-        """Tell whether both carry some event of some object."""
+        """Return whether both carry some event of some object."""
         prefixes = sorted([self.prefix, other.prefix], key=len)
         suffixes = sorted([self.suffix, other.suffix], key=len)
         return (
@@ -67,7 +67,7 @@ class Route:
         return kind.name if self.rule is None else kind.name_in_eventbridge
 
     def covers(self, trigger: Trigger, kind: EventType) -> bool:
-        """Tell whether it carries all events of a type that an entry asks for."""
+        """Return whether it carries all events of a type that an entry asks for."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else trigger.prefix
         has_prefix = f"{prefix}/".startswith(self.prefix) if prefix else not self.prefix
         has_suffix = not self.suffix or any(
@@ -76,7 +76,7 @@ class Route:
         return has_prefix and has_suffix and self._carries(trigger, kind)
 
     def reaches(self, trigger: Trigger) -> bool:
-        """Tell whether it may carry any event that an entry asks for."""
+        """Return whether it may carry any event that an entry asks for."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
         return (
             (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
@@ -93,7 +93,7 @@ class Route:
 
 
 def asks_for(trigger: Trigger, name: str) -> bool:
-    """Tell whether an entry's conditions let events of a type pass."""
+    """Return whether an entry's conditions let events of a type pass."""
     return all(
         each.holds(name)
         for each in trigger.conditions
@@ -167,6 +167,11 @@ def routes(deployed: Deployment, bucket: str) -> list[Route]:
     return found
 
 
+def our_places(deployed: Deployment, bucket: str) -> set[tuple[str, int]]:
+    """Return kind and number of each notification of a bucket that leads to the function."""
+    return {each.place for each in routes(deployed, bucket) if each.place}
+
+
 def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
     """Return the types of events that a notification names, of which some have a wildcard."""
     return frozenset(
@@ -191,7 +196,7 @@ def encoded(value: str) -> str:
 
 
 def is_encoded(value: str) -> bool:
-    """Tell whether S3 takes each character of a filter's value as it was meant."""
+    """Return whether S3 takes each character of a filter's value as it was meant."""
     return (
         re.fullmatch(rf"(?:[A-Za-z0-9+{re.escape(_SAFE)}]|%[0-9A-Fa-f]{{2}})*", value) is not None
     )
@@ -206,7 +211,7 @@ def _patterns(trigger: Trigger) -> Iterator[list[str]]:
 
 
 def _may_pass(pattern: str, prefix: str, suffix: str) -> bool:
-    """Tell whether some key may match a pattern and have a prefix and a suffix."""
+    """Return whether some key may match a pattern and have a prefix and a suffix."""
     head, *rest = re.split(r"[*?\[]", pattern, maxsplit=1)
     tail = re.split(r"[*?\[\]]", pattern)[-1]
     if not rest:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES
-from lava_s3trigger.cli.output.escaping import plain
-from lava_s3trigger.cli.output.streams import console, opened, write_json
+from lava_s3trigger.cli.output.findings import STYLES, Finding, is_at_least
+from lava_s3trigger.cli.output.github import write_github
+from lava_s3trigger.cli.output.streams import opened, write_json
+from lava_s3trigger.cli.output.text import Piece, line, styled, write_page
 
 from . import checks  # noqa: F401 - registers the checks
 from .realm import Deployment, find_realm
-from .registry import CHECKS, SEVERITIES, diagnose
+from .registry import CHECKS, diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import TextIO
 
-    from .registry import Diagnosis
+    from lava_s3trigger.cli.output.text import Line
 
-_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_LEVELS: Final = {"error": "error", "warning": "warning", "info": "notice"}
-"""Severities as GitHub's workflow commands have them."""
+    from .registry import Diagnosis
 
 
 def run(  # noqa: PLR0913 - the options
@@ -52,34 +52,30 @@ def run(  # noqa: PLR0913 - the options
     chosen = [each for each in CHECKS.values() if not select or each.name in select]
     found = diagnose(deployed, chosen)
     with opened(output) as file:
-        _WRITERS[format_](file, deployed, found)
-    return _status(found, fail_on)
-
-
-def _status(found: Diagnosis, fail_on: str) -> int:
-    for severity in SEVERITIES:
-        if severity == fail_on and found.is_at_least(severity):
-            return NO
+        if format_ == "json":
+            _write_json(file, deployed, found)
+        elif format_ == "github":
+            _write_github(file, found)
+        else:
+            write_page(file, _lines(deployed, found))
+    if any(is_at_least(each.severity, fail_on) for each in found.findings):
+        return NO
     return COULD_NOT_TELL if found.unread else YES
 
 
-def _write_text(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
-    to = console(file)
+def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
     for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        head = plain(f"{check.severity} ", _STYLES[check.severity])
-        head.append_text(plain(f"{check.name}: {fault.subject}: {fault.message}"))
-        to.print(head)
-        to.print(plain(f"  {check.why}"))
-        for line in fault.command.splitlines():
-            to.print(plain(f"  $ {line}"))
+        head = Piece(f"{finding.severity} ", STYLES[finding.severity])
+        yield line(head, f"{finding.rule}: {finding.subject}: {finding.message}")
+        yield line(finding.why, indent=2)
+        yield from (line(f"$ {each}", indent=2) for each in finding.command.splitlines())
     for unread in found.unread:
-        to.print(plain(f"could not tell {unread.check.name}: needs {unread.action}", "magenta"))
+        yield styled(f"could not tell {unread.check.name}: needs {unread.action}", "magenta")
     count = len(found.findings)
     told = "nothing wrong was found" if not count else f"{count} findings"
     if found.unread:
         told += f"; {len(found.unread)} checks could not be made"
-    to.print(plain(f"{deployed.function_name}: {told}"))
+    yield line(f"{deployed.function_name}: {told}")
 
 
 def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
@@ -90,12 +86,12 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
             "function": deployed.function_name,
             "findings": [
                 {
-                    "check": finding.check.name,
-                    "severity": finding.check.severity,
-                    "subject": finding.fault.subject,
-                    "message": finding.fault.message,
-                    "why": finding.check.why,
-                    "command": finding.fault.command,
+                    "check": finding.rule,
+                    "severity": finding.severity,
+                    "subject": finding.subject,
+                    "message": finding.message,
+                    "why": finding.why,
+                    "command": finding.command,
                 }
                 for finding in found.findings
             ],
@@ -107,25 +103,12 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
     )
 
 
-def _write_github(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:  # noqa: ARG001 - as the others
-    for finding in found.findings:
-        check, fault = finding.check, finding.fault
-        text = f"{fault.subject}: {fault.message}. {check.why}\n{fault.command}"
-        _annotate(file, _LEVELS[check.severity], check.name, text)
+def _write_github(file: TextIO, found: Diagnosis) -> None:
+    findings: list[Finding] = [
+        replace(each, message=f"{each.message}. {each.why}\n{each.command}")
+        for each in found.findings
+    ]
     for unread in found.unread:
-        _annotate(file, "warning", unread.check.name, f"could not tell: needs {unread.action}")
-
-
-def _annotate(file: TextIO, level: str, title: str, text: str) -> None:
-    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    with contextlib.suppress(BrokenPipeError):
-        escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in escaped)
-        file.write(f"::{level} title={title}::{safe}\n")
-
-
-_WRITERS: Final[dict[str, Callable[[TextIO, Deployment, Diagnosis], None]]] = {
-    "text": _write_text,
-    "json": _write_json,
-    "github": _write_github,
-}
+        message = f"could not tell: needs {unread.action}"
+        findings.append(Finding(rule=unread.check.name, severity="warning", message=message))
+    write_github(file, findings)

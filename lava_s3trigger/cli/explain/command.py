@@ -31,8 +31,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_optio
     help="Look for changes that would make it dispatch.",
 )
 @output_options("text", "json")
-@click.pass_context
-def explain(ctx: click.Context, /, **options: Any) -> None:
+def explain(**options: Any) -> int:
     """Tell what the function would do with an object or a payload, and why.
 
     Shows the prefixes that were tried, every condition with the value that it
@@ -44,4 +43,4 @@ def explain(ctx: click.Context, /, **options: Any) -> None:
     """
     from .run import run  # noqa: PLC0415 - start-up
 
-    ctx.exit(run(**options))
+    return run(**options)

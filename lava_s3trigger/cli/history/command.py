@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lava_s3trigger.cli.objects.options import object_options
-from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
+from lava_s3trigger.cli.options import Command, aws_options, output_options, paths_option
 
 
 @click.command(
@@ -27,13 +27,9 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     show_default=True,
     help="Deliveries since a time: 12h, 30d, or 2026-03-01.",
 )
-@click.option(
+@paths_option(
     "--versions",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of earlier versions of trigger entries, to tell what differs."
-    " May be repeated.",
+    help="File or folder of earlier versions of trigger entries, to tell what differs.",
 )
 @object_options
 @click.option("--function", metavar="NAME", help="The function, if not lava-REALM-s3trigger.")

@@ -144,6 +144,18 @@ event_type_of: Final = _callback(_event_type)
 """Reads the name of an option's event type, which must be known."""
 
 
+def event_type_option(help: str) -> Callable[[F], F]:  # noqa: A002 - as click has it
+    """Return the option of the type of all events."""
+    return click.option(
+        "--event-type",
+        callback=event_type_of,
+        default=CREATED,
+        show_default=True,
+        metavar="TYPE",
+        help=help,
+    )
+
+
 def object_options(command: F) -> F:
     """Add the options that describe an object; they make an `ObjectOptions`."""
     return together(

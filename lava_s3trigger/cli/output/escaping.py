@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from typing import Final
 
 # Control, format (bidirectional marks and invisible tags among them), surrogate, private
 # use, unassigned; and what ends a line or a paragraph.
@@ -30,10 +27,3 @@ def safe(text: str, *, keep: str = "") -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
-def plain(text: str, style: str = "") -> Text:
-    """Return text for `rich`: without markup, links or control characters."""
-    from rich.text import Text  # noqa: PLC0415 - start-up
-
-    return Text(safe(text), style=style)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import click
+
+from .escaping import safe
 from .streams import message
 
 if TYPE_CHECKING:
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 LINE_SECONDS: Final = 30
 _BAR_SECONDS: Final = 0.2
 _SMOOTHING_SECONDS: Final = 30
+_CLEAR: Final = "\r\x1b[K\x1b[?25h"
+"""Empties the line of a bar, and shows the cursor, which click hides."""
 
 
 class Progress:
@@ -43,9 +49,10 @@ class Progress:
         self._marks = [(self._start, 0)]
         self._is_terminal = False
         self._bar: Any = None
+        """Of click, whose own clock and rate are left out."""
 
     def __enter__(self) -> Self:
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         if self._is_terminal and self._after <= 0:
             self._start_bar()
         return self
@@ -57,8 +64,9 @@ class Progress:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar:
-            self._show()
-            self._bar.stop()
+            # Of a bar that is done, nothing stays; click itself would leave it.
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
 
     def advance(self, number: int = 0) -> None:
         """Note that so many more are done; call it also while none are."""
@@ -79,21 +87,22 @@ class Progress:
             self._show()
 
     def _start_bar(self) -> None:
-        self._bar = _bar()
-        self._bar.start()
-        self._task = self._bar.add_task(
-            self._what, total=self._total, completed=self._done, text=self._text()
+        self._bar = click.progressbar(
+            (),
+            label=safe(self._what),
+            bar_template="%(label)s [%(bar)s] %(info)s",
+            show_eta=False,
+            show_percent=False,
+            item_show_func=lambda _: self._text(),
+            width=0,  # what the text leaves of the terminal's
+            file=sys.stderr,
         )
+        self._show()
 
     def _show(self) -> None:
         if self._bar:
-            self._bar.update(
-                self._task,
-                completed=self._done,
-                total=self._total,
-                text=self._text(),
-                refresh=True,
-            )
+            self._bar.pos, self._bar.length = self._done, self._total
+            self._bar.render_progress()
         else:
             message(f"{self._what}: {self._text()}")
 
@@ -111,18 +120,3 @@ def _duration(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _bar() -> Any:
-    from rich import progress  # noqa: PLC0415 - start-up
-    from rich.console import Console  # noqa: PLC0415
-
-    return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[text]}", markup=False),
-        console=Console(file=sys.stderr),
-        # By a thread, it would meet the bounds of templates in the main thread.
-        auto_refresh=False,
-        transient=True,
-    )

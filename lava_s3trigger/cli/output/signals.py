@@ -7,10 +7,25 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def _received_by(receive: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Hand signals to a function inside the block, but for those ignored before, as by nohup."""
+    before = {
+        number: signal.signal(number, receive)
+        for number in _SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interrupted(SystemExit):
@@ -43,16 +58,8 @@ def interruptible() -> Iterator[None]:
     A signal that was ignored before, as by nohup, stays ignored.
     """
     _Signals.received = None
-    before = {
-        number: signal.signal(number, _receive)
-        for number in _SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
+    with _received_by(_receive):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Request:
@@ -78,16 +85,8 @@ def ending_in_order() -> Iterator[Request]:
             raise Interrupted(number)
         request.number = number
 
-    before = {
-        number: signal.signal(number, receive)
-        for number in _SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
+    with _received_by(receive):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if request.number is not None:
         raise Interrupted(request.number)
 

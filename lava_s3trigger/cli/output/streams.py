@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from rich.console import Console
-
 VERSION: Final = 1
 """Version of the JSON that commands print."""
 
@@ -45,7 +43,8 @@ def opened(output: str | None) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8") as device:
                 yield device
         else:
-            yield from _replaced(Path(os.path.realpath(path)))
+            with replacing(Path(os.path.realpath(path))) as file:
+                yield file
 
 
 @contextlib.contextmanager
@@ -76,51 +75,40 @@ def _standard_output() -> Iterator[TextIO]:
     sys.stdout.flush()
 
 
-def _replaced(path: Path) -> Iterator[TextIO]:
+@contextlib.contextmanager
+def replacing(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """Yield a text file that takes the place and the mode of another one when it is complete.
+
+    Ends of lines are written as they are.
+    """
     import tempfile  # noqa: PLC0415 - start-up
 
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
             yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(_mode(path))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions of a file, or those that a new one gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def write_json(file: TextIO, value: dict[str, Any], *, indent: int | None = 2) -> None:
     """Write a JSON object, in ASCII, with the version of the format at its top."""
     json.dump({"version": VERSION, **value}, file, indent=indent)
     file.write("\n")
-
-
-def console(file: TextIO) -> Console:
-    """Return a console for text: styled on a terminal, plain and as wide as it is elsewhere.
-
-    It reads no markup, emoji names or links out of strings.
-    """
-    from rich.console import Console  # noqa: PLC0415 - start-up
-
-    class OfCommands(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich itself would end with 1, which means no
-
-    found = OfCommands(
-        file=file,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        soft_wrap=True,
-        # With NO_COLOR, rich itself leaves out colours and keeps bold.
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
-    )
-    if not found.is_terminal:
-        found.width = 10_000
-    return found
 
 
 def message(text: str) -> None:

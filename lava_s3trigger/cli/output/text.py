@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from .escaping import plain, safe
+from .escaping import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
-
-    from rich.text import Text
 
 
 class Piece(NamedTuple):
@@ -24,7 +22,7 @@ class Piece(NamedTuple):
     text: str
     """May hold anything: what a terminal could take for a command is escaped."""
     style: str = ""
-    """Words for `click.style` and for `rich`: a colour, ``bold``, ``dim``."""
+    """Words for `click.style`: a colour, ``bold``, ``dim``."""
 
 
 Line = tuple[Piece, ...]
@@ -58,6 +56,11 @@ def line(*pieces: str | Piece, indent: int = 0) -> Line:
     return (Piece(" " * indent), *made) if indent else made
 
 
+def styled(text: str, style: str = "") -> Line:
+    """Return a line of one piece."""
+    return (Piece(text, style),)
+
+
 def named(text: str) -> str:
     """Return a name as it stands, in quotes where it could be taken for more than a name."""
     return cut(text) if _PLAIN_NAME.fullmatch(text) else shown(text)
@@ -83,21 +86,14 @@ def cut(text: str) -> str:
 def write_page(file: TextIO, lines: Iterable[Line]) -> None:
     """Write lines, as wide as they are: with styles to a terminal, without to a pipe or a file.
 
-    They are styled by `click`, since to import `rich` takes a fifth of what `explain` takes.
+    Raises:
+        BrokenPipeError: Who reads the file has gone.
     """
-    shown = _styled if _takes_styles(file) else _unstyled
+    shown = _with_style if _takes_styles(file) else _without_style
     file.writelines(f"{''.join(map(shown, pieces)).rstrip()}\n" for pieces in lines)
 
 
-def as_text(pieces: Line) -> Text:
-    """Return a line as text for `rich`: without markup, links or control characters."""
-    made = plain("")
-    for piece in pieces:
-        made.append_text(plain(piece.text, piece.style))
-    return made
-
-
-def _styled(piece: Piece) -> str:
+def _with_style(piece: Piece) -> str:
     words = set(piece.style.split())
     colour = next(iter(words - {"bold", "dim"}), None)
     is_bold, is_dim = ("bold" in words) or None, ("dim" in words) or None
@@ -105,12 +101,12 @@ def _styled(piece: Piece) -> str:
     return click.style(text, fg=colour, bold=is_bold, dim=is_dim) if words else text
 
 
-def _unstyled(piece: Piece) -> str:
+def _without_style(piece: Piece) -> str:
     return safe(piece.text)
 
 
 def _takes_styles(file: TextIO) -> bool:
-    """Tell whether a file takes styles, as https://no-color.org and https://force-color.org say."""
+    """Return whether a file takes styles: see https://no-color.org and https://force-color.org."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return file.isatty() or bool(os.environ.get("FORCE_COLOR"))

@@ -6,9 +6,15 @@ from typing import Any
 
 import click
 
-from lava_s3trigger.cli.objects.options import event_type_of, size_of
-from lava_s3trigger.cli.objects.uri import CREATED
-from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options, sources_options
+from lava_s3trigger.cli.objects.options import event_type_option, size_of
+from lava_s3trigger.cli.options import (
+    PATH,
+    Command,
+    aws_options,
+    output_options,
+    paths_option,
+    sources_options,
+)
 
 
 @click.command(
@@ -22,27 +28,11 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     ],
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
-@click.option(
-    "--triggers",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of entries that would be, as ENTRIES. May be repeated.",
+@paths_option("--triggers", help="File or folder of entries that would be, as ENTRIES.")
+@paths_option(
+    "--against", help="File or folder of the entries that are, in place of the realm's table."
 )
-@click.option(
-    "--against",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of the entries that are, in place of the realm's table. May be repeated.",
-)
-@click.option(
-    "--jobs",
-    type=PATH,
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of job entries, for a side whose files have none. May be repeated.",
-)
+@paths_option("--jobs", help="File or folder of job entries, for a side whose files have none.")
 @sources_options
 @click.option(
     "--since",
@@ -54,14 +44,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     metavar="NAME",
     help="Function whose log is read.  [default: lava-REALM-s3trigger]",
 )
-@click.option(
-    "--event-type",
-    callback=event_type_of,
-    default=CREATED,
-    show_default=True,
-    metavar="TYPE",
-    help="Event type to decide with.",
-)
+@event_type_option("Event type to decide with.")
 @click.option(
     "--size",
     callback=size_of,

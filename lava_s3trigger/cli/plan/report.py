@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.output.escaping import plain, safe
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.text import styled
 from lava_s3trigger.units import shown
 
 from .compare import KINDS
@@ -14,10 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from rich.console import Console
-    from rich.text import Text
-
     from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.output.text import Line
 
     from .compare import Comparison, Counted, Example, Kind
     from .entry_sets import Sides
@@ -122,53 +121,49 @@ class Report:
             },
         }
 
-    def print(self, console: Console) -> None:
-        """Print the report for people."""
-        for line in self._lines():
-            console.print(line)
-
-    def _lines(self) -> Iterator[Text]:
+    def lines(self) -> Iterator[Line]:
+        """Yield the report for people."""
         found = self.comparison
-        yield plain(f"{self.sides.before.name} -> {self.sides.after.name}", "bold")
-        yield plain(
+        yield styled(f"{self.sides.before.name} -> {self.sides.after.name}", "bold")
+        yield styled(
             f"{_counted(found.objects, 'object')}:"
             f" {_counted(found.before, 'dispatch', 'dispatches')} before, {found.after:,} after;"
             f" {found.total('gained'):,} gained, {found.total('lost'):,} lost,"
             f" {found.total('changed'):,} changed"
         )
         for trigger_id, before, after, kinds in self.changes():
-            yield plain("")
-            yield plain(f"{trigger_id}  ({_sources(before, after)})", "bold")
+            yield styled("")
+            yield styled(f"{trigger_id}  ({_sources(before, after)})", "bold")
             for kind, counted in kinds.items():
                 head = _HEADS[kind][counted.count != 1].format(f"{counted.count:,}")
-                yield plain(f"  {head}", _STYLES[kind])
+                yield styled(f"  {head}", _STYLES[kind])
                 for example in counted.examples:
-                    yield plain(f"    {_example_line(kind, example)}")
+                    yield styled(f"    {_example_line(kind, example)}")
                 yield from _more(counted.count, len(counted.examples))
         yield from self._unreached_lines()
         yield from self._undecided_lines()
         if not self.has_changes:
-            yield plain("")
-            yield plain("Nothing would change.")
+            yield styled("")
+            yield styled("Nothing would change.")
 
-    def _unreached_lines(self) -> Iterator[Text]:
+    def _unreached_lines(self) -> Iterator[Line]:
         unreached = list(self.unreached())
         if unreached:
-            yield plain("")
-            yield plain("Entries that no object reached", "bold")
+            yield styled("")
+            yield styled("Entries that no object reached", "bold")
         for entry, was_reached in unreached:
             note = "; reached before" if was_reached else ""
-            yield plain(f"  {entry.id}  ({entry.source}{note})")
+            yield styled(f"  {entry.id}  ({entry.source}{note})")
 
-    def _undecided_lines(self) -> Iterator[Text]:
+    def _undecided_lines(self) -> Iterator[Line]:
         count, examples = self.comparison.undecided.count, self.comparison.undecided.examples
         if not count:
             return
-        yield plain("")
-        yield plain(f"Could not tell {_counted(count, 'time')}", "bold red")
+        yield styled("")
+        yield styled(f"Could not tell {_counted(count, 'time')}", "bold red")
         for each in examples:
             where = f"{each.trigger_id}: " if each.trigger_id else ""
-            yield plain(f"  s3://{each.bucket}/{each.key}  {where}{_shortened(each.reason)}")
+            yield styled(f"  s3://{each.bucket}/{each.key}  {where}{_shortened(each.reason)}")
         yield from _more(count, len(examples), indent=2)
 
 
@@ -186,9 +181,9 @@ def _counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def _more(count: int, shown_count: int, indent: int = 4) -> Iterator[Text]:
+def _more(count: int, shown_count: int, indent: int = 4) -> Iterator[Line]:
     if count > shown_count:
-        yield plain(f"{'':{indent}}and {count - shown_count:,} more", "dim")
+        yield styled(f"{'':{indent}}and {count - shown_count:,} more", "dim")
 
 
 def _as_json(examples: Iterable[Example], names: Iterable[str]) -> list[dict[str, Any]]:

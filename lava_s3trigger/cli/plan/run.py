@@ -21,7 +21,8 @@ from lava_s3trigger.cli.objects.sources import (
 )
 from lava_s3trigger.cli.objects.uri import SCHEME
 from lava_s3trigger.cli.output.progress import Progress
-from lava_s3trigger.cli.output.streams import console, opened, write_json
+from lava_s3trigger.cli.output.streams import opened, write_json
+from lava_s3trigger.cli.output.text import write_page
 
 from .entry_sets import read_sides
 from .parallel import Setting, available, compare
@@ -63,7 +64,7 @@ def run(paths: Sequence[str], **options: Any) -> int:
         if options["format_"] == "json":
             write_json(file, report.as_json())
         else:
-            report.print(console(file))
+            write_page(file, report.lines())
     if report.has_changes:
         return NO
     return COULD_NOT_TELL if report.is_undecided else YES

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import click
 
-from lava_s3trigger.cli.objects.options import event_type_of
-from lava_s3trigger.cli.objects.uri import CREATED
+from lava_s3trigger.cli.objects.options import event_type_option
 from lava_s3trigger.cli.options import Command, aws_options, output_options, sources_options
 
 _WAYS: Final = ("invoke", "queue", "s3-batch")
@@ -32,14 +31,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @click.option("--larger-than", metavar="SIZE", help="Only larger objects, such as 0 or 10MB.")
 @click.option("--since", metavar="TIME", help="Only objects modified since: 7d, or 2026-03-01.")
 @click.option("--until", metavar="TIME", help="Only objects modified before.")
-@click.option(
-    "--event-type",
-    callback=event_type_of,
-    default=CREATED,
-    show_default=True,
-    metavar="TYPE",
-    help="Type of the events.",
-)
+@event_type_option("Type of the events.")
 @click.option(
     "--would-fire", is_flag=True, help="Only objects that the entries dispatch a job for now."
 )

@@ -211,7 +211,7 @@ class CaseReader:
         if "job_id" not in members:
             raise CaseError("job_id is missing in an expected dispatch", node)
         if "worker" in members and not self.knows_jobs:
-            message = "which worker has a job is not known: name files of jobs with --jobs"
+            message = "the workers of jobs are unknown: name files of jobs with --jobs"
             raise CaseError(message, members["worker"].value)
         given = {name: OF_DISPATCH[name](member.value) for name, member in members.items()}
         return {"delay": 0, "parameters": {}, "globals": {}, **given} if is_exact else given
@@ -230,7 +230,7 @@ class CaseReader:
         if reason not in (*fields, *REASONS):
             has = f"the entry's conditions ({', '.join(fields)})" if fields else "(no condition)"
             known = f"{has} and {', '.join(REASONS)}"
-            raise CaseError(f"{shown(reason)} is no reason here; there are {known}", found)
+            raise CaseError(f"unknown reason {shown(reason)}; known reasons: {known}", found)
         return reason
 
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_options, output_options
+from lava_s3trigger.cli.options import (
+    PATH,
+    Command,
+    aws_options,
+    entries_options,
+    output_options,
+    paths_option,
+)
 
 
 @click.command(
@@ -20,13 +27,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_optio
 )
 @click.argument("paths", type=PATH, nargs=-1, metavar="[PATH]...")
 @entries_options
-@click.option(
-    "--cases",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="File of cases, each of which names its trigger_id. May be repeated.",
-)
+@paths_option("--cases", metavar="FILE", help="File of cases, each of which names its trigger_id.")
 @click.option(
     "--coverage",
     is_flag=True,
@@ -34,8 +35,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_optio
 )
 @aws_options
 @output_options("text", "json", "junit")
-@click.pass_context
-def test(ctx: click.Context, /, **options: Any) -> None:
+def test(**options: Any) -> int:
     """Run the cases that entries carry.
 
     Decides what each case asks, and compares it with what it expects.
@@ -45,4 +45,4 @@ def test(ctx: click.Context, /, **options: Any) -> None:
     """
     from .run import run  # noqa: PLC0415 - start-up
 
-    ctx.exit(run(**options))
+    return run(**options)

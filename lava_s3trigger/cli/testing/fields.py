@@ -71,7 +71,7 @@ def payload_of(node: Node, file: str) -> Any:
     except OSError as error:
         raise CaseError(f"{shown(str(folder / name))}: {error.strerror}", node) from None
     except (ValueError, RecursionError) as error:
-        raise CaseError(f"{shown(str(folder / name))} is no JSON: {error}", node) from None
+        raise CaseError(f"{shown(str(folder / name))} is not JSON: {error}", node) from None
 
 
 # What reads a field takes its node.
@@ -85,7 +85,7 @@ def text_of(node: Node) -> str:
     """
     if not isinstance(node.value, str) or not node.value:
         hint = "" if node.value in (None, "") else ": put it in quotes"
-        raise CaseError(f"{shown(node.plain())} is no text{hint}", node)
+        raise CaseError(f"{shown(node.plain())} is not a text{hint}", node)
     return node.value
 
 
@@ -107,7 +107,7 @@ def _boolean(node: Node) -> bool:
 def _size(node: Node) -> int:
     size = _by(units.size, node)
     if size < 0 or size != int(size):
-        raise CaseError(f"{shown(node.plain())} is no number of bytes", node)
+        raise CaseError(f"{shown(node.plain())} is not a number of bytes", node)
     return int(size)
 
 
@@ -116,7 +116,7 @@ def _time(node: Node) -> dt.datetime:
     try:
         time = isoparse(text)
     except (ValueError, OverflowError):
-        message = f"{shown(text)} is no time such as 2026-03-14T01:59:26Z"
+        message = f"{shown(text)} is not a time such as 2026-03-14T01:59:26Z"
         raise CaseError(message, node) from None
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
@@ -126,7 +126,7 @@ def _address(node: Node) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise CaseError(f"{shown(text)} is no IP address", node) from None
+        raise CaseError(f"{shown(text)} is not an IP address", node) from None
 
 
 def _delay(node: Node) -> int:

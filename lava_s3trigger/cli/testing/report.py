@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lava_s3trigger.cli.output.escaping import plain, safe
-from lava_s3trigger.cli.output.streams import console, write_json
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.junit import JunitCase
+from lava_s3trigger.cli.output.streams import write_json
+from lava_s3trigger.cli.output.text import BAD, GOOD, TITLE, UNUSED, Piece, line, styled, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
     from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.output.text import Line
 
     from .case import Case
     from .results import CaseResult, Coverage
 
-_STYLES = {"-": "red", "+": "green"}
+_STYLES = {"-": "red", "+": GOOD}
 
 
 def title_of(case: Case) -> str:
@@ -28,36 +31,38 @@ def write_text(
     file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
 ) -> None:
     """Write each case that failed with its differences, then the counts."""
-    out = console(file)
+    write_page(file, _lines(results, coverage, entries))
+
+
+def _lines(
+    results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
+) -> Iterator[Line]:
     for result in results:
         if result.has_passed:
             continue
-        out.print(plain("FAILED ", "bold red") + plain(result.case.source))
-        out.print(plain(f"  {title_of(result.case)}", "bold"))
-        for message in result.messages:
-            out.print(plain(f"  {message}"))
-        for line in result.diff:
-            out.print(plain(f"    {line}", _STYLES.get(line[:1], "")))
-        out.print()
+        yield styled(f"FAILED {result.case.source}", BAD)
+        yield styled(f"  {title_of(result.case)}", TITLE)
+        yield from (line(message, indent=2) for message in result.messages)
+        yield from (styled(f"    {each}", _STYLES.get(each[:1], "")) for each in result.diff)
+        yield line()
     if coverage:
-        _write_coverage(out, coverage, entries)
+        yield from _coverage_lines(coverage, entries)
     failed = sum(not each.has_passed for each in results)
     cases = "1 case" if len(results) == 1 else f"{len(results)} cases"
     counts = f"{cases}: {len(results) - failed} passed, {failed} failed"
-    out.print(plain(counts, "bold red" if failed else "bold green"))
+    yield styled(counts, BAD if failed else f"bold {GOOD}")
 
 
-def _write_coverage(out: Any, coverage: Coverage, entries: Sequence[Entry]) -> None:
+def _coverage_lines(coverage: Coverage, entries: Sequence[Entry]) -> Iterator[Line]:
     lines = [("no case ", f"{each.source} {each.id}") for each in coverage.without_case(entries)]
     for entry, name, holds in coverage.unseen(entries):
         if entry.id in coverage.cases:
             verdict = "holds" if holds else "does not hold"
             place = entry.place(name) or entry.source
             lines.append(("not seen ", f"{place} {entry.id}: that {name} {verdict}"))
-    for label, text in lines:
-        out.print(plain(label, "yellow") + plain(text))
+    yield from (line(Piece(label, UNUSED), text) for label, text in lines)
     if lines:
-        out.print()
+        yield line()
 
 
 def write_json_report(
@@ -104,34 +109,18 @@ def _coverage_as_json(coverage: Coverage, entries: Sequence[Entry]) -> dict[str,
     }
 
 
-def write_junit(file: TextIO, results: Sequence[CaseResult]) -> None:
-    """Write all cases as JUnit's XML: a suite for each entry, as CI servers read it."""
-    from xml.etree import ElementTree as ET  # noqa: PLC0415 - it writes, and reads nothing
-
-    root = ET.Element("testsuites", {"name": "lava-s3trigger", **_counts(results)})
-    by_trigger: dict[str, list[CaseResult]] = {}
+def junit_cases(results: Iterable[CaseResult]) -> list[JunitCase]:
+    """Return the cases for JUnit's XML: a suite for each entry."""
+    cases = []
     for result in results:
-        by_trigger.setdefault(result.case.trigger_id, []).append(result)
-    for trigger_id, found in by_trigger.items():
-        suite = ET.SubElement(root, "testsuite", {"name": safe(trigger_id), **_counts(found)})
-        for result in found:
-            case = result.case
-            attributes = {
-                "classname": safe(trigger_id),
-                "name": safe(f"case {case.number}: {case.name}"),
-            }
-            if case.place:
-                attributes |= {"file": safe(case.place.file), "line": str(case.place.line)}
-            element = ET.SubElement(suite, "testcase", attributes)
-            if not result.has_passed:
-                failure = ET.SubElement(element, "failure", message=safe(result.messages[0]))
-                lines = [case.source, *result.messages, *result.diff]
-                failure.text = "\n".join(map(safe, lines))
-    ET.indent(root)
-    file.write("<?xml version='1.0' encoding='utf-8'?>\n")
-    file.write(ET.tostring(root, encoding="unicode") + "\n")
-
-
-def _counts(results: Sequence[CaseResult]) -> dict[str, str]:
-    failed = sum(not each.has_passed for each in results)
-    return {"tests": str(len(results)), "failures": str(failed), "errors": "0"}
+        case, place = result.case, result.case.place
+        found = JunitCase(
+            case.trigger_id,
+            f"case {case.number}: {case.name}",
+            place=(place.file, place.line) if place else None,
+        )
+        if not result.has_passed:
+            lines = map(safe, [case.source, *result.messages, *result.diff])
+            found = found._replace(failure=result.messages[0], text="\n".join(lines))
+        cases.append(found)
+    return cases

@@ -127,7 +127,7 @@ def judge(case: Case, decided: Decided) -> CaseResult:
         found.messages.append(
             f"expected {_count(len(case.expected))}, decided {_count(len(found.dispatches))}"
             if len(case.expected) != len(found.dispatches)
-            else "another dispatch than expected"
+            else "a different dispatch than expected"
         )
         found.messages += _reasons(decided) if missing else []
     if case.because and not found.dispatches and not _is_because(case.because, own):
@@ -169,9 +169,13 @@ def _endings(trigger: TriggerDecision) -> Iterator[Outcome]:
             yield job.ended._replace(reason=f"job {shown(job.job_id)}: {job.reason}")
 
 
+def _told(trigger: TriggerDecision, ending: Outcome) -> str:
+    return f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+
+
 def _user_errors(case: Case, decided: Decided) -> list[str]:
     return [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
+        _told(trigger, ending)
         for trigger in _triggers(decided)
         for ending in _endings(trigger)
         if ending.outcome != "skipped"
@@ -181,9 +185,7 @@ def _user_errors(case: Case, decided: Decided) -> list[str]:
 
 def _reasons(decided: Decided) -> list[str]:
     found = [
-        f"trigger {shown(trigger.trigger_id)}: {MEANINGS[ending.outcome]}: {ending.reason}"
-        for trigger in _triggers(decided)
-        for ending in _endings(trigger)
+        _told(trigger, ending) for trigger in _triggers(decided) for ending in _endings(trigger)
     ]
     for decision in decided.decisions:
         if not decision.triggers:
@@ -194,7 +196,7 @@ def _reasons(decided: Decided) -> list[str]:
 
 
 def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
-    """Tell whether an entry dispatches nothing for a reason."""
+    """Return whether an entry dispatches nothing for a reason."""
     if reason == UNMATCHED:
         return not own
     if is_condition(reason):

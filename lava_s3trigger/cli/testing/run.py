@@ -9,10 +9,11 @@ from lava_s3trigger.cli.entries.load import load_sound, read_table, read_texts, 
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import warn_of
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.output.junit import write_junit
 from lava_s3trigger.cli.output.streams import opened
 
 from .case import FIELD, read_cases
-from .report import write_json_report, write_junit, write_text
+from .report import junit_cases, write_json_report, write_text
 from .results import Coverage, run_cases
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(  # noqa: PLR0913 - one for each option
         if format_ == "json":
             write_json_report(file, results, shown, entries)
         elif format_ == "junit":
-            write_junit(file, results)
+            write_junit(file, "lava-s3trigger", junit_cases(results))
         else:
             write_text(file, results, shown, entries)
     return YES if all(each.has_passed for each in results) else NO

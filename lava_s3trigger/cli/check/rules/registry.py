@@ -17,7 +17,8 @@ from lava_s3trigger.units import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from lava_s3trigger.cli.check.findings import Found, Severity
+    from lava_s3trigger.cli.check.findings import Found
+    from lava_s3trigger.cli.output.findings import Severity
 
     Check = Callable[..., Iterator[Found]]
 

@@ -47,21 +47,19 @@ _ALARMS: Final = (
 )
 
 
-@check("alarm-missing", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_READ, "lambda:ListEventSourceMappings"], of_function=True)
 def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
     """An alarm of the template is not there.
 
     Nobody hears of the trouble that it is for, such as events that wait in a dead-letter queue.
     """
-    if not deployed.function:
-        return
     there = _there(deployed)
     wanted = [each for each in _ALARMS if _dimensions(deployed, each)]
     missing = [each for each in wanted if not any(_is_on(deployed, each, on) for on in there)]
     if not missing:
         return
     told = "there is no alarm " + ", ".join(each.name for each in missing)
-    actions = sorted({action for each in there for action in each.get("AlarmActions", [])})
+    actions = _actions(there)
     if actions:
         command = "\n".join(_putting(deployed, each, actions) for each in missing)
     else:
@@ -69,18 +67,18 @@ def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
     yield Fault(deployed.function_name, told, command)
 
 
-@check("alarm-silent", "warning", _READ)
+@check("warning", _READ)
 def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
     """An alarm of the function tells nobody.
 
     It has no action, or its actions are off: nobody hears of it.
     """
     there = _there(deployed)
-    actions = sorted({action for each in there for action in each.get("AlarmActions", [])})
+    actions = _actions(there)
     for alarm in there:
         name = alarm["AlarmName"]
         if not alarm.get("ActionsEnabled", True):
-            command = aws("cloudwatch", "enable-alarm-actions", alarm_names=name)
+            command = aws("cloudwatch enable-alarm-actions", alarm_names=name)
             yield Fault(name, "its actions are off", command)
         elif not alarm.get("AlarmActions"):
             known = [each for each in _ALARMS if f"{deployed.function_name}-{each.name}" == name]
@@ -93,8 +91,13 @@ def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
 def _there(deployed: Deployment) -> list[Json]:
     """Return the alarms whose names begin with the function's."""
     prefix = f"{deployed.function_name}-"
-    answer = deployed.read("cloudwatch", "describe_alarms", AlarmNamePrefix=prefix) or {}
-    return list(answer.get("MetricAlarms", []))
+    return deployed.read_all(
+        "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix
+    )
+
+
+def _actions(alarms: list[Json]) -> list[str]:
+    return sorted({action for each in alarms for action in each.get("AlarmActions", [])})
 
 
 def _dimensions(deployed: Deployment, alarm: _Alarm) -> list[dict[str, str]]:
@@ -114,7 +117,7 @@ def _dimensions(deployed: Deployment, alarm: _Alarm) -> list[dict[str, str]]:
 
 
 def _is_on(deployed: Deployment, wanted: _Alarm, found: Json) -> bool:
-    """Tell whether an alarm is on the metric that one of the template is on."""
+    """Return whether an alarm is on the metric that one of the template is on."""
     dimensions = {(each["Name"], each["Value"]) for each in found.get("Dimensions", [])}
     return (
         found.get("Namespace") == wanted.namespace
@@ -129,9 +132,7 @@ def _putting(
     by = "extended_statistic" if alarm.statistic.startswith("p") else "statistic"
     threshold = (found or {}).get("Threshold", alarm.threshold)
     return aws(
-        "cloudwatch",
-        "put-metric-alarm",
-        "--alarm-actions",
+        "cloudwatch put-metric-alarm --alarm-actions",
         *actions,
         alarm_name=f"{deployed.function_name}-{alarm.name}",
         namespace=alarm.namespace,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.notifications import (
     by_eventbridge,
     connecting,
@@ -23,6 +23,7 @@ from lava_s3trigger.cli.doctor.routes import (
     filter_values,
     is_encoded,
     notification_routes,
+    our_places,
     routes,
     wanted_types,
 )
@@ -44,7 +45,7 @@ _READ: Final = (
 )
 
 
-@check("bucket-missing", "error", ["dynamodb:Scan", "s3:GetBucketNotification"])
+@check("error", ["dynamodb:Scan", "s3:GetBucketNotification"])
 def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger names a bucket that does not exist.
 
@@ -57,7 +58,7 @@ def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(bucket, f"there is no such bucket; triggers: {ids}", command)
 
 
-@check("bucket-not-connected", "error", _READ)
+@check("error", _READ, of_function=True)
 def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket with enabled triggers reach the function by no route.
 
@@ -65,39 +66,34 @@ def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     overlaps another one, the command connects the bucket by EventBridge.
     """
     for bucket, triggers in _buckets(deployed).items():
-        if deployed.notifications(bucket) is None or not deployed.function:
-            continue
-        if not routes(deployed, bucket):
+        if deployed.notifications(bucket) is not None and not routes(deployed, bucket):
             command = connecting(deployed, bucket, triggers)
             yield Fault(bucket, "no notification leads to the function", command)
 
 
-@check("bucket-not-permitted", "error", [*_READ, "lambda:GetPolicy"])
+@check("error", [*_READ, "lambda:GetPolicy"], of_function=True)
 def bucket_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     """A bucket notifies the function, which does not permit S3 to invoke it.
 
     S3 drops the events of the bucket.
     """
-    if not deployed.function or deployed.permits("s3"):
+    if deployed.permits("s3"):
         return
     for bucket in _buckets(deployed):
         configuration = deployed.notifications(bucket) or {}
         lambdas = configuration.get("LambdaFunctionConfigurations", [])
         if any(each["LambdaFunctionArn"] == deployed.function_arn for each in lambdas):
-            command = aws(
-                "lambda",
-                "add-permission",
-                function_name=deployed.function_name,
-                statement_id=f"bucket-{bucket}".replace(".", "-"),
-                action="lambda:InvokeFunction",
-                principal="s3.amazonaws.com",
+            command = permit(
+                deployed,
+                f"bucket-{bucket}",
+                "s3",
                 source_account=deployed.function_arn.split(":")[4],
                 source_arn=f"{deployed.function_arn.partition(':lambda:')[0]}:s3:::{bucket}",
             )
             yield Fault(bucket, "the function does not permit s3.amazonaws.com", command)
 
 
-@check("bucket-connected-twice", "warning", _READ)
+@check("warning", _READ)
 def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket reach the function by two routes.
 
@@ -114,7 +110,7 @@ def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
             break
 
 
-@check("bucket-overlap", "error", _READ)
+@check("error", _READ)
 def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
     """A notification to the function overlaps one to another destination.
 
@@ -123,7 +119,7 @@ def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
     may overlap; a topic in front of both destinations is the other way.
     """
     for bucket in _buckets(deployed):
-        ours = {each.place for each in routes(deployed, bucket) if each.place}
+        ours = our_places(deployed, bucket)
         found = list(notification_routes(deployed.notifications(bucket) or {}))
         for one, two in itertools.combinations(found, 2):
             if one.overlaps(two) and (one.place in ours) != (two.place in ours):
@@ -132,7 +128,7 @@ def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
                 break
 
 
-@check("bucket-filter-encoding", "error", _READ)
+@check("error", _READ)
 def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
     """A filter of a notification to the function has characters that must be percent-encoded.
 
@@ -141,7 +137,7 @@ def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
     """
     for bucket in _buckets(deployed):
         configuration = deployed.notifications(bucket) or {}
-        ours = {each.place for each in routes(deployed, bucket) if each.place}
+        ours = our_places(deployed, bucket)
         wrong = [
             value
             for kind in KINDS
@@ -155,7 +151,7 @@ def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(bucket, told, put(bucket, _encoding(configuration, ours)))
 
 
-@check("bucket-filter", "error", _READ)
+@check("error", _READ)
 def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
     """The routes of a bucket leave out objects or events of an enabled trigger.
 
@@ -179,7 +175,7 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(bucket, told, widening(deployed, bucket, found, triggers))
 
 
-@check("trigger-unreachable", "error", _READ)
+@check("error", _READ)
 def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger asks for events that no route of its bucket can carry.
 
@@ -253,15 +249,14 @@ def _reaching(
 
 def _encoding(configuration: Json, ours: set[tuple[str, int]]) -> Json:
     """Return a configuration with the filters of some notifications percent-encoded."""
-    mended: dict[str, Any] = dict(configuration)
-    for kind in KINDS:
-        if kind not in configuration:
-            continue
-        mended[kind] = [
-            _encoded(each) if (kind, number) in ours else each
-            for number, each in enumerate(configuration[kind])
+    return {
+        kind: [
+            _encoded(each) if (kind, number) in ours else each for number, each in enumerate(value)
         ]
-    return mended
+        if kind in KINDS
+        else value
+        for kind, value in configuration.items()
+    }
 
 
 def _encoded(notification: Json) -> Json:
@@ -285,8 +280,7 @@ def _renaming(deployed: Deployment, trigger: Trigger, names: list[str]) -> str:
 
 def _updating(deployed: Deployment, trigger: Trigger, update: str, value: dict[str, Any]) -> str:
     return aws(
-        "dynamodb",
-        "update-item",
+        "dynamodb update-item",
         table_name=f"lava.{deployed.realm}.s3triggers",
         key={"trigger_id": {"S": trigger.trigger_id}},
         update_expression=update,

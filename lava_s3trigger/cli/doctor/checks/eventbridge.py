@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.patterns import leaves, matching_types, read_pattern, without
 from lava_s3trigger.cli.doctor.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.registry import Fault, check
@@ -23,7 +23,7 @@ _READ: Final = (
 _TRANSFORMS: Final = ("Input", "InputPath", "InputTransformer")
 
 
-@check("rule-not-permitted", "error", [*_READ, "lambda:GetPolicy"])
+@check("error", [*_READ, "lambda:GetPolicy"])
 def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     """A rule may not invoke the function, because of its name.
 
@@ -38,19 +38,11 @@ def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     for rule in deployed.rules:
         is_target = any(each["Arn"] == deployed.function_arn for each in rule["Targets"])
         if is_target and not matches_any(sources, rule["Arn"]):
-            command = aws(
-                "lambda",
-                "add-permission",
-                function_name=deployed.function_name,
-                statement_id=f"rule-{rule['Name']}".replace(".", "-"),
-                action="lambda:InvokeFunction",
-                principal="events.amazonaws.com",
-                source_arn=rule["Arn"],
-            )
+            command = permit(deployed, f"rule-{rule['Name']}", "events", source_arn=rule["Arn"])
             yield Fault(rule["Name"], "the function does not permit this rule", command)
 
 
-@check("rule-disabled", "warning", _READ)
+@check("warning", _READ)
 def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A rule is disabled.
 
@@ -58,11 +50,11 @@ def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
     """
     for rule in deployed.rules:
         if rule.get("State") == "DISABLED":
-            command = aws("events", "enable-rule", name=rule["Name"])
+            command = aws("events enable-rule", name=rule["Name"])
             yield Fault(rule["Name"], "the rule is disabled", command)
 
 
-@check("rule-transforms", "error", _READ)
+@check("error", _READ)
 def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
     """A rule changes the event before it sends it.
 
@@ -73,12 +65,12 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
             found = [name for name in _TRANSFORMS if target.get(name)]
             if found:
                 plain = {name: value for name, value in target.items() if name not in found}
-                command = aws("events", "put-targets", rule=rule["Name"], targets=[plain])
+                command = aws("events put-targets", rule=rule["Name"], targets=[plain])
                 told = f"its target {target['Id']} has {', '.join(found)}"
                 yield Fault(rule["Name"], told, command)
 
 
-@check("rule-name", "warning", _READ)
+@check("warning", _READ)
 def rule_name(deployed: Deployment) -> Iterator[Fault]:
     """A rule is not named `lava.<REALM>.*`.
 
@@ -92,14 +84,14 @@ def rule_name(deployed: Deployment) -> Iterator[Fault]:
             continue
         name = prefix + old
         lines = [
-            aws("events", "put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
-            aws("events", "put-targets", rule=name, targets=rule["Targets"]),
-            aws("events", "remove-targets", "--ids", *_ids(rule), rule=old),
+            aws("events put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
+            aws("events put-targets", rule=name, targets=rule["Targets"]),
+            aws("events remove-targets --ids", *_ids(rule), rule=old),
         ]
         yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
 
 
-@check("rule-pattern", "error", _READ)
+@check("error", _READ)
 def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     """The pattern of a rule matches no event of S3.
 
@@ -108,11 +100,11 @@ def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     for rule in deployed.rules:
         pattern = read_pattern(rule)
         if pattern is None:
-            command = aws("events", "remove-targets", "--ids", *_ids(rule), rule=rule["Name"])
+            command = aws("events remove-targets --ids", *_ids(rule), rule=rule["Name"])
             yield Fault(rule["Name"], "it has no pattern of events", command)
         elif not matching_types(pattern):
             mended, told = _mended(pattern)
-            command = aws("events", "put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
+            command = aws("events put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
             yield Fault(rule["Name"], f"{told}: no event of S3 has that", command)
 
 

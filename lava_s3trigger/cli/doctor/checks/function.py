@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, configure, permit
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.cli.doctor.realm import Deployment
 
-
-_HOUR: Final = 3600  # seconds
 _SHARE: Final = 0.1
 
 
-@check("function-missing", "error", [])
+@check("error", [])
 def function_missing(deployed: Deployment) -> Iterator[Fault]:
     """There is no function of this name.
 
@@ -30,7 +28,7 @@ def function_missing(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(deployed.function_name, "the function does not exist", command)
 
 
-@check("function-broken", "error", [])
+@check("error", [])
 def function_broken(deployed: Deployment) -> Iterator[Fault]:
     """Lambda cannot run the function.
 
@@ -44,14 +42,12 @@ def function_broken(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(deployed.function_name, f"{name} is {value}: {reason}", command)
 
 
-@check("function-configuration", "error", [])
+@check("error", [], of_function=True)
 def function_configuration(deployed: Deployment) -> Iterator[Fault]:
     """The function refuses its own configuration.
 
     It does not start, and every event fails.
     """
-    if not deployed.function:
-        return
     environment = deployed.environment
     try:
         settings = Settings.from_env(environment)
@@ -69,29 +65,25 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
         )
 
 
-@check("function-throttled", "error", ["lambda:GetFunctionConcurrency"])
+@check("error", ["lambda:GetFunctionConcurrency"], of_function=True)
 def function_throttled(deployed: Deployment) -> Iterator[Fault]:
     """The function's reserved concurrency is 0.
 
     Lambda runs it for nobody: all events wait, and are lost after six hours.
     """
-    if not deployed.function:
-        return
     name = deployed.function_name
     answer = deployed.read("lambda", "get_function_concurrency", FunctionName=name) or {}
     if answer.get("ReservedConcurrentExecutions") == 0:
-        command = aws("lambda", "delete-function-concurrency", function_name=name)
+        command = aws("lambda delete-function-concurrency", function_name=name)
         yield Fault(name, "the reserved concurrency is 0", command)
 
 
-@check("function-failing", "error", ["cloudwatch:GetMetricStatistics"])
+@check("error", ["cloudwatch:GetMetricStatistics"], of_function=True)
 def function_failing(deployed: Deployment) -> Iterator[Fault]:
     """A tenth or more of the function's invocations of the last hour failed.
 
     Their events come again, and are dead letters after three failures. The log says why.
     """
-    if not deployed.function:
-        return
     errors, invocations = (_last_hour(deployed, name) for name in ("Errors", "Invocations"))
     if errors and errors >= _SHARE * invocations:
         command = f"lava-s3trigger tail --realm {deployed.realm} --since 1h --outcome failed"
@@ -99,7 +91,7 @@ def function_failing(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(deployed.function_name, told, command)
 
 
-@check("function-throttles", "warning", ["cloudwatch:GetMetricStatistics"])
+@check("warning", ["cloudwatch:GetMetricStatistics"], of_function=True)
 def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     """Lambda throttled a tenth or more of the function's invocations of the last hour.
 
@@ -107,38 +99,31 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     hours. The command shows the account's limit, and what of it is reserved. Ask AWS for more, or
     send the events by the intake queue, with `IntakeMaxConcurrency`.
     """
-    if not deployed.function:
-        return
     throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
     if throttles and throttles >= _SHARE * (throttles + invocations):
         told = f"{throttles:.0f} throttles and {invocations:.0f} invocations in the last hour"
-        yield Fault(deployed.function_name, told, aws("lambda", "get-account-settings"))
+        yield Fault(deployed.function_name, told, aws("lambda get-account-settings"))
 
 
-@check("function-dead-letters", "error", [])
+@check("error", [], of_function=True)
 def function_dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Lambda keeps failed events nowhere.
 
     An event that S3, SNS or EventBridge hands over is lost after three failures.
     """
-    if deployed.function and not deployed.function.get("DeadLetterConfig", {}).get("TargetArn"):
+    if not deployed.function.get("DeadLetterConfig", {}).get("TargetArn"):
         arn = deployed.arn("sqs", deployed.dead_letter_queue)
-        command = aws(
-            "lambda",
-            "update-function-configuration",
-            function_name=deployed.function_name,
-            dead_letter_config={"TargetArn": arn},
-        )
+        command = configure(deployed, dead_letter_config={"TargetArn": arn})
         yield Fault(deployed.function_name, "the function has no dead-letter queue", command)
 
 
-@check("function-parking", "error", [])
+@check("error", [], of_function=True)
 def function_parking(deployed: Deployment) -> Iterator[Fault]:
     """The function parks user errors nowhere.
 
     An event that meets a mistake in an entry is only logged, and is lost.
     """
-    if deployed.function and not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
+    if not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
         more = {"S3TRIGGER_DEAD_LETTER_QUEUE": f"{deployed.function_name}-dlq"}
         yield Fault(
             "S3TRIGGER_DEAD_LETTER_QUEUE",
@@ -147,37 +132,22 @@ def function_parking(deployed: Deployment) -> Iterator[Fault]:
         )
 
 
-@check("function-invokers", "error", ["lambda:GetPolicy"])
+@check("error", ["lambda:GetPolicy"], of_function=True)
 def function_invokers(deployed: Deployment) -> Iterator[Fault]:
     """EventBridge may not invoke the function for the realm's rules.
 
     A rule that the realm's naming allows is then refused, and its events are lost.
     """
-    if not deployed.function:
-        return
     if not deployed.permits("events"):
-        command = aws(
-            "lambda",
-            "add-permission",
-            function_name=deployed.function_name,
-            statement_id="lava-s3trigger-events",
-            action="lambda:InvokeFunction",
-            principal="events.amazonaws.com",
-            source_arn=deployed.arn("events", f"rule/lava.{deployed.realm}.*"),
-        )
+        arn = deployed.arn("events", f"rule/lava.{deployed.realm}.*")
+        command = permit(deployed, "lava-s3trigger-events", "events", source_arn=arn)
         yield Fault(deployed.function_name, "no permission for events.amazonaws.com", command)
 
 
 def _last_hour(deployed: Deployment, metric: str) -> float:
     name = deployed.function_name
-    found = deployed.metric("AWS/Lambda", metric, "FunctionName", name, "Sum", _HOUR)
-    return found or 0.0
+    return deployed.metric("AWS/Lambda", metric, "Sum", FunctionName=name) or 0.0
 
 
 def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:
-    return aws(
-        "lambda",
-        "update-function-configuration",
-        function_name=deployed.function_name,
-        environment={"Variables": environment},
-    )
+    return configure(deployed, environment={"Variables": environment})

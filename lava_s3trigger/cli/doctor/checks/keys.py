@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
-from lava_s3trigger.cli.doctor.realm import listed, matches_any
+from lava_s3trigger.cli.doctor.aws_commands import aws, grant, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
 from .queues import worker_queues
-from .role import ROLE_READ, role_name
+from .role import ROLE_READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +30,7 @@ _OF_AWS: Final = "alias/aws/sqs"
 _MENDED: Final = "lava-s3trigger-doctor-keys"
 
 
-@check("queue-key", "error", _READ)
+@check("error", _READ, of_function=True)
 def queue_key(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that the function's role may not use.
 
@@ -40,8 +39,6 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
     parameter, or the next deployment brings the fault back to other queues. The policy of the key
     must allow the role too, or leave it to IAM; this check does not read it.
     """
-    if not deployed.function:
-        return
     allowed: dict[str, list[str]] = {}
     for name in _queues(deployed):
         key_id = (deployed.queue(name) or {}).get("KmsMasterKeyId")
@@ -55,17 +52,12 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
         if not _may_use(deployed, key):
             allowed.setdefault(key["Arn"], []).append(name)
     for arn, names in allowed.items():
-        command = aws(
-            "iam",
-            "put-role-policy",
-            role_name=role_name(deployed),
-            policy_name=_MENDED,
-            policy_document=_granting(sorted(allowed)),
-        )
+        statement = {"Effect": "Allow", "Action": list(_ACTIONS), "Resource": sorted(allowed)}
+        command = grant(deployed, _MENDED, [statement])
         yield Fault(", ".join(names), f"the role may not use its key {arn}", command)
 
 
-@check("queue-key-disabled", "error", [each for each in _READ if not each.startswith("iam:")])
+@check("error", [each for each in _READ if not each.startswith("iam:")])
 def queue_key_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A queue is encrypted with a KMS key that is disabled, or is about to be deleted.
 
@@ -78,9 +70,9 @@ def queue_key_disabled(deployed: Deployment) -> Iterator[Fault]:
         state = key.get("KeyState", "Enabled")
         if state == "Enabled":
             continue
-        lines = [aws("kms", "enable-key", key_id=key["KeyId"])]
+        lines = [aws("kms enable-key", key_id=key["KeyId"])]
         if state == "PendingDeletion":
-            lines.insert(0, aws("kms", "cancel-key-deletion", key_id=key["KeyId"]))
+            lines.insert(0, aws("kms cancel-key-deletion", key_id=key["KeyId"]))
         yield Fault(name, f"the state of its key {key['Arn']} is {state}", "\n".join(lines))
 
 
@@ -90,48 +82,15 @@ def _queues(deployed: Deployment) -> list[str]:
 
 
 def _may_use(deployed: Deployment, key: Json) -> bool:
-    answer = deployed.read("kms", "list_aliases", KeyId=key["KeyId"]) or {}
+    aliases = deployed.read_all("kms", "list_aliases", "Aliases", KeyId=key["KeyId"])
     region = key["Arn"].split(":")[3]
     context = {
-        "kms:resourcealiases": [each["AliasName"] for each in answer.get("Aliases", [])],
+        "kms:resourcealiases": [each["AliasName"] for each in aliases],
         "kms:viaservice": [f"sqs.{region}.amazonaws.com"],
     }
-    every = [each for found in deployed.role_policies.values() for each in found]
-    return all(_is_allowed(every, action, key["Arn"], context) for action in _ACTIONS)
-
-
-def _is_allowed(every: list[Json], action: str, arn: str, context: dict[str, list[str]]) -> bool:
-    effects = {
-        statement.get("Effect")
-        for statement in every
-        if matches_any(listed(statement.get("Action", [])), action)
-        and matches_any(listed(statement.get("Resource", [])), arn)
-        and _holds(statement.get("Condition") or {}, context)
-    }
-    return effects == {"Allow"}
-
-
-def _holds(condition: dict[str, dict[str, Any]], context: dict[str, list[str]]) -> bool:
-    """Tell whether a condition holds. What it asks of other things is taken to hold."""
-    for operator, tests in condition.items():
-        is_negated = "Not" in operator
-        for name, wanted in tests.items():
-            values = context.get(name.lower())
-            if values is None:
-                continue
-            is_met = any(matches_any(listed(wanted), value) for value in values)
-            if is_met is is_negated:
-                return False
-    return True
-
-
-def _granting(arns: list[str]) -> Json:
-    statement = {"Effect": "Allow", "Action": list(_ACTIONS), "Resource": arns}
-    return {"Version": "2012-10-17", "Statement": [statement]}
+    return all(deployed.is_allowed(action, key["Arn"], context) for action in _ACTIONS)
 
 
 def _unencrypted(deployed: Deployment, name: str) -> str:
     """Return the command that has SQS encrypt a queue with a key of its own."""
-    url = (deployed.queue(name) or {})["Url"]
-    attributes = {"KmsMasterKeyId": "", "SqsManagedSseEnabled": "true"}
-    return aws("sqs", "set-queue-attributes", queue_url=url, attributes=attributes)
+    return set_queue(deployed.queue(name) or {}, KmsMasterKeyId="", SqsManagedSseEnabled="true")

@@ -10,13 +10,13 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment
+    from lava_s3trigger.cli.doctor.realm import Deployment, Json
 
 _READ: Final = ("lambda:ListEventSourceMappings",)
 _PARTIAL: Final = "ReportBatchItemFailures"
 
 
-@check("mapping-partial-responses", "error", _READ)
+@check("error", _READ)
 def mapping_partial_responses(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping does not report partial batch failures.
 
@@ -25,16 +25,11 @@ def mapping_partial_responses(deployed: Deployment) -> Iterator[Fault]:
     """
     for mapping in deployed.mappings:
         if _PARTIAL not in (mapping.get("FunctionResponseTypes") or []):
-            command = aws(
-                "lambda",
-                "update-event-source-mapping",
-                uuid=mapping["UUID"],
-                function_response_types=_PARTIAL,
-            )
+            command = _updating(mapping, function_response_types=_PARTIAL)
             yield Fault(mapping["EventSourceArn"], f"the mapping has no {_PARTIAL}", command)
 
 
-@check("mapping-disabled", "error", _READ)
+@check("error", _READ)
 def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping is disabled.
 
@@ -44,13 +39,11 @@ def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
     for mapping in deployed.mappings:
         is_redrive = mapping["EventSourceArn"].endswith(f":{deployed.dead_letter_queue}")
         if not is_redrive and mapping.get("State") in {"Disabled", "Disabling"}:
-            command = aws(
-                "lambda", "update-event-source-mapping", "--enabled", uuid=mapping["UUID"]
-            )
+            command = _updating(mapping, "--enabled")
             yield Fault(mapping["EventSourceArn"], "the mapping is disabled", command)
 
 
-@check("redrive-left-on", "warning", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
+@check("warning", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
 def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
     """The mapping of the dead-letter queue is enabled, and the queue is empty.
 
@@ -65,13 +58,11 @@ def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
             queue.get(f"ApproximateNumberOfMessages{each}", "0") for each in ("", "NotVisible")
         )
         if not any(map(int, counts)):
-            command = aws(
-                "lambda", "update-event-source-mapping", "--no-enabled", uuid=mapping["UUID"]
-            )
+            command = _updating(mapping, "--no-enabled")
             yield Fault(mapping["EventSourceArn"], "the mapping is enabled", command)
 
 
-@check("redrive-mapping-missing", "warning", _READ)
+@check("warning", _READ, of_function=True)
 def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
     """No event source mapping can give parked events back.
 
@@ -79,14 +70,16 @@ def redrive_mapping_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     name = deployed.dead_letter_queue
     arns = [mapping["EventSourceArn"] for mapping in deployed.mappings]
-    if deployed.function and not any(arn.endswith(f":{name}") for arn in arns):
+    if not any(arn.endswith(f":{name}") for arn in arns):
         command = aws(
-            "lambda",
-            "create-event-source-mapping",
-            "--no-enabled",
+            "lambda create-event-source-mapping --no-enabled",
             function_name=deployed.function_name,
             event_source_arn=deployed.arn("sqs", name),
             batch_size="10",
             function_response_types=_PARTIAL,
         )
         yield Fault(name, "there is no mapping", command)
+
+
+def _updating(mapping: Json, *words: str, **options: str) -> str:
+    return aws("lambda update-event-source-mapping", *words, uuid=mapping["UUID"], **options)

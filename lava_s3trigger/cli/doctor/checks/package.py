@@ -21,7 +21,7 @@ _LINES: Final = 20
 """From the beginning of a stream, where an instance starts."""
 
 
-@check("package-outdated", "warning", _READ)
+@check("warning", _READ, of_function=True)
 def package_outdated(deployed: Deployment) -> Iterator[Fault]:
     """The function's package is older than this command line.
 
@@ -34,18 +34,17 @@ def package_outdated(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(deployed.function_name, told, _deploying(deployed))
 
 
-@check("package-unknown", "info", _READ)
+@check("info", _READ, of_function=True)
 def package_unknown(deployed: Deployment) -> Iterator[Fault]:
     """The log does not tell the version of the function's package.
 
     An instance logs it when it starts, at the log level `info`. The command starts one, if none is
     running. The package may be lava's own function, which logs no version.
     """
-    if deployed.function and _version(deployed) is None:
+    if _version(deployed) is None:
         # As a file, since versions 1 and 2 of the AWS CLI read text in different ways.
         command = 'printf \'{"Event": "s3:TestEvent"}\' | ' + aws(
-            "lambda",
-            "invoke",
+            "lambda invoke",
             "/dev/null",
             function_name=deployed.function_name,
             payload="fileb:///dev/stdin",
@@ -55,28 +54,28 @@ def package_unknown(deployed: Deployment) -> Iterator[Fault]:
 
 def _version(deployed: Deployment) -> str | None:
     """Return the version that the latest instance logged; None if none did."""
-    if not deployed.function:
-        return None
     group = deployed.log_group
-    streams = deployed.read(
+    streams = deployed.read_all(
         "logs",
         "describe_log_streams",
+        "logStreams",
         logGroupName=group,
         orderBy="LastEventTime",
         descending=True,
         PaginationConfig={"MaxItems": _STREAMS},
     )
     started = []
-    for stream in (streams or {}).get("logStreams", []):
-        answer = deployed.read(
+    for stream in streams:
+        events = deployed.read_all(
             "logs",
             "get_log_events",
+            "events",
             logGroupName=group,
             logStreamName=stream["logStreamName"],
             startFromHead=True,
             limit=_LINES,
         )
-        for event in (answer or {}).get("events", []):
+        for event in events:
             line = read_line(event["message"])
             version = line.text("version") if line and line.event == "started" else None
             if version:

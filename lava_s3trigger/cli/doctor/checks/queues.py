@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _MAX_RETENTION: Final = 1_209_600
-_METRICS: Final = ("cloudwatch:GetMetricStatistics",)
-_WINDOW: Final = 3600  # seconds; SQS sends metrics of a quiet queue late
 _NEARLY: Final = 0.75
 _RECEIVES: Final = 5
 """As the template has it for the intake."""
@@ -27,23 +25,23 @@ _TIMES: Final = 6
 """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
 
 
-@check("dead-letter-queue-missing", "error", _READ)
+@check("error", _READ, of_function=True)
 def dead_letter_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The function's dead-letter queue does not exist.
 
     Parking fails, so that events with user errors come again until they are lost.
     """
     name = deployed.dead_letter_queue
-    if deployed.function and deployed.queue(name) is None:
-        attributes = {
-            "MessageRetentionPeriod": str(_MAX_RETENTION),
-            "VisibilityTimeout": str(_TIMES * deployed.timeout),
-        }
-        command = aws("sqs", "create-queue", queue_name=name, attributes=attributes)
+    if deployed.queue(name) is None:
+        command = create_queue(
+            name,
+            MessageRetentionPeriod=str(_MAX_RETENTION),
+            VisibilityTimeout=str(_TIMES * deployed.timeout),
+        )
         yield Fault(name, "the queue does not exist", command)
 
 
-@check("dead-letters", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Events wait in a dead-letter queue, of the function or of a queue that it reads.
 
@@ -57,15 +55,18 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
         # refuses to start while it is on.
         command = _redriving(deployed)
         yield Fault(deployed.dead_letter_queue, f"{waiting} messages wait", command)
-    for target in _targets(deployed):
-        name = target.rpartition(":")[2]
+    for name, arn in _targets(deployed).items():
         waiting = _waiting(deployed, name)
         if waiting:
-            command = aws("sqs", "start-message-move-task", source_arn=target)
+            command = aws("sqs start-message-move-task", source_arn=arn)
             yield Fault(name, f"{waiting} messages wait", command)
 
 
-@check("messages-expire", "error", [*_READ, *_METRICS, "lambda:ListEventSourceMappings"])
+@check(
+    "error",
+    [*_READ, "cloudwatch:GetMetricStatistics", "lambda:ListEventSourceMappings"],
+    of_function=True,
+)
 def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     """The oldest message of a queue has used up three quarters of the queue's retention.
 
@@ -73,15 +74,12 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     the age of a dead letter from when it became one, so that it may expire sooner. Where
     the retention can be longer, the command makes it so; else, redrive the messages now.
     """
-    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
-    for name in [deployed.dead_letter_queue, *deployed.source_queues, *targets]:
-        queue = deployed.queue(name) if deployed.function else None
+    for name in [deployed.dead_letter_queue, *deployed.source_queues, *_targets(deployed)]:
+        queue = deployed.queue(name)
         if queue is None:
             continue
         retention = int(queue.get("MessageRetentionPeriod", _MAX_RETENTION))
-        age = deployed.metric(
-            "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, "Maximum", _WINDOW
-        )
+        age = deployed.metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", QueueName=name)
         if age is None or age < _NEARLY * retention:
             continue
         told = f"the oldest message is {age / 86400:.3g} days old, of {retention / 86400:.3g} days"
@@ -93,21 +91,20 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(name, told, command)
 
 
-@check("dead-letter-retention", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def dead_letter_retention(deployed: Deployment) -> Iterator[Fault]:
     """A dead-letter queue keeps messages for less than the 14 days that SQS offers.
 
     SQS deletes what nobody has seen to by then. It counts from the first send of a message.
     """
-    targets = [each.rpartition(":")[2] for each in _targets(deployed)]
-    for name in [deployed.dead_letter_queue, *targets]:
+    for name in [deployed.dead_letter_queue, *_targets(deployed)]:
         queue = deployed.queue(name)
         if queue and int(queue.get("MessageRetentionPeriod", _MAX_RETENTION)) < _MAX_RETENTION:
             days = int(queue["MessageRetentionPeriod"]) / 86400
             yield Fault(name, f"messages are kept for {days:.3g} days", _retaining(queue))
 
 
-@check("redrive-policy-missing", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
     """A queue that the function reads has no dead-letter queue.
 
@@ -124,18 +121,12 @@ def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
         told = f"its dead-letter queue {target} does not exist" if target else "no redrive policy"
         wanted = target or deployed.arn("sqs", f"{name}-dlq")
         policy = {"deadLetterTargetArn": wanted, "maxReceiveCount": _RECEIVES}
-        attributes = {"RedrivePolicy": json.dumps(policy)}
-        create = aws(
-            "sqs",
-            "create-queue",
-            queue_name=wanted.rpartition(":")[2],
-            attributes={"MessageRetentionPeriod": str(_MAX_RETENTION)},
-        )
-        attach = aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
+        create = create_queue(wanted.rpartition(":")[2], MessageRetentionPeriod=str(_MAX_RETENTION))
+        attach = set_queue(queue, RedrivePolicy=json.dumps(policy))
         yield Fault(name, told, f"{create}\n{attach}")
 
 
-@check("worker-queue-missing", "error", ["dynamodb:Scan", "sqs:GetQueueUrl"])
+@check("error", ["dynamodb:Scan", "sqs:GetQueueUrl"])
 def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The queue of a worker does not exist.
 
@@ -143,12 +134,12 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     for name, job_ids in worker_queues(deployed).items():
         if deployed.read("sqs", "get_queue_url", QueueName=name) is None:
-            command = aws("sqs", "create-queue", queue_name=name)
+            command = aws("sqs create-queue", queue_name=name)
             told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
             yield Fault(name, told, command)
 
 
-@check("visibility-timeout", "warning", [*_READ, "lambda:ListEventSourceMappings"])
+@check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
     """The visibility timeout of a queue is under six times the function's timeout.
 
@@ -160,12 +151,7 @@ def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
         queue = deployed.queue(name)
         found = int((queue or {}).get("VisibilityTimeout", least))
         if queue and found < least:
-            command = aws(
-                "sqs",
-                "set-queue-attributes",
-                queue_url=queue["Url"],
-                attributes={"VisibilityTimeout": str(least)},
-            )
+            command = set_queue(queue, VisibilityTimeout=str(least))
             told = f"the visibility timeout is {found} s; the function's timeout asks for {least} s"
             yield Fault(name, told, command)
 
@@ -187,16 +173,15 @@ def _waiting(deployed: Deployment, name: str) -> int:
     return int((deployed.queue(name) or {}).get("ApproximateNumberOfMessages", 0))
 
 
-def _targets(deployed: Deployment) -> list[str]:
-    """Return the ARNs of the dead-letter queues of the queues that the function reads."""
+def _targets(deployed: Deployment) -> dict[str, str]:
+    """Return the dead-letter queues of the queues that the function reads: ARNs by name."""
     found = {deployed.redrive_target(name) for name in deployed.source_queues}
-    return sorted(each for each in found if each)
+    return {arn.rpartition(":")[2]: arn for arn in sorted(filter(None, found))}
 
 
 def _retaining(queue: dict[str, str]) -> str:
     """Return the command that has a queue keep its messages, for as long as SQS can."""
-    attributes = {"MessageRetentionPeriod": str(_MAX_RETENTION)}
-    return aws("sqs", "set-queue-attributes", queue_url=queue["Url"], attributes=attributes)
+    return set_queue(queue, MessageRetentionPeriod=str(_MAX_RETENTION))
 
 
 def _redriving(deployed: Deployment) -> str:

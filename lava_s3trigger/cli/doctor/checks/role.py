@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, grant
 from lava_s3trigger.cli.doctor.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
@@ -49,59 +49,48 @@ _IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:desc
 """What Lambda needs for a function in a VPC."""
 
 
-@check("role-permissions", "error", [*ROLE_READ, "lambda:ListEventSourceMappings"])
+@check(
+    "error",
+    [*ROLE_READ, "lambda:ListEventSourceMappings"],
+    of_function=True,
+)
 def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     """The function's role lacks a permission that it needs.
 
     Every event that needs it fails, and ends as a dead letter.
     """
-    if not deployed.function:
-        return
-    every = [each for found in deployed.role_policies.values() for each in found]
     missing: dict[str, list[str]] = {}
     for action, resource in _needed(deployed):
-        if not _is_allowed(every, action, resource):
+        if not deployed.is_allowed(action, resource):
             missing.setdefault(resource, []).append(action)
     if missing:
-        role = role_name(deployed)
         allowed = [
             {"Effect": "Allow", "Action": actions, "Resource": resource}
             for resource, actions in missing.items()
         ]
-        command = aws(
-            "iam",
-            "put-role-policy",
-            role_name=role,
-            policy_name=_MENDED,
-            policy_document={"Version": "2012-10-17", "Statement": allowed},
-        )
+        command = grant(deployed, _MENDED, allowed)
         told = "; ".join(f"{', '.join(each)} on {arn}" for arn, each in missing.items())
-        yield Fault(role, f"it lacks {told}", command)
+        yield Fault(deployed.role_name, f"it lacks {told}", command)
 
 
-@check("role-wide", "warning", ROLE_READ)
+@check("warning", ROLE_READ)
 def role_wide(deployed: Deployment) -> Iterator[Fault]:
     """The function's role may more than the template gives.
 
     The function renders templates of many authors. What its role may do beyond its task is what
     a flaw in it would put at risk.
     """
-    role = role_name(deployed)
+    role = deployed.role_name
     is_in_vpc = bool(deployed.function.get("VpcConfig", {}).get("SubnetIds"))
     for name, found in deployed.role_policies.items():
         wide = sorted({action for each in found for action in _wide(each, is_in_vpc=is_in_vpc)})
         if not wide:
             continue
         if name.startswith("arn:"):
-            command = aws("iam", "detach-role-policy", role_name=role, policy_arn=name)
+            command = aws("iam detach-role-policy", role_name=role, policy_arn=name)
         else:
-            command = aws("iam", "delete-role-policy", role_name=role, policy_name=name)
+            command = aws("iam delete-role-policy", role_name=role, policy_name=name)
         yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
-
-
-def role_name(deployed: Deployment) -> str:
-    """Return the name of the function's role."""
-    return str(deployed.function.get("Role", "")).rpartition("/")[2]
 
 
 def _wide(statement: Json, *, is_in_vpc: bool) -> Iterator[str]:
@@ -139,13 +128,3 @@ def _needed(deployed: Deployment) -> Iterator[tuple[str, str]]:
     for mapping in deployed.mappings:
         for action in ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"):
             yield action, mapping["EventSourceArn"]
-
-
-def _is_allowed(statements: list[dict[str, Any]], action: str, resource: str) -> bool:
-    effects = {
-        statement.get("Effect")
-        for statement in statements
-        if matches_any(listed(statement.get("Action", [])), action)
-        and matches_any(listed(statement.get("Resource", [])), resource)
-    }
-    return effects == {"Allow"}

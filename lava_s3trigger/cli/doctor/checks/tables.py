@@ -25,37 +25,26 @@ _INDEX_TO_MAKE: Final = {
 }
 
 
-@check("table-missing", "error", _READ)
+@check("error", _READ)
 def table_missing(deployed: Deployment) -> Iterator[Fault]:
     """A table of the realm does not exist.
 
     Every event fails.
     """
-    kinds: dict[str, dict[str, Any]] = {
-        "s3triggers": {
-            "attribute_definitions": _attributes("trigger_id", "bucket", "prefix"),
-            "key_schema": [{"AttributeName": "trigger_id", "KeyType": "HASH"}],
-            "global_secondary_indexes": [_INDEX_TO_MAKE],
-        },
-        "jobs": {
-            "attribute_definitions": _attributes("job_id"),
-            "key_schema": [{"AttributeName": "job_id", "KeyType": "HASH"}],
-        },
-    }
-    for kind, options in kinds.items():
-        name = f"lava.{deployed.realm}.{kind}"
+    triggers, jobs = f"lava.{deployed.realm}.s3triggers", f"lava.{deployed.realm}.jobs"
+    indexes = [_INDEX_TO_MAKE]
+    for name, command in (
+        (
+            triggers,
+            _creating(triggers, "trigger_id", "bucket", "prefix", global_secondary_indexes=indexes),
+        ),
+        (jobs, _creating(jobs, "job_id")),
+    ):
         if deployed.table(name) is None:
-            command = aws(
-                "dynamodb",
-                "create-table",
-                table_name=name,
-                billing_mode="PAY_PER_REQUEST",
-                **options,
-            )
             yield Fault(name, "the table does not exist", command)
 
 
-@check("index-missing", "error", _READ)
+@check("error", _READ)
 def index_missing(deployed: Deployment) -> Iterator[Fault]:
     """The table of triggers lacks the index by bucket and prefix.
 
@@ -68,8 +57,7 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
     indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
     if _INDEX not in indexes:
         command = aws(
-            "dynamodb",
-            "update-table",
+            "dynamodb update-table",
             table_name=name,
             attribute_definitions=_attributes("bucket", "prefix"),
             global_secondary_index_updates=[{"Create": _INDEX_TO_MAKE}],
@@ -77,7 +65,7 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(name, f"the index {_INDEX} does not exist", command)
 
 
-@check("dedup-table-missing", "error", _READ)
+@check("error", _READ)
 def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
     """The table of recent events does not exist.
 
@@ -85,20 +73,12 @@ def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
     if name and deployed.table(name) is None:
-        create = aws(
-            "dynamodb",
-            "create-table",
-            table_name=name,
-            billing_mode="PAY_PER_REQUEST",
-            attribute_definitions=_attributes("id"),
-            key_schema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        wait = aws("dynamodb", "wait", "table-exists", table_name=name)
-        command = "\n".join([create, wait, _expiring(name)])
+        wait = aws("dynamodb wait table-exists", table_name=name)
+        command = "\n".join([_creating(name, "id"), wait, _expiring(name)])
         yield Fault(name, "the table does not exist", command)
 
 
-@check("dedup-table-grows", "warning", [*_READ, "dynamodb:DescribeTimeToLive"])
+@check("warning", [*_READ, "dynamodb:DescribeTimeToLive"])
 def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
     """The table of recent events keeps them for good.
 
@@ -113,10 +93,21 @@ def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(name, "its time to live is off", _expiring(name))
 
 
+def _creating(name: str, key: str, *others: str, **options: Any) -> str:
+    """Return the command that makes a table, given its key and the keys of its indexes."""
+    return aws(
+        "dynamodb create-table",
+        table_name=name,
+        billing_mode="PAY_PER_REQUEST",
+        attribute_definitions=_attributes(key, *others),
+        key_schema=[{"AttributeName": key, "KeyType": "HASH"}],
+        **options,
+    )
+
+
 def _expiring(name: str) -> str:
     return aws(
-        "dynamodb",
-        "update-time-to-live",
+        "dynamodb update-time-to-live",
         table_name=name,
         time_to_live_specification={"Enabled": True, "AttributeName": "expires"},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.doctor.aws_commands import aws, permit
 from lava_s3trigger.cli.doctor.realm import listed, statements
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @check(
-    "subscription-filter",
     "warning",
     ["lambda:ListEventSourceMappings", "sns:GetSubscriptionAttributes", "sns:ListSubscriptions"],
 )
@@ -32,8 +31,7 @@ def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
         policy = answer.get("Attributes", {}).get("FilterPolicy", "{}")
         if policy not in {"", "{}"}:
             command = aws(
-                "sns",
-                "set-subscription-attributes",
+                "sns set-subscription-attributes",
                 subscription_arn=arn,
                 attribute_name="FilterPolicy",
                 attribute_value="{}",
@@ -42,16 +40,16 @@ def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
 
 
 @check(
-    "topic-not-permitted",
     "error",
     ["lambda:GetPolicy", "lambda:ListEventSourceMappings", "sns:ListSubscriptions"],
+    of_function=True,
 )
 def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     """The function is subscribed to a topic, and does not permit SNS to invoke it.
 
     SNS drops the events, or moves them to the subscription's dead-letter queue.
     """
-    if not deployed.function or deployed.permits("sns"):
+    if deployed.permits("sns"):
         return
     topics = {
         each["TopicArn"]
@@ -59,20 +57,11 @@ def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
         if each["Endpoint"] == deployed.function_arn
     }
     for topic in sorted(topics):
-        command = aws(
-            "lambda",
-            "add-permission",
-            function_name=deployed.function_name,
-            statement_id=f"topic-{topic.rpartition(':')[2]}",
-            action="lambda:InvokeFunction",
-            principal="sns.amazonaws.com",
-            source_arn=topic,
-        )
+        command = permit(deployed, f"topic-{topic.rpartition(':')[2]}", "sns", source_arn=topic)
         yield Fault(topic, "the function does not permit sns.amazonaws.com", command)
 
 
 @check(
-    "topic-publishers",
     "error",
     ["lambda:ListEventSourceMappings", "sns:GetTopicAttributes", "sns:ListSubscriptions"],
 )
@@ -99,8 +88,7 @@ def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
         merged = {"Version": "2012-10-17", **policy}
         merged["Statement"] = [*statements(policy), allowed]
         command = aws(
-            "sns",
-            "set-topic-attributes",
+            "sns set-topic-attributes",
             topic_arn=topic,
             attribute_name="Policy",
             attribute_value=json.dumps(merged),
