@@ -47,12 +47,19 @@ _SLOW_SECONDS: Final = 0.001
 
 @dataclass(slots=True, eq=False)
 class DeliveredEvent:
-    """An S3 event as a delivery brings it, and its outcomes."""
+    """An S3 event as a delivery brings it, and its outcomes.
 
-    delivery: Delivery
+    It does not refer to its delivery: a cycle, with the payload in it, would stay in memory
+    until Python looks for cycles.
+    """
+
     event: S3Event
     redrive: RedriveTarget | None = None
     """What a parked message asks for, where the event comes from one."""
+    message_id: str | None = None
+    """As those of its `Delivery`."""
+    route: str = "sqs"
+    queue: str | None = None
     admission: Admission | None = None
     before: SentRecord | None = None
     """What earlier attempts carried out and this one has not used up."""
@@ -97,7 +104,7 @@ class DeliveredEvent:
             **fields,
             entry=digest,
             duration_ms=duration,
-            message_id=self.delivery.message_id,
+            message_id=self.message_id,
             bucket=event.bucket,
             key=event.key,
             replay=event.replay,
@@ -152,7 +159,8 @@ class DeliveredEvent:
     def forget(self) -> None:
         """Forget what nothing reads once the event was carried out: a large payload has many."""
         self.decision = self.admission = None
-        if not self.failures:  # then a retry skips it as a whole
+        is_large = self.before or len(self.outcomes) > _MAX_KEPT_OUTCOMES
+        if is_large and not self.failures:  # then a retry skips it as a whole
             self.before = None
             del self.outcomes[_MAX_KEPT_OUTCOMES:]
 
@@ -178,7 +186,7 @@ class Delivery:
 
     def add_event(self, event: S3Event, redrive: RedriveTarget | None = None) -> None:
         """Append an S3 event, with what a parked message asks for."""
-        self.events.append(DeliveredEvent(self, event, redrive))
+        self.events.append(DeliveredEvent(event, redrive, self.message_id, self.route, self.queue))
 
     def fail(self, kind: str, reason: str, event: str = "failed", **fields: Any) -> None:
         """Append a failure that concerns none of its events, and log it.

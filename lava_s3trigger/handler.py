@@ -232,7 +232,7 @@ class Function:
         elif self._duplicates.is_on:
             # What was parked is no duplicate: its event was completed when it was parked.
             new = [delivered for delivered in fresh if delivered.redrive is None]
-            owners = [(each.event, each.delivery.message_id or request_id) for each in new]
+            owners = [(each.event, each.message_id or request_id) for each in new]
             admissions = self._duplicates.admit(owners, deadline)
             for delivered, admission in zip(new, admissions, strict=True):
                 _take_admission(delivered, admission)

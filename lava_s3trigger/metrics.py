@@ -67,7 +67,7 @@ class Summary:
         for delivered in events:
             is_replayed = delivered.event.replay is not None
             is_redriven = delivered.redrive is not None
-            counts["events_redriven" if is_redriven else f"events_{delivered.delivery.route}"] += 1
+            counts["events_redriven" if is_redriven else f"events_{delivered.route}"] += 1
             counts["replayed"] += is_replayed
             user_errors, has_failed = set(), False
             for outcome, kind, _, trigger_id, _, _, _, lag, _ in delivered.outcomes:

@@ -74,6 +74,8 @@ class Outbox:
     _reserve: float = Reserve.SEND
     _waiting: list[tuple[PendingMessage, _Note]] = field(default_factory=list)
     _waiting_bytes: int = 0
+    _made_at: str = ""
+    """Time of the messages that wait, as they have it: to format it takes long."""
     _user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = field(
         default_factory=dict
     )
@@ -92,11 +94,11 @@ class Outbox:
                 is_owed = delivered.redrive and outcome.outcome == "skipped"
                 level = logging.WARNING if is_owed and not outcome.is_earlier else None
                 delivered.add(outcome, level)
-        now = timestamp(self.now())
         for job in trigger.jobs:
             if job.dispatch:
                 dispatch, job.dispatch = job.dispatch, None
-                make = partial(dispatch.message, self.realm, ts_dispatch=now)
+                self._made_at = self._made_at or timestamp(self.now())
+                make = partial(dispatch.message, self.realm, ts_dispatch=self._made_at)
                 message = PendingMessage(dispatch.queue(self.realm), make, dispatch.delay)
                 self.size += len(message.text)
                 note = partial(self._note_dispatch, delivered, trigger.trigger_id, job.job_id)
@@ -123,6 +125,7 @@ class Outbox:
     def _flush(self) -> None:
         """Send the messages that wait, and note the outcome of each."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._made_at = ""
         if waiting:
             self.target.send([message for message, _ in waiting], self.deadline, self._reserve)
             now = self.now()
@@ -160,7 +163,7 @@ class Outbox:
         if queue is None:
             for error in errors:
                 delivered.add(error)
-        elif redrive and delivered.delivery.queue == queue and not done:
+        elif redrive and delivered.queue == queue and not done:
             # Another message would say the same, and would be redriven as soon, for as
             # long as the mapping is on.
             reason = f"parked before, and not mended: {errors[0].reason}"
@@ -192,7 +195,7 @@ def _described(delivered: DeliveredEvent, message: PendingMessage) -> dict[str, 
         "worker": dispatch["worker"],
         "event_type": delivered.event.event_type,
         "size": delivered.event.size,
-        "route": delivered.delivery.route,
+        "route": delivered.route,
     }
     if len(message.text) <= _MAX_DESCRIBED_CHARACTERS:
         fields["parameters"] = dispatch.get("parameters", {})

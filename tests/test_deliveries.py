@@ -18,7 +18,7 @@ COMPLETE: Final = SentRecord(is_complete=True)
 
 def delivered(*outcomes: Outcome, before: SentRecord | None = None) -> DeliveredEvent:
     """Return an event with outcomes."""
-    return DeliveredEvent(Delivery(), s3_event(), before=before, outcomes=list(outcomes))
+    return DeliveredEvent(s3_event(), before=before, outcomes=list(outcomes))
 
 
 def dispatched(trigger_id: str, job_id: str) -> Outcome:

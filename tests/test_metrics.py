@@ -12,7 +12,7 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
-from lava_s3trigger.deliveries import DeliveredEvent, Delivery
+from lava_s3trigger.deliveries import Delivery
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
@@ -95,12 +95,12 @@ def event(replay: str | None = None) -> S3Event:
     )
 
 
-def delivered(*outcomes: Outcome, route: str = "s3", **fields: Any) -> DeliveredEvent:
-    """Return an event that was carried out, with its outcomes."""
+def delivered(*outcomes: Outcome, route: str = "s3", **fields: Any) -> Delivery:
+    """Return a delivery of an event that was carried out, with its outcomes."""
     delivery = Delivery(route=route)
     delivery.add_event(event(fields.pop("replay", None)), **fields)
     delivery.events[0].outcomes += outcomes
-    return delivery.events[0]
+    return delivery
 
 
 def dispatched(lag: float | None = None) -> Outcome:
@@ -117,14 +117,12 @@ PARKED: Final = Outcome("parked", "no_such_job", "no job 'k'", "t", "k")
 def documents(caplog: pytest.LogCaptureFixture) -> Any:
     """Logs summaries of events, and returns the documents."""
 
-    def log(*events: DeliveredEvent, received: list[Delivery] | None = None) -> dict[str, Any]:
+    def log(*deliveries: Delivery) -> dict[str, Any]:
         caplog.clear()
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         summary = Summary()
-        summary.add(events)
-        summary.log(
-            received if received is not None else [each.delivery for each in events], DIMENSIONS
-        )
+        summary.add([event for delivery in deliveries for event in delivery.events])
+        summary.log(deliveries, DIMENSIONS)
         [message] = caplog.messages
         found: dict[str, Any] = json.loads(message)
         check(found)
@@ -189,7 +187,7 @@ class TestDocument:
     @pytest.mark.parametrize("kind", FAILURES)
     def test_failures_are_counted_by_kind(self, documents: Any, kind: str) -> None:
         failed = delivered(Outcome("failed", kind, "x", "t"), route="sqs")
-        failed.delivery.fail(kind, "y")
+        failed.fail(kind, "y")
 
         document = documents(failed)
 
@@ -213,7 +211,7 @@ class TestDocument:
     ) -> None:
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         summary = Summary()
-        summary.add([delivered(dispatched())])
+        summary.add(delivered(dispatched()).events)
         summary.log([Delivery()])
 
         assert caplog.messages == ['summary {"events": 1, "events_s3": 1, "dispatched": 1}']

@@ -11,7 +11,7 @@ import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
-from lava_s3trigger.deliveries import DeliveredEvent, Delivery
+from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.dispatch import Dispatch
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
@@ -55,10 +55,9 @@ class Target:
 
 def delivered(*triggers: TriggerDecision, **fields: Any) -> DeliveredEvent:
     """Return an event for which triggers were decided."""
-    delivery = Delivery(message_id="m-1", queue=fields.pop("queue", None))
-    delivery.events.append(DeliveredEvent(delivery, EVENT, **fields))
-    delivery.events[0].decision = Decision(EVENT, triggers=list(triggers))
-    return delivery.events[0]
+    found = DeliveredEvent(EVENT, message_id="m-1", **fields)
+    found.decision = Decision(EVENT, triggers=list(triggers))
+    return found
 
 
 def trigger(*jobs: str | Outcome, trigger_id: str = "t") -> TriggerDecision:
@@ -109,7 +108,7 @@ class TestDispatch:
         found = carry_out(event, Target(failed=["lava-demo-of-j"]))
 
         assert found == [("failed", "aws_error", "j"), ("dispatched", None, "k")]
-        assert [each.reason for each in event.delivery.failures] == ["no answer"]
+        assert [each.reason for each in event.failures] == ["no answer"]
 
     def test_a_dispatch_that_no_queue_takes_is_parked(self) -> None:
         target = Target(refused=["lava-demo-of-j"])

@@ -242,7 +242,8 @@ def _decoded(text: str) -> Any:
         WeightError: It is nested too deep.
         json.JSONDecodeError: It is not JSON.
     """
-    if text.count("[") + text.count("{") > MAX_DEPTH:  # as few have, counting those of strings
+    # So few texts are that long, and have so many brackets, that strings may count here.
+    if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     value, end = _DECODER.raw_decode(text)
     if end < len(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.conditions import KINDS, Kind
+from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.sending import MAX_WAITING_BYTES
 from tests.context import Context
@@ -215,3 +217,22 @@ class TestPieces:
         assert function(direct(record())) is None
 
         assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
+
+
+class TestCycles:
+    """What an invocation makes is freed at once, and not when Python looks for cycles."""
+
+    def test_an_invocation_leaves_no_cycles(self, harness: Harness) -> None:
+        harness.trigger(parameters={"key": "{{ key }}"})
+        function = harness.function()
+        payload = direct(*(record(f"in/{n}") for n in range(10)))
+        function(payload)
+        gc.collect()
+        gc.disable()
+        try:
+            function(payload)
+            delivered = [each for each in gc.get_objects() if isinstance(each, DeliveredEvent)]
+        finally:
+            gc.enable()
+
+        assert delivered == []
