@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from boto3.dynamodb.types import TypeSerializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 READ_UNIT: Final = 4096
+_SERIALIZER: Final = TypeSerializer()
 PAGE: Final = 1024 * 1024
 """Bytes of items that DynamoDB reads for one page."""
 
@@ -204,7 +205,8 @@ class Control:
 
 def to_item(entry: dict[str, Any]) -> Item:
     """Return an entry as a DynamoDB item."""
-    return {name: attribute_of(value) for name, value in entry.items()}
+    # Not by the command line's own modules: other checkouts have them elsewhere.
+    return {name: {**_SERIALIZER.serialize(value)} for name, value in entry.items()}
 
 
 class RemoteService(Control):
