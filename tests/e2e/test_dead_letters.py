@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come back")]
 
 BUCKET: Final = "dead-letters"
 HOSTILE: Final = "in/\x1b[2J\u202ex.csv"

@@ -17,7 +17,7 @@ from .commands import nothing_left, start, wait_for_server
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("starts eight local AWS servers")]
 
 
 class TestDemo:

@@ -22,7 +22,10 @@ from .commands import nothing_left, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow("deploys with the SAM CLI, runs commands of pages"),
+]
 
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("kills and interrupts replays for minutes")]
 
 OBJECTS: Final = int(os.environ.get("S3TRIGGER_REPLAY_OBJECTS", "600"))
 BATCH: Final = max(10, OBJECTS // 60)  # the server runs few invocations at a time

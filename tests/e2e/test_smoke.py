@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Smoke = Callable[..., "subprocess.Popen[str]"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the smoke test many times")]
 
 SCRIPT: Final = CHECKOUT / "etc" / "smoke.sh"
 PAGE: Final = CHECKOUT / "docs" / "first-deployment.md"
