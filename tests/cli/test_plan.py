@@ -535,6 +535,7 @@ class TestExactness:
         # As one process finds it, examples included.
         assert found == compare(objects, Setting(sides, REGION, NOW), 1, progress.append)
 
+    @pytest.mark.slow("runs a benchmark")
     def test_the_benchmark_knows_its_counts(self, tmp_path: Path) -> None:
         _, _, _, found = benchmark.run(tmp_path, 3000)
 
@@ -556,6 +557,7 @@ print(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+@pytest.mark.slow("plans over 100,000 keys")
 def test_memory_does_not_grow_with_the_keys(run: Run) -> None:
     write("old.json", [entry(job_id="a", jinja=False)])
     write("new.json", [entry(job_id="b", jinja=False)])

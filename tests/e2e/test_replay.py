@@ -1,6 +1,6 @@
 """``lava-s3trigger replay`` on the deployed stack: killed, interrupted, and of what is missing.
 
-CONTRIBUTING.md has the command that does it with more objects.
+`make proofs` does it with more objects.
 """
 
 from __future__ import annotations
