@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow("polls the log of the deployed function")]
+pytestmark = pytest.mark.e2e
 
 BUCKET: Final = "told"
 KEY: Final = "in/\x1b[2J\u202e a+b%20\u65e5.csv"

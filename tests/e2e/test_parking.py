@@ -12,7 +12,7 @@ from .conftest import wait_until
 if TYPE_CHECKING:
     from .conftest import Redrive, Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come back")]
+pytestmark = pytest.mark.e2e
 
 
 def parked(stack: Stack) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tools.local.server import CHECKOUT, LocalAws
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
+pytestmark = pytest.mark.e2e
 
 REALM: Final = "batch"
 BUCKETS: Final = ("granted", "granted-too", "not-granted")
