@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-fast bench bench-cli bench-plan bench-log bench-replay faults fuzz soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,15 +24,29 @@ local: .venv/installed .venv-ministack/installed build/package/installed ## a lo
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 COMMAND_LINE := lava_s3trigger/cli/*
 
-test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed .venv-sam/installed build/package/installed ## all tests, and the coverage of branches
-	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
+test: .venv/installed .venv-ministack/installed .venv-release/installed .venv-sam/installed build/package/installed ## the tests of each behaviour, in minutes
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" --hypothesis-profile=test --durations=20
+
+test-all: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed .venv-sam/installed build/package/installed ## all tests, and the coverage of branches
+	$(BIN)/pytest $(SIDE_BY_SIDE) --durations=20 --cov --cov-report=
 	@echo "Coverage of the command line:"
 	@$(BIN)/coverage report --include='$(COMMAND_LINE)'
 	@echo "Coverage of the function:"
 	@$(BIN)/coverage report --omit='$(COMMAND_LINE)' --fail-under=95
+	@missing="$$(tools/dynamodb-local/missing)"; if test -z "$$missing"; then $(MAKE) dynamodb-local; \
+	else echo "LEFT OUT: make dynamodb-local. It needs $$missing"; fi
 
-test-fast: .venv/installed .venv-ministack/installed .venv-release/installed .venv-as-code/installed .venv-sam/installed ## the tests but those of the deployed stack
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not e2e"
+# The limit of one test here.
+LONG := --timeout=14400
+
+proofs: .venv/installed .venv-ministack/installed build/package/installed ## the long matrices of some tests; takes hours
+	LAVA_MODEL_FAULTS=3 $(BIN)/pytest $(LONG) tests/dedup/test_model.py --log-cli-level=info
+	S3TRIGGER_ALARMS=1000000 $(BIN)/pytest $(LONG) tests/templates/test_limits.py -k escapes
+	S3TRIGGER_FILLS=400 $(BIN)/pytest $(LONG) tests/templates/test_attacks.py -k TestStack
+	S3TRIGGER_EXAMPLES=10000 $(BIN)/pytest $(LONG) tests/templates/test_properties.py
+	S3TRIGGER_EVENTS=100000 $(BIN)/pytest $(LONG) tests/templates/test_everyday.py -k memory
+	S3TRIGGER_REPLAY_OBJECTS=5000 $(BIN)/pytest $(LONG) tests/e2e/test_replay.py
+	$(MAKE) faults soak
 
 # The built checkout to compare with, if any: make bench AGAINST=../before
 AGAINST ?=

@@ -13,6 +13,7 @@ from hypothesis import settings
 from lava_s3trigger.log import LOGGER, configure_logging
 from tests.clock import Clock
 from tests.endpoint import Endpoint
+from tests.examples import FEW
 from tests.release import Release, copy_sources, make_release
 from tools.local.realm import Realm
 from tools.local.server import LocalAws
@@ -25,9 +26,25 @@ _NUMBERS: Final = itertools.count(1)
 
 # The same examples each time, so that a change is judged by what it changes. With
 # --hypothesis-profile=searching, new ones.
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("all", derandomize=True)
+settings.register_profile(FEW, derandomize=True, max_examples=20)
 settings.register_profile("searching", derandomize=False)
-settings.load_profile("repeatable")
+settings.load_profile("all")
+
+LONG_SECONDS: Final = 1200
+"""The limit of tests that are slow or deployed; of all others, it stands in pyproject.toml."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse `slow` without a reason, and give tests that take long a longer limit."""
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if slow and not (len(slow.args) == 1 and isinstance(slow.args[0], str) and slow.args[0]):
+            raise pytest.UsageError(f"{item.nodeid}: slow needs a reason, as in slow('a minute')")
+        is_long = slow or item.get_closest_marker("e2e")
+        # A limit of the command line holds for all.
+        if is_long and config.getoption("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.release import Release
 
+pytestmark = pytest.mark.slow("makes a release, and runs the CDK")
+
 PYTHON: Final = CHECKOUT / ".venv-as-code" / "bin" / "python"
 READ_HCL: Final = """
 import hcl2, json, sys

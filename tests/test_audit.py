@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Audit = Callable[[str], subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.slow("`make check` runs the audit")
+
 ROOT: Final = Path(__file__).parents[1]
 GOOD: Final = {"name": "good", "version": "1", "vulns": []}
 BAD: Final = {

@@ -20,6 +20,8 @@ from tools.local.server import CHECKOUT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("runs benchmarks")
+
 
 SLOW: Final = """
 import time

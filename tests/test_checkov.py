@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.test_template import TEMPLATE, TEXT, _read
 from tools.checkov import with_all_parts
+
+pytestmark = pytest.mark.slow("`make check` runs checkov")
 
 
 def test_all_conditions_are_true() -> None:

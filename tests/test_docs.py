@@ -624,6 +624,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow("runs the AWS CLI many times on a stack")
 class TestCommands:
     """The commands of the pages do what the pages say, one after the other."""
 

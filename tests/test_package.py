@@ -213,6 +213,7 @@ def checksums(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow("builds packages")
 class TestBuild:
     """The build gives the same package everywhere, or says why it gives none."""
 

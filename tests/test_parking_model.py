@@ -24,6 +24,7 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.examples import examples
 from tests.payloads import BUCKET, direct, message, record
 
 if TYPE_CHECKING:
@@ -343,7 +344,9 @@ steps = st.lists(
 class TestLongRuns:
     """It holds for any order of deliveries, edits, redrives and instances."""
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     @given(entry=entries, first=conditions, rest=steps)
     def test_any_order(self, entry: str, first: Condition, rest: Iterable[Any]) -> None:
         run = Run(entry)

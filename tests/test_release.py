@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
 
+pytestmark = pytest.mark.slow("makes releases")
+
 JOB: Final = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 
 

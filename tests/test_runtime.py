@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from tests.release import Release
 
-VERSIONS: Final = ("3.13", "3.14")
+REST: Final = pytest.mark.slow("one event by one route is in `make test`")
+VERSIONS: Final = ("3.13", pytest.param("3.14", marks=REST))
 FUNCTION: Final = "lava-demo-s3trigger"
 MEMORY: Final = 512 * 1024 * 1024
 TIMEOUT_SECONDS: Final = 10
@@ -156,6 +157,7 @@ PUT: Final = record("in/1.csv")
 class TestRoutes:
     """An event of each route is dispatched, and the log says so."""
 
+    @REST
     def test_the_init_phase_logs_the_version(self, runtime: Runtime) -> None:
         runtime.invoke(direct())
         started = next(line for line in runtime.logged() if line.event == "started")
@@ -165,12 +167,12 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("payload", "answer"),
         [
-            pytest.param(direct(PUT), None, id="s3"),
-            pytest.param(sns(PUT), None, id="sns"),
+            pytest.param(direct(PUT), None, id="s3", marks=REST),
+            pytest.param(sns(PUT), None, id="sns", marks=REST),
             pytest.param(sqs(direct(PUT)), None, id="sqs"),
-            pytest.param(eventbridge("in/1.csv"), None, id="eventbridge"),
-            pytest.param([message("m0", direct(PUT))], None, id="pipes"),
-            pytest.param(S3_BATCH, "Succeeded", id="s3-batch"),
+            pytest.param(eventbridge("in/1.csv"), None, id="eventbridge", marks=REST),
+            pytest.param([message("m0", direct(PUT))], None, id="pipes", marks=REST),
+            pytest.param(S3_BATCH, "Succeeded", id="s3-batch", marks=REST),
         ],
     )
     def test_a_route(self, runtime: Runtime, payload: Any, answer: str | None) -> None:
@@ -185,12 +187,14 @@ class TestRoutes:
         assert lines[0].text("key") == keys[0]
         assert lines[1].fields["dispatched"] == 1
 
+    @REST
     def test_a_message_that_is_not_understood_is_returned(self, runtime: Runtime) -> None:
         said = runtime.invoke(sqs(direct(PUT), NONSENSE))
         assert said == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
         assert runtime.keys() == ["in/1.csv"]
 
 
+@REST
 class TestOutput:
     """What is printed is what CloudWatch reads: lines of JSON, and documents of metrics."""
 
@@ -224,6 +228,7 @@ class TestOutput:
         assert [document[name] for name in dimensions] == ["demo", FUNCTION]
 
 
+@REST
 class TestRecovery:
     """After an error, a timeout and a crash, the next event is dispatched."""
 
@@ -264,6 +269,7 @@ class TestRecovery:
         assert runtime.child() != first
 
 
+@REST
 class TestMemory:
     """Large payloads are done in the 512 MB that the template gives."""
 
@@ -306,6 +312,7 @@ class TestMemory:
             runtime.realm.triggers.remove(f"large-{n}")
 
 
+@REST
 class TestAttacks:
     """Within 512 MB, templates that use up memory, stack and time end no process."""
 

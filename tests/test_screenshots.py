@@ -13,6 +13,8 @@ from tools import screenshots
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("runs all commands of the pictures")
+
 MADE = screenshots.screenshots()
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.soak import soak
 
-pytestmark = pytest.mark.no_cover  # the same lines, over and over
+# The same lines, over and over.
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow("thousands of events")]
 
 
 def test_each_event_is_dispatched_once() -> None:

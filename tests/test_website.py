@@ -13,6 +13,8 @@ from tools.website import OTHERS, ROOT, SECTIONS, first_page, pages, prepare
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("`make check` makes the site")
+
 
 def listed(text: str) -> list[str]:
     """Return the pages of a first page, in order."""

@@ -22,6 +22,7 @@ from lava_s3trigger.decision import decide
 from lava_s3trigger.triggers import prefixes, read_trigger
 from tests import test_decision
 from tests.cli.agreement import Agreement
+from tests.examples import examples
 from tests.function.user_errors import USER_ERRORS
 from tests.payloads import direct, eventbridge, record
 from tests.routes import ROUTES, of_eventbridge, of_s3
@@ -39,7 +40,7 @@ SAMPLES: Final = [
     *sorted((Path(__file__).parents[1] / "aws_events").glob("*.json")),
 ]
 many = settings(
-    max_examples=1_000,  # of each strategy
+    max_examples=examples(1_000),  # of each strategy
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -19,6 +19,7 @@ from lava_s3trigger.cli.replay import batch_job
 from lava_s3trigger.cli.replay.batch_job import read_report
 from lava_s3trigger.cli.replay.state import Status
 from lava_s3trigger.manifest import read_listed
+from tests.processes import signals_received
 from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
@@ -265,7 +266,8 @@ class TestJob:
 
         control = operations.control
         control.handlers["GET", "/v20180820/jobs/"] = interrupting
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        with signals_received():
+            ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
         assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
         ran = run("--inventory", operations.account.inventory(["in/a"]))

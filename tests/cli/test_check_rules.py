@@ -22,6 +22,7 @@ from lava_s3trigger.cli.entries.load import Entry, Loaded, load, load_texts
 from lava_s3trigger.cli.entries.memory import MAX_DELAY
 from lava_s3trigger.errors import Code, EntryError
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.check.findings import Finding
@@ -411,7 +412,9 @@ class TestGoodEntries:
         texts = [text for page in pages for _, text in blocks(page) if '"trigger_id": "' in text]
         assert len(texts) >= 4
 
-    @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=examples(500), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     @given(st.data())
     def test_good_entries_have_no_findings(self, data: st.DataObject) -> None:
         entry = data.draw(good_entries())

@@ -19,6 +19,7 @@ import pytest
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.errors import Code
 from tests.cli.schemas import validate
+from tests.processes import finish, signals_received
 from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -536,20 +537,21 @@ class TestInterrupt:
     """Ctrl-C ends it at once, with 130, and nothing half-written."""
 
     def test_while_it_waits_for_input(self, explain: Explain) -> None:
-        process = subprocess.Popen(
-            [*COMMAND, "--event=-", "--triggers=t.yaml", "--output=made.json"],
-            cwd=explain.folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        with signals_received():
+            process = subprocess.Popen(
+                [*COMMAND, "--event=-", "--triggers=t.yaml", "--output=made.json"],
+                cwd=explain.folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         before = set(explain.folder.iterdir())
         for _ in range(200):
             if _is_reading(process.pid):
                 break
             signal.sigtimedwait([], 0.05)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = finish(process, 30)
         assert (process.returncode, out, err) == (130, b"", b"\n")
         assert set(explain.folder.iterdir()) == before
 
@@ -564,9 +566,13 @@ class TestInterrupt:
             "from lava_s3trigger.__main__ import main\n"
             "main()\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, check=False, cwd=explain.folder
-        )
+        with signals_received():
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                capture_output=True,
+                check=False,
+                cwd=explain.folder,
+            )
         assert (done.returncode, done.stderr) == (130, b"")
 
 

@@ -34,6 +34,7 @@ from lava_s3trigger.cli.plan.entry_sets import Side, Sides
 from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from lava_s3trigger.dispatch import Dispatch
 from tests.cli.schemas import validate
+from tests.processes import signals_received
 from tests.test_docs import fenced
 from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
@@ -534,6 +535,7 @@ class TestExactness:
         # As one process finds it, examples included.
         assert found == compare(objects, Setting(sides, REGION, NOW), 1, progress.append)
 
+    @pytest.mark.slow("runs a benchmark")
     def test_the_benchmark_knows_its_counts(self, tmp_path: Path) -> None:
         _, _, _, found = benchmark.run(tmp_path, 3000)
 
@@ -555,6 +557,7 @@ print(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+@pytest.mark.slow("plans over 100,000 keys")
 def test_memory_does_not_grow_with_the_keys(run: Run) -> None:
     write("old.json", [entry(job_id="a", jinja=False)])
     write("new.json", [entry(job_id="b", jinja=False)])
@@ -756,10 +759,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def wait_until(is_so: Callable[[], Any]) -> None:
+def wait_until(is_so: Callable[[], Any], what: str) -> None:
     end = time.monotonic() + SECONDS_TO_END
     while not is_so():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.02)
 
 
@@ -777,13 +780,14 @@ def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int, send: Any) -> 
     write("old.json", [entry(delay="1s", **RENDERED)])
     command = [sys.executable, "-m", "lava_s3trigger", "plan", "new.json", "--against", "old.json"]
     command += ["--keys", "-", "--processes", "2", "--output", "plan.txt"]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        start_new_session=True,
-    )
+    with signals_received():
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            start_new_session=True,
+        )
     assert process.stdin
     assert process.stderr
     try:
@@ -791,12 +795,12 @@ def test_ctrl_c_ends_all_processes_with_130(run: Run, count: int, send: Any) -> 
         process.stdin.write(b"".join(b"s3://b/in/%d\n" % n for n in range(count)))
         process.stdin.flush()
         expected = 0 if count < CHUNK_OBJECTS else 2
-        wait_until(lambda: len(children(process.pid)) >= expected)
-        wait_until(lambda: unread(process.stdin) == 0)
+        wait_until(lambda: len(children(process.pid)) >= expected, "the processes")
+        wait_until(lambda: unread(process.stdin) == 0, "it to read its input")
         started = children(process.pid)
         send(process.pid, signal.SIGINT)
         assert process.wait(SECONDS_TO_END) == 130
-        wait_until(lambda: not any(map(is_running, started)))
+        wait_until(lambda: not any(map(is_running, started)), "its processes to end")
         assert process.stderr.read().strip() == b""
         assert not any("plan.txt" in name for name in os.listdir())  # noqa: PTH208
     finally:

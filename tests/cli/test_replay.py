@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from lava_s3trigger.deliveries import deliveries
+from tests.processes import finish, signals_received
 
 from .cannedaws import Answer, Request, refusal
 from .replays import HOSTILE, Account, Replays, keys_of, on_account
@@ -272,14 +273,15 @@ class TestEnds:
     """Whenever the process ends, nothing is lost and nothing is sent twice."""
 
     def start(self, account: Account, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lava_s3trigger", "replay", *arguments],
-            env=os.environ | account.environment,
-            cwd=account.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with signals_received():
+            return subprocess.Popen(
+                [sys.executable, "-m", "lava_s3trigger", "replay", *arguments],
+                env=os.environ | account.environment,
+                cwd=account.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def ending(
         self, account: Account, keys: list[str], number: int, *, calls: int
@@ -299,7 +301,7 @@ class TestEnds:
         arguments = ("--inventory", account.inventory(keys), "--batch", "5", "--concurrency", "1")
         started.append(self.start(account, *arguments))
         arrived.set()
-        output, errors = started[0].communicate(timeout=60)
+        output, errors = finish(started[0])
         account.canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
         assert "Traceback" not in errors
         return started[0].returncode, output, errors
@@ -347,7 +349,7 @@ class TestEnds:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = finish(process, 10)
         held.set()
         assert process.returncode == 130, errors
         assert "Traceback" not in errors
@@ -364,7 +366,7 @@ class TestEnds:
             lines.flush()
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=30)
+            _, errors = finish(process, 30)
         assert (process.returncode, "Traceback" in errors) == (130, False)
         assert account.handed_over() == {}
         assert "there is no replay to go on with" in run("--resume").errors

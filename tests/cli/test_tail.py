@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_group import POLL_SECONDS
+from tests.processes import end_of, signals_received
 from tools.local.server import CHECKOUT
 
 from .logs import REQUEST, TIME, Commands, Log, line, text_line
@@ -251,7 +252,7 @@ class TestHostileKeys:
             shown = b""
             while block := read(ours):
                 shown += block
-            assert process.wait(SECONDS) == 0
+            assert end_of(process, SECONDS) == 0
         os.close(ours)
         text = shown.decode().replace("\r\n", "\n")
         assert "\x1b[" in text  # it has colours
@@ -271,7 +272,8 @@ def start(account: Account, *arguments: str, **options: Any) -> subprocess.Popen
     environment = os.environ | account.environment | {"TERM": "xterm", "PYTHONPATH": str(CHECKOUT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     command = [sys.executable, "-m", "lava_s3trigger", "tail", *arguments]
-    return subprocess.Popen(command, env=environment, text=True, **pipes)
+    with signals_received():
+        return subprocess.Popen(command, env=environment, text=True, **pipes)
 
 
 class TestFollowing:
@@ -295,16 +297,16 @@ class TestFollowing:
             )
             reader.start()
             try:
-                wait_for(lambda: len(seen) == 1)
+                wait_for(lambda: len(seen) == 1, "the first line")
                 for number in range(1, 20):
                     # Several of one millisecond, and some that are late.
                     write(number, now - timedelta(seconds=number % 4 * 10))
                     time.sleep(POLL_SECONDS / 10)
-                wait_for(lambda: len(seen) >= 20)
+                wait_for(lambda: len(seen) >= 20, "all lines")
                 time.sleep(2 * POLL_SECONDS)
             finally:
                 process.send_signal(signal.SIGINT)
-                status = process.wait(SECONDS)
+                status = end_of(process, SECONDS)
                 reader.join()
             assert process.stderr
             assert (status, process.stderr.read().strip()) == (130, "")
@@ -323,15 +325,15 @@ class TestFollowing:
             process.stdout.readline()
             process.stdout.close()
             log.write(line("summary", now), at=now)
-            assert process.wait(SECONDS) == 141
+            assert end_of(process, SECONDS) == 141
             assert process.stderr
             assert process.stderr.read() == ""
 
 
-def wait_for(condition: Any) -> None:
+def wait_for(condition: Any, what: str) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)
 
 

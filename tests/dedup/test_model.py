@@ -558,7 +558,12 @@ class TestProtocol:
     @pytest.mark.parametrize(
         ("bounds", "fewest"),
         [
-            pytest.param(Bounds(2, 3, FAULTS), 100_000, id="all-together"),
+            pytest.param(
+                Bounds(2, 3, FAULTS),
+                100_000,
+                id="all-together",
+                marks=pytest.mark.slow("400,000 steps; the others are in `make test`"),
+            ),
             pytest.param(Bounds(2, 1, FAULTS + 1), 15_000, id="each-delivery-in-one-place"),
             pytest.param(Bounds(1, 3, FAULTS + 1), 15_000, id="one-delivery-in-three-places"),
         ],

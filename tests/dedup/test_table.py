@@ -35,6 +35,7 @@ from lava_s3trigger.sent import SentRecord
 from lava_s3trigger.settings import Settings
 from tests.clock import Clock
 from tests.context import Context
+from tests.examples import examples
 from tests.payloads import direct, messages, record
 from tools.local.server import REGION
 
@@ -610,7 +611,7 @@ def _plain(item: Any) -> Any:
 class TestConditionalTable:
     """The table in memory behaves as the server does."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(before=ITEMS, ask=ASKED, now=TIMES.filter(bool), token=TOKENS)
     def test_the_model_agrees_with_the_server_on_the_claims_used(
         self,
@@ -624,7 +625,7 @@ class TestConditionalTable:
 
         assert in_memory(before, request) == on_server(table, before, request)
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(
         before=OTHER_ITEMS,
         expressions=st.sampled_from(EXPRESSIONS),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .conftest import Database
     from .server import DynamoDbLocal
 
+pytestmark = pytest.mark.slow("needs DynamoDB Local")
+
 WORK, DUPLICATE, BUSY = Verdict.WORK, Verdict.DUPLICATE, Verdict.BUSY
 WRITERS: Final = 3
 ROUNDS: Final = 20

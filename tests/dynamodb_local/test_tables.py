@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .conftest import Database
     from .server import DynamoDbLocal
 
+pytestmark = pytest.mark.slow("needs DynamoDB Local")
+
 BUCKET: Final = "my-bucket"
 TTL: Final = 60.0
 JOB: Final = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}

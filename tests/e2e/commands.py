@@ -9,22 +9,23 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tests.processes import SECONDS, finish, signals_received
 from tools.local.server import CHECKOUT
 
 COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
-_SECONDS: Final = 180
 
 
 def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Start the demo or the local server, whose temporary files are in a folder."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tools.local", *arguments],
-        cwd=CHECKOUT,
-        env=os.environ | {"TMPDIR": str(folder)} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with signals_received():
+        return subprocess.Popen(
+            [sys.executable, "-m", "tools.local", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | {"TMPDIR": str(folder)} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def running_in(folder: Path) -> list[str]:
@@ -44,10 +45,10 @@ def running_in(folder: Path) -> list[str]:
 
 def wait_for_server(process: subprocess.Popen[str], folder: Path) -> None:
     """Wait until a command has started its server."""
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + SECONDS
     while not running_in(folder):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < deadline, f"{process.args!r} started no server in {SECONDS} s"
         time.sleep(0.02)
 
 

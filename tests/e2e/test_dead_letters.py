@@ -15,6 +15,7 @@ import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
 from tests.cli.schemas import validate
+from tests.processes import finish, signals_received
 from tools.local.server import CHECKOUT
 
 from .commands import COMMAND
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come back")]
 
 BUCKET: Final = "dead-letters"
 HOSTILE: Final = "in/\x1b[2J\u202ex.csv"
@@ -43,26 +44,27 @@ class Letters:
         self.mapping: str = stack.outputs["RedriveMappingId"]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [COMMAND, "dead-letters", *arguments],
-            env=os.environ
-            | {
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_REGION": "us-east-1",
-                "AWS_ENDPOINT_URL": self.stack.aws.endpoint,
-                "LAVA_REALM": self.stack.realm.name,
-            },
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with signals_received():
+            return subprocess.Popen(
+                [COMMAND, "dead-letters", *arguments],
+                env=os.environ
+                | {
+                    "AWS_ACCESS_KEY_ID": "test",
+                    "AWS_SECRET_ACCESS_KEY": "test",
+                    "AWS_REGION": "us-east-1",
+                    "AWS_ENDPOINT_URL": self.stack.aws.endpoint,
+                    "LAVA_REALM": self.stack.realm.name,
+                },
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        output, errors = process.communicate(timeout=120)
+        output, errors = finish(process)
         assert "Traceback" not in errors
         return process.returncode, output, errors
 
@@ -182,7 +184,7 @@ def test_interrupted_while_the_mapping_is_on_it_is_off_again(letters: Letters, n
     wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
     time.sleep(1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = finish(process, 30)
     assert (process.returncode, "was interrupted" in errors) == (128 + number, True), errors
     assert letters.mapping_state() in ("Disabled", "Disabling")
     assert letters.waiting() == 1

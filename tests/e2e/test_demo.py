@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.processes import finish
 from tools.local.demo import STEPS
 from tools.local.server import CHECKOUT
 
@@ -16,7 +17,7 @@ from .commands import nothing_left, start, wait_for_server
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("starts eight local AWS servers")]
 
 
 class TestDemo:
@@ -26,7 +27,7 @@ class TestDemo:
         # A proxy and a profile that do not exist must not matter.
         nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "AWS_PROFILE": "no-such-profile"}
         process = start("demo", folder=tmp_path, COLUMNS="90", **nowhere)
-        printed, errors = process.communicate()
+        printed, errors = finish(process)
         assert process.returncode == 0, errors
         assert max(map(len, printed.splitlines())) <= 90
         assert nothing_left(tmp_path)
@@ -57,7 +58,7 @@ class TestDemo:
 
     def test_the_readme_shows_what_it_prints(self, tmp_path: Path) -> None:
         process = start("demo", folder=tmp_path, COLUMNS="80")
-        printed, errors = process.communicate()
+        printed, errors = finish(process)
         assert process.returncode == 0, errors
         readme = (CHECKOUT / "README.md").read_text()
         lines = "\n".join(line.rstrip() for line in printed.splitlines())
@@ -77,7 +78,7 @@ class TestSignals:
         process = start(command, folder=tmp_path)
         wait_for_server(process, tmp_path)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = finish(process)
         # The end of the local server is what its user asked for.
         assert process.returncode == (0 if failure is None else failure + number), errors
         assert "Traceback" not in errors

@@ -30,7 +30,7 @@ from .conftest import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("breaks the stack in every way that doctor finds")]
 
 REALM: Final = "doc"
 FUNCTION: Final = f"lava-{REALM}-s3trigger"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         def __call__(self, seconds: int, tries: int) -> None: ...
 
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for deliveries that are repeated")]
 
 MANY: Final = 300
 SEND: Final = "SendMessageBatch"

@@ -17,7 +17,7 @@ from .conftest import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys lava's realm, and the stack twice")]
 
 NAME: Final = "myrealm"
 LAVAS: Final = f"lava-{NAME}-s3trigger"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.processes import SECONDS, finish, read_until
 from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .commands import nothing_left, start
@@ -21,7 +22,10 @@ from .commands import nothing_left, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow("deploys with the SAM CLI, runs commands of pages"),
+]
 
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
@@ -60,6 +64,7 @@ class Terminal:
             capture_output=True,
             text=True,
             check=False,
+            timeout=SECONDS,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -71,14 +76,10 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("local")
     process = start("serve", folder=folder)
     assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if line.startswith("aws()"):
-            break
+    lines = map(str.rstrip, read_until(process.stdout, "aws()", process))
     yield Terminal(tmp_path_factory.mktemp("terminal"), *lines)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    _, errors = finish(process)
     assert process.returncode == 0, errors
     assert nothing_left(folder)
 

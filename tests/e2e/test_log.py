@@ -14,6 +14,7 @@ import pytest
 from lava_s3trigger.cli.objects.uri import s3_record
 from tests.cli.schemas import validate
 from tests.cli.terminal import raw
+from tests.processes import end_of, finish, signals_received
 
 from .commands import COMMAND
 from .conftest import wait_until
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.e2e
 
 BUCKET: Final = "told"
 KEY: Final = "in/\x1b[2J\u202e a+b%20\u65e5.csv"
-_SECONDS: Final = 120
 
 
 def start(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -38,19 +38,20 @@ def start(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         "AWS_ENDPOINT_URL": stack.aws.endpoint,
         "LAVA_REALM": stack.realm.name,
     }
-    return subprocess.Popen(
-        [COMMAND, *arguments],
-        env=os.environ | environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with signals_received():
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            env=os.environ | environment,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def run(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
     process = start(stack, folder, *arguments)
-    output, errors = process.communicate(timeout=_SECONDS)
+    output, errors = finish(process)
     assert "Traceback" not in errors
     assert not raw(output)
     return process.returncode, output
@@ -105,7 +106,7 @@ def test_the_log_is_followed(stack: Stack, tmp_path: Path) -> None:
             wait_until(lambda: len(shown) >= len(keys), "the lines of all events")
         finally:
             process.send_signal(signal.SIGINT)
-            status = process.wait(_SECONDS)
+            status = end_of(process)
             reader.join()
         assert process.stderr
         assert (status, process.stderr.read().strip()) == (130, "")

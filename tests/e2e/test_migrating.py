@@ -18,7 +18,7 @@ from .conftest import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys two stacks, one after the other")]
 
 NAME: Final = "myrealm"
 LAVAS: Final = f"lava-{NAME}-s3trigger"

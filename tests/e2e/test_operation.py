@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from tests.release import Release
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow("deploys, updates under load, and removes"),
+]
 
 FUNCTION: Final = "lava-myrealm-s3trigger"
 PARAMETERS: Final = {

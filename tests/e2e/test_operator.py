@@ -128,6 +128,7 @@ def test_the_policy_has_what_doctor_needs() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow("deploys a stack of its own")
 class TestCommands:
     """Each command, with the policy and no other right."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.release import Release
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("makes releases and deploys them")]
 
 DEPLOYING: Final = CHECKOUT / "docs" / "deploying.md"
 FUNCTION: Final = "lava-myrealm-s3trigger"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys and deletes stacks")]
 
 NAME: Final = "myrealm"
 STACK: Final = f"lava-{NAME}-s3trigger"

@@ -1,6 +1,6 @@
 """``lava-s3trigger replay`` on the deployed stack: killed, interrupted, and of what is missing.
 
-CONTRIBUTING.md has the command that does it with more objects.
+`make proofs` does it with more objects.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
+from tests.processes import finish, read_until, signals_received
 
 from .commands import COMMAND
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("kills and interrupts replays for minutes")]
 
 OBJECTS: Final = int(os.environ.get("S3TRIGGER_REPLAY_OBJECTS", "600"))
 BATCH: Final = max(10, OBJECTS // 60)  # the server runs few invocations at a time
@@ -52,18 +53,19 @@ class Replay:
         self._folder = folder
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [COMMAND, "replay", *arguments, "--state", self.state],
-            env=self._environment,
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with signals_received():
+            return subprocess.Popen(
+                [COMMAND, "replay", *arguments, "--state", self.state],
+                env=self._environment,
+                cwd=self._folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def run(self, *arguments: str) -> dict[str, Any]:
         process = self.start(*arguments, "--format", "json")
-        output, errors = process.communicate(timeout=_SECONDS)
+        output, errors = finish(process, _SECONDS)
         assert process.returncode in (0, 1), errors
         found: dict[str, Any] = json.loads(output)
         assert process.returncode == bool(found["unknown"] or found["failed"])
@@ -125,11 +127,10 @@ class TestInterrupts:
         for number in _KILLS:
             process = replay.start(*first, *options)
             assert process.stderr
-            while not (line := process.stderr.readline()).startswith("Sending "):
-                assert line
+            read_until(process.stderr, "Sending ", process)
             time.sleep(chance.uniform(0.0, 1.2))
             process.send_signal(number)
-            output, errors = process.communicate(timeout=_SECONDS)
+            output, errors = finish(process, _SECONDS)
             if number != signal.SIGKILL:
                 assert process.returncode == 128 + number, errors
                 assert "Traceback" not in errors

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("takes each permission away in turn")]
 
 POLICY: Final = "s3trigger"
 BUCKET: Final = "permitted"

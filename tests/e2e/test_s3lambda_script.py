@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .conftest import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the script and the AWS CLI many times")]
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "etc" / "s3lambda.sh"

@@ -17,7 +17,7 @@ from .conftest import Stack, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 
 REALM: Final = "shared"
 OBJECTS: Final = 12

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.processes import finish, read_until
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .conftest import REALM, wait_until
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
     Smoke = Callable[..., "subprocess.Popen[str]"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the smoke test many times")]
 
 SCRIPT: Final = CHECKOUT / "etc" / "smoke.sh"
 PAGE: Final = CHECKOUT / "docs" / "first-deployment.md"
 KEY_ALIAS: Final = f"alias/lava-{REALM}-user"
+_SECONDS: Final = 600
 CHECKS: Final = {
     "plain",
     "everyday",
@@ -203,7 +205,7 @@ class TestOnAHealthyStack:
         events.mkdir()
 
         process = smoke("--yes", "--timeout", "240", "--events", str(events), REALM, **user)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
 
         assert results(output) == {"PASS": CHECKS, "FAIL": set()}, output
         assert process.returncode == 0, output
@@ -222,13 +224,11 @@ class TestOnAHealthyStack:
         before = inventory(stack)
         process = smoke("--yes", REALM)
         assert process.stdout
-        seen = ""
-        while "PASS  bounds long" not in seen:
-            seen += process.stdout.readline() or pytest.fail(seen)
+        seen = "".join(read_until(process.stdout, "PASS  bounds long", process))
 
         # As a terminal does on Ctrl-C. Not SIGINT, which a test run in the background ignores.
         os.killpg(process.pid, signal.SIGTERM)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
 
         assert process.returncode == 143, seen + output
         assert output.endswith("Removed everything.\n")
@@ -257,7 +257,7 @@ class TestOnABrokenStack:
         before = inventory(stack)
 
         process = smoke("--yes", "--keep", "--no-redrive", "--timeout", "2", REALM)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
 
         assert results(output) == {"PASS": set(), "FAIL": CHECKS - {"redrive"}}, output
         assert process.returncode == 1
@@ -289,7 +289,7 @@ class TestOnABrokenStack:
         client.update_function_configuration(FunctionName=name, Environment=changed)
         try:
             process = smoke("--yes", "--timeout", "20", REALM)
-            output, _ = process.communicate()
+            output, _ = finish(process, _SECONDS)
         finally:
             client.update_function_configuration(
                 FunctionName=name, Environment={"Variables": variables}
@@ -306,7 +306,7 @@ class TestBeforeItStarts:
 
     def test_help(self, smoke: Smoke) -> None:
         process = smoke("--help")
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
         assert process.returncode == 0
         assert output.startswith("Usage: smoke.sh [options] realm\n")
 
@@ -328,7 +328,7 @@ class TestBeforeItStarts:
         self, smoke: Smoke, arguments: list[str], message: str
     ) -> None:
         process = smoke(*arguments)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
         assert process.returncode == 2
         assert output == f"smoke.sh: {message} (help: smoke.sh --help)\n"
 
@@ -339,7 +339,7 @@ class TestBeforeItStarts:
         before = inventory(stack)
 
         process = smoke("--yes", REALM)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
 
         sqs.purge_queue(QueueUrl=url)
         assert process.returncode == 1
@@ -348,6 +348,6 @@ class TestBeforeItStarts:
 
     def test_a_missing_stack_is_named(self, smoke: Smoke) -> None:
         process = smoke("--yes", "--stack", "no-such-stack", REALM)
-        output, _ = process.communicate()
+        output, _ = finish(process, _SECONDS)
         assert process.returncode == 1
         assert output.startswith("smoke.sh: no stack no-such-stack: ")

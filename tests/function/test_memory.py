@@ -118,6 +118,7 @@ def ahead(harness: Harness, decided: Decided) -> list[int]:
     return found
 
 
+@pytest.mark.slow("makes hundreds of megabytes of messages")
 class TestPeak:
     """The memory that payloads take, at the default size of the function."""
 

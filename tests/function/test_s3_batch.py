@@ -661,7 +661,13 @@ class TestFaults:
     """With any faults of the services, no task is lost, and none is carried out twice."""
 
     @pytest.mark.parametrize(
-        ("size", "cache_ttl"), [(1, 60.0), (7, 0.0)], ids=["one-a-time", "several-uncached"]
+        ("size", "cache_ttl"),
+        [
+            pytest.param(
+                1, 60.0, id="one-a-time", marks=pytest.mark.slow("a thousand invocations")
+            ),
+            pytest.param(7, 0.0, id="several-uncached"),
+        ],
     )
     def test_1000_tasks_are_each_carried_out_once(
         self, batch: S3BatchHarness, size: int, cache_ttl: float

@@ -34,6 +34,7 @@ from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.triggers import Trigger, Walk
 from tests.decisions import dispatches, dispatches_by_trigger, ended
+from tests.processes import finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -345,6 +346,22 @@ class TestContainment:
         assert secret.read_text() == CANARY
 
 
+def sampled(attacked: Sequence[Attack], nth: int) -> list[Any]:
+    """Return attacks as parameters of a test, of which every nth is in `make test`."""
+    rest = pytest.mark.slow(f"seconds each; every {nth}th is in `make test`")
+    return [
+        pytest.param(attack, id=attack.id, marks=[] if number % nth == 0 else [rest])
+        for number, attack in enumerate(attacked)
+    ]
+
+
+def chosen(request: pytest.FixtureRequest, attacked: Sequence[Attack]) -> list[str]:
+    """Return the ids of the attacks whose tests are part of this run; all, if none is."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    parameters = [call.params.get("attack") for call in calls if call]
+    return [each.id for each in attacked if each in parameters] or [each.id for each in attacked]
+
+
 def attack_resources(attacked: Sequence[Attack]) -> None:
     """Make attacks on resources in this process, and print what comes of each."""
     _load()
@@ -383,13 +400,14 @@ def _print(**found: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def survived() -> list[list[dict[str, Any]]]:
-    """Give what processes print that make all attacks on resources, side by side."""
+def survived(request: pytest.FixtureRequest) -> list[list[dict[str, Any]]]:
+    """Give what processes print that make the attacks on resources, side by side."""
+    ids = chosen(request, ON_RESOURCES)
     with contextlib.ExitStack() as stack:
         processes = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-W", "error", "-c", _ATTACK.format(module=__name__, part=n)],
+                    [sys.executable, "-W", "error", "-c", _ATTACK, json.dumps(ids[n::PARTS])],
                     cwd=ROOT,
                     env=dict(os.environ) | {"AWS_SECRET_ACCESS_KEY": CANARY},
                     stdout=subprocess.PIPE,
@@ -399,16 +417,18 @@ def survived() -> list[list[dict[str, Any]]]:
             )
             for n in range(PARTS)
         ]
-        return [_printed(process) for process in processes]
+        return [_printed(process, LONGEST * len(ids) / PARTS) for process in processes]
 
 
 PARTS: Final = 4
-_ATTACK: Final = f"from {{module}} import *; attack_resources(ON_RESOURCES[{{part}}::{PARTS}])"
+SECONDS_TO_START: Final = 60
+_NAMED: Final = "[each for each in {} if each.id in json.loads(sys.argv[1])]"
+_ATTACK: Final = f"from {__name__} import *; attack_resources({_NAMED.format('ON_RESOURCES')})"
 
 
-def _printed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+def _printed(process: subprocess.Popen[str], seconds: float) -> list[dict[str, Any]]:
     try:
-        printed, _ = process.communicate(timeout=LONGEST * len(ON_RESOURCES) / PARTS)
+        printed, _ = process.communicate(timeout=seconds + SECONDS_TO_START)
     except subprocess.TimeoutExpired:
         process.kill()
         printed, _ = process.communicate()
@@ -419,7 +439,7 @@ def _printed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 class TestResources:
     """An attack on time or memory ends in about a second, and the process lives on."""
 
-    @pytest.mark.parametrize("attack", ON_RESOURCES, ids=lambda attack: attack.id)
+    @pytest.mark.parametrize("attack", sampled(ON_RESOURCES, 10))
     def test_an_attack(self, attack: Attack, survived: list[list[dict[str, Any]]]) -> None:
         [printed] = [each for each in survived if {"begun": attack.id} in each]
         found = [each["outcome"] for each in printed if each.get("id") == attack.id]
@@ -443,6 +463,8 @@ class TestResources:
 
 FILLS: Final = int(os.environ.get("S3TRIGGER_FILLS", "16"))
 """Processes that an attack on the stack is made in, each with a bit less of memory in use."""
+SECONDS_FOR_A_FILL: Final = 50
+"""The limit of one for all attacks, far more than it takes."""
 _BLOCK: Final = 5
 _FILL: Final = (
     "{% set n = namespace(f=none, p=none) %}{% for i in range(key|int) %}"
@@ -499,17 +521,18 @@ def _in_child(attack: Attack) -> tuple[str, int]:
     return reason, os.waitstatus_to_exitcode(status)
 
 
-_ON_STACK: Final = f"from {__name__} import *; attack_stack(ON_STACK[{{part}}::2])"
+_ON_STACK: Final = f"from {__name__} import *; attack_stack({_NAMED.format('ON_STACK')})"
 
 
 @pytest.fixture(scope="module")
-def made() -> list[dict[str, Any]]:
+def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """Give what came of each attack on the stack, made by two processes side by side."""
+    ids = chosen(request, ON_STACK)
     with contextlib.ExitStack() as stack:
         processes = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", _ON_STACK.format(part=n)],
+                    [sys.executable, "-c", _ON_STACK, json.dumps(ids[n::2])],
                     cwd=ROOT,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -517,14 +540,14 @@ def made() -> list[dict[str, Any]]:
             )
             for n in range(2)
         ]
-        printed = [process.communicate()[0] for process in processes]
+        printed = [finish(process, SECONDS_FOR_A_FILL * FILLS)[0] for process in processes]
     return [json.loads(line) for each in printed for line in each.splitlines()]
 
 
 class TestStack:
     """Where memory is used up, what needs the stack in C gets it."""
 
-    @pytest.mark.parametrize("attack", ON_STACK, ids=lambda attack: attack.id)
+    @pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
     def test_an_attack_where_memory_is_used_up(
         self, attack: Attack, made: list[dict[str, Any]]
     ) -> None:

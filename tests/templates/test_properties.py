@@ -20,9 +20,10 @@ from jinja2 import Environment
 
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, RenderingError, Variables, variables
+from tests.examples import examples
 
 many = settings(
-    max_examples=int(os.environ.get("S3TRIGGER_EXAMPLES", "200")),
+    max_examples=examples(int(os.environ.get("S3TRIGGER_EXAMPLES", "200"))),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -1,0 +1,86 @@
+"""Processes that tests start, interrupt and wait for, with a limit to each wait."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import threading
+from typing import IO, TYPE_CHECKING, AnyStr, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS: Final = 180
+"""The limit of a wait, far more than anything takes."""
+
+
+@contextlib.contextmanager
+def signals_received() -> Iterator[None]:
+    """Have what starts in the block receive SIGINT, SIGTERM and SIGHUP, as in a terminal.
+
+    A script starts jobs in the background with SIGINT ignored, and nohup starts them with SIGHUP
+    ignored. Child processes inherit that, and a command leaves ignored signals ignored.
+    """
+    ignored = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_IGN
+    ]
+    for number in ignored:
+        # Not SIG_DFL, which would end the tests. In a started program, it becomes that.
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def finish(process: subprocess.Popen[AnyStr], seconds: float = SECONDS) -> tuple[AnyStr, AnyStr]:
+    """Wait until a process ends, and return its output and errors.
+
+    At the limit, kill it, and fail with what it wrote.
+    """
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    try:
+        written: object = process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        written = "its children hold its output open"
+    pytest.fail(f"{process.args!r} did not end within {seconds} s: {written}")
+
+
+def end_of(process: subprocess.Popen[AnyStr], seconds: float = SECONDS) -> int:
+    """Wait until a process ends, whose output something else reads; return its status.
+
+    At the limit, kill it and fail: the end of a `with` block would wait for it, too.
+    """
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    pytest.fail(f"{process.args!r} did not end within {seconds} s")
+
+
+def read_until(stream: IO[str], start: str, process: subprocess.Popen[str]) -> list[str]:
+    """Read what a process writes, up to the line that begins so; return the lines.
+
+    At the limit, kill the process. Fail where there is no such line.
+    """
+    timer = threading.Timer(SECONDS, process.kill)  # ends the loop below
+    timer.start()
+    lines: list[str] = []
+    for line in stream:
+        lines.append(line)
+        if line.startswith(start):
+            timer.cancel()
+            return lines
+    is_late = timer.finished.is_set()
+    timer.cancel()
+    within = f" within {SECONDS} s" if is_late else ""
+    pytest.fail(f"{process.args!r} wrote no line that begins {start!r}{within}: {lines}")

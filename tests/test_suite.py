@@ -1,0 +1,139 @@
+"""The suite itself: the marker `slow`, limits, and processes that tests interrupt."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.conftest import LONG_SECONDS, pytest_collection_modifyitems
+from tests.processes import end_of, finish, read_until, signals_received
+from tools.local.server import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAITING: Final = (
+    sys.executable,
+    "-c",
+    "import signal; print('ready', flush=True); signal.pause()",
+)
+
+
+class Item:
+    """A test with marks, as pytest collects it."""
+
+    nodeid: Final = "tests/test_it.py::test_it"
+
+    def __init__(self, *marks: Any) -> None:
+        self._marks = {each.name: each.mark for each in marks}
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return self._marks.get(name)
+
+    def add_marker(self, mark: Any) -> None:
+        self._marks[mark.name] = mark.mark
+
+
+def limit(config: pytest.Config, *marks: Any) -> float | None:
+    """Collect a test with marks; return the limit that it is given, if it is one of its own."""
+    item: Any = Item(*marks)
+    pytest_collection_modifyitems(config, [item])
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark else None
+
+
+class TestSlow:
+    """A test that is for `make test-all` alone says why."""
+
+    @pytest.mark.parametrize("arguments", [(), ("",), (3,), ("a minute", "or two")])
+    def test_a_mark_without_a_reason_is_refused(
+        self, pytestconfig: pytest.Config, arguments: tuple[Any, ...]
+    ) -> None:
+        with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
+            limit(pytestconfig, pytest.mark.slow.with_args(*arguments))
+
+
+class TestLimits:
+    """No test waits without an end."""
+
+    def test_what_is_slow_or_deployed_has_a_longer_one(
+        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pytestconfig.option, "timeout", None)
+        assert limit(pytestconfig) is None
+        assert limit(pytestconfig, pytest.mark.slow("a minute")) == LONG_SECONDS
+        assert limit(pytestconfig, pytest.mark.e2e) == LONG_SECONDS
+        assert float(pytestconfig.getini("timeout")) < LONG_SECONDS
+
+    def test_that_of_the_command_line_holds_for_all(
+        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pytestconfig.option, "timeout", 7200.0)
+        assert limit(pytestconfig, pytest.mark.slow("a minute")) is None
+
+    def test_a_test_without_an_end_is_ended_and_shows_where_it_waits(self, tmp_path: Path) -> None:
+        (tmp_path / "test_it.py").write_text(
+            "import signal, threading\n"
+            "def test_it():\n"
+            "    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)  # it is of templates\n"
+            "    threading.Event().wait()\n"
+        )
+        command = [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout", "1"),
+            *("-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)),
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "Timeout" in done.stdout + done.stderr
+        assert "threading.Event().wait()" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def _in_the_background() -> Iterator[None]:
+    """The tests as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def start() -> subprocess.Popen[str]:
+    return subprocess.Popen(WAITING, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.usefixtures("_in_the_background")
+class TestProcesses:
+    """What tests interrupt ends, however they were started; what does not end is told."""
+
+    def test_a_process_receives_signals_where_the_tests_ignore_them(self) -> None:
+        with signals_received(), start() as process:
+            assert process.stdout
+            read_until(process.stdout, "ready", process)
+            process.send_signal(signal.SIGINT)
+            finish(process)
+        assert process.returncode == -signal.SIGINT
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    def test_one_that_inherits_the_signal_as_ignored_does_not_end(self) -> None:
+        with start() as process:
+            assert process.stdout
+            read_until(process.stdout, "ready", process)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(pytest.fail.Exception, match=r"signal\.pause.* did not end within"):
+                end_of(process, 0.3)
+        assert process.returncode == -signal.SIGKILL
+
+    def test_what_it_wrote_is_told_at_the_limit(self) -> None:
+        with start() as process, pytest.raises(pytest.fail.Exception, match=r"did not end.*ready"):
+            finish(process, 3)
+
+    def test_a_line_that_does_not_come_is_told(self) -> None:
+        process = subprocess.Popen(["/bin/echo", "other"], stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        with pytest.raises(pytest.fail.Exception, match=r"begins 'ready': \['other"):
+            read_until(process.stdout, "ready", process)
+        process.communicate()
