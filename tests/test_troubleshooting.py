@@ -48,7 +48,7 @@ def _named(tree: ast.Module) -> Iterator[str]:
 def _kinds_of(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what a node gives as a kind."""
     if isinstance(node, ast.Call):
-        yield from (each.value for each in node.keywords if each.arg == "kind")
+        yield from (each.value for each in node.keywords if each.arg in {"kind", "refusal"})
         place = _PLACES.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
         if place is not None and place < len(node.args):
             yield node.args[place]
