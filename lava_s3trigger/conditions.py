@@ -85,12 +85,12 @@ class Condition:
         return getattr(event, self._kind.of)
 
     def holds(self, value: Any) -> bool:
-        """Tell whether the condition holds for what it looks at."""
+        """Return whether the condition holds for what it looks at."""
         return self._kind.test(value, self._read) is not self._is_inverse
 
 
 def is_condition(field: str) -> bool:
-    """Tell whether a field of an entry is a condition, known or not."""
+    """Return whether a field of an entry is a condition, known or not."""
     return field.startswith("if_")
 
 

@@ -245,7 +245,7 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
 
 
 def is_s3_batch(payload: Any) -> bool:
-    """Tell whether a payload is of S3 Batch Operations; `s3batch` takes these apart."""
+    """Return whether a payload is of S3 Batch Operations; `s3batch` takes these apart."""
     return (
         isinstance(payload, dict)
         and "invocationSchemaVersion" in payload

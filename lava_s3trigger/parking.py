@@ -82,7 +82,7 @@ def parked_message(
 
 
 def is_parked_message(value: dict[str, Any]) -> bool:
-    """Tell whether a JSON object is a parked message."""
+    """Return whether a JSON object is a parked message."""
     return "parked" in value and "event" in value
 
 

@@ -48,7 +48,7 @@ class SentRecord:
     """Id of the replay that the event is from, if it is: no other replay may use this."""
 
     def use_job(self, trigger_id: str, job_id: str) -> bool:
-        """Tell whether a job was dispatched; this uses up one dispatch of it."""
+        """Return whether a job was dispatched; this uses up one dispatch of it."""
         job = (trigger_id, job_id)
         if not self.jobs[job]:
             return False

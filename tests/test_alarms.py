@@ -156,7 +156,7 @@ class TestMetrics:
 
 
 def is_alarm(alarm: dict[str, Any], periods: Sequence[Sequence[float]]) -> bool:
-    """Tell whether an alarm goes off, as CloudWatch evaluates it.
+    """Return whether an alarm goes off, as CloudWatch evaluates it.
 
     Args:
         alarm: Its properties.

@@ -91,7 +91,7 @@ class Stack:
         }
 
     def accepts(self) -> bool:
-        """Tell whether the rules take the parameters."""
+        """Return whether the rules take the parameters."""
         return all(
             self._resolve(each["Assert"])
             for rule in TEMPLATE["Rules"].values()

@@ -67,7 +67,7 @@ def usable(attributes: Item | None = None, max_delay: float = 900.0, **fields: A
 
 
 def is_plain(trigger: Trigger) -> bool:
-    """Tell whether a trigger runs its job always, at once and with nothing."""
+    """Return whether a trigger runs its job always, at once and with nothing."""
     return (
         trigger.enabled
         and [each.value for each in trigger.job_ids] == ["job"]

@@ -128,7 +128,7 @@ def _license_text(distribution: Distribution) -> AttachedText | None:
 
 
 def _is_reduced(distribution: Distribution) -> bool:
-    """Tell whether files of a distribution are missing, or are not as they were published."""
+    """Return whether files of a distribution are missing, or are not as they were published."""
     for file in distribution.files or ():
         path = Path(file.locate())
         if file.hash is None or file.suffix == ".pyc":

@@ -94,7 +94,7 @@ def _retry_at_once(attempts: int, caught_exception: Exception | None, **_: Any) 
 
 
 def is_stale_connection(error: Exception | None) -> bool:
-    """Tell whether an error is that the service closed the connection.
+    """Return whether an error is that the service closed the connection.
 
     Mostly it did so while AWS had frozen the instance, and answers on another one.
     """

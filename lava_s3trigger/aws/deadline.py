@@ -85,11 +85,11 @@ class Deadline:
         return self._remaining() if self._remaining else None
 
     def allows(self, seconds: float) -> bool:
-        """Tell whether to start a step that needs so many seconds, a row of `Reserve`."""
+        """Return whether to start a step that needs so many seconds, a row of `Reserve`."""
         return self._remaining is None or self._working.allows(seconds, self._remaining())
 
     def allows_settling(self) -> bool:
-        """Tell whether to start telling the table what became of an event."""
+        """Return whether to start telling the table what became of an event."""
         return self._remaining is None or self._settling.allows(Reserve.SETTLE, self._remaining())
 
     def require(self, seconds: float, what: str) -> None:

@@ -274,7 +274,7 @@ def _fault(error: BotoCoreError | ClientError) -> _Fault:
 
 
 def _is_transient(code: str) -> bool:
-    """Tell whether an error is the service's state, and not the message's."""
+    """Return whether an error is the service's state, and not the message's."""
     return any(mark in code for mark in ("Throttl", "TooManyRequests", "OverLimit", "Kms", "KMS"))
 
 

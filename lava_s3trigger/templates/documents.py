@@ -85,7 +85,7 @@ class Variables(dict[str, Any]):
         return next(filter(None, map(_excess, info, info.values())), "")
 
     def holds(self, container: list[Any] | dict[str, Any]) -> bool:
-        """Tell whether a list or map is in one of them, and not the template's to change."""
+        """Return whether a list or map is in one of them, and not the template's to change."""
         if self._given is None:
             # An event that no template names cannot be reached, and may be very deep.
             given = self if self._excess_of_event == "" else {**self, "event": None}

@@ -577,7 +577,7 @@ class TestInterrupt:
 
 
 def _is_reading(pid: int) -> bool:
-    """Tell whether a process waits for its standard input."""
+    """Return whether a process waits for its standard input."""
     try:
         return "pipe" in Path(f"/proc/{pid}/wchan").read_text() or (
             Path(f"/proc/{pid}/syscall").read_text().startswith("0 0x0 ")

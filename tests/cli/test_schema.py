@@ -49,7 +49,7 @@ def item_of(entry: Any) -> dict[str, Any]:
 
 
 def is_trigger(entry: dict[str, Any]) -> bool:
-    """Tell whether the function could use an entry, were it enabled."""
+    """Return whether the function could use an entry, were it enabled."""
     item = item_of(entry)
     for name in triggers.KEYS:  # which the table and its index hold as texts, not empty ones
         limit = 1024 if name == "prefix" else 2048
@@ -119,7 +119,7 @@ JOB_GLOBALS: Final = st.dictionaries(
 
 
 def is_beyond_a_schema(entry: dict[str, Any]) -> bool:
-    """Tell whether an entry has what a schema cannot tell: a delay as text, out of range."""
+    """Return whether an entry has what a schema cannot tell: a delay as text, out of range."""
     delay = entry.get("delay")
     try:
         return isinstance(delay, str) and not 0 <= units.duration(delay) <= 900

@@ -281,7 +281,7 @@ def _update(expression: str) -> list[Clause]:
 
 
 def _equal(one: Value | None, other: Value) -> bool:
-    """Tell whether values are equal; one that is not there is equal to none."""
+    """Return whether values are equal; one that is not there is equal to none."""
     match one, other:
         case {"N": number}, {"N": another}:
             return Decimal(number) == Decimal(another)

@@ -250,7 +250,7 @@ class Model:
         )
 
     def is_end(self, state: State) -> bool:
-        """Tell whether all is done: nothing is delivered any more."""
+        """Return whether all is done: nothing is delivered any more."""
         return all(state.acknowledged) and state.instances[0] == state.instances[-1] == IDLE
 
     def broken(self, state: State) -> str | None:

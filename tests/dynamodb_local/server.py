@@ -25,7 +25,7 @@ _SECONDS_TO_END: Final = 10
 
 
 def is_installed() -> bool:
-    """Tell whether ``make dynamodb-local`` has installed the server."""
+    """Return whether ``make dynamodb-local`` has installed the server."""
     return (INSTALLED / "installed").exists()
 
 

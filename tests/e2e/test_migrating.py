@@ -128,7 +128,7 @@ def dispatched(reader: Reader, *keys: str) -> None:
 
 
 def observed(reader: Reader, key: str) -> bool:
-    """Tell whether the observer has logged what became of a key."""
+    """Return whether the observer has logged what became of a key."""
     logs = reader.aws.client("logs")
     group = f"/aws/lambda/{NEXT}"
     found = logs.filter_log_events(logGroupName=group)["events"]

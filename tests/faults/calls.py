@@ -34,7 +34,7 @@ class CallKind:
     """Whether the function makes it only with the table of duplicates."""
 
     def holds(self, call: Call) -> bool:
-        """Tell whether a call is of this kind."""
+        """Return whether a call is of this kind."""
         return call.operation == self.operation and self._is_meant(call.request)
 
 

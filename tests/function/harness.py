@@ -127,7 +127,7 @@ class Harness:
         return [each.json["parked"] for each in self.parking.messages]
 
     def nothing_went_out(self) -> bool:
-        """Tell whether all queues are empty."""
+        """Return whether all queues are empty."""
         return not (self.core.messages or self.web.messages or self.parking.messages)
 
 

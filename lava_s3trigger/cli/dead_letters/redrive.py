@@ -39,7 +39,7 @@ def find_mapping(client: Any, function: str, queue: DeadLetterQueue) -> dict[str
 
 
 def is_on(mapping: dict[str, Any]) -> bool:
-    """Tell whether a mapping is on, or about to be."""
+    """Return whether a mapping is on, or about to be."""
     return mapping["State"] in ("Enabled", "Enabling")
 
 

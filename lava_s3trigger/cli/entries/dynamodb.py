@@ -24,7 +24,7 @@ _EXACT: Final = decimal.Context(prec=10_000, Emax=10_000, Emin=-10_000)
 
 
 def is_item(node: Node) -> bool:
-    """Tell whether a map is an item in DynamoDB's JSON, such as ``{"a": {"S": "text"}}``."""
+    """Return whether a map is an item in DynamoDB's JSON, such as ``{"a": {"S": "text"}}``."""
     if not isinstance(node.value, dict) or not node.value:
         return False
     return all(_is_attribute(member.value) for member in node.value.values())

@@ -148,7 +148,7 @@ _NOT_MATCHING: Final = (
 
 
 def is_dispatched(deliveries: Iterable[Delivery]) -> bool:
-    """Tell whether something was dispatched in any of the deliveries."""
+    """Return whether something was dispatched in any of the deliveries."""
     return any(
         told.line.event == "dispatched" for delivery in deliveries for told in delivery.lines
     )

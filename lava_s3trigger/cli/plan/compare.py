@@ -207,7 +207,7 @@ class Comparer:
         return last not in levels
 
     def wants_example(self, trigger_id: str, kind: Kind) -> bool:
-        """Tell whether there are not yet enough examples, and count one."""
+        """Return whether there are not yet enough examples, and count one."""
         self._shown[trigger_id, kind] += 1
         return self._shown[trigger_id, kind] <= MAX_EXAMPLES
 

@@ -57,7 +57,7 @@ class Side:
         return Side(self.name, self.triggers, other.jobs, other.jobs_name)
 
     def has_same_jobs(self, other: Side) -> bool:
-        """Tell whether each job is the same on another side."""
+        """Return whether each job is the same on another side."""
         if self.jobs is None or other.jobs is None:
             return self.jobs is other.jobs
         return self._jobs_by_id() == other._jobs_by_id()

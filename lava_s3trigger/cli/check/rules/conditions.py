@@ -53,7 +53,7 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _can_match(pattern: str, prefix: str) -> bool:
-    """Tell whether a pattern matches the prefix, or any key below it."""
+    """Return whether a pattern matches the prefix, or any key below it."""
     found = re.search(r"[*?\[]", pattern)
     literal = pattern[: found.start()] if found else pattern
     folder = f"{prefix}/"
@@ -163,7 +163,7 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _covers(pattern: str, other: str) -> bool:
-    """Tell whether a pattern matches all that another one matches, as far as that is plain."""
+    """Return whether a pattern matches all that another one matches, as far as that is plain."""
     return pattern == other or (
         not re.search(r"[?\[]", pattern) and fnmatch.fnmatchcase(other, pattern)
     )

@@ -136,7 +136,7 @@ class TemplateText:
 
 
 def stands_in_order(pieces: list[str], text: str) -> bool:
-    """Tell whether a text consists of pieces, with anything between them."""
+    """Return whether a text consists of pieces, with anything between them."""
     first, *middle = pieces
     if not middle:
         return text == first

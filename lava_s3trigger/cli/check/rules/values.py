@@ -51,7 +51,7 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _is_quoted(checked: CheckedEntry, name: str) -> bool:
-    """Tell whether a string is in quotes; without them, LT010 has it."""
+    """Return whether a string is in quotes; without them, LT010 has it."""
     node = checked.entry.node.find((name,)) if checked.entry.node else None
     return node is None or node.is_quoted
 
