@@ -246,7 +246,7 @@ class _Session:
 
     @cache  # noqa: B019 - the session lives as long as the process
     def _is_there(self, queue: str) -> bool:
-        """Return whether the queue of a worker is there; one that may not be read is taken to be."""
+        """Return whether a worker has a queue; one that may not be read is assumed to exist."""
         with reaching_aws():
             try:
                 self._sqs.get_queue_url(QueueName=queue)
