@@ -39,8 +39,6 @@ _LEVELS: Final[dict[OutcomeName, int]] = {
     "skipped": logging.INFO,
     "parked": logging.ERROR,
 }
-_MAX_KEPT_OUTCOMES: Final = 5
-"""Outcomes that are kept of an event without failures: the result of a task has few of them."""
 _SLOW_SECONDS: Final = 0.001
 """Triggers that take less to test and render are logged without a duration."""
 
@@ -157,12 +155,16 @@ class DeliveredEvent:
         return SentRecord(jobs=Counter(kept), parked=parked, replay=self.event.replay)
 
     def forget(self) -> None:
-        """Forget what nothing reads once the event was carried out: a large payload has many."""
+        """Forget what nothing reads once the event was carried out: a large payload has many.
+
+        Where nothing failed, one outcome says that. The answer to S3 Batch Operations has all
+        outcomes of a task.
+        """
         self.decision = self.admission = None
-        is_large = self.before or len(self.outcomes) > _MAX_KEPT_OUTCOMES
-        if is_large and not self.failures:  # then a retry skips it as a whole
+        is_large = self.before or len(self.outcomes) > 1
+        if is_large and self.route != "s3_batch" and not self.failures:
             self.before = None
-            del self.outcomes[_MAX_KEPT_OUTCOMES:]
+            del self.outcomes[1:]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -111,6 +111,12 @@ class PendingMessage:
         self.text = self.text.replace(before, self.run_id, 1)
         self.reason = None
 
+    def stamp(self, before: str, now: str) -> None:
+        """Replace the time in a dispatch, as `timestamp` formats it."""
+        # Quotes in what stands before it, such as the job id, are escaped.
+        field = '"ts_dispatch": "'
+        self.text = self.text.replace(f'{field}{before}"', f'{field}{now}"', 1)
+
     def accept(self) -> None:
         """Record that a queue took it."""
         self.outcome, self.reason = "dispatched", None

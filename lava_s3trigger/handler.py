@@ -255,6 +255,9 @@ class Function:
             outbox.put(delivered, trigger)
         if decision.ended:
             delivered.add(decision.ended)
+        elif decision.triggers and not any(each.ended or each.jobs for each in decision.triggers):
+            reason = "all of its jobs were dispatched before it was parked"
+            delivered.add(Outcome("skipped", "sent_before", reason))
         elif not decision.triggers:
             # Most buckets notify about more than lava wants.
             delivered.add(

@@ -7,6 +7,7 @@ field ``event`` of a JSON object, beside ``timestamp``, ``level`` and ``requestI
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -116,7 +117,9 @@ def _handle(level: int, message: str) -> None:
     members["levelno"] = level
     members["levelname"] = logging.getLevelName(level)
     members["msg"] = message
-    LOGGER.handle(record)
+    # Lambda's handlers raise where a line cannot be written. What was sent must be noted still.
+    with contextlib.suppress(Exception):
+        LOGGER.handle(record)
 
 
 class JsonLines(logging.Formatter):

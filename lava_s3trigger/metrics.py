@@ -58,7 +58,7 @@ class Summary:
 
     counts: Counter[str] = field(default_factory=Counter)
     lag: float | None = None
-    """The longest time in seconds from an event to its first dispatch."""
+    """The longest time in seconds from an event to a dispatch of it."""
 
     def add(self, events: Sequence[DeliveredEvent]) -> None:
         """Count the outcomes of events that were carried out."""

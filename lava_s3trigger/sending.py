@@ -125,9 +125,17 @@ class Outbox:
     def _flush(self) -> None:
         """Send the messages that wait, and note the outcome of each."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._made_at = ""
-        if waiting:
-            self.target.send([message for message, _ in waiting], self.deadline, self._reserve)
+        made_at, self._made_at = self._made_at, ""
+        if not waiting:
+            return
+        messages = [message for message, _ in waiting]
+        if made_at and (sent_at := timestamp(self.now())) != made_at:
+            for message in messages:  # others were rendered meanwhile
+                message.stamp(made_at, sent_at)
+        try:
+            self.target.send(messages, self.deadline, self._reserve)
+        finally:
+            # Whatever happens, what was sent must be known to a retry.
             now = self.now()
             for message, note in waiting:
                 note(message, now)

@@ -144,6 +144,22 @@ ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.intege
 NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
 
 
+class TestUnwritable:
+    """A line that cannot be written does not stop what is logged."""
+
+    def test_a_handler_that_raises(self) -> None:
+        class Broken(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                raise OSError(record)
+
+        handler = Broken()
+        LOGGER.addHandler(handler)
+        try:
+            log_event(logging.ERROR, "failed")
+        finally:
+            LOGGER.removeHandler(handler)
+
+
 class TestBound:
     """No line is longer than readers of logs take."""
 

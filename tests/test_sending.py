@@ -12,7 +12,7 @@ import pytest
 from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
 from lava_s3trigger.deliveries import DeliveredEvent
-from lava_s3trigger.dispatch import Dispatch
+from lava_s3trigger.dispatch import Dispatch, timestamp
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
@@ -91,6 +91,38 @@ def carry_out(
 
 class TestDispatch:
     """Each dispatch has an outcome of its own."""
+
+    def test_its_time_is_that_of_sending(self) -> None:
+        """Others may have been rendered since it was made."""
+        times = [EVENT.event_time + timedelta(seconds=n) for n in (1, 60, 61)]
+        event, target = delivered(trigger("j"), trigger("k", trigger_id="u")), Target()
+        outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: times.pop(0))
+        assert event.decision
+        for each in event.decision.triggers:
+            outbox.put(event, each)
+
+        outbox.close()
+
+        sent = [json.loads(each.text)["ts_dispatch"] for each in target.sent]
+        assert sent == [timestamp(EVENT.event_time + timedelta(seconds=60))] * 2
+
+    def test_what_was_sent_is_known_also_if_sending_ends_with_an_error(self) -> None:
+        """Else a retry would send it again."""
+
+        class Broken(Target):
+            def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
+                super().send(messages[:1])
+                raise MemoryError
+
+        event = delivered(trigger("j", "k"))
+
+        with pytest.raises(MemoryError):
+            carry_out(event, Broken())
+
+        assert [(each.outcome, each.job_id) for each in event.outcomes] == [
+            ("dispatched", "j"),
+            ("failed", "k"),
+        ]
 
     def test_a_dispatch_names_its_queue_its_run_and_the_lag(self) -> None:
         event, target = delivered(trigger("j")), Target()

@@ -86,9 +86,12 @@ class SqsQueues:
     ) -> None:
         """Send a batch, and note on each message that was not sent why that is."""
         failure = self._send_to(url, batch, has_time)
-        if failure and failure.fault is _Fault.MISSING:
-            # It was there once, and may have been made anew.
+        for attempt in range(1, ATTEMPTS):
+            if not (failure and failure.fault is _Fault.MISSING):
+                break
+            # It was there once, and may have been created again: SQS needs up to a minute.
             self._urls.pop(batch[0].queue, None)
+            self._back_off(attempt)
             url = self._find(batch[0].queue, has_time)
             failure = self._send_to(url, batch, has_time)
         left = _unsent(batch)
@@ -132,9 +135,7 @@ class SqsQueues:
         failure: _Failure | None = None
         for attempt in range(ATTEMPTS):
             if attempt > 1 or (failure and failure.fault is not _Fault.STALE_CONNECTION):
-                # Longer each time, with jitter, as AWS advises.
-                # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-                self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
+                self._back_off(attempt)
             if not has_time():
                 after = f" to try again after: {failure.reason}" if failure else ""
                 return _Failure(f"too little time left{after}", OutOfTimeError.kind)
@@ -151,6 +152,11 @@ class SqsQueues:
                 return _Failure(str(UnexpectedError.of(error)), UnexpectedError.kind)
         assert failure  # noqa: S101 - of the last attempt
         return failure
+
+    def _back_off(self, attempt: int) -> None:
+        """Wait before an attempt: longer each time, with jitter, as AWS advises."""
+        # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+        self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
 
     def _call(self, url: str, batch: list[PendingMessage]) -> None:
         """Call SQS with a batch, and note what became of each message."""

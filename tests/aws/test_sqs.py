@@ -753,6 +753,17 @@ class TestMissingQueues:
         assert is_sent(message)
         assert endpoint.calls == {FIND: 2, SEND: 3}
 
+    def test_a_recreated_queue_that_is_not_ready_yet_is_tried_again(
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
+    ) -> None:
+        missing = Refusal(400, "QueueDoesNotExist")
+        endpoint.fail({(SEND, 1): missing, (SEND, 2): missing})
+        message = outgoing("text")
+        send(queues, message)
+        assert is_sent(message)
+        assert texts(core) == ["text"]
+        assert len(waits) == 2
+
     @pytest.mark.parametrize(
         "code", ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"]
     )

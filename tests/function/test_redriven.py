@@ -180,3 +180,14 @@ class TestRedriven:
         assert harness.nothing_went_out()
         (fields,) = logged.fields("skipped", logging.WARNING)
         assert (fields["kind"], fields["trigger_id"]) == ("condition_not_met", "t")
+
+    def test_a_message_of_which_all_jobs_are_done_is_skipped(
+        self, harness: Harness, logged: LogLines
+    ) -> None:
+        harness.trigger("t", job_id="load")
+        parked = {"trigger_id": "t", "done": ["load"], "reasons": []}
+        text = json.dumps({"parked": parked, "event": record()})
+        assert harness.function()(sqs(text, queue=PARKING)) is None
+        assert harness.nothing_went_out()
+        (fields,) = logged.fields("skipped")
+        assert fields["kind"] == "sent_before"

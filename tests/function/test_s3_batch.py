@@ -280,6 +280,7 @@ class TestResults:
             ({"if_fnmatch": "*.txt"}, "skipped t: not met: if_fnmatch '*.txt'"),
             ({"job_id": "gone"}, "parked t: "),
             ({"job_id": ["load", "gone"]}, "parked t: "),
+            ({"job_id": ["load"] * 8 + ["gone"]}, "parked t: "),
             ({"if_size_gt": "10"}, "skipped t: not met: if_size_gt '10'"),
             ({"if_size_gt": "9"}, "dispatched load by t"),
         ],
