@@ -176,6 +176,7 @@ class TestRoutes:
         ],
     )
     def test_a_route(self, runtime: Runtime, payload: Any, answer: str | None) -> None:
+        runtime.invoke(direct())  # with the lines of the init phase, where it is the first
         runtime.lines()
         said = runtime.invoke(payload)
         assert (said["results"][0]["resultCode"] if answer else said) == answer
