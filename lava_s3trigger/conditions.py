@@ -155,7 +155,7 @@ def _matcher(pattern: str) -> Matcher:
 
 def _matchers(argument: Any) -> list[Matcher]:
     patterns = [argument] if isinstance(argument, str) else argument
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+    if not isinstance(patterns, list) or not {*map(type, patterns)} <= {str}:
         raise ValueError(f"{shown(argument)} is neither a pattern nor a list of patterns")
     if len(patterns) > _MAX_PATTERNS:
         raise ValueError(f"{len(patterns)} patterns, more than {_MAX_PATTERNS}")
