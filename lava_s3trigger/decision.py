@@ -109,7 +109,7 @@ class TriggerDecision:
 
     @property
     def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes that are no dispatch: its own, or those of its jobs."""
+        """The outcomes other than dispatches: its own, or those of its jobs."""
         if self.ended:
             yield self.ended
         for job in self.jobs:
@@ -152,7 +152,7 @@ class Decision:
 
     @property
     def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes that are no dispatch."""
+        """The outcomes other than dispatches."""
         if self.ended:
             yield self.ended
         for trigger in self.triggers:

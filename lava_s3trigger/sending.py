@@ -174,7 +174,7 @@ class Outbox:
         elif redrive and delivered.queue == queue and not done:
             # Another message would say the same, and would be redriven as soon, for as
             # long as the mapping is on.
-            reason = f"parked before, and not mended: {errors[0].reason}"
+            reason = f"parked before, and not corrected: {errors[0].reason}"
             delivered.add(Outcome("failed", "waiting", reason, trigger_id, errors[0].job_id))
         else:
             done += redrive.done if redrive else ()

@@ -1,4 +1,4 @@
-"""What earlier tries of a delivery already carried out, so that a retry does not repeat it.
+"""What earlier attempts of a delivery carried out, so that a retry does not repeat it.
 
 A delivery that succeeds is not remembered: with deduplication off, the same event twice
 is two dispatches. See docs/design.md#acknowledgement.
@@ -28,7 +28,7 @@ Key = bytes
 def ledger_key(event: S3Event, redrive: RedriveTarget | None) -> Key:
     """Return what identifies an S3 event, and what it is to do, across deliveries.
 
-    An object that is replayed has the same event each time; each replay sends it anew.
+    An object that is replayed has the same event each time; each replay sends it again.
     """
     text = repr((event.identity, redrive, event.replay)).encode("ascii", "backslashreplace")
     return blake2b(text, digest_size=16).digest()

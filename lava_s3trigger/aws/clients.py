@@ -46,7 +46,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         # DynamoDB and SQS are called from one thread, or from those that send.
         max_pool_connections=10,
         parameter_validation=False,  # all parameters are made here, and tested
-        # botocore makes its own anew for each call, which takes a tenth of the call.
+        # botocore makes its own for each call, which takes a tenth of the call.
         user_agent=f"lava-s3trigger Botocore/{botocore.__version__}",
     )
     session = get_session()
@@ -69,7 +69,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
 def load_certificates(*clients: DynamoDBClient | SQSClient) -> None:
     """Load the certificates of authorities once, for all connections of the clients.
 
-    urllib3 loads all of botocore's anew for each connection, which takes longer than an event.
+    Without this, urllib3 loads all of them for each connection, which takes longer than an event.
 
     Args:
         clients: Clients that were made with the same options.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 MARGIN_SECONDS: Final = 1.0
-"""Kept for what is no call of AWS: to note what became of events, and to answer."""
+"""Kept for what does not call AWS: to record outcomes, and to answer."""
 
 
 class Reserve:
@@ -34,7 +34,7 @@ class Reserve:
     CLAIM: Final = MAX_READ_SECONDS + READ
     """To claim an event in the table of recent events."""
     SETTLE: Final = MAX_READ_SECONDS
-    """To tell that table what became of an event, which comes last."""
+    """To write the outcome of an event to that table, which comes last."""
 
 
 class _Window:
@@ -89,7 +89,7 @@ class Deadline:
         return self._remaining is None or self._working.allows(seconds, self._remaining())
 
     def allows_settling(self) -> bool:
-        """Return whether to start telling the table what became of an event."""
+        """Return whether there is time to settle a claim."""
         return self._remaining is None or self._settling.allows(Reserve.SETTLE, self._remaining())
 
     def require(self, seconds: float, what: str) -> None:

@@ -159,7 +159,7 @@ class SqsQueues:
         self._sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
 
     def _call(self, url: str, batch: list[PendingMessage]) -> None:
-        """Call SQS with a batch, and note what became of each message."""
+        """Call SQS with a batch, and record the outcome on each message."""
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": message.text, "DelaySeconds": message.delay}
             for number, message in enumerate(batch)

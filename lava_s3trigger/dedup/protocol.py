@@ -184,7 +184,7 @@ class Duplicates:
         outcomes: Iterable[tuple[S3Event, Admission, SentRecord | None]],
         deadline: Deadline,
     ) -> None:
-        """Note what became of admitted events.
+        """Record the outcomes of admitted events.
 
         Args:
             outcomes: The events with their admissions; those that failed, with what was

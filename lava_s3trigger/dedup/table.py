@@ -154,7 +154,7 @@ class ClaimTable:
     def _settle(
         self, claim: Claim, state: str, until: float, more: str = "", **values: dict[str, Any]
     ) -> str | None:
-        """Write what became of a claim, unless another attempt has taken it over."""
+        """Write the outcome of a claim, unless another attempt has taken it over."""
         try:
             self._write(
                 claim.key,

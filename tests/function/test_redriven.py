@@ -102,7 +102,7 @@ class TestRedriven:
         assert harness.function()(sqs(text, done, queue=PARKING)) == failed("m0")
         assert harness.nothing_went_out()
         assert any(case.reason in each["reason"] for each in logged.fields("failed", logging.ERROR))
-        with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
+        with pytest.raises(DeliveriesFailedError, match="parked before, and not corrected"):
             harness.function()(sqs(text, queue=PARKING))
         assert harness.nothing_went_out()
 
@@ -137,7 +137,7 @@ class TestRedriven:
         assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
         assert parked["done"] == ["load"]
         for _ in range(3):
-            with pytest.raises(DeliveriesFailedError, match="parked before, and not mended"):
+            with pytest.raises(DeliveriesFailedError, match="parked before, and not corrected"):
                 function(sqs(text, queue=PARKING))
         harness.job("none", "web")
         assert function(sqs(text, queue=PARKING)) is None

@@ -51,6 +51,10 @@ class DeadLetter:
         return [f"s3://{each.event.bucket}/{each.event.key}" for each in self.events]
 
 
+class MissingQueueError(CommandError):
+    """The dead-letter queue does not exist."""
+
+
 class DeadLetterQueue:
     """A dead-letter queue.
 
@@ -68,7 +72,7 @@ class DeadLetterQueue:
             try:
                 self.url: str = client.get_queue_url(QueueName=name)["QueueUrl"]
             except client.exceptions.QueueDoesNotExist:
-                raise CommandError(f"there is no queue {name}") from None
+                raise MissingQueueError(f"there is no queue {name}") from None
             answer = client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self.arn: str = answer["Attributes"]["QueueArn"]
 

@@ -25,7 +25,7 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.signals import ending_in_order
 from lava_s3trigger.cli.output.streams import message, opened, write_json
 
-from .queue import DeadLetterQueue, chosen_by
+from .queue import DeadLetterQueue, MissingQueueError, chosen_by
 from .redrive import Redrive, find_mapping, is_on, move
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ class _Session:
             if wanted in (None, whose) and name:
                 try:
                     found[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
-                except CommandError as error:
+                except MissingQueueError:
                     # A stack need not have an intake.
-                    if wanted or "there is no queue" not in str(error) or whose == _OWN:
+                    if wanted or whose == _OWN:
                         raise
         return found
 

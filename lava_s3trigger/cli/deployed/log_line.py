@@ -35,7 +35,7 @@ _EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
 
 
 OUTCOMES: Final = ("dispatched", "skipped", "parked", "user_error", "failed", "not_understood")
-"""The events of the log that say what became of something."""
+"""The events of the log that are outcomes."""
 LAMBDA: Final = "lambda"
 """The event that stands for a line of Lambda's own."""
 

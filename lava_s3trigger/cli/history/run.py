@@ -1,4 +1,4 @@
-"""What the command `history` does: reads the log, decides anew, and writes both."""
+"""What the command `history` does: reads the log, decides again, and writes both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `replay` prints: what a plan comes to, and what became of it."""
+"""What `replay` prints: the counts of a plan, and its outcome."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class _Session:
             message(f"Warning: and {len(changes) - _MAX_CHANGES} entries more")
 
     def finish(self) -> int:
-        """Hand the plan over, unless it is a dry run; print what became of it."""
+        """Hand the plan over, unless it is a dry run; print the outcome."""
         if self.options["dry_run"]:
             self._print()
             return YES

@@ -358,7 +358,7 @@ class ReplayState:
             )
 
     def settle_named(self, outcomes: Iterable[tuple[Status, str | None, str, str]]) -> None:
-        """Note what became of objects that are being sent.
+        """Record the outcome of objects that are being sent.
 
         Args:
             outcomes: Status, reason, bucket and key of each.

@@ -161,7 +161,7 @@ def _count(number: int) -> str:
 
 
 def _endings(trigger: TriggerDecision) -> Iterator[Outcome]:
-    """Yield the outcomes of a trigger that are no dispatch; reasons name the job."""
+    """Yield the outcomes of a trigger other than dispatches; reasons name the job."""
     if trigger.ended:
         yield trigger.ended
     for job in trigger.jobs:
