@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
 from botocore.exceptions import ClientError
 
 from lava_s3trigger.cli.decide.decider import decide_payload
@@ -21,6 +19,7 @@ from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.output.confirmation import is_confirmed, require_consent
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.signals import ending_in_order
 from lava_s3trigger.cli.output.streams import message, opened, write_json
@@ -270,8 +269,7 @@ class _Session:
 
     def discard(self) -> int:
         """Delete messages, after they were written to a file."""
-        if not (self.options["is_sure"] or sys.stdin.isatty()):
-            raise CommandError("discard asks before it deletes: give --yes", WRONG_USAGE)
+        require_consent("discard", "deletes", is_sure=self.options["is_sure"])
         left: list[str] = []
         for queue in self._queues().values():
             with ExitStack() as stack:
@@ -281,7 +279,7 @@ class _Session:
                     continue
                 path = self._saved(queue, chosen)
                 question = f"Delete {len(chosen):,} messages of {queue.name}? {path} has them."
-                if not self.options["is_sure"] and not click.confirm(safe(question), err=True):
+                if not is_confirmed(question, is_sure=self.options["is_sure"]):
                     message(f"{queue.name}: deleted nothing")
                     left += [each.message_id for each in chosen]
                     continue

@@ -13,16 +13,17 @@ import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.state_files import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 _APPLICATION: Final = 0x6C733374
@@ -387,14 +388,9 @@ class ReplayState:
 
 
 def default_path(name: str) -> Path:
-    """Return the file below the user's state folder, as the XDG base directories have it.
-
-    See https://specifications.freedesktop.org/basedir-spec/latest/
+    """Return the file of a function's replays below the user's state folder.
 
     Args:
         name: Name of the function.
     """
-    configured = os.environ.get("XDG_STATE_HOME", "")
-    # A relative path there must be ignored, by that specification.
-    folder = Path(configured) if Path(configured).is_absolute() else Path.home() / ".local/state"
-    return folder / "lava-s3trigger" / f"replay-{name}.sqlite"
+    return state_folder() / f"replay-{name}.sqlite"
