@@ -398,6 +398,7 @@ class TestARealm:
         status, output, errors = run("new.json", uri, *options, "--since", "7d", "--format", "json")
 
         assert status == 1, errors
+        assert "the log lacks objects that no entry matched" in errors
         keys = {
             each["trigger_id"]: [example["key"] for example in each["gained"]["examples"]]
             for each in json.loads(output)["triggers"]

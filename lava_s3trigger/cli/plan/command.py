@@ -22,9 +22,9 @@ from lava_s3trigger.cli.options import (
     yes="nothing changes",
     no="something changes",
     examples=[
-        "lava-s3trigger plan entries/ --realm prod --since 7d",
+        "lava-s3trigger plan entries/ --realm prod s3://my-bucket/incoming/",
         "lava-s3trigger plan new/ --against old/ --keys keys.txt",
-        "lava-s3trigger plan new/ --against old/ s3://my-bucket/incoming/",
+        "lava-s3trigger plan new/ --against old/ --since 7d --realm prod",
     ],
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")

@@ -21,7 +21,7 @@ from lava_s3trigger.cli.objects.sources import (
 )
 from lava_s3trigger.cli.objects.uri import SCHEME
 from lava_s3trigger.cli.output.progress import Progress
-from lava_s3trigger.cli.output.streams import opened, write_json
+from lava_s3trigger.cli.output.streams import message, opened, write_json
 from lava_s3trigger.cli.output.text import write_page
 
 from .entry_sets import read_sides
@@ -96,4 +96,8 @@ def _sources(
         )
     start = read_since_option(since, assumed.time)
     group = f"/aws/lambda/{function or f'lava-{realm}-s3trigger'}"
+    message(
+        "--since: unless LogLevel is debug, the log lacks objects that no entry matched;"
+        " to see what entries at new prefixes gain, use --keys, --inventory or a listing"
+    )
     yield of_log(group, start, aws, assumed)
