@@ -46,15 +46,17 @@ def configure_logging(level: int, **common: str) -> None:
     # With the JSON format, Lambda sets the level of all loggers to that of the function's
     # configuration, and botocore logs each request at debug.
     logging.root.setLevel(logging.WARNING)
-    is_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+    log_format = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper()
+    is_json = log_format == "JSON"
     _SEPARATORS[:] = (",", ":") if is_json else (", ", ": ")
     colon = _SEPARATORS[1]
     _COMMON[:] = [f'"{name}"{colon}{_encoded(value)}' for name, value in common.items()]
-    if is_json:
+    if log_format:  # in Lambda
+        formatter = JsonLines if is_json else TextLines
         for handler in logging.root.handlers:
-            if not isinstance(handler.formatter, JsonLines):
+            if not isinstance(handler.formatter, TextLines):
                 end = "" if isinstance(handler, logging.StreamHandler) else "\n"
-                handler.setFormatter(JsonLines(handler.formatter, end))
+                handler.setFormatter(formatter(handler.formatter, end))
 
 
 def log_event(level: int, event: str, **fields: Any) -> None:
@@ -98,8 +100,7 @@ def _shortened(parts: list[str], fields: dict[str, Any]) -> list[str]:
 def log_document(document: str) -> None:
     """Log a JSON object of numbers and names, whatever the level: a document of metrics.
 
-    It is the whole message, as CloudWatch reads documents in embedded metric format after
-    nothing but the time and the request id.
+    It is the whole line, as the specification of the embedded metric format asks.
 
     Args:
         document: The object, as text.
@@ -123,15 +124,13 @@ def _handle(level: int, message: str) -> None:
         pass
 
 
-class JsonLines(logging.Formatter):
-    """Formats the function's lines as JSON objects; another formatter formats all others.
+class TextLines(logging.Formatter):
+    """Formats documents of metrics as bare lines; another formatter formats all others.
 
-    The formatter of the Python runtime would raise, into the code that logs, where a value
-    holds half of a surrogate pair, drops fields that are named like one of its own, and
-    leaves U+2028 and bidirectional marks as they are. It also takes longer.
+    With the runtime's own prefix, CloudWatch may not recognize a document.
 
     Args:
-        others: Formats what other loggers log.
+        others: Formats all other lines.
         end: What ends a line, where the handler does not end it itself.
     """
 
@@ -139,6 +138,30 @@ class JsonLines(logging.Formatter):
         super().__init__()
         self._others = others or logging.Formatter()
         self._end = end
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        if record.name != LOGGER.name:
+            return self._others.format(record)
+        message = record.msg
+        if message[0] == "{":  # a document of metrics, which has a time of its own
+            return f"{message}{self._end}"
+        return self._line(record, message)
+
+    def _line(self, record: logging.LogRecord, _message: str) -> str:
+        return self._others.format(record)
+
+
+class JsonLines(TextLines):
+    """Formats the function's lines as JSON objects.
+
+    The formatter of the Python runtime would raise, into the code that logs, where a value
+    holds half of a surrogate pair, drops fields that are named like one of its own, and
+    leaves U+2028 and bidirectional marks as they are. It also takes longer.
+    """
+
+    def __init__(self, others: logging.Formatter | None, end: str) -> None:
+        super().__init__(others, end)
         self._second = -1
         self._time = ""
         # The runtime's handler takes the type of a frame of its log from the record, where
@@ -147,15 +170,14 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        if record.name != LOGGER.name:
-            return self._others.format(record)
-        marks = self._marks.get(record.levelno)
-        if marks is None:
-            marks = self._marks[record.levelno] = self._marks_at(record.levelno)
-        record.__dict__.update(marks)
-        message = record.msg
-        if message[0] == "{":  # a document of metrics, which has a time of its own
-            return f"{message}{self._end}"
+        if record.name == LOGGER.name:
+            marks = self._marks.get(record.levelno)
+            if marks is None:
+                marks = self._marks[record.levelno] = self._marks_at(record.levelno)
+            record.__dict__.update(marks)
+        return super().format(record)
+
+    def _line(self, record: logging.LogRecord, message: str) -> str:
         second = int(record.created)
         if second != self._second:
             self._second = second
