@@ -11,8 +11,9 @@ import pytest
 from lava_s3trigger import conditions
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
-from tests.test_docs import fenced
 from tools.local.server import CHECKOUT
+
+from .pages import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
