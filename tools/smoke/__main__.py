@@ -132,10 +132,7 @@ def _announce(made: Resources, names: list[str]) -> None:
         note = f" (encrypted with {made.key})" if kind == "SQS queue" and made.key else ""
         _say(f"  {kind:<17} {name}{note}")
     for name in names:
-        _say(
-            ("\nWhat to expect:\n\n" if name == names[0] else "")
-            + f"  {name:<17} {CHECKS[name][0]}"
-        )
+        _say(("\nWhat to expect:\n\n" if name == names[0] else "") + f"  {name:<17} {CHECKS[name]}")
     _say()
 
 
@@ -161,7 +158,7 @@ def _passes(run: Run, name: str, names: list[str]) -> bool:
         with reaching_aws():
             if name == "route s3":
                 run.connect([route for route in ROUTES if f"route {route}" in names])
-            _say(f"PASS  {name:<18} {CHECKS[name][1](run)}")
+            _say(f"PASS  {name:<18} {run.check(name)}")
     except CommandError as error:
         _say("\n      log: ".join([f"FAIL  {name:<18} {error}", *run.log]))
         return False

@@ -23,7 +23,6 @@ from lava_s3trigger.cli.output.signals import uninterrupted
 from .resources import Resources, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from lava_s3trigger.cli.dead_letters.queue import DeadLetter
@@ -46,6 +45,21 @@ ENTRIES: Final = [
     *(("s3triggers", name) for name in TEMPLATES),
 ]
 """Tables and names of all entries, which are removed at the end."""
+CHECKS: Final = {
+    "plain": "direct invocation; one dispatch, with every character of the key",
+    "everyday": "direct invocation; a regular expression, a date, a time zone",
+    "bounds long": "a template with too long a text: parked, with the reason",
+    "bounds slow": "a template that takes too long: parked after about one second",
+    "missing job": "a job that does not exist: parked, with the reason",
+    "route s3": "S3 invokes the function; seconds, at most a minute or two",
+    "route sns": "S3 to SNS to the function; likewise",
+    "route sqs": "S3 to the intake queue; likewise",
+    "route eventbridge": "S3 to EventBridge; about five minutes for a new bucket",
+    "redrive": "the missing job is created, and the parked message redriven: about a minute",
+    # Checks of commands that write, such as apply and connect, come here, and in `Run.check`.
+}
+"""What each check expects, in their order."""
+_ODD_KEY: Final = 'plain/a b+c "q" \\.txt'
 _EVENT_TIME: Final = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 _TROUBLE: Final = re.compile(r'ERROR|WARN|failed|parked|skipped|summary|"level"|Task timed out')
 _REPEAT_SECONDS: Final = 60
@@ -53,7 +67,7 @@ _REPEAT_SECONDS: Final = 60
 
 @dataclass
 class Run:
-    """One run of the checks. A method that checks returns what it found."""
+    """One run of the checks."""
 
     made: Resources
     timeout: float
@@ -63,15 +77,36 @@ class Run:
     queue_url: str = ""
     log: list[str] = field(default_factory=list)
     """Lines about trouble in the log of the last invocation."""
-    _dispatches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _found: dict[str, dict[str, Any]] = field(default_factory=dict)
     _pending: dict[str, str] = field(default_factory=dict)
     """Routes that have brought nothing yet, each with what went wrong."""
     _connected: float = 0.0
     _objects: int = 0
 
+    def check(self, name: str) -> str:
+        """Make a check, and return what it found.
+
+        Raises:
+            CommandError: It failed.
+        """
+        match name.split():
+            case ["plain"]:
+                return self._dispatches(_ODD_KEY, _ODD_KEY)
+            case ["everyday"]:
+                text = "2026/03/14 28 Feb 2026 11:30"
+                return self._dispatches("everyday/orders-2026-03-14.csv", text)
+            case ["bounds", trigger]:
+                reasons = {"long": "characters", "slow": "longer than 1 s"}
+                return self._parks(trigger, reasons[trigger])
+            case ["missing", _]:
+                return self._parks("missing", "no job")
+            case ["route", route]:
+                return self._route(route)
+            case _:
+                return self._redrives()
+
     @property
-    def patience(self) -> float:
-        """Seconds to wait for a queue after an invocation has ended."""
+    def _patience(self) -> float:
         return min(self.timeout, 60)
 
     def make(self) -> None:
@@ -131,8 +166,8 @@ class Run:
         )
         for message in answer.get("Messages", ()):
             dispatch = json.loads(message["Body"])
-            self._dispatches[dispatch["run_id"]] = dispatch  # SQS may deliver one twice
-        found = self._dispatches.values()
+            self._found[dispatch["run_id"]] = dispatch  # SQS may deliver one twice
+        found = self._found.values()
         return [each for each in found if each["parameters"]["trigger"] == trigger]
 
     def _parked(self, trigger: str) -> DeadLetter | None:
@@ -140,21 +175,19 @@ class Run:
         self.made.dead_letters.release(letters)
         return next((each for each in letters if each.trigger_id == self.made.id(trigger)), None)
 
-    def dispatches(self, key: str, text: str) -> str:
-        """Check that an event causes one dispatch, with a text."""
+    def _dispatches(self, key: str, text: str) -> str:
         trigger = key.partition("/")[0]
         self._invoke(key)
-        wait_for(lambda: self._dispatched(trigger), self.patience, "no dispatch")
+        wait_for(lambda: self._dispatched(trigger), self._patience, "no dispatch")
         found = [each["parameters"]["text"] for each in self._dispatched(trigger)]
         if found != [text]:
             raise CommandError(f"1 dispatch of {text!r} was expected, not {found}")
         return f"1 dispatch: {text}"
 
-    def parks(self, trigger: str, reason: str) -> str:
-        """Check that the event of a trigger is parked for a reason, and not dispatched."""
+    def _parks(self, trigger: str, reason: str) -> str:
         self._invoke(f"{trigger}/x")
         failure = f"nothing in {self.made.dead_letters.name}"
-        letter = wait_for(lambda: self._parked(trigger), self.patience, failure)
+        letter = wait_for(lambda: self._parked(trigger), self._patience, failure)
         if self._dispatched(trigger) or reason not in letter.reason:
             raise CommandError(f"dispatched, or parked for another reason: {letter.reason}")
         return f"parked: {letter.reason}"
@@ -196,8 +229,7 @@ class Run:
         }
         return {f"{kind}Configurations": [target]}
 
-    def route(self, name: str) -> str:
-        """Check that objects are dispatched by a route."""
+    def _route(self, name: str) -> str:
         if self._pending[name]:
             raise CommandError(self._pending[name])
         group, bucket = self.made.function.log_group, self.made.bucket
@@ -223,8 +255,7 @@ class Run:
             self._pending.pop(route, None)
         return found
 
-    def redrives(self) -> str:
-        """Check that a parked event is dispatched once its job exists."""
+    def _redrives(self) -> str:
         made, queue, trigger = self.made, self.made.dead_letters, "missing"
         mapping = made.mapping(queue.name)
         if not mapping or not self._parked(trigger):
@@ -241,50 +272,8 @@ class Run:
             Redrive(client, queue, mapping, self.timeout, is_late).run(chosen, others)
         finally:
             queue.release(letters)
-        wait_for(lambda: self._dispatched(trigger), self.patience, "no dispatch")
+        wait_for(lambda: self._dispatched(trigger), self._patience, "no dispatch")
         wait_for(lambda: not self._parked(trigger), 90, f"dispatched, but still in {queue.name}")
         if (number := len(self._dispatched(trigger))) != 1:
             raise CommandError(f"{number} dispatches where 1 was expected")
         return f"1 dispatch, within {time.monotonic() - start:.0f} s"
-
-
-ODD_KEY: Final = 'plain/a b+c "q" \\.txt'
-DATED_KEY: Final = "everyday/orders-2026-03-14.csv"
-CHECKS: Final[dict[str, tuple[str, Callable[[Run], str]]]] = {
-    "plain": (
-        "direct invocation; one dispatch, with every character of the key",
-        lambda run: run.dispatches(ODD_KEY, ODD_KEY),
-    ),
-    "everyday": (
-        "direct invocation; a regular expression, a date, a time zone",
-        lambda run: run.dispatches(DATED_KEY, "2026/03/14 28 Feb 2026 11:30"),
-    ),
-    "bounds long": (
-        "a template with too long a text: parked, with the reason",
-        lambda run: run.parks("long", "characters"),
-    ),
-    "bounds slow": (
-        "a template that takes too long: parked after about one second",
-        lambda run: run.parks("slow", "longer than 1 s"),
-    ),
-    "missing job": (
-        "a job that does not exist: parked, with the reason",
-        lambda run: run.parks("missing", "no job"),
-    ),
-    "route s3": (
-        "S3 invokes the function; seconds, at most a minute or two",
-        lambda run: run.route("s3"),
-    ),
-    "route sns": ("S3 to SNS to the function; likewise", lambda run: run.route("sns")),
-    "route sqs": ("S3 to the intake queue; likewise", lambda run: run.route("sqs")),
-    "route eventbridge": (
-        "S3 to EventBridge; about five minutes for a new bucket",
-        lambda run: run.route("eventbridge"),
-    ),
-    "redrive": (
-        "the missing job is created, and the parked message redriven: about a minute",
-        lambda run: run.redrives(),
-    ),
-    # Checks of commands that write, such as apply and connect, come here.
-}
-"""What each check expects, and what makes it, in their order."""

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -176,34 +176,33 @@ class Resources:
 
     def remove(self, entries: Iterable[tuple[str, str]]) -> list[str]:
         """Remove everything that the run made; return what could not be removed, and why."""
-
-        def remove_entries() -> None:
-            for table, name in entries:
-                key = {_KEYS[table]: {"S": self.id(name)}}
-                self.aws.client("dynamodb").delete_item(**self._own(table), Key=key)
-
-        removals: dict[str, Callable[[], object]] = {
-            "EventBridge rule": self._remove_rule,
-            "SNS topic": lambda: self.aws.client("sns").delete_topic(TopicArn=self.topic_arn),
-            "entries": remove_entries,
-            "S3 bucket": self._remove_bucket,
-            "SQS queue": self._remove_queue,
-            "parked messages": self._remove_parked,
-            "redrive mapping": self._require_mapping_off,
-        }
+        client, names = self.aws.client, self.names
+        sqs, rule = client("sqs"), names["EventBridge rule"]
+        deletes = [
+            {**self._own(table), "Key": {_KEYS[table]: {"S": self.id(name)}}}
+            for table, name in entries
+        ]
+        removals: list[tuple[str, Callable[[], object]]] = [
+            (
+                "targets of the rule",
+                lambda: client("events").remove_targets(Rule=rule, Ids=["s3trigger"]),
+            ),
+            ("EventBridge rule", lambda: client("events").delete_rule(Name=rule)),
+            ("SNS topic", lambda: client("sns").delete_topic(TopicArn=self.topic_arn)),
+            ("entries", lambda: [client("dynamodb").delete_item(**each) for each in deletes]),
+            ("S3 bucket", self._remove_bucket),
+            ("SQS queue", lambda: sqs.delete_queue(QueueUrl=_url(sqs, names["SQS queue"]))),
+            ("parked messages", self._remove_parked),
+            ("redrive mapping", self._require_mapping_off),
+        ]
         problems = []
-        for kind, removal in removals.items():
+        for kind, removal in removals:
             try:
-                failure = f"{kind} {self.names.get(kind, '')}: still there"
-                wait_for(lambda call=removal: _is_absent_after(call), _REMOVAL_SECONDS, failure)  # type: ignore[misc]
+                failure = f"{kind} {names.get(kind, '')}: still there"
+                wait_for(partial(_is_absent_after, removal), _REMOVAL_SECONDS, failure)
             except CommandError as error:
                 problems.append(str(error))
         return problems
-
-    def _remove_rule(self) -> None:
-        events, rule = self.aws.client("events"), self.names["EventBridge rule"]
-        _is_absent_after(lambda: events.remove_targets(Rule=rule, Ids=["s3trigger"]))
-        events.delete_rule(Name=rule)
 
     def _remove_bucket(self) -> None:
         s3 = self.aws.client("s3")
@@ -211,10 +210,6 @@ class Resources:
             for found in page.get("Contents", ()):
                 s3.delete_object(Bucket=self.bucket, Key=found["Key"])
         s3.delete_bucket(Bucket=self.bucket)
-
-    def _remove_queue(self) -> None:
-        sqs = self.aws.client("sqs")
-        sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=self.names["SQS queue"])["QueueUrl"])
 
     def _remove_parked(self) -> None:
         letters = list(self.dead_letters.read())
@@ -229,6 +224,10 @@ class Resources:
         if mapping and is_on(mapping):
             command = "aws lambda update-event-source-mapping --no-enabled --uuid"
             raise CommandError(f"it is on: {command} {mapping['UUID']}")
+
+
+def _url(sqs: Any, queue: str) -> str:
+    return str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
 
 
 def _is_absent_after(call: Callable[[], object]) -> bool:
