@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz smoke soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -80,6 +80,12 @@ fuzz: .venv-fuzz/installed ## fuzzing; for an hour: make fuzz FUZZ_SECONDS=3600
 	.venv-fuzz/bin/python -m fuzz --seconds $(FUZZ_SECONDS) --target $(FUZZ_TARGET)
 
 .venv-fuzz/installed: pyproject.toml
+
+# The realm whose stack is checked, as in: make smoke REALM=myrealm
+REALM ?=
+
+smoke: .venv/installed ## check a deployed stack on its own account: make smoke REALM=myrealm
+	@exec $(BIN)/python -m tools.smoke $(if $(REALM),--realm $(REALM))
 
 soak: .venv/installed ## 100,000 events through one instance
 	$(BIN)/python -m tests.soak

@@ -11,31 +11,16 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from tests.release import VERSION, Release, copy_sources, make_release
-from tests.test_package import dispatched, interpreters
 from tests.test_template import TEMPLATE, _read
 from tools.local.server import CHECKOUT
 from tools.notes import NotesError, notes
 
-if TYPE_CHECKING:
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
 pytestmark = pytest.mark.slow("makes releases")
-
-JOB: Final = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-
-
-@pytest.fixture(scope="module")
-def unpacked(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The function's zip, unpacked."""
-    folder = tmp_path_factory.mktemp("unpacked")
-    zipfile.ZipFile(release.zip).extractall(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +67,6 @@ class TestVersion:
         assert all(VERSION in name for name in named)
         assert VERSION in release.notes.read_text().splitlines()[0]
 
-    def test_the_function_knows_it(self, release: Release) -> None:
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import lava_s3trigger as l;"
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", f"{code} print(l.__version__)", release.zip],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == f"{VERSION}\n"
-
     @pytest.mark.parametrize(
         ("tag", "says"),
         [
@@ -121,22 +96,6 @@ class TestVersion:
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"cannot make the release: {says}")
         assert release.checksums == before
-
-
-@pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
-class TestZip:
-    """The function's zip needs nothing but Python."""
-
-    @pytest.mark.parametrize("module", ["s3trigger", "lava_s3trigger.handler"])
-    def test_it_dispatches_in_a_clean_interpreter(
-        self, python: str, module: str, unpacked: Path, aws: LocalAws, realm: Realm
-    ) -> None:
-        """``s3trigger`` is what lava's own stack calls."""
-        realm.put("jobs", [JOB])
-        trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
-        realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": {"key": "{{ key }}"}}])
-        message = dispatched(python, module, unpacked, aws, realm)
-        assert message["parameters"] == {"key": "incoming/orders/2026-03-14/order+1.csv"}
 
 
 class TestZipContents:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import subprocess
 import tomllib
@@ -212,164 +211,319 @@ def parts_of_buckets(partition: str) -> list[str]:
     return [f"arn:{partition}:s3:::{name}{rest}" for name in names for rest in ("", "/*")]
 
 
+PARAMETER_VALUES: Final = {
+    "AlarmAgeSeconds": (["10"], ["0"]),
+    "AlarmEmail": (["a.b+c@example.com"], ["operations"]),
+    "AlarmErrors": (["0"], []),
+    "AlarmLagSeconds": (["60"], ["1.5"]),
+    "AlarmThrottles": (["3"], []),
+    "AlarmTopicArn": (
+        [f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava-alarms"],
+        [f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava.fifo", "lava-alarms"],
+    ),
+    "BackfillBuckets": (["my.bucket-1"], ["arn:aws:s3:::my-bucket", "s3://my-bucket", "*"]),
+    "CacheTtl": (["0", "1.5m"], ["-1", "1 week", ""]),
+    "DedupCacheSize": (["0", "10000", "99999999"], ["1.5", "-1", "1e3", ""]),
+    "DedupTtl": (["2h"], []),
+    "FunctionName": (["lava-demo-s3trigger-2"], [f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f"]),
+    "IntakeBatchSize": (["1", "10000"], ["0", "10001"]),
+    "IntakeBatchWindow": (["0", "300"], ["301", "0.5"]),
+    "IntakeMaxConcurrency": (["2", "99", "1000"], ["1", "1001"]),
+    "IntakeMaxReceiveCount": (["5", "1000"], ["4", "5.5", "1001"]),
+    "IntakeQueueArns": (
+        [f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:in.fifo"],
+        [f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/in", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:*"],
+    ),
+    "MemorySize": (["256", "512", "1769", "10240"], ["128", "255", "512.5", "10241"]),
+    "OtherAccount1": ([ACCOUNT], []),
+    "OtherAccount2": ([ACCOUNT], ["12345"]),
+    "OtherAccount3": ([ACCOUNT], []),
+    "PermissionsBoundaryArn": (
+        [f"arn:aws:iam::{ACCOUNT}:policy/team/boundary", "arn:aws:iam::aws:policy/PowerUserAccess"],
+        ["boundary"],
+    ),
+    "QueuesKmsKeyArn": (
+        [f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0a1b"],
+        ["alias/lava-demo-user"],
+    ),
+    "Realm": (["abc", "a_realm_2_1"], ["ab", "abcdefghijkl", "Demo", "1demo", "my-realm"]),
+    "RolePath": (["/", "/lava/functions/"], ["lava", "/lava"]),
+    "SqsMaxDelayMins": (["0", "15"], ["16", "1.5"]),
+}
+"""Values that the pattern of a parameter allows, and values that it refuses."""
+
+
 class TestParameters:
-    def test_each_parameter_has_a_description_a_label_and_a_group(self) -> None:
+    """What the console shows of parameters, and which values they take."""
+
+    def test_each_parameter_has_a_label_and_a_group(self) -> None:
         interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
         grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
-        labels = interface["ParameterLabels"]
 
-        assert sorted(grouped) == sorted(PARAMETERS)
-        assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
-        assert sorted(labels) == sorted(PARAMETERS)
-        assert all(label["default"] for label in labels.values())
-        assert all(parameter["Description"] for parameter in PARAMETERS.values())
+        assert sorted(grouped) == sorted(interface["ParameterLabels"]) == sorted(PARAMETERS)
 
     def test_only_the_realm_is_required(self) -> None:
         assert [name for name, each in PARAMETERS.items() if "Default" not in each] == ["Realm"]
 
+    @pytest.mark.parametrize("name", PARAMETER_VALUES)
+    def test_the_pattern_allows_good_values_only(self, name: str) -> None:
+        pattern = PARAMETERS[name]["AllowedPattern"]
+        good, bad = PARAMETER_VALUES[name]
+
+        assert all(re.fullmatch(pattern, value) for value in good)
+        assert not any(re.fullmatch(pattern, value) for value in bad)
+
     def test_each_pattern_allows_the_default_and_explains_itself(self) -> None:
         for name, parameter in PARAMETERS.items():
-            if "AllowedPattern" in parameter and "Default" in parameter:
-                assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
             if "AllowedPattern" in parameter:
                 assert parameter["ConstraintDescription"], name
+                if "Default" in parameter:
+                    assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
 
     @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("Realm", "abc"),
-            ("Realm", "a_realm_2_1"),
-            ("FunctionName", "lava-demo-s3trigger-2"),
-            ("BackfillBuckets", "my.bucket-1"),
-            ("CacheTtl", "0"),
-            ("CacheTtl", "1.5m"),
-            ("DedupTtl", "2h"),
-            ("OtherAccount1", ACCOUNT),
-            ("DedupCacheSize", "0"),
-            ("DedupCacheSize", "10000"),
-            ("MemorySize", "256"),
-            ("MemorySize", "512"),
-            ("MemorySize", "1769"),
-            ("MemorySize", "10240"),
-            ("SqsMaxDelayMins", "0"),
-            ("SqsMaxDelayMins", "15"),
-            ("IntakeMaxReceiveCount", "5"),
-            ("IntakeMaxReceiveCount", "1000"),
-            ("IntakeMaxConcurrency", "2"),
-            ("IntakeMaxConcurrency", "99"),
-            ("IntakeMaxConcurrency", "1000"),
-            ("IntakeQueueArns", f"arn:aws-cn:sqs:cn-north-1:{ACCOUNT}:in.fifo"),
-            ("QueuesKmsKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0a1b"),
-            ("IntakeBatchSize", "1"),
-            ("IntakeBatchSize", "10000"),
-            ("IntakeBatchWindow", "0"),
-            ("IntakeBatchWindow", "300"),
-            ("AlarmTopicArn", f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava-alarms"),
-            ("AlarmEmail", "a.b+c@example.com"),
-            ("AlarmAgeSeconds", "10"),
-            ("AlarmErrors", "0"),
-            ("RolePath", "/"),
-            ("RolePath", "/lava/functions/"),
-            ("PermissionsBoundaryArn", f"arn:aws:iam::{ACCOUNT}:policy/team/boundary"),
-            ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess"),
-        ],
+        ("size", "window", "is_accepted"),
+        [("10", "0", True), ("11", "0", False), ("1", "0", True), ("10000", "1", True)],
     )
-    def test_a_good_value_is_allowed(self, name: str, value: str) -> None:
-        assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+    def test_a_large_batch_needs_a_window(
+        self, size: str, window: str, *, is_accepted: bool
+    ) -> None:
+        # As Lambda has it, which would refuse it with the stack half made.
+        stack = Stack(CreateIntake="true", IntakeBatchSize=size, IntakeBatchWindow=window)
+
+        assert stack.accepts() is is_accepted
+
+
+FUNCTION: Final = "lava-demo-s3trigger"
+QUEUE: Final = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}".format
+REPORTS: Final = ["ReportBatchItemFailures"]
+FORTNIGHT: Final = 14 * 24 * 3600
+KEY: Final = EVERYTHING["QueuesKmsKeyArn"]
+EFFECTS: Final[list[tuple[dict[str, str], dict[str, Any]]]] = [
+    (
+        {},
+        {
+            "Function.FunctionName": FUNCTION,
+            "Function.DeadLetterQueue": {"Type": "SQS", "TargetArn": QUEUE(f"{FUNCTION}-dlq")},
+            "Function.EventInvokeConfig.MaximumEventAgeInSeconds": 6 * 3600,
+            "Function.EventInvokeConfig.MaximumRetryAttempts": 2,
+            "Function.LoggingConfig.LogFormat": "JSON",
+            "Function.LoggingConfig.LogGroup": f"/aws/lambda/{FUNCTION}",
+            "Function.Tracing": "PassThrough",
+            "LogGroup.LogGroupName": f"/aws/lambda/{FUNCTION}",
+            "ExecutionRole.Path": "/",
+            "ExecutionRole.PermissionsBoundary": None,
+            "ExecutionRole.RoleName": None,  # which would need CAPABILITY_NAMED_IAM
+            "TriggersTable.TableName": "lava.demo.s3triggers",
+            "DeadLetterQueue.QueueName": f"{FUNCTION}-dlq",
+            "DeadLetterQueue.MessageRetentionPeriod": FORTNIGHT,
+            "DeadLetterQueue.SqsManagedSseEnabled": True,
+            "DeadLetterQueue.KmsMasterKeyId": None,
+            "RedriveMapping.EventSourceArn": QUEUE(f"{FUNCTION}-dlq"),
+            "RedriveMapping.Enabled": False,
+            "RedriveMapping.FunctionResponseTypes": REPORTS,
+            "RedriveMapping.ScalingConfig": {"MaximumConcurrency": 2},
+            "DedupTable": None,
+            "Outputs.DedupTableName": None,
+            "IntakeQueue": None,
+            "IntakeDeadLetterQueue": None,
+            "IntakeMapping": None,
+            "Outputs.IntakeQueueArn": None,
+        },
+    ),
+    ({"Realm": "my_realm"}, {"Function.FunctionName": "lava-my_realm-s3trigger"}),
+    (
+        {"FunctionName": "mine"},
+        {
+            "Function.FunctionName": "mine",
+            "Function.LoggingConfig.LogGroup": "/aws/lambda/mine",
+            "LogGroup.LogGroupName": "/aws/lambda/mine",
+            "Outputs.LogGroupName": "/aws/lambda/mine",
+            "DeadLetterQueue.QueueName": "mine-dlq",
+            "Function.DeadLetterQueue.TargetArn": QUEUE("mine-dlq"),
+        },
+    ),
+    (
+        {"CreateLogGroup": "false"},
+        {"LogGroup": None, "Function.LoggingConfig.LogGroup": f"/aws/lambda/{FUNCTION}"},
+    ),
+    # Lambda refuses a level with this format.
+    ({"LogFormat": "Text"}, {"Function.LoggingConfig.ApplicationLogLevel": None}),
+    (
+        {"CreateTriggersTable": "false"},
+        {"TriggersTable": None, "Outputs.TriggersTableName": "lava.demo.s3triggers"},
+    ),
+    (
+        {"CreateDedupTable": "true"},
+        {
+            "DedupTable.TableName": "lava.demo.s3trigger-dedup",
+            "DedupTable.TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        },
+    ),
+    (
+        {"CreateIntake": "true", "QueuesKmsKeyArn": KEY},
+        {
+            "DeadLetterQueue.KmsMasterKeyId": KEY,
+            "DeadLetterQueue.SqsManagedSseEnabled": None,
+            # S3, SNS and EventBridge could not use the key of the worker queues.
+            "IntakeQueue.SqsManagedSseEnabled": True,
+            "IntakeQueue.KmsMasterKeyId": None,
+            "IntakeDeadLetterQueue.SqsManagedSseEnabled": True,
+            "IntakeDeadLetterQueue.KmsMasterKeyId": None,
+        },
+    ),
+    (
+        {"CreateIntake": "true"},
+        {
+            "IntakeQueue.QueueName": f"{FUNCTION}-intake",
+            "IntakeQueue.RedrivePolicy": {
+                "deadLetterTargetArn": QUEUE(f"{FUNCTION}-intake-dlq"),
+                "maxReceiveCount": "5",
+            },
+            "IntakeDeadLetterQueue.MessageRetentionPeriod": FORTNIGHT,
+            "IntakeMapping.EventSourceArn": QUEUE(f"{FUNCTION}-intake"),
+            "IntakeMapping.FunctionResponseTypes": REPORTS,
+            "IntakeMapping.ScalingConfig": None,
+        },
+    ),
+    (
+        {"CreateIntake": "true", "IntakeMaxConcurrency": "5"},
+        {"IntakeMapping.ScalingConfig": {"MaximumConcurrency": "5"}},
+    ),
+    ({"Tracing": "true"}, {"Function.Tracing": "Active"}),
+    (
+        {"CreateIntake": "true", "Metrics": "false"},
+        {"IntakeMapping.MetricsConfig": None, "RedriveMapping.MetricsConfig": None},
+    ),
+]
+"""Parameters, and what properties they give, by path. None: there is no such property."""
+
+
+def at(stack: Stack, path: str) -> Any:
+    """Return a property of a resource, or the value of an output."""
+    logical_id, *names = path.split(".")
+    if logical_id == "Outputs":
+        return stack.outputs.get(names[0], {}).get("Value")
+    value = stack.resources.get(logical_id, {}).get("Properties")
+    for name in names:
+        value = value.get(name) if value else None
+    return value
+
+
+class TestEffects:
+    """What parameters change."""
 
     @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("Realm", "ab"),
-            ("Realm", "abcdefghijkl"),
-            ("Realm", "Demo"),
-            ("Realm", "1demo"),
-            ("Realm", "my-realm"),
-            ("FunctionName", "arn:aws:lambda:eu-west-1:123456789012:function:f"),
-            ("BackfillBuckets", "arn:aws:s3:::my-bucket"),
-            ("BackfillBuckets", "s3://my-bucket"),
-            ("BackfillBuckets", "*"),
-            ("CacheTtl", "-1"),
-            ("CacheTtl", "1 week"),
-            ("CacheTtl", ""),
-            ("OtherAccount2", "12345"),
-            ("DedupCacheSize", "1.5"),
-            ("DedupCacheSize", "-1"),
-            ("DedupCacheSize", "1e3"),
-            ("DedupCacheSize", ""),
-            ("MemorySize", "128"),
-            ("MemorySize", "255"),
-            ("MemorySize", "512.5"),
-            ("MemorySize", "10241"),
-            ("SqsMaxDelayMins", "16"),
-            ("SqsMaxDelayMins", "1.5"),
-            ("IntakeMaxReceiveCount", "4"),
-            ("IntakeMaxReceiveCount", "5.5"),
-            ("IntakeMaxReceiveCount", "1001"),
-            ("IntakeMaxConcurrency", "1"),
-            ("IntakeMaxConcurrency", "1001"),
-            ("IntakeQueueArns", "https://sqs.eu-west-1.amazonaws.com/123456789012/in"),
-            ("IntakeQueueArns", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:*"),
-            ("QueuesKmsKeyArn", "alias/lava-demo-user"),
-            ("IntakeBatchSize", "0"),
-            ("IntakeBatchSize", "10001"),
-            ("IntakeBatchWindow", "301"),
-            ("IntakeBatchWindow", "0.5"),
-            ("AlarmTopicArn", f"arn:aws:sns:eu-west-1:{ACCOUNT}:lava.fifo"),
-            ("AlarmTopicArn", "lava-alarms"),
-            ("AlarmEmail", "operations"),
-            ("AlarmAgeSeconds", "0"),
-            ("AlarmLagSeconds", "1.5"),
-            ("RolePath", "lava"),
-            ("RolePath", "/lava"),
-            ("PermissionsBoundaryArn", "boundary"),
-        ],
+        ("parameters", "expected"), EFFECTS, ids=["-".join(each) for each, _ in EFFECTS]
     )
-    def test_a_bad_value_is_refused(self, name: str, value: str) -> None:
-        assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+    def test_parameters_have_their_effect(
+        self, parameters: dict[str, str], expected: dict[str, Any]
+    ) -> None:
+        stack = Stack(**parameters)
 
-    def test_every_numeric_parameter_is_an_integer(self) -> None:
-        # A parameter of the type Number takes fractions.
-        for name, parameter in PARAMETERS.items():
-            if parameter["Type"] == "Number":
-                assert all(isinstance(each, int) for each in parameter["AllowedValues"]), name
+        assert {path: at(stack, path) for path in expected} == expected
 
-    @pytest.mark.parametrize("value", ["0", "99999999"])
-    def test_every_allowed_dedup_cache_size_is_accepted_by_the_settings(self, value: str) -> None:
-        environment = Stack(DedupCacheSize=value)["Function"]["Environment"]["Variables"]
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_each_parameter_changes_the_stack(self, name: str) -> None:
+        parameters = {"Realm": "demo", "AlarmTopicArn": "", **EVERYTHING}
+        before = parameters.get(name, str(PARAMETERS[name].get("Default")))
+        values = PARAMETERS[name].get("AllowedValues", PARAMETER_VALUES.get(name, [[]])[0])
+        other = next(value for value in map(str, values) if value != before)
 
-        assert Settings.from_env(environment).dedup_cache_size == int(value)
+        assert Stack(**parameters | {name: other}).resources != Stack(**parameters).resources
 
-    def test_a_timeout_is_from_one_to_15_minutes(self) -> None:
-        timeouts = PARAMETERS["Timeout"]["AllowedValues"]
+    def test_the_default_environment_equals_the_default_settings(self) -> None:
+        environment = Stack()["Function"]["Environment"]["Variables"]
 
-        assert (min(timeouts), max(timeouts)) == (60, 900)
-
-
-class TestFunction:
-    def test_the_function_has_the_name_of_lavas_own(self) -> None:
-        stack = Stack(Realm="my_realm")
-
-        assert stack["Function"]["FunctionName"] == "lava-my_realm-s3trigger"
-        assert stack["LogGroup"]["LogGroupName"] == "/aws/lambda/lava-my_realm-s3trigger"
-        assert stack["DeadLetterQueue"]["QueueName"] == "lava-my_realm-s3trigger-dlq"
-
-    def test_another_function_name_changes_all_derived_names(self) -> None:
-        stack = Stack(FunctionName="mine")
-
-        assert stack["Function"]["FunctionName"] == "mine"
-        assert stack["LogGroup"]["LogGroupName"] == "/aws/lambda/mine"
-        assert stack["DeadLetterQueue"]["QueueName"] == "mine-dlq"
-        assert stack.outputs["LogGroupName"]["Value"] == "/aws/lambda/mine"
-        assert ("logs:PutLogEvents", stack.arn("logs", "log-group:/aws/lambda/mine:*")) in (
-            stack.rights()
+        assert Settings.from_env(environment) == Settings(
+            realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq"
         )
-        assert ("sqs:SendMessage*", stack.arn("sqs", "mine-dlq")) in stack.rights()
 
-    def test_the_handler_exists(self) -> None:
-        module, _, name = Stack()["Function"]["Handler"].rpartition(".")
+    def test_parameters_become_environment_variables(self) -> None:
+        parameters = {
+            "CacheTtl": "5m",
+            "DedupCacheSize": "99999999",
+            "DedupTtl": "10",
+            "LogLevel": "debug",
+            "Metrics": "false",
+            "Mode": "observe",
+            "SqsMaxDelayMins": "3",
+        }
+        variables = Stack(CreateDedupTable="true", **parameters)["Function"]["Environment"]
 
-        assert callable(getattr(importlib.import_module(module), name))
+        assert variables["Variables"] == {
+            "LAVA_REALM": "demo",
+            "LOGLEVEL": "debug",
+            "S3TRIGGER_CACHE_TTL": "5m",
+            "S3TRIGGER_DEAD_LETTER_QUEUE": "lava-demo-s3trigger-dlq",
+            "S3TRIGGER_DEDUP_CACHE_SIZE": "99999999",
+            "S3TRIGGER_DEDUP_TABLE": "lava.demo.s3trigger-dedup",
+            "S3TRIGGER_DEDUP_TTL": "10",
+            "S3TRIGGER_METRICS": "false",
+            "S3TRIGGER_MODE": "observe",
+            "SQS_MAX_DELAY_MINS": "3",
+        }
+        assert Settings.from_env(variables["Variables"]).dedup_cache_size == 99999999
+
+    @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
+    def test_lambda_drops_no_line_of_any_log_level(self, level: str) -> None:
+        function = Stack(LogLevel=level)["Function"]
+
+        Settings.from_env(function["Environment"]["Variables"])
+        # The metrics are at INFO, whatever LOGLEVEL says.
+        expected = "DEBUG" if level == "debug" else "INFO"
+        assert function["LoggingConfig"]["ApplicationLogLevel"] == expected
+
+    @pytest.mark.parametrize(
+        ("parameters", "number"),
+        [
+            ({}, 4),
+            ({"CreateLogGroup": "false"}, 4),
+            ({"CreateQueries": "false"}, 0),
+            ({"LogFormat": "Text"}, 0),
+        ],
+    )
+    def test_queries_are_saved_for_the_log_in_json(
+        self, parameters: dict[str, str], number: int
+    ) -> None:
+        queries = Stack(**parameters).of_type("AWS::Logs::QueryDefinition")
+
+        assert len(queries) == number
+        for query in queries:
+            assert query["Name"].startswith(f"{FUNCTION}/")
+            assert query["LogGroupNames"] == [f"/aws/lambda/{FUNCTION}"]
+
+    @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
+    def test_the_visibility_timeout_is_six_times_the_function_timeout(self, timeout: int) -> None:
+        stack = Stack(CreateIntake="true", Timeout=str(timeout))
+
+        assert 60 <= timeout <= 900
+        for queue in ("DeadLetterQueue", "IntakeQueue"):
+            assert stack[queue]["VisibilityTimeout"] == 6 * timeout
+
+    @pytest.mark.parametrize("name", ["", "mine"])
+    def test_an_existing_dead_letter_queue_is_used_as_one_of_the_stacks(self, name: str) -> None:
+        stack = Stack(FunctionName=name, CreateDeadLetterQueue="false")
+        created = Stack(FunctionName=name)
+        queue = f"{name or 'lava-demo-s3trigger'}-dlq"
+        url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue}"
+
+        assert not stack.of_type("AWS::SQS::Queue")
+        assert stack.outputs["DeadLetterQueueUrl"]["Value"] == url
+        assert stack["DeadLetterQueuePolicy"]["Queues"] == [url]
+        assert stack.rights() == created.rights()
+        for each in ("Function", "RedriveMapping"):
+            assert stack[each] == created[each]
+        for each in ("DeadLetterQueueName", "DeadLetterQueueArn"):
+            assert stack.outputs[each] == created.outputs[each]
+
+    def test_the_triggers_table_has_lavas_keys(self) -> None:
+        table = Stack()["TriggersTable"]
+        [index] = table["GlobalSecondaryIndexes"]
+
+        assert _keys(table) == {"HASH": "trigger_id"}
+        assert index["IndexName"] == "s3trigger-index"
+        assert _keys(index) == {"HASH": "bucket", "RANGE": "prefix"}
+        assert index["Projection"] == {"ProjectionType": "ALL"}
 
     def test_the_function_is_built_by_make(self) -> None:
         make = [
@@ -383,134 +537,14 @@ class TestFunction:
 
         assert TEMPLATE["Resources"]["Function"]["Metadata"]["BuildMethod"] == "makefile"
         assert recipe.splitlines()[-1].endswith(' "/of/sam"')
-
-    def test_the_default_environment_equals_the_default_settings(self) -> None:
-        environment = Stack()["Function"]["Environment"]["Variables"]
-
-        assert Settings.from_env(environment) == Settings(
-            realm="demo", dead_letter_queue="lava-demo-s3trigger-dlq"
-        )
-
-    def test_parameters_become_environment_variables(self) -> None:
-        stack = Stack(
-            CacheTtl="5m",
-            CreateDedupTable="true",
-            DedupCacheSize="7",
-            DedupTtl="10",
-            LogLevel="debug",
-            Metrics="false",
-            Mode="observe",
-            SqsMaxDelayMins="3",
-        )
-
-        assert stack["Function"]["Environment"]["Variables"] == {
-            "LAVA_REALM": "demo",
-            "LOGLEVEL": "debug",
-            "S3TRIGGER_CACHE_TTL": "5m",
-            "S3TRIGGER_DEAD_LETTER_QUEUE": "lava-demo-s3trigger-dlq",
-            "S3TRIGGER_DEDUP_CACHE_SIZE": "7",
-            "S3TRIGGER_DEDUP_TABLE": "lava.demo.s3trigger-dedup",
-            "S3TRIGGER_DEDUP_TTL": "10",
-            "S3TRIGGER_METRICS": "false",
-            "S3TRIGGER_MODE": "observe",
-            "SQS_MAX_DELAY_MINS": "3",
-        }
-
-    @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
-    def test_every_allowed_log_level_is_accepted_by_the_settings(self, level: str) -> None:
-        Settings.from_env(Stack(LogLevel=level)["Function"]["Environment"]["Variables"])
-
-    def test_memory_and_timeout_are_parameters(self) -> None:
-        function = Stack(Architecture="x86_64", MemorySize="256", Timeout="300")["Function"]
-
-        assert function["Architectures"] == ["x86_64"]
-        assert (function["MemorySize"], function["Timeout"]) == ("256", "300")
-
-    def test_a_failed_asynchronous_event_is_retried_twice_and_then_dead_lettered(self) -> None:
-        stack = Stack()
-
-        assert stack["Function"]["EventInvokeConfig"] == {
-            "MaximumEventAgeInSeconds": 6 * 3600,
-            "MaximumRetryAttempts": 2,
-        }
-        assert stack["Function"]["DeadLetterQueue"] == {
-            "Type": "SQS",
-            "TargetArn": stack.arn("sqs", "lava-demo-s3trigger-dlq"),
-        }
-
-    def test_the_log_group_has_a_retention(self) -> None:
-        stack = Stack(LogRetentionDays="7")
-
-        assert stack["LogGroup"]["RetentionInDays"] == "7"
-        assert stack["Function"]["LoggingConfig"]["LogGroup"] == stack["LogGroup"]["LogGroupName"]
-
-    def test_an_existing_log_group_can_be_used(self) -> None:
-        stack = Stack(CreateLogGroup="false")
-
-        assert "LogGroup" not in stack.resources
-        assert stack["Function"]["LoggingConfig"]["LogGroup"] == "/aws/lambda/lava-demo-s3trigger"
-
-
-class TestLog:
-    def test_the_log_is_in_json_and_lambda_drops_none_of_its_lines(self) -> None:
-        assert Stack()["Function"]["LoggingConfig"]["LogFormat"] == "JSON"
-        levels = {
-            level: Stack(LogLevel=level)["Function"]["LoggingConfig"]["ApplicationLogLevel"]
-            for level in PARAMETERS["LogLevel"]["AllowedValues"]
-        }
-        # The metrics are at INFO, whatever LOGLEVEL says.
-        assert levels.pop("debug") == "DEBUG"
-        assert set(levels.values()) == {"INFO"}
-
-    def test_the_text_format_takes_no_level(self) -> None:
-        # Lambda refuses one then.
-        config = Stack(LogFormat="Text")["Function"]["LoggingConfig"]
-
-        assert config["LogFormat"] == "Text"
-        assert "ApplicationLogLevel" not in config
-
-    def test_queries_are_saved_for_the_log_in_json(self) -> None:
-        for stack in (Stack(), Stack(CreateLogGroup="false")):
-            queries = stack.of_type("AWS::Logs::QueryDefinition")
-            assert {each["Name"] for each in queries} == {
-                "lava-demo-s3trigger/What became of an object",
-                "lava-demo-s3trigger/What was not carried out",
-                "lava-demo-s3trigger/Dispatches by job and hour",
-                "lava-demo-s3trigger/Slowest triggers",
-            }
-            assert all(
-                each["LogGroupNames"] == ["/aws/lambda/lava-demo-s3trigger"] for each in queries
-            )
-        for stack in (Stack(CreateQueries="false"), Stack(LogFormat="Text")):
-            assert not stack.of_type("AWS::Logs::QueryDefinition")
-
-    def test_metrics_can_be_turned_off(self) -> None:
-        stack = Stack(**EVERYTHING | {"Metrics": "false"})
-
-        assert stack["Function"]["Environment"]["Variables"]["S3TRIGGER_METRICS"] == "false"
-        for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
-            assert "MetricsConfig" not in mapping
-
-    def test_tracing_is_an_option(self) -> None:
-        assert Stack()["Function"]["Tracing"] == "PassThrough"
-        assert Stack(Tracing="true")["Function"]["Tracing"] == "Active"
-
-
-class TestRole:
-    def test_the_role_has_the_path_and_the_boundary_that_are_given(self) -> None:
-        boundary = EVERYTHING["PermissionsBoundaryArn"]
-        role = Stack(RolePath="/lava/", PermissionsBoundaryArn=boundary)["ExecutionRole"]
-
-        assert (role["Path"], role["PermissionsBoundary"]) == ("/lava/", boundary)
-
-    def test_without_them_it_has_neither(self) -> None:
-        role = Stack()["ExecutionRole"]
-
-        assert role["Path"] == "/"
-        assert "PermissionsBoundary" not in role
+        config = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
+        assert config["build"]["parameters"]["build_in_source"] is True
+        assert config["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
 
 
 class TestPermissions:
+    """What the role may do."""
+
     def least(self, stack: Stack) -> set[tuple[str, str]]:
         """What the function cannot do without."""
         workers = stack.arn("sqs", "lava-demo-*")
@@ -632,6 +666,8 @@ class TestPermissions:
 
 
 class TestInvokers:
+    """Who may invoke the function."""
+
     def test_invokers_are_this_accounts_buckets_and_topics_and_the_realms_rules(self) -> None:
         stack = Stack()
 
@@ -661,220 +697,51 @@ class TestInvokers:
             assert re.search(r"\b\d{12}\b", str(permission)), permission
 
 
-class TestTriggersTable:
-    def test_the_triggers_table_has_lavas_keys(self) -> None:
-        table = Stack()["TriggersTable"]
-        [index] = table["GlobalSecondaryIndexes"]
+FROM_SNS: Final = {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}}
+FROM_EVENTS: Final = {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}}
 
-        assert table["TableName"] == "lava.demo.s3triggers"
-        assert _keys(table) == {"HASH": "trigger_id"}
-        assert index["IndexName"] == "s3trigger-index"
-        assert _keys(index) == {"HASH": "bucket", "RANGE": "prefix"}
-        assert index["Projection"] == {"ProjectionType": "ALL"}
-        assert {
-            each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]
-        } == {"trigger_id": "S", "bucket": "S", "prefix": "S"}
 
-    def test_the_triggers_table_outlives_the_stack_and_can_be_restored(self) -> None:
-        resource = Stack().resources["TriggersTable"]
+class TestQueuePolicies:
+    """Who may send to the queues of the stack."""
 
-        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
-        assert resource["UpdateReplacePolicy"] == "Retain"
-        assert resource["Properties"]["PointInTimeRecoverySpecification"] == {
-            "PointInTimeRecoveryEnabled": True
+    def senders(self, stack: Stack, policy: str, queue: str) -> dict[str, Any]:
+        """Return the condition of each service; it may only send, and to this queue only."""
+        found = stack[policy]
+        statements = found["PolicyDocument"]["Statement"]
+        assert found["Queues"] == [queue]
+        assert {each["Action"] for each in statements} == {"sqs:SendMessage"}
+        assert {each["Resource"] for each in statements} <= {stack.arn("sqs", queue)}
+        return {
+            each["Principal"]["Service"].removesuffix(".amazonaws.com"): each["Condition"]
+            for each in statements
         }
-        assert resource["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
-
-    def test_an_existing_triggers_table_can_be_used(self) -> None:
-        stack = Stack(CreateTriggersTable="false")
-
-        assert not stack.of_type("AWS::DynamoDB::Table")
-        assert stack.outputs["TriggersTableName"]["Value"] == "lava.demo.s3triggers"
-
-
-class TestDedupTable:
-    def test_is_not_made_unless_asked_for(self) -> None:
-        stack = Stack()
-
-        assert "DedupTable" not in stack.resources
-        assert "DedupTableName" not in stack.outputs
-        assert "S3TRIGGER_DEDUP_TABLE" not in stack["Function"]["Environment"]["Variables"]
-
-    def test_items_of_the_dedup_table_expire(self) -> None:
-        table = Stack(CreateDedupTable="true")["DedupTable"]
-
-        assert table["TableName"] == "lava.demo.s3trigger-dedup"
-        assert _keys(table) == {"HASH": "id"}
-        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
-        assert table["BillingMode"] == "PAY_PER_REQUEST"
-
-
-class TestDeadLetterQueue:
-    def test_the_dead_letter_queue_keeps_messages_for_14_days(self) -> None:
-        assert Stack()["DeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
-
-    def test_the_dead_letter_queue_is_encrypted_by_sqs(self) -> None:
-        queue = Stack()["DeadLetterQueue"]
-
-        assert queue["SqsManagedSseEnabled"] is True
-        assert "KmsMasterKeyId" not in queue
-
-    def test_the_dead_letter_queue_can_use_the_worker_queues_key(self) -> None:
-        queue = Stack(**EVERYTHING)["DeadLetterQueue"]
-
-        assert queue["KmsMasterKeyId"] == EVERYTHING["QueuesKmsKeyArn"]
-        assert "SqsManagedSseEnabled" not in queue
-
-    def test_the_redrive_mapping_is_disabled(self) -> None:
-        stack = Stack()
-
-        assert stack.of_type("AWS::Lambda::EventSourceMapping") == [
-            {
-                "FunctionName": "lava-demo-s3trigger",
-                "EventSourceArn": stack.arn("sqs", "lava-demo-s3trigger-dlq"),
-                "Enabled": False,
-                "BatchSize": 10,
-                "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                "ScalingConfig": {"MaximumConcurrency": 2},
-                "MetricsConfig": {"Metrics": ["EventCount"]},
-            }
-        ]
-        assert stack.outputs["RedriveMappingId"]["Value"] == "RedriveMapping"
 
     def test_the_dead_letter_queue_accepts_only_this_accounts_topics_and_rules(self) -> None:
-        stack = Stack()
-        policy = stack["DeadLetterQueuePolicy"]
-        statements = policy["PolicyDocument"]["Statement"]
+        senders = self.senders(Stack(), "DeadLetterQueuePolicy", f"{FUNCTION}-dlq")
 
-        assert policy["Queues"] == ["lava-demo-s3trigger-dlq"]
-        assert {each["Resource"] for each in statements} == {
-            stack.arn("sqs", "lava-demo-s3trigger-dlq")
-        }
-        assert {
-            each["Principal"]["Service"]: (each["Action"], each["Condition"]) for each in statements
-        } == {
-            "sns.amazonaws.com": (
-                "sqs:SendMessage",
-                {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}},
-            ),
-            "events.amazonaws.com": (
-                "sqs:SendMessage",
-                {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}},
-            ),
-        }
+        assert senders == {"sns": FROM_SNS, "events": FROM_EVENTS}
 
     def test_the_dead_letter_queue_accepts_the_topics_that_may_invoke_the_function(self) -> None:
-        policy = Stack(**EVERYTHING)["DeadLetterQueuePolicy"]["PolicyDocument"]
-        [sns] = [each for each in policy["Statement"] if each["Sid"] == "Sns"]
+        stack = Stack(**EVERYTHING)
+        senders = self.senders(stack, "DeadLetterQueuePolicy", f"{FUNCTION}-dlq")
 
-        assert sns["Condition"]["ArnLike"]["aws:SourceArn"][1:] == [
-            f"arn:aws:sns:{REGION}:{account}:*"
-            for account in ("111111111111", "222222222222", "333333333333")
+        assert senders["sns"]["ArnLike"]["aws:SourceArn"][1:] == [
+            f"arn:aws:sns:{REGION}:{EVERYTHING[f'OtherAccount{number}']}:*" for number in (1, 2, 3)
         ]
-
-    @pytest.mark.parametrize("name", ["", "mine"])
-    def test_an_existing_dead_letter_queue_is_used_as_one_of_the_stacks(self, name: str) -> None:
-        stack = Stack(FunctionName=name, CreateDeadLetterQueue="false")
-        created = Stack(FunctionName=name)
-        queue = f"{name or 'lava-demo-s3trigger'}-dlq"
-        url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue}"
-
-        assert not stack.of_type("AWS::SQS::Queue")
-        assert stack.outputs["DeadLetterQueueUrl"]["Value"] == url
-        assert stack["DeadLetterQueuePolicy"]["Queues"] == [url]
-        assert stack.rights() == created.rights()
-        for each in ("Function", "RedriveMapping"):
-            assert stack[each] == created[each]
-        for each in ("DeadLetterQueueName", "DeadLetterQueueArn"):
-            assert stack.outputs[each] == created.outputs[each]
-
-
-class TestIntake:
-    def test_is_not_made_unless_asked_for(self) -> None:
-        stack = Stack()
-
-        assert [queue["QueueName"] for queue in stack.of_type("AWS::SQS::Queue")] == [
-            "lava-demo-s3trigger-dlq"
-        ]
-        assert not [name for name in stack.outputs if name.startswith("Intake")]
-
-    def test_the_intake_reports_batch_item_failures(self) -> None:
-        stack = Stack(CreateIntake="true")
-
-        assert stack["IntakeQueue"]["QueueName"] == "lava-demo-s3trigger-intake"
-        assert stack["IntakeMapping"] == {
-            "FunctionName": "lava-demo-s3trigger",
-            "EventSourceArn": stack.arn("sqs", "lava-demo-s3trigger-intake"),
-            "BatchSize": "10",
-            "MaximumBatchingWindowInSeconds": "0",
-            "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "MetricsConfig": {"Metrics": ["EventCount"]},
-        }
-
-    @pytest.mark.parametrize(
-        ("size", "window", "is_accepted"),
-        [("10", "0", True), ("11", "0", False), ("1", "0", True), ("10000", "1", True)],
-    )
-    def test_a_large_batch_needs_a_window(
-        self, size: str, window: str, *, is_accepted: bool
-    ) -> None:
-        # As Lambda has it, which would refuse it with the stack half made.
-        stack = Stack(CreateIntake="true", IntakeBatchSize=size, IntakeBatchWindow=window)
-
-        assert stack.accepts() is is_accepted
-        assert stack["IntakeMapping"]["BatchSize"] == size
-        assert stack["IntakeMapping"]["MaximumBatchingWindowInSeconds"] == window
-
-    def test_the_concurrency_of_the_intake_can_be_limited(self) -> None:
-        mapping = Stack(CreateIntake="true", IntakeMaxConcurrency="5")["IntakeMapping"]
-
-        assert mapping["ScalingConfig"] == {"MaximumConcurrency": "5"}
-
-    def test_the_intake_dead_letters_a_message_after_five_tries(self) -> None:
-        stack = Stack(CreateIntake="true")
-
-        assert stack["IntakeQueue"]["RedrivePolicy"] == {
-            "deadLetterTargetArn": stack.arn("sqs", "lava-demo-s3trigger-intake-dlq"),
-            "maxReceiveCount": "5",
-        }
-        assert stack["IntakeDeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 3600
-
-    def test_the_tries_of_the_intake_are_a_parameter(self) -> None:
-        queue = Stack(CreateIntake="true", IntakeMaxReceiveCount="20")["IntakeQueue"]
-
-        assert queue["RedrivePolicy"]["maxReceiveCount"] == "20"
 
     def test_the_intake_accepts_only_this_accounts_buckets_topics_and_rules(self) -> None:
-        policy = Stack(CreateIntake="true")["IntakeQueuePolicy"]
-        statements = policy["PolicyDocument"]["Statement"]
+        stack = Stack(CreateIntake="true")
 
-        assert policy["Queues"] == ["lava-demo-s3trigger-intake"]
-        assert {
-            each["Principal"]["Service"]: (each["Action"], each["Condition"]) for each in statements
-        } == {
-            "s3.amazonaws.com": (
-                "sqs:SendMessage",
-                {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-            ),
-            "sns.amazonaws.com": (
-                "sqs:SendMessage",
-                {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}},
-            ),
-            "events.amazonaws.com": (
-                "sqs:SendMessage",
-                {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}},
-            ),
+        assert self.senders(stack, "IntakeQueuePolicy", f"{FUNCTION}-intake") == {
+            "s3": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            "sns": {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}},
+            "events": FROM_EVENTS,
         }
 
-    def test_the_intake_is_encrypted_by_sqs_whatever_key_the_worker_queues_have(self) -> None:
-        stack = Stack(**EVERYTHING)
 
-        for name in ("IntakeQueue", "IntakeDeadLetterQueue"):
-            assert stack[name]["SqsManagedSseEnabled"] is True
-            assert "KmsMasterKeyId" not in stack[name]
+class TestNamesAndRetention:
+    """Names that two stacks never share, and what outlives a stack."""
 
-
-class TestRealms:
     def test_realms_side_by_side_share_no_name(self) -> None:
         named = {f"{kind}Name" for kind in ("Alarm", "Dashboard", "Function", "LogGroup", "Queue")}
         named |= {"Name", "TableName"}
@@ -895,15 +762,6 @@ class TestRealms:
         assert all(len(each) >= 15 for each in names)
         assert not names[0] & names[1]
         assert not names[0] & names[2]
-
-
-class TestStack:
-    @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
-    def test_the_visibility_timeout_is_six_times_the_function_timeout(self, timeout: int) -> None:
-        stack = Stack(CreateIntake="true", Timeout=str(timeout))
-
-        for queue in ("DeadLetterQueue", "IntakeQueue"):
-            assert stack[queue]["VisibilityTimeout"] == 6 * timeout
 
     def test_resources_that_may_hold_events_or_entries_outlive_the_stack(self) -> None:
         stack = Stack(**EVERYTHING)
@@ -956,37 +814,6 @@ class TestStack:
                     {"lava:realm": "demo"},
                     [{"Key": "lava:realm", "Value": "demo"}],
                 ), name
-
-    def test_outputs_name_the_resources(self) -> None:
-        outputs = {name: each["Value"] for name, each in Stack(**EVERYTHING).outputs.items()}
-        sqs = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:"
-
-        assert outputs == {
-            "FunctionName": "lava-demo-s3trigger",
-            "FunctionArn": f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:lava-demo-s3trigger",
-            "RoleArn": f"arn:aws:iam:eu-west-1:{ACCOUNT}:role/ExecutionRole",
-            "LogGroupName": "/aws/lambda/lava-demo-s3trigger",
-            "TriggersTableName": "lava.demo.s3triggers",
-            "DedupTableName": "lava.demo.s3trigger-dedup",
-            "DeadLetterQueueName": "lava-demo-s3trigger-dlq",
-            "DeadLetterQueueArn": f"{sqs}lava-demo-s3trigger-dlq",
-            "DeadLetterQueueUrl": "lava-demo-s3trigger-dlq",
-            "RedriveMappingId": "RedriveMapping",
-            "IntakeQueueArn": f"{sqs}lava-demo-s3trigger-intake",
-            "IntakeQueueUrl": "lava-demo-s3trigger-intake",
-            "IntakeDeadLetterQueueUrl": "lava-demo-s3trigger-intake-dlq",
-            "IntakeMappingId": "IntakeMapping",
-            "AlarmTopicArn": "AlarmTopic",
-        }
-
-    def test_the_deployment_has_the_needed_capability(self) -> None:
-        config = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
-        role = Stack()["ExecutionRole"]
-
-        assert config["build"]["parameters"]["build_in_source"] is True
-        assert config["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
-        # A role with a name of its own would take CAPABILITY_NAMED_IAM.
-        assert "RoleName" not in role
 
 
 def _keys(table_or_index: dict[str, Any]) -> dict[str, str]:

@@ -118,7 +118,7 @@ def commands() -> None:
 
 def main(
     arguments: list[str] | None = None,
-    group: click.Group = commands,
+    group: click.Command = commands,
     name: str = "lava-s3trigger",
 ) -> None:
     """Run the command line, and exit.
@@ -158,7 +158,7 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _status(arguments: list[str], group: click.Group, name: str) -> Any:
+def _status(arguments: list[str], group: click.Command, name: str) -> Any:
     try:
         return group.main(arguments, prog_name=name, standalone_mode=False)
     except (click.ClickException, CommandError) as error:

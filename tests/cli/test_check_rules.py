@@ -22,6 +22,7 @@ from lava_s3trigger.cli.entries.load import Entry, Loaded, load, load_texts
 from lava_s3trigger.cli.entries.memory import MAX_DELAY
 from lava_s3trigger.errors import Code, EntryError
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
+from tests.docs.pages import fenced
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -386,6 +387,7 @@ class TestGoodEntries:
             str(ROOT / "examples" / "ci" / "github-workflow.yml"),
             str(ROOT / "examples" / "deploy-policy.json"),
             str(ROOT / "examples" / "operator-policy.json"),
+            str(ROOT / "examples" / "smoke-policy.json"),
         ]
 
     def test_a_file_of_something_else_is_an_error_where_it_is_named(self) -> None:
@@ -426,14 +428,8 @@ class TestGoodEntries:
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Return the fenced blocks of a page that can hold entries, with their language."""
-    found = re.findall(
-        r"^( *)```(yaml|json)\n(.*?)^\1```$", page.read_text(), re.MULTILINE | re.DOTALL
-    )
-    return [
-        (language, textwrap.dedent(text))
-        for _, language, text in found
-        if '"parked"' not in text and "{ ..." not in text
-    ]
+    found = [(each, text) for each in ("yaml", "json") for text in fenced(page.read_text(), each)]
+    return [each for each in found if '"parked"' not in each[1] and "{ ..." not in each[1]]
 
 
 WORDS: Final = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)

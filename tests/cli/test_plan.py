@@ -34,8 +34,8 @@ from lava_s3trigger.cli.plan.entry_sets import Side, Sides
 from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from lava_s3trigger.dispatch import Dispatch
 from tests.cli.schemas import validate
+from tests.docs.pages import fenced
 from tests.processes import signals_received
-from tests.test_docs import fenced
 from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:

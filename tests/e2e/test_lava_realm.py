@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.docs.pages import fenced, section
+from tests.docs.reader import Reader
 from tests.payloads import direct, record
-from tests.test_docs import Reader, fenced, section
 from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
 
 from .conftest import wait_until

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.test_docs import Reader, fenced, section
+from tests.docs.pages import fenced, section
+from tests.docs.reader import Reader
 from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import wait_until

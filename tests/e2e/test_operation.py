@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
+from tests.docs.pages import CONNECTING, DEPLOYING, fenced, section
+from tests.docs.reader import Reader
 from tests.test_alarms import is_alarm, of_alarm
-from tests.test_docs import CONNECTING, DEPLOYING, Reader, fenced, section
 from tests.test_template import Stack
 from tools.archive import checksums
 from tools.local.server import LocalAws

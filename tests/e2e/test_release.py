@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.docs.pages import fenced, section
+from tests.docs.reader import Reader
 from tests.payloads import direct, record
-from tests.test_docs import Reader, fenced, section
 from tools.archive import checksums
 from tools.local.server import CHECKOUT, LocalAws
 

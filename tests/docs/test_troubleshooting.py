@@ -11,8 +11,9 @@ import pytest
 from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
 from lava_s3trigger.metrics import FAILURES
-from tests.test_docs import codes, section, tables
 from tools.local.server import CHECKOUT
+
+from .pages import codes, section, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

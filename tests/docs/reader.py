@@ -1,0 +1,71 @@
+"""A reader who follows the pages, on a local AWS server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests import sam
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT
+
+if TYPE_CHECKING:
+    from tools.local.server import LocalAws
+
+# Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
+AWS: Final = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
+
+
+class Reader:
+    """Follows the pages, with a stack on a local AWS server that enforces IAM."""
+
+    def __init__(self, aws: LocalAws, folder: Path) -> None:
+        self.aws = aws
+        self.realm = Realm(aws, "myrealm")
+        self.folder = folder
+        self.names = ""
+        """Assignments of the names that the commands share."""
+        for name in ("etc", "events", "examples"):
+            (folder / name).symlink_to(CHECKOUT / name)
+        sam.install(folder / "bin")
+
+    def run(self, *commands: str) -> str:
+        """Run blocks of commands in one shell, and return their output."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join([AWS, self.names, *commands])],
+            cwd=self.folder,
+            env={
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": self.aws.endpoint,
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "HOME": str(self.folder),
+                "LC_ALL": "C.UTF-8",
+                "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def put(self, key: str) -> None:
+        self.aws.client("s3").put_object(Bucket="my-bucket", Key=key, Body=b"data")
+
+    def dispatched(self, key: str) -> None:
+        """Wait for the dispatch of a key, and check that there is only one."""
+        found: list[str] = []
+        deadline = time.monotonic() + 60
+        while not found:
+            assert time.monotonic() < deadline, f"no dispatch of {key}"
+            time.sleep(0.1)
+            found = [each["Body"] for each in self.realm.receive("try")]
+        assert [json.loads(each)["parameters"]["args"] for each in found] == [
+            [f"s3://my-bucket/{key}"]
+        ]

@@ -1,0 +1,339 @@
+"""The commands of the pages print what the pages show."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from contextlib import chdir
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import pytest
+from ruamel.yaml import YAML
+
+from lava_s3trigger.cli import _COMMANDS, commands
+from lava_s3trigger.cli.objects.payloads import ROUTES
+from lava_s3trigger.cli.options import Command
+from lava_s3trigger.cli.testing.case import REASONS
+from lava_s3trigger.cli.testing.fields import FIELDS
+from lava_s3trigger.triggers import entry_digest
+from tests.cli.commandline import CommandLine, Ran
+from tests.cli.logs import TIME, Log, line
+from tests.cli.replays import Account, on_account
+from tests.cli.schemas import validate
+from tools import screenshots
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT
+
+from .pages import DOCS, Example, codes, examples, fenced, item, options, save_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tools.local.server import LocalAws
+
+    Run = Callable[[str], Ran]
+
+COMMAND_LINE: Final = DOCS / "command-line.md"
+EXPLAIN: Final = DOCS / "explain.md"
+TESTING: Final = DOCS / "testing-entries.md"
+EVENT: Final = DOCS / "event-and-schema.md"
+LOG: Final = DOCS / "reading-the-log.md"
+BACKFILL: Final = DOCS / "backfill.md"
+ENTRIES: Final = CHECKOUT / "examples"
+PAGES: Final = (COMMAND_LINE, EXPLAIN, TESTING, EVENT)
+"""Pages whose commands need no AWS."""
+OFFLINE: Final = [example for page in PAGES for example in examples(page)]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command of a page, on a machine that knows of no realm."""
+    for name in ("LAVA_REALM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ran(text: str) -> Ran:
+        program, *arguments = shlex.split(text.replace("\\\n", " "))
+        assert program == "lava-s3trigger"
+        return CommandLine(capsys).run(*arguments)
+
+    return ran
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the sample payloads."""
+    (tmp_path / "events").symlink_to(CHECKOUT / "events")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("example", OFFLINE, ids=lambda each: each.commands[:60])
+def test_a_command_prints_what_the_page_shows(folder: Path, run: Run, example: Example) -> None:
+    save_files(EXPLAIN if example.page == COMMAND_LINE else example.page, folder)
+    ran = run(example.commands)
+    assert "Traceback" not in ran.errors
+    if example.page == EXPLAIN and example.language == "json":
+        assert json.loads(ran.output) == json.loads(example.output)
+        validate("explain", json.loads(ran.output))
+    else:
+        assert (ran.output or ran.errors) == example.output
+
+
+def test_each_page_has_its_examples() -> None:
+    assert [sum(each.page == page for each in OFFLINE) for page in PAGES] == [1, 4, 3, 1]
+    assert [shlex.split(each.commands)[1] for each in examples(LOG)] == ["tail", "tail", "history"]
+
+
+class TestCommandLine:
+    """docs/command-line.md is the entry to all commands."""
+
+    def test_the_tables_name_all_commands(self) -> None:
+        named = re.findall(r"^\| \[`([\w-]+)`\]\(", COMMAND_LINE.read_text(), re.MULTILINE)
+        assert named == commands.list_commands(click.Context(commands))
+
+    @pytest.mark.parametrize("name", _COMMANDS)
+    def test_help_has_examples_the_meaning_of_statuses_and_the_summary(self, name: str) -> None:
+        found = commands.get_command(click.Context(commands), name)
+        assert isinstance(found, Command)
+        assert len(found.examples) >= 2
+        assert found.yes
+        assert found.no
+        assert all(each.split()[:2] == ["lava-s3trigger", name] for each in found.examples)
+        assert (found.help or "").split("\n\n")[0].replace("\n", " ") == _COMMANDS[name]
+
+    def test_completion(self) -> None:
+        def complete(words: str) -> str:
+            path = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ['PATH']}"
+            command = ["/bin/sh", "-e", "-c", f"_LAVA_S3TRIGGER_COMPLETE={words} lava-s3trigger"]
+            return subprocess.run(
+                command, env={"PATH": path}, capture_output=True, text=True, check=True
+            ).stdout
+
+        for shell in ("bash", "zsh", "fish"):
+            assert "_lava_s3trigger_completion" in complete(f"{shell}_source")
+        words = complete("bash_complete COMP_CWORD=1 COMP_WORDS='lava-s3trigger ex'")
+        assert words == "plain,explain\n"
+
+    def test_the_configuration_file_is_read(self, folder: Path, run: Run) -> None:
+        save_files(EXPLAIN, folder)
+        [text] = fenced(COMMAND_LINE.read_text(), "toml")
+        (folder / "lava-s3trigger.toml").write_text(text)
+        ran = run("lava-s3trigger explain s3://my-bucket/incoming/orders/a.csv")
+        assert (ran.status, ran.json()["realm"]) == (0, "prod")
+
+
+class TestEntryPages:
+    """docs/testing-entries.md and docs/event-and-schema.md."""
+
+    def test_the_tables_name_all_fields_and_reasons(self) -> None:
+        rows = re.findall(r"^\| (`.*?) \|", TESTING.read_text(), re.MULTILINE)
+        named = {code for cell in rows for code in codes(cell)}
+        assert {*FIELDS} - {"trigger_id"} <= named
+        assert {*REASONS} <= named
+
+    def test_all_routes_are_named(self) -> None:
+        named = re.findall(r"^\| `(\w[\w-]*)` \|", EVENT.read_text(), re.MULTILINE)
+        assert named == list(ROUTES)
+
+    def test_commands_write_the_files_that_the_page_names(self, folder: Path, run: Run) -> None:
+        for block in fenced(EVENT.read_text(), "sh"):
+            if block.startswith("lava-s3trigger"):
+                assert run(block).status == 0
+        files = {each.name for each in folder.iterdir()}
+        assert files == {"events", "payload.json", "triggers.schema.json"}
+
+
+class TestExamples:
+    """examples/, as the repository of a team."""
+
+    def test_every_case_passes_and_all_is_covered(self, run: Run) -> None:
+        with chdir(ENTRIES):
+            ran = run("lava-s3trigger test triggers.yaml jobs.yaml --coverage --format json")
+        report = ran.json("test")
+        assert (ran.status, report["failed"]) == (0, 0)
+        assert report["passed"] >= 15
+        assert report["coverage"] == {"without_case": [], "not_seen": []}
+        assert run(f"lava-s3trigger test {ENTRIES}").output.endswith(", 0 failed\n")
+
+    def test_the_readme_names_every_file(self) -> None:
+        named = re.findall(r"\[[\w/.-]+\]\(([\w/.-]+)\)", (ENTRIES / "README.md").read_text())
+        files = {str(each.relative_to(ENTRIES)) for each in ENTRIES.rglob("*") if each.is_file()}
+        assert {*named} >= files - {"README.md"}
+        assert all((ENTRIES / each).exists() for each in named)
+
+    def test_the_hooks_and_the_workflow_run(self, tmp_path: Path, run: Run) -> None:
+        for name in ("team", "before"):
+            shutil.copytree(ENTRIES, tmp_path / name)
+        yaml = YAML(typ="safe")
+        [repository] = yaml.load(ENTRIES / ".pre-commit-config.yaml")["repos"]
+        texts = [hook["entry"] for hook in repository["hooks"]]
+        jobs = yaml.load(ENTRIES / "ci" / "github-workflow.yml")["jobs"]
+        for step in jobs["entries"]["steps"]:
+            lines = step.get("run", "").splitlines()
+            texts += [each.partition(" >")[0] for each in lines if each[:14] == "lava-s3trigger"]
+        with chdir(tmp_path / "team"):
+            ran = [text.split()[1] for text in texts if text.split()[1] in _COMMANDS]
+            for text in texts:
+                if text.split()[1] in _COMMANDS:
+                    assert run(text).status == 0, text
+        assert ran.count("test") == 2
+
+
+@pytest.fixture(scope="module")
+def prod(aws: LocalAws) -> Realm:
+    """The realm of the page."""
+    realm = Realm(aws, "prod")
+    realm.make(["core"])
+    realm.make_triggers_table()
+    bucket, key, job = "my-bucket", "incoming/orders/A.CSV", "load_orders"
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 2048)
+    fields = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+    realm.put("jobs", [{"job_id": job, **fields}])
+    then, now = _orders("*.csv"), _orders("*.csv", "*.CSV")
+    realm.put("s3triggers", [now])
+    log = Log(aws, "/aws/lambda/lava-prod-s3trigger")
+    first, second = (
+        "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52",
+        "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90",
+    )
+    names = {"trigger_id": "load-orders", "bucket": bucket, "key": key}
+    why = {"kind": "condition_not_met", "reason": 'not met: if_fnmatch ["*.csv"]'}
+    message = {"message_id": "e4b2a8a4-0f1e-4f0c-8a54-6f4b1f1f0c3d"}
+    digest = entry_digest(item(then))
+    log.write(
+        line("skipped", TIME, first, **why, **names, entry=digest, **message),
+        line("summary", TIME, first, events=1, skipped=1),
+    )
+    later = TIME + timedelta(hours=8)
+    about = {**names, "entry": entry_digest(item(now)), "replay": "2026-03-14-orders"}
+    ran = {"queue": "lava-prod-core", "run_id": "75e6080c-ee23-4c9a-924e-65ccec04a09a"}
+    log.write(
+        line("dispatched", later, second, job_id=job, **ran, **about),
+        line("summary", later, second, events=1, replayed=1, dispatched=1),
+        at=later,
+        stream="two",
+    )
+    return realm
+
+
+class TestLog:
+    """docs/reading-the-log.md: an object was skipped, the entry corrected, the object replayed."""
+
+    @pytest.mark.parametrize("example", examples(LOG), ids=lambda each: each.commands[:60])
+    def test_an_example(
+        self, aws: LocalAws, prod: Realm, folder: Path, run: Run, example: Example
+    ) -> None:
+        with pytest.MonkeyPatch.context() as patch, on_account(aws, prod, folder, patch):
+            old = folder / "entries-of-last-week"
+            old.mkdir()
+            (old / "orders.json").write_text(json.dumps(_orders("*.csv")))
+            ran = run(example.commands)
+        assert ran.errors == ""
+        if example.language == "json":
+            assert list(map(json.loads, ran.output.splitlines())) == [json.loads(example.output)]
+        else:
+            assert ran.output == example.output
+
+    def test_named_options_exist(self) -> None:
+        assert options(LOG.read_text()) <= _options_of("tail", "history")
+
+
+def _orders(*patterns: str) -> dict[str, Any]:
+    """Return the entry of the page on the log."""
+    return {
+        "trigger_id": "load-orders",
+        "bucket": "my-bucket",
+        "prefix": "incoming/orders",
+        "enabled": True,
+        "if_fnmatch": list(patterns),
+        "job_id": "load_orders",
+    }
+
+
+def _options_of(*names: str) -> set[str]:
+    found = [commands.get_command(click.Context(commands), name) for name in names]
+    return {flag for each in found if each for option in each.params for flag in option.opts}
+
+
+REPLAYS: Final = [
+    found.replace("\\\n", " ")
+    for block in fenced(BACKFILL.read_text(), "sh")
+    for found in re.findall(r"lava-s3trigger(?:.*\\\n)*.*", block)
+]
+
+
+class TestBackfill:
+    """docs/backfill.md: its commands run, and its sums are right."""
+
+    @pytest.fixture
+    def account(
+        self, aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Account]:
+        with on_account(aws, realm, tmp_path, monkeypatch) as made:
+            yield made
+
+    @pytest.mark.parametrize("command", [each for each in REPLAYS if "s3-batch" not in each])
+    def test_a_command_runs(self, run: Run, account: Account, command: str) -> None:
+        account.trigger("a")
+        s3 = account.aws.client("s3")
+        s3.create_bucket(Bucket="my-bucket")
+        s3.put_object(Bucket="my-bucket", Key="incoming/a.csv", Body=b"x")
+        account.inventory(["in/a.csv"])
+        account.keys(["incoming/a.csv"])
+        intake = f"lava-{account.realm.name}-s3trigger-intake"
+        account.aws.client("sqs").create_queue(QueueName=intake)
+        group = f"/aws/lambda/lava-{account.realm.name}-s3trigger"
+        account.aws.client("logs").create_log_group(logGroupName=group)
+        if not re.match("lava-s3trigger replay (s3:|--inventory|--keys)", command):
+            plan = "lava-s3trigger replay --inventory manifest.json --dry-run"
+            assert run(plan).status == 0
+
+        ran = run(command)
+        assert ran.status == 0, ran.errors
+        assert ran.output.startswith("Plan of ")
+
+    def test_there_is_a_command_for_each_way_and_its_options_exist(self) -> None:
+        assert len(REPLAYS) >= 9
+        assert sum("s3-batch" in command for command in REPLAYS) == 1
+        assert all(command.split()[1] == "replay" for command in REPLAYS)
+        assert options(BACKFILL.read_text()) <= _options_of("replay")
+
+    def test_the_sums_are_right(self) -> None:
+        page = BACKFILL.read_text()
+        rows = re.findall(r"^\| [^|]+ \| `([^`]+)` \| ([0-9.]+) \|$", page, re.MULTILINE)
+        assert len(rows) == 9
+        given = dict(re.findall(r"\b([a-z])=([0-9.e]+)", page.partition("| Formula |")[2][:80]))
+        values = {name: float(value) for name, value in given.items()}
+        assert values.keys() == {"n", "b", "d", "s", "m"}
+        for formula, shown in rows:
+            names = {node.id for node in ast.walk(ast.parse(formula)) if isinstance(node, ast.Name)}
+            assert names <= values.keys()
+            assert f"{eval(formula, {}, values):.2f}" == shown, formula
+
+
+@pytest.mark.slow("runs all commands of the pictures")
+class TestReadme:
+    """The README shows what commands print, as text or as a picture that `make docs` writes."""
+
+    def test_pictures_are_current(self) -> None:
+        made = screenshots.screenshots()
+        assert [path.stem for path in made] == ["check", "test", "explain", "plan"]
+        assert set(screenshots.IMAGES.glob("*.svg")) == set(made)
+        for path, text in made.items():
+            assert path.read_text() == text, "run: make docs"
+
+    def test_texts_are_what_commands_print(self, tmp_path: Path) -> None:
+        for each in screenshots.shown(tmp_path):
+            assert each.text is not None or each.picture, each.command
+            if each.text is not None:
+                assert re.sub(r"\x1b\[[\d;]*m", "", each.output) == each.text, each.command

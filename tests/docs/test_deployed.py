@@ -1,0 +1,179 @@
+"""The AWS commands of the pages do what the pages say, one after the other, on a local AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from lava_s3trigger.cli.deployed.log_line import read_line
+from tools.local.server import CHECKOUT, LocalAws
+
+from .pages import (
+    CONNECTING,
+    OPERATIONS,
+    README,
+    TRIGGERS,
+    code,
+    fenced,
+    first_trigger,
+    section,
+    tables,
+)
+from .reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the AWS CLI many times on a stack")]
+
+OWN_QUEUE: Final = "arn:aws:sqs:us-east-1:000000000000:my-events"
+UNDELIVERED: Final = "arn:aws:sqs:us-east-1:000000000000:lava-myrealm-s3trigger-dlq"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader who has deployed the stack, and has set the names that commands share."""
+    with LocalAws(auth=True) as aws:
+        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
+        reader.realm.make(["core"])
+        parameters = {"CacheTtl": "0"}
+        aws.deploy(
+            CHECKOUT / "template.yaml",
+            CHECKOUT / "build" / "package",
+            "lava-myrealm-s3trigger",
+            {"Realm": "myrealm", **parameters},
+        )
+        aws.client("s3").create_bucket(Bucket="my-bucket")
+        look, names = fenced(section(CONNECTING, "Before you start"), "sh")
+        variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
+        tell = "; ".join(f"echo {name}=${name}" for name in variables)
+        reader.names = reader.run(look, names, tell)
+        yield reader
+
+
+class TestCommands:
+    """The commands of the pages do what the pages say, one after the other."""
+
+    def test_the_first_trigger_is_made_and_fires(self, reader: Reader) -> None:
+        names, make_job, put, invoke, receive, *_ = fenced(section(README, "A first trigger"), "sh")
+        printed = reader.run(names, make_job, put, invoke)
+        lines = [line for line in map(read_line, printed.splitlines()) if line]
+        [dispatched] = [line.fields for line in lines if line.event == "dispatched"]
+        assert (dispatched["trigger_id"], dispatched["job_id"]) == ("try_trigger", "try_job")
+        assert [line.fields["dispatched"] for line in lines if line.event == "summary"] == [1]
+        printed = reader.run(names, receive)
+        assert '"args": ["s3://my-bucket/incoming/orders/2026-03-14/order+1.csv"]' in printed
+        url = reader.aws.client("sqs").get_queue_url(QueueName="lava-myrealm-try")["QueueUrl"]
+        reader.aws.client("sqs").purge_queue(QueueUrl=url)
+
+    @pytest.mark.parametrize("heading", ["S3", "SNS", "SQS"])
+    def test_a_bucket_is_connected(self, reader: Reader, heading: str) -> None:
+        blocks = fenced(section(CONNECTING, heading), "sh")
+        reader.run(*[each for each in blocks if "start-message-move-task" not in each])
+        reader.put(f"incoming/orders/2026-03-14/{heading}.csv")
+        reader.dispatched(f"incoming/orders/2026-03-14/{heading}.csv")
+
+    def test_undelivered_events_of_a_topic_are_kept(self, reader: Reader) -> None:
+        sns = reader.aws.client("sns")
+        arns = [each["SubscriptionArn"] for each in sns.list_subscriptions()["Subscriptions"]]
+        assert arns
+        for arn in arns:
+            attributes = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+            assert json.loads(attributes["RedrivePolicy"]) == {"deadLetterTargetArn": UNDELIVERED}
+
+    def test_a_bucket_is_connected_by_eventbridge(self, reader: Reader) -> None:
+        connect, permit = fenced(section(CONNECTING, "EventBridge"), "sh")
+        assert "lava.myrealm.*" in reader.run(permit)
+        reader.run(connect)
+        self.keeps_undelivered_events(reader, "lava.myrealm.orders")
+        reader.put("incoming/orders/2026-03-14/rule.csv")
+        reader.dispatched("incoming/orders/2026-03-14/rule.csv")
+
+    def test_your_own_queue_is_connected(self, reader: Reader) -> None:
+        printed = reader.run(*fenced(section(CONNECTING, "A queue of your own"), "sh"))
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName="my-events")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        policy = json.loads(attributes["Attributes"]["Policy"])
+        assert [each["Principal"]["Service"] for each in policy["Statement"]] == [
+            "s3.amazonaws.com",
+            "sns.amazonaws.com",
+            "events.amazonaws.com",
+        ]
+        assert f"{OWN_QUEUE}\tReportBatchItemFailures" in printed
+        reader.put("incoming/orders/2026-03-14/queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/queue.csv")
+
+    def test_a_topic_and_a_queue_are_connected(self, reader: Reader) -> None:
+        reader.run(*fenced(section(CONNECTING, "S3 → SNS → SQS"), "sh"))
+        reader.put("incoming/orders/2026-03-14/topic-queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/topic-queue.csv")
+
+    def test_a_rule_and_a_queue_are_connected(self, reader: Reader) -> None:
+        events = reader.aws.client("events")
+        events.remove_targets(Rule="lava.myrealm.orders", Ids=["s3trigger"])
+        blocks = fenced(section(CONNECTING, "EventBridge → SQS"), "sh")
+        reader.run(*blocks)
+        self.keeps_undelivered_events(reader, "my-events")
+        reader.put("incoming/orders/2026-03-14/rule-queue.csv")
+        reader.dispatched("incoming/orders/2026-03-14/rule-queue.csv")
+
+    def keeps_undelivered_events(self, reader: Reader, rule: str) -> None:
+        """Check that the target of a rule has the dead-letter queue of the function."""
+        [target] = reader.aws.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": UNDELIVERED}
+
+    def test_a_trigger_is_tested_by_the_script(self, reader: Reader) -> None:
+        s3 = reader.aws.client("s3")
+        s3.put_bucket_notification_configuration(Bucket="my-bucket", NotificationConfiguration={})
+        for each in s3.list_objects_v2(Bucket="my-bucket")["Contents"]:
+            s3.delete_object(Bucket="my-bucket", Key=each["Key"])
+        reader.put("incoming/orders/2026-03-14/script.csv")
+        printed = reader.run(*fenced(section(CONNECTING, "Test a trigger"), "sh"))
+        assert '"key":"incoming/orders/2026-03-14/script.csv"' in printed
+        assert "payload 1 of 1 accepted" in printed
+        reader.dispatched("incoming/orders/2026-03-14/script.csv")
+
+    def test_a_parked_message_is_seen_and_runs_again(self, reader: Reader) -> None:
+        trigger, job, _ = first_trigger()
+        late = {"trigger_id": {"S": "late"}, "prefix": {"S": "late"}, "job_id": {"S": "late_job"}}
+        dynamodb, function = reader.aws.client("dynamodb"), reader.aws.client("lambda")
+        dynamodb.put_item(TableName="lava.myrealm.s3triggers", Item=trigger | late)
+        event = json.loads((CHECKOUT / "events" / "s3-created.json").read_text())
+        event["Records"][0]["s3"]["object"]["key"] = "late/2026-03-14/x.csv"
+        function.invoke(FunctionName="lava-myrealm-s3trigger", Payload=json.dumps(event))
+        look, enable, disable = fenced(section(TRIGGERS, "Parking"), "sh")
+        assert "no job 'late_job' in lava.myrealm.jobs" in reader.run(look)
+
+        dynamodb.put_item(TableName="lava.myrealm.jobs", Item=job | {"job_id": {"S": "late_job"}})
+        mapping = json.loads(reader.run(enable))["UUID"]
+        reader.dispatched("late/2026-03-14/x.csv")
+        reader.run(f"mapping={mapping}", disable)
+
+    def test_alarms_are_set(self, reader: Reader) -> None:
+        reader.run(*fenced(section(OPERATIONS, "Alarms"), "sh"))
+        alarms = reader.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        names = {each["AlarmName"].removeprefix("lava-myrealm-s3trigger-") for each in alarms}
+        assert names == {code(row[0]) for row in tables(section(OPERATIONS, "Alarms"))[0]}
+        assert all(each["TreatMissingData"] == "notBreaching" for each in alarms)
+        filters = reader.aws.client("logs").describe_metric_filters()["metricFilters"]
+        assert [each["filterPattern"] for each in filters] == ['{ $.level = "ERROR" }']
+
+    def test_a_dead_letter_is_seen(self, reader: Reader) -> None:
+        sqs = reader.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName="lava-myrealm-s3trigger-intake-dlq")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="poison")
+        printed = reader.run(*fenced(section(OPERATIONS, "Look at and delete messages"), "sh"))
+        assert printed.endswith("\tpoison\n")
+
+    def test_the_function_stops_and_resumes(self, reader: Reader) -> None:
+        client, name = reader.aws.client("lambda"), "lava-myrealm-s3trigger"
+        stop, resume = fenced(section(OPERATIONS, "Stop and resume"), "sh")
+        reader.run(stop)
+        found = client.get_function_concurrency(FunctionName=name)
+        assert found["ReservedConcurrentExecutions"] == 0
+        reader.run(resume)
+        found = client.get_function_concurrency(FunctionName=name)
+        assert "ReservedConcurrentExecutions" not in found

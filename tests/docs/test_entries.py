@@ -1,0 +1,242 @@
+"""Entries and templates of the pages: they are valid, and do what the pages say."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from click.testing import CliRunner
+
+from lava_s3trigger.cli import commands
+from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.decision import decide
+from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.dispatch import timestamp
+from lava_s3trigger.errors import UserError
+from lava_s3trigger.jobs import Job, read_job
+from lava_s3trigger.templates.documents import Document, RenderingError, variables
+from lava_s3trigger.triggers import Trigger, Walk, prefixes, read_trigger
+from tools.local.server import CHECKOUT
+
+from .pages import (
+    CONNECTING,
+    DOCS,
+    PAGES,
+    RENDERING,
+    TRIGGERS,
+    code,
+    fenced,
+    first_trigger,
+    item,
+    sample,
+    section,
+    slug,
+    tables,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def entries() -> Iterator[Any]:
+    """Yield the trigger entries that the pages show, as items of the table."""
+    for page in PAGES:
+        for block in fenced(page.read_text(), "json"):
+            entry = json.loads(block)
+            if isinstance(entry, dict) and {"trigger_id", "bucket"} <= entry.keys():
+                yield pytest.param(item(entry), id=f"{page.name}: {entry['trigger_id']}")
+
+
+class Entries:
+    """Looks up triggers or jobs in a few entries."""
+
+    def __init__(self, items: Iterable[dict[str, Any]]) -> None:
+        self._items = list(items)
+
+    def matching(self, bucket: str, key: str) -> Walk:
+        tried = []
+        for prefix in prefixes(key):
+            tried.append(prefix)
+            found = [
+                read_trigger(each)
+                for each in self._items
+                if (each["bucket"]["S"], each["prefix"]["S"]) == (bucket, prefix)
+            ]
+            if found:
+                return Walk(tuple(tried), found)
+        return Walk(tuple(tried), ())
+
+    def __getitem__(self, job_id: str) -> Job:
+        for each in self._items:
+            if each["job_id"]["S"] == job_id:
+                return read_job(each)
+        raise UserError(f"no job {job_id!r} in lava.demo.jobs")
+
+
+class TestEntries:
+    """Entries that a reader may copy are valid."""
+
+    @pytest.mark.parametrize("entry", list(entries()))
+    def test_an_entry_is_valid(self, entry: dict[str, Any]) -> None:
+        trigger = read_trigger(entry)
+        assert isinstance(trigger, Trigger), trigger
+        assert trigger.enabled
+
+    def test_the_files_of_the_first_trigger_are_what_the_pages_show(self) -> None:
+        trigger, job, _ = first_trigger()
+        examples = CHECKOUT / "examples"
+        assert json.loads((examples / "try-trigger.json").read_text()) == trigger
+        assert json.loads((examples / "try-job.json").read_text()) == job
+
+    def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
+        trigger, job, shown = first_trigger()
+        decision = decide(sample("s3-created.json"), Entries([trigger]), Entries([job]))
+        [[job_decision]] = [each.jobs for each in decision.triggers]
+        assert job_decision.dispatch
+        when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
+        assert json.loads(job_decision.dispatch.message("myrealm", shown["run_id"], when)) == shown
+
+
+class TestRendering:
+    """Examples of templates render to the results beside them."""
+
+    def pairs(self) -> list[tuple[str, str, str]]:
+        found = re.findall(
+            r"(?:^With the key `([^\n]+)`:\n\n)?^```json\n([^`]*?)^```\n\nbecomes\n\n"
+            r"^```json\n([^`]*?)^```$",
+            RENDERING.read_text(),
+            re.MULTILINE,
+        )
+        assert len(found) == RENDERING.read_text().count("\nbecomes\n") > 0
+        return found
+
+    def test_maps(self) -> None:
+        event = sample("s3-created.json")
+        for key, template, expected in self.pairs():
+            about = replace(event, key=key) if key else event
+            rendered = Document(json.loads(template)).render(variables(about))
+            assert rendered == json.loads(expected)
+            assert list(rendered) == list(json.loads(expected))
+
+    @pytest.mark.parametrize("heading", ["Expressions", "String literals"])
+    def test_expressions(self, heading: str) -> None:
+        [rows] = tables(section(RENDERING, heading))
+        known = variables(sample("s3-created.json"))
+        for template, result in rows:
+            assert Document(code(template)).render(known) == json.loads(code(result)), template
+
+    def test_refusals(self) -> None:
+        event = sample("s3-created.json")
+        job = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+        for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
+            entry = {
+                "trigger_id": "t",
+                "bucket": event.bucket,
+                "prefix": "*",
+                "enabled": True,
+                "job_id": "j",
+                "parameters": {"x": code(template)},
+            }
+            decision = decide(event, Entries([item(entry)]), Entries([item(job)]))
+            [trigger] = decision.triggers
+            assert trigger.outcome == "user_error", template
+            assert trigger.ended
+            assert code(reason) in str(trigger.ended.reason), template
+
+    def test_a_reserved_name_is_refused(self) -> None:
+        text = section(RENDERING, "Reserved names of globals")
+        template, key = re.findall(r"with `([^`]+)` and the key\s+`([^`]+)`", text)[0]
+        [reason] = re.findall(r"the reason is\s+`globals: ([^`]+)`", text)
+        known = variables(replace(sample("s3-created.json"), key=key))
+        with pytest.raises(RenderingError, match=re.escape(reason)):
+            Document(json.loads(template), is_globals=True).render(known)
+
+    def test_samples(self) -> None:
+        for name, event_type, size, source_ip in tables(section(RENDERING, "`info`"))[1]:
+            event = sample(code(name))
+            found = (event.event_type, str(event.size), str(event.source_ip))
+            assert found == (code(event_type), size, source_ip), name
+
+
+class TestLoops:
+    """The page on loops: its recipe excludes them, and its query finds them."""
+
+    def test_the_recipe_excludes_what_the_job_writes(self) -> None:
+        [entry] = fenced(section(TRIGGERS, "Loops"), "json")
+        job = {"job_id": "convert_orders", "type": "exe", "worker": "core", "payload": "x"}
+        known = Entries([item(json.loads(entry))]), Entries([item(job | {"enabled": True})])
+        outcomes = {}
+        for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
+            event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
+            [trigger] = decide(event, *known).triggers
+            outcomes[name] = trigger.outcome
+        assert outcomes == {
+            "a.csv": "dispatched",
+            "converted/a.csv": "skipped",
+            "a.converted.csv": "skipped",
+        }
+
+
+class TestConnecting:
+    """Statements about routes that no table shows."""
+
+    def test_minio_without_a_region(self) -> None:
+        payload = json.loads((CHECKOUT / "events" / "minio.json").read_text())
+        payload["Records"][0]["awsRegion"] = ""
+        [delivery] = deliveries(payload, "us-east-1")
+        [event] = [each.event for each in delivery.events]
+        assert event.aws_region == "us-east-1"
+        assert "the function's own" in section(CONNECTING, "S3-compatible stores")
+
+
+COOKBOOK: Final = DOCS / "cookbook.md"
+RECIPES: Final = [
+    line.removeprefix("## ") for line in COOKBOOK.read_text().splitlines() if line[:3] == "## "
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds each recipe as a file, next to the sample payloads."""
+    checkout = tmp_path_factory.mktemp("cookbook")
+    (checkout / "events").symlink_to(CHECKOUT / "events")
+    (checkout / "docs").mkdir()
+    for heading in RECIPES:
+        [block] = fenced(section(COOKBOOK, heading), "yaml")
+        (checkout / "docs" / f"{slug(heading)}.yaml").write_text(block)
+    return checkout / "docs"
+
+
+class TestCookbook:
+    """Each recipe is an entry that a team may copy, and its cases hold, with all in one table."""
+
+    def test_each_recipe_has_its_row_in_the_table(self) -> None:
+        table = COOKBOOK.read_text().partition("\n## ")[0]
+        assert len(RECIPES) == len(fenced(COOKBOOK.read_text(), "yaml")) == 15
+        assert all(f"](#{slug(heading)})" in table for heading in RECIPES)
+
+    def test_each_entry_is_valid_described_owned_and_has_a_case_that_dispatches(
+        self, folder: Path
+    ) -> None:
+        loaded = load([str(folder)])
+        assert loaded.all_problems() == []
+        assert len({entry.id for entry in loaded.entries}) == len(loaded.entries)
+        assert {Path(entry.file.name).stem for entry in loaded.entries if entry.file} == set(
+            map(slug, RECIPES)
+        )
+        for entry in loaded.entries:
+            trigger = read_trigger(entry.item)
+            assert isinstance(trigger, Trigger), (entry.id, trigger)
+            assert trigger.enabled
+            assert entry.text("description"), entry.id
+            assert entry.text("owner"), entry.id
+            assert any(case["expect"] != "nothing" for case in entry.value("x-tests")), entry.id
+
+    def test_all_cases_hold(self, folder: Path) -> None:
+        done = CliRunner().invoke(commands, ["test", str(folder)])
+        assert done.exit_code == 0, done.output

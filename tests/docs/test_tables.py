@@ -1,0 +1,254 @@
+"""Tables and queries of the pages have the names of the code, and no others."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pkgutil
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import dateutil as dateutil_package
+from jinja2.defaults import DEFAULT_NAMESPACE
+
+from lava_s3trigger import triggers, units
+from lava_s3trigger.settings import Settings
+from lava_s3trigger.templates.documents import Document, variables
+from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from tests.test_template import PARAMETERS, TEMPLATE, Stack
+from tools.local.server import CHECKOUT
+
+from .pages import (
+    DEPLOYING,
+    DESIGN,
+    DOCS,
+    OPERATIONS,
+    RENDERING,
+    TRIGGERS,
+    code,
+    codes,
+    fenced,
+    item,
+    sample,
+    section,
+    tables,
+)
+from .test_entries import Entries
+
+
+def fields_of(query: str) -> set[str]:
+    """Return the fields of log lines that a query of Logs Insights reads."""
+    text = re.sub(r'"[^"]*"', "", query)
+    known = set(re.findall(r"\bas (\w+)", text))
+    words = set(re.findall(r"[@a-zA-Z_]+\b(?!\()", text))
+    syntax = {
+        "fields",
+        "filter",
+        "sort",
+        "stats",
+        "by",
+        "as",
+        "in",
+        "and",
+        "desc",
+        "limit",
+        "m",
+        "h",
+    }
+    return words - known - syntax
+
+
+class TestQueries:
+    """The queries of the page are those that the stack saves, on fields that there are."""
+
+    def test_the_stack_saves_what_the_page_shows(self) -> None:
+        shown = [each.strip() for each in fenced(section(OPERATIONS, "Reading the log"), "text")]
+        saved = [each["QueryString"] for each in Stack().of_type("AWS::Logs::QueryDefinition")]
+        assert sorted(saved) == sorted(shown)
+
+    def test_they_read_fields_of_the_log(self) -> None:
+        [rows] = tables(section(DESIGN, "Log and metrics"))
+        documented = {name for row in rows for name in codes(row[0])}
+        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+            assert fields_of(query) <= documented | {"@timestamp", "requestId"}, query
+
+    def test_they_ask_for_words_of_the_log(self) -> None:
+        [rows] = tables(section(TRIGGERS, "What the log says"))
+        words = {code(row[0]) for row in rows}
+        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+            for line in query.splitlines():
+                if "event in" in line or "event =" in line:
+                    assert set(re.findall(r'"(\w+)"', line)) <= words
+
+    def test_the_query_reads_the_line_that_the_page_shows(self) -> None:
+        [query] = fenced(section(TRIGGERS, "Loops"), "text")
+        [line] = fenced(section(TRIGGERS, "What the log says"), "text")
+        found = json.loads(line)
+        assert found["trigger_id"] == "load-orders"
+        assert f'filter event = "{found["event"]}"' in query
+        assert fields_of(query) <= found.keys() | {"@timestamp"}
+
+
+class TestTables:
+    """A table of names has the names of the code, and no others."""
+
+    def test_fields_of_a_trigger(self) -> None:
+        [rows] = tables(section(TRIGGERS, "Fields"))
+        known = triggers.FIELDS | triggers.NOT_CHECKED
+        named = {name: row[2] for row in rows for name in codes(row[0])}
+        assert named.keys() == known | {"if_*", "if_not_*", "x-*", "X-*"}
+        required = {name for name, is_required in named.items() if is_required == "yes"}
+        assert required == {"trigger_id", "bucket", "prefix", "enabled", "job_id"}
+
+    def test_patterns(self) -> None:
+        for pattern, key, result in tables(section(TRIGGERS, "Conditions"))[1]:
+            assert fnmatchcase(code(key), code(pattern)) == (result == "matches"), pattern
+
+    def test_units_of_size(self) -> None:
+        rows = tables(section(TRIGGERS, "Conditions"))[2]
+        named = [unit for row in rows for unit in codes(row[0])]
+        assert sorted(named) == sorted(filter(None, units._BYTES))  # noqa: SLF001 - likewise
+        assert [units.size(f"1{unit}") for unit in codes(rows[-1][0])] == [
+            1024**power for power in range(1, 6)
+        ]
+
+    def test_which_entries_fire(self) -> None:
+        items, keys = tables(section(TRIGGERS, "Which entries fire"))
+        known = Entries(
+            item(
+                {
+                    "trigger_id": name,
+                    "bucket": "b",
+                    "prefix": code(prefix),
+                    "enabled": enabled == "true",
+                    "job_id": "j",
+                }
+            )
+            for name, prefix, enabled in items
+        )
+        for key, expected, _ in keys:
+            found = known.matching("b", code(key)).triggers
+            fire = [each.trigger_id for each in found if isinstance(each, Trigger) and each.enabled]
+            assert (", ".join(fire) or "none") == expected, key
+
+    def test_variables(self) -> None:
+        [rows] = tables(section(RENDERING, "Variables"))
+        event = sample("s3-created.json")
+        assert {code(row[0]) for row in rows} == variables(event).keys() - DEFAULT_NAMESPACE.keys()
+        assert {code(row[0]) for row in tables(section(RENDERING, "`info`"))[0]} == set(event.info)
+
+    def test_utils(self) -> None:
+        names, _, left_out = tables(section(RENDERING, "`utils`"))
+        known = variables(sample("s3-created.json"))
+        utils = known["utils"]
+        assert {code(row[0]) for row in names} == utils.keys()
+        for row in names:
+            assert Document(code(row[2])).render(known), row
+
+        public = {"path": os.path.__all__, "re": re.__all__}
+        for module, everything in public.items():
+            given = {name for name in everything if hasattr(utils[module], name)}
+            named = {
+                n for origin, cell, _ in left_out if code(origin) == module for n in codes(cell)
+            }
+            assert set(everything) - given <= named
+            assert not named & given
+
+    def test_parts_of_dateutil(self) -> None:
+        [row] = [row for row in tables(section(RENDERING, "`utils`"))[0] if "easter" in row[1]]
+        dateutil, *parts = codes(row[1])
+        assert dateutil == "dateutil"
+        found = variables(sample("s3-created.json"))["utils"]["dateutil"]
+        modules = [each.name for each in pkgutil.iter_modules(dateutil_package.__path__)]
+        assert set(parts) == {name for name in modules if hasattr(found, name)}
+
+    def test_configuration(self) -> None:
+        read: set[str] = set()
+
+        class Environment(dict[str, str]):
+            def get(self, name: str, default: Any = None) -> Any:
+                read.add(name)
+                return super().get(name, default)
+
+        defaults = Settings.from_env(Environment(LAVA_REALM="myrealm"))
+        [rows] = tables(section(DESIGN, "Configuration"))
+        named = {code(row[0]): row[1].strip("`") for row in rows}
+        prefixed = {name.removeprefix("LAVA_") for name in read} - {"REALM"}
+        assert named.keys() == prefixed | {"LAVA_REALM"}
+        documented = {
+            name: value for name, value in named.items() if value not in ("none", "required")
+        }
+        assert Settings.from_env({"LAVA_REALM": "myrealm", **documented}) == defaults
+
+    def test_the_stack_sets_no_other_configuration(self) -> None:
+        [rows] = tables(section(DESIGN, "Configuration"))
+        stack = Stack(CreateDedupTable="true")
+        environment = stack["Function"]["Environment"]["Variables"]
+        assert set(environment) == {code(row[0]) for row in rows}
+
+    def test_parameters_of_the_template(self) -> None:
+        [rows] = tables(section(DEPLOYING, "Parameters"))
+        groups = {
+            group["Label"]["default"]: group["Parameters"]
+            for group in TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+        }
+        assert {row[0]: set(codes(row[1])) & PARAMETERS.keys() for row in rows} == {
+            label: set(names) for label, names in groups.items()
+        }
+        for row in rows:
+            for name, default in re.findall(r"`(\w+)` \(`([^`]+)`\)", row[1]):
+                assert default in (str(PARAMETERS[name]["Default"]), "lava-<REALM>-s3trigger")
+
+    def test_words_of_the_log(self) -> None:
+        said: set[str] = set()
+        constants: set[str] = set()
+        for module in (CHECKOUT / "lava_s3trigger").rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text())):
+                match node:
+                    case ast.Call(
+                        func=ast.Name(id="log_event"), args=[_, ast.Constant(value=str(word)), *_]
+                    ):
+                        said.add(word)
+                    case ast.Constant(value=str(word)):
+                        constants.add(word)
+        [rows] = tables(section(TRIGGERS, "What the log says"))
+        documented = {code(row[0]) for row in rows}
+        assert said <= documented <= constants
+
+    def test_reasons_of_user_errors(self) -> None:
+        rows = {row[0]: code(row[1]) for row in tables(section(TRIGGERS, "User errors"))[0]}
+        entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
+        for name, field in (
+            ("invalid entry", {"paramters": {}}),
+            ("invalid condition", {"if_size_gt": "10k"}),
+        ):
+            broken = read_trigger(item(entry | field))
+            assert isinstance(broken, BrokenTrigger)
+            assert broken.reason == rows[name]
+
+    def test_kinds_of_attacks(self) -> None:
+        attacks = CHECKOUT / "tests" / "attacks"
+        [rows] = tables(section(DOCS / "security.md", "Attacks"))[:1]
+        told = {code(row[0]): int(row[1]) for row in rows}
+        assert told == {
+            path.stem: len(json.loads(path.read_text())) for path in attacks.glob("*.json")
+        }
+
+
+class TestAlarms:
+    """The page lists the alarms of the stack, with their thresholds."""
+
+    def test_alarms(self) -> None:
+        [rows] = tables(section(OPERATIONS, "Alarms"))
+        stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
+        found = {
+            each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
+            for each in stack.of_type("AWS::CloudWatch::Alarm")
+        }
+        assert found.keys() == {code(row[0]) for row in rows}
+        for name, _, threshold in rows:
+            default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
+            scale = 1000 if code(name) == "async-age" else 1
+            assert found[code(name)] == float(default) * scale

@@ -1,0 +1,57 @@
+"""Our own tools, where no run of them shows what they do with what is bad."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from tests.soak import soak
+from tests.test_template import TEMPLATE, TEXT, _read
+from tools.audit import report
+from tools.checkov import with_all_parts
+
+GOOD: Final = {"name": "good", "version": "1", "vulns": []}
+UNKNOWN: Final = {"name": "new", "version": "4", "skip_reason": "not found"}
+VULNERABILITY: Final = {"id": "PYSEC-2026-1", "fix_versions": ["3"]}
+BAD: Final = {"name": "bad", "version": "2", "vulns": [VULNERABILITY]}
+
+
+@pytest.mark.parametrize(
+    ("packages", "status", "said"),
+    [
+        pytest.param([GOOD], 0, "audited 1 packages: no known vulnerability", id="good"),
+        pytest.param([UNKNOWN, BAD], 1, "bad 2: PYSEC-2026-1, fixed in 3", id="bad and unknown"),
+        pytest.param([GOOD, UNKNOWN], 0, "NOT AUDITED, unknown to the", id="unknown"),
+        pytest.param([UNKNOWN], 0, "AUDIT SKIPPED", id="all unknown"),
+        pytest.param(None, 0, "AUDIT SKIPPED", id="unreachable"),
+    ],
+)
+def test_the_audit_fails_on_a_known_vulnerability(
+    capsys: pytest.CaptureFixture[str],
+    packages: list[dict[str, Any]] | None,
+    status: int,
+    said: str,
+) -> None:
+    assert report(packages) == status
+    assert said in capsys.readouterr().out
+
+
+def test_checkov_sees_every_part_of_the_template_and_each_skip_has_a_reason() -> None:
+    conditions: dict[str, Any] = _read(with_all_parts(TEXT))["Conditions"]
+    assert conditions.keys() == TEMPLATE["Conditions"].keys()
+    assert all(each == {"Fn::Equals": ["", ""]} for each in conditions.values())
+    for resource in TEMPLATE["Resources"].values():
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", ()):
+            assert skip["comment"].endswith("."), skip
+
+
+@pytest.mark.no_cover  # the same lines, over and over
+@pytest.mark.slow("thousands of events")
+@pytest.mark.parametrize("remembered", [None, 0], ids=["good", "duplicates dispatched"])
+def test_the_soak_finds_a_dispatched_duplicate(remembered: int | None) -> None:
+    found = soak(1000) if remembered is None else soak(1000, remembered=remembered)
+    assert (found.events, found.dispatched, found.twice) == (
+        (1000, 1000, 0) if remembered is None else (1000, 1010, 10)
+    )
+    assert found.is_good is (remembered is None)
