@@ -493,12 +493,17 @@ class TestEffects:
             assert query["LogGroupNames"] == [f"/aws/lambda/{FUNCTION}"]
 
     @pytest.mark.parametrize("timeout", PARAMETERS["Timeout"]["AllowedValues"])
-    def test_the_visibility_timeout_is_six_times_the_function_timeout(self, timeout: int) -> None:
+    def test_the_visibility_timeout_is_six_timeouts_and_the_batch_window(
+        self, timeout: int
+    ) -> None:
         stack = Stack(CreateIntake="true", Timeout=str(timeout))
 
         assert 60 <= timeout <= 900
         for queue in ("DeadLetterQueue", "IntakeQueue"):
             assert stack[queue]["VisibilityTimeout"] == 6 * timeout
+
+        batching = Stack(CreateIntake="true", Timeout=str(timeout), IntakeBatchWindow="300")
+        assert batching["IntakeQueue"]["VisibilityTimeout"] == 6 * timeout + 300
 
     @pytest.mark.parametrize("name", ["", "mine"])
     def test_an_existing_dead_letter_queue_is_used_as_one_of_the_stacks(self, name: str) -> None:
@@ -780,8 +785,10 @@ class TestNamesAndRetention:
             "IntakeQueuePolicy",
         }
         for name in kept:
-            # Retained even if its creation is rolled back, it would block the next deployment.
-            assert stack.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+            # Retained even if its creation is rolled back, it would block the next deployment. A
+            # policy would not, and that of a queue that was there before must stay.
+            expected = "Retain" if name == "DeadLetterQueuePolicy" else "RetainExceptOnCreate"
+            assert stack.resources[name]["DeletionPolicy"] == expected
             assert stack.resources[name]["UpdateReplacePolicy"] == "Retain"
 
     def test_the_stack_has_no_resource_of_lavas_stack(self) -> None:
