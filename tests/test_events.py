@@ -389,7 +389,7 @@ class TestInfo:
             assert only_event([changed(record, path, value)]).key == "a/b+c d.csv"
 
     def test_unknown_fields_are_ignored(self) -> None:
-        more = {"glacierEventData": {"restoreEventData": {}}, "Records": [], "body": "x"}
+        more: Json = {"glacierEventData": {"restoreEventData": {}}, "Records": [], "body": "x"}
         record = changed(s3_record(**more), "s3.object.versionId", None)
         event = eventbridge_event(**{"replay-name": "again", "Message": "x"})
         event["detail"]["deletion-type"] = "Permanently Deleted"
