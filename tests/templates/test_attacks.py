@@ -17,27 +17,25 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from dateutil.tz import tzutc
 
 from lava_s3trigger.decision import decide
-from lava_s3trigger.events import S3Event
-from lava_s3trigger.jobs import Job
 from lava_s3trigger.templates import limits
 from lava_s3trigger.templates import utils as sandbox
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 from lava_s3trigger.templates.documents import Document, variables
-from lava_s3trigger.triggers import Trigger, Walk
+from lava_s3trigger.triggers import Trigger
+from tests.build import AnyJob, Triggers, s3_event
 from tests.decisions import dispatches, dispatches_by_trigger, ended
 from tests.processes import finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lava_s3trigger.events import S3Event
 
 
 ATTACKS: Final = Path(__file__).parents[1] / "attacks"
@@ -140,39 +138,12 @@ ON_STACK: Final = attacks("stack")
 
 
 def event(key: str) -> S3Event:
-    return S3Event(
-        bucket="my-bucket",
-        key=key,
-        size=1082,
-        event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=tzutc()),
-        event_type="ObjectCreated:Put",
-        source_ip=ip_address("203.0.113.7"),
-        aws_region="ap-southeast-2",
-        record={
-            "eventVersion": "2.1",
-            "s3": {"object": {"key": key}},
-            "resources": ["arn:aws:s3:::my-bucket"],
-        },
-    )
-
-
-class Triggers:
-    """Triggers that match whatever happens."""
-
-    def __init__(self, *triggers: Trigger) -> None:
-        self._triggers = triggers
-        self.asked: tuple[str, str] | None = None
-
-    def matching(self, bucket: str, key: str) -> Walk:
-        self.asked = (bucket, key)
-        return Walk((key,), self._triggers)
-
-
-class Jobs:
-    """All jobs there could be."""
-
-    def __getitem__(self, job_id: str) -> Job:
-        return Job(job_id, "core", enabled=True)
+    record = {
+        "eventVersion": "2.1",
+        "s3": {"object": {"key": key}},
+        "resources": ["arn:aws:s3:::my-bucket"],
+    }
+    return s3_event(key, record=record)
 
 
 def trigger_of(attack: Attack) -> Trigger:
@@ -206,7 +177,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
     """Decide as the function does, bounds and all."""
     triggers = Triggers(trigger or trigger_of(attack), neighbour())
     started = time.monotonic()
-    decision = decide(of, triggers, Jobs())
+    decision = decide(of, triggers, AnyJob())
     seconds = time.monotonic() - started
     sent = dispatches_by_trigger(decision)
     after = [dispatch for trigger_id, dispatch in sent if trigger_id == "neighbour"]
@@ -225,7 +196,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
 
 def undisturbed(key: str) -> dict[str, Any]:
     """Give what the trigger after an attack renders to where there was none."""
-    decision = decide(event(key), Triggers(neighbour()), Jobs())
+    decision = decide(event(key), Triggers(neighbour()), AnyJob())
     assert not ended(decision, "user_error")
     [dispatch] = dispatches(decision)
     return dict(dispatch.parameters)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.conditions import KINDS, condition
 from lava_s3trigger.decision import decide
 from lava_s3trigger.errors import UserError
@@ -16,11 +15,9 @@ from lava_s3trigger.templates import limits
 from lava_s3trigger.templates.confinement import MAX_ABORTS, MAX_RUN_SECONDS, Confinement
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import SECONDS
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger
+from tests.build import AnyJob, Triggers, s3_event, trigger
 from tests.decisions import dispatches, ended
-
-from .test_attacks import Jobs, Triggers
-from .test_documents import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +110,7 @@ class TestSetAside:
 
         for _ in range(2 * MAX_ABORTS):
             with pytest.raises(RenderingError):
-                confinement.run(lambda: True, lambda: document.render(variables(event())))
+                confinement.run(lambda: True, lambda: document.render(variables(s3_event())))
 
 
 class TestMemory:
@@ -129,22 +126,17 @@ class TestMemory:
         )
         loop = "{% for i in range(20) %}{% for j in range(1000) %}"
         greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
-        kept = len(greedy.render(variables(event()))["v"]) * sys.getsizeof([])
+        kept = len(greedy.render(variables(s3_event()))["v"]) * sys.getsizeof([])
         triggers = [
             Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
             for n in range(2 * limits.MEMORY // kept)
         ]
 
         with limits.listening():
-            decision = decide(event(), Triggers(*triggers), Jobs())
+            decision = decide(s3_event(), Triggers(*triggers), AnyJob())
 
         assert ended(decision, "user_error") == []
         assert len(dispatches(decision)) == len(triggers)
-
-
-def trigger(**fields: Any) -> Trigger | BrokenTrigger:
-    entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
-    return read_trigger({name: attribute_of(value) for name, value in (entry | fields).items()})
 
 
 class TestRead:
@@ -180,7 +172,7 @@ class TestRead:
     def test_testing_is_within_a_bound_whatever_the_kind(self) -> None:
         slow = trigger(if_slow_to_test="x")
         assert isinstance(slow, Trigger)
-        of = event()
+        of = s3_event()
 
         said = aborted(slow.confinement, lambda: slow.conditions[0].holds(of), dict)
 
@@ -214,7 +206,7 @@ class TestCompiling:
 
     def render(self, document: Document, confinement: Confinement | None = None) -> Any:
         return (confinement or Confinement()).run(
-            lambda: True, lambda: document.render(variables(event()))
+            lambda: True, lambda: document.render(variables(s3_event()))
         )
 
     def test_the_longest_entry_renders_or_says_why_not(self) -> None:
@@ -245,7 +237,7 @@ class TestCompiling:
         said = aborted(
             confinement,
             lambda: True,
-            lambda: [document.render(variables(event())) for document in documents],
+            lambda: [document.render(variables(s3_event())) for document in documents],
         )
 
         assert said.startswith("rendering aborted: it took longer than")

@@ -30,13 +30,14 @@ from lava_s3trigger.templates.limits import (
     run_bounded,
 )
 from lava_s3trigger.templates.weighing import MAX_MEMBERS
-
-from .test_documents import event
+from tests.build import s3_event
 
 if sys.platform != "linux":
     pytest.skip("bounds hold on Linux, where Lambda runs", allow_module_level=True)
 
 import resource
+
+from tests.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -264,16 +265,14 @@ def _fail(error: BaseException) -> None:
 class TestRestored:
     """Signal handler, timer and limit are afterwards as they were before."""
 
-    @pytest.mark.parametrize(
+    @table(
         ("body", "seconds", "expected"),
-        [
-            pytest.param(run_on, SHORT, TimeoutError, id="time-is-up"),
-            pytest.param(hog, GIVE_UP, MemoryError, id="memory-is-used-up"),
-            pytest.param(lambda: _fail(KeyError("x")), GIVE_UP, KeyError, id="error"),
-            pytest.param(
-                lambda: _fail(KeyboardInterrupt()), GIVE_UP, KeyboardInterrupt, id="interrupt"
-            ),
-        ],
+        {
+            "time-is-up": (run_on, SHORT, TimeoutError),
+            "memory-is-used-up": (hog, GIVE_UP, MemoryError),
+            "error": (lambda: _fail(KeyError("x")), GIVE_UP, KeyError),
+            "interrupt": (lambda: _fail(KeyboardInterrupt()), GIVE_UP, KeyboardInterrupt),
+        },
     )
     def test_after_an_end_before_time(
         self, body: Callable[[], None], seconds: float, expected: type[BaseException]
@@ -328,7 +327,7 @@ def render_often(rounds: int) -> None:
         compile_bounded(int)
 
 
-KNOWN: Final = variables(event())
+KNOWN: Final = variables(s3_event())
 
 
 class TestAlarm:

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import hypothesis.strategies as st
@@ -18,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from jinja2 import Environment
 
-from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, RenderingError, Variables, variables
+from tests.build import s3_event
 from tests.examples import examples
 
 many = settings(
@@ -30,18 +29,7 @@ many = settings(
 
 
 def known(key: str) -> Variables:
-    return variables(
-        S3Event(
-            bucket="my-bucket",
-            key=key,
-            size=1082,
-            event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC),
-            event_type="ObjectCreated:Put",
-            source_ip=None,
-            aws_region="ap-southeast-2",
-            record={"s3": {"object": {"key": key}}},
-        )
-    )
+    return variables(s3_event(key, source_ip=None))
 
 
 def _as_json_holds_it(text: str) -> str:
