@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def table(names: str | Sequence[str], cases: Mapping[str, Any]) -> pytest.MarkDecorator:
+def cases(names: str | Sequence[str], by_id: Mapping[str, Any]) -> pytest.MarkDecorator:
     """Run a test for each case of a table, which has the cases by their ids."""
-    return pytest.mark.parametrize(names, cases.values(), ids=cases)
+    return pytest.mark.parametrize(names, by_id.values(), ids=by_id)

@@ -40,7 +40,7 @@ from tests.routes import (
     parked,
     sns_envelope,
 )
-from tests.tables import table
+from tests.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,7 +185,7 @@ class TestRoutes:
         assert redrive == route.redrive
 
     @by_every_route
-    @table(
+    @cases(
         ("whole", "errors"),
         {
             "test-event": (TEST_EVENT, []),
@@ -610,14 +610,14 @@ STRANGE: Final[dict[str, Any]] = {
 class TestNotUnderstood:
     """What cannot be understood is a failed delivery that names what was found."""
 
-    @table(("value", "said"), STRANGE)
+    @cases(("value", "said"), STRANGE)
     def test_an_unknown_payload_is_named(self, value: Any, said: str) -> None:
         error = only_error(value)
 
         assert error.startswith(said)
         assert error.isprintable()
 
-    @table(("value", "said"), STRANGE)
+    @cases(("value", "said"), STRANGE)
     def test_other_messages_and_records_are_not_affected(self, value: Any, said: str) -> None:
         payload = direct(
             sqs_record(direct(s3_record("1")), "m-1"),
@@ -672,7 +672,7 @@ class TestNotUnderstood:
 class TestParked:
     """A parked message names the trigger that is to run alone, and its jobs that are done."""
 
-    @table(
+    @cases(
         ("payload", "expected"),
         {
             "trigger": (parked(s3_record()), [RedriveTarget("t-1")]),
@@ -941,7 +941,7 @@ class TestIdentity:
 
         assert len(identities) == 1
 
-    @table(("record", "changes"), DISTINGUISHING)
+    @cases(("record", "changes"), DISTINGUISHING)
     def test_these_fields_distinguish_events(self, record: Json, changes: dict[str, str]) -> None:
         records = [record, *(changed(record, *change) for change in changes.items())]
 

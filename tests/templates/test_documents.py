@@ -19,7 +19,7 @@ from lava_s3trigger.templates.environment import (
 )
 from lava_s3trigger.templates.weighing import MAX_BITS, MAX_CHARACTERS, MAX_MEMBERS
 from tests.build import s3_event
-from tests.tables import table
+from tests.tables import cases
 
 if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
@@ -76,7 +76,7 @@ def error(value: Any, key: str = KEY, **options: Any) -> str:
 class TestVariables:
     """Templates know `bucket`, `key`, `event`, `info` and `utils`."""
 
-    @table(
+    @cases(
         ("template", "expected"),
         {
             "bucket": ("{{ bucket }}", "my-bucket"),
@@ -119,7 +119,7 @@ class TestVariables:
 class TestUtils:
     """`utils` holds the classes and the public names of the modules that lava gives."""
 
-    @table(
+    @cases(
         ("template", "expected"),
         {
             "date": ("utils.date(2026, 3, 14)", "2026-03-14"),
@@ -171,7 +171,7 @@ class TestUtils:
 class TestOneTemplate:
     """A map is one template: the JSON text of it, in its order."""
 
-    @table(
+    @cases(
         ("value", "expected"),
         {
             "set-then-use": ({"a": "{% set x = key %}", "b": "{{ x }}"}, {"a": "", "b": KEY}),
@@ -421,7 +421,7 @@ class TestLiterals:
 class TestJinja:
     """Everything else is as in Jinja."""
 
-    @table(
+    @cases(
         ("template", "expected"),
         {
             "comments": ("{# nothing #}x{#- nor this -#} y", "xy"),
@@ -506,7 +506,7 @@ class TestReservedNames:
 
         assert said == f"it makes a global {name!a}, and lava begins those of lava's own"
 
-    @table(
+    @cases(
         ("value", "key"),
         {
             "letter-before": ({"l{{ key }}": 1}, "ava_x"),
@@ -569,7 +569,7 @@ class TestReservedNames:
     def test_what_tells_written_ones_apart_cannot_be_guessed(self) -> None:
         assert re.fullmatch("[0-9a-f]{32}", RESERVED_MARK)
 
-    @table(
+    @cases(
         ("before", "behind"),
         {
             "set": ("{% set x %}", "{% endset %}{{ x }}"),
@@ -676,7 +676,7 @@ class TestCompiling:
 class TestErrors:
     """What cannot be rendered is an error that says what happened, on one line of ASCII."""
 
-    @table(
+    @cases(
         ("template", "expected"),
         {
             "syntax": ("{{ key", "it cannot be compiled: TemplateSyntaxError: 'unexpected char "),
@@ -828,7 +828,7 @@ class TestGiven:
             Document("{{ 1 }}").render(variables(of))
         assert Document("plain").render(variables(of)) == "plain"
 
-    @table(
+    @cases(
         ("record", "reason"),
         {
             "deep": ({"a": nested(9000)}, "event is nested more than 50 deep"),
@@ -851,7 +851,7 @@ class TestGiven:
 class TestChanges:
     """A template changes the lists and maps that it made, as in plain Jinja, and no others."""
 
-    @table(
+    @cases(
         ("template", "expected"),
         {
             "pop": ("{% set p = key.split('/') %}{{ p.pop() }}{{ p }}", "3['1', '2']"),

@@ -57,7 +57,7 @@ class TestEveryday:
 
     def test_no_process_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process of its own"))
-        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])  # type: ignore[arg-type]
+        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])
 
         decision = decide(sample(), triggers, AnyJob())
 
@@ -88,7 +88,7 @@ LEAVING: Final = [
 
 def test_memory_stays_flat_over_many_events() -> None:
     """All events: ``S3TRIGGER_EVENTS=100000``."""
-    triggers = Triggers(*[trigger(job_id=each) for each in (*TEMPLATES[::40], *LEAVING)])  # type: ignore[arg-type]
+    triggers = Triggers(*[trigger(job_id=each) for each in (*TEMPLATES[::40], *LEAVING)])
     of = sample()
     for _ in range(EVENTS // 2):
         decide(of, triggers, AnyJob())

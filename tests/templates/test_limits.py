@@ -37,7 +37,7 @@ if sys.platform != "linux":
 
 import resource
 
-from tests.tables import table
+from tests.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,7 +265,7 @@ def _fail(error: BaseException) -> None:
 class TestRestored:
     """Signal handler, timer and limit are afterwards as they were before."""
 
-    @table(
+    @cases(
         ("body", "seconds", "expected"),
         {
             "time-is-up": (run_on, SHORT, TimeoutError),
