@@ -9,9 +9,8 @@ import pytest
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import OutOfTimeError, ServiceError
-from lava_s3trigger.templates.documents import variables
+from lava_s3trigger.templates.documents import Document, variables
 from lava_s3trigger.triggers import (
     BrokenTrigger,
     Trigger,
@@ -20,8 +19,9 @@ from lava_s3trigger.triggers import (
     prefixes,
     read_trigger,
 )
+from tests.build import BUCKET, item, s3_event, trigger_entry
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
-from tests.payloads import s3_event
+from tests.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,33 +31,17 @@ if TYPE_CHECKING:
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
 
-BUCKET: Final = "my-bucket"
 TTL: Final = 60.0
 MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
-
 UNIQUE: Final = 2050
 """Keys that are more than the cache keeps of those it was asked for once."""
 
 
 def item_of(attributes: Item | None = None, **fields: Any) -> Item:
-    """Make an item of an entry that can be used, but for what is given.
-
-    Args:
-        attributes: Fields as DynamoDB has them.
-        fields: Fields by their plain values; None leaves one out.
-    """
-    entry = {
-        "trigger_id": "t",
-        "bucket": BUCKET,
-        "prefix": "in",
-        "enabled": True,
-        "job_id": "job",
-        **fields,
-    }
-    plain = {name: attribute_of(value) for name, value in entry.items() if value is not None}
-    return plain | (attributes or {})
+    """Return an item of an entry: fields by their plain values, and attributes."""
+    return item(trigger_entry(**fields), attributes)
 
 
 def usable(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> Trigger:
@@ -70,7 +54,7 @@ def is_plain(trigger: Trigger) -> bool:
     """Return whether a trigger runs its job always, at once and with nothing."""
     return (
         trigger.enabled
-        and [each.value for each in trigger.job_ids] == ["job"]
+        and [each.value for each in trigger.job_ids] == ["load"]
         and not (trigger.parameters or trigger.globals or trigger.conditions)
         and trigger.delay == 0
     )
@@ -79,24 +63,17 @@ def is_plain(trigger: Trigger) -> bool:
 def mistake(attributes: Item | None = None, max_delay: float = 900.0, **fields: Any) -> str:
     trigger = read_trigger(item_of(attributes, **fields), max_delay)
     assert isinstance(trigger, BrokenTrigger), trigger
-    assert trigger.trigger_id == "t"
-    assert trigger.prefix == "in"
+    assert (trigger.trigger_id, trigger.prefix) == ("t", "in")
     return trigger.reason
 
 
-def entry(trigger_id: str, prefix: str, bucket: str = BUCKET, **fields: Any) -> dict[str, Any]:
-    return {
-        "trigger_id": trigger_id,
-        "bucket": bucket,
-        "prefix": prefix,
-        "enabled": True,
-        "job_id": "job",
-        **fields,
-    }
+def rendered(document: Document | None, key: str = "k") -> Any:
+    assert document is not None
+    return document.render(variables(s3_event(key)))
 
 
 def fillers(number: int) -> list[dict[str, Any]]:
-    return [entry(f"filler-{each}", f"filler/{each}") for each in range(number)]
+    return [trigger_entry(f"filler-{each}", f"filler/{each}") for each in range(number)]
 
 
 def ids(table: TriggerTable, key: str, bucket: str = BUCKET) -> list[str]:
@@ -125,6 +102,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     return waits
+
+
+in_both_ways = pytest.mark.parametrize("number", [0, MANY], ids=["in memory", "level by level"])
+"""In a bucket with few entries, and in one with so many that prefixes are queried one by one."""
 
 
 class TestFields:
@@ -157,50 +138,37 @@ class TestFields:
         assert f"{field} is missing" in mistake(**fields)
 
     @pytest.mark.parametrize(
-        "field",
+        ("field", "said"),
         [
-            "Enabled",
-            "parameter",
-            "job_ids",
-            "dedup",
-            "xcustom",
-            "x_custom",
-            "Description",
-            "fnmatch",
-            "",
+            *(
+                (field, f"unknown field '{field}' (")
+                for field in ("Enabled", "dedup", "xcustom", "x_custom", "fnmatch", "")
+            ),
+            ("paramters", "unknown field 'paramters' (did you mean 'parameters'? custom"),
+            ("job_ids", "unknown field 'job_ids' (did you mean 'job_id'? custom"),
+            ("enable", "unknown field 'enable' (did you mean 'enabled'? custom"),
+            ("if_bigger", "unknown condition 'if_bigger'"),
+            ("if_", "unknown condition 'if_'"),
+            ("if_not_if_fnmatch", "unknown condition 'if_not_if_fnmatch'"),
         ],
     )
-    def test_an_unknown_field_is_an_error_that_names_it(self, field: str) -> None:
-        assert f"unknown field '{field}' (" in mistake({field: {"S": "value"}})
+    def test_an_unknown_field_or_condition_is_an_error_that_names_it(
+        self, field: str, said: str
+    ) -> None:
+        assert said in mistake({field: {"S": "value"}})
 
     @pytest.mark.parametrize(
-        ("field", "known"),
-        [("paramters", "parameters"), ("job_ids", "job_id"), ("enable", "enabled")],
+        "name", ["x-note", "X-note", "x-", "x-if_fnmatch", "description", "owner"]
     )
-    def test_an_unknown_field_suggests_a_known_one(self, field: str, known: str) -> None:
-        assert f"unknown field '{field}' (did you mean '{known}'? custom" in mistake(
-            {field: {"S": "value"}}
-        )
-
-    @pytest.mark.parametrize("field", ["if_bigger", "if_", "if_not_", "if_not_if_fnmatch"])
-    def test_an_unknown_condition_is_an_error_that_names_it(self, field: str) -> None:
-        assert f"unknown condition '{field}'" in mistake({field: {"S": "value"}})
-
-    @pytest.mark.parametrize("name", ["x-note", "X-note", "x-", "x-if_fnmatch"])
     @pytest.mark.parametrize(
         "value",
         [{"S": "any"}, {"M": {"any": {"N": "1"}}}, {"NULL": True}, BINARY, {"SS": ["any"]}],
         ids=["text", "map", "null", "binary", "set"],
     )
-    def test_custom_fields_can_hold_anything(self, name: str, value: dict[str, Any]) -> None:
+    def test_custom_fields_and_descriptions_can_hold_anything(
+        self, name: str, value: dict[str, Any]
+    ) -> None:
         assert is_plain(usable({name: value}))
-
-    @pytest.mark.parametrize("field", ["description", "owner"])
-    @pytest.mark.parametrize(
-        "value", [{"NULL": True}, {"N": "1"}, BINARY, {"L": []}], ids=["null", "number", "b", "l"]
-    )
-    def test_description_and_owner_are_not_checked(self, field: str, value: dict[str, Any]) -> None:
-        assert is_plain(usable({field: value}))
 
     def test_a_list_of_job_ids_keeps_its_order_and_its_repetitions(self) -> None:
         trigger = usable(job_id=["b", "a", "b"])
@@ -252,67 +220,44 @@ class TestFields:
 
     def test_without_jinja_values_are_no_templates(self) -> None:
         documents: dict[str, Any] = {
-            "job_id": "{{ key }}",
             "parameters": {"{{ key }}": "{{ key }}"},
             "globals": {"at": "{{ key }}"},
         }
-        known = variables(s3_event("k"))
-        rendered = usable(**documents)
-        assert [each.render(known) for each in rendered.job_ids] == ["k"]
-        assert rendered.parameters is not None
-        assert rendered.parameters.render(known) == {"k": "k"}
-        assert rendered.globals is not None
-        assert rendered.globals.render(known) == {"at": "k"}
-        plain = usable(**documents, jinja=False)
-        assert [each.render(known) for each in plain.job_ids] == ["{{ key }}"]
-        assert plain.parameters is not None
-        assert plain.parameters.render(known) == documents["parameters"]
-        assert plain.globals is not None
-        assert plain.globals.render(known) == documents["globals"]
+        for jinja, key in ((True, "k"), (False, "{{ key }}")):
+            found = usable(job_id="{{ key }}", jinja=jinja, **documents)
+            assert [rendered(each) for each in found.job_ids] == [key]
+            assert rendered(found.parameters) == {key: key}
+            assert rendered(found.globals) == {"at": key}
 
     def test_a_rendered_global_that_begins_with_lava_is_an_error(self) -> None:
-        trigger = usable(globals={"{{ key }}": 1, "Lava_written": 2})
-        assert trigger.globals is not None
-        assert trigger.globals.render(variables(s3_event("k"))) == {"k": 1, "Lava_written": 2}
+        """A parameter can."""
+        found = usable(globals={"{{ key }}": 1, "Lava_written": 2}, parameters={"{{ key }}": 1})
+        assert rendered(found.globals) == {"k": 1, "Lava_written": 2}
         with pytest.raises(ValueError, match="LAVA"):
-            trigger.globals.render(variables(s3_event("LAVA_forged")))
+            rendered(found.globals, "LAVA_forged")
+        assert rendered(found.parameters, "lava_x") == {"lava_x": 1}
 
-    def test_a_parameter_can_begin_with_lava(self) -> None:
-        trigger = usable(parameters={"{{ key }}": 1})
-        assert trigger.parameters is not None
-        assert trigger.parameters.render(variables(s3_event("lava_x"))) == {"lava_x": 1}
-
-
-BOOLEANS: Final = [
-    pytest.param({"BOOL": True}, True, id="true"),
-    pytest.param({"BOOL": False}, False, id="false"),
-    pytest.param({"N": "0"}, False, id="0"),
-    pytest.param({"N": "1"}, True, id="1"),
-    pytest.param({"N": "-2"}, True, id="-2"),
-    pytest.param({"N": "0.0"}, False, id="0.0, which is integral"),
-    pytest.param({"NULL": True}, False, id="null"),
-    *(
-        pytest.param({"S": text}, False, id=f"text {text!r}")
-        for text in ("false", "False", "FALSE", "f", "F", "no", "No", "n", "off", "OFF", "0", "")
-    ),
-    *(
-        pytest.param({"S": text}, True, id=f"text {text!r}")
-        for text in ("true", "t", "yes", "on", "1", "00", "disabled", " false", "none")
-    ),
-]
-
-
-class TestBooleans:
-    """A boolean can be written in every way that lava accepts."""
-
-    @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
-    def test_enabled_is_read_as_a_boolean(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
+    @pytest.mark.parametrize(
+        ("attribute", "is_true"),
+        [
+            ({"BOOL": True}, True),
+            ({"BOOL": False}, False),
+            ({"N": "1"}, True),
+            ({"N": "0.0"}, False),
+            ({"NULL": True}, False),
+            ({"S": "oFF"}, False),
+            ({"S": "disabled"}, True),
+        ],
+        ids=str,
+    )
+    def test_enabled_and_jinja_are_booleans_as_lava_has_them(
+        self,
+        attribute: dict[str, Any],
+        is_true: bool,  # noqa: FBT001
+    ) -> None:
         assert usable({"enabled": attribute}).enabled is is_true
-
-    @pytest.mark.parametrize(("attribute", "is_true"), BOOLEANS)
-    def test_jinja_is_read_as_a_boolean(self, attribute: dict[str, Any], is_true: bool) -> None:  # noqa: FBT001
         (job_id,) = usable({"jinja": attribute}, job_id="{{ 'a' }}").job_ids
-        assert job_id.render(variables(s3_event())) == ("a" if is_true else "{{ 'a' }}")
+        assert rendered(job_id) == ("a" if is_true else "{{ 'a' }}")
 
 
 class TestDisabledEntries:
@@ -360,15 +305,11 @@ class TestTypes:
         ids=str,
     )
     def test_parameters_hold_every_type(self, attribute: dict[str, Any], value: Any) -> None:
-        trigger = usable({"parameters": {"M": {"value": attribute}}})
-        assert trigger.parameters is not None
-        found = trigger.parameters.render(variables(s3_event()))["value"]
+        found = rendered(usable({"parameters": {"M": {"value": attribute}}}).parameters)["value"]
         assert (found, type(found)) == (value, type(value))
 
     def test_a_map_keeps_its_order(self) -> None:
-        trigger = usable(parameters={"z": 1, "a": 2, "m": 3})
-        assert trigger.parameters is not None
-        assert list(trigger.parameters.render(variables(s3_event()))) == ["z", "a", "m"]
+        assert list(rendered(usable(parameters={"z": 1, "a": 2, "m": 3}).parameters)) == [*"zam"]
 
     def test_a_set_of_job_ids_becomes_a_sorted_list(self) -> None:
         trigger = usable({"job_id": {"SS": ["b", "a"]}})
@@ -433,47 +374,36 @@ class TestPrefixes:
         assert (len(found), max(map(len, found))) == (count, longest)
         assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
 
-    def test_no_prefix_is_tried_twice(self) -> None:
-        for key in ("*/*/*", "a//b//", "/*/"):
-            found = list(prefixes(key))
-            assert len(set(found)) == len(found)
-            assert "" not in found
-
 
 class TestTheWalk:
     """The longest prefix with any entry wins, also if prefixes are queried one by one."""
 
-    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
-    def table(
-        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, request: pytest.FixtureRequest
-    ) -> TriggerTable:
+    @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"], autouse=True)
+    def _fill(self, canned: CannedRealm, request: pytest.FixtureRequest) -> None:
         canned.triggers.put(*fillers(request.param))
-        return table_of(endpoint, clock)
 
-    @pytest.mark.parametrize(
+    @cases(
         ("levels", "key", "expected"),
-        [
-            pytest.param(["a/b/c", "a/b", "a", "*"], "a/b/c", ["a/b/c"], id="the key itself"),
-            pytest.param(["a/b", "a", "*"], "a/b/c", ["a/b"], id="its folder"),
-            pytest.param(["a", "*"], "a/b/c", ["a"], id="a folder above"),
-            pytest.param(["*"], "a/b/c", ["*"], id="the whole bucket"),
-            pytest.param(["*"], "a", ["*"], id="the whole bucket, at its top"),
-            pytest.param([], "a/b/c", [], id="nothing"),
-            pytest.param(["a/b/c/d", "b", "c", "a/bb", "ab"], "a/b/c", [], id="nothing that is"),
-            pytest.param(["a"], "ab/c", [], id="a part of a folder's name"),
-            pytest.param(["A"], "a/b", [], id="another case"),
-            pytest.param(["/a", "a", "*"], "/a/b", ["/a"], id="a slash in front"),
-            pytest.param(["a", "*"], "/a/b", ["*"], id="a slash in front, passed over"),
-            pytest.param(["a//b"], "a//b/c", ["a//b"], id="two slashes"),
-            pytest.param(["a"], "a//b", ["a"], id="two slashes, to the folder above"),
-            pytest.param(["a/b", "a"], "a/b/", ["a/b"], id="a slash at the end"),
-            pytest.param(["*"], "*", ["*"], id="a key that is a star"),
-            pytest.param(["*"], "*/a", ["*"], id="a folder that is a star"),
-            pytest.param(["a/*", "a"], "a/b", ["a"], id="no patterns"),
-            pytest.param(
-                ["\u00e9/\U0001f980"], "\u00e9/\U0001f980/x", ["\u00e9/\U0001f980"], id="unicode"
-            ),
-        ],
+        {
+            "the key itself": (["a/b/c", "a/b", "a", "*"], "a/b/c", ["a/b/c"]),
+            "its folder": (["a/b", "a", "*"], "a/b/c", ["a/b"]),
+            "a folder above": (["a", "*"], "a/b/c", ["a"]),
+            "the whole bucket": (["*"], "a/b/c", ["*"]),
+            "the whole bucket, at its top": (["*"], "a", ["*"]),
+            "nothing": ([], "a/b/c", []),
+            "nothing that is": (["a/b/c/d", "b", "c", "a/bb", "ab"], "a/b/c", []),
+            "a part of a folder's name": (["a"], "ab/c", []),
+            "another case": (["A"], "a/b", []),
+            "a slash in front": (["/a", "a", "*"], "/a/b", ["/a"]),
+            "a slash in front, passed over": (["a", "*"], "/a/b", ["*"]),
+            "two slashes": (["a//b"], "a//b/c", ["a//b"]),
+            "two slashes, to the folder above": (["a"], "a//b", ["a"]),
+            "a slash at the end": (["a/b", "a"], "a/b/", ["a/b"]),
+            "a key that is a star": (["*"], "*", ["*"]),
+            "a folder that is a star": (["*"], "*/a", ["*"]),
+            "no patterns": (["a/*", "a"], "a/b", ["a"]),
+            "unicode": (["\u00e9/\U0001f980"], "\u00e9/\U0001f980/x", ["\u00e9/\U0001f980"]),
+        },
     )
     def test_the_longest_matching_prefix_wins(
         self,
@@ -483,56 +413,56 @@ class TestTheWalk:
         key: str,
         expected: list[str],
     ) -> None:
-        canned.triggers.put(*(entry(level, level) for level in levels))
+        canned.triggers.put(*(trigger_entry(level, level) for level in levels))
         assert ids(table, key) == expected
 
+    @cases(
+        ("entries", "expected"),
+        {
+            "all of the prefix": (
+                [("1", "a", {}), ("2", "a", {}), ("3", "*", {})],
+                {"1": "enabled", "2": "enabled"},
+            ),
+            "a disabled one hides broader ones": (
+                [("off", "a", {"enabled": False}), ("on", "*", {})],
+                {"off": "disabled"},
+            ),
+            "a broken one hides broader ones": (
+                [("bad", "a", {"unknown": 1}), ("on", "*", {})],
+                {"bad": "broken"},
+            ),
+            "a broken one does not affect others": (
+                [("on", "a", {}), ("bad", "a", {"unknown": 1})],
+                {"on": "enabled", "bad": "broken"},
+            ),
+            "a broken one above is passed over": (
+                [("on", "a", {}), ("bad", "*", {"unknown": 1})],
+                {"on": "enabled"},
+            ),
+            "one of another bucket does not match": (
+                [("other", "a", {"bucket": "other"}), ("on", "*", {})],
+                {"on": "enabled"},
+            ),
+        },
+    )
     def test_all_entries_of_the_prefix_match(
-        self, canned: CannedRealm, table: TriggerTable
+        self,
+        canned: CannedRealm,
+        table: TriggerTable,
+        entries: list[tuple[str, str, dict[str, Any]]],
+        expected: dict[str, str],
     ) -> None:
-        canned.triggers.put(entry("1", "a"), entry("2", "a"), entry("3", "a"), entry("4", "*"))
-        assert sorted(ids(table, "a/b")) == ["1", "2", "3"]
-
-    def test_a_disabled_entry_hides_broader_ones(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(entry("off", "a", enabled=False), entry("on", "*"))
-        (found,) = table.matching(BUCKET, "a/b").triggers
-        assert isinstance(found, Trigger)
-        assert (found.trigger_id, found.enabled) == ("off", False)
-
-    def test_entries_of_other_buckets_do_not_match(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(entry("1", "a", bucket="other"), entry("2", "*"))
-        assert ids(table, "a/b") == ["2"]
-        assert ids(table, "a/b", bucket="other") == ["1"]
-        assert ids(table, "b", bucket="other") == []
-
-    def test_a_broken_entry_does_not_affect_others(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(
-            entry("good", "a"), entry("bad", "a", unknown=1), entry("good too", "a")
-        )
-        found = table.matching(BUCKET, "a/b").triggers
-        assert {each.trigger_id for each in found if isinstance(each, Trigger)} == {
-            "good",
-            "good too",
+        canned.triggers.put(*(trigger_entry(of_id, at, **more) for of_id, at, more in entries))
+        found = {
+            each.trigger_id: "broken"
+            if isinstance(each, BrokenTrigger)
+            else "enabled"
+            if each.enabled
+            else "disabled"
+            for each in table.matching(BUCKET, "a/b").triggers
         }
-        assert [each.trigger_id for each in found if isinstance(each, BrokenTrigger)] == ["bad"]
-
-    def test_a_broken_entry_hides_broader_ones(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(entry("bad", "a", unknown=1), entry("good", "*"))
-        assert ids(table, "a/b") == ["bad"]
-
-    def test_a_broken_entry_is_an_error_only_of_events_that_reach_it(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(entry("bad", "*", unknown=1), entry("good", "a"))
-        assert ids(table, "a/b") == ["good"]
-        assert [type(each) for each in table.matching(BUCKET, "b").triggers] == [BrokenTrigger]
+        assert found == expected
+        assert ids(table, "b", bucket="other") == []
 
     @pytest.mark.parametrize(
         "folder",
@@ -542,14 +472,10 @@ class TestTheWalk:
     def test_an_impossible_prefix_is_skipped(
         self, canned: CannedRealm, table: TriggerTable, folder: str
     ) -> None:
-        canned.triggers.put(entry("whole", "*"))
+        longest = "\u20ac" * 341 + "x"
+        canned.triggers.put(trigger_entry("long", longest), trigger_entry("whole", "*"))
         assert ids(table, f"{folder}/a") == ["whole"]
-
-    def test_the_longest_prefix_is_looked_up(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(entry("long", "\u20ac" * 341 + "x"), entry("whole", "*"))
-        assert ids(table, "\u20ac" * 341 + "x/y") == ["long"]
+        assert ids(table, f"{longest}/a") == ["long"]
 
     @pytest.mark.parametrize("bucket", ["b" * 2049, "\ud800"], ids=["2049 bytes", "no UTF-8"])
     def test_an_impossible_bucket_has_no_entries(
@@ -565,7 +491,7 @@ class TestQueries:
     def test_one_query_serves_all_keys_of_a_bucket(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*fillers(90), entry("deep", "a/b"), entry("whole", "*"))
+        canned.triggers.put(*fillers(90), trigger_entry("deep", "a/b"), trigger_entry("whole", "*"))
         for number in range(50):
             assert ids(table, f"a/b/{number}") == ["deep"]
             assert ids(table, f"{number}/a") == ["whole"]
@@ -584,9 +510,12 @@ class TestQueries:
             ids(table, f"{number}", bucket="two")
         assert endpoint.calls == {"Query": 2}
 
-    def test_entries_are_parsed_once(self, canned: CannedRealm, table: TriggerTable) -> None:
+    @in_both_ways
+    def test_entries_are_parsed_once(
+        self, canned: CannedRealm, table: TriggerTable, number: int
+    ) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
-        canned.triggers.put(entry("t", "a"))
+        canned.triggers.put(*fillers(number), trigger_entry("t", "a"))
         (first,) = table.matching(BUCKET, "a/1").triggers
         (second,) = table.matching(BUCKET, "a/2").triggers
         assert first is second
@@ -594,7 +523,7 @@ class TestQueries:
     def test_prefixes_of_a_large_bucket_are_queried_one_by_one(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
+        canned.triggers.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
         assert ids(table, "a/b/c") == ["t"]
         first, *others = endpoint.log
         assert "Limit" in first.request
@@ -607,7 +536,7 @@ class TestQueries:
     def test_each_prefix_of_a_large_bucket_is_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*fillers(MANY), entry("whole", "*"))
+        canned.triggers.put(*fillers(MANY), trigger_entry("whole", "*"))
         assert ids(table, "a/b/1") == ["whole"]
         endpoint.forget_calls()
         assert ids(table, "a/b/1") == ["whole"]
@@ -616,18 +545,12 @@ class TestQueries:
             assert ids(table, f"a/b/{number}") == ["whole"]
         assert endpoint.calls == {"Query": 10}
 
-    def test_entries_of_a_large_bucket_are_parsed_once(
-        self, canned: CannedRealm, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*fillers(MANY), entry("t", "a"))
-        (first,) = table.matching(BUCKET, "a/1").triggers
-        (second,) = table.matching(BUCKET, "a/2").triggers
-        assert first is second
-
     def test_unique_keys_do_not_evict_shared_prefixes(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*fillers(MANY), entry("shared", "shared"), entry("whole", "*"))
+        canned.triggers.put(
+            *fillers(MANY), trigger_entry("shared", "shared"), trigger_entry("whole", "*")
+        )
         ids(table, "shared/1")
         for number in range(UNIQUE):
             ids(table, f"unique-{number}")
@@ -639,14 +562,16 @@ class TestQueries:
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""
-        canned.triggers.put(*(entry(f"{n}", f"{n}", description="x" * 200_000) for n in range(10)))
+        canned.triggers.put(
+            *(trigger_entry(f"{n}", f"{n}", description="x" * 200_000) for n in range(10))
+        )
         assert ids(table, "9/a") == ["9"]
         assert endpoint.calls == {"Query": 3}
 
     def test_all_pages_of_a_prefix_are_read(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
+        canned.triggers.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
         canned.triggers.page = 40
         assert sorted(ids(table, "a")) == [f"{number:03}" for number in range(MANY)]
         assert endpoint.calls["Query"] > 5
@@ -655,7 +580,7 @@ class TestQueries:
     def test_no_entry_is_lost_at_the_bound(
         self, canned: CannedRealm, table: TriggerTable, number: int
     ) -> None:
-        canned.triggers.put(*fillers(number - 1), entry("last", "zzz"))
+        canned.triggers.put(*fillers(number - 1), trigger_entry("last", "zzz"))
         assert ids(table, "zzz/a") == ["last"]
         assert ids(table, "filler/7/a") == ["filler-7"]
         assert ids(table, "other") == []
@@ -669,65 +594,54 @@ class TestCaching:
         canned.triggers.put(*fillers(request.param))
         return canned
 
-    def test_an_entry_is_cached(
-        self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
+    @pytest.mark.parametrize("is_there", [True, False], ids=["an entry", "none"])
+    def test_a_result_is_cached_for_the_ttl(
+        self,
+        filled: CannedRealm,
+        endpoint: Endpoint,
+        table: TriggerTable,
+        clock: Clock,
+        *,
+        is_there: bool,
     ) -> None:
-        filled.triggers.put(entry("t", "a"))
-        assert ids(table, "a") == ["t"]
+        put, remove = filled.triggers.put, filled.triggers.remove
+        entry = trigger_entry("t", "a")
+        before, after = (["t"], []) if is_there else ([], ["t"])
+        if is_there:
+            put(entry)
+        assert ids(table, "a/b") == before
         endpoint.forget_calls()
-        filled.triggers.remove("t")
+        remove("t") if is_there else put(entry)
         clock.now += 0.8 * TTL - 0.001  # expiry has jitter
         table.start(UNLIMITED)
-        assert ids(table, "a") == ["t"]
+        assert ids(table, "a/b") == before
         assert not endpoint.calls
         clock.now += 0.2 * TTL + 0.001
-        assert ids(table, "a") == []
-
-    def test_a_missing_entry_is_cached(
-        self, filled: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
-    ) -> None:
-        assert ids(table, "a/b") == []
-        endpoint.forget_calls()
-        filled.triggers.put(entry("t", "a"))
-        clock.now += 0.8 * TTL - 0.001  # expiry has jitter
-        table.start(UNLIMITED)
-        assert ids(table, "a/b") == []
-        assert not endpoint.calls
-        clock.now += 0.2 * TTL + 0.001
-        assert ids(table, "a/b") == ["t"]
+        assert ids(table, "a/b") == after
 
     def test_a_lookup_does_not_extend_the_ttl(
         self, filled: CannedRealm, table: TriggerTable, clock: Clock
     ) -> None:
         assert ids(table, "a") == []
-        filled.triggers.put(entry("t", "a"))
+        filled.triggers.put(trigger_entry("t", "a"))
         for _ in range(3):
             clock.now += TTL / 3
             found = ids(table, "a")
         assert found == ["t"]
 
-    def test_with_a_ttl_of_0_nothing_outlives_the_invocation(
+    def test_with_a_ttl_of_0_entries_are_cached_for_the_invocation(
         self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
     ) -> None:
         table = table_of(endpoint, clock, ttl=0.0)
         assert ids(table, "a") == []
-        assert ids(table, "b/1") == []
-        filled.triggers.put(entry("t", "a"), entry("u", "b"))
-        table.start(UNLIMITED)
-        assert ids(table, "a") == ["t"]
-        assert ids(table, "b/2") == ["u"]
-
-    def test_with_a_ttl_of_0_entries_are_cached_for_the_invocation(
-        self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
-    ) -> None:
-        filled.triggers.put(entry("t", "a"))
-        table = table_of(endpoint, clock, ttl=0.0)
-        assert ids(table, "a") == ["t"]
         endpoint.forget_calls()
+        filled.triggers.put(trigger_entry("t", "a"))
         for _ in range(3):
             clock.now += 1.0
-            assert ids(table, "a") == ["t"]
+            assert ids(table, "a") == []
         assert not endpoint.calls
+        table.start(UNLIMITED)
+        assert ids(table, "a") == ["t"]
 
     def test_a_large_bucket_is_measured_again_after_the_ttl(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
@@ -747,43 +661,27 @@ class TestFailures:
     """A failed read is an error of AWS or of the deadline, and is not cached."""
 
     @pytest.mark.parametrize(
-        "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
+        "fault",
+        [READS_THROTTLED, SERVER_ERROR, RESET, DENIED],
+        ids=["throttled", "500", "reset", "denied"],
     )
-    def test_a_failed_read_is_retried(
-        self,
-        canned: CannedRealm,
-        endpoint: Endpoint,
-        table: TriggerTable,
-        waits: list[float],
-        fault: Fault,
+    def test_a_read_fails_after_three_attempts_unless_it_is_denied(
+        self, endpoint: Endpoint, table: TriggerTable, waits: list[float], fault: Fault
     ) -> None:
-        canned.triggers.put(entry("t", "a"))
-        endpoint.fail({("Query", 1): fault, ("Query", 2): fault})
-        assert ids(table, "a") == ["t"]
-        assert endpoint.calls == {"Query": 3}
-        assert len(waits) == 2
-
-    @pytest.mark.usefixtures("waits")
-    @pytest.mark.parametrize("fault", [READS_THROTTLED, RESET], ids=["throttled", "reset"])
-    def test_a_read_fails_after_three_attempts(
-        self, endpoint: Endpoint, table: TriggerTable, fault: Fault
-    ) -> None:
+        calls = 1 if fault is DENIED else 3
         endpoint.fail({("Query", None): fault})
         with pytest.raises(ServiceError, match=r"reading lava\.demo\.s3triggers"):
             ids(table, "a")
-        assert endpoint.calls == {"Query": 3}
-
-    def test_a_denied_read_is_not_retried(self, endpoint: Endpoint, table: TriggerTable) -> None:
-        endpoint.fail({("Query", None): DENIED})
-        with pytest.raises(ServiceError, match="AccessDenied"):
-            ids(table, "a")
-        assert endpoint.calls == {"Query": 1}
+        assert endpoint.calls == {"Query": calls}
+        assert len(waits) == calls - 1
+        endpoint.fail({("Query", calls + n): fault for n in range(1, calls)})
+        assert ids(table, "a") == []
 
     @pytest.mark.parametrize("number", [1, 2, 3], ids=["the bucket", "the key", "its folder"])
     def test_a_failure_is_not_cached(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, number: int
     ) -> None:
-        canned.triggers.put(*fillers(MANY), entry("t", "a"), entry("whole", "*"))
+        canned.triggers.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
         endpoint.fail({("Query", number): DENIED})
         with pytest.raises(ServiceError):
             ids(table, "a/b")
@@ -793,7 +691,7 @@ class TestFailures:
     def test_a_failed_page_fails_the_prefix(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(*(entry(f"{number:03}", "a") for number in range(MANY)))
+        canned.triggers.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
         canned.triggers.page = 90
         endpoint.fail({("Query", 3): DENIED})
         with pytest.raises(ServiceError):
@@ -811,7 +709,7 @@ class TestFailures:
     def test_nothing_is_read_out_of_time(
         self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
     ) -> None:
-        canned.triggers.put(entry("t", "a"))
+        canned.triggers.put(trigger_entry("t", "a"))
         left = [300.0]
         table.start(Deadline(lambda: left[0]))
         assert ids(table, "a", bucket="other") == []
@@ -840,7 +738,7 @@ class TestOnAws:
         for client in clients:
             client.close()
 
-    @pytest.mark.parametrize("number", [0, MANY], ids=["in memory", "level by level"])
+    @in_both_ways
     def test_the_walk_on_a_local_dynamodb(
         self, realm: Realm, table: TriggerTable, number: int
     ) -> None:
@@ -848,13 +746,13 @@ class TestOnAws:
         realm.put(
             "s3triggers",
             [
-                entry("deep", "a/b"),
-                entry("deep too", "a/b"),
-                entry("off", "a/off", enabled=False),
-                entry("folder", "a"),
-                entry("rooted", "/a"),
-                entry("whole", "*"),
-                entry("elsewhere", "a/b", bucket="elsewhere"),
+                trigger_entry("deep", "a/b"),
+                trigger_entry("deep too", "a/b"),
+                trigger_entry("off", "a/off", enabled=False),
+                trigger_entry("folder", "a"),
+                trigger_entry("rooted", "/a"),
+                trigger_entry("whole", "*"),
+                trigger_entry("elsewhere", "a/b", bucket="elsewhere"),
             ],
         )
         assert sorted(ids(table, "a/b/c")) == ["deep", "deep too"]
@@ -871,29 +769,20 @@ class TestOnAws:
     ) -> None:
         values = {
             "number": {"N": "1.50"},
-            "whole": {"N": "100"},
             "names": {"SS": ["b", "a"]},
             "numbers": {"NS": ["10", "9"]},
             "nothing": {"NULL": True},
         }
         for trigger_id, more in (("good", {}), ("bad", {"raw": {"B": b"\0"}})):
-            aws.client("dynamodb").put_item(
-                TableName=table.name,
-                Item=item_of(
-                    {
-                        "trigger_id": {"S": trigger_id},
-                        "parameters": {"M": values | more},
-                    }
-                ),
-            )
-        bad, good = sorted(
-            table.matching(BUCKET, "in/a").triggers, key=lambda each: each.trigger_id
-        )
+            attributes: Item = {"trigger_id": {"S": trigger_id}, "parameters": {"M": values | more}}
+            aws.client("dynamodb").put_item(TableName=table.name, Item=item_of(attributes))
+
+        found = {each.trigger_id: each for each in table.matching(BUCKET, "in/a").triggers}
+
+        good, bad = found["good"], found["bad"]
         assert isinstance(good, Trigger)
-        assert good.parameters is not None
-        assert good.parameters.render(variables(s3_event())) == {
+        assert rendered(good.parameters) == {
             "number": 1.5,
-            "whole": 100,
             "names": ["a", "b"],
             "numbers": [9, 10],
             "nothing": None,
@@ -930,6 +819,5 @@ class TestDigest:
         assert entry_digest(item) == entry_digest(dict(reversed(other.items())))
 
     def test_a_trigger_has_it_whatever_it_is(self) -> None:
-        for item in (item_of(), item_of(enabled=False), item_of(paramters={})):
-            trigger = read_trigger(item)
-            assert trigger.digest == entry_digest(item) != ""
+        for read in (item_of(), item_of(enabled=False), item_of(paramters={})):
+            assert read_trigger(read).digest == entry_digest(read) != ""
