@@ -219,7 +219,7 @@ def trigger_entry(trigger_id: str = "t", prefix: str = "in", **fields: Any) -> J
     return {name: value for name, value in entry.items() if value is not None}
 
 
-def job_entry(job_id: str = "load", worker: str = "core", **fields: Any) -> Json:
+def job_entry(job_id: str = "load", worker: Any = "core", **fields: Any) -> Json:
     """Return the entry of a job; fields replace its own, and None leaves one out."""
     entry = {
         "job_id": job_id,
