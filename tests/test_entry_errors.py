@@ -11,6 +11,7 @@ from lava_s3trigger.conditions import KINDS, condition
 from lava_s3trigger.errors import MAX_ENTRY_ERRORS, Code, EntryError, InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from tests.build import job_entry, trigger_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,18 +19,13 @@ if TYPE_CHECKING:
 BINARY: Final = {"B": b"hello"}
 
 
-def item_of(entry: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry with other fields; None leaves one out, and a binary value stays."""
-    return {
-        name: value if value is BINARY else attribute_of(value)
-        for name, value in (entry | fields).items()
-        if value is not None
-    }
+def item_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry as DynamoDB has it; a binary value stays as it is."""
+    return {n: value if value is BINARY else attribute_of(value) for n, value in entry.items()}
 
 
 def trigger_item(**fields: Any) -> dict[str, Any]:
-    entry = {"trigger_id": "t", "bucket": "b", "prefix": "in", "enabled": True, "job_id": "job"}
-    return item_of(entry, fields)
+    return item_of(trigger_entry(**fields))
 
 
 def errors_of_trigger(**fields: Any) -> tuple[EntryError, ...]:
@@ -38,9 +34,8 @@ def errors_of_trigger(**fields: Any) -> tuple[EntryError, ...]:
 
 
 def errors_of_job(**fields: Any) -> tuple[EntryError, ...]:
-    entry = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
     with pytest.raises(InvalidEntryError) as caught:
-        read_job(item_of(entry, fields))
+        read_job(item_of(job_entry(**fields)))
     assert str(caught.value) == caught.value.errors[0].message
     return caught.value.errors
 

@@ -13,11 +13,11 @@ import jsonschema
 import pytest
 
 from lava_s3trigger.deliveries import Delivery
-from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
+from tests.build import s3_event
 from tools.local.server import CHECKOUT
 
 DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
@@ -80,25 +80,10 @@ def check(document: dict[str, Any]) -> None:
             assert document[name]
 
 
-def event(replay: str | None = None) -> S3Event:
-    """Return an event that happened just now."""
-    return S3Event(
-        bucket="my-bucket",
-        key="a/b/c",
-        size=10,
-        event_time=datetime.now(UTC),
-        event_type="ObjectCreated:Put",
-        source_ip=None,
-        aws_region="eu-west-1",
-        record={"s3": {}},
-        replay=replay,
-    )
-
-
 def delivered(*outcomes: Outcome, route: str = "s3", **fields: Any) -> Delivery:
     """Return a delivery of an event that was carried out, with its outcomes."""
     delivery = Delivery(route=route)
-    delivery.add_event(event(fields.pop("replay", None)), **fields)
+    delivery.add_event(s3_event(replay=fields.pop("replay", None)), **fields)
     delivery.events[0].outcomes += outcomes
     return delivery
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget, parked_message
-from tests.payloads import eventbridge, record, sqs
+from tests.build import eventbridge, record, sqs
 
 if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event

@@ -20,7 +20,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.rehearsal import rehearse
 from lava_s3trigger.settings import Settings
-from tests.payloads import direct, eventbridge, record, sns, sqs
+from tests.build import direct, eventbridge, record, sns, sqs
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:

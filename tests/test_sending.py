@@ -18,7 +18,7 @@ from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sending import Outbox
 from lava_s3trigger.sent import SentRecord
-from tests.payloads import s3_event
+from tests.build import s3_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
