@@ -87,17 +87,11 @@ class TestMessage:
 
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
 
-    def test_text_that_a_template_made_too_long_is_cut(self) -> None:
-        [reason] = parked(NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000))[
-            "reasons"
-        ]
+    def test_text_that_a_template_made_too_long_is_cut_and_so_are_many_reasons(self) -> None:
+        long = NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000)
 
-        assert reason == {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
-
-    def test_the_number_of_reasons_is_bounded(self) -> None:
-        reasons = parked(*[NO_JOB] * 1_000)["reasons"]
-
-        assert len(reasons) == 100
+        cut = {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
+        assert parked(*[long] * 1_000)["reasons"] == [cut] * 100
 
     def test_a_parked_message_is_ascii(self) -> None:
         event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
@@ -133,19 +127,12 @@ class TestReadBack:
         assert again.record == S3
         assert redrive == RedriveTarget("t-1", ("a",))
 
-    def test_the_order_of_done_does_not_matter(self) -> None:
-        """An operator who edits the message does not make another event of it."""
-        message = {"parked": {"trigger_id": "t", "done": ["b", "a"]}, "event": S3}
-
-        assert read_back(message)[1] == RedriveTarget("t", ("a", "b"))
-
     @pytest.mark.parametrize(
         "said",
         [
             None,
             "t",
             {},
-            {"trigger_id": 5},
             {"trigger_id": "t"},
             {"trigger_id": "t", "job_id": "j"},
             {"trigger_id": None, "done": []},
@@ -188,16 +175,10 @@ class TestRemaining:
         ("job_ids", "done", "expected"),
         [
             pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
-            pytest.param("abc", "ac", [(1, "b")], id="as it was"),
-            pytest.param("abc", "abc", [], id="all done"),
             pytest.param("cba", "ac", [(1, "b")], id="reordered"),
-            pytest.param("adc", "ac", [(1, "d")], id="renamed"),
             pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
             pytest.param("b", "ac", [(0, "b")], id="others removed"),
-            pytest.param("ac", "ac", [], id="the missing one removed"),
-            pytest.param("abab", "ab", [(2, "a"), (3, "b")], id="listed twice, done once"),
             pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
-            pytest.param("ab", "aa", [(1, "b")], id="done more often than listed"),
         ],
     )
     def test_done_jobs_are_not_run(
