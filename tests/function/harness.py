@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
 from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Queue
-from tests.payloads import BUCKET
 
 if TYPE_CHECKING:
     import logging
@@ -77,20 +77,12 @@ class Harness:
 
     def job(self, job_id: str, worker: str, **fields: Any) -> None:
         """Put a job into the jobs table."""
-        entry = {"job_id": job_id, "type": "cmd", "payload": "run.sh", "enabled": True}
-        self.realm.jobs.put({**entry, "worker": worker, **fields})
+        self.realm.jobs.put(job_entry(job_id, worker, **fields))
 
     def trigger(self, trigger_id: str = "t", prefix: str = "in", **fields: Any) -> None:
         """Put a trigger into the table: unless the fields differ, it passes the key to job load."""
-        entry = {
-            "trigger_id": trigger_id,
-            "bucket": BUCKET,
-            "prefix": prefix,
-            "enabled": True,
-            "job_id": "load",
-            "parameters": {"key": "{{ key }}"},
-        }
-        self.realm.triggers.put({**entry, **fields})
+        fields = {"parameters": {"key": "{{ key }}"}, **fields}
+        self.realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
 
     def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
         """Make a function, as a new instance of Lambda does."""

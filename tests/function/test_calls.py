@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY
+from tests.build import direct, record, sqs
 from tests.function.harness import SEND, Harness
-from tests.payloads import direct, record, sqs
 
 DEEP: Final = "/".join("abcdefghij")
 

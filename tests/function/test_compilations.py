@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from jinja2 import Environment
 
-from tests.payloads import direct, record
+from tests.build import direct, record
 
 if TYPE_CHECKING:
     from tests.function.harness import Harness
@@ -48,12 +47,6 @@ class TestCompilations:
         function(direct(record("in/last")))
         assert len(compiled) == 2 * len(TEMPLATES)
 
-    def test_plain_values_are_not_compiled(self, harness: Harness, compiled: list[Any]) -> None:
-        harness.trigger(parameters={"plain": "text"})
-        harness.function()(direct(record()))
-        assert len(harness.core.messages) == 1
-        assert not compiled
-
     def test_a_trigger_that_does_not_match_is_not_compiled(
         self, harness: Harness, compiled: list[Any]
     ) -> None:
@@ -61,25 +54,3 @@ class TestCompilations:
         harness.trigger("another", prefix="out", **TEMPLATES)
         harness.function()(direct(record(), record("neither/1.csv")))
         assert len(compiled) == len(TEMPLATES)
-
-
-EVERYDAY: Final = {
-    "a division": "{{ info.size // 1024 }}",
-    "a month with two digits": "{{ '%02d' % info.event_time.month }}",
-    "a regular expression": r"{{ utils.re.sub('\d+', 'n', key) }}",
-    "a date": "{{ utils.date(2026, 3, 14).isoformat() }}",
-    "a macro": "{% macro up(x) %}{{ x|upper }}{% endmacro %}{{ up(key) }}",
-}
-
-
-class TestProcesses:
-    """Everyday templates are rendered in the function's own process."""
-
-    @pytest.mark.parametrize("template", EVERYDAY.values(), ids=EVERYDAY)
-    def test_an_everyday_template_starts_no_process(
-        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, template: str
-    ) -> None:
-        monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process was started"))
-        harness.trigger(parameters={"key": "{{ key }}", "made": template})
-        assert harness.function()(direct(record())) is None
-        assert harness.keys() == ["in/1.csv"]

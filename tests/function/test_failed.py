@@ -11,6 +11,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, sqs
 from tests.endpoint import (
     DENIED,
     LOST_REPLY,
@@ -23,7 +24,6 @@ from tests.endpoint import (
     Refusal,
 )
 from tests.function.harness import PARKING, SEND, Harness, LogLines
-from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, failed, record, sns, sqs
 
 
 class TestFailed:
@@ -37,34 +37,10 @@ class TestFailed:
         assert harness.function()(payload) == failed("m1", "m3")
         assert harness.keys() == ["in/0", "in/2"]
 
-    def test_failed_messages_of_a_pipe_are_named(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = sqs(NONSENSE, direct(record("in/1")))["Records"]
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1"]
-
-    @pytest.mark.parametrize("number", [1, 2, 10])
-    def test_the_invocation_fails_if_every_message_failed(
-        self, harness: Harness, number: int
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError, match="not JSON") as error:
-            harness.function()(sqs(*[NONSENSE] * number))
-        assert error.value.count == number
-        assert str(error.value).startswith(f"{number} failure")
-
-    def test_a_message_with_two_failures_is_named_once(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = sqs(direct({"s3": {}}, record("in/1"), {"s3": {}}), direct(record("in/2")))
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1", "in/2"]
-
     @pytest.mark.parametrize(
         "payload",
         [
             pytest.param(direct(record("in/1"), {"s3": {}}, record("in/2")), id="S3"),
-            pytest.param(
-                {"Records": [*sns(record("in/1"), {"s3": {}}, record("in/2"))["Records"]]}, id="SNS"
-            ),
             pytest.param([record("in/1"), {"what": "ever"}, eventbridge("in/2")], id="a Pipe"),
         ],
     )
@@ -85,17 +61,6 @@ class TestFailed:
             harness.function()(payload)
         assert error.value.count == 1
         assert harness.nothing_went_out()
-
-    def test_the_error_counts_failures_and_names_the_first_and_the_log_has_all(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError, match=r"the first: .*alpha") as error:
-            harness.function()(direct("alpha", "beta", "gamma"))
-        assert error.value.count == 3
-        reasons = [each["reason"] for each in logged.fields("not_understood", logging.ERROR)]
-        assert [
-            name in text for name, text in zip(("alpha", "beta", "gamma"), reasons, strict=True)
-        ] == [True] * 3
 
     @pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
     @pytest.mark.parametrize("operation", ["Query", "GetItem"])
@@ -194,18 +159,6 @@ class TestUnexpectedErrors:
             assert re.fullmatch(r"[A-Z]\w+Error: .* \(\w+\.py, line \d+\)", each["reason"])
         # Successful deliveries are not remembered: each is another event the second time.
         assert len(harness.core.messages) == 2 * 2 * 2 + 1
-
-    @pytest.mark.parametrize("operation", ["Query", "GetItem"])
-    def test_an_unexpected_error_in_a_lookup_fails_its_event_alone(
-        self, harness: Harness, operation: str
-    ) -> None:
-        for name, job_id in (("one", "load"), ("odd", "odd"), ("two", "load")):
-            harness.trigger(name, bucket=name, job_id=job_id)
-        self.answer_oddly(harness, operation, "odd")
-        buckets = ("one", "odd", "two")
-        payload = sqs(*(direct(record(f"in/{each}", bucket=each)) for each in buckets))
-        assert harness.function()(payload) == failed("m1")
-        assert harness.keys() == ["in/one", "in/two"]
 
     @pytest.mark.parametrize("payload", [sqs, lambda *each: each[0]], ids=["queue", "S3"])
     def test_a_dispatch_sent_before_an_unexpected_error_is_not_repeated(

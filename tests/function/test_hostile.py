@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.build import direct, failed, record, sqs
 from tests.function.harness import SEND, Harness
-from tests.payloads import direct, failed, record, sqs
 
 
 def nested(depth: int) -> str:

@@ -15,11 +15,11 @@ from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.sending import MAX_WAITING_BYTES
+from tests.build import direct, record
 from tests.context import Context
 from tests.endpoint import REGION, Keys, Table
 from tests.faults.dedup_table import update_item
 from tests.function.harness import PARKING, Harness, deny
-from tests.payloads import direct, record
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:

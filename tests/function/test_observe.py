@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import NONSENSE, direct, failed, fifo, message, record, sqs
 from tests.endpoint import DENIED
 from tests.function.harness import PARKING, Harness, LogLines
-from tests.payloads import NONSENSE, direct, failed, fifo, message, record, sqs
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function

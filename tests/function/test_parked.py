@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
 from tests.endpoint import (
     DENIED,
     SERVER_ERROR,
@@ -22,7 +23,6 @@ from tests.endpoint import (
 )
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
-from tests.payloads import BUCKET, direct, eventbridge, failed, record, sqs
 
 
 class TestParked:
@@ -30,12 +30,14 @@ class TestParked:
 
     @every_user_error
     @pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
-    def test_a_user_error_is_parked_with_its_event(
-        self, harness: Harness, case: UserErrorCase, event: dict[str, Any]
+    def test_a_user_error_is_parked_with_its_event_and_other_triggers_run(
+        self, harness: Harness, logged: LogLines, case: UserErrorCase, event: dict[str, Any]
     ) -> None:
+        harness.trigger("a", job_id="report")
         harness.trigger(**case.fields)
+        harness.trigger("z", job_id="report")
         assert harness.function()(sqs(event)) is None
-        assert not harness.core.messages
+        assert (len(harness.core.messages), len(harness.web.messages)) == (0, 2)
         (message,) = harness.parking.messages
         parked = message.json["parked"]
         (reason,) = parked["reasons"]
@@ -49,15 +51,9 @@ class TestParked:
         assert message.json["event"] == event
         assert message.text.isascii()
         assert message.delay == 0
-
-    @every_user_error
-    def test_other_triggers_of_the_event_run(self, harness: Harness, case: UserErrorCase) -> None:
-        harness.trigger("a")
-        harness.trigger("b", **case.fields)
-        harness.trigger("c")
-        assert harness.function()(direct(record("in/1"), record("in/2"))) is None
-        assert harness.keys() == ["in/1", "in/1", "in/2", "in/2"]
-        assert [each["trigger_id"] for each in harness.parked()] == ["b", "b"]
+        (fields,) = logged.fields("parked", logging.ERROR)
+        assert fields.get("code") == case.code
+        assert case.reason in fields["reason"]
 
     def test_other_jobs_of_the_trigger_run(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "none", "lost", "report"])
@@ -104,16 +100,6 @@ class TestParked:
         assert harness.keys(harness.web) == ["in/1.csv"]
         assert not harness.parking.messages
 
-    @every_user_error
-    def test_the_log_of_what_is_parked_has_the_code_of_the_first_error(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase
-    ) -> None:
-        harness.trigger(**case.fields)
-        harness.function()(direct(record()))
-        (fields,) = logged.fields("parked", logging.ERROR)
-        assert fields.get("code") == case.code
-        assert case.reason in fields["reason"]
-
     def test_a_batch_entry_refused_on_retry_is_parked(self, harness: Harness) -> None:
         harness.trigger()
         passing = EntryRefusal("InternalError", is_senders_fault=False)
@@ -135,21 +121,6 @@ class TestParked:
         assert function(sqs(message.text, queue=PARKING)) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
 
-    def test_parking_is_logged(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger(job_id="none")
-        harness.function()(direct(record()))
-        assert logged.fields("parked", logging.ERROR) == [
-            {
-                "kind": "no_such_job",
-                "reason": "no job 'none' in lava.demo.jobs",
-                "trigger_id": "t",
-                "job_id": "none",
-                "entry": ANY,
-                "bucket": BUCKET,
-                "key": "in/1.csv",
-            }
-        ]
-
     def test_triggers_are_parked_in_batches(self, harness: Harness) -> None:
         for number in range(25):
             harness.trigger(f"t{number:02}", job_id="none")
@@ -158,20 +129,6 @@ class TestParked:
             f"t{number:02}" for number in range(25)
         ]
         assert harness.endpoint.calls[SEND] == 3
-
-    def test_a_trigger_of_which_something_failed_is_not_parked_yet(self, harness: Harness) -> None:
-        """Its delivery comes again, and then the message lists all jobs that were dispatched."""
-        harness.trigger(job_id=["load", "none", "report"])
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError, match="AccessDenied"):
-            function(direct(record()))
-        assert not harness.parking.messages
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        (parked,) = harness.parked()
-        assert parked["done"] == ["load", "report"]
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
 
     def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
         harness.trigger("bad", job_id=["load", "none"])

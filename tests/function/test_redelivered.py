@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
-from tests.payloads import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -72,13 +72,6 @@ class TestRedelivered:
             assert function(direct(record())) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
 
-    def test_a_delivery_that_succeeded_is_not_remembered(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function()
-        for _ in range(3):
-            assert function(direct(record())) is None
-        assert len(harness.core.messages) == 3
-
     def test_only_failed_deliveries_of_a_batch_are_remembered(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function()
@@ -99,43 +92,6 @@ class TestRedelivered:
         assert function(sqs(direct(record()))) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (3, 3)
 
-    def test_one_dispatch_prevents_one_of_two_repetitions(
-        self, harness: Harness, function: Function
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(direct(record())))
-        harness.endpoint.fail({})
-        assert function(sqs(direct(record()), direct(record()))) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            record("in/2.csv"),
-            record(sequencer="0069B4C0FE4F5260D8"),
-            record(eventName="ObjectCreated:Copy"),
-        ],
-        ids=["key", "sequencer", "event type"],
-    )
-    def test_another_event_is_sent(
-        self, harness: Harness, function: Function, other: dict[str, Any]
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        assert function(direct(other)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
-
-    def test_another_trigger_is_sent(self, harness: Harness, function: Function) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        harness.realm.triggers.remove("t")
-        harness.trigger("another")
-        harness.clock.now += 60
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 2
-
     def test_another_position_in_the_job_list_is_sent(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "load"])
         refusal = EntryRefusal("InternalError", is_senders_fault=False)
@@ -148,18 +104,6 @@ class TestRedelivered:
         assert len(harness.core.messages) == 1
         assert function(direct(record())) is None
         assert len(harness.core.messages) == 2
-
-    def test_a_user_error_is_parked_once(self, harness: Harness) -> None:
-        harness.trigger(job_id=["none", "report"])
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        for _ in range(2):
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record()))
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        assert len(harness.parking.messages) == 1
-        assert len(harness.web.messages) == 1
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -238,24 +182,3 @@ class TestRedelivered:
         harness.endpoint.fail({})
         assert harness.function()(direct(record())) is None
         assert len(harness.core.messages) == 2
-
-    @pytest.mark.parametrize(
-        ("before", "after"),
-        [
-            pytest.param({"unknown": 1}, {}, id="a trigger"),
-            pytest.param({"job_id": "none"}, {"job_id": "none"}, id="a job"),
-        ],
-    )
-    def test_a_parked_message_runs_while_its_delivery_is_outstanding(
-        self, harness: Harness, before: dict[str, Any], after: dict[str, Any]
-    ) -> None:
-        harness.trigger(**before)
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(direct(record(), NONSENSE)))
-        (parked,) = harness.parking.take()
-        harness.trigger(**after)
-        harness.job("none", "core")
-        harness.clock.now += 60
-        assert function(sqs(parked.text, queue=PARKING)) is None
-        assert harness.keys() == ["in/1.csv"]

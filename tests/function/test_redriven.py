@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import direct, failed, message, record, sqs
 from tests.function.harness import PARKING, Harness, LogLines
 from tests.function.user_errors import UserErrorCase, every_user_error
-from tests.payloads import direct, failed, message, record, sqs
 
 
 class TestRedriven:
@@ -52,23 +52,12 @@ class TestRedriven:
         assert harness.keys() == ["in/1.csv"]
         assert not harness.web.messages
 
-    def test_a_parked_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
-        (text,) = self.park(harness, unknown=1)
-        harness.trigger("t", job_id=["load", "report", "load"])
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
-
     @pytest.mark.parametrize(
         ("before", "after", "core", "web"),
         [
             pytest.param(["report", "none"], ["report", "load"], 1, 0, id="renamed"),
-            pytest.param(["report", "none"], ["report", "none"], 1, 0, id="made"),
-            pytest.param(["report", "none"], ["none", "report"], 1, 0, id="moved"),
-            pytest.param(["report", "none"], ["report"], 0, 0, id="removed"),
-            pytest.param(["none", "report"], ["report"], 0, 0, id="removed before another"),
             pytest.param(["none", "report"], ["load", "load", "report"], 2, 0, id="made two"),
             pytest.param(["report", "none"], ["report", "report"], 0, 1, id="listed once more"),
-            pytest.param("none", "load", 1, 0, id="the only one, renamed"),
         ],
     )
     def test_jobs_that_were_dispatched_do_not_run_again(
@@ -85,13 +74,6 @@ class TestRedriven:
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (core, web)
         assert not harness.parking.messages
-
-    def test_a_worker_whose_queue_exists_now_gets_the_dispatch(self, harness: Harness) -> None:
-        (text,) = self.park(harness, job_id=["load", "lost"])
-        nowhere = harness.endpoint.add_queue("lava-demo-nowhere")
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert harness.keys(nowhere) == ["in/1.csv"]
-        assert not harness.core.messages
 
     @every_user_error
     def test_an_uncorrected_user_error_stays_in_the_dead_letter_queue(
@@ -116,15 +98,6 @@ class TestRedriven:
         assert harness.parking.messages[0].json["event"] == record()
         assert not harness.core.messages
         assert not harness.web.messages
-
-    def test_an_event_that_lambda_put_into_the_dead_letter_queue_is_handled_as_new(
-        self, harness: Harness
-    ) -> None:
-        harness.trigger("good")
-        harness.trigger("bad", job_id="none")
-        assert harness.function()(sqs(direct(record()), queue=PARKING)) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
 
     def test_each_redrive_is_narrower(self, harness: Harness) -> None:
         """What runs is parked as done, so that a job still at fault runs nothing again."""

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -22,10 +23,10 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
+from tests.build import BUCKET, direct, record, sqs
 from tests.context import Context
 from tests.endpoint import (
     DENIED,
-    LOST_REPLY,
     READS_THROTTLED,
     REGION,
     RESET,
@@ -38,10 +39,13 @@ from tests.endpoint import (
 )
 from tests.faults.dedup_table import update_item
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
-from tests.payloads import BUCKET, direct, record, sqs
+from tests.tables import cases
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.endpoint import Endpoint
     from tools.local.server import LocalAws
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
@@ -54,7 +58,7 @@ JOB: Final = "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"
 INVOCATION: Final = "YXNkbGZqYWRmaiBhc2RmdW9hZHNmZGpmaGFzbGtkaGZza2RmaAo"
 
 
-def version_1(*tasks: dict[str, Any]) -> dict[str, Any]:
+def version_1(*tasks: Any) -> dict[str, Any]:
     """Return a payload as AWS documents it for schema version 1.0."""
     return {
         "invocationSchemaVersion": "1.0",
@@ -64,34 +68,23 @@ def version_1(*tasks: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def version_2(*tasks: dict[str, Any], **arguments: str) -> dict[str, Any]:
+def version_2(*tasks: Any, **arguments: str) -> dict[str, Any]:
     """Return a payload as AWS documents it for schema version 2.0."""
-    return {
-        "invocationSchemaVersion": "2.0",
-        "invocationId": INVOCATION,
-        "job": {"id": JOB, "userArguments": arguments},
-        "tasks": list(tasks),
-    }
-
-
-def task_1(key: str = "in/1.csv", task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
-    return {
-        "taskId": task_id,
-        "s3Key": quote(key),
-        "s3VersionId": None,
-        "s3BucketArn": f"arn:aws:s3:::{BUCKET}",
-        **fields,
-    }
+    job = {"id": JOB, "userArguments": arguments}
+    return version_1(*tasks) | {"invocationSchemaVersion": "2.0", "job": job}
 
 
 def task_2(key: str = "in/1.csv", task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
-    return {
-        "taskId": task_id,
-        "s3Key": quote(key),
-        "s3VersionId": None,
-        "s3Bucket": BUCKET,
-        **fields,
-    }
+    """Return a task of version 2.0."""
+    made = {"taskId": task_id, "s3Key": quote(key), "s3VersionId": None, "s3Bucket": BUCKET}
+    return made | fields
+
+
+def task_1(key: str = "in/1.csv", task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
+    """Return a task of version 1.0."""
+    made = task_2(key, task_id, **{"s3BucketArn": f"arn:aws:s3:::{BUCKET}", **fields})
+    del made["s3Bucket"]
+    return made
 
 
 def ours(key: str, task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
@@ -104,8 +97,22 @@ def ours(key: str, task_id: str = "dGFza2lk", **fields: Any) -> dict[str, Any]:
 OURS: Final = dict([USER_ARGUMENT])
 
 
+def s3_at(url: str, region: str) -> Callable[[], Any]:
+    """Return what makes a client of S3 at an endpoint."""
+    return lambda: make_s3_client(
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 class S3BatchHarness(Harness):
-    """A realm, with an S3 that knows objects."""
+    """A realm, with an S3 that knows the object in/1.csv, and those that are put."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        self.put("in/1.csv")
 
     def put(self, key: str, version_id: str | None = None, **headers: str) -> None:
         """Put an object into S3."""
@@ -117,28 +124,23 @@ class S3BatchHarness(Harness):
             *self.endpoint.clients,
             clock=self.clock,
             sleep=self.waits.append,
-            make_s3_client=lambda: make_s3_client(
-                endpoint_url=self.endpoint.url,
-                region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-            ),
+            make_s3_client=s3_at(self.endpoint.url, REGION),
         )
+
+    def result(self, *tasks: Any, **settings: Any) -> tuple[str, str]:
+        """Return the result of a task in a new function: of that for in/1.csv, if none is given."""
+        return result(self.function(**settings)(version_1(*(tasks or [task_1()]))))
 
 
 @pytest.fixture
-def batch(endpoint: Any) -> S3BatchHarness:
+def batch(endpoint: Endpoint) -> S3BatchHarness:
     return S3BatchHarness(endpoint)
 
 
 def results(answer: Any) -> list[tuple[str, str, str]]:
     """Return the results of an answer, after checking its form."""
-    assert answer.keys() == {
-        "invocationSchemaVersion",
-        "treatMissingKeysAs",
-        "invocationId",
-        "results",
-    }
+    names = {"invocationSchemaVersion", "treatMissingKeysAs", "invocationId", "results"}
+    assert answer.keys() == names
     assert answer["invocationId"] == INVOCATION
     assert answer["treatMissingKeysAs"] in {"TemporaryFailure", "PermanentFailure"}
     return [
@@ -168,7 +170,6 @@ class TestPayloads:
     )
     def test_a_task_is_dispatched(self, batch: S3BatchHarness, payload: dict[str, Any]) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
 
         answer = batch.function()(payload)
 
@@ -231,7 +232,6 @@ class TestPayloads:
 
     def test_a_user_argument_names_another_event_type(self, batch: S3BatchHarness) -> None:
         batch.trigger(if_event_type="ObjectRestore:*", parameters={"key": "{{ info.event_type }}"})
-        batch.put("in/1.csv")
 
         batch.function()(version_2(task_2(), event_type="ObjectRestore:Completed"))
 
@@ -289,37 +289,24 @@ class TestResults:
         self, batch: S3BatchHarness, entry: dict[str, Any], text: str
     ) -> None:
         batch.trigger(**entry)
-        batch.put("in/1.csv")
 
-        code, said = result(batch.function()(version_1(task_1())))
+        code, said = batch.result()
 
         assert code == "Succeeded"
         assert said.startswith(text)
-
-    def test_parked_is_succeeded_and_the_message_is_there(self, batch: S3BatchHarness) -> None:
-        batch.trigger(job_id="gone")
-        batch.put("in/1.csv")
-
-        code, said = result(batch.function()(version_1(task_1())))
-
-        [parked] = batch.parking.messages
-        reason = parked.json["parked"]["reasons"][0]["reason"]
-        assert (code, said) == ("Succeeded", f"parked t: {reason}")
 
     def test_a_user_error_is_reported_where_there_is_no_queue_to_park_in(
         self, batch: S3BatchHarness
     ) -> None:
         batch.trigger(job_id="gone")
-        batch.put("in/1.csv")
 
-        code, said = result(batch.function(dead_letter_queue=None)(version_1(task_1())))
+        code, said = batch.result(dead_letter_queue=None)
 
         assert code == "Succeeded"
         assert said.startswith("user error in t: ")
 
     def test_a_duplicate_is_succeeded(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         function = batch.function(dedup_cache_size=10)
         function(version_1(task_1()))
 
@@ -328,7 +315,6 @@ class TestResults:
 
     def test_a_failure_that_may_pass_is_temporary(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         batch.endpoint.fail(deny("core"))
         function = batch.function()
 
@@ -342,7 +328,6 @@ class TestResults:
 
     def test_another_job_sends_again(self, batch: S3BatchHarness) -> None:
         batch.trigger(job_id=["load", "report"])
-        batch.put("in/1.csv")
         batch.endpoint.fail(deny("web"))
         function = batch.function()
 
@@ -353,7 +338,6 @@ class TestResults:
 
     def test_what_a_temporary_failure_sent_is_not_sent_again(self, batch: S3BatchHarness) -> None:
         batch.trigger(job_id=["load", "report"])
-        batch.put("in/1.csv")
         batch.endpoint.fail(deny("web"))
         function = batch.function()
         assert result(function(version_1(task_1())))[0] == "TemporaryFailure"
@@ -382,7 +366,6 @@ class TestResults:
 
     def test_tasks_fail_alone(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         batch.put("in/3.csv")
         tasks = [task_1(f"in/{n}.csv", f"task-{n}") for n in (1, 2, 3)]
 
@@ -411,7 +394,7 @@ class TestResults:
         self, batch: S3BatchHarness, logged: LogLines, task: dict[str, Any], text: str
     ) -> None:
         batch.trigger()
-        code, said = result(batch.function()(version_1(task)))
+        code, said = batch.result(task)
 
         assert code == "PermanentFailure"
         assert said.startswith(text)
@@ -419,7 +402,6 @@ class TestResults:
         assert line["message_id"] == "dGFza2lk"
 
     def test_an_event_type_that_is_none_is_permanent(self, batch: S3BatchHarness) -> None:
-        batch.put("in/1.csv")
 
         assert result(batch.function()(version_2(task_2(), event_type=""))) == (
             "PermanentFailure",
@@ -430,33 +412,29 @@ class TestResults:
         self, batch: S3BatchHarness
     ) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
 
-        answer = batch.function()(version_1({"s3Key": "x"}, "odd", task_1()))  # type: ignore[arg-type]
+        answer = batch.function()(version_1({"s3Key": "x"}, "odd", task_1()))
 
         assert [task_id for task_id, *_ in results(answer)] == ["dGFza2lk"]
 
-    def test_a_result_is_short_although_its_characters_are_written_out(
-        self, batch: S3BatchHarness
+    @pytest.mark.parametrize(
+        ("key", "job_id"),
+        [
+            ("in/1.csv", "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 600),
+            ("in/\n\u202e\x1b[31m\u00e9\u65e5" * 10, "{{ key }}" * 20),
+        ],
+        ids=["characters that are written out", "control characters"],
+    )
+    def test_a_result_is_short_printable_ascii(
+        self, batch: S3BatchHarness, key: str, job_id: str
     ) -> None:
-        job_id = "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 600
         batch.job(job_id, "core")
         batch.trigger(job_id=job_id)
+        batch.put(key)
 
-        _, said = result(batch.function()(version_2(ours("in/1.csv"), **OURS)))
+        _, said = batch.result(task_1(key))
 
-        assert said.startswith("dispatched \\u65e5")
-        assert len(said) <= 1000
-
-    def test_a_result_is_short_printable_ascii(self, batch: S3BatchHarness) -> None:
-        batch.job("l\u00e4\u202e\ud800".encode("utf-8", "replace").decode(), "core")
-        batch.trigger(job_id="{{ key }}" * 20)
-        batch.put("in/\n\u202e\x1b[31m\u00e9\u65e5" * 10)
-
-        _, said = result(
-            batch.function()(version_1(task_1("in/\n\u202e\x1b[31m\u00e9\u65e5" * 10)))
-        )
-
+        assert said.startswith("dispatched \\u65e5" if "{{" not in job_id else "parked t: no job")
         assert said.isascii()
         assert said.isprintable()
         assert len(said) <= 1000
@@ -488,7 +466,6 @@ class TestObserve:
 
     def test_a_task_that_fails_is_observed(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         batch.endpoint.fail({("Query", None): DENIED})
         tasks = [task_1(), task_1("in/none", "none"), task_1(task_id="odd", s3Key="")]
 
@@ -563,7 +540,7 @@ class TestSizes:
         [
             (Refusal(404, "404"), "there is no such object"),
             (Refusal(405, "405"), "this version of the object is a delete marker"),
-            (Refusal(403, "403"), "size unknown: the function may not read"),
+            (Refusal(403, "403"), "size unknown: the function may not read .*BackfillBuckets"),
             (Refusal(400, "400"), "size unknown: "),
         ],
         ids=["missing", "delete-marker", "forbidden", "bad-request"],
@@ -572,23 +549,16 @@ class TestSizes:
         self, batch: S3BatchHarness, logged: LogLines, fault: Fault, text: str
     ) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         batch.endpoint.fail({("HeadObject", None): fault})
 
-        code, said = result(batch.function()(version_1(task_1())))
+        code, said = batch.result()
 
         assert code == "PermanentFailure"
-        assert said.startswith(text)
+        assert re.match(text, said)
         assert batch.nothing_went_out()
         [line] = logged.fields("failed", logging.ERROR)
         assert line["kind"] in {"no_object", "object_unreadable"}
         assert (line["bucket"], line["key"], line["replay"]) == (BUCKET, "in/1.csv", JOB)
-
-    def test_what_may_not_be_read_names_the_parameter(self, batch: S3BatchHarness) -> None:
-        batch.put("in/1.csv")
-        batch.endpoint.fail({("HeadObject", None): Refusal(403, "403")})
-
-        assert "BackfillBuckets" in result(batch.function()(version_1(task_1())))[1]
 
     @pytest.mark.parametrize(
         "fault",
@@ -598,16 +568,14 @@ class TestSizes:
     def test_an_s3_that_does_not_answer_is_temporary(
         self, batch: S3BatchHarness, logged: LogLines, fault: Fault
     ) -> None:
-        batch.put("in/1.csv")
         batch.endpoint.fail({("HeadObject", None): fault})
 
-        assert result(batch.function()(version_1(task_1())))[0] == "TemporaryFailure"
+        assert batch.result()[0] == "TemporaryFailure"
         [line] = logged.fields("failed")
         assert (line["bucket"], line["key"], line["kind"]) == (BUCKET, "in/1.csv", "aws_error")
 
     def test_too_little_time_to_ask_is_temporary(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        batch.put("in/1.csv")
         context = Context(60)
         function = batch.function()
         batch.endpoint.operations["HeadObject"] = lambda *_: pytest.fail("asked")
@@ -640,12 +608,7 @@ class TestSizes:
         function = Function(
             Settings(realm="demo"),
             *harness.endpoint.clients,
-            make_s3_client=lambda: make_s3_client(
-                endpoint_url=aws.endpoint,
-                region_name="us-east-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-            ),
+            make_s3_client=s3_at(aws.endpoint, "us-east-1"),
         )
         tasks = [
             task_1(key, key, s3BucketArn="arn:aws:s3:::s3-batch")
@@ -712,16 +675,6 @@ class TestFaults:
         parked = [each.json["event"]["s3"]["object"]["key"] for each in batch.parking.messages]
         assert sorted(parked) == expected
 
-    def test_a_lost_reply_of_sqs_loses_nothing(self, batch: S3BatchHarness) -> None:
-        """SQS may have taken what it did not confirm, so that it is sent again."""
-        batch.trigger()
-        batch.endpoint.fail({(SEND, 1): LOST_REPLY})
-
-        answer = batch.function()(version_2(ours("in/1"), **OURS))
-
-        assert result(answer)[0] == "Succeeded"
-        assert set(batch.keys()) == {"in/1"}
-
 
 class TestReplayMark:
     """A replayed event is told from a real one in the log, and by no template."""
@@ -735,23 +688,17 @@ class TestReplayMark:
         assert dispatched["replay"] == JOB
         assert summary["replayed"] == 1
 
-    @pytest.mark.parametrize(
+    @cases(
         "payload",
-        [
-            pytest.param({REPLAY_MARK: "r-1", **direct(record())}, id="invoked"),
-            pytest.param(sqs({REPLAY_MARK: "r-1", **direct(record())}), id="from-a-queue"),
-            pytest.param(
-                {"requestPayload": {REPLAY_MARK: "r-1", **direct(record())}},
-                id="on-failure-destination",
+        {
+            "invoked": {REPLAY_MARK: "r-1", **direct(record())},
+            "from-a-queue": sqs({REPLAY_MARK: "r-1", **direct(record())}),
+            "on-failure-destination": {"requestPayload": {REPLAY_MARK: "r-1", **direct(record())}},
+            "attribute-of-a-message": direct(
+                sqs(direct(record()))["Records"][0]
+                | {"messageAttributes": {REPLAY_MARK: {"stringValue": "r-1"}}}
             ),
-            pytest.param(
-                direct(
-                    sqs(direct(record()))["Records"][0]
-                    | {"messageAttributes": {REPLAY_MARK: {"stringValue": "r-1"}}}
-                ),
-                id="attribute-of-a-message",
-            ),
-        ],
+        },
     )
     def test_a_marked_envelope_is_replayed(
         self, harness: Harness, logged: LogLines, payload: dict[str, Any]
@@ -764,14 +711,6 @@ class TestReplayMark:
         assert dispatched["replay"] == "r-1"
         assert logged.fields("summary")[0]["replayed"] == 1
         assert REPLAY_MARK not in harness.keys()[0]
-
-    def test_a_real_event_is_not(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger()
-
-        harness.function()(sqs(direct(record())))
-
-        assert "replay" not in logged.fields("dispatched")[0]
-        assert "replayed" not in logged.fields("summary")[0]
 
     def test_one_message_of_a_batch_is_replayed_alone(
         self, harness: Harness, logged: LogLines
@@ -843,20 +782,20 @@ class TestReplayMark:
 
         assert len(harness.core.take()) == 3
 
-    @pytest.mark.parametrize("mark", [None, 5, {}, [], "", True])
-    def test_an_odd_mark_is_none(self, harness: Harness, logged: LogLines, mark: Any) -> None:
+    @pytest.mark.parametrize(
+        ("mark", "replay"),
+        [(None, None), (5, None), ({}, None), ([], None), ("", None), ("x" * 10_000, "x" * 64)],
+        ids=lambda value: str(value)[:5],
+    )
+    def test_an_odd_mark_is_none_and_a_long_one_is_cut(
+        self, harness: Harness, logged: LogLines, mark: Any, replay: str | None
+    ) -> None:
         harness.trigger()
 
         harness.function()({REPLAY_MARK: mark, **direct(record())})
 
-        assert "replay" not in logged.fields("dispatched")[0]
-
-    def test_a_long_mark_is_cut(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger()
-
-        harness.function()({REPLAY_MARK: "x" * 10_000, **direct(record())})
-
-        assert logged.fields("dispatched")[0]["replay"] == "x" * 64
+        assert logged.fields("dispatched")[0].get("replay") == replay
+        assert logged.fields("summary")[0].get("replayed") == (1 if replay else None)
 
 
 def test_nothing_of_it_is_imported_for_other_events() -> None:

@@ -11,11 +11,11 @@ import pytest
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import direct, failed, fifo, record, sqs
 from tests.context import Context
 from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
 from tests.faults.dedup_table import update_item
 from tests.function.harness import SEND, Harness, LogLines
-from tests.payloads import direct, failed, fifo, record, sqs
 
 
 class TestTime:
@@ -24,12 +24,6 @@ class TestTime:
     def test_without_a_context_there_is_no_deadline(self, harness: Harness) -> None:
         harness.trigger()
         assert harness.function()(direct(record()), None) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    @pytest.mark.parametrize("seconds", [3.0, 60.0, 900.0])
-    def test_any_timeout_suffices_for_one_event(self, harness: Harness, seconds: float) -> None:
-        harness.trigger()
-        assert harness.function()(direct(record()), Context(seconds)) is None
         assert harness.keys() == ["in/1.csv"]
 
     def test_an_event_is_not_decided_out_of_time(self, harness: Harness) -> None:
@@ -46,18 +40,6 @@ class TestTime:
         assert harness.endpoint.calls == {"Query": 1}
         assert function(direct(record()), Context()) is None
         assert harness.keys() == ["in/1.csv"]
-
-    def test_a_table_is_not_read_out_of_time(self, harness: Harness) -> None:
-        harness.trigger()
-        context = Context()
-
-        def hurry(call: Call) -> None:
-            context.left = 20.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match=r"time left for reading lava\.demo\.jobs"):
-            harness.function()(direct(record()), context)
-        assert harness.endpoint.calls == {"Query": 1}
 
     def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness, logged: LogLines) -> None:
         harness.trigger()

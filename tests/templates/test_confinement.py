@@ -62,11 +62,6 @@ class TestRun:
         assert aborted(Confinement(), run_on, dict) == TOO_LONG
         assert time.monotonic() - started < 2 * SECONDS + 2
 
-    def test_what_takes_too_much_memory_is_aborted(self) -> None:
-        said = "rendering aborted: it took too much memory"
-
-        assert aborted(Confinement(), lambda: True, hog) == said
-
     def test_an_error_passes_through(self) -> None:
         def fail() -> None:
             raise UserError("parameters: x")

@@ -95,50 +95,54 @@ def _handler() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+def endless() -> Iterator[int]:
+    end = time.monotonic() + GIVE_UP
+    while time.monotonic() < end:
+        yield 1
+
+
+def in_another_thread(work: Callable[[], Any]) -> Any:
+    """Return what work returns in a thread of its own."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    [result] = found
+    return result
+
+
 class TestTime:
     """What takes longer is ended."""
 
-    def test_an_endless_loop_is_ended(self) -> None:
-        with pytest.raises(TimeoutError):
-            run_bounded(run_on, SHORT)
-
-    def test_a_catastrophic_regular_expression_is_ended(self) -> None:
+    @pytest.mark.parametrize(
+        "work",
+        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b"), lambda: sum(endless())],
+        ids=["loop", "catastrophic regular expression", "iterator"],
+    )
+    def test_what_takes_too_long_is_ended(self, work: Callable[[], object]) -> None:
         started = time.monotonic()
 
-        with pytest.raises(TimeoutError):
-            run_bounded(lambda: re.match(r"(a+)+$", "a" * 28 + "b"), SHORT)
+        with pytest.raises(TimeoutError) as caught:
+            run_bounded(work, SHORT)
 
         assert time.monotonic() - started < GIVE_UP
-
-    def test_an_endless_iterator_is_ended(self) -> None:
-        def endless() -> Iterator[int]:
-            end = time.monotonic() + GIVE_UP
-            while time.monotonic() < end:
-                yield 1
-
-        with pytest.raises(TimeoutError):
-            run_bounded(lambda: sum(endless()), SHORT)
-
-    def test_the_message_says_how_long_it_might_take(self) -> None:
-        with pytest.raises(TimeoutError) as caught:
-            run_bounded(run_on, SHORT)
-
         assert str(caught.value) == "it took longer than 0.05 s"
 
     def test_nothing_inside_can_mistake_it_for_an_error_of_its_own(self) -> None:
-        survived = False
+        seen = []
 
         def swallow() -> None:
-            nonlocal survived
             try:
                 run_on()
             except Exception:  # noqa: BLE001 - as Jinja and rendering do
-                survived = True
+                seen.append("survived")
+            finally:
+                seen.append("cleaned up")
 
         with pytest.raises(TimeoutError):
             run_bounded(swallow, SHORT)
 
-        assert not survived
+        assert seen == ["cleaned up"]
 
     def test_a_finalizer_that_swallows_it_does_not_escape(
         self, monkeypatch: pytest.MonkeyPatch
@@ -160,29 +164,10 @@ class TestTime:
         assert swallowed
         swallowed.clear()
 
-    def test_cleaning_up_is_done_on_the_way_out(self) -> None:
-        done = []
-
-        def clean_up() -> None:
-            try:
-                run_on()
-            finally:
-                done.append("cleaned up")
-
-        with pytest.raises(TimeoutError):
-            run_bounded(clean_up, SHORT)
-
-        assert done == ["cleaned up"]
-
-    def test_what_is_quick_enough_is_not_ended(self) -> None:
-        assert run_bounded(lambda: sum(range(1000)), GIVE_UP) == 499_500
-
     def test_by_default_it_is_about_a_second(self) -> None:
-        assert SECONDS == 1.0
-
         left, _ = run_bounded(timer)
 
-        assert 0 < left <= 1.0
+        assert 0 < left <= SECONDS == 1.0
 
 
 class TestMemory:
@@ -191,45 +176,36 @@ class TestMemory:
     @pytest.mark.parametrize(
         "take",
         [
-            pytest.param(lambda: "x" * 10**9, id="text"),
-            pytest.param(lambda: [0] * 10**9, id="list"),
-            pytest.param(lambda: bytearray(2 * MEMORY), id="bytes"),
-            pytest.param(lambda: 1 << 10**10, id="number"),
-            pytest.param(lambda: f"{1:1000000000d}", id="format"),
-            pytest.param(hog, id="bit-by-bit"),
+            lambda: "x" * 10**9,
+            lambda: [0] * 10**9,
+            lambda: bytearray(2 * MEMORY),
+            lambda: 1 << 10**10,
+            lambda: f"{1:1000000000d}",
+            hog,
         ],
+        ids=["text", "list", "bytes", "number", "format", "bit-by-bit"],
     )
     def test_a_memory_hog_is_ended(self, take: Callable[[], object]) -> None:
         with pytest.raises(MemoryError):
             run_bounded(take, GIVE_UP)
 
-    def test_what_is_small_enough_is_not_ended(self) -> None:
-        taken = run_bounded(lambda: bytearray(8 * MEBIBYTE), GIVE_UP, memory=32 * MEBIBYTE)
-
-        assert len(taken) == 8 * MEBIBYTE
-
-    def test_the_bound_may_be_chosen(self) -> None:
-        # More than is ever free in what the process has already.
-        with pytest.raises(MemoryError):
-            run_bounded(lambda: bytearray(1024 * MEBIBYTE), GIVE_UP, memory=8 * MEBIBYTE)
-
     @pytest.mark.parametrize(
-        ("size", "expected"),
-        [pytest.param(48, True, id="less"), pytest.param(1024, False, id="more")],
+        ("size", "memory", "fits"),
+        [(48, MEMORY, True), (1024, MEMORY, False), (8, 32 * MEBIBYTE, True), (1024, 2**23, False)],
+        ids=["less than 64 MiB", "more", "less than a bound of its own", "more than that"],
     )
-    def test_by_default_it_is_64_mebibytes(self, size: int, *, expected: bool) -> None:
-        fits = False
+    def test_by_default_the_bound_is_64_mebibytes(
+        self, size: int, memory: int, *, fits: bool
+    ) -> None:
+        bounds: dict[str, int] = {} if memory == MEMORY else {"memory": memory}
+        taken = 0
         with contextlib.suppress(MemoryError):
-            fits = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP) > 0
+            taken = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP, **bounds)
 
-        assert fits is expected
-
-    def test_afterwards_there_is_as_much_as_before(self) -> None:
-        run_bounded(lambda: None, GIVE_UP)
-
-        assert len(bytearray(2 * MEMORY)) == 2 * MEMORY
+        assert taken == (size * MEBIBYTE if fits else 0)
 
     def test_the_bound_is_what_may_be_added_to_what_is_used(self) -> None:
+        run_bounded(lambda: None, GIVE_UP)
         used = bytearray(2 * MEMORY)
 
         more = run_bounded(lambda: bytearray(MEMORY // 4), GIVE_UP)
@@ -391,28 +367,29 @@ class TestAlarm:
 class TestListening:
     """One block may listen for the alarms of many bounds; each holds as before."""
 
-    def test_bounds_hold_inside_of_it(self) -> None:
-        with listening():
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
-            with pytest.raises(MemoryError):
-                run_bounded(hog, GIVE_UP)
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
-
-    def test_the_handler_stays_for_all_of_it(self) -> None:
+    def test_the_handler_stays_for_all_of_it_and_bounds_hold_inside_and_after(self) -> None:
         before = State()
 
         with listening():
-            handlers = [State().handler]
-            for _ in range(3):
-                handlers.append(run_bounded(State).handler)
-                handlers.append(State().handler)
-                assert State().timer == before.timer
-                assert State().memory == before.memory
+            inside = State()
+            assert inside.handler != before.handler
+            assert (inside.timer, inside.memory) == (before.timer, before.memory)
+            for work, bound, error in (
+                (run_on, SHORT, TimeoutError),
+                (hog, GIVE_UP, MemoryError),
+                (run_on, SHORT, TimeoutError),
+            ):
+                with pytest.raises(error):
+                    run_bounded(work, bound)
+                assert State() == inside
+            assert run_bounded(State).handler == inside.handler
+            with listening():
+                assert State() == inside
+            assert State() == inside
+        assert State() == before
 
-        assert len(set(handlers)) == 1
-        assert handlers[0] != before.handler
+        with pytest.raises(TimeoutError):
+            run_bounded(run_on, SHORT)
         assert State() == before
 
     def test_after_an_error_all_is_as_before(self) -> None:
@@ -438,41 +415,14 @@ class TestListening:
         assert seen == []
         assert "text" not in str(registry)
 
-    def test_after_it_bounds_hold_as_ever(self) -> None:
-        before = State()
-        with listening():
-            pass
-
-        with pytest.raises(TimeoutError):
-            run_bounded(run_on, SHORT)
-
-        assert State() == before
-
-    def test_one_inside_of_another_changes_nothing(self) -> None:
-        before = State()
-
-        with listening():
-            with listening():
-                inside = State()
-            assert State() == inside
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
-
-        assert State() == before
-
     def test_in_another_thread_it_does_not_listen(self) -> None:
         before = State()
-        inside: list[State] = []
 
-        def run() -> None:
+        def run() -> State:
             with listening():
-                inside.append(State())
+                return State()
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-
-        assert inside == [before]
+        assert in_another_thread(run) == before
 
 
 class TestErrors:
@@ -565,17 +515,11 @@ class TestThreads:
 
     def test_it_is_an_error_there(self) -> None:
         before = State()
-        found: list[Any] = []
 
-        def run() -> None:
-            try:
-                run_bounded(lambda: found.append("it ran"), SHORT)
-            except ThreadError as error:
-                found.append(str(error))
+        def run() -> str:
+            with pytest.raises(ThreadError) as caught:
+                run_bounded(lambda: pytest.fail("it ran"), SHORT)
+            return str(caught.value)
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-
-        assert found == ["templates and conditions run in the main thread alone"]
+        assert in_another_thread(run) == "templates and conditions run in the main thread alone"
         assert State() == before
