@@ -6,7 +6,6 @@ import json
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-SAMPLES: Final = Path(__file__).parents[1] / "events"
-# Those of S3 Batch Operations hold no events; tests/function/test_s3_batch.py has them.
-SAMPLES_OF_EVENTS: Final = sorted({*SAMPLES.glob("*.json")} - {*SAMPLES.glob("s3-batch*.json")})
 OWN_REGION: Final = "eu-central-1"
 MISSING: Final = object()
 
@@ -446,16 +442,6 @@ class TestEveryKind:
 
     def test_every_payload_is_in_the_table(self) -> None:
         assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
-
-    @pytest.mark.parametrize("path", SAMPLES_OF_EVENTS, ids=lambda path: path.stem)
-    def test_a_sample_of_the_project_is_understood(self, path: Path) -> None:
-        payload = json.loads(path.read_text())
-
-        delivery = only_delivery(payload)
-
-        assert delivery.errors == []
-        assert [each.event.record for each in delivery.events] == list(records_in(payload))
-        assert len(delivery.events) == (path.stem != "s3-test-event")
 
 
 ODD_TEXTS: Final[list[Any]] = [MISSING, None, "", 5, True, ["x"], {"x": 1}]
