@@ -174,30 +174,6 @@ class TestFields:
         trigger = usable(job_id=["b", "a", "b"])
         assert [each.value for each in trigger.job_ids] == ["b", "a", "b"]
 
-    @pytest.mark.parametrize(
-        ("fields", "named"),
-        [
-            pytest.param({"job_id": 1}, "job_id: 1", id="job_id a number"),
-            pytest.param({"job_id": ["a", 1]}, "job_id: ['a', 1]", id="job_id of mixed types"),
-            pytest.param({"job_id": {"a": "b"}}, "job_id: {'a': 'b'}", id="job_id a map"),
-            pytest.param({"job_id": ""}, "job_id: ''", id="job_id empty"),
-            pytest.param({"parameters": ["a"]}, "parameters: ['a']", id="parameters a list"),
-            pytest.param({"parameters": "a"}, "parameters: 'a'", id="parameters a text"),
-            pytest.param({"globals": False}, "globals: False", id="globals a boolean"),
-            pytest.param({"jinja": []}, "jinja: []", id="jinja a list"),
-            pytest.param({"enabled": {"a": 1}}, "enabled: {'a': 1}", id="enabled a map"),
-            pytest.param({"enabled": 0.5}, "enabled: 0.5", id="enabled a fraction"),
-            pytest.param({"delay": "soon"}, "delay: 'soon'", id="delay no duration"),
-            pytest.param({"delay": True}, "delay: True", id="delay a boolean"),
-            pytest.param({"delay": ["1m"]}, "delay: ['1m']", id="delay a list"),
-            pytest.param({"if_size_gt": "big"}, "if_size_gt: 'big'", id="size no size"),
-            pytest.param({"if_fnmatch": 1}, "if_fnmatch: 1", id="pattern a number"),
-            pytest.param({"if_not_event_type": {}}, "if_not_event_type: {}", id="pattern a map"),
-        ],
-    )
-    def test_a_bad_value_is_named_with_its_field(self, fields: dict[str, Any], named: str) -> None:
-        assert f"bad entry: {named}" in mistake(**fields)
-
     @pytest.mark.parametrize("field", ["parameters", "globals"])
     def test_null_maps_count_as_absent(self, field: str) -> None:
         assert is_plain(usable({field: {"NULL": True}}))
@@ -260,30 +236,6 @@ class TestFields:
         assert rendered(job_id) == ("a" if is_true else "{{ 'a' }}")
 
 
-class TestDisabledEntries:
-    """A disabled entry is never an error."""
-
-    @pytest.mark.parametrize(
-        "attributes",
-        [
-            {"unknown": {"S": "field"}},
-            {"if_bigger": {"N": "1"}},
-            {"delay": {"S": "soon"}},
-            {"parameters": BINARY},
-            {"globals": {"S": "text"}},
-            {"jinja": {"L": []}},
-            {"job_id": {"N": "1"}},
-        ],
-        ids=lambda attributes: next(iter(attributes)),
-    )
-    @pytest.mark.parametrize("off", [False, "no", 0], ids=repr)
-    def test_a_bad_disabled_entry_is_just_disabled(self, attributes: Item, off: Any) -> None:
-        assert not usable(attributes, enabled=off).enabled
-
-    def test_a_disabled_entry_needs_no_job(self) -> None:
-        assert not usable(enabled=False, job_id=None).enabled
-
-
 class TestTypes:
     """Values of DynamoDB become what JSON can hold."""
 
@@ -318,14 +270,9 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("attributes", "named"),
         [
-            ({"parameters": BINARY}, "parameters"),
             ({"parameters": {"M": {"a": {"L": [{"S": ""}, BINARY]}}}}, "parameters.a[1]"),
             ({"globals": {"M": {"a": {"M": {"b": {"BS": ["aGk="]}}}}}}, "globals.a.b"),
-            ({"job_id": BINARY}, "job_id"),
             ({"job_id": {"L": [BINARY]}}, "job_id[0]"),
-            ({"delay": BINARY}, "delay"),
-            ({"enabled": BINARY}, "enabled"),
-            ({"jinja": BINARY}, "jinja"),
             ({"if_fnmatch": {"L": [{"S": "a"}, BINARY]}}, "if_fnmatch[1]"),
         ],
         ids=lambda each: each if isinstance(each, str) else "",
