@@ -6,17 +6,19 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
-from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Queue
+from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Table
+from tests.faults.dedup_table import update_item
 
 if TYPE_CHECKING:
     import logging
-
-    import pytest
 
     from tests.endpoint import Faults
 
@@ -34,6 +36,12 @@ def deny(worker: str) -> Faults:
         if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
         else None
     )
+
+
+def fails(function: Function, payload: Any, context: Any = None) -> None:
+    """Hand a payload to a function, which must have AWS deliver all of it again."""
+    with pytest.raises(DeliveriesFailedError):
+        function(payload, context)
 
 
 class _Noting(Function):
@@ -74,6 +82,12 @@ class Harness:
         ):
             self.job(job_id, worker)
         self.realm.jobs.put({"job_id": "bad", "type": "cmd", "worker": "core"})
+
+    def share_claims(self) -> Table:
+        """Make a table of duplicates, `claims`, for all functions; return it."""
+        claims = self.endpoint.tables["claims"] = Table(Keys("id"))
+        self.endpoint.operations["UpdateItem"] = update_item
+        return claims
 
     def job(self, job_id: str, worker: str, **fields: Any) -> None:
         """Put a job into the jobs table."""

@@ -9,7 +9,7 @@ import pytest
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import BUCKET, NONSENSE, direct, failed, record, sqs
 from tests.endpoint import DENIED
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny, fails
 
 
 class TestDuplicates:
@@ -57,8 +57,7 @@ class TestDuplicates:
         harness.trigger()
         function = harness.function(dedup_cache_size=self.SIZE)
         harness.endpoint.fail({(SEND, 1): DENIED})
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
+        fails(function, direct(record()))
         assert function(direct(record())) is None
         assert function(direct(record())) is None
         assert len(harness.core.messages) == 1
@@ -104,6 +103,5 @@ class TestDuplicates:
         function = harness.function(dedup_cache_size=100, dedup_ttl=30.0)
         for later in (0.0, 10.0, 30.0, 10.0, 30.0):
             harness.clock.now += later
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record(), NONSENSE))
+            fails(function, direct(record(), NONSENSE))
         assert harness.keys() == ["in/1.csv"]

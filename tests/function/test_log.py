@@ -17,7 +17,6 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import JsonLines, configure_logging
 from tests.build import (
     BUCKET,
@@ -31,7 +30,7 @@ from tests.build import (
     sqs,
 )
 from tests.endpoint import EntryRefusal, Partial
-from tests.function.harness import SEND, Harness, LogLines
+from tests.function.harness import SEND, Harness, LogLines, fails
 from tests.function.user_errors import TOO_LONG
 
 if TYPE_CHECKING:
@@ -71,10 +70,8 @@ class TestLog:
         harness.job("odd", f"worker {key}")
         harness.trigger("odd worker", job_id="odd")
         function = harness.function(log_level=level, dedup_cache_size=10)
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record(key), record(key), record(f"out{key}"), key, {key: key}))
-        with pytest.raises(DeliveriesFailedError):
-            harness.function(dead_letter_queue=None)(direct(record(key), {"s3": {key: key}}))
+        fails(function, direct(record(key), record(key), record(f"out{key}"), key, {key: key}))
+        fails(harness.function(dead_letter_queue=None), direct(record(key), {"s3": {key: key}}))
         assert len(logged.lines()) > 15
         for line in logged.lines():
             assert line.isascii()

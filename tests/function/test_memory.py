@@ -13,13 +13,11 @@ import pytest
 
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
-from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.sending import MAX_WAITING_BYTES
 from tests.build import direct, record
 from tests.context import Context
-from tests.endpoint import REGION, Keys, Table
-from tests.faults.dedup_table import update_item
-from tests.function.harness import PARKING, Harness, deny
+from tests.endpoint import REGION
+from tests.function.harness import PARKING, Harness, deny, fails
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -181,8 +179,7 @@ class TestPieces:
     def test_events_are_settled_before_others_are_decided(
         self, harness: Harness, decided: Decided
     ) -> None:
-        harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
+        harness.share_claims()
         for n in range(3):
             harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
         settled: list[int] = []
@@ -210,8 +207,7 @@ class TestPieces:
         harness.endpoint.fail(deny("web"))
         function = harness.function()
         for _ in range(2):
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record()), Context(600))
+            fails(function, direct(record()), Context(600))
             assert len(harness.core.messages) == 20
         harness.endpoint.fail({})
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import NONSENSE, direct, failed, fifo, message, record, sqs
 from tests.endpoint import DENIED
-from tests.function.harness import PARKING, Harness, LogLines
+from tests.function.harness import PARKING, Harness, LogLines, fails
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -128,8 +127,7 @@ class TestObserve:
         if mends:
             harness.trigger("bad")
 
-        with pytest.raises(DeliveriesFailedError):
-            observer(sqs(message.text, queue=PARKING))
+        fails(observer, sqs(message.text, queue=PARKING))
 
         assert harness.nothing_went_out()
 

@@ -14,8 +14,6 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import MAX_BATCH_EVENTS
 from tests.build import direct, message, record
 from tests.context import Context
-from tests.endpoint import Keys, Table
-from tests.faults.dedup_table import update_item
 from tests.tables import cases
 
 if TYPE_CHECKING:
@@ -57,8 +55,7 @@ def work(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Work:
     made = Work()
     monkeypatch.setitem(KINDS, "slow", Kind("slow", made, str))
     harness.trigger(if_slow="yes")
-    harness.endpoint.tables["claims"] = Table(Keys("id"))
-    harness.endpoint.operations["UpdateItem"] = update_item
+    harness.share_claims()
     return made
 
 

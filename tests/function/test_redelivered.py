@@ -9,7 +9,7 @@ import pytest
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.function.harness import PARKING, SEND, Harness, LogLines, deny, fails
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -53,8 +53,7 @@ class TestRedelivered:
         harness.endpoint.fail(deny_later)
         function = harness.function()
         same = direct(record())
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(same, same))
+        fails(function, sqs(same, same))
         assert len(harness.core.messages) == 2
         harness.endpoint.fail({})
         assert function(direct(message("m0", same))) is None
@@ -83,8 +82,7 @@ class TestRedelivered:
         self, harness: Harness, function: Function
     ) -> None:
         twice = sqs(direct(record()), direct(record()))
-        with pytest.raises(DeliveriesFailedError):
-            function(twice)
+        fails(function, twice)
         assert len(harness.core.messages) == 2
         harness.endpoint.fail({})
         assert function(twice) is None
@@ -99,8 +97,7 @@ class TestRedelivered:
             {(SEND, 1): Partial({1: refusal}), (SEND, 2): Partial({0: refusal}), (SEND, 3): DENIED}
         )
         function = harness.function()
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
+        fails(function, direct(record()))
         assert len(harness.core.messages) == 1
         assert function(direct(record())) is None
         assert len(harness.core.messages) == 2
@@ -168,8 +165,7 @@ class TestRedelivered:
         function = harness.function(**settings)
         payload = [message("m0", direct(record())), other]
         for _ in range(3):
-            with pytest.raises(DeliveriesFailedError):
-                function(payload)
+            fails(function, payload)
         assert len(harness.core.messages) == 1
         assert function(payload[:1]) is None
         assert len(harness.core.messages) == 1

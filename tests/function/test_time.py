@@ -13,8 +13,7 @@ from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import direct, failed, fifo, record, sqs
 from tests.context import Context
-from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
-from tests.faults.dedup_table import update_item
+from tests.endpoint import THROTTLED, Call, Fault
 from tests.function.harness import SEND, Harness, LogLines
 
 
@@ -114,8 +113,7 @@ class TestTime:
         self, harness: Harness
     ) -> None:
         """With the dedup table, every event that was dispatched is recorded there as done."""
-        claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
+        claims = harness.share_claims()
         harness.trigger(job_id="{{ key }}")
         for n in range(120):
             harness.job(f"in/{n}", "core")
