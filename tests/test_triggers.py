@@ -20,7 +20,7 @@ from lava_s3trigger.triggers import (
     read_trigger,
 )
 from tests.build import BUCKET, item, s3_event, trigger_entry
-from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
+from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint
 from tests.tables import cases
 
 if TYPE_CHECKING:
@@ -80,20 +80,27 @@ def ids(table: TriggerTable, key: str, bucket: str = BUCKET) -> list[str]:
     return [each.trigger_id for each in table.matching(bucket, key).triggers]
 
 
-@pytest.fixture
-def canned(endpoint: Endpoint) -> CannedRealm:
-    return endpoint.realm("demo")
+class Lookup:
+    """Lookups in a table of triggers on the endpoint."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self.endpoint, self.clock = endpoint, clock
+        self.entries = endpoint.realm("demo").triggers
+        self.put, self.remove = self.entries.put, self.entries.remove
+        self.table = self.new_table()
+
+    def new_table(self, ttl: float = TTL) -> TriggerTable:
+        table = TriggerTable(self.endpoint.clients[0], "demo", ttl, 900.0, self.clock)
+        table.start(UNLIMITED)
+        return table
+
+    def ids(self, key: str, bucket: str = BUCKET) -> list[str]:
+        return ids(self.table, key, bucket)
 
 
 @pytest.fixture
-def table(canned: CannedRealm, endpoint: Endpoint, clock: Clock) -> TriggerTable:
-    return table_of(endpoint, clock)
-
-
-def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> TriggerTable:
-    table = TriggerTable(endpoint.clients[0], "demo", ttl, 900.0, clock)
-    table.start(UNLIMITED)
-    return table
+def lookup(endpoint: Endpoint, clock: Clock) -> Lookup:
+    return Lookup(endpoint, clock)
 
 
 @pytest.fixture
@@ -326,8 +333,8 @@ class TestTheWalk:
     """The longest prefix with any entry wins, also if prefixes are queried one by one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"], autouse=True)
-    def _fill(self, canned: CannedRealm, request: pytest.FixtureRequest) -> None:
-        canned.triggers.put(*fillers(request.param))
+    def _fill(self, lookup: Lookup, request: pytest.FixtureRequest) -> None:
+        lookup.put(*fillers(request.param))
 
     @cases(
         ("levels", "key", "expected"),
@@ -353,15 +360,10 @@ class TestTheWalk:
         },
     )
     def test_the_longest_matching_prefix_wins(
-        self,
-        canned: CannedRealm,
-        table: TriggerTable,
-        levels: list[str],
-        key: str,
-        expected: list[str],
+        self, lookup: Lookup, levels: list[str], key: str, expected: list[str]
     ) -> None:
-        canned.triggers.put(*(trigger_entry(level, level) for level in levels))
-        assert ids(table, key) == expected
+        lookup.put(*(trigger_entry(level, level) for level in levels))
+        assert lookup.ids(key) == expected
 
     @cases(
         ("entries", "expected"),
@@ -394,85 +396,72 @@ class TestTheWalk:
     )
     def test_all_entries_of_the_prefix_match(
         self,
-        canned: CannedRealm,
-        table: TriggerTable,
+        lookup: Lookup,
         entries: list[tuple[str, str, dict[str, Any]]],
         expected: dict[str, str],
     ) -> None:
-        canned.triggers.put(*(trigger_entry(of_id, at, **more) for of_id, at, more in entries))
+        lookup.put(*(trigger_entry(of_id, at, **more) for of_id, at, more in entries))
         found = {
             each.trigger_id: "broken"
             if isinstance(each, BrokenTrigger)
             else "enabled"
             if each.enabled
             else "disabled"
-            for each in table.matching(BUCKET, "a/b").triggers
+            for each in lookup.table.matching(BUCKET, "a/b").triggers
         }
         assert found == expected
-        assert ids(table, "b", bucket="other") == []
+        assert lookup.ids("b", bucket="other") == []
 
     @pytest.mark.parametrize(
         "folder",
         ["x" * 1025, "\u20ac" * 342, "x" * 5000, "\ud800"],
         ids=["1025 bytes", "1026 bytes in 342 characters", "5000 bytes", "no UTF-8"],
     )
-    def test_an_impossible_prefix_is_skipped(
-        self, canned: CannedRealm, table: TriggerTable, folder: str
-    ) -> None:
+    def test_an_impossible_prefix_is_skipped(self, lookup: Lookup, folder: str) -> None:
         longest = "\u20ac" * 341 + "x"
-        canned.triggers.put(trigger_entry("long", longest), trigger_entry("whole", "*"))
-        assert ids(table, f"{folder}/a") == ["whole"]
-        assert ids(table, f"{longest}/a") == ["long"]
+        lookup.put(trigger_entry("long", longest), trigger_entry("whole", "*"))
+        assert lookup.ids(f"{folder}/a") == ["whole"]
+        assert lookup.ids(f"{longest}/a") == ["long"]
 
     @pytest.mark.parametrize("bucket", ["b" * 2049, "\ud800"], ids=["2049 bytes", "no UTF-8"])
-    def test_an_impossible_bucket_has_no_entries(
-        self, endpoint: Endpoint, table: TriggerTable, bucket: str
-    ) -> None:
-        assert ids(table, "a", bucket=bucket) == []
-        assert not endpoint.calls
+    def test_an_impossible_bucket_has_no_entries(self, lookup: Lookup, bucket: str) -> None:
+        assert lookup.ids("a", bucket=bucket) == []
+        assert not lookup.endpoint.calls
 
 
 class TestQueries:
     """Entries are queried once: in a bucket with few entries, for all keys."""
 
-    def test_one_query_serves_all_keys_of_a_bucket(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*fillers(90), trigger_entry("deep", "a/b"), trigger_entry("whole", "*"))
+    def test_one_query_serves_all_keys_of_a_bucket(self, lookup: Lookup) -> None:
+        lookup.put(*fillers(90), trigger_entry("deep", "a/b"), trigger_entry("whole", "*"))
         for number in range(50):
-            assert ids(table, f"a/b/{number}") == ["deep"]
-            assert ids(table, f"{number}/a") == ["whole"]
-        assert endpoint.calls == {"Query": 1}
+            assert lookup.ids(f"a/b/{number}") == ["deep"]
+            assert lookup.ids(f"{number}/a") == ["whole"]
+        assert lookup.endpoint.calls == {"Query": 1}
 
-    def test_the_bucket_query_is_bounded(self, endpoint: Endpoint, table: TriggerTable) -> None:
-        ids(table, "a")
-        (call,) = endpoint.log
+    def test_the_bucket_query_is_bounded(self, lookup: Lookup) -> None:
+        lookup.ids("a")
+        (call,) = lookup.endpoint.log
         assert 50 <= call.request["Limit"] <= 200
 
-    def test_each_bucket_is_queried_separately(
-        self, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
+    def test_each_bucket_is_queried_separately(self, lookup: Lookup) -> None:
         for number in range(10):
-            ids(table, f"{number}", bucket="one")
-            ids(table, f"{number}", bucket="two")
-        assert endpoint.calls == {"Query": 2}
+            lookup.ids(f"{number}", bucket="one")
+            lookup.ids(f"{number}", bucket="two")
+        assert lookup.endpoint.calls == {"Query": 2}
 
     @in_both_ways
-    def test_entries_are_parsed_once(
-        self, canned: CannedRealm, table: TriggerTable, number: int
-    ) -> None:
+    def test_entries_are_parsed_once(self, lookup: Lookup, number: int) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
-        canned.triggers.put(*fillers(number), trigger_entry("t", "a"))
-        (first,) = table.matching(BUCKET, "a/1").triggers
-        (second,) = table.matching(BUCKET, "a/2").triggers
+        lookup.put(*fillers(number), trigger_entry("t", "a"))
+        (first,) = lookup.table.matching(BUCKET, "a/1").triggers
+        (second,) = lookup.table.matching(BUCKET, "a/2").triggers
         assert first is second
 
-    def test_prefixes_of_a_large_bucket_are_queried_one_by_one(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
-        assert ids(table, "a/b/c") == ["t"]
-        first, *others = endpoint.log
+    def test_prefixes_of_a_large_bucket_are_queried_one_by_one(self, lookup: Lookup) -> None:
+        lookup.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
+        assert lookup.ids("a/b/c") == ["t"]
+        first, *others = lookup.endpoint.log
         assert "Limit" in first.request
         assert [call.request["ExpressionAttributeValues"][":p"]["S"] for call in others] == [
             "a/b/c",
@@ -480,128 +469,100 @@ class TestQueries:
             "a",
         ]
 
-    def test_each_prefix_of_a_large_bucket_is_cached(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*fillers(MANY), trigger_entry("whole", "*"))
-        assert ids(table, "a/b/1") == ["whole"]
-        endpoint.forget_calls()
-        assert ids(table, "a/b/1") == ["whole"]
-        assert not endpoint.calls
+    def test_each_prefix_of_a_large_bucket_is_cached(self, lookup: Lookup) -> None:
+        lookup.put(*fillers(MANY), trigger_entry("whole", "*"))
+        assert lookup.ids("a/b/1") == ["whole"]
+        lookup.endpoint.forget_calls()
+        assert lookup.ids("a/b/1") == ["whole"]
+        assert not lookup.endpoint.calls
         for number in range(2, 12):
-            assert ids(table, f"a/b/{number}") == ["whole"]
-        assert endpoint.calls == {"Query": 10}
+            assert lookup.ids(f"a/b/{number}") == ["whole"]
+        assert lookup.endpoint.calls == {"Query": 10}
 
-    def test_unique_keys_do_not_evict_shared_prefixes(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(
-            *fillers(MANY), trigger_entry("shared", "shared"), trigger_entry("whole", "*")
-        )
-        ids(table, "shared/1")
+    def test_unique_keys_do_not_evict_shared_prefixes(self, lookup: Lookup) -> None:
+        lookup.put(*fillers(MANY), trigger_entry("shared", "shared"), trigger_entry("whole", "*"))
+        lookup.ids("shared/1")
         for number in range(UNIQUE):
-            ids(table, f"unique-{number}")
-        endpoint.forget_calls()
-        assert ids(table, "shared/2") == ["shared"]
-        assert endpoint.calls == {"Query": 1}
+            lookup.ids(f"unique-{number}")
+        lookup.endpoint.forget_calls()
+        assert lookup.ids("shared/2") == ["shared"]
+        assert lookup.endpoint.calls == {"Query": 1}
 
-    def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
+    def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(self, lookup: Lookup) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""
-        canned.triggers.put(
-            *(trigger_entry(f"{n}", f"{n}", description="x" * 200_000) for n in range(10))
-        )
-        assert ids(table, "9/a") == ["9"]
-        assert endpoint.calls == {"Query": 3}
+        lookup.put(*(trigger_entry(f"{n}", f"{n}", description="x" * 200_000) for n in range(10)))
+        assert lookup.ids("9/a") == ["9"]
+        assert lookup.endpoint.calls == {"Query": 3}
 
-    def test_all_pages_of_a_prefix_are_read(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
-        canned.triggers.page = 40
-        assert sorted(ids(table, "a")) == [f"{number:03}" for number in range(MANY)]
-        assert endpoint.calls["Query"] > 5
+    def test_all_pages_of_a_prefix_are_read(self, lookup: Lookup) -> None:
+        lookup.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
+        lookup.entries.page = 40
+        assert sorted(lookup.ids("a")) == [f"{number:03}" for number in range(MANY)]
+        assert lookup.endpoint.calls["Query"] > 5
 
     @pytest.mark.parametrize("number", range(120, 136))
-    def test_no_entry_is_lost_at_the_bound(
-        self, canned: CannedRealm, table: TriggerTable, number: int
-    ) -> None:
-        canned.triggers.put(*fillers(number - 1), trigger_entry("last", "zzz"))
-        assert ids(table, "zzz/a") == ["last"]
-        assert ids(table, "filler/7/a") == ["filler-7"]
-        assert ids(table, "other") == []
+    def test_no_entry_is_lost_at_the_bound(self, lookup: Lookup, number: int) -> None:
+        lookup.put(*fillers(number - 1), trigger_entry("last", "zzz"))
+        assert lookup.ids("zzz/a") == ["last"]
+        assert lookup.ids("filler/7/a") == ["filler-7"]
+        assert lookup.ids("other") == []
 
 
 class TestCaching:
     """A query's result is cached for the TTL, also an empty one."""
 
     @pytest.fixture(params=[0, MANY], ids=["in memory", "level by level"])
-    def filled(self, canned: CannedRealm, request: pytest.FixtureRequest) -> CannedRealm:
-        canned.triggers.put(*fillers(request.param))
-        return canned
+    def filled(self, lookup: Lookup, request: pytest.FixtureRequest) -> Lookup:
+        lookup.put(*fillers(request.param))
+        return lookup
 
     @pytest.mark.parametrize("is_there", [True, False], ids=["an entry", "none"])
-    def test_a_result_is_cached_for_the_ttl(
-        self,
-        filled: CannedRealm,
-        endpoint: Endpoint,
-        table: TriggerTable,
-        clock: Clock,
-        *,
-        is_there: bool,
-    ) -> None:
-        put, remove = filled.triggers.put, filled.triggers.remove
+    def test_a_result_is_cached_for_the_ttl(self, filled: Lookup, *, is_there: bool) -> None:
+        put, remove = filled.put, filled.remove
         entry = trigger_entry("t", "a")
         before, after = (["t"], []) if is_there else ([], ["t"])
         if is_there:
             put(entry)
-        assert ids(table, "a/b") == before
-        endpoint.forget_calls()
+        assert filled.ids("a/b") == before
+        filled.endpoint.forget_calls()
         remove("t") if is_there else put(entry)
-        clock.now += 0.8 * TTL - 0.001  # expiry has jitter
-        table.start(UNLIMITED)
-        assert ids(table, "a/b") == before
-        assert not endpoint.calls
-        clock.now += 0.2 * TTL + 0.001
-        assert ids(table, "a/b") == after
+        filled.clock.now += 0.8 * TTL - 0.001  # expiry has jitter
+        filled.table.start(UNLIMITED)
+        assert filled.ids("a/b") == before
+        assert not filled.endpoint.calls
+        filled.clock.now += 0.2 * TTL + 0.001
+        assert filled.ids("a/b") == after
 
-    def test_a_lookup_does_not_extend_the_ttl(
-        self, filled: CannedRealm, table: TriggerTable, clock: Clock
-    ) -> None:
-        assert ids(table, "a") == []
-        filled.triggers.put(trigger_entry("t", "a"))
+    def test_a_lookup_does_not_extend_the_ttl(self, filled: Lookup) -> None:
+        assert filled.ids("a") == []
+        filled.put(trigger_entry("t", "a"))
         for _ in range(3):
-            clock.now += TTL / 3
-            found = ids(table, "a")
+            filled.clock.now += TTL / 3
+            found = filled.ids("a")
         assert found == ["t"]
 
-    def test_with_a_ttl_of_0_entries_are_cached_for_the_invocation(
-        self, filled: CannedRealm, endpoint: Endpoint, clock: Clock
-    ) -> None:
-        table = table_of(endpoint, clock, ttl=0.0)
-        assert ids(table, "a") == []
-        endpoint.forget_calls()
-        filled.triggers.put(trigger_entry("t", "a"))
+    def test_with_a_ttl_of_0_entries_are_cached_for_the_invocation(self, filled: Lookup) -> None:
+        filled.table = filled.new_table(ttl=0.0)
+        assert filled.ids("a") == []
+        filled.endpoint.forget_calls()
+        filled.put(trigger_entry("t", "a"))
         for _ in range(3):
-            clock.now += 1.0
-            assert ids(table, "a") == []
-        assert not endpoint.calls
-        table.start(UNLIMITED)
-        assert ids(table, "a") == ["t"]
+            filled.clock.now += 1.0
+            assert filled.ids("a") == []
+        assert not filled.endpoint.calls
+        filled.table.start(UNLIMITED)
+        assert filled.ids("a") == ["t"]
 
-    def test_a_large_bucket_is_measured_again_after_the_ttl(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, clock: Clock
-    ) -> None:
-        canned.triggers.put(*fillers(MANY))
-        ids(table, "a")
+    def test_a_large_bucket_is_measured_again_after_the_ttl(self, lookup: Lookup) -> None:
+        lookup.put(*fillers(MANY))
+        lookup.ids("a")
         for number in range(MANY):
-            canned.triggers.remove(f"filler-{number}")
-        clock.now += TTL
-        endpoint.forget_calls()
-        assert ids(table, "a") == []
-        assert ids(table, "b") == []
-        assert endpoint.calls == {"Query": 1}
+            lookup.remove(f"filler-{number}")
+        lookup.clock.now += TTL
+        lookup.endpoint.forget_calls()
+        assert lookup.ids("a") == []
+        assert lookup.ids("b") == []
+        assert lookup.endpoint.calls == {"Query": 1}
 
 
 class TestFailures:
@@ -613,61 +574,53 @@ class TestFailures:
         ids=["throttled", "500", "reset", "denied"],
     )
     def test_a_read_fails_after_three_attempts_unless_it_is_denied(
-        self, endpoint: Endpoint, table: TriggerTable, waits: list[float], fault: Fault
+        self, lookup: Lookup, waits: list[float], fault: Fault
     ) -> None:
         calls = 1 if fault is DENIED else 3
-        endpoint.fail({("Query", None): fault})
+        lookup.endpoint.fail({("Query", None): fault})
         with pytest.raises(ServiceError, match=r"reading lava\.demo\.s3triggers"):
-            ids(table, "a")
-        assert endpoint.calls == {"Query": calls}
+            lookup.ids("a")
+        assert lookup.endpoint.calls == {"Query": calls}
         assert len(waits) == calls - 1
-        endpoint.fail({("Query", calls + n): fault for n in range(1, calls)})
-        assert ids(table, "a") == []
+        lookup.endpoint.fail({("Query", calls + n): fault for n in range(1, calls)})
+        assert lookup.ids("a") == []
 
     @pytest.mark.parametrize("number", [1, 2, 3], ids=["the bucket", "the key", "its folder"])
-    def test_a_failure_is_not_cached(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable, number: int
-    ) -> None:
-        canned.triggers.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
-        endpoint.fail({("Query", number): DENIED})
+    def test_a_failure_is_not_cached(self, lookup: Lookup, number: int) -> None:
+        lookup.put(*fillers(MANY), trigger_entry("t", "a"), trigger_entry("whole", "*"))
+        lookup.endpoint.fail({("Query", number): DENIED})
         with pytest.raises(ServiceError):
-            ids(table, "a/b")
-        endpoint.fail({})
-        assert ids(table, "a/b") == ["t"]
+            lookup.ids("a/b")
+        lookup.endpoint.fail({})
+        assert lookup.ids("a/b") == ["t"]
 
-    def test_a_failed_page_fails_the_prefix(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
-        canned.triggers.page = 90
-        endpoint.fail({("Query", 3): DENIED})
+    def test_a_failed_page_fails_the_prefix(self, lookup: Lookup) -> None:
+        lookup.put(*(trigger_entry(f"{number:03}", "a") for number in range(MANY)))
+        lookup.entries.page = 90
+        lookup.endpoint.fail({("Query", 3): DENIED})
         with pytest.raises(ServiceError):
-            ids(table, "a")
-        endpoint.fail({})
-        assert len(ids(table, "a")) == MANY
+            lookup.ids("a")
+        lookup.endpoint.fail({})
+        assert len(lookup.ids("a")) == MANY
 
-    def test_a_missing_table_is_a_service_error(
-        self, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        endpoint.tables.clear()
+    def test_a_missing_table_is_a_service_error(self, lookup: Lookup) -> None:
+        lookup.endpoint.tables.clear()
         with pytest.raises(ServiceError, match="ResourceNotFound"):
-            ids(table, "a")
+            lookup.ids("a")
 
-    def test_nothing_is_read_out_of_time(
-        self, canned: CannedRealm, endpoint: Endpoint, table: TriggerTable
-    ) -> None:
-        canned.triggers.put(trigger_entry("t", "a"))
+    def test_nothing_is_read_out_of_time(self, lookup: Lookup) -> None:
+        lookup.put(trigger_entry("t", "a"))
         left = [300.0]
-        table.start(Deadline(lambda: left[0]))
-        assert ids(table, "a", bucket="other") == []
+        lookup.table.start(Deadline(lambda: left[0]))
+        assert lookup.ids("a", bucket="other") == []
         left[0] = 1.0
-        endpoint.forget_calls()
+        lookup.endpoint.forget_calls()
         with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.s3triggers"):
-            ids(table, "a")
-        assert ids(table, "a", bucket="other") == []
-        assert not endpoint.calls
-        table.start(UNLIMITED)
-        assert ids(table, "a") == ["t"]
+            lookup.ids("a")
+        assert lookup.ids("a", bucket="other") == []
+        assert not lookup.endpoint.calls
+        lookup.table.start(UNLIMITED)
+        assert lookup.ids("a") == ["t"]
 
 
 class TestOnAws:
