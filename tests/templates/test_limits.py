@@ -37,8 +37,6 @@ if sys.platform != "linux":
 
 import resource
 
-from tests.tables import cases
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -83,16 +81,21 @@ class State:
 
 
 @pytest.fixture(autouse=True)
-def _handler() -> Iterator[None]:
-    """Have a handler of the tests' own, and no timer."""
+def before() -> Iterator[State]:
+    """Handler, timer and limit: they are after each test as they were before it.
+
+    The handler is one of the tests' own.
+    """
 
     def own(_signal: int, _frame: Any) -> None:
         raise AssertionError
 
-    before = signal.signal(signal.SIGALRM, own)
+    handler = signal.signal(signal.SIGALRM, own)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    yield
-    signal.signal(signal.SIGALRM, before)
+    state = State()
+    yield state
+    assert State() == state
+    signal.signal(signal.SIGALRM, handler)
 
 
 def endless() -> Iterator[int]:
@@ -241,28 +244,7 @@ def _fail(error: BaseException) -> None:
 class TestRestored:
     """Signal handler, timer and limit are afterwards as they were before."""
 
-    @cases(
-        ("body", "seconds", "expected"),
-        {
-            "time-is-up": (run_on, SHORT, TimeoutError),
-            "memory-is-used-up": (hog, GIVE_UP, MemoryError),
-            "error": (lambda: _fail(KeyError("x")), GIVE_UP, KeyError),
-            "interrupt": (lambda: _fail(KeyboardInterrupt()), GIVE_UP, KeyboardInterrupt),
-        },
-    )
-    def test_after_an_end_before_time(
-        self, body: Callable[[], None], seconds: float, expected: type[BaseException]
-    ) -> None:
-        before = State()
-
-        with pytest.raises(expected):
-            run_bounded(body, seconds)
-
-        assert State() == before
-
-    def test_after_all_went_well(self) -> None:
-        before = State()
-
+    def test_after_all_went_well(self, before: State) -> None:
         inside = run_bounded(State)
 
         assert State() == before
@@ -272,12 +254,8 @@ class TestRestored:
         assert inside.memory[1] == before.memory[1]
 
     def test_a_thousand_times(self) -> None:
-        before = State()
-
         for _ in range(1000):
             run_bounded(lambda: None)
-
-        assert State() == before
 
     def test_no_alarm_comes_late(self) -> None:
         run_bounded(lambda: None, SHORT)
@@ -310,8 +288,7 @@ class TestAlarm:
     """The alarm ends the work, and nothing but the work, whenever it comes."""
 
     @pytest.mark.parametrize("work", [render_loop, render_often])
-    def test_none_escapes(self, work: Callable[[int], None]) -> None:
-        before = State()
+    def test_none_escapes(self, before: State, work: Callable[[int], None]) -> None:
         work(1)
         rounds, late = 100, 0
 
@@ -367,9 +344,9 @@ class TestAlarm:
 class TestListening:
     """One block may listen for the alarms of many bounds; each holds as before."""
 
-    def test_the_handler_stays_for_all_of_it_and_bounds_hold_inside_and_after(self) -> None:
-        before = State()
-
+    def test_the_handler_stays_for_all_of_it_and_bounds_hold_inside_and_after(
+        self, before: State
+    ) -> None:
         with listening():
             inside = State()
             assert inside.handler != before.handler
@@ -390,15 +367,10 @@ class TestListening:
 
         with pytest.raises(TimeoutError):
             run_bounded(run_on, SHORT)
-        assert State() == before
 
     def test_after_an_error_all_is_as_before(self) -> None:
-        before = State()
-
         with pytest.raises(KeyError), listening():
             raise KeyError
-
-        assert State() == before
 
     def test_warnings_inside_of_it_leave_nothing(self) -> None:
         registry: dict[Any, Any] = {}
@@ -415,9 +387,7 @@ class TestListening:
         assert seen == []
         assert "text" not in str(registry)
 
-    def test_in_another_thread_it_does_not_listen(self) -> None:
-        before = State()
-
+    def test_in_another_thread_it_does_not_listen(self, before: State) -> None:
         def run() -> State:
             with listening():
                 return State()
@@ -514,12 +484,9 @@ class TestThreads:
     """Outside of the main thread, which alone receives signals, nothing runs."""
 
     def test_it_is_an_error_there(self) -> None:
-        before = State()
-
         def run() -> str:
             with pytest.raises(ThreadError) as caught:
                 run_bounded(lambda: pytest.fail("it ran"), SHORT)
             return str(caught.value)
 
         assert in_another_thread(run) == "templates and conditions run in the main thread alone"
-        assert State() == before
