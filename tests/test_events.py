@@ -274,70 +274,58 @@ class TestKeys:
             assert only_event(route.payload(what)).key == "a\ud800"
 
 
+PATHS: Final = {
+    "event_time": ("eventTime", "time"),
+    "source_ip": ("requestParameters.sourceIPAddress", "detail.source-ip-address"),
+    "aws_region": ("awsRegion", "region"),
+    "size": ("s3.object.size", "detail.object.size"),
+}
+"""By element of `info`: where S3 has it, and where EventBridge has it."""
+
+
 class TestInfo:
     """Exactly these seven elements, of these types, whatever the route."""
 
     @pytest.mark.parametrize(
-        ("written", "expected"),
+        ("name", "value", "expected"),
         [
-            pytest.param("2026-03-14T01:59:26.535Z", PRECISELY, id="s3"),
-            pytest.param("2026-03-14T01:59:26Z", WHEN, id="eventbridge"),
-            pytest.param("2026-03-14T01:59:26+00:00", WHEN, id="offset-of-nothing"),
-            pytest.param("2026-03-14T12:59:26+11:00", WHEN, id="offset"),
-            pytest.param("2026-03-13T18:29:26-07:30", WHEN, id="offset-west"),
-            pytest.param("2026-03-14T01:59:26", WHEN, id="no-offset"),
-            pytest.param("2026-03-14T01:59:26.000001Z", WHEN + timedelta.resolution, id="micro"),
-            pytest.param("20260314T015926Z", WHEN, id="basic"),
-            pytest.param("2026-03-13T24:00:00Z", datetime(2026, 3, 14, tzinfo=UTC), id="midnight"),
+            ("event_time", "2026-03-14T01:59:26.535Z", PRECISELY),
+            ("event_time", "2026-03-14T01:59:26Z", WHEN),
+            ("event_time", "2026-03-14T01:59:26+00:00", WHEN),
+            ("event_time", "2026-03-14T12:59:26+11:00", WHEN),
+            ("event_time", "2026-03-13T18:29:26-07:30", WHEN),
+            ("event_time", "2026-03-14T01:59:26", WHEN),
+            ("event_time", "2026-03-14T01:59:26.000001Z", WHEN + timedelta.resolution),
+            ("event_time", "20260314T015926Z", WHEN),
+            ("event_time", "2026-03-13T24:00:00Z", datetime(2026, 3, 14, tzinfo=UTC)),
+            ("source_ip", "203.0.113.7", IPv4Address("203.0.113.7")),
+            ("source_ip", "2001:db8::7", IPv6Address("2001:db8::7")),
+            *(
+                ("source_ip", odd, None)
+                for odd in ("s3.amazonaws.com", "203.0.113.7:55328", "", None, 5, ["::1"], MISSING)
+            ),
+            ("aws_region", "us-gov-west-1", "us-gov-west-1"),
+            *(("aws_region", odd, OWN_REGION) for odd in (MISSING, None, "")),
+            *(("size", size, size) for size in (0, 1, 50 * 2**40, 2**70)),
+            *(("size", odd, 0) for odd in (MISSING, None)),
         ],
     )
-    def test_the_time_is_aware_and_in_utc(self, written: str, expected: datetime) -> None:
-        for payload in (direct(s3_record(eventTime=written)), eventbridge_event(time=written)):
-            found = only_event(payload).event_time
+    def test_an_element_is_read_from_either_kind_of_event(
+        self, name: str, value: Any, expected: Any
+    ) -> None:
+        of_s3, of_eventbridge = PATHS[name]
 
-            assert found == expected
-            assert found.tzinfo is tzutc()
-
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [
-            pytest.param("203.0.113.7", IPv4Address("203.0.113.7"), id="ipv4"),
-            pytest.param("2001:db8::7", IPv6Address("2001:db8::7"), id="ipv6"),
-            pytest.param("s3.amazonaws.com", None, id="host-name"),
-            pytest.param("203.0.113.7:55328", None, id="with-a-port"),
-            pytest.param("", None, id="empty"),
-            pytest.param(None, None, id="null"),
-            pytest.param(5, None, id="number"),
-            pytest.param(["203.0.113.7"], None, id="list"),
-            pytest.param(MISSING, None, id="absent"),
-        ],
-    )
-    def test_the_source_is_an_address_or_none(self, value: Any, expected: Any) -> None:
-        of_record = changed(s3_record(), "requestParameters.sourceIPAddress", value)
-        of_event = changed(eventbridge_event(), "detail.source-ip-address", value)
-
-        assert only_event(direct(of_record)).source_ip == expected
-        assert only_event(of_event).source_ip == expected
+        for record in (
+            changed(s3_record(), of_s3, value),
+            changed(eventbridge_event(), of_eventbridge, value),
+        ):
+            event = only_event([record])
+            assert (event.info[name], type(event.info[name])) == (expected, type(expected))
+            assert event.event_time.tzinfo is tzutc()
 
     @pytest.mark.parametrize("value", [MISSING, None, "x", []], ids=["absent", "null", "text", "l"])
     def test_without_request_parameters_there_is_no_source(self, value: Any) -> None:
-        record = changed(s3_record(), "requestParameters", value)
-
-        assert only_event(direct(record)).source_ip is None
-
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [("us-gov-west-1", "us-gov-west-1"), (MISSING, OWN_REGION), (None, OWN_REGION)],
-        ids=["its-own", "absent", "null"],
-    )
-    def test_the_region_is_that_of_the_event_else_of_the_function(
-        self, value: Any, expected: str
-    ) -> None:
-        record = changed(s3_record(), "awsRegion", value)
-        event = changed(eventbridge_event(), "region", value)
-
-        assert only_event(direct(record)).aws_region == expected
-        assert only_event(event).aws_region == expected
+        assert only_event([changed(s3_record(), "requestParameters", value)]).source_ip is None
 
     @pytest.mark.parametrize("name", ["s3:ObjectCreated:Put", "Object Created : Put "])
     def test_the_type_of_an_s3_event_is_its_name(self, name: str) -> None:
