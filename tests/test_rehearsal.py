@@ -20,7 +20,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.rehearsal import rehearse
 from lava_s3trigger.settings import Settings
-from tests.build import direct, eventbridge, record, sns, sqs
+from tests.build import direct, eventbridge, job_entry, record, sns, sqs, trigger_entry
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -94,20 +94,8 @@ class TestInit:
     )
     def test_the_first_event_imports_nothing(self, endpoint: Endpoint, payload: Any) -> None:
         realm = endpoint.realm("demo", ["core"])
-        realm.jobs.put({
-            "job_id": "load", "type": "cmd", "payload": "x", "worker": "core", "enabled": True
-        })  # fmt: skip
-        realm.triggers.put(
-            {
-                "trigger_id": "t",
-                "bucket": "my-bucket",
-                "prefix": "in",
-                "enabled": True,
-                "if_fnmatch": "*.csv",
-                "job_id": "load",
-                "parameters": {"key": "{{ key }}"},
-            }
-        )
+        realm.jobs.put(job_entry())
+        realm.triggers.put(trigger_entry(if_fnmatch="*.csv", parameters={"key": "{{ key }}"}))
 
         in_init, imported, _ = start(endpoint.url, payload, **_CREDENTIALS)
 

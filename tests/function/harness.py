@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,8 +19,6 @@ from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Tab
 from tests.faults.dedup_table import update_item
 
 if TYPE_CHECKING:
-    import logging
-
     from tests.endpoint import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
@@ -63,8 +62,11 @@ class Harness:
     small (a worker whose queue takes 100 bytes) and bad (its entry has no payload).
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, caplog: pytest.LogCaptureFixture | None = None) -> None:
         self.endpoint = endpoint
+        if caplog:
+            self.logged = LogLines(caplog)
+            """What the functions log."""
         self.realm: CannedRealm = endpoint.realm("demo", ["core", "web"])
         self.core: Queue = self.realm.queue("core")
         self.web: Queue = self.realm.queue("web")
@@ -141,6 +143,7 @@ class LogLines:
     """What the function logged."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, logger="lava_s3trigger")
         self._caplog = caplog
 
     def lines(self) -> list[str]:

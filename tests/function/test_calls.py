@@ -55,13 +55,6 @@ class TestCalls:
             function(direct(record(f"in/a/{n}")))
             assert harness.endpoint.calls == {"Query": 1, SEND: 1}
 
-    def test_a_bucket_without_entries_costs_one_read(self, harness: Harness) -> None:
-        function = harness.function()
-        function(direct(record("in/first")))
-        assert harness.endpoint.calls == {"Query": 1}
-        function(direct(record(f"{DEEP}/second")))
-        assert harness.endpoint.calls == {"Query": 1}
-
     def test_an_event_without_effect_costs_no_call(self, harness: Harness) -> None:
         harness.trigger(if_fnmatch="*.csv")
         function = harness.function()
@@ -83,24 +76,3 @@ class TestCalls:
         harness.trigger(job_id=["load", "report", "load"])
         harness.function()(direct(*(record(f"in/{n}") for n in range(3))))
         assert harness.endpoint.calls == {"Query": 1, "GetItem": 2, "GetQueueUrl": 2, SEND: 2}
-
-    def test_expired_entries_are_read_again(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(cache_ttl=60.0)
-        function(direct(record()))
-        harness.endpoint.forget_calls()
-        harness.clock.now += 47
-        function(direct(record("in/2.csv")))
-        assert harness.endpoint.calls == {SEND: 1}
-        harness.clock.now += 13
-        harness.endpoint.forget_calls()
-        function(direct(record()))
-        assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}
-
-    def test_without_a_cache_each_invocation_reads_once(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(cache_ttl=0.0)
-        function(direct(record()))
-        harness.endpoint.forget_calls()
-        function(direct(*(record(f"in/{n}") for n in range(5))))
-        assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.build import direct, eventbridge, message, record, sns, sqs
-from tests.endpoint import SERVER_ERROR, THROTTLED
-from tests.function.harness import SEND, Harness
+
+if TYPE_CHECKING:
+    from tests.function.harness import Harness
 
 SAMPLES: Final = Path(__file__).parents[2] / "events"
 # Those of S3 Batch Operations hold no events; tests/function/test_s3_batch.py has them.
@@ -77,13 +78,6 @@ class TestDone:
         del some["awsRegion"]
         harness.function()(direct(some))
         assert harness.core.messages[0].json["parameters"] == {"region": "ap-southeast-2"}
-
-    def test_a_throttled_send_is_retried(self, harness: Harness) -> None:
-        harness.trigger()
-        harness.endpoint.fail({(SEND, 1): THROTTLED, (SEND, 2): SERVER_ERROR})
-        assert harness.function()(direct(record())) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert len(harness.waits) == 2
 
     @pytest.mark.parametrize("path", SAMPLES_OF_EVENTS, ids=lambda path: path.stem)
     def test_every_sample_payload_is_dispatched(self, harness: Harness, path: Path) -> None:

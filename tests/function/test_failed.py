@@ -14,7 +14,6 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, sqs
 from tests.endpoint import (
     DENIED,
-    LOST_REPLY,
     OPERATIONS,
     READS_THROTTLED,
     SERVER_ERROR,
@@ -23,7 +22,7 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines
+from tests.function.harness import PARKING, SEND, Harness
 
 
 class TestFailed:
@@ -53,19 +52,10 @@ class TestFailed:
         assert error.value.count == 1
         assert harness.keys() == ["in/1", "in/2"]
 
-    @pytest.mark.parametrize(
-        "payload", [NONSENSE, {}, {"neither": 1}, None, 7, eventbridge("")], ids=ascii
-    )
-    def test_a_payload_without_an_event_raises(self, harness: Harness, payload: Any) -> None:
-        with pytest.raises(DeliveriesFailedError) as error:
-            harness.function()(payload)
-        assert error.value.count == 1
-        assert harness.nothing_went_out()
-
     @pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
     @pytest.mark.parametrize("operation", ["Query", "GetItem"])
     def test_a_failed_read_fails_its_delivery_alone(
-        self, harness: Harness, logged: LogLines, operation: str, fault: Fault
+        self, harness: Harness, operation: str, fault: Fault
     ) -> None:
         harness.trigger("one", bucket="one")
         harness.trigger("two", bucket="two", job_id="report")
@@ -74,7 +64,7 @@ class TestFailed:
         function = harness.function()
         assert function(payload) == failed("m0")
         assert (harness.keys(), harness.keys(harness.web)) == ([], ["in/2"])
-        (fields,) = logged.fields("failed", logging.ERROR)
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert fields.pop("reason").startswith("reading lava.demo.")
         named = {"trigger_id": "one", "job_id": "load", "entry": ANY}
         assert fields == {
@@ -100,7 +90,7 @@ class TestFailed:
     @pytest.mark.parametrize("fault", [THROTTLED, SERVER_ERROR, DENIED], ids=lambda each: each.code)
     @pytest.mark.parametrize("operation", ["GetQueueUrl", SEND])
     def test_a_failed_send_fails_its_delivery_alone(
-        self, harness: Harness, logged: LogLines, operation: str, fault: Refusal
+        self, harness: Harness, operation: str, fault: Refusal
     ) -> None:
         harness.trigger("one", prefix="one")
         harness.trigger("two", prefix="two", job_id="report")
@@ -114,18 +104,11 @@ class TestFailed:
         assert harness.function()(payload) == failed("m0")
         assert (harness.keys(), harness.keys(harness.web)) == ([], ["two/2"])
         assert not harness.parking.messages
-        (fields,) = logged.fields("failed", logging.ERROR)
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert fault.code in fields["reason"]
         assert (fields["trigger_id"], fields["job_id"]) == ("one", "load")
         assert (fields["bucket"], fields["key"]) == (BUCKET, "one/1")
-        assert [each["key"] for each in logged.fields("dispatched")] == ["two/2"]
-
-    def test_a_lost_reply_sends_again_with_another_run_id(self, harness: Harness) -> None:
-        harness.trigger()
-        harness.endpoint.fail({(SEND, 1): LOST_REPLY})
-        assert harness.function()(direct(record())) is None
-        run_ids = [each.json["run_id"] for each in harness.core.messages]
-        assert len(set(run_ids)) == len(run_ids) == 2
+        assert [each["key"] for each in harness.logged.fields("dispatched")] == ["two/2"]
 
 
 ODD: Final = {"Item": 7, "Items": 7, "Successful": 7}
@@ -143,7 +126,7 @@ class TestUnexpectedErrors:
         )
 
     def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
-        self, harness: Harness, logged: LogLines
+        self, harness: Harness
     ) -> None:
         odd = "{{ 'odd' if key == 'in/1.csv' else 'load' }}"
         harness.trigger("a-odd", job_id=odd, parameters={})
@@ -153,7 +136,7 @@ class TestUnexpectedErrors:
         payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
         for _ in range(2):
             assert function(payload) == failed("m1")
-        failures = logged.fields("failed", logging.ERROR)
+        failures = harness.logged.fields("failed", logging.ERROR)
         assert [each["trigger_id"] for each in failures] == ["a-odd"] * 2
         for each in failures:
             assert re.fullmatch(r"[A-Z]\w+Error: .* \(\w+\.py, line \d+\)", each["reason"])

@@ -29,9 +29,7 @@ from tests.build import (
     sns,
     sqs,
 )
-from tests.endpoint import EntryRefusal, Partial
-from tests.function.harness import SEND, Harness, LogLines, fails
-from tests.function.user_errors import TOO_LONG
+from tests.function.harness import Harness, fails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +53,7 @@ class TestLog:
 
     @pytest.mark.parametrize("key", HOSTILE)
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
-    def test_a_key_cannot_break_a_log_line(
-        self, harness: Harness, logged: LogLines, key: str, level: int
-    ) -> None:
+    def test_a_key_cannot_break_a_log_line(self, harness: Harness, key: str, level: int) -> None:
         harness.trigger("good")
         harness.trigger("unmet", if_fnmatch=[key * 9, "*.zip"])
         harness.trigger("broken", parameters={"a": "{{ key.nothing() }}"})
@@ -72,19 +68,19 @@ class TestLog:
         function = harness.function(log_level=level, dedup_cache_size=10)
         fails(function, direct(record(key), record(key), record(f"out{key}"), key, {key: key}))
         fails(harness.function(dead_letter_queue=None), direct(record(key), {"s3": {key: key}}))
-        assert len(logged.lines()) > 15
-        for line in logged.lines():
+        assert len(harness.logged.lines()) > 15
+        for line in harness.logged.lines():
             assert line.isascii()
             assert line.isprintable()
             found = read_line(line)
             assert found
             assert found.event in EVENTS
-        assert all(each["key"] == key for each in logged.fields("dispatched"))
+        assert all(each["key"] == key for each in harness.logged.fields("dispatched"))
 
-    def test_a_dispatch_is_logged_with_its_run_id(self, harness: Harness, logged: LogLines) -> None:
+    def test_a_dispatch_is_logged_with_its_run_id(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report"])
         harness.function()(direct(record()))
-        assert logged.fields("dispatched", logging.INFO) == [
+        assert harness.logged.fields("dispatched", logging.INFO) == [
             {
                 "queue": f"lava-demo-{worker}",
                 "run_id": queue.messages[0].json["run_id"],
@@ -100,30 +96,15 @@ class TestLog:
             )
         ]
 
-    def test_a_retried_dispatch_is_logged_with_the_run_id_that_was_sent(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.trigger()
-        passing = EntryRefusal("InternalError", is_senders_fault=False)
-        harness.endpoint.fail({(SEND, 1): Partial({0: passing})})
-        assert harness.function()(direct(record())) is None
-        (fields,) = logged.fields("dispatched", logging.INFO)
-        assert fields["run_id"] == harness.core.messages[0].json["run_id"]
-        assert not logged.fields("failed")
-
-    def test_a_long_value_is_cut_in_the_log(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger(job_id=TOO_LONG)
-        harness.function()(direct(record()))
-        assert logged.lines()
-        assert max(map(len, logged.lines())) < 20_000
-
-    def test_a_skip_is_logged_with_its_reason(self, harness: Harness, logged: LogLines) -> None:
+    def test_a_skip_is_logged_with_its_reason(self, harness: Harness) -> None:
         harness.trigger("off", enabled=False)
         harness.trigger("unmet", if_fnmatch="*.zip")
         harness.trigger("idle", job_id="idle")
         harness.job("idle", "core", enabled=False)
         harness.function()(direct(record()))
-        found = sorted(logged.fields("skipped", logging.INFO), key=lambda each: each["trigger_id"])
+        found = sorted(
+            harness.logged.fields("skipped", logging.INFO), key=lambda each: each["trigger_id"]
+        )
         disabled = "the trigger is disabled; it hides entries at prefixes above 'in'"
         common = {"entry": ANY, "bucket": BUCKET, "key": "in/1.csv"}
         assert found == [
@@ -135,30 +116,28 @@ class TestLog:
             )
         ]
 
-    def test_an_event_without_a_trigger_is_logged_at_debug(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_an_event_without_a_trigger_is_logged_at_debug(self, harness: Harness) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record()))
-        (fields,) = logged.fields("skipped", logging.DEBUG)
+        (fields,) = harness.logged.fields("skipped", logging.DEBUG)
         assert fields["kind"] == "no_trigger"
         assert fields["prefixes"] == ["in/1.csv", "in", "*"]
         harness.function(log_level=logging.CRITICAL)(direct(record()))
-        assert len(logged.fields("skipped")) == 1
-        assert "in/1.csv" not in logged.lines()[-1]
-        assert logged.fields("summary")[-1]["unmatched"] == 1
+        assert len(harness.logged.fields("skipped")) == 1
+        assert "in/1.csv" not in harness.logged.lines()[-1]
+        assert harness.logged.fields("summary")[-1]["unmatched"] == 1
 
     @pytest.mark.parametrize("letter", ["a", "\x01"])
     def test_of_many_prefixes_the_number_is_logged_and_the_first(
-        self, harness: Harness, logged: LogLines, letter: str
+        self, harness: Harness, letter: str
     ) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record(f"{letter}/" * 512)))
 
-        (fields,) = logged.fields("skipped", logging.DEBUG)
+        (fields,) = harness.logged.fields("skipped", logging.DEBUG)
         assert (fields["tried"], len(fields["prefixes"])) == (514, 10)
         assert fields["prefixes"][1] == f"{letter}/" * 511 + letter
-        assert max(map(len, logged.lines())) < 100_000
+        assert max(map(len, harness.logged.lines())) < 100_000
 
-    def test_each_invocation_is_summarised(self, harness: Harness, logged: LogLines) -> None:
+    def test_each_invocation_is_summarised(self, harness: Harness) -> None:
         """So that "no entry matches" is told from "the event never came"."""
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("unmet", if_fnmatch="*.zip")
@@ -166,7 +145,7 @@ class TestLog:
         elsewhere = [direct(record(f"out/{n}")) for n in range(5)]
         answer = harness.function()(sqs(direct(record(), record("in/2.csv")), *elsewhere, NONSENSE))
         assert answer == failed("m6")
-        (fields,) = logged.fields("summary", logging.INFO)
+        (fields,) = harness.logged.fields("summary", logging.INFO)
         assert fields.pop("lag") > 0
         assert fields == {
             "realm": "demo",
@@ -183,17 +162,15 @@ class TestLog:
             "unmatched": 5,
         }
 
-    def test_metrics_can_be_turned_off(self, harness: Harness, logged: LogLines) -> None:
+    def test_metrics_can_be_turned_off(self, harness: Harness) -> None:
         harness.trigger()
         harness.function(metrics=False)(direct(record()))
-        assert not any("_aws" in line for line in logged.lines())
-        (fields,) = logged.fields("summary", logging.INFO)
+        assert not any("_aws" in line for line in harness.logged.lines())
+        (fields,) = harness.logged.fields("summary", logging.INFO)
         assert fields.pop("lag") > 0
         assert fields == {"events": 1, "events_s3": 1, "dispatched": 1}
 
-    def test_a_line_names_the_version_of_the_entry(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_line_names_the_version_of_the_entry(self, harness: Harness) -> None:
         harness.trigger("t", owner="a")
         function = harness.function()
         function(direct(record()))
@@ -201,13 +178,11 @@ class TestLog:
         harness.trigger("t", owner="b")
         harness.clock.now += 60
         function(direct(record()))
-        first, second, third = [each["entry"] for each in logged.fields("dispatched")]
+        first, second, third = [each["entry"] for each in harness.logged.fields("dispatched")]
         assert first == second != third
         assert re.fullmatch("[0-9a-f]{8}", first)
 
-    def test_a_slow_trigger_is_logged_with_its_time(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_slow_trigger_is_logged_with_its_time(self, harness: Harness) -> None:
         slow = (
             "{% for i in range(30) %}{% for j in range(500) %}{{ i * j }}{% endfor %}{% endfor %}"
         )
@@ -215,37 +190,17 @@ class TestLog:
             "slow", parameters={"x": f"{{% if ({slow!r}|length) %}}{slow}{{% endif %}}"}
         )
         harness.function()(direct(record()))
-        [line] = [each for each in logged.lines() if "duration_ms" in each]
+        [line] = [each for each in harness.logged.lines() if "duration_ms" in each]
         found = read_line(line)
         assert found
         assert found.fields["trigger_id"] == "slow"
         assert 1 <= found.fields["duration_ms"] < 5000
 
-    def test_lines_about_a_message_of_a_queue_have_its_id(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.trigger()
-        harness.trigger("off", enabled=False)
-        harness.trigger("bad", job_id="none")
-        harness.function()(sqs(direct(record())))
-        lines = [
-            each for word in ("dispatched", "skipped", "parked") for each in logged.fields(word)
-        ]
-        assert [each["message_id"] for each in lines] == ["m0"] * 3
-
-    def test_the_start_is_logged_with_the_version(self, harness: Harness, logged: LogLines) -> None:
+    def test_the_start_is_logged_with_the_version(self, harness: Harness) -> None:
         harness.function()
-        assert logged.fields("started", logging.INFO) == [
+        assert harness.logged.fields("started", logging.INFO) == [
             {"version": version("lava-s3trigger"), "realm": "demo", "function": "local"}
         ]
-
-    def test_a_payload_that_is_not_understood_is_logged_with_its_message_id(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.function()(sqs(direct(), NONSENSE))
-        (fields,) = logged.fields("not_understood", logging.ERROR)
-        assert fields["message_id"] == "m1"
-        assert "not JSON" in fields["reason"]
 
 
 REQUEST: Final = "75e6080c-ee23-4c9a-924e-65ccec04a09a"
@@ -256,7 +211,6 @@ MAX_BYTES: Final = 700
 class TestSize:
     """The log costs little: CloudWatch charges for each byte."""
 
-    @pytest.mark.usefixtures("logged")
     @pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
     def test_a_dispatched_event_takes_few_bytes(
         self,

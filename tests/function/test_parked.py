@@ -21,7 +21,7 @@ from tests.endpoint import (
     Partial,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.function.harness import PARKING, SEND, Harness, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
 
 
@@ -31,7 +31,7 @@ class TestParked:
     @every_user_error
     @pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
     def test_a_user_error_is_parked_with_its_event_and_other_triggers_run(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase, event: dict[str, Any]
+        self, harness: Harness, case: UserErrorCase, event: dict[str, Any]
     ) -> None:
         harness.trigger("a", job_id="report")
         harness.trigger(**case.fields)
@@ -51,17 +51,9 @@ class TestParked:
         assert message.json["event"] == event
         assert message.text.isascii()
         assert message.delay == 0
-        (fields,) = logged.fields("parked", logging.ERROR)
+        (fields,) = harness.logged.fields("parked", logging.ERROR)
         assert fields.get("code") == case.code
         assert case.reason in fields["reason"]
-
-    def test_other_jobs_of_the_trigger_run(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "none", "lost", "report"])
-        assert harness.function()(direct(record())) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
-        (parked,) = harness.parked()
-        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
-        assert parked["done"] == ["load", "report"]
 
     def test_only_the_batch_entry_that_sqs_refuses_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "load", "load"])
@@ -81,12 +73,12 @@ class TestParked:
 
     @every_user_error
     def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase
+        self, harness: Harness, case: UserErrorCase
     ) -> None:
         harness.trigger(**case.fields)
         harness.trigger("good", job_id="report")
         assert harness.function(dead_letter_queue=None)(direct(record())) is None
-        (fields,) = logged.fields("user_error", logging.ERROR)
+        (fields,) = harness.logged.fields("user_error", logging.ERROR)
         assert case.reason in fields.pop("reason")
         assert fields.pop("job_id", None) == case.job_id
         assert fields.pop("code", None) == case.code
@@ -100,15 +92,6 @@ class TestParked:
         assert harness.keys(harness.web) == ["in/1.csv"]
         assert not harness.parking.messages
 
-    def test_a_batch_entry_refused_on_retry_is_parked(self, harness: Harness) -> None:
-        harness.trigger()
-        passing = EntryRefusal("InternalError", is_senders_fault=False)
-        final = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
-        harness.endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
-        assert harness.function()(direct(record())) is None
-        (parked,) = harness.parked()
-        assert parked["reasons"][0]["reason"] == "InvalidMessageContents: no"
-
     def test_a_very_long_job_id_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", TOO_LONG])
         function = harness.function()
@@ -120,15 +103,6 @@ class TestParked:
         harness.clock.now += 60
         assert function(sqs(message.text, queue=PARKING)) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
-
-    def test_triggers_are_parked_in_batches(self, harness: Harness) -> None:
-        for number in range(25):
-            harness.trigger(f"t{number:02}", job_id="none")
-        assert harness.function()(direct(record())) is None
-        assert sorted(each["trigger_id"] for each in harness.parked()) == [
-            f"t{number:02}" for number in range(25)
-        ]
-        assert harness.endpoint.calls[SEND] == 3
 
     def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
         harness.trigger("bad", job_id=["load", "none"])
@@ -156,7 +130,7 @@ class TestParked:
         ids=["denied", "throttled", "500", "refused"],
     )
     def test_a_delivery_fails_if_parking_fails(
-        self, harness: Harness, logged: LogLines, fault: Fault, reason: str
+        self, harness: Harness, fault: Fault, reason: str
     ) -> None:
         harness.trigger("good")
         harness.trigger("bad", job_id="none")
@@ -171,8 +145,8 @@ class TestParked:
             function(direct(record()))
         assert harness.keys() == ["in/1.csv"]
         assert not harness.parking.messages
-        assert not logged.fields("parked")
-        (fields,) = logged.fields("failed", logging.ERROR)
+        assert not harness.logged.fields("parked")
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert (fields["trigger_id"], fields["job_id"]) == ("bad", "none")
         harness.endpoint.fail({})
         assert function(direct(record())) is None

@@ -8,8 +8,8 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
-from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny, fails
+from tests.endpoint import DENIED, Call, Fault
+from tests.function.harness import PARKING, Harness, deny, fails
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -31,7 +31,7 @@ class TestRedelivered:
         ids=["SQS", "S3", "EventBridge", "SNS"],
     )
     def test_only_the_failed_dispatch_is_sent_again(
-        self, harness: Harness, function: Function, logged: LogLines, payload: Any
+        self, harness: Harness, function: Function, payload: Any
     ) -> None:
         for _ in range(3):
             with pytest.raises(DeliveriesFailedError):
@@ -39,7 +39,9 @@ class TestRedelivered:
         harness.endpoint.fail({})
         assert function(payload) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
-        skipped = [each for each in logged.fields("skipped") if "sent before" in each["reason"]]
+        skipped = [
+            each for each in harness.logged.fields("skipped") if "sent before" in each["reason"]
+        ]
         assert [each["job_id"] for each in skipped] == ["load"] * 3
 
     def test_identical_events_do_not_share_what_was_sent(self, harness: Harness) -> None:
@@ -89,18 +91,6 @@ class TestRedelivered:
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
         assert function(sqs(direct(record()))) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (3, 3)
-
-    def test_another_position_in_the_job_list_is_sent(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "load"])
-        refusal = EntryRefusal("InternalError", is_senders_fault=False)
-        harness.endpoint.fail(
-            {(SEND, 1): Partial({1: refusal}), (SEND, 2): Partial({0: refusal}), (SEND, 3): DENIED}
-        )
-        function = harness.function()
-        fails(function, direct(record()))
-        assert len(harness.core.messages) == 1
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 2
 
     @pytest.mark.parametrize(
         ("before", "after"),

@@ -35,7 +35,7 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny, fails
+from tests.function.harness import PARKING, SEND, Harness, deny, fails
 from tests.tables import cases
 from tools.local.server import CHECKOUT
 
@@ -107,8 +107,8 @@ def s3_at(url: str, region: str) -> Callable[[], Any]:
 class S3BatchHarness(Harness):
     """A realm, with an S3 that knows the object in/1.csv, and those that are put."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+    def __init__(self, endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
+        super().__init__(endpoint, caplog)
         self.put("in/1.csv")
 
     def put(self, key: str, version_id: str | None = None, **headers: str) -> None:
@@ -130,8 +130,8 @@ class S3BatchHarness(Harness):
 
 
 @pytest.fixture
-def batch(endpoint: Endpoint) -> S3BatchHarness:
-    return S3BatchHarness(endpoint)
+def batch(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> S3BatchHarness:
+    return S3BatchHarness(endpoint, caplog)
 
 
 def results(answer: Any) -> list[tuple[str, str, str]]:
@@ -355,14 +355,14 @@ class TestResults:
         ],
     )
     def test_a_task_that_is_not_understood_is_permanent(
-        self, batch: S3BatchHarness, logged: LogLines, task: dict[str, Any], text: str
+        self, batch: S3BatchHarness, task: dict[str, Any], text: str
     ) -> None:
         batch.trigger()
         code, said = batch.result(task)
 
         assert code == "PermanentFailure"
         assert said.startswith(text)
-        [line] = [*logged.fields("not_understood"), *logged.fields("failed")]
+        [line] = [*batch.logged.fields("not_understood"), *batch.logged.fields("failed")]
         assert line["message_id"] == "dGFza2lk"
 
     def test_a_task_without_an_id_is_left_to_what_missing_keys_are(
@@ -467,16 +467,14 @@ class TestSizes:
         assert batch.keys() == [key]
         assert batch.endpoint.calls["HeadObject"] == 1
 
-    def test_an_unreadable_row_of_ours_is_permanent(
-        self, batch: S3BatchHarness, logged: LogLines
-    ) -> None:
+    def test_an_unreadable_row_of_ours_is_permanent(self, batch: S3BatchHarness) -> None:
         payload = version_2(task_2('{"lava-s3trigger":9}'), **OURS)
 
         code, said = result(batch.function()(payload))
 
         assert code == "PermanentFailure"
         assert "not an object of a manifest, version 1" in said
-        [line] = logged.fields("not_understood")
+        [line] = batch.logged.fields("not_understood")
         assert (line["bucket"], line["key"]) == (BUCKET, '{"lava-s3trigger":9}')
 
     @pytest.mark.parametrize(
@@ -490,7 +488,7 @@ class TestSizes:
         ids=["missing", "delete-marker", "forbidden", "bad-request"],
     )
     def test_an_object_that_cannot_be_read_is_permanent(
-        self, batch: S3BatchHarness, logged: LogLines, fault: Fault, text: str
+        self, batch: S3BatchHarness, fault: Fault, text: str
     ) -> None:
         batch.trigger()
         batch.endpoint.fail({("HeadObject", None): fault})
@@ -500,7 +498,7 @@ class TestSizes:
         assert code == "PermanentFailure"
         assert re.match(text, said)
         assert batch.nothing_went_out()
-        [line] = logged.fields("failed", logging.ERROR)
+        [line] = batch.logged.fields("failed", logging.ERROR)
         assert line["kind"] in {"no_object", "object_unreadable"}
         assert (line["bucket"], line["key"], line["replay"]) == (BUCKET, "in/1.csv", JOB)
 
@@ -510,12 +508,12 @@ class TestSizes:
         ids=["500", "503", "429", "reset"],
     )
     def test_an_s3_that_does_not_answer_is_temporary(
-        self, batch: S3BatchHarness, logged: LogLines, fault: Fault
+        self, batch: S3BatchHarness, fault: Fault
     ) -> None:
         batch.endpoint.fail({("HeadObject", None): fault})
 
         assert batch.result()[0] == "TemporaryFailure"
-        [line] = logged.fields("failed")
+        [line] = batch.logged.fields("failed")
         assert (line["bucket"], line["key"], line["kind"]) == (BUCKET, "in/1.csv", "aws_error")
 
     def test_too_little_time_to_ask_is_temporary(self, batch: S3BatchHarness) -> None:
@@ -623,12 +621,12 @@ class TestFaults:
 class TestReplayMark:
     """A replayed event is told from a real one in the log, and by no template."""
 
-    def test_tasks_of_a_job_are_replayed(self, batch: S3BatchHarness, logged: LogLines) -> None:
+    def test_tasks_of_a_job_are_replayed(self, batch: S3BatchHarness) -> None:
         batch.trigger()
         batch.function()(version_2(ours("in/1"), **OURS))
 
-        [dispatched] = logged.fields("dispatched")
-        [summary] = logged.fields("summary")
+        [dispatched] = batch.logged.fields("dispatched")
+        [summary] = batch.logged.fields("summary")
         assert dispatched["replay"] == JOB
         assert summary["replayed"] == 1
 
@@ -644,31 +642,27 @@ class TestReplayMark:
             ),
         },
     )
-    def test_a_marked_envelope_is_replayed(
-        self, harness: Harness, logged: LogLines, payload: dict[str, Any]
-    ) -> None:
+    def test_a_marked_envelope_is_replayed(self, harness: Harness, payload: dict[str, Any]) -> None:
         harness.trigger(parameters={"key": "{{ event | tojson }}"})
 
         harness.function()(payload)
 
-        [dispatched] = logged.fields("dispatched")
+        [dispatched] = harness.logged.fields("dispatched")
         assert dispatched["replay"] == "r-1"
-        assert logged.fields("summary")[0]["replayed"] == 1
+        assert harness.logged.fields("summary")[0]["replayed"] == 1
         assert REPLAY_MARK not in harness.keys()[0]
 
-    def test_one_message_of_a_batch_is_replayed_alone(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_one_message_of_a_batch_is_replayed_alone(self, harness: Harness) -> None:
         harness.trigger()
         payload = sqs(direct(record("in/1")), direct(record("in/2")))
         payload["Records"][0]["messageAttributes"] = {REPLAY_MARK: {"stringValue": "r-1"}}
 
         harness.function()(payload)
 
-        found = {each["key"]: each.get("replay") for each in logged.fields("dispatched")}
+        found = {each["key"]: each.get("replay") for each in harness.logged.fields("dispatched")}
         assert found == {"in/1": "r-1", "in/2": None}
 
-    def test_the_mark_survives_parking(self, harness: Harness, logged: LogLines) -> None:
+    def test_the_mark_survives_parking(self, harness: Harness) -> None:
         harness.trigger(job_id="gone")
         function = harness.function()
         function({REPLAY_MARK: "r-1", **direct(record())})
@@ -678,10 +672,10 @@ class TestReplayMark:
 
         function(sqs(parked.json))
 
-        assert logged.fields("parked")[0]["replay"] == "r-1"
-        assert logged.fields("dispatched")[0]["replay"] == "r-1"
+        assert harness.logged.fields("parked")[0]["replay"] == "r-1"
+        assert harness.logged.fields("dispatched")[0]["replay"] == "r-1"
 
-    def test_another_replay_dispatches_again(self, harness: Harness, logged: LogLines) -> None:
+    def test_another_replay_dispatches_again(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function()
         records = [record(f"in/{n}") for n in range(5)]
@@ -694,7 +688,7 @@ class TestReplayMark:
         function({REPLAY_MARK: "r-2", **direct(*records)})
 
         assert harness.keys() == [f"new in/{n}" for n in range(5)]
-        assert not logged.fields("skipped")
+        assert not harness.logged.fields("skipped")
 
     def test_retries_of_a_replay_skip_what_was_sent(self, harness: Harness) -> None:
         harness.trigger()
@@ -728,14 +722,14 @@ class TestReplayMark:
         ids=lambda value: str(value)[:5],
     )
     def test_an_odd_mark_is_none_and_a_long_one_is_cut(
-        self, harness: Harness, logged: LogLines, mark: Any, replay: str | None
+        self, harness: Harness, mark: Any, replay: str | None
     ) -> None:
         harness.trigger()
 
         harness.function()({REPLAY_MARK: mark, **direct(record())})
 
-        assert logged.fields("dispatched")[0].get("replay") == replay
-        assert logged.fields("summary")[0].get("replayed") == (1 if replay else None)
+        assert harness.logged.fields("dispatched")[0].get("replay") == replay
+        assert harness.logged.fields("summary")[0].get("replayed") == (1 if replay else None)
 
 
 def test_nothing_of_it_is_imported_for_other_events() -> None:

@@ -14,7 +14,7 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from tests.build import direct, failed, fifo, record, sqs
 from tests.context import Context
 from tests.endpoint import THROTTLED, Call, Fault
-from tests.function.harness import SEND, Harness, LogLines
+from tests.function.harness import SEND, Harness
 
 
 class TestTime:
@@ -40,7 +40,7 @@ class TestTime:
         assert function(direct(record()), Context()) is None
         assert harness.keys() == ["in/1.csv"]
 
-    def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness, logged: LogLines) -> None:
+    def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness) -> None:
         harness.trigger()
         function, context = harness.function(), Context()
 
@@ -52,7 +52,7 @@ class TestTime:
         with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.nothing_went_out()
-        assert "too little time left" in logged.fields("failed", logging.ERROR)[0]["reason"]
+        assert "too little time left" in harness.logged.fields("failed", logging.ERROR)[0]["reason"]
         assert function(direct(record()), Context()) is None
         assert harness.keys() == ["in/1.csv"]
 
