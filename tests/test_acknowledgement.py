@@ -37,23 +37,20 @@ def reasons(delivery: Delivery) -> list[str | None]:
     return [failure.reason for failure in delivery.failures]
 
 
-class TestFail:
-    """A delivery records and logs its failures."""
+def test_a_failure_is_noted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+    message, invocation = delivery("m-1", "before"), delivery(None)
 
-    def test_a_failure_is_noted_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-        message, invocation = delivery("m-1", "before"), delivery(None)
+    message.fail("odd", "Records is 5", "not_understood")
+    invocation.fail("out_of_time", "too late", trigger_id=None, key="a/b/c")
 
-        message.fail("odd", "Records is 5", "not_understood")
-        invocation.fail("out_of_time", "too late", trigger_id=None, key="a/b/c")
-
-        assert reasons(message) == ["before", "Records is 5"]
-        assert reasons(invocation) == ["too late"]
-        assert {each.levelno for each in caplog.records} == {logging.ERROR}
-        assert caplog.messages == [
-            'not_understood {"kind": "odd", "reason": "Records is 5", "message_id": "m-1"}',
-            'failed {"kind": "out_of_time", "reason": "too late", "key": "a/b/c"}',
-        ]
+    assert reasons(message) == ["before", "Records is 5"]
+    assert reasons(invocation) == ["too late"]
+    assert {each.levelno for each in caplog.records} == {logging.ERROR}
+    assert caplog.messages == [
+        'not_understood {"kind": "odd", "reason": "Records is 5", "message_id": "m-1"}',
+        'failed {"kind": "out_of_time", "reason": "too late", "key": "a/b/c"}',
+    ]
 
 
 class TestAcknowledge:

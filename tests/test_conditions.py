@@ -224,24 +224,22 @@ class TestArguments:
         assert read == ["not_a_pattern", "unknown_condition", "if_size_gt", "not_a_size"]
 
 
-class TestReading:
-    """All conditions of an entry are read."""
+def test_each_keeps_its_field_and_argument() -> None:
+    fields = {"if_size_gt": "1KB", "if_not_fnmatch": ["*.tmp"], "if_fnmatch": "*"}
 
-    def test_each_keeps_its_field_and_argument(self) -> None:
-        fields = {"if_size_gt": "1KB", "if_not_fnmatch": ["*.tmp"], "if_fnmatch": "*"}
+    assert {each.field: each.argument for each in conditions(fields)} == fields
+    assert conditions({}) == []
 
-        assert {each.field: each.argument for each in conditions(fields)} == fields
-        assert conditions({}) == []
 
-    @pytest.mark.parametrize(
-        ("fields", "expected"),
-        [
-            (["if_fnmatch", "if_not_fnmatch", "if_unknown", "if_"], True),
-            (["IF_fnmatch", "if", "iffy", "x-if_fnmatch", "job_id"], False),
-        ],
-    )
-    def test_a_condition_is_known_by_its_name(self, fields: list[str], *, expected: bool) -> None:
-        assert {is_condition(field) for field in fields} == {expected}
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (["if_fnmatch", "if_not_fnmatch", "if_unknown", "if_"], True),
+        (["IF_fnmatch", "if", "iffy", "x-if_fnmatch", "job_id"], False),
+    ],
+)
+def test_a_condition_is_known_by_its_name(fields: list[str], *, expected: bool) -> None:
+    assert {is_condition(field) for field in fields} == {expected}
 
 
 class TestRegistry:

@@ -35,39 +35,36 @@ def record(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
     return SentRecord(jobs=Counter(jobs), parked=set(parked))
 
 
-class TestRecord:
-    """A retry skips what this attempt and earlier ones carried out."""
-
-    @cases(
-        ("outcomes", "before", "expected"),
-        {
-            "not carried out": ([], None, record()),
-            "no failure": ([dispatched("t", "j")], None, COMPLETE),
-            "nothing was done": ([FAILED], None, record()),
-            "as often as dispatched": (
-                [dispatched("t", "j"), dispatched("t", "j"), dispatched("u", "j"), FAILED],
-                None,
-                record(("t", "j"), ("t", "j"), ("u", "j")),
-            ),
-            "what an earlier attempt did": (
-                [sent_before("t", "j"), FAILED],
-                record(("u", "k"), parked=("v",)),
-                record(("t", "j"), ("u", "k"), parked=("v",)),
-            ),
-            "parked earlier": ([sent_before("v"), FAILED], None, record(parked=("v",))),
-            "the parked message lists the dispatches of its trigger": (
-                [dispatched("v", "j"), Outcome("parked", "bad", "x", "v", "k"), FAILED],
-                record(("v", "old")),
-                record(parked=("v",)),
-            ),
-            "completed earlier": ([sent_before(None), FAILED], None, COMPLETE),
-            "duplicate": ([Outcome("skipped", "duplicate", "duplicate"), FAILED], None, COMPLETE),
-        },
-    )
-    def test_what_is_carried_out(
-        self, outcomes: list[Outcome], before: SentRecord | None, expected: SentRecord
-    ) -> None:
-        assert delivered(*outcomes, before=before).record == expected
+@cases(
+    ("outcomes", "before", "expected"),
+    {
+        "not carried out": ([], None, record()),
+        "no failure": ([dispatched("t", "j")], None, COMPLETE),
+        "nothing was done": ([FAILED], None, record()),
+        "as often as dispatched": (
+            [dispatched("t", "j"), dispatched("t", "j"), dispatched("u", "j"), FAILED],
+            None,
+            record(("t", "j"), ("t", "j"), ("u", "j")),
+        ),
+        "what an earlier attempt did": (
+            [sent_before("t", "j"), FAILED],
+            record(("u", "k"), parked=("v",)),
+            record(("t", "j"), ("u", "k"), parked=("v",)),
+        ),
+        "parked earlier": ([sent_before("v"), FAILED], None, record(parked=("v",))),
+        "the parked message lists the dispatches of its trigger": (
+            [dispatched("v", "j"), Outcome("parked", "bad", "x", "v", "k"), FAILED],
+            record(("v", "old")),
+            record(parked=("v",)),
+        ),
+        "completed earlier": ([sent_before(None), FAILED], None, COMPLETE),
+        "duplicate": ([Outcome("skipped", "duplicate", "duplicate"), FAILED], None, COMPLETE),
+    },
+)
+def test_what_is_carried_out(
+    outcomes: list[Outcome], before: SentRecord | None, expected: SentRecord
+) -> None:
+    assert delivered(*outcomes, before=before).record == expected
 
 
 class TestFailures:

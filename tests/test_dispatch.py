@@ -37,90 +37,76 @@ def message(now: datetime = NOW, **fields: Any) -> dict[str, Any]:
     return found
 
 
-class TestFields:
-    """A message holds what a worker needs, and nothing that is empty."""
-
-    def test_a_full_dispatch_has_every_field(self) -> None:
-        assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
-            "realm": "demo",
-            "worker": "core",
-            "job_id": "load",
-            "run_id": RUN_ID,
-            "ts_dispatch": "2026-03-14T01:59:26+00:00",
-            "parameters": {"args": ["a", 1]},
-            "globals": {"env": {"A": "b"}},
-        }
-
-    def test_empty_parameters_and_globals_are_left_out(self) -> None:
-        fields = ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
-        assert list(message()) == list(message(delay=444)) == fields
-        assert list(message(parameters={"a": {}})) == [*fields, "parameters"]
-        assert list(message(globals={"": None})) == [*fields, "globals"]
+def test_a_full_dispatch_has_every_field() -> None:
+    assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
+        "realm": "demo",
+        "worker": "core",
+        "job_id": "load",
+        "run_id": RUN_ID,
+        "ts_dispatch": "2026-03-14T01:59:26+00:00",
+        "parameters": {"args": ["a", 1]},
+        "globals": {"env": {"A": "b"}},
+    }
 
 
-class TestTime:
-    """The time of dispatch is in whole seconds, with an offset."""
+def test_empty_parameters_and_globals_are_left_out() -> None:
+    fields = ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
+    assert list(message()) == list(message(delay=444)) == fields
+    assert list(message(parameters={"a": {}})) == [*fields, "parameters"]
+    assert list(message(globals={"": None})) == [*fields, "globals"]
 
-    @cases(
-        ("now", "expected"),
-        {
-            "not rounded up": (NOW.replace(microsecond=999_999), "2026-03-14T01:59:26+00:00"),
-            "at midnight": (NOW.replace(hour=0, minute=0, second=0), "2026-03-14T00:00:00+00:00"),
-            "elsewhere": (
-                NOW.astimezone(timezone(timedelta(hours=10, minutes=30))),
-                "2026-03-14T12:29:26+10:30",
-            ),
-        },
+
+@cases(
+    ("now", "expected"),
+    {
+        "not rounded up": (NOW.replace(microsecond=999_999), "2026-03-14T01:59:26+00:00"),
+        "at midnight": (NOW.replace(hour=0, minute=0, second=0), "2026-03-14T00:00:00+00:00"),
+        "elsewhere": (
+            NOW.astimezone(timezone(timedelta(hours=10, minutes=30))),
+            "2026-03-14T12:29:26+10:30",
+        ),
+    },
+)
+def test_a_timestamp_has_whole_seconds_and_an_offset(now: datetime, expected: str) -> None:
+    assert message(now)["ts_dispatch"] == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *('"}, "worker": "evil', "\\", "a\nb\r\tc", "\0\x01\x1f\x7f\x85\u2028"),
+        *("\ufffe\uffff", "\U0001f980\u00e9", "\ud800"),
+    ],
+    ids=ascii,
+)
+def test_data_arrives_exactly(data: str) -> None:
+    fields: dict[str, Any] = {
+        "job_id": data,
+        "parameters": {data: data},
+        "globals": {"a": [data]},
+    }
+    found = text(**fields)
+    assert found.isascii()
+    assert found.isprintable()
+    assert json.loads(found) == message() | fields
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
-    def test_a_timestamp_has_whole_seconds_and_an_offset(
-        self, now: datetime, expected: str
-    ) -> None:
-        assert message(now)["ts_dispatch"] == expected
+)
+def test_any_json_arrives_exactly(value: Any) -> None:
+    found = text(parameters={"value": value})
+    assert found.isascii()
+    assert json.loads(found)["parameters"] == {"value": value}
 
 
-class TestText:
-    """The text is JSON in ASCII, since SQS refuses some characters."""
-
-    @pytest.mark.parametrize(
-        "data",
-        [
-            *('"}, "worker": "evil', "\\", "a\nb\r\tc", "\0\x01\x1f\x7f\x85\u2028"),
-            *("\ufffe\uffff", "\U0001f980\u00e9", "\ud800"),
-        ],
-        ids=ascii,
-    )
-    def test_data_arrives_exactly(self, data: str) -> None:
-        fields: dict[str, Any] = {
-            "job_id": data,
-            "parameters": {data: data},
-            "globals": {"a": [data]},
-        }
-        found = text(**fields)
-        assert found.isascii()
-        assert found.isprintable()
-        assert json.loads(found) == message() | fields
-
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        )
-    )
-    def test_any_json_arrives_exactly(self, value: Any) -> None:
-        found = text(parameters={"value": value})
-        assert found.isascii()
-        assert json.loads(found)["parameters"] == {"value": value}
-
-
-class TestQueue:
-    """The queue is the one of the worker in this realm."""
-
-    @pytest.mark.parametrize(
-        ("realm", "worker", "expected"),
-        [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
-    )
-    def test_the_queue_is_named_after_realm_and_worker(
-        self, realm: str, worker: str, expected: str
-    ) -> None:
-        assert dispatch(worker=worker).queue(realm) == expected
+@pytest.mark.parametrize(
+    ("realm", "worker", "expected"),
+    [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
+)
+def test_the_queue_is_named_after_realm_and_worker(realm: str, worker: str, expected: str) -> None:
+    assert dispatch(worker=worker).queue(realm) == expected

@@ -112,20 +112,18 @@ class TestMessages:
         assert len(str(DeliveriesFailedError(1, "x" * 10**7))) < 5000
 
 
-class TestUnexpectedError:
-    """An unexpected error names its cause and the line that raised it, on one line."""
+def test_an_unexpected_error_names_its_cause_and_place() -> None:
+    with pytest.raises(LookupError) as caught:
+        dict[str, str]()["Items\nof it"]
 
-    def test_an_unexpected_error_names_its_cause_and_place(self) -> None:
-        with pytest.raises(LookupError) as caught:
-            dict[str, str]()["Items\nof it"]
+    line = caught.tb.tb_lineno
+    assert str(UnexpectedError.of(caught.value)) == (
+        f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
+    )
 
-        line = caught.tb.tb_lineno
-        assert str(UnexpectedError.of(caught.value)) == (
-            f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
-        )
 
-    def test_an_error_that_was_not_raised_has_no_place(self) -> None:
-        assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
+def test_an_error_that_was_not_raised_has_no_place() -> None:
+    assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
 
 
 class TestReasons:

@@ -643,37 +643,35 @@ class TestNotUnderstood:
             assert all(str(error) for error in delivery.errors)
 
 
-class TestParked:
-    """A parked message names the trigger that is to run alone, and its jobs that are done."""
+@cases(
+    ("payload", "expected"),
+    {
+        "trigger": (parked(s3_record()), [RedriveTarget("t-1")]),
+        "jobs that are done": (
+            {"parked": {"trigger_id": "t", "done": ["k", "j"]}, "event": s3_record()},
+            [RedriveTarget("t", ("j", "k"))],
+        ),
+        "in a redriven one": (
+            direct(sqs_record(invocation_record(direct(sqs_record(parked(s3_record())))))),
+            [RedriveTarget("t-1")],
+        ),
+        "beside a record": ([parked(s3_record()), s3_record()], [RedriveTarget("t-1"), None]),
+        "two events": (parked(direct(s3_record(), s3_record())), [RedriveTarget("t-1")] * 2),
+    },
+)
+def test_the_events_of_a_parked_message_are_restricted(
+    payload: Any, expected: list[RedriveTarget | None]
+) -> None:
+    assert redrives(payload) == expected
 
-    @cases(
-        ("payload", "expected"),
-        {
-            "trigger": (parked(s3_record()), [RedriveTarget("t-1")]),
-            "jobs that are done": (
-                {"parked": {"trigger_id": "t", "done": ["k", "j"]}, "event": s3_record()},
-                [RedriveTarget("t", ("j", "k"))],
-            ),
-            "in a redriven one": (
-                direct(sqs_record(invocation_record(direct(sqs_record(parked(s3_record())))))),
-                [RedriveTarget("t-1")],
-            ),
-            "beside a record": ([parked(s3_record()), s3_record()], [RedriveTarget("t-1"), None]),
-            "two events": (parked(direct(s3_record(), s3_record())), [RedriveTarget("t-1")] * 2),
-        },
-    )
-    def test_the_events_of_a_parked_message_are_restricted(
-        self, payload: Any, expected: list[RedriveTarget | None]
-    ) -> None:
-        assert redrives(payload) == expected
 
-    def test_other_messages_beside_a_parked_one_are_not_restricted(self) -> None:
-        payload = direct(sqs_record(parked(s3_record()), "m-1"), sqs_record(s3_record(), "m-2"))
+def test_other_messages_beside_a_parked_one_are_not_restricted() -> None:
+    payload = direct(sqs_record(parked(s3_record()), "m-1"), sqs_record(s3_record(), "m-2"))
 
-        one, two = deliveries(payload, OWN_REGION)
+    one, two = deliveries(payload, OWN_REGION)
 
-        assert [each.redrive for each in one.events] == [RedriveTarget("t-1")]
-        assert [each.redrive for each in two.events] == [None]
+    assert [each.redrive for each in one.events] == [RedriveTarget("t-1")]
+    assert [each.redrive for each in two.events] == [None]
 
 
 class TestDeliveries:

@@ -64,28 +64,26 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
 
 
-class TestConfigureLogging:
-    """The log goes to Lambda's handler, or else to standard error."""
+def test_an_existing_handler_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_lambda = logging.NullHandler()
+    monkeypatch.setattr(logging.root, "handlers", [of_lambda])
 
-    def test_an_existing_handler_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        of_lambda = logging.NullHandler()
-        monkeypatch.setattr(logging.root, "handlers", [of_lambda])
+    configure_logging(logging.ERROR)
 
-        configure_logging(logging.ERROR)
+    assert logging.root.handlers == [of_lambda]
+    assert LOGGER.getEffectiveLevel() == logging.ERROR
 
-        assert logging.root.handlers == [of_lambda]
-        assert LOGGER.getEffectiveLevel() == logging.ERROR
 
-    def test_without_a_handler_lines_go_to_standard_error(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setattr(logging.root, "handlers", [])
+def test_without_a_handler_lines_go_to_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
 
-        configure_logging(logging.INFO)
-        log_event(logging.INFO, "dispatched", job_id="job")
-        log_event(logging.DEBUG, "skipped")
+    configure_logging(logging.INFO)
+    log_event(logging.INFO, "dispatched", job_id="job")
+    log_event(logging.DEBUG, "skipped")
 
-        assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
+    assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
 class TestLogEvent:
@@ -159,63 +157,57 @@ ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.intege
 NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
 
 
-class TestBound:
-    """No line is longer than readers of logs take."""
+@unhurried
+@given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
+def test_a_line_of_any_fields_is_bounded(
+    fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    configure_logging(logging.INFO, mode=common)
+    try:
+        log_event(logging.INFO, "failed", **fields)
+    finally:
+        configure_logging(logging.INFO)
 
-    @unhurried
-    @given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
-    def test_a_line_of_any_fields_is_bounded(
-        self, fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.clear()
-        configure_logging(logging.INFO, mode=common)
-        try:
-            log_event(logging.INFO, "failed", **fields)
-        finally:
-            configure_logging(logging.INFO)
-
-        [message] = caplog.messages
-        assert len(message) <= MAX_LINE_CHARACTERS
-        known = {name for name, value in fields.items() if value is not None}
-        assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
-
-    def test_fields_are_cut_that_have_more_than_their_share(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        wide = "\U0001f600" * 4096
-        log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
-
-        [message] = caplog.messages
-        fields = json.loads(message.removeprefix("failed "))
-        assert fields["key"] == "\x01" * 1024
-        assert fields["many"].startswith('["yyyy')
-        assert fields["reason"] == wide
+    [message] = caplog.messages
+    assert len(message) <= MAX_LINE_CHARACTERS
+    known = {name for name, value in fields.items() if value is not None}
+    assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
 
 
-class TestForging:
-    """No object key can end a log line or begin one."""
+def test_fields_are_cut_that_have_more_than_their_share(caplog: pytest.LogCaptureFixture) -> None:
+    wide = "\U0001f600" * 4096
+    log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
 
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_line_is_one_line_in_ascii(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "skipped", key=key)
+    [message] = caplog.messages
+    fields = json.loads(message.removeprefix("failed "))
+    assert fields["key"] == "\x01" * 1024
+    assert fields["many"].startswith('["yyyy')
+    assert fields["reason"] == wide
 
-        [message] = caplog.messages
-        assert message.isascii()
-        assert message.isprintable()
-        assert json.loads(message.removeprefix("skipped ")) == {"key": key}
 
-    @unhurried
-    @given(fields=FIELDS)
-    def test_all_fields_are_read_back(
-        self, fields: dict[str, object], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.clear()
-        log_event(logging.INFO, "said", **fields)
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_line_is_one_line_in_ascii(key: str, caplog: pytest.LogCaptureFixture) -> None:
+    log_event(logging.INFO, "skipped", key=key)
 
-        [message] = caplog.messages
-        assert message.isascii()
-        assert "\n" not in message
-        assert json.loads(message.removeprefix("said ")) == fields
+    [message] = caplog.messages
+    assert message.isascii()
+    assert message.isprintable()
+    assert json.loads(message.removeprefix("skipped ")) == {"key": key}
+
+
+@unhurried
+@given(fields=FIELDS)
+def test_all_fields_are_read_back(
+    fields: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    log_event(logging.INFO, "said", **fields)
+
+    [message] = caplog.messages
+    assert message.isascii()
+    assert "\n" not in message
+    assert json.loads(message.removeprefix("said ")) == fields
 
 
 @pytest.fixture
@@ -325,22 +317,20 @@ class TestJsonLines:
         assert [line["mode"] for line in lines] == ["observe"] * 3
 
 
-class TestLogDocument:
-    """A document of metrics is the whole message, and no level hides it."""
+def test_it_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
+    LOGGER.setLevel(logging.CRITICAL)
+    log_document('{"event":"summary","dispatched":1}')
 
-    def test_it_is_logged_at_every_level(self, caplog: pytest.LogCaptureFixture) -> None:
-        LOGGER.setLevel(logging.CRITICAL)
-        log_document('{"event":"summary","dispatched":1}')
+    assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
-        assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
-    def test_in_json_nothing_is_added(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.ERROR)
-        log_document('{"event":"summary","dispatched":1}')
+def test_in_json_nothing_is_added(
+    configure_json: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_json(logging.ERROR)
+    log_document('{"event":"summary","dispatched":1}')
 
-        assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
+    assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
 
 
 class Runtime:

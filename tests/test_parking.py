@@ -168,29 +168,23 @@ class TestReadBack:
         assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
 
 
-class TestRemaining:
-    """The jobs to run are those that the entry names now, less those that are done."""
+@pytest.mark.parametrize(
+    ("job_ids", "done", "expected"),
+    [
+        pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
+        pytest.param("cba", "ac", [(1, "b")], id="reordered"),
+        pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
+        pytest.param("b", "ac", [(0, "b")], id="others removed"),
+        pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
+    ],
+)
+def test_done_jobs_are_not_run(job_ids: str, done: str, expected: list[tuple[int, str]]) -> None:
+    assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
-    @pytest.mark.parametrize(
-        ("job_ids", "done", "expected"),
-        [
-            pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
-            pytest.param("cba", "ac", [(1, "b")], id="reordered"),
-            pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
-            pytest.param("b", "ac", [(0, "b")], id="others removed"),
-            pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
-        ],
-    )
-    def test_done_jobs_are_not_run(
-        self, job_ids: str, done: str, expected: list[tuple[int, str]]
-    ) -> None:
-        assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
-    @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
-    def test_each_job_runs_as_often_as_it_is_listed(
-        self, job_ids: list[str], done: list[str]
-    ) -> None:
-        found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
+def test_each_job_runs_as_often_as_it_is_listed(job_ids: list[str], done: list[str]) -> None:
+    found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
 
-        assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
-        assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)
+    assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
+    assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)

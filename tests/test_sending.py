@@ -218,28 +218,25 @@ class TestPark:
         assert target.parked()[0]["done"] == ["gone"]
 
 
-class TestLog:
-    """The log has a line for each outcome."""
+def test_a_line_names_the_delivery_the_object_and_the_entry(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+    event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
 
-    def test_a_line_names_the_delivery_the_object_and_the_entry(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-        event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
+    event.add(no_job("x"))
 
-        event.add(no_job("x"))
-
-        [record] = caplog.records
-        name, _, fields = record.getMessage().partition(" ")
-        assert (record.levelno, name) == (logging.ERROR, "user_error")
-        assert json.loads(fields) == {
-            "kind": "no_such_job",
-            "reason": "no job 'x'",
-            "trigger_id": "t",
-            "job_id": "x",
-            "entry": "d1gest",
-            "duration_ms": 250,
-            "message_id": "m-1",
-            "bucket": EVENT.bucket,
-            "key": EVENT.key,
-        }
+    [record] = caplog.records
+    name, _, fields = record.getMessage().partition(" ")
+    assert (record.levelno, name) == (logging.ERROR, "user_error")
+    assert json.loads(fields) == {
+        "kind": "no_such_job",
+        "reason": "no job 'x'",
+        "trigger_id": "t",
+        "job_id": "x",
+        "entry": "d1gest",
+        "duration_ms": 250,
+        "message_id": "m-1",
+        "bucket": EVENT.bucket,
+        "key": EVENT.key,
+    }

@@ -41,29 +41,27 @@ def ledger(*records: tuple[Key, SentRecord]) -> SentLedger:
 T_LOAD: Final = ("t", "load")
 
 
-class TestKey:
-    """An event is the same in every try; another event, or another redrive, is not."""
+def test_each_event_and_each_redrive_has_a_key_of_its_own() -> None:
+    asked = [
+        (event(), None),
+        (event("another"), None),
+        (event(sequencer="02"), None),
+        *(
+            (event(), RedriveTarget(*redrive))
+            for redrive in (("t",), ("t", ("load",)), ("u", ("load",)), ("t", ("load", "load")))
+        ),
+    ]
 
-    def test_each_event_and_each_redrive_has_a_key_of_its_own(self) -> None:
-        asked = [
-            (event(), None),
-            (event("another"), None),
-            (event(sequencer="02"), None),
-            *(
-                (event(), RedriveTarget(*redrive))
-                for redrive in (("t",), ("t", ("load",)), ("u", ("load",)), ("t", ("load", "load")))
-            ),
-        ]
+    assert len({ledger_key(*each) for each in asked}) == len(asked)
+    assert ledger_key(event(), None) == ledger_key(event(), None)
 
-        assert len({ledger_key(*each) for each in asked}) == len(asked)
-        assert ledger_key(event(), None) == ledger_key(event(), None)
 
-    @pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
-    def test_any_object_key_can_be_remembered(self, key: str) -> None:
-        found = ledger((ledger_key(event(key), None), sent(T_LOAD)))
+@pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
+def test_any_object_key_can_be_remembered(key: str) -> None:
+    found = ledger((ledger_key(event(key), None), sent(T_LOAD)))
 
-        assert found.take(ledger_key(event("?"), None)) is None
-        assert found.take(ledger_key(event(key), None)) == sent(T_LOAD)
+    assert found.take(ledger_key(event("?"), None)) is None
+    assert found.take(ledger_key(event(key), None)) == sent(T_LOAD)
 
 
 class TestRecord:

@@ -288,45 +288,43 @@ class TestTypes:
         assert f"bad entry: {named} is binary" in mistake(attributes)
 
 
-class TestPrefixes:
-    """A key is looked up from its longest prefix to the whole bucket."""
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("a/b/c", ["a/b/c", "a/b", "a", "*"]),
+        ("a", ["a", "*"]),
+        ("/a/b", ["/a/b", "/a", "*"]),
+        ("//a", ["//a", "/", "*"]),
+        ("/", ["/", "*"]),
+        ("*", ["*"]),
+        ("*/a", ["*/a", "*"]),
+        ("a/*", ["a/*", "a", "*"]),
+    ],
+)
+def test_prefixes_are_tried_from_the_longest(key: str, expected: list[str]) -> None:
+    assert list(prefixes(key)) == expected
 
-    @pytest.mark.parametrize(
-        ("key", "expected"),
-        [
-            ("a/b/c", ["a/b/c", "a/b", "a", "*"]),
-            ("a", ["a", "*"]),
-            ("/a/b", ["/a/b", "/a", "*"]),
-            ("//a", ["//a", "/", "*"]),
-            ("/", ["/", "*"]),
-            ("*", ["*"]),
-            ("*/a", ["*/a", "*"]),
-            ("a/*", ["a/*", "a", "*"]),
-        ],
-    )
-    def test_prefixes_are_tried_from_the_longest(self, key: str, expected: list[str]) -> None:
-        assert list(prefixes(key)) == expected
 
-    @pytest.mark.parametrize(
-        ("key", "count", "longest"),
-        [
-            pytest.param("a/" * 100_000, 513, 1023, id="many levels"),
-            pytest.param("a" + "/" * 1_000_000, 1025, 1024, id="many slashes"),
-            pytest.param("a" * 1_000_000, 1, 1, id="no level"),
-            pytest.param("a" * 1024 + "/b", 2, 1024, id="the longest"),
-            pytest.param("a" * 1025 + "/b", 1, 1, id="one more"),
-            pytest.param("b/" + "a" * 1_000_000, 2, 1, id="a long name"),
-            pytest.param("a" * 1024, 2, 1024, id="the longest key"),
-        ],
-    )
-    def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
-        self, key: str, count: int, longest: int
-    ) -> None:
-        """The work is bounded, whatever arrives."""
-        found = list(prefixes(key))
+@pytest.mark.parametrize(
+    ("key", "count", "longest"),
+    [
+        pytest.param("a/" * 100_000, 513, 1023, id="many levels"),
+        pytest.param("a" + "/" * 1_000_000, 1025, 1024, id="many slashes"),
+        pytest.param("a" * 1_000_000, 1, 1, id="no level"),
+        pytest.param("a" * 1024 + "/b", 2, 1024, id="the longest"),
+        pytest.param("a" * 1025 + "/b", 1, 1, id="one more"),
+        pytest.param("b/" + "a" * 1_000_000, 2, 1, id="a long name"),
+        pytest.param("a" * 1024, 2, 1024, id="the longest key"),
+    ],
+)
+def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
+    key: str, count: int, longest: int
+) -> None:
+    """The work is bounded, whatever arrives."""
+    found = list(prefixes(key))
 
-        assert (len(found), max(map(len, found))) == (count, longest)
-        assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
+    assert (len(found), max(map(len, found))) == (count, longest)
+    assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
 
 
 class TestTheWalk:

@@ -208,40 +208,36 @@ MAX_BYTES: Final = 700
 """Of all lines about an event that is dispatched, in Lambda's JSON format, at level info."""
 
 
-class TestSize:
-    """The log costs little: CloudWatch charges for each byte."""
-
-    @pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
-    def test_a_dispatched_event_takes_few_bytes(
-        self,
-        harness: Harness,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-        route: str,
-    ) -> None:
-        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
-        # On a busy machine, a trigger takes long enough for its time to be logged.
-        monkeypatch.setattr("lava_s3trigger.deliveries._SLOW_SECONDS", math.inf)
-        harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
-        harness.job("load_orders", "core")
-        made = record("incoming/orders/2026-03-14/order+1.csv")
-        made["eventTime"] = datetime.now(UTC).isoformat()
-        payload = {
-            "s3": direct(made),
-            "sns": sns(made),
-            "eventbridge": eventbridge("incoming/orders/2026-03-14/order+1.csv"),
-            "sqs": direct(message(REQUEST, direct(made))),
-        }[route]
-        formatter = JsonLines(None, "\n")
-        function = harness.function()
-        caplog.clear()
-        with lines_as_in_json(monkeypatch):
-            function(payload)
-        for each in caplog.records:
-            each.aws_request_id = REQUEST
-        lines = [formatter.format(each) for each in caplog.records]
-        assert [json.loads(line)["event"] for line in lines] == ["dispatched", "summary"]
-        assert sum(map(len, lines)) <= MAX_BYTES, lines
+@pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
+def test_a_dispatched_event_takes_few_bytes(
+    harness: Harness,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    route: str,
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
+    # On a busy machine, a trigger takes long enough for its time to be logged.
+    monkeypatch.setattr("lava_s3trigger.deliveries._SLOW_SECONDS", math.inf)
+    harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
+    harness.job("load_orders", "core")
+    made = record("incoming/orders/2026-03-14/order+1.csv")
+    made["eventTime"] = datetime.now(UTC).isoformat()
+    payload = {
+        "s3": direct(made),
+        "sns": sns(made),
+        "eventbridge": eventbridge("incoming/orders/2026-03-14/order+1.csv"),
+        "sqs": direct(message(REQUEST, direct(made))),
+    }[route]
+    formatter = JsonLines(None, "\n")
+    function = harness.function()
+    caplog.clear()
+    with lines_as_in_json(monkeypatch):
+        function(payload)
+    for each in caplog.records:
+        each.aws_request_id = REQUEST
+    lines = [formatter.format(each) for each in caplog.records]
+    assert [json.loads(line)["event"] for line in lines] == ["dispatched", "summary"]
+    assert sum(map(len, lines)) <= MAX_BYTES, lines
 
 
 @contextmanager
@@ -257,32 +253,29 @@ def lines_as_in_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure_logging(logging.INFO)
 
 
-class TestStart:
-    """The function starts in a process of its own, as in Lambda."""
-
-    def test_no_library_logs_before_the_function_does(self) -> None:
-        # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
-        # function's configuration before it imports the function.
-        code = (
-            "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
-            "import lava_s3trigger.handler"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
-                "AWS_LAMBDA_LOG_FORMAT": "JSON",
-                "AWS_REGION": "eu-west-1",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "LAVA_REALM": "demo",
-                "LOGLEVEL": "debug",
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        [line] = done.stderr.splitlines()
-        started = json.loads(line)
-        assert (started["event"], started["realm"]) == ("started", "demo")
-        assert started["function"] == "lava-demo-s3trigger"
+def test_no_library_logs_before_the_function_does() -> None:
+    # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
+    # function's configuration before it imports the function.
+    code = (
+        "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
+        "import lava_s3trigger.handler"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_REGION": "eu-west-1",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "LAVA_REALM": "demo",
+            "LOGLEVEL": "debug",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [line] = done.stderr.splitlines()
+    started = json.loads(line)
+    assert (started["event"], started["realm"]) == ("started", "demo")
+    assert started["function"] == "lava-demo-s3trigger"

@@ -397,43 +397,39 @@ class TestResults:
         assert len(said) <= 1000
 
 
-class TestObserve:
-    """A function that observes succeeds, and says that nothing was sent."""
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({}, "dispatched load by t"),
+        ({"job_id": "gone"}, "parked t: no job 'gone'"),
+        ({"prefix": "other"}, "nothing: no trigger matches"),
+    ],
+    ids=["dispatched", "parked", "unmatched"],
+)
+def test_a_task_is_observed(batch: S3BatchHarness, entry: dict[str, Any], text: str) -> None:
+    batch.trigger(**entry)
 
-    @pytest.mark.parametrize(
-        ("entry", "text"),
-        [
-            ({}, "dispatched load by t"),
-            ({"job_id": "gone"}, "parked t: no job 'gone'"),
-            ({"prefix": "other"}, "nothing: no trigger matches"),
-        ],
-        ids=["dispatched", "parked", "unmatched"],
-    )
-    def test_a_task_is_observed(
-        self, batch: S3BatchHarness, entry: dict[str, Any], text: str
-    ) -> None:
-        batch.trigger(**entry)
+    answer = batch.function(mode="observe")(version_2(ours("in/1.csv"), **OURS))
 
-        answer = batch.function(mode="observe")(version_2(ours("in/1.csv"), **OURS))
+    code, said = result(answer)
+    assert code == "Succeeded"
+    assert said.startswith(f"observed, nothing was sent: {text}")
+    assert batch.nothing_went_out()
 
-        code, said = result(answer)
-        assert code == "Succeeded"
-        assert said.startswith(f"observed, nothing was sent: {text}")
-        assert batch.nothing_went_out()
 
-    def test_a_task_that_fails_is_observed(self, batch: S3BatchHarness) -> None:
-        batch.trigger()
-        batch.endpoint.fail({("Query", None): DENIED})
-        tasks = [task_1(), task_1("in/none", "none"), task_1(task_id="odd", s3Key="")]
+def test_a_task_that_fails_is_observed(batch: S3BatchHarness) -> None:
+    batch.trigger()
+    batch.endpoint.fail({("Query", None): DENIED})
+    tasks = [task_1(), task_1("in/none", "none"), task_1(task_id="odd", s3Key="")]
 
-        answer = batch.function(mode="observe")(version_1(*tasks))
+    answer = batch.function(mode="observe")(version_1(*tasks))
 
-        found = results(answer)
-        assert {code for _, code, _ in found} == {"Succeeded"}
-        for (_, _, said), text in zip(
-            found, ("reading lava.demo", "there is no such object", "s3Key is ''"), strict=True
-        ):
-            assert said.startswith(f"observed, nothing was sent: failed: {text}")
+    found = results(answer)
+    assert {code for _, code, _ in found} == {"Succeeded"}
+    for (_, _, said), text in zip(
+        found, ("reading lava.demo", "there is no such object", "s3Key is ''"), strict=True
+    ):
+        assert said.startswith(f"observed, nothing was sent: failed: {text}")
 
 
 class TestSizes:
@@ -563,59 +559,54 @@ class TestSizes:
         assert harness.keys() == ["5"]
 
 
-class TestFaults:
-    """With any faults of the services, no task is lost, and none is carried out twice."""
+@pytest.mark.parametrize(
+    ("size", "cache_ttl"),
+    [
+        pytest.param(1, 60.0, id="one-a-time", marks=pytest.mark.slow("a thousand invocations")),
+        pytest.param(7, 0.0, id="several-uncached"),
+    ],
+)
+def test_1000_tasks_are_each_carried_out_once(
+    batch: S3BatchHarness, size: int, cache_ttl: float
+) -> None:
+    """AWS tries tasks that failed for now again; all in one instance."""
+    batch.trigger(job_id=["load", "report"])
+    batch.trigger("u", parameters={"key": "{{ key }}"}, job_id="gone", prefix="in")
+    tasks = [ours(f"in/{n:04}", f"task-{n:04}") for n in range(1000)]
+    chance = random.Random(13)
 
-    @pytest.mark.parametrize(
-        ("size", "cache_ttl"),
-        [
-            pytest.param(
-                1, 60.0, id="one-a-time", marks=pytest.mark.slow("a thousand invocations")
-            ),
-            pytest.param(7, 0.0, id="several-uncached"),
-        ],
-    )
-    def test_1000_tasks_are_each_carried_out_once(
-        self, batch: S3BatchHarness, size: int, cache_ttl: float
-    ) -> None:
-        """AWS tries tasks that failed for now again; all in one instance."""
-        batch.trigger(job_id=["load", "report"])
-        batch.trigger("u", parameters={"key": "{{ key }}"}, job_id="gone", prefix="in")
-        tasks = [ours(f"in/{n:04}", f"task-{n:04}") for n in range(1000)]
-        chance = random.Random(13)
+    def fault(call: Call) -> Fault | None:
+        if call.operation == SEND:
+            return chance.choice([DENIED, SERVER_ERROR, RESET, *[None] * 7])
+        # botocore waits before it tries the last two again, so that few must do.
+        return chance.choice([*[DENIED] * 98, READS_THROTTLED, RESET, *[None] * 400])
 
-        def fault(call: Call) -> Fault | None:
-            if call.operation == SEND:
-                return chance.choice([DENIED, SERVER_ERROR, RESET, *[None] * 7])
-            # botocore waits before it tries the last two again, so that few must do.
-            return chance.choice([*[DENIED] * 98, READS_THROTTLED, RESET, *[None] * 400])
+    batch.endpoint.fail(fault)
+    function = batch.function(cache_ttl=cache_ttl)
+    codes: Counter[str] = Counter()
+    rounds = 0
+    while tasks:
+        rounds += 1
+        assert rounds < 40
+        again = []
+        for first in range(0, len(tasks), size):
+            part = tasks[first : first + size]
+            batch.clock.now += 20
+            answer = function(version_2(*part, **OURS))
+            found = {task_id: code for task_id, code, _ in results(answer)}
+            codes.update(found.values())
+            assert found.keys() == {task["taskId"] for task in part}
+            again += [task for task in part if found[task["taskId"]] == "TemporaryFailure"]
+        tasks = again
 
-        batch.endpoint.fail(fault)
-        function = batch.function(cache_ttl=cache_ttl)
-        codes: Counter[str] = Counter()
-        rounds = 0
-        while tasks:
-            rounds += 1
-            assert rounds < 40
-            again = []
-            for first in range(0, len(tasks), size):
-                part = tasks[first : first + size]
-                batch.clock.now += 20
-                answer = function(version_2(*part, **OURS))
-                found = {task_id: code for task_id, code, _ in results(answer)}
-                codes.update(found.values())
-                assert found.keys() == {task["taskId"] for task in part}
-                again += [task for task in part if found[task["taskId"]] == "TemporaryFailure"]
-            tasks = again
-
-        expected = [f"in/{n:04}" for n in range(1000)]
-        assert codes["Succeeded"] == 1000
-        assert codes["TemporaryFailure"] > 0
-        assert codes["PermanentFailure"] == 0
-        assert sorted(batch.keys()) == expected
-        assert sorted(batch.keys(batch.web)) == expected
-        parked = [each.json["event"]["s3"]["object"]["key"] for each in batch.parking.messages]
-        assert sorted(parked) == expected
+    expected = [f"in/{n:04}" for n in range(1000)]
+    assert codes["Succeeded"] == 1000
+    assert codes["TemporaryFailure"] > 0
+    assert codes["PermanentFailure"] == 0
+    assert sorted(batch.keys()) == expected
+    assert sorted(batch.keys(batch.web)) == expected
+    parked = [each.json["event"]["s3"]["object"]["key"] for each in batch.parking.messages]
+    assert sorted(parked) == expected
 
 
 class TestReplayMark:

@@ -287,34 +287,30 @@ def _load() -> None:
         getattr(sandbox.UTILS["dateutil"], name)
 
 
-class TestContainment:
-    """An attack is an error of its trigger, or inert, and leaves nothing behind."""
+@pytest.mark.parametrize("attack", BRIEF)
+def test_an_attack(attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    attack = aimed(attack, secret)
+    of = event(attack.key)
+    files = sorted(secret.parent.rglob("*"))
+    expected = undisturbed(attack.key)
+    before = [picture(_shared()), picture(of.record), _of_process()]
 
-    @pytest.mark.parametrize("attack", BRIEF)
-    def test_an_attack(
-        self, attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        attack = aimed(attack, secret)
-        of = event(attack.key)
-        files = sorted(secret.parent.rglob("*"))
-        expected = undisturbed(attack.key)
-        before = [picture(_shared()), picture(of.record), _of_process()]
+    trigger = trigger_of(attack)
+    # Also once it is compiled.
+    for _ in range(2):
+        outcome = outcome_of(attack, of, trigger)
 
-        trigger = trigger_of(attack)
-        # Also once it is compiled.
-        for _ in range(2):
-            outcome = outcome_of(attack, of, trigger)
+        check(attack, outcome)
+        assert outcome.neighbour == expected
+    assert [picture(_shared()), picture(of.record), _of_process()] == before
+    assert sorted(secret.parent.rglob("*")) == files
+    assert secret.read_text() == CANARY
+    assert capfd.readouterr() == ("", "")
 
-            check(attack, outcome)
-            assert outcome.neighbour == expected
-        assert [picture(_shared()), picture(of.record), _of_process()] == before
-        assert sorted(secret.parent.rglob("*")) == files
-        assert secret.read_text() == CANARY
-        assert capfd.readouterr() == ("", "")
 
-    def test_the_canary_is_where_it_can_be_found(self, secret: Path) -> None:
-        assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
-        assert secret.read_text() == CANARY
+def test_the_canary_is_where_it_can_be_found(secret: Path) -> None:
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
+    assert secret.read_text() == CANARY
 
 
 def sampled(attacked: Sequence[Attack], nth: int) -> list[Any]:
@@ -515,41 +511,35 @@ def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     return [json.loads(line) for each in printed for line in each.splitlines()]
 
 
-class TestStack:
-    """Where memory is used up, what needs the stack in C gets it."""
+@pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
+def test_an_attack_where_memory_is_used_up(attack: Attack, made: list[dict[str, Any]]) -> None:
+    found = [each for each in made if each["id"] == attack.id]
 
-    @pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
-    def test_an_attack_where_memory_is_used_up(
-        self, attack: Attack, made: list[dict[str, Any]]
-    ) -> None:
-        found = [each for each in made if each["id"] == attack.id]
-
-        assert len(found) == FILLS
-        assert [each for each in found if each["status"]] == []
-        for each in found:
-            reason = each["reason"]
-            assert re.search(f"too much memory|^$|{attack.says or '^$'}", reason)
-
-    def test_memory_is_used_up_in_some(self, made: list[dict[str, Any]]) -> None:
-        reasons = ["too much memory" in each["reason"] for each in made]
-
-        assert any(reasons)
-        assert not all(reasons)
+    assert len(found) == FILLS
+    assert [each for each in found if each["status"]] == []
+    for each in found:
+        reason = each["reason"]
+        assert re.search(f"too much memory|^$|{attack.says or '^$'}", reason)
 
 
-class TestCorpus:
-    """The corpus is what it says it is."""
+def test_memory_is_used_up_in_some(made: list[dict[str, Any]]) -> None:
+    reasons = ["too much memory" in each["reason"] for each in made]
 
-    def test_there_are_many_attacks(self) -> None:
-        assert len(BRIEF) + len(ON_RESOURCES) + len(ON_STACK) >= 150
+    assert any(reasons)
+    assert not all(reasons)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_each_attack_tells_what_it_is(self, kind: str) -> None:
-        found = attacks(kind)
 
-        assert len({each.id for each in found}) == len(found)
-        for each in found:
-            assert each.tries
-            assert each.known_from
-            assert each.expected in ("error", "inert")
-            re.compile(each.says)
+def test_there_are_many_attacks() -> None:
+    assert len(BRIEF) + len(ON_RESOURCES) + len(ON_STACK) >= 150
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_attack_tells_what_it_is(kind: str) -> None:
+    found = attacks(kind)
+
+    assert len({each.id for each in found}) == len(found)
+    for each in found:
+        assert each.tries
+        assert each.known_from
+        assert each.expected in ("error", "inert")
+        re.compile(each.says)

@@ -108,30 +108,27 @@ class TestSetAside:
                 confinement.run(lambda: True, lambda: document.render(variables(s3_event())))
 
 
-class TestMemory:
-    """What one rendering keeps does not count against the next one."""
+def test_decisions_that_keep_much_leave_their_neighbours_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = limits.run_bounded
+    # Time is not what is tested.
+    monkeypatch.setattr(
+        limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
+    )
+    loop = "{% for i in range(20) %}{% for j in range(1000) %}"
+    greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
+    kept = len(greedy.render(variables(s3_event()))["v"]) * sys.getsizeof([])
+    triggers = [
+        Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
+        for n in range(2 * limits.MEMORY // kept)
+    ]
 
-    def test_decisions_that_keep_much_leave_their_neighbours_alone(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        run = limits.run_bounded
-        # Time is not what is tested.
-        monkeypatch.setattr(
-            limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
-        )
-        loop = "{% for i in range(20) %}{% for j in range(1000) %}"
-        greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
-        kept = len(greedy.render(variables(s3_event()))["v"]) * sys.getsizeof([])
-        triggers = [
-            Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
-            for n in range(2 * limits.MEMORY // kept)
-        ]
+    with limits.listening():
+        decision = decide(s3_event(), Triggers(*triggers), AnyJob())
 
-        with limits.listening():
-            decision = decide(s3_event(), Triggers(*triggers), AnyJob())
-
-        assert ended(decision, "user_error") == []
-        assert len(dispatches(decision)) == len(triggers)
+    assert ended(decision, "user_error") == []
+    assert len(dispatches(decision)) == len(triggers)
 
 
 class TestRead:

@@ -216,47 +216,42 @@ class TestOneTemplate:
         assert document.render(variables(event())) == document.render(variables(event()))
 
 
-class TestText:
-    """Text outside of expressions comes out as it is."""
+@pytest.mark.parametrize(
+    "written",
+    [
+        *('a "quoted" word', r"back\slash \n \u0041 \" \\", "line\nline\r\nline\rtab\t", "\n"),
+        *("".join(map(chr, range(32))), "caf\u00e9 \u65e5\u672c \U0001f600", "  spaces  ", ""),
+        *("\ufdd0\ufffe\uffff\ud800", "{ } {x} %} }} #} { { ", "<a href='x'>&amp;</a>"),
+        *("\u2028\xa0\x85\x0b", "# hash ## %% -"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}{{{{ '' }}}}",
+        "{{{{ '' }}}}{}",
+        "{{{{ '' }}}}{}{{{{ '' }}}}",
+        "{{% if true %}}{}{{% endif %}}",
+        "{{% raw %}}{}{{% endraw %}}",
+        "{{% set x %}}{}{{% endset %}}{{{{ x }}}}",
+        "{{% macro m() %}}{}{{% endmacro %}}{{{{ m() }}}}",
+        ("{{% macro m() %}}{{{{ caller() }}}}{{% endmacro %}}{{% call m() %}}{}{{% endcall %}}"),
+        "{{% filter string %}}{}{{% endfilter %}}",
+        "{{% block b %}}{}{{% endblock %}}",
+        "{{# c #}}{}{{# c #}}",
+    ],
+)
+def test_text_is_kept(around: str, written: str) -> None:
+    assert text(around.format(written)) == written
 
-    @pytest.mark.parametrize(
-        "written",
-        [
-            *('a "quoted" word', r"back\slash \n \u0041 \" \\", "line\nline\r\nline\rtab\t", "\n"),
-            *("".join(map(chr, range(32))), "caf\u00e9 \u65e5\u672c \U0001f600", "  spaces  ", ""),
-            *("\ufdd0\ufffe\uffff\ud800", "{ } {x} %} }} #} { { ", "<a href='x'>&amp;</a>"),
-            *("\u2028\xa0\x85\x0b", "# hash ## %% -"),
-        ],
-        ids=ascii,
-    )
-    @pytest.mark.parametrize(
-        "around",
-        [
-            "{}{{{{ '' }}}}",
-            "{{{{ '' }}}}{}",
-            "{{{{ '' }}}}{}{{{{ '' }}}}",
-            "{{% if true %}}{}{{% endif %}}",
-            "{{% raw %}}{}{{% endraw %}}",
-            "{{% set x %}}{}{{% endset %}}{{{{ x }}}}",
-            "{{% macro m() %}}{}{{% endmacro %}}{{{{ m() }}}}",
-            (
-                "{{% macro m() %}}{{{{ caller() }}}}{{% endmacro %}}"
-                "{{% call m() %}}{}{{% endcall %}}"
-            ),
-            "{{% filter string %}}{}{{% endfilter %}}",
-            "{{% block b %}}{}{{% endblock %}}",
-            "{{# c #}}{}{{# c #}}",
-        ],
-    )
-    def test_text_is_kept(self, around: str, written: str) -> None:
-        assert text(around.format(written)) == written
 
-    @pytest.mark.parametrize("value", [0, -7, 1.5, 10**30, True, False, None, [], {}, [[], [[]]]])
-    def test_what_is_no_text_is_kept(self, value: Any) -> None:
-        found = render({"a": "{{ 1 }}", "b": value, "c": [value]})
+@pytest.mark.parametrize("value", [0, -7, 1.5, 10**30, True, False, None, [], {}, [[], [[]]]])
+def test_what_is_no_text_is_kept(value: Any) -> None:
+    found = render({"a": "{{ 1 }}", "b": value, "c": [value]})
 
-        assert found == {"a": "1", "b": value, "c": [value]}
-        assert type(found["b"]) is type(value)
+    assert found == {"a": "1", "b": value, "c": [value]}
+    assert type(found["b"]) is type(value)
 
 
 class TestData:
@@ -526,34 +521,32 @@ class TestReservedNames:
         assert "lava_b" in json.dumps(found)
 
 
-class TestAsItStands:
-    """With `jinja` false, or without a template in it, a value renders as it stands."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"a": "{{ key }}", "{{ b }}": ["{% x", "{#"]}, id="templates"),
+        pytest.param({"a": "{{ unclosed"}, id="what-is-no-template"),
+        pytest.param("{{ key }}", id="job-id"),
+    ],
+)
+def test_with_jinja_false(value: Any) -> None:
+    assert render(value, jinja=False) is value
 
-    @pytest.mark.parametrize(
-        "value",
-        [
-            pytest.param({"a": "{{ key }}", "{{ b }}": ["{% x", "{#"]}, id="templates"),
-            pytest.param({"a": "{{ unclosed"}, id="what-is-no-template"),
-            pytest.param("{{ key }}", id="job-id"),
-        ],
-    )
-    def test_with_jinja_false(self, value: Any) -> None:
-        assert render(value, jinja=False) is value
 
-    @pytest.mark.parametrize(
-        "value",
-        [
-            pytest.param("load", id="job-id"),
-            pytest.param({"a": ["b", 1, None, {"c": 'd"\\\n'}]}, id="map"),
-            pytest.param({"a": "}} %} #} { } {x} %"}, id="ends-alone"),
-            pytest.param({"a": {"b": {"c": {}}}, "d": [[{}]]}, id="braces-of-its-own"),
-            pytest.param({"a{": "{b", "c": "{", "d": "%}"}, id="marks-across-values"),
-            pytest.param({}, id="empty"),
-        ],
-    )
-    def test_without_a_template(self, value: Any, compiled: list[Any]) -> None:
-        assert render(value) is value
-        assert compiled == []
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("load", id="job-id"),
+        pytest.param({"a": ["b", 1, None, {"c": 'd"\\\n'}]}, id="map"),
+        pytest.param({"a": "}} %} #} { } {x} %"}, id="ends-alone"),
+        pytest.param({"a": {"b": {"c": {}}}, "d": [[{}]]}, id="braces-of-its-own"),
+        pytest.param({"a{": "{b", "c": "{", "d": "%}"}, id="marks-across-values"),
+        pytest.param({}, id="empty"),
+    ],
+)
+def test_without_a_template(value: Any, compiled: list[Any]) -> None:
+    assert render(value) is value
+    assert compiled == []
 
 
 @pytest.fixture
@@ -756,35 +749,31 @@ def nested(depth: int) -> Any:
     return value
 
 
-class TestGiven:
-    """What goes in is weighed too; the event, only where a template names it."""
+@pytest.mark.parametrize("name", ["bucket", "key", "event_type", "aws_region"])
+def test_text_that_is_too_long_is_an_error(name: str) -> None:
+    of = event(**{name: "x" * (MAX_CHARACTERS + 1)})
 
-    @pytest.mark.parametrize("name", ["bucket", "key", "event_type", "aws_region"])
-    def test_text_that_is_too_long_is_an_error(self, name: str) -> None:
-        of = event(**{name: "x" * (MAX_CHARACTERS + 1)})
+    with pytest.raises(RenderingError, match=rf"^{name} has 16385 characters, more than 16384"):
+        Document("{{ 1 }}").render(variables(of))
+    assert Document("plain").render(variables(of)) == "plain"
 
-        with pytest.raises(RenderingError, match=rf"^{name} has 16385 characters, more than 16384"):
-            Document("{{ 1 }}").render(variables(of))
-        assert Document("plain").render(variables(of)) == "plain"
 
-    @cases(
-        ("record", "reason"),
-        {
-            "deep": ({"a": nested(9000)}, "event is nested more than 50 deep"),
-            "many": ({"a": [0] * 3000}, "event has more than 2000 members"),
-            "long": ({"a": "x" * 20000}, "event has 20000 characters, more than 16384"),
-        },
-    )
-    def test_so_is_an_event_that_a_template_names(
-        self, record: dict[str, Any], reason: str
-    ) -> None:
-        known = variables(event(record=record))
+@cases(
+    ("record", "reason"),
+    {
+        "deep": ({"a": nested(9000)}, "event is nested more than 50 deep"),
+        "many": ({"a": [0] * 3000}, "event has more than 2000 members"),
+        "long": ({"a": "x" * 20000}, "event has 20000 characters, more than 16384"),
+    },
+)
+def test_so_is_an_event_that_a_template_names(record: dict[str, Any], reason: str) -> None:
+    known = variables(event(record=record))
 
-        for _ in range(2):
-            with pytest.raises(RenderingError) as caught:
-                Document("{{ event.b }}").render(known)
-            assert str(caught.value) == reason
-        assert Document("{{ key }}{% set a = [] %}{{ a.append(1) }}").render(known) == f"{KEY}None"
+    for _ in range(2):
+        with pytest.raises(RenderingError) as caught:
+            Document("{{ event.b }}").render(known)
+        assert str(caught.value) == reason
+    assert Document("{{ key }}{% set a = [] %}{{ a.append(1) }}").render(known) == f"{KEY}None"
 
 
 class TestChanges:
@@ -837,10 +826,7 @@ class TestChanges:
         assert text("{{ utils.parsedate.parserinfo.JUMP|length > 3 }}") == "True"
 
 
-class TestLikeLava:
-    """What dispatches under lava's function dispatches the same here."""
-
-    def test_numbers_of_the_table_are_those_of_the_dispatch(self) -> None:
-        """DynamoDB's decimals are made integers or floats before they get here."""
-        with pytest.raises(TypeError):
-            Document({"a": Decimal(1), "b": "{{ 1 }}"})
+def test_numbers_of_the_table_are_those_of_the_dispatch() -> None:
+    """DynamoDB's decimals are made integers or floats before they get here."""
+    with pytest.raises(TypeError):
+        Document({"a": Decimal(1), "b": "{{ 1 }}"})

@@ -395,26 +395,23 @@ class TestListening:
         assert in_another_thread(run) == before
 
 
-class TestErrors:
-    """What is raised inside passes through."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad"),
+        UserError("bad entry"),
+        TimeoutError("its own"),
+        MemoryError("its own"),
+        SystemExit(1),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_it_passes_through_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        run_bounded(lambda: _fail(error))
 
-    @pytest.mark.parametrize(
-        "error",
-        [
-            ValueError("bad"),
-            UserError("bad entry"),
-            TimeoutError("its own"),
-            MemoryError("its own"),
-            SystemExit(1),
-            KeyboardInterrupt(),
-        ],
-        ids=lambda error: type(error).__name__,
-    )
-    def test_it_passes_through_as_it_is(self, error: BaseException) -> None:
-        with pytest.raises(type(error)) as caught:
-            run_bounded(lambda: _fail(error))
-
-        assert caught.value is error
+    assert caught.value is error
 
 
 class TestNested:
@@ -480,13 +477,10 @@ def wait(seconds: float) -> None:
         pass
 
 
-class TestThreads:
-    """Outside of the main thread, which alone receives signals, nothing runs."""
+def test_it_is_an_error_there() -> None:
+    def run() -> str:
+        with pytest.raises(ThreadError) as caught:
+            run_bounded(lambda: pytest.fail("it ran"), SHORT)
+        return str(caught.value)
 
-    def test_it_is_an_error_there(self) -> None:
-        def run() -> str:
-            with pytest.raises(ThreadError) as caught:
-                run_bounded(lambda: pytest.fail("it ran"), SHORT)
-            return str(caught.value)
-
-        assert in_another_thread(run) == "templates and conditions run in the main thread alone"
+    assert in_another_thread(run) == "templates and conditions run in the main thread alone"

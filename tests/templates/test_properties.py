@@ -367,35 +367,33 @@ def without_addresses(value: Any) -> str:
 _ITERATOR: Final = re.compile(r"(reversed|iterator|generator) object at 0x", re.IGNORECASE)
 
 
-class TestLikeJinja:
-    """Where plain Jinja works on the JSON text, as lava's function has it, so does this."""
+@many
+@given(entries(), harmless_keys)
+def test_harmless_keys_render_the_same(entry: dict[str, Any], key: str) -> None:
+    try:
+        template = Environment(autoescape=False).from_string(json.dumps(entry))
+        expected = json.loads(template.render(known(key)), strict=False)
+    except Exception as error:  # noqa: BLE001 - whatever a template can raise
+        event(f"plain Jinja raises {type(error).__name__}")
+        with contextlib.suppress(RenderingError):
+            Document(entry).render(known(key))
+            event(f"{type(error).__name__} of plain Jinja, rendered here")
+        return
+    rendered = Document(entry).render(known(key))
 
-    @many
-    @given(entries(), harmless_keys)
-    def test_harmless_keys_render_the_same(self, entry: dict[str, Any], key: str) -> None:
-        try:
-            template = Environment(autoescape=False).from_string(json.dumps(entry))
-            expected = json.loads(template.render(known(key)), strict=False)
-        except Exception as error:  # noqa: BLE001 - whatever a template can raise
-            event(f"plain Jinja raises {type(error).__name__}")
-            with contextlib.suppress(RenderingError):
-                Document(entry).render(known(key))
-                event(f"{type(error).__name__} of plain Jinja, rendered here")
-            return
-        rendered = Document(entry).render(known(key))
+    if _ITERATOR.search(json.dumps(expected)):
+        event("plain Jinja shows an iterator's address, and weighing made a list of it")
+        return
+    assert without_addresses(rendered) == without_addresses(expected)
 
-        if _ITERATOR.search(json.dumps(expected)):
-            event("plain Jinja shows an iterator's address, and weighing made a list of it")
-            return
-        assert without_addresses(rendered) == without_addresses(expected)
 
-    @many
-    @given(entries(depends_on_key=False), hostile_keys.filter(bool))
-    def test_hostile_keys_leave_the_structure(self, entry: dict[str, Any], key: str) -> None:
-        document = Document(entry)
-        try:
-            expected = document.render(known("harmless"))
-        except RenderingError:
-            event("cannot be rendered")
-            return
-        assert _shape(document.render(known(key))) == _shape(expected)
+@many
+@given(entries(depends_on_key=False), hostile_keys.filter(bool))
+def test_hostile_keys_leave_the_structure(entry: dict[str, Any], key: str) -> None:
+    document = Document(entry)
+    try:
+        expected = document.render(known("harmless"))
+    except RenderingError:
+        event("cannot be rendered")
+        return
+    assert _shape(document.render(known(key))) == _shape(expected)
