@@ -186,16 +186,6 @@ def test_fields_are_cut_that_have_more_than_their_share(caplog: pytest.LogCaptur
     assert fields["reason"] == wide
 
 
-@pytest.mark.parametrize("key", HOSTILE)
-def test_a_line_is_one_line_in_ascii(key: str, caplog: pytest.LogCaptureFixture) -> None:
-    log_event(logging.INFO, "skipped", key=key)
-
-    [message] = caplog.messages
-    assert message.isascii()
-    assert message.isprintable()
-    assert json.loads(message.removeprefix("skipped ")) == {"key": key}
-
-
 @unhurried
 @given(fields=FIELDS)
 def test_all_fields_are_read_back(
@@ -206,7 +196,7 @@ def test_all_fields_are_read_back(
 
     [message] = caplog.messages
     assert message.isascii()
-    assert "\n" not in message
+    assert message.isprintable()
     assert json.loads(message.removeprefix("said ")) == fields
 
 
@@ -255,18 +245,6 @@ class TestJsonLines:
 
         found = json.loads(capsys.readouterr().err)
         assert [found[name] for name in names] == ["x"] * len(names)
-
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_line_is_one_line_in_ascii(
-        self, key: str, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.INFO)
-        log_event(logging.INFO, "skipped", key=key)
-
-        [line] = capsys.readouterr().err.splitlines()
-        assert line.isascii()
-        assert line.isprintable()
-        assert json.loads(line)["key"] == key
 
     def test_seconds_pass(
         self,

@@ -18,7 +18,6 @@ import pytest
 
 from lava_s3trigger.aws.objects import make_s3_client
 from lava_s3trigger.cli.replay.manifest import manifest_row
-from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 from lava_s3trigger.parking import REPLAY_MARK
@@ -665,21 +664,6 @@ class TestReplayMark:
 
         assert harness.logged.fields("parked")[0]["replay"] == "r-1"
         assert harness.logged.fields("dispatched")[0]["replay"] == "r-1"
-
-    def test_another_replay_dispatches_again(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function()
-        records = [record(f"in/{n}") for n in range(5)]
-        with pytest.raises(DeliveriesFailedError):
-            function({REPLAY_MARK: "r-1", **direct(*records, {"s3": {}})})
-        harness.core.take()
-        harness.trigger(parameters={"key": "new {{ key }}"})
-        harness.clock.now += 3600
-
-        function({REPLAY_MARK: "r-2", **direct(*records)})
-
-        assert harness.keys() == [f"new in/{n}" for n in range(5)]
-        assert not harness.logged.fields("skipped")
 
     def test_retries_of_a_replay_skip_what_was_sent(self, harness: Harness) -> None:
         harness.trigger()
