@@ -106,7 +106,6 @@ class TestFnmatch:
     )
     def test_it_agrees_with_python(self, pattern: str, key: str) -> None:
         expected = fnmatch.fnmatchcase(key, pattern)
-
         assert holds("if_fnmatch", pattern, event(key=key)) is expected
 
     @unhurried
@@ -118,10 +117,8 @@ class TestFnmatch:
 
     def test_patterns_do_not_stay_for_as_long_as_the_process_lives(self) -> None:
         re.purge()
-
         for n in range(0x4E00, 0x4E00 + 400):
             read_conditions({"if_fnmatch": f"[a{chr(n)}]" * 100})
-
         assert len(re._cache) < 200  # type: ignore[attr-defined] # noqa: SLF001 - what is asked for
 
 
@@ -205,12 +202,10 @@ class TestArguments:
     def test_a_condition_that_is_not_known_is_an_error(self, field: str) -> None:
         known = ", ".join(f"if_{name}, if_not_{name}" for name in KINDS)
         message = f"unknown condition '{field}'; known conditions: {known}"
-
         assert error({field: "*"}) == EntryError("unknown_condition", field, message, "*")
 
     def test_a_name_in_an_error_is_shown_on_one_line(self) -> None:
         message = error({"if_\n\u00e9": "*"}).message
-
         assert message.startswith(r"unknown condition 'if_\n\xe9';")
 
     def test_each_condition_has_its_own_error(self) -> None:
@@ -226,7 +221,6 @@ class TestArguments:
 
 def test_each_keeps_its_field_and_argument() -> None:
     fields = {"if_size_gt": "1KB", "if_not_fnmatch": ["*.tmp"], "if_fnmatch": "*"}
-
     assert {each.field: each.argument for each in conditions(fields)} == fields
     assert conditions({}) == []
 
@@ -270,7 +264,6 @@ class TestRegistry:
     @pytest.mark.usefixtures("_registered")
     def test_its_argument_is_checked(self) -> None:
         found = error({"if_not_key_longer": "long"})
-
         assert found.code == "bad_argument"
         assert found.message.startswith("if_not_key_longer: invalid literal")
 
@@ -290,7 +283,6 @@ class TestRegistry:
     @pytest.mark.parametrize("name", list(KINDS))
     def test_each_is_described_by_a_sentence(self, name: str) -> None:
         kind = KINDS[name]
-
         assert kind.name == name
         assert kind.description.endswith(".")
         assert len(kind.description.splitlines()) == 1

@@ -207,13 +207,11 @@ class TestFailures:
         self, error: ServiceError | OutOfTimeError
     ) -> None:
         decision = decide(EVENT, Triggers(error=error), JOBS)
-
         assert decision.ended == Outcome("failed", error.kind, str(error))
         assert (decision.outcome, decision.triggers) == ("failed", [])
 
     def test_an_unexpected_error_of_a_lookup(self) -> None:
         decision = decide(EVENT, Triggers(error=KeyError("Items")), JOBS)
-
         assert decision.ended
         assert decision.ended.kind == "unexpected"
         assert str(decision.ended.reason).startswith("KeyError: 'Items' (build.py, line ")
@@ -324,7 +322,6 @@ class TestRedrive:
 
     def test_a_condition_that_no_longer_holds_is_a_skip(self) -> None:
         decision = decided(trigger("t", if_fnmatch="*.zip"), redrive=RedriveTarget("t"))
-
         (skip,) = ended(decision, "skipped")
         assert skip.kind == "condition_not_met"
 
@@ -337,7 +334,6 @@ class TestTrace:
     )
     def test_prefixes_and_the_number_of_entries(self, triggers: tuple[Trigger, ...]) -> None:
         decision = decided(*triggers)
-
         assert decision.prefixes == (KEY, "in/orders", "in")
         assert decision.entries == len(triggers)
 
@@ -388,7 +384,6 @@ class TestTrace:
         self, entry: Trigger | BrokenTrigger, kind: str
     ) -> None:
         (found,) = decided(entry).triggers
-
         assert found.ended is not None
         assert found.ended.kind == kind
         assert found.jobs == []
@@ -411,7 +406,6 @@ class TestOutcome:
     ) -> None:
         jobs = [JobDecision("j", n, ended=Outcome(each)) for n, each in enumerate(outcomes)]
         triggers = [TriggerDecision("t", "in", jobs=[job]) for job in jobs]
-
         assert TriggerDecision("t", "in", jobs=jobs).outcome == expected
         assert Decision(EVENT, triggers=triggers).outcome == expected
 
@@ -421,12 +415,9 @@ class TestOutcome:
     def test_the_end_of_a_trigger_counts_before_its_jobs(self) -> None:
         found = TriggerDecision("t", "in", jobs=[JobDecision("j", 0)])
         found.end("failed", "aws_error", "no answer")
-
         assert found.outcome == "failed"
 
     def test_a_failed_lookup_counts_before_all(self) -> None:
         triggers = [TriggerDecision("t", "in", jobs=[JobDecision("j", 0)])]
-
         decision = Decision(EVENT, triggers=triggers, ended=Outcome("failed"))
-
         assert decision.outcome == "failed"

@@ -124,7 +124,6 @@ class TestCodes:
 
     def test_each_code_is_returned_by_a_reader(self) -> None:
         returned = {code for code, _, _ in [*OF_TRIGGERS, *OF_JOBS]} | {"reserved_global"}
-
         # tests/templates/test_confinement.py has an argument that takes too long to read.
         assert returned | {"reading_aborted"} == set(get_args(Code))
 
@@ -214,6 +213,5 @@ class TestDisabled:
 
     def test_without_errors_it_is_disabled(self) -> None:
         trigger = read_trigger(trigger_item(enabled=False), checks_disabled=True)
-
         assert isinstance(trigger, Trigger)
         assert not trigger.enabled

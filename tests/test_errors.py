@@ -72,7 +72,6 @@ class TestMessages:
         self, value: str | None, found: str
     ) -> None:
         error = SettingsError("LOGLEVEL", value, "one of debug, info")
-
         assert str(error) == f"LOGLEVEL {found}: it must be one of debug, info"
         assert (error.name, error.value) == ("LOGLEVEL", value)
         assert error.expected == "one of debug, info"
@@ -104,7 +103,6 @@ class TestMessages:
         self, count: int, reason: str, expected: str
     ) -> None:
         error = DeliveriesFailedError(count, reason)
-
         assert str(error) == expected
         assert error.count == count
 
@@ -135,18 +133,15 @@ class TestReasons:
     def test_of_a_failed_delivery(self) -> None:
         delivery = Delivery()
         delivery.fail("aws_error", "x" * 1_000_000)
-
         assert [each.reason for each in delivery.failures] == ["x" * 4096]
 
     def test_of_a_failed_event(self) -> None:
         delivery = Delivery()
         delivery.add_event(s3_event())
         delivery.events[0].fail("aws_error", "x" * 1_000_000)
-
         assert [each.reason for each in delivery.failures] == ["x" * 4096]
 
     def test_of_a_message_that_no_queue_takes(self) -> None:
         message = PendingMessage("q", str)
         message.refuse("message_refused", "x" * 1_000_000)
-
         assert message.reason == "x" * 4096

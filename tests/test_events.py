@@ -195,7 +195,6 @@ class TestRoutes:
         self, route: Route, whole: Json, errors: list[str]
     ) -> None:
         delivery = only_delivery(route.payload(What(whole=whole, record=whole)))
-
         assert delivery.events == []
         assert list(map(str, delivery.errors)) == errors
         assert delivery.message_id == route.message_id
@@ -344,7 +343,6 @@ class TestInfo:
         self, kind: str, reason: Any, expected: str
     ) -> None:
         event = changed(eventbridge_event(**{"detail-type": kind}), "detail.reason", reason)
-
         assert only_event(event).event_type == expected
 
     @pytest.mark.parametrize(
@@ -355,7 +353,6 @@ class TestInfo:
     def test_the_size_is_a_number_or_0(self, value: Any, expected: int) -> None:
         record = changed(s3_record(), "s3.object.size", value)
         event = changed(eventbridge_event(), "detail.object.size", value)
-
         assert only_event(direct(record)).size == expected
         assert only_event(event).size == expected
 
@@ -502,13 +499,11 @@ class TestOddElements:
     )
     def test_an_odd_container_is_named(self, path: str, value: Any, named: str) -> None:
         record = record_with(path, "k")
-
         assert only_error([changed(record, path, value)]) == f"{named} is None: {NOT_A_TEXT}"
 
     @by_every_route
     def test_an_odd_element_is_named_by_every_route(self, route: Route) -> None:
         record = changed(s3_record(), "s3.bucket.name", 5)
-
         assert only_error(route.payload(of_s3(record))) == f"s3.bucket.name is 5: {NOT_A_TEXT}"
 
     @unhurried
@@ -587,7 +582,6 @@ class TestNotUnderstood:
     @cases(("value", "said"), STRANGE)
     def test_an_unknown_payload_is_named(self, value: Any, said: str) -> None:
         error = only_error(value)
-
         assert error.startswith(said)
         assert error.isprintable()
 
@@ -609,12 +603,10 @@ class TestNotUnderstood:
 
     def test_each_unknown_record_is_its_own_error(self) -> None:
         delivery = only_delivery([5, s3_record(), None])
-
         assert [str(error).split()[0] for error in delivery.errors] == ["5", "None"]
 
     def test_an_error_shows_the_first_names_of_an_object(self) -> None:
         error = only_error({f"name-{n:03}": n for n in range(1000)})
-
         assert error.endswith("'name-006', 'name-007']")
 
     @unhurried
@@ -667,9 +659,7 @@ def test_the_events_of_a_parked_message_are_restricted(
 
 def test_other_messages_beside_a_parked_one_are_not_restricted() -> None:
     payload = direct(sqs_record(parked(s3_record()), "m-1"), sqs_record(s3_record(), "m-2"))
-
     one, two = deliveries(payload, OWN_REGION)
-
     assert [each.redrive for each in one.events] == [RedriveTarget("t-1")]
     assert [each.redrive for each in two.events] == [None]
 
@@ -697,7 +687,6 @@ class TestDeliveries:
     )
     def test_any_other_invocation_is_one_delivery(self, payload: Any) -> None:
         delivery = only_delivery(payload)
-
         assert keys(delivery) == ["1", "2"]
         assert (delivery.message_id, delivery.queue, delivery.group) == (None, None, None)
 
@@ -715,17 +704,14 @@ class TestDeliveries:
     def test_a_message_without_an_id_cannot_be_given_back_alone(self, message_id: Any) -> None:
         nameless = changed(sqs_record(direct(s3_record("1"))), "messageId", message_id)
         payload = direct(nameless, sqs_record(direct(s3_record("2")), "m-2"))
-
         assert keys_by_message(payload) == [("m-2", ["2"]), (None, ["1"])]
 
     def test_a_record_that_only_resembles_a_message_is_no_delivery(self) -> None:
         record = {**sqs_record(direct(s3_record("1"))), "eventSource": "my:sqs"}
-
         assert keys_by_message(direct(record)) == [(None, ["1"])]
 
     def test_nested_messages_are_acknowledged_with_the_outer_one(self) -> None:
         inner = direct(*(sqs_record(direct(s3_record(key)), f"m-{key}") for key in "12"))
-
         assert keys_by_message(direct(sqs_record(inner, "m-0"))) == [("m-0", ["1", "2"])]
 
     @pytest.mark.parametrize(
@@ -761,23 +747,19 @@ class TestDeliveries:
     @pytest.mark.parametrize("attributes", [MISSING, None, {}, []], ids=["no", "null", "{}", "[]"])
     def test_fifo_messages_without_a_group_share_one(self, attributes: Any) -> None:
         message = changed(sqs_record(TEST_EVENT, arn=f"{QUEUE}.fifo"), "attributes", attributes)
-
         one, two = deliveries(direct(message, message), OWN_REGION)
-
         assert one.group is not None
         assert one.group == two.group
 
     @pytest.mark.parametrize("arn", [MISSING, None, 5, DEEP], ids=["no", "null", "number", "deep"])
     def test_a_message_of_an_unknown_queue_is_a_delivery(self, arn: Any) -> None:
         message = changed(sqs_record(direct(s3_record("1"))), "eventSourceARN", arn)
-
         assert keys_by_message(direct(message)) == [("m-1", ["1"])]
         assert only_delivery(direct(message)).group is None
 
     def test_ten_thousand_messages_are_read(self) -> None:
         numbers = range(10_000)
         payload = direct(*(sqs_record(direct(s3_record(f"k-{n}")), f"m-{n}") for n in numbers))
-
         assert keys_by_message(payload) == [(f"m-{n}", [f"k-{n}"]) for n in numbers]
 
 
@@ -799,7 +781,6 @@ class TestHostile:
         self, wrap: Callable[[Any], Any], depth: int
     ) -> None:
         [delivery] = deliveries([nested(depth, wrap, s3_record()), s3_record("good")], OWN_REGION)
-
         assert [str(error) for error in delivery.errors] == ["nested more than 24 envelopes deep"]
         assert keys(delivery) == ["good"]
 
@@ -833,7 +814,6 @@ class TestHostile:
         body = json.dumps(direct(s3_record("first"))).replace(
             '"key": "first"', '"key": "first", "key": "last"'
         )
-
         assert only_event(direct(sqs_record(body))).key == "last"
 
     @pytest.mark.parametrize(
@@ -860,7 +840,6 @@ class TestHostile:
     def test_an_error_is_one_line_that_can_be_sent(self, value: str) -> None:
         for payload in (value, s3_record(eventTime=value), {"Sns": {value: 1}}, {"Records": value}):
             error = only_error(payload)
-
             assert error.isprintable()
             assert error.encode()
 
@@ -910,15 +889,12 @@ class TestIdentity:
     @pytest.mark.parametrize(("what", "_info"), KINDS)
     def test_the_identity_is_the_same_by_every_route(self, what: What, _info: Json) -> None:
         identities = {only_event(route.payload(what)).identity for route in ROUTES.values()}
-
         assert len(identities) == 1
 
     @cases(("record", "changes"), DISTINGUISHING)
     def test_these_fields_distinguish_events(self, record: Json, changes: dict[str, str]) -> None:
         records = [record, *(changed(record, *change) for change in changes.items())]
-
         identities = {only_event([each]).identity for each in records}
-
         assert len(identities) == len(records)
         assert only_event([deepcopy(record)]).identity == only_event([record]).identity
 
@@ -935,8 +911,6 @@ class TestIdentity:
     )
     def test_odd_elements_do_not_break_the_identity(self, path: str, value: Any) -> None:
         record = changed(s3_record(), path, value)
-
         identity = only_event(direct(record)).identity
-
         assert identity == only_event(direct(deepcopy(record))).identity
         assert all(isinstance(part, str) for part in identity)

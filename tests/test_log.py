@@ -94,7 +94,6 @@ class TestLogEvent:
         self, level: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
-
         line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
         assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
@@ -133,7 +132,6 @@ class TestLogEvent:
         self, value: object, logged: object, caplog: pytest.LogCaptureFixture
     ) -> None:
         log_event(logging.INFO, "done", value=value, key="k")
-
         [message] = caplog.messages
         assert json.loads(message.removeprefix("done ")) == {"value": logged, "key": "k"}
 
@@ -270,7 +268,6 @@ class TestJsonLines:
         configure_json(logging.INFO)
         configure_json(logging.INFO)  # as a second instance in the same process does
         logging.getLogger("botocore").warning("odd")
-
         assert capsys.readouterr().err == "[WARNING] odd\n"
 
     def test_debug_of_libraries_is_not_logged(
@@ -280,7 +277,6 @@ class TestJsonLines:
         logging.root.setLevel(logging.DEBUG)
         configure_json(logging.DEBUG)
         logging.getLogger("botocore").info("found credentials")
-
         assert capsys.readouterr().err == ""
 
     def test_common_fields_are_in_each_line(
@@ -298,7 +294,6 @@ class TestJsonLines:
 def test_it_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
     LOGGER.setLevel(logging.CRITICAL)
     log_document('{"event":"summary","dispatched":1}')
-
     assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
 
@@ -307,7 +302,6 @@ def test_in_json_nothing_is_added(
 ) -> None:
     configure_json(logging.ERROR)
     log_document('{"event":"summary","dispatched":1}')
-
     assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
 
 

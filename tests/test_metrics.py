@@ -144,7 +144,6 @@ class TestDocument:
         document = documents(
             delivered(route="sqs", redrive=RedriveTarget("t")), delivered(route="sqs")
         )
-
         assert metrics(document) == {"events_redriven": 1, "events_sqs": 1}
 
     @pytest.mark.parametrize("kind", FAILURES)
@@ -159,14 +158,12 @@ class TestDocument:
 
     def test_what_is_not_known_makes_no_metric(self, documents: Any) -> None:
         odd = delivered(Outcome("failed", "made-up", "x"))
-
         assert metrics(documents(odd)) == {"events_s3": 1}
 
     def test_nothing_to_count_is_no_document(self, caplog: pytest.LogCaptureFixture) -> None:
         # As with s3:TestEvent.
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         Summary().log([Delivery()], DIMENSIONS)
-
         assert caplog.messages == ["summary {}"]
 
     def test_without_dimensions_it_is_a_line_like_others(
@@ -187,7 +184,6 @@ class TestLag:
         document = documents(
             delivered(dispatched(3.0)), delivered(dispatched(), dispatched(70.04)), delivered()
         )
-
         assert metrics(document)["lag"] == 70.0
 
     @pytest.mark.parametrize(

@@ -84,12 +84,10 @@ class TestMessage:
 
     def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
-
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
 
     def test_text_that_a_template_made_too_long_is_cut_and_so_are_many_reasons(self) -> None:
         long = NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000)
-
         cut = {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
         assert parked(*[long] * 1_000)["reasons"] == [cut] * 100
 
@@ -113,17 +111,13 @@ class TestReadBack:
         self, event: dict[str, Any], done: tuple[str, ...]
     ) -> None:
         first = deliveries(event, "eu-west-1")[0].events[0].event
-
         again, redrive = read_back(parked_message(event, [NO_JOB], done, NOW))
-
         assert redrive == RedriveTarget("t-1", done)
         assert (again.info, again.record, again.identity) == (first.info, event, first.identity)
 
     def test_an_event_that_is_parked_again_stays_as_it_came(self) -> None:
         first, _ = read_back(parked_message(S3, [NO_JOB], [], NOW))
-
         again, redrive = read_back(parked_message(first.record, [NO_JOB], ["a"], NOW))
-
         assert again.record == S3
         assert redrive == RedriveTarget("t-1", ("a",))
 
@@ -163,7 +157,6 @@ class TestReadBack:
     ) -> None:
         errors = [Outcome("user_error", kind, why, trigger_id, job) for kind, why, job in reasons]
         event, redrive = read_back(parked_message(eventbridge(key), errors, done, NOW))
-
         assert event.key == key
         assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
 
@@ -185,6 +178,5 @@ def test_done_jobs_are_not_run(job_ids: str, done: str, expected: list[tuple[int
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
 def test_each_job_runs_as_often_as_it_is_listed(job_ids: list[str], done: list[str]) -> None:
     found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
-
     assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
     assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)

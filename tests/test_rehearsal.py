@@ -107,7 +107,6 @@ def test_it_connects_to_nothing_and_logs_its_start_only(
     endpoint: str, credentials: dict[str, str]
 ) -> None:
     in_init, _, log = start(endpoint, **credentials)
-
     assert in_init == []
     assert [line.split(" {")[0] for line in log.splitlines()] == ["[INFO] started"]
 

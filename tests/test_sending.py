@@ -136,9 +136,7 @@ class TestDispatch:
 
     def test_a_failure_makes_the_delivery_come_again_and_neighbours_are_sent(self) -> None:
         event = delivered(trigger("j", "k"))
-
         found = carry_out(event, Target(failed=["lava-demo-of-j"]))
-
         assert found == [("failed", "aws_error", "j"), ("dispatched", None, "k")]
         assert [each.reason for each in event.failures] == ["no answer"]
 
@@ -171,22 +169,18 @@ class TestPark:
 
     def test_without_a_queue_they_are_user_errors_and_the_event_is_done(self) -> None:
         event = delivered(trigger(no_job("x")))
-
         assert carry_out(event, Target(), None) == [("user_error", "no_such_job", "x")]
         assert event.record == SentRecord(is_complete=True)
 
     def test_a_trigger_with_a_failure_is_not_parked(self) -> None:
         """Its delivery comes again, and then all that was dispatched is known."""
         target = Target(failed=["lava-demo-of-j"])
-
         found = carry_out(delivered(trigger(no_job("x"), "j")), target)
-
         assert found == [("failed", "aws_error", "j")]
         assert target.parked() == []
 
     def test_a_message_that_cannot_be_parked_fails_with_both_reasons(self) -> None:
         event = delivered(trigger(no_job("x")))
-
         assert carry_out(event, Target(failed=[PARKING])) == [("failed", "parking_failed", "x")]
         assert event.failures[0].reason == "parking (no job 'x'): no answer"
 

@@ -59,7 +59,6 @@ def test_each_event_and_each_redrive_has_a_key_of_its_own() -> None:
 @pytest.mark.parametrize("key", ["\ud800", "a\nb", "\U0001f600", "\x00"], ids=ascii)
 def test_any_object_key_can_be_remembered(key: str) -> None:
     found = ledger((ledger_key(event(key), None), sent(T_LOAD)))
-
     assert found.take(ledger_key(event("?"), None)) is None
     assert found.take(ledger_key(event(key), None)) == sent(T_LOAD)
 
@@ -173,7 +172,6 @@ class TestMemory:
     @pytest.mark.parametrize("letter", ["j", "\u0436", "\U0001f600"])
     def test_ids_count_by_their_bytes(self, letter: str) -> None:
         job_id = letter * 2000
-
         assert sent(("t", job_id)).size > sys.getsizeof(job_id)
 
     def test_the_least_recently_used_event_goes_first(self) -> None:

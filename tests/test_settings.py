@@ -72,7 +72,6 @@ class TestDefaults:
     def test_other_variables_are_ignored(self) -> None:
         assert Settings(realm="demo") == Settings.from_env(REALM)
         env = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "REALM": "no", "S3TRIGGER_LAVA": "no"}
-
         assert Settings.from_env(REALM | env) == Settings.from_env(REALM)
 
     @pytest.mark.parametrize(
@@ -81,7 +80,6 @@ class TestDefaults:
     def test_without_a_realm_the_function_does_not_start(self, env: dict[str, str]) -> None:
         with pytest.raises(SettingsError) as caught:
             Settings.from_env(env)
-
         assert str(caught.value) == "LAVA_REALM is not set: it must be the name of a lava realm"
 
 
@@ -105,7 +103,6 @@ class TestNames:
 
     def test_each_setting_has_a_variable(self) -> None:
         tested = {attribute for attribute, _ in VARIABLES.values()}
-
         assert {field.name for field in fields(Settings)} == {"realm", *tested}
 
     @pytest.mark.parametrize(
@@ -113,7 +110,6 @@ class TestNames:
     )
     def test_a_value_is_read_as_users_write_it(self, name: str, value: str) -> None:
         attribute, values = VARIABLES[name]
-
         assert getattr(Settings.from_env({**REALM, name: value}), attribute) == values[value]
 
     @pytest.mark.parametrize("realm", ["a", "My_Realm-2"])
@@ -200,13 +196,11 @@ class TestBadValues:
 
     def test_a_bad_prefixed_value_is_an_error_beside_a_good_plain_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
-
         with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
             Settings.from_env(REALM | env)
 
     def test_a_bad_plain_value_is_ignored_beside_a_good_prefixed_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
-
         assert Settings.from_env(REALM | env).cache_ttl == 5
 
     @unhurried

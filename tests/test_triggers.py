@@ -322,7 +322,6 @@ def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
 ) -> None:
     """The work is bounded, whatever arrives."""
     found = list(prefixes(key))
-
     assert (len(found), max(map(len, found))) == (count, longest)
     assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
 

@@ -77,7 +77,6 @@ class TestUnits:
     ) -> None:
         unit = data.draw(st.text("abBkKmMgGtTpPisdwhyHSDW", min_size=1, max_size=4))
         assume(unit not in factors)
-
         with pytest.raises(ValueError, match=r"is not a (duration|size)"):
             read(f"1{unit}")
 
@@ -148,7 +147,6 @@ class TestNumbers:
         data: st.DataObject,
     ) -> None:
         unit = data.draw(st.sampled_from(sorted(factors)))
-
         assert read(f"{number!r}{unit}") == number * factors[unit]
 
 
@@ -247,7 +245,6 @@ class TestShown:
         value: list[Any] = []
         for _ in range(100_000):
             value = [value]
-
         assert units.shown(value) == "some list"
 
     def test_the_maximum_length_can_be_chosen(self) -> None:
@@ -257,7 +254,6 @@ class TestShown:
     @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
     def test_any_value_is_shown_on_one_short_line(self, value: object) -> None:
         shown = units.shown(value)
-
         assert shown.isascii()
         assert shown.isprintable()
         assert 0 < len(shown) <= 64

@@ -130,7 +130,6 @@ class TestPeak:
 
     def test_of_large_job_ids(self, harness: Harness, sizes: list[int]) -> None:
         harness.trigger(job_id=LARGE + "{{ key }}")
-
         assert peak(harness, direct(*(record(f"in/{n}") for n in range(800)))) < MAX_PEAK_MIB
         assert len(sizes) == 800
 
@@ -172,7 +171,6 @@ class TestPieces:
 
     def test_jobs_of_one_trigger(self, harness: Harness, sizes: list[int]) -> None:
         harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
-
         assert peak(harness, direct(record())) < MAX_PEAK_MIB
         assert len(sizes) == 300
 

@@ -155,7 +155,6 @@ class TestObserve:
         self, harness: Harness, observer: Function, parked: object
     ) -> None:
         payload = sqs(json.dumps({"parked": parked, "event": {"s3": {}}}), direct(record()))
-
         assert observer(payload) == failed("m0")
         assert harness.nothing_went_out()
 

@@ -211,9 +211,7 @@ class TestPayloads:
 
     def test_a_user_argument_names_another_event_type(self, batch: S3BatchHarness) -> None:
         batch.trigger(if_event_type="ObjectRestore:*", parameters={"key": "{{ info.event_type }}"})
-
         batch.function()(version_2(task_2(), event_type="ObjectRestore:Completed"))
-
         assert batch.keys() == ["ObjectRestore:Completed"]
 
     @pytest.mark.parametrize(
@@ -264,9 +262,7 @@ class TestResults:
         self, batch: S3BatchHarness, entry: dict[str, Any], text: str
     ) -> None:
         batch.trigger(**entry)
-
         code, said = batch.result()
-
         assert code == "Succeeded"
         assert said.startswith(text)
 
@@ -274,9 +270,7 @@ class TestResults:
         self, batch: S3BatchHarness
     ) -> None:
         batch.trigger(job_id="gone")
-
         code, said = batch.result(dead_letter_queue=None)
-
         assert code == "Succeeded"
         assert said.startswith("user error in t: ")
 
@@ -368,9 +362,7 @@ class TestResults:
         self, batch: S3BatchHarness
     ) -> None:
         batch.trigger()
-
         answer = batch.function()(version_1({"s3Key": "x"}, "odd", task_1()))
-
         assert [task_id for task_id, *_ in results(answer)] == ["dGFza2lk"]
 
     @pytest.mark.parametrize(
@@ -506,7 +498,6 @@ class TestSizes:
         self, batch: S3BatchHarness, fault: Fault
     ) -> None:
         batch.endpoint.fail({("HeadObject", None): fault})
-
         assert batch.result()[0] == "TemporaryFailure"
         [line] = batch.logged.fields("failed")
         assert (line["bucket"], line["key"], line["kind"]) == (BUCKET, "in/1.csv", "aws_error")
@@ -531,9 +522,7 @@ class TestSizes:
     def test_an_unversioned_object_has_no_version(self, batch: S3BatchHarness) -> None:
         batch.trigger(parameters={"key": "{{ event.s3.object.versionId }}"})
         batch.put("in/1.csv", **{"x-amz-version-id": "null"})
-
         batch.function()(version_1(task_1()))
-
         assert batch.keys() == [""]
 
     def test_a_real_s3_is_asked(self, harness: Harness, aws: LocalAws) -> None:
@@ -700,9 +689,7 @@ class TestReplayMark:
         self, harness: Harness, mark: Any, replay: str | None
     ) -> None:
         harness.trigger()
-
         harness.function()({REPLAY_MARK: mark, **direct(record())})
-
         assert harness.logged.fields("dispatched")[0].get("replay") == replay
         assert harness.logged.fields("summary")[0].get("replayed") == (1 if replay else None)
 

@@ -524,7 +524,6 @@ def test_an_attack_where_memory_is_used_up(attack: Attack, made: list[dict[str, 
 
 def test_memory_is_used_up_in_some(made: list[dict[str, Any]]) -> None:
     reasons = ["too much memory" in each["reason"] for each in made]
-
     assert any(reasons)
     assert not all(reasons)
 

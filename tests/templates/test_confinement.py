@@ -57,7 +57,6 @@ class TestRun:
 
     def test_what_takes_too_long_is_aborted(self) -> None:
         started = time.monotonic()
-
         assert aborted(Confinement(), lambda: True, run_on) == TOO_LONG
         assert aborted(Confinement(), run_on, dict) == TOO_LONG
         assert time.monotonic() - started < 2 * SECONDS + 2
@@ -146,7 +145,6 @@ class TestRead:
     @pytest.mark.usefixtures("_slow")
     def test_one_that_takes_too_long_is_a_bad_entry(self) -> None:
         broken = trigger(if_slow_to_read="x")
-
         assert isinstance(broken, BrokenTrigger)
         assert broken.reason == "bad entry: reading conditions aborted: it took longer than 3 s"
 

@@ -112,7 +112,6 @@ class TestVariables:
 
     def test_what_is_none_renders_as_jinja_does(self) -> None:
         document = Document({"v": "{{ info.source_ip }}"})
-
         assert document.render(variables(event(source_ip=None))) == {"v": "None"}
 
 
@@ -158,12 +157,10 @@ class TestUtils:
         found = render(
             {"b": "{{ utils.s3bucket(key) }}", "k": "{{ utils.s3key(key) }}"}, form.format(location)
         )
-
         assert found == {"b": bucket, "k": key}
 
     def test_uuid_is_a_new_uuid4_each_time(self) -> None:
         found = {text("{{ utils.uuid() }}") for _ in range(3)}
-
         assert {uuid.UUID(each).version for each in found} == {4}
         assert len(found) == 3
 
@@ -205,14 +202,11 @@ class TestOneTemplate:
 
     def test_documents_do_not_see_each_other(self) -> None:
         known = variables(event())
-
         Document({"a": "{% set x = 1 %}{{ x }}"}).render(known)
-
         assert Document({"b": "<{{ x }}>"}).render(known) == {"b": "<>"}
 
     def test_a_document_does_not_see_what_it_set_before(self) -> None:
         document = Document({"a": "<{{ x }}>", "b": "{% set x = 1 %}"})
-
         assert document.render(variables(event())) == document.render(variables(event()))
 
 
@@ -249,7 +243,6 @@ def test_text_is_kept(around: str, written: str) -> None:
 @pytest.mark.parametrize("value", [0, -7, 1.5, 10**30, True, False, None, [], {}, [[], [[]]]])
 def test_what_is_no_text_is_kept(value: Any) -> None:
     found = render({"a": "{{ 1 }}", "b": value, "c": [value]})
-
     assert found == {"a": "1", "b": value, "c": [value]}
     assert type(found["b"]) is type(value)
 
@@ -285,7 +278,6 @@ class TestData:
     )
     def test_a_key_arrives_exactly(self, template: str) -> None:
         document = Document({"a": 1, "v": [template, 2], "b": 3})
-
         for key in KEYS:
             assert document.render(variables(event(key))) == {"a": 1, "v": [key, 2], "b": 3}
 
@@ -325,7 +317,6 @@ class TestData:
 
     def test_structure_that_was_captured_is_data_from_there_on(self) -> None:
         found = render({"a": "{% set x %}1", "b": "2{% endset %}", "c": "{{ x }}"})
-
         assert found == {"a": "", "c": '1", "b": "2'}
 
 
@@ -361,7 +352,6 @@ class TestLiterals:
         found = render(
             {"{{ key.split(Q/Q)[0] }}".replace("Q", quote): f"{{{{ {quote}x{quote} }}}}"}
         )
-
         assert found == {"in": "x"}
 
     @pytest.mark.parametrize(
@@ -411,7 +401,6 @@ class TestJinja:
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", " \n "])
     def test_expressions_may_run_over_lines(self, space: str) -> None:
         written = "{%@if@true@%}{{@key@|@upper@}}{%@endif@%}".replace("@", space)
-
         assert text(written, "k") == "K"
 
 
@@ -437,7 +426,6 @@ class TestReservedNames:
     )
     def test_a_key_cannot_make_one(self, template: str, name: str) -> None:
         said = error({"a": 1, template: "x"}, name, is_globals=True)
-
         assert said == f"it makes a global {name!a}, and lava begins those of lava's own"
 
     @cases(
@@ -471,7 +459,6 @@ class TestReservedNames:
 
     def test_one_that_is_written_does_not_let_a_key_pass(self) -> None:
         value = {"lava_x": "mine", "{{ key }}": "forged"}
-
         assert "it makes a global 'lava_x'" in error(value, "lava_x", is_globals=True)
 
     def test_values_and_inner_names_may_be_any(self) -> None:
@@ -497,7 +484,6 @@ class TestReservedNames:
 
     def test_nor_is_it_where_a_literal_reaches_over_a_name(self) -> None:
         found = render({"a": "{{ '", "lava_b": "y' }}"}, is_globals=True)
-
         assert found == {"a": '", "lava_b": "y'}
 
     def test_what_tells_written_ones_apart_cannot_be_guessed(self) -> None:
@@ -516,7 +502,6 @@ class TestReservedNames:
     )
     def test_what_tells_written_ones_apart_is_no_data(self, before: str, behind: str) -> None:
         found = render({"a": before, "lava_b": f"v{behind}"}, is_globals=True)
-
         assert RESERVED_MARK not in json.dumps(found)
         assert "lava_b" in json.dumps(found)
 
@@ -592,16 +577,13 @@ class TestCompiling:
         """Constants, too, are worked out within the bounds of rendering."""
         asked: list[str] = []
         monkeypatch.setitem(rendering._environment().filters, "upper", asked.append)  # noqa: SLF001 - it is shared
-
         assert error({"a": "{{ 'x'|upper }}{{ 1|nofilter }}"})
         assert asked == []
 
     def test_what_is_rendered_is_each_time_its_own(self) -> None:
         document = Document({"a": ["{{ key }}"]})
-
         first, second = (document.render(variables(event())) for _ in range(2))
         first["a"].append("changed")
-
         assert second == {"a": [KEY]}
 
 
@@ -640,7 +622,6 @@ class TestErrors:
     @pytest.mark.parametrize("key", HOSTILE)
     def test_the_message_is_one_line_of_ascii(self, key: str) -> None:
         said = error({"v": "{{ utils.parsedate(key ~ 'nonsense') }}"}, key)
-
         assert said.isascii()
         assert said.isprintable()
 
@@ -666,7 +647,6 @@ class TestSize:
     def test_text_counts_as_it_is_sent(self) -> None:
         """A dispatch is ASCII-escaped: of what is not, a character takes six or twelve."""
         of_n = self.LOOP.replace("x", "\u00e9")
-
         assert len(text(of_n.replace("N", "174000"))) == 174_000
         assert "characters" in error({"v": of_n.replace("N", "175000")})
 
@@ -752,7 +732,6 @@ def nested(depth: int) -> Any:
 @pytest.mark.parametrize("name", ["bucket", "key", "event_type", "aws_region"])
 def test_text_that_is_too_long_is_an_error(name: str) -> None:
     of = event(**{name: "x" * (MAX_CHARACTERS + 1)})
-
     with pytest.raises(RenderingError, match=rf"^{name} has 16385 characters, more than 16384"):
         Document("{{ 1 }}").render(variables(of))
     assert Document("plain").render(variables(of)) == "plain"
@@ -805,7 +784,6 @@ class TestChanges:
     )
     def test_what_it_made(self, template: str, expected: str) -> None:
         known = variables(event("1/2/3", record={"l": [0]}))
-
         assert Document(template).render(known) == expected
 
     @pytest.mark.parametrize(

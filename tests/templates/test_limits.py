@@ -169,7 +169,6 @@ class TestTime:
 
     def test_by_default_it_is_about_a_second(self) -> None:
         left, _ = run_bounded(timer)
-
         assert 0 < left <= SECONDS == 1.0
 
 
@@ -210,9 +209,7 @@ class TestMemory:
     def test_the_bound_is_what_may_be_added_to_what_is_used(self) -> None:
         run_bounded(lambda: None, GIVE_UP)
         used = bytearray(2 * MEMORY)
-
         more = run_bounded(lambda: bytearray(MEMORY // 4), GIVE_UP)
-
         assert len(used) + len(more) == 2 * MEMORY + MEMORY // 4
 
     @pytest.mark.parametrize(
@@ -259,7 +256,6 @@ class TestRestored:
 
     def test_no_alarm_comes_late(self) -> None:
         run_bounded(lambda: None, SHORT)
-
         end = time.monotonic() + 4 * SHORT
         while time.monotonic() < end:
             pass  # an alarm would be an AssertionError of the tests' own handler
@@ -410,7 +406,6 @@ class TestListening:
 def test_it_passes_through_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
         run_bounded(lambda: _fail(error))
-
     assert caught.value is error
 
 
@@ -419,7 +414,6 @@ class TestNested:
 
     def test_the_inner_one_may_be_longer(self) -> None:
         left, _ = run_bounded(lambda: run_bounded(timer, 2 * GIVE_UP), GIVE_UP)
-
         assert left > GIVE_UP
 
     def test_afterwards_the_outer_one_goes_on(self) -> None:

@@ -109,12 +109,10 @@ class TestWeight:
     )
     def test_no_set_of_a_pattern_has_more_members(self, pattern: str, members: str) -> None:
         pattern = pattern.replace("{}", members)
-
         assert 70 <= listed(_parser.parse(pattern)) < _weight(pattern)
 
     def test_alternatives_are_such_a_set(self) -> None:
         pattern = f"(?:{'|'.join(LISTED)})*"
-
         assert listed(_parser.parse(pattern)) == len(LISTED) < _weight(pattern)
 
     @pytest.mark.filterwarnings("ignore:Possible:FutureWarning")

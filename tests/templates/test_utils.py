@@ -46,7 +46,6 @@ class TestMembers:
     @pytest.mark.parametrize("of", ["easter", "parser", "relativedelta", "rrule", "tz", "utils"])
     def test_dateutil(self, of: str) -> None:
         members = vars(getattr(UTILS["dateutil"], of))
-
         assert len(members) >= 3
         assert not any(isinstance(member, types.ModuleType) for member in members.values())
 
@@ -143,9 +142,7 @@ class TestRegularExpressions:
 
     def test_flags_that_there_are_not_leave_nothing(self) -> None:
         before = len(re.RegexFlag._value2member_map_)
-
         text("{{ utils.re.RegexFlag(2 ** 77) }}{{ utils.re.compile('a', 2 ** 78).flags }}")
-
         assert len(re.RegexFlag._value2member_map_) == before
 
 

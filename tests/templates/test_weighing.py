@@ -59,6 +59,5 @@ def test_dropped_containers_are_not_kept() -> None:
 
 def test_a_list_that_holds_itself_is_too_deep() -> None:
     row: list[Any] = weigh([[]])
-
     with pytest.raises(WeightError, match="nested more than 50 deep"):
         change(row, row)
