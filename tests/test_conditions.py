@@ -219,7 +219,7 @@ class TestArguments:
         assert read == ["not_a_pattern", "unknown_condition", "if_size_gt", "not_a_size"]
 
 
-def test_each_keeps_its_field_and_argument() -> None:
+def test_each_condition_keeps_its_field_and_argument() -> None:
     fields = {"if_size_gt": "1KB", "if_not_fnmatch": ["*.tmp"], "if_fnmatch": "*"}
     assert {each.field: each.argument for each in conditions(fields)} == fields
     assert conditions({}) == []

@@ -61,7 +61,7 @@ def record(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
         "duplicate": ([Outcome("skipped", "duplicate", "duplicate"), FAILED], None, COMPLETE),
     },
 )
-def test_what_is_carried_out(
+def test_a_retry_skips_what_was_carried_out(
     outcomes: list[Outcome], before: SentRecord | None, expected: SentRecord
 ) -> None:
     assert delivered(*outcomes, before=before).record == expected

@@ -291,13 +291,13 @@ class TestJsonLines:
         assert [line["mode"] for line in lines] == ["observe"] * 3
 
 
-def test_it_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_document_of_metrics_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
     LOGGER.setLevel(logging.CRITICAL)
     log_document('{"event":"summary","dispatched":1}')
     assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
 
-def test_in_json_nothing_is_added(
+def test_nothing_is_added_to_a_document_of_metrics_in_json(
     configure_json: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_json(logging.ERROR)

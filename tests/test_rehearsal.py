@@ -103,7 +103,7 @@ def test_the_first_event_imports_nothing(endpoint: Endpoint, payload: Any) -> No
 
 @pytest.mark.parametrize("credentials", [_CREDENTIALS, {}], ids=["with", "without"])
 @pytest.mark.parametrize("endpoint", ["https://aws.invalid", "http://aws.invalid"])
-def test_it_connects_to_nothing_and_logs_its_start_only(
+def test_the_init_phase_connects_to_nothing_and_logs_its_start_only(
     endpoint: str, credentials: dict[str, str]
 ) -> None:
     in_init, _, log = start(endpoint, **credentials)
@@ -122,7 +122,7 @@ def test_it_connects_to_nothing_and_logs_its_start_only(
         ),
     ],
 )
-def test_it_takes_the_whole_way_of_an_event(
+def test_a_rehearsal_takes_the_whole_way_of_an_event(
     endpoint: Endpoint, settings: dict[str, Any], operations: list[str]
 ) -> None:
     clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
@@ -139,7 +139,7 @@ def test_it_takes_the_whole_way_of_an_event(
     assert not endpoint.calls
 
 
-def test_afterwards_all_is_as_before(endpoint: Endpoint) -> None:
+def test_after_a_rehearsal_all_is_as_before(endpoint: Endpoint) -> None:
     clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
 
     def fail() -> Any:
@@ -160,7 +160,7 @@ class _Refusing(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
 
 
-def test_they_are_loaded_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_loaded_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     load, loaded = ssl.SSLContext.load_verify_locations, []
 
     def load_noted(context: ssl.SSLContext, *arguments: Any) -> None:

@@ -288,7 +288,9 @@ def _load() -> None:
 
 
 @pytest.mark.parametrize("attack", BRIEF)
-def test_an_attack(attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_attack_is_contained(
+    attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     attack = aimed(attack, secret)
     of = event(attack.key)
     files = sorted(secret.parent.rglob("*"))

@@ -514,7 +514,7 @@ class TestReservedNames:
         pytest.param("{{ key }}", id="job-id"),
     ],
 )
-def test_with_jinja_false(value: Any) -> None:
+def test_with_jinja_false_a_value_renders_as_it_stands(value: Any) -> None:
     assert render(value, jinja=False) is value
 
 
@@ -529,7 +529,7 @@ def test_with_jinja_false(value: Any) -> None:
         pytest.param({}, id="empty"),
     ],
 )
-def test_without_a_template(value: Any, compiled: list[Any]) -> None:
+def test_without_a_template_a_value_renders_as_it_stands(value: Any, compiled: list[Any]) -> None:
     assert render(value) is value
     assert compiled == []
 
@@ -745,7 +745,9 @@ def test_text_that_is_too_long_is_an_error(name: str) -> None:
         "long": ({"a": "x" * 20000}, "event has 20000 characters, more than 16384"),
     },
 )
-def test_so_is_an_event_that_a_template_names(record: dict[str, Any], reason: str) -> None:
+def test_an_event_that_a_template_names_must_not_be_too_large(
+    record: dict[str, Any], reason: str
+) -> None:
     known = variables(event(record=record))
 
     for _ in range(2):

@@ -403,7 +403,7 @@ class TestListening:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_it_passes_through_as_it_is(error: BaseException) -> None:
+def test_what_is_raised_inside_passes_through_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
         run_bounded(lambda: _fail(error))
     assert caught.value is error
@@ -471,7 +471,7 @@ def wait(seconds: float) -> None:
         pass
 
 
-def test_it_is_an_error_there() -> None:
+def test_in_another_thread_nothing_runs() -> None:
     def run() -> str:
         with pytest.raises(ThreadError) as caught:
             run_bounded(lambda: pytest.fail("it ran"), SHORT)

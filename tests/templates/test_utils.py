@@ -160,7 +160,7 @@ class TestRegularExpressions:
         "{{ [1[0:1] if key == '' else 1] }}",
     ],
 )
-def test_a_warning(template: str) -> None:
+def test_a_warning_leaves_nothing_and_prints_nothing(template: str) -> None:
     def kept() -> int:
         return sum(len(vars(m).get("__warningregistry__", ())) for m in [*sys.modules.values()])
 
