@@ -134,7 +134,7 @@ class TestSkips:
                 "not met: if_fnmatch '*.zip'",
             ),
         ],
-        ids=str,
+        ids=lambda value: value if isinstance(value, str) else "",
     )
     def test_a_skipped_trigger_has_a_reason_and_is_neither_checked_nor_rendered(
         self, skipping: Trigger, reason: str

@@ -251,7 +251,7 @@ class TestResults:
             ({"prefix": "other"}, "nothing: no trigger matches"),
             ({"enabled": False}, "skipped t: the trigger is disabled"),
             ({"if_fnmatch": "*.txt"}, "skipped t: not met: if_fnmatch '*.txt'"),
-            ({"job_id": "gone"}, "parked t: "),
+            ({"job_id": "gone"}, "parked t: no job 'gone'"),
             ({"job_id": ["load", "gone"]}, "parked t: "),
             ({"job_id": ["load"] * 8 + ["gone"]}, "parked t: "),
             ({"if_size_gt": "10"}, "skipped t: not met: if_size_gt '10'"),
@@ -261,10 +261,14 @@ class TestResults:
     def test_done_is_succeeded_and_says_what_was_done(
         self, batch: S3BatchHarness, entry: dict[str, Any], text: str
     ) -> None:
+        """A function that observes says the same, and that nothing was sent."""
         batch.trigger(**entry)
+        observed = batch.result(mode="observe")
+        assert batch.nothing_went_out()
         code, said = batch.result()
         assert code == "Succeeded"
         assert said.startswith(text)
+        assert observed == ("Succeeded", f"observed, nothing was sent: {said}")
 
     def test_a_user_error_is_reported_where_there_is_no_queue_to_park_in(
         self, batch: S3BatchHarness
@@ -388,26 +392,6 @@ class TestResults:
         assert len(said) <= 1000
 
 
-@pytest.mark.parametrize(
-    ("entry", "text"),
-    [
-        ({}, "dispatched load by t"),
-        ({"job_id": "gone"}, "parked t: no job 'gone'"),
-        ({"prefix": "other"}, "nothing: no trigger matches"),
-    ],
-    ids=["dispatched", "parked", "unmatched"],
-)
-def test_a_task_is_observed(batch: S3BatchHarness, entry: dict[str, Any], text: str) -> None:
-    batch.trigger(**entry)
-
-    answer = batch.function(mode="observe")(version_2(ours("in/1.csv"), **OURS))
-
-    code, said = result(answer)
-    assert code == "Succeeded"
-    assert said.startswith(f"observed, nothing was sent: {text}")
-    assert batch.nothing_went_out()
-
-
 def test_a_task_that_fails_is_observed(batch: S3BatchHarness) -> None:
     batch.trigger()
     batch.endpoint.fail({("Query", None): DENIED})
@@ -433,6 +417,8 @@ class TestSizes:
 
         assert result(answer)[0] == "Succeeded"
         assert batch.keys() == ["2000000000 2026-03-14 01:59:26+00:00"]
+        assert batch.logged.fields("dispatched")[0]["replay"] == JOB
+        assert batch.logged.fields("summary")[0]["replayed"] == 1
         assert batch.endpoint.calls["HeadObject"] == 0
 
     def test_an_object_cannot_pose_as_a_row_of_ours(self, batch: S3BatchHarness) -> None:
@@ -504,20 +490,14 @@ class TestSizes:
 
     def test_too_little_time_to_ask_is_temporary(self, batch: S3BatchHarness) -> None:
         batch.trigger()
-        context = Context(60)
-        function = batch.function()
-        batch.endpoint.operations["HeadObject"] = lambda *_: pytest.fail("asked")
-        made = context.get_remaining_time_in_millis
+        function, context = batch.function(), Context(60)
         lefts = itertools.chain([60_000], itertools.repeat(1000))
         context.get_remaining_time_in_millis = lambda: next(lefts)  # type: ignore[method-assign]
 
-        code, said = result(function(version_1(task_1()), context))
+        found = result(function(version_1(task_1()), context))
 
-        assert made() == 60_000
-        assert (code, said) == (
-            "TemporaryFailure",
-            "too little time left for asking S3 for the object",
-        )
+        assert found == ("TemporaryFailure", "too little time left for asking S3 for the object")
+        assert batch.endpoint.calls["HeadObject"] == 0
 
     def test_an_unversioned_object_has_no_version(self, batch: S3BatchHarness) -> None:
         batch.trigger(parameters={"key": "{{ event.s3.object.versionId }}"})
@@ -599,15 +579,6 @@ def test_1000_tasks_are_each_carried_out_once(
 
 class TestReplayMark:
     """A replayed event is told from a real one in the log, and by no template."""
-
-    def test_tasks_of_a_job_are_replayed(self, batch: S3BatchHarness) -> None:
-        batch.trigger()
-        batch.function()(version_2(ours("in/1"), **OURS))
-
-        [dispatched] = batch.logged.fields("dispatched")
-        [summary] = batch.logged.fields("summary")
-        assert dispatched["replay"] == JOB
-        assert summary["replayed"] == 1
 
     @cases(
         "payload",
