@@ -65,10 +65,7 @@ class TestAcknowledge:
             "both": ([delivery("1"), delivery(None)], []),
             "the first failed": ([delivery("1", "x"), delivery("2")], ["1"]),
             "the last failed": ([delivery("1"), delivery("2", "x")], ["2"]),
-            "several": (
-                [delivery("1", "x"), delivery("2"), delivery("3", "y", "z")],
-                ["1", "3"],
-            ),
+            "several": ([delivery("1", "x"), delivery("2"), delivery("3", "y", "z")], ["1", "3"]),
             "not the rest": ([delivery("1", "x"), delivery(None)], ["1"]),
         },
     )
@@ -168,9 +165,7 @@ class TestInOrder:
         assert [reasons(each) for each in deliveries] == [["it failed"], [], [BEFORE], []]
 
     @unhurried
-    @given(
-        st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12),
-    )
+    @given(st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12))
     def test_groups_keep_their_order_in_any_mixture(self, messages: list[tuple[str, bool]]) -> None:
         deliveries = [
             delivery(str(n), group=group or None) for n, (group, _) in enumerate(messages)

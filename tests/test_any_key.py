@@ -56,9 +56,7 @@ class TestAnyKey:
     """A key arrives in globals, parameters and the job id; as a value, in one, and as a name."""
 
     @settings(
-        max_examples=15,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(key=KEYS, is_s3=st.booleans())
     def test_any_key_arrives_unchanged(

@@ -19,12 +19,7 @@ NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
 
 def dispatch(**fields: Any) -> Dispatch:
     """Make a dispatch, with the fields that are given."""
-    some: dict[str, Any] = {
-        "job_id": "load",
-        "worker": "core",
-        "parameters": {},
-        "globals": {},
-    }
+    some: dict[str, Any] = {"job_id": "load", "worker": "core", "parameters": {}, "globals": {}}
     return Dispatch(**some | fields)
 
 
@@ -80,11 +75,7 @@ def test_a_timestamp_has_whole_seconds_and_an_offset(now: datetime, expected: st
     ids=ascii,
 )
 def test_data_arrives_exactly(data: str) -> None:
-    fields: dict[str, Any] = {
-        "job_id": data,
-        "parameters": {data: data},
-        "globals": {"a": [data]},
-    }
+    fields: dict[str, Any] = {"job_id": data, "parameters": {data: data}, "globals": {"a": [data]}}
     found = text(**fields)
     assert found.isascii()
     assert found.isprintable()

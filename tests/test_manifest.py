@@ -115,10 +115,7 @@ def test_a_key_too_long_for_the_column_is_written_alone() -> None:
 
 @pytest.mark.parametrize(
     "long",
-    [
-        listed('{"lava-s3trigger":' + "x" * 1000),
-        listed("x" * MAX_KEY_CHARACTERS, version_id="v1"),
-    ],
+    [listed('{"lava-s3trigger":' + "x" * 1000), listed("x" * MAX_KEY_CHARACTERS, version_id="v1")],
     ids=["reads-as-another", "version"],
 )
 def test_a_key_that_would_be_read_as_something_else_is_refused(long: ListedObject) -> None:

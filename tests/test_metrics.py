@@ -190,10 +190,7 @@ class TestLag:
         ("event", "expected"),
         [
             (delivered(dispatched(0.0)), {"events_s3": 1, "lag": 0}),
-            (
-                delivered(dispatched(90_000.0), redrive=RedriveTarget("t")),
-                {"events_redriven": 1},
-            ),
+            (delivered(dispatched(90_000.0), redrive=RedriveTarget("t")), {"events_redriven": 1}),
             (delivered(dispatched(90_000.0), replay="r-1"), {"events_s3": 1, "replayed": 1}),
         ],
         ids=["at once", "parked", "replayed"],

@@ -81,12 +81,7 @@ def start(endpoint: str, *payloads: Any, **variables: str) -> tuple[list[str], l
 
 @pytest.mark.parametrize(
     "payload",
-    [
-        direct(record()),
-        sns(record()),
-        sqs(direct(record())),
-        eventbridge(),
-    ],
+    [direct(record()), sns(record()), sqs(direct(record())), eventbridge()],
     ids=["s3", "sns", "sqs", "eventbridge"],
 )
 def test_the_first_event_imports_nothing(endpoint: Endpoint, payload: Any) -> None:

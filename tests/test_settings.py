@@ -18,10 +18,7 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 REALM: Final = {"LAVA_REALM": "demo"}
 
 VARIABLES: Final[dict[str, tuple[str, dict[str, object]]]] = {
-    "S3TRIGGER_CACHE_TTL": (
-        "cache_ttl",
-        {"5m": 300, "10": 10, "0": 0, "0s": 0, " 1e2 s ": 100},
-    ),
+    "S3TRIGGER_CACHE_TTL": ("cache_ttl", {"5m": 300, "10": 10, "0": 0, "0s": 0, " 1e2 s ": 100}),
     "S3TRIGGER_DEDUP_CACHE_SIZE": ("dedup_cache_size", {"7": 7, "8": 8, "0": 0, "1000000": 10**6}),
     "S3TRIGGER_DEDUP_TTL": ("dedup_ttl", {"1.5m": 90, "2h": 7200, "0": 0}),
     "S3TRIGGER_DEAD_LETTER_QUEUE": (

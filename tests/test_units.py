@@ -32,9 +32,7 @@ BYTES: Final = {
 }
 
 of_both = pytest.mark.parametrize(
-    ("read", "factors"),
-    [(units.duration, SECONDS), (units.size, BYTES)],
-    ids=["duration", "size"],
+    ("read", "factors"), [(units.duration, SECONDS), (units.size, BYTES)], ids=["duration", "size"]
 )
 by_both = pytest.mark.parametrize("read", [units.duration, units.size])
 
@@ -70,10 +68,7 @@ class TestUnits:
     @unhurried
     @given(data=st.data())
     def test_an_unknown_unit_is_an_error(
-        self,
-        read: Callable[[Any], float],
-        factors: dict[str, int],
-        data: st.DataObject,
+        self, read: Callable[[Any], float], factors: dict[str, int], data: st.DataObject
     ) -> None:
         unit = data.draw(st.text("abBkKmMgGtTpPisdwhyHSDW", min_size=1, max_size=4))
         assume(unit not in factors)
@@ -104,11 +99,7 @@ class TestNumbers:
     @of_both
     @pytest.mark.parametrize(("number", "expected"), NUMBERS.items())
     def test_every_form_of_number_works_with_every_unit(
-        self,
-        read: Callable[[Any], float],
-        factors: dict[str, int],
-        number: str,
-        expected: float,
+        self, read: Callable[[Any], float], factors: dict[str, int], number: str, expected: float
     ) -> None:
         for unit, factor in factors.items():
             assert read(f"{number}{unit}") == expected * factor

@@ -18,17 +18,7 @@ import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.log import JsonLines, configure_logging
-from tests.build import (
-    BUCKET,
-    NONSENSE,
-    direct,
-    eventbridge,
-    failed,
-    message,
-    record,
-    sns,
-    sqs,
-)
+from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 from tests.function.harness import Harness, fails
 
 if TYPE_CHECKING:
@@ -210,10 +200,7 @@ MAX_BYTES: Final = 700
 
 @pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
 def test_a_dispatched_event_takes_few_bytes(
-    harness: Harness,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    route: str,
+    harness: Harness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
     # On a busy machine, a trigger takes long enough for its time to be logged.

@@ -63,11 +63,7 @@ class TestParked:
         assert len(harness.core.messages) == 2
         (parked,) = harness.parked()
         assert parked["reasons"] == [
-            {
-                "job_id": "load",
-                "kind": "message_refused",
-                "reason": "InvalidMessageContents: no",
-            }
+            {"job_id": "load", "kind": "message_refused", "reason": "InvalidMessageContents: no"}
         ]
         assert parked["done"] == ["load", "load"]
 

@@ -61,12 +61,7 @@ class TestRedriven:
         ],
     )
     def test_jobs_that_were_dispatched_do_not_run_again(
-        self,
-        harness: Harness,
-        before: list[str] | str,
-        after: list[str] | str,
-        core: int,
-        web: int,
+        self, harness: Harness, before: list[str] | str, after: list[str] | str, core: int, web: int
     ) -> None:
         (text,) = self.park(harness, job_id=before)
         harness.job("none", "core")

@@ -96,10 +96,7 @@ OURS: Final = dict([USER_ARGUMENT])
 def s3_at(url: str, region: str) -> Callable[[], Any]:
     """Return what makes a client of S3 at an endpoint."""
     return lambda: make_s3_client(
-        endpoint_url=url,
-        region_name=region,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        endpoint_url=url, region_name=region, aws_access_key_id="test", aws_secret_access_key="test"
     )
 
 

@@ -409,9 +409,7 @@ class TestReservedNames:
 
     @pytest.mark.parametrize(
         "name",
-        [
-            *("lava", "lava_realm", "LAVA_X", "Lava", "lAvA.x", "lavatory", "lava\u00e9", 'lava"'),
-        ],
+        [*("lava", "lava_realm", "LAVA_X", "Lava", "lAvA.x", "lavatory", "lava\u00e9", 'lava"')],
     )
     @pytest.mark.parametrize(
         "template",
