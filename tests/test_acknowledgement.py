@@ -136,11 +136,6 @@ class TestInOrder:
         assert run(deliveries, {"1"}) == [["1", None, "2"]]
         assert [reasons(each) for each in deliveries] == [["it failed"], [], []]
 
-    def test_groups_keep_their_order_and_go_concurrently(self) -> None:
-        deliveries = [delivery(each, group=each[0]) for each in ("g1", "h1", "g2", "g3", "h2")]
-        assert run([*deliveries, delivery("1")]) == [["g1", "h1", "1"], ["g2", "h2"], ["g3"]]
-        assert not any(map(reasons, deliveries))
-
     def test_the_same_group_name_in_another_queue_is_another_group(self) -> None:
         one = Delivery(message_id="1", group=("a.fifo", "g"))
         two = Delivery(message_id="2", group=("b.fifo", "g"))
@@ -158,11 +153,6 @@ class TestInOrder:
             for each in "34"
         ]
         assert acknowledge(deliveries, returned(deliveries)) == failed(*"234")
-
-    def test_a_failed_message_does_not_block_other_groups(self) -> None:
-        deliveries = [delivery(each, group=each[0]) for each in ("g1", "h1", "g2", "h2")]
-        assert run(deliveries, {"g1"}) == [["g1", "h1"], ["h2"]]
-        assert [reasons(each) for each in deliveries] == [["it failed"], [], [BEFORE], []]
 
     @unhurried
     @given(st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12))

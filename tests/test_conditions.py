@@ -74,15 +74,9 @@ class TestFnmatch:
     @pytest.mark.parametrize(
         ("patterns", "key", "expected"),
         [
-            ("*", "a/b/c.zip", True),
             ("*.zip", "a/b/c.zip", True),
             ("*.zip", "a/b/c.zip.gz", False),
-            ("c.zip", "a/b/c.zip", False),
-            ("a/?/c.zip", "a/bb/c.zip", False),
-            ("a/[!b]/*", "a/b/c.zip", False),
             ("*.ZIP", "a/b/c.zip", False),
-            ("", "a", False),
-            ("a[*]b", "a*b", True),
             ("a b", "a+b", False),
             ("a%2Bb", "a+b", False),
             ("a*c", "a\nb\nc", True),

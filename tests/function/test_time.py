@@ -25,49 +25,30 @@ class TestTime:
         assert harness.function()(direct(record()), None) is None
         assert harness.keys() == ["in/1.csv"]
 
-    def test_an_event_is_not_decided_out_of_time(self, harness: Harness) -> None:
-        harness.trigger()
+    @pytest.mark.parametrize(
+        ("job_id", "operation", "left"),
+        [("load", "Query", 1.0), ("load", "GetItem", 10.0), ("none", "GetItem", 1.0)],
+        ids=["decided", "sent", "parked"],
+    )
+    def test_nothing_is_decided_sent_or_parked_out_of_time(
+        self, harness: Harness, job_id: str, operation: str, left: float
+    ) -> None:
+        """Ten seconds are enough to send, but not to park what is refused."""
+        harness.trigger(job_id=job_id)
         function, context = harness.function(), Context()
 
         def hurry(call: Call) -> None:
-            if call.operation == "Query":
-                context.left = 1.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time left"):
-            function(direct(record()), context)
-        assert harness.endpoint.calls == {"Query": 1}
-        assert function(direct(record()), Context()) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness) -> None:
-        harness.trigger()
-        function, context = harness.function(), Context()
-
-        def hurry(call: Call) -> None:
-            if call.operation == "GetItem":
-                context.left = 10.0  # enough to send, but not to park what is refused
+            if call.operation == operation:
+                context.left = left
 
         harness.endpoint.fail(hurry)
         with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.nothing_went_out()
+        assert harness.endpoint.calls["GetItem"] == (operation == "GetItem")
         assert "too little time left" in harness.logged.fields("failed", logging.ERROR)[0]["reason"]
         assert function(direct(record()), Context()) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_a_user_error_is_not_parked_out_of_time(self, harness: Harness) -> None:
-        harness.trigger(job_id="none")
-        context = Context()
-
-        def hurry(call: Call) -> None:
-            if call.operation == "GetItem":
-                context.left = 1.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time left"):
-            harness.function()(direct(record()), context)
-        assert harness.nothing_went_out()
+        assert len(harness.keys()) + len(harness.parked()) == 1
 
     def test_time_is_reserved_to_park_refused_dispatches(self, harness: Harness) -> None:
         harness.trigger(job_id="lost")

@@ -549,25 +549,22 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 class TestCompiling:
     """A template is compiled once for as long as its document is kept."""
 
-    def test_it_is_compiled_once(self, compiled: list[Any]) -> None:
-        document = Document({"a": "{{ key }}", "b": "{{ bucket }}"})
+    @pytest.mark.parametrize("second", ["{{ bucket }}", "{{ bucket"], ids=["can be", "cannot be"])
+    def test_what_can_or_cannot_be_compiled_is_tried_once(
+        self, compiled: list[Any], second: str
+    ) -> None:
+        document = Document({"a": "{{ key }}", "b": second})
         assert compiled == []
 
-        found = [document.render(variables(event(key))) for key in ("x", "y", "z")]
+        found = []
+        for key in ("x", "y", "z"):
+            try:
+                found.append(document.render(variables(event(key)))["a"])
+            except RenderingError as error:
+                found.append(str(error))
 
-        assert [each["a"] for each in found] == ["x", "y", "z"]
+        assert len(set(found)) == (3 if second.endswith("}}") else 1)
         assert len(compiled) == 1
-
-    def test_what_cannot_be_compiled_is_tried_once(self, compiled: list[Any]) -> None:
-        document = Document({"a": "{{ key"})
-
-        said = set()
-        for _ in range(3):
-            with pytest.raises(RenderingError) as caught:
-                document.render(variables(event()))
-            said.add(str(caught.value))
-
-        assert len(said) == len(compiled) == 1
 
     def test_nothing_is_evaluated_when_it_is_compiled(
         self, monkeypatch: pytest.MonkeyPatch
@@ -617,14 +614,12 @@ class TestErrors:
             "what it renders to is not JSON: Expecting ':' delimiter"
         )
 
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_the_message_is_one_line_of_ascii(self, key: str) -> None:
+    @pytest.mark.parametrize("key", [*HOSTILE, "nonsense" * 1000])
+    def test_the_message_is_one_short_line_of_ascii(self, key: str) -> None:
         said = error({"v": "{{ utils.parsedate(key ~ 'nonsense') }}"}, key)
         assert said.isascii()
         assert said.isprintable()
-
-    def test_the_message_is_not_long(self) -> None:
-        assert len(error({"v": "{{ utils.parsedate(key) }}"}, "nonsense" * 1000)) < 500
+        assert len(said) < 500
 
 
 class TestSize:
