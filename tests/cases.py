@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import decide_payload
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
+from tests.build import direct, eventbridge, record
 from tests.decisions import dispatches
-from tests.payloads import direct, eventbridge, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,6 @@ from tests.build import (
     TOPIC,
     Json,
     direct,
-    eventbridge_event,
-    s3_record,
     sns_record,
     sqs_record,
     text,
@@ -158,14 +156,3 @@ ROUTES: Final = {
     "sns-envelope": Route(lambda what: sns_envelope(what.whole)),
     "as-text": Route(lambda what: text(what.whole)),
 }
-
-__all__ = [
-    "ROUTES",
-    "TEST_EVENT",
-    "Route",
-    "What",
-    "eventbridge_event",
-    "of_eventbridge",
-    "of_s3",
-    "s3_record",
-]

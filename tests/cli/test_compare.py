@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.compare.known_differences import CAUSES, ROWS, SILENT
+from tests.build import BUCKET, direct, eventbridge, record, sns, sqs
 from tests.cli.schemas import validate
 from tests.function.harness import Harness, LogLines
-from tests.payloads import BUCKET, direct, eventbridge, record, sns, sqs
 from tests.test_docs import DESIGN, section, tables
 from tools.local.server import CHECKOUT
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.payloads import direct, record
+from tests.build import direct, record
 from tests.test_docs import Reader, fenced, section
 from tools.archive import checksums
 from tools.local.server import CHECKOUT, LocalAws

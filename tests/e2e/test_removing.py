@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.payloads import direct, record
+from tests.build import direct, record
 from tests.test_docs import Reader, fenced, section
 from tools.local.server import CHECKOUT, LocalAws
 
