@@ -92,7 +92,6 @@ class TestAcknowledge:
         assert returned(deliveries) == deliveries
         with pytest.raises(DeliveriesFailedError) as caught:
             acknowledge(deliveries, returned(deliveries))
-
         assert caught.value.count == count
         assert str(caught.value).endswith(f": {first}")
 

@@ -179,9 +179,7 @@ class TestArguments:
         self, inverse: str, name: str, argument: Any, expected: str
     ) -> None:
         field = f"if_{inverse}{name}"
-
         found = error({"if_size_gt": 0, field: argument})
-
         assert found.code == ("not_a_size" if name == "size_gt" else "not_a_pattern")
         assert (found.field, found.value) == (field, argument)
         assert found.message.startswith(f"{field}: {expected}")

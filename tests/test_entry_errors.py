@@ -116,7 +116,6 @@ class TestCodes:
 
     def test_a_reserved_global_of_a_job_is_the_value(self) -> None:
         errors = errors_of_job(globals={"a": 1, "lava_x": 1, "LAVA": 1})
-
         assert [(each.code, each.field, each.value) for each in errors] == [
             ("reserved_global", "globals", "lava_x"),
             ("reserved_global", "globals", "LAVA"),

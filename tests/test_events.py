@@ -204,9 +204,7 @@ class TestRoutes:
     def test_records_arrive_in_order(self, route: str, number: int) -> None:
         expected = [str(n) for n in range(number)]
         many = direct(*map(s3_record, expected))
-
         found = deliveries(ROUTES[route].payload(What(whole=many, record=many)), OWN_REGION)
-
         assert not any(each.errors for each in found)
         assert [key for each in found for key in keys(each)] == expected
 
@@ -258,7 +256,6 @@ class TestKeys:
             of_s3(s3_record(quote_plus(key, safe=safe))),
             of_eventbridge(eventbridge_event(key)),
         )
-
         assert [only_event(route.payload(what)).key for what in of_both] == [key, key]
 
     @pytest.mark.parametrize("key", ["%FF", "a%C3", "%ED%A0%80"], ids=["byte", "cut", "surrogate"])

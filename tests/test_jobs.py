@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
@@ -18,8 +17,6 @@ from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedR
 if TYPE_CHECKING:
     from tests.clock import Clock
     from tests.endpoint import Fault, Item
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 TTL: Final = 60.0
 
@@ -168,25 +165,6 @@ class TestLookingUp:
         canned.jobs.put(job_entry(worker=1))
         with pytest.raises(UserError, match=r"bad entry of job 'load': .*worker: 1"):
             table["load"]
-
-    def test_jobs_are_read_from_a_local_dynamodb(
-        self, aws: LocalAws, realm: Realm, clock: Clock
-    ) -> None:
-        realm.put("jobs", [job_entry(), {"job_id": "bare"}])
-        clients = make_clients(
-            endpoint_url=aws.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        table = JobTable(clients[0], realm.name, TTL, clock)
-        assert table["load"] == LOAD
-        with pytest.raises(UserError, match="no job 'other'"):
-            table["other"]
-        with pytest.raises(UserError, match="type is missing"):
-            table["bare"]
-        for client in clients:
-            client.close()
 
 
 class TestCaching:

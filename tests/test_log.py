@@ -67,9 +67,7 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
 def test_an_existing_handler_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     of_lambda = logging.NullHandler()
     monkeypatch.setattr(logging.root, "handlers", [of_lambda])
-
     configure_logging(logging.ERROR)
-
     assert logging.root.handlers == [of_lambda]
     assert LOGGER.getEffectiveLevel() == logging.ERROR
 
@@ -78,11 +76,9 @@ def test_without_a_handler_lines_go_to_standard_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])
-
     configure_logging(logging.INFO)
     log_event(logging.INFO, "dispatched", job_id="job")
     log_event(logging.DEBUG, "skipped")
-
     assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
@@ -240,7 +236,6 @@ class TestJsonLines:
         names = ["name", "msg", "args", "module", "message", "logger"]
         configure_json(logging.INFO)
         log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
-
         found = json.loads(capsys.readouterr().err)
         assert [found[name] for name in names] == ["x"] * len(names)
 

@@ -150,9 +150,7 @@ class TestDocument:
     def test_failures_are_counted_by_kind(self, documents: Any, kind: str) -> None:
         failed = delivered(Outcome("failed", kind, "x", "t"), route="sqs")
         failed.fail(kind, "y")
-
         document = documents(failed)
-
         assert metrics(document) == {"events_sqs": 1, f"failed_{kind}": 2}
         assert document["failed_deliveries"] == 1
 
@@ -173,7 +171,6 @@ class TestDocument:
         summary = Summary()
         summary.add(delivered(dispatched()).events)
         summary.log([Delivery()])
-
         assert caplog.messages == ['summary {"events": 1, "events_s3": 1, "dispatched": 1}']
 
 

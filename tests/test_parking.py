@@ -139,7 +139,6 @@ class TestReadBack:
     def test_a_message_that_does_not_say_what_is_done_is_an_error(self, said: Any) -> None:
         """Else jobs that ran would run again."""
         [delivery] = deliveries(sqs({"parked": said, "event": S3}), "eu-west-1")
-
         assert delivery.events == []
         [error] = delivery.errors
         assert str(error).startswith("parked is ")

@@ -142,9 +142,7 @@ class TestDispatch:
 
     def test_a_dispatch_that_no_queue_takes_is_parked(self) -> None:
         target = Target(refused=["lava-demo-of-j"])
-
         found = carry_out(delivered(trigger("j", "k")), target)
-
         assert found == [("dispatched", None, "k"), ("parked", "no_queue", "j")]
         [parked] = target.parked()
         assert (parked["trigger_id"], parked["done"]) == ("t", ["k"])
@@ -197,7 +195,6 @@ class TestPark:
     ) -> None:
         event = delivered(trigger(*jobs), queue=queue, redrive=RedriveTarget("t", ("old",)))
         target = Target()
-
         assert [outcome for outcome, *_ in carry_out(event, target)] == expected
         for parked in target.parked():
             assert "old" in parked["done"]
@@ -206,9 +203,7 @@ class TestPark:
         before = SentRecord()
         before.jobs.update([("t", "gone"), ("u", "other")])
         event, target = delivered(trigger(no_job("x")), before=before), Target()
-
         carry_out(event, target)
-
         assert target.parked()[0]["done"] == ["gone"]
 
 

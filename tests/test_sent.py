@@ -166,7 +166,6 @@ class TestMemory:
         found = SentLedger(max_bytes=100_000)
         for key, record in records:
             found.remember(key, record)
-
         assert [found.take(key) is not None for key, _ in records] == [False] * 6 + [True] * 4
 
     @pytest.mark.parametrize("letter", ["j", "\u0436", "\U0001f600"])
@@ -195,6 +194,5 @@ class TestMemory:
         found = SentLedger(max_bytes=5_000)
         found.remember(E, sent(T_LOAD))
         found.remember(OTHER, sent(*(("t", f"job-{n}") for n in range(100))))
-
         assert found.take(OTHER) is None
         assert found.take(E) == sent(T_LOAD)

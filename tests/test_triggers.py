@@ -661,32 +661,6 @@ class TestOnAws:
         assert ids(table, "b", bucket="elsewhere") == []
         assert ids(table, "b", bucket="nowhere") == []
 
-    def test_values_of_every_type_are_read_from_a_local_dynamodb(
-        self, aws: LocalAws, table: TriggerTable
-    ) -> None:
-        values = {
-            "number": {"N": "1.50"},
-            "names": {"SS": ["b", "a"]},
-            "numbers": {"NS": ["10", "9"]},
-            "nothing": {"NULL": True},
-        }
-        for trigger_id, more in (("good", {}), ("bad", {"raw": {"B": b"\0"}})):
-            attributes: Item = {"trigger_id": {"S": trigger_id}, "parameters": {"M": values | more}}
-            aws.client("dynamodb").put_item(TableName=table.name, Item=item_of(attributes))
-
-        found = {each.trigger_id: each for each in table.matching(BUCKET, "in/a").triggers}
-
-        good, bad = found["good"], found["bad"]
-        assert isinstance(good, Trigger)
-        assert rendered(good.parameters) == {
-            "number": 1.5,
-            "names": ["a", "b"],
-            "numbers": [9, 10],
-            "nothing": None,
-        }
-        assert isinstance(bad, BrokenTrigger)
-        assert "parameters.raw is binary" in bad.reason
-
 
 class TestDigest:
     """The digest tells versions of an entry apart, and no more."""
@@ -711,7 +685,6 @@ class TestDigest:
         nested = {"M": {"a": {"NS": ["1", "2"]}, "b": {"L": [{"BS": ["YQ==", "Yg=="]}]}}}
         turned = {"M": {"b": {"L": [{"BS": ["Yg==", "YQ=="]}]}, "a": {"NS": ["2", "1"]}}}
         item = item_of({"x-a": nested, "x-b": {"S": "1"}})
-
         other = item_of({"x-b": {"S": "1"}, "x-a": turned})
         assert entry_digest(item) == entry_digest(dict(reversed(other.items())))
 

@@ -121,7 +121,6 @@ class TestLog:
         self, harness: Harness, letter: str
     ) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record(f"{letter}/" * 512)))
-
         (fields,) = harness.logged.fields("skipped", logging.DEBUG)
         assert (fields["tried"], len(fields["prefixes"])) == (514, 10)
         assert fields["prefixes"][1] == f"{letter}/" * 511 + letter

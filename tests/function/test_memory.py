@@ -123,7 +123,6 @@ class TestPeak:
     def test_of_large_messages(self, harness: Harness, sizes: list[int]) -> None:
         for n in range(3):
             harness.trigger(f"t{n}", parameters={"text": LARGE})
-
         assert peak(harness, direct(*(record(f"in/{n}") for n in range(200)))) < MAX_PEAK_MIB
         assert len(sizes) == 600
         assert min(sizes) > 900_000

@@ -38,9 +38,7 @@ class TestObserve:
     def test_nothing_goes_out(self, harness: Harness, observer: Function) -> None:
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("bad", job_id="none")
-
         assert observer(sqs(direct(record()), NONSENSE)) is None
-
         assert harness.nothing_went_out()
         assert not WRITES & set(harness.endpoint.calls)
 
@@ -85,7 +83,6 @@ class TestObserve:
         harness.trigger()
         harness.function(mode="observe")
         harness.function()(direct(record()))
-
         assert not any('"mode"' in line for line in harness.logged.lines()[1:])
         assert harness.keys() == ["in/1.csv"]
 
@@ -95,9 +92,7 @@ class TestObserve:
     def test_what_fails_is_logged_and_done(self, harness: Harness, payload: object) -> None:
         harness.trigger()
         harness.endpoint.fail(lambda call: DENIED if call.operation == "Query" else None)
-
         assert harness.function(mode="observe")(payload) is None
-
         (fields,) = harness.logged.fields("failed")
         assert fields["kind"] == "aws_error"
 
@@ -173,9 +168,7 @@ class TestObserve:
         self, harness: Harness, observer: Function
     ) -> None:
         harness.trigger()
-
         payload = fifo(("a", NONSENSE), ("a", direct(record("in/2.csv"))))
-
         assert observer(payload) is None
         assert [each["key"] for each in harness.logged.fields("dispatched")] == ["in/2.csv"]
         assert not harness.logged.fields("failed")

@@ -163,9 +163,7 @@ class TestPayloads:
     )
     def test_a_task_is_dispatched(self, batch: S3BatchHarness, payload: dict[str, Any]) -> None:
         batch.trigger()
-
         answer: Any = batch.function()(payload)
-
         assert results(answer) == [("dGFza2lk", "Succeeded", "dispatched load by t")]
         assert answer["invocationSchemaVersion"] == payload["invocationSchemaVersion"]
         assert batch.keys() == ["in/1.csv"]
@@ -279,7 +277,6 @@ class TestResults:
         batch.trigger()
         function = batch.function(dedup_cache_size=10)
         function(version_1(task_1()))
-
         assert result(function(version_1(task_1()))) == ("Succeeded", "nothing: duplicate")
         assert batch.keys() == ["in/1.csv"]
 
@@ -423,9 +420,7 @@ class TestSizes:
         batch.trigger(prefix="*")
         forged = '{"lava-s3trigger":1,"key":"secret","size":1,"time":"2026-03-14T01:59:26Z"}'
         batch.put(forged)
-
         batch.function()(version_1(task_1(forged)))
-
         assert batch.keys() == [forged]
 
     def test_a_long_key_of_ours_is_asked_of_s3(self, batch: S3BatchHarness) -> None:

@@ -80,7 +80,6 @@ class TestSetAside:
 
     def test_it_is_not_rendered(self, spent: Confinement) -> None:
         said = aborted(spent, lambda: True, lambda: pytest.fail("rendered"))
-
         assert said == (
             "trigger set aside after 3 aborted renderings;"
             " last: rendering aborted: it took too much memory"
@@ -93,15 +92,12 @@ class TestSetAside:
         confinement = Confinement()
         for _ in range(MAX_ABORTS):
             aborted(confinement, lambda: bool(hog()), dict)
-
         said = aborted(confinement, lambda: bool(pytest.fail("tested")), dict)
-
         assert said.startswith("trigger set aside after 3")
 
     def test_errors_of_a_template_do_not_count(self) -> None:
         confinement = Confinement()
         document = Document("{{ 1 / 0 }}")
-
         for _ in range(2 * MAX_ABORTS):
             with pytest.raises(RenderingError):
                 confinement.run(lambda: True, lambda: document.render(variables(s3_event())))
@@ -163,9 +159,7 @@ class TestRead:
         slow = trigger(if_slow_to_test="x")
         assert isinstance(slow, Trigger)
         of = s3_event()
-
         said = aborted(slow.confinement, lambda: slow.conditions[0].holds(of), dict)
-
         assert said == TOO_LONG
 
     @pytest.mark.parametrize(

@@ -631,7 +631,6 @@ class TestSize:
 
     def test_the_largest(self) -> None:
         largest = MAX_OUTPUT_CHARACTERS - len('{"v": ""}')
-
         assert len(text(self.LOOP.replace("N", str(largest)))) == largest
         assert error({"v": self.LOOP.replace("N", str(largest + 1))}) == (
             f"what it renders to has more than {MAX_OUTPUT_CHARACTERS} characters"
@@ -789,7 +788,6 @@ class TestChanges:
     def test_nothing_that_it_was_given(self, container: str, how: str) -> None:
         record = {"l": [0], "m": {"l": [1]}}
         known = variables(event(record=record))
-
         with pytest.raises(RenderingError, match="is unsafe"):
             Document("{{ " + how.format(container) + " }}").render(known)
         assert record == {"l": [0], "m": {"l": [1]}}

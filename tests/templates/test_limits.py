@@ -124,10 +124,8 @@ class TestTime:
     )
     def test_what_takes_too_long_is_ended(self, work: Callable[[], object]) -> None:
         started = time.monotonic()
-
         with pytest.raises(TimeoutError) as caught:
             run_bounded(work, SHORT)
-
         assert time.monotonic() - started < GIVE_UP
         assert str(caught.value) == "it took longer than 0.05 s"
 
@@ -203,7 +201,6 @@ class TestMemory:
         taken = 0
         with contextlib.suppress(MemoryError):
             taken = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP, **bounds)
-
         assert taken == (size * MEBIBYTE if fits else 0)
 
     def test_the_bound_is_what_may_be_added_to_what_is_used(self) -> None:

@@ -130,7 +130,6 @@ class TestKeysAreData:
     @given(hostile_keys, identities())
     def test_in_globals(self, key: str, identity: Identities) -> None:
         value = {"lava_mine": 1, f"n{identity()}": identity()}
-
         assert Document(value, is_globals=True).render(known(key)) == {
             "lava_mine": 1,
             f"n{key}": key,
