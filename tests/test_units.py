@@ -75,20 +75,12 @@ class TestUnits:
         with pytest.raises(ValueError, match=r"is not a (duration|size)"):
             read(f"1{unit}")
 
-    @pytest.mark.parametrize(
-        "value", ["1S", "1M", "1H", "1D", "1W", "1ms", "1 min", "1y", "1K", "1B", "1sec"]
-    )
-    def test_a_size_unit_is_no_duration_unit(self, value: str) -> None:
-        assert refusal(units.duration, value) == (
-            f"'{value}' is not a duration such as 90, 90s or 1.5m (units: s m h d w)"
+    def test_the_units_are_named_in_the_error(self) -> None:
+        assert refusal(units.duration, "1K") == (
+            "'1K' is not a duration such as 90, 90s or 1.5m (units: s m h d w)"
         )
-
-    @pytest.mark.parametrize(
-        "value", ["1k", "1b", "1kb", "1Kb", "1kB", "1m", "1mib", "1Mib", "1KIB", "1BiB", "1E", "1s"]
-    )
-    def test_a_duration_unit_is_no_size_unit(self, value: str) -> None:
-        assert refusal(units.size, value) == (
-            f"'{value}' is not a size such as 10, 10KB or 1.5MiB"
+        assert refusal(units.size, "1kb") == (
+            "'1kb' is not a size such as 10, 10KB or 1.5MiB"
             " (units: B K M G T P KB MB GB TB PB KiB MiB GiB TiB PiB)"
         )
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pytest
 
 from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY
 from tests.build import direct, record, sqs
 from tests.function.harness import SEND, Harness
-
-DEEP: Final = "/".join("abcdefghij")
 
 
 def fill(harness: Harness, number: int) -> None:
@@ -33,16 +29,6 @@ class TestCalls:
         assert harness.endpoint.calls == {SEND: calls}
         assert sorted(harness.keys()) == sorted(["in/first", *keys])
 
-    def test_a_new_key_costs_no_read_in_a_bucket_with_few_entries(self, harness: Harness) -> None:
-        harness.trigger()
-        fill(harness, MAX_ENTRIES_IN_MEMORY - 28)
-        function = harness.function()
-        function(direct(record(f"in/{DEEP}/first")))
-        for n in range(20):
-            harness.endpoint.forget_calls()
-            function(direct(record(f"in/{DEEP}/{n}")))
-            assert harness.endpoint.calls == {SEND: 1}
-
     def test_a_new_key_costs_one_read_in_a_bucket_with_many_entries(self, harness: Harness) -> None:
         harness.trigger()
         fill(harness, MAX_ENTRIES_IN_MEMORY)
@@ -63,14 +49,6 @@ class TestCalls:
         for n in range(10):
             assert function(direct(record(f"in/{n}"), record(f"out/{n}"))) is None
         assert not harness.endpoint.calls
-
-    def test_each_worker_costs_a_call(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "report"])
-        function = harness.function()
-        function(direct(record("in/first")))
-        harness.endpoint.forget_calls()
-        function(direct(*(record(f"in/{n}") for n in range(10))))
-        assert harness.endpoint.calls == {SEND: 2}
 
     def test_a_cold_instance_reads_each_entry_once(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report", "load"])

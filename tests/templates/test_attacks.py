@@ -528,19 +528,3 @@ def test_memory_is_used_up_in_some(made: list[dict[str, Any]]) -> None:
     reasons = ["too much memory" in each["reason"] for each in made]
     assert any(reasons)
     assert not all(reasons)
-
-
-def test_there_are_many_attacks() -> None:
-    assert len(BRIEF) + len(ON_RESOURCES) + len(ON_STACK) >= 150
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_attack_tells_what_it_is(kind: str) -> None:
-    found = attacks(kind)
-
-    assert len({each.id for each in found}) == len(found)
-    for each in found:
-        assert each.tries
-        assert each.known_from
-        assert each.expected in ("error", "inert")
-        re.compile(each.says)

@@ -247,10 +247,6 @@ class TestRestored:
         assert inside.memory != before.memory
         assert inside.memory[1] == before.memory[1]
 
-    def test_a_thousand_times(self) -> None:
-        for _ in range(1000):
-            run_bounded(lambda: None)
-
     def test_no_alarm_comes_late(self) -> None:
         run_bounded(lambda: None, SHORT)
         end = time.monotonic() + 4 * SHORT
