@@ -19,7 +19,7 @@ from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
-from tests.routes import eventbridge_event, s3_record
+from tests.build import eventbridge_event, s3_record
 from tests.templates.test_properties import hostile_keys, identities
 
 from .realm import REGION, Tables, check_reason, handle

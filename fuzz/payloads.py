@@ -17,16 +17,8 @@ from hypothesis import strategies as st
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import DeliveredEvent, Delivery, deliveries, is_s3_batch
 from lava_s3trigger.errors import PayloadError
-from tests.routes import (
-    ROUTES,
-    TEST_EVENT,
-    Route,
-    What,
-    eventbridge_event,
-    of_eventbridge,
-    of_s3,
-    s3_record,
-)
+from tests.build import eventbridge_event, s3_record
+from tests.routes import ROUTES, TEST_EVENT, Route, What, of_eventbridge, of_s3
 
 from .realm import MAX_REASON_CHARACTERS, REGION, Result, Tables, handle
 

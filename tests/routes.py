@@ -2,110 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.parking import RedriveTarget
+from tests.build import (
+    BUCKET,
+    TOPIC,
+    Json,
+    direct,
+    sns_record,
+    sqs_record,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Json = dict[str, Any]
-
-QUEUE: Final = "arn:aws:sqs:ap-southeast-2:123456789012:my-queue"
-TOPIC: Final = "arn:aws:sns:ap-southeast-2:123456789012:my-topic"
-
-
-def s3_record(key: str = "a/b%2Bc+d.csv", **changes: Any) -> Json:
-    """Return the record of an object that was put, as S3 sends it; the key is form-encoded."""
-    return {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": "ap-southeast-2",
-        "eventTime": "2026-03-14T01:59:26.535Z",
-        "eventName": "ObjectCreated:Put",
-        "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": "203.0.113.7"},
-        "responseElements": {"x-amz-request-id": "PY7WWSXN1CZ3QTP4", "x-amz-id-2": "id"},
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "configurationId": "incoming",
-            "bucket": {
-                "name": "my-bucket",
-                "ownerIdentity": {"principalId": "A1EXAMPLE"},
-                "arn": "arn:aws:s3:::my-bucket",
-            },
-            "object": {"key": key, "size": 1082, "eTag": "dbe264bf", "sequencer": "0069B4C0FE"},
-        },
-        **changes,
-    }
-
-
-def eventbridge_event(key: str = "a/b+c d.csv", **changes: Any) -> Json:
-    """Return the event of an object that was put, as EventBridge sends it."""
-    return {
-        "version": "0",
-        "id": "9a9b6162-eb6b-4e61-8fd9-1220971e3fd0",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "account": "123456789012",
-        "time": "2026-03-14T01:59:26Z",
-        "region": "ap-southeast-2",
-        "resources": ["arn:aws:s3:::my-bucket"],
-        "detail": {
-            "version": "0",
-            "bucket": {"name": "my-bucket"},
-            "object": {"key": key, "size": 1082, "etag": "dbe264bf", "sequencer": "69b4c0fe"},
-            "request-id": "S8H2BVF4MSEXYM3Q",
-            "requester": "123456789012",
-            "source-ip-address": "203.0.113.7",
-            "reason": "PutObject",
-        },
-        **changes,
-    }
-
 
 TEST_EVENT: Final = {
     "Service": "Amazon S3",
     "Event": "s3:TestEvent",
     "Time": "2026-03-14T01:59:26.535Z",
-    "Bucket": "my-bucket",
+    "Bucket": BUCKET,
     "RequestId": "PY7WWSXN1CZ3QTP4",
     "HostId": "id",
 }
-
-
-def text(value: Any) -> str:
-    """Return a value as JSON text, unless it is text."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def records(*each: Any) -> Json:
-    """Return what most services invoke the function with."""
-    return {"Records": list(each)}
-
-
-def sns(message: Any) -> Json:
-    """Return a record of SNS, as Lambda hands it over."""
-    return {
-        "EventSource": "aws:sns",
-        "EventVersion": "1.0",
-        "EventSubscriptionArn": f"{TOPIC}:f06cb629-f586-4c23-b929-925b485074a2",
-        "Sns": {
-            "Type": "Notification",
-            "MessageId": "02d54f5a-cf0e-40f8-8989-7d00f2b822a8",
-            "TopicArn": TOPIC,
-            "Subject": "Amazon S3 Notification",
-            "Message": text(message),
-            "Timestamp": "2026-03-14T01:59:27.135Z",
-            "SignatureVersion": "1",
-            "Signature": "none",
-            "SigningCertUrl": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
-            "UnsubscribeUrl": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-            "MessageAttributes": {},
-        },
-    }
 
 
 def sns_envelope(message: Any) -> Json:
@@ -120,21 +41,6 @@ def sns_envelope(message: Any) -> Json:
         "Signature": "none",
         "SigningCertURL": "https://sns.ap-southeast-2.amazonaws.com/x.pem",
         "UnsubscribeURL": "https://sns.ap-southeast-2.amazonaws.com/?Action=Unsubscribe",
-    }
-
-
-def sqs(body: Any, message_id: str = "m-1", arn: str = QUEUE, **attributes: str) -> Json:
-    """Return an SQS message, as Lambda hands it over."""
-    return {
-        "messageId": message_id,
-        "receiptHandle": "none",
-        "body": text(body),
-        "attributes": {"ApproximateReceiveCount": "1", **attributes},
-        "messageAttributes": {},
-        "md5OfBody": "none",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": arn,
-        "awsRegion": "ap-southeast-2",
     }
 
 
@@ -190,7 +96,7 @@ class What:
 
 def of_s3(record: Json) -> What:
     """Return what S3 sends for a record."""
-    return What(whole=records(record), record=record)
+    return What(whole=direct(record), record=record)
 
 
 def of_eventbridge(event: Json) -> What:
@@ -198,7 +104,7 @@ def of_eventbridge(event: Json) -> What:
     return What(whole=event, record=event)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Route:
     """A way to the function: what it is handed, and what AWS acknowledges."""
 
@@ -207,58 +113,46 @@ class Route:
     redrive: RedriveTarget | None = None
 
 
+def queued(body: Callable[[What], Any], **attributes: Any) -> Route:
+    """Return the route by which a body is in a message of an SQS queue."""
+    return Route(lambda what: direct(sqs_record(body(what), **attributes)), "m-1")
+
+
+def notified(body: Any) -> Json:
+    """Return what SNS invokes the function with for a body."""
+    return direct(sns_record(body))
+
+
+_OF_T1: Final = RedriveTarget("t-1")
+
 ROUTES: Final = {
-    "direct": Route(payload=lambda what: what.whole),
-    "sns": Route(payload=lambda what: records(sns(what.whole))),
-    "sqs": Route(payload=lambda what: records(sqs(what.whole)), message_id="m-1"),
-    "sns-sqs": Route(payload=lambda what: records(sqs(sns_envelope(what.whole))), message_id="m-1"),
-    "sns-sqs-raw": Route(
-        payload=lambda what: records(sqs(text(what.whole), SenderId="AIDAEXAMPLE")),
-        message_id="m-1",
-    ),
-    "pipe-sqs": Route(payload=lambda what: [sqs(what.whole)], message_id="m-1"),
-    "pipe-sns-sqs": Route(payload=lambda what: [sqs(sns_envelope(what.whole))], message_id="m-1"),
-    "pipe-of-sns": Route(payload=lambda what: [sns(what.whole)]),
-    "pipe-of-events": Route(payload=lambda what: [what.whole]),
-    "pipe-of-records": Route(payload=lambda what: [what.record]),
-    "pipe-of-bodies": Route(payload=lambda what: [text(what.whole)]),
-    "dead-letter": Route(payload=lambda what: records(sqs(what.whole)), message_id="m-1"),
-    "dead-letter-of-sns": Route(
-        payload=lambda what: records(sqs(records(sns(what.whole)))), message_id="m-1"
-    ),
-    "dead-letter-of-a-pipe": Route(
-        payload=lambda what: records(sqs([sqs(what.whole)])), message_id="m-1"
-    ),
-    "dead-letter-topic": Route(payload=lambda what: records(sns(records(sns(what.whole))))),
-    "on-failure-queue": Route(
-        payload=lambda what: records(sqs(invocation_record(what.whole))), message_id="m-1"
-    ),
-    "on-failure-queue-of-sns": Route(
-        payload=lambda what: records(sqs(invocation_record(records(sns(what.whole))))),
-        message_id="m-1",
-    ),
-    "on-failure-topic": Route(payload=lambda what: records(sns(invocation_record(what.whole)))),
-    "on-failure-topic-sqs": Route(
-        payload=lambda what: records(sqs(sns_envelope(invocation_record(what.whole)))),
-        message_id="m-1",
-    ),
-    "on-failure-function": Route(payload=lambda what: invocation_record(what.whole)),
-    "on-failure-bus": Route(payload=lambda what: on_a_bus(invocation_record(what.whole))),
-    "on-failure-bus-of-sns": Route(
-        payload=lambda what: on_a_bus(invocation_record(records(sns(what.whole))))
-    ),
-    "on-failure-bus-sqs": Route(
-        payload=lambda what: records(sqs(on_a_bus(invocation_record(what.whole)))),
-        message_id="m-1",
-    ),
-    "parked": Route(
-        payload=lambda what: records(sqs(parked(what.record))),
-        message_id="m-1",
-        redrive=RedriveTarget("t-1"),
-    ),
-    "parked-by-hand": Route(payload=lambda what: parked(what.record), redrive=RedriveTarget("t-1")),
-    "received": Route(payload=lambda what: received(what.whole)),
-    "received-sns": Route(payload=lambda what: received(sns_envelope(what.whole))),
-    "sns-envelope": Route(payload=lambda what: sns_envelope(what.whole)),
-    "as-text": Route(payload=lambda what: text(what.whole)),
+    "direct": Route(lambda what: what.whole),
+    "sns": Route(lambda what: notified(what.whole)),
+    "sqs": queued(lambda what: what.whole),
+    "sns-sqs": queued(lambda what: sns_envelope(what.whole)),
+    "sns-sqs-raw": queued(lambda what: text(what.whole), SenderId="AIDAEXAMPLE"),
+    "pipe-sqs": Route(lambda what: [sqs_record(what.whole)], "m-1"),
+    "pipe-sns-sqs": Route(lambda what: [sqs_record(sns_envelope(what.whole))], "m-1"),
+    "pipe-of-sns": Route(lambda what: [sns_record(what.whole)]),
+    "pipe-of-events": Route(lambda what: [what.whole]),
+    "pipe-of-records": Route(lambda what: [what.record]),
+    "pipe-of-bodies": Route(lambda what: [text(what.whole)]),
+    "dead-letter": queued(lambda what: what.whole),
+    "dead-letter-of-sns": queued(lambda what: notified(what.whole)),
+    "dead-letter-of-a-pipe": queued(lambda what: [sqs_record(what.whole)]),
+    "dead-letter-topic": Route(lambda what: notified(notified(what.whole))),
+    "on-failure-queue": queued(lambda what: invocation_record(what.whole)),
+    "on-failure-queue-of-sns": queued(lambda what: invocation_record(notified(what.whole))),
+    "on-failure-topic": Route(lambda what: notified(invocation_record(what.whole))),
+    "on-failure-topic-sqs": queued(lambda what: sns_envelope(invocation_record(what.whole))),
+    "on-failure-function": Route(lambda what: invocation_record(what.whole)),
+    "on-failure-bus": Route(lambda what: on_a_bus(invocation_record(what.whole))),
+    "on-failure-bus-of-sns": Route(lambda what: on_a_bus(invocation_record(notified(what.whole)))),
+    "on-failure-bus-sqs": queued(lambda what: on_a_bus(invocation_record(what.whole))),
+    "parked": replace(queued(lambda what: parked(what.record)), redrive=_OF_T1),
+    "parked-by-hand": Route(lambda what: parked(what.record), redrive=_OF_T1),
+    "received": Route(lambda what: received(what.whole)),
+    "received-sns": Route(lambda what: received(sns_envelope(what.whole))),
+    "sns-envelope": Route(lambda what: sns_envelope(what.whole)),
+    "as-text": Route(lambda what: text(what.whole)),
 }

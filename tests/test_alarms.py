@@ -14,8 +14,8 @@ import pytest
 
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import METRICS
+from tests.build import direct, record
 from tests.function.harness import Harness
-from tests.payloads import direct, record
 from tests.test_template import EVERYTHING, Stack
 
 if TYPE_CHECKING:

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
-from .routes import (
-    ROUTES,
-    Route,
-    eventbridge_event,
-    of_eventbridge,
-    of_s3,
-    s3_record,
-)
+from .build import eventbridge_event, job_entry, s3_record, trigger_entry
+from .routes import ROUTES, Route, of_eventbridge, of_s3
 
 if TYPE_CHECKING:
     from .endpoint import CannedRealm, Endpoint
@@ -34,22 +28,19 @@ class KeyedFunction:
     def __init__(self, endpoint: Endpoint) -> None:
         self.realm: CannedRealm = endpoint.realm("keys", ["core"])
         self.realm.triggers.put(
-            {
-                "trigger_id": "t-1",
-                "bucket": "my-bucket",
-                "prefix": "*",
-                "enabled": True,
-                "job_id": "{{ key }}",
-                "globals": {"_{{ key }}": "{{ key }}"},
-                "parameters": {"{{ key }}": ["{{ info.key }}", {"deep": "<{{ key }}>"}]},
-            }
+            trigger_entry(
+                "t-1",
+                "*",
+                job_id="{{ key }}",
+                globals={"_{{ key }}": "{{ key }}"},
+                parameters={"{{ key }}": ["{{ info.key }}", {"deep": "<{{ key }}>"}]},
+            )
         )
         self.function = Function(Settings(realm="keys", log_level=60), *endpoint.clients)
 
     def dispatched(self, payload: Any, key: str) -> Any:
         """Return the one message that a payload causes, with the key as its job."""
-        job = {"job_id": key, "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        self.realm.jobs.put(job)
+        self.realm.jobs.put(job_entry(key))
         assert self.function(payload) is None
         (message,) = self.realm.queue("core").take()
         return message.json
@@ -65,9 +56,7 @@ class TestAnyKey:
     """A key arrives in globals, parameters and the job id; as a value, in one, and as a name."""
 
     @settings(
-        max_examples=15,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(key=KEYS, is_s3=st.booleans())
     def test_any_key_arrives_unchanged(

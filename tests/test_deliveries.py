@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import pytest
-
 from lava_s3trigger.deliveries import DeliveredEvent, Delivery
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.sent import SentRecord
-from tests.payloads import s3_event
+from tests.build import s3_event
+from tests.tables import cases
 
 FAILED: Final = Outcome("failed", "aws_error", "refused", "t")
 COMPLETE: Final = SentRecord(is_complete=True)
@@ -36,49 +35,36 @@ def record(*jobs: tuple[str, str], parked: tuple[str, ...] = ()) -> SentRecord:
     return SentRecord(jobs=Counter(jobs), parked=set(parked))
 
 
-class TestRecord:
-    """A retry skips what this attempt and earlier ones carried out."""
-
-    @pytest.mark.parametrize(
-        ("outcomes", "before", "expected"),
-        [
-            pytest.param([], None, record(), id="not carried out"),
-            pytest.param([dispatched("t", "j")], None, COMPLETE, id="no failure"),
-            pytest.param([FAILED], None, record(), id="nothing was done"),
-            pytest.param(
-                [dispatched("t", "j"), dispatched("t", "j"), dispatched("u", "j"), FAILED],
-                None,
-                record(("t", "j"), ("t", "j"), ("u", "j")),
-                id="as often as dispatched",
-            ),
-            pytest.param(
-                [sent_before("t", "j"), FAILED],
-                record(("u", "k"), parked=("v",)),
-                record(("t", "j"), ("u", "k"), parked=("v",)),
-                id="what an earlier attempt did",
-            ),
-            pytest.param(
-                [sent_before("v"), FAILED], None, record(parked=("v",)), id="parked earlier"
-            ),
-            pytest.param(
-                [dispatched("v", "j"), Outcome("parked", "bad", "x", "v", "k"), FAILED],
-                record(("v", "old")),
-                record(parked=("v",)),
-                id="the parked message lists the dispatches of its trigger",
-            ),
-            pytest.param([sent_before(None), FAILED], None, COMPLETE, id="completed earlier"),
-            pytest.param(
-                [Outcome("skipped", "duplicate", "duplicate"), FAILED],
-                None,
-                COMPLETE,
-                id="duplicate",
-            ),
-        ],
-    )
-    def test_a_record(
-        self, outcomes: list[Outcome], before: SentRecord | None, expected: SentRecord
-    ) -> None:
-        assert delivered(*outcomes, before=before).record == expected
+@cases(
+    ("outcomes", "before", "expected"),
+    {
+        "not carried out": ([], None, record()),
+        "no failure": ([dispatched("t", "j")], None, COMPLETE),
+        "nothing was done": ([FAILED], None, record()),
+        "as often as dispatched": (
+            [dispatched("t", "j"), dispatched("t", "j"), dispatched("u", "j"), FAILED],
+            None,
+            record(("t", "j"), ("t", "j"), ("u", "j")),
+        ),
+        "what an earlier attempt did": (
+            [sent_before("t", "j"), FAILED],
+            record(("u", "k"), parked=("v",)),
+            record(("t", "j"), ("u", "k"), parked=("v",)),
+        ),
+        "parked earlier": ([sent_before("v"), FAILED], None, record(parked=("v",))),
+        "the parked message lists the dispatches of its trigger": (
+            [dispatched("v", "j"), Outcome("parked", "bad", "x", "v", "k"), FAILED],
+            record(("v", "old")),
+            record(parked=("v",)),
+        ),
+        "completed earlier": ([sent_before(None), FAILED], None, COMPLETE),
+        "duplicate": ([Outcome("skipped", "duplicate", "duplicate"), FAILED], None, COMPLETE),
+    },
+)
+def test_a_retry_skips_what_was_carried_out(
+    outcomes: list[Outcome], before: SentRecord | None, expected: SentRecord
+) -> None:
+    assert delivered(*outcomes, before=before).record == expected
 
 
 class TestFailures:

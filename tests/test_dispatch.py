@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.dispatch import Dispatch, timestamp
+from tests.tables import cases
 
 RUN_ID: Final = "7e0e0f0c-6b0c-4a58-9a55-0a1f6a1b2c3d"
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
@@ -18,12 +19,7 @@ NOW: Final = datetime(2026, 3, 14, 1, 59, 26, 535_897, UTC)
 
 def dispatch(**fields: Any) -> Dispatch:
     """Make a dispatch, with the fields that are given."""
-    some: dict[str, Any] = {
-        "job_id": "load",
-        "worker": "core",
-        "parameters": {},
-        "globals": {},
-    }
+    some: dict[str, Any] = {"job_id": "load", "worker": "core", "parameters": {}, "globals": {}}
     return Dispatch(**some | fields)
 
 
@@ -36,127 +32,72 @@ def message(now: datetime = NOW, **fields: Any) -> dict[str, Any]:
     return found
 
 
-class TestFields:
-    """A message holds what a worker needs, and nothing that is empty."""
-
-    def test_a_full_dispatch_has_every_field(self) -> None:
-        assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
-            "realm": "demo",
-            "worker": "core",
-            "job_id": "load",
-            "run_id": RUN_ID,
-            "ts_dispatch": "2026-03-14T01:59:26+00:00",
-            "parameters": {"args": ["a", 1]},
-            "globals": {"env": {"A": "b"}},
-        }
-
-    @pytest.mark.parametrize("left_out", ["parameters", "globals"])
-    def test_empty_parameters_and_globals_are_left_out(self, left_out: str) -> None:
-        other = {"parameters": "globals", "globals": "parameters"}[left_out]
-        fields: dict[str, Any] = {left_out: {}, other: {"a": 1}}
-        found = message(**fields)
-        assert left_out not in found
-        assert found[other] == {"a": 1}
-
-    def test_a_minimal_dispatch_has_five_fields(self) -> None:
-        assert list(message()) == ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
-
-    def test_parameters_with_empty_values_are_kept(self) -> None:
-        found = message(parameters={"a": {}}, globals={"": None})
-        assert (found["parameters"], found["globals"]) == ({"a": {}}, {"": None})
-
-    def test_internal_fields_are_not_sent(self) -> None:
-        found = text(delay=444)
-        assert "secret-trigger" not in found
-        assert "77" not in found
-        assert "444" not in found
-
-    def test_the_order_of_parameters_is_kept(self) -> None:
-        found = message(parameters={"z": 1, "a": 2, "m": 3})
-        assert list(found["parameters"]) == ["z", "a", "m"]
+def test_a_full_dispatch_has_every_field() -> None:
+    assert message(parameters={"args": ["a", 1]}, globals={"env": {"A": "b"}}) == {
+        "realm": "demo",
+        "worker": "core",
+        "job_id": "load",
+        "run_id": RUN_ID,
+        "ts_dispatch": "2026-03-14T01:59:26+00:00",
+        "parameters": {"args": ["a", 1]},
+        "globals": {"env": {"A": "b"}},
+    }
 
 
-class TestTime:
-    """The time of dispatch is in whole seconds, with an offset."""
+def test_empty_parameters_and_globals_are_left_out() -> None:
+    fields = ["realm", "worker", "job_id", "run_id", "ts_dispatch"]
+    assert list(message()) == list(message(delay=444)) == fields
+    assert list(message(parameters={"a": {}})) == [*fields, "parameters"]
+    assert list(message(globals={"": None})) == [*fields, "globals"]
 
-    @pytest.mark.parametrize(
-        ("now", "expected"),
-        [
-            pytest.param(NOW, "2026-03-14T01:59:26+00:00", id="with microseconds"),
-            pytest.param(
-                NOW.replace(microsecond=0), "2026-03-14T01:59:26+00:00", id="at a full second"
-            ),
-            pytest.param(
-                NOW.replace(hour=0, minute=0, second=0, microsecond=0),
-                "2026-03-14T00:00:00+00:00",
-                id="at midnight",
-            ),
-            pytest.param(
-                NOW.replace(microsecond=999_999), "2026-03-14T01:59:26+00:00", id="not rounded up"
-            ),
-            pytest.param(
-                NOW.astimezone(timezone(timedelta(hours=10, minutes=30))),
-                "2026-03-14T12:29:26+10:30",
-                id="elsewhere",
-            ),
-        ],
+
+@cases(
+    ("now", "expected"),
+    {
+        "not rounded up": (NOW.replace(microsecond=999_999), "2026-03-14T01:59:26+00:00"),
+        "at midnight": (NOW.replace(hour=0, minute=0, second=0), "2026-03-14T00:00:00+00:00"),
+        "elsewhere": (
+            NOW.astimezone(timezone(timedelta(hours=10, minutes=30))),
+            "2026-03-14T12:29:26+10:30",
+        ),
+    },
+)
+def test_a_timestamp_has_whole_seconds_and_an_offset(now: datetime, expected: str) -> None:
+    assert message(now)["ts_dispatch"] == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *('"}, "worker": "evil', "\\", "a\nb\r\tc", "\0\x01\x1f\x7f\x85\u2028"),
+        *("\ufffe\uffff", "\U0001f980\u00e9", "\ud800"),
+    ],
+    ids=ascii,
+)
+def test_data_arrives_exactly(data: str) -> None:
+    fields: dict[str, Any] = {"job_id": data, "parameters": {data: data}, "globals": {"a": [data]}}
+    found = text(**fields)
+    assert found.isascii()
+    assert found.isprintable()
+    assert json.loads(found) == message() | fields
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
-    def test_a_timestamp_has_whole_seconds_and_an_offset(
-        self, now: datetime, expected: str
-    ) -> None:
-        assert message(now)["ts_dispatch"] == expected
+)
+def test_any_json_arrives_exactly(value: Any) -> None:
+    found = text(parameters={"value": value})
+    assert found.isascii()
+    assert json.loads(found)["parameters"] == {"value": value}
 
 
-HOSTILE: Final = [
-    pytest.param('"}, "worker": "evil', id="quotes"),
-    pytest.param("\\", id="a backslash"),
-    pytest.param("a\nb\r\tc", id="line ends"),
-    pytest.param("\0\x01\x1f\x7f\x85\u2028", id="control characters"),
-    pytest.param("\ufffe\uffff", id="noncharacters"),
-    pytest.param("\U0001f980\u00e9", id="beyond ASCII"),
-    pytest.param("\ud800", id="half of a surrogate pair"),
-]
-
-
-class TestText:
-    """The text is JSON in ASCII, since SQS refuses some characters."""
-
-    @pytest.mark.parametrize("data", HOSTILE)
-    def test_data_arrives_exactly(self, data: str) -> None:
-        found = text(job_id=data, parameters={data: data}, globals={"a": [data]})
-        assert found.isascii()
-        assert found.isprintable()
-        assert json.loads(found) == message() | {
-            "job_id": data,
-            "parameters": {data: data},
-            "globals": {"a": [data]},
-        }
-
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        )
-    )
-    def test_any_json_arrives_exactly(self, value: Any) -> None:
-        found = text(parameters={"value": value})
-        assert found.isascii()
-        assert json.loads(found)["parameters"] == {"value": value}
-
-
-class TestQueue:
-    """The queue is the one of the worker in this realm."""
-
-    @pytest.mark.parametrize(
-        ("realm", "worker", "expected"),
-        [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
-    )
-    def test_the_queue_is_named_after_realm_and_worker(
-        self, realm: str, worker: str, expected: str
-    ) -> None:
-        assert dispatch(worker=worker).queue(realm) == expected
-
-    def test_the_message_names_the_same_realm_and_worker(self) -> None:
-        found = json.loads(dispatch(worker="web").message("other", RUN_ID, timestamp(NOW)))
-        assert (found["realm"], found["worker"]) == ("other", "web")
+@pytest.mark.parametrize(
+    ("realm", "worker", "expected"),
+    [("demo", "core", "lava-demo-core"), ("a-b", "c-d_1", "lava-a-b-c-d_1")],
+)
+def test_the_queue_is_named_after_realm_and_worker(realm: str, worker: str, expected: str) -> None:
+    assert dispatch(worker=worker).queue(realm) == expected

@@ -11,6 +11,8 @@ from lava_s3trigger.conditions import KINDS, condition
 from lava_s3trigger.errors import MAX_ENTRY_ERRORS, Code, EntryError, InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.units import shown
+from tests.build import job_entry, trigger_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,18 +20,13 @@ if TYPE_CHECKING:
 BINARY: Final = {"B": b"hello"}
 
 
-def item_of(entry: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry with other fields; None leaves one out, and a binary value stays."""
-    return {
-        name: value if value is BINARY else attribute_of(value)
-        for name, value in (entry | fields).items()
-        if value is not None
-    }
+def item_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry as DynamoDB has it; a binary value stays as it is."""
+    return {n: value if value is BINARY else attribute_of(value) for n, value in entry.items()}
 
 
 def trigger_item(**fields: Any) -> dict[str, Any]:
-    entry = {"trigger_id": "t", "bucket": "b", "prefix": "in", "enabled": True, "job_id": "job"}
-    return item_of(entry, fields)
+    return item_of(trigger_entry(**fields))
 
 
 def errors_of_trigger(**fields: Any) -> tuple[EntryError, ...]:
@@ -38,9 +35,8 @@ def errors_of_trigger(**fields: Any) -> tuple[EntryError, ...]:
 
 
 def errors_of_job(**fields: Any) -> tuple[EntryError, ...]:
-    entry = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
     with pytest.raises(InvalidEntryError) as caught:
-        read_job(item_of(entry, fields))
+        read_job(item_of(job_entry(**fields)))
     assert str(caught.value) == caught.value.errors[0].message
     return caught.value.errors
 
@@ -65,16 +61,16 @@ OF_TRIGGERS: Final[list[tuple[Code, str, Any]]] = [
     ("binary_value", "job_id", BINARY),
     ("binary_value", "if_fnmatch", BINARY),
     ("binary_value", "delay", BINARY),
-    ("not_a_boolean", "enabled", [True]),
-    ("not_a_boolean", "jinja", 0.5),
-    ("not_a_map", "parameters", "a"),
-    ("not_a_map", "globals", ["a"]),
-    ("not_a_job_id", "job_id", []),
-    ("not_a_duration", "delay", "soon"),
+    *(("not_a_boolean", "enabled", each) for each in ([True], {"a": 1}, 0.5)),
+    *(("not_a_boolean", "jinja", each) for each in ([1], 0.5)),
+    *(("not_a_map", "parameters", each) for each in ("a", ["a"])),
+    *(("not_a_map", "globals", each) for each in (False, ["a"])),
+    *(("not_a_job_id", "job_id", each) for each in ([1], 1, ["a", 1], {"a": "b"}, "")),
+    *(("not_a_duration", "delay", each) for each in ("soon", True, ["1m"])),
     ("delay_out_of_range", "delay", "16m"),
     ("not_a_size", "if_size_gt", "10kb"),
     ("not_a_pattern", "if_fnmatch", 1),
-    ("not_a_pattern", "if_not_event_type", ["a"] * 1001),
+    ("not_a_pattern", "if_not_event_type", [1]),
     ("bad_argument", "if_picky", "many"),
     ("bad_template", "job_id", "{{"),
     ("bad_template", "parameters", {"a": "{% if %}"}),
@@ -85,8 +81,8 @@ OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
     ("missing_field", "worker", None),
     ("binary_value", "worker", BINARY),
     ("binary_value", "enabled", BINARY),
-    ("not_a_worker", "worker", ""),
-    ("not_a_boolean", "enabled", []),
+    *(("not_a_worker", "worker", each) for each in ("", 1, ["core"])),
+    *(("not_a_boolean", "enabled", each) for each in ([1], {"a": 1}, 0.5)),
 ]
 
 
@@ -101,6 +97,8 @@ class TestCodes:
 
         assert (error.code, error.field) == (code, field)
         assert field in error.message
+        if code.startswith("not_"):
+            assert error.message.startswith(f"{field}: {shown(value)}")
         # A field that is unknown or binary is not read.
         assert error.value == (None if code in {"unknown_field", "binary_value"} else value)
 
@@ -112,11 +110,12 @@ class TestCodes:
 
         assert (error.code, error.field) == (code, field)
         assert field in error.message
+        if code.startswith("not_"):
+            assert error.message.startswith(f"{field}: {shown(value)}")
         assert error.value == (None if value is BINARY else value)
 
     def test_a_reserved_global_of_a_job_is_the_value(self) -> None:
         errors = errors_of_job(globals={"a": 1, "lava_x": 1, "LAVA": 1})
-
         assert [(each.code, each.field, each.value) for each in errors] == [
             ("reserved_global", "globals", "lava_x"),
             ("reserved_global", "globals", "LAVA"),
@@ -124,7 +123,6 @@ class TestCodes:
 
     def test_each_code_is_returned_by_a_reader(self) -> None:
         returned = {code for code, _, _ in [*OF_TRIGGERS, *OF_JOBS]} | {"reserved_global"}
-
         # tests/templates/test_confinement.py has an argument that takes too long to read.
         assert returned | {"reading_aborted"} == set(get_args(Code))
 
@@ -193,7 +191,7 @@ class TestAllErrors:
 class TestDisabled:
     """A disabled entry is checked only where that is asked for."""
 
-    ITEM: Final = trigger_item(enabled=False, delay="soon", colour="red")
+    ITEM: Final = trigger_item(enabled=False, delay="soon", colour="red", job_id=None)
 
     def test_for_the_function_it_is_not_broken(self) -> None:
         assert isinstance(read_trigger(self.ITEM), Trigger)
@@ -205,11 +203,14 @@ class TestDisabled:
 
         assert isinstance(disabled, BrokenTrigger)
         assert isinstance(enabled, BrokenTrigger)
-        assert [each.code for each in disabled.errors] == ["unknown_field", "not_a_duration"]
+        assert [each.code for each in disabled.errors] == [
+            "unknown_field",
+            "missing_field",
+            "not_a_duration",
+        ]
         assert disabled.errors == enabled.errors
 
     def test_without_errors_it_is_disabled(self) -> None:
         trigger = read_trigger(trigger_item(enabled=False), checks_disabled=True)
-
         assert isinstance(trigger, Trigger)
         assert not trigger.enabled

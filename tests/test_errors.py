@@ -21,7 +21,7 @@ from lava_s3trigger.errors import (
     UnexpectedError,
     UserError,
 )
-from tests.payloads import s3_event
+from tests.build import s3_event
 
 ALL = [
     SettingsError("NAME", "value", "something else"),
@@ -60,97 +60,68 @@ class TestRoot:
         assert named == {S3TriggerError, RetryableError, *map(type, ALL)}
 
 
-class TestSettingsError:
-    """A settings error names the variable, the value and what is expected, on one line."""
+class TestMessages:
+    """A message is one line that names the thing; an error carries what a caller needs."""
 
-    def test_a_settings_error_shows_the_value(self) -> None:
-        error = SettingsError("LOGLEVEL", "loud", "one of debug, info")
-
-        assert str(error) == "LOGLEVEL is 'loud': it must be one of debug, info"
-        assert (error.name, error.value, error.expected) == (
-            "LOGLEVEL",
-            "loud",
-            "one of debug, info",
-        )
-
-    def test_a_missing_value_is_said_to_be_missing(self) -> None:
-        error = SettingsError("LAVA_REALM", None, "the name of a realm")
-
-        assert str(error) == "LAVA_REALM is not set: it must be the name of a realm"
-        assert error.value is None
-
-    def test_an_empty_value_is_shown_as_empty(self) -> None:
-        assert str(SettingsError("X", "", "full")) == "X is '': it must be full"
-
-    def test_a_value_with_line_breaks_stays_on_one_line(self) -> None:
-        assert str(SettingsError("X", "a\nb", "short")).splitlines() == [
-            r"X is 'a\nb': it must be short"
-        ]
-
-
-class TestKinds:
-    """A user error or a failure has a kind, for the log."""
-
-    def test_a_user_error_carries_its_kind(self) -> None:
-        error = UserError("delay: too long", "bad_entry")
-
-        assert (str(error), error.kind) == ("delay: too long", "bad_entry")
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [("loud", "is 'loud'"), (None, "is not set"), ("", "is ''"), ("a\nb", r"is 'a\nb'")],
+        ids=ascii,
+    )
+    def test_a_settings_error_shows_variable_value_and_remedy(
+        self, value: str | None, found: str
+    ) -> None:
+        error = SettingsError("LOGLEVEL", value, "one of debug, info")
+        assert str(error) == f"LOGLEVEL {found}: it must be one of debug, info"
+        assert (error.name, error.value) == ("LOGLEVEL", value)
+        assert error.expected == "one of debug, info"
 
     @pytest.mark.parametrize(
         ("error", "kind"),
         [
+            (UserError("delay: too long", "bad_entry"), "bad_entry"),
             (ServiceError("refused"), "aws_error"),
             (OutOfTimeError("late"), "out_of_time"),
             (UnexpectedError("odd"), "unexpected"),
         ],
     )
-    def test_a_retryable_error_has_the_kind_of_its_class(
-        self, error: RetryableError, kind: str
+    def test_an_error_has_a_kind_for_the_log(
+        self, error: UserError | RetryableError, kind: str
     ) -> None:
-        assert isinstance(error, RetryableError)
         assert error.kind == kind
-
-
-class TestDeliveriesFailedError:
-    """The error of an invocation counts the failures and names the first."""
+        assert isinstance(error, RetryableError) is (kind != "bad_entry")
 
     @pytest.mark.parametrize(
-        ("count", "expected"),
+        ("count", "reason", "expected"),
         [
-            (1, "1 failure: not JSON"),
-            (2, "2 failures, the first: not JSON"),
-            (10_000, "10000 failures, the first: not JSON"),
+            (1, "not JSON", "1 failure: not JSON"),
+            (2, "not JSON", "2 failures, the first: not JSON"),
+            (2, "x\n[ERROR] \x1b[31m \u00e9", r"2 failures, the first: x\n[ERROR] \x1b[31m \xe9"),
         ],
     )
-    def test_the_error_counts_and_names_the_first_failure(self, count: int, expected: str) -> None:
-        error = DeliveriesFailedError(count, "not JSON")
-
+    def test_the_error_of_an_invocation_counts_failures_and_names_the_first(
+        self, count: int, reason: str, expected: str
+    ) -> None:
+        error = DeliveriesFailedError(count, reason)
         assert str(error) == expected
         assert error.count == count
-
-    def test_names_in_a_message_are_escaped(self) -> None:
-        said = str(DeliveriesFailedError(2, "no queue x\n[ERROR] forged\x1b[31m \u00e9"))
-
-        assert said == "2 failures, the first: no queue x\\n[ERROR] forged\\x1b[31m \\xe9"
 
     def test_a_long_reason_is_cut(self) -> None:
         assert len(str(DeliveriesFailedError(1, "x" * 10**7))) < 5000
 
 
-class TestUnexpectedError:
-    """An unexpected error names its cause and the line that raised it, on one line."""
+def test_an_unexpected_error_names_its_cause_and_place() -> None:
+    with pytest.raises(LookupError) as caught:
+        dict[str, str]()["Items\nof it"]
 
-    def test_an_unexpected_error_names_its_cause_and_place(self) -> None:
-        with pytest.raises(LookupError) as caught:
-            dict[str, str]()["Items\nof it"]
+    line = caught.tb.tb_lineno
+    assert str(UnexpectedError.of(caught.value)) == (
+        f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
+    )
 
-        line = caught.tb.tb_lineno
-        assert str(UnexpectedError.of(caught.value)) == (
-            f"KeyError: 'Items\\nof it' (test_errors.py, line {line})"
-        )
 
-    def test_an_error_that_was_not_raised_has_no_place(self) -> None:
-        assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
+def test_an_error_that_was_not_raised_has_no_place() -> None:
+    assert str(UnexpectedError.of(ValueError("a\nb"))) == "ValueError: a b"
 
 
 class TestReasons:
@@ -162,18 +133,15 @@ class TestReasons:
     def test_of_a_failed_delivery(self) -> None:
         delivery = Delivery()
         delivery.fail("aws_error", "x" * 1_000_000)
-
         assert [each.reason for each in delivery.failures] == ["x" * 4096]
 
     def test_of_a_failed_event(self) -> None:
         delivery = Delivery()
         delivery.add_event(s3_event())
         delivery.events[0].fail("aws_error", "x" * 1_000_000)
-
         assert [each.reason for each in delivery.failures] == ["x" * 4096]
 
     def test_of_a_message_that_no_queue_takes(self) -> None:
         message = PendingMessage("q", str)
         message.refuse("message_refused", "x" * 1_000_000)
-
         assert message.reason == "x" * 4096

@@ -8,39 +8,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
+from tests.build import item, job_entry
 from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
 if TYPE_CHECKING:
     from tests.clock import Clock
     from tests.endpoint import Fault, Item
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 TTL: Final = 60.0
-ENTRY: Final = {
-    "job_id": "load",
-    "type": "cmd",
-    "worker": "core",
-    "payload": "run.sh",
-    "enabled": True,
-}
-
-
-def item_of(attributes: Item | None = None, *, without: str | None = None) -> Item:
-    """Make an item of a job that can be dispatched, but for what is given."""
-    plain = {name: attribute_of(value) for name, value in ENTRY.items() if name != without}
-    return plain | (attributes or {})
 
 
 @pytest.fixture
 def canned(endpoint: Endpoint) -> CannedRealm:
     realm = endpoint.realm("demo")
-    realm.jobs.put(ENTRY)
+    realm.jobs.put(job_entry())
     return realm
 
 
@@ -55,33 +39,33 @@ def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> JobTable:
     return table
 
 
-class TestMemory:
-    """A template can make ids of any length."""
+LOAD: Final = Job("load", "core", enabled=True)
 
-    def test_ids_longer_than_a_key_are_not_kept(self, table: JobTable, endpoint: Endpoint) -> None:
-        tracemalloc.start()
-        try:
-            for n in range(50):
-                with pytest.raises(UserError, match="no job 'xxx"):
-                    table["x" * 100_000 + str(n)]
-            used, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
 
-        assert used < 500_000
-        assert not endpoint.calls
+def read(attributes: Item | None = None, **fields: Any) -> Job:
+    """Read the entry of a job: fields by their plain values, and attributes."""
+    return read_job(item(job_entry(**fields), attributes))
+
+
+def test_ids_longer_than_a_key_are_not_kept(table: JobTable, endpoint: Endpoint) -> None:
+    tracemalloc.start()
+    try:
+        for n in range(50):
+            with pytest.raises(UserError, match="no job 'xxx"):
+                table["x" * 100_000 + str(n)]
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert used < 500_000
+    assert not endpoint.calls
 
 
 class TestEntries:
     """An entry is usable if a worker could run it."""
 
     def test_required_fields_suffice(self) -> None:
-        assert read_job(item_of()) == Job("load", "core", enabled=True)
-
-    @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
-    def test_a_missing_required_field_is_named(self, field: str) -> None:
-        with pytest.raises(InvalidEntryError, match=f"{field} is missing"):
-            read_job(item_of(without=field))
+        assert read() == LOAD
 
     @pytest.mark.parametrize(
         "value",
@@ -92,77 +76,63 @@ class TestEntries:
     def test_unknown_fields_and_the_payload_can_hold_anything(
         self, field: str, value: dict[str, Any]
     ) -> None:
-        assert read_job(item_of({field: value})) == Job("load", "core", enabled=True)
+        assert read({field: value}) == LOAD
 
-    @pytest.mark.parametrize(
-        "value",
-        [{"S": ""}, {"N": "1"}, {"NULL": True}, {"L": [{"S": "core"}]}, {"B": "aGk="}],
-        ids=["empty", "number", "null", "list", "binary"],
-    )
-    def test_an_invalid_worker_name_is_an_error(self, value: dict[str, Any]) -> None:
-        with pytest.raises(InvalidEntryError, match="worker"):
-            read_job(item_of({"worker": value}))
+    @pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
+    @pytest.mark.parametrize("enabled", [True, False])
+    def test_a_global_that_begins_with_lava_is_an_error(self, name: str, *, enabled: bool) -> None:
+        with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
+            read(globals={"a": "", name: ""}, enabled=enabled)
 
-
-class TestEnabled:
-    """A job runs if it is enabled; a template there is for the worker to evaluate."""
+    @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
+    def test_a_missing_required_field_is_named(self, field: str) -> None:
+        attributes = item(job_entry())
+        del attributes[field]
+        with pytest.raises(InvalidEntryError, match=f"{field} is missing"):
+            read_job(attributes)
 
     @pytest.mark.parametrize(
         ("value", "is_enabled"),
         [
-            pytest.param({"BOOL": True}, True, id="true"),
-            pytest.param({"BOOL": False}, False, id="false"),
-            pytest.param({"N": "1"}, True, id="1"),
-            pytest.param({"N": "0"}, False, id="0"),
-            pytest.param({"NULL": True}, False, id="null"),
-            pytest.param({"S": "{{ realm == 'prod' }}"}, True, id="a template"),
-            pytest.param({"S": "false"}, True, id="text that says false"),
+            ({"BOOL": True}, True),
+            ({"BOOL": False}, False),
+            ({"N": "1"}, True),
+            ({"N": "0"}, False),
+            ({"NULL": True}, False),
+            ({"S": "{{ realm == 'prod' }}"}, True),
+            ({"S": "false"}, True),
         ],
+        ids=str,
     )
-    def test_the_field_enables_a_job(self, value: dict[str, Any], is_enabled: bool) -> None:  # noqa: FBT001
-        assert read_job(item_of({"enabled": value})).enabled is is_enabled
+    def test_a_field_enables_a_job(self, value: dict[str, Any], is_enabled: bool) -> None:  # noqa: FBT001
+        """A template there is for the worker to evaluate."""
+        assert read({"enabled": value}).enabled is is_enabled
 
     def test_a_job_without_the_field_is_disabled(self) -> None:
-        assert not read_job(item_of(without="enabled")).enabled
+        assert not read(enabled=None).enabled
 
     @pytest.mark.parametrize(
-        "value", [{"L": []}, {"M": {}}, {"N": "0.5"}, {"B": "aGk="}], ids=["l", "m", "0.5", "b"]
+        "value",
+        [
+            *(
+                {"M": {name: {"S": ""}}}
+                for name in ("lav", "a_lava", "_lava", " lava", "l\u0430va")
+            ),
+            {"M": {"mine": {"M": {"lava": {"S": ""}}}}},
+            *({"M": {}}, {"NULL": True}, {"S": "lava"}),
+        ],
+        ids=str,
     )
-    def test_any_other_value_is_an_error(self, value: dict[str, Any]) -> None:
-        with pytest.raises(InvalidEntryError, match=r"^enabled"):
-            read_job(item_of({"enabled": value}))
-
-
-class TestGlobals:
-    """Globals of a job's own must not begin with lava: workers trust those."""
-
-    @pytest.mark.parametrize("name", ["lava", "lava_x", "LAVA", "Lava.y", "lAvA-z", "lavatory"])
-    def test_a_global_that_begins_with_lava_is_an_error(self, name: str) -> None:
-        with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
-            read_job(item_of({"globals": {"M": {"a": {"S": ""}, name: {"S": ""}}}}))
-
-    def test_a_reserved_global_of_a_disabled_job_is_an_error(self) -> None:
-        with pytest.raises(InvalidEntryError, match="lava_x"):
-            read_job(item_of({"enabled": {"BOOL": False}, "globals": {"M": {"lava_x": {"S": ""}}}}))
-
-    @pytest.mark.parametrize("name", ["lav", "a_lava", "_lava", " lava", "", "l\u0430va"])
-    def test_other_names_are_allowed(self, name: str) -> None:
-        assert read_job(item_of({"globals": {"M": {name: {"S": ""}}}})).enabled
-
-    def test_nested_names_are_not_checked(self) -> None:
-        inner = {"M": {"lava": {"S": ""}}}
-        assert read_job(item_of({"globals": {"M": {"mine": inner}}})).enabled
-
-    @pytest.mark.parametrize("value", [{"M": {}}, {"NULL": True}, {"S": "lava"}], ids=str)
-    def test_globals_without_names_are_accepted(self, value: dict[str, Any]) -> None:
-        assert read_job(item_of({"globals": value})).enabled
+    def test_other_globals_are_accepted(self, value: dict[str, Any]) -> None:
+        """Workers trust globals whose names begin with lava: a job must not have its own."""
+        assert read({"globals": value}).enabled
 
 
 class TestLookingUp:
     """A job is looked up by its id."""
 
     def test_a_job_is_found(self, table: JobTable) -> None:
-        assert table["load"] == Job("load", "core", enabled=True)
+        assert table["load"] == LOAD
 
     @pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
     def test_a_missing_job_is_a_user_error_that_names_it(
@@ -188,43 +158,13 @@ class TestLookingUp:
     def test_the_shortest_and_the_longest_job_id_are_looked_up(
         self, canned: CannedRealm, table: JobTable, length: int
     ) -> None:
-        canned.jobs.put(ENTRY | {"job_id": "x" * length})
+        canned.jobs.put(job_entry("x" * length))
         assert table["x" * length].enabled
 
-    @pytest.mark.parametrize(
-        ("attributes", "reason"),
-        [
-            ({"worker": {"N": "1"}}, "worker: 1"),
-            ({"globals": {"M": {"lava_x": {"S": ""}}}}, "globals: 'lava_x'"),
-            ({"enabled": {"L": []}}, r"enabled: \[\] is not a boolean"),
-        ],
-        ids=["worker", "globals", "enabled"],
-    )
-    def test_a_bad_entry_is_a_user_error(
-        self, canned: CannedRealm, table: JobTable, attributes: Item, reason: str
-    ) -> None:
-        canned.jobs.put_item(item_of(attributes))
-        with pytest.raises(UserError, match=rf"bad entry of job 'load': .*{reason}"):
+    def test_a_bad_entry_is_a_user_error(self, canned: CannedRealm, table: JobTable) -> None:
+        canned.jobs.put(job_entry(worker=1))
+        with pytest.raises(UserError, match=r"bad entry of job 'load': .*worker: 1"):
             table["load"]
-
-    def test_jobs_are_read_from_a_local_dynamodb(
-        self, aws: LocalAws, realm: Realm, clock: Clock
-    ) -> None:
-        realm.put("jobs", [ENTRY, {"job_id": "bare"}])
-        clients = make_clients(
-            endpoint_url=aws.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        table = JobTable(clients[0], realm.name, TTL, clock)
-        assert table["load"] == Job("load", "core", enabled=True)
-        with pytest.raises(UserError, match="no job 'other'"):
-            table["other"]
-        with pytest.raises(UserError, match="type is missing"):
-            table["bare"]
-        for client in clients:
-            client.close()
 
 
 class TestCaching:
@@ -234,7 +174,7 @@ class TestCaching:
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable, clock: Clock
     ) -> None:
         assert table["load"].worker == "core"
-        canned.jobs.put(ENTRY | {"worker": "web"})
+        canned.jobs.put(job_entry(worker="web"))
         clock.now += 0.8 * TTL - 0.001  # expiry has jitter
         table.start(UNLIMITED)
         assert table["load"].worker == "core"
@@ -244,7 +184,7 @@ class TestCaching:
         assert endpoint.calls == {"GetItem": 2}
 
     def test_each_job_is_cached_separately(self, canned: CannedRealm, table: JobTable) -> None:
-        canned.jobs.put(ENTRY | {"job_id": "other", "worker": "web"})
+        canned.jobs.put(job_entry("other", "web"))
         for _ in range(2):
             assert (table["load"].worker, table["other"].worker) == ("core", "web")
 
@@ -256,34 +196,25 @@ class TestCaching:
             clock.now += 1.0
             assert table["load"].worker == "core"
         assert endpoint.calls == {"GetItem": 1}
-        canned.jobs.put(ENTRY | {"worker": "web"})
+        canned.jobs.put(job_entry(worker="web"))
         table.start(UNLIMITED)
         assert table["load"].worker == "web"
 
     @pytest.mark.parametrize("ttl", [0.0, TTL])
-    def test_a_missing_job_is_cached_for_the_invocation(
-        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, ttl: float
+    @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "bad"])
+    def test_a_missing_or_bad_job_is_cached_for_the_invocation(
+        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, ttl: float, *, is_there: bool
     ) -> None:
         table = table_of(endpoint, clock, ttl)
         canned.jobs.remove("load")
+        if is_there:
+            canned.jobs.put(job_entry(worker=1))
         for _ in range(3):
             clock.now += TTL
-            with pytest.raises(UserError, match="no job 'load'"):
+            with pytest.raises(UserError, match="worker: 1" if is_there else "no job 'load'"):
                 table["load"]
         assert endpoint.calls == {"GetItem": 1}
-        canned.jobs.put(ENTRY)
-        table.start(UNLIMITED)
-        assert table["load"].enabled
-
-    def test_a_bad_entry_is_cached_for_the_invocation(
-        self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
-    ) -> None:
-        canned.jobs.put(ENTRY | {"worker": 1})
-        for _ in range(3):
-            with pytest.raises(UserError, match="worker"):
-                table["load"]
-        assert endpoint.calls == {"GetItem": 1}
-        canned.jobs.put(ENTRY)
+        canned.jobs.put(job_entry())
         table.start(UNLIMITED)
         assert table["load"].enabled
 
@@ -299,32 +230,26 @@ class TestFailures:
         return waits
 
     @pytest.mark.parametrize(
-        "fault", [READS_THROTTLED, SERVER_ERROR, RESET], ids=["throttled", "500", "reset"]
+        "fault",
+        [READS_THROTTLED, SERVER_ERROR, RESET, DENIED],
+        ids=["throttled", "500", "reset", "denied"],
     )
-    def test_a_read_is_tried_three_times(
+    def test_a_read_fails_after_three_attempts_unless_it_is_denied(
         self, endpoint: Endpoint, table: JobTable, waits: list[float], fault: Fault
     ) -> None:
+        calls = 1 if fault is DENIED else 3
         endpoint.fail({("GetItem", None): fault})
         with pytest.raises(ServiceError, match=r"reading lava\.demo\.jobs"):
             table["load"]
-        assert endpoint.calls == {"GetItem": 3}
-        assert len(waits) == 2
-        endpoint.fail({("GetItem", 4): fault, ("GetItem", 5): fault})
-        assert table["load"].enabled
-
-    @pytest.mark.usefixtures("canned")
-    def test_a_denied_read_is_not_retried(self, endpoint: Endpoint, table: JobTable) -> None:
-        endpoint.fail({("GetItem", None): DENIED})
-        with pytest.raises(ServiceError, match="AccessDenied"):
-            table["load"]
-        assert endpoint.calls == {"GetItem": 1}
-        endpoint.fail({})
+        assert endpoint.calls == {"GetItem": calls}
+        assert len(waits) == calls - 1
+        endpoint.fail({("GetItem", calls + n): fault for n in range(1, calls)})
         assert table["load"].enabled
 
     def test_nothing_is_read_out_of_time(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
     ) -> None:
-        canned.jobs.put(ENTRY | {"job_id": "known"})
+        canned.jobs.put(job_entry("known"))
         left = [300.0]
         table.start(Deadline(lambda: left[0]))
         assert table["known"].enabled

@@ -52,67 +52,46 @@ FIELDS = st.dictionaries(
 )
 
 
+def nested_list(depth: int) -> list[object]:
+    deep: list[object] = []
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
 @pytest.fixture(autouse=True)
 def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
 
 
-class TestConfigureLogging:
-    """The log goes to Lambda's handler, or else to standard error."""
+def test_an_existing_handler_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_lambda = logging.NullHandler()
+    monkeypatch.setattr(logging.root, "handlers", [of_lambda])
+    configure_logging(logging.ERROR)
+    assert logging.root.handlers == [of_lambda]
+    assert LOGGER.getEffectiveLevel() == logging.ERROR
 
-    @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-    def test_lines_below_the_level_are_dropped(self, level: int) -> None:
-        configure_logging(level)
 
-        assert LOGGER.getEffectiveLevel() == level
-
-    def test_an_existing_handler_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        of_lambda = logging.NullHandler()
-        monkeypatch.setattr(logging.root, "handlers", [of_lambda])
-
-        configure_logging(logging.INFO)
-
-        assert logging.root.handlers == [of_lambda]
-
-    def test_without_a_handler_lines_go_to_standard_error(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setattr(logging.root, "handlers", [])
-
-        configure_logging(logging.INFO)
-        log_event(logging.INFO, "dispatched", job_id="job")
-        log_event(logging.DEBUG, "skipped")
-
-        assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
+def test_without_a_handler_lines_go_to_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    configure_logging(logging.INFO)
+    log_event(logging.INFO, "dispatched", job_id="job")
+    log_event(logging.DEBUG, "skipped")
+    assert capsys.readouterr() == ("", '[INFO] dispatched {"job_id": "job"}\n')
 
 
 class TestLogEvent:
     """A line has the name of the event and its fields as JSON."""
 
-    def test_a_line_is_what_happened_and_its_fields(self, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "dispatched", queue="lava-demo-core", count=1)
-
-        assert caplog.record_tuples == [
-            ("lava_s3trigger", logging.INFO, 'dispatched {"queue": "lava-demo-core", "count": 1}')
-        ]
-
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-    def test_a_line_has_its_level(self, level: int, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(level, "failed")
-
-        assert [record.levelno for record in caplog.records] == [level]
-
-    def test_fields_that_are_none_are_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "skipped", trigger_id=None, job_id="", count=0)
-
-        assert caplog.messages == ['skipped {"job_id": "", "count": 0}']
-
-    def test_a_value_that_json_lacks_is_logged_as_text(
-        self, caplog: pytest.LogCaptureFixture
+    def test_a_line_has_its_level_and_what_happened_and_its_fields(
+        self, level: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        log_event(logging.INFO, "done", at=datetime(2026, 3, 14, tzinfo=UTC))
-
-        assert caplog.messages == ['done {"at": "2026-03-14 00:00:00+00:00"}']
+        log_event(level, "skipped", queue="lava-%s%d", trigger_id=None, job_id="", count=0)
+        line = 'skipped {"queue": "lava-%s%d", "job_id": "", "count": 0}'
+        assert caplog.record_tuples == [("lava_s3trigger", level, line)]
 
     def test_below_the_level_no_text_is_made(self, caplog: pytest.LogCaptureFixture) -> None:
         class Costly:
@@ -124,30 +103,35 @@ class TestLogEvent:
 
         assert caplog.records == []
 
-    def test_a_long_value_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "failed", reason="x" * 1_000_000, key="k" * 4096)
-
+    @pytest.mark.parametrize(
+        ("value", "logged"),
+        [
+            (Decimal("1.50"), "1.50"),
+            (datetime(2026, 3, 14, tzinfo=UTC), "2026-03-14 00:00:00+00:00"),
+            ({"b", "a"}, ["a", "b"]),
+            (float("nan"), "nan"),
+            ([float("inf"), 1.5], ["inf", 1.5]),
+            (b"\xff", "b'\\xff'"),
+            (("x" * 5000, 7), ["x" * 4096, 7]),
+            ("x" * 1_000_000, "x" * 4096),
+            (True, True),
+            # Not every reader of JSON takes the escape of half a surrogate pair.
+            (["a\ud800\u00e9", {"\ud800": 1}], ["a\\ud800\u00e9", {"\\ud800": 1}]),
+            (nested_list(100_000), "nested too deeply"),
+        ],
+        ids=[
+            *("decimal", "time", "set", "nan", "infinity", "binary", "long", "very long"),
+            *("boolean", "half a character", "nested"),
+        ],
+    )
+    def test_any_value_can_be_logged(
+        self, value: object, logged: object, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log_event(logging.INFO, "done", value=value, key="k")
         [message] = caplog.messages
-        fields = json.loads(message.removeprefix("failed "))
-        assert fields == {"reason": "x" * 4096, "key": "k" * 4096}
+        assert json.loads(message.removeprefix("done ")) == {"value": logged, "key": "k"}
 
-    def test_a_percent_sign_is_data(self, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "skipped", key="100%s%d")
-
-        assert caplog.messages == ['skipped {"key": "100%s%d"}']
-
-
-WIDE: Final = st.sampled_from(["x", "\x01", '"', "\u00e9", "\ud800", "\U0001f600"])
-LONG: Final = st.builds(lambda char, count: char * count, WIDE, st.integers(0, 1_000_000))
-MANY: Final = st.builds(lambda text, count: [text] * count, LONG, st.integers(0, 300))
-ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.integers() | st.none()
-NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
-
-
-class TestUnwritable:
-    """A line that cannot be written does not stop what is logged."""
-
-    def test_a_handler_that_raises(self) -> None:
+    def test_a_handler_that_raises_does_not_stop_what_is_logged(self) -> None:
         class Broken(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 raise OSError(record)
@@ -160,103 +144,54 @@ class TestUnwritable:
             LOGGER.removeHandler(handler)
 
 
-class TestBound:
-    """No line is longer than readers of logs take."""
-
-    @unhurried
-    @given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
-    def test_a_line_of_any_fields_is_bounded(
-        self, fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.clear()
-        configure_logging(logging.INFO, mode=common)
-        try:
-            log_event(logging.INFO, "failed", **fields)
-        finally:
-            configure_logging(logging.INFO)
-
-        [message] = caplog.messages
-        assert len(message) <= MAX_LINE_CHARACTERS
-        known = {name for name, value in fields.items() if value is not None}
-        assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
-
-    def test_fields_are_cut_that_have_more_than_their_share(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        wide = "\U0001f600" * 4096
-        log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
-
-        [message] = caplog.messages
-        fields = json.loads(message.removeprefix("failed "))
-        assert fields["key"] == "\x01" * 1024
-        assert fields["many"].startswith('["yyyy')
-        assert fields["reason"] == wide
-
-    def test_a_value_that_is_nested_too_deeply_does_not_raise(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        deep: list[object] = []
-        for _ in range(100_000):
-            deep = [deep]
-
-        log_event(logging.INFO, "done", value=deep, key="k")
-
-        assert caplog.messages == ['done {"value": "nested too deeply", "key": "k"}']
+WIDE: Final = st.sampled_from(["x", "\x01", '"', "\u00e9", "\ud800", "\U0001f600"])
+LONG: Final = st.builds(lambda char, count: char * count, WIDE, st.integers(0, 1_000_000))
+MANY: Final = st.builds(lambda text, count: [text] * count, LONG, st.integers(0, 300))
+ANY: Final = LONG | MANY | st.builds(lambda many: {"a": many}, MANY) | st.integers() | st.none()
+NAMES: Final = ["reason", "bucket", "key", "trigger_id", "job_id", "message_id", "prefixes", "x"]
 
 
-class TestForging:
-    """No object key can end a log line or begin one."""
+@unhurried
+@given(fields=st.dictionaries(st.sampled_from(NAMES), ANY), common=LONG)
+def test_a_line_of_any_fields_is_bounded(
+    fields: dict[str, object], common: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    configure_logging(logging.INFO, mode=common)
+    try:
+        log_event(logging.INFO, "failed", **fields)
+    finally:
+        configure_logging(logging.INFO)
 
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_line_is_one_line_in_ascii(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
-        log_event(logging.INFO, "skipped", key=key)
+    [message] = caplog.messages
+    assert len(message) <= MAX_LINE_CHARACTERS
+    known = {name for name, value in fields.items() if value is not None}
+    assert set(json.loads(message.removeprefix("failed "))) == {"mode", *known}
 
-        [message] = caplog.messages
-        assert message.isascii()
-        assert message.isprintable()
-        assert json.loads(message.removeprefix("skipped ")) == {"key": key}
 
-    def test_half_a_surrogate_pair_is_written_out(self, caplog: pytest.LogCaptureFixture) -> None:
-        # Not every reader of JSON takes its escape.
-        log_event(logging.INFO, "skipped", key="a\ud800\u00e9", prefixes=["\udfff", {"\ud800": 1}])
+def test_fields_are_cut_that_have_more_than_their_share(caplog: pytest.LogCaptureFixture) -> None:
+    wide = "\U0001f600" * 4096
+    log_event(logging.INFO, "failed", key="\x01" * 1024, many=["y" * 4096] * 99, reason=wide)
 
-        [message] = caplog.messages
-        fields = json.loads(message.removeprefix("skipped "))
-        assert fields == {"key": "a\\ud800\u00e9", "prefixes": ["\\udfff", {"\\ud800": 1}]}
+    [message] = caplog.messages
+    fields = json.loads(message.removeprefix("failed "))
+    assert fields["key"] == "\x01" * 1024
+    assert fields["many"].startswith('["yyyy')
+    assert fields["reason"] == wide
 
-    @pytest.mark.parametrize(
-        ("value", "logged"),
-        [
-            (Decimal("1.50"), "1.50"),
-            ({"b", "a"}, ["a", "b"]),
-            (float("nan"), "nan"),
-            ([float("inf"), 1.5], ["inf", 1.5]),
-            (b"\xff", "b'\\xff'"),
-            (("x" * 5000, 7), ["x" * 4096, 7]),
-            (True, True),
-        ],
-        ids=["decimal", "set", "nan", "infinity", "binary", "long", "boolean"],
-    )
-    def test_any_value_can_be_logged(
-        self, value: object, logged: object, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        log_event(logging.INFO, "done", value=value)
 
-        [message] = caplog.messages
-        assert json.loads(message.removeprefix("done ")) == {"value": logged}
+@unhurried
+@given(fields=FIELDS)
+def test_all_fields_are_read_back(
+    fields: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    log_event(logging.INFO, "said", **fields)
 
-    @unhurried
-    @given(fields=FIELDS)
-    def test_all_fields_are_read_back(
-        self, fields: dict[str, object], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.clear()
-        log_event(logging.INFO, "said", **fields)
-
-        [message] = caplog.messages
-        assert message.isascii()
-        assert "\n" not in message
-        assert json.loads(message.removeprefix("said ")) == fields
+    [message] = caplog.messages
+    assert message.isascii()
+    assert message.isprintable()
+    assert json.loads(message.removeprefix("said ")) == fields
 
 
 @pytest.fixture
@@ -295,34 +230,14 @@ class TestJsonLines:
             ("count", 2),
         ]
 
-    def test_a_line_without_fields_is_an_object_too(
+    def test_no_name_of_a_field_is_lost(
         self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        names = ["name", "msg", "args", "module", "message", "logger"]
         configure_json(logging.INFO)
-        log_event(logging.INFO, "dedup table unreachable")
-
-        assert json.loads(capsys.readouterr().err)["event"] == "dedup table unreachable"
-
-    @pytest.mark.parametrize("name", ["name", "msg", "args", "module", "message", "logger"])
-    def test_no_name_of_a_field_is_lost(
-        self, name: str, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.INFO)
-        log_event(logging.INFO, "done", **{name: "x"})
-
-        assert json.loads(capsys.readouterr().err)[name] == "x"
-
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_line_is_one_line_in_ascii(
-        self, key: str, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.INFO)
-        log_event(logging.INFO, "skipped", key=key)
-
-        [line] = capsys.readouterr().err.splitlines()
-        assert line.isascii()
-        assert line.isprintable()
-        assert json.loads(line)["key"] == key
+        log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
+        found = json.loads(capsys.readouterr().err)
+        assert [found[name] for name in names] == ["x"] * len(names)
 
     def test_seconds_pass(
         self,
@@ -348,7 +263,6 @@ class TestJsonLines:
         configure_json(logging.INFO)
         configure_json(logging.INFO)  # as a second instance in the same process does
         logging.getLogger("botocore").warning("odd")
-
         assert capsys.readouterr().err == "[WARNING] odd\n"
 
     def test_debug_of_libraries_is_not_logged(
@@ -358,7 +272,6 @@ class TestJsonLines:
         logging.root.setLevel(logging.DEBUG)
         configure_json(logging.DEBUG)
         logging.getLogger("botocore").info("found credentials")
-
         assert capsys.readouterr().err == ""
 
     def test_common_fields_are_in_each_line(
@@ -373,22 +286,18 @@ class TestJsonLines:
         assert [line["mode"] for line in lines] == ["observe"] * 3
 
 
-class TestLogDocument:
-    """A document of metrics is the whole message, and no level hides it."""
+def test_a_document_of_metrics_is_logged_at_every_level(caplog: pytest.LogCaptureFixture) -> None:
+    LOGGER.setLevel(logging.CRITICAL)
+    log_document('{"event":"summary","dispatched":1}')
+    assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
-    def test_it_is_logged_at_every_level(self, caplog: pytest.LogCaptureFixture) -> None:
-        LOGGER.setLevel(logging.CRITICAL)
-        log_document('{"event":"summary","dispatched":1}')
 
-        assert caplog.messages == ['{"event":"summary","dispatched":1}']
-
-    def test_in_json_nothing_is_added(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.ERROR)
-        log_document('{"event":"summary","dispatched":1}')
-
-        assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
+def test_nothing_is_added_to_a_document_of_metrics_in_json(
+    configure_json: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_json(logging.ERROR)
+    log_document('{"event":"summary","dispatched":1}')
+    assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
 
 
 class Runtime:

@@ -82,9 +82,7 @@ def test_any_key_comes_back_with_its_size_and_time(key: str, size: int, time: da
 )
 def test_a_hostile_key_survives_however_aws_encodes_it(key: str, handed_over: Any) -> None:
     _, column = columns(manifest_row("b", listed(key)))
-
     found = read_listed(unquote_plus(handed_over(column)), OURS)
-
     assert found == listed(key)
 
 
@@ -105,25 +103,19 @@ def test_all_of_an_object_is_in_its_row() -> None:
 
 def test_a_time_of_another_zone_is_written_in_utc() -> None:
     time = TIME.astimezone(timezone(timedelta(hours=11)))
-
     assert event_time(time) == "2026-03-14T01:59:26.535Z"
 
 
 def test_a_key_too_long_for_the_column_is_written_alone() -> None:
     key = "é" * 300
-
     _, column = columns(manifest_row("b", listed(key)))
-
     assert unquote(column) == key
     assert read_listed(key, OURS) is None
 
 
 @pytest.mark.parametrize(
     "long",
-    [
-        listed('{"lava-s3trigger":' + "x" * 1000),
-        listed("x" * MAX_KEY_CHARACTERS, version_id="v1"),
-    ],
+    [listed('{"lava-s3trigger":' + "x" * 1000), listed("x" * MAX_KEY_CHARACTERS, version_id="v1")],
     ids=["reads-as-another", "version"],
 )
 def test_a_key_that_would_be_read_as_something_else_is_refused(long: ListedObject) -> None:

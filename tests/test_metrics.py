@@ -13,58 +13,40 @@ import jsonschema
 import pytest
 
 from lava_s3trigger.deliveries import Delivery
-from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import FAILURES, METRICS, NAMESPACE, ROUTES, Summary
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
+from tests.build import s3_event
 from tools.local.server import CHECKOUT
 
 DIMENSIONS: Final = {"realm": "demo", "function": "lava-demo-s3trigger"}
 
+
 # What the specification of the format demands of a document.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+def array_of(items: dict[str, Any], **bounds: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, **bounds}
+
+
+def object_of(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
 NAME: Final = {"type": "string", "minLength": 1, "maxLength": 255}
-SCHEMA: Final = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["_aws"],
-    "properties": {
-        "_aws": {
-            "type": "object",
-            "required": ["Timestamp", "CloudWatchMetrics"],
-            "properties": {
-                "Timestamp": {"type": "integer"},
-                "CloudWatchMetrics": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["Namespace", "Dimensions", "Metrics"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "Namespace": NAME,
-                            "Dimensions": {
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {"type": "array", "maxItems": 9, "items": NAME},
-                            },
-                            "Metrics": {
-                                "type": "array",
-                                "maxItems": 100,
-                                "items": {
-                                    "type": "object",
-                                    "required": ["Name"],
-                                    "additionalProperties": False,
-                                    "properties": {"Name": NAME, "Unit": {"type": "string"}},
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-        }
-    },
-}
+METRIC: Final = object_of("Name", Name=NAME, Unit={"type": "string"})
+DIRECTIVE: Final = object_of(
+    *("Namespace", "Dimensions", "Metrics"),
+    Namespace=NAME,
+    Dimensions=array_of(array_of(NAME, maxItems=9), minItems=1),
+    Metrics=array_of({**METRIC, "additionalProperties": False}, maxItems=100),
+)
+METADATA: Final = object_of(
+    *("Timestamp", "CloudWatchMetrics"),
+    Timestamp={"type": "integer"},
+    CloudWatchMetrics=array_of({**DIRECTIVE, "additionalProperties": False}),
+)
+SCHEMA: Final = object_of("_aws", _aws=METADATA)
 
 
 def check(document: dict[str, Any]) -> None:
@@ -80,25 +62,10 @@ def check(document: dict[str, Any]) -> None:
             assert document[name]
 
 
-def event(replay: str | None = None) -> S3Event:
-    """Return an event that happened just now."""
-    return S3Event(
-        bucket="my-bucket",
-        key="a/b/c",
-        size=10,
-        event_time=datetime.now(UTC),
-        event_type="ObjectCreated:Put",
-        source_ip=None,
-        aws_region="eu-west-1",
-        record={"s3": {}},
-        replay=replay,
-    )
-
-
 def delivered(*outcomes: Outcome, route: str = "s3", **fields: Any) -> Delivery:
     """Return a delivery of an event that was carried out, with its outcomes."""
     delivery = Delivery(route=route)
-    delivery.add_event(event(fields.pop("replay", None)), **fields)
+    delivery.add_event(s3_event(replay=fields.pop("replay", None)), **fields)
     delivery.events[0].outcomes += outcomes
     return delivery
 
@@ -147,10 +114,6 @@ class TestDocument:
         assert directive["Namespace"] == NAMESPACE
         assert directive["Dimensions"] == [["realm", "function"]]
         assert (document["realm"], document["function"]) == ("demo", "lava-demo-s3trigger")
-
-    def test_the_time_is_that_of_the_invocation_in_milliseconds(self, documents: Any) -> None:
-        document = documents(delivered(dispatched()))
-
         now = datetime.now(UTC).timestamp() * 1000
         assert abs(now - document["_aws"]["Timestamp"]) < 60_000
 
@@ -181,29 +144,24 @@ class TestDocument:
         document = documents(
             delivered(route="sqs", redrive=RedriveTarget("t")), delivered(route="sqs")
         )
-
         assert metrics(document) == {"events_redriven": 1, "events_sqs": 1}
 
     @pytest.mark.parametrize("kind", FAILURES)
     def test_failures_are_counted_by_kind(self, documents: Any, kind: str) -> None:
         failed = delivered(Outcome("failed", kind, "x", "t"), route="sqs")
         failed.fail(kind, "y")
-
         document = documents(failed)
-
         assert metrics(document) == {"events_sqs": 1, f"failed_{kind}": 2}
         assert document["failed_deliveries"] == 1
 
     def test_what_is_not_known_makes_no_metric(self, documents: Any) -> None:
         odd = delivered(Outcome("failed", "made-up", "x"))
-
         assert metrics(documents(odd)) == {"events_s3": 1}
 
     def test_nothing_to_count_is_no_document(self, caplog: pytest.LogCaptureFixture) -> None:
         # As with s3:TestEvent.
         caplog.set_level(logging.INFO, logger=LOGGER.name)
         Summary().log([Delivery()], DIMENSIONS)
-
         assert caplog.messages == ["summary {}"]
 
     def test_without_dimensions_it_is_a_line_like_others(
@@ -213,7 +171,6 @@ class TestDocument:
         summary = Summary()
         summary.add(delivered(dispatched()).events)
         summary.log([Delivery()])
-
         assert caplog.messages == ['summary {"events": 1, "events_s3": 1, "dispatched": 1}']
 
 
@@ -224,21 +181,22 @@ class TestLag:
         document = documents(
             delivered(dispatched(3.0)), delivered(dispatched(), dispatched(70.04)), delivered()
         )
-
         assert metrics(document)["lag"] == 70.0
 
-    def test_events_that_were_parked_do_not_count(self, documents: Any) -> None:
-        document = documents(delivered(dispatched(90_000.0), redrive=RedriveTarget("t")))
-
-        assert "lag" not in document
-
-    def test_replayed_events_are_counted_and_do_not_count_here(self, documents: Any) -> None:
-        document = documents(delivered(dispatched(90_000.0), replay="r-1"))
-
-        assert metrics(document) == {"events_s3": 1, "replayed": 1, "dispatched": 1}
-
-    def test_a_dispatch_at_once_has_the_lag_zero(self, documents: Any) -> None:
-        assert metrics(documents(delivered(dispatched(0.0))))["lag"] == 0
+    @pytest.mark.parametrize(
+        ("lag", "fields", "expected"),
+        [
+            (0.0, {}, {"events_s3": 1, "lag": 0}),
+            (90_000.0, {"redrive": RedriveTarget("t")}, {"events_redriven": 1}),
+            (90_000.0, {"replay": "r-1"}, {"events_s3": 1, "replayed": 1}),
+        ],
+        ids=["at once", "parked", "replayed"],
+    )
+    def test_events_that_were_parked_or_replayed_have_none(
+        self, documents: Any, lag: float, fields: dict[str, Any], expected: dict[str, int]
+    ) -> None:
+        document = documents(delivered(dispatched(lag), **fields))
+        assert metrics(document) == {**expected, "dispatched": 1}
 
 
 class TestNames:

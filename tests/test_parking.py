@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget, parked_message
-from tests.payloads import eventbridge, record, sqs
+from tests.build import eventbridge, record, sqs
 
 if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
@@ -84,20 +84,12 @@ class TestMessage:
 
     def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
-
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"
 
-    def test_text_that_a_template_made_too_long_is_cut(self) -> None:
-        [reason] = parked(NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000))[
-            "reasons"
-        ]
-
-        assert reason == {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
-
-    def test_the_number_of_reasons_is_bounded(self) -> None:
-        reasons = parked(*[NO_JOB] * 1_000)["reasons"]
-
-        assert len(reasons) == 100
+    def test_text_that_a_template_made_too_long_is_cut_and_so_are_many_reasons(self) -> None:
+        long = NO_JOB._replace(reason="x" * 1_000_000, job_id="j" * 1_000_000)
+        cut = {"job_id": "j" * 2048, "kind": "no_such_job", "reason": "x" * 2048}
+        assert parked(*[long] * 1_000)["reasons"] == [cut] * 100
 
     def test_a_parked_message_is_ascii(self) -> None:
         event = {**EVENTBRIDGE, "note": "\u00e9\uffff\ud800\x00"}
@@ -119,25 +111,15 @@ class TestReadBack:
         self, event: dict[str, Any], done: tuple[str, ...]
     ) -> None:
         first = deliveries(event, "eu-west-1")[0].events[0].event
-
         again, redrive = read_back(parked_message(event, [NO_JOB], done, NOW))
-
         assert redrive == RedriveTarget("t-1", done)
         assert (again.info, again.record, again.identity) == (first.info, event, first.identity)
 
     def test_an_event_that_is_parked_again_stays_as_it_came(self) -> None:
         first, _ = read_back(parked_message(S3, [NO_JOB], [], NOW))
-
         again, redrive = read_back(parked_message(first.record, [NO_JOB], ["a"], NOW))
-
         assert again.record == S3
         assert redrive == RedriveTarget("t-1", ("a",))
-
-    def test_the_order_of_done_does_not_matter(self) -> None:
-        """An operator who edits the message does not make another event of it."""
-        message = {"parked": {"trigger_id": "t", "done": ["b", "a"]}, "event": S3}
-
-        assert read_back(message)[1] == RedriveTarget("t", ("a", "b"))
 
     @pytest.mark.parametrize(
         "said",
@@ -145,7 +127,6 @@ class TestReadBack:
             None,
             "t",
             {},
-            {"trigger_id": 5},
             {"trigger_id": "t"},
             {"trigger_id": "t", "job_id": "j"},
             {"trigger_id": None, "done": []},
@@ -158,7 +139,6 @@ class TestReadBack:
     def test_a_message_that_does_not_say_what_is_done_is_an_error(self, said: Any) -> None:
         """Else jobs that ran would run again."""
         [delivery] = deliveries(sqs({"parked": said, "event": S3}), "eu-west-1")
-
         assert delivery.events == []
         [error] = delivery.errors
         assert str(error).startswith("parked is ")
@@ -176,40 +156,26 @@ class TestReadBack:
     ) -> None:
         errors = [Outcome("user_error", kind, why, trigger_id, job) for kind, why, job in reasons]
         event, redrive = read_back(parked_message(eventbridge(key), errors, done, NOW))
-
         assert event.key == key
         assert redrive == RedriveTarget(trigger_id, tuple(sorted(done)))
 
 
-class TestRemaining:
-    """The jobs to run are those that the entry names now, less those that are done."""
+@pytest.mark.parametrize(
+    ("job_ids", "done", "expected"),
+    [
+        pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
+        pytest.param("cba", "ac", [(1, "b")], id="reordered"),
+        pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
+        pytest.param("b", "ac", [(0, "b")], id="others removed"),
+        pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
+    ],
+)
+def test_done_jobs_are_not_run(job_ids: str, done: str, expected: list[tuple[int, str]]) -> None:
+    assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
-    @pytest.mark.parametrize(
-        ("job_ids", "done", "expected"),
-        [
-            pytest.param("abc", "", [(0, "a"), (1, "b"), (2, "c")], id="nothing done"),
-            pytest.param("abc", "ac", [(1, "b")], id="as it was"),
-            pytest.param("abc", "abc", [], id="all done"),
-            pytest.param("cba", "ac", [(1, "b")], id="reordered"),
-            pytest.param("adc", "ac", [(1, "d")], id="renamed"),
-            pytest.param("abcd", "ac", [(1, "b"), (3, "d")], id="one more"),
-            pytest.param("b", "ac", [(0, "b")], id="others removed"),
-            pytest.param("ac", "ac", [], id="the missing one removed"),
-            pytest.param("abab", "ab", [(2, "a"), (3, "b")], id="listed twice, done once"),
-            pytest.param("aba", "aa", [(1, "b")], id="listed twice, done twice"),
-            pytest.param("ab", "aa", [(1, "b")], id="done more often than listed"),
-        ],
-    )
-    def test_done_jobs_are_not_run(
-        self, job_ids: str, done: str, expected: list[tuple[int, str]]
-    ) -> None:
-        assert [*RedriveTarget("t", tuple(done)).remaining([*job_ids])] == expected
 
-    @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
-    def test_each_job_runs_as_often_as_it_is_listed(
-        self, job_ids: list[str], done: list[str]
-    ) -> None:
-        found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
-
-        assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
-        assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
+def test_each_job_runs_as_often_as_it_is_listed(job_ids: list[str], done: list[str]) -> None:
+    found = [*RedriveTarget("t", tuple(done)).remaining(job_ids)]
+    assert [job_ids[position] for position, _ in found] == [job_id for _, job_id in found]
+    assert Counter(job_id for _, job_id in found) == Counter(job_ids) - Counter(done)

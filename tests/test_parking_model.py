@@ -24,8 +24,8 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.build import BUCKET, direct, message, record
 from tests.examples import examples
-from tests.payloads import BUCKET, direct, message, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

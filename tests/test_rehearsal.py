@@ -20,7 +20,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.rehearsal import rehearse
 from lava_s3trigger.settings import Settings
-from tests.payloads import direct, eventbridge, record, sns, sqs
+from tests.build import direct, eventbridge, job_entry, record, sns, sqs, trigger_entry
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -79,94 +79,72 @@ def start(endpoint: str, *payloads: Any, **variables: str) -> tuple[list[str], l
     return in_init, imported, done.stderr
 
 
-class TestInit:
-    """The init phase of a new instance."""
+@pytest.mark.parametrize(
+    "payload",
+    [direct(record()), sns(record()), sqs(direct(record())), eventbridge()],
+    ids=["s3", "sns", "sqs", "eventbridge"],
+)
+def test_the_first_event_imports_nothing(endpoint: Endpoint, payload: Any) -> None:
+    realm = endpoint.realm("demo", ["core"])
+    realm.jobs.put(job_entry())
+    realm.triggers.put(trigger_entry(if_fnmatch="*.csv", parameters={"key": "{{ key }}"}))
 
-    @pytest.mark.parametrize(
-        "payload",
-        [
-            direct(record()),
-            sns(record()),
-            sqs(direct(record())),
-            eventbridge(),
-        ],
-        ids=["s3", "sns", "sqs", "eventbridge"],
-    )
-    def test_the_first_event_imports_nothing(self, endpoint: Endpoint, payload: Any) -> None:
-        realm = endpoint.realm("demo", ["core"])
-        realm.jobs.put({
-            "job_id": "load", "type": "cmd", "payload": "x", "worker": "core", "enabled": True
-        })  # fmt: skip
-        realm.triggers.put(
-            {
-                "trigger_id": "t",
-                "bucket": "my-bucket",
-                "prefix": "in",
-                "enabled": True,
-                "if_fnmatch": "*.csv",
-                "job_id": "load",
-                "parameters": {"key": "{{ key }}"},
-            }
-        )
+    in_init, imported, _ = start(endpoint.url, payload, **_CREDENTIALS)
 
-        in_init, imported, _ = start(endpoint.url, payload, **_CREDENTIALS)
-
-        assert len(realm.queue("core").messages) == 1
-        assert in_init == []
-        assert imported == []
-
-    @pytest.mark.parametrize("credentials", [_CREDENTIALS, {}], ids=["with", "without"])
-    @pytest.mark.parametrize("endpoint", ["https://aws.invalid", "http://aws.invalid"])
-    def test_it_connects_to_nothing_and_logs_its_start_only(
-        self, endpoint: str, credentials: dict[str, str]
-    ) -> None:
-        in_init, _, log = start(endpoint, **credentials)
-
-        assert in_init == []
-        assert [line.split(" {")[0] for line in log.splitlines()] == ["[INFO] started"]
+    assert len(realm.queue("core").messages) == 1
+    assert in_init == []
+    assert imported == []
 
 
-class TestRehearsal:
-    """A rehearsal on real clients."""
+@pytest.mark.parametrize("credentials", [_CREDENTIALS, {}], ids=["with", "without"])
+@pytest.mark.parametrize("endpoint", ["https://aws.invalid", "http://aws.invalid"])
+def test_the_init_phase_connects_to_nothing_and_logs_its_start_only(
+    endpoint: str, credentials: dict[str, str]
+) -> None:
+    in_init, _, log = start(endpoint, **credentials)
+    assert in_init == []
+    assert [line.split(" {")[0] for line in log.splitlines()] == ["[INFO] started"]
 
-    @pytest.mark.parametrize(
-        ("settings", "operations"),
-        [
-            ({}, ["Query", "GetItem", "GetQueueUrl", "SendMessageBatch"]),
-            ({"mode": "observe"}, ["Query", "GetItem", "GetQueueUrl"]),
-            (
-                {"dedup_cache_size": 10, "dedup_table": "claims"},
-                "UpdateItem Query GetItem GetQueueUrl SendMessageBatch UpdateItem".split(),  # noqa: SIM905
-            ),
-        ],
-    )
-    def test_it_takes_the_whole_way_of_an_event(
-        self, endpoint: Endpoint, settings: dict[str, Any], operations: list[str]
-    ) -> None:
-        clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
-        rehearsed: list[str] = []
 
-        def note(event_name: str, **_: Any) -> None:
-            rehearsed.append(event_name.rpartition(".")[2])
+@pytest.mark.parametrize(
+    ("settings", "operations"),
+    [
+        ({}, ["Query", "GetItem", "GetQueueUrl", "SendMessageBatch"]),
+        ({"mode": "observe"}, ["Query", "GetItem", "GetQueueUrl"]),
+        (
+            {"dedup_cache_size": 10, "dedup_table": "claims"},
+            "UpdateItem Query GetItem GetQueueUrl SendMessageBatch UpdateItem".split(),  # noqa: SIM905
+        ),
+    ],
+)
+def test_a_rehearsal_takes_the_whole_way_of_an_event(
+    endpoint: Endpoint, settings: dict[str, Any], operations: list[str]
+) -> None:
+    clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
+    rehearsed: list[str] = []
 
-        for client in clients:
-            client.meta.events.register("before-send", note)
-        rehearse(lambda: Function(Settings(realm="demo", **settings), *clients), *clients)
+    def note(event_name: str, **_: Any) -> None:
+        rehearsed.append(event_name.rpartition(".")[2])
 
-        assert rehearsed == operations
-        assert not endpoint.calls
+    for client in clients:
+        client.meta.events.register("before-send", note)
+    rehearse(lambda: Function(Settings(realm="demo", **settings), *clients), *clients)
 
-    def test_afterwards_all_is_as_before(self, endpoint: Endpoint) -> None:
-        clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
+    assert rehearsed == operations
+    assert not endpoint.calls
 
-        def fail() -> Any:
-            raise ValueError("a defect")
 
-        rehearse(fail, *clients)
+def test_after_a_rehearsal_all_is_as_before(endpoint: Endpoint) -> None:
+    clients = make_clients(endpoint_url=endpoint.url, **_ACCESS)
 
-        endpoint.add_queue("queue")
-        assert clients[1].get_queue_url(QueueName="queue")["QueueUrl"].startswith(endpoint.url)
-        assert not LOGGER.disabled
+    def fail() -> Any:
+        raise ValueError("a defect")
+
+    rehearse(fail, *clients)
+
+    endpoint.add_queue("queue")
+    assert clients[1].get_queue_url(QueueName="queue")["QueueUrl"].startswith(endpoint.url)
+    assert not LOGGER.disabled
 
 
 class _Refusing(socketserver.BaseRequestHandler):
@@ -177,39 +155,35 @@ class _Refusing(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
 
 
-class TestCertificates:
-    """The certificates of authorities, which each connection needs."""
+def test_certificates_are_loaded_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    load, loaded = ssl.SSLContext.load_verify_locations, []
 
-    def test_they_are_loaded_once_for_all_connections(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        load, loaded = ssl.SSLContext.load_verify_locations, []
+    def load_noted(context: ssl.SSLContext, *arguments: Any) -> None:
+        loaded.append(arguments)
+        load(context, *arguments)
 
-        def load_noted(context: ssl.SSLContext, *arguments: Any) -> None:
-            loaded.append(arguments)
-            load(context, *arguments)
-
-        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_noted)
-        with socketserver.TCPServer(("127.0.0.1", 0), _Refusing) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-            thread.start()
-            url = f"https://127.0.0.1:{server.server_address[1]}"
-            clients = [make_clients(endpoint_url=url, verify=True, **_ACCESS)[1] for _ in range(2)]
-            load_certificates(*clients)
-            for client in [*clients, *clients]:
-                with pytest.raises(BotoCoreError):
-                    client.get_queue_url(QueueName="queue")
-            server.shutdown()
-            thread.join()
-
-        assert loaded == [(get_cert_path(verify=True), None, None)]
-
-    def test_connections_still_verify(self) -> None:
-        clients: tuple[Any, ...] = make_clients(verify=True, **_ACCESS)
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_noted)
+    with socketserver.TCPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        clients = [make_clients(endpoint_url=url, verify=True, **_ACCESS)[1] for _ in range(2)]
         load_certificates(*clients)
-        sessions = [client._endpoint.http_session for client in clients]  # noqa: SLF001
-        contexts = [each._manager.connection_pool_kw["ssl_context"] for each in sessions]  # noqa: SLF001
+        for client in [*clients, *clients]:
+            with pytest.raises(BotoCoreError):
+                client.get_queue_url(QueueName="queue")
+        server.shutdown()
+        thread.join()
 
-        for context in contexts:
-            assert context.verify_mode is ssl.CERT_REQUIRED
-            assert context.cert_store_stats()["x509_ca"] > 100
+    assert loaded == [(get_cert_path(verify=True), None, None)]
+
+
+def test_connections_still_verify() -> None:
+    clients: tuple[Any, ...] = make_clients(verify=True, **_ACCESS)
+    load_certificates(*clients)
+    sessions = [client._endpoint.http_session for client in clients]  # noqa: SLF001
+    contexts = [each._manager.connection_pool_kw["ssl_context"] for each in sessions]  # noqa: SLF001
+
+    for context in contexts:
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.cert_store_stats()["x509_ca"] > 100

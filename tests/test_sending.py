@@ -18,7 +18,7 @@ from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sending import Outbox
 from lava_s3trigger.sent import SentRecord
-from tests.payloads import s3_event
+from tests.build import s3_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,17 +136,13 @@ class TestDispatch:
 
     def test_a_failure_makes_the_delivery_come_again_and_neighbours_are_sent(self) -> None:
         event = delivered(trigger("j", "k"))
-
         found = carry_out(event, Target(failed=["lava-demo-of-j"]))
-
         assert found == [("failed", "aws_error", "j"), ("dispatched", None, "k")]
         assert [each.reason for each in event.failures] == ["no answer"]
 
     def test_a_dispatch_that_no_queue_takes_is_parked(self) -> None:
         target = Target(refused=["lava-demo-of-j"])
-
         found = carry_out(delivered(trigger("j", "k")), target)
-
         assert found == [("dispatched", None, "k"), ("parked", "no_queue", "j")]
         [parked] = target.parked()
         assert (parked["trigger_id"], parked["done"]) == ("t", ["k"])
@@ -171,22 +167,18 @@ class TestPark:
 
     def test_without_a_queue_they_are_user_errors_and_the_event_is_done(self) -> None:
         event = delivered(trigger(no_job("x")))
-
         assert carry_out(event, Target(), None) == [("user_error", "no_such_job", "x")]
         assert event.record == SentRecord(is_complete=True)
 
     def test_a_trigger_with_a_failure_is_not_parked(self) -> None:
         """Its delivery comes again, and then all that was dispatched is known."""
         target = Target(failed=["lava-demo-of-j"])
-
         found = carry_out(delivered(trigger(no_job("x"), "j")), target)
-
         assert found == [("failed", "aws_error", "j")]
         assert target.parked() == []
 
     def test_a_message_that_cannot_be_parked_fails_with_both_reasons(self) -> None:
         event = delivered(trigger(no_job("x")))
-
         assert carry_out(event, Target(failed=[PARKING])) == [("failed", "parking_failed", "x")]
         assert event.failures[0].reason == "parking (no job 'x'): no answer"
 
@@ -203,7 +195,6 @@ class TestPark:
     ) -> None:
         event = delivered(trigger(*jobs), queue=queue, redrive=RedriveTarget("t", ("old",)))
         target = Target()
-
         assert [outcome for outcome, *_ in carry_out(event, target)] == expected
         for parked in target.parked():
             assert "old" in parked["done"]
@@ -212,34 +203,29 @@ class TestPark:
         before = SentRecord()
         before.jobs.update([("t", "gone"), ("u", "other")])
         event, target = delivered(trigger(no_job("x")), before=before), Target()
-
         carry_out(event, target)
-
         assert target.parked()[0]["done"] == ["gone"]
 
 
-class TestLog:
-    """The log has a line for each outcome."""
+def test_a_line_names_the_delivery_the_object_and_the_entry(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
+    event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
 
-    def test_a_line_names_the_delivery_the_object_and_the_entry(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-        event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
+    event.add(no_job("x"))
 
-        event.add(no_job("x"))
-
-        [record] = caplog.records
-        name, _, fields = record.getMessage().partition(" ")
-        assert (record.levelno, name) == (logging.ERROR, "user_error")
-        assert json.loads(fields) == {
-            "kind": "no_such_job",
-            "reason": "no job 'x'",
-            "trigger_id": "t",
-            "job_id": "x",
-            "entry": "d1gest",
-            "duration_ms": 250,
-            "message_id": "m-1",
-            "bucket": EVENT.bucket,
-            "key": EVENT.key,
-        }
+    [record] = caplog.records
+    name, _, fields = record.getMessage().partition(" ")
+    assert (record.levelno, name) == (logging.ERROR, "user_error")
+    assert json.loads(fields) == {
+        "kind": "no_such_job",
+        "reason": "no job 'x'",
+        "trigger_id": "t",
+        "job_id": "x",
+        "entry": "d1gest",
+        "duration_ms": 250,
+        "message_id": "m-1",
+        "bucket": EVENT.bucket,
+        "key": EVENT.key,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,24 +17,36 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 REALM: Final = {"LAVA_REALM": "demo"}
 
-# Variable, attribute, a value, what is made of it, another value, what is made of that.
-VARIABLES: Final = [
-    pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "5m", 300, "10", 10, id="cache-ttl"),
-    pytest.param("S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "7", 7, "8", 8, id="dedup-size"),
-    pytest.param("S3TRIGGER_DEDUP_TTL", "dedup_ttl", "1.5m", 90, "2h", 7200, id="dedup-ttl"),
-    pytest.param(
-        "S3TRIGGER_DEAD_LETTER_QUEUE", "dead_letter_queue", "a-dlq", "a-dlq", "B_2", "B_2", id="dlq"
+VARIABLES: Final[dict[str, tuple[str, dict[str, object]]]] = {
+    "S3TRIGGER_CACHE_TTL": ("cache_ttl", {"5m": 300, "10": 10, "0": 0, "0s": 0, " 1e2 s ": 100}),
+    "S3TRIGGER_DEDUP_CACHE_SIZE": ("dedup_cache_size", {"7": 7, "8": 8, "0": 0, "1000000": 10**6}),
+    "S3TRIGGER_DEDUP_TTL": ("dedup_ttl", {"1.5m": 90, "2h": 7200, "0": 0}),
+    "S3TRIGGER_DEAD_LETTER_QUEUE": (
+        "dead_letter_queue",
+        {each: each for each in ("a-dlq", "B_2", "q" * 80)},
     ),
-    pytest.param(
-        "S3TRIGGER_DEDUP_TABLE", "dedup_table", "lava.a", "lava.a", "B_2", "B_2", id="dedup-table"
+    "S3TRIGGER_DEDUP_TABLE": (
+        "dedup_table",
+        {each: each for each in ("lava.a", "B_2", "abc", "t" * 255)},
     ),
-    pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "1", 60, "2.5", 150, id="max-delay"),
-    pytest.param(
-        "LOGLEVEL", "log_level", "debug", logging.DEBUG, "error", logging.ERROR, id="log-level"
+    "SQS_MAX_DELAY_MINS": ("max_delay", {"1": 60, "2.5": 150, "0": 0, "15": 900}),
+    "LOGLEVEL": (
+        "log_level",
+        {
+            name: getattr(logging, name.upper())
+            for name in ("debug", "error", "info", "warning", "critical", "INFO", "Debug")
+        },
     ),
-    pytest.param("S3TRIGGER_METRICS", "metrics", "on", True, "false", False, id="metrics"),
-    pytest.param("S3TRIGGER_MODE", "mode", "dispatch", "dispatch", "observe", "observe", id="mode"),
-]
+    "S3TRIGGER_METRICS": (
+        "metrics",
+        {"on": True, "false": False, "true": True, "1": True, "Off": False, "0": False},
+    ),
+    "S3TRIGGER_MODE": (
+        "mode",
+        {"dispatch": "dispatch", "observe": "observe", "Observe": "observe"},
+    ),
+}
+"""By variable: the attribute of the settings, and what is made of values."""
 
 
 class TestDefaults:
@@ -54,12 +66,9 @@ class TestDefaults:
             mode="dispatch",
         )
 
-    def test_settings_made_directly_have_the_same_defaults(self) -> None:
-        assert Settings(realm="demo") == Settings.from_env(REALM)
-
     def test_other_variables_are_ignored(self) -> None:
+        assert Settings(realm="demo") == Settings.from_env(REALM)
         env = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "REALM": "no", "S3TRIGGER_LAVA": "no"}
-
         assert Settings.from_env(REALM | env) == Settings.from_env(REALM)
 
     @pytest.mark.parametrize(
@@ -68,99 +77,41 @@ class TestDefaults:
     def test_without_a_realm_the_function_does_not_start(self, env: dict[str, str]) -> None:
         with pytest.raises(SettingsError) as caught:
             Settings.from_env(env)
-
         assert str(caught.value) == "LAVA_REALM is not set: it must be the name of a lava realm"
 
 
 class TestNames:
     """A value is that of LAVA_<NAME>, else of <NAME>, else the default."""
 
-    @pytest.mark.parametrize(("name", "attribute", "value", "read", "other", "_other"), VARIABLES)
-    def test_the_prefixed_name_wins(
-        self, name: str, attribute: str, value: str, read: object, other: str, _other: object
-    ) -> None:
-        found = Settings.from_env({**REALM, name: other, f"LAVA_{name}": value})
+    @pytest.mark.parametrize("name", VARIABLES)
+    def test_the_prefixed_name_wins_unless_it_is_empty(self, name: str) -> None:
+        attribute, values = VARIABLES[name]
+        (value, read), (other, other_read), *_ = values.items()
+        default = getattr(Settings(realm="demo"), attribute)
+        prefixed = f"LAVA_{name}"
 
-        assert getattr(found, attribute) == read
-
-    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
-    def test_the_plain_name_suffices(
-        self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
-    ) -> None:
-        assert getattr(Settings.from_env({**REALM, name: other}), attribute) == read
-
-    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "other", "read"), VARIABLES)
-    def test_an_empty_prefixed_variable_counts_as_unset(
-        self, name: str, attribute: str, _value: str, _read: object, other: str, read: object
-    ) -> None:
-        found = Settings.from_env({**REALM, f"LAVA_{name}": "", name: other})
-
-        assert getattr(found, attribute) == read
-
-    @pytest.mark.parametrize(("name", "attribute", "_value", "_read", "_other", "_more"), VARIABLES)
-    def test_empty_variables_leave_the_default(
-        self,
-        name: str,
-        attribute: str,
-        _value: str,
-        _read: object,
-        _other: str,
-        _more: object,
-    ) -> None:
-        found = Settings.from_env({**REALM, f"LAVA_{name}": "", name: ""})
-
-        assert getattr(found, attribute) == getattr(Settings(realm="demo"), attribute)
+        for env, expected in (
+            ({name: other, prefixed: value}, read),
+            ({name: other}, other_read),
+            ({name: other, prefixed: ""}, other_read),
+            ({name: "", prefixed: ""}, default),
+        ):
+            assert getattr(Settings.from_env(REALM | env), attribute) == expected
 
     def test_each_setting_has_a_variable(self) -> None:
-        tested: set[Any] = {case.values[1] for case in VARIABLES}
-
+        tested = {attribute for attribute, _ in VARIABLES.values()}
         assert {field.name for field in fields(Settings)} == {"realm", *tested}
 
-
-class TestValues:
-    """Values are read as users write them."""
-
     @pytest.mark.parametrize(
-        ("name", "attribute", "value", "expected"),
-        [
-            pytest.param("LAVA_REALM", "realm", "a", "a", id="short-realm"),
-            pytest.param("LAVA_REALM", "realm", "My_Realm-2", "My_Realm-2", id="realm"),
-            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "0", 0, id="no-cache"),
-            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "0s", 0, id="no-cache-in-seconds"),
-            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", "90", 90, id="no-unit"),
-            pytest.param("S3TRIGGER_CACHE_TTL", "cache_ttl", " 1e2 s ", 100, id="all-of-5"),
-            pytest.param("S3TRIGGER_DEDUP_TTL", "dedup_ttl", "0", 0, id="no-dedup-time"),
-            pytest.param("S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "0", 0, id="no-dedup"),
-            pytest.param(
-                "S3TRIGGER_DEDUP_CACHE_SIZE", "dedup_cache_size", "1000000", 10**6, id="large-dedup"
-            ),
-            pytest.param(
-                "S3TRIGGER_DEAD_LETTER_QUEUE", "dead_letter_queue", "q" * 80, "q" * 80, id="longest"
-            ),
-            pytest.param("S3TRIGGER_DEDUP_TABLE", "dedup_table", "abc", "abc", id="short-table"),
-            pytest.param(
-                "S3TRIGGER_DEDUP_TABLE", "dedup_table", "t" * 255, "t" * 255, id="long-table"
-            ),
-            pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "0", 0, id="no-delay"),
-            pytest.param("SQS_MAX_DELAY_MINS", "max_delay", "15", 900, id="longest-delay"),
-            pytest.param("LOGLEVEL", "log_level", "debug", logging.DEBUG, id="debug"),
-            pytest.param("LOGLEVEL", "log_level", "info", logging.INFO, id="info"),
-            pytest.param("LOGLEVEL", "log_level", "warning", logging.WARNING, id="warning"),
-            pytest.param("LOGLEVEL", "log_level", "error", logging.ERROR, id="error"),
-            pytest.param("LOGLEVEL", "log_level", "critical", logging.CRITICAL, id="critical"),
-            pytest.param("LOGLEVEL", "log_level", "INFO", logging.INFO, id="capitals"),
-            pytest.param("LOGLEVEL", "log_level", "Debug", logging.DEBUG, id="capitalized"),
-            pytest.param("S3TRIGGER_METRICS", "metrics", "true", True, id="metrics-true"),
-            pytest.param("S3TRIGGER_METRICS", "metrics", "1", True, id="metrics-1"),
-            pytest.param("S3TRIGGER_METRICS", "metrics", "Off", False, id="metrics-off"),
-            pytest.param("S3TRIGGER_METRICS", "metrics", "0", False, id="metrics-0"),
-            pytest.param("S3TRIGGER_MODE", "mode", "Observe", "observe", id="observe"),
-        ],
+        ("name", "value"), [(name, value) for name in VARIABLES for value in VARIABLES[name][1]]
     )
-    def test_a_value_is_read(self, name: str, attribute: str, value: str, expected: object) -> None:
-        read = getattr(Settings.from_env({**REALM, name: value}), attribute)
+    def test_a_value_is_read_as_users_write_it(self, name: str, value: str) -> None:
+        attribute, values = VARIABLES[name]
+        assert getattr(Settings.from_env({**REALM, name: value}), attribute) == values[value]
 
-        assert read == expected
+    @pytest.mark.parametrize("realm", ["a", "My_Realm-2"])
+    def test_a_realm_is_read(self, realm: str) -> None:
+        assert Settings.from_env({"LAVA_REALM": realm}).realm == realm
 
 
 DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"
@@ -242,13 +193,11 @@ class TestBadValues:
 
     def test_a_bad_prefixed_value_is_an_error_beside_a_good_plain_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "60s", "LAVA_S3TRIGGER_CACHE_TTL": "soon"}
-
         with pytest.raises(SettingsError, match=r"^LAVA_S3TRIGGER_CACHE_TTL is 'soon'"):
             Settings.from_env(REALM | env)
 
     def test_a_bad_plain_value_is_ignored_beside_a_good_prefixed_one(self) -> None:
         env = {"S3TRIGGER_CACHE_TTL": "soon", "LAVA_S3TRIGGER_CACHE_TTL": "5s"}
-
         assert Settings.from_env(REALM | env).cache_ttl == 5
 
     @unhurried

@@ -21,10 +21,10 @@ from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.decision import decide
 from lava_s3trigger.triggers import prefixes, read_trigger
 from tests import test_decision
+from tests.build import direct, eventbridge, record
 from tests.cli.agreement import Agreement
 from tests.examples import examples
 from tests.function.user_errors import USER_ERRORS
-from tests.payloads import direct, eventbridge, record
 from tests.routes import ROUTES, of_eventbridge, of_s3
 from tools.local.server import CHECKOUT
 

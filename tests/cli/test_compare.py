@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.compare.known_differences import CAUSES, ROWS, SILENT
+from tests.build import BUCKET, direct, eventbridge, record, sns, sqs
 from tests.cli.schemas import validate
 from tests.docs.pages import DESIGN, section, tables
 from tests.function.harness import Harness, LogLines
-from tests.payloads import BUCKET, direct, eventbridge, record, sns, sqs
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:

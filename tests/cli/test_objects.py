@@ -20,7 +20,7 @@ from lava_s3trigger.cli.objects.uri import (
     s3_record,
 )
 from lava_s3trigger.deliveries import deliveries
-from tests import routes
+from tests import build
 
 if TYPE_CHECKING:
     from tools.local.server import LocalAws
@@ -78,7 +78,7 @@ class TestRecords:
         assert (event.source_ip, event.aws_region) == (address, "eu-west-1")
 
     def test_it_has_the_elements_of_a_record_of_s3(self) -> None:
-        made, real = s3_record("b", "k"), routes.s3_record()
+        made, real = s3_record("b", "k"), build.s3_record()
         assert made.keys() == real.keys()
         assert made["s3"].keys() == real["s3"].keys()
         assert made["s3"]["object"].keys() == real["s3"]["object"].keys()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.escaping import safe
+from tests.build import eventbridge
 from tests.cli.schemas import validate
 from tests.cli.terminal import raw
-from tests.payloads import eventbridge
 from tests.templates.test_attacks import BRIEF, Attack
 
 if TYPE_CHECKING:

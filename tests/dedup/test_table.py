@@ -33,10 +33,10 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
 from lava_s3trigger.settings import Settings
+from tests.build import direct, messages, record
 from tests.clock import Clock
 from tests.context import Context
 from tests.examples import examples
-from tests.payloads import direct, messages, record
 from tools.local.server import REGION
 
 from .conditional_writes import ConditionalTable, write

@@ -13,8 +13,8 @@ from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.build import direct, messages, record
 from tests.context import Context
-from tests.payloads import direct, messages, record
 from tools.local.server import REGION
 
 if TYPE_CHECKING:

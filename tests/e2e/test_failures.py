@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.payloads import direct, record
+from tests.build import direct, record
 
 from .conftest import wait_until
 from .forwarding import Forwarder, kill, workers

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.build import direct, record
 from tests.docs.pages import fenced, section
 from tests.docs.reader import Reader
-from tests.payloads import direct, record
 from tools.archive import checksums
 from tools.local.server import CHECKOUT, LocalAws
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.build import direct, record
 from tests.docs.pages import fenced, section
 from tests.docs.reader import Reader
-from tests.payloads import direct, record
 from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import wait_until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.payloads import direct, message, record
+from tests.build import direct, message, record
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, LocalAws
 

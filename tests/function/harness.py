@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
-from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Queue
-from tests.payloads import BUCKET
+from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Table
+from tests.faults.dedup_table import update_item
 
 if TYPE_CHECKING:
-    import logging
-
-    import pytest
-
     from tests.endpoint import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
@@ -34,6 +35,12 @@ def deny(worker: str) -> Faults:
         if call.operation == SEND and call.request["QueueUrl"].endswith(f"-{worker}")
         else None
     )
+
+
+def fails(function: Function, payload: Any, context: Any = None) -> None:
+    """Hand a payload to a function, which must have AWS deliver all of it again."""
+    with pytest.raises(DeliveriesFailedError):
+        function(payload, context)
 
 
 class _Noting(Function):
@@ -55,8 +62,11 @@ class Harness:
     small (a worker whose queue takes 100 bytes) and bad (its entry has no payload).
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, caplog: pytest.LogCaptureFixture | None = None) -> None:
         self.endpoint = endpoint
+        if caplog:
+            self.logged = LogLines(caplog)
+            """What the functions log."""
         self.realm: CannedRealm = endpoint.realm("demo", ["core", "web"])
         self.core: Queue = self.realm.queue("core")
         self.web: Queue = self.realm.queue("web")
@@ -75,22 +85,20 @@ class Harness:
             self.job(job_id, worker)
         self.realm.jobs.put({"job_id": "bad", "type": "cmd", "worker": "core"})
 
+    def share_claims(self) -> Table:
+        """Make a table of duplicates, `claims`, for all functions; return it."""
+        claims = self.endpoint.tables["claims"] = Table(Keys("id"))
+        self.endpoint.operations["UpdateItem"] = update_item
+        return claims
+
     def job(self, job_id: str, worker: str, **fields: Any) -> None:
         """Put a job into the jobs table."""
-        entry = {"job_id": job_id, "type": "cmd", "payload": "run.sh", "enabled": True}
-        self.realm.jobs.put({**entry, "worker": worker, **fields})
+        self.realm.jobs.put(job_entry(job_id, worker, **fields))
 
     def trigger(self, trigger_id: str = "t", prefix: str = "in", **fields: Any) -> None:
         """Put a trigger into the table: unless the fields differ, it passes the key to job load."""
-        entry = {
-            "trigger_id": trigger_id,
-            "bucket": BUCKET,
-            "prefix": prefix,
-            "enabled": True,
-            "job_id": "load",
-            "parameters": {"key": "{{ key }}"},
-        }
-        self.realm.triggers.put({**entry, **fields})
+        fields = {"parameters": {"key": "{{ key }}"}, **fields}
+        self.realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
 
     def function(self, *, dead_letter_queue: str | None = PARKING, **settings: Any) -> Function:
         """Make a function, as a new instance of Lambda does."""
@@ -135,6 +143,7 @@ class LogLines:
     """What the function logged."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, logger="lava_s3trigger")
         self._caplog = caplog
 
     def lines(self) -> list[str]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pytest
 
 from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY
+from tests.build import direct, record, sqs
 from tests.function.harness import SEND, Harness
-from tests.payloads import direct, record, sqs
-
-DEEP: Final = "/".join("abcdefghij")
 
 
 def fill(harness: Harness, number: int) -> None:
@@ -33,16 +29,6 @@ class TestCalls:
         assert harness.endpoint.calls == {SEND: calls}
         assert sorted(harness.keys()) == sorted(["in/first", *keys])
 
-    def test_a_new_key_costs_no_read_in_a_bucket_with_few_entries(self, harness: Harness) -> None:
-        harness.trigger()
-        fill(harness, MAX_ENTRIES_IN_MEMORY - 28)
-        function = harness.function()
-        function(direct(record(f"in/{DEEP}/first")))
-        for n in range(20):
-            harness.endpoint.forget_calls()
-            function(direct(record(f"in/{DEEP}/{n}")))
-            assert harness.endpoint.calls == {SEND: 1}
-
     def test_a_new_key_costs_one_read_in_a_bucket_with_many_entries(self, harness: Harness) -> None:
         harness.trigger()
         fill(harness, MAX_ENTRIES_IN_MEMORY)
@@ -55,13 +41,6 @@ class TestCalls:
             function(direct(record(f"in/a/{n}")))
             assert harness.endpoint.calls == {"Query": 1, SEND: 1}
 
-    def test_a_bucket_without_entries_costs_one_read(self, harness: Harness) -> None:
-        function = harness.function()
-        function(direct(record("in/first")))
-        assert harness.endpoint.calls == {"Query": 1}
-        function(direct(record(f"{DEEP}/second")))
-        assert harness.endpoint.calls == {"Query": 1}
-
     def test_an_event_without_effect_costs_no_call(self, harness: Harness) -> None:
         harness.trigger(if_fnmatch="*.csv")
         function = harness.function()
@@ -71,36 +50,7 @@ class TestCalls:
             assert function(direct(record(f"in/{n}"), record(f"out/{n}"))) is None
         assert not harness.endpoint.calls
 
-    def test_each_worker_costs_a_call(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "report"])
-        function = harness.function()
-        function(direct(record("in/first")))
-        harness.endpoint.forget_calls()
-        function(direct(*(record(f"in/{n}") for n in range(10))))
-        assert harness.endpoint.calls == {SEND: 2}
-
     def test_a_cold_instance_reads_each_entry_once(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report", "load"])
         harness.function()(direct(*(record(f"in/{n}") for n in range(3))))
         assert harness.endpoint.calls == {"Query": 1, "GetItem": 2, "GetQueueUrl": 2, SEND: 2}
-
-    def test_expired_entries_are_read_again(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(cache_ttl=60.0)
-        function(direct(record()))
-        harness.endpoint.forget_calls()
-        harness.clock.now += 47
-        function(direct(record("in/2.csv")))
-        assert harness.endpoint.calls == {SEND: 1}
-        harness.clock.now += 13
-        harness.endpoint.forget_calls()
-        function(direct(record()))
-        assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}
-
-    def test_without_a_cache_each_invocation_reads_once(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(cache_ttl=0.0)
-        function(direct(record()))
-        harness.endpoint.forget_calls()
-        function(direct(*(record(f"in/{n}") for n in range(5))))
-        assert harness.endpoint.calls == {"Query": 1, "GetItem": 1, SEND: 1}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import BUCKET, NONSENSE, direct, failed, record, sqs
 from tests.endpoint import DENIED
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
-from tests.payloads import BUCKET, NONSENSE, direct, failed, record, sqs
+from tests.function.harness import PARKING, SEND, Harness, deny, fails
 
 
 class TestDuplicates:
@@ -24,16 +24,14 @@ class TestDuplicates:
         function(direct(record()))
         assert len(harness.core.messages) == 3
 
-    def test_an_event_is_a_duplicate_within_the_ttl(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_an_event_is_a_duplicate_within_the_ttl(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function(dedup_cache_size=self.SIZE, dedup_ttl=30.0)
         assert function(direct(record())) is None
         harness.clock.now += 29.9
         assert function(direct(record())) is None
         assert len(harness.core.messages) == 1
-        assert logged.fields("skipped") == [
+        assert harness.logged.fields("skipped") == [
             {"kind": "duplicate", "reason": "duplicate", "bucket": BUCKET, "key": "in/1.csv"}
         ]
         harness.clock.now += 0.1
@@ -53,40 +51,6 @@ class TestDuplicates:
         assert function(sqs(direct(record(), record()), direct(record()))) is None
         assert len(harness.core.messages) == 1
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            record("in/2.csv"),
-            record(bucket="other"),
-            record(size=1083),
-            record(eventName="ObjectCreated:Copy"),
-        ],
-        ids=["key", "bucket", "size", "event type"],
-    )
-    def test_another_event_is_no_duplicate(self, harness: Harness, other: dict[str, Any]) -> None:
-        harness.trigger()
-        harness.trigger("other", bucket="other")
-        function = harness.function(dedup_cache_size=self.SIZE)
-        function(direct(record(), other))
-        assert len(harness.core.messages) == 2
-
-    def test_the_least_recently_used_event_is_evicted(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(dedup_cache_size=2)
-        for key in ("in/a", "in/b", "in/a", "in/c", "in/a", "in/b"):
-            function(direct(record(key)))
-        assert harness.keys() == ["in/a", "in/b", "in/c", "in/b"]
-
-    def test_a_failed_event_is_not_its_own_duplicate(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(dedup_cache_size=self.SIZE)
-        harness.endpoint.fail({(SEND, 1): DENIED})
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        assert function(direct(record())) is None
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 1
-
     def test_the_first_of_two_in_an_invocation_fails_for_both(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function(dedup_cache_size=self.SIZE)
@@ -94,28 +58,6 @@ class TestDuplicates:
         assert function(sqs(direct(record()), direct(record()))) == failed("m0")
         assert function(sqs(direct(record()))) is None
         assert len(harness.core.messages) == 1
-
-    def test_a_done_event_of_a_failed_delivery_is_a_duplicate(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(dedup_cache_size=self.SIZE)
-        payload = direct(record("in/1"), NONSENSE)
-        for _ in range(2):
-            with pytest.raises(DeliveriesFailedError):
-                function(payload)
-        assert harness.keys() == ["in/1"]
-
-    def test_after_the_ttl_a_done_event_of_a_failed_delivery_is_forgotten(
-        self, harness: Harness
-    ) -> None:
-        harness.trigger()
-        function = harness.function(dedup_cache_size=self.SIZE, dedup_ttl=30.0)
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record(), NONSENSE))
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 1
-        harness.clock.now += 30
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 2
 
     def test_a_failed_event_does_not_repeat_dispatches(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report"])
@@ -143,18 +85,6 @@ class TestDuplicates:
         assert function(sqs(*texts, queue=PARKING)) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (1, 2)
 
-    def test_a_duplicate_beside_a_redelivered_event_does_not_repeat_dispatches(
-        self, harness: Harness
-    ) -> None:
-        harness.trigger(job_id=["load", "report"])
-        function = harness.function(dedup_cache_size=100)
-        harness.endpoint.fail(deny("web"))
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(direct(record())))
-        harness.endpoint.fail({})
-        assert function(sqs(direct(record()), direct(record()))) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
-
     def test_a_delivery_that_keeps_failing_past_the_ttl_does_not_repeat_dispatches(
         self, harness: Harness
     ) -> None:
@@ -162,6 +92,5 @@ class TestDuplicates:
         function = harness.function(dedup_cache_size=100, dedup_ttl=30.0)
         for later in (0.0, 10.0, 30.0, 10.0, 30.0):
             harness.clock.now += later
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record(), NONSENSE))
+            fails(function, direct(record(), NONSENSE))
         assert harness.keys() == ["in/1.csv"]

@@ -11,9 +11,9 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, sqs
 from tests.endpoint import (
     DENIED,
-    LOST_REPLY,
     OPERATIONS,
     READS_THROTTLED,
     SERVER_ERROR,
@@ -22,8 +22,7 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines
-from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, failed, record, sns, sqs
+from tests.function.harness import PARKING, SEND, Harness
 
 
 class TestFailed:
@@ -37,34 +36,10 @@ class TestFailed:
         assert harness.function()(payload) == failed("m1", "m3")
         assert harness.keys() == ["in/0", "in/2"]
 
-    def test_failed_messages_of_a_pipe_are_named(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = sqs(NONSENSE, direct(record("in/1")))["Records"]
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1"]
-
-    @pytest.mark.parametrize("number", [1, 2, 10])
-    def test_the_invocation_fails_if_every_message_failed(
-        self, harness: Harness, number: int
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError, match="not JSON") as error:
-            harness.function()(sqs(*[NONSENSE] * number))
-        assert error.value.count == number
-        assert str(error.value).startswith(f"{number} failure")
-
-    def test_a_message_with_two_failures_is_named_once(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = sqs(direct({"s3": {}}, record("in/1"), {"s3": {}}), direct(record("in/2")))
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1", "in/2"]
-
     @pytest.mark.parametrize(
         "payload",
         [
             pytest.param(direct(record("in/1"), {"s3": {}}, record("in/2")), id="S3"),
-            pytest.param(
-                {"Records": [*sns(record("in/1"), {"s3": {}}, record("in/2"))["Records"]]}, id="SNS"
-            ),
             pytest.param([record("in/1"), {"what": "ever"}, eventbridge("in/2")], id="a Pipe"),
         ],
     )
@@ -77,30 +52,10 @@ class TestFailed:
         assert error.value.count == 1
         assert harness.keys() == ["in/1", "in/2"]
 
-    @pytest.mark.parametrize(
-        "payload", [NONSENSE, {}, {"neither": 1}, None, 7, eventbridge("")], ids=ascii
-    )
-    def test_a_payload_without_an_event_raises(self, harness: Harness, payload: Any) -> None:
-        with pytest.raises(DeliveriesFailedError) as error:
-            harness.function()(payload)
-        assert error.value.count == 1
-        assert harness.nothing_went_out()
-
-    def test_the_error_counts_failures_and_names_the_first_and_the_log_has_all(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError, match=r"the first: .*alpha") as error:
-            harness.function()(direct("alpha", "beta", "gamma"))
-        assert error.value.count == 3
-        reasons = [each["reason"] for each in logged.fields("not_understood", logging.ERROR)]
-        assert [
-            name in text for name, text in zip(("alpha", "beta", "gamma"), reasons, strict=True)
-        ] == [True] * 3
-
     @pytest.mark.parametrize("fault", [DENIED, Refusal(400, "ValidationException")], ids=str)
     @pytest.mark.parametrize("operation", ["Query", "GetItem"])
     def test_a_failed_read_fails_its_delivery_alone(
-        self, harness: Harness, logged: LogLines, operation: str, fault: Fault
+        self, harness: Harness, operation: str, fault: Fault
     ) -> None:
         harness.trigger("one", bucket="one")
         harness.trigger("two", bucket="two", job_id="report")
@@ -109,7 +64,7 @@ class TestFailed:
         function = harness.function()
         assert function(payload) == failed("m0")
         assert (harness.keys(), harness.keys(harness.web)) == ([], ["in/2"])
-        (fields,) = logged.fields("failed", logging.ERROR)
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert fields.pop("reason").startswith("reading lava.demo.")
         named = {"trigger_id": "one", "job_id": "load", "entry": ANY}
         assert fields == {
@@ -135,7 +90,7 @@ class TestFailed:
     @pytest.mark.parametrize("fault", [THROTTLED, SERVER_ERROR, DENIED], ids=lambda each: each.code)
     @pytest.mark.parametrize("operation", ["GetQueueUrl", SEND])
     def test_a_failed_send_fails_its_delivery_alone(
-        self, harness: Harness, logged: LogLines, operation: str, fault: Refusal
+        self, harness: Harness, operation: str, fault: Refusal
     ) -> None:
         harness.trigger("one", prefix="one")
         harness.trigger("two", prefix="two", job_id="report")
@@ -149,18 +104,11 @@ class TestFailed:
         assert harness.function()(payload) == failed("m0")
         assert (harness.keys(), harness.keys(harness.web)) == ([], ["two/2"])
         assert not harness.parking.messages
-        (fields,) = logged.fields("failed", logging.ERROR)
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert fault.code in fields["reason"]
         assert (fields["trigger_id"], fields["job_id"]) == ("one", "load")
         assert (fields["bucket"], fields["key"]) == (BUCKET, "one/1")
-        assert [each["key"] for each in logged.fields("dispatched")] == ["two/2"]
-
-    def test_a_lost_reply_sends_again_with_another_run_id(self, harness: Harness) -> None:
-        harness.trigger()
-        harness.endpoint.fail({(SEND, 1): LOST_REPLY})
-        assert harness.function()(direct(record())) is None
-        run_ids = [each.json["run_id"] for each in harness.core.messages]
-        assert len(set(run_ids)) == len(run_ids) == 2
+        assert [each["key"] for each in harness.logged.fields("dispatched")] == ["two/2"]
 
 
 ODD: Final = {"Item": 7, "Items": 7, "Successful": 7}
@@ -178,7 +126,7 @@ class TestUnexpectedErrors:
         )
 
     def test_an_unexpected_error_in_a_decision_fails_its_event_alone(
-        self, harness: Harness, logged: LogLines
+        self, harness: Harness
     ) -> None:
         odd = "{{ 'odd' if key == 'in/1.csv' else 'load' }}"
         harness.trigger("a-odd", job_id=odd, parameters={})
@@ -188,24 +136,12 @@ class TestUnexpectedErrors:
         payload = sqs(*(direct(record(f"in/{n}.csv")) for n in range(3)))
         for _ in range(2):
             assert function(payload) == failed("m1")
-        failures = logged.fields("failed", logging.ERROR)
+        failures = harness.logged.fields("failed", logging.ERROR)
         assert [each["trigger_id"] for each in failures] == ["a-odd"] * 2
         for each in failures:
             assert re.fullmatch(r"[A-Z]\w+Error: .* \(\w+\.py, line \d+\)", each["reason"])
         # Successful deliveries are not remembered: each is another event the second time.
         assert len(harness.core.messages) == 2 * 2 * 2 + 1
-
-    @pytest.mark.parametrize("operation", ["Query", "GetItem"])
-    def test_an_unexpected_error_in_a_lookup_fails_its_event_alone(
-        self, harness: Harness, operation: str
-    ) -> None:
-        for name, job_id in (("one", "load"), ("odd", "odd"), ("two", "load")):
-            harness.trigger(name, bucket=name, job_id=job_id)
-        self.answer_oddly(harness, operation, "odd")
-        buckets = ("one", "odd", "two")
-        payload = sqs(*(direct(record(f"in/{each}", bucket=each)) for each in buckets))
-        assert harness.function()(payload) == failed("m1")
-        assert harness.keys() == ["in/one", "in/two"]
 
     @pytest.mark.parametrize("payload", [sqs, lambda *each: each[0]], ids=["queue", "S3"])
     def test_a_dispatch_sent_before_an_unexpected_error_is_not_repeated(

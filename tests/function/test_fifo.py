@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import direct, failed, fifo, record
 from tests.endpoint import DENIED, Call
-from tests.function.harness import SEND, Harness, deny
-from tests.payloads import NONSENSE, direct, failed, fifo, message, record
+from tests.function.harness import SEND, Harness
 
 
 class TestFifo:
@@ -19,13 +16,6 @@ class TestFifo:
         assert harness.function()(fifo(*(("a", direct(record(key))) for key in keys))) is None
         assert harness.keys() == [key for key in keys for _ in range(2)]
         assert harness.endpoint.calls[SEND] == 10
-
-    def test_all_dispatches_of_a_message_precede_the_next_message(self, harness: Harness) -> None:
-        harness.trigger()
-        many = direct(*(record(f"in/{n}") for n in range(25)))
-        assert harness.function()(fifo(("a", many), ("a", direct(record("in/last"))))) is None
-        assert len(harness.core.messages) == 26
-        assert harness.keys()[-1] == "in/last"
 
     def test_a_message_is_decided_after_the_message_before_it_was_sent(
         self, harness: Harness
@@ -50,19 +40,6 @@ class TestFifo:
         assert harness.keys() == ["in/a0", "in/b0", "in/c0", "in/a1", "in/b1", "in/c1"]
         assert harness.endpoint.calls[SEND] == 2
 
-    def test_messages_after_a_failed_one_fail_too(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = fifo(
-            ("a", direct(record("in/a0"))),
-            ("a", NONSENSE),
-            ("b", direct(record("in/b0"))),
-            ("a", direct(record("in/a1"))),
-            ("b", direct(record("in/b1"))),
-            ("a", direct(record("in/a2"))),
-        )
-        assert harness.function()(payload) == failed("m1", "m3", "m5")
-        assert harness.keys() == ["in/a0", "in/b0", "in/b1"]
-
     def test_a_failed_send_fails_the_messages_after_it(self, harness: Harness) -> None:
         harness.trigger()
         harness.endpoint.fail({(SEND, 2): DENIED})
@@ -77,32 +54,3 @@ class TestFifo:
         assert harness.function()(payload) is None
         assert harness.keys() == ["in/1"]
         assert len(harness.parked()) == 1
-
-    def test_the_invocation_fails_if_the_first_of_the_only_group_fails(
-        self, harness: Harness
-    ) -> None:
-        harness.trigger()
-        with pytest.raises(DeliveriesFailedError) as error:
-            harness.function()(fifo(("a", NONSENSE), ("a", direct(record()))))
-        assert error.value.count == 2
-        assert harness.nothing_went_out()
-
-    def test_a_standard_queue_has_no_groups(self, harness: Harness) -> None:
-        harness.trigger()
-        payload = direct(
-            message("m0", NONSENSE, group="a"), message("m1", direct(record()), group="a")
-        )
-        assert harness.function()(payload) == failed("m0")
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_a_retried_group_does_not_repeat_dispatches(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "report"])
-        function = harness.function()
-        harness.endpoint.fail(deny("web"))
-        payload = fifo(("a", direct(record("in/0"))), ("a", direct(record("in/1"))))
-        with pytest.raises(DeliveriesFailedError):
-            function(payload)
-        harness.endpoint.fail({})
-        assert function(payload) is None
-        assert harness.keys() == ["in/0", "in/1"]
-        assert harness.keys(harness.web) == ["in/0", "in/1"]

@@ -17,22 +17,9 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import JsonLines, configure_logging
-from tests.endpoint import EntryRefusal, Partial
-from tests.function.harness import SEND, Harness, LogLines
-from tests.function.user_errors import TOO_LONG
-from tests.payloads import (
-    BUCKET,
-    NONSENSE,
-    direct,
-    eventbridge,
-    failed,
-    message,
-    record,
-    sns,
-    sqs,
-)
+from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
+from tests.function.harness import Harness, fails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,14 +32,18 @@ HOSTILE: Final = [
 ]
 
 
+EVENTS: Final = {
+    *("dispatched", "failed", "user_error", "not_understood"),
+    *("parked", "skipped", "started", "summary"),
+}
+
+
 class TestLog:
     """The log has one line of ASCII for each event, with its fields as JSON."""
 
     @pytest.mark.parametrize("key", HOSTILE)
     @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
-    def test_a_key_cannot_break_a_log_line(
-        self, harness: Harness, logged: LogLines, key: str, level: int
-    ) -> None:
+    def test_a_key_cannot_break_a_log_line(self, harness: Harness, key: str, level: int) -> None:
         harness.trigger("good")
         harness.trigger("unmet", if_fnmatch=[key * 9, "*.zip"])
         harness.trigger("broken", parameters={"a": "{{ key.nothing() }}"})
@@ -65,32 +56,21 @@ class TestLog:
         harness.job("odd", f"worker {key}")
         harness.trigger("odd worker", job_id="odd")
         function = harness.function(log_level=level, dedup_cache_size=10)
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record(key), record(key), record(f"out{key}"), key, {key: key}))
-        with pytest.raises(DeliveriesFailedError):
-            harness.function(dead_letter_queue=None)(direct(record(key), {"s3": {key: key}}))
-        assert len(logged.lines()) > 15
-        for line in logged.lines():
+        fails(function, direct(record(key), record(key), record(f"out{key}"), key, {key: key}))
+        fails(harness.function(dead_letter_queue=None), direct(record(key), {"s3": {key: key}}))
+        assert len(harness.logged.lines()) > 15
+        for line in harness.logged.lines():
             assert line.isascii()
             assert line.isprintable()
             found = read_line(line)
             assert found
-            assert found.event in {
-                "dispatched",
-                "failed",
-                "user_error",
-                "not_understood",
-                "parked",
-                "skipped",
-                "started",
-                "summary",
-            }
-        assert all(each["key"] == key for each in logged.fields("dispatched"))
+            assert found.event in EVENTS
+        assert all(each["key"] == key for each in harness.logged.fields("dispatched"))
 
-    def test_a_dispatch_is_logged_with_its_run_id(self, harness: Harness, logged: LogLines) -> None:
+    def test_a_dispatch_is_logged_with_its_run_id(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "report"])
         harness.function()(direct(record()))
-        assert logged.fields("dispatched", logging.INFO) == [
+        assert harness.logged.fields("dispatched", logging.INFO) == [
             {
                 "queue": f"lava-demo-{worker}",
                 "run_id": queue.messages[0].json["run_id"],
@@ -106,78 +86,47 @@ class TestLog:
             )
         ]
 
-    def test_a_retried_dispatch_is_logged_with_the_run_id_that_was_sent(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.trigger()
-        passing = EntryRefusal("InternalError", is_senders_fault=False)
-        harness.endpoint.fail({(SEND, 1): Partial({0: passing})})
-        assert harness.function()(direct(record())) is None
-        (fields,) = logged.fields("dispatched", logging.INFO)
-        assert fields["run_id"] == harness.core.messages[0].json["run_id"]
-        assert not logged.fields("failed")
-
-    def test_a_long_value_is_cut_in_the_log(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger(job_id=TOO_LONG)
-        harness.function()(direct(record()))
-        assert logged.lines()
-        assert max(map(len, logged.lines())) < 20_000
-
-    def test_a_skip_is_logged_with_its_reason(self, harness: Harness, logged: LogLines) -> None:
+    def test_a_skip_is_logged_with_its_reason(self, harness: Harness) -> None:
         harness.trigger("off", enabled=False)
         harness.trigger("unmet", if_fnmatch="*.zip")
         harness.trigger("idle", job_id="idle")
         harness.job("idle", "core", enabled=False)
         harness.function()(direct(record()))
-        where = {"bucket": BUCKET, "key": "in/1.csv"}
-        found = sorted(logged.fields("skipped", logging.INFO), key=lambda each: each["trigger_id"])
+        found = sorted(
+            harness.logged.fields("skipped", logging.INFO), key=lambda each: each["trigger_id"]
+        )
+        disabled = "the trigger is disabled; it hides entries at prefixes above 'in'"
+        common = {"entry": ANY, "bucket": BUCKET, "key": "in/1.csv"}
         assert found == [
-            {
-                "kind": "job_disabled",
-                "reason": "the job is disabled",
-                "trigger_id": "idle",
-                "job_id": "idle",
-                "entry": ANY,
-                **where,
-            },
-            {
-                "kind": "trigger_disabled",
-                "reason": "the trigger is disabled; it hides entries at prefixes above 'in'",
-                "trigger_id": "off",
-                "entry": ANY,
-                **where,
-            },
-            {
-                "kind": "condition_not_met",
-                "reason": "not met: if_fnmatch '*.zip'",
-                "trigger_id": "unmet",
-                "entry": ANY,
-                **where,
-            },
+            {"trigger_id": trigger_id, "kind": kind, "reason": reason, **more, **common}
+            for trigger_id, kind, reason, more in (
+                ("idle", "job_disabled", "the job is disabled", {"job_id": "idle"}),
+                ("off", "trigger_disabled", disabled, {}),
+                ("unmet", "condition_not_met", "not met: if_fnmatch '*.zip'", {}),
+            )
         ]
 
-    def test_an_event_without_a_trigger_is_logged_at_debug(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_an_event_without_a_trigger_is_logged_at_debug(self, harness: Harness) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record()))
-        (fields,) = logged.fields("skipped", logging.DEBUG)
+        (fields,) = harness.logged.fields("skipped", logging.DEBUG)
         assert fields["kind"] == "no_trigger"
         assert fields["prefixes"] == ["in/1.csv", "in", "*"]
-        harness.function(log_level=logging.INFO)(direct(record()))
-        assert len(logged.fields("skipped")) == 1
+        harness.function(log_level=logging.CRITICAL)(direct(record()))
+        assert len(harness.logged.fields("skipped")) == 1
+        assert "in/1.csv" not in harness.logged.lines()[-1]
+        assert harness.logged.fields("summary")[-1]["unmatched"] == 1
 
     @pytest.mark.parametrize("letter", ["a", "\x01"])
     def test_of_many_prefixes_the_number_is_logged_and_the_first(
-        self, harness: Harness, logged: LogLines, letter: str
+        self, harness: Harness, letter: str
     ) -> None:
         harness.function(log_level=logging.DEBUG)(direct(record(f"{letter}/" * 512)))
-
-        (fields,) = logged.fields("skipped", logging.DEBUG)
+        (fields,) = harness.logged.fields("skipped", logging.DEBUG)
         assert (fields["tried"], len(fields["prefixes"])) == (514, 10)
         assert fields["prefixes"][1] == f"{letter}/" * 511 + letter
-        assert max(map(len, logged.lines())) < 100_000
+        assert max(map(len, harness.logged.lines())) < 100_000
 
-    def test_each_invocation_is_summarised(self, harness: Harness, logged: LogLines) -> None:
+    def test_each_invocation_is_summarised(self, harness: Harness) -> None:
         """So that "no entry matches" is told from "the event never came"."""
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("unmet", if_fnmatch="*.zip")
@@ -185,7 +134,7 @@ class TestLog:
         elsewhere = [direct(record(f"out/{n}")) for n in range(5)]
         answer = harness.function()(sqs(direct(record(), record("in/2.csv")), *elsewhere, NONSENSE))
         assert answer == failed("m6")
-        (fields,) = logged.fields("summary", logging.INFO)
+        (fields,) = harness.logged.fields("summary", logging.INFO)
         assert fields.pop("lag") > 0
         assert fields == {
             "realm": "demo",
@@ -202,23 +151,15 @@ class TestLog:
             "unmatched": 5,
         }
 
-    def test_metrics_can_be_turned_off(self, harness: Harness, logged: LogLines) -> None:
+    def test_metrics_can_be_turned_off(self, harness: Harness) -> None:
         harness.trigger()
         harness.function(metrics=False)(direct(record()))
-        assert not any("_aws" in line for line in logged.lines())
-        (fields,) = logged.fields("summary", logging.INFO)
+        assert not any("_aws" in line for line in harness.logged.lines())
+        (fields,) = harness.logged.fields("summary", logging.INFO)
         assert fields.pop("lag") > 0
         assert fields == {"events": 1, "events_s3": 1, "dispatched": 1}
 
-    def test_metrics_are_logged_at_every_level(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger()
-        harness.function(log_level=logging.CRITICAL)(direct(record()))
-        (line,) = logged.lines()
-        assert '"_aws"' in line
-
-    def test_a_line_names_the_version_of_the_entry(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_line_names_the_version_of_the_entry(self, harness: Harness) -> None:
         harness.trigger("t", owner="a")
         function = harness.function()
         function(direct(record()))
@@ -226,13 +167,11 @@ class TestLog:
         harness.trigger("t", owner="b")
         harness.clock.now += 60
         function(direct(record()))
-        first, second, third = [each["entry"] for each in logged.fields("dispatched")]
+        first, second, third = [each["entry"] for each in harness.logged.fields("dispatched")]
         assert first == second != third
         assert re.fullmatch("[0-9a-f]{8}", first)
 
-    def test_a_slow_trigger_is_logged_with_its_time(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_slow_trigger_is_logged_with_its_time(self, harness: Harness) -> None:
         slow = (
             "{% for i in range(30) %}{% for j in range(500) %}{{ i * j }}{% endfor %}{% endfor %}"
         )
@@ -240,44 +179,17 @@ class TestLog:
             "slow", parameters={"x": f"{{% if ({slow!r}|length) %}}{slow}{{% endif %}}"}
         )
         harness.function()(direct(record()))
-        [line] = [each for each in logged.lines() if "duration_ms" in each]
+        [line] = [each for each in harness.logged.lines() if "duration_ms" in each]
         found = read_line(line)
         assert found
         assert found.fields["trigger_id"] == "slow"
         assert 1 <= found.fields["duration_ms"] < 5000
 
-    def test_lines_about_a_message_of_a_queue_have_its_id(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.trigger()
-        harness.trigger("off", enabled=False)
-        harness.trigger("bad", job_id="none")
-        harness.function()(sqs(direct(record())))
-        lines = [
-            each for word in ("dispatched", "skipped", "parked") for each in logged.fields(word)
-        ]
-        assert [each["message_id"] for each in lines] == ["m0"] * 3
-
-    def test_the_start_is_logged_with_the_version(self, harness: Harness, logged: LogLines) -> None:
+    def test_the_start_is_logged_with_the_version(self, harness: Harness) -> None:
         harness.function()
-        assert logged.fields("started", logging.INFO) == [
+        assert harness.logged.fields("started", logging.INFO) == [
             {"version": version("lava-s3trigger"), "realm": "demo", "function": "local"}
         ]
-
-    def test_objects_that_no_trigger_matches_are_not_named_at_info(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.function()(direct(record("secret/elsewhere")))
-        assert logged.fields("summary")[0]["unmatched"] == 1
-        assert not any("elsewhere" in line for line in logged.lines())
-
-    def test_a_payload_that_is_not_understood_is_logged_with_its_message_id(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
-        harness.function()(sqs(direct(), NONSENSE))
-        (fields,) = logged.fields("not_understood", logging.ERROR)
-        assert fields["message_id"] == "m1"
-        assert "not JSON" in fields["reason"]
 
 
 REQUEST: Final = "75e6080c-ee23-4c9a-924e-65ccec04a09a"
@@ -285,41 +197,33 @@ MAX_BYTES: Final = 700
 """Of all lines about an event that is dispatched, in Lambda's JSON format, at level info."""
 
 
-class TestSize:
-    """The log costs little: CloudWatch charges for each byte."""
-
-    @pytest.mark.usefixtures("logged")
-    @pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
-    def test_a_dispatched_event_takes_few_bytes(
-        self,
-        harness: Harness,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-        route: str,
-    ) -> None:
-        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
-        # On a busy machine, a trigger takes long enough for its time to be logged.
-        monkeypatch.setattr("lava_s3trigger.deliveries._SLOW_SECONDS", math.inf)
-        harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
-        harness.job("load_orders", "core")
-        made = record("incoming/orders/2026-03-14/order+1.csv")
-        made["eventTime"] = datetime.now(UTC).isoformat()
-        payload = {
-            "s3": direct(made),
-            "sns": sns(made),
-            "eventbridge": eventbridge("incoming/orders/2026-03-14/order+1.csv"),
-            "sqs": direct(message(REQUEST, direct(made))),
-        }[route]
-        formatter = JsonLines(None, "\n")
-        function = harness.function()
-        caplog.clear()
-        with lines_as_in_json(monkeypatch):
-            function(payload)
-        for each in caplog.records:
-            each.aws_request_id = REQUEST
-        lines = [formatter.format(each) for each in caplog.records]
-        assert [json.loads(line)["event"] for line in lines] == ["dispatched", "summary"]
-        assert sum(map(len, lines)) <= MAX_BYTES, lines
+@pytest.mark.parametrize("route", ["s3", "sns", "eventbridge", "sqs"])
+def test_a_dispatched_event_takes_few_bytes(
+    harness: Harness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lava-myrealm-s3trigger")
+    # On a busy machine, a trigger takes long enough for its time to be logged.
+    monkeypatch.setattr("lava_s3trigger.deliveries._SLOW_SECONDS", math.inf)
+    harness.trigger("load-orders", prefix="incoming", job_id="load_orders")
+    harness.job("load_orders", "core")
+    made = record("incoming/orders/2026-03-14/order+1.csv")
+    made["eventTime"] = datetime.now(UTC).isoformat()
+    payload = {
+        "s3": direct(made),
+        "sns": sns(made),
+        "eventbridge": eventbridge("incoming/orders/2026-03-14/order+1.csv"),
+        "sqs": direct(message(REQUEST, direct(made))),
+    }[route]
+    formatter = JsonLines(None, "\n")
+    function = harness.function()
+    caplog.clear()
+    with lines_as_in_json(monkeypatch):
+        function(payload)
+    for each in caplog.records:
+        each.aws_request_id = REQUEST
+    lines = [formatter.format(each) for each in caplog.records]
+    assert [json.loads(line)["event"] for line in lines] == ["dispatched", "summary"]
+    assert sum(map(len, lines)) <= MAX_BYTES, lines
 
 
 @contextmanager
@@ -335,32 +239,29 @@ def lines_as_in_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure_logging(logging.INFO)
 
 
-class TestStart:
-    """The function starts in a process of its own, as in Lambda."""
-
-    def test_no_library_logs_before_the_function_does(self) -> None:
-        # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
-        # function's configuration before it imports the function.
-        code = (
-            "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
-            "import lava_s3trigger.handler"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
-                "AWS_LAMBDA_LOG_FORMAT": "JSON",
-                "AWS_REGION": "eu-west-1",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "LAVA_REALM": "demo",
-                "LOGLEVEL": "debug",
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        [line] = done.stderr.splitlines()
-        started = json.loads(line)
-        assert (started["event"], started["realm"]) == ("started", "demo")
-        assert started["function"] == "lava-demo-s3trigger"
+def test_no_library_logs_before_the_function_does() -> None:
+    # With the JSON format, Lambda's runtime lowers the level of all loggers to that of the
+    # function's configuration before it imports the function.
+    code = (
+        "import logging; logging.basicConfig(level=logging.DEBUG, format='%(message)s');"
+        "import lava_s3trigger.handler"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_LAMBDA_FUNCTION_NAME": "lava-demo-s3trigger",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_REGION": "eu-west-1",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "LAVA_REALM": "demo",
+            "LOGLEVEL": "debug",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [line] = done.stderr.splitlines()
+    started = json.loads(line)
+    assert (started["event"], started["realm"]) == ("started", "demo")
+    assert started["function"] == "lava-demo-s3trigger"

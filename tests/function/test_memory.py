@@ -13,13 +13,11 @@ import pytest
 
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
-from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.sending import MAX_WAITING_BYTES
+from tests.build import direct, record
 from tests.context import Context
-from tests.endpoint import REGION, Keys, Table
-from tests.faults.dedup_table import update_item
-from tests.function.harness import PARKING, Harness, deny
-from tests.payloads import direct, record
+from tests.endpoint import REGION
+from tests.function.harness import PARKING, Harness, deny, fails
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -125,14 +123,12 @@ class TestPeak:
     def test_of_large_messages(self, harness: Harness, sizes: list[int]) -> None:
         for n in range(3):
             harness.trigger(f"t{n}", parameters={"text": LARGE})
-
         assert peak(harness, direct(*(record(f"in/{n}") for n in range(200)))) < MAX_PEAK_MIB
         assert len(sizes) == 600
         assert min(sizes) > 900_000
 
     def test_of_large_job_ids(self, harness: Harness, sizes: list[int]) -> None:
         harness.trigger(job_id=LARGE + "{{ key }}")
-
         assert peak(harness, direct(*(record(f"in/{n}") for n in range(800)))) < MAX_PEAK_MIB
         assert len(sizes) == 800
 
@@ -174,15 +170,13 @@ class TestPieces:
 
     def test_jobs_of_one_trigger(self, harness: Harness, sizes: list[int]) -> None:
         harness.trigger(job_id=["load"] * 300, parameters={"text": LARGE})
-
         assert peak(harness, direct(record())) < MAX_PEAK_MIB
         assert len(sizes) == 300
 
     def test_events_are_settled_before_others_are_decided(
         self, harness: Harness, decided: Decided
     ) -> None:
-        harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
+        harness.share_claims()
         for n in range(3):
             harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
         settled: list[int] = []
@@ -210,8 +204,7 @@ class TestPieces:
         harness.endpoint.fail(deny("web"))
         function = harness.function()
         for _ in range(2):
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record()), Context(600))
+            fails(function, direct(record()), Context(600))
             assert len(harness.core.messages) == 20
         harness.endpoint.fail({})
 
@@ -220,20 +213,17 @@ class TestPieces:
         assert (len(harness.core.messages), len(harness.web.messages)) == (20, 1)
 
 
-class TestCycles:
-    """What an invocation makes is freed at once, and not when Python looks for cycles."""
-
-    def test_an_invocation_leaves_no_cycles(self, harness: Harness) -> None:
-        harness.trigger(parameters={"key": "{{ key }}"})
-        function = harness.function()
-        payload = direct(*(record(f"in/{n}") for n in range(10)))
+def test_an_invocation_leaves_no_cycles(harness: Harness) -> None:
+    harness.trigger(parameters={"key": "{{ key }}"})
+    function = harness.function()
+    payload = direct(*(record(f"in/{n}") for n in range(10)))
+    function(payload)
+    gc.collect()
+    gc.disable()
+    try:
         function(payload)
-        gc.collect()
-        gc.disable()
-        try:
-            function(payload)
-            delivered = [each for each in gc.get_objects() if isinstance(each, DeliveredEvent)]
-        finally:
-            gc.enable()
+        delivered = [each for each in gc.get_objects() if isinstance(each, DeliveredEvent)]
+    finally:
+        gc.enable()
 
-        assert delivered == []
+    assert delivered == []

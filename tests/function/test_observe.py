@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import NONSENSE, direct, failed, fifo, message, record, sqs
 from tests.endpoint import DENIED
-from tests.function.harness import PARKING, Harness, LogLines
-from tests.payloads import NONSENSE, direct, failed, fifo, message, record, sqs
+from tests.function.harness import PARKING, Harness, LogLines, fails
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -39,9 +38,7 @@ class TestObserve:
     def test_nothing_goes_out(self, harness: Harness, observer: Function) -> None:
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("bad", job_id="none")
-
         assert observer(sqs(direct(record()), NONSENSE)) is None
-
         assert harness.nothing_went_out()
         assert not WRITES & set(harness.endpoint.calls)
 
@@ -56,7 +53,7 @@ class TestObserve:
         assert not WRITES & set(harness.endpoint.calls)
 
     def test_it_logs_what_the_function_does(
-        self, harness: Harness, logged: LogLines, caplog: pytest.LogCaptureFixture
+        self, harness: Harness, caplog: pytest.LogCaptureFixture
     ) -> None:
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("bad", job_id="none")
@@ -65,49 +62,42 @@ class TestObserve:
         harness.trigger("off", enabled=False)
         harness.trigger("unmet", if_fnmatch="*.zip")
         harness.function(mode="observe")(direct(record()))
-        observed = described(logged)
+        observed = described(harness.logged)
         caplog.clear()
 
         harness.function()(direct(record()))
 
-        assert observed == described(logged)
+        assert observed == described(harness.logged)
         assert {word for word, *_ in observed} == {"dispatched", "parked", "skipped"}
 
-    def test_each_line_says_so(self, harness: Harness, logged: LogLines) -> None:
+    def test_each_line_says_so(self, harness: Harness) -> None:
         harness.trigger()
         harness.trigger("off", enabled=False)
         harness.function(mode="observe")(sqs(direct(record()), NONSENSE))
 
-        assert logged.fields("started")[0]["mode"] == "observe"
-        assert len(logged.lines()) == 5
-        assert all('"mode"' in line and '"observe"' in line for line in logged.lines())
+        assert harness.logged.fields("started")[0]["mode"] == "observe"
+        assert len(harness.logged.lines()) == 5
+        assert all('"mode"' in line and '"observe"' in line for line in harness.logged.lines())
 
-    def test_a_function_that_dispatches_does_not_say_so(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_function_that_dispatches_does_not_say_so(self, harness: Harness) -> None:
         harness.trigger()
         harness.function(mode="observe")
         harness.function()(direct(record()))
-
-        assert not any('"mode"' in line for line in logged.lines()[1:])
+        assert not any('"mode"' in line for line in harness.logged.lines()[1:])
         assert harness.keys() == ["in/1.csv"]
 
     @pytest.mark.parametrize(
         "payload", [direct(record()), sqs(direct(record()))], ids=["s3", "sqs"]
     )
-    def test_what_fails_is_logged_and_done(
-        self, harness: Harness, logged: LogLines, payload: object
-    ) -> None:
+    def test_what_fails_is_logged_and_done(self, harness: Harness, payload: object) -> None:
         harness.trigger()
         harness.endpoint.fail(lambda call: DENIED if call.operation == "Query" else None)
-
         assert harness.function(mode="observe")(payload) is None
-
-        (fields,) = logged.fields("failed")
+        (fields,) = harness.logged.fields("failed")
         assert fields["kind"] == "aws_error"
 
     def test_a_failed_delivery_is_not_remembered(
-        self, harness: Harness, observer: Function, logged: LogLines
+        self, harness: Harness, observer: Function
     ) -> None:
         harness.trigger("good")
         harness.trigger("odd", job_id="report")
@@ -116,7 +106,9 @@ class TestObserve:
         harness.endpoint.fail({})
         observer(sqs(direct(record())))
 
-        assert not [each for each in logged.fields("skipped") if each["kind"] == "sent_before"]
+        assert not [
+            each for each in harness.logged.fields("skipped") if each["kind"] == "sent_before"
+        ]
 
     @pytest.mark.parametrize("mends", [False, True], ids=["not-mended", "mended"])
     def test_parked_messages_stay_in_their_queue(
@@ -128,8 +120,7 @@ class TestObserve:
         if mends:
             harness.trigger("bad")
 
-        with pytest.raises(DeliveriesFailedError):
-            observer(sqs(message.text, queue=PARKING))
+        fails(observer, sqs(message.text, queue=PARKING))
 
         assert harness.nothing_went_out()
 
@@ -159,7 +150,6 @@ class TestObserve:
         self, harness: Harness, observer: Function, parked: object
     ) -> None:
         payload = sqs(json.dumps({"parked": parked, "event": {"s3": {}}}), direct(record()))
-
         assert observer(payload) == failed("m0")
         assert harness.nothing_went_out()
 
@@ -175,12 +165,10 @@ class TestObserve:
         assert observer(sqs(direct(record()), text, NONSENSE)) == failed("m1")
 
     def test_what_follows_a_failed_message_of_a_group_is_decided(
-        self, harness: Harness, observer: Function, logged: LogLines
+        self, harness: Harness, observer: Function
     ) -> None:
         harness.trigger()
-
         payload = fifo(("a", NONSENSE), ("a", direct(record("in/2.csv"))))
-
         assert observer(payload) is None
-        assert [each["key"] for each in logged.fields("dispatched")] == ["in/2.csv"]
-        assert not logged.fields("failed")
+        assert [each["key"] for each in harness.logged.fields("dispatched")] == ["in/2.csv"]
+        assert not harness.logged.fields("failed")

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
 from tests.endpoint import (
     DENIED,
     SERVER_ERROR,
@@ -20,9 +21,8 @@ from tests.endpoint import (
     Partial,
     Refusal,
 )
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
+from tests.function.harness import PARKING, SEND, Harness, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
-from tests.payloads import BUCKET, direct, eventbridge, failed, record, sqs
 
 
 class TestParked:
@@ -30,12 +30,14 @@ class TestParked:
 
     @every_user_error
     @pytest.mark.parametrize("event", [record(), eventbridge()], ids=["s3", "eventbridge"])
-    def test_a_user_error_is_parked_with_its_event(
+    def test_a_user_error_is_parked_with_its_event_and_other_triggers_run(
         self, harness: Harness, case: UserErrorCase, event: dict[str, Any]
     ) -> None:
+        harness.trigger("a", job_id="report")
         harness.trigger(**case.fields)
+        harness.trigger("z", job_id="report")
         assert harness.function()(sqs(event)) is None
-        assert not harness.core.messages
+        assert (len(harness.core.messages), len(harness.web.messages)) == (0, 2)
         (message,) = harness.parking.messages
         parked = message.json["parked"]
         (reason,) = parked["reasons"]
@@ -49,23 +51,9 @@ class TestParked:
         assert message.json["event"] == event
         assert message.text.isascii()
         assert message.delay == 0
-
-    @every_user_error
-    def test_other_triggers_of_the_event_run(self, harness: Harness, case: UserErrorCase) -> None:
-        harness.trigger("a")
-        harness.trigger("b", **case.fields)
-        harness.trigger("c")
-        assert harness.function()(direct(record("in/1"), record("in/2"))) is None
-        assert harness.keys() == ["in/1", "in/1", "in/2", "in/2"]
-        assert [each["trigger_id"] for each in harness.parked()] == ["b", "b"]
-
-    def test_other_jobs_of_the_trigger_run(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "none", "lost", "report"])
-        assert harness.function()(direct(record())) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
-        (parked,) = harness.parked()
-        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
-        assert parked["done"] == ["load", "report"]
+        (fields,) = harness.logged.fields("parked", logging.ERROR)
+        assert fields.get("code") == case.code
+        assert case.reason in fields["reason"]
 
     def test_only_the_batch_entry_that_sqs_refuses_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", "load", "load"])
@@ -75,22 +63,18 @@ class TestParked:
         assert len(harness.core.messages) == 2
         (parked,) = harness.parked()
         assert parked["reasons"] == [
-            {
-                "job_id": "load",
-                "kind": "message_refused",
-                "reason": "InvalidMessageContents: no",
-            }
+            {"job_id": "load", "kind": "message_refused", "reason": "InvalidMessageContents: no"}
         ]
         assert parked["done"] == ["load", "load"]
 
     @every_user_error
     def test_without_a_dead_letter_queue_a_user_error_is_logged_and_done(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase
+        self, harness: Harness, case: UserErrorCase
     ) -> None:
         harness.trigger(**case.fields)
         harness.trigger("good", job_id="report")
         assert harness.function(dead_letter_queue=None)(direct(record())) is None
-        (fields,) = logged.fields("user_error", logging.ERROR)
+        (fields,) = harness.logged.fields("user_error", logging.ERROR)
         assert case.reason in fields.pop("reason")
         assert fields.pop("job_id", None) == case.job_id
         assert fields.pop("code", None) == case.code
@@ -104,25 +88,6 @@ class TestParked:
         assert harness.keys(harness.web) == ["in/1.csv"]
         assert not harness.parking.messages
 
-    @every_user_error
-    def test_the_log_of_what_is_parked_has_the_code_of_the_first_error(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase
-    ) -> None:
-        harness.trigger(**case.fields)
-        harness.function()(direct(record()))
-        (fields,) = logged.fields("parked", logging.ERROR)
-        assert fields.get("code") == case.code
-        assert case.reason in fields["reason"]
-
-    def test_a_batch_entry_refused_on_retry_is_parked(self, harness: Harness) -> None:
-        harness.trigger()
-        passing = EntryRefusal("InternalError", is_senders_fault=False)
-        final = EntryRefusal("InvalidMessageContents", is_senders_fault=True, message="no")
-        harness.endpoint.fail({(SEND, 1): Partial({0: passing}), (SEND, 2): Partial({0: final})})
-        assert harness.function()(direct(record())) is None
-        (parked,) = harness.parked()
-        assert parked["reasons"][0]["reason"] == "InvalidMessageContents: no"
-
     def test_a_very_long_job_id_is_parked(self, harness: Harness) -> None:
         harness.trigger(job_id=["load", TOO_LONG])
         function = harness.function()
@@ -134,44 +99,6 @@ class TestParked:
         harness.clock.now += 60
         assert function(sqs(message.text, queue=PARKING)) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
-
-    def test_parking_is_logged(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger(job_id="none")
-        harness.function()(direct(record()))
-        assert logged.fields("parked", logging.ERROR) == [
-            {
-                "kind": "no_such_job",
-                "reason": "no job 'none' in lava.demo.jobs",
-                "trigger_id": "t",
-                "job_id": "none",
-                "entry": ANY,
-                "bucket": BUCKET,
-                "key": "in/1.csv",
-            }
-        ]
-
-    def test_triggers_are_parked_in_batches(self, harness: Harness) -> None:
-        for number in range(25):
-            harness.trigger(f"t{number:02}", job_id="none")
-        assert harness.function()(direct(record())) is None
-        assert sorted(each["trigger_id"] for each in harness.parked()) == [
-            f"t{number:02}" for number in range(25)
-        ]
-        assert harness.endpoint.calls[SEND] == 3
-
-    def test_a_trigger_of_which_something_failed_is_not_parked_yet(self, harness: Harness) -> None:
-        """Its delivery comes again, and then the message lists all jobs that were dispatched."""
-        harness.trigger(job_id=["load", "none", "report"])
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError, match="AccessDenied"):
-            function(direct(record()))
-        assert not harness.parking.messages
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        (parked,) = harness.parked()
-        assert parked["done"] == ["load", "report"]
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
 
     def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
         harness.trigger("bad", job_id=["load", "none"])
@@ -199,7 +126,7 @@ class TestParked:
         ids=["denied", "throttled", "500", "refused"],
     )
     def test_a_delivery_fails_if_parking_fails(
-        self, harness: Harness, logged: LogLines, fault: Fault, reason: str
+        self, harness: Harness, fault: Fault, reason: str
     ) -> None:
         harness.trigger("good")
         harness.trigger("bad", job_id="none")
@@ -214,8 +141,8 @@ class TestParked:
             function(direct(record()))
         assert harness.keys() == ["in/1.csv"]
         assert not harness.parking.messages
-        assert not logged.fields("parked")
-        (fields,) = logged.fields("failed", logging.ERROR)
+        assert not harness.logged.fields("parked")
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert (fields["trigger_id"], fields["job_id"]) == ("bad", "none")
         harness.endpoint.fail({})
         assert function(direct(record())) is None

@@ -12,10 +12,9 @@ import pytest
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import MAX_BATCH_EVENTS
+from tests.build import direct, message, record
 from tests.context import Context
-from tests.endpoint import Keys, Table
-from tests.faults.dedup_table import update_item
-from tests.payloads import direct, message, record
+from tests.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +55,7 @@ def work(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Work:
     made = Work()
     monkeypatch.setitem(KINDS, "slow", Kind("slow", made, str))
     harness.trigger(if_slow="yes")
-    harness.endpoint.tables["claims"] = Table(Keys("id"))
-    harness.endpoint.operations["UpdateItem"] = update_item
+    harness.share_claims()
     return made
 
 
@@ -135,18 +133,16 @@ TABLE: Final[dict[str, Any]] = {"dedup_table": "claims", "dedup_ttl": 3600.0}
 class TestProgress:
     """Each try gets further than the one before it, and repeats nothing."""
 
-    @pytest.mark.parametrize(
+    @cases(
         ("case", "dedup"),
-        [
-            pytest.param(Case(by_s3, 3_000, 0.04, 3), {}, id="S3"),
-            pytest.param(Case(by_sqs, 3_000, 0.06, 5), {}, id="SQS"),
-            pytest.param(Case(by_one_message, 3_000, 0.06, 5), {}, id="one SQS message"),
-            pytest.param(
-                Case(by_s3, 3_000, 0.04, 3), {"dedup_cache_size": 100}, id="S3, duplicates"
-            ),
-            pytest.param(Case(by_s3, 1_000, 0.054, 3), TABLE, id="S3, dedup table"),
-            pytest.param(Case(by_sqs, 1_000, 0.09, 5), TABLE, id="SQS, dedup table"),
-        ],
+        {
+            "S3": (Case(by_s3, 3_000, 0.04, 3), {}),
+            "SQS": (Case(by_sqs, 3_000, 0.06, 5), {}),
+            "one SQS message": (Case(by_one_message, 3_000, 0.06, 5), {}),
+            "S3, duplicates": (Case(by_s3, 3_000, 0.04, 3), {"dedup_cache_size": 100}),
+            "S3, dedup table": (Case(by_s3, 1_000, 0.054, 3), TABLE),
+            "SQS, dedup table": (Case(by_sqs, 1_000, 0.09, 5), TABLE),
+        },
     )
     def test_a_large_payload_is_done_in_the_tries_that_aws_gives(
         self, harness: Harness, work: Work, case: Case, dedup: dict[str, Any]

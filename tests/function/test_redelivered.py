@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
-from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
-from tests.payloads import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
+from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
+from tests.endpoint import DENIED, Call, Fault
+from tests.function.harness import PARKING, Harness, deny, fails
 
 if TYPE_CHECKING:
     from lava_s3trigger.handler import Function
@@ -31,7 +31,7 @@ class TestRedelivered:
         ids=["SQS", "S3", "EventBridge", "SNS"],
     )
     def test_only_the_failed_dispatch_is_sent_again(
-        self, harness: Harness, function: Function, logged: LogLines, payload: Any
+        self, harness: Harness, function: Function, payload: Any
     ) -> None:
         for _ in range(3):
             with pytest.raises(DeliveriesFailedError):
@@ -39,7 +39,9 @@ class TestRedelivered:
         harness.endpoint.fail({})
         assert function(payload) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
-        skipped = [each for each in logged.fields("skipped") if "sent before" in each["reason"]]
+        skipped = [
+            each for each in harness.logged.fields("skipped") if "sent before" in each["reason"]
+        ]
         assert [each["job_id"] for each in skipped] == ["load"] * 3
 
     def test_identical_events_do_not_share_what_was_sent(self, harness: Harness) -> None:
@@ -53,8 +55,7 @@ class TestRedelivered:
         harness.endpoint.fail(deny_later)
         function = harness.function()
         same = direct(record())
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(same, same))
+        fails(function, sqs(same, same))
         assert len(harness.core.messages) == 2
         harness.endpoint.fail({})
         assert function(direct(message("m0", same))) is None
@@ -72,13 +73,6 @@ class TestRedelivered:
             assert function(direct(record())) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
 
-    def test_a_delivery_that_succeeded_is_not_remembered(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function()
-        for _ in range(3):
-            assert function(direct(record())) is None
-        assert len(harness.core.messages) == 3
-
     def test_only_failed_deliveries_of_a_batch_are_remembered(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function()
@@ -90,76 +84,13 @@ class TestRedelivered:
         self, harness: Harness, function: Function
     ) -> None:
         twice = sqs(direct(record()), direct(record()))
-        with pytest.raises(DeliveriesFailedError):
-            function(twice)
+        fails(function, twice)
         assert len(harness.core.messages) == 2
         harness.endpoint.fail({})
         assert function(twice) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
         assert function(sqs(direct(record()))) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (3, 3)
-
-    def test_one_dispatch_prevents_one_of_two_repetitions(
-        self, harness: Harness, function: Function
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(direct(record())))
-        harness.endpoint.fail({})
-        assert function(sqs(direct(record()), direct(record()))) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            record("in/2.csv"),
-            record(sequencer="0069B4C0FE4F5260D8"),
-            record(eventName="ObjectCreated:Copy"),
-        ],
-        ids=["key", "sequencer", "event type"],
-    )
-    def test_another_event_is_sent(
-        self, harness: Harness, function: Function, other: dict[str, Any]
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        assert function(direct(other)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
-
-    def test_another_trigger_is_sent(self, harness: Harness, function: Function) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        harness.realm.triggers.remove("t")
-        harness.trigger("another")
-        harness.clock.now += 60
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 2
-
-    def test_another_position_in_the_job_list_is_sent(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "load"])
-        refusal = EntryRefusal("InternalError", is_senders_fault=False)
-        harness.endpoint.fail(
-            {(SEND, 1): Partial({1: refusal}), (SEND, 2): Partial({0: refusal}), (SEND, 3): DENIED}
-        )
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        assert len(harness.core.messages) == 1
-        assert function(direct(record())) is None
-        assert len(harness.core.messages) == 2
-
-    def test_a_user_error_is_parked_once(self, harness: Harness) -> None:
-        harness.trigger(job_id=["none", "report"])
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        for _ in range(2):
-            with pytest.raises(DeliveriesFailedError):
-                function(direct(record()))
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        assert len(harness.parking.messages) == 1
-        assert len(harness.web.messages) == 1
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -224,8 +155,7 @@ class TestRedelivered:
         function = harness.function(**settings)
         payload = [message("m0", direct(record())), other]
         for _ in range(3):
-            with pytest.raises(DeliveriesFailedError):
-                function(payload)
+            fails(function, payload)
         assert len(harness.core.messages) == 1
         assert function(payload[:1]) is None
         assert len(harness.core.messages) == 1
@@ -238,24 +168,3 @@ class TestRedelivered:
         harness.endpoint.fail({})
         assert harness.function()(direct(record())) is None
         assert len(harness.core.messages) == 2
-
-    @pytest.mark.parametrize(
-        ("before", "after"),
-        [
-            pytest.param({"unknown": 1}, {}, id="a trigger"),
-            pytest.param({"job_id": "none"}, {"job_id": "none"}, id="a job"),
-        ],
-    )
-    def test_a_parked_message_runs_while_its_delivery_is_outstanding(
-        self, harness: Harness, before: dict[str, Any], after: dict[str, Any]
-    ) -> None:
-        harness.trigger(**before)
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError):
-            function(sqs(direct(record(), NONSENSE)))
-        (parked,) = harness.parking.take()
-        harness.trigger(**after)
-        harness.job("none", "core")
-        harness.clock.now += 60
-        assert function(sqs(parked.text, queue=PARKING)) is None
-        assert harness.keys() == ["in/1.csv"]

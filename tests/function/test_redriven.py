@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.function.harness import PARKING, Harness, LogLines
+from tests.build import direct, failed, message, record, sqs
+from tests.function.harness import PARKING, Harness
 from tests.function.user_errors import UserErrorCase, every_user_error
-from tests.payloads import direct, failed, message, record, sqs
 
 
 class TestRedriven:
@@ -52,32 +52,16 @@ class TestRedriven:
         assert harness.keys() == ["in/1.csv"]
         assert not harness.web.messages
 
-    def test_a_parked_trigger_runs_all_its_jobs(self, harness: Harness) -> None:
-        (text,) = self.park(harness, unknown=1)
-        harness.trigger("t", job_id=["load", "report", "load"])
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
-
     @pytest.mark.parametrize(
         ("before", "after", "core", "web"),
         [
             pytest.param(["report", "none"], ["report", "load"], 1, 0, id="renamed"),
-            pytest.param(["report", "none"], ["report", "none"], 1, 0, id="made"),
-            pytest.param(["report", "none"], ["none", "report"], 1, 0, id="moved"),
-            pytest.param(["report", "none"], ["report"], 0, 0, id="removed"),
-            pytest.param(["none", "report"], ["report"], 0, 0, id="removed before another"),
             pytest.param(["none", "report"], ["load", "load", "report"], 2, 0, id="made two"),
             pytest.param(["report", "none"], ["report", "report"], 0, 1, id="listed once more"),
-            pytest.param("none", "load", 1, 0, id="the only one, renamed"),
         ],
     )
     def test_jobs_that_were_dispatched_do_not_run_again(
-        self,
-        harness: Harness,
-        before: list[str] | str,
-        after: list[str] | str,
-        core: int,
-        web: int,
+        self, harness: Harness, before: list[str] | str, after: list[str] | str, core: int, web: int
     ) -> None:
         (text,) = self.park(harness, job_id=before)
         harness.job("none", "core")
@@ -86,45 +70,20 @@ class TestRedriven:
         assert (len(harness.core.messages), len(harness.web.messages)) == (core, web)
         assert not harness.parking.messages
 
-    def test_a_worker_whose_queue_exists_now_gets_the_dispatch(self, harness: Harness) -> None:
-        (text,) = self.park(harness, job_id=["load", "lost"])
-        nowhere = harness.endpoint.add_queue("lava-demo-nowhere")
-        assert harness.function()(sqs(text, queue=PARKING)) is None
-        assert harness.keys(nowhere) == ["in/1.csv"]
-        assert not harness.core.messages
-
     @every_user_error
     def test_an_uncorrected_user_error_stays_in_the_dead_letter_queue(
-        self, harness: Harness, logged: LogLines, case: UserErrorCase
+        self, harness: Harness, case: UserErrorCase
     ) -> None:
         (text,) = self.park(harness, **case.fields)
         done = direct(record("out/1"))
         assert harness.function()(sqs(text, done, queue=PARKING)) == failed("m0")
         assert harness.nothing_went_out()
-        assert any(case.reason in each["reason"] for each in logged.fields("failed", logging.ERROR))
+        assert any(
+            case.reason in each["reason"] for each in harness.logged.fields("failed", logging.ERROR)
+        )
         with pytest.raises(DeliveriesFailedError, match="parked before, and not corrected"):
             harness.function()(sqs(text, queue=PARKING))
         assert harness.nothing_went_out()
-
-    def test_an_uncorrected_user_error_from_another_queue_is_parked_again(
-        self, harness: Harness
-    ) -> None:
-        (text,) = self.park(harness, unknown=1)
-        assert harness.function()(sqs(text, queue="another-queue")) is None
-        (parked,) = harness.parked()
-        assert parked["trigger_id"] == "t"
-        assert harness.parking.messages[0].json["event"] == record()
-        assert not harness.core.messages
-        assert not harness.web.messages
-
-    def test_an_event_that_lambda_put_into_the_dead_letter_queue_is_handled_as_new(
-        self, harness: Harness
-    ) -> None:
-        harness.trigger("good")
-        harness.trigger("bad", job_id="none")
-        assert harness.function()(sqs(direct(record()), queue=PARKING)) is None
-        assert harness.keys() == ["in/1.csv"]
-        assert [each["trigger_id"] for each in harness.parked()] == ["bad"]
 
     def test_each_redrive_is_narrower(self, harness: Harness) -> None:
         """What runs is parked as done, so that a job still at fault runs nothing again."""
@@ -150,9 +109,7 @@ class TestRedriven:
         assert not harness.parking.messages
 
     @pytest.mark.parametrize("change", ["gone", "hidden", "renamed", "disabled"])
-    def test_a_message_whose_trigger_cannot_run_stays(
-        self, harness: Harness, logged: LogLines, change: str
-    ) -> None:
+    def test_a_message_whose_trigger_cannot_run_stays(self, harness: Harness, change: str) -> None:
         (text,) = self.park(harness, unknown=1)
         if change == "hidden":
             harness.trigger("narrower", prefix="in/1.csv", enabled=False)
@@ -165,29 +122,27 @@ class TestRedriven:
         with pytest.raises(DeliveriesFailedError, match="the parked message waits for the entry"):
             harness.function()(sqs(text, queue=PARKING))
         assert harness.nothing_went_out()
-        (fields,) = logged.fields("failed", logging.ERROR)
+        (fields,) = harness.logged.fields("failed", logging.ERROR)
         assert (fields["kind"], fields["trigger_id"]) == ("waiting", "t")
         harness.trigger("t", prefix="in/1.csv")
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert harness.keys() == ["in/1.csv"]
 
     def test_a_condition_that_no_longer_holds_is_done_with_a_warning(
-        self, harness: Harness, logged: LogLines
+        self, harness: Harness
     ) -> None:
         (text,) = self.park(harness, unknown=1)
         harness.trigger("t", if_fnmatch="*.zip")
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert harness.nothing_went_out()
-        (fields,) = logged.fields("skipped", logging.WARNING)
+        (fields,) = harness.logged.fields("skipped", logging.WARNING)
         assert (fields["kind"], fields["trigger_id"]) == ("condition_not_met", "t")
 
-    def test_a_message_of_which_all_jobs_are_done_is_skipped(
-        self, harness: Harness, logged: LogLines
-    ) -> None:
+    def test_a_message_of_which_all_jobs_are_done_is_skipped(self, harness: Harness) -> None:
         harness.trigger("t", job_id="load")
         parked = {"trigger_id": "t", "done": ["load"], "reasons": []}
         text = json.dumps({"parked": parked, "event": record()})
         assert harness.function()(sqs(text, queue=PARKING)) is None
         assert harness.nothing_went_out()
-        (fields,) = logged.fields("skipped")
+        (fields,) = harness.logged.fields("skipped")
         assert fields["kind"] == "sent_before"

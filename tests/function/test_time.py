@@ -11,11 +11,10 @@ import pytest
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.build import direct, failed, fifo, record, sqs
 from tests.context import Context
-from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
-from tests.faults.dedup_table import update_item
-from tests.function.harness import SEND, Harness, LogLines
-from tests.payloads import direct, failed, fifo, record, sqs
+from tests.endpoint import THROTTLED, Call, Fault
+from tests.function.harness import SEND, Harness
 
 
 class TestTime:
@@ -26,67 +25,30 @@ class TestTime:
         assert harness.function()(direct(record()), None) is None
         assert harness.keys() == ["in/1.csv"]
 
-    @pytest.mark.parametrize("seconds", [3.0, 60.0, 900.0])
-    def test_any_timeout_suffices_for_one_event(self, harness: Harness, seconds: float) -> None:
-        harness.trigger()
-        assert harness.function()(direct(record()), Context(seconds)) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_an_event_is_not_decided_out_of_time(self, harness: Harness) -> None:
-        harness.trigger()
+    @pytest.mark.parametrize(
+        ("job_id", "operation", "left"),
+        [("load", "Query", 1.0), ("load", "GetItem", 10.0), ("none", "GetItem", 1.0)],
+        ids=["decided", "sent", "parked"],
+    )
+    def test_nothing_is_decided_sent_or_parked_out_of_time(
+        self, harness: Harness, job_id: str, operation: str, left: float
+    ) -> None:
+        """Ten seconds are enough to send, but not to park what is refused."""
+        harness.trigger(job_id=job_id)
         function, context = harness.function(), Context()
 
         def hurry(call: Call) -> None:
-            if call.operation == "Query":
-                context.left = 1.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time left"):
-            function(direct(record()), context)
-        assert harness.endpoint.calls == {"Query": 1}
-        assert function(direct(record()), Context()) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_a_table_is_not_read_out_of_time(self, harness: Harness) -> None:
-        harness.trigger()
-        context = Context()
-
-        def hurry(call: Call) -> None:
-            context.left = 20.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match=r"time left for reading lava\.demo\.jobs"):
-            harness.function()(direct(record()), context)
-        assert harness.endpoint.calls == {"Query": 1}
-
-    def test_a_dispatch_is_not_sent_out_of_time(self, harness: Harness, logged: LogLines) -> None:
-        harness.trigger()
-        function, context = harness.function(), Context()
-
-        def hurry(call: Call) -> None:
-            if call.operation == "GetItem":
-                context.left = 10.0  # enough to send, but not to park what is refused
+            if call.operation == operation:
+                context.left = left
 
         harness.endpoint.fail(hurry)
         with pytest.raises(DeliveriesFailedError, match="too little time left"):
             function(direct(record()), context)
         assert harness.nothing_went_out()
-        assert "too little time left" in logged.fields("failed", logging.ERROR)[0]["reason"]
+        assert harness.endpoint.calls["GetItem"] == (operation == "GetItem")
+        assert "too little time left" in harness.logged.fields("failed", logging.ERROR)[0]["reason"]
         assert function(direct(record()), Context()) is None
-        assert harness.keys() == ["in/1.csv"]
-
-    def test_a_user_error_is_not_parked_out_of_time(self, harness: Harness) -> None:
-        harness.trigger(job_id="none")
-        context = Context()
-
-        def hurry(call: Call) -> None:
-            if call.operation == "GetItem":
-                context.left = 1.0
-
-        harness.endpoint.fail(hurry)
-        with pytest.raises(DeliveriesFailedError, match="too little time left"):
-            harness.function()(direct(record()), context)
-        assert harness.nothing_went_out()
+        assert len(harness.keys()) + len(harness.parked()) == 1
 
     def test_time_is_reserved_to_park_refused_dispatches(self, harness: Harness) -> None:
         harness.trigger(job_id="lost")
@@ -132,8 +94,7 @@ class TestTime:
         self, harness: Harness
     ) -> None:
         """With the dedup table, every event that was dispatched is recorded there as done."""
-        claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
+        claims = harness.share_claims()
         harness.trigger(job_id="{{ key }}")
         for n in range(120):
             harness.job(f"in/{n}", "core")

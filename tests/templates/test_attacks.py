@@ -17,27 +17,25 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from dateutil.tz import tzutc
 
 from lava_s3trigger.decision import decide
-from lava_s3trigger.events import S3Event
-from lava_s3trigger.jobs import Job
 from lava_s3trigger.templates import limits
 from lava_s3trigger.templates import utils as sandbox
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
 from lava_s3trigger.templates.documents import Document, variables
-from lava_s3trigger.triggers import Trigger, Walk
+from lava_s3trigger.triggers import Trigger
+from tests.build import AnyJob, Triggers, s3_event
 from tests.decisions import dispatches, dispatches_by_trigger, ended
 from tests.processes import finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lava_s3trigger.events import S3Event
 
 
 ATTACKS: Final = Path(__file__).parents[1] / "attacks"
@@ -140,39 +138,12 @@ ON_STACK: Final = attacks("stack")
 
 
 def event(key: str) -> S3Event:
-    return S3Event(
-        bucket="my-bucket",
-        key=key,
-        size=1082,
-        event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=tzutc()),
-        event_type="ObjectCreated:Put",
-        source_ip=ip_address("203.0.113.7"),
-        aws_region="ap-southeast-2",
-        record={
-            "eventVersion": "2.1",
-            "s3": {"object": {"key": key}},
-            "resources": ["arn:aws:s3:::my-bucket"],
-        },
-    )
-
-
-class Triggers:
-    """Triggers that match whatever happens."""
-
-    def __init__(self, *triggers: Trigger) -> None:
-        self._triggers = triggers
-        self.asked: tuple[str, str] | None = None
-
-    def matching(self, bucket: str, key: str) -> Walk:
-        self.asked = (bucket, key)
-        return Walk((key,), self._triggers)
-
-
-class Jobs:
-    """All jobs there could be."""
-
-    def __getitem__(self, job_id: str) -> Job:
-        return Job(job_id, "core", enabled=True)
+    record = {
+        "eventVersion": "2.1",
+        "s3": {"object": {"key": key}},
+        "resources": ["arn:aws:s3:::my-bucket"],
+    }
+    return s3_event(key, record=record)
 
 
 def trigger_of(attack: Attack) -> Trigger:
@@ -206,7 +177,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
     """Decide as the function does, bounds and all."""
     triggers = Triggers(trigger or trigger_of(attack), neighbour())
     started = time.monotonic()
-    decision = decide(of, triggers, Jobs())
+    decision = decide(of, triggers, AnyJob())
     seconds = time.monotonic() - started
     sent = dispatches_by_trigger(decision)
     after = [dispatch for trigger_id, dispatch in sent if trigger_id == "neighbour"]
@@ -225,7 +196,7 @@ def outcome_of(attack: Attack, of: S3Event, trigger: Trigger | None = None) -> O
 
 def undisturbed(key: str) -> dict[str, Any]:
     """Give what the trigger after an attack renders to where there was none."""
-    decision = decide(event(key), Triggers(neighbour()), Jobs())
+    decision = decide(event(key), Triggers(neighbour()), AnyJob())
     assert not ended(decision, "user_error")
     [dispatch] = dispatches(decision)
     return dict(dispatch.parameters)
@@ -316,34 +287,32 @@ def _load() -> None:
         getattr(sandbox.UTILS["dateutil"], name)
 
 
-class TestContainment:
-    """An attack is an error of its trigger, or inert, and leaves nothing behind."""
+@pytest.mark.parametrize("attack", BRIEF)
+def test_an_attack_is_contained(
+    attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    attack = aimed(attack, secret)
+    of = event(attack.key)
+    files = sorted(secret.parent.rglob("*"))
+    expected = undisturbed(attack.key)
+    before = [picture(_shared()), picture(of.record), _of_process()]
 
-    @pytest.mark.parametrize("attack", BRIEF)
-    def test_an_attack(
-        self, attack: Attack, secret: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        attack = aimed(attack, secret)
-        of = event(attack.key)
-        files = sorted(secret.parent.rglob("*"))
-        expected = undisturbed(attack.key)
-        before = [picture(_shared()), picture(of.record), _of_process()]
+    trigger = trigger_of(attack)
+    # Also once it is compiled.
+    for _ in range(2):
+        outcome = outcome_of(attack, of, trigger)
 
-        trigger = trigger_of(attack)
-        # Also once it is compiled.
-        for _ in range(2):
-            outcome = outcome_of(attack, of, trigger)
+        check(attack, outcome)
+        assert outcome.neighbour == expected
+    assert [picture(_shared()), picture(of.record), _of_process()] == before
+    assert sorted(secret.parent.rglob("*")) == files
+    assert secret.read_text() == CANARY
+    assert capfd.readouterr() == ("", "")
 
-            check(attack, outcome)
-            assert outcome.neighbour == expected
-        assert [picture(_shared()), picture(of.record), _of_process()] == before
-        assert sorted(secret.parent.rglob("*")) == files
-        assert secret.read_text() == CANARY
-        assert capfd.readouterr() == ("", "")
 
-    def test_the_canary_is_where_it_can_be_found(self, secret: Path) -> None:
-        assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
-        assert secret.read_text() == CANARY
+def test_the_canary_is_where_it_can_be_found(secret: Path) -> None:
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
+    assert secret.read_text() == CANARY
 
 
 def sampled(attacked: Sequence[Attack], nth: int) -> list[Any]:
@@ -544,41 +513,18 @@ def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     return [json.loads(line) for each in printed for line in each.splitlines()]
 
 
-class TestStack:
-    """Where memory is used up, what needs the stack in C gets it."""
+@pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
+def test_an_attack_where_memory_is_used_up(attack: Attack, made: list[dict[str, Any]]) -> None:
+    found = [each for each in made if each["id"] == attack.id]
 
-    @pytest.mark.parametrize("attack", sampled(ON_STACK, 8))
-    def test_an_attack_where_memory_is_used_up(
-        self, attack: Attack, made: list[dict[str, Any]]
-    ) -> None:
-        found = [each for each in made if each["id"] == attack.id]
-
-        assert len(found) == FILLS
-        assert [each for each in found if each["status"]] == []
-        for each in found:
-            reason = each["reason"]
-            assert re.search(f"too much memory|^$|{attack.says or '^$'}", reason)
-
-    def test_memory_is_used_up_in_some(self, made: list[dict[str, Any]]) -> None:
-        reasons = ["too much memory" in each["reason"] for each in made]
-
-        assert any(reasons)
-        assert not all(reasons)
+    assert len(found) == FILLS
+    assert [each for each in found if each["status"]] == []
+    for each in found:
+        reason = each["reason"]
+        assert re.search(f"too much memory|^$|{attack.says or '^$'}", reason)
 
 
-class TestCorpus:
-    """The corpus is what it says it is."""
-
-    def test_there_are_many_attacks(self) -> None:
-        assert len(BRIEF) + len(ON_RESOURCES) + len(ON_STACK) >= 150
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_each_attack_tells_what_it_is(self, kind: str) -> None:
-        found = attacks(kind)
-
-        assert len({each.id for each in found}) == len(found)
-        for each in found:
-            assert each.tries
-            assert each.known_from
-            assert each.expected in ("error", "inert")
-            re.compile(each.says)
+def test_memory_is_used_up_in_some(made: list[dict[str, Any]]) -> None:
+    reasons = ["too much memory" in each["reason"] for each in made]
+    assert any(reasons)
+    assert not all(reasons)

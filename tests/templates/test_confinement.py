@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.conditions import KINDS, condition
 from lava_s3trigger.decision import decide
 from lava_s3trigger.errors import UserError
@@ -16,11 +15,9 @@ from lava_s3trigger.templates import limits
 from lava_s3trigger.templates.confinement import MAX_ABORTS, MAX_RUN_SECONDS, Confinement
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import SECONDS
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger
+from tests.build import AnyJob, Triggers, s3_event, trigger
 from tests.decisions import dispatches, ended
-
-from .test_attacks import Jobs, Triggers
-from .test_documents import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,15 +57,9 @@ class TestRun:
 
     def test_what_takes_too_long_is_aborted(self) -> None:
         started = time.monotonic()
-
         assert aborted(Confinement(), lambda: True, run_on) == TOO_LONG
         assert aborted(Confinement(), run_on, dict) == TOO_LONG
         assert time.monotonic() - started < 2 * SECONDS + 2
-
-    def test_what_takes_too_much_memory_is_aborted(self) -> None:
-        said = "rendering aborted: it took too much memory"
-
-        assert aborted(Confinement(), lambda: True, hog) == said
 
     def test_an_error_passes_through(self) -> None:
         def fail() -> None:
@@ -89,7 +80,6 @@ class TestSetAside:
 
     def test_it_is_not_rendered(self, spent: Confinement) -> None:
         said = aborted(spent, lambda: True, lambda: pytest.fail("rendered"))
-
         assert said == (
             "trigger set aside after 3 aborted renderings;"
             " last: rendering aborted: it took too much memory"
@@ -102,49 +92,38 @@ class TestSetAside:
         confinement = Confinement()
         for _ in range(MAX_ABORTS):
             aborted(confinement, lambda: bool(hog()), dict)
-
         said = aborted(confinement, lambda: bool(pytest.fail("tested")), dict)
-
         assert said.startswith("trigger set aside after 3")
 
     def test_errors_of_a_template_do_not_count(self) -> None:
         confinement = Confinement()
         document = Document("{{ 1 / 0 }}")
-
         for _ in range(2 * MAX_ABORTS):
             with pytest.raises(RenderingError):
-                confinement.run(lambda: True, lambda: document.render(variables(event())))
+                confinement.run(lambda: True, lambda: document.render(variables(s3_event())))
 
 
-class TestMemory:
-    """What one rendering keeps does not count against the next one."""
+def test_decisions_that_keep_much_leave_their_neighbours_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = limits.run_bounded
+    # Time is not what is tested.
+    monkeypatch.setattr(
+        limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
+    )
+    loop = "{% for i in range(20) %}{% for j in range(1000) %}"
+    greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
+    kept = len(greedy.render(variables(s3_event()))["v"]) * sys.getsizeof([])
+    triggers = [
+        Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
+        for n in range(2 * limits.MEMORY // kept)
+    ]
 
-    def test_decisions_that_keep_much_leave_their_neighbours_alone(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        run = limits.run_bounded
-        # Time is not what is tested.
-        monkeypatch.setattr(
-            limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
-        )
-        loop = "{% for i in range(20) %}{% for j in range(1000) %}"
-        greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
-        kept = len(greedy.render(variables(event()))["v"]) * sys.getsizeof([])
-        triggers = [
-            Trigger(f"greedy {n}", "*", True, job_ids=(Document("load"),), parameters=greedy)
-            for n in range(2 * limits.MEMORY // kept)
-        ]
+    with limits.listening():
+        decision = decide(s3_event(), Triggers(*triggers), AnyJob())
 
-        with limits.listening():
-            decision = decide(event(), Triggers(*triggers), Jobs())
-
-        assert ended(decision, "user_error") == []
-        assert len(dispatches(decision)) == len(triggers)
-
-
-def trigger(**fields: Any) -> Trigger | BrokenTrigger:
-    entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
-    return read_trigger({name: attribute_of(value) for name, value in (entry | fields).items()})
+    assert ended(decision, "user_error") == []
+    assert len(dispatches(decision)) == len(triggers)
 
 
 class TestRead:
@@ -162,7 +141,6 @@ class TestRead:
     @pytest.mark.usefixtures("_slow")
     def test_one_that_takes_too_long_is_a_bad_entry(self) -> None:
         broken = trigger(if_slow_to_read="x")
-
         assert isinstance(broken, BrokenTrigger)
         assert broken.reason == "bad entry: reading conditions aborted: it took longer than 3 s"
 
@@ -180,10 +158,8 @@ class TestRead:
     def test_testing_is_within_a_bound_whatever_the_kind(self) -> None:
         slow = trigger(if_slow_to_test="x")
         assert isinstance(slow, Trigger)
-        of = event()
-
+        of = s3_event()
         said = aborted(slow.confinement, lambda: slow.conditions[0].holds(of), dict)
-
         assert said == TOO_LONG
 
     @pytest.mark.parametrize(
@@ -214,7 +190,7 @@ class TestCompiling:
 
     def render(self, document: Document, confinement: Confinement | None = None) -> Any:
         return (confinement or Confinement()).run(
-            lambda: True, lambda: document.render(variables(event()))
+            lambda: True, lambda: document.render(variables(s3_event()))
         )
 
     def test_the_longest_entry_renders_or_says_why_not(self) -> None:
@@ -245,7 +221,7 @@ class TestCompiling:
         said = aborted(
             confinement,
             lambda: True,
-            lambda: [document.render(variables(event())) for document in documents],
+            lambda: [document.render(variables(s3_event())) for document in documents],
         )
 
         assert said.startswith("rendering aborted: it took longer than")

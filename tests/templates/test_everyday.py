@@ -16,10 +16,8 @@ from jinja2 import Environment
 from lava_s3trigger.decision import decide
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, variables
+from tests.build import AnyJob, Triggers, trigger
 from tests.decisions import dispatches
-
-from .test_attacks import Jobs, Triggers
-from .test_confinement import trigger
 
 if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
@@ -59,9 +57,9 @@ class TestEveryday:
 
     def test_no_process_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process of its own"))
-        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])  # type: ignore[arg-type]
+        triggers = Triggers(*[trigger(job_id=template) for template in TEMPLATES])
 
-        decision = decide(sample(), triggers, Jobs())
+        decision = decide(sample(), triggers, AnyJob())
 
         rendered = sum(
             1 for template in TEMPLATES if Document(template).render(variables(sample()))
@@ -90,13 +88,13 @@ LEAVING: Final = [
 
 def test_memory_stays_flat_over_many_events() -> None:
     """All events: ``S3TRIGGER_EVENTS=100000``."""
-    triggers = Triggers(*[trigger(job_id=each) for each in (*TEMPLATES[::40], *LEAVING)])  # type: ignore[arg-type]
+    triggers = Triggers(*[trigger(job_id=each) for each in (*TEMPLATES[::40], *LEAVING)])
     of = sample()
     for _ in range(EVENTS // 2):
-        decide(of, triggers, Jobs())
+        decide(of, triggers, AnyJob())
     before = resident()
 
     for _ in range(EVENTS):
-        decide(of, triggers, Jobs())
+        decide(of, triggers, AnyJob())
 
     assert resident() - before < MAX_GROWTH

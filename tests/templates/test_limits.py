@@ -30,8 +30,7 @@ from lava_s3trigger.templates.limits import (
     run_bounded,
 )
 from lava_s3trigger.templates.weighing import MAX_MEMBERS
-
-from .test_documents import event
+from tests.build import s3_event
 
 if sys.platform != "linux":
     pytest.skip("bounds hold on Linux, where Lambda runs", allow_module_level=True)
@@ -82,62 +81,69 @@ class State:
 
 
 @pytest.fixture(autouse=True)
-def _handler() -> Iterator[None]:
-    """Have a handler of the tests' own, and no timer."""
+def before() -> Iterator[State]:
+    """Handler, timer and limit: they are after each test as they were before it.
+
+    The handler is one of the tests' own.
+    """
 
     def own(_signal: int, _frame: Any) -> None:
         raise AssertionError
 
-    before = signal.signal(signal.SIGALRM, own)
+    handler = signal.signal(signal.SIGALRM, own)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    yield
-    signal.signal(signal.SIGALRM, before)
+    state = State()
+    yield state
+    assert State() == state
+    signal.signal(signal.SIGALRM, handler)
+
+
+def endless() -> Iterator[int]:
+    end = time.monotonic() + GIVE_UP
+    while time.monotonic() < end:
+        yield 1
+
+
+def in_another_thread(work: Callable[[], Any]) -> Any:
+    """Return what work returns in a thread of its own."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    [result] = found
+    return result
 
 
 class TestTime:
     """What takes longer is ended."""
 
-    def test_an_endless_loop_is_ended(self) -> None:
-        with pytest.raises(TimeoutError):
-            run_bounded(run_on, SHORT)
-
-    def test_a_catastrophic_regular_expression_is_ended(self) -> None:
+    @pytest.mark.parametrize(
+        "work",
+        [run_on, lambda: re.match(r"(a+)+$", "a" * 28 + "b"), lambda: sum(endless())],
+        ids=["loop", "catastrophic regular expression", "iterator"],
+    )
+    def test_what_takes_too_long_is_ended(self, work: Callable[[], object]) -> None:
         started = time.monotonic()
-
-        with pytest.raises(TimeoutError):
-            run_bounded(lambda: re.match(r"(a+)+$", "a" * 28 + "b"), SHORT)
-
-        assert time.monotonic() - started < GIVE_UP
-
-    def test_an_endless_iterator_is_ended(self) -> None:
-        def endless() -> Iterator[int]:
-            end = time.monotonic() + GIVE_UP
-            while time.monotonic() < end:
-                yield 1
-
-        with pytest.raises(TimeoutError):
-            run_bounded(lambda: sum(endless()), SHORT)
-
-    def test_the_message_says_how_long_it_might_take(self) -> None:
         with pytest.raises(TimeoutError) as caught:
-            run_bounded(run_on, SHORT)
-
+            run_bounded(work, SHORT)
+        assert time.monotonic() - started < GIVE_UP
         assert str(caught.value) == "it took longer than 0.05 s"
 
     def test_nothing_inside_can_mistake_it_for_an_error_of_its_own(self) -> None:
-        survived = False
+        seen = []
 
         def swallow() -> None:
-            nonlocal survived
             try:
                 run_on()
             except Exception:  # noqa: BLE001 - as Jinja and rendering do
-                survived = True
+                seen.append("survived")
+            finally:
+                seen.append("cleaned up")
 
         with pytest.raises(TimeoutError):
             run_bounded(swallow, SHORT)
 
-        assert not survived
+        assert seen == ["cleaned up"]
 
     def test_a_finalizer_that_swallows_it_does_not_escape(
         self, monkeypatch: pytest.MonkeyPatch
@@ -159,29 +165,9 @@ class TestTime:
         assert swallowed
         swallowed.clear()
 
-    def test_cleaning_up_is_done_on_the_way_out(self) -> None:
-        done = []
-
-        def clean_up() -> None:
-            try:
-                run_on()
-            finally:
-                done.append("cleaned up")
-
-        with pytest.raises(TimeoutError):
-            run_bounded(clean_up, SHORT)
-
-        assert done == ["cleaned up"]
-
-    def test_what_is_quick_enough_is_not_ended(self) -> None:
-        assert run_bounded(lambda: sum(range(1000)), GIVE_UP) == 499_500
-
     def test_by_default_it_is_about_a_second(self) -> None:
-        assert SECONDS == 1.0
-
         left, _ = run_bounded(timer)
-
-        assert 0 < left <= 1.0
+        assert 0 < left <= SECONDS == 1.0
 
 
 class TestMemory:
@@ -190,49 +176,37 @@ class TestMemory:
     @pytest.mark.parametrize(
         "take",
         [
-            pytest.param(lambda: "x" * 10**9, id="text"),
-            pytest.param(lambda: [0] * 10**9, id="list"),
-            pytest.param(lambda: bytearray(2 * MEMORY), id="bytes"),
-            pytest.param(lambda: 1 << 10**10, id="number"),
-            pytest.param(lambda: f"{1:1000000000d}", id="format"),
-            pytest.param(hog, id="bit-by-bit"),
+            lambda: "x" * 10**9,
+            lambda: [0] * 10**9,
+            lambda: bytearray(2 * MEMORY),
+            lambda: 1 << 10**10,
+            lambda: f"{1:1000000000d}",
+            hog,
         ],
+        ids=["text", "list", "bytes", "number", "format", "bit-by-bit"],
     )
     def test_a_memory_hog_is_ended(self, take: Callable[[], object]) -> None:
         with pytest.raises(MemoryError):
             run_bounded(take, GIVE_UP)
 
-    def test_what_is_small_enough_is_not_ended(self) -> None:
-        taken = run_bounded(lambda: bytearray(8 * MEBIBYTE), GIVE_UP, memory=32 * MEBIBYTE)
-
-        assert len(taken) == 8 * MEBIBYTE
-
-    def test_the_bound_may_be_chosen(self) -> None:
-        # More than is ever free in what the process has already.
-        with pytest.raises(MemoryError):
-            run_bounded(lambda: bytearray(1024 * MEBIBYTE), GIVE_UP, memory=8 * MEBIBYTE)
-
     @pytest.mark.parametrize(
-        ("size", "expected"),
-        [pytest.param(48, True, id="less"), pytest.param(1024, False, id="more")],
+        ("size", "memory", "fits"),
+        [(48, MEMORY, True), (1024, MEMORY, False), (8, 32 * MEBIBYTE, True), (1024, 2**23, False)],
+        ids=["less than 64 MiB", "more", "less than a bound of its own", "more than that"],
     )
-    def test_by_default_it_is_64_mebibytes(self, size: int, *, expected: bool) -> None:
-        fits = False
+    def test_by_default_the_bound_is_64_mebibytes(
+        self, size: int, memory: int, *, fits: bool
+    ) -> None:
+        bounds: dict[str, int] = {} if memory == MEMORY else {"memory": memory}
+        taken = 0
         with contextlib.suppress(MemoryError):
-            fits = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP) > 0
-
-        assert fits is expected
-
-    def test_afterwards_there_is_as_much_as_before(self) -> None:
-        run_bounded(lambda: None, GIVE_UP)
-
-        assert len(bytearray(2 * MEMORY)) == 2 * MEMORY
+            taken = run_bounded(lambda: len(bytearray(size * MEBIBYTE)), GIVE_UP, **bounds)
+        assert taken == (size * MEBIBYTE if fits else 0)
 
     def test_the_bound_is_what_may_be_added_to_what_is_used(self) -> None:
+        run_bounded(lambda: None, GIVE_UP)
         used = bytearray(2 * MEMORY)
-
         more = run_bounded(lambda: bytearray(MEMORY // 4), GIVE_UP)
-
         assert len(used) + len(more) == 2 * MEMORY + MEMORY // 4
 
     @pytest.mark.parametrize(
@@ -264,30 +238,7 @@ def _fail(error: BaseException) -> None:
 class TestRestored:
     """Signal handler, timer and limit are afterwards as they were before."""
 
-    @pytest.mark.parametrize(
-        ("body", "seconds", "expected"),
-        [
-            pytest.param(run_on, SHORT, TimeoutError, id="time-is-up"),
-            pytest.param(hog, GIVE_UP, MemoryError, id="memory-is-used-up"),
-            pytest.param(lambda: _fail(KeyError("x")), GIVE_UP, KeyError, id="error"),
-            pytest.param(
-                lambda: _fail(KeyboardInterrupt()), GIVE_UP, KeyboardInterrupt, id="interrupt"
-            ),
-        ],
-    )
-    def test_after_an_end_before_time(
-        self, body: Callable[[], None], seconds: float, expected: type[BaseException]
-    ) -> None:
-        before = State()
-
-        with pytest.raises(expected):
-            run_bounded(body, seconds)
-
-        assert State() == before
-
-    def test_after_all_went_well(self) -> None:
-        before = State()
-
+    def test_after_all_went_well(self, before: State) -> None:
         inside = run_bounded(State)
 
         assert State() == before
@@ -296,17 +247,8 @@ class TestRestored:
         assert inside.memory != before.memory
         assert inside.memory[1] == before.memory[1]
 
-    def test_a_thousand_times(self) -> None:
-        before = State()
-
-        for _ in range(1000):
-            run_bounded(lambda: None)
-
-        assert State() == before
-
     def test_no_alarm_comes_late(self) -> None:
         run_bounded(lambda: None, SHORT)
-
         end = time.monotonic() + 4 * SHORT
         while time.monotonic() < end:
             pass  # an alarm would be an AssertionError of the tests' own handler
@@ -328,15 +270,14 @@ def render_often(rounds: int) -> None:
         compile_bounded(int)
 
 
-KNOWN: Final = variables(event())
+KNOWN: Final = variables(s3_event())
 
 
 class TestAlarm:
     """The alarm ends the work, and nothing but the work, whenever it comes."""
 
     @pytest.mark.parametrize("work", [render_loop, render_often])
-    def test_none_escapes(self, work: Callable[[int], None]) -> None:
-        before = State()
+    def test_none_escapes(self, before: State, work: Callable[[int], None]) -> None:
         work(1)
         rounds, late = 100, 0
 
@@ -392,37 +333,33 @@ class TestAlarm:
 class TestListening:
     """One block may listen for the alarms of many bounds; each holds as before."""
 
-    def test_bounds_hold_inside_of_it(self) -> None:
+    def test_the_handler_stays_for_all_of_it_and_bounds_hold_inside_and_after(
+        self, before: State
+    ) -> None:
         with listening():
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
-            with pytest.raises(MemoryError):
-                run_bounded(hog, GIVE_UP)
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
-
-    def test_the_handler_stays_for_all_of_it(self) -> None:
-        before = State()
-
-        with listening():
-            handlers = [State().handler]
-            for _ in range(3):
-                handlers.append(run_bounded(State).handler)
-                handlers.append(State().handler)
-                assert State().timer == before.timer
-                assert State().memory == before.memory
-
-        assert len(set(handlers)) == 1
-        assert handlers[0] != before.handler
+            inside = State()
+            assert inside.handler != before.handler
+            assert (inside.timer, inside.memory) == (before.timer, before.memory)
+            for work, bound, error in (
+                (run_on, SHORT, TimeoutError),
+                (hog, GIVE_UP, MemoryError),
+                (run_on, SHORT, TimeoutError),
+            ):
+                with pytest.raises(error):
+                    run_bounded(work, bound)
+                assert State() == inside
+            assert run_bounded(State).handler == inside.handler
+            with listening():
+                assert State() == inside
+            assert State() == inside
         assert State() == before
+
+        with pytest.raises(TimeoutError):
+            run_bounded(run_on, SHORT)
 
     def test_after_an_error_all_is_as_before(self) -> None:
-        before = State()
-
         with pytest.raises(KeyError), listening():
             raise KeyError
-
-        assert State() == before
 
     def test_warnings_inside_of_it_leave_nothing(self) -> None:
         registry: dict[Any, Any] = {}
@@ -439,63 +376,30 @@ class TestListening:
         assert seen == []
         assert "text" not in str(registry)
 
-    def test_after_it_bounds_hold_as_ever(self) -> None:
-        before = State()
-        with listening():
-            pass
-
-        with pytest.raises(TimeoutError):
-            run_bounded(run_on, SHORT)
-
-        assert State() == before
-
-    def test_one_inside_of_another_changes_nothing(self) -> None:
-        before = State()
-
-        with listening():
+    def test_in_another_thread_it_does_not_listen(self, before: State) -> None:
+        def run() -> State:
             with listening():
-                inside = State()
-            assert State() == inside
-            with pytest.raises(TimeoutError):
-                run_bounded(run_on, SHORT)
+                return State()
 
-        assert State() == before
-
-    def test_in_another_thread_it_does_not_listen(self) -> None:
-        before = State()
-        inside: list[State] = []
-
-        def run() -> None:
-            with listening():
-                inside.append(State())
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-
-        assert inside == [before]
+        assert in_another_thread(run) == before
 
 
-class TestErrors:
-    """What is raised inside passes through."""
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            ValueError("bad"),
-            UserError("bad entry"),
-            TimeoutError("its own"),
-            MemoryError("its own"),
-            SystemExit(1),
-            KeyboardInterrupt(),
-        ],
-        ids=lambda error: type(error).__name__,
-    )
-    def test_it_passes_through_as_it_is(self, error: BaseException) -> None:
-        with pytest.raises(type(error)) as caught:
-            run_bounded(lambda: _fail(error))
-
-        assert caught.value is error
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad"),
+        UserError("bad entry"),
+        TimeoutError("its own"),
+        MemoryError("its own"),
+        SystemExit(1),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_raised_inside_passes_through_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        run_bounded(lambda: _fail(error))
+    assert caught.value is error
 
 
 class TestNested:
@@ -503,7 +407,6 @@ class TestNested:
 
     def test_the_inner_one_may_be_longer(self) -> None:
         left, _ = run_bounded(lambda: run_bounded(timer, 2 * GIVE_UP), GIVE_UP)
-
         assert left > GIVE_UP
 
     def test_afterwards_the_outer_one_goes_on(self) -> None:
@@ -561,22 +464,10 @@ def wait(seconds: float) -> None:
         pass
 
 
-class TestThreads:
-    """Outside of the main thread, which alone receives signals, nothing runs."""
+def test_in_another_thread_nothing_runs() -> None:
+    def run() -> str:
+        with pytest.raises(ThreadError) as caught:
+            run_bounded(lambda: pytest.fail("it ran"), SHORT)
+        return str(caught.value)
 
-    def test_it_is_an_error_there(self) -> None:
-        before = State()
-        found: list[Any] = []
-
-        def run() -> None:
-            try:
-                run_bounded(lambda: found.append("it ran"), SHORT)
-            except ThreadError as error:
-                found.append(str(error))
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-
-        assert found == ["templates and conditions run in the main thread alone"]
-        assert State() == before
+    assert in_another_thread(run) == "templates and conditions run in the main thread alone"

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import hypothesis.strategies as st
@@ -18,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from jinja2 import Environment
 
-from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, RenderingError, Variables, variables
+from tests.build import s3_event
 from tests.examples import examples
 
 many = settings(
@@ -30,18 +29,7 @@ many = settings(
 
 
 def known(key: str) -> Variables:
-    return variables(
-        S3Event(
-            bucket="my-bucket",
-            key=key,
-            size=1082,
-            event_time=datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC),
-            event_type="ObjectCreated:Put",
-            source_ip=None,
-            aws_region="ap-southeast-2",
-            record={"s3": {"object": {"key": key}}},
-        )
-    )
+    return variables(s3_event(key, source_ip=None))
 
 
 def _as_json_holds_it(text: str) -> str:
@@ -70,19 +58,10 @@ class Identities:
     """Templates that put out the key, exactly. No two in a document share a name."""
 
     PUTTING_OUT: Final = (
-        "{{ key }}",
-        "{{- key -}}",
-        "{{ info.key }}",
-        "{{ event['s3'].object.key }}",
-        "{{ key ~ '' }}",
-        "{{ [key]|join }}",
-        "{{ '%s' % key }}",
-        "{{ '{}'.format(key) }}",
-        "{{ '{k}'.format_map({'k': key}) }}",
-        "{% for c in key %}{{ c }}{% endfor %}",
-        "{{ key|list|join('') }}",
-        "{{ [key, 'x'][0] }}",
-        "{{ nothing|default(key) }}",
+        *("{{ key }}", "{{- key -}}", "{{ info.key }}", "{{ event['s3'].object.key }}"),
+        *("{{ key ~ '' }}", "{{ [key]|join }}", "{{ '%s' % key }}", "{{ '{}'.format(key) }}"),
+        *("{{ '{k}'.format_map({'k': key}) }}", "{% for c in key %}{{ c }}{% endfor %}"),
+        *("{{ key|list|join('') }}", "{{ [key, 'x'][0] }}", "{{ nothing|default(key) }}"),
         "{{ key|safe }}",
     )
     AROUND: Final = (
@@ -151,7 +130,6 @@ class TestKeysAreData:
     @given(hostile_keys, identities())
     def test_in_globals(self, key: str, identity: Identities) -> None:
         value = {"lava_mine": 1, f"n{identity()}": identity()}
-
         assert Document(value, is_globals=True).render(known(key)) == {
             "lava_mine": 1,
             f"n{key}": key,
@@ -190,79 +168,28 @@ class Entries:
 
     NAMES: Final = ("key", "bucket", "info.key", "info['key']", "event.s3.object.key")
     OTHERS: Final = (
-        "info.event_type",
-        "info.aws_region",
-        "info.nothing",
-        "nothing",
+        *("info.event_type", "info.aws_region", "info.nothing", "nothing"),
         "info.event_time.isoformat()",
     )
     NUMBERS: Final = ("0", "1", "2", "7", "info.size", "-3", "1.5")
     OF_TEXT: Final = (
-        "@.upper()",
-        "@.split('/')[0]",
-        "@.split('/')[-1]",
-        "@.split('/', 1)[1]",
-        "@.rpartition('/')[2]",
-        "@.replace('a', 'b')",
-        "@.strip('/')",
-        "@.title()",
-        "@.ljust(5, 'x')",
-        "@[0]",
-        "@[1:3]",
-        "@[::-1]",
-        "@|upper",
-        "@|lower",
-        "@|title",
-        "@|capitalize",
-        "@|trim",
-        "@|trim('/')",
-        "@|string",
-        "@|reverse",
-        "@|first",
-        "@|last",
-        "@|replace('/', '-')",
-        "@|default('x')",
-        "@|default('x', true)",
-        "@|list|join('-')",
-        "@|sort|join",
-        "@|unique|join",
-        "@|map('upper')|join('.')",
-        "@|select('eq', 'a')|join",
-        "@|batch(2)|map('join')|join(' ')",
-        "@|truncate(5)",
-        "@|center(12)",
-        "@|e",
-        "@|striptags",
-        "@|indent(2)",
-        "@|wordwrap(9)",
-        "'%s'|format(@)",
-        "(@ ~ '/')",
-        "(@ * 2)",
-        "'%s' % @",
-        "'{}'.format(@)",
-        "'{0!s:>9}'.format(@)",
-        "(@ if @ else 'none')",
-        "(@ or 'x')",
-        "utils_are_not_needed|default(@)",
+        *("@.upper()", "@.split('/')[0]", "@.split('/')[-1]", "@.split('/', 1)[1]"),
+        *("@.rpartition('/')[2]", "@.replace('a', 'b')", "@.strip('/')", "@.title()"),
+        *("@.ljust(5, 'x')", "@[0]", "@[1:3]", "@[::-1]", "@|upper", "@|lower", "@|title"),
+        *("@|capitalize", "@|trim", "@|trim('/')", "@|string", "@|reverse", "@|first", "@|last"),
+        *("@|replace('/', '-')", "@|default('x')", "@|default('x', true)", "@|list|join('-')"),
+        *("@|sort|join", "@|unique|join", "@|map('upper')|join('.')", "@|select('eq', 'a')|join"),
+        *("@|batch(2)|map('join')|join(' ')", "@|truncate(5)", "@|center(12)", "@|e"),
+        *("@|striptags", "@|indent(2)", "@|wordwrap(9)", "'%s'|format(@)", "(@ ~ '/')", "(@ * 2)"),
+        *("'%s' % @", "'{}'.format(@)", "'{0!s:>9}'.format(@)", "(@ if @ else 'none')"),
+        *("(@ or 'x')", "utils_are_not_needed|default(@)"),
     )
     TO_NUMBER: Final = ("@|length", "@|wordcount", "@|int", "@.count('a')", "@.find('b')")
     OF_NUMBER: Final = (
-        "(@ + 1)",
-        "(@ * 2)",
-        "@ // 2",
-        "@ % 3",
-        "@|abs",
-        "@|round(1)",
-        "-@",
-        "@|float",
+        *("(@ + 1)", "(@ * 2)", "@ // 2", "@ % 3", "@|abs", "@|round(1)", "-@", "@|float"),
     )
     TESTS: Final = (
-        "@ is defined",
-        "@ is string",
-        "@ == 'a'",
-        "@ != key",
-        "'a' in @",
-        "not @",
+        *("@ is defined", "@ is string", "@ == 'a'", "@ != key", "'a' in @", "not @"),
         "@ is lower",
     )
     FILTERS: Final = ("upper", "lower", "title", "trim", "string", "replace('a', 'b')", "indent(1)")
@@ -439,35 +366,33 @@ def without_addresses(value: Any) -> str:
 _ITERATOR: Final = re.compile(r"(reversed|iterator|generator) object at 0x", re.IGNORECASE)
 
 
-class TestLikeJinja:
-    """Where plain Jinja works on the JSON text, as lava's function has it, so does this."""
+@many
+@given(entries(), harmless_keys)
+def test_harmless_keys_render_the_same(entry: dict[str, Any], key: str) -> None:
+    try:
+        template = Environment(autoescape=False).from_string(json.dumps(entry))
+        expected = json.loads(template.render(known(key)), strict=False)
+    except Exception as error:  # noqa: BLE001 - whatever a template can raise
+        event(f"plain Jinja raises {type(error).__name__}")
+        with contextlib.suppress(RenderingError):
+            Document(entry).render(known(key))
+            event(f"{type(error).__name__} of plain Jinja, rendered here")
+        return
+    rendered = Document(entry).render(known(key))
 
-    @many
-    @given(entries(), harmless_keys)
-    def test_harmless_keys_render_the_same(self, entry: dict[str, Any], key: str) -> None:
-        try:
-            template = Environment(autoescape=False).from_string(json.dumps(entry))
-            expected = json.loads(template.render(known(key)), strict=False)
-        except Exception as error:  # noqa: BLE001 - whatever a template can raise
-            event(f"plain Jinja raises {type(error).__name__}")
-            with contextlib.suppress(RenderingError):
-                Document(entry).render(known(key))
-                event(f"{type(error).__name__} of plain Jinja, rendered here")
-            return
-        rendered = Document(entry).render(known(key))
+    if _ITERATOR.search(json.dumps(expected)):
+        event("plain Jinja shows an iterator's address, and weighing made a list of it")
+        return
+    assert without_addresses(rendered) == without_addresses(expected)
 
-        if _ITERATOR.search(json.dumps(expected)):
-            event("plain Jinja shows an iterator's address, and weighing made a list of it")
-            return
-        assert without_addresses(rendered) == without_addresses(expected)
 
-    @many
-    @given(entries(depends_on_key=False), hostile_keys.filter(bool))
-    def test_hostile_keys_leave_the_structure(self, entry: dict[str, Any], key: str) -> None:
-        document = Document(entry)
-        try:
-            expected = document.render(known("harmless"))
-        except RenderingError:
-            event("cannot be rendered")
-            return
-        assert _shape(document.render(known(key))) == _shape(expected)
+@many
+@given(entries(depends_on_key=False), hostile_keys.filter(bool))
+def test_hostile_keys_leave_the_structure(entry: dict[str, Any], key: str) -> None:
+    document = Document(entry)
+    try:
+        expected = document.render(known("harmless"))
+    except RenderingError:
+        event("cannot be rendered")
+        return
+    assert _shape(document.render(known(key))) == _shape(expected)

@@ -46,7 +46,6 @@ class TestMembers:
     @pytest.mark.parametrize("of", ["easter", "parser", "relativedelta", "rrule", "tz", "utils"])
     def test_dateutil(self, of: str) -> None:
         members = vars(getattr(UTILS["dateutil"], of))
-
         assert len(members) >= 3
         assert not any(isinstance(member, types.ModuleType) for member in members.values())
 
@@ -143,46 +142,41 @@ class TestRegularExpressions:
 
     def test_flags_that_there_are_not_leave_nothing(self) -> None:
         before = len(re.RegexFlag._value2member_map_)
-
         text("{{ utils.re.RegexFlag(2 ** 77) }}{{ utils.re.compile('a', 2 ** 78).flags }}")
-
         assert len(re.RegexFlag._value2member_map_) == before
 
 
-class TestWarnings:
-    """What libraries warn of leaves nothing in the process, and prints nothing."""
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ utils.parsedate('10:00 ' ~ key) }}",
+        "{{ utils.dateutil.parser.parser().parse('10:00 ' ~ key) }}",
+        "{{ utils.dateutil.tz.tzstr('GMT0' ~ key ~ ',3,0,30,3600,10,0,26,7200') }}",
+        "{{ utils.re.compile('[[' ~ key ~ ']') }}",
+        "{{ utils.re.compile('x' * key|length ~ '[[' ~ key ~ '||]') }}",
+        "{{ utils.datetime.strptime('14', '%d') }}{{ utils.datetime.utcnow() }}",
+        "{{ utils.dateutil.relativedelta.relativedelta(day=1.5) }}",
+        "{{ utils.dateutil.rrule.rrule(3, count=1, until=utils.datetime.now()) }}",
+        "{{ [1[0:1] if key == '' else 1] }}",
+    ],
+)
+def test_a_warning_leaves_nothing_and_prints_nothing(template: str) -> None:
+    def kept() -> int:
+        return sum(len(vars(m).get("__warningregistry__", ())) for m in [*sys.modules.values()])
 
-    @pytest.mark.parametrize(
-        "template",
-        [
-            "{{ utils.parsedate('10:00 ' ~ key) }}",
-            "{{ utils.dateutil.parser.parser().parse('10:00 ' ~ key) }}",
-            "{{ utils.dateutil.tz.tzstr('GMT0' ~ key ~ ',3,0,30,3600,10,0,26,7200') }}",
-            "{{ utils.re.compile('[[' ~ key ~ ']') }}",
-            "{{ utils.re.compile('x' * key|length ~ '[[' ~ key ~ '||]') }}",
-            "{{ utils.datetime.strptime('14', '%d') }}{{ utils.datetime.utcnow() }}",
-            "{{ utils.dateutil.relativedelta.relativedelta(day=1.5) }}",
-            "{{ utils.dateutil.rrule.rrule(3, count=1, until=utils.datetime.now()) }}",
-            "{{ [1[0:1] if key == '' else 1] }}",
-        ],
-    )
-    def test_a_warning(self, template: str) -> None:
-        def kept() -> int:
-            return sum(len(vars(m).get("__warningregistry__", ())) for m in [*sys.modules.values()])
+    def render(key: str) -> None:
+        document = Document({"v": template})  # one of its own, which is compiled
+        run_bounded(lambda: document.render({"key": key, "utils": UTILS}))
 
-        def render(key: str) -> None:
-            document = Document({"v": template})  # one of its own, which is compiled
-            run_bounded(lambda: document.render({"key": key, "utils": UTILS}))
+    render("AAAAA")
+    before = kept()
+    with warnings.catch_warnings(record=True, action="default") as seen:
+        for letter in "BCDEFGHIJKLMNOPQRSTUVWXYZ":
+            render("AAAA" + letter)
 
-        render("AAAAA")
-        before = kept()
-        with warnings.catch_warnings(record=True, action="default") as seen:
-            for letter in "BCDEFGHIJKLMNOPQRSTUVWXYZ":
-                render("AAAA" + letter)
-
-        assert seen == []
-        # One module may have got a registry, which has the version of the filters in it.
-        assert kept() <= before + 1
+    assert seen == []
+    # One module may have got a registry, which has the version of the filters in it.
+    assert kept() <= before + 1
 
 
 class TestEncodings:

@@ -1,0 +1,15 @@
+"""Tables of cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def cases(names: str | Sequence[str], by_id: Mapping[str, Any]) -> pytest.MarkDecorator:
+    """Run a test for each case of a table, which has the cases by their ids."""
+    return pytest.mark.parametrize(names, by_id.values(), ids=by_id)
