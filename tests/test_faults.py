@@ -346,7 +346,7 @@ class TestSuite:
         for text in texts:
             ledger.invocations.append(Invocation(1, gives_parked_back=False))
             ledger.invocation.failed = frozenset(["in/1"])
-            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})  # type: ignore[arg-type]
+            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})
         if fate == "reply-lost":
             ledger.unanswered.add(texts[1])
         ledger.invocation.has_ended = fate == "process-ended"
