@@ -265,7 +265,7 @@ class TestLimits:
     def test_throughput_is_not_enforced_so_throttling_is_tested_elsewhere(
         self, dynamodb_local: DynamoDbLocal
     ) -> None:
-        """AWS documents that DynamoDB Local ignores it. tests/endpoint.py answers as AWS does.
+        """AWS documents that DynamoDB Local ignores it; tests/aws_in_memory throttles.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.UsageNotes.html
         """
