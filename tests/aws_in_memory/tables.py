@@ -52,7 +52,7 @@ class Keys:
                 raise invalid(f"The provided key element {name} does not match the schema")
             if not text:
                 raise invalid(f"The AttributeValue for a key attribute cannot be empty: {name}")
-            if len(text.encode()) > most:
+            if len(text.encode(errors="surrogatepass")) > most:
                 raise invalid(f"Size of {name} has exceeded the maximum size limit of {most}")
 
     def check_whole(self, key: Mapping[str, Value]) -> None:
