@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from .faults import EntryRefusal, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NUMBERS: Final = itertools.count(1)
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 _MAX_ENTRIES: Final = 10
@@ -90,7 +91,8 @@ class Queue:
                 continue
             self.messages.append(Message(text, entry.get("DelaySeconds", 0)))
             digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-            done = {"Id": entry["Id"], "MessageId": str(uuid.uuid4()), "MD5OfMessageBody": digest}
+            message_id = f"message-{next(_NUMBERS)}"
+            done = {"Id": entry["Id"], "MessageId": message_id, "MD5OfMessageBody": digest}
             answer.setdefault("Successful", []).append(done)
         return answer
 
@@ -98,7 +100,8 @@ class Queue:
         if len(text.encode()) > self.largest:
             reason = f"Message must be shorter than {self.largest} bytes."
             return EntryRefusal("InvalidParameterValue", is_senders_fault=True, message=reason)
-        if not text or _NOT_ALLOWED.search(text):
+        is_plain = text.isascii() and text.isprintable()  # as mostly, and fast to tell
+        if not text or (not is_plain and _NOT_ALLOWED.search(text)):
             return EntryRefusal("InvalidMessageContents", is_senders_fault=True)
         if not 0 <= delay <= _MAX_DELAY_SECONDS:
             return EntryRefusal("InvalidParameterValue", is_senders_fault=True, message="delay")
