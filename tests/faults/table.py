@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .aws_delivery import Route, groups, redrive
 from .ledger import Why
 from .planning import Row
+from .routes import Route, groups, redrive
 from .world import World, keys
 
 if TYPE_CHECKING:
