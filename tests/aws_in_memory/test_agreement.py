@@ -88,15 +88,14 @@ def plain(value: Any) -> Any:
     """Return a value with numbers as numbers, and sets as sets."""
     if isinstance(value, list):
         return [plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
     read: dict[str, Callable[[Any], object]] = {"N": Decimal, "SS": frozenset}
-    return (
-        {
-            name: {kind: read.get(kind, str)(held) for kind, held in attribute.items()}
-            for name, attribute in value.items()
-        }
-        if isinstance(value, dict)
-        else value
-    )
+    return {
+        name: {kind: read[kind](held) if kind in read else held}
+        for name, attribute in value.items()
+        for kind, held in attribute.items()
+    }
 
 
 def clients_of(endpoint: str) -> tuple[Any, Any]:
@@ -405,6 +404,58 @@ def read(database: Database, operation: str, request: dict[str, Any]) -> Any:
     prefixes = [[item["prefix"]["S"] for item in page] for page in items]
     ids = sorted(item["trigger_id"]["S"] for page in items for item in page)
     return prefixes, ids, [page["Count"] for page in found]
+
+
+ENTRY: Final = {"trigger_id": {"S": "put"}, "bucket": {"S": "of-puts"}, "prefix": {"S": "in"}}
+EVERY_TYPE: Final[dict[str, Any]] = {
+    "text": {"S": 'é\u2028"\\\n\x00'},
+    "empty": {"S": ""},
+    "number": {"N": "12345678901234567890123456789012345678"},
+    "fraction": {"N": "-0.0005"},
+    "true": {"BOOL": True},
+    "null": {"NULL": True},
+    "list": {"L": [{"S": "a"}, {"M": {}}, {"L": []}]},
+    "texts": {"SS": ["a", "b"]},
+}
+
+
+class TestPuts:
+    """Tables hold the same items, and cannot hold those that the function does not ask for."""
+
+    @pytest.mark.parametrize(
+        ("fields", "is_accepted", "is_accepted_by_ministack"),
+        [
+            pytest.param({"parameters": {"M": EVERY_TYPE}}, True, True, id="every-type"),
+            pytest.param({"trigger_id": {"S": "é\u2028\x00"}}, True, True, id="any-id"),
+            pytest.param({"trigger_id": {"S": "x" * 2048}}, True, True, id="longest-id"),
+            pytest.param({"prefix": {"S": "é" * 512}}, True, True, id="longest-prefix"),
+            pytest.param({"prefix": {"S": ""}}, False, True, id="empty-prefix"),
+            pytest.param({"bucket": {"S": ""}}, False, True, id="empty-bucket"),
+            pytest.param({"prefix": {"S": "x" * 1025}}, False, True, id="long-prefix"),
+            pytest.param({"bucket": {"S": "x" * 2049}}, False, True, id="long-bucket"),
+            pytest.param({"trigger_id": {"S": ""}}, False, True, id="empty-id"),
+        ],
+    )
+    def test_an_item_is_kept_or_refused(
+        self,
+        fields: dict[str, Any],
+        filled: list[Database],
+        *,
+        is_accepted: bool,
+        is_accepted_by_ministack: bool,
+        is_ministack: bool,
+    ) -> None:
+        item = ENTRY | fields
+        is_excused = is_ministack and is_accepted_by_ministack and not is_accepted
+        for database in filled[1:] if is_excused else filled:
+            answer = database.call("put_item", "triggers", Item=item)
+
+            assert answer == ({} if is_accepted else ("ValidationException", None))
+            if is_accepted:
+                key = {"trigger_id": item["trigger_id"]}
+                found = database.call("get_item", "triggers", Key=key)
+                assert found == {"Item": plain(item)}
+                database.call("delete_item", "triggers", Key=key)
 
 
 BODY: Final = {"Id": "1", "MessageBody": "text"}

@@ -58,3 +58,7 @@ class TestReads(test_agreement.TestReads):
         )
 
         assert found == [expected] * 2
+
+
+class TestPuts(test_agreement.TestPuts):
+    """Tables hold the same items, and cannot hold those that the function does not ask for."""
