@@ -23,8 +23,8 @@ Item = Mapping[str, Value]
 Given = Mapping[str, Any]
 """What the ``#names`` and ``:values`` of an expression stand for."""
 Condition = Callable[[Item, Given], bool]
-Clause = Callable[[dict[str, Value], Given], str]
-"""Changes an item, and returns the name of the attribute."""
+Clause = tuple[str, Callable[[Value | None, Given], Value | None]]
+"""The ``#name`` of an attribute, and what returns its value from that before."""
 
 _PARAMETERS: Final = frozenset(
     [
@@ -70,13 +70,16 @@ def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[st
         )
     after = dict(item or request["Key"])
     changed: set[str] = set()
-    for clause in clauses:
-        name = clause(after, given)
+    for word, change in clauses:
+        name = given[word]
         if name in request["Key"]:
             raise invalid(f"Cannot update attribute {name}. This attribute is part of the key")
         if name in changed:
             raise invalid(f"Two document paths overlap with each other: {name}")
         changed.add(name)
+        value = change(after.pop(name, None), given)
+        if value is not None:
+            after[name] = value
     before = _returned(request.get("ReturnValues"), item)
     return after, {"Attributes": before} if before else {}
 
@@ -187,33 +190,14 @@ class _Parser:
         name = self.word("#")
         self.require("=")
         value = self.word(":")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            item[given[name]] = given[value]
-            return str(given[name])
-
-        return clause
+        return name, lambda _, given: given[value]
 
     def _remove(self) -> Clause:
-        name = self.word("#")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            item.pop(given[name], None)
-            return str(given[name])
-
-        return clause
+        return self.word("#"), lambda *_: None
 
     def _add(self) -> Clause:
         name, value = self.word("#"), self.word(":")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            before = item.get(given[name], {"SS": []})
-            if not ("SS" in before and "SS" in given[value]):
-                raise invalid("An operand in the update expression has an incorrect data type")
-            item[given[name]] = {"SS": sorted({*before["SS"], *given[value]["SS"]})}
-            return str(given[name])
-
-        return clause
+        return name, lambda before, given: _union(before or {"SS": []}, given[value])
 
     def takes(self, word: str) -> bool:
         if self._words and self._words[-1] == word:
@@ -246,6 +230,12 @@ def _condition(expression: str) -> Condition:
 @cache
 def _clauses(expression: str) -> list[Clause]:
     return _Parser(expression).clauses()
+
+
+def _union(one: Value, other: Value) -> Value:
+    if not ("SS" in one and "SS" in other):
+        raise invalid("An operand in the update expression has an incorrect data type")
+    return {"SS": sorted({*one["SS"], *other["SS"]})}
 
 
 def _equal(one: Value | None, other: Value) -> bool:

@@ -178,32 +178,6 @@ class TestTable:
 
         assert verdict(other) is Verdict.WORK
 
-    @pytest.mark.parametrize(
-        ("later", "is_duplicate"),
-        [
-            pytest.param(TTL - 1, True, id="within"),
-            pytest.param(TTL, False, id="at-the-end"),
-            pytest.param(TTL + 1, False, id="after"),
-        ],
-    )
-    def test_an_event_is_a_duplicate_until_the_ttl_expires(
-        self, later: float, fleet: Fleet, *, is_duplicate: bool
-    ) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        complete(one, admit(one, "m-1"))
-
-        fleet.now += later
-
-        assert admit(two, "m-2").is_duplicate is is_duplicate
-
-    def test_an_event_that_its_own_delivery_completed_stays_completed(self, fleet: Fleet) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        complete(one, admit(one, "m-1"))
-
-        fleet.now += 3600
-
-        assert admit(two, "m-1").is_duplicate
-
     def test_a_failed_event_is_taken_over_with_what_was_sent(self, fleet: Fleet) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
         one.settle([(EVENT, admit(one, "m-1"), sent("aa", "bb"))], UNLIMITED)
