@@ -7,18 +7,19 @@ known to answer otherwise than AWS, a case says so; DynamoDB Local is not excuse
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.dedup.protocol import Claim, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.sent import SentRecord
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from tests.aws_in_memory import Item
     from tools.local.server import LocalAws
 
-# tests/dynamodb_local runs the same methods, in subclasses with another server.
-AS_SUBCLASS: Final[dict[str, Any]] = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.differing_executors],
-}
 NOW: Final = 1_800_000_000.25
 _NUMBERS: Final = itertools.count(1)
 
@@ -98,19 +94,26 @@ def plain(value: Any) -> Any:
     }
 
 
-def clients_of(endpoint: str) -> tuple[Any, Any]:
-    """Make clients as the function has them, which check no parameter."""
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return make_clients(endpoint_url=endpoint, region_name=REGION, **keys)
+@contextlib.contextmanager
+def client_of(endpoint: str, service: str) -> Iterator[Any]:
+    """Make a client that checks no parameter, waits long and tries once."""
+    made: Any = get_session().create_client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, proxies={}),
+    )
+    with contextlib.closing(made):
+        yield made
 
 
 @pytest.fixture(name="server", scope="module")
 def _server(aws: LocalAws) -> Iterator[Database]:
     """The server that is right."""
-    clients = clients_of(aws.endpoint)
-    yield Database(clients[0])
-    for client in clients:
-        client.close()
+    with client_of(aws.endpoint, "dynamodb") as client:
+        yield Database(client)
 
 
 @pytest.fixture(name="own", scope="module")
@@ -131,27 +134,6 @@ def _is_ministack() -> bool:
     return True
 
 
-class Recorder:
-    """A client that records the request, and gives an empty answer."""
-
-    def __init__(self) -> None:
-        self.request: dict[str, Any] = {}
-
-    def update_item(self, **request: Any) -> dict[str, Any]:
-        self.request = request
-        return {}
-
-
-def requested(ask: Callable[[ClaimTable], object], now: float, token: str) -> dict[str, Any]:
-    """Return what `ClaimTable` asks of DynamoDB, with another token."""
-    recorder = Recorder()
-    ask(ClaimTable(recorder, "claims", 30.0, lambda: now))  # type: ignore[arg-type]
-    request = recorder.request
-    request["ExpressionAttributeValues"][":token"] = {"S": token}
-    del request["TableName"]
-    return request
-
-
 def texts(*values: str) -> st.SearchStrategy[dict[str, str]]:
     return st.sampled_from([{"S": value} for value in values])
 
@@ -159,8 +141,9 @@ def texts(*values: str) -> st.SearchStrategy[dict[str, str]]:
 TIMES: Final = st.one_of(
     st.sampled_from([NOW, NOW + 65.0]), st.floats(NOW - 100, NOW + 100).map(float)
 )
-MEMBERS: Final = st.sets(st.sampled_from(["d1", "d2", "d3"]), min_size=1).map(sorted)
-SETS: Final = MEMBERS.map(lambda members: {"SS": members})
+SETS: Final = st.sets(st.sampled_from(["d1", "d2", "A"]), min_size=1).map(
+    lambda members: {"SS": sorted(members)}
+)
 ITEMS: Final = st.none() | st.fixed_dictionaries(
     {"id": texts("e")},
     optional={
@@ -170,24 +153,56 @@ ITEMS: Final = st.none() | st.fixed_dictionaries(
         "until": st.just({"N": "0"}) | TIMES.map(lambda time: {"N": repr(time)}) | texts("A"),
         "expires": st.integers(0, 2**31).map(lambda time: {"N": str(time)}),
         "sent": SETS,
-        "returning": st.sampled_from([{"SS": ["A"]}, {"SS": ["B", "C"]}]),
+        "returning": SETS,
     },
 )
 MINE: Final = Claim("e", Verdict.WORK, "")
-RECORDS: Final = st.lists(st.sampled_from(["a", "b"])).map(lambda ids: SentRecord(parked=set(ids)))
-ASKED: Final[st.SearchStrategy[Callable[[ClaimTable], object]]] = st.one_of(
-    st.sampled_from("AB").map(lambda owner: lambda claims: claims.claim("e", owner, 65.0)),
-    st.just(lambda claims: claims.confirm(MINE)),
-    RECORDS.map(lambda record: lambda claims: claims.release(MINE, record)),
-)
-# What a protocol might come to use.
-EXPRESSIONS: Final = [
-    ("ADD #set :set", "contains(#set, :text) AND attribute_exists(#id)"),
-    ("SET #a = :text ADD #set :set", "NOT contains(#set, :text)"),
-    ("REMOVE #set SET #a = :text", "#set = :set OR #a = :text"),
-    ("REMOVE #a", "NOT (NOT #a = :text OR NOT #a <= :text) OR #set = :set"),
-    ("SET #a = :text", "attribute_not_exists(#set) AND (#a <= :text OR #set = :set)"),
+ASKED: Final[list[Callable[[ClaimTable], object]]] = [
+    lambda claims: claims.claim("e", "A", 65.0),
+    lambda claims: claims.claim("e", "B", 65.0),
+    lambda claims: claims.confirm(MINE),
+    lambda claims: claims.release(MINE, SentRecord()),
+    lambda claims: claims.release(MINE, SentRecord(parked={"a", "b"})),
 ]
+
+
+@st.composite
+def updates_of_claims(draw: st.DrawFn) -> dict[str, Any]:
+    """Return what `ClaimTable` asks of DynamoDB, with one of few tokens."""
+    aws, now = Aws(), draw(TIMES)
+    draw(st.sampled_from(ASKED))(ClaimTable(aws.client, "claims", 30.0, lambda: now))
+    request = aws.log[0].request
+    request["ExpressionAttributeValues"][":token"] = draw(texts("t1", "t2"))
+    return {name: value for name, value in request.items() if name != "TableName"}
+
+
+@st.composite
+def other_updates(draw: st.DrawFn) -> dict[str, Any]:
+    """Return an update that a protocol might come to use."""
+    update, condition = draw(
+        st.sampled_from(
+            [
+                ("ADD #sent :set", "contains(#sent, :text) AND attribute_exists(#id)"),
+                ("SET #owner = :text ADD #sent :set", "NOT contains(#sent, :text)"),
+                ("REMOVE #sent SET #owner = :text", "#sent = :set OR #owner = :text"),
+                ("REMOVE #owner", "NOT (NOT #owner = :text OR NOT #owner <= :text)"),
+                ("SET #owner = :text", "attribute_not_exists(#sent) AND #owner <= :text"),
+            ]
+        )
+    )
+    values = {":text": draw(texts("A", "B", "d1")), ":set": draw(SETS)}
+    return {
+        "UpdateExpression": update,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {
+            f"#{name}": name for name in ("id", "owner", "sent") if f"#{name}" in update + condition
+        },
+        "ExpressionAttributeValues": {n: v for n, v in values.items() if n in update + condition},
+        "ReturnValues": "ALL_OLD",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
 UPDATE: Final[dict[str, Any]] = {
     "UpdateExpression": "SET #a = :v",
     "ExpressionAttributeNames": {"#a": "a"},
@@ -198,56 +213,24 @@ UPDATE: Final[dict[str, Any]] = {
 class TestUpdates:
     """Conditional writes agree, and so does the item that refused one."""
 
-    @settings(max_examples=examples(150), **AS_SUBCLASS)
-    @given(before=ITEMS, ask=ASKED, now=TIMES, token=st.sampled_from(["t1", "t2"]))
-    def test_the_updates_of_claims_agree(
-        self,
-        server: Database,
-        imitations: list[Database],
-        *,
-        before: Item | None,
-        ask: Callable[[ClaimTable], object],
-        now: float,
-        token: str,
-    ) -> None:
-        request = requested(ask, now, token)
-        expected = server.update(before, **request)
-
-        assert [each.update(before, **request) for each in imitations] == [expected] * 2
-
-    @settings(max_examples=examples(50), **AS_SUBCLASS)
-    @given(
-        before=st.none()
-        | st.fixed_dictionaries({"id": texts("e")}, optional={"a": texts("A", "B"), "set": SETS}),
-        expressions=st.sampled_from(EXPRESSIONS),
-        text=st.sampled_from(["A", "B", "d1"]),
-        members=MEMBERS,
+    # tests/dynamodb_local runs the same method, in a subclass with another server.
+    @settings(
+        max_examples=examples(200),
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors],
     )
-    def test_other_updates_agree(
+    @given(before=ITEMS, request_=updates_of_claims() | other_updates())
+    def test_answer_and_item_agree(
         self,
         server: Database,
         imitations: list[Database],
         *,
         before: Item | None,
-        expressions: tuple[str, str],
-        text: str,
-        members: list[str],
+        request_: dict[str, Any],
     ) -> None:
-        said = "".join(expressions)
-        values = {":text": {"S": text}, ":set": {"SS": members}}
-        request = {
-            "UpdateExpression": expressions[0],
-            "ConditionExpression": expressions[1],
-            "ExpressionAttributeNames": {
-                f"#{name}": name for name in ("id", "a", "set") if f"#{name}" in said
-            },
-            "ExpressionAttributeValues": {n: v for n, v in values.items() if n in said},
-            "ReturnValues": "ALL_OLD",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        expected = server.update(before, **request)
+        expected = server.update(before, **request_)
 
-        assert [each.update(before, **request) for each in imitations] == [expected] * 2
+        assert [each.update(before, **request_) for each in imitations] == [expected] * 2
 
     @pytest.mark.parametrize(
         ("change", "is_accepted_by_ministack"),
@@ -462,80 +445,60 @@ BODY: Final = {"Id": "1", "MessageBody": "text"}
 KNOWN: Final = {"QueueName": "known"}
 
 
-def batch(*entries: dict[str, Any]) -> dict[str, Any]:
-    return {"Entries": list(entries)}
-
-
 class TestQueues:
     """Queues take and refuse the same messages."""
 
     @pytest.fixture(name="clients")
     def _clients(self, aws: LocalAws, own: Endpoint) -> Iterator[list[Any]]:
-        dynamodb, sqs = clients_of(aws.endpoint)
-        made = [sqs, own.clients[1], Aws().client]
-        for client in made:
-            client.create_queue(**KNOWN)
-        yield made
-        sqs.close()
-        dynamodb.close()
-
-    # Of a name that no queue can have, ministack says no more than that there is no such queue.
-    @pytest.mark.parametrize("name", ["known", "no-such-queue"])
-    def test_the_url_of_a_queue_or_its_error_agrees(self, name: str, clients: list[Any]) -> None:
-        expected, *found = (url(client, name) for client in clients)
-
-        assert found == [expected] * 2
-        assert ("known" in expected) is (name == "known")
+        with client_of(aws.endpoint, "sqs") as sqs:
+            made = [sqs, own.clients[1], Aws().client]
+            for client in made:
+                client.create_queue(**KNOWN)
+            yield made
 
     @pytest.mark.parametrize(
-        "request_",
+        ("name", "entries"),
         [
-            pytest.param(batch(BODY, BODY | {"Id": "2", "DelaySeconds": 900}), id="taken"),
-            pytest.param(batch(BODY | {"MessageBody": "\u00e9\U0001f600"}), id="not-ascii"),
-            pytest.param(batch(), id="empty"),
-            pytest.param(batch(*(BODY | {"Id": str(n)} for n in range(11))), id="eleven"),
-            pytest.param(batch(BODY, BODY), id="same-id"),
-            pytest.param(batch(BODY | {"Id": "no good"}), id="bad-id"),
+            pytest.param("known", [BODY, BODY | {"Id": "2", "DelaySeconds": 900}], id="taken"),
+            pytest.param("known", [BODY | {"MessageBody": "\u00e9\U0001f600"}], id="not-ascii"),
+            pytest.param("known", [], id="empty"),
+            pytest.param("known", [BODY | {"Id": str(n)} for n in range(11)], id="eleven"),
+            pytest.param("known", [BODY, BODY], id="same-id"),
+            pytest.param("known", [BODY | {"Id": "no good"}], id="bad-id"),
             pytest.param(
-                batch(BODY, BODY | {"Id": "2", "MessageBody": "\x00"}), id="content-of-one"
+                "known", [BODY, BODY | {"Id": "2", "MessageBody": "\x00"}], id="content-of-one"
             ),
             pytest.param(
-                batch(*(BODY | {"Id": str(n), "MessageBody": "x" * 600_000} for n in range(2))),
+                "known",
+                [BODY | {"Id": str(n), "MessageBody": "x" * 600_000} for n in range(2)],
                 id="too-long",
             ),
+            pytest.param("no-such-queue", [BODY], id="missing"),
         ],
     )
-    def test_a_batch_is_taken_or_refused_alike(
-        self, request_: dict[str, Any], clients: list[Any]
+    def test_a_lookup_and_a_batch_agree(
+        self, name: str, entries: list[dict[str, Any]], clients: list[Any]
     ) -> None:
-        expected, *found = (sent(client, request_) for client in clients)
+        expected, *found = (found_and_sent(client, name, entries) for client in clients)
 
         assert found == [expected] * 2
-
-    def test_a_batch_to_a_missing_queue_is_refused_alike(self, clients: list[Any]) -> None:
-        expected, *found = (sent(client, batch(BODY), "known-no-more") for client in clients)
-
-        assert found == [expected] * 2
+        assert ("known" in expected[0]) is (name == "known")
 
 
-def url(client: Any, name: str) -> Any:
-    """Return the end of a queue's URL, or the error's code."""
-    try:
-        return client.get_queue_url(QueueName=name)["QueueUrl"].rpartition("/")[2]
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-
-
-def sent(client: Any, request: dict[str, Any], name: str = "known") -> Any:
-    """Return which entries of a batch were taken and refused, or the error's code."""
+def found_and_sent(client: Any, name: str, entries: list[dict[str, Any]]) -> Any:
+    """Return the end of a queue's URL, and which entries it took and refused; or the errors."""
     known = client.get_queue_url(**KNOWN)["QueueUrl"]
     try:
-        answer = client.send_message_batch(QueueUrl=known.replace("known", name), **request)
+        found = client.get_queue_url(QueueName=name)["QueueUrl"].rpartition("/")[2]
     except ClientError as error:
-        return error.response["Error"]["Code"]
+        found = error.response["Error"]["Code"]
+    try:
+        answer = client.send_message_batch(QueueUrl=known.replace("known", name), Entries=entries)
+    except ClientError as error:
+        return found, error.response["Error"]["Code"]
     taken = [(each["Id"], each["MD5OfMessageBody"]) for each in answer.get("Successful", ())]
     fields = ("Id", "Code", "SenderFault")
-    return taken, [[each[name] for name in fields] for each in answer.get("Failed", ())]
+    return found, taken, [[each[field] for field in fields] for each in answer.get("Failed", ())]
 
 
 class TestObjects:
@@ -546,17 +509,9 @@ class TestObjects:
         s3.create_bucket(Bucket="heads")
         s3.put_object(Bucket="heads", Key="a b/\u00e9", Body=b"12345")
         own.objects["heads", "a b/\u00e9", None] = {"Content-Length": "5"}
-        in_memory = get_session().create_client(
-            "s3",
-            endpoint_url=own.url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-        for key in ("a b/\u00e9", "none"):
-            assert size(in_memory, key) == size(s3, key)
-        in_memory.close()
+        with client_of(own.url, "s3") as in_memory:
+            for key in ("a b/\u00e9", "none"):
+                assert size(in_memory, key) == size(s3, key)
 
 
 def size(client: Any, key: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.aws_in_memory import test_agreement
-from tests.aws_in_memory.test_agreement import BY_BUCKET, Database, clients_of, pages
+from tests.aws_in_memory.test_agreement import BY_BUCKET, Database, client_of, pages
 
 # Its fixtures, of which `server` and `is_ministack` are replaced here.
 from tests.aws_in_memory.test_agreement import _filled as _filled  # noqa: PLC0414
@@ -24,10 +24,8 @@ pytestmark = pytest.mark.slow("needs DynamoDB Local")
 
 @pytest.fixture(name="server", scope="module")
 def _server(dynamodb_local: DynamoDbLocal) -> Iterator[Database]:
-    clients = clients_of(dynamodb_local.endpoint)
-    yield Database(clients[0])
-    for client in clients:
-        client.close()
+    with client_of(dynamodb_local.endpoint, "dynamodb") as client:
+        yield Database(client)
 
 
 @pytest.fixture(name="is_ministack")
