@@ -517,26 +517,18 @@ class TestRefusedCalls:
     """A batch that is refused whole is split until the faulty entry is alone."""
 
     @pytest.mark.parametrize("code", CONTENT)
-    @pytest.mark.parametrize("position", range(10))
+    @pytest.mark.parametrize(
+        "poisoned", [*({n} for n in range(10)), {0, 4, 5, 9}], ids=lambda some: f"{sorted(some)}"
+    )
     def test_other_entries_of_a_refused_call_are_sent_once(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str, position: int
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str, poisoned: set[int]
     ) -> None:
         endpoint.fail(containing("poison", Refusal(400, code, "not like this")))
-        messages = [outgoing("poison" if n == position else f"{n}") for n in range(10)]
+        messages = [outgoing("poison" if n in poisoned else f"{n}") for n in range(10)]
         send(queues, *messages)
-        assert sorted(texts(core)) == [f"{n}" for n in range(10) if n != position]
-        assert [n for n, each in enumerate(messages) if not is_sent(each)] == [position]
-        assert failure(messages[position]) is None
-        assert "not like this" in (refusal(messages[position]) or "")
-
-    def test_every_faulty_entry_of_a_refused_call_is_refused(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
-    ) -> None:
-        endpoint.fail(containing("poison", Refusal(400, "InvalidMessageContents")))
-        messages = [outgoing("poison" if n in {0, 4, 5, 9} else f"{n}") for n in range(10)]
-        send(queues, *messages)
-        assert sorted(texts(core)) == ["1", "2", "3", "6", "7", "8"]
-        assert [n for n, each in enumerate(messages) if refusal(each)] == [0, 4, 5, 9]
+        assert sorted(texts(core)) == [f"{n}" for n in range(10) if n not in poisoned]
+        assert outcomes(*messages) == "".join("r" if n in poisoned else "s" for n in range(10))
+        assert all("not like this" in (messages[n].reason or "") for n in poisoned)
 
     def test_a_batch_that_is_too_long_is_split(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
@@ -807,12 +799,6 @@ class TestOddAnswers:
 class TestTime:
     """A call starts only if it can end before the deadline."""
 
-    def test_everything_is_sent_with_enough_time(self, core: Queue, queues: SqsQueues) -> None:
-        message = outgoing()
-        queues.send([message], Time().deadline, Reserve.PARK)
-        assert is_sent(message)
-        assert core.messages
-
     def test_nothing_is_sent_out_of_time(
         self, endpoint: Endpoint, core: Queue, queues: SqsQueues
     ) -> None:
@@ -863,14 +849,30 @@ class TestTime:
         assert all(refusal(each) is None for each in messages)
         assert not core.messages
 
-    def test_the_reserve_is_left_for_later_steps(self, core: Queue, queues: SqsQueues) -> None:
-        time = Time()
-        time.left = 10.0
-        late, early = outgoing("late"), outgoing("early")
-        queues.send([late], time.deadline, Reserve.SEND)
-        queues.send([early], time.deadline, Reserve.PARK)
-        assert "too little time left" in (failure(late) or "")
-        assert texts(core) == ["early"]
+    @pytest.mark.parametrize(
+        ("start", "early", "late"),
+        [
+            pytest.param(A_WHILE, (10.0, Reserve.PARK), (10.0, Reserve.SEND), id="reserve"),
+            pytest.param(3.0, (1.7, Reserve.SEND), (1.6, Reserve.SEND), id="half-of-a-short-one"),
+        ],
+    )
+    def test_time_is_left_for_later_steps(
+        self,
+        core: Queue,
+        queues: SqsQueues,
+        start: float,
+        early: tuple[float, float],
+        late: tuple[float, float],
+    ) -> None:
+        time = Time(start)
+        messages = []
+        for left, reserve in (early, late):
+            time.left = left
+            messages.append(outgoing())
+            queues.send(messages[-1:], time.deadline, reserve)
+        assert outcomes(*messages) == "sf"
+        assert "too little time left" in (failure(messages[1]) or "")
+        assert len(core.messages) == 1
 
     @pytest.mark.usefixtures("core")
     @pytest.mark.parametrize("left", [13.5, 12.5])
@@ -891,13 +893,3 @@ class TestTime:
         assert (is_sent(message), time.left > MARGIN_SECONDS) == (is_enough, True)
         assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
         assert is_enough or failure(message) == f"sending to queue {CORE}: too little time left"
-
-    def test_half_of_a_short_timeout_is_left(self, core: Queue, queues: SqsQueues) -> None:
-        time = Time(left=3.0)
-        early, late = outgoing("early"), outgoing("late")
-        time.left = 1.7
-        queues.send([early], time.deadline, Reserve.SEND)
-        time.left = 1.6
-        queues.send([late], time.deadline, Reserve.SEND)
-        assert texts(core) == ["early"]
-        assert "too little time left" in (failure(late) or "")
