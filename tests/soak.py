@@ -23,7 +23,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 
-from .endpoint import Endpoint
+from .aws_in_memory import Endpoint
 from .payloads import direct, message, record
 
 if TYPE_CHECKING:

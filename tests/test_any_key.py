@@ -22,7 +22,7 @@ from .routes import (
 )
 
 if TYPE_CHECKING:
-    from .endpoint import CannedRealm, Endpoint
+    from .aws_in_memory import CannedRealm, Endpoint
 
 # What a DynamoDB key can hold: the rendered job id is one.
 KEYS = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)

@@ -21,7 +21,7 @@ import lava_s3trigger
 from benchmarks import cold
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from lava_s3trigger.metrics import METRICS, NAMESPACE
-from tests.endpoint import DENIED, REGION, CannedRealm, Endpoint
+from tests.aws_in_memory import DENIED, REGION, CannedRealm, Endpoint
 from tests.payloads import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
 from tools.local.server import CHECKOUT
 

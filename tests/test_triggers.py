@@ -20,14 +20,14 @@ from lava_s3trigger.triggers import (
     prefixes,
     read_trigger,
 )
-from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
+from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 from tests.payloads import s3_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.aws_in_memory import Fault, Item
     from tests.clock import Clock
-    from tests.endpoint import Fault, Item
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Item, Queue
 from tests.clock import Clock
-from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Queue
 from tests.payloads import BUCKET
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.endpoint import Faults
+    from tests.aws_in_memory import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
 MAX_EXPLAINED: Final = 3

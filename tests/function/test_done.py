@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.endpoint import SERVER_ERROR, THROTTLED
+from tests.aws_in_memory import SERVER_ERROR, THROTTLED
 from tests.function.harness import SEND, Harness
 from tests.payloads import direct, eventbridge, message, record, sns, sqs
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED
+from tests.aws_in_memory import DENIED
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import BUCKET, NONSENSE, direct, failed, record, sqs
 

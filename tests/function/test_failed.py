@@ -11,7 +11,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     LOST_REPLY,
     OPERATIONS,

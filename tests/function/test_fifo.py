@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED, Call
+from tests.aws_in_memory import DENIED, Call
 from tests.function.harness import SEND, Harness, deny
 from tests.payloads import NONSENSE, direct, failed, fifo, message, record
 

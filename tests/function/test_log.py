@@ -19,7 +19,7 @@ import pytest
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import JsonLines, configure_logging
-from tests.endpoint import EntryRefusal, Partial
+from tests.aws_in_memory import EntryRefusal, Partial
 from tests.function.harness import SEND, Harness, LogLines
 from tests.function.user_errors import TOO_LONG
 from tests.payloads import (

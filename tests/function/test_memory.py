@@ -15,15 +15,14 @@ from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.sending import MAX_WAITING_BYTES
+from tests.aws_in_memory import REGION, Keys, Table
 from tests.context import Context
-from tests.endpoint import REGION, Keys, Table
-from tests.faults.dedup_table import update_item
 from tests.function.harness import PARKING, Harness, deny
 from tests.payloads import direct, record
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from tests.endpoint import Answer, Endpoint, Request
+    from tests.aws_in_memory import Answer, Endpoint, Request
 
 LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
 """A template that makes 900,000 characters."""
@@ -182,7 +181,6 @@ class TestPieces:
         self, harness: Harness, decided: Decided
     ) -> None:
         harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
         for n in range(3):
             harness.trigger(f"t{n}", parameters={"text": LARGE}, if_counted="x")
         settled: list[int] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED
+from tests.aws_in_memory import DENIED
 from tests.function.harness import PARKING, Harness, LogLines
 from tests.payloads import NONSENSE, direct, failed, fifo, message, record, sqs
 

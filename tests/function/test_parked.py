@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     SERVER_ERROR,
     THROTTLED,

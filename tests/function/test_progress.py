@@ -12,9 +12,8 @@ import pytest
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import MAX_BATCH_EVENTS
+from tests.aws_in_memory import Keys, Table
 from tests.context import Context
-from tests.endpoint import Keys, Table
-from tests.faults.dedup_table import update_item
 from tests.payloads import direct, message, record
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ def work(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setitem(KINDS, "slow", Kind("slow", made, str))
     harness.trigger(if_slow="yes")
     harness.endpoint.tables["claims"] = Table(Keys("id"))
-    harness.endpoint.operations["UpdateItem"] = update_item
     return made
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.endpoint import DENIED, Call, EntryRefusal, Fault, Partial
+from tests.aws_in_memory import DENIED, Call, EntryRefusal, Fault, Partial
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 

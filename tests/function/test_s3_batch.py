@@ -22,8 +22,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
-from tests.context import Context
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     LOST_REPLY,
     READS_THROTTLED,
@@ -36,7 +35,7 @@ from tests.endpoint import (
     Refusal,
     Table,
 )
-from tests.faults.dedup_table import update_item
+from tests.context import Context
 from tests.function.harness import PARKING, SEND, Harness, LogLines, deny
 from tests.payloads import BUCKET, direct, record, sqs
 from tools.local.server import CHECKOUT
@@ -833,7 +832,6 @@ class TestReplayMark:
 
     def test_of_the_shared_table_another_replay_takes_nothing(self, harness: Harness) -> None:
         harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
         harness.trigger(job_id=["load", "report"])
         harness.endpoint.fail(deny("web"))
         for replay in ("r-1", "r-2", "r-2", None, None):

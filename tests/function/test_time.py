@@ -11,9 +11,8 @@ import pytest
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory import THROTTLED, Call, Fault, Keys, Table
 from tests.context import Context
-from tests.endpoint import THROTTLED, Call, Fault, Keys, Table
-from tests.faults.dedup_table import update_item
 from tests.function.harness import SEND, Harness, LogLines
 from tests.payloads import direct, failed, fifo, record, sqs
 
@@ -133,7 +132,6 @@ class TestTime:
     ) -> None:
         """With the dedup table, every event that was dispatched is recorded there as done."""
         claims = harness.endpoint.tables["claims"] = Table(Keys("id"))
-        harness.endpoint.operations["UpdateItem"] = update_item
         harness.trigger(job_id="{{ key }}")
         for n in range(120):
             harness.job(f"in/{n}", "core")
