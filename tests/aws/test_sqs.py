@@ -492,11 +492,11 @@ class TestFaults:
         assert len(set(waits)) > 30
         assert not core.messages
 
-    @pytest.mark.parametrize("fault", [LOST_REPLY, Held()], ids=["lost-reply", "no-reply"])
+    @pytest.mark.parametrize("fault", [lambda: LOST_REPLY, Held], ids=["lost-reply", "no-reply"])
     def test_a_retry_after_a_lost_reply_has_another_run_id(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, fault: Fault
+        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, fault: Callable[[], Fault]
     ) -> None:
-        endpoint.fail({(SEND, 1): fault})
+        endpoint.fail({(SEND, 1): fault()})
         messages = [outgoing(each) for each in "ab"]
         send(queues, *messages)
         assert outcomes(*messages) == "ss"
