@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from .measuring import Comparison, Cost, Row
-from .realm import BARE_QUEUE, REALM, REGION, by_s3, check, constant_message, entry
-from .service import ROOT, queue_url
+from .realm import BARE_QUEUE, REGION, by_s3, check, constant_message, entry
+from .service import REALM, ROOT, queue_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

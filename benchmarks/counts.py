@@ -7,9 +7,11 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
+from tests.aws_in_memory.tables import size_of_item
+
 from .measuring import Row
 from .realm import EVERYDAY, by_s3, check, entries, entry, everyday_parameters, function
-from .service import size_of_item, to_item
+from .service import to_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,11 @@ from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
-from .service import ROOT, LocalService, RemoteService, Seen, queue_url
+from .service import REALM, ROOT, LocalService, RemoteService, Seen, queue_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-REALM: Final = "bench"
 BUCKET: Final = "my-bucket"
 REGION: Final = "ap-southeast-2"
 BARE_QUEUE: Final = "bare"

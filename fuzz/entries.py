@@ -19,10 +19,11 @@ from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, prefixes, read_trigger
+from tests.aws_in_memory import REGION
 from tests.build import eventbridge_event, s3_record
 from tests.templates.test_properties import hostile_keys, identities
 
-from .realm import REGION, Tables, check_reason, handle
+from .realm import Realm, check_reason, handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -235,11 +236,7 @@ def _check_errors(errors: Sequence[EntryError], fields: Sequence[str]) -> None:
 def _check_function(case: Case, event: S3Event) -> None:
     """Check what the function does with the event."""
     item, job = case["trigger"], case["job"]
-    tables = Tables(
-        triggers=lambda bucket: [each for each in [item] if each["bucket"]["S"] == bucket],
-        job=lambda job_id: job if job["job_id"]["S"] == job_id else None,
-    )
-    result = handle({"Records": [case["record"]]}, tables)
+    result = handle({"Records": [case["record"]]}, Realm([item], [job]))
     assert not result.error
     is_reached = event.bucket == item["bucket"]["S"] and item["prefix"]["S"] in prefixes(event.key)
     assert len(result.parked) <= is_reached

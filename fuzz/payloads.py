@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import DeliveredEvent, Delivery, deliveries, is_s3_batch
 from lava_s3trigger.errors import PayloadError
+from tests.aws_in_memory import REGION
 from tests.build import eventbridge_event, s3_record
 from tests.routes import ROUTES, TEST_EVENT, Route, What, of_eventbridge, of_s3
 
-from .realm import MAX_REASON_CHARACTERS, REGION, Result, Tables, handle
+from .realm import MAX_REASON_CHARACTERS, Realm, Result, handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -197,7 +198,7 @@ def check(payload: Any) -> None:
     if len(before) > _MAX_CHARACTERS:
         return
     if is_s3_batch(payload):
-        handle(payload, _TABLES)
+        handle(payload, _realm())
         return
     found = deliveries(payload, REGION)
     assert _seen(deliveries(payload, REGION)) == _seen(found)
@@ -324,15 +325,21 @@ def _items(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: attribute_of(value) for name, value in entry.items()}
 
 
-_TABLES: Final = Tables(
-    triggers=lambda bucket: [_items(_TRIGGER | {"bucket": bucket})],
-    job=lambda job_id: _items(_JOB | {"job_id": job_id}),
-)
+def _realm() -> Realm:
+    """Return a realm where each bucket has the trigger, and each job is there."""
+    realm = Realm()
+    realm.aws.operations["Query"] = lambda _, request: {
+        "Items": [_items(_TRIGGER | {"bucket": request["ExpressionAttributeValues"][":b"]["S"]})]
+    }
+    realm.aws.operations["GetItem"] = lambda _, request: {
+        "Item": _items(_JOB | {"job_id": request["Key"]["job_id"]["S"]})
+    }
+    return realm
 
 
 def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
     """Check the function in a realm where it dispatches each event once."""
-    result = handle(payload, _TABLES)
+    result = handle(payload, _realm())
     assert result.failed <= ids
     if not result.error:
         assert {each.message_id for each in found if each.errors} <= result.failed

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
-
-from botocore.exceptions import ClientError
 
 from lava_s3trigger.aws.sqs import MAX_BYTES, MAX_ENTRIES
 from lava_s3trigger.cli.deployed.log_line import read_line
@@ -16,68 +12,45 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
+from tests.aws_in_memory import Aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    Item = dict[str, dict[str, Any]]
+    from tests.aws_in_memory import Item
 
-REGION: Final = "ap-southeast-2"
 MAX_REASON_CHARACTERS: Final = 4096
 """Characters of an error's text that the log keeps."""
 WORKER_QUEUE: Final = "lava-fuzz-core"
 DEAD_LETTERS: Final = "parked"
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """DynamoDB: the operations that the function reads with."""
+class Realm:
+    """Tables and queues in memory; every batch that is sent is checked."""
 
-    triggers: Callable[[str], list[Item]]
-    """Returns the entries of a bucket."""
-    job: Callable[[str], Item | None]
-    """Returns the entry of a job."""
+    def __init__(self, triggers: Iterable[Item] = (), jobs: Iterable[Item] = ()) -> None:
+        self.aws = Aws()
+        realm = self.aws.realm("fuzz", ["core"])
+        self.aws.add_queue(DEAD_LETTERS)
+        for item in triggers:
+            realm.triggers.put_item(item)
+        for item in jobs:
+            realm.jobs.put_item(item)
 
-    def query(self, **request: Any) -> dict[str, Any]:
-        """Return the entries of a bucket, or those at one prefix of it."""
-        values = request["ExpressionAttributeValues"]
-        items = self.triggers(values[":b"]["S"])
-        prefix = values.get(":p")
-        return {"Items": [item for item in items if prefix in (None, item["prefix"])]}
+    def take(self, queue: str) -> list[Any]:
+        """Return the messages in a queue, parsed."""
+        return [message.json for message in self.aws.queues[queue].take()]
 
-    def get_item(self, **request: Any) -> dict[str, Any]:
-        """Return the entry of a job, if there is one."""
-        item = self.job(request["Key"]["job_id"]["S"])
-        return {} if item is None else {"Item": item}
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """SQS: the operations that the function sends with. It asserts what the service requires."""
-
-    names: frozenset[str] = frozenset([WORKER_QUEUE, DEAD_LETTERS])
-    sent: dict[str, list[Any]] = field(default_factory=dict)
-    """The messages of each queue, parsed."""
-    meta: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(region_name=REGION))
-
-    def get_queue_url(self, **request: Any) -> dict[str, Any]:
-        """Return the URL of a queue."""
-        name = request["QueueName"]
-        if name not in self.names:
-            code = "AWS.SimpleQueueService.NonExistentQueue"
-            raise ClientError({"Error": {"Code": code, "Message": "none"}}, "GetQueueUrl")
-        return {"QueueUrl": name}
-
-    def send_message_batch(self, **request: Any) -> dict[str, Any]:
-        """Accept messages."""
-        entries = request["Entries"]
-        assert 1 <= len(entries) <= MAX_ENTRIES
-        assert sum(len(entry["MessageBody"]) for entry in entries) <= MAX_BYTES
-        for entry in entries:
-            assert entry["MessageBody"].isascii()
-            assert 0 <= entry["DelaySeconds"] <= 900  # noqa: PLR2004 - the maximum of SQS
-            self.sent.setdefault(request["QueueUrl"], []).append(json.loads(entry["MessageBody"]))
-        return {"Successful": [{"Id": entry["Id"]} for entry in entries]}
+    def check(self) -> None:
+        """Check that SQS takes each batch whole, and that messages are ASCII."""
+        for call in self.aws.log:
+            if call.operation == "SendMessageBatch":
+                entries = call.request["Entries"]
+                assert 1 <= len(entries) <= MAX_ENTRIES
+                assert sum(len(entry["MessageBody"]) for entry in entries) <= MAX_BYTES
+                for entry in entries:
+                    assert entry["MessageBody"].isascii()
+                    assert 0 <= entry["DelaySeconds"] <= 900  # noqa: PLR2004 - the maximum of SQS
 
 
 class Log(logging.Handler):
@@ -115,15 +88,6 @@ class Log(logging.Handler):
         return sum(line is not None and line.event in events for line in found)
 
 
-class Objects:
-    """S3: the operation that tells an object's size. There are no objects."""
-
-    def head_object(self, **_: Any) -> None:
-        """Say that there is no such object."""
-        missing: Any = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
-        raise ClientError(missing, "HeadObject")
-
-
 def _failed(answer: dict[str, Any]) -> set[str]:
     """Return the ids of what an answer returns to AWS."""
     if "results" in answer:  # to S3 Batch Operations
@@ -147,19 +111,15 @@ class Result:
     log: Log
 
 
-def handle(payload: Any, tables: Tables) -> Result:
-    """Pass a payload to a new function, and check its log and its answer."""
-    queues = Queues()
+def handle(payload: Any, realm: Realm) -> Result:
+    """Pass a payload to a new function, and check its log, its messages and its answer."""
     settings = Settings(realm="fuzz", dead_letter_queue=DEAD_LETTERS, log_level=logging.DEBUG)
     failed: set[str] = set()
     raised = None
+    client = realm.aws.client
     with Log() as log:
         function = Function(
-            settings,
-            tables,  # type: ignore[arg-type]
-            queues,  # type: ignore[arg-type]
-            sleep=lambda _: None,
-            make_s3_client=Objects,  # type: ignore[arg-type]
+            settings, client, client, sleep=lambda _: None, make_s3_client=lambda: client
         )
         try:
             answer = function(payload)
@@ -169,10 +129,11 @@ def handle(payload: Any, tables: Tables) -> Result:
             if answer is not None:
                 failed = _failed(answer)
     log.check()
+    realm.check()
     if raised:
         assert raised.count > 0
         assert str(raised).isprintable()
-    dispatched, parked = (queues.sent.get(name, []) for name in (WORKER_QUEUE, DEAD_LETTERS))
+    dispatched, parked = realm.take(WORKER_QUEUE), realm.take(DEAD_LETTERS)
     assert len({message["run_id"] for message in dispatched}) == len(dispatched)
     return Result(dispatched, parked, failed, raised, log)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 
 from lava_s3trigger.log import LOGGER, configure_logging
+from tests.aws_in_memory import Endpoint
 from tests.clock import Clock
-from tests.endpoint import Endpoint
 from tests.examples import FEW
 from tests.release import Release, copy_sources, make_release
 from tools.local.realm import Realm

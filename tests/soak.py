@@ -23,8 +23,8 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 
+from .aws_in_memory import Endpoint
 from .build import direct, message, record
-from .endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from tests.test_template import EVERYTHING, Stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
 
 ALARMS: Final = {
     each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each

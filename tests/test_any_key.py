@@ -16,7 +16,7 @@ from .build import eventbridge_event, job_entry, s3_record, trigger_entry
 from .routes import ROUTES, Route, of_eventbridge, of_s3
 
 if TYPE_CHECKING:
-    from .endpoint import CannedRealm, Endpoint
+    from .aws_in_memory import CannedRealm, Endpoint
 
 # What a DynamoDB key can hold: the rendered job id is one.
 KEYS = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)

@@ -15,7 +15,8 @@ from benchmarks import cold, page
 from benchmarks.comparing import Change
 from benchmarks.measuring import Comparison, Cost, Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
-from benchmarks.service import LocalService, Seen, read_units, size_of_item, to_item
+from benchmarks.service import LocalService, Seen, to_item
+from tests.aws_in_memory.tables import read_units, size_of_item
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:

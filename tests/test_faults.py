@@ -15,11 +15,12 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from tests.endpoint import Reset
-from tests.faults.aws_delivery import ROUTES, Message, by_sqs, of_s3
+from tests.aws_in_memory import Reset
+from tests.aws_in_memory.delivery import Message, by_sqs
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
+from tests.faults.routes import ROUTES, of_s3
 from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
 from tests.faults.world import Laboratory, World
 from tools.local.server import CHECKOUT
@@ -27,7 +28,7 @@ from tools.local.server import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.faults.aws_delivery import Route
+    from tests.faults.routes import Route
 
 EVENTS: Final = 10
 FEW: Final = 5
@@ -346,7 +347,7 @@ class TestSuite:
         for text in texts:
             ledger.invocations.append(Invocation(1, gives_parked_back=False))
             ledger.invocation.failed = frozenset(["in/1"])
-            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})  # type: ignore[arg-type]
+            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})
         if fate == "reply-lost":
             ledger.unanswered.add(texts[1])
         ledger.invocation.has_ended = fate == "process-ended"

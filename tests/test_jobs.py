@@ -11,12 +11,12 @@ import pytest
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, ServiceError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
+from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 from tests.build import item, job_entry
-from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 
 if TYPE_CHECKING:
+    from tests.aws_in_memory import Fault, Item
     from tests.clock import Clock
-    from tests.endpoint import Fault, Item
 
 TTL: Final = 60.0
 

@@ -12,11 +12,10 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -24,11 +23,14 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.aws_in_memory import DENIED, Aws
 from tests.build import BUCKET, direct, message, record
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from tests.aws_in_memory import Call, Fault, Item
 
 PARKED: Final = "parked"
 INTAKE: Final = "intake"
@@ -62,10 +64,11 @@ ALL_IS_WELL: Final = Condition()
 
 
 class Realm:
-    """Tables and queues in memory, in a condition."""
+    """A realm of AWS in memory, in a condition."""
 
     def __init__(self, entry: Sequence[str]) -> None:
-        self.meta = SimpleNamespace(region_name="eu-west-1")
+        self.aws = Aws()
+        self.aws.fail(self._fault)
         self.condition = ALL_IS_WELL
         self.entry = list(entry)
         """The job ids of trigger t."""
@@ -73,58 +76,55 @@ class Realm:
         self.parked: list[str] = []
         """The parked messages."""
 
-    def query(self, **_: Any) -> dict[str, Any]:
-        """Return the entries."""
-        entries: list[dict[str, Any]] = [{"trigger_id": "u", "job_id": "n"}]
+    def arrange(self) -> None:
+        """Put in what the condition and the entry say, and nothing else."""
+        jobs = {*JOBS, "n", *self.entry}
+        there = {job_id: self.condition.of(job_id) for job_id in jobs}
+        queues = [job_id for job_id, outcome in there.items() if outcome != NO_QUEUE]
+        self.aws.queues.clear()
+        realm = self.aws.realm("m", queues)
+        self.aws.add_queue(PARKED)
+        realm.triggers.put_item(_entry("u", "n"))
         if not self.condition.is_entry_gone:
-            broken = {"unknown": 1} if self.condition.is_entry_broken else {}
-            entries.append({"trigger_id": "t", "job_id": self.entry, **broken})
-        more = {"bucket": BUCKET, "prefix": "*", "enabled": True}
-        items = [{n: attribute_of(v) for n, v in (each | more).items()} for each in entries]
-        return {"Items": items}
+            broken = self.condition.is_entry_broken
+            realm.triggers.put_item(_entry("t", *self.entry, is_broken=broken))
+        for job_id, outcome in there.items():
+            if outcome != NO_JOB:
+                realm.jobs.put_item(_job(job_id))
 
-    def get_item(self, **request: Any) -> dict[str, Any]:
-        """Return the entry of a job."""
-        job_id = request["Key"]["job_id"]["S"]
-        if self.condition.of(job_id) == NO_JOB:
-            return {}
-        job = {"job_id": job_id, "type": "cmd", "worker": job_id, "payload": "x", "enabled": True}
-        return {"Item": {name: attribute_of(value) for name, value in job.items()}}
+    def receive(self) -> None:
+        """Take the messages off all queues."""
+        for name, queue in self.aws.queues.items():
+            for taken in queue.take():
+                if name == PARKED:
+                    self.parked.append(taken.text)
+                else:
+                    self.dispatched[taken.json["job_id"]] += 1
 
-    def get_queue_url(self, **request: Any) -> dict[str, Any]:
-        """Return the URL of a queue."""
-        name: str = request["QueueName"]
-        if self._outcome(name) == NO_QUEUE:
-            raise _error("QueueDoesNotExist", 400)
-        return {"QueueUrl": name}
-
-    def send_message_batch(self, **request: Any) -> dict[str, Any]:
-        """Take messages."""
-        queue = request["QueueUrl"]
-        match self._outcome(queue):
-            case "aws fails":
-                raise _error("AccessDenied", 403)
-            case "no queue":
-                raise _error("QueueDoesNotExist", 400)
-        for each in request["Entries"]:
-            if queue == PARKED:
-                self.parked.append(each["MessageBody"])
-            else:
-                self.dispatched[json.loads(each["MessageBody"])["job_id"]] += 1
-        return {"Successful": [{"Id": each["Id"]} for each in request["Entries"]]}
-
-    def _outcome(self, queue: str) -> str:
+    def _fault(self, call: Call) -> Fault | None:
+        if call.operation != "SendMessageBatch":
+            return None
+        queue = call.request["QueueUrl"].rpartition("/")[2]
         if queue == PARKED:
-            return AWS_FAILS if self.condition.is_parking_failing else OK
-        return self.condition.of(queue.rpartition("-")[2])
+            return DENIED if self.condition.is_parking_failing else None
+        return DENIED if self.condition.of(queue.rpartition("-")[2]) == AWS_FAILS else None
 
 
-def _error(code: str, status: int) -> ClientError:
-    answer: Any = {
-        "Error": {"Code": code, "Message": "no"},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
-    return ClientError(answer, "Operation")
+@cache
+def _entry(trigger_id: str, *job_ids: str, is_broken: bool = False) -> Item:
+    entry = {"trigger_id": trigger_id, "job_id": list(job_ids), "prefix": "*", "enabled": True}
+    return _item(entry | {"bucket": BUCKET} | ({"unknown": 1} if is_broken else {}))
+
+
+@cache
+def _job(job_id: str) -> Item:
+    return _item(
+        {"job_id": job_id, "worker": job_id, "type": "cmd", "payload": "x", "enabled": True}
+    )
+
+
+def _item(entry: dict[str, Any]) -> Item:
+    return {name: attribute_of(value) for name, value in entry.items()}
 
 
 @dataclass
@@ -149,8 +149,8 @@ class Run:
         configured = Settings(
             realm="m", cache_ttl=0, dead_letter_queue=PARKED, log_level=logging.CRITICAL + 1
         )
-        realm: Any = self.realm
-        return Function(configured, realm, realm, sleep=lambda _: None)
+        client = self.realm.aws.client
+        return Function(configured, client, client, sleep=lambda _: None)
 
     def renew_instance(self) -> None:
         """Start a new instance, if the one before knows nothing that is not in a message."""
@@ -165,6 +165,7 @@ class Run:
     def deliver(self, condition: Condition) -> None:
         """Deliver each waiting message once."""
         self.realm.condition = condition
+        self.realm.arrange()
         for queue, body in [*self.waiting]:
             self._deliver(queue, body)
 
@@ -177,6 +178,7 @@ class Run:
         else:
             assert answer is None
             self.waiting.remove((queue, body))
+        self.realm.receive()
         now = Counter(self.realm.entry)
         new = self.realm.dispatched - before
         # Nothing runs more often than the entry lists it.

@@ -24,7 +24,7 @@ from tests.build import direct, eventbridge, job_entry, record, sns, sqs, trigge
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
 
 
 _CHILD: Final = """

@@ -21,8 +21,8 @@ import lava_s3trigger
 from benchmarks import cold
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from lava_s3trigger.metrics import METRICS, NAMESPACE
+from tests.aws_in_memory import DENIED, REGION, CannedRealm, Endpoint
 from tests.build import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
-from tests.endpoint import DENIED, REGION, CannedRealm, Endpoint
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:

@@ -19,15 +19,15 @@ from lava_s3trigger.triggers import (
     prefixes,
     read_trigger,
 )
+from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint
 from tests.build import BUCKET, item, s3_event, trigger_entry
-from tests.endpoint import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint
 from tests.tables import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.aws_in_memory import Fault, Item
     from tests.clock import Clock
-    from tests.endpoint import Fault, Item
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
 

@@ -19,115 +19,88 @@ TTL: Final = 60.0
 NEWCOMERS: Final = 2000
 
 
+Cache = SegmentedLRUCache[str, object]
+
+
+@pytest.fixture
+def cache(clock: Clock) -> Cache:
+    return Cache(TTL, 10, clock)
+
+
 class TestAnswers:
     """The cache returns the value that was put, until it expires."""
 
-    def test_a_missing_key_has_no_value(self, clock: Clock) -> None:
-        assert SegmentedLRUCache[str, str](TTL, 10, clock).get("question") is None
+    @pytest.mark.parametrize("answer", [0, "", (), False, ["an", "answer"]], ids=repr)
+    def test_each_key_has_its_own_value(self, answer: object, cache: Cache) -> None:
+        assert cache.put("key", answer) is answer
+        cache.put("another", "value")
 
-    def test_put_returns_the_value(self, clock: Clock) -> None:
-        answer = ["an", "answer"]
+        assert [cache.get("key") for _ in range(3)] == [answer] * 3
+        assert cache.get("key") is not None
+        assert cache.get("another") == "value"
+        assert cache.get("missing") is None
 
-        assert SegmentedLRUCache[str, list[str]](TTL, 10, clock).put("question", answer) is answer
+    @pytest.mark.parametrize("reads", [0, 1], ids=["never-read", "read"])
+    def test_a_key_can_be_forgotten(self, reads: int, cache: Cache) -> None:
+        cache.put("key", "value")
+        cache.put("another", "value")
+        for _ in range(reads):
+            cache.get("key")
 
-    def test_get_returns_the_value_repeatedly(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        cache.put("question", "answer")
+        cache.forget("key")
+        cache.forget("missing")
 
-        assert [cache.get("question") for _ in range(3)] == ["answer"] * 3
-
-    @pytest.mark.parametrize("answer", [0, "", (), False], ids=repr)
-    def test_a_falsy_value_is_cached(self, answer: object, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, object](TTL, 10, clock)
-        cache.put("question", answer)
-
-        assert cache.get("question") == answer
-        assert cache.get("question") is not None
-
-    def test_each_key_has_its_own_value(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[tuple[str, str], str](TTL, 10, clock)
-        cache.put(("bucket", "a"), "1")
-        cache.put(("bucket", "b"), "2")
-
-        assert cache.get(("bucket", "a")) == "1"
-        assert cache.get(("bucket", "b")) == "2"
-
-    @pytest.mark.parametrize("asked", [0, 1], ids=["never-asked", "asked"])
-    def test_a_key_can_be_forgotten(self, asked: int, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        cache.put("question", "answer")
-        cache.put("another", "answer")
-        for _ in range(asked):
-            cache.get("question")
-
-        cache.forget("question")
-
-        assert cache.get("question") is None
-        assert cache.get("another") == "answer"
-
-    def test_forgetting_a_missing_key_is_no_error(self, clock: Clock) -> None:
-        SegmentedLRUCache[str, str](TTL, 10, clock).forget("question")
+        assert cache.get("key") is None
+        assert cache.get("another") == "value"
 
 
 class TestTimeToLive:
     """A value expires after the TTL, however often it is read."""
 
-    @pytest.mark.parametrize("asked", [0, 1, 5], ids=["never-asked", "asked-once", "asked-often"])
+    @pytest.mark.parametrize("reads", [0, 1, 5], ids=["never-read", "read-once", "read-often"])
     @pytest.mark.parametrize(
         ("later", "expected"),
         [
-            pytest.param(0.8 * TTL - 0.1, "answer", id="before"),
+            pytest.param(0.8 * TTL - 0.1, "value", id="before"),
             pytest.param(TTL, None, id="at-the-end"),
             pytest.param(TTL + 0.1, None, id="after"),
         ],
     )
-    def test_a_value_expires_after_the_ttl(
-        self, asked: int, later: float, expected: str | None, clock: Clock
+    def test_a_value_expires_after_the_ttl_from_put(
+        self, reads: int, later: float, expected: str | None, cache: Cache, clock: Clock
     ) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        cache.put("question", "answer")
+        clock.now += 1000.0
+        cache.put("key", "value")
         start = clock.now
-        for n in range(asked):
+        for n in range(reads):
             clock.now = start + n
-            assert cache.get("question") == "answer"
+            assert cache.get("key") == "value"
 
         clock.now = start + later
 
-        assert cache.get("question") == expected
-        assert cache.get("question") == expected
+        assert cache.get("key") == expected
+        assert cache.get("key") == expected
 
-    def test_the_ttl_counts_from_put(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        clock.now += 1000.0
-        cache.put("question", "answer")
-
-        clock.now += 0.8 * TTL - 1
-        assert cache.get("question") == "answer"
-        clock.now += 0.2 * TTL + 1
-        assert cache.get("question") is None
-
-    def test_a_new_value_has_its_own_ttl(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        cache.put("question", "old")
-        cache.get("question")
+    def test_a_new_value_has_its_own_ttl(self, cache: Cache, clock: Clock) -> None:
+        cache.put("key", "old")
+        cache.get("key")
         clock.now += TTL
-        assert cache.get("question") is None
+        assert cache.get("key") is None
 
-        cache.put("question", "new")
+        cache.put("key", "new")
         clock.now += 0.8 * TTL - 1
 
-        assert cache.get("question") == "new"
+        assert cache.get("key") == "new"
 
-    def test_a_new_invocation_keeps_values(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](TTL, 10, clock)
-        cache.put("new", "answer")
-        cache.put("proven", "answer")
+    def test_a_new_invocation_keeps_values(self, cache: Cache) -> None:
+        cache.put("new", "value")
+        cache.put("proven", "value")
         cache.get("proven")
 
         cache.start()
 
-        assert cache.get("new") == "answer"
-        assert cache.get("proven") == "answer"
+        assert cache.get("new") == "value"
+        assert cache.get("proven") == "value"
 
     @unhurried
     @given(
@@ -236,26 +209,17 @@ class TestRefreshing:
 class TestNoTimeToLive:
     """With a TTL of 0, a value is cached for the invocation."""
 
-    def test_without_a_ttl_a_value_holds_for_the_invocation(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](0, 10, clock)
+    @pytest.mark.parametrize("reads", [0, 1, 2], ids=["never-read", "read-once", "read-twice"])
+    def test_without_a_ttl_a_value_holds_for_the_invocation(self, reads: int, clock: Clock) -> None:
+        cache = Cache(0, 10, clock)
         cache.start()
-        cache.put("question", "answer")
-
-        clock.now = 900.0
-
-        assert cache.get("question") == "answer"
-        assert cache.get("question") == "answer"
-
-    @pytest.mark.parametrize("asked", [0, 1, 2], ids=["never-asked", "asked-once", "asked-twice"])
-    def test_without_a_ttl_no_value_outlives_the_invocation(self, asked: int, clock: Clock) -> None:
-        cache = SegmentedLRUCache[str, str](0, 10, clock)
-        cache.put("question", "answer")
-        for _ in range(asked):
-            cache.get("question")
+        cache.put("key", "value")
+        clock.now += 900.0
+        assert [cache.get("key") for _ in range(reads)] == ["value"] * reads
 
         cache.start()
 
-        assert cache.get("question") is None
+        assert cache.get("key") is None
 
 
 class TestMemory:

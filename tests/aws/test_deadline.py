@@ -26,6 +26,14 @@ class Countdown:
         return self.left
 
 
+def at(start: float, left: float, *, settle: float = 0.0) -> Deadline:
+    """Return a deadline that started with some seconds, and has some left."""
+    countdown = Countdown(start)
+    deadline = Deadline(countdown, settle=settle)
+    countdown.left = left
+    return deadline
+
+
 class TestAllows:
     """A step may start if enough time is left for it."""
 
@@ -44,12 +52,7 @@ class TestAllows:
     def test_work_is_allowed_if_enough_time_is_left(
         self, left: float, needed: float, *, expected: bool
     ) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
-
-        countdown.left = left
-
-        assert deadline.allows(needed) is expected
+        assert at(60.0, left).allows(needed) is expected
 
     @pytest.mark.parametrize(
         ("left", "expected"),
@@ -60,20 +63,7 @@ class TestAllows:
         ],
     )
     def test_half_of_a_short_timeout_is_usable(self, left: float, *, expected: bool) -> None:
-        countdown = Countdown(3.0)
-        deadline = Deadline(countdown)
-
-        countdown.left = left
-
-        assert deadline.allows(13.0) is expected
-
-    def test_each_check_reads_the_clock(self) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
-
-        assert deadline.allows(10.0)
-        countdown.left = 5.0
-        assert not deadline.allows(10.0)
+        assert at(3.0, left).allows(13.0) is expected
 
 
 class TestReserve:
@@ -114,56 +104,32 @@ class TestSettling:
 
     @pytest.mark.parametrize(("left", "expected"), [(31.0, True), (30.9, False)])
     def test_steps_leave_that_time(self, left: float, *, expected: bool) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown, settle=20.0)
-
-        countdown.left = left
-
-        assert deadline.allows(10.0) is expected
+        assert at(60.0, left, settle=20.0).allows(10.0) is expected
 
     @pytest.mark.parametrize("spare", [0.0, -0.1])
     def test_settling_may_use_that_time(self, spare: float) -> None:
-        countdown = Countdown(300.0)
-        deadline = Deadline(countdown, settle=Reserve.SETTLE)
-
-        countdown.left = Reserve.SETTLE + MARGIN_SECONDS + spare
+        deadline = at(300.0, Reserve.SETTLE + MARGIN_SECONDS + spare, settle=Reserve.SETTLE)
 
         assert deadline.allows_settling() is (spare >= 0)
         assert not deadline.allows(Reserve.PARK)
 
-    def test_at_most_half_of_a_short_timeout_is_reserved(self) -> None:
-        countdown = Countdown(20.0)
-        deadline = Deadline(countdown, settle=40.0)
+    @pytest.mark.parametrize(
+        ("left", "expected"), [(20.0, True), (10.0 + 1.0 + 4.0, True), (14.9, False)]
+    )
+    def test_at_most_half_of_a_short_timeout_is_reserved(
+        self, left: float, *, expected: bool
+    ) -> None:
+        assert at(20.0, left, settle=40.0).allows(4.0) is expected
 
-        assert deadline.allows(4.0)
-        countdown.left = 10.0 + 1.0 + 4.0
-        assert deadline.allows(4.0)
-        countdown.left -= 0.1
-        assert not deadline.allows(4.0)
-
-    def test_half_of_a_short_timeout_is_usable_to_settle(self) -> None:
-        countdown = Countdown(20.0)
-        deadline = Deadline(countdown, settle=Reserve.SETTLE)
-
-        countdown.left = 10.6
-        assert deadline.allows_settling()
-        countdown.left = 10.4
-        assert not deadline.allows_settling()
+    @pytest.mark.parametrize(("left", "expected"), [(10.6, True), (10.4, False)])
+    def test_half_of_a_short_timeout_is_usable_to_settle(
+        self, left: float, *, expected: bool
+    ) -> None:
+        assert at(20.0, left, settle=Reserve.SETTLE).allows_settling() is expected
 
     def test_late_in_an_invocation_the_windows_stay(self) -> None:
         """They are set by the time at the start, and not by what is left."""
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown, settle=20.0)
-        countdown.left = 24.0
-
-        assert not deadline.allows(10.0)
-
-    def test_without_a_table_no_time_is_reserved(self) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
-        countdown.left = 10.0 + MARGIN_SECONDS
-
-        assert deadline.allows(10.0)
+        assert not at(60.0, 24.0, settle=20.0).allows(10.0)
 
     def test_without_a_limit_there_is_time_to_settle(self) -> None:
         assert UNLIMITED.allows_settling()
@@ -173,16 +139,11 @@ class TestSettling:
 class TestRequire:
     """A step without enough time raises an error that names the step."""
 
-    def test_require_passes_if_time_is_left(self) -> None:
-        Deadline(Countdown(60.0)).require(10.0, "reading lava.demo.jobs")
-
     def test_the_error_names_the_step(self) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
-        countdown.left = 1.0
+        at(60.0, 60.0).require(10.0, "reading lava.demo.jobs")
 
         with pytest.raises(OutOfTimeError) as caught:
-            deadline.require(10.0, "reading lava.demo.jobs")
+            at(60.0, 1.0).require(10.0, "reading lava.demo.jobs")
 
         assert str(caught.value) == "too little time left for reading lava.demo.jobs"
 
@@ -198,11 +159,6 @@ class TestLeft:
         countdown.left = 2.5
         assert deadline.left() == 2.5
 
-    def test_the_time_left_is_in_seconds(self) -> None:
-        context = SimpleNamespace(get_remaining_time_in_millis=Countdown(1500))
-
-        assert Deadline.of(context).left() == 1.5
-
     def test_without_a_limit_the_time_left_is_unknown(self) -> None:
         assert UNLIMITED.left() is None
 
@@ -214,6 +170,7 @@ class TestOf:
         countdown = Countdown(60_000)
         deadline = Deadline.of(SimpleNamespace(get_remaining_time_in_millis=countdown))
 
+        assert deadline.left() == 60.0
         countdown.left = 11_000
         assert deadline.allows(10.0)
         countdown.left = 10_999

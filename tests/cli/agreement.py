@@ -11,13 +11,13 @@ from lava_s3trigger.cli import commands
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.endpoint import REGION
+from tests.aws_in_memory import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
 
     Item = dict[str, dict[str, Any]]
     Json = dict[str, Any]

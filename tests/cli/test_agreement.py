@@ -31,7 +31,7 @@ from tools.local.server import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
 
     Item = dict[str, dict[str, Any]]
 

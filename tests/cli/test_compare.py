@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.aws_in_memory import Endpoint
     from tests.cli.commandline import CommandLine
-    from tests.endpoint import Endpoint
 
 EVENTS: Final = 300
 WRITES: Final = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}

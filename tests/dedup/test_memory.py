@@ -28,6 +28,14 @@ EVENT: Final = S3Event(
 )
 
 
+ANOTHER: Final = pytest.mark.parametrize(
+    "change",
+    [{"bucket": "b"}, {"key": "a/b/d"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
+    ids=lambda change: next(iter(change)),
+)
+"""Changes that make it another event."""
+
+
 @pytest.fixture(name="recent")
 def _recent(clock: Clock) -> RecentEvents:
     recent = RecentEvents(10, TTL, clock)
@@ -72,20 +80,7 @@ class TestMemory:
 class TestDuplicates:
     """Events are duplicates if bucket, key, size and event type agree."""
 
-    def test_the_same_event_is_a_duplicate(self, recent: RecentEvents) -> None:
-        complete(recent, EVENT)
-
-        assert not recent.admit(EVENT)
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            pytest.param({"bucket": "another"}, id="bucket"),
-            pytest.param({"key": "a/b/d"}, id="key"),
-            pytest.param({"size": 11}, id="size"),
-            pytest.param({"event_type": "ObjectCreated:Copy"}, id="event-type"),
-        ],
-    )
+    @ANOTHER
     def test_another_event_is_no_duplicate(
         self, change: dict[str, Any], recent: RecentEvents
     ) -> None:
@@ -96,6 +91,7 @@ class TestDuplicates:
     @pytest.mark.parametrize(
         "change",
         [
+            pytest.param({}, id="nothing"),
             pytest.param({"event_time": datetime(2026, 3, 15, tzinfo=UTC)}, id="time"),
             pytest.param({"aws_region": "us-east-1"}, id="region"),
             pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
@@ -159,16 +155,6 @@ class TestInvocation:
 
         assert recent.admit(EVENT)
 
-    def test_a_completed_event_is_a_duplicate_in_the_next_invocation(
-        self, recent: RecentEvents
-    ) -> None:
-        assert recent.admit(EVENT)
-        recent.complete(EVENT)
-
-        recent.start()
-
-        assert not recent.admit(EVENT)
-
 
 class TestSize:
     """The cache is bounded; the least recently used event is evicted."""
@@ -194,16 +180,13 @@ class TestSize:
 
 
 class TestOff:
-    """With a size of 0, no event is remembered between invocations."""
+    """With a size or a TTL of 0, no event is remembered between invocations."""
 
-    def test_a_completed_event_is_forgotten_with_its_invocation(self, clock: Clock) -> None:
-        recent = RecentEvents(0, TTL, clock)
-        complete(recent, EVENT)
-
-        assert recent.admit(EVENT)
-
-    def test_a_ttl_of_zero_remembers_nothing_between_invocations(self, clock: Clock) -> None:
-        recent = RecentEvents(10, 0, clock)
+    @pytest.mark.parametrize(("size", "ttl"), [(0, TTL), (10, 0)], ids=["size", "ttl"])
+    def test_a_completed_event_is_forgotten_with_its_invocation(
+        self, size: int, ttl: float, clock: Clock
+    ) -> None:
+        recent = RecentEvents(size, ttl, clock)
         complete(recent, EVENT)
 
         assert recent.admit(EVENT)
@@ -217,11 +200,7 @@ class TestDigest:
 
         assert dedup_digest(other) == dedup_digest(EVENT)
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"bucket": "b"}, {"key": "k"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
-        ids=lambda change: next(iter(change)),
-    )
+    @ANOTHER
     def test_another_event_has_another_digest(self, change: dict[str, Any]) -> None:
         assert dedup_digest(dataclasses.replace(EVENT, **change)) != dedup_digest(EVENT)
 

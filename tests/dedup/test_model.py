@@ -28,13 +28,12 @@ from botocore.exceptions import ConnectionClosedError
 from lava_s3trigger.dedup.protocol import Claim, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.sent import SentRecord
-
-from .conditional_writes import ConditionalTable
+from tests.aws_in_memory import Aws, Keys, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conditional_writes import Item
+    from tests.aws_in_memory import Item
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -140,11 +139,11 @@ class Shared:
     def _claim(
         self, item: Held | None, owner: int, *, is_last: bool
     ) -> tuple[Held | None, Verdict, int]:
-        table = self._table(item, is_last=is_last)
+        aws = self._table(item, is_last=is_last)
         # A call that is tried again has the token that it had the first time.
         with patch.object(uuid, "uuid4", lambda: self.MINE):
-            claim = self._claims(table).claim("event", self._owner(owner), self.LEASE)
-        return self._held(table), claim.verdict, _bits(claim.sent)
+            claim = self._claims(aws.client).claim("event", self._owner(owner), self.LEASE)
+        return self._held(aws), claim.verdict, _bits(claim.sent)
 
     def _unanswered(self, owner: int) -> Verdict:
         return self._claims(_Unreachable()).claim("event", self._owner(owner), self.LEASE).verdict
@@ -152,20 +151,22 @@ class Shared:
     def _settle(
         self, item: Held | None, known: int, sent: int, *, is_last: bool, is_done: bool
     ) -> Held | None:
-        table = self._table(item, is_last=is_last)
+        aws = self._table(item, is_last=is_last)
         claim = Claim("event", Verdict.WORK, self.MINE, _record(known))
         if is_done:
-            self._claims(table).confirm(claim)
+            self._claims(aws.client).confirm(claim)
         else:
-            self._claims(table).release(claim, _record(known | sent))
-        return self._held(table)
+            self._claims(aws.client).release(claim, _record(known | sent))
+        return self._held(aws)
 
     def _claims(self, client: Any) -> ClaimTable:
         return self._kind(client, "claims", self.TTL, lambda: self.NOW)
 
-    def _table(self, item: Held | None, *, is_last: bool) -> ConditionalTable:
+    def _table(self, item: Held | None, *, is_last: bool) -> Aws:
+        aws = Aws()
+        aws.tables["claims"] = Table(Keys("id"))
         if item is None:
-            return ConditionalTable("claims")
+            return aws
         real: dict[str, Any] = {
             "id": {"S": "event"},
             "state": {"S": item.state},
@@ -176,7 +177,8 @@ class Shared:
         }
         for name, *members in item.sets:
             real[name] = {"SS": members}
-        return ConditionalTable("claims", {"event": real})
+        aws.tables["claims"].put_item(real)
+        return aws
 
     def _until(self, item: Held) -> float:
         match item.lasts, item.state:
@@ -188,10 +190,11 @@ class Shared:
                 return self.NOW + self.LEASE
         return self.NOW * 2
 
-    def _held(self, table: ConditionalTable) -> Held | None:
-        if not table.items:
+    def _held(self, aws: Aws) -> Held | None:
+        items = list(aws.tables["claims"].items.values())
+        if not items:
             return None
-        [(_, item)] = table.items.items()
+        [item] = items
         return Held(
             state=item["state"]["S"],
             owner="AB".index(item["owner"]["S"]),

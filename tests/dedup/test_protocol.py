@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import json
 import logging
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,28 +14,18 @@ from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.dedup.memory import RecentEvents
 from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
-from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
+from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
+
+from .test_memory import ANOTHER, EVENT, TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lava_s3trigger.events import S3Event
+    from tests.aws_in_memory import Call
     from tests.clock import Clock
-    from tools.local.server import LocalAws
-
-TTL: Final = 30.0
-EVENT: Final = S3Event(
-    bucket="my-bucket",
-    key="a/b/c",
-    size=10,
-    event_time=datetime(2026, 3, 14, tzinfo=UTC),
-    event_type="ObjectCreated:Put",
-    source_ip=None,
-    aws_region="eu-west-1",
-    record={"s3": {"object": {"sequencer": "1"}}},
-)
-
 
 DUPLICATE: Final = Admission(is_duplicate=True)
 
@@ -104,42 +93,40 @@ class TestThisInstance:
         assert duplicates.settle_seconds == 0.0
 
 
-_NUMBERS: Final = itertools.count(1)
-
-
 class Fleet:
     """Instances of the function that share a table, and a clock.
 
     Each remembers nothing itself between invocations, so that it knows only what is shared.
     """
 
-    def __init__(self, aws: LocalAws) -> None:
+    def __init__(self) -> None:
+        self.aws = Aws()
+        self.table = self.aws.tables["claims"] = Table(Keys("id"))
         self.now = 1_000_000.0
-        self.client = aws.client("dynamodb")
-        self.table = f"dedup-{next(_NUMBERS)}"
         self.waits: list[float] = []
         self.meanwhile: Callable[[], object] = nothing
-        self.calls = 0
-        self.client.meta.events.register("before-call.dynamodb.UpdateItem", self._count)
-        self.client.create_table(
-            TableName=self.table,
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
 
-    def instance(self, table: str | None = None, size: int = 0) -> Duplicates:
-        claims = ClaimTable(self.client, table or self.table, TTL, now=lambda: self.now)
+    def instance(self, table: str = "claims", size: int = 0) -> Duplicates:
+        claims = ClaimTable(self.aws.client, table, TTL, now=lambda: self.now)
         recent = RecentEvents(size, TTL, clock=lambda: self.now)
         duplicates = Duplicates(recent, claims, sleep=self._sleep)
         duplicates.start()
         return duplicates
 
-    def _count(self, **_: Any) -> None:
-        self.calls += 1
+    @property
+    def calls(self) -> int:
+        return self.aws.calls["UpdateItem"]
 
-    def items(self) -> list[dict[str, Any]]:
-        return list(self.client.scan(TableName=self.table)["Items"])
+    def answer_oddly(self, number: int) -> None:
+        """Have the table give the nth answer from now on as DynamoDB never does."""
+        number += self.calls
+
+        def update(aws: Aws, request: dict[str, Any]) -> Any:
+            if self.calls == number:
+                raise LookupError("odd")
+            return OPERATIONS["UpdateItem"](aws, request)
+
+        self.aws.operations["UpdateItem"] = update
 
     def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -148,8 +135,8 @@ class Fleet:
 
 
 @pytest.fixture(name="fleet")
-def _fleet(aws: LocalAws) -> Fleet:
-    return Fleet(aws)
+def _fleet() -> Fleet:
+    return Fleet()
 
 
 def admit(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
@@ -182,11 +169,7 @@ class TestTable:
         assert again == DUPLICATE
         assert fleet.waits == []
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"bucket": "b"}, {"key": "k"}, {"size": 11}, {"event_type": "ObjectCreated:Copy"}],
-        ids=lambda change: next(iter(change)),
-    )
+    @ANOTHER
     def test_another_event_is_no_duplicate(self, change: dict[str, Any], fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
         complete(one, admit(one, "m-1"))
@@ -194,32 +177,6 @@ class TestTable:
         other = admit(two, "m-2", dataclasses.replace(EVENT, **change))
 
         assert verdict(other) is Verdict.WORK
-
-    @pytest.mark.parametrize(
-        ("later", "is_duplicate"),
-        [
-            pytest.param(TTL - 1, True, id="within"),
-            pytest.param(TTL, False, id="at-the-end"),
-            pytest.param(TTL + 1, False, id="after"),
-        ],
-    )
-    def test_an_event_is_a_duplicate_until_the_ttl_expires(
-        self, later: float, fleet: Fleet, *, is_duplicate: bool
-    ) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        complete(one, admit(one, "m-1"))
-
-        fleet.now += later
-
-        assert admit(two, "m-2").is_duplicate is is_duplicate
-
-    def test_an_event_that_its_own_delivery_completed_stays_completed(self, fleet: Fleet) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        complete(one, admit(one, "m-1"))
-
-        fleet.now += 3600
-
-        assert admit(two, "m-1").is_duplicate
 
     def test_a_failed_event_is_taken_over_with_what_was_sent(self, fleet: Fleet) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
@@ -235,25 +192,61 @@ class TestTable:
         assert last.claim is not None
         assert last.claim.sent == sent("aa", "bb", "cc")
 
-    def test_a_failed_event_of_which_nothing_was_sent_is_taken_over(self, fleet: Fleet) -> None:
-        one, two = fleet.instance(), fleet.instance()
-        one.settle([(EVENT, admit(one, "m-1"), FAILED)], UNLIMITED)
-
-        again = admit(two, "m-2")
-
-        assert verdict(again) is Verdict.WORK
-        assert again.claim is not None
-        assert again.claim.sent == SentRecord()
-
-    def test_a_busy_event_is_waited_for_and_then_fails(self, fleet: Fleet) -> None:
+    @pytest.mark.parametrize("owner", ["m-1", "m-2"], ids=["the-same", "another"])
+    def test_a_delivery_of_a_busy_event_waits_and_then_fails(
+        self, owner: str, fleet: Fleet
+    ) -> None:
         one, two = fleet.instance(), fleet.instance()
         admit(one, "m-1")
 
-        busy = admit(two, "m-2")
+        busy = admit(two, owner)
 
         assert busy.failure == ("busy", "another delivery of the same event is being carried out")
         assert busy.is_busy
         assert fleet.waits == [0.1, 0.3, 0.6]
+
+    def test_busy_events_share_one_wait_and_delay_no_other(self, fleet: Fleet) -> None:
+        events = [dataclasses.replace(EVENT, key=f"k-{n}") for n in range(40)]
+        fleet.instance().admit([(each, "A") for each in events[:30]], UNLIMITED)
+
+        admitted = fleet.instance().admit([(each, "B") for each in events], UNLIMITED)
+
+        assert [each.is_busy for each in admitted] == [True] * 30 + [False] * 10
+        assert [bool(each.failure) for each in admitted] == [True] * 30 + [False] * 10
+        assert fleet.waits == [0.1, 0.3, 0.6]
+
+    def test_a_busy_event_that_fails_during_the_wait_is_taken_over(self, fleet: Fleet) -> None:
+        one, two = fleet.instance(), fleet.instance()
+        admitted = admit(one, "A")
+
+        def fail() -> None:
+            if len(fleet.waits) == 2:
+                one.settle([(EVENT, admitted, sent("d1"))], UNLIMITED)
+
+        fleet.meanwhile = fail
+        again = admit(two, "B")
+
+        assert fleet.waits == [0.1, 0.3]
+        assert verdict(again) is Verdict.WORK
+        assert again.claim is not None
+        assert again.claim.sent == sent("d1")
+
+    def test_a_returning_delivery_is_recorded_if_time_is_left(self, fleet: Fleet) -> None:
+        left, taken = [300.0], [0.0]
+
+        def take_time(_: Call) -> None:
+            left[0] -= taken[0]
+
+        deadline = Deadline(lambda: left[0])
+        admit(fleet.instance(), "A")
+        fleet.aws.fail(take_time)
+        for owner, seconds in (("B", 299.0), ("C", 0.0)):
+            left[0], taken[0] = 300.0, seconds
+
+            fleet.instance().admit([(EVENT, owner)], deadline)
+
+        [item] = fleet.table.items.values()
+        assert item["returning"] == {"SS": ["C"]}
 
     def test_a_busy_event_that_is_completed_meanwhile_is_a_duplicate(self, fleet: Fleet) -> None:
         one, two = fleet.instance(), fleet.instance()
@@ -340,7 +333,7 @@ class TestTableCalls:
         assert admission == Admission(
             failure=("out_of_time", "too little time left to claim the event")
         )
-        assert fleet.items() == []
+        assert not fleet.table.items
 
     def test_with_too_little_time_the_lease_is_left_to_expire(
         self, fleet: Fleet, caplog: pytest.LogCaptureFixture
@@ -363,7 +356,7 @@ class TestTableCalls:
 
         one.settle([(EVENT, Admission(), None), (EVENT, Admission(), FAILED)], UNLIMITED)
 
-        assert fleet.items() == []
+        assert not fleet.table.items
 
 
 class TestTableUnreachable:
@@ -403,3 +396,52 @@ class TestTableUnreachable:
         calls = fleet.calls
         assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         assert fleet.calls > calls
+
+    def test_events_without_the_table_are_counted_in_each_invocation(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger=LOGGER.name)
+        fleet.aws.fail({("UpdateItem", None): RESET})
+        one = fleet.instance()
+
+        for count in (1, 2):  # as FIFO queues have it: one after the other
+            events = [dataclasses.replace(EVENT, key=f"{count}-{n}") for n in range(count)]
+            admitted = one.admit([(event, "A") for event in events], UNLIMITED)
+            assert not any(each.is_duplicate or each.failure for each in admitted)
+
+        lines = [each.removeprefix("dedup table unreachable ") for each in caplog.messages]
+        assert sum(json.loads(each)["count"] for each in lines) == 3
+
+
+class TestOddAnswers:
+    """An answer that DynamoDB never gives counts as none, and loses nothing."""
+
+    def test_an_odd_answer_to_a_claim_is_an_unknown_verdict(self, fleet: Fleet) -> None:
+        fleet.answer_oddly(1)
+
+        admitted = admit(fleet.instance(), "A")
+
+        assert verdict(admitted) is Verdict.UNKNOWN
+        assert admitted.claim is not None
+        assert (admitted.claim.error or "").startswith("LookupError: odd (test_protocol.py, line ")
+
+    @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
+    def test_an_odd_answer_to_a_settlement_is_logged(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture, *, is_done: bool
+    ) -> None:
+        caplog.set_level("INFO", logger=LOGGER.name)
+        one = fleet.instance()
+        admitted = admit(one, "A")
+        fleet.answer_oddly(1)
+
+        one.settle([(EVENT, admitted, None if is_done else sent())], UNLIMITED)
+
+        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
+
+    def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, fleet: Fleet) -> None:
+        """Whoever was at work on it may still be."""
+        admit(fleet.instance(), "A")
+        # The first call is refused, the second notes the return, the third has no answer.
+        fleet.answer_oddly(3)
+
+        assert admit(fleet.instance(), "B").is_busy

@@ -85,11 +85,3 @@ def realm(aws: LocalAws, database: Database) -> Realm:
     realm.make(["core", "web"])
     realm.make_triggers_table()
     return realm
-
-
-@pytest.fixture
-def local_realm(dynamodb_local: DynamoDbLocal) -> Realm:
-    """The s3triggers table of a realm, on DynamoDB Local alone."""
-    realm = Realm(dynamodb_local, f"local{next(_NUMBERS)}")  # type: ignore[arg-type]
-    realm.make_triggers_table()
-    return realm

@@ -12,14 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from botocore.exceptions import ClientError
 
 from lava_s3trigger.dedup.protocol import Verdict
 from tests.dedup import test_table
-from tests.dedup.test_table import LEASE, NOW, TTL, Clients, Shared, facts, item, sent
+from tests.dedup.test_table import LEASE, NOW, TTL, Shared, facts, item, sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
@@ -44,13 +43,6 @@ def _table(dynamodb_local: DynamoDbLocal) -> Shared:
     return Shared(dynamodb_local.client("dynamodb"))
 
 
-@pytest.fixture(name="clients")
-def _clients(dynamodb_local: Any) -> Iterator[Clients]:
-    clients = Clients(dynamodb_local)
-    yield clients
-    clients.close()
-
-
 # The tests of the table, on this server.
 
 
@@ -60,43 +52,6 @@ class TestClaim(test_table.TestClaim):
 
 class TestSettling(test_table.TestSettling):
     """What became of a claim is noted, unless it was lost to another."""
-
-
-class TestReplies(test_table.TestReplies):
-    """A call whose reply was lost is made again, and means the same."""
-
-
-class TestOutOfReach(test_table.TestOutOfReach):
-    """Where the table does not answer, that is said, and raises nothing."""
-
-
-class TestConditionalTable(test_table.TestConditionalTable):
-    """The table in memory, on which the protocol is checked as a model, does the same."""
-
-
-class TestRefusals:
-    """What the table in memory refuses although ministack accepts it, DynamoDB refuses too."""
-
-    @pytest.mark.parametrize(
-        "update",
-        [
-            pytest.param("SET #a :v", id="syntax"),
-            pytest.param("SET #a = :v,", id="syntax-at-the-end"),
-            pytest.param("SET #a = :v REMOVE #a", id="overlap"),
-            pytest.param("SET #a = :v SET #a = :v", id="two-clauses"),
-        ],
-    )
-    def test_a_wrong_update_is_refused(self, update: str, shared: Shared) -> None:
-        with pytest.raises(ClientError) as caught:
-            shared.client.update_item(
-                TableName=shared.name,
-                Key={"id": {"S": "e"}},
-                UpdateExpression=update,
-                ExpressionAttributeNames={"#a": "a"},
-                ExpressionAttributeValues={":v": {"S": "x"}},
-            )
-        assert caught.value.response["Error"]["Code"] == "ValidationException"
-        assert shared.item() is None
 
 
 class Writers:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.endpoint import Call, Request
+    from tests.aws_in_memory import Call, Request
 
 REALM: Final = "faults"
 BUCKET: Final = "faulty"

@@ -14,7 +14,7 @@ from .calls import JOBS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tests.endpoint import Answer, Endpoint, Operation, Request
+    from tests.aws_in_memory import Answer, Endpoint, Operation, Request
 
 Effect = tuple[str, str, str]
 """A dispatch that an event should cause: the key, the trigger and the job."""

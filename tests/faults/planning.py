@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     KEY_DENIED,
     LOST_REPLY,

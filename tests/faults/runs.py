@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.progress import track
 
-from .aws_delivery import ROUTES
 from .planning import ROWS
+from .routes import ROUTES
 from .table import Tally, run
 from .world import Laboratory
 

@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .aws_delivery import Route, groups, redrive
 from .ledger import Why
 from .planning import Row
+from .routes import Route, groups, redrive
 from .world import World, keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .world import Laboratory
 
@@ -128,59 +128,35 @@ BY_ROUTE: Final = (
 )
 
 
-def by_fault(results: Mapping[tuple[Row, Route, bool], Tally]) -> list[list[str]]:
+def by_fault(results: Results) -> list[list[str]]:
     """Return the lines of the table of faults, and their sum."""
-    rows: dict[Row, dict[bool, Tally]] = {}
-    for (row, _, is_fresh), tally in results.items():
-        of_row = rows.setdefault(row, {False: Tally(), True: Tally()})
-        of_row[is_fresh] += tally
-    lines = [[row.call, row.operation, row.fault, *_counts(sums)] for row, sums in rows.items()]
-    return [*lines, ["all", "", "", *_counts(_sum(rows.values()))]]
+    counts = ("events", "faults", "failed", "parked", "lost")
+    return _lines(results, lambda row, _: (row.call, row.operation, row.fault), counts)
 
 
-def _counts(sums: Mapping[bool, Tally]) -> list[str]:
-    total = _total(sums)
-    counts = (total.events, total.faults, total.failed, total.parked, total.lost)
-    return [*(f"{each:,}" for each in counts), sums[False].twice, sums[True].twice]
-
-
-def by_route(results: Mapping[tuple[Row, Route, bool], Tally]) -> list[list[str]]:
+def by_route(results: Results) -> list[list[str]]:
     """Return the lines of the table of routes, and their sum."""
-    routes: dict[str, dict[bool, Tally]] = {}
-    for (_, route, is_fresh), tally in results.items():
-        of_route = routes.setdefault(route.name, {False: Tally(), True: Tally()})
-        of_route[is_fresh] += tally
-    lines = [[name, *_course(sums)] for name, sums in routes.items()]
-    return [*lines, ["all", *_course(_sum(routes.values()))]]
+    counts = ("events", "faults", "invocations", "failed", "dead_lettered", "lost", "disordered")
+    return _lines(results, lambda _, route: (route.name,), counts)
 
 
-def _course(sums: Mapping[bool, Tally]) -> list[str]:
-    total = _total(sums)
-    counts = (
-        total.events,
-        total.faults,
-        total.invocations,
-        total.failed,
-        total.dead_lettered,
-        total.lost,
-        total.disordered,
-    )
-    return [*(f"{each:,}" for each in counts), sums[False].twice, sums[True].twice]
+def _lines(
+    results: Results, name: Callable[[Row, Route], tuple[str, ...]], counts: Iterable[str]
+) -> list[list[str]]:
+    sums: dict[tuple[str, ...], dict[bool, Tally]] = {}
+    total = {False: Tally(), True: Tally()}
+    for (row, route, is_fresh), tally in results.items():
+        of_name = sums.setdefault(name(row, route), {False: Tally(), True: Tally()})
+        of_name[is_fresh] += tally
+        total[is_fresh] += tally
+    columns = len(next(iter(sums)))
+    sums["all", *[""] * (columns - 1)] = total
 
+    def line(names: Sequence[str], same: Tally, fresh: Tally) -> list[str]:
+        both = [getattr(same, each) + getattr(fresh, each) for each in counts]
+        return [*names, *(f"{each:,}" for each in both), same.twice, fresh.twice]
 
-def _total(sums: Mapping[bool, Tally]) -> Tally:
-    total = Tally()
-    for each in sums.values():
-        total += each
-    return total
-
-
-def _sum(each: Iterable[Mapping[bool, Tally]]) -> dict[bool, Tally]:
-    found = {False: Tally(), True: Tally()}
-    for sums in each:
-        for is_fresh, tally in sums.items():
-            found[is_fresh] += tally
-    return found
+    return [line(names, *tallies.values()) for names, tallies in sums.items()]
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -23,11 +23,10 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
-from tests.endpoint import OPERATIONS, REGION, Endpoint, Keys, Table
-from tests.endpoint import Message as QueueMessage
+from tests.aws_in_memory import OPERATIONS, REGION, Endpoint, Keys, Table
+from tests.aws_in_memory import Message as QueueMessage
 
 from .calls import BUCKET, CLAIMS, DEAD_LETTERS, JOBS, REALM
-from .dedup_table import update_item
 from .ledger import Invocation, Ledger
 from .planning import Plan, Row
 
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-    from .aws_delivery import Message
+    from tests.aws_in_memory.delivery import Message
+
     from .ledger import Effect
 
     Clients = tuple[DynamoDBClient, SQSClient]
@@ -107,7 +107,7 @@ class World:
         self.dead_letters = self._endpoint.add_queue(DEAD_LETTERS)
         self._endpoint.tables[CLAIMS] = Table(Keys("id"))
         taking = self.ledger.note_taken(OPERATIONS["SendMessageBatch"])
-        self._endpoint.operations |= {"SendMessageBatch": taking, "UpdateItem": update_item}
+        self._endpoint.operations["SendMessageBatch"] = taking
         self._put_entries()
         self._endpoint.fail(self.plan)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
 
 
 @pytest.fixture

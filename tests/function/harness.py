@@ -13,13 +13,12 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
+from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Table
 from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
-from tests.endpoint import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Table
-from tests.faults.dedup_table import update_item
 
 if TYPE_CHECKING:
-    from tests.endpoint import Faults
+    from tests.aws_in_memory import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
 MAX_EXPLAINED: Final = 3
@@ -88,7 +87,6 @@ class Harness:
     def share_claims(self) -> Table:
         """Make a table of duplicates, `claims`, for all functions; return it."""
         claims = self.endpoint.tables["claims"] = Table(Keys("id"))
-        self.endpoint.operations["UpdateItem"] = update_item
         return claims
 
     def job(self, job_id: str, worker: str, **fields: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory import DENIED
 from tests.build import BUCKET, NONSENSE, direct, failed, record, sqs
-from tests.endpoint import DENIED
 from tests.function.harness import PARKING, SEND, Harness, deny, fails
 
 

@@ -11,8 +11,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, sqs
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     OPERATIONS,
     READS_THROTTLED,
@@ -22,6 +21,7 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
+from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, record, sqs
 from tests.function.harness import PARKING, SEND, Harness
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.aws_in_memory import DENIED, Call
 from tests.build import direct, failed, fifo, record
-from tests.endpoint import DENIED, Call
 from tests.function.harness import SEND, Harness
 
 

@@ -14,14 +14,14 @@ import pytest
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.sending import MAX_WAITING_BYTES
+from tests.aws_in_memory import REGION
 from tests.build import direct, record
 from tests.context import Context
-from tests.endpoint import REGION
 from tests.function.harness import PARKING, Harness, deny, fails
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from tests.endpoint import Answer, Endpoint, Request
+    from tests.aws_in_memory import Answer, Endpoint, Request
 
 LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
 """A template that makes 900,000 characters."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.aws_in_memory import DENIED
 from tests.build import NONSENSE, direct, failed, fifo, message, record, sqs
-from tests.endpoint import DENIED
 from tests.function.harness import PARKING, Harness, LogLines, fails
 
 if TYPE_CHECKING:

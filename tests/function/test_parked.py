@@ -10,8 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
-from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     SERVER_ERROR,
     THROTTLED,
@@ -21,6 +20,7 @@ from tests.endpoint import (
     Partial,
     Refusal,
 )
+from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
 from tests.function.harness import PARKING, SEND, Harness, deny
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
 

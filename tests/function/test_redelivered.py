@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory import DENIED, Call, Fault
 from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
-from tests.endpoint import DENIED, Call, Fault
 from tests.function.harness import PARKING, Harness, deny, fails
 
 if TYPE_CHECKING:

@@ -22,9 +22,7 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.manifest import USER_ARGUMENT, ListedObject
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
-from tests.build import BUCKET, direct, record, sqs
-from tests.context import Context
-from tests.endpoint import (
+from tests.aws_in_memory import (
     DENIED,
     READS_THROTTLED,
     REGION,
@@ -34,6 +32,8 @@ from tests.endpoint import (
     Fault,
     Refusal,
 )
+from tests.build import BUCKET, direct, record, sqs
+from tests.context import Context
 from tests.function.harness import PARKING, SEND, Harness, deny, fails
 from tests.tables import cases
 from tools.local.server import CHECKOUT
@@ -41,7 +41,7 @@ from tools.local.server import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.endpoint import Endpoint
+    from tests.aws_in_memory import Endpoint
     from tools.local.server import LocalAws
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory import THROTTLED, Call, Fault
 from tests.build import direct, failed, fifo, record, sqs
 from tests.context import Context
-from tests.endpoint import THROTTLED, Call, Fault
 from tests.function.harness import SEND, Harness
 
 

@@ -1,9 +1,7 @@
-"""A table in memory that answers UpdateItem as DynamoDB does.
+"""The expressions of DynamoDB's ``UpdateItem``: conditions and updates.
 
-It understands the expressions that `claims` uses and a few more, strictly: what it
-does not know, and what DynamoDB refuses, is an error. `test_table` holds it against
-the local AWS server. Items are never changed in place, so a table is copied by
-copying its dict.
+They are those that the function uses and a few more, read strictly: what is not known
+here, and what DynamoDB refuses, is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
+from .faults import RefusedError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,82 +20,15 @@ if TYPE_CHECKING:
 Value = Mapping[str, Any]
 """A value, as DynamoDB's low-level client has it: ``{"S": "text"}``, ``N`` or ``SS``."""
 Item = Mapping[str, Value]
-Request = Mapping[str, Any]
-Answer = dict[str, Any]
 Given = Mapping[str, Any]
-"""What an expression's ``#names`` and ``:values`` stand for."""
-
-
-class ConditionalTable:
-    """A table that is written to by `update_item` alone, in the place of a client.
-
-    Args:
-        name: Name of the table.
-        items: The items, by the value of their partition key ``id``.
-    """
-
-    def __init__(self, name: str, items: Mapping[str, Item] | None = None) -> None:
-        self._name = name
-        self.items: dict[str, Item] = dict(items or {})
-
-    def update_item(self, **request: Any) -> Answer:
-        """Do what DynamoDB does.
-
-        Raises:
-            ClientError: As botocore's client does.
-        """
-        if request.pop("TableName") != self._name:
-            raise _refused("ResourceNotFoundException", "Requested resource not found")
-        [(key, value)] = request["Key"].items()
-        if key != "id" or list(value) != ["S"]:
-            raise _invalid("The provided key element does not match the schema")
-        after, answer = write(self.items.get(value["S"]), request)
-        self.items[value["S"]] = after
-        return answer
-
-
-def write(item: Item | None, request: Request) -> tuple[Item, Answer]:
-    """Write to an item, and give it as it is then, with the answer.
-
-    Args:
-        item: The item that there is.
-        request: The parameters of ``UpdateItem``, without the table's name.
-
-    Raises:
-        ClientError: The request is refused, or its condition does not hold.
-    """
-    if unknown := request.keys() - _PARAMETERS:
-        raise _invalid(f"parameters that are not known here: {sorted(unknown)}")
-    names: Mapping[str, str] = request.get("ExpressionAttributeNames", {})
-    values: Mapping[str, Value] = request.get("ExpressionAttributeValues", {})
-    condition, update = request.get("ConditionExpression"), request["UpdateExpression"]
-    used = set(_words(update)) | set(_words(condition or ""))
-    given: Given = {**names, **values}
-    if unused := sorted(given.keys() - used):
-        raise _invalid(f"Value provided in ExpressionAttributes unused in expressions: {unused}")
-    if missing := sorted({each for each in used if each[0] in "#:"} - given.keys()):
-        raise _invalid(f"An expression attribute used in an expression is not defined: {missing}")
-    _check_values(values.values())
-    if condition is not None and not _condition(condition)(item or {}, given):
-        held = _returned(request.get("ReturnValuesOnConditionCheckFailure"), item)
-        raise _refused(
-            "ConditionalCheckFailedException", "The conditional request failed", Item=held
-        )
-    after = dict(item or request["Key"])
-    changed: set[str] = set()
-    for clause in _update(update):
-        name = clause(after, given)
-        if name in request["Key"]:
-            raise _invalid(f"Cannot update attribute {name}. This attribute is part of the key")
-        if name in changed:
-            raise _invalid(f"Two document paths overlap with each other: {name}")
-        changed.add(name)
-    before = _returned(request.get("ReturnValues"), item)
-    return after, {"Attributes": before} if before else {}
-
+"""What the ``#names`` and ``:values`` of an expression stand for."""
+Condition = Callable[[Item, Given], bool]
+Clause = tuple[str, Callable[[Value | None, Given], Value | None]]
+"""The ``#name`` of an attribute, and what returns its value from that before."""
 
 _PARAMETERS: Final = frozenset(
     [
+        "TableName",
         "Key",
         "UpdateExpression",
         "ConditionExpression",
@@ -109,9 +40,53 @@ _PARAMETERS: Final = frozenset(
 )
 
 
+def update(item: Item | None, request: Mapping[str, Any]) -> tuple[Item, dict[str, Any]]:
+    """Return an item as it is after an update, and the answer.
+
+    Args:
+        item: The item as it is, if there is one.
+        request: The parameters of ``UpdateItem``.
+
+    Raises:
+        RefusedError: The request is refused, or its condition does not hold.
+    """
+    if unknown := request.keys() - _PARAMETERS:
+        raise invalid(f"parameters that are not known here: {sorted(unknown)}")
+    values: Mapping[str, Value] = request.get("ExpressionAttributeValues", {})
+    given: Given = {**request.get("ExpressionAttributeNames", {}), **values}
+    condition, changes = request.get("ConditionExpression"), request["UpdateExpression"]
+    used = {*_words(changes), *_words(condition or "")}
+    if unused := sorted(given.keys() - used):
+        raise invalid(f"Value provided in ExpressionAttributes unused in expressions: {unused}")
+    if missing := sorted({each for each in used if each[0] in "#:"} - given.keys()):
+        raise invalid(f"An expression attribute used in an expression is not defined: {missing}")
+    _check_values(values.values())
+    clauses, holds = _clauses(changes), _condition(condition) if condition else None
+    if holds and not holds(item or {}, given):
+        held = _returned(request.get("ReturnValuesOnConditionCheckFailure"), item)
+        more = {"Item": held} if held else {}
+        raise RefusedError(
+            "ConditionalCheckFailedException", "The conditional request failed", more
+        )
+    after = dict(item or request["Key"])
+    changed: set[str] = set()
+    for word, change in clauses:
+        name = given[word]
+        if name in request["Key"]:
+            raise invalid(f"Cannot update attribute {name}. This attribute is part of the key")
+        if name in changed:
+            raise invalid(f"Two document paths overlap with each other: {name}")
+        changed.add(name)
+        value = change(after.pop(name, None), given)
+        if value is not None:
+            after[name] = value
+    before = _returned(request.get("ReturnValues"), item)
+    return after, {"Attributes": before} if before else {}
+
+
 def _returned(what: str | None, item: Item | None) -> Item | None:
     if what not in (None, "NONE", "ALL_OLD"):
-        raise _invalid(f"not known here: {what}")
+        raise invalid(f"not known here: {what}")
     return item if what == "ALL_OLD" else None
 
 
@@ -125,14 +100,10 @@ def _check_values(values: Iterable[Value]) -> None:
             case {"SS": [_, *_] as texts} if len(value) == 1 and len(set(texts)) == len(texts):
                 pass
             case _:
-                raise _invalid(f"One or more parameter values were invalid: {value}")
+                raise invalid(f"One or more parameter values were invalid: {value}")
 
 
 _NUMBER: Final = r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
-
-Condition = Callable[[Item, Given], bool]
-Clause = Callable[[dict[str, Value], Given], str]
-"""Changes an item, and gives the name of the attribute."""
 
 _WORD: Final = re.compile(r"\s*([#:]?[A-Za-z_][A-Za-z0-9_]*|<=|=|[(),])")
 
@@ -143,7 +114,7 @@ def _words(expression: str) -> list[str]:
     while place < len(expression.rstrip()):
         word = _WORD.match(expression, place)
         if word is None:
-            raise _invalid(f"Syntax error, at {expression[place:]!r}")
+            raise invalid(f"Syntax error, at {expression[place:]!r}")
         found.append(word[1])
         place = word.end()
     return found
@@ -208,7 +179,7 @@ class _Parser:
         while self._words:
             kind = self._words.pop()
             if kind not in kinds:
-                raise _invalid(f"Syntax error, at {kind!r}")
+                raise invalid(f"Syntax error, at {kind!r}")
             read = kinds.pop(kind)
             found.append(read())
             while self.takes(","):
@@ -219,33 +190,14 @@ class _Parser:
         name = self.word("#")
         self.require("=")
         value = self.word(":")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            item[given[name]] = given[value]
-            return str(given[name])
-
-        return clause
+        return name, lambda _, given: given[value]
 
     def _remove(self) -> Clause:
-        name = self.word("#")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            item.pop(given[name], None)
-            return str(given[name])
-
-        return clause
+        return self.word("#"), lambda *_: None
 
     def _add(self) -> Clause:
         name, value = self.word("#"), self.word(":")
-
-        def clause(item: dict[str, Value], given: Given) -> str:
-            before = item.get(given[name], {"SS": []})
-            if not ("SS" in before and "SS" in given[value]):
-                raise _invalid("An operand in the update expression has an incorrect data type")
-            item[given[name]] = {"SS": sorted({*before["SS"], *given[value]["SS"]})}
-            return str(given[name])
-
-        return clause
+        return name, lambda before, given: _union(before or {"SS": []}, given[value])
 
     def takes(self, word: str) -> bool:
         if self._words and self._words[-1] == word:
@@ -255,16 +207,16 @@ class _Parser:
 
     def require(self, word: str) -> None:
         if not self.takes(word):
-            raise _invalid(f"Syntax error, at {self._words[-1:]}: {word!r} should be there")
+            raise invalid(f"Syntax error, at {self._words[-1:]}: {word!r} should be there")
 
     def word(self, mark: str) -> str:
         if not self._words or self._words[-1][0] != mark:
-            raise _invalid(f"Syntax error, at {self._words[-1:]}: a {mark}word should be there")
+            raise invalid(f"Syntax error, at {self._words[-1:]}: a {mark}word should be there")
         return self._words.pop()
 
     def end(self) -> None:
         if self._words:
-            raise _invalid(f"Syntax error, at {self._words[-1]!r}")
+            raise invalid(f"Syntax error, at {self._words[-1]!r}")
 
 
 @cache
@@ -276,8 +228,14 @@ def _condition(expression: str) -> Condition:
 
 
 @cache
-def _update(expression: str) -> list[Clause]:
+def _clauses(expression: str) -> list[Clause]:
     return _Parser(expression).clauses()
+
+
+def _union(one: Value, other: Value) -> Value:
+    if not ("SS" in one and "SS" in other):
+        raise invalid("An operand in the update expression has an incorrect data type")
+    return {"SS": sorted({*one["SS"], *other["SS"]})}
 
 
 def _equal(one: Value | None, other: Value) -> bool:
@@ -298,7 +256,7 @@ def _at_most(one: Value | None, other: Value) -> bool:
         case {"S": text}, {"S": last}:
             return bool(text.encode() <= last.encode())
     if "SS" in other:
-        raise _invalid("Incorrect operand type for operator or function; operator: <=")
+        raise invalid("Incorrect operand type for operator or function; operator: <=")
     return False
 
 
@@ -309,18 +267,3 @@ def _contains(one: Value | None, sought: Value) -> bool:
         case {"S": whole}, {"S": part}:
             return part in whole
     return False
-
-
-def _invalid(message: str) -> ClientError:
-    return _refused("ValidationException", message)
-
-
-def _refused(code: str, message: str, **more: Any) -> ClientError:
-    """Make the error that botocore makes of a refusal."""
-    response: Any = {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": 400},
-        "message": message,
-        **{name: value for name, value in more.items() if value is not None},
-    }
-    return ClientError(response, "UpdateItem")

@@ -1,0 +1,522 @@
+"""AWS in memory answers as ministack does, and as DynamoDB Local: tests/dynamodb_local.
+
+The same calls go to the imitation over HTTP, to the imitation in this process, and to a
+server; answers, errors and what is in the table afterwards must agree. Where ministack is
+known to answer otherwise than AWS, a case says so; DynamoDB Local is not excused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lava_s3trigger.dedup.protocol import Claim, Verdict
+from lava_s3trigger.dedup.table import ClaimTable
+from lava_s3trigger.sent import SentRecord
+from tests.aws_in_memory import Aws, Endpoint
+from tests.examples import examples
+from tools.local.realm import Realm
+from tools.local.server import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tests.aws_in_memory import Item
+    from tools.local.server import LocalAws
+
+NOW: Final = 1_800_000_000.25
+_NUMBERS: Final = itertools.count(1)
+
+
+class Database:
+    """A server of DynamoDB, with a table of claims and one of triggers."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        as_server: Any = SimpleNamespace(client=lambda _: client)
+        self.realm = Realm(as_server, f"agreement{next(_NUMBERS)}")
+        self.tables = {"claims": f"{self.realm.name}-claims", "missing": "no-such-table"}
+        self.tables["triggers"] = f"lava.{self.realm.name}.s3triggers"
+        self.realm.make_triggers_table()
+        client.create_table(
+            TableName=self.tables["claims"],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def call(self, operation: str, table: str = "claims", **request: Any) -> Any:
+        """Return the answer of a call, or the error, in a form that can be compared."""
+        return outcome(self.client, operation, TableName=self.tables[table], **request)
+
+    def update(self, before: Item | None, **request: Any) -> Any:
+        """Return the outcome of an update of item ``e``, and the item afterwards."""
+        name, key = self.tables["claims"], {"id": {"S": "e"}}
+        if before is None:
+            self.client.delete_item(TableName=name, Key=key)
+        else:
+            self.client.put_item(TableName=name, Item=before)
+        answer = self.call("update_item", **{"Key": key} | request)
+        return answer, self.call("get_item", Key=key)
+
+
+def outcome(client: Any, operation: str, **request: Any) -> Any:
+    """Return the answer of a call without metadata, or the error's code and its item."""
+    try:
+        answer = getattr(client, operation)(**request)
+    except ClientError as error:
+        return error.response["Error"]["Code"], plain(error.response.get("Item"))
+    kept = ("Attributes", "Item", "Items", "Count", "LastEvaluatedKey")
+    return {name: plain(answer[name]) for name in kept if answer.get(name) is not None}
+
+
+def plain(value: Any) -> Any:
+    """Return a value with numbers as numbers, and sets as sets."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    read: dict[str, Callable[[Any], object]] = {"N": Decimal, "SS": frozenset}
+    return {
+        name: {kind: read[kind](held) if kind in read else held}
+        for name, attribute in value.items()
+        for kind, held in attribute.items()
+    }
+
+
+@contextlib.contextmanager
+def client_of(endpoint: str, service: str) -> Iterator[Any]:
+    """Make a client that checks no parameter, waits long and tries once."""
+    made: Any = get_session().create_client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, proxies={}),
+    )
+    with contextlib.closing(made):
+        yield made
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(aws: LocalAws) -> Iterator[Database]:
+    """The server that is right."""
+    with client_of(aws.endpoint, "dynamodb") as client:
+        yield Database(client)
+
+
+@pytest.fixture(name="own", scope="module")
+def _own() -> Iterator[Endpoint]:
+    """An endpoint that no other test resets."""
+    with Endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(name="imitations", scope="module")
+def _imitations(own: Endpoint) -> list[Database]:
+    return [Database(own.clients[0]), Database(Aws().client)]
+
+
+@pytest.fixture(name="is_ministack")
+def _is_ministack() -> bool:
+    """Whether the server is excused where ministack is known to be wrong."""
+    return True
+
+
+def texts(*values: str) -> st.SearchStrategy[dict[str, str]]:
+    return st.sampled_from([{"S": value} for value in values])
+
+
+TIMES: Final = st.one_of(
+    st.sampled_from([NOW, NOW + 65.0]), st.floats(NOW - 100, NOW + 100).map(float)
+)
+SETS: Final = st.sets(st.sampled_from(["d1", "d2", "A"]), min_size=1).map(
+    lambda members: {"SS": sorted(members)}
+)
+ITEMS: Final = st.none() | st.fixed_dictionaries(
+    {"id": texts("e")},
+    optional={
+        "state": texts("claimed", "done", "failed"),
+        "owner": texts("A", "B"),
+        "token": texts("t1", "t2"),
+        "until": st.just({"N": "0"}) | TIMES.map(lambda time: {"N": repr(time)}) | texts("A"),
+        "expires": st.integers(0, 2**31).map(lambda time: {"N": str(time)}),
+        "sent": SETS,
+        "returning": SETS,
+    },
+)
+MINE: Final = Claim("e", Verdict.WORK, "")
+ASKED: Final[list[Callable[[ClaimTable], object]]] = [
+    lambda claims: claims.claim("e", "A", 65.0),
+    lambda claims: claims.claim("e", "B", 65.0),
+    lambda claims: claims.confirm(MINE),
+    lambda claims: claims.release(MINE, SentRecord()),
+    lambda claims: claims.release(MINE, SentRecord(parked={"a", "b"})),
+]
+
+
+@st.composite
+def updates_of_claims(draw: st.DrawFn) -> dict[str, Any]:
+    """Return what `ClaimTable` asks of DynamoDB, with one of few tokens."""
+    aws, now = Aws(), draw(TIMES)
+    draw(st.sampled_from(ASKED))(ClaimTable(aws.client, "claims", 30.0, lambda: now))
+    request = aws.log[0].request
+    request["ExpressionAttributeValues"][":token"] = draw(texts("t1", "t2"))
+    return {name: value for name, value in request.items() if name != "TableName"}
+
+
+@st.composite
+def other_updates(draw: st.DrawFn) -> dict[str, Any]:
+    """Return an update that a protocol might come to use."""
+    update, condition = draw(
+        st.sampled_from(
+            [
+                ("ADD #sent :set", "contains(#sent, :text) AND attribute_exists(#id)"),
+                ("SET #owner = :text ADD #sent :set", "NOT contains(#sent, :text)"),
+                ("REMOVE #sent SET #owner = :text", "#sent = :set OR #owner = :text"),
+                ("REMOVE #owner", "NOT (NOT #owner = :text OR NOT #owner <= :text)"),
+                ("SET #owner = :text", "attribute_not_exists(#sent) AND #owner <= :text"),
+            ]
+        )
+    )
+    values = {":text": draw(texts("A", "B", "d1")), ":set": draw(SETS)}
+    return {
+        "UpdateExpression": update,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {
+            f"#{name}": name for name in ("id", "owner", "sent") if f"#{name}" in update + condition
+        },
+        "ExpressionAttributeValues": {n: v for n, v in values.items() if n in update + condition},
+        "ReturnValues": "ALL_OLD",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+UPDATE: Final[dict[str, Any]] = {
+    "UpdateExpression": "SET #a = :v",
+    "ExpressionAttributeNames": {"#a": "a"},
+    "ExpressionAttributeValues": {":v": {"S": "x"}},
+}
+
+
+class TestUpdates:
+    """Conditional writes agree, and so does the item that refused one."""
+
+    # tests/dynamodb_local runs the same method, in a subclass with another server.
+    @settings(
+        max_examples=examples(200),
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
+    @given(before=ITEMS, request_=updates_of_claims() | other_updates())
+    def test_answer_and_item_agree(
+        self,
+        server: Database,
+        imitations: list[Database],
+        *,
+        before: Item | None,
+        request_: dict[str, Any],
+    ) -> None:
+        expected = server.update(before, **request_)
+
+        assert [each.update(before, **request_) for each in imitations] == [expected] * 2
+
+    @pytest.mark.parametrize(
+        ("change", "is_accepted_by_ministack"),
+        [
+            pytest.param({"ConditionExpression": "(#a = :v"}, False, id="parenthesis"),
+            pytest.param({"ConditionExpression": "#a = :v #a = :v"}, False, id="two-conditions"),
+            pytest.param({"ConditionExpression": "#a = :other"}, False, id="value-not-defined"),
+            pytest.param({"ConditionExpression": "#other = :v"}, False, id="name-not-defined"),
+            pytest.param(
+                {"ExpressionAttributeNames": {"#a": "a", "#b": "b"}}, False, id="name-unused"
+            ),
+            pytest.param(
+                {"ExpressionAttributeValues": {":v": {"S": "x"}, ":w": {"S": "x"}}},
+                False,
+                id="value-unused",
+            ),
+            pytest.param({"ExpressionAttributeValues": {":v": {"SS": []}}}, False, id="empty-set"),
+            pytest.param({"ExpressionAttributeValues": {":v": {"N": "x"}}}, False, id="no-number"),
+            pytest.param({"ExpressionAttributeNames": {"#a": "id"}}, False, id="part-of-the-key"),
+            pytest.param({"ReturnValues": "SOME"}, False, id="return-values"),
+            pytest.param({"Key": {"key": {"S": "e"}}}, False, id="another-key"),
+            pytest.param({"Key": {"id": {"N": "1"}}}, False, id="key-of-another-type"),
+            pytest.param({"Key": {"id": {"S": ""}}}, True, id="empty-key"),
+            pytest.param({"UpdateExpression": "SET #a :v"}, True, id="syntax"),
+            pytest.param({"UpdateExpression": "SET #a = :v,"}, True, id="syntax-at-the-end"),
+            pytest.param({"UpdateExpression": "SET #a = :v REMOVE #a"}, True, id="overlap"),
+            pytest.param({"UpdateExpression": "SET #a = :v SET #a = :v"}, True, id="two-clauses"),
+        ],
+    )
+    def test_an_invalid_update_is_refused(
+        self,
+        change: dict[str, Any],
+        server: Database,
+        imitations: list[Database],
+        *,
+        is_ministack: bool,
+        is_accepted_by_ministack: bool,
+    ) -> None:
+        servers = imitations if is_ministack and is_accepted_by_ministack else [*imitations, server]
+        for each in servers:
+            answer = each.update(None, **UPDATE | change)
+
+            assert answer == (("ValidationException", None), {})
+
+
+def entries() -> Iterable[dict[str, Any]]:
+    """Yield entries of two buckets, one without a prefix, some at the same one."""
+    for number, prefix in enumerate(["in", "a", "in", None, "in/\u00e9", "*", "in"]):
+        entry = {"trigger_id": f"t{number}", "bucket": "b"}
+        yield entry | ({} if prefix is None else {"prefix": prefix})
+    yield {"trigger_id": "elsewhere", "bucket": "other", "prefix": "in"}
+
+
+@pytest.fixture(name="filled", scope="module")
+def _filled(server: Database, imitations: list[Database]) -> list[Database]:
+    """The server, then the imitations, with entries."""
+    for each in (server, *imitations):
+        each.realm.put("s3triggers", entries())
+    return [server, *imitations]
+
+
+BY_BUCKET: Final[dict[str, Any]] = {
+    "IndexName": "s3trigger-index",
+    "KeyConditionExpression": "#b = :b",
+    "ExpressionAttributeNames": {"#b": "bucket"},
+    "ExpressionAttributeValues": {":b": {"S": "b"}},
+}
+AT_PREFIX: Final[dict[str, Any]] = BY_BUCKET | {
+    "KeyConditionExpression": "#b = :b AND #p = :p",
+    "ExpressionAttributeNames": {"#b": "bucket", "#p": "prefix"},
+    "ExpressionAttributeValues": {":b": {"S": "b"}, ":p": {"S": "in"}},
+}
+
+
+def values(**values: str) -> dict[str, Any]:
+    return {"ExpressionAttributeValues": {f":{name}": {"S": v} for name, v in values.items()}}
+
+
+READS: Final = [
+    pytest.param("query", BY_BUCKET, id="by-bucket"),
+    pytest.param("query", BY_BUCKET | values(b="none"), id="by-a-bucket-without-entries"),
+    pytest.param("query", AT_PREFIX, id="at-a-prefix"),
+    pytest.param("query", AT_PREFIX | values(b="b", p="i"), id="at-a-prefix-of-prefixes"),
+    *(
+        pytest.param("query", query | {"Limit": limit}, id=f"{name}-{limit}-to-a-page")
+        for name, query in (("bucket", BY_BUCKET), ("prefix", AT_PREFIX))
+        for limit in (1, 2, 3, 6, 7)
+    ),
+    pytest.param(
+        "query",
+        {"KeyConditionExpression": "trigger_id = :t", **values(t="t1")},
+        id="by-the-key-of-the-table",
+    ),
+    pytest.param("query", BY_BUCKET | values(b="b", p="in"), id="value-unused"),
+    pytest.param("query", BY_BUCKET | values(p="in"), id="value-not-defined"),
+    pytest.param("query", BY_BUCKET | {"Limit": 0}, id="no-limit"),
+    pytest.param(
+        "query",
+        BY_BUCKET
+        | {"KeyConditionExpression": "#p = :p", "ExpressionAttributeNames": {"#p": "prefix"}}
+        | values(p="in"),
+        id="without-the-partition-key",
+    ),
+    pytest.param("get_item", {"Key": {"trigger_id": {"S": "t1"}}}, id="an-item"),
+    pytest.param("get_item", {"Key": {"trigger_id": {"S": "none"}}}, id="no-item"),
+    pytest.param("get_item", {"Key": {"bucket": {"S": "b"}}}, id="not-the-key"),
+    pytest.param("get_item", {"Key": {"trigger_id": {"N": "1"}}}, id="key-of-another-type"),
+]
+
+
+class TestReads:
+    """Items and pages agree."""
+
+    @pytest.mark.parametrize(("operation", "request_"), READS)
+    def test_all_pages_agree(
+        self, operation: str, request_: dict[str, Any], filled: list[Database]
+    ) -> None:
+        expected, *found = (read(each, operation, request_) for each in filled)
+
+        assert found == [expected] * 2
+
+    @pytest.mark.parametrize("operation", ["query", "get_item", "update_item"])
+    def test_a_missing_table_is_named_by_the_same_error(
+        self, operation: str, filled: list[Database]
+    ) -> None:
+        key = {"Key": {"id": {"S": "e"}}}
+        request = {"query": BY_BUCKET, "get_item": key, "update_item": key | UPDATE}[operation]
+
+        assert [each.call(operation, "missing", **request) for each in filled] == [
+            ("ResourceNotFoundException", None)
+        ] * 3
+
+
+def pages(database: Database, operation: str, request: dict[str, Any]) -> Iterable[Any]:
+    """Yield the answer for each page."""
+    last: dict[str, Any] = {}
+    while True:
+        answer = database.call(operation, "triggers", **request | last)
+        yield answer
+        if "LastEvaluatedKey" not in answer:
+            break
+        last = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def read(database: Database, operation: str, request: dict[str, Any]) -> Any:
+    """Return the prefixes on each page, and all items; else the answer as it is.
+
+    DynamoDB specifies no order of items with the same sort key.
+    """
+    found = list(pages(database, operation, request))
+    if "Count" not in found[0]:
+        return found
+    items = [page.get("Items", []) for page in found]
+    prefixes = [[item["prefix"]["S"] for item in page] for page in items]
+    ids = sorted(item["trigger_id"]["S"] for page in items for item in page)
+    return prefixes, ids, [page["Count"] for page in found]
+
+
+ENTRY: Final = {"trigger_id": {"S": "put"}, "bucket": {"S": "of-puts"}, "prefix": {"S": "in"}}
+EVERY_TYPE: Final[dict[str, Any]] = {
+    "text": {"S": 'é\u2028"\\\n\x00'},
+    "empty": {"S": ""},
+    "number": {"N": "12345678901234567890123456789012345678"},
+    "fraction": {"N": "-0.0005"},
+    "true": {"BOOL": True},
+    "null": {"NULL": True},
+    "list": {"L": [{"S": "a"}, {"M": {}}, {"L": []}]},
+    "texts": {"SS": ["a", "b"]},
+}
+
+
+class TestPuts:
+    """Tables hold the same items, and cannot hold those that the function does not ask for."""
+
+    @pytest.mark.parametrize(
+        ("fields", "is_accepted", "is_accepted_by_ministack"),
+        [
+            pytest.param({"parameters": {"M": EVERY_TYPE}}, True, True, id="every-type"),
+            pytest.param({"trigger_id": {"S": "é\u2028\x00"}}, True, True, id="any-id"),
+            pytest.param({"trigger_id": {"S": "x" * 2048}}, True, True, id="longest-id"),
+            pytest.param({"prefix": {"S": "é" * 512}}, True, True, id="longest-prefix"),
+            pytest.param({"prefix": {"S": ""}}, False, True, id="empty-prefix"),
+            pytest.param({"bucket": {"S": ""}}, False, True, id="empty-bucket"),
+            pytest.param({"prefix": {"S": "x" * 1025}}, False, True, id="long-prefix"),
+            pytest.param({"bucket": {"S": "x" * 2049}}, False, True, id="long-bucket"),
+            pytest.param({"trigger_id": {"S": ""}}, False, True, id="empty-id"),
+        ],
+    )
+    def test_an_item_is_kept_or_refused(
+        self,
+        fields: dict[str, Any],
+        filled: list[Database],
+        *,
+        is_accepted: bool,
+        is_accepted_by_ministack: bool,
+        is_ministack: bool,
+    ) -> None:
+        item = ENTRY | fields
+        is_excused = is_ministack and is_accepted_by_ministack and not is_accepted
+        for database in filled[1:] if is_excused else filled:
+            answer = database.call("put_item", "triggers", Item=item)
+
+            assert answer == ({} if is_accepted else ("ValidationException", None))
+            if is_accepted:
+                key = {"trigger_id": item["trigger_id"]}
+                found = database.call("get_item", "triggers", Key=key)
+                assert found == {"Item": plain(item)}
+                database.call("delete_item", "triggers", Key=key)
+
+
+BODY: Final = {"Id": "1", "MessageBody": "text"}
+KNOWN: Final = {"QueueName": "known"}
+
+
+class TestQueues:
+    """Queues take and refuse the same messages."""
+
+    @pytest.fixture(name="clients")
+    def _clients(self, aws: LocalAws, own: Endpoint) -> Iterator[list[Any]]:
+        with client_of(aws.endpoint, "sqs") as sqs:
+            made = [sqs, own.clients[1], Aws().client]
+            for client in made:
+                client.create_queue(**KNOWN)
+            yield made
+
+    @pytest.mark.parametrize(
+        ("name", "entries"),
+        [
+            pytest.param("known", [BODY, BODY | {"Id": "2", "DelaySeconds": 900}], id="taken"),
+            pytest.param("known", [BODY | {"MessageBody": "\u00e9\U0001f600"}], id="not-ascii"),
+            pytest.param("known", [], id="empty"),
+            pytest.param("known", [BODY | {"Id": str(n)} for n in range(11)], id="eleven"),
+            pytest.param("known", [BODY, BODY], id="same-id"),
+            pytest.param("known", [BODY | {"Id": "no good"}], id="bad-id"),
+            pytest.param(
+                "known", [BODY, BODY | {"Id": "2", "MessageBody": "\x00"}], id="content-of-one"
+            ),
+            pytest.param(
+                "known",
+                [BODY | {"Id": str(n), "MessageBody": "x" * 600_000} for n in range(2)],
+                id="too-long",
+            ),
+            pytest.param("no-such-queue", [BODY], id="missing"),
+        ],
+    )
+    def test_a_lookup_and_a_batch_agree(
+        self, name: str, entries: list[dict[str, Any]], clients: list[Any]
+    ) -> None:
+        expected, *found = (found_and_sent(client, name, entries) for client in clients)
+
+        assert found == [expected] * 2
+        assert ("known" in expected[0]) is (name == "known")
+
+
+def found_and_sent(client: Any, name: str, entries: list[dict[str, Any]]) -> Any:
+    """Return the end of a queue's URL, and which entries it took and refused; or the errors."""
+    known = client.get_queue_url(**KNOWN)["QueueUrl"]
+    try:
+        found = client.get_queue_url(QueueName=name)["QueueUrl"].rpartition("/")[2]
+    except ClientError as error:
+        found = error.response["Error"]["Code"]
+    try:
+        answer = client.send_message_batch(QueueUrl=known.replace("known", name), Entries=entries)
+    except ClientError as error:
+        return found, error.response["Error"]["Code"]
+    taken = [(each["Id"], each["MD5OfMessageBody"]) for each in answer.get("Successful", ())]
+    fields = ("Id", "Code", "SenderFault")
+    return found, taken, [[each[field] for field in fields] for each in answer.get("Failed", ())]
+
+
+class TestObjects:
+    """The headers of objects agree."""
+
+    def test_an_object_or_its_absence_is_reported_alike(self, aws: LocalAws, own: Endpoint) -> None:
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="heads")
+        s3.put_object(Bucket="heads", Key="a b/\u00e9", Body=b"12345")
+        own.objects["heads", "a b/\u00e9", None] = {"Content-Length": "5"}
+        with client_of(own.url, "s3") as in_memory:
+            for key in ("a b/\u00e9", "none"):
+                assert size(in_memory, key) == size(s3, key)
+
+
+def size(client: Any, key: str) -> Any:
+    """Return the size of an object, or the error's code."""
+    try:
+        return client.head_object(Bucket="heads", Key=key)["ContentLength"]
+    except ClientError as error:
+        return error.response["Error"]["Code"]

@@ -1,0 +1,161 @@
+"""The routes of S3 events to the function."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.replay.manifest import manifest_row
+from lava_s3trigger.manifest import ListedObject
+from tests.aws_in_memory.delivery import BatchJob, EventSourceMapping, Invocations, Message
+
+from .calls import BUCKET, DEAD_LETTERS
+from .ledger import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .world import World
+
+_SAMPLES: Final = Path(__file__).resolve().parents[2] / "events"
+GROUPS: Final = 7
+
+
+def _sample(name: str) -> Any:
+    return json.loads((_SAMPLES / name).read_text())
+
+
+_S3: Final = _sample("s3-created.json")
+_EVENTBRIDGE: Final = _sample("eventbridge-created.json")
+_SNS: Final = _sample("sns-s3.json")
+_SNS_IN_SQS: Final = json.loads(_sample("sqs-sns-s3.json")["Records"][0]["body"])
+
+
+def of_s3(key: str, number: int) -> str:
+    """Return S3's notification about an object."""
+    event = copy.deepcopy(_S3)
+    (record,) = event["Records"]
+    record["s3"]["bucket"]["name"] = BUCKET
+    record["s3"]["object"] |= {"key": key, "sequencer": f"{number:018X}"}
+    return json.dumps(event)
+
+
+def of_eventbridge(key: str, number: int) -> str:
+    """Return EventBridge's event about an object."""
+    event = copy.deepcopy(_EVENTBRIDGE)
+    event["detail"]["bucket"]["name"] = BUCKET
+    event["detail"]["object"] |= {"key": key, "sequencer": f"{number:018x}"}
+    return json.dumps(event)
+
+
+def of_manifest(key: str, number: int) -> str:
+    """Return the key column of an object in a manifest of S3 Batch Operations."""
+    time = datetime(2026, 3, 14, tzinfo=UTC) + timedelta(seconds=number)
+    return manifest_row(BUCKET, ListedObject(key=key, size=10, last_modified=time)).split(",")[1]
+
+
+def by_sns(text: str) -> str:
+    """Return the payload with which SNS invokes a function."""
+    event = copy.deepcopy(_SNS)
+    event["Records"][0]["Sns"]["Message"] = text
+    return json.dumps(event)
+
+
+def by_sns_to_sqs(text: str) -> str:
+    """Return the message that SNS sends to a queue."""
+    return json.dumps(_SNS_IN_SQS | {"Message": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of events to the function."""
+
+    name: str
+    _source: Callable[[str, int], str]
+    _wrap: Callable[[str], str] = str
+    queue: str = ""
+    """Name of the queue that the function reads, if any."""
+    in_array: bool = False
+    is_batch_job: bool = False
+
+    def deliver(self, world: World, keys: Sequence[str], seed: int) -> None:
+        """Deliver an event about each key until all are done or in a dead-letter queue."""
+        messages = (
+            Message(
+                body=self._wrap(self._source(key, number)),
+                keys=frozenset([key]),
+                group=group_of(number) if self.is_fifo else "",
+            )
+            for number, key in enumerate(keys)
+        )
+        if self.is_batch_job:
+            BatchJob(world, BUCKET, seed).deliver(messages)
+        elif self.queue:
+            # A FIFO queue with a dead-letter queue would lose its order.
+            most = None if self.is_fifo else 5
+            EventSourceMapping(
+                world, self.queue, seed, in_array=self.in_array, max_receives=most
+            ).deliver(messages)
+        else:
+            Invocations(world).deliver(messages)
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether the order within message groups is kept."""
+        return self.queue.endswith(".fifo")
+
+
+def groups(keys: Sequence[str]) -> list[Sequence[str]]:
+    """Return the keys of each message group."""
+    return [keys[number::GROUPS] for number in range(GROUPS)]
+
+
+def group_of(number: int) -> str:
+    """Return the message group of an event."""
+    return f"group-{number % GROUPS}"
+
+
+ROUTES: Final = (
+    Route("S3", of_s3),
+    Route("S3 \N{RIGHTWARDS ARROW} SNS", of_s3, by_sns),
+    Route("EventBridge", of_eventbridge),
+    Route("S3 \N{RIGHTWARDS ARROW} SQS", of_s3, queue="intake"),
+    Route(
+        "S3 \N{RIGHTWARDS ARROW} SNS \N{RIGHTWARDS ARROW} SQS", of_s3, by_sns_to_sqs, queue="intake"
+    ),
+    Route("EventBridge \N{RIGHTWARDS ARROW} SQS", of_eventbridge, queue="intake"),
+    Route("SQS \N{RIGHTWARDS ARROW} Pipe", of_s3, queue="intake", in_array=True),
+    Route("S3 Batch Operations", of_manifest, is_batch_job=True),
+    Route("FIFO SQS", of_s3, queue="intake.fifo"),
+)
+
+
+def redrive(world: World, seed: int) -> None:
+    """Redrive the dead-letter queue until it is empty."""
+    while world.dead_letters.messages:
+        taken = [json.loads(each.text) for each in world.dead_letters.take()]
+        # AWS mixes them; separate, the ledger can tell their effects apart.
+        for is_parked in (False, True):
+            messages = [
+                Message(body=json.dumps(each), keys=frozenset(_keys(each)))
+                for each in taken
+                if ("parked" in each) is is_parked
+            ]
+            EventSourceMapping(
+                world, DEAD_LETTERS, seed, max_receives=None, gives_parked_back=is_parked
+            ).deliver(messages)
+
+
+def _keys(body: dict[str, Any]) -> list[str]:
+    if "parked" in body:
+        return [key_of(body["event"])]
+    records = body.get("Records", [body])
+    return [
+        key
+        for each in records
+        for key in (_keys(json.loads(each["Sns"]["Message"])) if "Sns" in each else [key_of(each)])
+    ]
