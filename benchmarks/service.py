@@ -163,7 +163,7 @@ class RemoteService(Control):
 
 
 class LocalService(Control):
-    """The service in this process, with a client that costs about 10 microseconds a call."""
+    """The service in this process, with a client that takes some 20 microseconds of a call."""
 
     def __init__(self) -> None:
         self._service = Service()
