@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
 
 from lava_s3trigger.cli import main
 
-from .schemas import validate
+from .schemas import has_schema, validate
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +28,51 @@ class Ran:
     status: int
     output: str
     errors: str
+    command: str = ""
 
     def json(self, schema: str | None = None) -> Any:
-        """Return the JSON that it printed, which the schema of the named command allows."""
+        """Return the JSON that it printed, which the schema of the command allows."""
         value = json.loads(self.output)
-        if schema:
-            validate(schema, value)
+        if has_schema(schema or self.command):
+            validate(schema or self.command, value)
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandLine:
-    """Runs commands; `run` returns what came of one."""
+    """Runs commands.
 
-    capture: pytest.CaptureFixture[str]
+    Args:
+        first: The words that each command line begins with.
+        environment: Variables besides those of this process.
+        folder: The folder in which commands run.
+    """
 
-    def run(self, *arguments: str) -> Ran:
-        self.capture.readouterr()
-        try:
-            main(list(arguments))
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 0
-        printed = self.capture.readouterr()
-        return Ran(status, printed.out, printed.err)
+    first: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | str = "."
+
+    def __call__(self, *arguments: str) -> Ran:
+        words = [*self.first, *arguments]
+        streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
+        with (
+            mock.patch.dict(os.environ, self.environment),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(streams[0]),
+            contextlib.redirect_stderr(streams[1]),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(words)
+        for stream in streams:
+            stream.flush()
+        output, errors = (stream.buffer.getvalue().decode() for stream in streams)
+        assert "Traceback" not in errors, errors
+        status = ended.value.code
+        assert isinstance(status, int | None)
+        return Ran(status or 0, output, errors, words[0])
+
+    run = __call__
+
+    def json(self, *arguments: str) -> Ran:
+        """Run a command, and have it print JSON."""
+        return self(*arguments, "--format", "json")

@@ -23,14 +23,13 @@ from tests.processes import signals_received
 from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
-from .replays import HOSTILE, Account, Replays, on_account
+from .replays import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .commandline import CommandLine
+    from .replays import Account
 
 FILES: Final = "job-files"
 NAMESPACE: Final = "{http://awss3control.amazonaws.com/doc/2018-08-20/}"
@@ -142,19 +141,6 @@ def listed_key(column: str) -> str:
 
 
 @pytest.fixture
-def account(
-    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
-    with on_account(aws, realm, tmp_path, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def run(account: Account, capsys: pytest.CaptureFixture[str]) -> Replays:
-    return Replays(capsys)
-
-
-@pytest.fixture
 def operations(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
@@ -176,7 +162,7 @@ def operations(
         s3.delete_object(Bucket=FILES, Key=found["Key"])
 
 
-def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays) -> None:
+def test_the_command_of_the_docs_runs(operations: BatchOperations, replay: CommandLine) -> None:
     page = (CHECKOUT / "docs" / "backfill.md").read_text()
     [command] = re.findall(r"\nlava-s3trigger replay .*--via s3-batch(?:.*\\\n)*.*", page)
     s3 = operations.s3
@@ -185,7 +171,7 @@ def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays)
     s3.put_object(Bucket="my-bucket", Key="incoming/a.csv", Body=b"x")
     _, _, *arguments = shlex.split(command.replace("\\\n", " "))
     operations.files = "my-jobs"
-    ran = run(*arguments)
+    ran = replay(*arguments)
     assert (ran.status, "1 sent\n" in ran.output) == (0, True), ran.errors
     [key] = [
         found["Key"]
@@ -200,14 +186,14 @@ class TestJob:
     def test_a_job_is_created_followed_and_reported(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         operations.results = {"in/bad": ("PermanentFailure", "not there")}
         keys = [*HOSTILE, "in/bad", "in/good"]
-        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+        ran = replay.json("--inventory", operations.account.inventory(keys), *OPTIONS)
 
-        assert (ran.status, ran.json["sent"], ran.json["being_sent"]) == (1, len(keys) - 1, 0)
-        [failed] = ran.json["failed"]
+        assert (ran.status, ran.json()["sent"], ran.json()["being_sent"]) == (1, len(keys) - 1, 0)
+        [failed] = ran.json()["failed"]
         assert (failed["key"], failed["reason"]) == ("in/bad", "200: PermanentFailure: not there")
         [body] = operations.created.values()
         assert text(body, "Operation/LambdaInvoke/FunctionArn").endswith("-s3trigger")
@@ -221,9 +207,9 @@ class TestJob:
     def test_the_manifest_has_the_sizes_that_were_planned(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
-        run("--inventory", operations.account.inventory(["in/a,b"]), *OPTIONS)
+        replay("--inventory", operations.account.inventory(["in/a,b"]), *OPTIONS)
         [(bucket, column)] = operations.tasks
         listed = read_listed(unquote(column), {"manifest": "lava-s3trigger"})
         assert listed
@@ -233,30 +219,30 @@ class TestJob:
     def test_what_failed_goes_into_another_job(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         operations.results = {"in/bad": ("TemporaryFailure", "busy")}
-        run("--inventory", operations.account.inventory(["in/bad", "in/good"]), *OPTIONS)
+        replay("--inventory", operations.account.inventory(["in/bad", "in/good"]), *OPTIONS)
         operations.results = {}
-        ran = run.json("--retry-failed", *OPTIONS)
-        assert (ran.status, ran.json["sent"]) == (0, 2)
+        ran = replay.json("--retry-failed", *OPTIONS)
+        assert (ran.status, ran.json()["sent"]) == (0, 2)
         assert [listed_key(column) for _, column in operations.tasks] == ["in/bad"]
 
     def test_a_replay_that_ended_follows_the_job_later(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         operations.statuses = ["Active", "Suspended"]
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = replay("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert (ran.status, "job job-0001 is suspended" in ran.errors) == (3, True)
 
         operations.statuses = ["Complete"]
-        ran = run.json("--resume")
-        assert (ran.status, ran.json["sent"], len(operations.created)) == (0, 1, 1)
+        ran = replay.json("--resume")
+        assert (ran.status, ran.json()["sent"], len(operations.created)) == (0, 1, 1)
 
     def test_an_interrupt_ends_the_replay_and_not_the_job(
-        self, operations: BatchOperations, run: Replays
+        self, operations: BatchOperations, replay: CommandLine
     ) -> None:
         operations.statuses = ["Active"]
 
@@ -267,20 +253,20 @@ class TestJob:
         control = operations.control
         control.handlers["GET", "/v20180820/jobs/"] = interrupting
         with signals_received():
-            ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+            ran = replay("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
         assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
-        ran = run("--inventory", operations.account.inventory(["in/a"]))
+        ran = replay("--inventory", operations.account.inventory(["in/a"]))
         assert (ran.status, "--resume follows it" in ran.errors) == (2, True)
 
         operations.statuses = ["Complete"]
         control.handlers["GET", "/v20180820/jobs/"] = operations.describe
-        assert run.json("--resume").json["sent"] == 1
+        assert replay.json("--resume").json()["sent"] == 1
 
     def test_where_the_answer_of_creating_is_lost_no_second_job_is_created(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -291,51 +277,51 @@ class TestJob:
             return Answer(0)
 
         control.handlers["POST", "/v20180820/jobs$"] = losing
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = replay("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert ran.status == 3
         control.handlers["POST", "/v20180820/jobs$"] = operations.create
-        ran = run.json("--resume")
-        assert (ran.json["sent"], len(operations.created)) == (1, 1)
+        ran = replay.json("--resume")
+        assert (ran.json()["sent"], len(operations.created)) == (1, 1)
 
     def test_a_refused_job_loses_nothing(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         control = operations.control
         error = b"<Error><Code>AccessDenied</Code><Message>iam:PassRole</Message></Error>"
         control.handlers["POST", "/v20180820/jobs$"] = lambda _: Answer(403, error)
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = replay("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert (ran.status, "CreateJob: AccessDenied: iam:PassRole" in ran.errors) == (3, True)
 
         control.handlers["POST", "/v20180820/jobs$"] = operations.create
         mended = [each.replace("role/job", "role/mended") for each in OPTIONS]
-        assert run.json("--resume", *mended).json["sent"] == 1
+        assert replay.json("--resume", *mended).json()["sent"] == 1
         [body] = operations.created.values()
         assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/mended"
 
     def test_a_job_that_began_no_task_loses_nothing(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         operations.statuses = ["Failed"]
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = replay("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
         assert ran.status == 3
         assert "began no task: AccessDenied: the role may not; nothing was sent" in ran.errors
         operations.statuses = ["Complete"]
-        assert run.json("--resume", *OPTIONS).json["sent"] == 1
+        assert replay.json("--resume", *OPTIONS).json()["sent"] == 1
 
     def test_what_the_report_of_a_cancelled_job_does_not_name_is_unknown(
         self,
         operations: BatchOperations,
-        run: Replays,
+        replay: CommandLine,
     ) -> None:
         operations.statuses, operations.left_out = ["Cancelled"], {"in/b"}
         keys = ["in/a", "in/b"]
-        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
-        assert (ran.status, ran.json["sent"]) == (1, 1)
-        assert [each["key"] for each in ran.json["unknown"]] == ["in/b"]
+        ran = replay.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+        assert (ran.status, ran.json()["sent"]) == (1, 1)
+        assert [each["key"] for each in ran.json()["unknown"]] == ["in/b"]
 
 
 def test_a_report_as_aws_documents_it() -> None:

@@ -25,28 +25,17 @@ from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 
-from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
+from .cannedaws import CLOSED, Answer, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tools.local.server import LocalAws
 
+    from .cannedaws import CannedAws, Request
+
+pytestmark = pytest.mark.usefixtures("credentials")
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
 DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})
 KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-
-
-@pytest.fixture
-def canned() -> Iterator[CannedAws]:
-    with CannedAws() as server:
-        yield server
 
 
 def planned(number: int, key: str = "k") -> PlannedObject:

@@ -17,7 +17,8 @@ from lava_s3trigger.triggers import entry_digest
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT
 
-from .logs import TIME, Commands, Log, line
+from .commandline import CommandLine
+from .logs import TIME, Log, line
 from .replays import on_account
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ def test_an_example(  # noqa: PLR0917 - three of them are its case
     prod: Realm,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     command: str,
     format_: str,
     shown: str,
@@ -104,7 +104,7 @@ def test_an_example(  # noqa: PLR0917 - three of them are its case
         (tmp_path / "entries-of-last-week").mkdir()
         text = json.dumps(entry("*.csv"))
         (tmp_path / "entries-of-last-week" / "orders.json").write_text(text)
-        ran = Commands(name, capsys)(*arguments)
+        ran = CommandLine([name])(*arguments)
     assert program == "lava-s3trigger"
     assert ran.errors == ""
     if format_ == "json":

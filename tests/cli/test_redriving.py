@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_s3trigger.cli import main
 from lava_s3trigger.cli.dead_letters import redrive
 from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
 from lava_s3trigger.cli.dead_letters.redrive import move
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
 
-from .cannedaws import Answer, CannedAws, Request
-from .replays import on_account
+from .cannedaws import Answer
+from .commandline import CommandLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .cannedaws import CannedAws, Request
+    from .replays import Account
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:dlq"
 
@@ -53,13 +49,9 @@ class Moves:
         return Answer(200, json.dumps(found).encode())
 
 
-@pytest.fixture
-def canned(monkeypatch: pytest.MonkeyPatch) -> Iterator[CannedAws]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redrive, "_POLL_SECONDS", 0.0)
-    with CannedAws() as server:
-        yield server
 
 
 def moved(canned: CannedAws, moves: Moves, *, is_to_end: bool = False) -> int:
@@ -98,22 +90,11 @@ def test_an_interrupt_cancels_the_task_once(canned: CannedAws) -> None:
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
-def test_a_mistake_is_one_line(  # noqa: PLR0917 - a table of cases
-    aws: LocalAws,
-    realm: Realm,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    status: int,
-    said: str,
+def test_a_mistake_is_one_line(
+    account: Account, arguments: list[str], status: int, said: str
 ) -> None:
-    with on_account(aws, realm, tmp_path, monkeypatch) as account:
-        if arguments[0] == "redrive":
-            queue = f"lava-{account.realm.name}-s3trigger-intake-dlq"
-            aws.client("sqs").create_queue(QueueName=queue)
-        with pytest.raises(SystemExit) as raised:
-            main(["dead-letters", *arguments])
-    errors = capsys.readouterr().err
-    assert (raised.value.code, said in errors) == (status, True), errors
-    assert len([line for line in errors.splitlines() if line.startswith("Error")]) == 1
+    if arguments[0] == "redrive":
+        account.aws.client("sqs").create_queue(QueueName=f"{account.function}-intake-dlq")
+    ran = CommandLine(["dead-letters"], account.environment)(*arguments)
+    assert (ran.status, said in ran.errors) == (status, True), ran.errors
+    assert len([line for line in ran.errors.splitlines() if line.startswith("Error")]) == 1

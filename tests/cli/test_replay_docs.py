@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli.replay.command import replay
+from lava_s3trigger.cli.replay.command import replay as command_of_replay
 from tools.local.server import CHECKOUT
 
-from .replays import Account, Replays, on_account
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .commandline import CommandLine
+    from .replays import Account
 
 PAGE: Final = (CHECKOUT / "docs" / "backfill.md").read_text()
 COMMANDS: Final = [
@@ -29,17 +24,8 @@ COMMANDS: Final = [
 ]
 
 
-@pytest.fixture
-def account(
-    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
-    with on_account(aws, realm, tmp_path, monkeypatch) as made:
-        yield made
-
-
 @pytest.mark.parametrize("command", [each for each in COMMANDS if "s3-batch" not in each])
-def test_a_command_runs(account: Account, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    run = Replays(capsys)
+def test_a_command_runs(account: Account, replay: CommandLine, command: str) -> None:
     account.trigger("a")
     s3 = account.aws.client("s3")
     s3.create_bucket(Bucket="my-bucket")
@@ -53,9 +39,9 @@ def test_a_command_runs(account: Account, capsys: pytest.CaptureFixture[str], co
     program, name, *arguments = shlex.split(command)
     assert (program, name) == ("lava-s3trigger", "replay")
     if not arguments[0].startswith(("s3:", "--inventory", "--keys")):
-        assert run("--inventory", "manifest.json", "--dry-run").status == 0
+        assert replay("--inventory", "manifest.json", "--dry-run").status == 0
 
-    ran = run(*arguments)
+    ran = replay(*arguments)
     assert ran.status == 0, ran.errors
     assert ran.output.startswith("Plan of ")
 
@@ -66,7 +52,7 @@ def test_there_is_a_command_for_each_way() -> None:
 
 
 def test_named_options_exist() -> None:
-    known = {flag for parameter in replay.params for flag in parameter.opts}
+    known = {flag for parameter in command_of_replay.params for flag in parameter.opts}
     named = {*re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", PAGE)}
     assert named <= known
 

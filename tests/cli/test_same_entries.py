@@ -27,14 +27,12 @@ JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabl
 
 
 @pytest.fixture
-def line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LAVA_REALM", raising=False)
     (tmp_path / "entries").mkdir()
     (tmp_path / "keys.txt").write_text(f"{URI}\n")
-    return CommandLine(capsys)
+    return CommandLine()
 
 
 def commands(path: str) -> dict[str, list[str]]:

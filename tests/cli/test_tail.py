@@ -6,8 +6,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,41 +14,26 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_group import POLL_SECONDS
-from tests.processes import end_of, signals_received
-from tools.local.server import CHECKOUT
+from tests.processes import SECONDS, end_of, wait_until
 
-from .logs import REQUEST, TIME, Commands, Log, line, text_line
-from .replays import HOSTILE, Account, on_account
+from .commandline import CommandLine
+from .logs import REQUEST, TIME, line, text_line
+from .replays import HOSTILE
 from .schemas import validate
 from .terminal import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .logs import Log
+    from .replays import Account
 
 SINCE: Final = ("--since", "2026-03-14")
-SECONDS: Final = 60
 
 
 @pytest.fixture
-def account(
-    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
-    with on_account(aws, realm, tmp_path, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def log(account: Account) -> Log:
-    return Log(account.aws, f"/aws/lambda/lava-{account.realm.name}-s3trigger")
-
-
-@pytest.fixture
-def tail(capsys: pytest.CaptureFixture[str]) -> Commands:
-    return Commands("tail", capsys)
+def tail(account: Account) -> CommandLine:
+    return CommandLine(["tail"])
 
 
 def about(key: str = "in/a.csv", trigger: str = "t", job: str | None = "j") -> dict[str, Any]:
@@ -69,7 +52,7 @@ class TestLines:
     """A line is what became of something, in whichever format the function logs."""
 
     @pytest.mark.parametrize("write", [line, text_line])
-    def test_lines_for_people(self, log: Log, tail: Commands, write: Any) -> None:
+    def test_lines_for_people(self, log: Log, tail: CommandLine, write: Any) -> None:
         log.write(
             write("dispatched", **about(), queue="q", run_id="r", entry="0a1b2c3d"),
             write("skipped", **about(job=None), kind="condition_not_met", reason="not met: x"),
@@ -87,7 +70,7 @@ class TestLines:
             f"{head}started     version=1.0",
         ]
 
-    def test_lines_as_json(self, log: Log, tail: Commands) -> None:
+    def test_lines_as_json(self, log: Log, tail: CommandLine) -> None:
         log.write(line("dispatched", **about()), "START RequestId: x", text_line("summary", n=1))
         ran = tail(*SINCE, "--format", "json")
 
@@ -98,11 +81,13 @@ class TestLines:
             common | {"event": "summary", "fields": {"n": 1}},
         ]
 
-    def test_a_line_without_a_time_has_that_of_its_arrival(self, log: Log, tail: Commands) -> None:
+    def test_a_line_without_a_time_has_that_of_its_arrival(
+        self, log: Log, tail: CommandLine
+    ) -> None:
         log.write('summary {"n": 1}', at=TIME + timedelta(hours=1))
         assert tail(*SINCE).output.startswith("2026-03-14T02:59:26.500Z  summary")
 
-    def test_no_line_is_said_with_how_far_it_looked(self, log: Log, tail: Commands) -> None:
+    def test_no_line_is_said_with_how_far_it_looked(self, log: Log, tail: CommandLine) -> None:
         log.write(line("dispatched", **about()))
         ran = tail(*SINCE, "--trigger", "other")
         assert (ran.status, ran.output) == (1, "")
@@ -110,7 +95,7 @@ class TestLines:
             "no such lines since 2026-03-14T00:00:00.000Z; --since 7d looks further back\n"
         )
 
-    def test_a_uri_is_no_pattern_of_keys(self, log: Log, tail: Commands) -> None:
+    def test_a_uri_is_no_pattern_of_keys(self, log: Log, tail: CommandLine) -> None:
         assert log
         ran = tail(*SINCE, "--key", "s3://b/in/a.csv")
         assert (ran.status, ran.output) == (2, "")
@@ -118,19 +103,19 @@ class TestLines:
             ran.errors
         )
 
-    def test_streams_are_shown_in_the_order_of_time(self, log: Log, tail: Commands) -> None:
+    def test_streams_are_shown_in_the_order_of_time(self, log: Log, tail: CommandLine) -> None:
         for number in (3, 1, 2):
             at = TIME + timedelta(seconds=number)
             log.write(line("dispatched", at, **about(str(number))), at=at, stream=f"{number % 2}")
         keys = [each["fields"]["key"] for each in documents(tail(*SINCE, "--format=json").output)]
         assert keys == ["1", "2", "3"]
 
-    def test_an_old_line_is_left_out(self, log: Log, tail: Commands) -> None:
+    def test_an_old_line_is_left_out(self, log: Log, tail: CommandLine) -> None:
         log.write(line("summary"), at=datetime.now(UTC) - timedelta(minutes=30))
         assert (tail().status, tail().output) == (1, "")
         assert tail("--since", "31m").status == 0
 
-    def test_a_file_is_written(self, log: Log, tail: Commands, tmp_path: Path) -> None:
+    def test_a_file_is_written(self, log: Log, tail: CommandLine, tmp_path: Path) -> None:
         log.write(line("summary", n=1))
         ran = tail(*SINCE, "--output", "log.txt")
         assert ran.output == ""
@@ -156,7 +141,7 @@ class TestFilters:
         ],
         ids=str,
     )
-    def test_a_filter(self, log: Log, tail: Commands, arguments: list[str], chosen: str) -> None:
+    def test_a_filter(self, log: Log, tail: CommandLine, arguments: list[str], chosen: str) -> None:
         log.write(
             line("dispatched", **about("in/a.csv")),
             line("dispatched", **about("in/b.txt", "u", "k")),
@@ -171,7 +156,7 @@ class TestFilters:
         assert ran.status == (0 if chosen else 1)
 
     @pytest.mark.parametrize("name", ['"quoted" \\name', "caf\u00e9", "[a-z]*", "-x", "\x1b[2J"])
-    def test_hostile_names_of_triggers(self, log: Log, tail: Commands, name: str) -> None:
+    def test_hostile_names_of_triggers(self, log: Log, tail: CommandLine, name: str) -> None:
         log.write(line("dispatched", **about("yes", name)), line("dispatched", **about("no", "x")))
         ran = tail(*SINCE, f"--trigger={name}")
         assert "s3://b/yes" in ran.output
@@ -205,7 +190,7 @@ class TestFailuresOfLambda:
             ),
         ],
     )
-    def test_a_failure(self, log: Log, tail: Commands, text: str, reason: str) -> None:
+    def test_a_failure(self, log: Log, tail: CommandLine, text: str, reason: str) -> None:
         log.write(text)
         ran = tail(*SINCE)
         assert f"  lambda      {reason}" in ran.output
@@ -227,7 +212,7 @@ class TestFailuresOfLambda:
             "{",
         ],
     )
-    def test_all_else_is_not(self, log: Log, tail: Commands, text: str) -> None:
+    def test_all_else_is_not(self, log: Log, tail: CommandLine, text: str) -> None:
         log.write(text)
         assert tail(*SINCE).output == ""
 
@@ -236,7 +221,7 @@ class TestHostileKeys:
     """No key reaches a terminal as more than text, and none is changed in JSON."""
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_a_key(self, log: Log, tail: Commands, key: str) -> None:
+    def test_a_key(self, log: Log, tail: CommandLine, key: str) -> None:
         log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
         ran = tail(*SINCE)
         assert len(ran.output.splitlines()) == 2
@@ -247,7 +232,7 @@ class TestHostileKeys:
     def test_on_a_terminal(self, account: Account, log: Log) -> None:
         log.write(*(line("failed", **about(key), reason=key) for key in HOSTILE))
         ours, theirs = pty.openpty()
-        with start(account, *SINCE, stdout=theirs) as process:
+        with account.start("tail", *SINCE, stdout=theirs) as process:
             os.close(theirs)
             shown = b""
             while block := read(ours):
@@ -267,15 +252,6 @@ def read(descriptor: int) -> bytes:
         return b""
 
 
-def start(account: Account, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Start the command as a user does."""
-    environment = os.environ | account.environment | {"TERM": "xterm", "PYTHONPATH": str(CHECKOUT)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    command = [sys.executable, "-m", "lava_s3trigger", "tail", *arguments]
-    with signals_received():
-        return subprocess.Popen(command, env=environment, text=True, **pipes)
-
-
 class TestFollowing:
     """--follow shows each line once, as it arrives, until Ctrl-C."""
 
@@ -287,7 +263,7 @@ class TestFollowing:
             log.write(line("dispatched", at, **about(f"{number}")), at=at, stream=f"{number % 3}")
 
         write(0, now)
-        with start(account, "--follow", "--format", "json") as process:
+        with account.start("tail", "--follow", "--format", "json") as process:
             assert process.stdout
             output = process.stdout
             reader = threading.Thread(
@@ -297,12 +273,12 @@ class TestFollowing:
             )
             reader.start()
             try:
-                wait_for(lambda: len(seen) == 1, "the first line")
+                wait_until(lambda: len(seen) == 1, "the first line")
                 for number in range(1, 20):
                     # Several of one millisecond, and some that are late.
                     write(number, now - timedelta(seconds=number % 4 * 10))
                     time.sleep(POLL_SECONDS / 10)
-                wait_for(lambda: len(seen) >= 20, "all lines")
+                wait_until(lambda: len(seen) >= 20, "all lines")
                 time.sleep(2 * POLL_SECONDS)
             finally:
                 process.send_signal(signal.SIGINT)
@@ -312,7 +288,7 @@ class TestFollowing:
             assert (status, process.stderr.read().strip()) == (130, "")
         assert sorted(seen, key=int) == [str(number) for number in range(20)]
 
-    def test_it_has_no_file(self, tail: Commands) -> None:
+    def test_it_has_no_file(self, tail: CommandLine) -> None:
         ran = tail("--follow", "--output", "x")
         assert ran.status == 2
         assert "> FILE" in ran.errors
@@ -320,7 +296,7 @@ class TestFollowing:
     def test_a_reader_that_goes_away_ends_it(self, account: Account, log: Log) -> None:
         now = datetime.now(UTC)
         log.write(*[line("summary", now)] * 3, at=now)
-        with start(account, "--follow") as process:
+        with account.start("tail", "--follow") as process:
             assert process.stdout
             process.stdout.readline()
             process.stdout.close()
@@ -328,13 +304,6 @@ class TestFollowing:
             assert end_of(process, SECONDS) == 141
             assert process.stderr
             assert process.stderr.read() == ""
-
-
-def wait_for(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
 
 
 class TestMistakes:
@@ -350,7 +319,7 @@ class TestMistakes:
         ],
     )
     def test_a_mistake(
-        self, account: Account, tail: Commands, arguments: list[str], status: int, said: str
+        self, account: Account, tail: CommandLine, arguments: list[str], status: int, said: str
     ) -> None:
         ran = tail(*arguments)
         assert account
@@ -358,7 +327,7 @@ class TestMistakes:
         assert said in ran.errors.splitlines()[-1]
 
     def test_a_log_without_dispatches_is_told(
-        self, account: Account, log: Log, tail: Commands
+        self, account: Account, log: Log, tail: CommandLine
     ) -> None:
         account.logging["ApplicationLogLevel"] = "WARN"
         log.write(line("summary"))

@@ -13,22 +13,13 @@ from hypothesis import strategies as st
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.escaping import safe
 from tests.cli.schemas import validate
-from tests.cli.terminal import raw
+from tests.cli.terminal import HOSTILE, raw
 from tests.payloads import eventbridge
 from tests.templates.test_attacks import BRIEF, Attack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOSTILE: Final = (
-    "\x1b[2J\x1b]0;owned\x07\x9b31m",
-    "\x1b]8;;http://example.com\x07link\x1b]8;;\x07",
-    "[bold red]x[/]:smile:[link=http://example.com]y[/link]",
-    "a\nError: forged\rforged\x85\u2028forged",
-    "\u202egpj.exe\u2066\u200b\ufeff\U000e0041",
-    "\x00\x08\x7f\x80\x9f",
-    "\ue000\uffff",
-)
 FORMATS: Final = ("text", "json")
 
 

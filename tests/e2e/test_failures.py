@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.payloads import direct, record
+from tests.processes import wait_until
 
-from .conftest import wait_until
 from .forwarding import Forwarder, kill, workers
 
 if TYPE_CHECKING:
@@ -145,14 +145,6 @@ class TestCrash:
 
 class TestInvocations:
     """Lambda retries a failed invocation, and then makes it a dead letter."""
-
-    @pytest.fixture(autouse=True)
-    def dead_letters(self, stack: Stack) -> None:
-        """Set what the template says, which the local AWS does not take from it."""
-        stack.aws.client("lambda").update_function_configuration(
-            FunctionName=stack.outputs["FunctionName"],
-            DeadLetterConfig={"TargetArn": stack.outputs["DeadLetterQueueArn"]},
-        )
 
     def test_a_dead_letter_is_redriven_after_the_fault_is_corrected(
         self, stack: Stack, forwarder: Forwarder, redrive: Redrive

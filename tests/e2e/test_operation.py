@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
+from tests.processes import wait_until
 from tests.test_alarms import is_alarm, of_alarm
 from tests.test_docs import CONNECTING, DEPLOYING, Reader, fenced, section
 from tests.test_template import Stack
 from tools.archive import checksums
-from tools.local.server import LocalAws
 
-from .conftest import wait_until
+from .conftest import keys_arrive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.release import Release
+    from tools.local.server import LocalAws
 
 pytestmark = [
     pytest.mark.e2e,
@@ -45,26 +45,27 @@ UNDER_LOAD: Final = 60
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Iterator[Reader]:
+def reader(
+    empty_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory, release: Release
+) -> Reader:
     """A reader of the pages who has deployed a release by CloudFormation alone."""
-    with LocalAws(auth=True) as aws:
-        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
-        reader.realm.make(["core"])
-        for bucket in ("my-code-bucket", BUCKET):
-            aws.client("s3").create_bucket(Bucket=bucket)
-        deploy(reader, release.folder)
-        reader.realm.put("jobs", [JOB])
-        trigger = {"trigger_id": "orders", "bucket": BUCKET, "prefix": FOLDER, "enabled": True}
-        parameters = {"key": "{{ key }}"}
-        reader.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
-        disable_mapping(aws)
-        for _ in range(3):  # the server throttles a cold burst
-            aws.client("lambda").invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
-        _, names = fenced(section(CONNECTING, "Before you start"), "sh")
-        variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
-        tell = "; ".join(f"echo {name}=${name}" for name in variables)
-        reader.names = reader.run(names, tell)
-        yield reader
+    reader = Reader(empty_aws, tmp_path_factory.mktemp("reader"))
+    reader.realm.make(["core"])
+    for bucket in ("my-code-bucket", BUCKET):
+        empty_aws.client("s3").create_bucket(Bucket=bucket)
+    deploy(reader, release.folder)
+    reader.realm.put("jobs", [JOB])
+    trigger = {"trigger_id": "orders", "bucket": BUCKET, "prefix": FOLDER, "enabled": True}
+    parameters = {"key": "{{ key }}"}
+    reader.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
+    disable_mapping(empty_aws)
+    for _ in range(3):  # the server throttles a cold burst
+        empty_aws.client("lambda").invoke(FunctionName=FUNCTION, Payload=b'{"Records": []}')
+    _, names = fenced(section(CONNECTING, "Before you start"), "sh")
+    variables = [line.partition("=")[0] for line in names.splitlines() if line[0].isalpha()]
+    tell = "; ".join(f"echo {name}=${name}" for name in variables)
+    reader.names = reader.run(names, tell)
+    return reader
 
 
 def deploy(reader: Reader, folder: Path) -> None:
@@ -88,23 +89,6 @@ def put(reader: Reader, name: str) -> str:
     key = f"{FOLDER}/{name}"
     reader.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"data")
     return key
-
-
-def receive(reader: Reader) -> list[str]:
-    """Take the dispatches of worker core; return their keys."""
-    return [json.loads(each["Body"])["parameters"]["key"] for each in reader.realm.receive("core")]
-
-
-def arrives(reader: Reader, key: str) -> None:
-    """Wait for one dispatch of a key."""
-    found: list[str] = []
-
-    def has_arrived() -> bool:
-        found.extend(receive(reader))
-        return bool(found)
-
-    wait_until(has_arrived, f"the dispatch of {key}")
-    assert found == [key]
 
 
 def logged(reader: Reader, **fields: Any) -> list[LogLine]:
@@ -147,7 +131,7 @@ class TestOperation:
         # The stack of a release has its intake already; nothing is to be moved back.
         others = ("sam deploy", "start-message-move-task", "add-permission")
         reader.run(*[each for each in blocks if not any(word in each for word in others)])
-        arrives(reader, put(reader, f"{route}.csv"))
+        keys_arrive(reader.realm, put(reader, f"{route}.csv"))
 
     def test_2_a_broken_trigger_is_seen(self, reader: Reader) -> None:
         reader.aws.client("dynamodb").delete_item(
@@ -173,7 +157,7 @@ class TestOperation:
     def test_3_what_was_mended_is_redriven(self, reader: Reader) -> None:
         reader.realm.put("jobs", [JOB])
         reader.run("lava-s3trigger dead-letters redrive --realm $realm --quiet 3")
-        arrives(reader, f"{FOLDER}/broken.csv")
+        keys_arrive(reader.realm, f"{FOLDER}/broken.csv")
         assert parked(reader) == 0
 
     def test_4_an_update_under_load_loses_nothing(
@@ -197,7 +181,8 @@ class TestOperation:
         found: list[str] = []
 
         def all_arrived() -> bool:
-            found.extend(receive(reader))
+            bodies = [json.loads(each["Body"]) for each in reader.realm.receive("core")]
+            found.extend(each["parameters"]["key"] for each in bodies)
             return set(keys) <= set(found)
 
         wait_until(all_arrived, f"{len(keys)} dispatches")

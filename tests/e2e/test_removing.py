@@ -9,15 +9,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.payloads import direct, record
+from tests.processes import wait_until
 from tests.test_docs import Reader, fenced, section
-from tools.local.server import CHECKOUT, LocalAws
+from tools.local.server import CHECKOUT
 
-from .conftest import wait_until
-from .test_lava_realm import arrived
+from .conftest import JOB, emptied, keys_arrive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys and deletes stacks")]
 
@@ -27,7 +28,6 @@ QUEUES: Final = [f"{STACK}-dlq", f"{STACK}-intake", f"{STACK}-intake-dlq"]
 DEPLOY: Final = f"sam deploy --stack-name {STACK} --parameter-overrides Realm={NAME} CacheTtl=0"
 REMOVING: Final = CHECKOUT / "docs" / "removing.md"
 DEPLOYING: Final = CHECKOUT / "docs" / "deploying.md"
-JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
 
 
 _FAILING: Final = """
@@ -75,15 +75,6 @@ class Owner(Reader):
         )
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
-    def received(self) -> list[str]:
-        """Return the keys in the dispatches of worker core, and remove these."""
-        bodies = [json.loads(each["Body"]) for each in self.realm.receive("core")]
-        return [each["parameters"]["key"] for each in bodies]
-
-    def arrives(self, key: str) -> None:
-        """Wait for the dispatch of a key."""
-        assert arrived(self.received, f"the dispatch of {key}") == [key]
-
     def mapping(self, queue: str) -> Any:
         [mapping] = [
             each
@@ -96,10 +87,9 @@ class Owner(Reader):
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Owner]:
-    """An owner of a realm, on a server of its own."""
-    with LocalAws(auth=True) as aws:
-        yield Owner(aws, tmp_path)
+def owner(empty_aws: LocalAws, tmp_path: Path) -> Owner:
+    """An owner of a realm, and nothing else on the server."""
+    return Owner(emptied(empty_aws), tmp_path)
 
 
 def event(key: str) -> Any:
@@ -190,9 +180,9 @@ class TestUninstalling:
         owner.follow("Reinstall")
         uuid = owner.mapping(f"{STACK}-dlq")["UUID"]
         owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
-        owner.arrives(f"{STACK}-dlq")
+        keys_arrive(owner.realm, f"{STACK}-dlq")
         owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
-        owner.arrives(f"{STACK}-intake")
+        keys_arrive(owner.realm, f"{STACK}-intake")
         # The local server cannot move dead letters back to their queue.
         assert owner.waiting(f"{STACK}-intake-dlq") == 1
 
@@ -241,7 +231,7 @@ class TestChanging:
         owner.aws.client("lambda").invoke(
             FunctionName=f"{STACK}-next", Payload=json.dumps(event("k"))
         )
-        owner.arrives("k")
+        keys_arrive(owner.realm, "k")
         [_, delete, *_] = fenced(section(REMOVING, "Uninstall"), "sh")
         owner.run(delete)
         with pytest.raises(ClientError):
@@ -249,4 +239,4 @@ class TestChanging:
         owner.aws.client("lambda").invoke(
             FunctionName=f"{STACK}-next", Payload=json.dumps(event("k2"))
         )
-        owner.arrives("k2")
+        keys_arrive(owner.realm, "k2")

@@ -58,15 +58,6 @@ def take_away(stack: Stack, role: str, action: str) -> None:
     client.update_function_configuration(FunctionName=name, Environment=fresh)
 
 
-def invoke(stack: Stack, payload: Any) -> str:
-    """Invoke the function; give the error, or nothing."""
-    answer = stack.aws.client("lambda").invoke(
-        FunctionName=stack.outputs["FunctionName"], Payload=json.dumps(payload)
-    )
-    body = json.loads(answer["Payload"].read())
-    return str(body["errorMessage"]) if answer.get("FunctionError") else ""
-
-
 class TestNeededPermissions:
     """Without any one permission, the delivery fails with the name of the denied call."""
 
@@ -88,7 +79,7 @@ class TestNeededPermissions:
         stack.trigger(BUCKET, BUCKET, **entry)
         take_away(stack, role, action)
 
-        error = invoke(stack, event(BUCKET, "k"))
+        error = stack.invoke(event(BUCKET, "k"))["answer"]["errorMessage"]
 
         assert call in error
         assert "AccessDenied" in error
@@ -96,7 +87,7 @@ class TestNeededPermissions:
 
     def test_with_every_permission_an_event_is_dispatched(self, stack: Stack) -> None:
         stack.trigger(BUCKET, BUCKET)
-        assert not invoke(stack, event(BUCKET, "k"))
+        assert not stack.invoke(event(BUCKET, "k"))["error"]
         stack.dispatches("core", 1)
 
 
