@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 _OF_STACK: Final = (
     *("dead_letters", "doctor", "failures", "log", "parking", "replay", "role", "routes"),
-    *("s3_batch", "s3lambda_script", "shared_duplicates"),
+    *("s3_batch", "s3lambda_script", "shared_duplicates", "smoke"),
 )
 _OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
 SERVERS: Final = {
@@ -61,7 +61,7 @@ SERVERS: Final = {
 """The modules of deployed tests that share a server, and the fixture that is the server."""
 
 
-class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Hands tests to processes by class or module, and those that share a server together."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -70,9 +70,9 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
     """Start each server of the deployed tests once: sessions of pytest-xdist are processes."""
-    return _Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

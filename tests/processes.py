@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import time
-from typing import IO, TYPE_CHECKING, AnyStr, Final
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final
 
 import pytest
 
@@ -46,6 +49,12 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = SECO
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
         time.sleep(0.05)
+
+
+def unread(pipe: IO[Any]) -> int:
+    """Return the number of bytes in a pipe that nobody has read."""
+    [count] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def finish(process: subprocess.Popen[AnyStr], seconds: float = SECONDS) -> tuple[AnyStr, AnyStr]:

@@ -6,13 +6,16 @@ import contextlib
 import io
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 import pytest
 
 from lava_s3trigger.cli import main
+from tools.local.server import CHECKOUT
 
 from .schemas import has_schema, validate
 
@@ -76,3 +79,26 @@ class CommandLine:
     def json(self, *arguments: str) -> Ran:
         """Run a command, and have it print JSON."""
         return self(*arguments, "--format", "json")
+
+
+_MEASURED: Final = """
+import resource, sys
+from lava_s3trigger.cli import main
+from tools.local.server import CHECKOUT
+try:
+    main(sys.argv[1:])
+finally:
+    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(peak, children, file=sys.stderr)
+"""
+
+
+def peaks(*arguments: str) -> tuple[int, int, str]:
+    """Return the most memory in KiB that a command and its processes take, and what it prints."""
+    command = [sys.executable, "-c", _MEASURED, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    own, children = done.stderr.splitlines()[-1].split()
+    return int(own), int(children), done.stdout

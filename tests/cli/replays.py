@@ -17,6 +17,7 @@ from tests.processes import signals_received
 from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
+from .commandline import CommandLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,6 +51,11 @@ class Account:
     folder: Path
     environment: dict[str, str]
     logging: dict[str, str]
+
+    @property
+    def replay(self) -> CommandLine:
+        """What runs `replay`, which finds the account by the environment."""
+        return CommandLine(["replay"])
 
     @property
     def function(self) -> str:
@@ -155,3 +161,12 @@ def on_account(
             monkeypatch.setenv(variable, value)
         monkeypatch.chdir(tmp_path)
         yield Account(aws, realm, canned, tmp_path, environment, logging)
+
+
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away all that an AWS client could sign calls with."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")

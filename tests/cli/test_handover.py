@@ -26,6 +26,7 @@ from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 
 from .cannedaws import CLOSED, Answer, refusal
+from .replays import without_credentials
 
 if TYPE_CHECKING:
     from tools.local.server import LocalAws
@@ -134,10 +135,7 @@ class TestInvocations:
     def test_without_credentials_it_stops(
         self, canned: CannedAws, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        without_credentials(monkeypatch)
         with pytest.raises(HandoverError) as raised:
             way(canned).send([planned(1)])
         assert raised.value.problem is Problem.STOP

@@ -12,7 +12,7 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.triggers import entry_digest
 
 from .commandline import CommandLine
-from .logs import TIME, line, text_line
+from .logs import REQUEST, TIME, line, text_line
 from .replays import HOSTILE
 from .schemas import validate
 from .terminal import raw
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SINCE: Final = ("--since", "2026-03-14")
 MINUTE: Final = timedelta(minutes=1)
+ENABLED: Final = {"field": "enabled", "then": False, "now": True}
+DISABLED: Final = {"field": "enabled", "then": True, "now": False}
+ADDED: Final = {"field": "if_fnmatch", "now": "*.txt"}
 
 
 class Histories(CommandLine):
@@ -69,25 +72,27 @@ class TestDeliveries:
     def times(self, found: dict[str, Any]) -> list[list[str]]:
         return [[each["event"] for each in delivery["lines"]] for delivery in found["deliveries"]]
 
-    def test_a_message_that_came_again(
-        self, account: Account, log: Log, history: Histories
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            pytest.param(["failed r0 m", "dispatched r1 m"], "failed|dispatched", id="a message"),
+            pytest.param(
+                ["failed", "failed", "dispatched"], "failed|failed|dispatched", id="an invocation"
+            ),
+        ],
+    )
+    def test_what_was_tried_again(
+        self, account: Account, log: Log, history: Histories, written: list[str], expected: str
     ) -> None:
-        for number, event in enumerate(["failed", "dispatched"]):
-            at = TIME + number * MINUTE
-            fields = about(account, message_id="m")
-            log.write(line(event, at, request_id=f"r{number}", **fields), at=at)
+        for number, words in enumerate(written):
+            event, request, message = (*words.split(), REQUEST, None)[:3]
+            at, fields = TIME + number * MINUTE, {"message_id": message} if message else {}
+            text = line(str(event), at, str(request), **about(account, **fields))
+            log.write(text, at=at)
         found = history.of(account)
-        assert self.times(found) == [["failed"], ["dispatched"]]
+        assert "|".join(map(" ".join, self.times(found))) == expected
         ids = [(each["request_id"], each["message_id"]) for each in found["deliveries"]]
-        assert ids == [("r0", "m"), ("r1", "m")]
-
-    def test_an_invocation_that_was_tried_again(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        for number, event in enumerate(["failed", "failed", "dispatched"]):
-            at = TIME + number * MINUTE
-            log.write(line(event, at, **about(account)), at=at)
-        assert self.times(history.of(account)) == [["failed"], ["failed"], ["dispatched"]]
+        assert ids == [(*each.split()[1:], REQUEST, None)[:2] for each in written]
 
     def test_another_instance_is_another_try(
         self, account: Account, log: Log, history: Histories
@@ -96,21 +101,17 @@ class TestDeliveries:
             log.write(line("failed", **about(account)), stream=stream)
         assert self.times(history.of(account)) == [["failed"], ["failed"]]
 
-    def test_all_jobs_of_a_delivery_stand_together(
+    def test_all_jobs_of_a_delivery_stand_together_in_either_format(
         self, account: Account, log: Log, history: Histories
     ) -> None:
         log.write(
             line("skipped", **about(account, trigger_id="u")),
             line("dispatched", request_id="other", **about(account, replay="again")),
-            line("dispatched", **about(account)),
+            text_line("dispatched", **about(account)),
         )
         found = history.of(account)
         assert self.times(found) == [["skipped", "dispatched"], ["dispatched"]]
         assert [each["replay"] for each in found["deliveries"]] == [None, "again"]
-
-    def test_both_formats_of_the_log(self, account: Account, log: Log, history: Histories) -> None:
-        log.write(line("failed", **about(account)), text_line("dispatched", **about(account)))
-        assert self.times(history.of(account)) == [["failed", "dispatched"]]
 
     def test_a_parked_object_has_the_code_of_its_error(
         self, account: Account, log: Log, history: Histories
@@ -160,24 +161,9 @@ class TestNow:
     @pytest.mark.parametrize(
         ("then", "now", "differences"),
         [
-            pytest.param(
-                {"enabled": False},
-                {},
-                [{"field": "enabled", "then": False, "now": True}],
-                id="it was disabled",
-            ),
-            pytest.param(
-                {},
-                {"enabled": False},
-                [{"field": "enabled", "then": True, "now": False}],
-                id="it was enabled",
-            ),
-            pytest.param(
-                {},
-                {"if_fnmatch": "*.txt"},
-                [{"field": "if_fnmatch", "now": "*.txt"}],
-                id="a condition was added",
-            ),
+            pytest.param({"enabled": False}, {}, [ENABLED], id="it was disabled"),
+            pytest.param({}, {"enabled": False}, [DISABLED], id="it was enabled"),
+            pytest.param({}, {"if_fnmatch": "*.txt"}, [ADDED], id="a condition was added"),
             pytest.param({"if_fnmatch": "*.txt"}, {}, None, id="a condition was dropped"),
             pytest.param({"delay": 5}, {"delay": 6}, None, id="a value was changed"),
         ],

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
-import signal
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.deployed.log_group import POLL_SECONDS
-from tests.processes import SECONDS, end_of, wait_until
+from tests.processes import end_of
 
 from .commandline import CommandLine
 from .logs import REQUEST, TIME, line, text_line
@@ -159,8 +155,7 @@ class TestFilters:
     def test_hostile_names_of_triggers(self, log: Log, tail: CommandLine, name: str) -> None:
         log.write(line("dispatched", **about("yes", name)), line("dispatched", **about("no", "x")))
         ran = tail(*SINCE, f"--trigger={name}")
-        assert "s3://b/yes" in ran.output
-        assert "s3://b/no" not in ran.output
+        assert ("s3://b/yes" in ran.output, "s3://b/no" in ran.output) == (True, False)
         assert not raw(ran.output)
 
 
@@ -170,22 +165,13 @@ class TestFailuresOfLambda:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            (
-                f"2026-03-14T01:59:26.500Z {REQUEST} Task timed out after 60.00 seconds\n\n",
-                f"2026-03-14T01:59:26.500Z {REQUEST} Task timed out after 60.00 seconds",
-            ),
-            (
-                f"RequestId: {REQUEST} Error: Runtime exited with error: signal: killed",
-                f"RequestId: {REQUEST} Error: Runtime exited with error: signal: killed",
-            ),
+            (f"2026-03-14T01:59:26.500Z {REQUEST} Task timed out after 60.00 seconds\n\n", "2026-"),
+            (f"RequestId: {REQUEST} Error: Runtime exited with error: signal: killed", "RequestId"),
             ("[ERROR] DeliveriesFailedError: 1\nTraceback", "[ERROR] DeliveriesFailedError: 1"),
             ("INIT_REPORT Init Duration: 9 ms\tPhase: init\tStatus: timeout", "INIT_REPORT Init"),
+            ('{"level": "ERROR", "errorType": "E", "errorMessage": "\\u001b[2J"}', "E: \\x1b[2J"),
             (
-                json.dumps({"level": "ERROR", "errorType": "E", "errorMessage": "\x1b[2J"}),
-                "E: \\x1b[2J",
-            ),
-            (
-                json.dumps({"type": "platform.report", "record": {"status": "timeout"}}),
+                '{"type": "platform.report", "record": {"status": "timeout"}}',
                 "platform.report timeout",
             ),
         ],
@@ -234,10 +220,8 @@ class TestHostileKeys:
         ours, theirs = pty.openpty()
         with account.start("tail", *SINCE, stdout=theirs) as process:
             os.close(theirs)
-            shown = b""
-            while block := read(ours):
-                shown += block
-            assert end_of(process, SECONDS) == 0
+            shown = b"".join(iter(lambda: read(ours), b""))
+            assert end_of(process) == 0
         os.close(ours)
         text = shown.decode().replace("\r\n", "\n")
         assert "\x1b[" in text  # it has colours
@@ -253,40 +237,7 @@ def read(descriptor: int) -> bytes:
 
 
 class TestFollowing:
-    """--follow shows each line once, as it arrives, until Ctrl-C."""
-
-    def test_lines_that_arrive(self, account: Account, log: Log) -> None:
-        now = datetime.now(UTC).replace(microsecond=0)
-        seen: list[str] = []
-
-        def write(number: int, at: datetime) -> None:
-            log.write(line("dispatched", at, **about(f"{number}")), at=at, stream=f"{number % 3}")
-
-        write(0, now)
-        with account.start("tail", "--follow", "--format", "json") as process:
-            assert process.stdout
-            output = process.stdout
-            reader = threading.Thread(
-                target=lambda: seen.extend(
-                    each["fields"]["key"] for each in map(json.loads, output)
-                )
-            )
-            reader.start()
-            try:
-                wait_until(lambda: len(seen) == 1, "the first line")
-                for number in range(1, 20):
-                    # Several of one millisecond, and some that are late.
-                    write(number, now - timedelta(seconds=number % 4 * 10))
-                    time.sleep(POLL_SECONDS / 10)
-                wait_until(lambda: len(seen) >= 20, "all lines")
-                time.sleep(2 * POLL_SECONDS)
-            finally:
-                process.send_signal(signal.SIGINT)
-                status = end_of(process, SECONDS)
-                reader.join()
-            assert process.stderr
-            assert (status, process.stderr.read().strip()) == (130, "")
-        assert sorted(seen, key=int) == [str(number) for number in range(20)]
+    """--follow ends with its reader. `tests/e2e/test_log.py` follows a log until Ctrl-C."""
 
     def test_it_has_no_file(self, tail: CommandLine) -> None:
         ran = tail("--follow", "--output", "x")
@@ -301,7 +252,7 @@ class TestFollowing:
             process.stdout.readline()
             process.stdout.close()
             log.write(line("summary", now), at=now)
-            assert end_of(process, SECONDS) == 141
+            assert end_of(process) == 141
             assert process.stderr
             assert process.stderr.read() == ""
 

@@ -145,22 +145,6 @@ class TestExplain:
             assert not raw(out), ascii(out)
             assert "Traceback" not in out
 
-    def test_no_color_is_plain_on_a_terminal(
-        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        shown.every_way(*world("x"))
-        monkeypatch.setenv("FORCE_COLOR", "1")
-        monkeypatch.setenv("NO_COLOR", "1")
-        files = [f"--{name}={shown.folder / name[0]}.json" for name in ("triggers", "jobs")]
-        with pytest.raises(SystemExit):
-            main(["explain", "s3://bx/x/x.csv", *files])
-        # Its own fixture: `shown` would unset the variable.
-        assert "\x1b" not in shown._capfd.readouterr().out  # noqa: SLF001
-
-    def test_a_long_line_is_not_wrapped_in_a_pipe(self, shown: Shown) -> None:
-        piped, *_ = shown.every_way(*world("x" * 300))
-        assert any(len(line) > 300 for line in piped.splitlines())
-
     def test_a_pipe_that_takes_ascii_alone(
         self, shown: Shown, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,4 +1,4 @@
-"""A life of the stack: released, deployed, connected, broken, mended, updated, deleted."""
+"""A release deploys by the documented commands, and is updated under load."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import shutil
 import threading
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from tests.processes import wait_until
-from tests.test_alarms import is_alarm, of_alarm
 from tests.test_docs import CONNECTING, DEPLOYING, Reader, fenced, section
-from tests.test_template import Stack
 from tools.archive import checksums
 
 from .conftest import keys_arrive
@@ -91,23 +88,11 @@ def put(reader: Reader, name: str) -> str:
     return key
 
 
-def logged(reader: Reader, **fields: Any) -> list[LogLine]:
-    """Return the lines of the function's log that have these fields."""
-    logs = reader.aws.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{FUNCTION}")
-    lines = [read_line(event["message"]) for page in pages for event in page["events"]]
-    return [
-        line
-        for line in lines
-        if line and fields.items() <= {**line.fields, "is": line.event}.items()
-    ]
-
-
 def parked(reader: Reader) -> int:
-    """Return the datapoint of the alarm's metric: messages that the dead-letter queue shows."""
+    """Return the number of messages in the dead-letter queue."""
     sqs = reader.aws.client("sqs")
     url = sqs.get_queue_url(QueueName=f"{FUNCTION}-dlq")["QueueUrl"]
-    name = "ApproximateNumberOfMessages"  # as SQS calls it; CloudWatch adds Visible
+    name = "ApproximateNumberOfMessages"
     return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
 
@@ -123,44 +108,14 @@ def next_release(release: Release, folder: Path) -> Path:
 
 
 class TestOperation:
-    """The steps of a life, one after the other."""
+    """A release is deployed by the commands of the page, and another one in its place."""
 
-    @pytest.mark.parametrize("route", ["S3", "SNS", "EventBridge", "SQS"])
-    def test_1_a_bucket_is_connected_and_dispatched(self, reader: Reader, route: str) -> None:
-        blocks = fenced(section(CONNECTING, route), "sh")
-        # The stack of a release has its intake already; nothing is to be moved back.
-        others = ("sam deploy", "start-message-move-task", "add-permission")
-        reader.run(*[each for each in blocks if not any(word in each for word in others)])
-        keys_arrive(reader.realm, put(reader, f"{route}.csv"))
+    def test_a_release_dispatches(self, reader: Reader) -> None:
+        [_, *connect] = fenced(section(CONNECTING, "SQS"), "sh")
+        reader.run(*[each for each in connect if "start-message-move-task" not in each])
+        keys_arrive(reader.realm, put(reader, "first.csv"))
 
-    def test_2_a_broken_trigger_is_seen(self, reader: Reader) -> None:
-        reader.aws.client("dynamodb").delete_item(
-            TableName="lava.myrealm.jobs", Key={"job_id": {"S": "load"}}
-        )
-        key = put(reader, "broken.csv")
-        wait_until(lambda: parked(reader), "the parked message")
-
-        [line] = logged(reader, key=key)
-        assert (line.event, line.level, line.text("kind")) == ("parked", "ERROR", "no_such_job")
-        assert line.text("trigger_id") == "orders"
-        [summary] = logged(reader, **{"is": "summary", "user_errors": 1})
-        assert (summary.fields["realm"], summary.fields["function"]) == ("myrealm", FUNCTION)
-        alarm = next(
-            each
-            for each in Stack(Realm="myrealm", **PARAMETERS).of_type("AWS::CloudWatch::Alarm")
-            if each["AlarmName"] == f"{FUNCTION}-dead-letters"
-        )
-        assert of_alarm(alarm).dimensions == {("QueueName", f"{FUNCTION}-dlq")}
-        assert of_alarm(alarm).name == "ApproximateNumberOfMessagesVisible"
-        assert is_alarm(alarm, [[]] * 12 + [[parked(reader)]])
-
-    def test_3_what_was_mended_is_redriven(self, reader: Reader) -> None:
-        reader.realm.put("jobs", [JOB])
-        reader.run("lava-s3trigger dead-letters redrive --realm $realm --quiet 3")
-        keys_arrive(reader.realm, f"{FOLDER}/broken.csv")
-        assert parked(reader) == 0
-
-    def test_4_an_update_under_load_loses_nothing(
+    def test_an_update_under_load_loses_nothing(
         self, reader: Reader, release: Release, tmp_path: Path
     ) -> None:
         client = reader.aws.client("lambda")
@@ -188,16 +143,3 @@ class TestOperation:
         wait_until(all_arrived, f"{len(keys)} dispatches")
         assert set(found) == set(keys)
         assert parked(reader) == 0
-
-    def test_5_the_table_outlives_the_stack(self, reader: Reader) -> None:
-        cloudformation = reader.aws.client("cloudformation")
-        cloudformation.delete_stack(StackName=FUNCTION)
-        waiter = cloudformation.get_waiter("stack_delete_complete")
-        waiter.wait(StackName=FUNCTION, WaiterConfig={"Delay": 1})
-
-        found = reader.aws.client("dynamodb").get_item(
-            TableName="lava.myrealm.s3triggers", Key={"trigger_id": {"S": "orders"}}
-        )
-        assert found["Item"]["prefix"] == {"S": FOLDER}
-        functions = reader.aws.client("lambda").list_functions()["Functions"]
-        assert FUNCTION not in [each["FunctionName"] for each in functions]

@@ -84,15 +84,6 @@ class TestDuplicateDeliveries:
         assert sharing.invoke({"Records": again}) == {"error": None, "answer": None}
         assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
 
-    def test_a_repeated_event_of_a_put_object_is_dispatched_once(self, sharing: Stack) -> None:
-        sharing.connections.by_s3(BUCKET)
-        sharing.put(BUCKET, "put")
-        assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["put"]
-
-        assert sharing.invoke(event("put")) == {"error": None, "answer": None}
-
-        assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
-
 
 class TestPermission:
     """Without the right to write to the table, events are dispatched, and that is logged."""
