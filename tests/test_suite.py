@@ -76,7 +76,7 @@ class TestServers:
             text = path.read_text()
             of_stack = re.search(r"\b(stack: Stack|iam_aws: LocalAws)\b", text)
             of_pages = re.search(r"\b(empty_aws: LocalAws|lava_realm: Reader)\b", text)
-            expected = "iam_aws" if of_stack else "empty_aws" if of_pages else None
+            expected = "empty_aws" if of_pages else "iam_aws" if of_stack else None
             assert SERVERS.get(str(path.relative_to(CHECKOUT))) == expected, path
 
 

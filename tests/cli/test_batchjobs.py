@@ -146,10 +146,7 @@ def listed_key(column: str) -> str:
 
 
 @pytest.fixture
-def operations(
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[BatchOperations]:
+def operations(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchOperations]:
     monkeypatch.setattr(batch_job, "POLL_SECONDS", 0.0)
     made = BatchOperations(account)
     with made.control as control:

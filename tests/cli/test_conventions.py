@@ -74,10 +74,7 @@ class TestOptions:
         ("name", "text"),
         [
             ("lava-s3trigger.toml", 'rule = "a"\nformat = "json"\n[sample]\nrule = ["b", "c"]'),
-            (
-                "pyproject.toml",
-                '[tool.lava-s3trigger]\nformat = "json"\nsample.rule = ["b", "c"]',
-            ),
+            ("pyproject.toml", '[tool.lava-s3trigger]\nformat = "json"\nsample.rule = ["b", "c"]'),
         ],
     )
     def test_a_file_has_options_for_all_and_for_one_command(
@@ -338,10 +335,7 @@ class TestAws:
 
     @pytest.mark.parametrize(
         ("options", "message"),
-        [
-            ({"profile": "no-such"}, "no-such"),
-            ({"region": "not a region"}, "not a region"),
-        ],
+        [({"profile": "no-such"}, "no-such"), ({"region": "not a region"}, "not a region")],
     )
     def test_a_client_that_cannot_be_made(self, options: dict[str, str], message: str) -> None:
         with pytest.raises(CommandError, match=message):
@@ -355,13 +349,6 @@ class TestAws:
             client.list_tables()
 
         assert raised.value.status == COULD_NOT_TELL
-
-    def test_a_refused_call(self, aws: Any) -> None:
-        with (
-            pytest.raises(CommandError, match="AWS refused DescribeTable: ResourceNotFound"),
-            reaching_aws(),
-        ):
-            aws.client("dynamodb").describe_table(TableName="none")
 
     @pytest.mark.usefixtures("credentials")
     def test_a_server_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:

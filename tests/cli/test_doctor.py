@@ -102,10 +102,7 @@ def test_commands_quote_names_for_a_shell(name: str) -> None:
             {"State": "Failed", "StateReason": "the key is disabled"},
             "State is Failed: the key is disabled",
         ),
-        (
-            {"State": "Inactive"},
-            "State is Inactive: no reason given",
-        ),
+        ({"State": "Inactive"}, "State is Inactive: no reason given"),
         (
             {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no \x1b[2J subnet"},
             "LastUpdateStatus is Failed: no \\x1b[2J subnet",

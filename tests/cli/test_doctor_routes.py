@@ -154,11 +154,7 @@ class TestReach:
                 {"if_event_type": "ObjectDeleted:*"},
                 False,
             ),
-            (
-                by_rule({"detail": {"object": {"key": [{"prefix": "out/"}]}}}),
-                {},
-                False,
-            ),
+            (by_rule({"detail": {"object": {"key": [{"prefix": "out/"}]}}}), {}, False),
             (
                 by_rule({"detail": {"object": {"key": [{"wildcard": "in/*.csv"}]}}}),
                 {"if_fnmatch": "*.txt"},

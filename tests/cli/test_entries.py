@@ -243,10 +243,7 @@ class TestProblems:
 
     @pytest.mark.parametrize(
         ("content", "message"),
-        [
-            (None, ": there is no such file or folder"),
-            (b"a: \xff", ":1: this is not UTF-8"),
-        ],
+        [(None, ": there is no such file or folder"), (b"a: \xff", ":1: this is not UTF-8")],
     )
     def test_a_file_that_cannot_be_read(
         self, tmp_path: Path, content: bytes | None, message: str

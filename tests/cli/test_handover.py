@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -19,9 +17,7 @@ from lava_s3trigger.cli.replay.ways import (
     Invocations,
     Problem,
     make_way,
-    record_of,
 )
-from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("credentials")
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
 DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})
-KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
 def planned(number: int, key: str = "k") -> PlannedObject:
@@ -53,16 +48,6 @@ def way(canned: CannedAws, via: str = "invoke", batch: int = 100) -> Any:
 
 class TestInvocations:
     """An asynchronous invocation has the records of several objects."""
-
-    @given(keys=st.lists(KEYS, min_size=1, max_size=5))
-    def test_the_function_reads_the_objects_that_were_planned(self, keys: list[str]) -> None:
-        records = [record_of(planned(1, key), "eu-west-1") for key in keys]
-        [delivery] = deliveries(json.loads(json.dumps({"Records": records})), "us-east-1")
-        assert [each.event.key for each in delivery.events] == keys
-        event = delivery.events[0].event
-        assert (event.bucket, event.size, event.aws_region) == ("my-bucket", 10, "eu-west-1")
-        assert event.event_time.timestamp() == 1741917566.0
-        assert event.event_type == "ObjectCreated:Put"
 
     @pytest.mark.parametrize(
         ("key", "count"),

@@ -290,25 +290,3 @@ class TestText:
         assert ran.status == 0
         assert not raw(ran.output)
         assert not raw(ran.errors)
-
-
-class TestMistakes:
-    """A mistake is one line."""
-
-    @pytest.mark.parametrize(
-        ("arguments", "status", "said"),
-        [
-            (["in/a.csv"], 2, "in/a.csv: this is no object: write s3://BUCKET/KEY"),
-            (["s3://b/k", "--since", "x"], 2, "--since: 'x' is neither"),
-            (["s3://b/k", "--versions", "none.yaml"], 3, "none.yaml: there is no such file"),
-            (["s3://b/k", "--realm", "none"], 3, "there is no function lava-none-s3trigger"),
-            (["s3://b/k"], 3, "there is no log group"),
-        ],
-    )
-    def test_a_mistake(
-        self, account: Account, history: Histories, arguments: list[str], status: int, said: str
-    ) -> None:
-        assert account
-        ran = history(*arguments)
-        assert (ran.status, len(ran.errors.splitlines())) == (status, 1)
-        assert said in ran.errors

@@ -33,10 +33,7 @@ EXAMPLES: Final = re.findall(
 BUCKET: Final = "my-bucket"
 KEY: Final = "incoming/orders/A.CSV"
 JOB: Final = "load_orders"
-REQUESTS: Final = (
-    "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52",
-    "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90",
-)
+REQUESTS: Final = ("1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52", "5a1d7c52-8f4e-4a52-9e0b-0c8f6d1c2b90")
 MESSAGE: Final = "e4b2a8a4-0f1e-4f0c-8a54-6f4b1f1f0c3d"
 RUN: Final = "75e6080c-ee23-4c9a-924e-65ccec04a09a"
 

@@ -14,11 +14,9 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.errors import CommandError
 
 from .cannedaws import Answer
-from .commandline import CommandLine
 
 if TYPE_CHECKING:
     from .cannedaws import CannedAws, Request
-    from .replays import Account
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:dlq"
 
@@ -76,25 +74,3 @@ def test_an_interrupt_cancels_the_task_once(canned: CannedAws) -> None:
     moves = Moves(["RUNNING"])
     assert moved(canned, moves, is_to_end=True) == 7
     assert sum("TaskHandle" in asked for asked in moves.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        (["--queue", "intake"], 3, "there is no queue lava-"),
-        (["redrive", "--queue", "intake", "--trigger", "t"], 2, "SQS moves all messages"),
-        (["discard"], 2, "discard asks before it deletes: give --yes"),
-        (["discard", "--explain", "--yes"], 2, "--explain is about giving back"),
-        (["delete"], 2, "'delete' is not one of 'list', 'redrive', 'discard'"),
-        (["--function", "none"], 3, "there is no function none"),
-    ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
-)
-def test_a_mistake_is_one_line(
-    account: Account, arguments: list[str], status: int, said: str
-) -> None:
-    if arguments[0] == "redrive":
-        account.aws.client("sqs").create_queue(QueueName=f"{account.function}-intake-dlq")
-    ran = CommandLine(["dead-letters"], account.environment)(*arguments)
-    assert (ran.status, said in ran.errors) == (status, True), ran.errors
-    assert len([line for line in ran.errors.splitlines() if line.startswith("Error")]) == 1

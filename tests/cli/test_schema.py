@@ -29,13 +29,7 @@ CHECKOUT: Final = Path(__file__).parents[2]
 TRIGGER: Final = jsonschema.Draft202012Validator(trigger_schema())
 JOB: Final = jsonschema.Draft202012Validator(job_schema())
 
-GOOD: Final = {
-    "trigger_id": "t",
-    "bucket": "b",
-    "prefix": "p",
-    "enabled": True,
-    "job_id": "j",
-}
+GOOD: Final = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
 GOOD_JOB: Final = {"job_id": "j", "type": "exe", "worker": "w", "payload": "x"}
 
 
@@ -89,10 +83,7 @@ QUANTITIES: Final = st.builds(
         st.sampled_from(["", "+", "-"]),
         st.sampled_from(["1", "10", "1.5", ".5", "1.", "1e2", "1E-2", "1e", "", "1_0", "0x1"]),
         SPACES,
-        st.one_of(
-            st.sampled_from(["", *UNITS, "ms", "kb", "Kib", "min"]),
-            TEXTS,
-        ),
+        st.one_of(st.sampled_from(["", *UNITS, "ms", "kb", "Kib", "min"]), TEXTS),
         SPACES,
     ),
 )

@@ -91,14 +91,6 @@ class TestLines:
             "no such lines since 2026-03-14T00:00:00.000Z; --since 7d looks further back\n"
         )
 
-    def test_a_uri_is_no_pattern_of_keys(self, log: Log, tail: CommandLine) -> None:
-        assert log
-        ran = tail(*SINCE, "--key", "s3://b/in/a.csv")
-        assert (ran.status, ran.output) == (2, "")
-        assert "--key: s3://b/in/a.csv is an S3 URI; patterns are of keys: write in/a.csv" in (
-            ran.errors
-        )
-
     def test_streams_are_shown_in_the_order_of_time(self, log: Log, tail: CommandLine) -> None:
         for number in (3, 1, 2):
             at = TIME + timedelta(seconds=number)
@@ -239,11 +231,6 @@ def read(descriptor: int) -> bytes:
 class TestFollowing:
     """--follow ends with its reader. `tests/e2e/test_log.py` follows a log until Ctrl-C."""
 
-    def test_it_has_no_file(self, tail: CommandLine) -> None:
-        ran = tail("--follow", "--output", "x")
-        assert ran.status == 2
-        assert "> FILE" in ran.errors
-
     def test_a_reader_that_goes_away_ends_it(self, account: Account, log: Log) -> None:
         now = datetime.now(UTC)
         log.write(*[line("summary", now)] * 3, at=now)
@@ -259,23 +246,6 @@ class TestFollowing:
 
 class TestMistakes:
     """A mistake is one line."""
-
-    @pytest.mark.parametrize(
-        ("arguments", "status", "said"),
-        [
-            (["--since", "soon\x1b"], 2, "--since: 'soon\\x1b' is neither"),
-            (["--outcome", "lost"], 2, "'lost' is not one of"),
-            (["--realm", "none"], 3, "there is no function lava-none-s3trigger"),
-            ([], 3, "there is no log group /aws/lambda/lava-"),
-        ],
-    )
-    def test_a_mistake(
-        self, account: Account, tail: CommandLine, arguments: list[str], status: int, said: str
-    ) -> None:
-        ran = tail(*arguments)
-        assert account
-        assert ran.status == status
-        assert said in ran.errors.splitlines()[-1]
 
     def test_a_log_without_dispatches_is_told(
         self, account: Account, log: Log, tail: CommandLine

@@ -27,10 +27,7 @@ class Shown:
     """Runs `explain` in this process, as for a pipe or as for a terminal."""
 
     def __init__(
-        self,
-        folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         self.folder = folder
         self._monkeypatch = monkeypatch

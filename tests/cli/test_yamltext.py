@@ -127,10 +127,7 @@ class TestProblems:
                 "f.yaml:1:4: DynamoDB cannot hold 1e99999999999999999999: put it in quotes",
             ),
             ("a: .NaN", "f.yaml:1:4: DynamoDB cannot hold .NaN: put it in quotes"),
-            (
-                "a: 1\nb: 2\na: 3",
-                "f.yaml:3:1: duplicate name 'a' (first at line 1)",
-            ),
+            ("a: 1\nb: 2\na: 3", "f.yaml:3:1: duplicate name 'a' (first at line 1)"),
             ("1: x", 'f.yaml:1:1: the name of a field must be a string: put it in quotes, "1"'),
             ("[a]: x", "f.yaml:1:1: the name of a field must be a string"),
             ("a: !x b", "f.yaml:1:4: the tag '!x' means nothing here: remove it"),

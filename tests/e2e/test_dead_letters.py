@@ -87,10 +87,7 @@ def test_what_waits_is_told_by_trigger_and_reason(letters: Letters) -> None:
 
     found = letters.json()
     groups = {each["trigger_id"]: each for each in found["groups"]}
-    assert {name: each["messages"] for name, each in groups.items()} == {
-        "dl-many": 4,
-        "dl-one": 1,
-    }
+    assert {name: each["messages"] for name, each in groups.items()} == {"dl-many": 4, "dl-one": 1}
     assert len(groups["dl-many"]["examples"]) == 3
     assert groups["dl-one"]["examples"][0]["objects"] == [f"s3://{BUCKET}/dl-one/{HOSTILE}"]
     assert len(found["messages"]) == 5

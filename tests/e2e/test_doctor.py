@@ -457,8 +457,7 @@ def test_a_fault_is_found_and_mended_by_its_command(
         assert finding["message"]
         patient.mend(finding)
     wait_until(
-        lambda: name not in {each["check"] for each in patient.findings()},
-        f"{name} to be gone",
+        lambda: name not in {each["check"] for each in patient.findings()}, f"{name} to be gone"
     )
 
 

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
     from tools.local.server import LocalAws
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow("deploys with the SAM CLI, runs commands of pages"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys with the SAM CLI, runs commands of pages")]
 
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from tests.release import Release
     from tools.local.server import LocalAws
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow("deploys, updates under load, and removes"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys, updates under load, and removes")]
 
 FUNCTION: Final = "lava-myrealm-s3trigger"
 PARAMETERS: Final = {
