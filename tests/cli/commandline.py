@@ -69,10 +69,10 @@ class CommandLine:
         for stream in streams:
             stream.flush()
         output, errors = (stream.buffer.getvalue().decode() for stream in streams)
-        assert "Traceback" not in errors, errors
+        assert "Traceback" not in errors or "--debug" in words, errors
         status = ended.value.code
         assert isinstance(status, int | None)
-        return Ran(status or 0, output, errors, words[0])
+        return Ran(status or 0, output, errors, next(iter(words), ""))
 
     run = __call__
 
