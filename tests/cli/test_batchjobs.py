@@ -202,8 +202,9 @@ class TestJob:
             "RoleArn": "arn:aws:iam::000000000000:role/job",
         }.items():
             assert text(body, path) == said
+        assert sorted(listed_key(column) for _, column in operations.tasks) == sorted(keys)
+        # A key that is nearly as long as the column has no room for more.
         rows = [read_listed(unquote(each), MARK) for _, each in operations.tasks]
-        assert sorted(row.key for row in rows if row) == sorted(keys)
         planned = {(row.size, row.last_modified.isoformat()) for row in rows if row}
         assert planned == {(10, "2026-03-14T01:59:26+00:00")}
         assert all(re.fullmatch(r"[\x21-\x7e]{1,1024}", column) for _, column in operations.tasks)
