@@ -57,7 +57,6 @@ class TestFiles:
     ) -> None:
         (tmp_path / "entries" / "e.json").write_text(json.dumps([ENTRY, JOB]))
         (tmp_path / "entries" / "payload.json").write_text('{"Records": []}')
-
         ran = line.run(*commands("entries")[command])
 
         assert (ran.status, "unknown" in ran.output) == (0, False)
