@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lava_s3trigger.log import LOGGER, configure_logging
 from tests.aws_in_memory import Endpoint
@@ -45,6 +46,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # A limit of the command line holds for all.
         if is_long and config.getoption("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONG_SECONDS))
+
+
+_OF_STACK: Final = (
+    *("dead_letters", "doctor", "failures", "log", "parking", "replay", "role", "routes"),
+    *("s3_batch", "s3lambda_script", "shared_duplicates", "smoke"),
+)
+_OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
+SERVERS: Final = {
+    f"tests/e2e/test_{name}.py": server
+    for server, names in (("iam_aws", _OF_STACK), ("empty_aws", _OF_PAGES))
+    for name in names
+}
+"""The modules of deployed tests that share a server, and the fixture that is the server."""
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands tests to processes by class or module, and those that share a server together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return SERVERS.get(nodeid.partition("::")[0], scope)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Start each server of the deployed tests once: sessions of pytest-xdist are processes."""
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

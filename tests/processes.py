@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import signal
+import struct
 import subprocess
+import termios
 import threading
-from typing import IO, TYPE_CHECKING, AnyStr, Final
+import time
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SECONDS: Final = 180
 """The limit of a wait, far more than anything takes."""
@@ -37,6 +41,20 @@ def signals_received() -> Iterator[None]:
     finally:
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    """Wait until a condition holds; at the limit, fail with what it waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.05)
+
+
+def unread(pipe: IO[Any]) -> int:
+    """Return the number of bytes in a pipe that nobody has read."""
+    [count] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def finish(process: subprocess.Popen[AnyStr], seconds: float = SECONDS) -> tuple[AnyStr, AnyStr]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.conftest import LONG_SECONDS, pytest_collection_modifyitems
+from tests.conftest import LONG_SECONDS, SERVERS, Scheduling, pytest_collection_modifyitems
 from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import CHECKOUT
 
@@ -56,6 +57,27 @@ class TestSlow:
     ) -> None:
         with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
             limit(pytestconfig, pytest.mark.slow.with_args(*arguments))
+
+
+class TestServers:
+    """The deployed tests that share a server run in one process."""
+
+    def test_modules_of_a_server_are_one_scope_and_others_are_not(self) -> None:
+        scope = Scheduling.__new__(Scheduling)._split_scope  # noqa: SLF001 - of pytest-xdist
+        routes, log = (
+            "tests/e2e/test_routes.py::TestEveryRoute::test_it",
+            "tests/e2e/test_log.py::t",
+        )
+        assert scope(routes) == scope(log) == "iam_aws"
+        assert scope("tests/test_log.py::TestIt::test_it") == "tests/test_log.py::TestIt"
+
+    def test_each_deployed_module_is_with_its_server(self) -> None:
+        for path in (CHECKOUT / "tests" / "e2e").glob("test_*.py"):
+            text = path.read_text()
+            of_stack = re.search(r"\b(stack: Stack|iam_aws: LocalAws)\b", text)
+            of_pages = re.search(r"\b(empty_aws: LocalAws|lava_realm: Reader)\b", text)
+            expected = "empty_aws" if of_pages else "iam_aws" if of_stack else None
+            assert SERVERS.get(str(path.relative_to(CHECKOUT))) == expected, path
 
 
 class TestLimits:

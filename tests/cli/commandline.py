@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+import pytest
 
 from lava_s3trigger.cli import main
+from tools.local.server import CHECKOUT
 
-from .schemas import validate
+from .schemas import has_schema, validate
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +31,74 @@ class Ran:
     status: int
     output: str
     errors: str
+    command: str = ""
 
     def json(self, schema: str | None = None) -> Any:
-        """Return the JSON that it printed, which the schema of the named command allows."""
+        """Return the JSON that it printed, which the schema of the command allows."""
         value = json.loads(self.output)
-        if schema:
-            validate(schema, value)
+        if has_schema(schema or self.command):
+            validate(schema or self.command, value)
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandLine:
-    """Runs commands; `run` returns what came of one."""
+    """Runs commands.
 
-    capture: pytest.CaptureFixture[str]
+    Args:
+        first: The words that each command line begins with.
+        environment: Variables besides those of this process.
+        folder: The folder in which commands run.
+    """
 
-    def run(self, *arguments: str) -> Ran:
-        self.capture.readouterr()
-        try:
-            main(list(arguments))
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 0
-        printed = self.capture.readouterr()
-        return Ran(status, printed.out, printed.err)
+    first: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | str = "."
+
+    def __call__(self, *arguments: str) -> Ran:
+        words = [*self.first, *arguments]
+        streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
+        with (
+            mock.patch.dict(os.environ, self.environment),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(streams[0]),
+            contextlib.redirect_stderr(streams[1]),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(words)
+        for stream in streams:
+            stream.flush()
+        output, errors = (stream.buffer.getvalue().decode() for stream in streams)
+        assert "Traceback" not in errors or "--debug" in words, errors
+        status = ended.value.code
+        assert isinstance(status, int | None)
+        return Ran(status or 0, output, errors, next(iter(words), ""))
+
+    run = __call__
+
+    def json(self, *arguments: str) -> Ran:
+        """Run a command, and have it print JSON."""
+        return self(*arguments, "--format", "json")
+
+
+_MEASURED: Final = """
+import resource, sys
+from lava_s3trigger.cli import main
+from tools.local.server import CHECKOUT
+try:
+    main(sys.argv[1:])
+finally:
+    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(peak, children, file=sys.stderr)
+"""
+
+
+def peaks(*arguments: str) -> tuple[int, int, str]:
+    """Return the most memory in KiB that a command and its processes take, and what it prints."""
+    command = [sys.executable, "-c", _MEASURED, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    own, children = done.stderr.splitlines()[-1].split()
+    return int(own), int(children), done.stdout

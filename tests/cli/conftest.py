@@ -9,23 +9,63 @@ import pytest
 from lava_s3trigger.cli.deployed.aws import Aws
 from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
+from .cannedaws import CannedAws
 from .commandline import CommandLine
+from .logs import Log
+from .replays import Account, on_account
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tools.local.realm import Realm
     from tools.local.server import LocalAws
 
 
 @pytest.fixture
-def line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def line(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Return what runs commands, on a machine that knows of no realm."""
     for name in ("LAVA_REALM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    return CommandLine(capsys)
+    return CommandLine()
 
 
 @pytest.fixture
-def client_settings(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """Return how commands reach the local server."""
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands sign their calls with the keys of the local server."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+
+@pytest.fixture
+def client_settings(aws: LocalAws, credentials: None) -> Aws:
+    """Return how commands reach the local server."""
     return Aws(region=REGION, endpoint_url=aws.endpoint)
+
+
+@pytest.fixture
+def canned(credentials: None) -> Iterator[CannedAws]:
+    """An endpoint that answers what a test has it answer."""
+    with CannedAws() as server:
+        yield server
+
+
+@pytest.fixture
+def account(
+    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    """A realm with a canned Lambda, which commands reach by their environment."""
+    with on_account(aws, realm, tmp_path, monkeypatch) as account:
+        yield account
+
+
+@pytest.fixture
+def replay(account: Account) -> CommandLine:
+    """Return what runs `replay` on the account."""
+    return CommandLine(["replay"])
+
+
+@pytest.fixture
+def log(account: Account) -> Log:
+    """The log of the function of the account."""
+    return Log(account.aws, f"/aws/lambda/{account.function}")

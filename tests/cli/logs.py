@@ -1,4 +1,4 @@
-"""What tests of ``tail`` and ``history`` share: a log of a function, and runs of the commands."""
+"""A log of a function, for the tests of the commands that read it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
-from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.times import shown_time
-
-from .commandline import Ran
 
 if TYPE_CHECKING:
     from tools.local.server import LocalAws
@@ -52,19 +47,3 @@ class Log:
         milliseconds = int(at.timestamp() * 1000)
         events = [{"timestamp": milliseconds, "message": each} for each in texts]
         client.put_log_events(logGroupName=self.group, logStreamName=stream, logEvents=events)
-
-
-@dataclass
-class Commands:
-    """Runs a command in this process."""
-
-    name: str
-    capture: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str) -> Ran:
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as raised:
-            main([self.name, *arguments])
-        found = self.capture.readouterr()
-        assert "Traceback" not in found.err, found.err
-        return Ran(int(raised.value.code or 0), found.out, found.err)

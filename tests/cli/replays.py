@@ -1,25 +1,29 @@
-"""What tests of ``lava-s3trigger replay`` share: an account to replay on, and its runs."""
+"""An account on which tests run commands: a realm, and a canned Lambda."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
-import pytest
-
-from lava_s3trigger.cli import main
-from tests.cli.schemas import validate
+from tests.processes import signals_received
+from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
+from .commandline import CommandLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    import pytest
 
     from tools.local.realm import Realm
     from tools.local.server import LocalAws
@@ -47,6 +51,15 @@ class Account:
     folder: Path
     environment: dict[str, str]
     logging: dict[str, str]
+
+    @property
+    def replay(self) -> CommandLine:
+        """What runs `replay`, which finds the account by the environment."""
+        return CommandLine(["replay"])
+
+    @property
+    def function(self) -> str:
+        return f"lava-{self.realm.name}-s3trigger"
 
     @property
     def bucket(self) -> str:
@@ -81,6 +94,19 @@ class Account:
     def handed_over(self) -> Counter[str]:
         """Count the objects of accepted invocations, by key."""
         return Counter(key for keys in self.accepted for key in keys)
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command in a process of its own."""
+        environment = self.environment | {"TERM": "xterm", "PYTHONPATH": str(CHECKOUT)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        with signals_received():
+            return subprocess.Popen(
+                [sys.executable, "-m", "lava_s3trigger", *arguments],
+                env=os.environ | environment,
+                cwd=self.folder,
+                text=True,
+                **pipes,
+            )
 
     @property
     def accepted(self) -> list[list[str]]:
@@ -137,34 +163,10 @@ def on_account(
         yield Account(aws, realm, canned, tmp_path, environment, logging)
 
 
-@dataclass
-class Ran:
-    """What a run of the command came to."""
-
-    status: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.output)
-        validate("replay", found)
-        return found
-
-
-@dataclass
-class Replays:
-    """Runs ``lava-s3trigger replay`` in this process."""
-
-    capture: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str) -> Ran:
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as raised:
-            main(["replay", *arguments])
-        found = self.capture.readouterr()
-        assert "Traceback" not in found.err, found.err
-        return Ran(int(raised.value.code or 0), found.out, found.err)
-
-    def json(self, *arguments: str) -> Ran:
-        return self(*arguments, "--format", "json")
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away all that an AWS client could sign calls with."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")

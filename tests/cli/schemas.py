@@ -5,15 +5,27 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+
+def _file(command: str) -> Traversable:
+    folder = {"test": "testing"}.get(command, command.replace("-", "_"))
+    return files("lava_s3trigger.cli") / folder / "schema.json"
+
+
+def has_schema(command: str) -> bool:
+    """Return whether what a command prints as JSON has a schema."""
+    return _file(command).is_file()
 
 
 def schema(command: str) -> Any:
     """Return the JSON Schema of what a command prints as JSON."""
-    folder = {"test": "testing"}.get(command, command.replace("-", "_"))
-    return json.loads((files("lava_s3trigger.cli") / folder / "schema.json").read_text())
+    return json.loads(_file(command).read_text())
 
 
 @cache

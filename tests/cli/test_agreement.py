@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzz import entries as fuzzed
-from lava_s3trigger import conditions, triggers
+from lava_s3trigger import conditions
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import load
-from lava_s3trigger.cli.objects.uri import s3_record
-from lava_s3trigger.decision import decide
-from lava_s3trigger.triggers import prefixes, read_trigger
-from tests import test_decision
+from lava_s3trigger.triggers import prefixes
 from tests.build import direct, eventbridge, record
 from tests.cli.agreement import Agreement
 from tests.examples import examples
@@ -29,8 +24,6 @@ from tests.routes import ROUTES, of_eventbridge, of_s3
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.aws_in_memory import Endpoint
 
     Item = dict[str, dict[str, Any]]
@@ -90,83 +83,10 @@ def eventbridge_of(key: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a test of decisions decides on."""
+    """Entries, and a payload."""
 
     payload: Any
     triggers: list[Item]
-
-
-def decision_cases(monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
-    """Yield what the tests of decisions decide on: by running them, with a decider that notes it.
-
-    What they decide with stand-ins for failing tables, or keys that S3 cannot hold, is left out.
-    """
-    items: dict[int, Item] = {}
-    kept: list[Any] = []
-    found: list[Case] = []
-
-    def noting_read(item: Item, *rest: Any) -> Any:
-        made = read_trigger(item, *rest)
-        kept.append(made)  # so that no other gets its identity
-        items[id(made)] = item
-        return made
-
-    monkeypatch.setattr(triggers, "read_trigger", noting_read)
-    spec = importlib.util.spec_from_file_location("decisions_to_explain", test_decision.__file__)
-    assert spec
-    assert spec.loader
-    tests = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tests)
-    monkeypatch.undo()
-
-    def noting_decide(event: Any, table: Any, *rest: Any, **options: Any) -> Any:
-        known = [items.get(id(each)) for each in getattr(table, "_triggers", [])]
-        if all(known) and event.key.isprintable():
-            made = s3_record(
-                event.bucket,
-                event.key,
-                size=event.size,
-                event_type=event.event_type,
-                time=event.event_time,
-                source_ip=str(event.source_ip),
-                region=event.aws_region,
-            )
-            found.append(
-                Case(_parked(made, options.get("redrive")), [each for each in known if each])
-            )
-        return decide(event, table, *rest, **options)
-
-    monkeypatch.setattr(tests, "decide", noting_decide)
-    for _, suite in inspect.getmembers(tests, inspect.isclass):
-        if suite.__name__.startswith("Test"):
-            for name, method in inspect.getmembers(suite, inspect.isfunction):
-                if name.startswith("test_"):
-                    for arguments in _arguments(method):
-                        method(suite(), **arguments)
-    yield from found
-
-
-def _arguments(method: Any) -> list[dict[str, Any]]:
-    """Return what pytest would call a test with; nothing for one that needs fixtures."""
-    for mark in getattr(method, "pytestmark", []):
-        names = mark.args[0]
-        names = names.replace(",", " ").split() if isinstance(names, str) else list(names)
-        values = [_values(each, len(names)) for each in mark.args[1]]
-        return [dict(zip(names, each, strict=True)) for each in values]
-    return [{}] if len(inspect.signature(method).parameters) == 1 else []
-
-
-def _values(parameters: Any, number: int) -> tuple[Any, ...]:
-    if hasattr(parameters, "marks"):  # made by pytest.param
-        return tuple(parameters.values)
-    return tuple(parameters) if number > 1 else (parameters,)
-
-
-def _parked(made: dict[str, Any], redrive: Any) -> Any:
-    if redrive is None:
-        return direct(made)
-    parked = {"trigger_id": redrive.trigger_id, "done": list(redrive.done)}
-    return {"parked": parked, "event": made}
 
 
 _FOLDERS: Final = ("in", "In", "a b", "x+y", "caf\u00e9", "2026-03-14", "%41")
@@ -214,20 +134,13 @@ def worlds(draw: st.DrawFn) -> Case:
         entries.append(trigger(f"t{number}", prefix=draw(st.sampled_from(reached)), **fields))
     size = draw(st.sampled_from([0, 1, 1000, 1001, 1024, 1025, 10**9]))
     events = [record(key, size=size), record(key, eventName="ObjectRemoved:Delete")]
-    made = draw(st.sampled_from([direct(*events[:1]), direct(*events), eventbridge(key)]))
+    parked = {"parked": {"trigger_id": "t0", "done": ["load"]}, "event": events[0]}
+    made = draw(st.sampled_from([direct(events[0]), direct(*events), eventbridge(key), parked]))
     return Case(made, entries)
 
 
 class TestCases:
     """Both agree about the cases of other tests."""
-
-    def test_cases_of_the_tests_of_decisions(
-        self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        cases = list(decision_cases(monkeypatch))
-        assert len(cases) > 60
-        sent = [len(agreement.check(case.payload, case.triggers, JOBS).messages) for case in cases]
-        assert sum(sent) > 60
 
     @pytest.mark.parametrize("name", USER_ERRORS)
     def test_user_errors(self, agreement: Agreement, name: str) -> None:
@@ -269,17 +182,6 @@ class TestGenerated:
     @given(world=worlds())
     def test_everyday_entries_and_events(self, agreement: Agreement, world: Case) -> None:
         agreement.check(world.payload, world.triggers, JOBS)
-
-    def test_most_everyday_events_dispatch(self, agreement: Agreement) -> None:
-        sent = []
-
-        @settings(max_examples=50, deadline=None, database=None)
-        @given(world=worlds())
-        def send(world: Case) -> None:
-            sent.append(bool(agreement.check(world.payload, world.triggers, JOBS).messages))
-
-        send()
-        assert sum(sent) > len(sent) / 3
 
     @many
     @given(case=fuzzed.cases())

@@ -23,16 +23,16 @@ from tests.processes import signals_received
 from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
-from .replays import HOSTILE, Account, Replays, on_account
+from .replays import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .commandline import Ran
+    from .replays import Account
 
 FILES: Final = "job-files"
+MARK: Final = {"manifest": "lava-s3trigger"}
 NAMESPACE: Final = "{http://awss3control.amazonaws.com/doc/2018-08-20/}"
 OPTIONS: Final = (
     "--via",
@@ -48,7 +48,7 @@ class BatchOperations:
     """S3 Batch Operations, as its API answers; a test says what becomes of each task."""
 
     def __init__(self, account: Account) -> None:
-        self.account = account
+        self.account, self.replay = account, account.replay
         self.s3 = account.aws.client("s3")
         self.s3.create_bucket(Bucket=FILES)
         self.files = FILES
@@ -63,6 +63,10 @@ class BatchOperations:
         """Keys that the report does not name."""
         self.tasks: list[tuple[str, str]] = []
         self.control = CannedAws()
+
+    def begin(self, *keys: str) -> Ran:
+        """Replay an inventory of these keys by a job."""
+        return self.replay("--inventory", self.account.inventory(keys), *OPTIONS)
 
     def create(self, request: Request) -> Answer:
         body = ET.fromstring(request.body)
@@ -137,28 +141,12 @@ def text(body: ET.Element, path: str) -> str:
 
 
 def listed_key(column: str) -> str:
-    listed = read_listed(unquote(column), {"manifest": "lava-s3trigger"})
+    listed = read_listed(unquote(column), MARK)
     return listed.key if listed else unquote(column)
 
 
 @pytest.fixture
-def account(
-    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
-    with on_account(aws, realm, tmp_path, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def run(account: Account, capsys: pytest.CaptureFixture[str]) -> Replays:
-    return Replays(capsys)
-
-
-@pytest.fixture
-def operations(
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[BatchOperations]:
+def operations(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchOperations]:
     monkeypatch.setattr(batch_job, "POLL_SECONDS", 0.0)
     made = BatchOperations(account)
     with made.control as control:
@@ -176,7 +164,7 @@ def operations(
         s3.delete_object(Bucket=FILES, Key=found["Key"])
 
 
-def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays) -> None:
+def test_the_command_of_the_docs_runs(operations: BatchOperations) -> None:
     page = (CHECKOUT / "docs" / "backfill.md").read_text()
     [command] = re.findall(r"\nlava-s3trigger replay .*--via s3-batch(?:.*\\\n)*.*", page)
     s3 = operations.s3
@@ -185,7 +173,7 @@ def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays)
     s3.put_object(Bucket="my-bucket", Key="incoming/a.csv", Body=b"x")
     _, _, *arguments = shlex.split(command.replace("\\\n", " "))
     operations.files = "my-jobs"
-    ran = run(*arguments)
+    ran = operations.replay(*arguments)
     assert (ran.status, "1 sent\n" in ran.output) == (0, True), ran.errors
     [key] = [
         found["Key"]
@@ -197,66 +185,49 @@ def test_the_command_of_the_docs_runs(operations: BatchOperations, run: Replays)
 class TestJob:
     """AWS runs the job; the replay creates it, follows it and reads its report."""
 
-    def test_a_job_is_created_followed_and_reported(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
+    def test_a_job_is_created_followed_and_reported(self, operations: BatchOperations) -> None:
         operations.results = {"in/bad": ("PermanentFailure", "not there")}
         keys = [*HOSTILE, "in/bad", "in/good"]
-        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+        ran = operations.replay.json("--inventory", operations.account.inventory(keys), *OPTIONS)
 
-        assert (ran.status, ran.json["sent"], ran.json["being_sent"]) == (1, len(keys) - 1, 0)
-        [failed] = ran.json["failed"]
+        assert (ran.status, ran.json()["sent"], ran.json()["being_sent"]) == (1, len(keys) - 1, 0)
+        [failed] = ran.json()["failed"]
         assert (failed["key"], failed["reason"]) == ("in/bad", "200: PermanentFailure: not there")
         [body] = operations.created.values()
         assert text(body, "Operation/LambdaInvoke/FunctionArn").endswith("-s3trigger")
-        assert text(body, "Operation/LambdaInvoke/InvocationSchemaVersion") == "2.0"
-        assert text(body, "Manifest/Spec/Format") == "S3BatchOperations_CSV_20180820"
-        assert text(body, "Report/Prefix") == "replays/reports"
-        assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/job"
+        for path, said in {
+            "Operation/LambdaInvoke/InvocationSchemaVersion": "2.0",
+            "Manifest/Spec/Format": "S3BatchOperations_CSV_20180820",
+            "Report/Prefix": "replays/reports",
+            "RoleArn": "arn:aws:iam::000000000000:role/job",
+        }.items():
+            assert text(body, path) == said
         assert sorted(listed_key(column) for _, column in operations.tasks) == sorted(keys)
+        # A key that is nearly as long as the column has no room for more.
+        rows = [read_listed(unquote(each), MARK) for _, each in operations.tasks]
+        planned = {(row.size, row.last_modified.isoformat()) for row in rows if row}
+        assert planned == {(10, "2026-03-14T01:59:26+00:00")}
         assert all(re.fullmatch(r"[\x21-\x7e]{1,1024}", column) for _, column in operations.tasks)
 
-    def test_the_manifest_has_the_sizes_that_were_planned(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
-        run("--inventory", operations.account.inventory(["in/a,b"]), *OPTIONS)
-        [(bucket, column)] = operations.tasks
-        listed = read_listed(unquote(column), {"manifest": "lava-s3trigger"})
-        assert listed
-        assert (bucket, listed.key, listed.size) == (operations.account.bucket, "in/a,b", 10)
-        assert listed.last_modified.isoformat() == "2026-03-14T01:59:26+00:00"
-
-    def test_what_failed_goes_into_another_job(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
+    def test_what_failed_goes_into_another_job(self, operations: BatchOperations) -> None:
         operations.results = {"in/bad": ("TemporaryFailure", "busy")}
-        run("--inventory", operations.account.inventory(["in/bad", "in/good"]), *OPTIONS)
+        operations.begin("in/bad", "in/good")
         operations.results = {}
-        ran = run.json("--retry-failed", *OPTIONS)
-        assert (ran.status, ran.json["sent"]) == (0, 2)
+        ran = operations.replay.json("--retry-failed", *OPTIONS)
+        assert (ran.status, ran.json()["sent"]) == (0, 2)
         assert [listed_key(column) for _, column in operations.tasks] == ["in/bad"]
 
-    def test_a_replay_that_ended_follows_the_job_later(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
+    def test_a_replay_that_ended_follows_the_job_later(self, operations: BatchOperations) -> None:
         operations.statuses = ["Active", "Suspended"]
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = operations.begin("in/a")
         assert (ran.status, "job job-0001 is suspended" in ran.errors) == (3, True)
 
         operations.statuses = ["Complete"]
-        ran = run.json("--resume")
-        assert (ran.status, ran.json["sent"], len(operations.created)) == (0, 1, 1)
+        ran = operations.replay.json("--resume")
+        assert (ran.status, ran.json()["sent"], len(operations.created)) == (0, 1, 1)
 
     def test_an_interrupt_ends_the_replay_and_not_the_job(
-        self, operations: BatchOperations, run: Replays
+        self, operations: BatchOperations
     ) -> None:
         operations.statuses = ["Active"]
 
@@ -267,21 +238,18 @@ class TestJob:
         control = operations.control
         control.handlers["GET", "/v20180820/jobs/"] = interrupting
         with signals_received():
-            ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+            ran = operations.begin("in/a")
         assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
         assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
-        ran = run("--inventory", operations.account.inventory(["in/a"]))
+        ran = operations.replay("--inventory", operations.account.inventory(["in/a"]))
         assert (ran.status, "--resume follows it" in ran.errors) == (2, True)
 
         operations.statuses = ["Complete"]
         control.handlers["GET", "/v20180820/jobs/"] = operations.describe
-        assert run.json("--resume").json["sent"] == 1
+        assert operations.replay.json("--resume").json()["sent"] == 1
 
     def test_where_the_answer_of_creating_is_lost_no_second_job_is_created(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-        monkeypatch: pytest.MonkeyPatch,
+        self, operations: BatchOperations, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         control = operations.control
@@ -291,51 +259,41 @@ class TestJob:
             return Answer(0)
 
         control.handlers["POST", "/v20180820/jobs$"] = losing
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = operations.begin("in/a")
         assert ran.status == 3
         control.handlers["POST", "/v20180820/jobs$"] = operations.create
-        ran = run.json("--resume")
-        assert (ran.json["sent"], len(operations.created)) == (1, 1)
+        ran = operations.replay.json("--resume")
+        assert (ran.json()["sent"], len(operations.created)) == (1, 1)
 
-    def test_a_refused_job_loses_nothing(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
+    def test_a_refused_job_loses_nothing(self, operations: BatchOperations) -> None:
         control = operations.control
         error = b"<Error><Code>AccessDenied</Code><Message>iam:PassRole</Message></Error>"
         control.handlers["POST", "/v20180820/jobs$"] = lambda _: Answer(403, error)
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = operations.begin("in/a")
         assert (ran.status, "CreateJob: AccessDenied: iam:PassRole" in ran.errors) == (3, True)
 
         control.handlers["POST", "/v20180820/jobs$"] = operations.create
         mended = [each.replace("role/job", "role/mended") for each in OPTIONS]
-        assert run.json("--resume", *mended).json["sent"] == 1
+        assert operations.replay.json("--resume", *mended).json()["sent"] == 1
         [body] = operations.created.values()
         assert text(body, "RoleArn") == "arn:aws:iam::000000000000:role/mended"
 
-    def test_a_job_that_began_no_task_loses_nothing(
-        self,
-        operations: BatchOperations,
-        run: Replays,
-    ) -> None:
+    def test_a_job_that_began_no_task_loses_nothing(self, operations: BatchOperations) -> None:
         operations.statuses = ["Failed"]
-        ran = run("--inventory", operations.account.inventory(["in/a"]), *OPTIONS)
+        ran = operations.begin("in/a")
         assert ran.status == 3
         assert "began no task: AccessDenied: the role may not; nothing was sent" in ran.errors
         operations.statuses = ["Complete"]
-        assert run.json("--resume", *OPTIONS).json["sent"] == 1
+        assert operations.replay.json("--resume", *OPTIONS).json()["sent"] == 1
 
     def test_what_the_report_of_a_cancelled_job_does_not_name_is_unknown(
-        self,
-        operations: BatchOperations,
-        run: Replays,
+        self, operations: BatchOperations
     ) -> None:
         operations.statuses, operations.left_out = ["Cancelled"], {"in/b"}
         keys = ["in/a", "in/b"]
-        ran = run.json("--inventory", operations.account.inventory(keys), *OPTIONS)
-        assert (ran.status, ran.json["sent"]) == (1, 1)
-        assert [each["key"] for each in ran.json["unknown"]] == ["in/b"]
+        ran = operations.replay.json("--inventory", operations.account.inventory(keys), *OPTIONS)
+        assert (ran.status, ran.json()["sent"]) == (1, 1)
+        assert [each["key"] for each in ran.json()["unknown"]] == ["in/b"]
 
 
 def test_a_report_as_aws_documents_it() -> None:

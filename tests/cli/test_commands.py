@@ -1,4 +1,4 @@
-"""The command line as a whole: its commands, and options out of configuration files."""
+"""The command line as a whole: how long it takes to start."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 
 from benchmarks import commandline
-from lava_s3trigger import cli
-from lava_s3trigger.cli import commands, main
-from lava_s3trigger.cli.errors import WRONG_USAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = list(cli._COMMANDS)  # noqa: SLF001 - the list is complete
-
 
 class TestHelp:
-    """Help costs no import of commands, and says what theirs says."""
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_the_list_has_the_first_line_of_each_help(self, name: str) -> None:
-        command = commands.get_command(click.Context(commands), name)
-        assert command
-        assert (command.help or "").partition("\n\n")[0].replace("\n", " ") == cli._COMMANDS[name]  # noqa: SLF001
+    """Help costs no import of commands."""
 
     @pytest.mark.parametrize(
         ("arguments", "not_imported"),
@@ -61,34 +49,6 @@ class TestHelp:
             check=False,
         )
         assert done.stderr == "[]\n"
-
-
-class TestConfiguration:
-    """Options out of a configuration file are those of some command."""
-
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
-            ("sise = 5", "unknown option 'sise'; did you mean 'size'?"),
-            ("[explain]\nsise = 5", "unknown option 'explain.sise'; did you mean 'size'?"),
-            ("size = [1]", "size: [1] is not one value"),
-        ],
-        ids=ascii,
-    )
-    def test_a_mistake(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-        text: str,
-        said: str,
-    ) -> None:
-        (tmp_path / "lava-s3trigger.toml").write_text(text)
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as ended:
-            main(["explain", "s3://b/k"])
-        assert ended.value.code == WRONG_USAGE
-        assert said in capsys.readouterr().err
 
 
 class TestBenchmark:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.compare.known_differences import CAUSES, ROWS, SILENT
 from tests.build import BUCKET, direct, eventbridge, record, sns, sqs
-from tests.cli.schemas import validate
+from tests.cli.commandline import CommandLine
 from tests.docs.pages import DESIGN, section, tables
 from tests.function.harness import Harness, LogLines
 from tools.local.server import CHECKOUT
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.aws_in_memory import Endpoint
-    from tests.cli.commandline import CommandLine
+
 
 EVENTS: Final = 300
 WRITES: Final = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}
@@ -39,13 +40,6 @@ def harness(endpoint: Endpoint) -> Harness:
     return harness
 
 
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> LogLines:
-    """What the functions log."""
-    caplog.set_level("INFO", logger="lava_s3trigger")
-    return LogLines(caplog)
-
-
 def payloads() -> Iterator[Any]:
     """Yield payloads with 300 S3 events, by every route."""
     folders = ("orders", "reports", "constant", "off", "none")
@@ -63,11 +57,9 @@ def payloads() -> Iterator[Any]:
 class Comparing:
     """Runs functions, and compares what they did."""
 
-    def __init__(
-        self, harness: Harness, logged: LogLines, line: CommandLine, folder: Path, clear: Any
-    ) -> None:
-        self.harness, self._logged, self._line, self.folder = harness, logged, line, folder
-        self._clear = clear
+    def __init__(self, harness: Harness, caplog: pytest.LogCaptureFixture, folder: Path) -> None:
+        self.harness, self.folder = harness, folder
+        self._caplog = caplog
 
     def observe(self, *handed: Any) -> None:
         """Have a function observe payloads; keep its log in a file."""
@@ -91,19 +83,22 @@ class Comparing:
         text = "".join(json.dumps(each) + "\n" for each in messages)
         (self.folder / "dispatches.jsonl").write_text(text)
 
+    def written(self) -> list[Any]:
+        """Return the dispatches in the file."""
+        text = (self.folder / "dispatches.jsonl").read_text()
+        return [json.loads(each) for each in text.splitlines()]
+
     def _hand(self, function: Callable[[Any], Any], handed: tuple[Any, ...], name: str) -> None:
-        self._clear()
+        self._caplog.clear()
         for payload in handed:
             function(payload)
-        (self.folder / name).write_text("\n".join(self._logged.lines()))
+        (self.folder / name).write_text("\n".join(LogLines(self._caplog).lines()))
 
     def run(self, *arguments: str, status: int = 1) -> Any:
         """Compare; return the differences."""
-        ran = self._line.run("compare", *arguments, "--format", "json")
+        ran = CommandLine(["compare"]).json(*arguments)
         assert ran.status == status, ran.errors + ran.output
-        found = json.loads(ran.output)
-        validate("compare", found)
-        return found
+        return ran.json()
 
     def logs(self, status: int = 1) -> Any:
         """Compare with the log of the other function."""
@@ -116,15 +111,10 @@ class Comparing:
 
 
 @pytest.fixture
-def comparing(
-    harness: Harness,
-    logged: LogLines,
-    line: CommandLine,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> Comparing:
+def comparing(harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Comparing:
     """What compares functions of the realm."""
-    return Comparing(harness, logged, line, tmp_path, caplog.clear)
+    caplog.set_level("INFO", logger="lava_s3trigger")
+    return Comparing(harness, caplog, tmp_path)
 
 
 def named(found: Any) -> list[tuple[Any, ...]]:
@@ -185,10 +175,7 @@ class TestThreeHundredEvents:
     def test_what_is_planted_in_messages_is_found(self, comparing: Comparing) -> None:
         comparing.observe(*payloads())
         comparing.dispatch(*payloads())
-        messages = [
-            json.loads(line)
-            for line in (comparing.folder / "dispatches.jsonl").read_text().splitlines()
-        ]
+        messages = comparing.written()
         kept = []
         for each in messages:
             about = (each["job_id"], each["parameters"].get("key"))
@@ -234,7 +221,7 @@ class TestThreeHundredEvents:
         comparing.dispatch(direct(record("in/1")))
 
         assert comparing.dispatches(status=0)["agreed"] == 1
-        message = json.loads((comparing.folder / "dispatches.jsonl").read_text())
+        [message] = comparing.written()
         message["parameters"]["id"] = message["parameters"]["id"].removeprefix("x-")
         comparing.write([message])
         assert len(comparing.dispatches()["differences"]) == 2
@@ -278,16 +265,12 @@ class TestRows:
         comparing.harness.trigger("t", **entry)
         comparing.observe(direct(event))
         comparing.dispatch(direct(event))
-        lines = (comparing.folder / "dispatches.jsonl").read_text().splitlines()
-        messages = [json.loads(each) for each in lines]
-        is_ts = [each["parameters"].keys() != {"key", "size"} for each in messages]
-        comparing.write(
-            [
-                made
-                for message, is_to_edit in zip(messages, is_ts, strict=True)
-                for made in (edit(message) if is_to_edit else [message])
-            ]
-        )
+        of_t = [each["parameters"].keys() != {"key", "size"} for each in comparing.written()]
+        edited = [
+            edit(message) if is_of_t else [message]
+            for message, is_of_t in zip(comparing.written(), of_t, strict=True)
+        ]
+        comparing.write([*chain(*edited)])
         found = comparing.dispatches("--triggers", self.entries(comparing, entry))
         rows = [
             (each["trigger_id"], each["row"])
@@ -397,13 +380,10 @@ class TestInput:
         assert message in ran.errors
         assert ran.errors.count("\n") == 1
 
-    @pytest.mark.parametrize(
-        "arguments", [[], ["other", "--dispatches", "x"]], ids=["none", "both"]
-    )
-    def test_one_other_side_is_needed(self, line: CommandLine, arguments: list[str]) -> None:
-        ran = line.run("compare", "log", *arguments)
-        assert ran.status == 2
-        assert "give what to compare with" in ran.errors
+    @pytest.mark.parametrize("more", [(), ("other", "--dispatches", "x")], ids=["none", "both"])
+    def test_one_other_side_is_needed(self, line: CommandLine, more: tuple[str, ...]) -> None:
+        ran = line("compare", "log", *more)
+        assert (ran.status, "give what to compare with" in ran.errors) == (2, True)
 
     def test_a_terminal_is_safe(self, line: CommandLine, tmp_path: Path) -> None:
         about = {**self.ABOUT, "key": "a\x1b[31m\u202eb", "event": "dispatched"}

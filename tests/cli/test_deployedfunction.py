@@ -11,20 +11,12 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 
-from .cannedaws import Answer, CannedAws
+from .cannedaws import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .cannedaws import CannedAws
 
 ARN = "arn:aws-cn:lambda:cn-north-1:123456789012:function:lava-demo-s3trigger"
-
-
-@pytest.fixture
-def canned(monkeypatch: pytest.MonkeyPatch) -> Iterator[CannedAws]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    with CannedAws() as server:
-        yield server
 
 
 def deploy(canned: CannedAws, name: str = "lava-demo-s3trigger", **fields: Any) -> Aws:

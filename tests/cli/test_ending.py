@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -74,12 +74,6 @@ class TestASignal:
         finally:
             signal.signal(number, before)
 
-    def test_its_handler_is_put_back(self, number: int) -> None:
-        before = signal.getsignal(number)
-        with interruptible():
-            assert signal.getsignal(number) != before
-        assert signal.getsignal(number) == before
-
 
 @pytest.mark.parametrize("number", SIGNALS)
 class TestEndingInOrder:
@@ -112,12 +106,6 @@ class TestEndingInOrder:
             work()
         assert done == []
 
-    def test_its_handler_is_put_back(self, number: int) -> None:
-        before = signal.getsignal(number)
-        with ending_in_order():
-            assert signal.getsignal(number) != before
-        assert signal.getsignal(number) == before
-
     def test_an_error_is_not_hidden(self, number: int) -> None:
         def work() -> None:
             with ending_in_order():
@@ -126,3 +114,12 @@ class TestEndingInOrder:
 
         with pytest.raises(ZeroDivisionError):
             work()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("block", [interruptible, ending_in_order])
+def test_the_handler_is_put_back(number: int, block: Any) -> None:
+    before = signal.getsignal(number)
+    with block():
+        assert signal.getsignal(number) != before
+    assert signal.getsignal(number) == before

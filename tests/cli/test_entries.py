@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries.load import load, load_sound, read_table
+from lava_s3trigger.cli.entries.load import Loaded, load, load_sound, read_table
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ ITEM = {
     "job_id": {"SS": ["j", "k"]},
     "parameters": {"M": {"n": {"N": "1E+3"}, "l": {"L": [{"NULL": True}]}}},
 }
+BOTH = [("trigger", "t"), ("job", "j")]
 YAML = """\
 trigger_id: t
 bucket: b
@@ -37,12 +38,16 @@ job_id: j
 """
 
 
-def ids(path: Path, name: str, text: str) -> list[tuple[str, str | None]]:
-    file = path / name
-    file.write_text(text)
-    loaded = load([str(file)])
-    assert loaded.all_problems() == []
-    return [(entry.kind, entry.id) for entry in loaded.entries]
+def loaded(folder: Path, name: str, text: str) -> Loaded:
+    """Write a file, and load it."""
+    (folder / name).write_text(text, newline="")
+    return load([str(folder / name)])
+
+
+def ids(folder: Path, name: str, text: str) -> list[tuple[str, str | None]]:
+    found = loaded(folder, name, text)
+    assert found.all_problems() == []
+    return [(entry.kind, entry.id) for entry in found.entries]
 
 
 class TestForms:
@@ -53,26 +58,14 @@ class TestForms:
         [
             ("one.yaml", YAML, [("trigger", "t")]),
             ("job.json", json.dumps(JOB), [("job", "j")]),
-            ("list.json", json.dumps([TRIGGER, JOB]), [("trigger", "t"), ("job", "j")]),
-            (
-                "map.json",
-                json.dumps({"triggers": [TRIGGER], "jobs": [JOB]}),
-                [("trigger", "t"), ("job", "j")],
-            ),
+            ("list.json", json.dumps([TRIGGER, JOB]), BOTH),
+            ("map.json", json.dumps({"triggers": [TRIGGER], "jobs": [JOB]}), BOTH),
             ("map.yaml", f"jobs:\n- {json.dumps(JOB)}\ntriggers:\n", [("job", "j")]),
             ("several.yaml", f"{YAML}---\n{YAML}", [("trigger", "t"), ("trigger", "t")]),
-            (
-                "lines.jsonl",
-                f"{json.dumps(TRIGGER)}\n{json.dumps(JOB)}\n",
-                [("trigger", "t"), ("job", "j")],
-            ),
+            ("lines.jsonl", f"{json.dumps(TRIGGER)}\n{json.dumps(JOB)}\n", BOTH),
             ("item.json", json.dumps(ITEM), [("trigger", "t")]),
             ("get-item.json", json.dumps({"Item": ITEM}), [("trigger", "t")]),
-            (
-                "scan.json",
-                json.dumps({"Items": [ITEM], "Count": 1, "ScannedCount": 1}),
-                [("trigger", "t")],
-            ),
+            ("scan.json", json.dumps({"Items": [ITEM], "Count": 1}), [("trigger", "t")]),
             ("empty.yaml", "# nothing yet\n", []),
             ("no-id.yaml", "bucket: b\nprefix: p\n", [("trigger", None)]),
             ("condition.yaml", "if_size_gt: 1\n", [("trigger", None)]),
@@ -84,10 +77,7 @@ class TestForms:
         assert ids(tmp_path, name, text) == expected
 
     def test_an_item_of_dynamodb_keeps_its_types(self, tmp_path: Path) -> None:
-        file = tmp_path / "item.json"
-        file.write_text(json.dumps(ITEM))
-
-        [entry] = load([str(file)]).entries
+        [entry] = loaded(tmp_path, "item.json", json.dumps(ITEM)).entries
 
         assert entry.item == {
             **ITEM,
@@ -116,10 +106,7 @@ class TestForms:
         assert [entry.id for entry in load(["-"]).entries] == ["t"]
 
     def test_a_byte_order_mark_is_no_text(self, tmp_path: Path) -> None:
-        file = tmp_path / "a.json"
-        file.write_bytes(b"\xef\xbb\xbf" + json.dumps(TRIGGER).encode())
-
-        assert [entry.id for entry in load([str(file)]).entries] == ["t"]
+        assert ids(tmp_path, "a.json", f"\ufeff{json.dumps(TRIGGER)}") == [("trigger", "t")]
 
 
 class TestValues:
@@ -130,9 +117,7 @@ class TestValues:
         ["1e3", "0x10", "1.5", "-0.1", "1e-5", "12345678901234567890123456789012345678", "1e120"],
     )
     def test_a_number(self, realm: Realm, client_settings: Aws, tmp_path: Path, text: str) -> None:
-        file = tmp_path / "t.yaml"
-        file.write_text(f"{YAML}parameters: {{n: {text}}}\n")
-        [entry] = load([str(file)]).entries
+        [entry] = loaded(tmp_path, "t.yaml", f"{YAML}parameters: {{n: {text}}}\n").entries
         assert entry.problems == []
 
         realm.put_item("s3triggers", entry.item)
@@ -144,10 +129,7 @@ class TestValues:
         "text", ["123456789012345678901234567890123456789", "1e126", "1e-131", "1e999999999"]
     )
     def test_a_number_that_dynamodb_refuses(self, tmp_path: Path, text: str) -> None:
-        file = tmp_path / "t.yaml"
-        file.write_text(f"{YAML}parameters:\n  n: {text}\n")
-
-        [entry] = load([str(file)]).entries
+        [entry] = loaded(tmp_path, "t.yaml", f"{YAML}parameters:\n  n: {text}\n").entries
 
         [problem] = entry.problems
         assert (problem.line, problem.column, problem.kind) == (7, 6, "number")
@@ -176,20 +158,15 @@ class TestPlaces:
         of_name: bool,  # noqa: FBT001
         place: str,
     ) -> None:
-        file = tmp_path / "t.yaml"
-        file.write_text(self.TEXT)
+        [entry] = loaded(tmp_path, "t.yaml", self.TEXT).entries
 
-        [entry] = load([str(file)]).entries
-
-        assert str(entry.place(*path, of_name=of_name)) == f"{file}:{place}"
+        assert str(entry.place(*path, of_name=of_name)) == f"{tmp_path}/t.yaml:{place}"
 
     def test_an_item_of_dynamodb_has_the_place_of_the_value(self, tmp_path: Path) -> None:
-        file = tmp_path / "t.json"
-        file.write_text('{"trigger_id": {"S": "t"},\n "parameters": {"M": {"a": {"N": "1"}}}}')
+        text = '{"trigger_id": {"S": "t"},\n "parameters": {"M": {"a": {"N": "1"}}}}'
+        [entry] = loaded(tmp_path, "t.json", text).entries
 
-        [entry] = load([str(file)]).entries
-
-        assert str(entry.place("parameters", "a")) == f"{file}:2:34"
+        assert str(entry.place("parameters", "a")) == f"{tmp_path}/t.json:2:34"
 
 
 class TestProblems:
@@ -209,28 +186,22 @@ class TestProblems:
     def test_a_problem_of_a_file(
         self, tmp_path: Path, name: str, text: str, kind: str, place: str
     ) -> None:
-        file = tmp_path / name
-        file.write_text(text)
+        [problem] = loaded(tmp_path, name, text).problems
 
-        loaded = load([str(file)])
-
-        [problem] = loaded.problems
         assert problem.kind == kind
-        assert str(problem).startswith(f"{file}:{place}: ")
+        assert str(problem).startswith(f"{tmp_path / name}:{place}: ")
 
     def test_marks_without_an_end_are_no_placeholder(self, tmp_path: Path) -> None:
         assert ids(tmp_path, "a.yaml", f"{YAML}description: a <{{ b <% c\n") == [("trigger", "t")]
 
     def test_a_problem_of_an_entry(self, tmp_path: Path) -> None:
-        file = tmp_path / "a.yaml"
-        file.write_text(f"- {json.dumps(TRIGGER)}\n- prefix: 2026-03-14\n  bucket: b\n- {{}}\n")
+        text = f"- {json.dumps(TRIGGER)}\n- prefix: 2026-03-14\n  bucket: b\n- {{}}\n"
+        found = loaded(tmp_path, "a.yaml", text)
 
-        loaded = load([str(file)])
-
-        assert [len(entry.problems) for entry in loaded.entries] == [0, 1]
-        assert [each.kind for each in loaded.problems] == ["no_entry"]
+        assert [len(entry.problems) for entry in found.entries] == [0, 1]
+        assert [each.kind for each in found.problems] == ["no_entry"]
         with pytest.raises(CommandError, match="put it in quotes") as raised:
-            load_sound([str(file)])
+            load_sound([str(tmp_path / "a.yaml")])
         assert raised.value.status == COULD_NOT_TELL
 
     def test_of_many_problems_ten_are_told(self, tmp_path: Path) -> None:
@@ -243,10 +214,7 @@ class TestProblems:
 
     @pytest.mark.parametrize(
         ("content", "message"),
-        [
-            (None, ": there is no such file or folder"),
-            (b"a: \xff", ":1: this is not UTF-8"),
-        ],
+        [(None, ": there is no such file or folder"), (b"a: \xff", ":1: this is not UTF-8")],
     )
     def test_a_file_that_cannot_be_read(
         self, tmp_path: Path, content: bytes | None, message: str

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
@@ -21,8 +22,6 @@ from aws_lambda_powertools.utilities.parser.models import (
     SnsModel,
     SqsModel,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lava_s3trigger.cli.errors import CommandError
@@ -137,28 +136,9 @@ class TestRoutes:
                 "aws_region": "us-east-1",
             }
 
-    @given(
-        route=st.sampled_from(NO_BATCH),
-        key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200),
-        size=st.integers(0, 5 * 2**40),
-    )
-    def test_any_key_comes_through(self, route: str, key: str, size: int) -> None:
-        payload = ROUTES[route]([made(key, size=size)])
-        accept(route, payload)
-        [event] = events_of(payload)
-        assert (event.key, event.size) == (key, size)
-
     @pytest.mark.parametrize("route", ["s3", "sns", "sqs", "sns-sqs", "eventbridge-sqs", "pipes"])
     def test_several_events_have_identities_of_their_own(self, route: str) -> None:
-        events = [
-            made(),
-            ObjectEvent(
-                bucket="b",
-                key="k",
-                type=event_type("ObjectCreated:Put"),
-                time=TIME + dt.timedelta(milliseconds=1),
-            ),
-        ]
+        events = [made(), replace(made("k"), time=TIME + dt.timedelta(milliseconds=1))]
         payload = ROUTES[route](events)
         accept(route, payload)
         assert len({each.identity for each in events_of(payload)}) == 2
@@ -300,21 +280,11 @@ class TestCommand:
         assert event.event_time.isoformat() == "2026-03-14T01:59:26+00:00"
         assert (str(event.source_ip), event.aws_region) == ("2001:db8::1", "eu-west-1")
 
-    def test_the_time_is_now(self, line: CommandLine) -> None:
-        [event] = events_of(line.run("event", "s3://b/k").json())
-        assert abs(event.event_time - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
-
     def test_count_repeats_the_event(self, line: CommandLine) -> None:
         ran = line.run("event", "s3://b/k", "--route", "sqs", "--count", "10")
         found = events_of(ran.json())
         assert {each.key for each in found} == {"k"}
         assert len({each.identity for each in found}) == 10
-
-    def test_it_is_written_to_a_file(self, tmp_path: Path, line: CommandLine) -> None:
-        file = tmp_path / "payload.json"
-        ran = line.run("event", "s3://b/k", "--output", str(file))
-        assert (ran.status, ran.output) == (0, "")
-        assert events_of(json.loads(file.read_text()))[0].key == "k"
 
     @pytest.mark.parametrize("route", ROUTES)
     def test_hostile_keys_reach_no_terminal_raw(self, route: str, line: CommandLine) -> None:
@@ -324,11 +294,8 @@ class TestCommand:
             assert ran.output.replace("\n", "").isprintable()
             assert ran.output.isascii()
 
-    def test_an_objects_own_facts_are_asked_of_s3(
-        self, aws: LocalAws, line: CommandLine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    @pytest.mark.usefixtures("credentials")
+    def test_an_objects_own_facts_are_asked_of_s3(self, aws: LocalAws, line: CommandLine) -> None:
         client = aws.client("s3")
         client.create_bucket(Bucket="facts")
         client.put_object(Bucket="facts", Key="a b.csv", Body=b"12345")
@@ -361,25 +328,17 @@ class TestCommand:
             (
                 ["s3://b/k", "--event-type", "ObjectCreated:Putt"],
                 2,
-                "no event type 'ObjectCreated:Putt': did you mean ObjectCreated:Put? there are",
+                "did you mean ObjectCreated:Put?",
             ),
             (["s3://b/k", "--size", "-1"], 2, "'-1' is not a size: an object has 0 bytes or more"),
             (["s3://b/k", "--time", "soon"], 2, "'soon' is not a time in ISO 8601, such as"),
             (["s3://b/k", "--source-ip", "here"], 2, "'here' is not an IP address"),
             (["s3://b/k", "--count", "0"], 2, "0 is not in the range"),
             (["s3://b/k", "--schema-version", "2.0"], 2, "goes with --route s3-batch, not with s3"),
-            (
-                ["s3://b/k", "--route", "eventbridge", "--count", "2"],
-                2,
-                "EventBridge invokes a function with one event",
-            ),
+            (["s3://b/k", "--route", "eventbridge", "--count", "2"], 2, "with one event"),
             (["s3://b/k", "--output", "no/such/folder"], 3, "no/such/folder: No such file"),
             (["s3://b/k", "--profile", "none"], 2, "(none) could not be found"),
-            (
-                ["s3://b/k", "--endpoint-url", "http://127.0.0.1:9"],
-                3,
-                "",
-            ),
+            (["s3://b/k", "--endpoint-url", "http://127.0.0.1:9"], 3, ""),
         ],
         ids=lambda each: " ".join(each) if isinstance(each, list) else None,
     )
@@ -391,8 +350,3 @@ class TestCommand:
         assert message in ran.errors
         assert "Traceback" not in ran.errors
         assert ran.output == ""
-
-    def test_help_tells_statuses_and_two_examples(self, line: CommandLine) -> None:
-        ran = line.run("event", "--help")
-        assert ran.output.count("  lava-s3trigger event ") == 2
-        assert "could not tell" in ran.output

@@ -92,8 +92,7 @@ class TestFixed:
             assert rendered("{{ utils.date.today() }}") == "2030-01-02"
 
     @pytest.mark.parametrize(
-        "template",
-        ["{{ utils.uuid() }}", "{{ range(1000)|random }}", "{{ lipsum(n=1) }}"],
+        "template", ["{{ utils.uuid() }}", "{{ range(1000)|random }}", "{{ lipsum(n=1) }}"]
     )
     def test_each_event_begins_the_same_sequence(self, template: str) -> None:
         with FixedValues().in_templates() as fixed:

@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import DeployedFunction
@@ -19,34 +17,21 @@ from lava_s3trigger.cli.replay.ways import (
     Invocations,
     Problem,
     make_way,
-    record_of,
 )
-from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
 
-from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
+from .cannedaws import CLOSED, Answer, refusal
+from .replays import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tools.local.server import LocalAws
 
+    from .cannedaws import CannedAws, Request
+
+pytestmark = pytest.mark.usefixtures("credentials")
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"
 DEPLOYMENT: Final = DeployedFunction("lava-r-s3trigger", ARN, Settings(realm="r"), {})
-KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-
-
-@pytest.fixture
-def canned() -> Iterator[CannedAws]:
-    with CannedAws() as server:
-        yield server
 
 
 def planned(number: int, key: str = "k") -> PlannedObject:
@@ -63,16 +48,6 @@ def way(canned: CannedAws, via: str = "invoke", batch: int = 100) -> Any:
 
 class TestInvocations:
     """An asynchronous invocation has the records of several objects."""
-
-    @given(keys=st.lists(KEYS, min_size=1, max_size=5))
-    def test_the_function_reads_the_objects_that_were_planned(self, keys: list[str]) -> None:
-        records = [record_of(planned(1, key), "eu-west-1") for key in keys]
-        [delivery] = deliveries(json.loads(json.dumps({"Records": records})), "us-east-1")
-        assert [each.event.key for each in delivery.events] == keys
-        event = delivery.events[0].event
-        assert (event.bucket, event.size, event.aws_region) == ("my-bucket", 10, "eu-west-1")
-        assert event.event_time.timestamp() == 1741917566.0
-        assert event.event_type == "ObjectCreated:Put"
 
     @pytest.mark.parametrize(
         ("key", "count"),
@@ -145,10 +120,7 @@ class TestInvocations:
     def test_without_credentials_it_stops(
         self, canned: CannedAws, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        without_credentials(monkeypatch)
         with pytest.raises(HandoverError) as raised:
             way(canned).send([planned(1)])
         assert raised.value.problem is Problem.STOP

@@ -11,42 +11,31 @@ import pytest
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.triggers import entry_digest
 
-from .logs import TIME, Commands, Log, line, text_line
-from .replays import HOSTILE, Account, on_account
+from .commandline import CommandLine
+from .logs import REQUEST, TIME, line, text_line
+from .replays import HOSTILE
 from .schemas import validate
 from .terminal import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+    from .logs import Log
+    from .replays import Account
 
 SINCE: Final = ("--since", "2026-03-14")
 MINUTE: Final = timedelta(minutes=1)
+ENABLED: Final = {"field": "enabled", "then": False, "now": True}
+DISABLED: Final = {"field": "enabled", "then": True, "now": False}
+ADDED: Final = {"field": "if_fnmatch", "now": "*.txt"}
 
 
-@pytest.fixture
-def account(
-    aws: LocalAws, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
-    with on_account(aws, realm, tmp_path, monkeypatch) as made:
-        made.aws.client("s3").create_bucket(Bucket=made.bucket)
-        yield made
-
-
-@pytest.fixture
-def log(account: Account) -> Log:
-    return Log(account.aws, f"/aws/lambda/lava-{account.realm.name}-s3trigger")
-
-
-class Histories(Commands):
+class Histories(CommandLine):
     """Runs ``history``."""
 
-    def json(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
+    def of(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
         ran = self(f"s3://{account.bucket}/{key}", *SINCE, "--format", "json", *arguments)
-        found: dict[str, Any] = ran.json("history")
+        found: dict[str, Any] = ran.json()
         explained = {"version": 1, "realm": None, "events": [found["now"]], "errors": []}
         validate("explain", explained)
         dispatched = [each for each in lines(found) if each["event"] == "dispatched"]
@@ -55,8 +44,9 @@ class Histories(Commands):
 
 
 @pytest.fixture
-def history(capsys: pytest.CaptureFixture[str]) -> Histories:
-    return Histories("history", capsys)
+def history(account: Account) -> Histories:
+    account.put([])  # which makes its bucket
+    return Histories(["history"])
 
 
 def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,48 +72,46 @@ class TestDeliveries:
     def times(self, found: dict[str, Any]) -> list[list[str]]:
         return [[each["event"] for each in delivery["lines"]] for delivery in found["deliveries"]]
 
-    def test_a_message_that_came_again(
-        self, account: Account, log: Log, history: Histories
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            pytest.param(["failed r0 m", "dispatched r1 m"], "failed|dispatched", id="a message"),
+            pytest.param(
+                ["failed", "failed", "dispatched"], "failed|failed|dispatched", id="an invocation"
+            ),
+        ],
+    )
+    def test_what_was_tried_again(
+        self, account: Account, log: Log, history: Histories, written: list[str], expected: str
     ) -> None:
-        for number, event in enumerate(["failed", "dispatched"]):
-            at = TIME + number * MINUTE
-            fields = about(account, message_id="m")
-            log.write(line(event, at, request_id=f"r{number}", **fields), at=at)
-        found = history.json(account)
-        assert self.times(found) == [["failed"], ["dispatched"]]
+        for number, words in enumerate(written):
+            event, request, message = (*words.split(), REQUEST, None)[:3]
+            at, fields = TIME + number * MINUTE, {"message_id": message} if message else {}
+            text = line(str(event), at, str(request), **about(account, **fields))
+            log.write(text, at=at)
+        found = history.of(account)
+        assert "|".join(map(" ".join, self.times(found))) == expected
         ids = [(each["request_id"], each["message_id"]) for each in found["deliveries"]]
-        assert ids == [("r0", "m"), ("r1", "m")]
-
-    def test_an_invocation_that_was_tried_again(
-        self, account: Account, log: Log, history: Histories
-    ) -> None:
-        for number, event in enumerate(["failed", "failed", "dispatched"]):
-            at = TIME + number * MINUTE
-            log.write(line(event, at, **about(account)), at=at)
-        assert self.times(history.json(account)) == [["failed"], ["failed"], ["dispatched"]]
+        assert ids == [(*each.split()[1:], REQUEST, None)[:2] for each in written]
 
     def test_another_instance_is_another_try(
         self, account: Account, log: Log, history: Histories
     ) -> None:
         for stream in ("one", "two"):
             log.write(line("failed", **about(account)), stream=stream)
-        assert self.times(history.json(account)) == [["failed"], ["failed"]]
+        assert self.times(history.of(account)) == [["failed"], ["failed"]]
 
-    def test_all_jobs_of_a_delivery_stand_together(
+    def test_all_jobs_of_a_delivery_stand_together_in_either_format(
         self, account: Account, log: Log, history: Histories
     ) -> None:
         log.write(
             line("skipped", **about(account, trigger_id="u")),
             line("dispatched", request_id="other", **about(account, replay="again")),
-            line("dispatched", **about(account)),
+            text_line("dispatched", **about(account)),
         )
-        found = history.json(account)
+        found = history.of(account)
         assert self.times(found) == [["skipped", "dispatched"], ["dispatched"]]
         assert [each["replay"] for each in found["deliveries"]] == [None, "again"]
-
-    def test_both_formats_of_the_log(self, account: Account, log: Log, history: Histories) -> None:
-        log.write(line("failed", **about(account)), text_line("dispatched", **about(account)))
-        assert self.times(history.json(account)) == [["failed", "dispatched"]]
 
     def test_a_parked_object_has_the_code_of_its_error(
         self, account: Account, log: Log, history: Histories
@@ -132,7 +120,7 @@ class TestDeliveries:
         fields = about(account, kind="bad_entry", code="missing_field", reason=reason)
         log.write(line("parked", **fields))
 
-        [found] = lines(history.json(account))
+        [found] = lines(history.of(account))
         assert (found["kind"], found["code"]) == ("bad_entry", "missing_field")
         text = history(f"s3://{account.bucket}/in/a.csv", *SINCE).output
         assert f"{reason}  [missing_field]\n" in text
@@ -147,7 +135,7 @@ class TestDeliveries:
             line("summary", events=1),
             line("failed", reason="in/a.csv"),
         )
-        assert history.json(account)["deliveries"] == []
+        assert history.of(account)["deliveries"] == []
 
 
 class TestNow:
@@ -155,7 +143,7 @@ class TestNow:
 
     def now(self, account: Account, log: Log, history: Histories, **fields: Any) -> dict[str, Any]:
         log.write(line("skipped", **about(account, **fields)))
-        [found] = lines(history.json(account))
+        [found] = lines(history.of(account))
         result: dict[str, Any] = found["now"]
         return result
 
@@ -173,24 +161,9 @@ class TestNow:
     @pytest.mark.parametrize(
         ("then", "now", "differences"),
         [
-            pytest.param(
-                {"enabled": False},
-                {},
-                [{"field": "enabled", "then": False, "now": True}],
-                id="it was disabled",
-            ),
-            pytest.param(
-                {},
-                {"enabled": False},
-                [{"field": "enabled", "then": True, "now": False}],
-                id="it was enabled",
-            ),
-            pytest.param(
-                {},
-                {"if_fnmatch": "*.txt"},
-                [{"field": "if_fnmatch", "now": "*.txt"}],
-                id="a condition was added",
-            ),
+            pytest.param({"enabled": False}, {}, [ENABLED], id="it was disabled"),
+            pytest.param({}, {"enabled": False}, [DISABLED], id="it was enabled"),
+            pytest.param({}, {"if_fnmatch": "*.txt"}, [ADDED], id="a condition was added"),
             pytest.param({"if_fnmatch": "*.txt"}, {}, None, id="a condition was dropped"),
             pytest.param({"delay": 5}, {"delay": 6}, None, id="a value was changed"),
         ],
@@ -218,7 +191,7 @@ class TestNow:
         (tmp_path / "old.json").write_text(json.dumps([older, then, entry(account, "u")]))
         log.write(line("skipped", **about(account, entry=digest(then))))
 
-        [found] = lines(history.json(account, "in/a.csv", "--versions", "old.json"))
+        [found] = lines(history.of(account, "in/a.csv", "--versions", "old.json"))
         assert found["now"]["differences"] == [
             {"field": "description", "now": "new"},
             {"field": "if_fnmatch", "then": ["*.CSV"], "now": "*.csv"},
@@ -309,7 +282,7 @@ class TestText:
             line("dispatched", **about(account, key + "x")),
             text_line("dispatched", **about(account, key)),
         )
-        assert [each["event"] for each in lines(history.json(account, key))] == [
+        assert [each["event"] for each in lines(history.of(account, key))] == [
             "skipped",
             "dispatched",
         ]
@@ -317,25 +290,3 @@ class TestText:
         assert ran.status == 0
         assert not raw(ran.output)
         assert not raw(ran.errors)
-
-
-class TestMistakes:
-    """A mistake is one line."""
-
-    @pytest.mark.parametrize(
-        ("arguments", "status", "said"),
-        [
-            (["in/a.csv"], 2, "in/a.csv: this is no object: write s3://BUCKET/KEY"),
-            (["s3://b/k", "--since", "x"], 2, "--since: 'x' is neither"),
-            (["s3://b/k", "--versions", "none.yaml"], 3, "none.yaml: there is no such file"),
-            (["s3://b/k", "--realm", "none"], 3, "there is no function lava-none-s3trigger"),
-            (["s3://b/k"], 3, "there is no log group"),
-        ],
-    )
-    def test_a_mistake(
-        self, account: Account, history: Histories, arguments: list[str], status: int, said: str
-    ) -> None:
-        assert account
-        ran = history(*arguments)
-        assert (ran.status, len(ran.errors.splitlines())) == (status, 1)
-        assert said in ran.errors

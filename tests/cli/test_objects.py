@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -15,15 +15,11 @@ from lava_s3trigger.cli.objects.uri import (
     UPLOADED,
     ObjectFacts,
     ObjectName,
-    head_object,
     read_uri,
     s3_record,
 )
 from lava_s3trigger.deliveries import deliveries
 from tests import build
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
 
 KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
@@ -96,25 +92,5 @@ class TestRecords:
         assert marks == sorted(set(marks))
 
 
-class TestHeadObject:
-    """S3 is asked for the size, the ETag and the time of an object."""
-
-    def test_an_object_that_is_there(self, aws: LocalAws) -> None:
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket="objects")
-        s3.put_object(Bucket="objects", Key="a b+c.csv", Body=b"12345")
-
-        facts = head_object(s3, ObjectName("objects", "a b+c.csv"))
-
-        assert facts
-        assert (facts.size, facts.event_type) == (5, CREATED)
-        assert facts.etag == "827ccb0eea8a706c4c34a16891f84e7b"
-        assert abs((datetime.now(UTC) - facts.last_modified).total_seconds()) < 600
-
-    def test_an_object_that_is_not_there(self, aws: LocalAws) -> None:
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket="no-objects")
-        assert head_object(s3, ObjectName("no-objects", "a.csv")) is None
-
-    def test_the_etag_tells_of_parts(self) -> None:
-        assert ObjectFacts(1, "827ccb0eea8a706c4c34a16891f84e7b-2", TIME).event_type == UPLOADED
+def test_the_etag_tells_of_parts() -> None:
+    assert ObjectFacts(1, "827ccb0eea8a706c4c34a16891f84e7b-2", TIME).event_type == UPLOADED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.replay.state import PlannedObject
 
 OBJECTS: Final = 100
+SAID: Final = "said by the test"
+LEFT: Final = {"SENT": 10, "TO_SEND": OBJECTS - 10}
 
 
 class ScriptedWay:
@@ -76,15 +78,10 @@ def run(
     rate: float | None = None,
     concurrency: int = 3,
     is_to_end: Callable[[], bool] = lambda: False,
+    **more: Any,
 ) -> Replayer:
-    replayer = Replayer(
-        state,
-        way,
-        rate=rate,
-        concurrency=concurrency,
-        is_to_end=is_to_end,
-        progress=Progress("x"),
-    )
+    pace: dict[str, Any] = {"rate": rate, "concurrency": concurrency, "is_to_end": is_to_end}
+    replayer = Replayer(state, way, progress=Progress("x"), **pace, **more)
     replayer.run()
     return replayer
 
@@ -101,7 +98,7 @@ def failing(problem: Problem, *keys: str, times: int | None = None) -> ScriptedW
         if {*keys} & {*called} and (left[0] is None or left[0] > 0):
             if left[0] is not None:
                 left[0] -= 1
-            raise HandoverError(problem, "said by the test")
+            raise HandoverError(problem, SAID)
 
     return ScriptedWay(script)
 
@@ -123,43 +120,41 @@ class TestOutcomes:
         run(state, way)
         assert numbers(state) == {"SENT": OBJECTS - 2, "FAILED": 2}
         assert [(each.key, each.reason) for each in state.objects(Status.FAILED)] == [
-            ("k13", "said by the test"),
-            ("k57", "said by the test"),
+            ("k13", SAID),
+            ("k57", SAID),
         ]
         assert {*way.arrived.values()} == {1}
 
-    def test_what_a_busy_service_refused_is_sent_later(self, state: ReplayState) -> None:
-        way = failing(Problem.BUSY, "k13", times=3)
-        run(state, way)
-        assert numbers(state) == {"SENT": OBJECTS}
+    @pytest.mark.parametrize(
+        ("problem", "times", "stopped", "expected", "calls"),
+        [
+            pytest.param(Problem.BUSY, 3, None, {"SENT": OBJECTS}, 13, id="busy for a while"),
+            pytest.param(Problem.BUSY, None, SAID, LEFT, 1 + send.MAX_TRIES, id="busy for good"),
+            pytest.param(Problem.STOP, None, SAID, LEFT, 2, id="not permitted"),
+            pytest.param(
+                Problem.LOST, None, None, {"SENT": OBJECTS - 10, "UNKNOWN": 10}, 10, id="lost"
+            ),
+        ],
+    )
+    def test_a_problem_loses_nothing_and_nothing_is_sent_twice(  # noqa: PLR0917 - a table
+        self,
+        state: ReplayState,
+        problem: Problem,
+        times: int | None,
+        stopped: str | None,
+        expected: dict[str, int],
+        calls: int,
+    ) -> None:
+        way = failing(problem, "k13", times=times)
+        assert run(state, way, concurrency=1).stopped == stopped
+        assert (numbers(state), len(way.calls)) == (expected, calls)
         assert {*way.arrived.values()} == {1}
-
-    def test_a_service_that_stays_busy_stops_the_replay_and_loses_nothing(
-        self, state: ReplayState
-    ) -> None:
-        way = failing(Problem.BUSY, "k13")
-        assert run(state, way, concurrency=1).stopped == "said by the test"
-        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
-        assert len(way.calls) == 1 + send.MAX_TRIES
-
-    def test_a_missing_permission_stops_the_replay_and_loses_nothing(
-        self, state: ReplayState
-    ) -> None:
-        way = failing(Problem.STOP, "k13")
-        assert run(state, way, concurrency=1).stopped == "said by the test"
-        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
 
         way = ScriptedWay(lambda _: None)
         assert run(state, way).stopped is None
-        assert numbers(state) == {"SENT": OBJECTS}
-
-    def test_where_an_answer_is_lost_its_objects_are_unknown_and_not_sent_again(
-        self, state: ReplayState
-    ) -> None:
-        way = failing(Problem.LOST, "k13")
-        run(state, way)
-        assert numbers(state) == {"SENT": OBJECTS - 10, "UNKNOWN": 10}
-        assert len(way.calls) == OBJECTS / 10
+        left = expected.get("TO_SEND", 0)
+        assert len(way.arrived) == left
+        assert numbers(state)["SENT"] == expected["SENT"] + left
 
     def test_entries_fail_by_themselves(self, state: ReplayState) -> None:
         tries: Counter[str] = Counter()
@@ -204,16 +199,7 @@ class TestPace:
             clock[0] += 0.01
             return clock[0]
 
-        replayer = Replayer(
-            state,
-            way,
-            rate=4,
-            concurrency=3,
-            is_to_end=lambda: False,
-            progress=Progress("x"),
-            clock=now,
-        )
-        replayer.run()
+        run(state, way, rate=4, clock=now)
         assert {*map(len, way.calls)} == {4}
         # The last batch begins when those before it have had their time.
         assert clock[0] >= (OBJECTS - 4) / 4
@@ -232,4 +218,4 @@ class TestPace:
         way = failing(Problem.BUSY, "k13")
         replayer = run(state, way, concurrency=1, is_to_end=lambda: len(way.calls) >= 3)
         assert replayer.stopped is None
-        assert numbers(state) == {"SENT": 10, "TO_SEND": OBJECTS - 10}
+        assert numbers(state) == LEFT

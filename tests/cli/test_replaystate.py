@@ -10,13 +10,7 @@ import pytest
 
 from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
-from lava_s3trigger.cli.replay.state import (
-    Count,
-    ReplayState,
-    Settled,
-    Status,
-    default_path,
-)
+from lava_s3trigger.cli.replay.state import Count, ReplayState, Settled, Status, default_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,13 +29,7 @@ CHECKOUT: Final = Path(__file__).parents[2]
 TRIGGER: Final = jsonschema.Draft202012Validator(trigger_schema())
 JOB: Final = jsonschema.Draft202012Validator(job_schema())
 
-GOOD: Final = {
-    "trigger_id": "t",
-    "bucket": "b",
-    "prefix": "p",
-    "enabled": True,
-    "job_id": "j",
-}
+GOOD: Final = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
 GOOD_JOB: Final = {"job_id": "j", "type": "exe", "worker": "w", "payload": "x"}
 
 
@@ -89,10 +83,7 @@ QUANTITIES: Final = st.builds(
         st.sampled_from(["", "+", "-"]),
         st.sampled_from(["1", "10", "1.5", ".5", "1.", "1e2", "1E-2", "1e", "", "1_0", "0x1"]),
         SPACES,
-        st.one_of(
-            st.sampled_from(["", *UNITS, "ms", "kb", "Kib", "min"]),
-            TEXTS,
-        ),
+        st.one_of(st.sampled_from(["", *UNITS, "ms", "kb", "Kib", "min"]), TEXTS),
         SPACES,
     ),
 )
@@ -228,20 +219,3 @@ class TestFiles:
     def test_an_error_names_the_field(self) -> None:
         [error] = TRIGGER.iter_errors([GOOD, {**GOOD, "parameters": []}])
         assert list(error.absolute_path) == [1, "parameters"]
-
-
-class TestCommand:
-    """The command prints the schema."""
-
-    def test_it_is_written_to_a_file(self, tmp_path: Path, line: CommandLine) -> None:
-        file = tmp_path / "schema.json"
-        assert line.run("schema", "--output", str(file)).output == ""
-        assert json.loads(file.read_text()) == trigger_schema()
-
-    def test_an_unknown_kind_is_wrong_usage(self, line: CommandLine) -> None:
-        ran = line.run("schema", "--of", "worker")
-        assert ran.status == 2
-        assert "'worker' is not one of 'trigger', 'job'" in ran.errors
-
-    def test_help_tells_statuses_and_two_examples(self, line: CommandLine) -> None:
-        assert line.run("schema", "--help").output.count("  lava-s3trigger schema ") == 2

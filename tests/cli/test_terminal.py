@@ -14,21 +14,12 @@ from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.escaping import safe
 from tests.build import eventbridge
 from tests.cli.schemas import validate
-from tests.cli.terminal import raw
+from tests.cli.terminal import HOSTILE, raw
 from tests.templates.test_attacks import BRIEF, Attack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOSTILE: Final = (
-    "\x1b[2J\x1b]0;owned\x07\x9b31m",
-    "\x1b]8;;http://example.com\x07link\x1b]8;;\x07",
-    "[bold red]x[/]:smile:[link=http://example.com]y[/link]",
-    "a\nError: forged\rforged\x85\u2028forged",
-    "\u202egpj.exe\u2066\u200b\ufeff\U000e0041",
-    "\x00\x08\x7f\x80\x9f",
-    "\ue000\uffff",
-)
 FORMATS: Final = ("text", "json")
 
 
@@ -36,10 +27,7 @@ class Shown:
     """Runs `explain` in this process, as for a pipe or as for a terminal."""
 
     def __init__(
-        self,
-        folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         self.folder = folder
         self._monkeypatch = monkeypatch
@@ -153,22 +141,6 @@ class TestExplain:
             out = shown(given_, *rest, is_terminal=is_terminal)
             assert not raw(out), ascii(out)
             assert "Traceback" not in out
-
-    def test_no_color_is_plain_on_a_terminal(
-        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        shown.every_way(*world("x"))
-        monkeypatch.setenv("FORCE_COLOR", "1")
-        monkeypatch.setenv("NO_COLOR", "1")
-        files = [f"--{name}={shown.folder / name[0]}.json" for name in ("triggers", "jobs")]
-        with pytest.raises(SystemExit):
-            main(["explain", "s3://bx/x/x.csv", *files])
-        # Its own fixture: `shown` would unset the variable.
-        assert "\x1b" not in shown._capfd.readouterr().out  # noqa: SLF001
-
-    def test_a_long_line_is_not_wrapped_in_a_pipe(self, shown: Shown) -> None:
-        piped, *_ = shown.every_way(*world("x" * 300))
-        assert any(len(line) > 300 for line in piped.splitlines())
 
     def test_a_pipe_that_takes_ascii_alone(
         self, shown: Shown, monkeypatch: pytest.MonkeyPatch

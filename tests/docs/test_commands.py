@@ -54,7 +54,7 @@ OFFLINE: Final = [example for page in PAGES for example in examples(page)]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command of a page, on a machine that knows of no realm."""
     for name in ("LAVA_REALM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -62,7 +62,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def ran(text: str) -> Ran:
         program, *arguments = shlex.split(text.replace("\\\n", " "))
         assert program == "lava-s3trigger"
-        return CommandLine(capsys).run(*arguments)
+        return CommandLine()(*arguments)
 
     return ran
 

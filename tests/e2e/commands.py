@@ -7,12 +7,31 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.processes import SECONDS, finish, signals_received
 from tools.local.server import CHECKOUT
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
+
+
+def start_command(
+    *arguments: str | Path, folder: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """Start a command in a folder, as a user does."""
+    with signals_received():
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def start(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:

@@ -1,25 +1,35 @@
-"""The deployed stack: the real template and package, on a local AWS that enforces IAM."""
+"""The deployed stack: the real template and package, on a local AWS that enforces IAM.
+
+Two servers serve all modules of this folder, one after the other: `iam_aws` for realms with names
+of their own, and `empty_aws` for the realm that the pages name. `pytest_xdist_make_scheduler` in
+`tests/conftest.py` has the modules of a server run in one process.
+"""
 
 from __future__ import annotations
 
 import json
-import time
+import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.cli.commandline import CommandLine
+from tests.docs.reader import Reader
+from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smoke has it from here
 from tools.local.connections import Connections
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, LocalAws
+from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     Redrive = Callable[[], None]
 
 REALM: Final = "e2e"
-_PATIENCE: Final = 90  # seconds, far more than anything takes
+JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
+"""A job of worker core, without its id."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,31 @@ class Stack:
     @property
     def connections(self) -> Connections:
         return Connections(self.aws, self.realm.name, self.outputs["FunctionArn"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which commands reach the stack."""
+        return {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.aws.endpoint,
+            "LAVA_REALM": self.realm.name,
+        }
+
+    def invoke(self, payload: Any) -> dict[str, Any]:
+        """Invoke the function; return the kind of its error, if any, and its answer."""
+        answer = self.aws.client("lambda").invoke(
+            FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload)
+        )
+        text = answer["Payload"].read()
+        return {"error": answer.get("FunctionError"), "answer": json.loads(text)}
+
+    def set_redrive(self, *, enabled: bool) -> None:
+        """Enable or disable the mapping from the dead-letter queue to the function."""
+        self.aws.client("lambda").update_event_source_mapping(
+            UUID=self.outputs["RedriveMappingId"], Enabled=enabled
+        )
 
     def put(self, bucket: str, key: str, body: bytes = b"data") -> None:
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
@@ -67,55 +102,113 @@ class Stack:
         return sum(int(attributes[name]) for name in asked)
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
+def deploy(aws: LocalAws, name: str, workers: Iterable[str] = ("core",), **more: str) -> Stack:
+    """Make a realm, and deploy its stack.
+
+    Args:
+        aws: The server.
+        name: Name of the realm.
+        workers: Its workers. Worker core has the job job-core, and so on.
+        **more: Parameters of the stack.
+    """
+    realm = Realm(aws, name)
+    realm.make(workers)
+    realm.put("jobs", [JOB | {"job_id": f"job-{each}", "worker": each} for each in workers])
+    outputs = aws.deploy(
+        CHECKOUT / "template.yaml",
+        CHECKOUT / "build" / "package",
+        f"lava-{name}-s3trigger",
+        {"Realm": name, **more},
+    )
+    stack = Stack(aws, realm, outputs)
+    # The server does not do what the template says of these two.
+    stack.set_redrive(enabled=False)
+    aws.client("lambda").update_function_configuration(
+        FunctionName=outputs["FunctionName"],
+        DeadLetterConfig={"TargetArn": outputs["DeadLetterQueueArn"]},
+    )
+    for _ in range(3):  # the server throttles a cold burst
+        stack.invoke({"Event": "s3:TestEvent"})
+    return stack
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The stack with its intake queue; jobs job-core and job-web, each for that worker."""
+def iam_aws() -> Iterator[LocalAws]:
+    """A server that enforces IAM, one for all realms with names of their own."""
     with LocalAws(auth=True) as aws:
-        realm = Realm(aws, REALM)
-        realm.make(["core", "web"])
-        outputs = aws.deploy(
-            CHECKOUT / "template.yaml",
-            CHECKOUT / "build" / "package",
-            "lava-e2e-s3trigger",
-            {"Realm": REALM, "CacheTtl": "0", "LogLevel": "debug", "CreateIntake": "true"},
-        )
-        realm.put(
-            "jobs",
-            [
-                {
-                    "job_id": f"job-{worker}",
-                    "type": "exe",
-                    "worker": worker,
-                    "payload": "x",
-                    "enabled": True,
-                }
-                for worker in ("core", "web")
-            ],
-        )
-        for _ in range(3):  # the server throttles a cold burst
-            aws.client("lambda").invoke(
-                FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
-            )
-        yield Stack(aws, realm, outputs)
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def stack(iam_aws: LocalAws) -> Stack:
+    """The stack with its intake queue; jobs job-core and job-web, each for that worker."""
+    parameters = {"CacheTtl": "0", "LogLevel": "debug", "CreateIntake": "true"}
+    return deploy(iam_aws, REALM, ("core", "web"), **parameters)
+
+
+@pytest.fixture(scope="session")
+def _aws_of_pages() -> Iterator[LocalAws]:
+    with LocalAws(auth=True) as aws:
+        yield aws
+
+
+def emptied(aws: LocalAws) -> LocalAws:
+    """Remove everything from a server, and return it."""
+    reset = urllib.request.Request(f"{aws.endpoint}/_ministack/reset", method="POST")
+    with urllib.request.urlopen(reset) as answer:
+        assert json.load(answer) == {"reset": "ok"}
+    return aws
+
+
+@pytest.fixture(scope="module")
+def empty_aws(_aws_of_pages: LocalAws) -> LocalAws:
+    """A server that enforces IAM, with nothing on it: for the realm that the pages name."""
+    return emptied(_aws_of_pages)
+
+
+@pytest.fixture(scope="module")
+def lava_realm(empty_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader of the pages, in a realm as lava's stacks build it, with the job load."""
+    empty_aws.client("cloudformation").create_stack(
+        StackName="lava-myrealm",
+        TemplateBody=(CHECKOUT / "tests" / "e2e" / "lava-realm.yaml").read_text(),
+        Parameters=[{"ParameterKey": "Realm", "ParameterValue": "myrealm"}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    waiter = empty_aws.client("cloudformation").get_waiter("stack_create_complete")
+    waiter.wait(StackName="lava-myrealm", WaiterConfig={"Delay": 1})
+    reader = Reader(empty_aws, tmp_path_factory.mktemp("reader"))
+    reader.realm.put("jobs", [JOB | {"job_id": "load"}])
+    return reader
+
+
+@pytest.fixture
+def line(stack: Stack, tmp_path: Path) -> CommandLine:
+    """Return what runs commands in this process, for the realm of the stack."""
+    return CommandLine((), stack.environment, tmp_path)
+
+
+def keys_arrive(realm: Realm, *keys: str) -> None:
+    """Wait for a dispatch to worker core for each key, and see that no other comes with them."""
+    found: list[str] = []
+
+    def arrived() -> bool:
+        bodies = [json.loads(each["Body"]) for each in realm.receive("core")]
+        found.extend(each["parameters"]["key"] for each in bodies)
+        return len(found) >= len(keys)
+
+    wait_until(arrived, f"dispatches of {keys}")
+    assert sorted(found) == sorted(keys)
 
 
 @pytest.fixture
 def redrive(stack: Stack) -> Iterator[Redrive]:
     """Turn the mapping from the dead-letter queue on, until it is empty; and off again."""
-    client, mapping = stack.aws.client("lambda"), stack.outputs["RedriveMappingId"]
 
     def run() -> None:
-        client.update_event_source_mapping(UUID=mapping, Enabled=True)
+        stack.set_redrive(enabled=True)
         url = stack.outputs["DeadLetterQueueUrl"]
         wait_until(lambda: stack.waiting(url) == 0, "the dead-letter queue to be empty")
 
     yield run
-    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+    stack.set_redrive(enabled=False)

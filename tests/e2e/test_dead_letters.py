@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
-import subprocess
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
-from tests.cli.schemas import validate
-from tests.processes import finish, signals_received
+from tests.processes import finish, wait_until
 from tools.local.server import CHECKOUT
 
-from .commands import COMMAND
-from .conftest import wait_until
+from .commands import start_command
+from .conftest import JOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.cli.commandline import CommandLine
 
     from .conftest import Stack
 
@@ -31,51 +29,26 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come ba
 
 BUCKET: Final = "dead-letters"
 HOSTILE: Final = "in/\x1b[2J\u202ex.csv"
-JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
 _QUIET: Final = "4"
 
 
 class Letters:
     """Runs the command on the stack, and has the function park events."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, stack: Stack, line: CommandLine) -> None:
         self.stack = stack
-        self.folder = folder
+        self.line = line
         self.mapping: str = stack.outputs["RedriveMappingId"]
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        with signals_received():
-            return subprocess.Popen(
-                [COMMAND, "dead-letters", *arguments],
-                env=os.environ
-                | {
-                    "AWS_ACCESS_KEY_ID": "test",
-                    "AWS_SECRET_ACCESS_KEY": "test",
-                    "AWS_REGION": "us-east-1",
-                    "AWS_ENDPOINT_URL": self.stack.aws.endpoint,
-                    "LAVA_REALM": self.stack.realm.name,
-                },
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
-        output, errors = finish(process)
-        assert "Traceback" not in errors
-        return process.returncode, output, errors
+        ran = self.line("dead-letters", *arguments)
+        return ran.status, ran.output, ran.errors
 
     def park(self, trigger_id: str, key: str, job_id: str) -> None:
         """Have an event parked, for a job that does not exist."""
         self.stack.trigger(trigger_id, BUCKET, trigger_id, job_id=job_id, owner="team \x1b[2J")
         before = self.waiting()
-        payload = {"Records": [s3_record(BUCKET, f"{trigger_id}/{key}")]}
-        self.stack.aws.client("lambda").invoke(
-            FunctionName=self.stack.outputs["FunctionName"], Payload=json.dumps(payload)
-        )
+        self.stack.invoke({"Records": [s3_record(BUCKET, f"{trigger_id}/{key}")]})
         wait_until(lambda: self.waiting() > before, "the event to be parked")
 
     def waiting(self) -> int:
@@ -87,17 +60,13 @@ class Letters:
         return state
 
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.run("--format", "json")[1])
-        validate("dead-letters", found)
+        found: dict[str, Any] = self.line.json("dead-letters").json()
         return found
 
 
 @pytest.fixture
-def letters(stack: Stack, tmp_path: Path) -> Iterator[Letters]:
-    made = Letters(stack, tmp_path)
-    # The server says of a mapping that the template turns off that it is on.
-    client = stack.aws.client("lambda")
-    client.update_event_source_mapping(UUID=made.mapping, Enabled=False)
+def letters(stack: Stack, line: CommandLine) -> Iterator[Letters]:
+    made = Letters(stack, line)
     yield made
     sqs = stack.aws.client("sqs")
     sqs.purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
@@ -118,10 +87,7 @@ def test_what_waits_is_told_by_trigger_and_reason(letters: Letters) -> None:
 
     found = letters.json()
     groups = {each["trigger_id"]: each for each in found["groups"]}
-    assert {name: each["messages"] for name, each in groups.items()} == {
-        "dl-many": 4,
-        "dl-one": 1,
-    }
+    assert {name: each["messages"] for name, each in groups.items()} == {"dl-many": 4, "dl-one": 1}
     assert len(groups["dl-many"]["examples"]) == 3
     assert groups["dl-one"]["examples"][0]["objects"] == [f"s3://{BUCKET}/dl-one/{HOSTILE}"]
     assert len(found["messages"]) == 5
@@ -157,13 +123,12 @@ def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letter
 
 
 def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) -> None:
-    client = letters.stack.aws.client("lambda")
-    client.update_event_source_mapping(UUID=letters.mapping, Enabled=True)
+    letters.stack.set_redrive(enabled=True)
     try:
         assert letters.run("redrive", "--explain")[0] == 0
         status, _, errors = letters.run("redrive")
     finally:
-        client.update_event_source_mapping(UUID=letters.mapping, Enabled=False)
+        letters.stack.set_redrive(enabled=False)
     assert (status, "is on: another redrive is running" in errors) == (3, True)
 
 
@@ -178,26 +143,31 @@ def test_only_the_chosen_are_given_back(letters: Letters) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_the_mapping_is_on_it_is_off_again(letters: Letters, number: int) -> None:
+def test_interrupted_while_the_mapping_is_on_it_is_off_again(
+    letters: Letters, tmp_path: Path, number: int
+) -> None:
     letters.park("dl-stuck", "a.csv", "dl-never")
-    process = letters.start("redrive", "--quiet", "60")
+    process = start_command(
+        *("dead-letters", "redrive", "--quiet", "60"),
+        folder=tmp_path,
+        environment=letters.stack.environment,
+    )
     wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
-    time.sleep(1)
     process.send_signal(number)
-    _, errors = finish(process, 30)
+    _, errors = finish(process)
     assert (process.returncode, "was interrupted" in errors) == (128 + number, True), errors
     assert letters.mapping_state() in ("Disabled", "Disabling")
     assert letters.waiting() == 1
 
 
-def test_what_is_deleted_is_in_a_file(letters: Letters) -> None:
+def test_what_is_deleted_is_in_a_file(letters: Letters, tmp_path: Path) -> None:
     letters.park("dl-gone", HOSTILE, "dl-never")
     letters.park("dl-kept", "b.csv", "dl-never")
     status, _, errors = letters.run("discard", "--trigger", "dl-gone")
     assert (status, "give --yes" in errors) == (2, True)
     assert letters.waiting() == 2
 
-    file = letters.folder / "deleted.jsonl"
+    file = tmp_path / "deleted.jsonl"
     status, _, errors = letters.run("discard", "--trigger", "dl-gone", "--yes", "--save", str(file))
     assert (status, letters.waiting()) == (0, 1), errors
     [line] = file.read_text().splitlines()

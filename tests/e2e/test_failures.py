@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.build import direct, record
+from tests.processes import wait_until
 
-from .conftest import wait_until
 from .forwarding import Forwarder, kill, workers
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class TestPoison:
     def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
         self, stack: Stack, retry_after: RetryAfter
     ) -> None:
-        retry_after(20, tries=2)  # far longer than a busy machine takes for a batch
+        # A batch that takes longer is delivered again: then more than 300 dispatches come.
+        retry_after(90, tries=2)
         stack.trigger("many", "many", parameters={"key": "{{ key }}"})
         bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
@@ -115,7 +116,7 @@ class TestCrash:
     def test_a_crash_loses_no_event(
         self, stack: Stack, forwarder: Forwarder, retry_after: RetryAfter, *, is_sent: bool
     ) -> None:
-        retry_after(15, tries=10)
+        retry_after(15, tries=1000)  # a busy machine may take longer, many times
         bucket = "crash-sent" if is_sent else "crash"
         stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"})
         crashes = [0, 1]  # twice, the second time in what comes again
@@ -145,14 +146,6 @@ class TestCrash:
 
 class TestInvocations:
     """Lambda retries a failed invocation, and then makes it a dead letter."""
-
-    @pytest.fixture(autouse=True)
-    def dead_letters(self, stack: Stack) -> None:
-        """Set what the template says, which the local AWS does not take from it."""
-        stack.aws.client("lambda").update_function_configuration(
-            FunctionName=stack.outputs["FunctionName"],
-            DeadLetterConfig={"TargetArn": stack.outputs["DeadLetterQueueArn"]},
-        )
 
     def test_a_dead_letter_is_redriven_after_the_fault_is_corrected(
         self, stack: Stack, forwarder: Forwarder, redrive: Redrive

@@ -10,13 +10,13 @@ import pytest
 
 from tests.build import direct, record
 from tests.docs.pages import fenced, section
-from tests.docs.reader import Reader
-from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tests.processes import wait_until
+from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
-from .conftest import wait_until
+from .conftest import JOB, keys_arrive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from tests.docs.reader import Reader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys lava's realm, and the stack twice")]
 
@@ -27,31 +27,18 @@ REPLACING: Final = CHECKOUT / "docs" / "replacing.md"
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader of the pages, in a realm as lava's stacks build it, with a job and a trigger."""
-    with LocalAws(auth=True) as aws:
-        cloudformation = aws.client("cloudformation")
-        cloudformation.create_stack(
-            StackName=f"lava-{NAME}",
-            TemplateBody=(CHECKOUT / "tests" / "e2e" / "lava-realm.yaml").read_text(),
-            Parameters=[{"ParameterKey": "Realm", "ParameterValue": NAME}],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        waiter = cloudformation.get_waiter("stack_create_complete")
-        waiter.wait(StackName=f"lava-{NAME}", WaiterConfig={"Delay": 1})
-        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
-        reader.names = f"realm={NAME}"
-        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        reader.realm.put("jobs", [job | {"job_id": "load"}])
-        trigger = {"bucket": "b", "enabled": True, "parameters": {"key": "{{ key }}"}}
-        reader.realm.put(
-            "s3triggers",
-            [
-                trigger | {"trigger_id": "good", "prefix": "good", "job_id": "load"},
-                trigger | {"trigger_id": "late", "prefix": "late", "job_id": "late"},
-            ],
-        )
-        yield reader
+def reader(lava_realm: Reader) -> Reader:
+    """A reader of the pages, in a realm with a trigger, and one whose job is missing."""
+    lava_realm.names = f"realm={NAME}"
+    trigger = {"bucket": "b", "enabled": True, "parameters": {"key": "{{ key }}"}}
+    lava_realm.realm.put(
+        "s3triggers",
+        [
+            trigger | {"trigger_id": "good", "prefix": "good", "job_id": "load"},
+            trigger | {"trigger_id": "late", "prefix": "late", "job_id": "late"},
+        ],
+    )
+    return lava_realm
 
 
 def invoke(reader: Reader, function: str, key: str) -> Any:
@@ -63,29 +50,12 @@ def invoke(reader: Reader, function: str, key: str) -> Any:
     return json.loads(answer["Payload"].read())
 
 
-def dispatched(reader: Reader) -> list[str]:
-    """Return the keys in the dispatches of worker core, and remove these."""
-    return [json.loads(each["Body"])["parameters"]["key"] for each in reader.realm.receive("core")]
-
-
 def waiting(reader: Reader, queue: str) -> list[Any]:
     """Return the messages of a queue, which stay there."""
     sqs = reader.aws.client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     return [json.loads(each["Body"]) for each in answer.get("Messages", ())]
-
-
-def arrived(receive: Callable[[], list[Any]], what: str) -> list[Any]:
-    """Receive until something arrives; return it."""
-    found: list[Any] = []
-
-    def has_arrived() -> bool:
-        found.extend(receive())
-        return bool(found)
-
-    wait_until(has_arrived, what)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +87,7 @@ class TestBeside:
 
     def test_an_event_is_dispatched(self, reader: Reader) -> None:
         invoke(reader, NEXT, "good/1")
-        assert dispatched(reader) == ["good/1"]
+        keys_arrive(reader.realm, "good/1")
 
     def test_lavas_function_stays_in_place(self, reader: Reader) -> None:
         assert invoke(reader, LAVAS, "good/1") == "lava's own"
@@ -175,24 +145,24 @@ class TestInItsPlace:
 
     def test_an_event_is_dispatched(self, reader: Reader) -> None:
         invoke(reader, LAVAS, "good/2")
-        assert dispatched(reader) == ["good/2"]
+        keys_arrive(reader.realm, "good/2")
 
     def test_a_user_error_is_parked_and_redriven(self, reader: Reader) -> None:
         invoke(reader, LAVAS, "late/3")
         [parked] = waiting(reader, f"{LAVAS}-dlq")
         assert parked["parked"]["trigger_id"] == "late"
 
-        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        reader.realm.put("jobs", [job | {"job_id": "late"}])
+        reader.realm.put("jobs", [JOB | {"job_id": "late"}])
         self.redrive(reader)
-        assert arrived(lambda: dispatched(reader), "the redriven event") == ["late/3"]
+        keys_arrive(reader.realm, "late/3")
 
     def test_an_event_that_fails_is_kept(self, reader: Reader) -> None:
         event = {"this is": "no S3 event"}
         reader.aws.client("lambda").invoke(
             FunctionName=LAVAS, InvocationType="Event", Payload=json.dumps(event)
         )
-        [found] = arrived(lambda: waiting(reader, f"{LAVAS}-dlq"), "the dead letter")
+        wait_until(lambda: waiting(reader, f"{LAVAS}-dlq"), "the dead letter")
+        [found] = waiting(reader, f"{LAVAS}-dlq")
         # The local server writes the record of a destination; AWS writes the event alone.
         assert found.get("requestPayload", found) == event
 

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.processes import SECONDS, finish, read_until
-from tools.local.server import ACCOUNT, CHECKOUT, REGION, LocalAws
+from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .commands import nothing_left, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow("deploys with the SAM CLI, runs commands of pages"),
-]
+    from tools.local.server import LocalAws
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys with the SAM CLI, runs commands of pages")]
 
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
@@ -172,57 +171,57 @@ class TestPolicy:
         assert set(creating.values()) <= {action for action, _ in self.allowed()}
 
     @pytest.mark.skipif(not SAM.exists(), reason="`make check` installs the SAM CLI")
-    def test_it_allows_the_sam_cli_one_realm_and_no_other(self, tmp_path: Path) -> None:
+    def test_it_allows_the_sam_cli_one_realm_and_no_other(
+        self, empty_aws: LocalAws, tmp_path: Path
+    ) -> None:
         bucket = "aws-sam-cli-managed-default-test"
         template = (CHECKOUT / "template.yaml").read_text()
         (tmp_path / "template.yaml").write_text(
             template.replace("CodeUri: .", f"CodeUri: {CHECKOUT / 'build' / 'package'}")
         )
+        iam = empty_aws.client("iam")
+        iam.create_user(UserName="deployer")
+        iam.put_user_policy(
+            UserName="deployer",
+            PolicyName="deploy",
+            PolicyDocument=json.dumps(self.POLICY).replace("111122223333", ACCOUNT),
+        )
+        key = iam.create_access_key(UserName="deployer")["AccessKey"]
+        empty_aws.client("s3").create_bucket(Bucket=bucket)
 
-        with LocalAws(auth=True) as aws:
-            iam = aws.client("iam")
-            iam.create_user(UserName="deployer")
-            iam.put_user_policy(
-                UserName="deployer",
-                PolicyName="deploy",
-                PolicyDocument=json.dumps(self.POLICY).replace("111122223333", ACCOUNT),
+        def sam(*arguments: str) -> str:
+            done = subprocess.run(
+                [SAM, *arguments, "--s3-bucket", bucket],
+                cwd=tmp_path,
+                env=os.environ
+                | {
+                    "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                    "AWS_DEFAULT_REGION": REGION,
+                    "AWS_ENDPOINT_URL": empty_aws.endpoint,
+                    "AWS_REGION": REGION,
+                    "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+                    "SAM_CLI_TELEMETRY": "0",
+                },
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            key = iam.create_access_key(UserName="deployer")["AccessKey"]
-            aws.client("s3").create_bucket(Bucket=bucket)
+            return done.stdout + done.stderr
 
-            def sam(*arguments: str) -> str:
-                done = subprocess.run(
-                    [SAM, *arguments, "--s3-bucket", bucket],
-                    cwd=tmp_path,
-                    env=os.environ
-                    | {
-                        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-                        "AWS_DEFAULT_REGION": REGION,
-                        "AWS_ENDPOINT_URL": aws.endpoint,
-                        "AWS_REGION": REGION,
-                        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-                        "SAM_CLI_TELEMETRY": "0",
-                    },
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                return done.stdout + done.stderr
+        def deploy(realm: str, *more: str) -> str:
+            stack = f"lava-{realm}-s3trigger"
+            # The server has no saved queries.
+            given = [f"Realm={realm}", "CreateQueries=false", "AlarmEmail=a@b.example", *more]
+            parameters = ["--parameter-overrides", *given, "CreateDashboard=true"]
+            return sam(
+                "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *parameters
+            )
 
-            def deploy(realm: str, *more: str) -> str:
-                stack = f"lava-{realm}-s3trigger"
-                # The server has no saved queries.
-                given = [f"Realm={realm}", "CreateQueries=false", "AlarmEmail=a@b.example", *more]
-                parameters = ["--parameter-overrides", *given, "CreateDashboard=true"]
-                return sam(
-                    "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *parameters
-                )
-
-            printed = deploy("myrealm", "CreateIntake=true", "CreateDedupTable=true")
-            assert "Successfully created/updated stack" in printed
-            assert "deployer is not authorized" in deploy("other")
-            printed = sam("delete", "--no-prompts", "--stack-name", "lava-myrealm-s3trigger")
-            assert "Deleted successfully" in printed
+        printed = deploy("myrealm", "CreateIntake=true", "CreateDedupTable=true")
+        assert "Successfully created/updated stack" in printed
+        assert "deployer is not authorized" in deploy("other")
+        printed = sam("delete", "--no-prompts", "--stack-name", "lava-myrealm-s3trigger")
+        assert "Deleted successfully" in printed
 
     def allowed(self) -> Iterator[tuple[str, Any]]:
         """Yield each action that is allowed, with its resources."""

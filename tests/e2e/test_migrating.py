@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.docs.pages import fenced, section
-from tests.docs.reader import Reader
-from tools.local.server import CHECKOUT, LocalAws
+from tests.processes import wait_until
+from tools.local.server import CHECKOUT
 
-from .conftest import wait_until
+from .conftest import keys_arrive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.docs.reader import Reader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys two stacks, one after the other")]
 
@@ -53,32 +53,14 @@ def blocks(heading: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(lava_realm: Reader) -> Reader:
     """A reader of the page, with a bucket that notifies a function in the place of lava's."""
-    with LocalAws(auth=True) as aws:
-        cloudformation = aws.client("cloudformation")
-        cloudformation.create_stack(
-            StackName=f"lava-{NAME}",
-            TemplateBody=(CHECKOUT / "tests" / "e2e" / "lava-realm.yaml").read_text(),
-            Parameters=[{"ParameterKey": "Realm", "ParameterValue": NAME}],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        waiter = cloudformation.get_waiter("stack_create_complete")
-        waiter.wait(StackName=f"lava-{NAME}", WaiterConfig={"Delay": 1})
-        reader = Reader(aws, tmp_path_factory.mktemp("reader"))
-        put_entries(reader)
-        connect(reader)
-        [names] = fenced(PAGE.read_text().partition("## 1.")[0], "sh")
-        reader.names = names
-        yield reader
-
-
-def put_entries(reader: Reader) -> None:
-    job = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-    reader.realm.put("jobs", [job])
     trigger = {"trigger_id": "t", "bucket": BUCKET, "prefix": "in", "enabled": True}
     parameters = {"key": "{{ key }}", "by": "1"}
-    reader.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
+    lava_realm.realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": parameters}])
+    connect(lava_realm)
+    [lava_realm.names] = fenced(PAGE.read_text().partition("## 1.")[0], "sh")
+    return lava_realm
 
 
 def connect(reader: Reader) -> None:
@@ -113,19 +95,6 @@ def notified(reader: Reader) -> set[str]:
     functions = found.get("LambdaFunctionConfigurations", ())
     names = {each["LambdaFunctionArn"].rpartition(":")[2] for each in functions}
     return names | ({"*"} if "EventBridgeConfiguration" in found else set())
-
-
-def dispatched(reader: Reader, *keys: str) -> None:
-    """Wait for one dispatch of each key, and see that no other comes with them."""
-    found: list[str] = []
-
-    def arrived() -> bool:
-        messages = [json.loads(each["Body"]) for each in reader.realm.receive("core")]
-        found.extend(each["parameters"]["key"] for each in messages)
-        return len(found) >= len(keys)
-
-    wait_until(arrived, f"dispatches of {keys}")
-    assert sorted(found) == sorted(keys)
 
 
 def observed(reader: Reader, key: str) -> bool:
@@ -193,25 +162,25 @@ class TestSteps:
         reader.run(*blocks("5. Let this function dispatch"))
         assert mode(reader) == "dispatch"
         put(reader, "in/only-lavas")
-        dispatched(reader, "in/only-lavas")
+        keys_arrive(reader.realm, "in/only-lavas")
 
     def test_6_a_bucket_moves_and_comes_back(self, reader: Reader) -> None:
         there, back = blocks("6. Move a bucket")
         reader.run(there)
         assert notified(reader) == {NEXT}
         put(reader, 'in/"moved"')
-        dispatched(reader, 'in/"moved"')
+        keys_arrive(reader.realm, 'in/"moved"')
 
         reader.run(back)
         assert notified(reader) == {LAVAS}
         put(reader, "in/back")
-        dispatched(reader, "in/back")
+        keys_arrive(reader.realm, "in/back")
         reader.run(there)
 
     def test_7_the_doctor_looks_at_it(self, reader: Reader) -> None:
         assert "function-missing" not in reader.run(*blocks("7. Afterwards"))
         put(reader, "in/at-last")
-        dispatched(reader, "in/at-last")
+        keys_arrive(reader.realm, "in/at-last")
 
     def test_the_stack_can_be_deleted_and_the_tables_stay(self, reader: Reader) -> None:
         [delete] = [

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,20 +10,19 @@ import pytest
 
 from lava_s3trigger.cli.doctor import checks
 from lava_s3trigger.cli.doctor.registry import CHECKS
-from tools.local.connections import Connections
-from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, REGION, LocalAws
+from tests.cli.commandline import CommandLine, Ran
+from tests.processes import wait_until
+from tools.local.server import ACCOUNT, CHECKOUT
 
-from .commands import COMMAND
-from .conftest import wait_until
+from .conftest import JOB, Stack, deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tools.local.server import LocalAws
 
 REALM: Final = "myrealm"
 FUNCTION: Final = f"lava-{REALM}-s3trigger"
-ACCOUNT: Final = "000000000000"
 POLICY: Final = json.loads((CHECKOUT / "examples" / "operator-policy.json").read_text())
 # What the server asks for, where AWS asks for the action on the left.
 ODD_ACTIONS: Final = {
@@ -40,63 +37,31 @@ ODD_ACTIONS: Final = {
 class Operator:
     """Somebody with the policy, or a part of it, beside a deployed realm."""
 
-    aws: LocalAws
-    realm: Realm
+    stack: Stack
     keys: dict[str, dict[str, str]]
     """Access keys by the name of the user."""
     folder: Path
 
-    def run(self, *arguments: str, user: str = "operator") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [COMMAND, *arguments],
-            env=os.environ
-            | {
-                "AWS_ACCESS_KEY_ID": self.keys[user]["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": self.keys[user]["SecretAccessKey"],
-                "AWS_REGION": REGION,
-                "AWS_ENDPOINT_URL": self.aws.endpoint,
-                "LAVA_REALM": REALM,
-                "HOME": str(self.folder),
-            },
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+    def run(self, *arguments: str, user: str = "operator") -> Ran:
+        own = {
+            "AWS_ACCESS_KEY_ID": self.keys[user]["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": self.keys[user]["SecretAccessKey"],
+            "HOME": str(self.folder),
+        }
+        return CommandLine((), self.stack.environment | own, self.folder)(*arguments)
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with LocalAws(auth=True) as aws:
-        realm = Realm(aws, REALM)
-        realm.make(["core"])
-        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        realm.put("jobs", [{"job_id": "load", **job}])
-        outputs = aws.deploy(
-            CHECKOUT / "template.yaml",
-            CHECKOUT / "build" / "package",
-            FUNCTION,
-            {"Realm": REALM, "CreateIntake": "true"},
-        )
-        # The server leaves it on.
-        aws.client("lambda").update_event_source_mapping(
-            UUID=outputs["RedriveMappingId"], Enabled=False
-        )
-        Connections(aws, REALM, outputs["FunctionArn"]).by_s3("orders")
-        entry = {"trigger_id": "t", "bucket": "orders", "prefix": "in", "enabled": True}
-        realm.put("s3triggers", [entry | {"job_id": ["load", "missing"]}])
-        group, stream = f"/aws/lambda/{FUNCTION}", "instance"
-        aws.client("logs").create_log_stream(logGroupName=group, logStreamName=stream)
-        keys = {
-            "operator": _user(aws, "operator", POLICY["Statement"]),
-            "reader": _user(
-                aws,
-                "reader",
-                [each for each in POLICY["Statement"] if not each["Sid"].startswith("Act")],
-            ),
-        }
-        yield Operator(aws, realm, keys, tmp_path_factory.mktemp("operator"))
+def operator(empty_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    stack = deploy(empty_aws, REALM, CreateIntake="true")
+    stack.connections.by_s3("orders")
+    stack.trigger("t", "orders", "in", job_id=["job-core", "missing"])
+    group, stream = f"/aws/lambda/{FUNCTION}", "instance"
+    empty_aws.client("logs").create_log_stream(logGroupName=group, logStreamName=stream)
+    reading = [each for each in POLICY["Statement"] if not each["Sid"].startswith("Act")]
+    users = {"operator": POLICY["Statement"], "reader": reading}
+    keys = {name: _user(empty_aws, name, statements) for name, statements in users.items()}
+    return Operator(stack, keys, tmp_path_factory.mktemp("operator"))
 
 
 def _user(aws: LocalAws, name: str, statements: list[dict[str, Any]]) -> dict[str, str]:
@@ -146,45 +111,44 @@ class TestCommands:
     def test_what_reads_is_allowed(
         self, operator: Operator, arguments: list[str], status: int, user: str
     ) -> None:
-        operator.aws.client("s3").put_object(Bucket="orders", Key="in/a.csv", Body=b"x")
+        operator.stack.put("orders", "in/a.csv")
         entry = {"trigger_id": "t", "bucket": "orders", "prefix": "in", "enabled": False}
-        (operator.folder / "entries.yaml").write_text(json.dumps([entry | {"job_id": "load"}]))
+        (operator.folder / "entries.yaml").write_text(json.dumps([entry | {"job_id": "job-core"}]))
 
         ran = operator.run(*arguments, "--realm", REALM, user=user)
 
-        assert ran.returncode == status, ran.stderr + ran.stdout
-        assert "AccessDenied" not in ran.stderr
+        assert ran.status == status, ran.errors + ran.output
+        assert "AccessDenied" not in ran.errors
 
     def test_doctor_reads_all(self, operator: Operator) -> None:
         ran = operator.run("doctor", "--format", "json", user="reader")
 
-        assert json.loads(ran.stdout)["unreadable"] == []
+        assert ran.json()["unreadable"] == []
 
     def test_a_replay_is_sent(self, operator: Operator) -> None:
-        operator.aws.client("s3").put_object(Bucket="orders", Key="in/b.csv", Body=b"x")
-        operator.realm.receive("core")
+        operator.stack.put("orders", "in/b.csv")
+        operator.stack.realm.receive("core")
 
         for number, via in enumerate(("invoke", "queue")):
             arguments = ["replay", "s3://orders/in/b.csv", "--via", via]
             ran = operator.run(*arguments, "--state", str(operator.folder / f"{number}.sqlite"))
-            assert ran.returncode == 0, ran.stderr + ran.stdout
-            wait_until(lambda: operator.realm.receive("core"), f"a dispatch by {via}")
+            assert ran.status == 0, ran.errors + ran.output
+            wait_until(lambda: operator.stack.realm.receive("core"), f"a dispatch by {via}")
 
     def test_dead_letters_are_seen_and_given_back(self, operator: Operator) -> None:
         def found() -> bool:
             ran = operator.run("dead-letters", "--format", "json")
-            assert ran.returncode in (0, 1), ran.stderr
-            return "no_such_job" in ran.stdout
+            assert ran.status in (0, 1), ran.errors
+            return "no_such_job" in ran.output
 
-        operator.aws.client("s3").put_object(Bucket="orders", Key="in/c.csv", Body=b"x")
+        operator.stack.put("orders", "in/c.csv")
         wait_until(found, "a parked event")
-        job = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        operator.realm.put("jobs", [{"job_id": "missing", **job}])
+        operator.stack.realm.put("jobs", [JOB | {"job_id": "missing"}])
 
         ran = operator.run("dead-letters", "redrive", "--yes")
 
-        assert "AccessDenied" not in ran.stderr, ran.stderr
-        assert ran.returncode == 0, ran.stderr + ran.stdout
+        assert "AccessDenied" not in ran.errors, ran.errors
+        assert ran.status == 0, ran.errors + ran.output
 
     @pytest.mark.parametrize(
         "arguments",
@@ -194,11 +158,11 @@ class TestCommands:
     def test_who_may_only_read_cannot_act(self, operator: Operator, arguments: list[str]) -> None:
         ran = operator.run(*arguments, user="reader")
 
-        assert ran.returncode != 0
-        assert "not authorized" in ran.stderr + ran.stdout
+        assert ran.status != 0
+        assert "not authorized" in ran.errors + ran.output
 
     def test_another_realm_is_not_covered(self, operator: Operator) -> None:
         ran = operator.run("explain", "s3://orders/in/a.csv", "--realm", "other")
 
-        assert ran.returncode == 3
-        assert "not authorized" in ran.stderr
+        assert ran.status == 3
+        assert "not authorized" in ran.errors

@@ -11,14 +11,15 @@ from botocore.exceptions import ClientError
 from tests.build import direct, record
 from tests.docs.pages import fenced, section
 from tests.docs.reader import Reader
+from tests.processes import wait_until
 from tools.local.server import CHECKOUT, LocalAws
 
-from .conftest import wait_until
-from .test_lava_realm import arrived
+from .conftest import JOB, emptied, keys_arrive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys and deletes stacks")]
 
@@ -28,7 +29,6 @@ QUEUES: Final = [f"{STACK}-dlq", f"{STACK}-intake", f"{STACK}-intake-dlq"]
 DEPLOY: Final = f"sam deploy --stack-name {STACK} --parameter-overrides Realm={NAME} CacheTtl=0"
 REMOVING: Final = CHECKOUT / "docs" / "removing.md"
 DEPLOYING: Final = CHECKOUT / "docs" / "deploying.md"
-JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
 
 
 _FAILING: Final = """
@@ -76,15 +76,6 @@ class Owner(Reader):
         )
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
-    def received(self) -> list[str]:
-        """Return the keys in the dispatches of worker core, and remove these."""
-        bodies = [json.loads(each["Body"]) for each in self.realm.receive("core")]
-        return [each["parameters"]["key"] for each in bodies]
-
-    def arrives(self, key: str) -> None:
-        """Wait for the dispatch of a key."""
-        assert arrived(self.received, f"the dispatch of {key}") == [key]
-
     def mapping(self, queue: str) -> Any:
         [mapping] = [
             each
@@ -97,10 +88,9 @@ class Owner(Reader):
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Owner]:
-    """An owner of a realm, on a server of its own."""
-    with LocalAws(auth=True) as aws:
-        yield Owner(aws, tmp_path)
+def owner(empty_aws: LocalAws, tmp_path: Path) -> Owner:
+    """An owner of a realm, and nothing else on the server."""
+    return Owner(emptied(empty_aws), tmp_path)
 
 
 def event(key: str) -> Any:
@@ -191,9 +181,9 @@ class TestUninstalling:
         owner.follow("Reinstall")
         uuid = owner.mapping(f"{STACK}-dlq")["UUID"]
         owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
-        owner.arrives(f"{STACK}-dlq")
+        keys_arrive(owner.realm, f"{STACK}-dlq")
         owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
-        owner.arrives(f"{STACK}-intake")
+        keys_arrive(owner.realm, f"{STACK}-intake")
         # The local server cannot move dead letters back to their queue.
         assert owner.waiting(f"{STACK}-intake-dlq") == 1
 
@@ -242,7 +232,7 @@ class TestChanging:
         owner.aws.client("lambda").invoke(
             FunctionName=f"{STACK}-next", Payload=json.dumps(event("k"))
         )
-        owner.arrives("k")
+        keys_arrive(owner.realm, "k")
         [_, delete, *_] = fenced(section(REMOVING, "Uninstall"), "sh")
         owner.run(delete)
         with pytest.raises(ClientError):
@@ -250,4 +240,4 @@ class TestChanging:
         owner.aws.client("lambda").invoke(
             FunctionName=f"{STACK}-next", Payload=json.dumps(event("k2"))
         )
-        owner.arrives("k2")
+        keys_arrive(owner.realm, "k2")

@@ -9,20 +9,22 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
-from tests.processes import finish, read_until, signals_received
+from tests.processes import finish, read_until
 
-from .commands import COMMAND
+from .commands import start_command
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .conftest import Stack
@@ -42,26 +44,10 @@ class Replay:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.state = folder / "state.sqlite"
-        self._environment = {
-            **os.environ,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": stack.aws.endpoint,
-            "LAVA_REALM": stack.realm.name,
-        }
-        self._folder = folder
+        self._start = partial(start_command, folder=folder, environment=stack.environment)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        with signals_received():
-            return subprocess.Popen(
-                [COMMAND, "replay", *arguments, "--state", self.state],
-                env=self._environment,
-                cwd=self._folder,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        return self._start("replay", *arguments, "--state", self.state)
 
     def run(self, *arguments: str) -> dict[str, Any]:
         process = self.start(*arguments, "--format", "json")
@@ -109,6 +95,13 @@ def dispatched(stack: Stack, number: int) -> Counter[str]:
 class TestInterrupts:
     """Killed three times and interrupted twice, it hands each object over once."""
 
+    @pytest.fixture(autouse=True)
+    def _redriving(self, stack: Stack) -> Iterator[None]:
+        """Bring back what the server drops: invocations beyond 16 at a time, after two retries."""
+        stack.set_redrive(enabled=True)
+        yield
+        stack.set_redrive(enabled=False)
+
     @pytest.mark.parametrize("via", ["invoke", "queue"])
     def test_each_object_is_handed_over_once_but_for_what_is_unknown(
         self, stack: Stack, replay: Replay, tmp_path: Path, via: str
@@ -120,8 +113,7 @@ class TestInterrupts:
         assert planned["planned"] == OBJECTS
         assert [each["objects"] for each in planned["decisions"]] == [OBJECTS]
 
-        # Two or three invocations a second: the local server drops asynchronous invocations
-        # beyond 16 at a time, which a busy machine has sooner.
+        # Slow enough for each signal to come before the end.
         rate = OBJECTS / 24
         options = ["--via", via, "--batch", f"{BATCH}", "--concurrency", "3", "--rate", f"{rate}"]
         chance = random.Random(f"{via}{OBJECTS}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import wait_until
+from tests.processes import wait_until
 
 if TYPE_CHECKING:
     from .conftest import Stack

@@ -2,78 +2,62 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, LocalAws
+from .conftest import Stack, deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tools.local.server import LocalAws
 
 pytestmark = pytest.mark.e2e
 
-REALM: Final = "batch"
 BUCKETS: Final = ("granted", "granted-too", "not-granted")
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    """A server that enforces IAM, with the stack, and an object in each of three buckets."""
-    with LocalAws(auth=True) as server:
-        realm = Realm(server, REALM)
-        realm.make(["core"])
-        server.deploy(
-            CHECKOUT / "template.yaml",
-            CHECKOUT / "build" / "package",
-            f"lava-{REALM}-s3trigger",
-            {"Realm": REALM, "BackfillBuckets": "granted,granted-too"},
-        )
-        job = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        realm.put("jobs", [job])
-        for bucket in BUCKETS:
-            server.client("s3").create_bucket(Bucket=bucket)
-            server.client("s3").put_object(Bucket=bucket, Key="in/a.csv", Body=b"12345")
-            trigger = {"trigger_id": bucket, "bucket": bucket, "prefix": "in", "enabled": True}
-            rendered = {"size": "{{ info.size }}"}
-            realm.put("s3triggers", [trigger | {"job_id": "load", "parameters": rendered}])
-        yield server
+def batch(iam_aws: LocalAws) -> Stack:
+    """A stack with the right to read two of three buckets, each of which has an object."""
+    stack = deploy(iam_aws, "batch", BackfillBuckets="granted,granted-too")
+    for bucket in BUCKETS:
+        stack.aws.client("s3").create_bucket(Bucket=bucket)
+        stack.put(bucket, "in/a.csv", b"12345")
+        stack.trigger(bucket, bucket, "in", parameters={"size": "{{ info.size }}"})
+    return stack
 
 
-def result(aws: LocalAws, bucket: str, key: str) -> tuple[str, str]:
+def result(batch: Stack, bucket: str, key: str) -> tuple[str, str]:
     """Invoke the function with a task; return code and text of its result."""
     task = {"taskId": "t", "s3Key": key, "s3VersionId": None, "s3Bucket": bucket}
-    payload: dict[str, Any] = {
-        "invocationSchemaVersion": "2.0",
-        "invocationId": "i",
-        "job": {"id": "j", "userArguments": {}},
-        "tasks": [task],
-    }
-    answer = aws.client("lambda").invoke(
-        FunctionName=f"lava-{REALM}-s3trigger", Payload=json.dumps(payload)
+    answer = batch.invoke(
+        {
+            "invocationSchemaVersion": "2.0",
+            "invocationId": "i",
+            "job": {"id": "j", "userArguments": {}},
+            "tasks": [task],
+        }
     )
-    [found] = json.loads(answer["Payload"].read())["results"]
+    [found] = answer["answer"]["results"]
     return found["resultCode"], found["resultString"]
 
 
 @pytest.mark.parametrize("bucket", BUCKETS[:2])
 def test_objects_of_granted_buckets_are_dispatched_with_their_size(
-    aws: LocalAws, bucket: str
+    batch: Stack, bucket: str
 ) -> None:
-    assert result(aws, bucket, "in/a.csv") == ("Succeeded", f"dispatched load by {bucket}")
-    [message] = Realm(aws, REALM).receive("core")
-    assert json.loads(message["Body"])["parameters"] == {"size": "5"}
+    assert result(batch, bucket, "in/a.csv") == ("Succeeded", f"dispatched job-core by {bucket}")
+    [dispatch] = batch.dispatches("core", 1)
+    assert dispatch["parameters"] == {"size": "5"}
 
 
-def test_a_missing_object_of_a_granted_bucket_is_told_from_a_missing_right(aws: LocalAws) -> None:
-    assert result(aws, "granted", "in/b.csv") == ("PermanentFailure", "there is no such object")
+def test_a_missing_object_of_a_granted_bucket_is_told_from_a_missing_right(batch: Stack) -> None:
+    assert result(batch, "granted", "in/b.csv") == ("PermanentFailure", "there is no such object")
 
 
-def test_other_buckets_are_refused_with_the_name_of_the_parameter(aws: LocalAws) -> None:
-    code, said = result(aws, "not-granted", "in/a.csv")
+def test_other_buckets_are_refused_with_the_name_of_the_parameter(batch: Stack) -> None:
+    code, said = result(batch, "not-granted", "in/a.csv")
 
     assert code == "PermanentFailure"
     assert "parameter BackfillBuckets" in said
-    assert Realm(aws, REALM).receive("core") == []
+    assert batch.realm.receive("core") == []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.build import direct, message, record
-from tools.local.realm import Realm
-from tools.local.server import CHECKOUT, LocalAws
+from tests.processes import wait_until
+from tools.local.server import LocalAws
 
-from .conftest import Stack, wait_until
+from .conftest import Stack, deploy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 
@@ -26,34 +26,13 @@ BUCKET: Final = "twice"
 
 
 @pytest.fixture(scope="module")
-def sharing() -> Iterator[Stack]:
+def sharing(iam_aws: LocalAws) -> Stack:
     """A stack whose instances share their memory; each object of the bucket is two dispatches."""
-    with LocalAws(auth=True) as aws:
-        realm = Realm(aws, REALM)
-        realm.make(["core", "web"])
-        outputs = aws.deploy(
-            CHECKOUT / "template.yaml",
-            CHECKOUT / "build" / "package",
-            f"lava-{REALM}-s3trigger",
-            {"Realm": REALM, "CreateDedupTable": "true", "DedupTtl": "1h", "CreateIntake": "true"},
-        )
-        for worker in ("core", "web"):
-            job = {"job_id": f"job-{worker}", "type": "exe", "worker": worker, "payload": "x"}
-            realm.put("jobs", [job | {"enabled": True}])
-        stack = Stack(aws, realm, outputs)
-        jobs, parameters = ["job-core", "job-web"], {"key": "{{ key }}"}
-        stack.trigger("twice", BUCKET, job_id=jobs, parameters=parameters)
-        for _ in range(3):  # the server throttles a cold burst
-            invoke(stack, {"Event": "s3:TestEvent"})
-        yield stack
-
-
-def invoke(stack: Stack, payload: Any) -> dict[str, Any]:
-    """Invoke the function, and give what became of that."""
-    answer = stack.aws.client("lambda").invoke(
-        FunctionName=stack.outputs["FunctionName"], Payload=json.dumps(payload)
-    )
-    return {"error": answer.get("FunctionError"), "answer": json.loads(answer["Payload"].read())}
+    more = {"CreateDedupTable": "true", "DedupTtl": "1h", "CreateIntake": "true"}
+    stack = deploy(iam_aws, REALM, ("core", "web"), **more)
+    jobs, parameters = ["job-core", "job-web"], {"key": "{{ key }}"}
+    stack.trigger("twice", BUCKET, job_id=jobs, parameters=parameters)
+    return stack
 
 
 def event(key: str) -> dict[str, Any]:
@@ -80,7 +59,7 @@ class TestDuplicateDeliveries:
         rounds = 0
         with ThreadPoolExecutor(4) as pool:
             while left:  # as SQS does: what is not done comes again
-                answers = pool.map(lambda each: invoke(sharing, {"Records": [each]}), left)
+                answers = pool.map(lambda each: sharing.invoke({"Records": [each]}), left)
                 pairs = list(zip(left, answers, strict=True))
                 failures = [answer for _, answer in pairs if answer["error"]]
                 assert all("is being worked on" in str(each["answer"]) for each in failures)
@@ -103,16 +82,7 @@ class TestDuplicateDeliveries:
 
         wait_until(lambda: set(states(sharing)) == {"done"}, "every event to be done")
         again = [message(f"again {key}", event(key)) for key in names]
-        assert invoke(sharing, {"Records": again}) == {"error": None, "answer": None}
-        assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
-
-    def test_a_repeated_event_of_a_put_object_is_dispatched_once(self, sharing: Stack) -> None:
-        sharing.connections.by_s3(BUCKET)
-        sharing.put(BUCKET, "put")
-        assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["put"]
-
-        assert invoke(sharing, event("put")) == {"error": None, "answer": None}
-
+        assert sharing.invoke({"Records": again}) == {"error": None, "answer": None}
         assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
 
 
@@ -129,7 +99,7 @@ class TestPermission:
         assert len(less) == len(policy["Statement"]) - 1
         iam.put_role_policy(**names, PolicyDocument=json.dumps(policy | {"Statement": less}))
         try:
-            assert invoke(sharing, event("denied")) == {"error": None, "answer": None}
+            assert sharing.invoke(event("denied")) == {"error": None, "answer": None}
         finally:
             iam.put_role_policy(**names, PolicyDocument=json.dumps(policy))
         assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
