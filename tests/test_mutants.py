@@ -120,6 +120,6 @@ def test_tests_are_found_by_the_names_and_imports_of_modules(tmp_path: Path) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert mirror(tmp_path, "aws/sqs") == ["tests/aws/test_sqs.py"]
-    assert wider(tmp_path, "aws/sqs") == ["tests/function/test_fifo.py", "tests/test_sending.py"]
+    assert wider(tmp_path, "aws/sqs") == ["tests/test_sending.py", "tests/function/test_fifo.py"]
     assert mirror(tmp_path, "cli/plan/compare") == ["tests/cli/test_plan_large.py"]
     assert wider(tmp_path, "cli/plan/compare") == ["tests/cli/test_processes.py"]

@@ -198,12 +198,12 @@ def mirror(root: Path, module: str) -> list[str]:
 def wider(root: Path, module: str) -> list[str]:
     """Return the other tests of a module's area, without deployed ones.
 
-    For the function: tests of the whole function, and those that import the module. For the
-    command line: those that import or run the command of the module, or import its folder.
+    For the function: those that import the module, and tests of the whole function. For the
+    command line: those that run the command of the module, or import its folder.
     """
     parts = module.split("/")
     uses = rf"^ *(from|import) {PACKAGE}.*\b{parts[-1]}\b"
-    folders = ["function", "", "aws", "dedup", "templates"]
+    folders = ["", "aws", "dedup", "templates", "function"]  # the quick ones first
     if parts[0] == "cli":
         uses, folders = rf'\bcli\.{parts[1]}\b|"{parts[1]}"', ["cli"]
     files = [
