@@ -403,3 +403,22 @@ class TestTableUnreachable:
         calls = fleet.calls
         assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         assert fleet.calls > calls
+
+    def test_a_defect_while_settling_is_logged_and_stops_nothing(
+        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger=LOGGER.name)
+        one = fleet.instance()
+        admission = admit(one, "m-1")
+
+        def defect(**_: Any) -> None:
+            raise ValueError("a defect")
+
+        fleet.client.meta.events.register("before-call.dynamodb", defect)
+        try:
+            complete(one, admission)
+        finally:
+            fleet.client.meta.events.unregister("before-call.dynamodb", defect)
+
+        [line] = caplog.messages
+        assert line.startswith('claims not settled {"count": 1, "reason": "ValueError: a defect (')
