@@ -8,7 +8,18 @@ from typing import Final
 import pytest
 
 from tools import mutants
-from tools.mutants import KINDS, Copy, Mutant, apply_mutant, judge_all, make_mutants, mirror, wider
+from tools.mutants import (
+    KINDS,
+    Copy,
+    Mutant,
+    apply_mutant,
+    judge_all,
+    make_mutants,
+    mirror,
+    newly_missed,
+    report,
+    wider,
+)
 
 TESTED: Final = """
 def is_adult(age):
@@ -123,3 +134,26 @@ def test_tests_are_found_by_the_names_and_imports_of_modules(tmp_path: Path) -> 
     assert wider(tmp_path, "aws/sqs") == ["tests/test_sending.py", "tests/function/test_fifo.py"]
     assert mirror(tmp_path, "cli/plan/compare") == ["tests/cli/test_plan_large.py"]
     assert wider(tmp_path, "cli/plan/compare") == ["tests/cli/test_processes.py"]
+
+
+def test_what_was_killed_before_and_survives_is_reported() -> None:
+    before, after = (
+        [
+            Mutant("ages", "f", "return", "    return 1", "    return None", 0, each)
+            for each in results
+        ]
+        for results in (
+            ["killed", "killed at the limit", "killed", "survived", ""],
+            ["survived", "survived", "killed", "survived", "survived"],
+        )
+    )
+
+    assert newly_missed(before, after) == after[:2]
+    assert report(after[1:3]).splitlines() == [
+        "module                       killed survived not run",
+        "ages                              1        1       0",
+        "",
+        "ages f",
+        "-     return 1",
+        "+     return None",
+    ]

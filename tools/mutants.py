@@ -325,6 +325,15 @@ def report(mutants: Sequence[Mutant]) -> str:
     return "\n".join(lines)
 
 
+def newly_missed(before: Sequence[Mutant], after: Sequence[Mutant]) -> list[Mutant]:
+    """Return the mutants that survive, and were killed before."""
+    return [
+        new
+        for old, new in zip(before, after, strict=True)
+        if old.result.startswith("killed") and new.result == "survived"
+    ]
+
+
 def main() -> None:
     """Run the command line. Fails where a mutant survives that the run before killed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -355,13 +364,8 @@ def main() -> None:
             print(f"run {number}, of {len(after)} and the survivors", file=sys.stderr)
             arguments.results.write_text(json.dumps([asdict(each) for each in results], indent=1))
     print(report(after))
-    weaker = [
-        new
-        for old, new in zip(before, after, strict=True)
-        if old.result.startswith("killed") and new.result == "survived"
-    ]
-    if weaker:
-        sys.exit(f"{len(weaker)} mutants survive that were killed before:\n{report(weaker)}")
+    if missed := newly_missed(before, after):
+        sys.exit(f"{len(missed)} mutants survive that were killed before:\n{report(missed)}")
 
 
 if __name__ == "__main__":
