@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz smoke soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -86,6 +86,15 @@ REALM ?=
 
 smoke: .venv/installed ## check a deployed stack on its own account: make smoke REALM=myrealm
 	@exec $(BIN)/python -m tools.smoke $(if $(REALM),--realm $(REALM))
+
+MUTANTS ?= 200
+SEED ?= 1
+# The results of an earlier run, to repeat its mutants: make mutants AGAIN=../before.json
+AGAIN ?=
+
+mutants: .venv/installed .venv-ministack/installed ## change code at random, and show the changes that no test notices; with fewer: make mutants MUTANTS=20
+	@mkdir -p build
+	$(BIN)/python -m tools.mutants --mutants $(MUTANTS) --seed $(SEED) $(if $(AGAIN),--again "$(AGAIN)") build/mutants.json
 
 soak: .venv/installed ## 100,000 events through one instance
 	$(BIN)/python -m tests.soak

@@ -300,6 +300,35 @@ class TestRules:
 
         assert recorded == event_types.ALL
 
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            (
+                {"if_event_type": "ObjectRemoved:*"},
+                "only events that come from S3 have these types",
+            ),
+            (
+                {"if_event_type": "ObjectDeleted:*"},
+                "only events that come from EventBridge have these types",
+            ),
+            (
+                {"if_fnmatch": "in/*.csv", "if_not_fnmatch": "*"},
+                "if_not_fnmatch excludes all that if_fnmatch lets through",
+            ),
+            ({"if_not_fnmatch": "*"}, "if_not_fnmatch excludes everything"),
+            (
+                {"if_size_gt": "1MB", "if_not_size_gt": "1KB"},
+                "no size is above if_size_gt and up to '1KB'",
+            ),
+        ],
+    )
+    def test_a_condition_that_never_holds_is_explained(
+        self, fields: dict[str, Any], message: str
+    ) -> None:
+        found = found_in(as_json(prefix="in", **fields), "t.json").findings
+
+        assert [each.message for each in found] == [message]
+
     def test_jobs_are_unknown_where_none_are_given(self) -> None:
         assert rules_in(as_json(job_id="nobody"), "t.json") == []
 

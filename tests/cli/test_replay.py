@@ -402,6 +402,7 @@ class TestMistakes:
             (["--inventory", "none.json"], 3, "none.json: No such file or directory"),
             (["s3://b/", "--larger-than", "10 potatoes"], 2, "--larger-than: '10 potatoes' is"),
             (["s3://b/", "--since", "yesterday"], 2, "--since: 'yesterday' is neither a duration"),
+            (["s3://b/", "--until", "tomorrow"], 2, "--until: 'tomorrow' is neither a duration"),
             (
                 ["s3://b/", "--since", "2026-03-02", "--until", "2026-03-01"],
                 2,

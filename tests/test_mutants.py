@@ -1,0 +1,159 @@
+"""`make mutants` tells changes that a test notices from those that none does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tools import mutants
+from tools.mutants import (
+    KINDS,
+    Copy,
+    Mutant,
+    apply_mutant,
+    judge_all,
+    make_mutants,
+    mirror,
+    newly_missed,
+    report,
+    wider,
+)
+
+TESTED: Final = """
+def is_adult(age):
+    return age >= 18
+"""
+UNTESTED: Final = """
+def rest(hours):
+    while hours > 8:
+        hours -= 8
+    return hours
+"""
+LEFT_OUT: Final = '''
+"""A text."""
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from math import pi
+__all__ = ["age"]
+
+@decorated("yes", 1)
+def age(born: Literal["1990"]) -> Literal[1]:
+    """Return 1."""
+    log_event("read", born=1)
+    raise ValueError("bad", f"{born == 1}")
+'''
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    package, tests = root / "lava_s3trigger", root / "tests"
+    for folder in (package, tests):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    (package / "ages.py").write_text(TESTED + UNTESTED)
+    (tests / "conftest.py").write_text(
+        "from hypothesis import settings\nsettings.register_profile('test')\n"
+    )
+    (tests / "test_ages.py").write_text(
+        "from lava_s3trigger.ages import is_adult\n"
+        "def test_adults():\n"
+        "    assert [is_adult(age) for age in (17, 18, 19)] == [False, True, True]\n"
+    )
+    return root
+
+
+def test_tested_changes_are_killed_and_others_survive(checkout: Path, tmp_path: Path) -> None:
+    all_mutants = make_mutants(TESTED + UNTESTED, "ages", 100, 1)
+    chosen = list({mutant.function: mutant for mutant in all_mutants}.values())
+    for _ in judge_all(Copy(checkout, tmp_path), chosen, float("inf")):
+        pass
+    assert {(mutant.function, mutant.result, mutant.by) for mutant in chosen} == {
+        ("is_adult", "killed", "tests/test_ages.py::test_adults"),
+        ("rest", "survived", ""),
+    }
+    assert (checkout / "lava_s3trigger/ages.py").read_text() == TESTED + UNTESTED
+
+
+@pytest.mark.slow("waits for the limit of a mutant that hangs")
+def test_a_mutant_that_hangs_is_killed_at_its_limit(checkout: Path, tmp_path: Path) -> None:
+    test = checkout / "tests/test_ages.py"
+    test.write_text("from lava_s3trigger.ages import rest\ndef test(): assert rest(9) == 1\n")
+    mutant = Mutant("ages", "rest", "constant", "        hours -= 8", "        hours -= 0")
+    judged = Copy(checkout, tmp_path).judge(mutant, ["tests/test_ages.py"], spare_seconds=0)
+    assert judged.result == "killed at the limit"
+
+
+def test_the_same_seed_makes_the_same_mutants() -> None:
+    source = Path(mutants.__file__).read_text()
+    made = make_mutants(source, "mutants", 20, 1)
+    assert {mutant.kind for mutant in made} == set(KINDS)
+    assert made == make_mutants(source, "mutants", 20, 1)
+    assert made != make_mutants(source, "mutants", 20, 2)
+
+
+def test_a_mutant_is_made_again_where_lines_have_moved() -> None:
+    moved = f"\n\n{UNTESTED}{TESTED}"
+    for mutant in make_mutants(TESTED + UNTESTED, "ages", 100, 1):
+        changed = apply_mutant(moved, mutant)
+        assert changed is not None
+        assert changed != moved
+        assert mutant.after in changed
+        assert apply_mutant(moved.replace(mutant.before, mutant.after), mutant) is None
+
+
+def test_of_equal_lines_the_same_one_is_changed_again() -> None:
+    source = "def f(x):\n    x += 1\n    x += 1\n"
+    made = make_mutants(source, "ages", 100, 1)
+    assert {apply_mutant(source, mutant) for mutant in made} == {
+        "def f(x):\n    x += 2\n    x += 1\n",
+        "def f(x):\n    x += 1\n    x += 2\n",
+    }
+
+
+def test_types_texts_and_errors_are_not_changed() -> None:
+    """What is left is the call that logs."""
+    assert [mutant.after for mutant in make_mutants(LEFT_OUT, "ages", 100, 1)] == ["    pass"]
+
+
+def test_tests_are_found_by_the_names_and_imports_of_modules(tmp_path: Path) -> None:
+    for name, text in {
+        "aws/test_sqs.py": "",
+        "test_sending.py": "from lava_s3trigger.aws import sqs\n",
+        "function/test_fifo.py": "",
+        "cli/test_plan_large.py": "",
+        "cli/test_processes.py": 'run("plan")\n',
+        "e2e/test_routes.py": "from lava_s3trigger.aws import sqs\n",
+    }.items():
+        path = tmp_path / "tests" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert mirror(tmp_path, "aws/sqs") == ["tests/aws/test_sqs.py"]
+    assert wider(tmp_path, "aws/sqs") == ["tests/test_sending.py", "tests/function/test_fifo.py"]
+    assert mirror(tmp_path, "cli/plan/compare") == ["tests/cli/test_plan_large.py"]
+    assert wider(tmp_path, "cli/plan/compare") == ["tests/cli/test_processes.py"]
+
+
+def test_what_was_killed_before_and_survives_is_reported() -> None:
+    before, after = (
+        [
+            Mutant("ages", "f", "return", "    return 1", "    return None", 0, each)
+            for each in results
+        ]
+        for results in (
+            ["killed", "killed at the limit", "killed", "survived", ""],
+            ["survived", "survived", "killed", "survived", "survived"],
+        )
+    )
+
+    assert newly_missed(before, after) == after[:2]
+    assert report(after[1:3]).splitlines() == [
+        "module                       killed survived not run",
+        "ages                              1        1       0",
+        "",
+        "ages f",
+        "-     return 1",
+        "+     return None",
+    ]
