@@ -25,8 +25,6 @@ _MEANT_OTHERWISE: Final = re.compile(r"[\\{}^$|\"'()%,;]|^\s|\s$|\.\*|\*\*/")
 """What is in patterns that are meant as something else, so that they are replaced."""
 _MAX_WRITTEN: Final = 200
 """Characters of a pattern or a name that is looked into; longer ones are not written by hand."""
-_LIKE: Final = 0.75
-"""Similarity of two names from which a person takes one for a typo of the other."""
 _MAX_PREFIX_CHARACTERS: Final = 1024
 _MAX_EXPANDED: Final = 100
 _SAME_KINDS: Final = (
@@ -145,12 +143,12 @@ def durations(written: Any) -> Iterator[str]:
 
 def names(written: str, known: Collection[str]) -> Iterator[str]:
     """Yield known names that are close to one that is not known."""
-    from difflib import get_close_matches  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.output.suggestions import near  # noqa: PLC0415 - start-up
 
     folded = {each.casefold(): each for each in known}
     if written.casefold() in folded:
         yield folded[written.casefold()]
-    yield from get_close_matches(written[:_MAX_WRITTEN], sorted(known), n=3, cutoff=_LIKE)
+    yield from near(written[:_MAX_WRITTEN], known, most=3)
 
 
 def keys(key: str) -> Iterator[str]:
