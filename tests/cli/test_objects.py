@@ -45,13 +45,11 @@ class TestUris:
             ("arn:aws:s3:::my-bucket/in/a%20b+c.csv", "in/a%20b+c.csv"),
             ("arn:aws-cn:s3:::my-bucket/in/a.csv", "in/a.csv"),
             (
-                "https://s3.console.aws.amazon.com/s3/object/my-bucket"
-                "?region=eu-west-1&bucketType=general&prefix=in/a%20b%2Bc.csv",
+                "https://s3.console.aws.amazon.com/s3/object/my-bucket?region=x&prefix=in/a%20b%2Bc.csv",
                 "in/a b+c.csv",
             ),
             (
-                "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket"
-                "?region=eu-west-1&prefix=in/a+b.csv&tab=overview",
+                "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?prefix=in/a+b.csv&tab=x",
                 "in/a b.csv",
             ),
             ("https://my-bucket.s3.amazonaws.com/in/a%20b+c.csv", "in/a b+c.csv"),

@@ -51,7 +51,7 @@ class Fixed(NamedTuple):
     """Number of corrections."""
 
 
-def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
+def fixed(loaded: Loaded, check: Callable[[Loaded], Linted], *, with_unsafe: bool = False) -> Fixed:
     """Correct what has one right answer, in memory, until nothing is left of it.
 
     A correction after which a file cannot be read as before is not made.
@@ -59,6 +59,7 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     Args:
         loaded: The entries.
         check: Checks entries.
+        with_unsafe: Whether to make corrections that are not safe as well.
     """
     linted = first = check(loaded)
     texts = {name: file.text for name, file in loaded.files.items()}
@@ -66,7 +67,7 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     kept: set[str] = set()
     count = 0
     for _ in range(MAX_ROUNDS):
-        edits = _edits(linted.findings, kept)
+        edits = _edits(linted.findings, kept, with_unsafe=with_unsafe)
         if not edits:
             break
         changed = {name: _edited(texts[name], each) for name, each in edits.items()}
@@ -101,21 +102,20 @@ def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
     }
 
 
-def _edits(findings: Iterable[Finding], kept: set[str]) -> dict[str, list[_Edit]]:
+def _edits(
+    findings: Iterable[Finding], kept: set[str], *, with_unsafe: bool
+) -> dict[str, list[_Edit]]:
     """Return what to replace, by file."""
     by_file: dict[str, list[_Edit]] = {}
     for finding in findings:
-        if not (finding.fix and finding.file and finding.entry) or finding.file.name in kept:
+        fix, file, entry = finding.fix, finding.file, finding.entry
+        if not (fix and file and entry) or file.name in kept:
             continue
-        span = finding.entry.span(*finding.fix.path, of_name=finding.fix.of_name)
-        if span is None or finding.entry.node is None:
-            continue
-        text = written(finding.file.text, span.start, span.end, finding.fix)
-        edits = by_file.setdefault(finding.file.name, [])
-        is_free = all(span.end <= each.start or each.end <= span.start for each in edits)
-        if text is not None and is_free:
-            edits.append(_Edit(span.start, span.end, text))
-    return {name: edits for name, edits in by_file.items() if edits}
+        span = entry.span(*fix.path, of_name=fix.of_name)
+        text = written(file.text, span.start, span.end, fix) if span else None
+        if span and text is not None and (fix.is_safe or with_unsafe):
+            by_file.setdefault(file.name, []).append(_Edit(span.start, span.end, text))
+    return by_file
 
 
 def _edited(text: str, edits: list[_Edit]) -> str:
