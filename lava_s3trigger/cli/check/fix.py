@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,19 +16,18 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.streams import replacing
 
+from .safety import written
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from lava_s3trigger.cli.entries.load import Loaded
 
-    from .findings import Finding, Fix
+    from .findings import Finding
     from .lint import Linted
 
 MAX_ROUNDS: Final = 10
 """Rounds of correcting and checking again: a correction may make room for another."""
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_NOT_PLAIN: Final = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
-_TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
 
 
 class _Edit(NamedTuple):
@@ -122,31 +119,6 @@ def _edited(text: str, edits: list[_Edit]) -> str:
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
-
-
-def written(text: str, start: int, end: int, fix: Fix) -> str | None:
-    """Return a correction as it is to be written into a file; None where it cannot be.
-
-    Args:
-        text: The text of the file.
-        start: Where the value begins that it replaces.
-        end: Where that ends.
-        fix: The correction.
-    """
-    old, value = text[start:end], fix.value
-    if not old or old[0] in "&*!|>":  # an anchor, an alias, a tag, a block
-        return None
-    is_typed = bool(_TYPED.search(text, max(0, start - 64), start))
-    if not isinstance(value, str):
-        # In DynamoDB's JSON the type stands beside the value.
-        return None if is_typed else json.dumps(value, ensure_ascii=False)
-    if old[0] == '"':
-        return json.dumps(value, ensure_ascii=False)
-    if old[0] == "'":
-        return "'" + value.replace("'", "''") + "'"
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN and value != old:
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def diff(before: str, after: str, name: str) -> str:

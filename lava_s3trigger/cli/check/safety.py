@@ -6,13 +6,13 @@ not safe, nor is one after which an entry no longer fires for what it fires for 
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lava_s3trigger.triggers import KEYS, WHOLE_BUCKET
-
-from .fix import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.positions import Span
 
     from .findings import Finding, Fix
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_PLAIN: Final = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
+_TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
 
 
 class Place(NamedTuple):
@@ -79,6 +84,31 @@ def _shared(findings: Iterable[Finding]) -> set[tuple[str, int]]:
         if span and finding.file:
             owners.setdefault((finding.file.name, span.start), set()).add(id(finding.entry))
     return {place for place, own in owners.items() if len(own) > 1}
+
+
+def written(text: str, start: int, end: int, fix: Fix) -> str | None:
+    """Return a correction as it is to be written into a file; None where it cannot be.
+
+    Args:
+        text: The text of the file.
+        start: Where the value begins that it replaces.
+        end: Where that ends.
+        fix: The correction.
+    """
+    old, value = text[start:end], fix.value
+    if not old or old[0] in "&*!|>":  # an anchor, an alias, a tag, a block
+        return None
+    is_typed = bool(_TYPED.search(text, max(0, start - 64), start))
+    if not isinstance(value, str):
+        # In DynamoDB's JSON the type stands beside the value.
+        return None if is_typed else json.dumps(value, ensure_ascii=False)
+    if old[0] == '"':
+        return json.dumps(value, ensure_ascii=False)
+    if old[0] == "'":
+        return "'" + value.replace("'", "''") + "'"
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN and value != old:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Places:

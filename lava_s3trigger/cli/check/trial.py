@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.decide.decider import decide_event
 from lava_s3trigger.cli.decide.document import pending_message
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from lava_s3trigger.events import S3Event
     from lava_s3trigger.outcomes import Outcome
 
-    from .rules.checked import CheckedEntry
     from .rules.template_text import TemplateText
 
     Path = tuple[str | int, ...]
@@ -84,30 +83,51 @@ class Failure:
     """The piece of code in it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedEntry:
+    """An entry that the function accepts, with what decides on which events it is tried."""
+
+    trigger: Trigger
+    bucket: str
+    prefix: str
+    patterns: list[str]
+    """Those of `if_fnmatch`."""
+    keys: list[str]
+    """Keys of its own cases."""
+    event_types: frozenset[str]
+    """Those that its conditions let through."""
+    names_event_types: bool
+    """Whether it has a condition that names them."""
+    above: float | None
+    """Bytes of `if_size_gt`."""
+    most: float | None
+    """Bytes of `if_not_size_gt`."""
+    templates: list[tuple[Path, TemplateText]]
+    documents: list[Any]
+    """Its parameters and globals."""
+
+
 class Trial:
-    """Tries an entry that the function accepts.
+    """Tries an entry.
 
     Args:
-        checked: The entry.
-        trigger: What the function reads it as.
+        entry: The entry.
     """
 
-    def __init__(self, checked: CheckedEntry, trigger: Trigger) -> None:
-        self._checked = checked
-        self._trigger = trigger
+    def __init__(self, entry: TriedEntry) -> None:
+        self._entry = entry
+        self._trigger = entry.trigger
 
     @cached_property
     def keys(self) -> list[str]:
         """Keys to try: those of its own cases first."""
-        patterns = [pattern for _, pattern in self._checked.patterns("if_fnmatch")]
-        own = [case.get("key") for case in self._checked.cases]
-        found = sample_keys(str(self._checked.prefix), patterns)
-        return [*dict.fromkeys([*(key for key in own if isinstance(key, str)), *found])][:_MAX_KEYS]
+        found = sample_keys(self._entry.prefix, self._entry.patterns)
+        return [*dict.fromkeys([*self._entry.keys, *found])][:_MAX_KEYS]
 
     @cached_property
     def failure(self) -> Failure | None:
         """Why events would be parked; None where none would, as far as it was tried."""
-        if not self._checked.templates:
+        if not self._entry.templates:
             return None
         variants = self._variants
         if not _failing(self._ends(self._shared, variants)):
@@ -122,8 +142,7 @@ class Trial:
     @cached_property
     def too_large(self) -> str | None:
         """Why no queue would take the dispatch, if it is so."""
-        values = [self._checked.values.get(name) for name in ("parameters", "globals")]
-        if len(json.dumps(values, ensure_ascii=False)) < _MAX_SMALL_CHARACTERS:
+        if len(json.dumps(self._entry.documents, ensure_ascii=False)) < _MAX_SMALL_CHARACTERS:
             return None
         for job in self.decision.jobs if self.decision else ():
             pending = job.dispatch and pending_message(job.dispatch, "")
@@ -152,7 +171,7 @@ class Trial:
         return self._decide(self._trigger, key, self._variants[0])
 
     def _decide(self, trigger: Trigger, key: str, variant: Variant) -> TriggerDecision:
-        event = _event(str(self._checked.bucket), key, variant)
+        event = _event(self._entry.bucket, key, variant)
         return decide_event(event, _Only(trigger), _AnyJob()).triggers[0]
 
     # What is tried.
@@ -160,7 +179,7 @@ class Trial:
     @cached_property
     def _variants(self) -> list[Variant]:
         """Return the events that may differ in what its templates make of them."""
-        read = {name for _, template in self._checked.templates for name in template.code.aspects}
+        read = {name for _, template in self._entry.templates for name in template.code.aspects}
         found = list(self._all_variants())
         is_routed, is_sized = bool(read & _ROUTED), bool(read & _SIZED)
         chosen = [
@@ -178,7 +197,7 @@ class Trial:
         seen: set[tuple[str, str]] = set()
         for kind in EVENT_TYPES.values():
             for route, name in ((S3, kind.name), (EVENTBRIDGE, kind.name_in_eventbridge)):
-                if name is None or name not in self._checked.event_types:
+                if name is None or name not in self._entry.event_types:
                     continue
                 group = _KINDS.get(name.partition(":")[0], "")
                 if (route, group) in seen or (not group and "" not in named):
@@ -193,25 +212,25 @@ class Trial:
     @cached_property
     def _named(self) -> set[str]:
         """Return the kinds of events that the entry is made for."""
-        kinds = {_KINDS.get(each.partition(":")[0], "") for each in self._checked.event_types}
-        is_named = "if_event_type" in self._checked.item
+        kinds = {_KINDS.get(each.partition(":")[0], "") for each in self._entry.event_types}
+        is_named = self._entry.names_event_types
         return kinds if is_named or CREATED not in kinds else {CREATED}
 
     def _size(self) -> int:
-        above, most = self._checked.size("if_size_gt"), self._checked.size("if_not_size_gt")
+        above, most = self._entry.above, self._entry.most
         size = _SIZE if above is None else max(_SIZE, math.floor(min(above, 2**62)) + 1)
         return size if most is None else max(0, min(size, math.floor(most)))
 
     def _allows(self, size: int) -> bool:
-        above, most = self._checked.size("if_size_gt"), self._checked.size("if_not_size_gt")
+        above, most = self._entry.above, self._entry.most
         return (above is None or size > above) and (most is None or size <= most)
 
     @cached_property
     def _shared(self) -> Trigger:
         """The trigger with documents that it shares with others whose code is the same."""
-        documents = {path: _shared(each) for path, each in self._checked.templates}
+        documents = {path: _shared(each) for path, each in self._entry.templates}
         job_ids = tuple(
-            documents.get(self._checked.job_id_path(n), document)
+            documents.get(("job_id", n), documents.get(("job_id",), document))
             for n, document in enumerate(self._trigger.job_ids)
         )
         return replace(
@@ -265,7 +284,7 @@ class Trial:
     def _placed(self, end: _End, variant: Variant, when: str) -> Failure:
         outcome = end.outcome
         reason = str(outcome.reason) if outcome else ""
-        for path, template in self._checked.templates:
+        for path, template in self._entry.templates:
             document = Document(template.value, is_globals=path == ("globals",))
             if self._fails(document, end.key, variant):
                 inner, of_name, text = self._culprit(template, end.key, variant)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.check.trial import Trial
+from lava_s3trigger.cli.check.trial import Trial, TriedEntry
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
@@ -183,12 +183,26 @@ class CheckedEntry:
     @cached_property
     def trial(self) -> Trial | None:
         """The trial of an enabled entry; None where the function refuses it in any case."""
-        is_tried = isinstance(self.trigger, Trigger) and self.trigger.enabled
-        if not (is_tried and self.bucket and self.prefix):
+        trigger = self.trigger
+        if not (isinstance(trigger, Trigger) and trigger.enabled and self.bucket and self.prefix):
             return None
         if any(template.error for _, template in self.templates):
             return None
-        return Trial(self, cast("Trigger", self.trigger))
+        keys = [case.get("key") for case in self.cases]
+        entry = TriedEntry(
+            trigger=trigger,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            patterns=[pattern for _, pattern in self.patterns("if_fnmatch")],
+            keys=[each for each in keys if isinstance(each, str)],
+            event_types=self.event_types,
+            names_event_types="if_event_type" in self.item,
+            above=self.size("if_size_gt"),
+            most=self.size("if_not_size_gt"),
+            templates=self.templates,
+            documents=[self.values.get(name) for name in ("parameters", "globals")],
+        )
+        return Trial(entry)
 
     @cached_property
     def errors(self) -> tuple[EntryError, ...]:
