@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lava_s3trigger.cli.decide.decider import decide_event
@@ -63,7 +63,7 @@ class Variant(NamedTuple):
 
     route: str
     kind: str
-    """`created`, `deleted`, or the event type."""
+    """`CREATED`, `DELETED`, or empty for any other."""
     event_type: str
     size: int | None
     """Bytes; None where events of the type have no size."""
@@ -118,11 +118,14 @@ class Trial:
         self._entry = entry
         self._trigger = entry.trigger
 
-    @cached_property
-    def keys(self) -> list[str]:
-        """Keys to try: those of its own cases first."""
+    def keys(self) -> Iterator[str]:
+        """Yield keys to try: those of its own cases first."""
         found = sample_keys(self._entry.prefix, self._entry.patterns)
-        return [*dict.fromkeys([*self._entry.keys, *found])][:_MAX_KEYS]
+        seen: set[str] = set()
+        for key in islice(chain(self._entry.keys, found), _MAX_KEYS):
+            if key not in seen:
+                seen.add(key)
+                yield key
 
     @cached_property
     def failure(self) -> Failure | None:
@@ -153,7 +156,7 @@ class Trial:
     @cached_property
     def key(self) -> str:
         """The first key that the conditions let through; empty if there is none."""
-        for key in self.keys:
+        for key in self.keys():
             decided = self.decide(key)
             if decided and not _is_unmet(decided):
                 return key
@@ -193,33 +196,23 @@ class Trial:
 
     def _all_variants(self) -> Iterator[Variant]:
         size = self._size()
-        named = self._named
-        seen: set[tuple[str, str]] = set()
-        for kind in EVENT_TYPES.values():
-            for route, name in ((S3, kind.name), (EVENTBRIDGE, kind.name_in_eventbridge)):
-                if name is None or name not in self._entry.event_types:
-                    continue
-                group = _KINDS.get(name.partition(":")[0], "")
-                if (route, group) in seen or (not group and "" not in named):
-                    continue
-                seen.add((route, group))
-                without = kind.without if route == S3 else kind.without_in_eventbridge
-                own = None if "size" in without else size
-                for each in (own, 0) if group == CREATED else (own,):
-                    if self._allows(each or 0):
-                        yield Variant(route, group, name, each)
+        for route, kind, name, is_sized in _samples(self._entry.event_types, self._named):
+            own = size if is_sized else None
+            for each in (own, 0) if kind == CREATED else (own,):
+                if self._allows(each or 0):
+                    yield Variant(route, kind, name, each)
 
     @cached_property
-    def _named(self) -> set[str]:
+    def _named(self) -> frozenset[str]:
         """Return the kinds of events that the entry is made for."""
-        kinds = {_KINDS.get(each.partition(":")[0], "") for each in self._entry.event_types}
+        kinds = _kinds(self._entry.event_types)
         is_named = self._entry.names_event_types
-        return kinds if is_named or CREATED not in kinds else {CREATED}
+        return kinds if is_named or CREATED not in kinds else frozenset([CREATED])
 
     def _size(self) -> int:
         above, most = self._entry.above, self._entry.most
         size = _SIZE if above is None else max(_SIZE, math.floor(min(above, 2**62)) + 1)
-        return size if most is None else max(0, min(size, math.floor(most)))
+        return size if most is None else max(0, min(size, math.floor(min(most, 2**62))))
 
     def _allows(self, size: int) -> bool:
         above, most = self._entry.above, self._entry.most
@@ -250,7 +243,7 @@ class Trial:
         A template may well need a key of a certain form, which is not to be guessed.
         """
         failed = None
-        for key in self.keys:
+        for key in self.keys():
             decided = self._decide(trigger, key, variant)
             if _is_unmet(decided):
                 continue
@@ -312,6 +305,32 @@ class Trial:
                 return first.path, first.of_name, first.code
             first = None
         return (), False, None
+
+
+def _kind(event_type: str) -> str:
+    return _KINDS.get(event_type.partition(":")[0], "")
+
+
+@lru_cache(256)
+def _kinds(event_types: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(_kind, event_types))
+
+
+@lru_cache(256)
+def _samples(
+    event_types: frozenset[str], named: frozenset[str]
+) -> tuple[tuple[str, str, str, bool], ...]:
+    """Return an event type of each route and kind, and whether its events have a size."""
+    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    for each in EVENT_TYPES.values():
+        for route, name, without in (
+            (S3, each.name, each.without),
+            (EVENTBRIDGE, each.name_in_eventbridge, each.without_in_eventbridge),
+        ):
+            kind = _kind(name or "")
+            if name in event_types and (kind or "" in named):
+                found.setdefault((route, kind), (str(name), "size" not in without))
+    return tuple((*place, *sample) for place, sample in found.items())
 
 
 class _End(NamedTuple):
