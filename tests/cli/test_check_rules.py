@@ -607,6 +607,13 @@ def test_only_a_likely_typo_has_a_suggestion(fields: dict[str, Any], message: st
     assert finding.message == message
 
 
+@pytest.mark.parametrize(("name", "hint"), [("table", ""), ("enabeld", "did you mean 'enabled'? ")])
+def test_only_a_likely_typo_of_a_field_has_a_suggestion(name: str, hint: str) -> None:
+    [finding] = found_in(as_json(**{name: 1}), "t.json").findings
+
+    assert finding.message == f"unknown field '{name}' ({hint}custom fields start with x-)"
+
+
 def test_the_fields_of_cases_are_those_that_test_reads() -> None:
     assert set(case_fields.FIELDS) == CASE_FIELDS
 

@@ -44,6 +44,8 @@ def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> l
     """
     made: list[Finding] = []
     findings = list(findings)
+    if not any(each.fix for each in findings):
+        return findings
     shared = _shared(findings)
     taken: dict[str, list[Span]] = {}
     places = _Places(entries)

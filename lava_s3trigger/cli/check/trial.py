@@ -25,7 +25,7 @@ from lava_s3trigger.jobs import Job
 from lava_s3trigger.templates.documents import Document
 from lava_s3trigger.triggers import Trigger, Walk
 
-from .rules.template_text import cuts, reduced
+from .rules.template_text import cuts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -385,7 +385,7 @@ def _is_unmet(decided: TriggerDecision) -> bool:
 def _shared(template: TemplateText) -> Document:
     if template.code.keeps_text:
         return Document(template.value, is_globals=template.is_globals)
-    return _document(json.dumps(reduced(template.value)), template.is_globals)
+    return _document(template.reduced, template.is_globals)
 
 
 @lru_cache(4096)

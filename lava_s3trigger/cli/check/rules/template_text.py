@@ -68,7 +68,9 @@ class TemplateText:
     code: _Code
     error: str | None
     """Why the function cannot compile it."""
-    is_globals: bool = False
+    is_globals: bool
+    reduced: str
+    """The document as JSON, with one character in place of plain text around code."""
 
     @classmethod
     def of(cls, value: Any, *, is_globals: bool = False) -> TemplateText | None:
@@ -76,7 +78,8 @@ class TemplateText:
         document = Document(value, is_globals=is_globals)
         if not document.is_template:
             return None
-        code = _code(json.dumps(reduced(value)))
+        text = json.dumps(_reduced(value))
+        code = _code(text)
         reason = None
         if not code.is_sound:
             try:
@@ -85,7 +88,7 @@ class TemplateText:
                 reason = error.reason
             except TimeoutError as error:
                 reason = str(error)
-        return cls(value, code, reason, is_globals)
+        return cls(value, code, reason, is_globals, text)
 
     def unknown_variables(self) -> set[str]:
         """Return the names of variables that neither the function nor the template has."""
@@ -186,7 +189,7 @@ def template_environment() -> TemplateEnvironment:
     return TemplateEnvironment()
 
 
-def reduced(value: Any) -> Any:
+def _reduced(value: Any) -> Any:
     """Return a document in which plain text around code is one character.
 
     What it leaves out cannot change how the code compiles, so many entries share one.
@@ -200,11 +203,11 @@ def reduced(value: Any) -> Any:
         )
     if isinstance(value, dict):
         return {
-            name if MARK.search(name) else str(n): reduced(each)
+            name if MARK.search(name) else str(n): _reduced(each)
             for n, (name, each) in enumerate(value.items())
         }
     if isinstance(value, list):
-        return [reduced(each) for each in value]
+        return [_reduced(each) for each in value]
     return None
 
 

@@ -254,6 +254,8 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
         return
     for name in ("job_id", "parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
+            if not _FOREIGN.search(text):
+                continue
             # What stands inside of code may well be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
             if found := _FOREIGN.search(plain):
