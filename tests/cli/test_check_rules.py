@@ -727,7 +727,8 @@ def good_entries(draw: st.DrawFn) -> dict[str, Any]:
         "prefix": prefix,
         "enabled": draw(st.booleans()),
         "job_id": draw(
-            WORDS | st.lists(WORDS | TEMPLATES.map("load_{}".format), min_size=1, max_size=3)
+            WORDS
+            | st.lists(WORDS | TEMPLATES.map("load_{}".format), min_size=1, max_size=3, unique=True)
         ),
     }
     own = FOLDERS.map(lambda text: f"{prefix}/{text}/*" if prefix != "*" else f"{text}/*")
