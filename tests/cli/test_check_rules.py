@@ -513,6 +513,11 @@ class TestTrial:
     def test_text_that_a_template_computes_with_is_kept(self, parameters: dict[str, str]) -> None:
         assert rules_in(as_json(parameters=parameters), "t.json") == []
 
+    def test_a_failure_that_depends_on_such_text_is_found(self) -> None:
+        template = "{% set x %}text{% endset %}{{ 10 // (x | length - 4) }}"
+
+        assert rules_in(as_json(parameters={"a": template}), "t.json") == ["LT408"]
+
     def test_the_function_says_the_same(self) -> None:
         entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
         [finding] = found_in(json.dumps(entry), "t.json").findings
