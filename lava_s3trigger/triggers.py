@@ -49,6 +49,8 @@ _MAX_LEVELS: Final = 10_000
 _MAX_KEYS: Final = 1_000
 
 _MAX_FIELD_CHARACTERS: Final = 64
+_MIN_LIKENESS: Final = 0.75
+"""From which a field is likely a typo of another: not `table` of `enabled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,9 @@ def _conditions(
 def _unknown_field(name: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
 
-    close = get_close_matches(name[:_MAX_FIELD_CHARACTERS], sorted(_KNOWN), n=1)
+    close = get_close_matches(
+        name[:_MAX_FIELD_CHARACTERS], sorted(_KNOWN), n=1, cutoff=_MIN_LIKENESS
+    )
     hint = f"did you mean {shown(close[0])}? " if close else ""
     return f"unknown field {shown(name)} ({hint}custom fields start with x-)"
 

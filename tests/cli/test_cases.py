@@ -99,6 +99,10 @@ PASSING: Final = {
     "time is now where none is given": "{trigger_id: load, key: orders/a.csv,"
     ' time: "2031-01-02T00:00:00Z", expect: ['
     '{job_id: load, parameters: {options: {day: "2031-01-02"}}}, {job_id: audit}]}',
+    "a key that begins with the bucket, as marked": "{trigger_id: load, key: shop/a.csv,"
+    " as_is: true, expect: nothing}",
+    "a key that begins with a slash, as marked": "{trigger_id: load, key: /orders/a.csv,"
+    " as_is: true, expect: nothing, because: unmatched}",
     "exactly": "{trigger_id: one, key: a, alone: true, exactly: {job_id: load}}",
     "exactly, with maps": "{trigger_id: load, key: orders/a.csv, exactly: ["
     "{job_id: load, delay: 60, globals: {id: 00000000-0000-4000-8000-000000000001},"
@@ -261,6 +265,16 @@ FAILING: Final = {
         ],
         ['-  "job_id": "load"'],
     ),
+    "a prefix that no longer matches": (
+        "{trigger_id: load, key: one/a.csv, expect: {job_id: load}}",
+        ["trigger 'load': its prefix 'orders' does not match 'one/a.csv'; prefixes tried: "],
+        ['-  "job_id": "load"'],
+    ),
+    "a prefix that another entry hides": (
+        "{trigger_id: load, key: orders/old/a.csv, expect: {job_id: load}}",
+        ["trigger 'load': its prefix 'orders' is hidden by the longer prefix 'orders/old'; "],
+        ['-  "job_id": "load"'],
+    ),
     "a dispatch in place of nothing": (
         "{trigger_id: one, key: a, alone: true, expect: nothing}",
         ["expected nothing, decided one dispatch"],
@@ -384,6 +398,26 @@ MISTAKES: Final = {
     "unknown field": (
         "[{trigger_id: load, kye: a, expect: nothing}]",
         "1:21: unknown field 'kye' of a case: did you mean 'key'?",
+    ),
+    "a URI": (
+        "[{trigger_id: load, key: s3://shop/orders/a.csv, expect: nothing}]",
+        "1:26: 's3://shop/orders/a.csv' is not a key below the entry's prefix: ",
+    ),
+    "an ARN": (
+        "[{trigger_id: load, key: 'arn:aws:s3:::shop/orders/a.csv', expect: nothing}]",
+        "1:26: 'arn:aws:s3:::shop/orders/a.csv' is not a key below",
+    ),
+    "the bucket before the key": (
+        "[{trigger_id: load, key: shop/orders/a.csv, expect: nothing}]",
+        "write 'orders/a.csv', or as_is: true",
+    ),
+    "a slash before the key": (
+        "[{trigger_id: load, key: /orders/a.csv, expect: nothing}]",
+        "write 'orders/a.csv', or as_is: true",
+    ),
+    "an unlike field": (
+        "[{trigger_id: load, object: a, expect: nothing}]",
+        "1:21: unknown field 'object' of a case; it may have trigger_id, name, key, ",
     ),
     "no object": (
         "[{trigger_id: load, expect: nothing}]",

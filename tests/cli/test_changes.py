@@ -151,7 +151,10 @@ class TestOrder:
 
     def test_mending_comes_before_removing(self) -> None:
         changes = World.of({"trigger": {"if_fnmatch": "*.CSV"}}).explain()["changes"]
-        assert [each["change"] for each in changes] == ['if_fnmatch: "*.csv"', "remove if_fnmatch"]
+        assert [each["change"] for each in changes] == [
+            'if_fnmatch: ["*.CSV", "*.csv"]',
+            "remove if_fnmatch",
+        ]
 
 
 class TestNotOffered:
@@ -183,11 +186,44 @@ class TestNotOffered:
         event = world.explain(knows_jobs=False)
         assert (event["outcome"], event["changes"]) == ("dispatched", [])
 
-    def test_a_disabled_entry_beside_a_firing_one_is_offered(self) -> None:
-        world = World.of({"others": [{"trigger_id": "u", "enabled": False, "job_id": "report"}]})
-        assert world.explain()["changes"] == [
-            {"trigger_id": "u", "change": "enabled: true", "dispatches": ["report"]}
-        ]
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"enabled": False}, id="disabled"),
+            pytest.param({"if_fnmatch": "*.CSV"}, id="not met"),
+            pytest.param({"prefix": "in/"}, id="elsewhere"),
+        ],
+    )
+    def test_what_is_skipped_beside_a_dispatch(self, other: Plain) -> None:
+        world = World.of({"others": [{"trigger_id": "u", "job_id": "report", **other}]})
+        assert world.explain()["changes"] == []
+
+    def test_but_what_is_parked_beside_a_dispatch_is_offered(self) -> None:
+        world = World.of({"others": [{"trigger_id": "u", "delay": "5min", "job_id": "report"}]})
+        changes = world.explain()["changes"]
+        assert {"trigger_id": "u", "change": 'delay: "5m"', "dispatches": ["report"]} in changes
+
+    def test_a_name_that_nobody_takes_for_a_typo_of_another(self) -> None:
+        world = World.of({"trigger": {"job_id": "stage"}, "jobs": ["range"]})
+        assert [each["change"] for each in world.explain()["changes"]] == ['add job "stage"']
+
+
+class TestKeepsWhatFires:
+    """A change of patterns keeps those that may fire for other keys."""
+
+    @pytest.mark.parametrize(
+        ("written", "change"),
+        [
+            ("*.CSV", '["*.CSV", "*.csv"]'),
+            (["*.zip", "*.CSV"], '["*.zip", "*.CSV", "*.csv"]'),
+            ("a.csv", '"*/a.csv"'),
+            ("*.{csv,tsv}", '["*.csv", "*.tsv"]'),
+            ("^in/.*", '"in/*"'),
+        ],
+    )
+    def test_a_pattern_is_kept_unless_it_matches_nothing(self, written: Any, change: str) -> None:
+        changes = World.of({"trigger": {"if_fnmatch": written}}).explain()["changes"]
+        assert changes[0]["change"] == f"if_fnmatch: {change}"
 
 
 class TestBounds:

@@ -138,13 +138,52 @@ class TestMistakesOfUsers:
         assert len(lines) == 1
         assert message in lines[0]
 
-    def test_a_file_that_is_not_utf_8_is_one_line(self, tmp_path: Path) -> None:
-        (tmp_path / "t.yaml").write_bytes(b"trigger_id: t\nowner: \xff\n")
 
-        done = run(tmp_path)
+class TestUnreadable:
+    """A file that cannot be read is always a finding, and no reason to leave others out."""
 
+    @pytest.fixture
+    def mixed(self, folder: Path) -> Path:
+        (folder / "bytes.yaml").write_bytes(b"trigger_id: t\nowner: \xff\n")
+        (folder / "dangling.json").symlink_to("nowhere")
+        return folder
+
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            ([], ["LT012", "LT012", "LT110", "LT147", "LT201"]),
+            (["--select", "LT201"], ["LT012", "LT012", "LT201"]),
+            (["--ignore", "LT0,LT1"], ["LT012", "LT012", "LT201"]),
+            (["--select", "LT5", "--fail-on", "none"], ["LT012", "LT012"]),
+        ],
+    )
+    def test_it_is_found_whatever_is_selected(
+        self, mixed: Path, options: list[str], found: list[str]
+    ) -> None:
+        done = run(mixed, "--format", "jsonl", *options)
+
+        assert sorted(ids(done.stdout)) == found
         assert done.returncode == 3
-        assert done.stderr.endswith("t.yaml:2: this is not UTF-8\n")
+
+    @pytest.mark.parametrize(
+        ("name", "text", "rule"),
+        [("a.json", "{", "LT001"), ("a.yaml", "bucket: <{ bucket }>", "LT004")],
+    )
+    def test_so_is_a_file_that_cannot_be_parsed(
+        self, tmp_path: Path, name: str, text: str, rule: str
+    ) -> None:
+        (tmp_path / name).write_text(text)
+
+        done = run(tmp_path, "--select", "LT2", "--format", "jsonl")
+
+        assert (ids(done.stdout), done.returncode) == ([rule], 1)
+
+    @pytest.mark.parametrize("format_", ["text", "json", "github", "sarif", "junit"])
+    def test_every_format_names_the_file(self, mixed: Path, format_: str) -> None:
+        done = run(mixed, "--select", "LT5", "--format", format_)
+
+        assert "bytes.yaml" in done.stdout
+        assert "this is not UTF-8" in done.stdout
 
 
 class TestExplain:
@@ -367,12 +406,12 @@ class TestDocs:
         before = dict(RULES)
         try:
             exec(f"from __future__ import annotations\n{source}", names)
-            findings = found_in(json.dumps(trigger(prefix="a//b")), "t.json", Selection.of([], []))
+            findings = found_in(json.dumps(trigger(prefix="a b")), "t.json", Selection.of([], []))
         finally:
             RULES.clear()
             RULES.update(before)
 
-        assert [(each.rule, each.field) for each in findings.findings] == [("LT210", "prefix")]
+        assert [(each.rule, each.field) for each in findings.findings] == [("LT212", "prefix")]
 
 
 def test_the_benchmark_measures_a_folder_of_entries() -> None:

@@ -8,22 +8,31 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from lava_s3trigger.cli.check import fix
+from lava_s3trigger.cli.check import fix, report
 from lava_s3trigger.cli.check.fix import fixed
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.decide.fixed_values import NOW
 from lava_s3trigger.cli.entries.load import SourceFile, load_texts
+from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.objects.record import S3Object
 from tests.cli.checking import checked, run, trigger
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lava_s3trigger.decision import Decision
 
 HEAD = "# Orders.\ntrigger_id: t\nbucket: orders\n"
 TAIL = "enabled: true # for now\n\njob_id: load\n"
 
 
-def corrected(text: str, name: str = "t.yaml") -> str:
-    result = fixed(load_texts([(name, text)]), checked)
+def corrected(text: str, name: str = "t.yaml", *, with_unsafe: bool = False) -> str:
+    result = fixed(load_texts([(name, text)]), checked, with_unsafe=with_unsafe)
     return result.texts.get(name, text)
 
 
@@ -58,14 +67,167 @@ def corrected(text: str, name: str = "t.yaml") -> str:
         ("prefix: a\njinja: 'no'", "prefix: a\njinja: false"),
         ("prefix: a\njinja: on", "prefix: a\njinja: true"),
         ("prefix: a\njinja: flase", "prefix: a\njinja: flase"),
-        ("prefix: a\nif_fnmatch: '*.{csv,tsv}'", 'prefix: a\nif_fnmatch: ["*.csv", "*.tsv"]'),
-        ("prefix: a\nif_fnmatch: ['*.{a,b}']", "prefix: a\nif_fnmatch: ['*.{a,b}']"),
         ("prefix: a\nx-since: 2026-03-14", 'prefix: a\nx-since: "2026-03-14"'),
         ("prefix: a\nx-codes: {2026: a}", 'prefix: a\nx-codes: {"2026": a}'),
     ],
 )
 def test_a_value_is_corrected_and_nothing_else(before: str, after: str) -> None:
     assert corrected(f"{HEAD}{before}\n{TAIL}") == f"{HEAD}{after}\n{TAIL}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("prefix: '*/'", "prefix: '*'"),
+        ("prefix: a\nif_fnmatch: '*.{csv,tsv}'", 'prefix: a\nif_fnmatch: ["*.csv", "*.tsv"]'),
+        ("prefix: a\nif_fnmatch: ['*.{a,b}']", "prefix: a\nif_fnmatch: ['*.{a,b}']"),
+        ("prefix: a\nif_fnmatch: '*.csv|*.tsv'", 'prefix: a\nif_fnmatch: ["*.csv", "*.tsv"]'),
+        ("prefix: a\nif_not_fnmatch: '*.{a,b}'", 'prefix: a\nif_not_fnmatch: ["*.a", "*.b"]'),
+        ("prefix: a\nif_size_lt: 5", "prefix: a\nif_not_size_gt: 5"),
+        ("prefix: a\nif_min_size: 5", "prefix: a\nif_size_gt: 5"),
+    ],
+)
+def test_what_fires_differently_is_corrected_only_by_unsafe_fixes(before: str, after: str) -> None:
+    text = f"{HEAD}{before}\n{TAIL}"
+
+    assert corrected(text) == text
+    assert corrected(text, with_unsafe=True) == f"{HEAD}{after}\n{TAIL}"
+
+
+@pytest.mark.parametrize("name", ["if_size_qt", "if_nt_fnmatch", "if_not_size_lt", "if_sz_gt"])
+def test_a_condition_whose_short_words_differ_is_never_renamed(name: str) -> None:
+    text = f"{HEAD}prefix: a\n{name}: 5\n{TAIL}"
+
+    assert corrected(text, with_unsafe=True) == text
+
+
+OTHER = "{trigger_id: u, bucket: orders, enabled: true, job_id: load, prefix: "
+
+
+@pytest.mark.parametrize(
+    ("prefix", "others", "is_safe"),
+    [
+        ("in/", [], True),
+        ("in/", ["out"], True),
+        ("in/", ["in/deeper"], True),
+        ("in/", ["in/"], True),
+        ("in/", ["in"], False),  # the key in/ would fire it
+        ("in/", ["*"], False),  # keys below in would be hidden from it
+        ("in/a/", ["in"], False),
+        ("in/*", ["*"], False),
+        ("in/", ["inc"], True),
+    ],
+)
+def test_a_prefix_is_corrected_unless_other_entries_get_or_lose_keys(
+    prefix: str, others: list[str], *, is_safe: bool
+) -> None:
+    ours = f"- {OTHER.replace('trigger_id: u', 'trigger_id: t')}'{prefix}'}}\n"
+    rest = "".join(
+        f"- {OTHER.replace('trigger_id: u', f'trigger_id: u{n}')}'{each}', x-lint-ignore: LT}}\n"
+        for n, each in enumerate(others)
+    )
+
+    linted = checked(load_texts([("t.yaml", ours + rest)]))
+
+    [found] = [each for each in linted.findings if each.rule in ("LT201", "LT203")]
+    assert found.fix
+    assert found.fix.is_safe is is_safe
+    assert (corrected(ours + rest) != ours + rest) is is_safe
+
+
+def test_what_is_shown_as_corrected_is_what_is_corrected() -> None:
+    text = (
+        "- &a {trigger_id: a, bucket: orders, prefix: in/, enabled: true, job_id: load}\n"
+        "- {<<: *a, trigger_id: b}\n"  # one text, two entries
+        "- {trigger_id: c, bucket: orders, prefix: &p c/, enabled: true, job_id: load}\n"
+        "- {trigger_id: d, bucket: orders, prefix: !!str d/, enabled: true, job_id: load}\n"
+        "- {trigger_id: e, bucket: orders, prefix: e/, enabled: 'on', job_id: load}\n"
+    )
+    linted = checked(load_texts([("t.yaml", text)]))
+
+    result = fixed(load_texts([("t.yaml", text)]), checked)
+
+    assert "--fix corrects 2" in report.summary(linted)
+    assert result.corrected == 2
+    assert result.texts["t.yaml"].splitlines()[:-1] == text.splitlines()[:-1]
+
+
+SLOPPY = ["a", "a/", "a/b", "a/b/", "a/*", "a/b/**", "*", "*/", "/", "/a", "b", "b/", "s3://x/a"]
+NAMES = ["enabled", "paramters", "if_fnmach", "if_size_lt", "jinja", "delay", "prefx", "bukcet"]
+SAMPLED = [
+    "a",
+    "a/",
+    "a/b",
+    "a/b/",
+    "a/b/c.csv",
+    "a/c.tmp",
+    "b/x",
+    "b/",
+    "*",
+    "/",
+    "/a/x",
+    "c",
+    "a/*/x",
+]
+KEYS = st.sampled_from(SAMPLED) | st.text("ab/*.{,}csvtmp", min_size=1, max_size=8)
+
+
+@st.composite
+def sloppy_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
+    values = {
+        "enabled": st.sampled_from([True, False, "false", "yes", "TRUE"]),
+        "prefix": st.sampled_from(SLOPPY),
+        "bucket": st.sampled_from(["orders", "s3://orders", "arn:aws:s3:::orders", "other"]),
+        "if_fnmatch": st.sampled_from(["*.csv", "*.{csv,tmp}", "*.csv|*.tmp", ["*.tmp"]]),
+        "if_not_fnmatch": st.sampled_from(["*.tmp", "*.{tmp,bak}", "a/*"]),
+        "if_size_gt": st.sampled_from([0, "1kb", "10", "1KB"]),
+        "delay": st.sampled_from(["90", "30S", 5, "5min"]),
+        **{name: st.sampled_from(["a", "orders", "5", {}]) for name in NAMES[1:4] + NAMES[6:]},
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(values)), max_size=4)) | {
+        "enabled",
+        "prefix",
+        "bucket",
+    }
+    entry = trigger(**{name: draw(values[name]) for name in sorted(chosen)})
+    dropped = draw(st.sampled_from(["", "", "", "prefix", "bucket", "enabled"]))
+    return [{name: value for name, value in entry.items() if name != dropped}]
+
+
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(sloppy_entries(), min_size=1, max_size=6),
+    st.lists(KEYS, min_size=20, max_size=1000),
+)
+def test_after_fix_every_other_entry_decides_as_before(
+    drawn: list[list[dict[str, Any]]], keys: list[str]
+) -> None:
+    entries = [{**entry, "trigger_id": f"t{n}"} for n, [entry] in enumerate(drawn)]
+    before = load_texts([("t.json", json.dumps(entries, indent=1))])
+
+    result = fixed(before, checked)
+
+    after = load_texts([("t.json", result.texts.get("t.json", before.files["t.json"].text))])
+    assert len(after.entries) == len(entries)
+    same = {
+        old.id
+        for old, new in zip(before.entries, after.entries, strict=True)
+        if old.item == new.item
+    }
+    tables = [MemoryTriggers(loaded.entries) for loaded in (before, after)]
+    for key in {*keys, *SAMPLED}:
+        event = S3Object("orders", key, 2000, NOW).event("us-east-1")
+        old, new = (decide_event(event, table, UnknownJobs()) for table in tables)
+        assert outcomes(old, same) == outcomes(new, same), key
+
+
+def outcomes(decision: Decision, trigger_ids: set[str | None]) -> list[Any]:
+    """Return what some triggers do, in an order of their own."""
+    return sorted(
+        (each.trigger_id, each.outcome, [job.dispatch for job in each.jobs])
+        for each in decision.triggers
+        if each.trigger_id in trigger_ids
+    )
 
 
 def test_a_bucket_with_its_scheme_is_corrected() -> None:
@@ -80,7 +242,6 @@ def test_a_bucket_with_its_scheme_is_corrected() -> None:
         ({"prefix": "a/"}, {"prefix": "a"}),
         ({"enabled": "FALSE"}, {"enabled": False}),
         ({"delay": "90"}, {"delay": 90}),
-        ({"if_fnmatch": "*.{a,b}"}, {"if_fnmatch": ["*.a", "*.b"]}),
     ],
 )
 def test_json_is_corrected(fields: dict[str, Any], after: dict[str, Any]) -> None:
@@ -201,6 +362,43 @@ class TestCommand:
         assert done.returncode == 0
         assert "LT201" not in done.stdout
         assert "Corrected 1 value in 1 file.\n" in done.stderr
+
+    def test_unsafe_fixes_are_shown_and_made_only_if_asked_for(self, file: Path) -> None:
+        text = f"{HEAD}prefix: '*/'\n{TAIL}"
+        file.write_text(text)
+
+        shown = run(file.name, cwd=file.parent)
+        fixed_ = run("--fix", file.name, cwd=file.parent)
+        after_fix = file.read_text()
+        diff = run("--diff", "--unsafe-fixes", file.name, cwd=file.parent)
+        unsafe = run("--fix", "--unsafe-fixes", file.name, cwd=file.parent)
+
+        assert "    --fix --unsafe-fixes writes: *\n" in shown.stdout
+        assert shown.stderr.endswith("; --unsafe-fixes corrects 1\n")
+        assert "Corrected" not in fixed_.stderr
+        assert after_fix == text
+        assert "+prefix: '*'\n" in diff.stdout
+        assert "Corrected 1 value in 1 file.\n" in unsafe.stderr
+        assert "prefix: '*'\n" in file.read_text()
+
+    def test_unsafe_fixes_alone_are_wrong_usage(self, file: Path) -> None:
+        done = run("--unsafe-fixes", file)
+
+        assert done.returncode == 2
+        assert "--unsafe-fixes goes with --fix or --diff" in done.stderr
+
+    def test_json_says_whether_a_correction_is_safe(self, file: Path) -> None:
+        file.write_text(f"{HEAD}prefix: a/\nif_fnmatch: '*.{{a,b}}'\ndelay: 5\n{TAIL}")
+
+        findings = json.loads(run(file, "--format", "json").stdout)["findings"]
+
+        assert {
+            each["rule"]: each["fix_is_safe"] for each in findings if "LT14" not in each["rule"]
+        } == {
+            "LT201": True,
+            "LT302": False,
+        }
+        assert {each["fix_is_safe"] for each in findings if each["rule"] == "LT143"} == {None}
 
     def test_fix_changes_nothing_the_second_time(self, file: Path) -> None:
         run("--fix", file)

@@ -17,11 +17,17 @@ from lava_s3trigger.cli.check.lint import Surroundings, lint
 from lava_s3trigger.cli.check.rules import event_types
 from lava_s3trigger.cli.check.rules.catalogue import MODULES, all_rules
 from lava_s3trigger.cli.check.rules.checked import CheckedEntry
+from lava_s3trigger.cli.check.rules.files import CASE_FIELDS
+from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.decide.fixed_values import NOW
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.entries.load import Entry, Loaded, load, load_texts
-from lava_s3trigger.cli.entries.memory import MAX_DELAY
+from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryTriggers, UnknownJobs
+from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.cli.testing import fields as case_fields
 from lava_s3trigger.errors import Code, EntryError
 from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in, trigger
+from tests.cli.mistakes import Mistake, mistakes
 from tests.docs.pages import fenced
 from tests.examples import examples
 
@@ -44,6 +50,8 @@ class Planted(NamedTuple):
     """What stands there in the file."""
 
 
+ELSEWHERE: Final = {"LT012", "LT114", "LT116", "LT146", "LT147", "LT139", "LT505", "LT507"}
+"""Rules whose mistakes need a file, another realm, a huge entry or a slow pattern."""
 EXPECTED: Final = [
     Planted(*row)
     for row in list(csv.reader((PLANTED / "expected.csv").read_text().splitlines()))[1:]
@@ -75,12 +83,45 @@ class TestPlantedMistakes:
     def test_nothing_else_is_found(self, planted: set[tuple[str, str, str, str]]) -> None:
         assert planted == {each[:4] for each in EXPECTED}
 
-    def test_mistakes_of_nearly_all_rules_are_planted(self) -> None:
-        # These need another realm, a huge entry or a slow pattern: see below.
-        elsewhere = {"LT114", "LT116", "LT146", "LT147", "LT139", "LT505", "LT507"}
-
-        assert {each.rule for each in EXPECTED} | elsewhere == {rule.id for rule in all_rules()}
+    def test_there_are_many(self) -> None:
         assert len(EXPECTED) >= 80
+
+
+MISTAKES: Final = [*mistakes()]
+
+
+def is_found(mistake: Mistake) -> bool:
+    """Return whether a mistake of the table is found at its line and column."""
+    findings = found_in(mistake.text, mistake.name).findings
+    places = {(each.rule, each.line, each.column) for each in findings}
+    return (mistake.rule, mistake.line, mistake.column) in places
+
+
+class TestTableOfMistakes:
+    """Mistakes of `mistakes.yaml` are found, nearly all of them at line and column."""
+
+    def test_there_are_many(self) -> None:
+        assert len({each.text for each in MISTAKES}) == len(MISTAKES) >= 250
+
+    def test_nearly_all_are_found_at_their_places(self) -> None:
+        missed = [each for each in MISTAKES if not is_found(each)]
+
+        assert len(missed) <= 0.05 * len(MISTAKES), missed
+
+    def test_each_kind_of_mistake_is_found_wherever_it_is(self) -> None:
+        missed = {
+            each.rule
+            for each in MISTAKES
+            if each.rule
+            not in {finding.rule for finding in found_in(each.text, each.name).findings}
+        }
+
+        assert missed == set()
+
+    def test_the_rules_that_no_file_is_planted_for_have_mistakes(self) -> None:
+        planted = {each.rule for each in MISTAKES} | {each.rule for each in EXPECTED}
+
+        assert {rule.id for rule in all_rules()} - planted == ELSEWHERE
 
 
 JOB: Final = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -240,7 +281,7 @@ class TestRules:
         [
             ({"a": "é" * 200_000}, ["LT507"]),
             ({"a": "x" * 400_000}, []),
-            ({"a": "{{ key }}" + "é" * 200_000}, ["LT507"]),
+            ({"a": "{{ key }}" + "é" * 200_000}, ["LT408"]),
             ({"a": "{# " + "é" * 200_000 + " #}{{ key }}"}, []),
         ],
         ids=["escaped", "ASCII", "beside a template", "in a comment"],
@@ -357,8 +398,8 @@ class TestRules:
             "{% set parts = key.split('/') %}{{ parts[0] }}",
             "{% for part in key.split('/') %}{{ loop.index }}{{ part }}{% endfor %}",
             "{% macro m(a) %}{{ a }}{{ varargs }}{% endmacro %}{{ m(key) }}",
-            "{{ info['size'] }} {{ info.get('size') }} {{ event.s3.object.eTag }}",
-            "{{ utils.dateutil.tz.gettz('Australia/Sydney') }} {{ utils.parsedate(key) }}",
+            "{{ info['size'] }} {{ info.get('size') }} {{ event.version }}",
+            "{{ utils.dateutil.tz.gettz('UTC') }} {{ utils.parsedate(key.split('/')[1]) }}",
             "{{ utils.datetime.now().isoformat() }} {{ utils.path.splitext(key)[0] | lower }}",
             "{{ namespace(a=1).a }}{% if key is string and 'a' is in 'abc' %}{% endif %}",
             "{{ '}} {% if' }}{{ info.event_time.date() - utils.timedelta(days=1) }}",
@@ -394,6 +435,222 @@ class TestRules:
         text = as_json(prefix="a/", delay=5, **{"x-lint-ignore": ignored})
 
         assert sorted(rules_in(text, "t.json")) == rules
+
+
+EVERYDAY: Final[list[str]] = json.loads((ROOT / "tests/templates/everyday.json").read_text())
+COOKBOOK: Final = ROOT / "docs" / "cookbook.md"
+# What is of one route, and what plain Jinja has for names that an event lacks.
+NOT_FOR_EVERY_EVENT: Final = re.compile(r"event[.]|nothing|\|hash")
+TRIED: Final = ["LT408", "LT409"]
+
+
+class TestTrial:
+    """Entries are tried with the function's own decider."""
+
+    @pytest.mark.parametrize(
+        "template",
+        [each for each in EVERYDAY if not NOT_FOR_EVERY_EVENT.search(each)],
+    )
+    def test_an_everyday_template_has_no_findings(self, template: str) -> None:
+        assert rules_in(as_json(parameters={"a": template}), "t.json") == []
+
+    def test_the_entries_of_the_cookbook_have_no_findings(self) -> None:
+        texts = [(f"{n}.yaml", text) for n, (_, text) in enumerate(blocks(COOKBOOK))]
+
+        linted = lint(load_texts(texts), BUT_INFO, Surroundings())
+
+        assert len(linted.entries) >= 15
+        assert [each for each in linted.findings if each.rule in TRIED] == []
+
+    def test_sixty_templates_and_more_are_tried(self) -> None:
+        everyday = [each for each in EVERYDAY if not NOT_FOR_EVERY_EVENT.search(each)]
+
+        assert len(everyday) >= 60
+
+    @pytest.mark.parametrize(
+        ("template", "found"),
+        [
+            ("{{ event.s3.object.key }}", "that come from EventBridge"),
+            ("{{ event.detail.object.key }}", "that come from S3"),
+            ("{{ event.s3.object.size + 1 }}", "that come from EventBridge and of deletions"),
+            ("{{ 100 // info.size }}", "of deletions and of empty objects"),
+            ("{{ info.event_type.removeprefix('ObjectCreated:').split(':')[1].upper() }}", ""),
+            (
+                "{{ {'Put': 1, 'Delete': 2}[info.event_type.split(':')[1]] + 1 }}",
+                "that come from EventBridge",
+            ),
+        ],
+    )
+    def test_it_is_said_which_events_would_be_parked(self, template: str, found: str) -> None:
+        [finding] = found_in(as_json(parameters={"a": template}), "t.json").findings
+
+        assert finding.rule == ("LT409" if found else "LT408")
+        assert finding.message.startswith(f"events {found} would".replace("  ", " "))
+
+    @pytest.mark.parametrize(
+        ("fields", "rules"),
+        [
+            ({"if_size_gt": 0}, []),
+            ({"if_event_type": "ObjectCreated:*"}, ["LT409"]),
+            ({"if_event_type": ["ObjectRemoved:*", "ObjectDeleted:*"]}, ["LT408"]),
+            ({"if_not_size_gt": 0}, ["LT408"]),
+            ({"enabled": False}, []),
+            ({"jinja": False}, []),
+        ],
+    )
+    def test_only_events_that_the_conditions_let_through_are_tried(
+        self, fields: dict[str, Any], rules: list[str]
+    ) -> None:
+        text = as_json(**{"parameters": {"a": "{{ 100 // info.size }}"}, **fields})
+
+        assert [each for each in rules_in(text, "t.json") if each in TRIED] == rules
+
+    @pytest.mark.parametrize(
+        ("fields", "template"),
+        [
+            (
+                {"if_fnmatch": "*/ORD_*_????????.csv"},
+                "utils.datetime.strptime(key[-12:-4], '%Y%m%d')",
+            ),
+            ({"if_fnmatch": "*/[0-9][0-9]/*.csv"}, "key.split('/')[1] | int + 1"),
+            ({"if_fnmatch": "incoming/a-?.csv"}, "{'a-1.csv': 1}[key.split('/')[1]] + 1"),
+            ({}, "key.split('/')[8].upper()"),
+            ({"x-tests": [{"key": "incoming/x=7/y"}]}, "(key.split('=')[1])[0] | int + 1"),
+            ({"x-tests": [{"key": "incoming/a~b"}]}, "key.split('~')[1].upper()"),
+            ({"prefix": "*"}, "key.split('/')[1].upper()"),
+        ],
+    )
+    def test_a_key_of_the_form_that_the_entry_is_made_for_is_tried(
+        self, fields: dict[str, Any], template: str
+    ) -> None:
+        text = as_json(**fields, parameters={"a": f"{{{{ {template} }}}}"})
+
+        assert rules_in(text, "t.json") == []
+
+    def test_without_such_a_key_it_fails(self) -> None:
+        text = as_json(parameters={"a": "{{ key.split('~')[1].upper() }}"})
+
+        assert rules_in(text, "t.json") == ["LT408"]
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"a": "{% set x %}a,b{% endset %}{{ x.split(',')[1].upper() }}"},
+            {"a": "{% macro m(x) %}{{ x }}!{% endmacro %}{{ m(key)[-1:].upper() }}"},
+            {"a": "{% filter upper %}plain{% endfilter %}", "b": "{{ key }}"},
+        ],
+    )
+    def test_text_that_a_template_computes_with_is_kept(self, parameters: dict[str, str]) -> None:
+        assert rules_in(as_json(parameters=parameters), "t.json") == []
+
+    def test_a_failure_that_depends_on_such_text_is_found(self) -> None:
+        template = "{% set x %}text{% endset %}{{ 10 // (x | length - 4) }}"
+
+        assert rules_in(as_json(parameters={"a": template}), "t.json") == ["LT408"]
+
+    def test_the_function_says_the_same(self) -> None:
+        entry = trigger(parameters={"a": "text {{ key }}", "b": "{{ key + info.size }}"})
+        [finding] = found_in(json.dumps(entry), "t.json").findings
+
+        [entry_] = load_texts([("t.json", json.dumps(entry))]).entries
+        event = S3Object("orders", "incoming/a.csv", 1, NOW).event("us-east-1")
+        decision = decide_event(event, MemoryTriggers([entry_]), UnknownJobs())
+
+        assert decision.outcome == "user_error"
+        assert finding.message == f"events would be parked: {next(decision.outcomes).reason}"
+
+
+FINE: Final[list[dict[str, Any]]] = [
+    {"prefix": "in.coming", "bucket": "orders"},
+    {"prefix": "orders-2026", "bucket": "orders"},
+    {"if_fnmatch": ["*.csv", "*.tsv"]},
+    {"if_fnmatch": "*a, b*.csv"},
+    {"if_not_fnmatch": ["incoming/draft/*", "*/"]},
+    {"parameters": {"a": "${HOME}/x", "b": "{}", "c": "{{ '{key}'.format(key=key) }}"}},
+    {"parameters": {"a": "{{ '%(key)s' % {'key': key} }}", "b": "100%"}},
+    {"parameters": {"password": "arn:aws:secretsmanager:eu-west-1:1:secret:db"}},
+    {
+        "parameters": {
+            "secret_name": "prod-db",
+            "token_url": "https://x/token",
+            "password": "{{ key }}",
+        }
+    },
+    {"parameters": {"output": "s3://results/incoming/out", "out": "s3://orders/done/x.csv"}},
+    {"parameters": {"output": "s3://orders/incoming/out"}, "if_not_fnmatch": "incoming/out/*"},
+    {"parameters": {"args": ["--in", "s3://{{ bucket }}/{{ key }}"]}},
+    {"job_id": ["load", "archive"]},
+]
+
+
+@pytest.mark.parametrize("fields", FINE, ids=str)
+def test_what_is_nearly_a_mistake_has_no_findings(fields: dict[str, Any]) -> None:
+    assert rules_in(as_json(**fields), "t.json") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": ["*.csv"]}),
+        ({"if_fnmatch": ["*.a", "*.b"]}, {"if_fnmatch": ["*.b", "*.a"]}),
+        ({"if_size_gt": "1KB"}, {"if_size_gt": 1000}),
+        ({"delay": "1m"}, {"delay": 60}),
+        ({"delay": 0}, {}),
+        ({"jinja": True, "parameters": {}}, {"globals": None}),
+        ({"job_id": ["load"]}, {"job_id": "load"}),
+    ],
+)
+def test_work_is_compared_by_its_meaning(one: dict[str, Any], other: dict[str, Any]) -> None:
+    text = json.dumps([trigger(**one), trigger(trigger_id="u", **other)])
+
+    assert rules_in(text, "t.json") == ["LT206"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"if_fnmatch": "*.csv"}, {"if_fnmatch": "*.tsv"}),
+        ({"if_size_gt": 1}, {"if_size_gt": "1KB"}),
+        ({"job_id": ["load", "scan"]}, {"job_id": ["scan", "load"]}),
+        ({"parameters": {"a": 1}}, {"parameters": {"a": "1"}}),
+    ],
+)
+def test_other_work_is_no_finding(one: dict[str, Any], other: dict[str, Any]) -> None:
+    text = json.dumps([trigger(**one), trigger(trigger_id="u", **other)])
+
+    assert rules_in(text, "t.json") == []
+
+
+def test_too_many_patterns_are_one_finding() -> None:
+    text = as_json(if_fnmatch=[f"elsewhere/{n}/*.{{a,b}}" for n in range(1001)])
+
+    assert rules_in(text, "t.json") == ["LT113"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"job_id": "stage"}, "no job 'stage' in these files"),
+        ({"job_id": "laod"}, "no job 'laod' in these files; did you mean 'load'?"),
+    ],
+)
+def test_only_a_likely_typo_has_a_suggestion(fields: dict[str, Any], message: str) -> None:
+    jobs = [{**JOB, "job_id": each} for each in ("range", "load")]
+
+    [finding] = found_in(json.dumps([trigger(**fields), *jobs]), "t.json").findings
+
+    assert finding.message == message
+
+
+@pytest.mark.parametrize(("name", "hint"), [("table", ""), ("enabeld", "did you mean 'enabled'? ")])
+def test_only_a_likely_typo_of_a_field_has_a_suggestion(name: str, hint: str) -> None:
+    [finding] = found_in(as_json(**{name: 1}), "t.json").findings
+
+    assert finding.message == f"unknown field '{name}' ({hint}custom fields start with x-)"
+
+
+def test_the_fields_of_cases_are_those_that_test_reads() -> None:
+    assert set(case_fields.FIELDS) == CASE_FIELDS
 
 
 ON_PURPOSE: Final = {"explain.md": {"LT201"}, "README.md": {"LT201"}}
@@ -500,7 +757,8 @@ def good_entries(draw: st.DrawFn) -> dict[str, Any]:
         "prefix": prefix,
         "enabled": draw(st.booleans()),
         "job_id": draw(
-            WORDS | st.lists(WORDS | TEMPLATES.map("load_{}".format), min_size=1, max_size=3)
+            WORDS
+            | st.lists(WORDS | TEMPLATES.map("load_{}".format), min_size=1, max_size=3, unique=True)
         ),
     }
     own = FOLDERS.map(lambda text: f"{prefix}/{text}/*" if prefix != "*" else f"{text}/*")

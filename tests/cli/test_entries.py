@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.cli.entries.load import Loaded, load, load_sound, read_table
+from lava_s3trigger.cli.entries.load import (
+    UNREADABLE,
+    Loaded,
+    load,
+    load_sound,
+    load_texts,
+    read_table,
+)
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 
 if TYPE_CHECKING:
@@ -224,9 +231,61 @@ class TestProblems:
             file.write_bytes(content)
 
         with pytest.raises(CommandError) as raised:
-            load([str(file)])
+            load_sound([str(file)])
 
         assert str(raised.value) == f"{file}{message}"
+
+    def test_a_file_that_cannot_be_read_does_not_stop_the_others(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.yaml").write_bytes(b"trigger_id: t\nowner: \xff\n")
+        (tmp_path / "dangling.yaml").symlink_to("nowhere")
+        (tmp_path / "good.json").write_text(json.dumps(TRIGGER))
+        (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+
+        loaded = load([str(tmp_path)])
+
+        assert [each.id for each in loaded.entries] == [TRIGGER["trigger_id"]]
+        assert {each.kind for each in loaded.problems} == {UNREADABLE}
+        assert [str(each).removeprefix(f"{tmp_path}/") for each in loaded.problems] == [
+            "bad.yaml:2: this is not UTF-8",
+            "dangling.yaml: a link to a file that does not exist",
+            "loop.yaml: Too many levels of symbolic links",
+        ]
+
+    def test_a_file_with_several_names_is_read_once(self, tmp_path: Path) -> None:
+        folder = tmp_path / "entries"
+        folder.mkdir()
+        (folder / "a.json").write_text(json.dumps(TRIGGER))
+        (folder / "b.json").symlink_to("a.json")
+        (folder / "c.json").hardlink_to(folder / "a.json")
+        (tmp_path / "again").symlink_to(folder)
+
+        loaded = load([str(folder), str(tmp_path / "again"), f"{folder}/../entries/a.json"])
+
+        assert list(loaded.files) == [str(folder / "a.json")]
+        assert len(loaded.entries) == 1
+
+    @pytest.mark.parametrize(
+        ("text", "is_placeholder"),
+        [
+            ("<{{ key }}>", False),
+            ("<{% if key %}>{% endif %}>", False),
+            ("<{# key #}>", False),
+            ("<{{ {'a': 1} }}>", False),
+            ("<{ bucket }>", True),
+            ("<{bucket}>", True),
+            ("<% if dev %>", True),
+            ("<{{ key }}> and <{ bucket }>", True),
+        ],
+    )
+    def test_jinja_in_angle_brackets_is_no_placeholder(
+        self, text: str, *, is_placeholder: bool
+    ) -> None:
+        entry = json.dumps({**TRIGGER, "parameters": {"a": text}})
+
+        loaded = load_texts([("a.json", entry)])
+
+        kinds = [each.kind for each in loaded.problems]
+        assert kinds == (["placeholder"] if is_placeholder else [])
 
 
 class TestTables:

@@ -190,14 +190,7 @@ class TestJson:
                             ],
                         },
                     ],
-                    "changes": [
-                        {
-                            "trigger_id": "orders",
-                            "change": 'enable job "audit"',
-                            "dispatches": ["audit"],
-                        },
-                        {"trigger_id": "off", "change": "enabled: true", "dispatches": ["load"]},
-                    ],
+                    "changes": [],
                 }
             ],
             "errors": [],

@@ -26,7 +26,7 @@ TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
 
 
 class TestUris:
-    """An S3 URI names a bucket and a key, as they stand."""
+    """An address names a bucket and a key."""
 
     @given(key=KEYS)
     def test_a_key_is_taken_as_it_stands(self, key: str) -> None:
@@ -36,11 +36,37 @@ class TestUris:
         assert read_uri(str(name)) == name
 
     @pytest.mark.parametrize(
+        ("address", "key"),
+        [
+            ("arn:aws:s3:::my-bucket/in/a%20b+c.csv", "in/a%20b+c.csv"),
+            ("arn:aws-cn:s3:::my-bucket/in/a.csv", "in/a.csv"),
+            (
+                "https://s3.console.aws.amazon.com/s3/object/my-bucket?region=x&prefix=in/a%20b%2Bc.csv",
+                "in/a b+c.csv",
+            ),
+            (
+                "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?prefix=in/a+b.csv&tab=x",
+                "in/a b.csv",
+            ),
+            ("https://my-bucket.s3.amazonaws.com/in/a%20b+c.csv", "in/a b+c.csv"),
+            ("https://my-bucket.s3.eu-west-1.amazonaws.com/in/a.csv?versionId=1", "in/a.csv"),
+            ("https://my-bucket.s3.dualstack.eu-west-1.amazonaws.com/in/a.csv", "in/a.csv"),
+            ("https://s3.eu-west-1.amazonaws.com/my-bucket/in/a.csv", "in/a.csv"),
+            ("https://s3-eu-west-1.amazonaws.com/my-bucket/in/a.csv", "in/a.csv"),
+        ],
+    )
+    def test_arns_and_urls_name_an_object_too(self, address: str, key: str) -> None:
+        assert read_uri(address) == ObjectName("my-bucket", key)
+
+    @pytest.mark.parametrize(
         ("uri", "said"),
         [
             ("", "this is no object"),
             ("my-bucket/a.csv", "this is no object"),
-            ("https://my-bucket.s3.amazonaws.com/a.csv", "this is no object"),
+            ("https://my-bucket.example.com/a.csv", "this is no object"),
+            ("arn:aws:sqs:us-east-1:123456789012:my-queue", "this is no object"),
+            ("arn:aws:s3:::my-bucket", "the key is missing"),
+            ("https://s3.console.aws.amazon.com/s3/buckets/my-bucket", "the key is missing"),
             ("S3://my-bucket/a.csv", "this is no object"),
             ("s3://", "the bucket is missing"),
             ("s3:///a.csv", "the bucket is missing"),

@@ -42,6 +42,11 @@ _EXAMPLES: Final = (
 @fail_on_option("error", "warning")
 @click.option("--fix", is_flag=True, help="Correct in the files what has one right answer.")
 @click.option(
+    "--unsafe-fixes",
+    is_flag=True,
+    help="With --fix or --diff: also what makes entries fire for other objects.",
+)
+@click.option(
     "--diff", is_flag=True, help="Show what --fix changes; without --fix, what it would change."
 )
 @click.option("--explain", metavar="ID", help="Print the page of a rule, and exit.")

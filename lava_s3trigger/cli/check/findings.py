@@ -22,6 +22,9 @@ class Fix:
     """Where it stands in the entry."""
     of_name: bool = False
     """Whether it replaces the name of a field, not its value."""
+    is_safe: bool = True
+    """Whether the entry fires for nothing as it is, or for the same after the correction, and no
+    other entry is affected."""
 
     def __str__(self) -> str:
         if isinstance(self.value, str):
@@ -70,6 +73,7 @@ class Finding(findings.Finding):
             "column": self.column,
             "message": self.message,
             "fix": str(self.fix) if self.fix else None,
+            "fix_is_safe": self.fix.is_safe if self.fix else None,
         }
 
 

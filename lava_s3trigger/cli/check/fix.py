@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,19 +16,18 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.streams import replacing
 
+from .safety import written
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from lava_s3trigger.cli.entries.load import Loaded
 
-    from .findings import Finding, Fix
+    from .findings import Finding
     from .lint import Linted
 
 MAX_ROUNDS: Final = 10
 """Rounds of correcting and checking again: a correction may make room for another."""
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_NOT_PLAIN: Final = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
-_TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
 
 
 class _Edit(NamedTuple):
@@ -51,7 +48,7 @@ class Fixed(NamedTuple):
     """Number of corrections."""
 
 
-def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
+def fixed(loaded: Loaded, check: Callable[[Loaded], Linted], *, with_unsafe: bool = False) -> Fixed:
     """Correct what has one right answer, in memory, until nothing is left of it.
 
     A correction after which a file cannot be read as before is not made.
@@ -59,6 +56,7 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     Args:
         loaded: The entries.
         check: Checks entries.
+        with_unsafe: Whether to make corrections that are not safe as well.
     """
     linted = first = check(loaded)
     texts = {name: file.text for name, file in loaded.files.items()}
@@ -66,7 +64,7 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted]) -> Fixed:
     kept: set[str] = set()
     count = 0
     for _ in range(MAX_ROUNDS):
-        edits = _edits(linted.findings, kept)
+        edits = _edits(linted.findings, kept, with_unsafe=with_unsafe)
         if not edits:
             break
         changed = {name: _edited(texts[name], each) for name, each in edits.items()}
@@ -101,52 +99,26 @@ def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
     }
 
 
-def _edits(findings: Iterable[Finding], kept: set[str]) -> dict[str, list[_Edit]]:
+def _edits(
+    findings: Iterable[Finding], kept: set[str], *, with_unsafe: bool
+) -> dict[str, list[_Edit]]:
     """Return what to replace, by file."""
     by_file: dict[str, list[_Edit]] = {}
     for finding in findings:
-        if not (finding.fix and finding.file and finding.entry) or finding.file.name in kept:
+        fix, file, entry = finding.fix, finding.file, finding.entry
+        if not (fix and file and entry) or file.name in kept:
             continue
-        span = finding.entry.span(*finding.fix.path, of_name=finding.fix.of_name)
-        if span is None or finding.entry.node is None:
-            continue
-        text = written(finding.file.text, span.start, span.end, finding.fix)
-        edits = by_file.setdefault(finding.file.name, [])
-        is_free = all(span.end <= each.start or each.end <= span.start for each in edits)
-        if text is not None and is_free:
-            edits.append(_Edit(span.start, span.end, text))
-    return {name: edits for name, edits in by_file.items() if edits}
+        span = entry.span(*fix.path, of_name=fix.of_name)
+        text = written(file.text, span.start, span.end, fix) if span else None
+        if span and text is not None and (fix.is_safe or with_unsafe):
+            by_file.setdefault(file.name, []).append(_Edit(span.start, span.end, text))
+    return by_file
 
 
 def _edited(text: str, edits: list[_Edit]) -> str:
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
-
-
-def written(text: str, start: int, end: int, fix: Fix) -> str | None:
-    """Return a correction as it is to be written into a file; None where it cannot be.
-
-    Args:
-        text: The text of the file.
-        start: Where the value begins that it replaces.
-        end: Where that ends.
-        fix: The correction.
-    """
-    old, value = text[start:end], fix.value
-    if not old or old[0] in "&*!|>":  # an anchor, an alias, a tag, a block
-        return None
-    is_typed = bool(_TYPED.search(text, max(0, start - 64), start))
-    if not isinstance(value, str):
-        # In DynamoDB's JSON the type stands beside the value.
-        return None if is_typed else json.dumps(value, ensure_ascii=False)
-    if old[0] == '"':
-        return json.dumps(value, ensure_ascii=False)
-    if old[0] == "'":
-        return "'" + value.replace("'", "''") + "'"
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN and value != old:
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def diff(before: str, after: str, name: str) -> str:

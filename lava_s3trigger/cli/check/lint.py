@@ -17,6 +17,7 @@ from .findings import Finding, field_of
 from .rules.catalogue import RULES, all_rules
 from .rules.checked import IGNORE_FIELD, CheckedEntries, CheckedEntry
 from .rules.registry import ids_beginning
+from .safety import with_corrections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,12 +36,16 @@ _KINDS_IN_OTHER_FILES: Final = frozenset(
 """Kinds of problems of a file that does not hold entries."""
 
 
+ALWAYS: Final = frozenset(["LT001", "LT004", "LT012"])
+"""Rules on files that cannot be read: without their findings, other findings would be missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which rules are applied.
 
     Args:
-        ids: Ids of rules.
+        ids: Ids of rules. Those of `ALWAYS` are applied in any case.
     """
 
     ids: frozenset[str]
@@ -61,7 +66,8 @@ class Selection:
 
     def rules(self, *subjects: str) -> list[Rule]:
         """Return the chosen rules on some subjects."""
-        return [each for each in all_rules() if each.subject in subjects and each.id in self.ids]
+        ids = self.ids | ALWAYS
+        return [each for each in all_rules() if each.subject in subjects and each.id in ids]
 
 
 def _split(values: Iterable[str]) -> list[str]:
@@ -112,7 +118,8 @@ def lint(
     with listening():
         linter.run(progress)
     order = {name: n for n, name in enumerate(loaded.files)}
-    linter.findings.sort(
+    found = with_corrections(linter.findings, loaded.entries)
+    found.sort(
         key=lambda each: (
             order.get(each.file.name, -1) if each.file else -1,
             each.line or 0,
@@ -122,7 +129,7 @@ def lint(
             each.message,
         )
     )
-    return Linted(len(loaded.entries), linter.findings, loaded.entries, linter.ignored)
+    return Linted(len(loaded.entries), found, loaded.entries, linter.ignored)
 
 
 class _Linter:
@@ -249,7 +256,7 @@ def _placed(
         column=column,
         entry=entry,
         field=field,
-        fix=found.fix if file and entry and entry.node else None,
+        fix=found.fix,
     )
 
 

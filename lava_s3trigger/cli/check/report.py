@@ -38,11 +38,16 @@ def summary(linted: Linted) -> str:
         each: sum(finding.severity == each for finding in linted.findings) for each in SEVERITIES
     }
     told = [counted(n, each) for each, n in counts.items() if n]
-    fixable = sum(finding.fix is not None for finding in linted.findings)
+    fixes = [finding.fix for finding in linted.findings if finding.fix]
+    safe_ones = sum(fix.is_safe for fix in fixes)
     text = f"{counted(linted.checked, 'entry')} checked: {', '.join(told) or 'nothing found'}"
     if linted.ignored:
         text += f"; x-lint-ignore leaves out {linted.ignored}"
-    return text + (f"; --fix corrects {fixable}" if fixable else "")
+    if safe_ones:
+        text += f"; --fix corrects {safe_ones}"
+    if unsafe := len(fixes) - safe_ones:
+        text += f"; --unsafe-fixes corrects {unsafe}{' more' if safe_ones else ''}"
+    return text
 
 
 def counted(n: int, noun: str) -> str:
@@ -68,7 +73,8 @@ def _lines(finding: Finding) -> Iterator[Line]:
     )
     yield from _excerpt(finding)
     if finding.fix:
-        yield line(f"--fix writes: {finding.fix}", indent=4)
+        option = "--fix" if finding.fix.is_safe else "--fix --unsafe-fixes"
+        yield line(f"{option} writes: {finding.fix}", indent=4)
 
 
 def _excerpt(finding: Finding) -> Iterator[Line]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT, Loaded, load, read_table
-from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.findings import is_at_least
 from lava_s3trigger.cli.output.progress import Progress
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .fix import Fixed
     from .lint import Linted
 
+UNREADABLE: Final = "LT012"
+"""The rule on files that cannot be read."""
 _QUEUE_PREFIX: Final = "lava-{realm}-"
 _SHORT_SECONDS: Final = 2.0
 """Work that takes less shows no progress."""
@@ -81,6 +83,8 @@ class _Run:
             report.REPORTS[options["format_"]](file, linted, options["fail_on"])
         if options["format_"] == "text":
             message(report.summary(linted))
+        if any(each.rule == UNREADABLE for each in linted.findings):
+            return COULD_NOT_TELL
         is_failing = any(is_at_least(each.severity, options["fail_on"]) for each in linted.findings)
         return NO if is_failing else YES
 
@@ -98,6 +102,8 @@ class _Run:
             raise CommandError(
                 "--fix and --diff correct files: name files or folders of entries", WRONG_USAGE
             )
+        if self._options["unsafe_fixes"] and not self._is_changing:
+            raise CommandError("--unsafe-fixes goes with --fix or --diff", WRONG_USAGE)
         if self._options["fix"] and STANDARD_INPUT in self._paths:
             raise CommandError(
                 "--fix cannot write to standard input: name a file, or give only --diff",
@@ -134,7 +140,7 @@ class _Run:
         return found
 
     def _correct(self, loaded: Loaded, lint: Callable[[Loaded], Linted]) -> Linted:
-        result: Fixed = fix.fixed(loaded, lint)
+        result: Fixed = fix.fixed(loaded, lint, with_unsafe=self._options["unsafe_fixes"])
         if self._options["diff"]:
             is_text = self._options["format_"] == "text" and self._options["output"] is None
             out = sys.stdout if is_text else sys.stderr

@@ -6,6 +6,8 @@ reader. Out of a file it keeps the place of each value.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +18,6 @@ from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
-from lava_s3trigger.cli.output.streams import naming
 
 from .dynamodb import AttributeReader, is_item, untyped
 from .json_text import JsonText
@@ -35,7 +36,10 @@ KINDS: Final[tuple[Kind, ...]] = ("trigger", "job")
 
 SUFFIXES: Final = frozenset([".yaml", ".yml", ".json", ".jsonl"])
 STANDARD_INPUT: Final = "-"
-_PLACEHOLDERS: Final = (("<{", "}>"), ("<%", "%>"))
+UNREADABLE: Final = "unreadable"
+"""Kind of the problem of a file that cannot be read."""
+# Not of Jinja between angle brackets, such as <{{ key }}>.
+_PLACEHOLDER: Final = re.compile(r"<\{(?![{%#])(?=.*?(?<![}%#])\}>)|<%(?=.*?%>)", re.DOTALL)
 _LISTS: Final[dict[str, Kind]] = {"triggers": "trigger", "jobs": "job"}
 _TRIGGER_FIELDS: Final = frozenset(["trigger_id", "bucket", "prefix"])
 _JOB_FIELDS: Final = frozenset(["payload", "type", "worker"])
@@ -197,32 +201,44 @@ def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) ->
     Args:
         paths: Files and folders; ``-`` is standard input. Of a folder all files with the
             suffixes of `SUFFIXES` are read, but for those whose name, or whose folder's,
-            begins with ``_`` or a dot, as in lava's job framework.
+            begins with ``_`` or a dot, as in lava's job framework. One that cannot be read
+            is a problem of the kind `UNREADABLE`.
         progress: Called with the number of files read so far.
 
     Raises:
-        CommandError: A path does not exist or cannot be read.
+        CommandError: A path does not exist.
     """
-    return load_texts(read_texts(paths), progress)
+    loaded = Loaded()
+    unreadable: list[Problem] = []
+    _read_into(loaded, read_texts(paths, unreadable), progress)
+    for problem in unreadable:
+        loaded.files[problem.file] = SourceFile(problem.file, "")
+    loaded.problems += unreadable
+    return loaded
 
 
-def load_texts(
-    texts: Iterable[tuple[str, str]], progress: Callable[[int], None] | None = None
-) -> Loaded:
+def load_texts(texts: Iterable[tuple[str, str]]) -> Loaded:
     """Read the entries of texts.
 
     Args:
         texts: The name of each file, and its text.
-        progress: Called with the number of files read so far.
     """
     loaded = Loaded()
+    _read_into(loaded, texts)
+    return loaded
+
+
+def _read_into(
+    loaded: Loaded,
+    texts: Iterable[tuple[str, str]],
+    progress: Callable[[int], None] | None = None,
+) -> None:
     for number, (name, text) in enumerate(texts, 1):
         file = SourceFile(name, text)
         loaded.files[name] = file
         _Reader(loaded, file).read()
         if progress:
             progress(number)
-    return loaded
 
 
 def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
@@ -238,43 +254,89 @@ def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
         return [Entry(kind, item, name) for page in pages for item in page["Items"]]
 
 
-def read_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+def read_texts(
+    paths: Sequence[str], problems: list[Problem] | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield name and text of each file, and of those of folders, as `load` finds them.
+
+    A file that has two names is read once, by the first.
+
+    Args:
+        paths: Files and folders.
+        problems: Where files that cannot be read are added, in place of an error.
 
     Raises:
         CommandError: One does not exist, cannot be read, or is no UTF-8.
     """
-    seen: set[str] = set()
+    seen: set[object] = set()
     for path in paths:
-        for name in _files(path):
-            if name in seen:
-                continue
-            seen.add(name)
-            with naming(name):
-                is_file = name != STANDARD_INPUT
-                raw = Path(name).read_bytes() if is_file else sys.stdin.buffer.read()
+        for name in _files(path, refused := []):
             try:
-                yield name, raw.decode("utf-8-sig")
+                if (identity := _identity(name)) in seen:
+                    continue
+                seen.add(identity)
+                text = _text(name)
+            except OSError as error:
+                refused.append(_unreadable(name, error))
             except UnicodeDecodeError as error:
-                line = raw[: error.start].count(b"\n") + 1
-                raise CommandError(f"{safe(name)}:{line}: this is not UTF-8") from None
+                line = error.object[: error.start].count(b"\n") + 1
+                refused.append(Problem(name, line, None, "this is not UTF-8", UNREADABLE))
+            else:
+                yield name, text
+        if problems is None and refused:
+            raise CommandError(safe(str(refused[0])))
+        if problems is not None:
+            problems += refused
 
 
-def _files(path: str) -> Iterable[str]:
+def _unreadable(name: str, error: OSError) -> Problem:
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        reason = "a link to a file that does not exist"
+    return Problem(name, None, None, reason, UNREADABLE)
+
+
+def _identity(name: str) -> object:
+    """Return what two names of one file have in common."""
+    if name == STANDARD_INPUT:
+        return name
+    path = Path(name)
+    try:
+        found = path.stat()
+    except OSError:
+        found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _text(name: str) -> str:
+    raw = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
+    return raw.decode("utf-8-sig")
+
+
+def _files(path: str, refused: list[Problem]) -> Iterable[str]:
+    """Return the files of a path; what cannot be looked into is added to `refused`."""
     if path == STANDARD_INPUT:
         return [path]
     found = Path(path)
-    if not found.exists():
+    if not found.exists() and not found.is_symlink():
         raise CommandError(f"{safe(path)}: there is no such file or folder")
     if not found.is_dir():
         return [path]
-    return sorted(
-        str(each)
-        for each in found.rglob("*")
-        if each.suffix in SUFFIXES
-        and each.is_file()
-        and not any(part.startswith((".", "_")) for part in each.relative_to(found).parts)
-    )
+
+    def refuse(error: OSError) -> None:
+        refused.append(_unreadable(str(Path(error.filename)), error))
+
+    names: list[str] = []
+    for folder, inner, files in os.walk(found, onerror=refuse):
+        inner[:] = [each for each in inner if not each.startswith((".", "_"))]
+        own = (Path(folder, name) for name in files if not name.startswith((".", "_")))
+        names += [
+            str(each)
+            for each in own
+            # What is listed and does not exist is a link that leads nowhere.
+            if each.suffix in SUFFIXES and (each.is_file() or not each.exists())
+        ]
+    return sorted(names)
 
 
 class _Reader:
@@ -287,16 +349,11 @@ class _Reader:
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
-        marks = [
-            at
-            for mark, end in _PLACEHOLDERS
-            if (at := text.find(mark)) >= 0 and text.find(end, at) >= 0
-        ]
-        if marks:
-            at = min(marks)
+        if found := _PLACEHOLDER.search(text):
+            at = found.start()
             self._problem(
                 Span(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), at, 0),
-                f"{text[at : at + 2]} is a placeholder of lava's job framework:"
+                f"{found[0]} is a placeholder of lava's job framework:"
                 ' run "make dist" there, and name the file in dist/ instead',
                 "placeholder",
             )

@@ -184,13 +184,17 @@ class _Changes:
         level = self._decision.prefixes[-1] if self._decision.entries else None
         for entry in self._reachable:
             found = deciding.get(str(entry.id))
+            # Beside a dispatch, what is skipped is left alone: it may well be meant so.
+            if self._before and (found is None or found.outcome == "skipped"):
+                continue
             if entry.text("prefix") == level:
                 if found is None or found.ended or any(not job.dispatch for job in found.jobs):
                     yield from _of_fields(entry, self._event)
                 for job in found.jobs if found else ():
-                    yield from self._of_job(entry, job)
-        yield from self._elsewhere()
+                    if not (self._before and job.outcome == "skipped"):
+                        yield from self._of_job(entry, job)
         if not self._before:
+            yield from self._elsewhere()
             yield from self._of_hidden()
             for key in guesses.keys(self._event.key):
                 event = _with_key(self._event, key)
@@ -257,7 +261,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
             for better in guesses.names(name, known - entry.item.keys()):
                 yield _renamed(entry, name, better)
         value = _value(entry, name)
-        for mended in _mended(name, value, event):
+        for mended in _mended(name, value, event, str(entry.text("prefix"))):
             if mended != value:
                 yield _set(MEND, entry, name, mended)
         if name in ("parameters", "globals"):
@@ -268,7 +272,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
             yield _removed(REMOVE, entry, name)
 
 
-def _mended(name: str, value: Any, event: S3Event) -> Iterator[Any]:
+def _mended(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[Any]:
     """Yield values to try in place of that of a field."""
     if name.startswith("if_not_"):  # any other pattern would do, and mean nothing
         return
@@ -282,7 +286,7 @@ def _mended(name: str, value: Any, event: S3Event) -> Iterator[Any]:
                 found = (
                     guesses.event_types(written, seen)
                     if kind.of == "event_type"
-                    else guesses.patterns(written, seen, event.bucket)
+                    else guesses.patterns(written, seen, event.bucket, prefix)
                 )
                 yield from (each[0] if len(each) == 1 else each for each in found if each)
     elif name == "delay":

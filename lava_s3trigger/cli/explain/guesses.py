@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, unquote_plus
 
 from lava_s3trigger import units
+from lava_s3trigger.cli.objects.sample_keys import can_match
 from lava_s3trigger.triggers import WHOLE_BUCKET
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _GLOB: Final = re.compile(r"[*?\[{]")
 _BRACES: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _SCHEME: Final = re.compile(r"s3[an]?://|arn:[\w-]+:s3:[^:/]*:[^:/]*:|https?://")
+_MEANT_OTHERWISE: Final = re.compile(r"[\\{}^$|\"'()%,;]|^\s|\s$|\.\*|\*\*/")
+"""What is in patterns that are meant as something else, so that they are replaced."""
 _MAX_WRITTEN: Final = 200
 """Characters of a pattern or a name that is looked into; longer ones are not written by hand."""
 _MAX_PREFIX_CHARACTERS: Final = 1024
@@ -69,14 +72,25 @@ def prefixes(text: str, bucket: str, tried: Collection[str]) -> Iterator[str]:
         yield WHOLE_BUCKET
 
 
-def patterns(written: list[str], value: str, bucket: str) -> Iterator[list[str]]:
+def patterns(written: list[str], value: str, bucket: str, prefix: str) -> Iterator[list[str]]:
     """Yield lists of patterns in place of those written, for a value that they do not match.
+
+    Each list has those written that may fire for other keys.
 
     Args:
         written: The patterns.
         value: The key.
         bucket: Name of the bucket.
+        prefix: That of the entry.
     """
+    kept = [
+        each for each in written if not _MEANT_OTHERWISE.search(each) and can_match(each, prefix)
+    ]
+    for found in _patterns(written, value, bucket):
+        yield [*dict.fromkeys([*kept, *found])]
+
+
+def _patterns(written: list[str], value: str, bucket: str) -> Iterator[list[str]]:
     if any(len(each) > _MAX_WRITTEN for each in written):
         return
     singles: tuple[Callable[[str], str], ...] = (
@@ -129,12 +143,12 @@ def durations(written: Any) -> Iterator[str]:
 
 def names(written: str, known: Collection[str]) -> Iterator[str]:
     """Yield known names that are close to one that is not known."""
-    from difflib import get_close_matches  # noqa: PLC0415 - start-up
+    from lava_s3trigger.cli.output.suggestions import near  # noqa: PLC0415 - start-up
 
     folded = {each.casefold(): each for each in known}
     if written.casefold() in folded:
         yield folded[written.casefold()]
-    yield from get_close_matches(written[:_MAX_WRITTEN], sorted(known), n=3)
+    yield from near(written[:_MAX_WRITTEN], known, most=3)
 
 
 def keys(key: str) -> Iterator[str]:

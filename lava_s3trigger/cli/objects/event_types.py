@@ -8,10 +8,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.units import shown
 
 _NO_SEQUENCER: Final = frozenset(["sequencer"])
@@ -212,7 +212,7 @@ def event_type(name: str) -> EventType:
     found = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
     if found:
         return found
-    close = get_close_matches(plain, [*EVENT_TYPES, *IN_EVENTBRIDGE], n=1)
+    close = near(plain, [*EVENT_TYPES, *IN_EVENTBRIDGE])
     hint = f"did you mean {close[0]}? " if close else ""
     raise CommandError(
         f"no event type {shown(name)}: {hint}there are {', '.join(EVENT_TYPES)}", WRONG_USAGE

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import parse_qs, quote_plus, unquote
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
@@ -55,11 +56,14 @@ class ObjectFacts:
 
 
 def read_uri(text: str) -> ObjectName:
-    """Read an S3 URI. The key is taken as it stands: an S3 URI is not percent-encoded.
+    """Read the address of an object: an S3 URI, an ARN, or a URL of the console or of S3.
+
+    The key is taken as it stands in a URI and an ARN, and percent-decoded in a URL.
 
     Raises:
-        CommandError: It is no URI of an object.
+        CommandError: It is no address of an object.
     """
+    text = _uri_of(text)
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not text.startswith(SCHEME):
         wrong = "this is no object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
@@ -78,6 +82,33 @@ def read_uri(text: str) -> ObjectName:
             text = f"{safe(text)[:80]}..."
             wrong = f"the key has {length} bytes; one in S3 has at most {MAX_KEY_BYTES}"
     raise CommandError(safe(f"{text}: {wrong}"), WRONG_USAGE)
+
+
+def _uri_of(text: str) -> str:
+    """Return the S3 URI of an ARN or a URL; any other text as it is.
+
+    In a URL of the console the bucket ends the path, and the key is the parameter `prefix`. See
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html for URLs of S3.
+    """
+    if found := _ARN.match(text):
+        return f"{SCHEME}{text[found.end() :]}"
+    if not text.startswith(("https://", "http://")):
+        return text
+    host, _, path = text.partition("://")[2].partition("/")
+    path, _, query = path.partition("#")[0].partition("?")
+    if host.endswith("console.aws.amazon.com"):
+        key = parse_qs(query).get("prefix", [""])[0]
+        return f"{SCHEME}{path.rstrip('/').rpartition('/')[2]}/{key}"
+    if found := _HOST.fullmatch(host):
+        bucket = f"{found['bucket']}/" if found["bucket"] else ""
+        return f"{SCHEME}{bucket}{unquote(path)}"
+    return text
+
+
+_ARN: Final = re.compile(r"arn:aws[\w-]*:s3:::")
+_HOST: Final = re.compile(
+    r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
+)
 
 
 def s3_record(  # noqa: PLR0913 - an event has as many elements

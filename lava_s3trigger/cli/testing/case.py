@@ -6,9 +6,9 @@ entry of each. See docs/testing-entries.md.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.fixed_values import NOW
@@ -20,6 +20,7 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.event_types import event_type
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event, s3_notification
 from lava_s3trigger.cli.objects.uri import CREATED
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.conditions import is_condition
 from lava_s3trigger.units import shown
 
@@ -57,6 +58,8 @@ class Case:
 
     trigger_id: str
     """The entry that it belongs to."""
+    prefix: str
+    """That of the entry."""
     number: int
     """Which of the entry's cases of that source it is, from 1."""
     name: str
@@ -146,7 +149,7 @@ class CaseReader:
             raise CaseError("trigger_id is missing: a case in a file names its entry", node)
         trigger_id = text_of(members["trigger_id"].value)
         if trigger_id not in self.entries:
-            close = get_close_matches(trigger_id, self.entries, n=1)
+            close = near(trigger_id, self.entries)
             hint = f": did you mean {shown(close[0])}?" if close else ""
             message = f"there is no entry with the trigger_id {shown(trigger_id)}{hint}"
             raise CaseError(message, members["trigger_id"].value)
@@ -165,14 +168,17 @@ class CaseReader:
         if "event" in members:
             payload, time, title = _payload(members, file)
         elif "key" in given:
-            payload, time = _event(members, given, bucket)
             title = given["key"]
+            if not given.get("as_is", False):
+                _require_key(title, entry, members["key"].value)
+            payload, time = _event(members, given, bucket)
         else:
             raise CaseError("a case needs a key, or an event: the file of a payload", node)
         number = self._numbers[trigger_id, file] = self._numbers.get((trigger_id, file), 0) + 1
         place = Place(file, node.span.line, node.span.column) if node.span.line else None
         return Case(
             trigger_id=trigger_id,
+            prefix=entry.text("prefix") or "",
             number=number,
             name=given.get("name", title),
             payload=payload,
@@ -252,6 +258,26 @@ def _payload(members: dict[str, Member], file: str) -> tuple[Any, dt.datetime, s
             raise CaseError(message, Node(None, members[name].name))
     found = members["event"].value
     return payload_of(found, file), NOW, text_of(found)
+
+
+def _require_key(key: str, entry: Entry, node: Node) -> None:
+    """Refuse what is written as a key and is more than that: such a case would test nothing.
+
+    Raises:
+        CaseError: The key has an address, the bucket or a slash before it, and the entry's prefix
+            has not.
+    """
+    bucket = entry.text("bucket")
+    bare = re.sub(r"^(?:s3[an]?://[^/]*/|arn:[\w-]+:s3:::[^/]*/|https?://[^/]*/)", "", key)
+    for start in ("/", f"{bucket}/"):
+        bare = bare.removeprefix(start)
+    start = key[: len(key) - len(bare)]
+    if start and not f"{entry.text('prefix')}/".startswith(start):
+        raise CaseError(
+            f"{shown(key)} is not a key below the entry's prefix: write {shown(bare)}, or"
+            " as_is: true if keys do begin so",
+            node,
+        )
 
 
 def _event(

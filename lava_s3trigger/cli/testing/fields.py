@@ -6,7 +6,6 @@ import datetime as dt
 import ipaddress
 import json
 import math
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.cli.entries.dynamodb import AttributeReader
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT
 from lava_s3trigger.cli.entries.positions import Member, Node
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.units import shown
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def members_of(node: Node, what: str, known: Collection[str]) -> dict[str, Membe
         raise CaseError(f"{what} is a map, not {shown(node.plain())}", node)
     for name, member in node.value.items():
         if name not in known:
-            close = get_close_matches(name, known, n=1)
+            close = near(name, known)
             hint = f": did you mean {shown(close[0])}?" if close else ""
             message = f"unknown field {shown(name)} of {what.rpartition('; ')[2]}"
             message += hint or f"; it may have {', '.join(known)}"
@@ -177,6 +177,7 @@ FIELDS: Final[dict[str, Callable[[Node], Any]]] = {
     "event": text_of,
     "now": _time,
     "alone": _boolean,
+    "as_is": _boolean,
     "expect": _value,
     "exactly": _value,
     "because": text_of,

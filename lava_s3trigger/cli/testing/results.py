@@ -11,6 +11,7 @@ from lava_s3trigger.cli.decide.decider import MEANINGS, decide_payload
 from lava_s3trigger.cli.decide.fixed_values import FixedValues
 from lava_s3trigger.cli.entries.memory import MemoryTriggers
 from lava_s3trigger.conditions import is_condition
+from lava_s3trigger.triggers import prefixes
 from lava_s3trigger.units import shown
 
 from .case import NOTHING, UNMATCHED
@@ -130,6 +131,7 @@ def judge(case: Case, decided: Decided) -> CaseResult:
             else "a different dispatch than expected"
         )
         found.messages += _reasons(decided) if missing else []
+        found.messages += _elsewhere(case, decided) if missing and not own else []
     if case.because and not found.dispatches and not _is_because(case.because, own):
         found.messages.append(f"nothing is dispatched, but not because of {case.because}")
         found.messages += _reasons(decided)
@@ -193,6 +195,21 @@ def _reasons(decided: Decided) -> list[str]:
             bucket = shown(decision.event.bucket)
             found.append(f"no entry of bucket {bucket} matches; prefixes tried: {tried}")
     return found
+
+
+def _elsewhere(case: Case, decided: Decided) -> list[str]:
+    """Return why the case's own entry does not decide on its object."""
+    told = []
+    for decision in decided.decisions:
+        why = f"does not match {shown(decision.event.key)}"
+        if case.prefix in decision.prefixes:
+            why = "is that of an entry of another bucket"
+        elif case.prefix in prefixes(decision.event.key):
+            why = f"is hidden by the longer prefix {shown(decision.prefixes[-1])}"
+        tried = ", ".join(map(shown, decision.prefixes))
+        prefix = f"trigger {shown(case.trigger_id)}: its prefix {shown(case.prefix)}"
+        told.append(f"{prefix} {why}; prefixes tried: {tried}")
+    return told
 
 
 def _is_because(reason: str, own: list[TriggerDecision]) -> bool:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.check.trial import Trial, TriedEntry
+from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
-from lava_s3trigger.triggers import BrokenTrigger, read_trigger
+from lava_s3trigger.triggers import READERS, BrokenTrigger, Trigger, read_trigger
 
+from . import event_types
 from .template_text import TemplateText
 
 if TYPE_CHECKING:
@@ -21,11 +24,25 @@ if TYPE_CHECKING:
 
 KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)}
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""
-MAX_PATTERNS: Final = 1000
-MAX_PATTERN_CHARACTERS: Final = 1024
 IGNORE_FIELD: Final = "x-lint-ignore"
+CASES_FIELD: Final = "x-tests"
 
 _NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
+
+
+def _meant(name: str, value: Any) -> Any:
+    """Return what the function makes of the value of a field, if it can be read."""
+    kind = KINDS.get(name.removeprefix("if_").removeprefix("not_"))
+    read = kind.read if kind else READERS.get(name)
+    try:
+        meant = read(value) if read else value
+    except ValueError:
+        return value
+    if kind and kind.code == "not_a_pattern":
+        return sorted({value} if isinstance(value, str) else {*value})
+    if isinstance(meant, (int, float)) and not isinstance(meant, bool):
+        return float(meant)
+    return {} if meant is None else meant
 
 
 class CheckedEntry:
@@ -74,15 +91,15 @@ class CheckedEntry:
 
     @cached_property
     def work(self) -> str:
-        """What it dispatches, and when: all its fields but those for people."""
-        return json.dumps(
-            {
-                name: value
-                for name, value in self.values.items()
-                if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
-            },
-            sort_keys=True,
-        )
+        """What it dispatches, and when: all its fields but those for people, by their meaning."""
+        meant = {
+            name: _meant(name, value)
+            for name, value in self.values.items()
+            if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
+        }
+        # What a field means that is not there.
+        absent = {"delay": 0.0, "jinja": True, "parameters": {}, "globals": {}}
+        return json.dumps(absent | meant, sort_keys=True)
 
     @cached_property
     def is_template(self) -> bool:
@@ -123,16 +140,69 @@ class CheckedEntry:
         return [(path, each) for path, each in made if each]
 
     def patterns(self, field: str) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the patterns of a condition, with their paths, but for those that are too long."""
+        """Return the patterns of a condition, with their paths.
+
+        None of one that the function refuses: what is wrong with it is one finding.
+        """
         value = self.values.get(field)
+        if any(error.field == field for error in self.errors):
+            return []
         named: list[tuple[tuple[str | int, ...], Any]] = [((field,), value)]
         if isinstance(value, list):
-            named = [((field, n), each) for n, each in enumerate(value[:MAX_PATTERNS])]
-        return [
-            (path, each)
-            for path, each in named
-            if isinstance(each, str) and len(each) <= MAX_PATTERN_CHARACTERS
-        ]
+            named = [((field, n), each) for n, each in enumerate(value)]
+        return [(path, each) for path, each in named if isinstance(each, str)]
+
+    def size(self, name: str) -> float | None:
+        """Return the bytes of a size condition; None where it is missing or invalid."""
+        try:
+            return units.size(self.values[name]) if name in self.values else None
+        except ValueError:
+            return None
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The known event types that the conditions let through."""
+        wanted = [event_types.matched(each) for _, each in self.patterns("if_event_type")]
+        excluded = [event_types.matched(each) for _, each in self.patterns("if_not_event_type")]
+        found = frozenset().union(*wanted) if "if_event_type" in self.item else event_types.ALL
+        return found - frozenset().union(*excluded)
+
+    @cached_property
+    def cases(self) -> list[dict[str, Any]]:
+        """Its own cases for `test`, as far as they are maps."""
+        found = self.values.get(CASES_FIELD)
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    @cached_property
+    def trigger(self) -> Trigger | BrokenTrigger | None:
+        """What the function reads it as: a disabled entry as if it were enabled."""
+        if self.kind != "trigger":
+            return None
+        return read_trigger(self.item, self.max_delay, checks_disabled=True)
+
+    @cached_property
+    def trial(self) -> Trial | None:
+        """The trial of an enabled entry; None where the function refuses it in any case."""
+        trigger = self.trigger
+        if not (isinstance(trigger, Trigger) and trigger.enabled and self.bucket and self.prefix):
+            return None
+        if any(template.error for _, template in self.templates):
+            return None
+        keys = [case.get("key") for case in self.cases]
+        entry = TriedEntry(
+            trigger=trigger,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            patterns=[pattern for _, pattern in self.patterns("if_fnmatch")],
+            keys=[each for each in keys if isinstance(each, str)],
+            event_types=self.event_types,
+            names_event_types="if_event_type" in self.item,
+            above=self.size("if_size_gt"),
+            most=self.size("if_not_size_gt"),
+            templates=self.templates,
+            documents=[self.values.get(name) for name in ("parameters", "globals")],
+        )
+        return Trial(entry)
 
     @cached_property
     def errors(self) -> tuple[EntryError, ...]:
@@ -141,8 +211,7 @@ class CheckedEntry:
         A disabled entry is read as if it were enabled.
         """
         if self.kind == "trigger":
-            found = read_trigger(self.item, self.max_delay, checks_disabled=True)
-            return found.errors if isinstance(found, BrokenTrigger) else ()
+            return self.trigger.errors if isinstance(self.trigger, BrokenTrigger) else ()
         try:
             read_job(self.item)
         except InvalidEntryError as invalid:

@@ -7,12 +7,13 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger import units
 from lava_s3trigger.cli.check.findings import Fix, Found
+from lava_s3trigger.cli.objects.sample_keys import can_match
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
 
 from . import event_types
+from .prefixes import WILDCARDS
 from .registry import nearest, rule
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _MAX_PREFIX_CHARACTERS: Final = 1024
 _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
-_TOKEN: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
 # None of them means anything to fnmatch, and few keys have them.
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
@@ -44,7 +44,7 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         return
     for name in _FNMATCH:
         for path, pattern in checked.patterns(name):
-            if not _can_match(pattern, prefix):
+            if not can_match(pattern, prefix):
                 yield Found(
                     f"{shown(pattern)} matches no key at or below the prefix {shown(prefix)};"
                     " a pattern must match the whole key",
@@ -52,62 +52,26 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
                 )
 
 
-def _can_match(pattern: str, prefix: str) -> bool:
-    """Return whether a pattern matches the prefix, or any key below it."""
-    found = re.search(r"[*?\[]", pattern)
-    literal = pattern[: found.start()] if found else pattern
-    folder = f"{prefix}/"
-    if not found:
-        return literal == prefix or literal.startswith(folder)
-    if not (folder.startswith(literal) or literal.startswith(folder)):
-        return False
-    tokens = _TOKEN.findall(pattern)
-    states = {0}
-    for char in folder:
-        states = _skipping(states, tokens)
-        if char == "/" and len(tokens) in states and fnmatch.fnmatchcase(prefix, pattern):
-            return True
-        states = {
-            state if tokens[state] == "*" else state + 1
-            for state in states
-            if state < len(tokens) and _takes(tokens[state], char)
-        }
-    return bool(states) or fnmatch.fnmatchcase(prefix, pattern)
-
-
-def _skipping(states: set[int], tokens: list[str]) -> set[int]:
-    found = set(states)
-    for state in states:
-        at = state
-        while at < len(tokens) and tokens[at] == "*":
-            at += 1
-            found.add(at)
-    return found
-
-
-def _takes(token: str, char: str) -> bool:
-    if token in ("*", "?"):
-        return True
-    return fnmatch.fnmatchcase(char, token) if token.startswith("[") else token == char
-
-
 @rule("LT302", "warning", "Pattern has regular expression or brace syntax")
 def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not know.
 
     In patterns only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`. For
-    `*.{csv,tsv}` write a list: `["*.csv", "*.tsv"]`. `--fix` does so for braces.
+    `*.{csv,tsv}` and `*.csv|*.tsv` write a list: `["*.csv", "*.tsv"]`. `--fix --unsafe-fixes`
+    does so.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
-            if found := _BRACES.search(pattern):
-                expanded = _expanded(pattern)
-                is_alone = len(path) == 1 and len(expanded) <= _MAX_BRACES
+            found = _BRACES.search(pattern)
+            listed = _expanded(pattern) if found else _listed(pattern)
+            if found or len(listed) > 1:
+                what = "braces mean" if found else "a list in one text means"
+                is_alone = len(path) == 1 and len(listed) <= _MAX_BRACES
                 yield Found(
-                    f"{shown(pattern)}: braces mean nothing in a pattern; use a list of patterns",
+                    f"{shown(pattern)}: {what} nothing in a pattern; use a list of patterns",
                     path,
-                    text=found[0],
-                    fix=Fix(expanded, path) if is_alone else None,
+                    text=found[0] if found else None,
+                    fix=Fix(listed, path, is_safe=False) if is_alone else None,
                 )
             elif found := _REGEX.search(pattern):
                 yield Found(
@@ -116,6 +80,13 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
                     path,
                     text=found[0],
                 )
+
+
+def _listed(pattern: str) -> list[str]:
+    """Return the patterns of a text such as `*.csv|*.tsv`, each of which could stand alone."""
+    parts = re.split(r"\s*[|,;]\s*|\s+", pattern.strip())
+    is_list = all(WILDCARDS.search(each) and (each[0] == "*" or "/" in each) for each in parts)
+    return parts if is_list else [pattern]
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -134,8 +105,8 @@ def _expanded(pattern: str) -> list[str]:
 def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No object can meet all conditions of the entry, so it never fires.
 
-    For example, `if_size_gt: 1MB` with `if_not_size_gt: 1KB`, or `if_not_fnmatch: "*"`. Remove
-    one of the conditions. Two entries at the same prefix are an "or".
+    For example, `if_size_gt: 1MB` with `if_not_size_gt: 1KB`, or `if_not_fnmatch: "orders/*"` at
+    the prefix `orders`. Remove one of the conditions. Two entries at the same prefix are an "or".
     """
     for name, opposite in (_FNMATCH, _EVENT_TYPE):
         wanted = [pattern for _, pattern in checked.patterns(name)]
@@ -143,6 +114,9 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         if not wanted and name not in checked.item:
             wanted = ["*"]
         if len(wanted) * len(excluding) > _MAX_COMPARED:
+            continue
+        if name == "if_fnmatch" and _excludes_prefix(checked, excluding):
+            yield Found(f"{opposite} excludes every key below the prefix", (opposite,))
             continue
         if wanted and all(any(_covers(each, pattern) for each in excluding) for pattern in wanted):
             yield Found(
@@ -156,10 +130,19 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             kinds = frozenset().union(*map(event_types.matched, wanted))
             if kinds and kinds <= frozenset().union(*map(event_types.matched, excluding)):
                 yield Found(f"{opposite} excludes all that {name} lets through", (opposite,))
-    above, limit = _size(checked, "if_size_gt"), _size(checked, "if_not_size_gt")
+    above, limit = checked.size("if_size_gt"), checked.size("if_not_size_gt")
     if limit is not None and (limit < 0 or (above is not None and math.floor(limit) <= above)):
         value = shown(checked.values.get("if_not_size_gt"))
         yield Found(f"no size is above if_size_gt and up to {value}", ("if_not_size_gt",))
+
+
+def _excludes_prefix(checked: CheckedEntry, excluding: list[str]) -> bool:
+    """Return whether a pattern that excludes keys matches all that are below the prefix."""
+    prefix = checked.prefix
+    if not prefix or prefix == WHOLE_BUCKET:
+        return False
+    # So many characters, each of which no pattern would name.
+    return any(_covers(each, f"{prefix}/\0\0\0") for each in excluding if each[-1:] == "*")
 
 
 def _covers(pattern: str, other: str) -> bool:
@@ -169,21 +152,6 @@ def _covers(pattern: str, other: str) -> bool:
     )
 
 
-def _size(checked: CheckedEntry, name: str) -> float | None:
-    try:
-        return units.size(checked.values[name]) if name in checked.values else None
-    except ValueError:
-        return None
-
-
-def _kinds(checked: CheckedEntry) -> frozenset[str]:
-    """Return the known event types that the conditions let through."""
-    wanted = [event_types.matched(each) for _, each in checked.patterns("if_event_type")]
-    excluded = [event_types.matched(each) for _, each in checked.patterns("if_not_event_type")]
-    kinds = frozenset().union(*wanted) if "if_event_type" in checked.item else event_types.ALL
-    return kinds - frozenset().union(*excluded)
-
-
 @rule("LT304", "warning", "Size condition with events that have no size")
 def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The entry asks for deletions, or other events without a size, and for a minimum size.
@@ -191,10 +159,10 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
     Events of deletions, tags and ACLs carry no size, and count as size 0. `if_size_gt` does not
     hold for them, not even with 0. Remove the size condition, or the event types.
     """
-    limit = _size(checked, "if_size_gt")
+    limit = checked.size("if_size_gt")
     if limit is None or limit < 0 or "if_event_type" not in checked.item:
         return
-    allowed = _kinds(checked)
+    allowed = checked.event_types
     for path, pattern in checked.patterns("if_event_type"):
         kinds = event_types.matched(pattern) & allowed
         if kinds and kinds <= event_types.WITHOUT_SIZE:
@@ -225,7 +193,7 @@ def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 
 def _nearest(pattern: str) -> str | None:
     by_lower = {each.lower(): each for each in sorted(event_types.PATTERNS)}
-    close = nearest(pattern.lower(), by_lower, cutoff=0.7)
+    close = nearest(pattern.lower(), by_lower)
     return by_lower[close] if close else None
 
 

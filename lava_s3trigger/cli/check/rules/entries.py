@@ -10,7 +10,7 @@ from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.units import shown
 
 from .checked import KEYS
-from .registry import nearest, rule
+from .registry import nearest, rule, surely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,15 @@ TRIGGER_FIELDS: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 _CONDITIONS: Final = [f"{start}{name}" for start in ("if_", "if_not_") for name in KINDS]
-_SURE: Final = 0.85
-"""Similarity from which a name is a typo of another for certain."""
+_MEANT: Final = {
+    **dict.fromkeys(
+        ["if_size_lt", "if_size_le", "if_size_lte", "if_size_max", "if_max_size"], "if_not_size_gt"
+    ),
+    **dict.fromkeys(["if_size_ge", "if_size_gte", "if_size_min", "if_min_size"], "if_size_gt"),
+    **dict.fromkeys(["if_match", "if_glob", "if_pattern", "if_key"], "if_fnmatch"),
+}
+"""Conditions that do not exist, and those that come nearest to their meaning."""
+_MAX_SHORT_WORD: Final = 3
 _MAX_KEY_BYTES: Final = {"trigger_id": 2048, "job_id": 2048, "bucket": 2048, "prefix": 1024}
 MAX_ITEM_BYTES: Final = 400 * 1024
 _SIZE_UNITS: Final = "B K KB M MB G GB T TB P PB KiB MiB GiB TiB PiB".split()  # noqa: SIM905
@@ -85,16 +92,25 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
     """A trigger has a condition that does not exist.
 
     The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
-    condition whose name is very similar to a known one.
+    condition whose name is very similar to a known one. `if_size_lt` has no counterpart:
+    `if_not_size_gt` holds up to and including the size, so `--unsafe-fixes` alone writes it.
     """
-    known = {each for each in _CONDITIONS if each not in checked.item}
-    close = nearest(error.field, known, cutoff=0.75)
+    free = [each for each in _CONDITIONS if each not in checked.item]
+    meant = _MEANT.get(error.field)
+    close = meant or nearest(error.field, [each for each in free if _is_typo(error.field, each)])
+    fix = _renamed(error.field, [close]) if close and not meant else None
+    if meant in free:
+        fix = Fix(meant, (error.field,), of_name=True, is_safe=False)
     message = f"unknown condition {shown(error.field)}; did you mean {close}?"
-    yield Found(
-        message if close else error.message,
-        (error.field,),
-        of_name=True,
-        fix=_renamed(error.field, known),
+    yield Found(message if close else error.message, (error.field,), of_name=True, fix=fix)
+
+
+def _is_typo(name: str, known: str) -> bool:
+    """Return whether a name has the short words of another one: `lt` is no typo of `gt`."""
+    words, others = name.split("_"), known.split("_")
+    return len(words) == len(others) and all(
+        word == other or min(len(word), len(other)) > _MAX_SHORT_WORD
+        for word, other in zip(words, others, strict=True)
     )
 
 
@@ -253,7 +269,7 @@ def refused(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 
 def _renamed(name: str, known: Any) -> Fix | None:
-    close = nearest(name, known, cutoff=_SURE)
+    close = surely(name, known)
     return Fix(close, (name,), of_name=True) if close else None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.check.findings import Fix, Found
+from lava_s3trigger.cli.entries.load import UNREADABLE
 from lava_s3trigger.units import shown
 
-from .checked import IGNORE_FIELD
-from .registry import RULES, rule, unknown_rule
+from .checked import CASES_FIELD, IGNORE_FIELD
+from .registry import RULES, hint, rule, unknown_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.positions import Node, Problem
 
     from .checked import CheckedEntries, CheckedEntry
+
+CASE_FIELDS: Final = frozenset(
+    """
+    alone as_is because event event_type exactly expect key name now size source_ip time trigger_id
+    """.split()  # noqa: SIM905
+)
+"""Those that the command `test` reads."""
 
 
 @rule("LT001", "error", "Invalid YAML or JSON", on="problem", of="syntax")
@@ -146,6 +154,34 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
         is_known = isinstance(each, str) and each and any(id_.startswith(each) for id_ in RULES)
         if not is_known:
             yield Found(unknown_rule(str(each)), path)
+
+
+@rule("LT012", "error", "File cannot be read", on="problem", of=UNREADABLE)
+def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
+    """A file or a folder cannot be read, so its entries are not checked.
+
+    Permission is missing, a link leads nowhere, or the text is not UTF-8. The other files are
+    checked, and the exit status is 3. `--select` and `--ignore` do not leave this rule out, nor
+    [LT001](#lt001-invalid-yaml-or-json) and [LT004](#lt004-placeholder-of-lavas-job-framework).
+    """
+    yield Found(problem.message)
+
+
+@rule("LT013", "warning", "Unknown field of a case")
+def unknown_case_field(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A case under `x-tests` has a field that `lava-s3trigger test` does not know.
+
+    `test` refuses the case. The [fields of a case](testing-entries.md#cases) are listed there.
+    """
+    found = checked.values.get(CASES_FIELD)
+    for n, case in enumerate(found if isinstance(found, list) else ()):
+        for name in case if isinstance(case, dict) else ():
+            if name not in CASE_FIELDS:
+                yield Found(
+                    f"unknown field {shown(name)} of a case{hint(name, CASE_FIELDS)}",
+                    (CASES_FIELD, n, name),
+                    of_name=True,
+                )
 
 
 def _written(checked: CheckedEntry, node: Node) -> str:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger import units
 from lava_s3trigger.cli.check.findings import Found
-from lava_s3trigger.dispatch import Dispatch
+from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
 
 from .registry import hint, nearest, rule
-from .template_text import TemplateText, stands_in_order
+from .template_text import TemplateText, stands_in_order, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .checked import CheckedEntries, CheckedEntry
 
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
-_WORST_ESCAPE: Final = 6
+_WORKER: Final = re.compile(r"[A-Za-z0-9_-]+(\.fifo)?")
+_MAX_QUEUE_NAME: Final = 80
+_OUTPUT: Final = re.compile(
+    r"-{0,2}(?:[a-z_-]*[_-])?(?:out|output|dest|destination|target|sink|to)(?:[_-][a-z_-]*)?",
+    re.IGNORECASE,
+)
+"""Names of what a job writes."""
+_MAX_NAME_CHARACTERS: Final = 64
+_DOCUMENTS: Final = ("parameters", "globals")
 _FIELDS: Final = frozenset(
     """
     cw_metrics description dispatcher enabled event_log globals iteration_delay iteration_limit
@@ -29,7 +36,6 @@ _FIELDS: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 """Of lava's jobs table."""
-_SURE: Final = 0.8
 
 
 def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
@@ -106,7 +112,7 @@ def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         return
     for _, job_id in _literal_jobs(checked):
         job = every.jobs.get(job_id)
-        for name in ("parameters", "globals") if job else ():
+        for name in _DOCUMENTS if job else ():
             own, jobs_own = checked.values.get(name), job.values.get(name) if job else None
             if not (isinstance(own, dict) and isinstance(jobs_own, dict)):
                 continue
@@ -132,7 +138,9 @@ def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     `--realm` knows the queues.
     """
     worker = checked.values.get("worker")
-    if every.workers is not None and isinstance(worker, str) and worker not in every.workers:
+    if not (isinstance(worker, str) and _WORKER.fullmatch(worker)):
+        return  # LT122 or LT509
+    if every.workers is not None and worker not in every.workers:
         yield Found(
             f"no queue lava-{every.realm}-{worker}{hint(worker, every.workers)}",
             ("worker",),
@@ -148,7 +156,7 @@ def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     for name in checked.item:
         if name in _FIELDS or name.startswith(("x-", "X-")):
             continue
-        close = nearest(name, _FIELDS - checked.item.keys(), cutoff=_SURE)
+        close = nearest(name, _FIELDS - checked.item.keys())
         if close:
             yield Found(
                 f"unknown job field {shown(name)}; did you mean {close}?", (name,), of_name=True
@@ -156,26 +164,96 @@ def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 @rule("LT507", "error", "Dispatch does not fit a message")
-def too_large(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
-    """The dispatch is larger than 1 MiB even before templates add to it. SQS refuses it.
+def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """The dispatch of a sample object is larger than 1 MiB, so SQS refuses it.
 
     Messages are JSON in ASCII, where `é` takes six bytes. Put large values into S3, and pass
     their address.
     """
-    values = {name: checked.values.get(name) or {} for name in ("parameters", "globals")}
-    if not all(isinstance(each, dict) for each in values.values()):
+    reason = checked.trial.too_large if checked.trial else None
+    if reason:
+        sizes = {name: len(json.dumps(checked.values.get(name))) for name in _DOCUMENTS}
+        yield Found(reason, (max(sizes, key=lambda name: sizes[name]),))
+
+
+@rule("LT508", "warning", "The same job twice")
+def twice(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """`job_id` names a job twice, so each event dispatches it twice.
+
+    Remove one. If it is on purpose, ignore this rule in the entry.
+    """
+    for position, job_id in enumerate(checked.job_ids):
+        if job_id in checked.job_ids[:position]:
+            yield Found(f"job {shown(job_id)} is named twice", checked.job_id_path(position))
+
+
+@rule("LT509", "error", "Worker that no queue can be named after", on="job")
+def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
+    """No SQS queue can have the name `lava-<REALM>-<WORKER>`, so every event is parked.
+
+    A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`. See
+    the [quotas of SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html).
+    """
+    worker = checked.values.get("worker")
+    if not isinstance(worker, str) or not worker:
         return
-    if len(json.dumps(values, ensure_ascii=False)) * _WORST_ESCAPE < MAX_MESSAGE_BYTES:
+    name = f"lava-{every.realm}-{worker}"
+    if not _WORKER.fullmatch(worker):
+        yield Found(f"no queue can be named after the worker {shown(worker)}", ("worker",))
+    elif len(name) > _MAX_QUEUE_NAME:
+        wrong = f"{len(name)} characters; a queue has at most {_MAX_QUEUE_NAME}"
+        yield Found(f"the queue {shown(name)} would have {wrong}", ("worker",))
+
+
+@rule("LT510", "info", "Job may start itself")
+def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A parameter that is named as an output lies below the entry's own prefix.
+
+    If the job writes there, its output fires the entry again, and so on without end. This was
+    tried with the function's own decider. Write elsewhere, or leave the output out by a condition,
+    such as `if_not_fnmatch`.
+    """
+    trial = checked.trial
+    raw = checked.values.get("parameters")
+    if not (trial and any(_is_output(text) for _, text, _ in strings(raw)) and trial.decision):
         return
-    written: dict[str, Any] = {}
-    for name, value in values.items():
-        template = TemplateText.of(value) if checked.is_template else None
-        written[name] = template.literal() if template else value
-    dispatch = Dispatch(job_id="", worker="", **written)
-    size = len(dispatch.message(every.realm, "", ""))
-    if size > MAX_MESSAGE_BYTES:
-        name = max(written, key=lambda each: len(json.dumps(written[each])))
-        yield Found(
-            f"the dispatch has at least {size} bytes; SQS takes at most {MAX_MESSAGE_BYTES}",
-            (name,),
+    dispatch = next((each.dispatch for each in trial.decision.jobs if each.dispatch), None)
+    for path, text in _outputs(dispatch.parameters if dispatch else None):
+        key = text.removeprefix(f"s3://{checked.bucket}/")
+        folder, _, name = key.rpartition("/")
+        is_own = (
+            key != text
+            if checked.prefix == WHOLE_BUCKET
+            else f"{folder}/".startswith(f"{checked.prefix}/")
         )
+        if not is_own or key == trial.key:
+            continue
+        # A folder, or the file itself.
+        written = key if "." in name else f"{key.rstrip('/')}/{trial.key.rpartition('/')[2]}"
+        decided = trial.decide(written)
+        if decided and decided.outcome == "dispatched":
+            yield Found(
+                f"{shown(text)} is below the entry's own prefix; an object there fires the entry",
+                ("parameters", *path),
+            )
+
+
+def _is_output(name: object) -> bool:
+    """Return whether something is named as what a job writes."""
+    is_short = isinstance(name, str) and len(name) <= _MAX_NAME_CHARACTERS
+    return is_short and bool(_OUTPUT.fullmatch(str(name)))
+
+
+def _outputs(
+    value: Any, path: tuple[str | int, ...] = (), *, is_output: bool = False
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the texts in rendered parameters that are named as outputs, with their paths."""
+    if isinstance(value, str) and is_output:
+        yield path, value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _outputs(each, (*path, name), is_output=_is_output(name))
+    elif isinstance(value, list):
+        for n, each in enumerate(value):
+            is_named = is_output or (n > 0 and _is_output(value[n - 1]))
+            yield from _outputs(each, (*path, n), is_output=is_named)

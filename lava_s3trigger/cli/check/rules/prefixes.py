@@ -30,14 +30,17 @@ def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 
     A prefix is a folder without a slash at its end: `incoming` stands for `incoming/a.csv`
     and `incoming/2026/b.csv`. With the slash, only an object whose key is `incoming/` matches.
-    `--fix` removes the slash.
+    `--fix` removes the slash where no other entry is affected: at the prefix without the slash,
+    the entry may hide others.
     """
     prefix = checked.prefix or ""
     if prefix == "/":
         yield Found('"/" matches almost no key; the whole bucket is "*"', ("prefix",))
     elif prefix.endswith("/"):
         bare = prefix.removesuffix("/")
-        fix = None if bare.endswith("/") else Fix(bare, ("prefix",))
+        is_plain = not bare.endswith("/")
+        # "*" is the whole bucket, which is more than a folder.
+        fix = Fix(bare, ("prefix",), is_safe=bare != WHOLE_BUCKET) if is_plain else None
         yield Found(
             f"the prefix {shown(prefix)} matches only an object of exactly this key; without"
             " the slash it matches what is below",
@@ -130,8 +133,8 @@ def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
 def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two enabled entries at one prefix have the same conditions, and dispatch the same.
 
-    Each event dispatches the jobs twice. Remove one entry. To dispatch a job twice on purpose,
-    name it twice in `job_id`.
+    Each event dispatches the jobs twice. Remove one entry. Values are compared by their meaning:
+    `"*.csv"` and `["*.csv"]`, `1KB` and `1000`.
     """
     if not (checked.bucket and checked.prefix and checked.is_enabled):
         return
@@ -195,6 +198,58 @@ def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
                 path,
                 text=found[0],
             )
+
+
+_STRANGE: Final = (
+    (re.compile(r"s3[an]?://|arn:aws|https?://"), "begins with an address; write the key alone"),
+    (re.compile(r"\.{1,2}/"), "begins with a relative path, which keys do not"),
+    (re.compile(r"(?<=.)//"), "has two slashes in a row, which few keys have"),
+    (re.compile(r"\\"), "has a backslash; folders of keys end with a slash"),
+    (
+        re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]"),
+        "has an invisible character, which keys do not have",
+    ),
+)
+"""What a prefix has that keys have not, each with what is wrong."""
+
+
+@rule("LT210", "warning", "Prefix has what keys do not have")
+def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    r"""A prefix is an address, or has characters that the keys of a bucket hardly have.
+
+    For example, `s3://orders/incoming`, `./incoming`, `incoming//daily`, `incoming\daily`, a
+    zero-width space that was copied with the text, or the name of the bucket before the folder.
+    Write the key alone, as S3 shows it. If the keys are so, ignore this rule in the entry.
+    """
+    prefix, bucket = checked.prefix or "", checked.bucket or ""
+    for pattern, wrong in _STRANGE:
+        found = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
+        if found:
+            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=found[0])
+            return
+    if bucket and (prefix == bucket or prefix.startswith(f"{bucket}/")):
+        yield Found(
+            f"the prefix {shown(prefix)} begins with the name of the bucket, which keys do not",
+            ("prefix",),
+        )
+
+
+_AT_START: Final = frozenset(pattern for pattern, wrong in _STRANGE if wrong.startswith("begins"))
+
+
+@rule("LT211", "warning", "Upper case in the name of a bucket")
+def upper_case(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A bucket has capital letters, which no bucket has that was created since March 2018.
+
+    See the [rules for names of buckets](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
+    If it is an older bucket of the region us-east-1, ignore this rule in the entry.
+    """
+    bucket = checked.bucket or ""
+    if _BUCKET.fullmatch(bucket) and bucket != bucket.lower():
+        yield Found(
+            f"{shown(bucket)} has capital letters; did you mean {shown(bucket.lower())}?",
+            ("bucket",),
+        )
 
 
 def _named(other: CheckedEntry) -> str:

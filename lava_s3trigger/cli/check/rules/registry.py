@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.units import shown
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Rule:
 # To compare two names takes some 10 µs, and a realm may have thousands of jobs.
 _MAX_COMPARED_NAMES: Final = 60
 _MAX_COMPARED_CHARACTERS: Final = 64
+_SURE: Final = 0.85
+"""Similarity from which a name is a typo of another for certain."""
 
 RULES: Final[dict[str, Rule]] = {}
 
@@ -112,13 +115,19 @@ def unknown_rule(name: str) -> str:
     return f"unknown rule {shown(name)}; {hint}"
 
 
-def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def nearest(name: Any, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest, or None where none is near."""
     text = str(name)[:_MAX_COMPARED_CHARACTERS]
     candidates = [each for each in known if len(each) <= _MAX_COMPARED_CHARACTERS]
     if len(candidates) > _MAX_COMPARED_NAMES:
         candidates = [each for each in candidates if each[:2] == text[:2]][:_MAX_COMPARED_NAMES]
-    close = get_close_matches(text, sorted(candidates), n=1, cutoff=cutoff)
+    close = near(text, candidates)
+    return close[0] if close else None
+
+
+def surely(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name of which another one is a typo for certain, or None."""
+    close = get_close_matches(name[:_MAX_COMPARED_CHARACTERS], sorted(known), n=1, cutoff=_SURE)
     return close[0] if close else None
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
@@ -16,12 +16,22 @@ from lava_s3trigger.templates.environment import TemplateEnvironment
 from lava_s3trigger.templates.limits import compile_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
 
 MARK: Final = re.compile(r"\{[{%#]")
 _ENDS: Final = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _PLAIN_TEXT: Final = re.compile(r"[A-Za-z0-9_ ./:,;@=&?+*!-]+")
 _MAX_CHAIN: Final = 10
+_CAPTURES: Final = (
+    nodes.AssignBlock,
+    nodes.Macro,
+    nodes.CallBlock,
+    nodes.FilterBlock,
+    nodes.Block,
+)
+"""What hands text to other code of the template."""
 VARIABLES: Final = frozenset(["bucket", "key", "event", "info", "utils"])
 _SPECIAL: Final = frozenset(["self", "loop", "caller", "varargs", "kwargs", "super"])
 
@@ -42,6 +52,12 @@ class _Code:
     tests: tuple[str, ...] = ()
     members: tuple[tuple[str, ...], ...] = ()
     """What it asks variables for: ``a.b['c']`` as ``("a", "b", "c")``."""
+    private: tuple[str, ...] = ()
+    """Attributes that it asks for and that begin with an underscore."""
+    aspects: frozenset[str] = frozenset()
+    """What it depends on of an event: elements of `info`, `info` as a whole, `event`."""
+    keeps_text: bool = False
+    """Whether it computes with text that stands around expressions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,9 @@ class TemplateText:
     code: _Code
     error: str | None
     """Why the function cannot compile it."""
+    is_globals: bool
+    reduced: str
+    """The document as JSON, with one character in place of plain text around code."""
 
     @classmethod
     def of(cls, value: Any, *, is_globals: bool = False) -> TemplateText | None:
@@ -59,16 +78,17 @@ class TemplateText:
         document = Document(value, is_globals=is_globals)
         if not document.is_template:
             return None
-        code = _code(json.dumps(_skeleton(value)))
-        if code.is_sound:
-            return cls(value, code, None)
-        try:
-            document.compile()
-        except CompileError as error:
-            return cls(value, code, error.reason)
-        except TimeoutError as error:
-            return cls(value, code, str(error))
-        return cls(value, code, None)
+        text = json.dumps(_reduced(value))
+        code = _code(text)
+        reason = None
+        if not code.is_sound:
+            try:
+                document.compile()
+            except CompileError as error:
+                reason = error.reason
+            except TimeoutError as error:
+                reason = str(error)
+        return cls(value, code, reason, is_globals, text)
 
     def unknown_variables(self) -> set[str]:
         """Return the names of variables that neither the function nor the template has."""
@@ -82,10 +102,6 @@ class TemplateText:
             return find_undeclared_variables(self.code.tree) - known
         except Exception:  # noqa: BLE001 - a template can fail in many ways
             return set(self.code.read - self.code.own - known)
-
-    def literal(self) -> Any:
-        """Return the document without what expressions and statements put out."""
-        return _without_code(self.value)
 
     def pieces(self) -> list[str] | None:
         """Return the texts that stand in all it renders to, in their order.
@@ -173,8 +189,8 @@ def template_environment() -> TemplateEnvironment:
     return TemplateEnvironment()
 
 
-def _skeleton(value: Any) -> Any:
-    """Return a document in which plain text around code is left out.
+def _reduced(value: Any) -> Any:
+    """Return a document in which plain text around code is one character.
 
     What it leaves out cannot change how the code compiles, so many entries share one.
     """
@@ -182,13 +198,39 @@ def _skeleton(value: Any) -> Any:
         if not MARK.search(value):
             return ""
         return "".join(
-            piece if is_code else _PLAIN_TEXT.sub("", piece) for piece, is_code in _split(value)
+            piece if is_code else _PLAIN_TEXT.sub("-", piece)
+            for piece, is_code in code_pieces(value)
         )
     if isinstance(value, dict):
-        return [each for item in value.items() for each in map(_skeleton, item)]
+        return {
+            name if MARK.search(name) else str(n): _reduced(each)
+            for n, (name, each) in enumerate(value.items())
+        }
     if isinstance(value, list):
-        return [_skeleton(each) for each in value]
+        return [_reduced(each) for each in value]
     return None
+
+
+class Cut(NamedTuple):
+    """The beginning of a document, up to the end of a piece of code."""
+
+    strings: list[str]
+    path: tuple[str | int, ...]
+    """Of the string that has the code."""
+    of_name: bool
+    code: str
+
+
+def cuts(value: Any) -> Iterator[Cut]:
+    """Yield the beginnings of a document that end with a piece of code, the shortest first."""
+    before: list[str] = []
+    for path, text, of_name in strings(value):
+        at = ""
+        for piece, is_code in code_pieces(text):
+            at += piece
+            if is_code:
+                yield Cut([*before, at], path, of_name, piece)
+        before.append(text)
 
 
 @lru_cache(4096)
@@ -210,36 +252,41 @@ def _code(text: str) -> _Code:
 
 
 def _walked(tree: nodes.Template, *, is_sound: bool) -> _Code:
-    read: set[str] = set()
-    own: set[str] = set()
-    filters: dict[str, None] = {}
-    tests: dict[str, None] = {}
-    members: dict[tuple[str, ...], None] = {}
-    waiting: list[nodes.Node] = [tree]
-    while waiting:
-        node = waiting.pop()
-        match node:
-            case nodes.Name():
-                (read if node.ctx == "load" else own).add(node.name)
-            case nodes.Filter():
-                filters[node.name] = None
-            case nodes.Test():
-                tests[node.name] = None
-            case nodes.Getattr() | nodes.Getitem():
-                if len(chain := _chain(node)) > 1:
-                    members[chain] = None
-            case _:
-                pass
-        waiting += node.iter_child_nodes()
+    found = [*_all_nodes(tree)]
+    names = [each for each in found if isinstance(each, nodes.Name)]
+    read = frozenset(each.name for each in names if each.ctx == "load")
+    asked = [each for each in found if isinstance(each, (nodes.Getattr, nodes.Getitem))]
+    chains = [chain for each in asked if len(chain := _chain(each)) > 1]
+    of_info = [chain[1] for chain in chains if chain[:-1] == ("info",)]
+    is_whole = len(of_info) < sum(each.name == "info" for each in names)
     return _Code(
         tree,
         is_sound,
-        frozenset(read),
-        frozenset(own),
-        tuple(filters),
-        tuple(tests),
-        tuple(members),
+        read,
+        own=frozenset(each.name for each in names if each.ctx != "load"),
+        filters=_unique(each.name for each in found if isinstance(each, nodes.Filter)),
+        tests=_unique(each.name for each in found if isinstance(each, nodes.Test)),
+        members=_unique(chains),
+        private=_unique(
+            each.attr
+            for each in asked
+            if isinstance(each, nodes.Getattr) and each.attr.startswith("_")
+        ),
+        aspects=frozenset(of_info) | (read & {"event"}) | ({"info"} if is_whole else set()),
+        keeps_text=any(isinstance(each, _CAPTURES) for each in found),
     )
+
+
+def _all_nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.iter_child_nodes()
+
+
+def _unique(values: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _chain(node: nodes.Node) -> tuple[str, ...]:
@@ -260,7 +307,7 @@ def _chain(node: nodes.Node) -> tuple[str, ...]:
     return ()
 
 
-def _split(text: str) -> Iterator[tuple[str, bool]]:
+def code_pieces(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the pieces of a template, and whether each is code."""
     at = 0
     while found := MARK.search(text, at):
@@ -271,13 +318,3 @@ def _split(text: str) -> Iterator[tuple[str, bool]]:
         at = end + 2
         yield text[found.start() : at], True
     yield text[at:], False
-
-
-def _without_code(value: Any) -> Any:
-    if isinstance(value, str):
-        return "".join(piece for piece, is_code in _split(value) if not is_code)
-    if isinstance(value, dict):
-        return {_without_code(name): _without_code(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_code(each) for each in value]
-    return value

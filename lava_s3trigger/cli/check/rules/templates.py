@@ -12,10 +12,19 @@ from lava_s3trigger.templates.utils import UTILS
 from lava_s3trigger.units import shown
 
 from .registry import hint, rule
-from .template_text import MARK, VARIABLES, TemplateText, strings, template_environment
+from .template_text import (
+    MARK,
+    VARIABLES,
+    TemplateText,
+    code_pieces,
+    strings,
+    template_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from lava_s3trigger.cli.check.trial import Failure
 
     from .checked import CheckedEntries, CheckedEntry
 
@@ -101,62 +110,73 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     """A template asks `info`, `key` or `bucket` for something that they do not have.
 
     `info` has the elements in [this table](rendering.md#info). An unknown element renders as
-    nothing; an unknown method is an error each time.
+    nothing. So does an attribute that begins with an underscore, of any value: the sandbox hides
+    it. A call of an unknown method is [LT408](#lt408-template-fails).
     """
+    for found, owner in _unknown_members(checked):
+        if owner[0] != "utils":
+            yield found
+    failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
-        for owner, name in _members(template):
-            if owner == ("info",):
-                is_known, known = name in _INFO or name in _OF_DICT, sorted(_INFO)
-            else:
-                kind = _kind_of(owner)
-                if kind is None:
-                    continue
-                is_known, known = hasattr(kind, name), _public(kind)
-            if not is_known:
-                yield _member(path, template, owner, name, known)
-
-
-def _kind_of(owner: tuple[str, ...]) -> Any:
-    if owner in (("key",), ("bucket",)):
-        return str
-    if len(owner) == 2 and owner[0] == "info":  # noqa: PLR2004 - info and its element
-        return _INFO.get(owner[1])
-    return None
-
-
-def _public(kind: Any) -> list[str]:
-    return [each for each in dir(kind) if not each.startswith("_")]
+        for name in template.code.private:
+            if not (failure and name in (failure.text or "")):
+                yield _at(path, template, name, f"{shown(name)} is hidden: it renders as nothing")
 
 
 @rule("LT405", "warning", "Unknown member of utils")
 def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template asks `utils` for something that it does not have. A call of it is an error.
+    """A template asks `utils` for something that it does not have, which renders as nothing.
 
     The [table of `utils`](rendering.md#utils) lists what there is. Some functions of Python's
-    modules are left out on purpose, such as `utils.path.exists`.
+    modules are left out on purpose, such as `utils.path.exists`. A call of an unknown function is
+    [LT408](#lt408-template-fails).
     """
+    for found, owner in _unknown_members(checked):
+        if owner[0] == "utils":
+            yield found
+
+
+def _unknown_members(
+    checked: CheckedEntry, *, of_failure: bool = False
+) -> Iterator[tuple[Found, tuple[str, ...]]]:
+    """Yield the unknown members of variables, with their owners.
+
+    Args:
+        checked: The entry.
+        of_failure: Whether to yield those for which the trial fails, in place of the others.
+    """
+    failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
-        for owner, name in _members(template):
-            if owner[0] != "utils":
+        # What the template sets itself may be anything.
+        for *owner, name in template.code.members:
+            if owner[0] not in VARIABLES or owner[0] in template.code.own:
                 continue
-            found: Any = SimpleNamespace(**UTILS)
-            for step in owner[1:]:
-                found = getattr(found, step, None)
-            if found is None or isinstance(found, (str, int)):
+            known = _known_members(tuple(owner), name)
+            if known is None:
                 continue
-            if not hasattr(found, name):
-                known = UTILS if len(owner) == 1 else _public(found)
-                yield _member(path, template, owner, name, known)
+            found = _member(path, template, ".".join(owner), name, known)
+            is_failure = failure and failure.path == found.path and name in (failure.text or "")
+            if bool(is_failure) is of_failure:
+                yield found, tuple(owner)
 
 
-def _members(template: TemplateText) -> list[tuple[tuple[str, ...], str]]:
-    """Return the members that a template asks the function's variables for: whose, and which."""
-    # What the template sets itself may be anything.
-    return [
-        (chain[:-1], chain[-1])
-        for chain in template.code.members
-        if chain[0] in VARIABLES and chain[0] not in template.code.own
-    ]
+def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
+    """Return the members of a variable if the name is none of them, else None."""
+    if owner == ("info",):
+        return None if name in _INFO or name in _OF_DICT else _INFO
+    kind: Any = None
+    if owner in (("key",), ("bucket",)):
+        kind = str
+    elif owner[0] == "info":
+        kind = _INFO.get(owner[1]) if len(owner) == 2 else None  # noqa: PLR2004 - its element
+    elif owner[0] == "utils":
+        kind = SimpleNamespace(**UTILS)
+        for step in owner[1:]:
+            kind = getattr(kind, step, None)
+        kind = None if isinstance(kind, (str, int)) else kind
+    if kind is None or hasattr(kind, name):
+        return None
+    return UTILS if owner == ("utils",) else [each for each in dir(kind) if each[0] != "_"]
 
 
 @rule("LT406", "warning", "Reserved name of a global")
@@ -192,12 +212,103 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
                 return
 
 
+@rule("LT408", "error", "Template fails")
+def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """The function cannot render a template for the objects that the entry is made for.
+
+    The entry was tried with the function's own decider: with keys below its prefix that its
+    conditions let through, in the form of S3 and of EventBridge. Every such event would be
+    parked. Correct the template. If it needs a key of another form, give one in a case under
+    [`x-tests`](testing-entries.md): its keys are tried first.
+    """
+    failure = checked.trial.failure if checked.trial else None
+    if failure and not failure.when:
+        yield _failed(checked, failure, "events would be parked")
+
+
+@rule("LT409", "warning", "Template fails for some events")
+def fails_sometimes(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """The function cannot render a template for some of the events that the entry lets through.
+
+    For example, `event.Records` does not exist in events of either route, `event.s3` not in those
+    of EventBridge, and `info.size` is 0 for empty objects and for deletions. Use `info`, which is
+    the same by all routes, or leave the events out by [conditions](triggers.md#conditions).
+    """
+    failure = checked.trial.failure if checked.trial else None
+    if failure and failure.when:
+        yield _failed(checked, failure, f"events {failure.when} would be parked")
+
+
+_FOREIGN: Final = re.compile(
+    r"(?<![{$])\$?\{(?:bucket|key|info\.\w+)\}(?!\})|%\((?:bucket|key)\)s|\$(?:bucket|key)\b"
+)
+
+
+@rule("LT410", "warning", "Placeholder of another syntax")
+def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A value names a variable as shells, Python or others do: `${key}`, `{key}`, `%(key)s`.
+
+    It is sent as it stands. Write `{{ key }}`.
+    """
+    if not checked.is_template:
+        return
+    for name in ("job_id", "parameters", "globals"):
+        for path, text, of_name in strings(checked.values.get(name)):
+            if not _FOREIGN.search(text):
+                continue
+            # What stands inside of code may well be a format of Python.
+            plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
+            if found := _FOREIGN.search(plain):
+                message = f"{shown(found[0])} is sent as it stands; a variable is {{{{ key }}}}"
+                yield Found(message, (name, *path), of_name, text=found[0])
+
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:.*[_-])?(?:password|passwd|pwd|secret|secret_?key|api_?key|access_?key|private_?key|token)",
+    re.IGNORECASE,
+)
+_SECRET: Final = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@{}]+:[^/\s@{}]+@"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bxox[abp]-[A-Za-z0-9-]{10,}"
+)
+_NO_SECRET: Final = re.compile(
+    r"arn:|/|ssm:|vault:|secretsmanager:|\$|.*\{\{|.{0,5}$|.*\s", re.DOTALL
+)
+"""References, templates, and what is too short or a sentence."""
+
+
+@rule("LT411", "warning", "Secret in an entry")
+def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A parameter or a global looks like a password, a key or a token.
+
+    Whoever may read the table, the queues or the log of dead letters reads it too. Put the secret
+    into AWS Secrets Manager or Parameter Store, and pass its name.
+    """
+    for name in ("parameters", "globals"):
+        for path, text, of_name in strings(checked.values.get(name)):
+            owner = next((each for each in reversed(path) if isinstance(each, str)), "")
+            is_named = bool(_SECRET_NAME.fullmatch(owner)) and not of_name
+            if _SECRET.search(text) or (is_named and not _NO_SECRET.match(text)):
+                yield Found(
+                    f"the value of {shown(owner or name)} looks like a secret", (name, *path)
+                )
+
+
+def _failed(checked: CheckedEntry, failure: Failure, meaning: str) -> Found:
+    hints = [
+        found.message.partition("; ")[2]
+        for found, _ in _unknown_members(checked, of_failure=True)
+        if "; " in found.message
+    ]
+    message = "; ".join([f"{meaning}: {failure.reason}", *hints[:1]])
+    return Found(message, failure.path, failure.of_name, text=failure.text)
+
+
 def _member(
-    path: Path, template: TemplateText, owner: tuple[str, ...], name: str, known: Iterable[str]
+    path: Path, template: TemplateText, owner: str, name: str, known: Iterable[str]
 ) -> Found:
-    of = ".".join(owner)
-    message = f"{of} has no {shown(name)}{hint(name, known)}"
-    whole = f"{of}.{name}"
+    message = f"{owner} has no {shown(name)}{hint(name, known)}"
+    whole = f"{owner}.{name}"
     return _at(path, template, whole if template.path_of(whole)[0] else name, message)
 
 

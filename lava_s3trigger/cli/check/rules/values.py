@@ -22,6 +22,8 @@ _QUANTITIES: Final = ("delay", "if_size_gt", "if_not_size_gt")
 _TRUE: Final = frozenset(["true", "t", "yes", "y", "on", "1"])
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")
 _MAX_MINUTES: Final = 15
+_MAX_DIGITS: Final = 38
+"""Digits of a number of DynamoDB."""
 _NOT_RENDERED: Final = ("trigger_id", "bucket", "prefix", "enabled", "delay", "jinja")
 
 
@@ -44,7 +46,7 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
             )
     for name in _QUANTITIES:
         value = checked.values.get(name)
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and _NUMBER.fullmatch(value) and len(value) <= _MAX_DIGITS:
             is_integer = "." not in value
             fix = Fix(int(value), (name,)) if is_integer else Fix(float(value), (name,))
             yield Found(f"{name}: {shown(value)} is a number in quotes", (name,), fix=fix)
@@ -139,3 +141,13 @@ def no_owner(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     if not checked.values.get("owner"):
         yield Found("owner is missing")
+
+
+@rule("LT148", "warning", "enabled is empty")
+def empty_enabled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """`enabled` has no value, which counts as false: the entry never fires.
+
+    Write `enabled: true` or `enabled: false`.
+    """
+    if "enabled" in checked.item and checked.values.get("enabled", "") in (None, ""):
+        yield Found("enabled is empty, which disables the entry", ("enabled",))

@@ -1,0 +1,26 @@
+"""Suggestions of a known name for an unknown one, as far as a person would take it for a typo."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher, get_close_matches
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LIKE: Final = 0.75
+"""Similarity, from 0 to 1, of two names of which one is likely a typo: not `stage` and `range`."""
+_REMOTE: Final = 0.65
+
+
+def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return the known names that are near, the nearest first.
+
+    A name with the same letters in another order is near, too: `kye` and `key`.
+    """
+    letters = sorted(name)
+    return [
+        each
+        for each in get_close_matches(name, sorted(known), n=most, cutoff=_REMOTE)
+        if SequenceMatcher(None, each, name).ratio() >= LIKE or sorted(each) == letters
+    ]
