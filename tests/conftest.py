@@ -12,6 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lava_s3trigger.log import LOGGER, configure_logging
+from lava_s3trigger.templates import limits
 from tests.aws_in_memory import Endpoint
 from tests.clock import Clock
 from tests.examples import FEW
@@ -46,6 +47,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # A limit of the command line holds for all.
         if is_long and config.getoption("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONG_SECONDS))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _alarms_in_callbacks() -> Iterator[None]:
+    """Report no alarm of a template that interrupts a callback of the garbage collector.
+
+    Python ignores what such a callback raises, and the alarm comes again shortly after.
+    """
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if unraisable.exc_type is not limits._TimeUpError:  # noqa: SLF001
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+    yield
+    sys.unraisablehook = report
 
 
 _OF_STACK: Final = (
