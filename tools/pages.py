@@ -54,7 +54,7 @@ LAYERS: Final = (
 """Groups of modules, from the top. A group imports groups of lower layers, never a higher
 one and none of its own layer. Calls to AWS are above templates, because the time that they
 keep in reserve depends on how long a rendering takes."""
-SHARED: Final = ("decide", "objects", "entries", "deployed", "output")
+SHARED: Final = ("decide", "routes", "objects", "entries", "deployed", "output")
 """Rooms of the command line that commands share, from the top: each imports lower ones alone.
 All other rooms are commands, of which none imports another's."""
 TOP: Final = ("configuration", "errors", "options")

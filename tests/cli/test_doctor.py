@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger.cli import commands
+from lava_s3trigger.cli.deployed.realm import find_realm, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
-from lava_s3trigger.cli.doctor.realm import find_realm, matches_any
-from lava_s3trigger.cli.doctor.routes import Route, event_types
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.streams import opened
+from lava_s3trigger.cli.routes.route import Route, event_types
 
 from .cannedaws import Answer, CannedAws
 

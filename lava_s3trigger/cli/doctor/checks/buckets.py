@@ -14,7 +14,8 @@ from lava_s3trigger.cli.doctor.notifications import (
     without,
 )
 from lava_s3trigger.cli.doctor.registry import Fault, check
-from lava_s3trigger.cli.doctor.routes import (
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.route import (
     KINDS,
     Route,
     asks_for,
@@ -27,13 +28,12 @@ from lava_s3trigger.cli.doctor.routes import (
     routes,
     wanted_types,
 )
-from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = (
     "dynamodb:Scan",

@@ -16,10 +16,9 @@ from .patterns import key_filters, matching_types, read_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
     from lava_s3trigger.cli.objects.event_types import EventType
     from lava_s3trigger.triggers import Trigger
-
-    from .realm import Deployment, Json
 
 KINDS: Final = {
     "LambdaFunctionConfigurations": "LambdaFunctionArn",
