@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 def schema(command: str) -> Any:
     """Return the JSON Schema of what a command prints as JSON."""
-    folder = {"test": "testing"}.get(command, command.replace("-", "_"))
+    folder = {"test": "testing", "disconnect": "connect"}.get(command, command.replace("-", "_"))
     return json.loads((files("lava_s3trigger.cli") / folder / "schema.json").read_text())
 
 

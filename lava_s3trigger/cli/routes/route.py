@@ -145,9 +145,16 @@ def notification_routes(configuration: Json, ours: frozenset[str] = frozenset())
             )
 
 
-def routes(deployed: Deployment, bucket: str) -> list[Route]:
-    """Return the routes of a bucket's events to the function."""
-    configuration = deployed.notifications(bucket) or {}
+def routes(deployed: Deployment, bucket: str, configuration: Json | None = None) -> list[Route]:
+    """Return the routes of a bucket's events to the function.
+
+    Args:
+        deployed: The realm.
+        bucket: Name of the bucket.
+        configuration: Its notifications, if they were read already.
+    """
+    if configuration is None:
+        configuration = deployed.notifications(bucket) or {}
     topics = {each["TopicArn"] for each in deployed.subscriptions}
     ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
     found = [each for each in notification_routes(configuration, ours) if each.is_ours]
