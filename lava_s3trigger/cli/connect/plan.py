@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.routes.patterns import read_pattern
-from lava_s3trigger.cli.routes.route import KINDS
+from lava_s3trigger.cli.routes.route import KINDS, carriers
 
 from .bucket import EVENTBRIDGE, KIND, SNS
 from .changes import NOTIFICATIONS, RULE, Change
@@ -78,7 +78,8 @@ def connection(
         raise RefusedError(f"no entry of {bucket.name} can fire by {by}")
     others = _others(bucket, by, wanted)
     if others and not is_move:
-        raise RefusedError(*(f"{bucket.name} is connected already: {r.told}" for r in others))
+        told = (f"{bucket.name} is connected already by {each.told}" for each in others)
+        raise RefusedError(*told, _carried(bucket, wanted))
     for each in others:
         _require_removable(bucket, each)
     needs = Needs(bucket, by, topic)
@@ -88,6 +89,23 @@ def connection(
     kept = {each.place for each in (*made, *gone)}
     gone += [each for each in bucket.owned() if each.place not in kept]
     return Plan(_needed([*made, first]), _needed([then, *gone]))
+
+
+def _carried(bucket: Bucket, wanted: Wanted) -> str:
+    """Return what of the entries the routes that are there carry, and what to do."""
+    by_type = {
+        (trigger.trigger_id, name): found
+        for trigger in wanted.triggers
+        for name, found in carriers(bucket.routes, trigger).items()
+    }
+    missing = [
+        f"{name} of {trigger_id}" for (trigger_id, name), found in by_type.items() if not found
+    ]
+    if missing:
+        return f"these routes leave out {', '.join(missing)}: --move replaces them"
+    if any(len(found) > 1 for found in by_type.values()):
+        return "events come twice: --move replaces these routes"
+    return "all that the entries ask for comes by these routes: --move replaces them"
 
 
 def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:

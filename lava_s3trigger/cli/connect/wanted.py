@@ -66,6 +66,8 @@ class Surplus:
 class Wanted:
     """What a route must carry for the entries of a bucket."""
 
+    triggers: tuple[Trigger, ...]
+    """The entries."""
     filters: tuple[Filter, ...]
     routes: tuple[Route, ...]
     """The same as routes, to compare with those that are there."""
@@ -95,7 +97,8 @@ def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) 
     filters = tuple(Filter(frozenset(by_prefix[each]), each) for each in sorted(by_prefix))
     reached = [trigger for trigger, _ in types]
     routes = tuple(Route("", each.types, each.prefix) for each in filters)
-    return Wanted(filters, routes, tuple(_surplus(filters, reached)), unreachable)
+    surplus = tuple(_surplus(filters, reached))
+    return Wanted(tuple(triggers), filters, routes, surplus, unreachable)
 
 
 def wanted_by_rules(
@@ -124,7 +127,7 @@ def wanted_by_rules(
             filters.append(Filter(group.types, pattern=pattern))
             prefixes = [each if isinstance(each, str) else each["prefix"] for each in part] or [""]
             routes += [Route("", group.types, prefix, rule="") for prefix in prefixes]
-    return Wanted(tuple(filters), tuple(routes), (), unreachable)
+    return Wanted(tuple(triggers), tuple(filters), tuple(routes), (), unreachable)
 
 
 def _types(

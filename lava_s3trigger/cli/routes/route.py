@@ -115,6 +115,22 @@ def wanted_types(trigger: Trigger) -> list[EventType]:
     ]
 
 
+def carriers(found: list[Route], trigger: Trigger) -> dict[str, list[Route]]:
+    """Return the routes that carry all that an entry asks for, by type of events.
+
+    A type without a route is one that does not reach the function, or not for all keys; with two
+    routes, each event comes twice.
+
+    Args:
+        found: The routes of the bucket to the function.
+        trigger: The entry.
+    """
+    return {
+        kind.name: [route for route in found if route.covers(trigger, kind)]
+        for kind in wanted_types(trigger)
+    }
+
+
 def wanted_events(trigger: Trigger) -> list[str]:
     """Return the events that a notification needs for an entry."""
     names = [each.name for each in wanted_types(trigger)]
