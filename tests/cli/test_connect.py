@@ -578,3 +578,29 @@ class TestUndoing:
 
         assert change.undone.after == {"EventBridgeConfiguration": {}}
         assert not change.undone.is_needed
+
+
+RULE: Final = {"EventPattern": {"a": 1}, "State": "ENABLED", "Targets": [{"Id": "x"}]}
+
+
+class TestHalfMade:
+    """What a killed run left between two calls is no change by somebody else."""
+
+    @pytest.mark.parametrize(
+        ("kind", "before", "after", "now", "expected"),
+        [
+            ("rule", None, RULE, None, True),
+            ("rule", None, RULE, {**RULE, "Targets": []}, True),
+            ("rule", RULE, None, {**RULE, "Targets": []}, True),
+            ("rule", None, RULE, {**RULE, "Targets": [{"Id": "theirs"}]}, False),
+            ("rule", None, RULE, {**RULE, "State": "DISABLED"}, False),
+            ("permission", {"Principal": "a"}, {"Principal": "b"}, None, True),
+            ("permission", {"Principal": "a"}, None, {"Principal": "c"}, False),
+            ("queue_statement", {"Sid": "a"}, None, None, False),
+            ("notifications", {}, {"EventBridgeConfiguration": {}}, {"X": [1]}, False),
+        ],
+    )
+    def test_it_goes_on(
+        self, kind: str, before: Any, after: Any, now: Any, *, expected: bool
+    ) -> None:
+        assert Change(kind, "r", None, before, after).starts_at(now) is expected

@@ -99,11 +99,9 @@ class Bucket:
     @cached_property
     def rules(self) -> list[str]:
         """Names of the rules that `connect` made for it."""
-        return sorted(
-            each["Name"]
-            for each in self.deployed.rules
-            if each.get("Description") == self.names.description
-        )
+        found = self.deployed.read_all("events", "list_rules", "Rules")
+        own = self.names.description
+        return sorted(each["Name"] for each in found if each.get("Description") == own)
 
     @cached_property
     def intake(self) -> dict[str, str] | None:
@@ -138,7 +136,6 @@ class Bucket:
         for name in self.rules:
             yield Change(RULE, name, None, self.parts.read(RULE, name), None)
         yield from _statements(self.intake, [self.names.statement()])
-        yield from _statements(self.dead_letters, map(self.names.statement, self.rules))
         for topic in self.own_topics:
             sid = self.names.statement()
             found = self.parts.read(TOPIC_STATEMENT, topic, sid)
@@ -146,8 +143,10 @@ class Bucket:
         topics = [each for each in self.own_topics if self._may_unsubscribe(each)]
         for topic in topics:
             yield Change(SUBSCRIPTION, topic, None, self.parts.read(SUBSCRIPTION, topic), None)
+        sources = [*self.rules, *map(name_in, topics)]
+        yield from _statements(self.dead_letters, map(self.names.statement, sources))
         function = self.deployed.function_name
-        for source in (None, *self.rules, *map(name_in, topics)):
+        for source in (None, *sources):
             sid = self.names.statement(source)
             found = self.parts.read(PERMISSION, function, sid)
             yield Change(PERMISSION, function, sid, found, None)

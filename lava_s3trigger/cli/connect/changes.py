@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +57,23 @@ class Change:
     def is_needed(self) -> bool:
         """Whether it changes anything."""
         return not is_equal(self.kind, self.before, self.after)
+
+    def starts_at(self, now: Json | None) -> bool:
+        """Return whether a part is as it was read, or as a run left it that was killed midway.
+
+        A rule and its targets are two calls, as are the end and the start of a permission.
+        """
+        if is_equal(self.kind, now, self.before):
+            return True
+        if self.kind == PERMISSION:
+            return now is None
+        if self.kind != RULE or now is None:
+            return False
+        sides = [each for each in (self.before, self.after) if each]
+        targets = [target for each in sides for target in each["Targets"]]
+        return any({**now, "Targets": []} == {**each, "Targets": []} for each in sides) and all(
+            each in targets for each in now["Targets"]
+        )
 
     @property
     def undone(self) -> Change:
@@ -133,16 +150,16 @@ class Parts:
             ChangedMeanwhileError: The part is another one now.
             CommandError: AWS refuses it.
         """
-        now = self.read(change.kind, change.resource, change.part)
+        now = self.read(*change.place)
         if is_equal(change.kind, now, change.after):
             return
-        if not is_equal(change.kind, now, change.before):
+        if not change.starts_at(now):
             raise ChangedMeanwhileError(
                 f"the {change.subject} changed since it was read, so nothing of it was written:"
                 " run the command again"
             )
         with reaching_aws():
-            getattr(self, f"_write_{change.kind}")(change)
+            getattr(self, f"_write_{change.kind}")(replace(change, before=now))
         if change.kind == NOTIFICATIONS:
             self._read_back(change)
 

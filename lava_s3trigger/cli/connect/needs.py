@@ -79,9 +79,9 @@ class Needs:
     def _topic_arn(self) -> str:
         if not self.topic:
             raise CommandError("--by sns needs a topic: name it with --topic", WRONG_USAGE)
-        named = self._deployed.arn("sns", self.topic)
-        arn = self.topic if self.topic.startswith("arn:") else named
-        if arn.rpartition(":")[0] != named.rpartition(":")[0]:
+        region = self._deployed.arn("sns", "")  # with the account, and a colon at its end
+        arn = self.topic if self.topic.startswith("arn:") else f"{region}{self.topic}"
+        if not arn.startswith(region):
             raise RefusedError(
                 f"topic {arn} is of another account or region than the function: its owner must"
                 " let S3 publish to it and the function subscribe (docs/connecting.md, Other"
@@ -164,9 +164,12 @@ class Needs:
         if ours and ours[0]["Endpoint"] != self._deployed.function_arn:
             return  # a queue that the function reads
         yield from self._permission("sns", topic)
-        redrive = {"deadLetterTargetArn": self._dead_letters()["QueueArn"]}
+        queue = self._dead_letters()
+        redrive = {"deadLetterTargetArn": queue["QueueArn"]}
         value = {"Endpoint": self._deployed.function_arn, "RedrivePolicy": redrive}
         before = self._parts.read(SUBSCRIPTION, topic)
+        if before in (None, value):
+            yield from self._queue_statement(queue, queue["QueueArn"], "sns", topic)
         yield Change(SUBSCRIPTION, topic, None, before, before or value)
 
     def _rules(self, filters: Iterable[Filter]) -> Iterator[Change]:

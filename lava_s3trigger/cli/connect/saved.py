@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,8 +68,8 @@ class Saved:
                 found = now[each.place]
                 if is_equal(each.kind, found, each.after):
                     continue
-                if is_equal(each.kind, found, each.before):
-                    kept.append(each)
+                if each.starts_at(found):
+                    kept.append(replace(each, before=found))
                     now[each.place] = each.after
                 elif not self._is_earlier(each, found):
                     refused.append(f"the {each.subject} changed since: it is left as it is")
