@@ -420,7 +420,7 @@ class TestMerge:
         assert is_same(one, two)
         assert not is_same(one, {**two, "EventBridgeConfiguration": {}})
         assert not is_same(one, {"QueueConfigurations": [other("a"), other("b")]})
-        filtered = [{**other("b"), "Filter": {"Size": 1}}]
+        filtered = [{**other("b"), "Filter": {**other("b")["Filter"], "Size": 1}}]
         assert not is_same({"QueueConfigurations": [other("b")]}, {"QueueConfigurations": filtered})
 
 
@@ -597,6 +597,8 @@ class TestHalfMade:
             ("permission", {"Principal": "a"}, {"Principal": "b"}, None, True),
             ("permission", {"Principal": "a"}, None, {"Principal": "c"}, False),
             ("queue_statement", {"Sid": "a"}, None, None, False),
+            ("queue_statement", {"Action": "sqs:Send"}, None, {"Action": ["SQS:Send"]}, True),
+            ("queue_statement", {"Action": "sqs:Send"}, None, {"Action": "sqs:Purge"}, False),
             ("notifications", {}, {"EventBridgeConfiguration": {}}, {"X": [1]}, False),
         ],
     )

@@ -204,8 +204,17 @@ def naive(case: Case, former: dict[str, Any]) -> dict[str, Any]:
     return {**former, FUNCTIONS: [*former.get(FUNCTIONS, []), *added]}
 
 
-@pytest.mark.slow("connects a bucket and waits for its events")
-@pytest.mark.parametrize("case", CHOSEN, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            each,
+            id=each.name,
+            marks=[pytest.mark.slow("connects a bucket and waits for its events")] * bool(number),
+        )
+        for number, each in enumerate(CHOSEN)
+    ],
+)
 def test_a_bucket_is_connected_as_s3_takes_it(world: World, case: Case) -> None:
     bucket = f"c-{case.name}"
     former = world.prepare(case, bucket)
@@ -678,6 +687,28 @@ class TestRefusals:
             )
             assert ran.status == 1
             assert told in ran.output
+
+    def test_a_key_that_must_allow_s3_is_noted(self, world: World) -> None:
+        world.prepare(Case("", ""), "keyed")
+        sns = world.stack.aws.client("sns")
+        arn = sns.create_topic(Name="connect-keyed", Attributes={"KmsMasterKeyId": "alias/k"})
+        way = ("--by", "sns", "--topic", arn["TopicArn"])
+
+        ran = world.run("connect", "keyed", *way, "--dry-run", "--format", "json")
+
+        [note] = ran.json("connect")["notes"]
+        assert note.startswith("connect-keyed is encrypted with alias/k")
+
+    def test_a_rule_that_somebody_disabled_is_enabled_again(self, world: World) -> None:
+        events = world.stack.aws.client("events")
+        world.prepare(Case("", ""), "disabled")
+        assert world.run("connect", "disabled", "--by", "eventbridge", "--yes").status == 0
+        events.disable_rule(Name="lava.e2e.disabled")
+
+        ran = world.run("connect", "disabled", "--yes", "--format", "json")
+
+        assert ran.json("connect")["by"] == "eventbridge"
+        assert events.describe_rule(Name="lava.e2e.disabled")["State"] == "ENABLED"
 
     def test_a_topic_that_another_bucket_notifies_stays_subscribed(self, world: World) -> None:
         sns = world.stack.aws.client("sns")

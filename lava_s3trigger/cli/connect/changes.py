@@ -112,7 +112,14 @@ def is_equal(kind: str, one: Json | None, two: Json | None) -> bool:
     """Return whether two states of a part are the same."""
     if kind == NOTIFICATIONS:
         return is_same(one or {}, two or {})
-    return one == two
+    return _plain(one) == _plain(two)
+
+
+def _plain(state: Json | None) -> Json | None:
+    """Return a state with the actions of a statement as they compare: without regard to case."""
+    if state is None or "Action" not in state:
+        return state
+    return {**state, "Action": sorted(each.lower() for each in listed(state["Action"]))}
 
 
 class Parts:

@@ -115,7 +115,9 @@ class Session:
 
     def _plan_connection(self, bucket: Bucket, report: Report) -> None:
         options = self.options
-        own = next((way for each in bucket.routes if (way := bucket.own_way(each))), None)
+        ways = [way for each in bucket.routes if (way := bucket.own_way(each))]
+        ways += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
+        own = next(iter(ways), None)
         by = options["by"] or own or S3
         topics = bucket.own_topics if by == SNS else []
         topic = options["topic"] or next(iter(topics), None)
