@@ -481,7 +481,7 @@ class TestMeanwhile:
         ran = world.run("connect", bucket, "--yes")
 
         assert ran.status == 3
-        assert f"the notifications of bucket {bucket} changed since it was read" in ran.errors
+        assert f"notifications of bucket {bucket}: changed since it was read" in ran.errors
         assert world.proxy.puts == []
         assert world.configuration(bucket) == theirs[0]
 
@@ -493,7 +493,7 @@ class TestMeanwhile:
         ran = world.run("connect", bucket, "--yes")
 
         assert ran.status == 3
-        assert "someone else wrote" in ran.errors
+        assert f"notifications of bucket {bucket}: someone else wrote them" in ran.errors
         assert world.configuration(bucket) == theirs[0]
 
     def test_s3_may_show_the_former_notifications_for_a_while(self, world: World) -> None:
@@ -533,7 +533,7 @@ class TestMeanwhile:
         ran = world.run("connect", "--undo", saved, "--yes")
 
         assert ran.status == 1
-        assert f"the notifications of bucket {bucket} changed since" in ran.output
+        assert f"notifications of bucket {bucket}: changed since the run" in ran.output
         assert world.configuration(bucket) == theirs
 
     def test_an_interrupted_move_goes_on_and_is_undone(self, world: World) -> None:

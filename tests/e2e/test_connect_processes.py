@@ -216,6 +216,7 @@ def test_without_the_policy_it_says_which_action_is_missing(person: Person) -> N
 
     assert "AWS refused PutBucketNotificationConfiguration: AccessDenied" in err
     assert "Saved for --undo" in err
+    assert "Made 1 of 2 changes: run the command again, or take them back with --undo" in err
     assert "changed" not in out
 
 
@@ -231,7 +232,7 @@ def test_a_move_that_is_interrupted_leaves_both_routes_and_goes_on(person: Perso
     _, err = finish(process)
 
     assert process.returncode == 130
-    assert re.search(r"Interrupted after \d of \d changes", err)
+    assert re.search(r"Made \d of \d changes: run the command again", err)
     assert person.configuration() == {**by_s3, "EventBridgeConfiguration": {}}
     person.run(*move, "0")
     assert person.configuration() == {"EventBridgeConfiguration": {}}

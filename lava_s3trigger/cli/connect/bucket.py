@@ -40,8 +40,7 @@ KIND: Final = {
     QUEUE: "QueueConfigurations",
     SNS: "TopicConfigurations",
 }
-"""The kind of notifications of each way but EventBridge's."""
-WAYS: Final = (*KIND, EVENTBRIDGE)
+"""The kind of notifications of each route but EventBridge's, as `--by` names it."""
 
 
 @dataclass
@@ -118,12 +117,12 @@ class Bucket:
         found = self.configuration.get(kind, []) if kind in KINDS else []
         return number < len(found) and self.names.is_notification(found[number].get("Id"))
 
-    def own_way(self, route: Route) -> str | None:
-        """Return the way by which `connect` made a route; None if somebody else did."""
+    def own_by(self, route: Route) -> str | None:
+        """Return what `--by` calls a route that `connect` made; None if somebody else did."""
         if route.place is None:
             return EVENTBRIDGE if route.rule in self.rules else None
-        way = next(way for way, kind in KIND.items() if kind == route.place[0])
-        return way if self.is_own(*route.place) else None
+        by = next(by for by, kind in KIND.items() if kind == route.place[0])
+        return by if self.is_own(*route.place) else None
 
     @property
     def own_topics(self) -> list[str]:

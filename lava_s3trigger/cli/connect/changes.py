@@ -162,8 +162,8 @@ class Parts:
             return
         if not change.starts_at(now):
             raise ChangedMeanwhileError(
-                f"the {change.subject} changed since it was read, so nothing of it was written:"
-                " run the command again"
+                f"{change.subject}: changed since it was read, so it was not written: run the"
+                " command again"
             )
         with reaching_aws():
             getattr(self, f"_write_{change.kind}")(replace(change, before=now))
@@ -181,13 +181,13 @@ class Parts:
                 return
             if not is_equal(change.kind, now, change.before):
                 raise ChangedMeanwhileError(
-                    f"someone else wrote the {change.subject} at the same time, and S3 has theirs"
+                    f"{change.subject}: someone else wrote them at the same time, and S3 has theirs"
                     " now: run the command again"
                 )
             if not self._pause(1):
                 return
         raise CommandError(
-            f"S3 still shows the former {change.subject}: run the command again in a minute"
+            f"{change.subject}: S3 still shows the former ones: run the command again in a minute"
         )
 
     # Notifications of a bucket

@@ -29,8 +29,8 @@ from lava_s3trigger.cli.options import (
 @click.option(
     "--by",
     type=click.Choice(["s3", "queue", "sns", "eventbridge"]),
-    help="The way to the function: S3 itself, the intake queue, a topic, or EventBridge. Without"
-    " it, the way that connect has made before, or s3.",
+    help="The route to the function: S3 itself, the intake queue, a topic, or EventBridge. Without"
+    " it, the one that connect has made before, or s3.",
 )
 @click.option("--topic", metavar="TOPIC", help="Name or ARN of the topic, for --by sns.")
 @click.option(
@@ -61,7 +61,7 @@ def connect(**options: Any) -> int:
     """Connect a bucket to the function, for what its entries need and no more.
 
     Merges with the notifications that the bucket has, and keeps all others as
-    they are. Makes what the way needs: a permission, a statement in the policy
+    they are. Makes what the route needs: a permission, a statement in the policy
     of a queue or a topic, or a rule. Shows all changes, asks, saves what it
     replaces, and reads it back. Not yet verified on AWS.
     """

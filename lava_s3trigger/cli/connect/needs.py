@@ -1,4 +1,4 @@
-"""What a way to the function needs, and no more: permission, statements, rules, subscription."""
+"""What a route needs, and no more: permission, statements, rules, subscription."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Needs:
-    """What a way from a bucket to the function needs.
+    """What a route from a bucket to the function needs.
 
     Args:
         bucket: The bucket.
@@ -95,7 +95,7 @@ class Needs:
         """Yield the changes that make it, without the notifications; some change nothing.
 
         Args:
-            filters: What the way carries.
+            filters: What the route carries.
         """
         if self.by == S3:
             yield from self._permission("s3", self.bucket.arn)

@@ -1,4 +1,4 @@
-"""What must change so that a bucket is connected by a way, or is not connected any more."""
+"""What must change so that a bucket is connected by a route, or is not connected any more."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def disconnection(bucket: Bucket) -> Plan:
 def connection(
     bucket: Bucket, by: str, topic: str | None, wanted: Wanted, *, is_move: bool
 ) -> Plan:
-    """Return what connects a bucket by a way.
+    """Return what connects a bucket by a route.
 
     Args:
         bucket: The bucket.
@@ -109,15 +109,15 @@ def _carried(bucket: Bucket, wanted: Wanted) -> str:
 
 
 def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
-    """Return the other routes that carry some event that the way would carry as well.
+    """Return the other routes that carry some event that the new one would carry as well.
 
-    A route that `connect` made another way counts whatever it carries.
+    One that `connect` made counts whatever it carries.
     """
     return [
         each
         for each in bucket.routes
-        if (way := bucket.own_way(each)) != by
-        and (way or any(each.overlaps(route) for route in wanted.routes))
+        if (own := bucket.own_by(each)) != by
+        and (own or any(each.overlaps(route) for route in wanted.routes))
     ]
 
 
@@ -166,8 +166,8 @@ def _notifications(
 ) -> tuple[Change, Change]:
     """Return the changes of the bucket's notifications: at first, and at the end.
 
-    Between S3's own ways, one change does all: S3 refuses two that overlap. EventBridge may
-    overlap, so that it begins before the former way ends.
+    Between S3's own routes, one change does all: S3 refuses two that overlap. EventBridge may
+    overlap, so that it begins before the former route ends.
     """
     bucket = needs.bucket
     former = bucket.configuration

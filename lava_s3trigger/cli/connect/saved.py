@@ -72,7 +72,7 @@ class Saved:
                     kept.append(replace(each, before=found))
                     now[each.place] = each.after
                 elif not self._is_earlier(each, found):
-                    refused.append(f"the {each.subject} changed since: it is left as it is")
+                    refused.append(f"{each.subject}: changed since the run")
             stages.append(tuple(kept))
         return Plan(stages[0], stages[1]), tuple(refused)
 

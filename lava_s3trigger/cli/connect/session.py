@@ -105,7 +105,7 @@ class Session:
         try:
             if self.command == "disconnect":
                 report.plan = disconnection(bucket)
-                report.others = [r.told for r in bucket.routes if not bucket.own_way(r)]
+                report.others = [r.told for r in bucket.routes if not bucket.own_by(r)]
             else:
                 self._plan_connection(bucket, report)
         except RefusedError as error:
@@ -115,9 +115,9 @@ class Session:
 
     def _plan_connection(self, bucket: Bucket, report: Report) -> None:
         options = self.options
-        ways = [way for each in bucket.routes if (way := bucket.own_way(each))]
-        ways += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
-        own = next(iter(ways), None)
+        owned = [by for each in bucket.routes if (by := bucket.own_by(each))]
+        owned += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
+        own = next(iter(owned), None)
         by = options["by"] or own or S3
         topics = bucket.own_topics if by == SNS else []
         topic = options["topic"] or next(iter(topics), None)
@@ -197,25 +197,33 @@ class Session:
         return self._ended(report, "changed")
 
     def _carry_out(self, plan: Plan) -> None:
-        """Make the changes."""
+        """Make the changes; where it ends early, say how many were made."""
         made = 0
-        for stage in (plan.first, plan.then):
-            if stage is plan.then and stage:
-                wait = self.options.get("wait", 0)
+        try:
+            for change in plan.first:
+                if not self._request:
+                    self._parts.write(change)
+                    made += 1
+            if plan.then and self._wait():
+                for change in plan.then:
+                    if not self._request:
+                        self._parts.write(change)
+                        made += 1
+        finally:
+            if made < len(plan.changes):
                 message(
-                    f"Waiting {wait:.0f} s for the new route to take effect. From then until"
-                    " the old one ends, which takes S3 and EventBridge minutes, events may come"
-                    " twice."
+                    f"Made {made} of {len(plan.changes)} changes: run the command again, or take"
+                    " them back with --undo"
                 )
-                if not self._pause(wait):
-                    break
-            for change in stage:
-                if self._request:
-                    break
-                self._parts.write(change)
-                made += 1
-        if made < len(plan.changes):
-            message(f"Interrupted after {made} of {len(plan.changes)} changes: run it again")
+
+    def _wait(self) -> bool:
+        """Wait for the new route to take effect; return whether to go on."""
+        seconds = self.options["wait"]
+        message(
+            f"Waiting {seconds:.0f} s for the new route to take effect. From then until the old one"
+            " ends, which takes S3 and EventBridge minutes, events may come twice."
+        )
+        return self._pause(seconds)
 
     def _ended(self, report: Report, outcome: str) -> int:
         with opened(self.options["output"]) as file:

@@ -20,6 +20,13 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
 )
 @click.argument("bucket", required=False)
 @click.option("--undo", type=PATH, metavar="FILE", help="Take back what a run changed.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    help="With --undo: seconds for which a route takes effect before the other one goes.",
+)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--yes", "is_sure", is_flag=True, help="Change it without a question.")
 @click.option("--function", help="Name of the function, if not lava-<REALM>-s3trigger.")
