@@ -192,7 +192,7 @@ _MERGED: Final = (
         options=("--by", "sns", "--topic", "connect-subscribed"),
         former=(topic("out/"), queue("x/")),
     ),
-    Case("by-new-topic", "merged", options=("--by", "sns", "--topic", "connect-plain")),
+    Case("by-new-topic", "merged", options=("--by", "sns", "--topic", "connect-fresh")),
     Case("by-eventbridge", "merged", options=EB, says="EventBridge rule lava.e2e."),
     Case("by-eventbridge-beside-all", "merged", options=EB, former=(queue(),)),
     Case(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CHOSEN: Final = CASES if os.environ.get("S3TRIGGER_BUCKETS") else random.Random(19).sample(CASES, 8)
 KINDS: Final = ("LambdaFunctionConfigurations", "QueueConfigurations", "TopicConfigurations")
-OURS: Final = ("ours", "intake", "subscribed", "plain", "shared")
+OURS: Final = ("ours", "intake", "subscribed", "plain", "fresh", "shared")
 """Destinations that lead to the function."""
 ABROAD: Final = "arn:aws:sns:eu-west-1:000000000000:t"
 FENCE: Final = "connect-fence"
@@ -68,7 +68,7 @@ class World:
         for name in _TOPICS:
             arn = sns.create_topic(Name=f"connect-{name}")["TopicArn"]
             policy = _allowing("sns:Publish", arn)
-            if name != "plain":
+            if name not in ("plain", "fresh"):
                 sns.set_topic_attributes(
                     TopicArn=arn, AttributeName="Policy", AttributeValue=policy
                 )
@@ -131,7 +131,7 @@ class World:
         wait_until(receive, f"{what}, beyond {found}")
 
 
-_TOPICS: Final = ("topic", "subscribed", "plain", "shared")
+_TOPICS: Final = ("topic", "subscribed", "plain", "fresh", "shared")
 
 
 def _allowing(action: str, arn: str) -> str:
@@ -406,6 +406,7 @@ class TestThereAndBack:
         again = ran.json("connect")["saved"]
         assert world.run("connect", "--undo", again, "--yes").status == 0
         assert snapshot(world, bucket) == made
+        assert world.run("disconnect", bucket, "--yes").status == 0
 
 
 BESIDE: Final = queue("out/")
