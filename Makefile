@@ -45,6 +45,7 @@ proofs: .venv/installed .venv-ministack/installed build/package/installed ## the
 	S3TRIGGER_FILLS=400 $(BIN)/pytest $(LONG) tests/templates/test_attacks.py -k TestStack
 	S3TRIGGER_EXAMPLES=10000 $(BIN)/pytest $(LONG) tests/templates/test_properties.py
 	S3TRIGGER_EVENTS=100000 $(BIN)/pytest $(LONG) tests/templates/test_everyday.py -k memory
+	S3TRIGGER_BUCKETS=all $(BIN)/pytest $(LONG) tests/e2e/test_connect.py
 	S3TRIGGER_REPLAY_OBJECTS=5000 $(BIN)/pytest $(LONG) tests/e2e/test_replay.py
 	$(MAKE) faults soak
 

@@ -54,12 +54,12 @@ LAYERS: Final = (
 """Groups of modules, from the top. A group imports groups of lower layers, never a higher
 one and none of its own layer. Calls to AWS are above templates, because the time that they
 keep in reserve depends on how long a rendering takes."""
-SHARED: Final = ("decide", "objects", "entries", "deployed", "output")
+SHARED: Final = ("decide", "routes", "objects", "entries", "deployed", "output")
 """Rooms of the command line that commands share, from the top: each imports lower ones alone.
 All other rooms are commands, of which none imports another's."""
 TOP: Final = ("configuration", "errors", "options")
 """Modules of the command line that each of its rooms may import."""
-COMPOSED: Final[Mapping[str, frozenset[str]]] = {}
+COMPOSED: Final[Mapping[str, frozenset[str]]] = {"disconnect": frozenset(["cli.connect.session"])}
 """Modules of other commands that a command is made of, by command."""
 MEANINGS: Final = {
     "cli": "the command line",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _file(command: str) -> Traversable:
-    folder = {"test": "testing"}.get(command, command.replace("-", "_"))
+    folder = {"test": "testing", "disconnect": "connect"}.get(command, command.replace("-", "_"))
     return files("lava_s3trigger.cli") / folder / "schema.json"
 
 

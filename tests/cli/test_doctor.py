@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lava_s3trigger.cli.deployed.realm import find_realm, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
-from lava_s3trigger.cli.doctor.realm import find_realm, matches_any
-from lava_s3trigger.cli.doctor.routes import Route, event_types
 from lava_s3trigger.cli.errors import WRONG_USAGE
+from lava_s3trigger.cli.routes.route import Route, event_types
 
 from .cannedaws import Answer
 

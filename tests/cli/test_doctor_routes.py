@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.doctor.notifications import is_accepted, without
-from lava_s3trigger.cli.doctor.patterns import key_filters, leaves, matching_types, read_pattern
-from lava_s3trigger.cli.doctor.patterns import without as without_field
-from lava_s3trigger.cli.doctor.routes import (
+from lava_s3trigger.cli.entries.dynamodb import attribute_of
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.patterns import key_filters, leaves, matching_types, read_pattern
+from lava_s3trigger.cli.routes.patterns import without as without_field
+from lava_s3trigger.cli.routes.route import (
     Route,
     decoded,
     encoded,
@@ -21,8 +23,6 @@ from lava_s3trigger.cli.doctor.routes import (
     wanted_events,
     wanted_types,
 )
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 if TYPE_CHECKING:

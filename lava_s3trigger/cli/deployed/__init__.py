@@ -1,1 +1,1 @@
-"""The deployed function on AWS: its configuration, and its log."""
+"""The deployed realm on AWS: the function, its log, and what it is connected to."""

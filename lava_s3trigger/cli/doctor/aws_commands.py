@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 
 def aws(command: str, *words: str, **options: Any) -> str:

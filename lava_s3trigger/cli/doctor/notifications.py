@@ -10,17 +10,17 @@ import json
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.cli.routes.patterns import read_pattern
+from lava_s3trigger.cli.routes.route import KINDS, notification_routes, our_places, wanted_events
+
 from .aws_commands import aws
-from .patterns import read_pattern
-from .routes import KINDS, notification_routes, our_places, wanted_events
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
+    from lava_s3trigger.cli.routes.route import Route
     from lava_s3trigger.triggers import Trigger
-
-    from .realm import Deployment, Json
-    from .routes import Route
 
 
 def put(bucket: str, configuration: Json) -> str:

@@ -11,16 +11,14 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lava_s3trigger.cli.deployed.realm import UnreadableError
 from lava_s3trigger.cli.output import findings
-
-from .realm import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from lava_s3trigger.cli.deployed.realm import Deployment
     from lava_s3trigger.cli.output.findings import Severity
-
-    from .realm import Deployment
 
     Faults = Callable[[Deployment], Iterator["Fault"]]
 

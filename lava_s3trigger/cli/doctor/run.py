@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.realm import Deployment, find_realm
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES
 from lava_s3trigger.cli.output.findings import STYLES, Finding, is_at_least
 from lava_s3trigger.cli.output.github import write_github
@@ -15,7 +16,6 @@ from lava_s3trigger.cli.output.streams import opened, write_json
 from lava_s3trigger.cli.output.text import Piece, line, styled, write_page
 
 from . import checks  # noqa: F401 - registers the checks
-from .realm import Deployment, find_realm
 from .registry import CHECKS, diagnose
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = ("cloudwatch:DescribeAlarms",)
 _PERIOD: Final = 300

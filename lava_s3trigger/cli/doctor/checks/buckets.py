@@ -14,10 +14,12 @@ from lava_s3trigger.cli.doctor.notifications import (
     without,
 )
 from lava_s3trigger.cli.doctor.registry import Fault, check
-from lava_s3trigger.cli.doctor.routes import (
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.route import (
     KINDS,
     Route,
     asks_for,
+    carriers,
     decoded,
     encoded,
     filter_values,
@@ -27,13 +29,12 @@ from lava_s3trigger.cli.doctor.routes import (
     routes,
     wanted_types,
 )
-from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import Trigger, read_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = (
     "dynamodb:Scan",
@@ -161,12 +162,11 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
         found = routes(deployed, bucket)
         reached = [each for each in triggers if any(route.reaches(each) for route in found)]
         left_out = [
-            (trigger, kind.name)
+            (trigger, kind)
             for trigger in reached
-            for kind in wanted_types(trigger)
-            if not any(route.covers(trigger, kind) for route in found)
+            for kind, by in carriers(found, trigger).items()
             # What no route can carry under the name that the entry has is no matter of filters.
-            and any((name := route.name_of(kind)) and asks_for(trigger, name) for route in found)
+            if not by and any(_may_name(route, kind, trigger) for route in found)
         ]
         if left_out:
             ids = sorted({trigger.trigger_id for trigger, _ in left_out})
@@ -209,6 +209,12 @@ def _buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
         if isinstance(trigger, Trigger) and trigger.enabled:
             found.setdefault(item["bucket"]["S"], []).append(trigger)
     return dict(sorted(found.items()))
+
+
+def _may_name(route: Route, kind: str, trigger: Trigger) -> bool:
+    """Return whether events of a type have a name by a route that an entry asks for."""
+    name = route.name_of(EVENT_TYPES[kind])
+    return name is not None and asks_for(trigger, name)
 
 
 def _names_by(found: list[Route], trigger: Trigger) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.deployed.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
-from lava_s3trigger.cli.doctor.patterns import leaves, matching_types, read_pattern, without
-from lava_s3trigger.cli.doctor.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.cli.routes.patterns import leaves, matching_types, read_pattern, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = (
     "events:ListRules",

@@ -12,7 +12,7 @@ from lava_s3trigger.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
 _SHARE: Final = 0.1
 

@@ -13,7 +13,7 @@ from .role import ROLE_READ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = (
     *ROLE_READ,

@@ -13,7 +13,7 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
 _READ: Final = ("logs:DescribeLogStreams", "logs:GetLogEvents")
 _STREAMS: Final = 5

@@ -14,7 +14,7 @@ from lava_s3trigger.jobs import read_job
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
 _READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _MAX_RETENTION: Final = 1_209_600

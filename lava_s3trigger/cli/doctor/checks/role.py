@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lava_s3trigger.cli.deployed.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws, grant
-from lava_s3trigger.cli.doctor.realm import listed, matches_any
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 ROLE_READ: Final = (
     "iam:GetPolicy",

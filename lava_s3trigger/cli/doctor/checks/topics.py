@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from lava_s3trigger.cli.deployed.realm import listed, statements
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
-from lava_s3trigger.cli.doctor.realm import listed, statements
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.doctor.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
 
 @check(

@@ -10,17 +10,15 @@ import json
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.deployed.realm import listed
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
-
-from .realm import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lava_s3trigger.cli.deployed.realm import Json
     from lava_s3trigger.cli.objects.event_types import EventType
-
-    from .realm import Json
 
 _CLOSED: Final = frozenset(
     [

@@ -16,10 +16,9 @@ from .patterns import key_filters, matching_types, read_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
     from lava_s3trigger.cli.objects.event_types import EventType
     from lava_s3trigger.triggers import Trigger
-
-    from .realm import Deployment, Json
 
 KINDS: Final = {
     "LambdaFunctionConfigurations": "LambdaFunctionArn",
@@ -116,6 +115,22 @@ def wanted_types(trigger: Trigger) -> list[EventType]:
     ]
 
 
+def carriers(found: list[Route], trigger: Trigger) -> dict[str, list[Route]]:
+    """Return the routes that carry all that an entry asks for, by type of events.
+
+    A type without a route is one that does not reach the function, or not for all keys; with two
+    routes, each event comes twice.
+
+    Args:
+        found: The routes of the bucket to the function.
+        trigger: The entry.
+    """
+    return {
+        kind.name: [route for route in found if route.covers(trigger, kind)]
+        for kind in wanted_types(trigger)
+    }
+
+
 def wanted_events(trigger: Trigger) -> list[str]:
     """Return the events that a notification needs for an entry."""
     names = [each.name for each in wanted_types(trigger)]
@@ -146,9 +161,16 @@ def notification_routes(configuration: Json, ours: frozenset[str] = frozenset())
             )
 
 
-def routes(deployed: Deployment, bucket: str) -> list[Route]:
-    """Return the routes of a bucket's events to the function."""
-    configuration = deployed.notifications(bucket) or {}
+def routes(deployed: Deployment, bucket: str, configuration: Json | None = None) -> list[Route]:
+    """Return the routes of a bucket's events to the function.
+
+    Args:
+        deployed: The realm.
+        bucket: Name of the bucket.
+        configuration: Its notifications, if they were read already.
+    """
+    if configuration is None:
+        configuration = deployed.notifications(bucket) or {}
     topics = {each["TopicArn"] for each in deployed.subscriptions}
     ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
     found = [each for each in notification_routes(configuration, ours) if each.is_ours]

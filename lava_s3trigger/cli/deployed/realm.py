@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
-from lava_s3trigger.cli.deployed.function import function_name, require_named, unqualified
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
+from .aws import reaching_aws
+from .function import function_name, require_named, unqualified
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from lava_s3trigger.cli.deployed.aws import Aws
+    from .aws import Aws
 
 Json = dict[str, Any]
 

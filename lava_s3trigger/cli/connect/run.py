@@ -1,0 +1,12 @@
+"""What the command `connect` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .session import Session
+
+
+def run(**options: Any) -> int:
+    """Run the command, and return its exit status."""
+    return Session("connect", options).run()

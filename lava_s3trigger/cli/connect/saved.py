@@ -1,0 +1,108 @@
+"""What a run replaced, in a file, and how it is put back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.escaping import safe
+from lava_s3trigger.cli.output.state_files import save
+from lava_s3trigger.cli.output.streams import VERSION, naming
+
+from .changes import Change, is_equal
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.deployed.realm import Deployment
+
+    from .changes import Parts
+
+_FIELDS: Final = ("realm", "function", "function_arn", "bucket")
+
+
+def save_plan(command: str, deployed: Deployment, bucket: str, plan: Plan) -> Path:
+    """Write a plan to a new file below the user's state folder, and return its path.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    document = {
+        "command": command,
+        "realm": deployed.realm,
+        "function": deployed.function_name,
+        "function_arn": deployed.function_arn,
+        "bucket": bucket,
+        "first": [each.as_json() for each in plan.first],
+        "then": [each.as_json() for each in plan.then],
+    }
+    return save(f"{command}-{bucket}", document)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a run was to change."""
+
+    realm: str
+    function: str
+    function_arn: str
+    bucket: str
+    plan: Plan
+
+    def undoing(self, parts: Parts) -> tuple[Plan, tuple[str, ...]]:
+        """Return what takes the run back, or why it cannot be taken back.
+
+        What the run did not come to is left out. A part that has changed since is a reason.
+        """
+        undone = self.plan.undone
+        now: dict[tuple[str, str, str | None], Any] = {}
+        stages: list[tuple[Change, ...]] = []
+        refused = []
+        for stage in (undone.first, undone.then):
+            kept = []
+            for each in stage:
+                if each.place not in now:
+                    now[each.place] = parts.read(*each.place)
+                found = now[each.place]
+                if is_equal(each.kind, found, each.after):
+                    continue
+                if each.starts_at(found):
+                    kept.append(replace(each, before=found))
+                    now[each.place] = each.after
+                elif not self._is_earlier(each, found):
+                    refused.append(f"{each.subject}: changed since the run")
+            stages.append(tuple(kept))
+        return Plan(stages[0], stages[1]), tuple(refused)
+
+    def _is_earlier(self, change: Change, found: Any) -> bool:
+        """Return whether a part is as the run left it when it was interrupted."""
+        states = [
+            state
+            for each in self.plan.changes
+            if each.place == change.place
+            for state in (each.before, each.after)
+        ]
+        return any(is_equal(change.kind, found, state) for state in states)
+
+
+def read_saved(path: str) -> Saved:
+    """Read the file of a run.
+
+    Raises:
+        CommandError: It cannot be read, or is another file.
+    """
+    with naming(path):
+        text = Path(path).read_text(encoding="utf-8")
+    try:
+        found = json.loads(text)
+        stages = [tuple(Change(**each) for each in found[name]) for name in ("first", "then")]
+        fields = {name: found[name] for name in _FIELDS}
+        is_valid = found["version"] == VERSION and {*map(type, fields.values())} == {str}
+    except (ValueError, TypeError, KeyError):
+        is_valid = False
+    if not is_valid:
+        message = f"{safe(path)}: not a file that connect or disconnect saved"
+        raise CommandError(message, WRONG_USAGE)
+    return Saved(**fields, plan=Plan(*stages))

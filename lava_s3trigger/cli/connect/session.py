@@ -1,0 +1,248 @@
+"""A run of `connect` or `disconnect`: reads, shows, asks, saves, writes, and reads back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.realm import Deployment, UnreadableError, find_realm
+from lava_s3trigger.cli.entries.load import load_sound, read_table
+from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, event_type
+from lava_s3trigger.cli.output.confirmation import is_confirmed, require_consent
+from lava_s3trigger.cli.output.signals import ending_in_order
+from lava_s3trigger.cli.output.streams import message, opened
+from lava_s3trigger.triggers import Trigger, read_trigger
+
+from .bucket import EVENTBRIDGE, S3, SNS, Bucket
+from .changes import Parts
+from .needs import RefusedError
+from .plan import Plan, connection, disconnection
+from .report import Report, shown_lines, write_report
+from .saved import read_saved, save_plan
+from .wanted import CREATED, wanted_by_rules, wanted_by_s3
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.objects.event_types import EventType
+    from lava_s3trigger.cli.output.signals import Request
+
+    from .wanted import Wanted
+
+_STEP_SECONDS: Final = 0.2
+
+
+@dataclass
+class Session:
+    """A run of a command.
+
+    Args:
+        command: ``connect`` or ``disconnect``.
+        options: Those of the command.
+    """
+
+    command: str
+    options: dict[str, Any]
+    _request: Request | None = field(default=None, init=False)
+    """Set while changes are made: asks to end after the one under way."""
+
+    def run(self) -> int:
+        """Run the command, and return its exit status.
+
+        Raises:
+            CommandError: AWS refuses something, or nobody can be asked.
+        """
+        options = self.options
+        if bool(options["bucket"]) is bool(options["undo"]):
+            raise CommandError(f"{self.command} takes a bucket, or --undo FILE", WRONG_USAGE)
+        if not options["is_dry"]:
+            require_consent(self.command, "changes anything", is_sure=options["is_sure"])
+        try:
+            report = self._undoing() if options["undo"] else self._planned()
+        except UnreadableError as error:
+            raise CommandError(f"AWS refused {error.action}: {error.reason}") from None
+        if report.refused or not report.plan.changes:
+            return self._ended(report, "refused" if report.refused else "unchanged")
+        if options["is_dry"]:
+            return self._ended(report, "would_change")
+        return self._change(report)
+
+    @cached_property
+    def _aws(self) -> Aws:
+        return Aws(self.options["profile"], self.options["region"], self.options["endpoint_url"])
+
+    @cached_property
+    def _deployed(self) -> Deployment:
+        realm, function = find_realm(self.options["realm"], self.options["function"])
+        deployed = Deployment(self._aws, realm, function)
+        if not deployed.function:
+            raise CommandError(
+                f"there is no function {function} in {self._aws.region_name()}: name it with"
+                " --function, or choose another region or account with --region or --profile"
+            )
+        return deployed
+
+    @cached_property
+    def _parts(self) -> Parts:
+        arn = self._deployed.function_arn
+        return Parts(self._aws, arn.split(":")[4], arn, self._pause)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, and return whether to go on."""
+        end = time.monotonic() + seconds
+        while not self._request and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _STEP_SECONDS))
+        return not self._request
+
+    # What would change
+
+    def _planned(self) -> Report:
+        bucket = Bucket(self._deployed, self._parts, self.options["bucket"])
+        report = Report(self.command, bucket.names, None)
+        try:
+            if self.command == "disconnect":
+                report.plan = disconnection(bucket)
+                report.others = [r.told for r in bucket.routes if not bucket.own_by(r)]
+            else:
+                self._plan_connection(bucket, report)
+        except RefusedError as error:
+            report.refused = error.reasons
+        report.notes += bucket.notes
+        return report
+
+    def _plan_connection(self, bucket: Bucket, report: Report) -> None:
+        options = self.options
+        owned = [by for each in bucket.routes if (by := bucket.own_by(each))]
+        owned += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
+        own = next(iter(owned), None)
+        by = options["by"] or own or S3
+        topics = bucket.own_topics if by == SNS else []
+        topic = options["topic"] or next(iter(topics), None)
+        if options["topic"] and by != SNS:
+            raise CommandError("--topic is for --by sns: leave it out", WRONG_USAGE)
+        report.by = by
+        triggers = self._triggers(bucket.name)
+        if not triggers:
+            advice = "; to take it away: lava-s3trigger disconnect" if own else ""
+            raise RefusedError(f"{bucket.name} has no enabled entry that can be used{advice}")
+        default = _event_types(options["events"])
+        wanted = self._wanted(bucket.name, by, triggers, default)
+        report.surplus, report.unreachable = wanted.surplus, wanted.unreachable
+        report.plan = connection(bucket, by, topic, wanted, is_move=options["is_move"])
+
+    def _wanted(
+        self, bucket: str, by: str, triggers: list[Trigger], default: tuple[EventType, ...]
+    ) -> Wanted:
+        if by == EVENTBRIDGE:
+            return wanted_by_rules(bucket, triggers, default)
+        return wanted_by_s3(triggers, default)
+
+    def _triggers(self, bucket: str) -> list[Trigger]:
+        """Return the enabled entries of a bucket; name those that the function refuses."""
+        files = self.options["triggers"]
+        if files:
+            entries = load_sound(files, "trigger").of("trigger")
+        else:
+            entries = read_table(self._aws, self._deployed.realm, "trigger")
+        found = {}
+        for each in entries:
+            if each.text("bucket") != bucket or not each.text("prefix") or not each.id:
+                continue
+            trigger = read_trigger(each.item)
+            if not isinstance(trigger, Trigger):
+                message(f"Warning: {each.source}: {each.id!a} is left out: {trigger.errors[0]}")
+            elif trigger.enabled:
+                found[each.id] = trigger
+        return list(found.values())
+
+    def _undoing(self) -> Report:
+        saved = read_saved(self.options["undo"])
+        self.options["realm"] = self.options["realm"] or saved.realm
+        self.options["function"] = self.options["function"] or saved.function
+        if self._deployed.function_arn != saved.function_arn:
+            raise CommandError(
+                f"{self.options['undo']} is of {saved.function_arn}, not of"
+                f" {self._deployed.function_arn}: choose its account and region with --profile and"
+                " --region",
+                WRONG_USAGE,
+            )
+        bucket = Bucket(self._deployed, self._parts, saved.bucket)
+        report = Report(self.command, bucket.names, None)
+        report.plan, report.refused = saved.undoing(self._parts)
+        return report
+
+    # Changing it
+
+    def _change(self, report: Report) -> int:
+        options = self.options
+        shown = shown_lines(report, options)
+        if options["format_"] == "json" or options["output"]:
+            for line in shown:
+                message("".join(piece.text for piece in line))
+        else:
+            report.is_shown = True
+            with opened(None) as file:
+                write_report(file, report, options, "planned")
+        question = f"Make {len(report.plan.changes)} changes on AWS?"
+        if not is_confirmed(question, is_sure=options["is_sure"]):
+            return self._ended(report, "declined")
+        report.saved = save_plan(self.command, self._deployed, report.names.bucket, report.plan)
+        message(f"Saved for --undo: {report.saved}")
+        with ending_in_order() as request:
+            self._request = request
+            self._carry_out(report.plan)
+        return self._ended(report, "changed")
+
+    def _carry_out(self, plan: Plan) -> None:
+        """Make the changes; where it ends early, say how many were made."""
+        made = 0
+        try:
+            for change in plan.first:
+                if not self._request:
+                    self._parts.write(change)
+                    made += 1
+            if plan.then and self._wait():
+                for change in plan.then:
+                    if not self._request:
+                        self._parts.write(change)
+                        made += 1
+        finally:
+            if made < len(plan.changes):
+                message(
+                    f"Made {made} of {len(plan.changes)} changes: run the command again, or take"
+                    " them back with --undo"
+                )
+
+    def _wait(self) -> bool:
+        """Wait for the new route to take effect; return whether to go on."""
+        seconds = self.options["wait"]
+        message(
+            f"Waiting {seconds:.0f} s for the new route to take effect. From then until the old one"
+            " ends, which takes S3 and EventBridge minutes, events may come twice."
+        )
+        return self._pause(seconds)
+
+    def _ended(self, report: Report, outcome: str) -> int:
+        with opened(self.options["output"]) as file:
+            write_report(file, report, self.options, outcome)
+        return YES if outcome in ("unchanged", "changed") else NO
+
+
+def _event_types(names: tuple[str, ...]) -> tuple[EventType, ...]:
+    """Return the types of events that names or patterns choose; without any, of new objects.
+
+    Raises:
+        CommandError: There is no such type.
+    """
+    if not names:
+        return CREATED
+    found: dict[str, EventType] = {}
+    for name in names:
+        plain = name.removeprefix("s3:")
+        matching = [each for each in EVENT_TYPES.values() if fnmatchcase(each.name, plain)]
+        for each in matching or [event_type(name)]:
+            found[each.name] = each
+    return tuple(found.values())

@@ -1,0 +1,281 @@
+"""What a bucket must send for its entries: filters of S3, and rules of EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.route import Route, asks_for, encoded
+from lava_s3trigger.triggers import WHOLE_BUCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from lava_s3trigger.cli.objects.event_types import EventType
+    from lava_s3trigger.triggers import Trigger
+
+    Json = dict[str, Any]
+
+CREATED: Final = tuple(each for each in EVENT_TYPES.values() if "ObjectCreated:" in each.name)
+MAX_FILTER_CHARACTERS: Final = 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_FilterRule.html"""
+MAX_PATTERN_CHARACTERS: Final = 2048
+"""https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What one notification of S3, or one rule of EventBridge, carries."""
+
+    types: frozenset[str]
+    """Names of types of events, as S3 has them."""
+    prefix: str = ""
+    """Of the keys; a rule has `pattern` instead."""
+    pattern: Json | None = None
+    """The pattern of a rule."""
+
+    @property
+    def events(self) -> list[str]:
+        """The events of a notification; all types of new objects are one wildcard."""
+        created = {each.name for each in CREATED}
+        if not created <= self.types:
+            return sorted(f"s3:{name}" for name in self.types)
+        return ["s3:ObjectCreated:*", *sorted(f"s3:{name}" for name in self.types - created)]
+
+    @property
+    def notification(self) -> Json:
+        """The parts of a notification that choose events."""
+        rules = [{"Name": "prefix", "Value": encoded(self.prefix)}]
+        chosen = {"Filter": {"Key": {"FilterRules": rules}}} if self.prefix else {}
+        return {"Events": self.events, **chosen}
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Keys that a filter carries though no entry asks for them."""
+
+    prefix: str
+    example: str
+    trigger_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a route must carry for the entries of a bucket."""
+
+    triggers: tuple[Trigger, ...]
+    """The entries."""
+    filters: tuple[Filter, ...]
+    routes: tuple[Route, ...]
+    """The same as routes, to compare with those that are there."""
+    surplus: tuple[Surplus, ...]
+    unreachable: tuple[str, ...]
+    """Ids of the entries that no event fires by this route: their types have other names."""
+
+
+def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) -> Wanted:
+    """Return the smallest notifications that carry all that entries ask for.
+
+    No two of them carry the same type of event of the same key, which S3 would refuse.
+
+    Args:
+        triggers: The enabled entries of the bucket.
+        default: The types of events of an entry that has no ``if_event_type``.
+    """
+    types, unreachable = _types(triggers, default, lambda kind: kind.name)
+    prefixes: dict[str, set[str]] = defaultdict(set)
+    for trigger, names in types:
+        for name in names:
+            prefixes[name].add(_prefix(trigger))
+    by_prefix: dict[str, set[str]] = defaultdict(set)
+    for name, found in prefixes.items():
+        for prefix in _shortest(found):
+            by_prefix[prefix].add(name)
+    filters = tuple(Filter(frozenset(by_prefix[each]), each) for each in sorted(by_prefix))
+    reached = [trigger for trigger, _ in types]
+    routes = tuple(Route("", each.types, each.prefix) for each in filters)
+    surplus = tuple(_surplus(filters, reached))
+    return Wanted(tuple(triggers), filters, routes, surplus, unreachable)
+
+
+def wanted_by_rules(
+    bucket: str, triggers: Collection[Trigger], default: Collection[EventType]
+) -> Wanted:
+    """Return the rules that carry all that entries ask for, and no other key.
+
+    Args:
+        bucket: Name of the bucket.
+        triggers: Its enabled entries.
+        default: The types of events of an entry that has no ``if_event_type``.
+    """
+    types, unreachable = _types(triggers, default, lambda kind: kind.name_in_eventbridge)
+    tests: dict[str, list[Any]] = defaultdict(list)
+    for trigger, names in types:
+        for name in names:
+            tests[name] += _key_tests(trigger)
+    reduced = {name: _reduced(found) for name, found in tests.items()}
+    filters, routes = [], []
+    for group in _groups(reduced):
+        for part in _parts(group.keys):
+            detail: Json = {"bucket": {"name": [bucket]}, **group.detail}
+            if part:
+                detail["object"] = {"key": part}
+            pattern = {"source": ["aws.s3"], "detail-type": group.detail_types, "detail": detail}
+            filters.append(Filter(group.types, pattern=pattern))
+            prefixes = [each if isinstance(each, str) else each["prefix"] for each in part] or [""]
+            routes += [Route("", group.types, prefix, rule="") for prefix in prefixes]
+    return Wanted(tuple(triggers), tuple(filters), tuple(routes), (), unreachable)
+
+
+def _types(
+    triggers: Iterable[Trigger],
+    default: Collection[EventType],
+    name_of: Callable[[EventType], str | None],
+) -> tuple[list[tuple[Trigger, set[str]]], tuple[str, ...]]:
+    """Return entries with the types that they ask for, and the ids of those that ask for none."""
+    found, unreachable = [], []
+    for trigger in triggers:
+        chooses = any(each.field == "if_event_type" for each in trigger.conditions)
+        names = {
+            kind.name
+            for kind in (EVENT_TYPES.values() if chooses else default)
+            if (name := name_of(kind)) and asks_for(trigger, name)
+        }
+        if names:
+            found.append((trigger, names))
+        else:
+            unreachable.append(trigger.trigger_id)
+    return found, tuple(sorted(unreachable))
+
+
+def _takes_prefix_itself(trigger: Trigger) -> bool:
+    """Return whether an entry may fire for the key that equals its prefix."""
+    return all(
+        each.holds(trigger.prefix)
+        for each in trigger.conditions
+        if each.field in {"if_fnmatch", "if_not_fnmatch"}
+    )
+
+
+def _prefix(trigger: Trigger) -> str:
+    """Return the longest filter that carries all keys of an entry."""
+    if trigger.prefix == WHOLE_BUCKET:
+        return ""
+    prefix = trigger.prefix if _takes_prefix_itself(trigger) else f"{trigger.prefix}/"
+    while len(encoded(prefix)) > MAX_FILTER_CHARACTERS:
+        prefix = prefix[:-1]
+    return prefix
+
+
+def _shortest(prefixes: Iterable[str]) -> Iterator[str]:
+    """Yield prefixes without those that another one of them carries."""
+    last = None
+    for prefix in sorted(prefixes):  # what begins with a prefix follows it
+        if last is None or not prefix.startswith(last):
+            last = prefix
+            yield prefix
+
+
+def _surplus(filters: Iterable[Filter], triggers: Collection[Trigger]) -> Iterator[Surplus]:
+    prefixes = {each.prefix for each in triggers}
+    if WHOLE_BUCKET in prefixes:
+        return
+    for each in filters:
+        causes = [t.trigger_id for t in triggers if _prefix(t) == each.prefix]
+        folder = each.prefix.removesuffix("/")
+        if each.prefix.endswith("/") and folder in prefixes:
+            continue  # a folder: an entry asks for all keys in it
+        examples = (f"{each.prefix}{letter}" for letter in "x-0")
+        example = next((key for key in examples if key not in prefixes), None)
+        if example:
+            yield Surplus(each.prefix, example, tuple(sorted(causes)))
+
+
+def _key_tests(trigger: Trigger) -> list[Any]:
+    """Return the tests of a rule for the keys of an entry."""
+    if trigger.prefix == WHOLE_BUCKET:
+        return [{"prefix": ""}]
+    folder = [{"prefix": f"{trigger.prefix}/"}]
+    return [trigger.prefix, *folder] if _takes_prefix_itself(trigger) else folder
+
+
+def _reduced(tests: Iterable[Any]) -> tuple[str, ...]:
+    """Return tests, as JSON, without those that another one of them passes."""
+    every = list(tests)
+    prefixes = list(_shortest({each["prefix"] for each in every if isinstance(each, dict)}))
+    keys = sorted(
+        {each for each in every if isinstance(each, str) and not each.startswith(tuple(prefixes))}
+    )
+    if prefixes == [""]:
+        return ()
+    found = [*keys, *({"prefix": each} for each in prefixes)]
+    return tuple(json.dumps(each, ensure_ascii=False) for each in found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Types of events whose keys have the same tests: one rule."""
+
+    keys: tuple[str, ...]
+    types: frozenset[str]
+    detail_types: list[str]
+    detail: Json = field(default_factory=dict)
+
+
+def _groups(tests: Mapping[str, tuple[str, ...]]) -> Iterator[_Group]:
+    """Yield what each rule carries, given the tests of keys by type.
+
+    A rule names whole detail types where the keys of all their types are the same.
+    """
+    by_detail: dict[str, dict[tuple[str, ...] | None, list[EventType]]] = {}
+    for kind in EVENT_TYPES.values():
+        if kind.detail_type:
+            found = by_detail.setdefault(kind.detail_type, {})
+            found.setdefault(tests.get(kind.name), []).append(kind)
+    whole: dict[tuple[str, ...], list[EventType]] = {}
+    for found in by_detail.values():
+        for keys, kinds in found.items():
+            if keys is not None and len(found) == 1:
+                whole.setdefault(keys, []).extend(kinds)
+            elif keys is not None:
+                yield from _parts_of_detail(keys, kinds)
+    for keys, kinds in sorted(whole.items()):
+        details = sorted({str(each.detail_type) for each in kinds})
+        yield _Group(keys, frozenset(each.name for each in kinds), details)
+
+
+def _parts_of_detail(keys: tuple[str, ...], kinds: list[EventType]) -> Iterator[_Group]:
+    """Yield the rules for some of the types that share a detail type."""
+    names = {each.name for each in kinds}
+    reasons = {each.reason for each in kinds}
+    alike = [
+        each
+        for each in EVENT_TYPES.values()
+        if each.detail_type == kinds[0].detail_type and each.reason in reasons
+    ]
+    by_deletion: dict[str | None, list[EventType]] = {None: kinds}
+    if names != {each.name for each in alike}:
+        by_deletion = {}
+        for each in kinds:
+            by_deletion.setdefault(each.detail.get("deletion-type"), []).append(each)
+    for deletion, members in by_deletion.items():
+        detail: Json = {"reason": sorted({str(each.reason) for each in members})}
+        if deletion:
+            detail["deletion-type"] = [deletion]
+        types = frozenset(each.name for each in members)
+        yield _Group(keys, types, [str(members[0].detail_type)], detail)
+
+
+def _parts(keys: tuple[str, ...]) -> Iterator[list[Any]]:
+    """Yield tests of keys, as many at a time as a pattern holds."""
+    room = MAX_PATTERN_CHARACTERS // 2
+    part: list[str] = []
+    for key in keys:
+        if part and sum(map(len, part)) + len(key) > room:
+            yield [json.loads(each) for each in part]
+            part = []
+        part.append(key)
+    yield [json.loads(each) for each in part]

@@ -1,0 +1,752 @@
+"""`connect` on the deployed stack: what it makes of buckets, as S3 would take it.
+
+`make proofs` connects all buckets of `bucket_cases.py`; otherwise a tenth of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import urllib.request
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.cli.commandline import CommandLine
+from tests.notification_rules import carriers, refusals
+from tests.s3_proxy import S3Proxy, error
+from tools.local.server import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
+
+from .bucket_cases import CASES, FUNCTIONS, PUT, Case, queue
+from .conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Stack
+
+OUTCOMES: Final = {
+    outcome: [c for c in CASES if c.outcome == outcome]
+    for outcome in ("merged", "unchanged", "overlaps", "connected", "moved")
+}
+TENTH: Final = [
+    case
+    for found in OUTCOMES.values()
+    for case in random.Random(19).sample(found, -(-len(found) // 10))
+]
+CHOSEN: Final = CASES if os.environ.get("S3TRIGGER_BUCKETS") else TENTH
+KINDS: Final = ("LambdaFunctionConfigurations", "QueueConfigurations", "TopicConfigurations")
+OURS: Final = ("ours", "intake", "subscribed", "plain", "fresh", "shared")
+"""Destinations that lead to the function."""
+ABROAD: Final = "arn:aws:sns:eu-west-1:000000000000:t"
+FENCE: Final = "connect-fence"
+
+pytestmark = [pytest.mark.e2e]
+
+
+class World:
+    """The deployed stack, with queues, topics and functions of others."""
+
+    line: CommandLine
+    """Of the running test."""
+
+    def __init__(self, stack: Stack, proxy: S3Proxy) -> None:
+        self.stack, self.proxy = stack, proxy
+        names = {each: f"arn:aws:sns:{REGION}:{ACCOUNT}:connect-{each}" for each in _TOPICS}
+        self.arns = {
+            "ours": stack.outputs["FunctionArn"],
+            "intake": stack.outputs["IntakeQueueArn"],
+            "queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:connect-others",
+            "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:others",
+            **names,
+        }
+
+    def make(self) -> None:
+        """Make what others have, once."""
+        sqs, sns = self.stack.aws.client("sqs"), self.stack.aws.client("sns")
+        sqs.create_queue(
+            QueueName="connect-others",
+            Attributes={"Policy": _allowing("sqs:SendMessage", self.arns["queue"])},
+        )
+        for name in _TOPICS:
+            arn = sns.create_topic(Name=f"connect-{name}")["TopicArn"]
+            policy = _allowing("sns:Publish", arn)
+            if name not in ("plain", "fresh"):
+                sns.set_topic_attributes(
+                    TopicArn=arn, AttributeName="Policy", AttributeValue=policy
+                )
+            if name in ("subscribed", "shared"):
+                sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=self.arns["ours"])
+        sns.subscribe(TopicArn=self.arns["shared"], Protocol="sqs", Endpoint=self.arns["queue"])
+        self.stack.connections.by_s3(FENCE)
+        self.stack.trigger("connect-fence", FENCE, parameters={"key": "{{ key }}"})
+
+    def run(self, *arguments: str) -> Any:
+        return self.line(*arguments, "--realm", "e2e", "--endpoint-url", self.proxy.url)
+
+    def configuration(self, bucket: str) -> dict[str, Any]:
+        """Return the notifications of a bucket."""
+        answer = self.stack.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+    def prepare(self, case: Case, bucket: str) -> dict[str, Any]:
+        """Make a bucket as a case has it, and return its notifications."""
+        s3, events = self.stack.aws.client("s3"), self.stack.aws.client("events")
+        s3.create_bucket(Bucket=bucket)
+        for number, entry in enumerate(case.entries):
+            self.stack.trigger(
+                f"{bucket}-{number}", bucket, parameters={"key": "{{ key }}"}, **entry
+            )
+        former: dict[str, Any] = {}
+        for number, each in enumerate(case.former):
+            former.setdefault(each.kind, []).append(each.as_json(self.arns, number))
+        if case.eventbridge:
+            former["EventBridgeConfiguration"] = {}
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=former)
+        for rule in case.rules:
+            name = f"lava.e2e.{bucket}-{rule['name']}"
+            detail = {"bucket": {"name": [bucket, *rule.get("more", [])]}, **rule["detail"]}
+            pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+            events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+            events.put_targets(Rule=name, Targets=[{"Id": "x", "Arn": self.arns["ours"]}])
+        if case.connected is not None:
+            ran = self.run("connect", bucket, *case.connected, "--yes")
+            assert ran.status == 0, ran.errors + ran.output
+        return self.configuration(bucket)
+
+    def dispatched(self, bucket: str, keys: tuple[str, ...], expected: int) -> list[str]:
+        """Put objects, and return the keys that were dispatched, each as often as it was."""
+        for key in keys:
+            self.stack.put(bucket, key)
+        found: list[str] = []
+        self._receive(found, lambda: len(found) >= expected, f"{expected} dispatches of {bucket}")
+        # Others would have come by now.
+        self.stack.put(FENCE, bucket)
+        self._receive(found, lambda: bucket in found, f"the fence of {bucket}")
+        return sorted(key for key in found if key != bucket)
+
+    def _receive(self, found: list[str], is_done: Any, what: str) -> None:
+        def receive() -> bool:
+            bodies = [json.loads(each["Body"]) for each in self.stack.realm.receive("core")]
+            found.extend(each["parameters"]["key"] for each in bodies)
+            return bool(is_done())
+
+        wait_until(receive, f"{what}, beyond {found}")
+
+
+_TOPICS: Final = ("topic", "subscribed", "plain", "fresh", "shared")
+
+
+def _allowing(action: str, arn: str) -> str:
+    statement = {
+        "Sid": "Theirs",
+        "Effect": "Allow",
+        "Principal": {"Service": ["s3.amazonaws.com", "sns.amazonaws.com"]},
+        "Action": action,
+        "Resource": arn,
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.fixture(scope="module")
+def proxy(stack: Stack) -> Iterator[S3Proxy]:
+    with S3Proxy(stack.aws.endpoint) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def made(stack: Stack, proxy: S3Proxy) -> World:
+    world = World(stack, proxy)
+    world.make()
+    return world
+
+
+@pytest.fixture
+def world(
+    made: World,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[World]:
+    for name in ("LAVA_REALM", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    made.line = CommandLine()
+    made.proxy.puts.clear()
+    yield made
+    made.proxy.before = None
+
+
+def is_ours(notification: dict[str, Any]) -> bool:
+    return str(notification.get("Id", "")).startswith("lava-s3trigger.")
+
+
+def naive(case: Case, former: dict[str, Any]) -> dict[str, Any]:
+    """Return the former notifications and one for each entry, as somebody would put them."""
+    added = [
+        {
+            "Id": f"new {number}",
+            "Events": entry.get("if_event_type", ["s3:ObjectCreated:*"]),
+            "Filter": {
+                "Key": {
+                    "FilterRules": [
+                        {
+                            "Name": "prefix",
+                            "Value": entry["prefix"].strip("*").replace("=", "%3D"),
+                        }
+                    ]
+                }
+            },
+        }
+        for number, entry in enumerate(case.entries)
+    ]
+    return {**former, FUNCTIONS: [*former.get(FUNCTIONS, []), *added]}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            each,
+            id=each.name,
+            marks=[pytest.mark.slow("connects a bucket and waits for its events")] * bool(number),
+        )
+        for number, each in enumerate(CHOSEN)
+    ],
+)
+def test_a_bucket_is_connected_as_s3_takes_it(world: World, case: Case) -> None:
+    bucket = f"c-{case.name}"
+    former = world.prepare(case, bucket)
+    world.proxy.puts.clear()
+    options = ("--yes", "--wait", "0", *case.options)
+
+    ran = world.run("connect", bucket, *options)
+
+    is_done = case.outcome in ("merged", "moved", "unchanged")
+    assert ran.status == (0 if is_done else 1), ran.errors + ran.output
+    assert case.says in ran.output
+    now = world.configuration(bucket)
+    if case.outcome in ("overlaps", "connected", "unchanged"):
+        assert now == former
+        assert world.proxy.puts == []
+    if case.outcome == "overlaps":
+        assert list(refusals(naive(case, former)))
+        assert "S3 would refuse it" in ran.output
+        assert "--by eventbridge" in ran.output
+    if case.outcome == "merged":
+        for kind in KINDS:
+            theirs = [each for each in former.get(kind, []) if not is_ours(each)]
+            assert [each for each in now.get(kind, []) if not is_ours(each)] == theirs
+    if case.outcome == "moved":
+        leading = {world.arns[name] for name in OURS}
+        for kind in KINDS:
+            every = former.get(kind, [])
+            kept = [each for each in every if not {*map(str, each.values())} & leading]
+            assert [each for each in now.get(kind, []) if not is_ours(each)] == kept
+    assert ("EventBridgeConfiguration" in former) <= ("EventBridgeConfiguration" in now)
+    assert list(refusals(now)) == []
+    _assert_delivered(world, case, bucket, now)
+    if is_done:
+        again = world.run("connect", bucket, "--dry-run", *case.options)
+        assert again.status == 0, again.errors + again.output
+
+
+def _assert_delivered(world: World, case: Case, bucket: str, now: dict[str, Any]) -> None:
+    times = 0 if case.outcome == "overlaps" else case.times
+    leading = {world.arns[name] for name in OURS}
+
+    def carried(key: str) -> int:
+        return sum(bool({*map(str, each.values())} & leading) for each in carriers(now, key, PUT))
+
+    assert [carried(key) for key in case.others] == [0] * len(case.others)
+    by_s3 = [carried(key) for key in case.arriving]
+    if any(by_s3):
+        assert max(by_s3) == 1
+        assert times == 2 or min(by_s3) == 1
+    if case.is_delivered:
+        expected = sorted(case.arriving * times)
+        found = world.dispatched(bucket, (*case.others, *case.arriving), len(expected))
+        assert found == expected
+
+
+Snapshot = dict[str, Any]
+
+
+def snapshot(world: World, bucket: str) -> Snapshot:
+    """Return all that `connect` may change, as AWS has it."""
+    client = world.stack.aws.client
+    policy = json.loads(client("lambda").get_policy(FunctionName=FUNCTION)["Policy"])
+    found: Snapshot = {"function": policy["Statement"]}
+    for name in ("lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq"):
+        url = world.stack.queue_url(name)
+        answer = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        found[name] = json.loads(answer["Attributes"]["Policy"])["Statement"]
+    for name in _TOPICS:
+        arn = world.arns[name]
+        attributes = client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
+        found[name] = (
+            json.loads(attributes.get("Policy") or '{"Statement": []}')["Statement"],
+            [
+                each["Endpoint"]  # a subscription that is made again has another ARN
+                for each in client("sns").list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+            ],
+            client("sns").list_tags_for_resource(ResourceArn=arn)["Tags"],
+        )
+    found["rules"] = {
+        rule["Name"]: (
+            rule.get("EventPattern"),
+            client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"],
+        )
+        for rule in client("events").list_rules()["Rules"]
+    }
+    found["bucket"] = world.configuration(bucket)
+    return found
+
+
+def restricted(world: World) -> Iterator[None]:
+    """Take away the permissions and statements of the stack that allow S3 and rules."""
+    client = world.stack.aws.client
+    policy = json.loads(client("lambda").get_policy(FunctionName=FUNCTION)["Policy"])
+    services = ("s3.amazonaws.com", "sns.amazonaws.com", "events.amazonaws.com")
+    removed = [each for each in policy["Statement"] if each["Principal"]["Service"] in services]
+    for each in removed:
+        client("lambda").remove_permission(FunctionName=FUNCTION, StatementId=each["Sid"])
+    urls = [world.stack.queue_url(n) for n in ("lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq")]
+    policies = {}
+    for url in urls:
+        answer = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        policies[url] = answer["Attributes"]["Policy"]
+        theirs = json.loads(policies[url])
+        theirs["Statement"] = [
+            {**each, "Principal": {"AWS": ACCOUNT}} for each in theirs["Statement"]
+        ]
+        attributes = {"Policy": json.dumps(theirs)}
+        client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    yield
+    for url, text in policies.items():
+        client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": text})
+    for each in removed:
+        tests = {k: v for tests in each["Condition"].values() for k, v in tests.items()}
+        names = {"SourceArn": "AWS:SourceArn", "SourceAccount": "AWS:SourceAccount"}
+        client("lambda").add_permission(
+            FunctionName=FUNCTION,
+            StatementId=each["Sid"],
+            Action="lambda:InvokeFunction",
+            Principal=each["Principal"]["Service"],
+            **{name: tests[key] for name, key in names.items() if key in tests},
+        )
+
+
+FUNCTION: Final = "lava-e2e-s3trigger"
+WAYS: Final = {
+    "s3": ("--by", "s3"),
+    "queue": ("--by", "queue"),
+    "topic": ("--by", "sns", "--topic", "connect-plain"),
+    "eventbridge": ("--by", "eventbridge"),
+}
+
+
+@pytest.fixture(params=["as deployed", "restricted"])
+def permitted(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The stack as it is deployed, and without what lets S3, topics and rules send."""
+    if request.param == "as deployed":
+        yield request.param
+    else:
+        yield from (request.param for _ in restricted(world))
+
+
+@pytest.mark.slow("connects and disconnects a bucket")
+@pytest.mark.parametrize("way", WAYS)
+class TestThereAndBack:
+    """Each way makes what it lacks, and no more; all of it goes again."""
+
+    def test_disconnect_takes_away_what_connect_made(
+        self, world: World, permitted: str, way: str
+    ) -> None:
+        bucket = f"back-{way}-{permitted.replace(' ', '-')}"
+        former = world.prepare(Case("", "", former=(BESIDE,)), bucket)
+        before = snapshot(world, bucket)
+
+        ran = world.run("connect", bucket, *WAYS[way], "--yes", "--format", "json")
+
+        assert ran.status == 0, ran.errors
+        kinds = [each["kind"] for each in ran.json("connect")["changes"]]
+        assert sorted(kinds) == sorted([*MADE[permitted][way], "notifications"])
+        _assert_least(world, before, snapshot(world, bucket), bucket)
+        assert world.dispatched(bucket, ("in/a",), 1) == ["in/a"]
+
+        ran = world.run("disconnect", bucket, "--yes", "--format", "json")
+
+        assert ran.status == 0, ran.errors
+        ran.json("disconnect")
+        after = snapshot(world, bucket)
+        is_on = after["bucket"].pop("EventBridgeConfiguration", None) is not None
+        assert is_on is (way == "eventbridge")
+        assert after["bucket"] == former
+        assert after == before
+        assert world.run("disconnect", bucket, "--dry-run").status == 0
+
+    def test_undo_puts_back_what_was(self, world: World, permitted: str, way: str) -> None:
+        bucket = f"undo-{way}-{permitted.replace(' ', '-')}"
+        world.prepare(Case("", "", former=(BESIDE,)), bucket)
+        before = snapshot(world, bucket)
+        ran = world.run("connect", bucket, *WAYS[way], "--yes", "--format", "json")
+        made = snapshot(world, bucket)
+        saved = ran.json("connect")["saved"]
+
+        ran = world.run("connect", "--undo", saved, "--yes", "--format", "json")
+
+        assert ran.status == 0, ran.errors
+        after = snapshot(world, bucket)
+        after["bucket"].pop("EventBridgeConfiguration", None)
+        assert after == before
+        assert world.run("connect", "--undo", saved, "--dry-run").status == 0
+
+        again = ran.json("connect")["saved"]
+        assert world.run("connect", "--undo", again, "--yes").status == 0
+        assert snapshot(world, bucket) == made
+        assert world.run("disconnect", bucket, "--yes").status == 0
+
+
+BESIDE: Final = queue("out/")
+MADE: Final = {
+    "as deployed": {
+        "s3": [],
+        "queue": [],
+        "topic": ["topic_statement", "subscription"],
+        "eventbridge": ["rule"],
+    },
+    "restricted": {
+        "s3": ["permission"],
+        "queue": ["queue_statement"],
+        "topic": ["topic_statement", "subscription", "permission", "queue_statement"],
+        "eventbridge": ["rule", "queue_statement", "permission"],
+    },
+}
+
+
+def _assert_least(world: World, before: Snapshot, after: Snapshot, bucket: str) -> None:
+    """Assert that what was made is for the bucket alone, and that others' statements stay."""
+    for name in ("function", "lava-e2e-s3trigger-intake", f"{FUNCTION}-dlq"):
+        assert [each for each in after[name] if each in before[name]] == before[name]
+        for each in after[name]:
+            if each not in before[name]:
+                source = json.dumps(each["Condition"])
+                assert bucket in source or world.arns["plain"] in source
+                if each["Principal"]["Service"] == "s3.amazonaws.com":
+                    assert f'"{ACCOUNT}"' in source
+    for name, (pattern, targets) in after["rules"].items():
+        if name not in before["rules"]:
+            assert json.loads(pattern)["detail-type"] == ["Object Created"]
+            assert json.loads(pattern)["detail"]["bucket"] == {"name": [bucket]}
+            assert [each["DeadLetterConfig"]["Arn"] for each in targets] == [
+                world.stack.outputs["DeadLetterQueueArn"]
+            ]
+
+
+class TestMeanwhile:
+    """S3 has no conditional put: what others write at the same time is seen and told."""
+
+    def _bucket(self, world: World, name: str) -> str:
+        world.prepare(Case("", "", former=(BESIDE,)), name)
+        world.proxy.puts.clear()
+        return name
+
+    def _write(self, world: World, bucket: str) -> dict[str, Any]:
+        """Write notifications as somebody else does."""
+        theirs = {"QueueConfigurations": [queue("theirs/").as_json(world.arns, 9)]}
+        world.stack.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=theirs
+        )
+        return theirs
+
+    def _at(self, world: World, number: int, method: str, action: Any) -> None:
+        """Have something done before the nth request about notifications of a method."""
+        seen: list[str] = []
+
+        def before(called: str, path: str, _: bytes) -> Any:
+            if called == method and path.endswith("?notification"):
+                seen.append(path)
+                if len(seen) == number:
+                    return action()
+            return None
+
+        world.proxy.before = before
+
+    def test_a_change_before_the_put_stops_it(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-before")
+        theirs: list[dict[str, Any]] = []
+        self._at(world, 2, "GET", lambda: theirs.append(self._write(world, bucket)))
+
+        ran = world.run("connect", bucket, "--yes")
+
+        assert ran.status == 3
+        assert f"notifications of bucket {bucket}: changed since it was read" in ran.errors
+        assert world.proxy.puts == []
+        assert world.configuration(bucket) == theirs[0]
+
+    def test_a_change_after_the_put_is_told(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-after")
+        theirs: list[dict[str, Any]] = []
+        self._at(world, 3, "GET", lambda: theirs.append(self._write(world, bucket)))
+
+        ran = world.run("connect", bucket, "--yes")
+
+        assert ran.status == 3
+        assert f"notifications of bucket {bucket}: someone else wrote them" in ran.errors
+        assert world.configuration(bucket) == theirs[0]
+
+    def test_s3_may_show_the_former_notifications_for_a_while(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-stale")
+        url = f"{world.stack.aws.endpoint}/{bucket}?notification"
+        with urllib.request.urlopen(_signed(url)) as answer:
+            stale = answer.read()
+        number = 0
+
+        def before(method: str, path: str, _: bytes) -> Any:
+            nonlocal number
+            number += method == "GET" and path.endswith("?notification")
+            return (200, stale) if method == "GET" and number in (3, 4) else None
+
+        world.proxy.before = before
+
+        ran = world.run("connect", bucket, "--yes")
+
+        assert ran.status == 0, ran.errors
+        assert number == 5
+
+    def test_s3_may_not_see_a_new_permission_at_once(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-validation")
+        told = "Unable to validate the following destination configurations"
+        self._at(world, 1, "PUT", lambda: (400, error("InvalidArgument", told)))
+
+        ran = world.run("connect", bucket, "--yes")
+
+        assert ran.status == 0, ran.errors
+        assert len(world.proxy.puts) == 1
+
+    def test_what_changed_since_is_not_undone(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-undo")
+        saved = world.run("connect", bucket, "--yes", "--format", "json").json()["saved"]
+        theirs = self._write(world, bucket)
+
+        ran = world.run("connect", "--undo", saved, "--yes")
+
+        assert ran.status == 1
+        assert f"notifications of bucket {bucket}: changed since the run" in ran.output
+        assert world.configuration(bucket) == theirs
+
+    def test_an_interrupted_move_goes_on_and_is_undone(self, world: World) -> None:
+        bucket = self._bucket(world, "meanwhile-move")
+        assert world.run("connect", bucket, "--yes").status == 0
+        before = world.configuration(bucket)
+
+        def fail(method: str, path: str, _: bytes) -> Any:
+            is_end = method == "PUT" and path.endswith("?notification") and world.proxy.puts[1:]
+            return (403, error("AccessDenied", "as if it was killed")) if is_end else None
+
+        world.proxy.puts.clear()
+        world.proxy.puts.append({})
+        world.proxy.before = fail
+        options = ("--by", "eventbridge", "--move", "--wait", "0", "--yes")
+
+        ran = world.run("connect", bucket, *options)
+
+        assert ran.status == 3
+        saved = re.search(r"Saved for --undo: (\S+)", ran.errors)
+        assert saved
+        half = world.configuration(bucket)
+        assert {**before, "EventBridgeConfiguration": {}} == half
+        world.proxy.before = None
+        assert world.run("connect", bucket, *options).status == 0
+        assert world.configuration(bucket) == {
+            "QueueConfigurations": before["QueueConfigurations"],
+            "EventBridgeConfiguration": {},
+        }
+        ran = world.run("connect", "--undo", saved[1], "--wait", "0", "--yes")
+        assert ran.status == 0, ran.errors
+        assert world.configuration(bucket) == half
+        assert world.run("connect", bucket, "--by", "s3", "--dry-run").status == 0
+
+
+def _signed(url: str) -> urllib.request.Request:
+    request = AWSRequest("GET", url)
+    SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION).add_auth(request)
+    return urllib.request.Request(url, headers=dict(request.headers))
+
+
+class TestRefusals:
+    """What cannot be connected is told in one line, and nothing is written."""
+
+    @pytest.mark.parametrize(
+        ("path", "answer", "told"),
+        [
+            (
+                "?notification",
+                (403, error("AccessDenied", "Access Denied")),
+                f"If the bucket is not of account {ACCOUNT}, who owns it must connect it",
+            ),
+            (
+                "?location",
+                (200, b"<LocationConstraint>EU</LocationConstraint>"),
+                "is in eu-west-1, and the function in us-east-1",
+            ),
+            ("?location", (404, error("NoSuchBucket", "x")), "there is no bucket refused"),
+            (
+                "?notification",
+                (200, b"<NotificationConfiguration><Pipe><A/></Pipe></NotificationConfiguration>"),
+                "have Pipe, which this version of boto3 does not know",
+            ),
+        ],
+        ids=["another account", "another region", "no bucket", "unknown element"],
+    )
+    def test_a_bucket_that_cannot_be_connected(
+        self, world: World, path: str, answer: tuple[int, bytes], told: str
+    ) -> None:
+        world.stack.aws.client("s3").create_bucket(Bucket="refused")
+        world.proxy.before = lambda _, called, __: answer if called.endswith(path) else None
+
+        ran = world.run("connect", "refused", "--yes")
+
+        assert ran.status == 3
+        assert told in ran.errors
+        assert world.proxy.puts == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "status", "told"),
+        [
+            (["mistakes"], 2, "connect asks before it changes anything: give --yes"),
+            ([], 2, "connect takes a bucket, or --undo FILE"),
+            (["mistakes", "--by", "sns", "--yes"], 2, "--by sns needs a topic"),
+            (["mistakes", "--topic", "x", "--yes"], 2, "--topic is for --by sns"),
+            (["mistakes", "--by", "sns", "--topic", ABROAD, "--yes"], 1, "of another account"),
+            (["mistakes", "--by", "sns", "--topic", "t.fifo", "--yes"], 1, "FIFO"),
+            (["mistakes", "--by", "sns", "--topic", "no-topic", "--yes"], 1, "there is no topic"),
+            (["mistakes", "--events", "ObjectCreate:Put", "--yes"], 2, "did you mean"),
+            (["empty", "--yes"], 1, "empty has no enabled entry that can be used"),
+            (["mistakes", "--function", "nope", "--yes"], 3, "there is no function nope"),
+            (["--undo", "nothing.json", "--yes"], 3, "nothing.json: No such file"),
+            (["--undo", "wrong.json", "--yes"], 2, "not a file that connect or disconnect saved"),
+        ],
+        ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    )  # fmt: skip
+    def test_a_mistake(
+        self, world: World, tmp_path: Path, arguments: list[str], status: int, told: str
+    ) -> None:
+        (tmp_path / "wrong.json").write_text('{"version": 1}')
+        for bucket in ("mistakes", "empty"):
+            world.stack.aws.client("s3").create_bucket(Bucket=bucket)
+        world.stack.trigger("mistakes", "mistakes", "in")
+
+        ran = world.run("connect", *arguments)
+
+        assert ran.status == status, ran.errors + ran.output
+        assert told in ran.errors + ran.output
+        assert world.proxy.puts == []
+
+    def test_a_broken_entry_is_named_and_left_out(self, world: World) -> None:
+        world.prepare(Case("", ""), "broken")
+        world.stack.trigger("broken", "broken", "out", if_size_gt="many")
+
+        ran = world.run("connect", "broken", "--dry-run", "--format", "json")
+
+        assert "'broken' is left out: " in ran.errors
+        [change] = ran.json("connect")["changes"]
+        assert len(change["after"]["LambdaFunctionConfigurations"]) == 1
+
+    def test_entries_of_files_stand_in_for_the_table(self, world: World, tmp_path: Path) -> None:
+        entry = {"trigger_id": "t", "bucket": "files", "prefix": "filed", "enabled": True}
+        (tmp_path / "t.json").write_text(json.dumps({**entry, "job_id": "x"}))
+        world.stack.aws.client("s3").create_bucket(Bucket="files")
+
+        ran = world.run("connect", "files", "--triggers", "t.json", "--dry-run")
+
+        assert ran.status == 1
+        assert "prefix 'filed'" in ran.output
+
+    def test_a_topic_that_delivers_twice_or_filters_is_refused(self, world: World) -> None:
+        world.prepare(Case("", ""), "topics")
+        sns = world.stack.aws.client("sns")
+        for name in ("twice", "filtered"):
+            arn = sns.create_topic(Name=f"connect-{name}")["TopicArn"]
+            sns.subscribe(
+                TopicArn=arn,
+                Protocol="lambda",
+                Endpoint=world.arns["ours"],
+                Attributes={"FilterPolicy": '{"a": ["b"]}'} if name == "filtered" else {},
+            )
+        sns.subscribe(
+            TopicArn=arn.replace("filtered", "twice"),
+            Protocol="sqs",
+            Endpoint=world.arns["intake"],
+        )
+
+        for name, told in (("twice", "would come twice, by"), ("filtered", "its filter policy is")):
+            ran = world.run(
+                "connect", "topics", "--by", "sns", "--topic", f"connect-{name}", "--yes"
+            )
+            assert ran.status == 1
+            assert told in ran.output
+
+    def test_a_key_that_must_allow_s3_is_noted(self, world: World) -> None:
+        world.prepare(Case("", ""), "keyed")
+        sns = world.stack.aws.client("sns")
+        arn = sns.create_topic(Name="connect-keyed", Attributes={"KmsMasterKeyId": "alias/k"})
+        way = ("--by", "sns", "--topic", arn["TopicArn"])
+
+        ran = world.run("connect", "keyed", *way, "--dry-run", "--format", "json")
+
+        [note] = ran.json("connect")["notes"]
+        assert note.startswith("connect-keyed is encrypted with alias/k")
+
+    def test_a_rule_that_somebody_disabled_is_enabled_again(self, world: World) -> None:
+        events = world.stack.aws.client("events")
+        world.prepare(Case("", ""), "disabled")
+        assert world.run("connect", "disabled", "--by", "eventbridge", "--yes").status == 0
+        events.disable_rule(Name="lava.e2e.disabled")
+
+        ran = world.run("connect", "disabled", "--yes", "--format", "json")
+
+        assert ran.json("connect")["by"] == "eventbridge"
+        assert events.describe_rule(Name="lava.e2e.disabled")["State"] == "ENABLED"
+
+    def test_a_topic_that_another_bucket_notifies_stays_subscribed(self, world: World) -> None:
+        sns = world.stack.aws.client("sns")
+        topic = sns.create_topic(Name="connect-two-buckets")["TopicArn"]
+        way = ("--by", "sns", "--topic", topic, "--yes")
+        for name in ("sharing", "shared"):
+            world.prepare(Case("", ""), name)
+            assert world.run("connect", name, *way).status == 0
+
+        ran = world.run("disconnect", "shared", "--yes")
+
+        assert "stays subscribed" in ran.output
+        assert world.dispatched("sharing", ("in/a",), 1) == ["in/a"]
+        assert world.run("disconnect", "sharing", "--yes").status == 0
+        assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
+
+    def test_a_rule_that_has_our_name_already_stays(self, world: World) -> None:
+        events = world.stack.aws.client("events")
+        world.prepare(Case("", ""), "named")
+        pattern = '{"source": ["theirs"]}'
+        events.put_rule(Name="lava.e2e.named", EventPattern=pattern)
+
+        ran = world.run("connect", "named", "--by", "eventbridge", "--yes")
+
+        assert ran.status == 0, ran.errors
+        assert events.describe_rule(Name="lava.e2e.named")["EventPattern"] == pattern
+        assert "detail-type" in events.describe_rule(Name="lava.e2e.named_2")["EventPattern"]
+        assert world.run("disconnect", "named", "--yes").status == 0
+        names = {each["Name"] for each in events.list_rules()["Rules"]}
+        assert "lava.e2e.named" in names
+        assert "lava.e2e.named_2" not in names
+        events.delete_rule(Name="lava.e2e.named")
