@@ -11,7 +11,7 @@ from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
-from lava_s3trigger.triggers import BrokenTrigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, is_custom, read_trigger
 
 from .template_text import TemplateText
 
@@ -79,7 +79,7 @@ class CheckedEntry:
             {
                 name: value
                 for name, value in self.values.items()
-                if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
+                if name not in _NOT_WORK and not is_custom(name)
             },
             sort_keys=True,
         )
