@@ -104,8 +104,8 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed .venv-checkov/i
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) tools/checkov.py --checkov .venv-checkov/bin/checkov
-	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows
+	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/*.yml
+	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows examples/ci/*.yml
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
 
 format: .venv/installed ## put the code into shape

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "plan": "Show what a change of entries would do.",
     "schema": "Print a JSON Schema of entries.",
     "event": "Print a payload for an object, as AWS would hand it to the function.",
+    "apply": "Put trigger entries of files into a realm's table.",
     "doctor": "Look at a deployed realm, and say what will go wrong.",
     "replay": "Hand S3 events for objects that are already there to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
