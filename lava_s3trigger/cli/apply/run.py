@@ -349,18 +349,18 @@ class _Session:
         return NO if left else YES
 
     def _show_seen(self, number: int) -> None:
-        seen = datetime.now(UTC) + timedelta(seconds=self._settings.cache_ttl)
+        """Show when the function uses what was written."""
+        cache = self._settings.cache_ttl
+        seen = datetime.now(UTC) + timedelta(seconds=cache)
         self.document["seen_at"] = shown_time(seen)
-        self._show(
-            [
-                styled(
-                    f"{number:,} written, and read back from the table and its index. The function"
-                    f" uses them from {seen:%H:%M:%S} UTC at the latest (its cache lasts"
-                    f" {self._settings.cache_ttl:g} s; longer only if DynamoDB throttles its"
-                    " reads)."
-                )
-            ]
+        when = (
+            f"from {seen:%H:%M:%S} UTC on at the latest: its cache lasts {cache:g} s, and longer"
+            " only while DynamoDB throttles its reads"
+            if cache
+            else "from now on: it has no cache"
         )
+        text = f"{number:,} written, and read back from the table and its index."
+        self._show([styled(f"{text} The function uses them {when}.")])
 
     def _show_unconnected(self, written: Iterable[Change]) -> None:
         """Name the buckets of enabled entries from which no event reaches the function."""
