@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +18,7 @@ from lava_s3trigger.cli.apply.difference import Change, is_same, item_of
 from lava_s3trigger.cli.apply.write import Table
 from lava_s3trigger.cli.entries.dynamodb import attribute_of, canonical
 from lava_s3trigger.cli.entries.load import load_texts
-from tools.local.server import REGION
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +88,19 @@ class Applying:
     def run(self, *arguments: str) -> Ran:
         where = ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
         return self.line.run("apply", *arguments, *where)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line for a process of its own."""
+        where = ["--realm", self.realm.name, "--region", REGION, "--endpoint-url", self.endpoint]
+        return [sys.executable, "-m", "lava_s3trigger", "apply", *arguments, *where]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for a process of its own."""
+        return os.environ | {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "XDG_STATE_HOME": str(self.folder / "state"),
+        }
 
     def apply(self, *arguments: str) -> Ran:
         """Put the folder into the table as the set ``orders``, without a question."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.processes import SECONDS, finish, read_until, signals_received
+
 from .applying import SET, Applying, entry, item, written
+from .schemas import validate
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.aws import Aws
@@ -419,3 +426,75 @@ class TestDisable:
     def test_what_is_not_there_is_named(self, applying: Applying) -> None:
         assert applying.run("--disable", "--trigger", "none", "--yes").status == 3
         assert applying.run("--disable", "--set", "none", "--yes").status == 3
+
+
+class TestProcess:
+    """As its user runs it: with a question, and interrupted."""
+
+    @pytest.mark.parametrize(
+        ("answer", "status", "is_written"), [("y", 0, True), ("n", 1, False)], ids=["yes", "no"]
+    )
+    def test_a_question_is_asked_at_a_terminal(
+        self, applying: Applying, answer: str, status: int, *, is_written: bool
+    ) -> None:
+        applying.write(entry("a"))
+        ours, theirs = pty.openpty()
+        os.write(ours, f"{answer}\n".encode())
+
+        done = subprocess.run(
+            applying.command(applying.entries, "--set", "orders", "--format", "json"),
+            env=applying.environment(),
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+
+        os.close(ours)
+        os.close(theirs)
+        assert done.returncode == status, done.stderr
+        # Data goes elsewhere, so what is asked about is shown with the question.
+        shown, _, rest = done.stderr.partition("Write these changes? [y/N]: ")
+        assert "new      a  s3://my-bucket/in" in shown
+        assert ("Nothing was written." in rest) is not is_written
+        found = json.loads(done.stdout)
+        validate("apply", found)
+        assert found["outcome"] == ("applied" if is_written else "declined")
+        assert ("a" in applying.items()) is is_written
+
+    def test_ctrl_c_ends_the_wait_for_capacity_and_the_same_command_goes_on(
+        self, applying: Applying
+    ) -> None:
+        applying.client.update_table(
+            TableName=applying.table,
+            BillingMode="PROVISIONED",
+            ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+        )
+        large = {"text": "x" * 300_000}  # 294 s of a table of one unit
+        applying.write(entry("a", parameters=large), entry("b"))
+        command = applying.command(applying.entries, "--set", "orders", "--yes")
+        with signals_received():
+            process = subprocess.Popen(
+                command,
+                env=applying.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert process.stdout
+        assert process.stderr
+        shown = read_until(process.stdout, "2 writes take about 5 min", process)
+        while "a" not in applying.items():
+            assert process.poll() is None, finish(process)
+        process.send_signal(signal.SIGINT)
+        output, errors = finish(process)
+
+        assert process.returncode == 130, errors
+        assert "the table has 1 write unit a second" in shown[-1] + output
+        assert "1 of 2 entries were written" in errors
+        assert "the same command again goes on" in errors
+        assert list(applying.items()) == ["a"]
+        applying.client.update_table(TableName=applying.table, BillingMode="PAY_PER_REQUEST")
+        assert applying.apply().status == 0
+        assert list(applying.items()) == ["a", "b"]

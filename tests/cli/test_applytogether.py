@@ -8,7 +8,6 @@ import pty
 import random
 import re
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.processes import finish
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
 from .applying import SET, Applying, entry, written
 
@@ -45,20 +43,6 @@ def applying(
     return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
 
 
-def environment(state: Path) -> dict[str, str]:
-    return os.environ | {
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "XDG_STATE_HOME": str(state),
-    }
-
-
-def command(applying: Applying, *arguments: str) -> list[str]:
-    where = ["--realm", applying.realm.name, "--region", REGION]
-    where += ["--endpoint-url", applying.endpoint]
-    return [sys.executable, "-m", "lava_s3trigger", "apply", *arguments, *where]
-
-
 @dataclass
 class Side:
     """One of those who apply at the same time, with a set and files of its own."""
@@ -79,8 +63,8 @@ class Side:
     def start(self) -> subprocess.Popen[str]:
         arguments = [str(self.path), "--set", self.name, "--adopt", "--prune-all", "--yes"]
         return subprocess.Popen(
-            command(self.applying, *arguments),
-            env=environment(self.applying.folder / "state"),
+            self.applying.command(*arguments),
+            env=self.applying.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -171,8 +155,8 @@ def test_many_entries_are_planned_and_applied_with_a_progress_bar(applying: Appl
     arguments = (applying.entries, "--set", "orders")
     terminal, process_side = pty.openpty()
     process = subprocess.Popen(
-        command(applying, *arguments, "--yes", "--keys", str(keys), "--format", "json"),
-        env=environment(applying.folder / "state") | {"TERM": "xterm"},
+        applying.command(*arguments, "--yes", "--keys", str(keys), "--format", "json"),
+        env=applying.environment() | {"TERM": "xterm"},
         stdout=subprocess.PIPE,
         stderr=process_side,
         text=True,
