@@ -174,6 +174,13 @@ class TestSets:
         assert applying.apply("--adopt").status == 0
         assert applying.items()["a"] == written(entry("a"))
 
+    def test_an_entry_that_is_equal_is_adopted_as_well(self, applying: Applying) -> None:
+        applying.put(entry("a"))
+        applying.write(entry("a"))
+
+        assert applying.apply("--adopt").status == 0
+        assert applying.items() == {"a": written(entry("a"))}
+
     @pytest.mark.parametrize("is_in_file", [False, True], ids=["in-the-table", "in-the-file"])
     def test_an_entry_of_lavas_framework_is_never_adopted(
         self, applying: Applying, *, is_in_file: bool

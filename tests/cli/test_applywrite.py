@@ -292,6 +292,7 @@ class TestCalls:
         assert ran.status == 0, ran.errors
         assert ran.output == "50 unchanged\n"
         assert endpoint.calls == {"Scan": 1}
+        assert endpoint.log[0].request["ConsistentRead"] is True  # also right after a write
 
 
 @pytest.fixture(scope="module")

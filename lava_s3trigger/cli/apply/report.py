@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.output.streams import write_json
 from lava_s3trigger.cli.output.text import (
     BAD,
     FAINT,
@@ -15,6 +18,7 @@ from lava_s3trigger.cli.output.text import (
     line,
     named,
     styled,
+    write_page,
 )
 from lava_s3trigger.cli.plan.public import difference_line, differences
 from lava_s3trigger.units import shown
@@ -24,6 +28,7 @@ from .effects import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
 
     from lava_s3trigger.cli.output.text import Line
 
@@ -36,8 +41,7 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 
 
-def difference_lines(found: Difference) -> Iterator[Line]:
-    """Yield what changes, field by field."""
+def _difference_lines(found: Difference) -> Iterator[Line]:
     for change in found.changes:
         item = change.after or change.before or {}
         yield line(
@@ -56,14 +60,13 @@ def difference_lines(found: Difference) -> Iterator[Line]:
         yield styled(f"{len(gone):,} not in the files (--prune deletes them): {names}", UNUSED)
 
 
-def conflict_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
+def left_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
     """Yield the entries that are left, and why."""
     for trigger_id, reason in conflicts:
         yield line(Piece("left    ", BAD), f" {named(trigger_id)}: {reason}")
 
 
-def effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[Line]:
-    """Yield the entries that changes hide or free."""
+def _effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[Line]:
     for effects, verb in ((hidden, "is hidden from"), (freed, "gets")):
         for each in effects:
             of = "of no set" if each.set_name is None else f"of set {named(each.set_name)}"
@@ -74,8 +77,7 @@ def effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[
             )
 
 
-def twice_lines(found: Sequence[Twice], writing: float, cache: float) -> Iterator[Line]:
-    """Yield the jobs that may be dispatched twice for an object, and for how long."""
+def _twice_lines(found: Sequence[Twice], seconds: float) -> Iterator[Line]:
     for each in found:
         one, other = map(named, each.trigger_ids)
         yield line(
@@ -84,10 +86,9 @@ def twice_lines(found: Sequence[Twice], writing: float, cache: float) -> Iterato
             f" {one} and {other}",
         )
     if found:
-        seconds = duration(writing + cache)
         yield styled(
-            f"An object may have a job twice for about {seconds}: until all is written, and the"
-            " function's cache has expired."
+            f"An object may have a job twice for about {duration(seconds)}: until all is written,"
+            " and the function's cache has expired."
         )
 
 
@@ -112,8 +113,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / _HOUR:.1f} h"
 
 
-def change_json(change: Change) -> dict[str, Any]:
-    """Return a change as JSON."""
+def _change_json(change: Change) -> dict[str, Any]:
     before, after = change.values()
     fields = [
         {"field": name}
@@ -141,7 +141,7 @@ def pairs_json(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"trigger_id": trigger_id, "reason": reason} for trigger_id, reason in pairs]
 
 
-def empty_document() -> dict[str, Any]:
+def _empty_document() -> dict[str, Any]:
     """Return the JSON of a run that has found nothing yet."""
     return {
         "realm": None,
@@ -167,3 +167,52 @@ def empty_document() -> dict[str, Any]:
         "unconnected": [],
         "replays": [],
     }
+
+
+@dataclass(slots=True)
+class Page:
+    """Where a run shows what it does: text as it goes, or JSON at the end."""
+
+    file: TextIO
+    is_json: bool
+    is_repeated: bool
+    """Whether text goes to standard error as well, since a question is asked about it."""
+    document: dict[str, Any] = field(default_factory=_empty_document)
+    """The JSON, which each step completes."""
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Show lines of text."""
+        found = list(lines)
+        if not self.is_json:
+            write_page(self.file, found)
+            self.file.flush()
+        if self.is_repeated:
+            write_page(sys.stderr, found)
+
+    def show_difference(self, found: Difference) -> None:
+        """Show what changes, and what is in the way."""
+        deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
+        self.document |= {
+            "changes": [_change_json(each) for each in found.changes],
+            "unchanged": found.unchanged,
+            "gone": [each.id for each in found.gone if each.id not in deleted],
+            "conflicts": pairs_json(found.conflicts),
+        }
+        self.show(_difference_lines(found))
+        self.show(left_lines(found.conflicts))
+
+    def show_hidden(self, hidden: Sequence[Effect], freed: Sequence[Effect] = ()) -> None:
+        """Show the entries that changes hide or free."""
+        self.document["hidden"] = [each._asdict() for each in hidden]
+        self.document["freed"] = [each._asdict() for each in freed]
+        self.show(_effect_lines(hidden, freed))
+
+    def show_twice(self, found: Sequence[Twice], seconds: float) -> None:
+        """Show the jobs that may be dispatched twice for an object, and for how long."""
+        self.document["twice"] = [each._asdict() for each in found]
+        self.show(_twice_lines(found, seconds))
+
+    def finish(self) -> None:
+        """Write the JSON, if that is wanted."""
+        if self.is_json:
+            write_json(self.file, self.document)
