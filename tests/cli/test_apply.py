@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -42,8 +43,10 @@ def applying(
 
 def undo_file(errors: str) -> str:
     """Return the name of the file that a run saved."""
-    [found] = [each.rpartition(" ")[2] for each in errors.splitlines() if "--undo" in each]
-    return found
+    [command] = [each for each in errors.splitlines() if "--undo" in each]
+    words = shlex.split(command)
+    assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
+    return words[words.index("--undo") + 1]
 
 
 class TestWriting:
@@ -398,7 +401,12 @@ class TestDisable:
 
     def test_a_set_is_disabled_and_undone(self, applying: Applying) -> None:
         applying.put(entry("theirs", prefix="*") | {SET: "theirs"})
-        applying.write(entry("a"), entry("b", prefix="deep/er"), entry("c", enabled=False))
+        applying.write(
+            entry("a"),
+            entry("b", prefix="deep/er"),
+            entry("c", enabled=False),
+            entry("d", prefix="in/deep"),
+        )
         applying.apply()
         before = applying.items()
 
@@ -411,6 +419,7 @@ class TestDisable:
             "a": ("BOOL", False),
             "b": ("BOOL", False),
             "c": ("BOOL", False),
+            "d": ("BOOL", False),
         }
         assert (
             "theirs (of set theirs) at prefix '*' is hidden from the keys below"

@@ -290,7 +290,7 @@ class TestCalls:
         ran = line.run("apply", str(tmp_path / "t.json"), "--set", "orders", "--yes", *where)
 
         assert ran.status == 0, ran.errors
-        assert ran.output == "50 unchanged\n"
+        assert ran.output == "lava.demo.s3triggers, set orders\n50 unchanged\n"
         assert endpoint.calls == {"Scan": 1}
         assert endpoint.log[0].request["ConsistentRead"] is True  # also right after a write
 

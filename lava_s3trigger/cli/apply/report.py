@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from .difference import set_of
 from .effects import level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from lava_s3trigger.cli.output.text import Line
@@ -102,6 +103,15 @@ def writing_line(changes: Sequence[Change], capacity: Capacity) -> Line:
         f"{len(changes):,} writes take about {duration(seconds)}: the table has {units:g} write"
         f" {'unit' if units == 1 else 'units'} a second."
     )
+
+
+def command_line(options: Mapping[str, Any], *words: str) -> str:
+    """Return a command line for the same account and region as this one."""
+    named_options = ("profile", "region", "endpoint_url")
+    where = [
+        f"--{name.replace('_', '-')}={options[name]}" for name in named_options if options[name]
+    ]
+    return shlex.join(["lava-s3trigger", *words, *where])
 
 
 def duration(seconds: float) -> str:
@@ -189,7 +199,7 @@ class Page:
         if self.is_repeated:
             write_page(sys.stderr, found)
 
-    def show_difference(self, found: Difference) -> None:
+    def show_difference(self, found: Difference, title: str) -> None:
         """Show what changes, and what is in the way."""
         deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
         self.document |= {
@@ -198,7 +208,7 @@ class Page:
             "gone": [each.id for each in found.gone if each.id not in deleted],
             "conflicts": pairs_json(found.conflicts),
         }
-        self.show(_difference_lines(found))
+        self.show([styled(title, TITLE), *_difference_lines(found)])
         self.show(left_lines(found.conflicts))
 
     def show_hidden(self, hidden: Sequence[Effect], freed: Sequence[Effect] = ()) -> None:

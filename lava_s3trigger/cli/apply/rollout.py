@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -45,8 +44,9 @@ class Rollout:
     cache_seconds: float
     """How long the function caches entries."""
     page: Page
+    options: dict[str, Any]
 
-    def carry_out(self, changes: list[Change], question: str, options: dict[str, Any]) -> int:
+    def carry_out(self, changes: list[Change], question: str) -> int:
         """Ask, save what is replaced, write, and read back; return the exit status.
 
         Raises:
@@ -56,16 +56,16 @@ class Rollout:
         document["write_seconds"] = capacity.total_seconds(changes)
         document["cache_seconds"] = self.cache_seconds
         self.page.show([report.writing_line(changes, capacity)])
-        if options["dry_run"]:
+        if self.options["dry_run"]:
             document["outcome"] = "would_change"
             return NO
-        if not is_confirmed(question, is_sure=options["is_sure"]):
+        if not is_confirmed(question, is_sure=self.options["is_sure"]):
             document["outcome"] = "declined"
             message("Nothing was written.")
             return NO
         saved = save_changes(self.realm, self.table.arn, changes)
         document["saved"] = str(saved)
-        undo = shlex.join(["lava-s3trigger", "apply", "--undo", str(saved)])
+        undo = report.command_line(self.options, "apply", "--undo", str(saved))
         message(f"What is replaced is saved. To undo: {undo}")
         written, left = self._write(changes)
         return self._finish(written, left)
@@ -127,7 +127,8 @@ class Rollout:
         items = [each.after for each in written if each.after and is_enabled(each.after)]
         for bucket in sorted({level_of(item)[0] for item in items}):
             if unconnected(self.aws, bucket):
-                command = shlex.join(["lava-s3trigger", "connect", bucket, "--realm", self.realm])
+                words = ("connect", bucket, "--realm", self.realm)
+                command = report.command_line(self.options, *words)
                 self.page.document["unconnected"].append({"bucket": bucket, "command": command})
                 self.page.show(
                     [styled(f"Bucket {bucket} sends no events. To connect it: {command}")]

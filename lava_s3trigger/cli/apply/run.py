@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,7 +27,7 @@ from lava_s3trigger.triggers import WHOLE_BUCKET
 
 from . import effects
 from .difference import Change, Difference, after_changes, difference, in_order, set_of
-from .report import Page
+from .report import Page, command_line
 from .rollout import SHORT_SECONDS, Rollout
 from .undo import read_changes, undoing
 from .write import Table, condition
@@ -182,8 +181,8 @@ class _Session:
 
     def _carry_out(self, found: Difference, question: str) -> int:
         cache = self._settings.cache_ttl
-        rollout = Rollout(self._aws, self._realm, self._table, cache, self.page)
-        return rollout.carry_out(found.changes, question, self.options)
+        rollout = Rollout(self._aws, self._realm, self._table, cache, self.page, self.options)
+        return rollout.carry_out(found.changes, question)
 
     def _require_few_deleted(self, found: Difference, table: Iterable[Entry]) -> None:
         deleted = sum(each.kind == "deleted" for each in found.changes)
@@ -222,7 +221,8 @@ class _Session:
             self.options["cases"],
         )
         self.page.document["cases"] = {"passed": results.passed, "failed": results.failed}
-        self.page.show(results.lines())
+        if results.results:
+            self.page.show(results.lines())
         return not checked.failing() and not results.failed
 
     def _show_difference(self, found: Difference) -> None:
@@ -236,7 +236,9 @@ class _Session:
         reason = "the entry in the table has too many fields to be compared"
         found.conflicts += [(each.trigger_id, reason) for each in large]
         found.changes = [each for each in found.changes if each not in large]
-        self.page.show_difference(found)
+        set_name = self.options["set_name"]
+        table = f"lava.{self._realm}.s3triggers"
+        self.page.show_difference(found, f"{table}, set {named(set_name)}" if set_name else table)
 
     def _show_effects(self, found: Difference, table: list[Entry], after: list[Entry]) -> None:
         """Show what the changes do to other entries."""
@@ -281,14 +283,16 @@ class _Session:
 
     def _show_replays(self, disabled: Iterable[Item], start: datetime) -> None:
         """Show the command that recovers the events that are skipped."""
-        uris = sorted(
+        uris = {
             f"s3://{bucket}/{'' if prefix == WHOLE_BUCKET else prefix}"
             for bucket, prefix in {effects.level_of(item) for item in disabled}
-        )
-        since = ["--since", f"{start:%Y-%m-%dT%H:%M:%SZ}"]
-        command = shlex.join(
-            ["lava-s3trigger", "replay", *uris, *since, "--missing", "--realm", self._realm]
-        )
+        }
+        # A listing of a prefix has the objects of a longer one as well.
+        shortest = [
+            uri for uri in sorted(uris) if not any(uri.startswith(each) for each in uris - {uri})
+        ]
+        since = ("--since", f"{start:%Y-%m-%dT%H:%M:%SZ}", "--missing", "--realm", self._realm)
+        command = command_line(self.options, "replay", *shortest, *since)
         self.page.document["replays"] = [command]
         text = "When they are enabled again, this recovers new objects of the meantime:"
         self.page.show([styled(text), styled(f"  {command}")])
