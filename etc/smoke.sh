@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks a deployed stack end to end, on the account that it is deployed to. Needs
-# bash 4 and the AWS CLI.
+# bash 4 and the AWS CLI; and lava-s3trigger, for the checks of its commands.
 
 set -euo pipefail
 
@@ -368,6 +368,27 @@ check_refused() {
     fi
 }
 
+# The entry of the command apply; then undoes it.
+check_apply() {
+    local name=apply saved
+    if ! invoke apply/x || ! wait_for_dispatch 'apply apply/x"' "$wait"; then
+        fail $name "no dispatch in $worker_queue_name after $wait s $(<"$work/error")"
+        show_log
+        return
+    fi
+    saved=$(echo "$work"/state/lava-s3trigger/apply-*.json)
+    if ! apply --undo "$saved"; then
+        fail $name "cannot undo it: $(reason)"
+    elif ! call dynamodb get-item --table-name "$triggers_table" --consistent-read \
+        --key "{\"trigger_id\": {\"S\": \"smoke-$suffix-apply\"}}" >"$work/item"; then
+        fail $name "cannot read the entry: $(reason)"
+    elif [[ -s $work/item ]]; then
+        fail $name "the entry is still in $triggers_table after the undo"
+    else
+        pass $name "1 dispatch; the entry is removed by the undo"
+    fi
+}
+
 lambda_configurations=() topic_configurations=() queue_configurations=() eventbridge=''
 
 # Writes the bucket's notifications: those of the routes that are connected so far.
@@ -689,6 +710,11 @@ What to expect:
   bounds slow       a template that takes too long: parked after about one second
   missing job       a job that does not exist: parked, with the reason
 EOF
+if command -v lava-s3trigger >/dev/null; then
+    echo "  apply             lava-s3trigger apply puts the entry smoke-$suffix-apply, and undoes it"
+else
+    echo "  apply             left out: lava-s3trigger is not installed here"
+fi
 for route in "${routes[@]}"; do
     case $route in
         s3) echo "  route s3          S3 invokes the function; seconds, at most a minute or two" ;;
@@ -740,6 +766,25 @@ for route in "${routes[@]}"; do
 done
 put_entries || die "cannot put entries into $jobs_table and $triggers_table: $(reason)"
 
+# Puts the trigger smoke-<suffix>-apply with the command apply; before the function reads the
+# bucket's entries, which it then caches.
+apply_entry() {
+    removal aws dynamodb delete-item --table-name "$triggers_table" \
+        --key "{\"trigger_id\": {\"S\": \"smoke-$suffix-apply\"}}"
+    cat >"$work/apply.json" <<EOF
+{"trigger_id": "smoke-$suffix-apply", "bucket": "$bucket", "prefix": "apply", "enabled": true,
+ "job_id": "smoke-$suffix-run", "parameters": {"smoke": "$suffix apply {{ key }}"},
+ "owner": "$owner", "description": "made by etc/smoke.sh; safe to delete"}
+EOF
+    apply "$work/apply.json" --set "smoke-$suffix"
+}
+
+# Runs the command apply; keeps its messages.
+apply() {
+    XDG_STATE_HOME="$work/state" lava-s3trigger apply "$@" --realm "$realm" --function "$function" \
+        --yes </dev/null >"$work/applied" 2>"$work/stderr"
+}
+
 # The index is eventually consistent, and so are the function's reads.
 index_is_complete() {
     local count
@@ -747,8 +792,16 @@ index_is_complete() {
         --key-condition-expression '#bucket = :bucket' \
         --expression-attribute-names '{"#bucket": "bucket"}' \
         --expression-attribute-values "{\":bucket\": {\"S\": \"$bucket\"}}" \
-        --select COUNT --query Count --output text) && ((count == 5 + ${#routes[@]}))
+        --select COUNT --query Count --output text) && ((count == 5 + ${#routes[@]} + applied))
 }
+applied=0
+if command -v lava-s3trigger >/dev/null; then
+    if apply_entry; then
+        applied=1
+    else
+        fail apply "cannot put the entry: $(reason)"
+    fi
+fi
 retry 60 index_is_complete ||
     die "the trigger entries do not appear in s3trigger-index of $triggers_table: $(reason)"
 
@@ -759,6 +812,7 @@ check_invoke everyday everyday/orders-2026-03-14.csv '2026/03/14 28 Feb 2026 11:
 check_refused long characters 'bounds long'
 check_refused slow 'longer than 1 s' 'bounds slow'
 check_refused missing 'no job' 'missing job'
+((applied == 0)) || check_apply
 check_routes
 [[ $redrive == no ]] || check_redrive
 

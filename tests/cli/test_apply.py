@@ -132,6 +132,8 @@ class TestWriting:
             (["--disable", "--set", "s", "ENTRIES"], "--disable takes no files"),
             (["--disable"], "--disable needs --set or --trigger"),
             (["--undo", "ENTRIES/0.json"], "not a file that `apply` saved"),
+            (["--undo", "f", "--disable"], "--undo takes neither files nor --disable"),
+            (["--trigger", "a", "ENTRIES"], "--trigger is for --disable only"),
         ],
         ids=lambda each: " ".join(each) if isinstance(each, list) else "",
     )
@@ -232,6 +234,7 @@ class TestSets:
 
         assert ran.status == 2
         assert "would delete 2 of the 5 entries of the set" in ran.errors
+        assert "deleted  t1" in ran.output  # so that it can be seen which
         assert len(applying.items()) == 5
         assert applying.apply("--prune-all").status == 0
         assert len(applying.items()) == 3
@@ -372,10 +375,14 @@ class TestUndo:
         ran = applying.apply()
         applying.put(entry("a", delay=7) | {SET: "orders"})
 
-        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
+        undone = applying.run("--undo", undo_file(ran.errors), "--yes", "--format", "json")
 
         assert undone.status == 1
-        assert "it was changed after that run" in undone.output
+        found = undone.json("apply")
+        assert found["outcome"] == "incomplete"
+        [conflict] = found["conflicts"]
+        assert conflict["trigger_id"] == "a"
+        assert "it was changed after that run" in conflict["reason"]
         assert set(applying.items()) == {"a"}
 
     def test_a_file_of_another_realm_is_refused(self, applying: Applying) -> None:

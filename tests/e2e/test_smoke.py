@@ -38,6 +38,7 @@ CHECKS: Final = {
     "bounds long",
     "bounds slow",
     "missing job",
+    "apply",
     "route s3",
     "route sns",
     "route sqs",
@@ -262,7 +263,7 @@ class TestOnABrokenStack:
         assert results(output) == {"PASS": set(), "FAIL": CHECKS - {"redrive"}}, output
         assert process.returncode == 1
         assert re.search(r"FAIL  plain .*AccessDenied.*SendMessage", output), output
-        assert "9 checks: 0 PASS, 9 FAIL" in output
+        assert "10 checks: 0 PASS, 10 FAIL" in output
 
         _, _, commands = output.partition("To remove the rest, run:\n")
         kept = inventory(stack)

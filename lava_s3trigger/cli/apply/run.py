@@ -46,6 +46,7 @@ _MAX_PRUNED: Final = 0.2
 def run(**options: Any) -> int:
     """Run the command, and return its exit status."""
     entries = [each for each in options["paths"] if not each.startswith(SCHEME)]
+    _require_one_task(options)
     is_json = options["format_"] == "json"
     is_asked = not (options["is_sure"] or options["dry_run"])
     with interruptible(), opened(options["output"]) as file:
@@ -54,11 +55,22 @@ def run(**options: Any) -> int:
         if options["undo"] is not None:
             status = session.undo()
         elif options["disable"]:
-            status = session.disable(entries)
+            status = session.disable()
         else:
             status = session.apply([*entries, *options["triggers"]])
         page.finish()
     return status
+
+
+def _require_one_task(options: dict[str, Any]) -> None:
+    if options["undo"] is not None and (options["disable"] or options["paths"]):
+        raise CommandError("--undo takes neither files nor --disable", WRONG_USAGE)
+    if options["disable"] and options["paths"]:
+        raise CommandError("--disable takes no files: it changes the table", WRONG_USAGE)
+    if options["disable"] and not (options["trigger"] or options["set_name"]):
+        raise CommandError("--disable needs --set or --trigger", WRONG_USAGE)
+    if options["trigger"] and not options["disable"]:
+        raise CommandError("--trigger is for --disable only: name files", WRONG_USAGE)
 
 
 @dataclass
@@ -85,8 +97,8 @@ class _Session:
         table = self._read_table()
         prunes = options["prune"] or options["prune_all"]
         found = difference(triggers, table, set_name, adopts=options["adopt"], prunes=prunes)
-        self._require_few_deleted(found, table)
         self._show_difference(found)
+        self._require_few_deleted(found, table)
         if not (found.changes or found.conflicts):
             return YES
         after = after_changes(table, found.changes)
@@ -100,12 +112,8 @@ class _Session:
             return NO
         return self._carry_out(found, "Write these changes?")
 
-    def disable(self, paths: Sequence[str]) -> int:
+    def disable(self) -> int:
         """Disable the entries of a set, or single ones."""
-        if paths:
-            raise CommandError("--disable takes no files: it changes the table", WRONG_USAGE)
-        if not (self.options["trigger"] or self.options["set_name"]):
-            raise CommandError("--disable needs --set or --trigger", WRONG_USAGE)
         self._require_consent()
         table = self._read_table()
         chosen = self._chosen(table)
@@ -114,26 +122,30 @@ class _Session:
             for each in chosen
             if effects.is_enabled(each.item)
         ]
-        self._show_difference(Difference(in_order(changes), len(chosen) - len(changes)))
-        if not changes:
-            return YES
-        disabled = [change.after for change in changes if change.after]
-        after = effects.levels_of(each.item for each in after_changes(table, changes))
+        found = Difference(in_order(changes), len(chosen) - len(changes))
+        self._show_difference(found)
+        if not found.changes:
+            return self._with_conflicts(found, YES)
+        disabled = [change.after for change in found.changes if change.after]
+        after = effects.levels_of(each.item for each in after_changes(table, found.changes))
         self.page.show_hidden(effects.hidden_by_disabled(after, disabled))
         self.page.show([styled("Events are skipped until the entries are enabled again.")])
         start = datetime.now(UTC)
-        status = self._carry_out(Difference(in_order(changes)), "Disable these entries?")
+        status = self._carry_out(found, "Disable these entries?")
         if self.page.document["outcome"] in ("applied", "incomplete"):
             self._show_replays(disabled, start)
-        return status
+        return self._with_conflicts(found, status)
 
     def undo(self) -> int:
         """Put back what a run has replaced."""
         path = self.options["undo"]
         saved = read_changes(path)
         if self.options["realm"] not in (None, saved.realm):
-            message_ = f"{safe(path)} is of realm {saved.realm}: leave --realm out"
-            raise CommandError(message_, WRONG_USAGE)
+            raise CommandError(
+                f"{safe(path)} is of realm {saved.realm}: name no other one with --realm"
+                " (LAVA_REALM)",
+                WRONG_USAGE,
+            )
         self.options["realm"] = saved.realm
         self._require_consent()
         if self._table.arn != saved.table_arn:
@@ -145,7 +157,7 @@ class _Session:
         found = undoing(saved, self._table)
         self._show_difference(found)
         status = self._carry_out(found, "Put these entries back?") if found.changes else YES
-        return max(status, NO) if found.conflicts else status
+        return self._with_conflicts(found, status)
 
     # What these three need.
 
@@ -183,6 +195,14 @@ class _Session:
         cache = self._settings.cache_ttl
         rollout = Rollout(self._aws, self._realm, self._table, cache, self.page, self.options)
         return rollout.carry_out(found.changes, question)
+
+    def _with_conflicts(self, found: Difference, status: int) -> int:
+        """Return an exit status that counts entries that were left from the start."""
+        if not found.conflicts:
+            return status
+        if self.page.document["outcome"] in ("applied", "unchanged"):
+            self.page.document["outcome"] = "incomplete"
+        return max(status, NO)
 
     def _require_few_deleted(self, found: Difference, table: Iterable[Entry]) -> None:
         deleted = sum(each.kind == "deleted" for each in found.changes)
