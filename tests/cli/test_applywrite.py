@@ -249,7 +249,7 @@ class TestReadBack:
             setting.table.write(each)
         setting.items["b",] = item(entry("b", delay=1))
 
-        [(trigger_id, reason)] = setting.table.read_back(changes, lambda _: None)
+        [(trigger_id, reason)] = setting.table.read_back(changes)
 
         assert trigger_id == "b"
         assert "someone else wrote it" in reason
@@ -266,16 +266,37 @@ class TestReadBack:
 
         endpoint.operations["Query"] = query
         until = setting.clock.now + 5
-        assert list(setting.table.read_back([moved], lambda _: None)) == []
+        assert list(setting.table.read_back([moved])) == []
         assert setting.clock.now >= until
 
         until = setting.clock.now + 1000
-        [(_, reason)] = setting.table.read_back([moved], lambda _: None)
+        [(_, reason)] = setting.table.read_back([moved])
         assert reason == "the index does not show it after 30 s"
 
 
 class TestCalls:
     """What a run costs."""
+
+    def test_many_entries_are_read_back_together(self, endpoint: Endpoint) -> None:
+        setting = Setting(endpoint)
+        changes = [new(f"t{number}", prefix=f"in/{number}") for number in range(200)]
+        for each in changes:
+            setting.table.write(each)
+        setting.items["t7",] = item(entry("t7", prefix="in/7", delay=1))
+        endpoint.forget_calls()
+
+        assert [each[0] for each in setting.table.read_back(changes)] == ["t7"]
+        assert endpoint.calls == {"Scan": 1, "Query": 1}
+
+    def test_few_entries_are_read_back_singly(self, endpoint: Endpoint) -> None:
+        setting = Setting(endpoint)
+        changes = [new(f"t{number}", prefix=f"in/{number}") for number in range(3)]
+        for each in changes:
+            setting.table.write(each)
+        endpoint.forget_calls()
+
+        assert list(setting.table.read_back(changes)) == []
+        assert endpoint.calls == {"GetItem": 3, "Query": 3}
 
     def test_nothing_to_do_is_one_read_of_the_table(
         self, endpoint: Endpoint, line: CommandLine, tmp_path: Path

@@ -93,8 +93,7 @@ class Rollout:
 
     def _finish(self, written: list[Change], left: _Reasons) -> int:
         """Read back what was written, and show the outcome of all changes."""
-        with Progress("entries read back", len(written), after=SHORT_SECONDS) as progress:
-            unconfirmed = list(self.table.read_back(written, progress.advance))
+        unconfirmed = list(self.table.read_back(written))
         self.page.show(report.left_lines([*left, *unconfirmed]))
         self.page.document |= {
             "outcome": "incomplete" if left or unconfirmed else "applied",

@@ -20,12 +20,13 @@ from .difference import SET_FIELD, is_equal
 from .effects import level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.entries.dynamodb import Attribute
 
     from .difference import Change, Item
+    from .effects import Level
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_EXPRESSION_BYTES: Final = 4096
@@ -52,6 +53,8 @@ _MAX_WAIT_SECONDS: Final = 20.0
 _INDEX_SECONDS: Final = 30.0
 """How long to wait for the index, which mostly follows the table within a second."""
 _POLL_SECONDS: Final = 0.5
+_MAX_READ_SINGLY: Final = 50
+"""Entries, or prefixes of a bucket, up to which each is read by a call of its own."""
 
 
 class EntryChangedError(CommandError):
@@ -259,49 +262,83 @@ class Table:
         found: Item | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return found
 
-    def read_back(
-        self, changes: Iterable[Change], progress: Callable[[int], None]
-    ) -> Iterator[tuple[str, str]]:
+    def read_back(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
         """Yield the changes that the table or its index do not show, each with what they show.
 
         Args:
             changes: Changes that were written.
-            progress: Called with the number of changes that were read since the last call.
         """
-        until = self._clock() + _INDEX_SECONDS
+        found = self._read_all([each.trigger_id for each in changes])
+        pending = []
         for change in changes:
-            if not is_equal(self.read(change.trigger_id), change.after):
+            if is_equal(found.get(change.trigger_id), change.after):
+                pending.append(change)
+            else:
                 yield change.trigger_id, "the table has something else: someone else wrote it"
-            elif not self._shows(change, until):
-                yield change.trigger_id, f"the index does not show it after {_INDEX_SECONDS:.0f} s"
-            progress(1)
-
-    def _shows(self, change: Change, until: float) -> bool:
-        """Return whether the index shows a change; wait for it, up to a time."""
-        levels = {level_of(each) for each in (change.before, change.after) if each}
-        while True:
-            found = [each for level in levels for each in self._at_level(change.trigger_id, *level)]
-            expected = [change.after] if change.after else []
-            if len(found) == len(expected) and all(map(is_equal, found, expected)):
-                return True
+        until = self._clock() + _INDEX_SECONDS
+        while pending := self._missing_in_index(pending):
             if self._clock() >= until:
-                return False
+                break
             self._sleep(_POLL_SECONDS)
+        for change in pending:
+            yield change.trigger_id, f"the index does not show it after {_INDEX_SECONDS:.0f} s"
 
-    def _at_level(self, trigger_id: str, bucket: str, prefix: str) -> list[Item]:
-        """Return the item of an entry that the index has at a prefix, if any."""
-        request: dict[str, Any] = {
-            "IndexName": INDEX,
-            "KeyConditionExpression": "#b = :b AND #p = :p",
-            "ExpressionAttributeNames": {"#b": "bucket", "#p": "prefix"},
-            "ExpressionAttributeValues": {":b": {"S": bucket}, ":p": {"S": prefix}},
+    def _read_all(self, trigger_ids: Sequence[str]) -> dict[str, Item]:
+        """Return entries as they are now, by id; those that are there."""
+        if len(trigger_ids) > _MAX_READ_SINGLY:
+            pages = self._pages("scan", ConsistentRead=True)
+            return {each["trigger_id"]["S"]: each for each in pages}
+        found = {each: self.read(each) for each in trigger_ids}
+        return {each: item for each, item in found.items() if item is not None}
+
+    def _missing_in_index(self, changes: Sequence[Change]) -> list[Change]:
+        """Return the changes that the index does not show."""
+        levels = {
+            level_of(item)
+            for change in changes
+            for item in (change.before, change.after)
+            if item is not None
         }
-        items: list[Item] = []
+        shown: dict[str, list[Item]] = {}
+        for item in self._in_index(levels):
+            shown.setdefault(item["trigger_id"]["S"], []).append(item)
+        return [
+            each for each in changes if not _is_shown(each.after, shown.get(each.trigger_id, []))
+        ]
+
+    def _in_index(self, levels: Iterable[Level]) -> Iterator[Item]:
+        """Yield the items that the index has at some prefixes, and perhaps at others.
+
+        A bucket with many of the prefixes is read as a whole.
+        """
+        by_bucket: dict[str, list[str]] = {}
+        for bucket, prefix in levels:
+            by_bucket.setdefault(bucket, []).append(prefix)
+        for bucket, prefixes in by_bucket.items():
+            if len(prefixes) > _MAX_READ_SINGLY:
+                yield from self._query({"#b": "bucket"}, {":b": {"S": bucket}}, "#b = :b")
+                continue
+            for prefix in prefixes:
+                names = {"#b": "bucket", "#p": "prefix"}
+                values = {":b": {"S": bucket}, ":p": {"S": prefix}}
+                yield from self._query(names, values, "#b = :b AND #p = :p")
+
+    def _query(self, names: dict[str, str], values: Item, text: str) -> Iterator[Item]:
+        return self._pages(
+            "query",
+            IndexName=INDEX,
+            KeyConditionExpression=text,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+
+    def _pages(self, operation: str, **request: Any) -> Iterator[Item]:
+        """Yield the items of all pages of a query or a scan."""
         while True:
-            page = self._call("query", **request)
-            items += [each for each in page["Items"] if each["trigger_id"]["S"] == trigger_id]
+            page = self._call(operation, **request)
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
-                return items
+                return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _call(self, operation: str, **parameters: Any) -> Any:
@@ -340,6 +377,12 @@ class Table:
         if not self._has_told:
             self._has_told = True
             message("DynamoDB throttles the table: waiting until it takes more")
+
+
+def _is_shown(after: Item | None, shown: Sequence[Item]) -> bool:
+    """Return whether the index has an entry as it is to be, and at no other prefix."""
+    expected = [] if after is None else [after]
+    return len(shown) == len(expected) and all(map(is_equal, shown, expected))
 
 
 def _units(described: dict[str, Any]) -> float:
