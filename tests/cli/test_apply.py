@@ -17,6 +17,7 @@ from tests.processes import SECONDS, finish, read_until, signals_received
 
 from .applying import SET, Applying, entry, item, written
 from .schemas import validate
+from .terminal import raw
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.aws import Aws
@@ -86,6 +87,22 @@ class TestWriting:
         assert " delay 5 -> (absent)\n" in ran.output
         assert " if_fnmatch (absent) -> '*.csv'\n" in ran.output
         assert "1 written, and read back from the table and its index" in ran.output
+
+    def test_nothing_in_an_entry_reaches_a_terminal_as_more_than_text(
+        self, applying: Applying
+    ) -> None:
+        evil = "\x1b[2J\u202e\x9b"
+        applying.put(entry(f"c{evil}", prefix=f"in/{evil}", delay=1) | {SET: f"s{evil}"})
+        applying.write(entry(f"c{evil}", prefix=f"in/{evil}", owner=evil), entry("d", prefix=evil))
+
+        for arguments in ((), ("--adopt",)):
+            ran = applying.apply(*arguments)
+            assert raw(ran.output + ran.errors) == set()
+        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
+        assert raw(undone.output + undone.errors) == set()
+        disabled = applying.run("--disable", "--set", f"s{evil}", "--yes")
+        assert disabled.status == 0, disabled.errors
+        assert raw(disabled.output + disabled.errors) == set()
 
     def test_custom_fields_that_are_only_for_files_are_not_written(
         self, applying: Applying
