@@ -1,4 +1,4 @@
-"""What `apply` shows: the changes, what they do to other entries, and what became of them."""
+"""What `apply` shows: the changes, what they do to other entries, and their outcome."""
 
 from __future__ import annotations
 
