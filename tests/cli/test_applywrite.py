@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,6 +231,16 @@ class TestFailures:
         with pytest.raises(CommandError, match="InternalServerError"):
             setting.table.write(new("u"))
         assert endpoint.calls["PutItem"] == 3 + 5
+
+    def test_a_server_that_is_not_there_is_tried_some_times(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        waits: list[float] = []
+        table = Table(client(f"http://127.0.0.1:{port}"), "t", sleep=waits.append)
+
+        with pytest.raises(CommandError, match="AWS cannot be reached"):
+            table.describe()
+        assert len(waits) == 4
 
     def test_a_refusal_ends_it(self, endpoint: Endpoint) -> None:
         setting = Setting(endpoint)

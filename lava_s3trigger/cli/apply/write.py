@@ -349,7 +349,7 @@ class Table:
             InvalidItemError: It refuses what is in the call.
             CommandError: It refuses the call for another reason, or cannot be reached.
         """
-        from botocore.exceptions import ClientError, HTTPClientError  # noqa: PLC0415 - start-up
+        from botocore import exceptions  # noqa: PLC0415 - start-up
 
         attempt = 0
         while True:
@@ -357,7 +357,7 @@ class Table:
             with reaching_aws():
                 try:
                     return getattr(self._client, operation)(TableName=self.name, **parameters)
-                except ClientError as error:
+                except exceptions.ClientError as error:
                     answer = error.response.get("Error", {})
                     code = answer.get("Code", "")
                     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -367,7 +367,7 @@ class Table:
                         self._tell()
                     elif status < _SERVER_ERROR or attempt >= _MAX_ATTEMPTS:
                         raise
-                except HTTPClientError:
+                except (exceptions.ConnectionError, exceptions.HTTPClientError):
                     if attempt >= _MAX_ATTEMPTS:
                         raise
             longest = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
