@@ -354,8 +354,37 @@ class TestChecks:
 
         ran = applying.apply("--prune-all")
 
-        assert "job load for keys below s3://my-bucket/in, by old and new" in ran.output
-        assert "An object may have a job twice for about 60 s" in ran.output
+        assert (
+            "twice    job load for keys below s3://my-bucket/in: old loses it after new gets it"
+            in ran.output
+        )
+        assert "This lasts about 60 s" in ran.output
+
+    @pytest.mark.parametrize(
+        ("before", "after", "order", "gaps"),
+        [
+            ({"a": "x", "b": "y"}, {"a": "z", "b": "x"}, ["b", "a"], [False]),
+            ({"a": "y", "b": "x"}, {"a": "x", "b": "z"}, ["a", "b"], [False]),
+            ({"a": "x", "b": "y"}, {"a": "y", "b": "x"}, ["a", "b"], [True, False]),
+        ],
+        ids=["the-later-gets-it", "the-earlier-gets-it", "a-swap"],
+    )
+    def test_an_entry_gets_a_job_before_another_loses_it(
+        self,
+        applying: Applying,
+        before: dict[str, str],
+        after: dict[str, str],
+        order: list[str],
+        gaps: list[bool],
+    ) -> None:
+        applying.write(*[entry(name, job_id=job) for name, job in before.items()])
+        applying.apply()
+        applying.write(*[entry(name, job_id=job) for name, job in after.items()])
+
+        found = applying.apply("--dry-run", "--format", "json").json("apply")
+
+        assert [each["trigger_id"] for each in found["changes"]] == order
+        assert [each["is_gap"] for each in found["handovers"]] == gaps
 
 
 class TestUndo:

@@ -62,7 +62,6 @@ class Difference:
     """What differs between files and a table."""
 
     changes: list[Change] = field(default_factory=list)
-    """In the order in which they are to be written."""
     unchanged: int = 0
     gone: list[Entry] = field(default_factory=list)
     """Entries of the set that the files do not have."""
@@ -108,13 +107,7 @@ def difference(
     ]
     if prunes:
         found.changes += [Change(str(each.id), each.item, None) for each in found.gone]
-    found.changes = in_order(found.changes)
     return found
-
-
-def in_order(changes: Iterable[Change]) -> list[Change]:
-    """Return changes in the order in which they are to be written."""
-    return sorted(changes, key=lambda each: (KINDS.index(each.kind), each.trigger_id))
 
 
 def after_changes(table: Iterable[Entry], changes: Sequence[Change]) -> list[Entry]:

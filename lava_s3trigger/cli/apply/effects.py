@@ -8,7 +8,7 @@ from lava_s3trigger import units
 from lava_s3trigger.aws.attributes import value_of
 from lava_s3trigger.triggers import WHOLE_BUCKET, prefixes
 
-from .difference import set_of
+from .difference import KINDS, set_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,14 +32,19 @@ class Effect(NamedTuple):
     """The keys below this prefix."""
 
 
-class Twice(NamedTuple):
-    """A job that may be dispatched twice for an object while changes are written."""
+class Handover(NamedTuple):
+    """A job that one entry loses and another one at the same prefix gets.
+
+    While the changes are written, an object may have it twice, or not at all.
+    """
 
     bucket: str
     prefix: str
     job_id: str
     trigger_ids: tuple[str, str]
     """The entry that loses the job, and the one that gets it."""
+    is_gap: bool
+    """Whether it is lost before it is got."""
 
 
 def levels_of(items: Iterable[Item]) -> dict[Level, list[Item]]:
@@ -93,8 +98,23 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
                 yield Effect(_id(item), set_of(item), nearest, bucket, prefix)
 
 
-def twice(changes: Iterable[Change]) -> list[Twice]:
-    """Return the jobs that one entry gets before another entry at the same prefix loses them."""
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """Return changes in the order in which they are to be written.
+
+    New entries first and deletions last, and an entry that gets a job before the one that loses
+    it, so that no key is without its job in between. Two entries that swap jobs leave a gap.
+    """
+    by_kind = sorted(changes, key=lambda each: (KINDS.index(each.kind), each.trigger_id))
+    losers = {each.trigger_ids[0] for each in handovers(by_kind)}
+    return sorted(by_kind, key=lambda each: (KINDS.index(each.kind), each.trigger_id in losers))
+
+
+def handovers(changes: Sequence[Change]) -> list[Handover]:
+    """Return the jobs that one entry loses and another one at the same prefix gets.
+
+    Args:
+        changes: The changes, in the order in which they are written.
+    """
     lost: dict[tuple[Level, str], list[str]] = {}
     got: dict[tuple[Level, str], list[str]] = {}
     for change in changes:
@@ -103,8 +123,9 @@ def twice(changes: Iterable[Change]) -> list[Twice]:
             lost.setdefault(work, []).append(change.trigger_id)
         for work in after - before:
             got.setdefault(work, []).append(change.trigger_id)
+    position = {each.trigger_id: number for number, each in enumerate(changes)}
     return [
-        Twice(*level, job_id, (loser, winner))
+        Handover(*level, job_id, (loser, winner), position[loser] < position[winner])
         for (level, job_id), losers in sorted(lost.items())
         for loser in losers
         for winner in got.get((level, job_id), ())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.output.text import Line
 
     from .difference import Change, Difference, Kind
-    from .effects import Effect, Twice
+    from .effects import Effect, Handover
     from .write import Capacity
 
 _STYLES: Final[dict[Kind, str]] = {"new": GOOD, "changed": UNUSED, "deleted": BAD}
@@ -78,18 +78,18 @@ def _effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator
             )
 
 
-def _twice_lines(found: Sequence[Twice], seconds: float) -> Iterator[Line]:
+def _handover_lines(found: Sequence[Handover], seconds: float) -> Iterator[Line]:
     for each in found:
         one, other = map(named, each.trigger_ids)
         yield line(
-            Piece("twice    ", UNUSED),
-            f"job {named(each.job_id)} for keys below s3://{each.bucket}/{each.prefix}, by"
-            f" {one} and {other}",
+            Piece("gap      " if each.is_gap else "twice    ", UNUSED),
+            f"job {named(each.job_id)} for keys below s3://{each.bucket}/{each.prefix}: {one}"
+            f" loses it {'before' if each.is_gap else 'after'} {other} gets it",
         )
     if found:
         yield styled(
-            f"An object may have a job twice for about {duration(seconds)}: until all is written,"
-            " and the function's cache has expired."
+            f"This lasts about {duration(seconds)}, until all is written and the function's cache"
+            " has expired. An object may have the job twice meanwhile, or not at all in a gap."
         )
 
 
@@ -164,7 +164,7 @@ def _empty_document() -> dict[str, Any]:
         "conflicts": [],
         "hidden": [],
         "freed": [],
-        "twice": [],
+        "handovers": [],
         "findings": None,
         "cases": None,
         "plan": None,
@@ -217,10 +217,10 @@ class Page:
         self.document["freed"] = [each._asdict() for each in freed]
         self.show(_effect_lines(hidden, freed))
 
-    def show_twice(self, found: Sequence[Twice], seconds: float) -> None:
-        """Show the jobs that may be dispatched twice for an object, and for how long."""
-        self.document["twice"] = [each._asdict() for each in found]
-        self.show(_twice_lines(found, seconds))
+    def show_handovers(self, found: Sequence[Handover], seconds: float) -> None:
+        """Show the jobs that may be dispatched twice, or not at all, and for how long."""
+        self.document["handovers"] = [each._asdict() for each in found]
+        self.show(_handover_lines(found, seconds))
 
     def finish(self) -> None:
         """Write the JSON, if that is wanted."""

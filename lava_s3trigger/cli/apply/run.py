@@ -26,7 +26,7 @@ from lava_s3trigger.settings import Settings
 from lava_s3trigger.triggers import WHOLE_BUCKET
 
 from . import effects
-from .difference import Change, Difference, after_changes, difference, in_order, set_of
+from .difference import Change, Difference, after_changes, difference, set_of
 from .report import Page, command_line
 from .rollout import SHORT_SECONDS, Rollout
 from .undo import read_changes, undoing
@@ -122,7 +122,7 @@ class _Session:
             for each in chosen
             if effects.is_enabled(each.item)
         ]
-        found = Difference(in_order(changes), len(chosen) - len(changes))
+        found = Difference(changes, len(chosen) - len(changes))
         self._show_difference(found)
         if not found.changes:
             return self._with_conflicts(found, YES)
@@ -255,7 +255,7 @@ class _Session:
         large = [each for each in found.changes if condition(each.before).is_too_large]
         reason = "the entry in the table has too many fields to be compared"
         found.conflicts += [(each.trigger_id, reason) for each in large]
-        found.changes = [each for each in found.changes if each not in large]
+        found.changes = effects.in_order(each for each in found.changes if each not in large)
         set_name = self.options["set_name"]
         table = f"lava.{self._realm}.s3triggers"
         self.page.show_difference(found, f"{table}, set {named(set_name)}" if set_name else table)
@@ -268,7 +268,8 @@ class _Session:
             effects.hidden(before_levels, after_levels), effects.freed(before_levels, after_levels)
         )
         writing = self._table.capacity.total_seconds(found.changes)
-        self.page.show_twice(effects.twice(found.changes), writing + self._settings.cache_ttl)
+        handovers = effects.handovers(found.changes)
+        self.page.show_handovers(handovers, writing + self._settings.cache_ttl)
 
     def _show_plan(self, table: list[Entry], after: list[Entry], jobs: list[Entry]) -> None:
         """Show who gains and loses dispatches of the objects that options name."""

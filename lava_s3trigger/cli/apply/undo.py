@@ -14,7 +14,7 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.state_files import save
 from lava_s3trigger.cli.output.streams import VERSION, naming
 
-from .difference import Change, Difference, in_order, is_equal
+from .difference import Change, Difference, is_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +90,6 @@ def undoing(saved: Saved, table: Table) -> Difference:
             found.changes.append(Change(change.trigger_id, now, change.before, change.source))
         else:
             found.conflicts.append((change.trigger_id, "it was changed after that run: left as is"))
-    found.changes = in_order(found.changes)
     return found
 
 
