@@ -47,6 +47,7 @@ proofs: .venv/installed .venv-ministack/installed build/package/installed ## the
 	S3TRIGGER_EVENTS=100000 $(BIN)/pytest $(LONG) tests/templates/test_everyday.py -k memory
 	S3TRIGGER_BUCKETS=all $(BIN)/pytest $(LONG) tests/e2e/test_connect.py
 	S3TRIGGER_REPLAY_OBJECTS=5000 $(BIN)/pytest $(LONG) tests/e2e/test_replay.py
+	S3TRIGGER_APPLIES=200 $(BIN)/pytest $(LONG) tests/cli/test_applytogether.py -k wholly
 	$(MAKE) faults soak
 
 # The built checkout to compare with, if any: make bench AGAINST=../before
@@ -120,8 +121,8 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed .venv-checkov/i
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) tools/checkov.py --checkov .venv-checkov/bin/checkov
-	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows
+	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/*.yml
+	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows examples/ci/*.yml
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
 
 format: .venv/installed ## put the code into shape

@@ -145,7 +145,7 @@ def read_trigger(
             continue
         if is_condition(name):
             condition_fields.append(name)
-        elif not _is_custom(name) and len(errors) < MAX_ENTRY_ERRORS:
+        elif not is_custom(name) and len(errors) < MAX_ENTRY_ERRORS:
             errors.append(EntryError("unknown_field", name, _unknown_field(name)))
     confinement = Confinement()
     jinja = _read(item, "jinja", errors, default=True)
@@ -182,14 +182,16 @@ _NO_TEXT: Final[dict[str, Any]] = {}
 def entry_digest(item: Item) -> str:
     """Return what tells one version of an entry from others: 8 hexadecimal digits.
 
-    The order in which DynamoDB returns fields, and the members of a set, does not matter.
+    Custom fields do not matter, nor the order in which DynamoDB returns fields, and the members
+    of a set.
 
     Args:
         item: The item, as DynamoDB's low-level client gives it.
     """
-    text = json.dumps(item, sort_keys=True, default=repr)
+    own = {name: value for name, value in item.items() if name[:2] not in _CUSTOM_PREFIXES}
+    text = json.dumps(own, sort_keys=True, default=repr)
     if 'S": [' in text:  # sets of strings, numbers or binary values
-        text = json.dumps(_in_order(item), sort_keys=True, default=repr)
+        text = json.dumps(_in_order(own), sort_keys=True, default=repr)
     return blake2b(text.encode(), digest_size=4).hexdigest()
 
 
@@ -257,8 +259,12 @@ def _unknown_field(name: str) -> str:
     return f"unknown field {shown(name)} ({hint}custom fields start with x-)"
 
 
-def _is_custom(name: str) -> bool:
-    return name.startswith(("x-", "X-"))
+_CUSTOM_PREFIXES: Final = ("x-", "X-")
+
+
+def is_custom(name: str) -> bool:
+    """Return whether a field of an entry is a custom one, which the function does not look at."""
+    return name.startswith(_CUSTOM_PREFIXES)
 
 
 def _map(value: Any) -> dict[str, Any] | None:

@@ -673,10 +673,10 @@ class TestDigest:
             item_of(enabled=False),
             item_of(delay=1),
             item_of(delay="1"),
-            item_of({"x-set": {"SS": ["a", "b"]}}),
-            item_of({"x-set": {"SS": ["a"]}}),
-            item_of({"x-set": {"L": [{"S": "a"}, {"S": "b"}]}}),
-            item_of({"x-set": {"L": [{"S": "b"}, {"S": "a"}]}}),
+            item_of({"parameters": {"M": {"a": {"SS": ["a", "b"]}}}}),
+            item_of({"parameters": {"M": {"a": {"SS": ["a"]}}}}),
+            item_of({"parameters": {"M": {"a": {"L": [{"S": "a"}, {"S": "b"}]}}}}),
+            item_of({"parameters": {"M": {"a": {"L": [{"S": "b"}, {"S": "a"}]}}}}),
         ]
 
         assert len({entry_digest(item) for item in items}) == len(items)
@@ -684,9 +684,15 @@ class TestDigest:
     def test_the_order_of_fields_and_of_sets_does_not_matter(self) -> None:
         nested = {"M": {"a": {"NS": ["1", "2"]}, "b": {"L": [{"BS": ["YQ==", "Yg=="]}]}}}
         turned = {"M": {"b": {"L": [{"BS": ["Yg==", "YQ=="]}]}, "a": {"NS": ["2", "1"]}}}
-        item = item_of({"x-a": nested, "x-b": {"S": "1"}})
-        other = item_of({"x-b": {"S": "1"}, "x-a": turned})
+        item = item_of({"parameters": nested, "owner": {"S": "1"}})
+
+        other = item_of({"owner": {"S": "1"}, "parameters": turned})
         assert entry_digest(item) == entry_digest(dict(reversed(other.items())))
+
+    @pytest.mark.parametrize("name", ["x-tests", "X-ticket"])
+    def test_custom_fields_do_not_matter(self, name: str) -> None:
+        assert entry_digest(item_of({name: {"S": "a"}})) == entry_digest(item_of())
+        assert read_trigger(item_of({name: {"S": "a"}})).digest == entry_digest(item_of())
 
     def test_a_trigger_has_it_whatever_it_is(self) -> None:
         for read in (item_of(), item_of(enabled=False), item_of(paramters={})):

@@ -59,7 +59,10 @@ SHARED: Final = ("decide", "routes", "objects", "entries", "deployed", "output")
 All other rooms are commands, of which none imports another's."""
 TOP: Final = ("configuration", "errors", "options")
 """Modules of the command line that each of its rooms may import."""
-COMPOSED: Final[Mapping[str, frozenset[str]]] = {"disconnect": frozenset(["cli.connect.session"])}
+COMPOSED: Final[Mapping[str, frozenset[str]]] = {
+    "apply": frozenset(["cli.check.public", "cli.plan.public", "cli.testing.public"]),
+    "disconnect": frozenset(["cli.connect.session"]),
+}
 """Modules of other commands that a command is made of, by command."""
 MEANINGS: Final = {
     "cli": "the command line",

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "plan": "Show what a change of entries would do.",
     "schema": "Print a JSON Schema of entries.",
     "event": "Print a payload for an object, as AWS would hand it to the function.",
+    "apply": "Put trigger entries of files into a realm's table.",
     "connect": "Connect a bucket to the function, for what its entries need and no more.",
     "disconnect": "Take away what connect made for a bucket, and nothing else.",
     "doctor": "Look at a deployed realm, and say what will go wrong.",

@@ -670,6 +670,8 @@ class TestGoodEntries:
 
         other = [each for each in linted.findings if each.rule == "LT009"]
         assert [each.file.name for each in other if each.file] == [
+            str(ROOT / "examples" / "apply-policy.json"),
+            str(ROOT / "examples" / "ci" / "apply-workflow.yml"),
             str(ROOT / "examples" / "ci" / "github-workflow.yml"),
             str(ROOT / "examples" / "deploy-policy.json"),
             str(ROOT / "examples" / "operator-policy.json"),

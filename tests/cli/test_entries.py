@@ -91,6 +91,15 @@ class TestForms:
             "parameters": {"M": {"n": {"N": "1000"}, "l": {"L": [{"NULL": True}]}}},
         }
 
+    def test_binary_values_are_the_bytes_that_base64_stands_for(self, tmp_path: Path) -> None:
+        item = {**ITEM, "x-a": {"B": "AAEC"}, "x-b": {"BS": ["/w==", ""]}}
+        (tmp_path / "t.json").write_text(json.dumps(item))
+
+        [entry] = load([str(tmp_path)]).entries
+
+        assert entry.item["x-a"] == {"B": b"\0\x01\x02"}
+        assert entry.item["x-b"] == {"BS": [b"\xff", b""]}
+
     def test_a_folder_is_read_without_hidden_files_and_parts(self, tmp_path: Path) -> None:
         for name in ("a.yaml", "b/c.yml", "b/_part.yaml", "_parts/d.yaml", ".git/e.yaml", "f.txt"):
             file = tmp_path / name

@@ -165,6 +165,7 @@ class TestNow:
             pytest.param({}, {"enabled": False}, [DISABLED], id="it was enabled"),
             pytest.param({}, {"if_fnmatch": "*.txt"}, [ADDED], id="a condition was added"),
             pytest.param({"if_fnmatch": "*.txt"}, {}, None, id="a condition was dropped"),
+            pytest.param({}, {"x-ticket": "T"}, [], id="a custom field was added"),
             pytest.param({"delay": 5}, {"delay": 6}, None, id="a value was changed"),
         ],
     )
@@ -187,6 +188,7 @@ class TestNow:
     ) -> None:
         account.trigger("t", if_fnmatch="*.csv", parameters={"n": 1.5}, description="new")
         then = entry(account, if_fnmatch=["*.CSV"], parameters={"n": 1}, owner="\x1b[2J")
+        then["x-tests"] = []
         older = entry(account, prefix="older")
         (tmp_path / "old.json").write_text(json.dumps([older, then, entry(account, "u")]))
         log.write(line("skipped", **about(account, entry=digest(then))))

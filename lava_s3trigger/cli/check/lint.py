@@ -84,6 +84,8 @@ class Surroundings:
     workers: set[str] | None = None
     """Workers that have a queue; None where that is not known."""
     max_delay: float = MAX_DELAY
+    triggers: Sequence[Entry] = ()
+    """Trigger entries next to those that are checked; nothing is found in them."""
 
 
 @dataclass(slots=True)
@@ -214,6 +216,8 @@ def _together(surroundings: Surroundings) -> CheckedEntries:
             for each in surroundings.jobs
             if each.id
         }
+    for each in surroundings.triggers:
+        together.add(CheckedEntry(each, surroundings.max_delay))
     return together
 
 

@@ -59,10 +59,11 @@ def counted(n: int, noun: str) -> str:
 
 def text(file: TextIO, linted: Linted, _fail_on: str) -> None:
     """Write findings for people: each with its line of the file and a caret."""
-    write_page(file, (each for finding in linted.findings for each in _lines(finding)))
+    write_page(file, (each for finding in linted.findings for each in lines_of(finding)))
 
 
-def _lines(finding: Finding) -> Iterator[Line]:
+def lines_of(finding: Finding) -> Iterator[Line]:
+    """Yield a finding for people."""
     named = finding.entry.id if finding.entry and finding.file else None
     entry = f" [{finding.entry.kind} {named}]" if named and finding.entry else ""
     yield line(

@@ -5,6 +5,8 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints
 
 from __future__ import annotations
 
+import base64
+import binascii
 import decimal
 from decimal import Decimal
 from typing import Any, Final
@@ -110,17 +112,28 @@ class AttributeReader:
             case list(items):
                 return self._list(items, node)
             case str(text):
-                return {"B" if node.attribute_type == "B" else "S": text}
+                return {"B": self._bytes_of(node)} if node.attribute_type == "B" else {"S": text}
         raise CommandError(f"DynamoDB has no type for {node.value!r}")
 
     def _list(self, items: list[Node], node: Node) -> Attribute:
         match node.attribute_type:
-            case "SS" | "BS" as kind:
-                return {kind: [each.value for each in items]}
+            case "SS":
+                return {"SS": [each.value for each in items]}
+            case "BS":
+                return {"BS": [self._bytes_of(each) for each in items]}
             case "NS":
                 return {"NS": [self._text_of(each) for each in items]}
             case _:
                 return {"L": [self.attribute(each) for each in items]}
+
+    def _bytes_of(self, node: Node) -> bytes:
+        """Return a binary value, which is in base64 in DynamoDB's JSON."""
+        try:
+            return base64.b64decode(str(node.value), validate=True)
+        except (binascii.Error, ValueError) as error:
+            message = f"a binary value must be base64: {error}"
+            self.problems.append(Problem.at(self._file, node.span, message, "binary"))
+            return b""
 
     def _text_of(self, node: Node) -> str:
         number = Decimal(node.value) if isinstance(node.value, (int, Decimal)) else Decimal("NaN")
@@ -140,6 +153,27 @@ class AttributeReader:
         if number == number.to_integral_value(context=_EXACT):
             return str(int(number))
         return str(number)
+
+
+def canonical(attribute: Attribute) -> Any:
+    """Return what two attributes have in common exactly where DynamoDB holds them for equal.
+
+    It writes a number in one way, and a set has no order.
+    """
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "N":
+            return kind, Decimal(value)
+        case "NS":
+            return kind, frozenset(map(Decimal, value))
+        case "SS" | "BS":
+            return kind, frozenset(value)
+        case "M":
+            return kind, {name: canonical(each) for name, each in value.items()}
+        case "L":
+            return kind, [canonical(each) for each in value]
+        case _:
+            return kind, value
 
 
 def attribute_of(value: Any) -> Attribute:

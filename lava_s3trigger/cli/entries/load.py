@@ -172,7 +172,11 @@ def require_none(problems: Sequence[object]) -> None:
         raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
 
 
-def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
+def load_sound(
+    paths: Sequence[str],
+    kind: Kind | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Loaded:
     """Read the entries of files and folders, to decide with.
 
     Of a folder, files without any entry are left out, such as payloads and cases.
@@ -180,11 +184,12 @@ def load_sound(paths: Sequence[str], kind: Kind | None = None) -> Loaded:
     Args:
         paths: As of `load`.
         kind: Kind of entries of which there must be some.
+        progress: As of `load`.
 
     Raises:
         CommandError: One cannot be read, is no entry, or none is there.
     """
-    loaded = load(paths)
+    loaded = load(paths, progress)
     with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
     loaded.problems = [
         each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
@@ -241,8 +246,14 @@ def _read_into(
             progress(number)
 
 
-def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
+def read_table(aws: Aws, realm: str, kind: Kind, *, is_consistent: bool = False) -> list[Entry]:
     """Read all entries of a realm's table.
+
+    Args:
+        aws: Where it is.
+        realm: Name of the realm.
+        kind: Which of its tables.
+        is_consistent: Whether to read what was written a moment ago, at twice the cost.
 
     Raises:
         CommandError: DynamoDB refuses or cannot be reached.
@@ -250,7 +261,7 @@ def read_table(aws: Aws, realm: str, kind: Kind) -> list[Entry]:
     name = f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
     client = aws.client("dynamodb")
     with reaching_aws():
-        pages = client.get_paginator("scan").paginate(TableName=name)
+        pages = client.get_paginator("scan").paginate(TableName=name, ConsistentRead=is_consistent)
         return [Entry(kind, item, name) for page in pages for item in page["Items"]]
 
 

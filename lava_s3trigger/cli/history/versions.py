@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.aws.attributes import value_of
-from lava_s3trigger.triggers import KEYS, entry_digest
+from lava_s3trigger.triggers import KEYS, entry_digest, is_custom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +60,8 @@ class EntryVersions:
 
 def _differing(then: Item, now: Item) -> Iterator[dict[str, Any]]:
     for name in sorted({*then, *now}):
+        if is_custom(name):
+            continue  # digests leave them out, so nothing is known of them
         versions = {
             when: _plain(name, item[name])
             for when, item in (("then", then), ("now", now))

@@ -11,6 +11,7 @@ from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.entries.memory import MAX_DELAY, MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import warn_of
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.triggers import is_custom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +69,14 @@ class Side:
     def texts_of_levels(self) -> dict[tuple[str, str], list[str]]:
         """Return the entries as text, by bucket and prefix. Equal text is equal work.
 
-        The order of names counts: a document's strings are one template together.
+        The order of names counts: a document's strings are one template together. Custom fields
+        are left out: the function does not look at them.
         """
         found: dict[tuple[str, str], list[str]] = {}
         for entry in self.trigger_table:
             level = (str(entry.text("bucket")), str(entry.text("prefix")))
-            found.setdefault(level, []).append(json.dumps(entry.item, default=repr))
+            own = {name: value for name, value in entry.item.items() if not is_custom(name)}
+            found.setdefault(level, []).append(json.dumps(own, default=repr))
         return {level: sorted(texts) for level, texts in found.items()}
 
 

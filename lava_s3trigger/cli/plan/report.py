@@ -200,10 +200,7 @@ def _example_line(kind: Kind, example: Example) -> str:
 
 
 def _differences(example: Example) -> str:
-    found = [
-        f"{path} {_value(before)} -> {_value(after)}"
-        for path, before, after in differences(example.before, example.after)
-    ]
+    found = [difference_line(*each) for each in differences(example.before, example.after)]
     more = len(found) - _MAX_DIFFERENCES
     rest = [f"and {more} more"] if more > 0 else []
     return "; ".join(found[:_MAX_DIFFERENCES] + rest)
@@ -220,6 +217,11 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, 
             yield from differences(one, other, f"{path}[{position}]")
     elif type(before) is not type(after) or before != after:
         yield path, before, after
+
+
+def difference_line(path: str, before: Any, after: Any) -> str:
+    """Return a difference for people."""
+    return f"{path} {_value(before)} -> {_value(after)}"
 
 
 def _value(value: Any) -> str:

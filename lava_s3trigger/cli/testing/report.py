@@ -31,12 +31,13 @@ def write_text(
     file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
 ) -> None:
     """Write each case that failed with its differences, then the counts."""
-    write_page(file, _lines(results, coverage, entries))
+    write_page(file, lines_of(results, coverage, entries))
 
 
-def _lines(
-    results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
+def lines_of(
+    results: Sequence[CaseResult], coverage: Coverage | None = None, entries: Sequence[Entry] = ()
 ) -> Iterator[Line]:
+    """Yield each case that failed with its differences, then the counts."""
     for result in results:
         if result.has_passed:
             continue

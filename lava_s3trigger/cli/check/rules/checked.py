@@ -13,7 +13,7 @@ from lava_s3trigger.cli.check.trial import Trial, TriedEntry
 from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
-from lava_s3trigger.triggers import READERS, BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.triggers import READERS, BrokenTrigger, Trigger, is_custom, read_trigger
 
 from . import event_types
 from .template_text import TemplateText
@@ -95,7 +95,7 @@ class CheckedEntry:
         meant = {
             name: _meant(name, value)
             for name, value in self.values.items()
-            if name not in _NOT_WORK and not name.startswith(("x-", "X-"))
+            if name not in _NOT_WORK and not is_custom(name)
         }
         # What a field means that is not there.
         absent = {"delay": 0.0, "jinja": True, "parameters": {}, "globals": {}}

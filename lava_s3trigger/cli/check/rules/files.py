@@ -193,6 +193,15 @@ def _kind(node: Node) -> str:
     return "text" if isinstance(node.value, str) else "a number"
 
 
+@rule("LT014", "error", "Binary value is not base64", on="problem", of="binary")
+def binary(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
+    """DynamoDB's JSON has binary values (`B`, `BS`) in base64.
+
+    Encode the value, or use `S` for text.
+    """
+    yield Found(problem.message, _at(problem, checked)[0])
+
+
 def _nodes(
     node: Node, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], Node]]:

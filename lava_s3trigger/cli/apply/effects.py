@@ -1,0 +1,157 @@
+"""What changes of entries do to other entries: which are hidden, freed, or fire twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lava_s3trigger import units
+from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.triggers import WHOLE_BUCKET, prefixes
+
+from .difference import KINDS, set_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from .difference import Change, Item
+
+    Level = tuple[str, str]
+    """A bucket, and a prefix at which there are entries."""
+    Levels = Mapping[Level, Sequence[Item]]
+
+
+class Effect(NamedTuple):
+    """An entry to which keys below a prefix come no longer, or come now."""
+
+    trigger_id: str
+    set_name: str | None
+    """The set to which it belongs."""
+    own_prefix: str
+    bucket: str
+    prefix: str
+    """The keys below this prefix."""
+
+
+class Handover(NamedTuple):
+    """A job that one entry loses and another one at the same prefix gets.
+
+    While the changes are written, an object may have it twice, or not at all.
+    """
+
+    bucket: str
+    prefix: str
+    job_id: str
+    trigger_ids: tuple[str, str]
+    """The entry that loses the job, and the one that gets it."""
+    is_gap: bool
+    """Whether it is lost before it is got."""
+
+
+def levels_of(items: Iterable[Item]) -> dict[Level, list[Item]]:
+    """Return items by bucket and prefix."""
+    found: dict[Level, list[Item]] = {}
+    for item in items:
+        found.setdefault(level_of(item), []).append(item)
+    return found
+
+
+def level_of(item: Item) -> Level:
+    """Return the bucket and the prefix of an item."""
+    bucket, prefix = (str(item.get(name, {}).get("S", "")) for name in ("bucket", "prefix"))
+    return bucket, prefix
+
+
+def hidden(before: Levels, after: Levels) -> list[Effect]:
+    """Return the entries that entries at new prefixes hide."""
+    return list(_uncovered(before, after, set(after) - set(before)))
+
+
+def freed(before: Levels, after: Levels) -> list[Effect]:
+    """Return the entries that get the keys of prefixes at which no entry is left."""
+    return list(_uncovered(after, before, set(before) - set(after)))
+
+
+def hidden_by_disabled(after: Levels, disabled: Iterable[Item]) -> list[Effect]:
+    """Return the entries that disabled ones hide, at prefixes at which no entry is enabled."""
+    dead = {
+        level for level in map(level_of, disabled) if not any(map(is_enabled, after.get(level, ())))
+    }
+    return list(_uncovered(after, after, dead))
+
+
+def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[Effect]:
+    """Yield the enabled entries at the nearest prefix above each of some levels.
+
+    Args:
+        of: The entries among which the nearest ones are.
+        others: The entries on the other side of a change, of which each must be one as well.
+        levels: The levels.
+    """
+    for bucket, prefix in sorted(levels):
+        above = (each for each in prefixes(prefix) if each != prefix)
+        nearest = next((each for each in above if (bucket, each) in of), None)
+        if nearest is None or prefix == WHOLE_BUCKET:
+            continue
+        remaining = {_id(item) for item in others.get((bucket, nearest), ())}
+        for item in of[bucket, nearest]:
+            if is_enabled(item) and _id(item) in remaining:
+                yield Effect(_id(item), set_of(item), nearest, bucket, prefix)
+
+
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """Return changes in the order in which they are to be written.
+
+    New entries first and deletions last, and an entry that gets a job before the one that loses
+    it, so that no key is without its job in between. Two entries that swap jobs leave a gap.
+    """
+    by_kind = sorted(changes, key=lambda each: (KINDS.index(each.kind), each.trigger_id))
+    losers = {each.trigger_ids[0] for each in handovers(by_kind)}
+    return sorted(by_kind, key=lambda each: (KINDS.index(each.kind), each.trigger_id in losers))
+
+
+def handovers(changes: Sequence[Change]) -> list[Handover]:
+    """Return the jobs that one entry loses and another one at the same prefix gets.
+
+    Args:
+        changes: The changes, in the order in which they are written.
+    """
+    lost: dict[tuple[Level, str], list[str]] = {}
+    got: dict[tuple[Level, str], list[str]] = {}
+    for change in changes:
+        before, after = _work(change.before), _work(change.after)
+        for work in before - after:
+            lost.setdefault(work, []).append(change.trigger_id)
+        for work in after - before:
+            got.setdefault(work, []).append(change.trigger_id)
+    position = {each.trigger_id: number for number, each in enumerate(changes)}
+    return [
+        Handover(*level, job_id, (loser, winner), position[loser] < position[winner])
+        for (level, job_id), losers in sorted(lost.items())
+        for loser in losers
+        for winner in got.get((level, job_id), ())
+        if loser != winner
+    ]
+
+
+def _work(item: Item | None) -> set[tuple[Level, str]]:
+    """Return the jobs that an entry dispatches, each with the prefix at which it does."""
+    if item is None or not is_enabled(item):
+        return set()
+    try:
+        found = value_of(item["job_id"], "job_id")
+    except (KeyError, ValueError):
+        return set()
+    job_ids = found if isinstance(found, list) else [found]
+    return {(level_of(item), each) for each in job_ids if isinstance(each, str)}
+
+
+def is_enabled(item: Item) -> bool:
+    """Return whether an entry is enabled; one whose field is wrong fires nothing."""
+    try:
+        return units.boolean(value_of(item["enabled"], "enabled"))
+    except (KeyError, ValueError):
+        return False
+
+
+def _id(item: Item) -> str:
+    return str(item.get("trigger_id", {}).get("S"))

@@ -1,0 +1,228 @@
+"""What `apply` shows: the changes, what they do to other entries, and their outcome."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger.cli.output.streams import write_json
+from lava_s3trigger.cli.output.text import (
+    BAD,
+    FAINT,
+    GOOD,
+    TITLE,
+    UNUSED,
+    Piece,
+    line,
+    named,
+    styled,
+    write_page,
+)
+from lava_s3trigger.cli.plan.public import difference_line, differences
+from lava_s3trigger.units import shown
+
+from .difference import set_of
+from .effects import level_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import TextIO
+
+    from lava_s3trigger.cli.output.text import Line
+
+    from .difference import Change, Difference, Kind
+    from .effects import Effect, Handover
+    from .write import Capacity
+
+_STYLES: Final[dict[Kind, str]] = {"new": GOOD, "changed": UNUSED, "deleted": BAD}
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def _difference_lines(found: Difference) -> Iterator[Line]:
+    for change in found.changes:
+        item = change.after or change.before or {}
+        yield line(
+            Piece(f"{change.kind:<8}", _STYLES[change.kind]),
+            f" {named(change.trigger_id)}  s3://{'/'.join(level_of(item))}",
+            Piece(f"  ({change.source})" if change.source else "", FAINT),
+        )
+        if change.kind == "changed":
+            for each in differences(*change.values()):
+                yield line(difference_line(*each), indent=11)
+    yield styled(f"{found.unchanged:,} unchanged")
+    deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
+    gone = [str(each.id) for each in found.gone if each.id not in deleted]
+    if gone:
+        names = ", ".join(map(named, gone))
+        yield styled(f"{len(gone):,} not in the files (--prune deletes them): {names}", UNUSED)
+
+
+def left_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """Yield the entries that are left, and why."""
+    for trigger_id, reason in conflicts:
+        yield line(Piece("left    ", BAD), f" {named(trigger_id)}: {reason}")
+
+
+def _effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[Line]:
+    for effects, verb in ((hidden, "is hidden from"), (freed, "gets")):
+        for each in effects:
+            of = "of no set" if each.set_name is None else f"of set {named(each.set_name)}"
+            yield line(
+                Piece(f"{named(each.trigger_id)} ({of}) ", TITLE),
+                f"at prefix {shown(each.own_prefix)} {verb} the keys below"
+                f" s3://{each.bucket}/{each.prefix}",
+            )
+
+
+def _handover_lines(found: Sequence[Handover], seconds: float) -> Iterator[Line]:
+    for each in found:
+        one, other = map(named, each.trigger_ids)
+        yield line(
+            Piece("gap      " if each.is_gap else "twice    ", UNUSED),
+            f"job {named(each.job_id)} for keys below s3://{each.bucket}/{each.prefix}: {one}"
+            f" loses it {'before' if each.is_gap else 'after'} {other} gets it",
+        )
+    if found:
+        yield styled(
+            f"This lasts about {duration(seconds)}, until all is written and the function's cache"
+            " has expired. An object may have the job twice meanwhile, or not at all in a gap."
+        )
+
+
+def writing_line(changes: Sequence[Change], capacity: Capacity) -> Line:
+    """Return how long writing takes."""
+    units = min(capacity.table, capacity.index)
+    if math.isinf(units):
+        return styled(f"{len(changes):,} writes, to a table on demand.")
+    seconds = capacity.total_seconds(changes)
+    return styled(
+        f"{len(changes):,} writes take about {duration(seconds)}: the table has {units:g} write"
+        f" {'unit' if units == 1 else 'units'} a second."
+    )
+
+
+def command_line(options: Mapping[str, Any], *words: str) -> str:
+    """Return a command line for the same account and region as this one."""
+    named_options = ("profile", "region", "endpoint_url")
+    where = [
+        f"--{name.replace('_', '-')}={options[name]}" for name in named_options if options[name]
+    ]
+    return shlex.join(["lava-s3trigger", *words, *where])
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people."""
+    if seconds < 2 * _MINUTE:
+        return f"{math.ceil(seconds)} s"
+    if seconds < 2 * _HOUR:
+        return f"{math.ceil(seconds / _MINUTE)} min"
+    return f"{seconds / _HOUR:.1f} h"
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    before, after = change.values()
+    fields = [
+        {"field": name}
+        | {
+            when: side[name]
+            for when, side in (("before", before), ("after", after))
+            if name in side
+        }
+        for name in {**before, **after}
+    ]
+    item = change.after or change.before or {}
+    return {
+        "trigger_id": change.trigger_id,
+        "kind": change.kind,
+        "source": change.source or None,
+        "set_before": set_of(change.before) if change.before else None,
+        "bucket": level_of(item)[0],
+        "prefix": level_of(item)[1],
+        "fields": fields,
+    }
+
+
+def pairs_json(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return entries, each with a reason, as JSON."""
+    return [{"trigger_id": trigger_id, "reason": reason} for trigger_id, reason in pairs]
+
+
+def _empty_document() -> dict[str, Any]:
+    """Return the JSON of a run that has found nothing yet."""
+    return {
+        "realm": None,
+        "table": None,
+        "set": None,
+        "outcome": "unchanged",
+        "changes": [],
+        "unchanged": 0,
+        "gone": [],
+        "conflicts": [],
+        "hidden": [],
+        "freed": [],
+        "handovers": [],
+        "findings": None,
+        "cases": None,
+        "plan": None,
+        "write_seconds": None,
+        "cache_seconds": None,
+        "saved": None,
+        "left": [],
+        "unconfirmed": [],
+        "seen_at": None,
+        "unconnected": [],
+        "replays": [],
+    }
+
+
+@dataclass(slots=True)
+class Page:
+    """Where a run shows what it does: text as it goes, or JSON at the end."""
+
+    file: TextIO
+    is_json: bool
+    is_repeated: bool
+    """Whether text goes to standard error as well, since a question is asked about it."""
+    document: dict[str, Any] = field(default_factory=_empty_document)
+    """The JSON, which each step completes."""
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Show lines of text."""
+        found = list(lines)
+        if not self.is_json:
+            write_page(self.file, found)
+            self.file.flush()
+        if self.is_repeated:
+            write_page(sys.stderr, found)
+
+    def show_difference(self, found: Difference, title: str) -> None:
+        """Show what changes, and what is in the way."""
+        deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
+        self.document |= {
+            "changes": [_change_json(each) for each in found.changes],
+            "unchanged": found.unchanged,
+            "gone": [each.id for each in found.gone if each.id not in deleted],
+            "conflicts": pairs_json(found.conflicts),
+        }
+        self.show([styled(title, TITLE), *_difference_lines(found)])
+        self.show(left_lines(found.conflicts))
+
+    def show_hidden(self, hidden: Sequence[Effect], freed: Sequence[Effect] = ()) -> None:
+        """Show the entries that changes hide or free."""
+        self.document["hidden"] = [each._asdict() for each in hidden]
+        self.document["freed"] = [each._asdict() for each in freed]
+        self.show(_effect_lines(hidden, freed))
+
+    def show_handovers(self, found: Sequence[Handover], seconds: float) -> None:
+        """Show the jobs that may be dispatched twice, or not at all, and for how long."""
+        self.document["handovers"] = [each._asdict() for each in found]
+        self.show(_handover_lines(found, seconds))
+
+    def finish(self) -> None:
+        """Write the JSON, if that is wanted."""
+        if self.is_json:
+            write_json(self.file, self.document)

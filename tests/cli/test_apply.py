@@ -1,0 +1,569 @@
+"""`apply` puts entries of files into a realm's table, on the local server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.processes import SECONDS, finish, read_until, signals_received
+
+from .applying import SET, Applying, entry, item, written
+from .schemas import validate
+from .terminal import raw
+
+if TYPE_CHECKING:
+    from lava_s3trigger.cli.deployed.aws import Aws
+    from tools.local.realm import Realm
+    from tools.local.server import LocalAws
+
+    from .commandline import CommandLine
+
+JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def applying(
+    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
+) -> Applying:
+    realm.put("jobs", [JOB])
+    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
+
+
+def undo_file(errors: str) -> str:
+    """Return the name of the file that a run saved."""
+    [command] = [each for each in errors.splitlines() if "--undo" in each]
+    words = shlex.split(command)
+    assert words[-1].startswith("--endpoint-url=")  # it goes to the same place
+    return words[words.index("--undo") + 1]
+
+
+class TestWriting:
+    """The table holds what the files say."""
+
+    def test_new_changed_and_unchanged_entries(self, applying: Applying) -> None:
+        applying.write(entry("a"), entry("b"))
+        assert applying.apply().status == 0
+        applying.write(entry("a"), entry("b", delay=5), entry("c", prefix="other"))
+
+        ran = applying.apply("--format", "json")
+
+        assert ran.status == 0, ran.errors
+        assert applying.items() == {
+            "a": written(entry("a")),
+            "b": written(entry("b", delay=5)),
+            "c": written(entry("c", prefix="other")),
+        }
+        found = ran.json("apply")
+        assert [(each["trigger_id"], each["kind"]) for each in found["changes"]] == [
+            ("c", "new"),
+            ("b", "changed"),
+        ]
+        assert found["changes"][1]["fields"] == [{"field": "delay", "after": 5}]
+        assert (found["outcome"], found["unchanged"]) == ("applied", 1)
+        assert found["unconfirmed"] == found["left"] == []
+
+    def test_it_is_shown_field_by_field(self, applying: Applying) -> None:
+        applying.write(entry("a", delay=5, parameters={"x": {"y": 1}}))
+        applying.apply()
+        applying.write(entry("a", if_fnmatch="*.csv", parameters={"x": {"y": 2}}))
+
+        ran = applying.apply()
+
+        assert "changed  a  s3://my-bucket/in" in ran.output
+        assert " parameters.x.y 1 -> 2\n" in ran.output
+        assert " delay 5 -> (absent)\n" in ran.output
+        assert " if_fnmatch (absent) -> '*.csv'\n" in ran.output
+        assert "1 written, and read back from the table and its index" in ran.output
+
+    def test_nothing_in_an_entry_reaches_a_terminal_as_more_than_text(
+        self, applying: Applying
+    ) -> None:
+        evil = "\x1b[2J\u202e\x9b"
+        applying.put(entry(f"c{evil}", prefix=f"in/{evil}", delay=1) | {SET: f"s{evil}"})
+        applying.write(entry(f"c{evil}", prefix=f"in/{evil}", owner=evil), entry("d", prefix=evil))
+
+        for arguments in ((), ("--adopt",)):
+            ran = applying.apply(*arguments)
+            assert raw(ran.output + ran.errors) == set()
+        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
+        assert raw(undone.output + undone.errors) == set()
+        disabled = applying.run("--disable", "--set", f"s{evil}", "--yes")
+        assert disabled.status == 0, disabled.errors
+        assert raw(disabled.output + disabled.errors) == set()
+
+    def test_custom_fields_that_are_only_for_files_are_not_written(
+        self, applying: Applying
+    ) -> None:
+        case = {"key": "in/a.csv", "expect": [{"job_id": "load"}]}
+        own = {"x-tests": [case], "x-lint-ignore": ["LT999"], "x-ticket": "T-1"}
+        applying.write(entry("a") | own)
+
+        assert applying.apply().status == 0
+        assert applying.items() == {"a": written(entry("a") | {"x-ticket": "T-1"})}
+        assert applying.run(applying.entries, "--set", "orders", "--dry-run").status == 0
+
+    def test_a_dry_run_writes_nothing_and_says_whether_something_would_change(
+        self, applying: Applying
+    ) -> None:
+        applying.write(entry("a"))
+        arguments = (applying.entries, "--set", "orders", "--dry-run")
+
+        assert applying.run(*arguments).status == 1
+        assert applying.items() == {}
+        applying.apply()
+        assert applying.run(*arguments).status == 0
+        applying.write(entry("a") | {"x-ticket": "T-2"})  # the function does not see it
+        assert applying.run(*arguments).status == 0
+        applying.write(entry("a", delay=1))
+        assert applying.run(*arguments).status == 1
+
+    def test_without_a_terminal_and_without_yes_nothing_is_written(
+        self, applying: Applying
+    ) -> None:
+        applying.write(entry("a"))
+
+        ran = applying.run(applying.entries, "--set", "orders")
+
+        assert (ran.status, ran.output) == (2, "")
+        assert "apply asks before it writes to the table: give --yes" in ran.errors
+        assert applying.items() == {}
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--set", "s"], "no entries"),
+            (["ENTRIES"], "no set: name the set of these entries with --set"),
+            (["--disable", "--set", "s", "ENTRIES"], "--disable takes no files"),
+            (["--disable"], "--disable needs --set or --trigger"),
+            (["--undo", "ENTRIES/0.json"], "not a file that `apply` saved"),
+            (["--undo", "f", "--disable"], "--undo takes neither files nor --disable"),
+            (["--trigger", "a", "ENTRIES"], "--trigger is for --disable only"),
+        ],
+        ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    )
+    def test_wrong_usage(self, applying: Applying, arguments: list[str], said: str) -> None:
+        applying.write(entry("a"))
+
+        ran = applying.run(*(each.replace("ENTRIES", applying.entries) for each in arguments))
+
+        assert ran.status == 2
+        assert said in ran.errors
+
+    def test_the_set_may_be_in_the_configuration_file(
+        self, applying: Applying, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        applying.write(entry("a"))
+        (applying.folder / "lava-s3trigger.toml").write_text('[apply]\nset = "of-file"\n')
+        monkeypatch.chdir(applying.folder)
+
+        assert applying.run(applying.entries, "--yes").status == 0
+        assert applying.items() == {"a": written(entry("a"), "of-file")}
+
+
+class TestSets:
+    """Teams share a realm: each changes its own set only."""
+
+    @pytest.mark.parametrize(
+        ("more", "said"),
+        [({}, "is of no set"), ({SET: "theirs"}, "is of the set 'theirs'")],
+        ids=["no-set", "another-set"],
+    )
+    def test_an_entry_outside_the_set_is_an_error_unless_it_is_adopted(
+        self, applying: Applying, more: dict[str, Any], said: str
+    ) -> None:
+        before = entry("a", delay=9) | more
+        applying.put(before)
+        applying.write(entry("a"), entry("b"))
+
+        ran = applying.apply()
+
+        assert ran.status == 1
+        assert said in ran.output
+        assert list(applying.items()) == ["a"]  # b was left out as well
+        assert applying.apply("--adopt").status == 0
+        assert applying.items()["a"] == written(entry("a"))
+
+    def test_an_entry_that_is_equal_is_adopted_as_well(self, applying: Applying) -> None:
+        applying.put(entry("a"))
+        applying.write(entry("a"))
+
+        assert applying.apply("--adopt").status == 0
+        assert applying.items() == {"a": written(entry("a"))}
+
+    @pytest.mark.parametrize("is_in_file", [False, True], ids=["in-the-table", "in-the-file"])
+    def test_an_entry_of_lavas_framework_is_never_adopted(
+        self, applying: Applying, *, is_in_file: bool
+    ) -> None:
+        theirs = entry("a", delay=9) | {"x-lava-chk": "c0ffee"}
+        applying.put(*([] if is_in_file else [theirs]))
+        applying.write(theirs if is_in_file else entry("a"))
+        before = applying.items()
+
+        ran = applying.apply("--adopt")
+
+        assert ran.status == 1
+        assert "(x-lava-chk)" in ran.output
+        assert applying.items() == before
+
+    def test_a_file_that_names_another_set_is_refused(self, applying: Applying) -> None:
+        applying.write(entry("a") | {SET: "theirs"})
+
+        ran = applying.apply()
+
+        assert ran.status == 1
+        assert "says that it is of the set" in ran.output
+        assert applying.items() == {}
+
+    def test_prune_deletes_entries_of_the_set_that_the_files_lack(self, applying: Applying) -> None:
+        entries = [entry(f"t{number}") for number in range(6)]
+        applying.put(entry("theirs") | {SET: "theirs"}, entry("nobodys"))
+        applying.write(*entries)
+        applying.apply()
+        applying.write(*entries[1:])
+
+        ran = applying.apply()
+        assert (ran.status, "t0" in applying.items()) == (0, True)
+        assert "1 not in the files (--prune deletes them): t0" in ran.output
+
+        assert applying.apply("--prune").status == 0
+        assert set(applying.items()) == {"theirs", "nobodys", "t1", "t2", "t3", "t4", "t5"}
+
+    def test_prune_refuses_to_delete_more_than_a_fifth(self, applying: Applying) -> None:
+        entries = [entry(f"t{number}") for number in range(5)]
+        applying.write(*entries)
+        applying.apply()
+        applying.write(*entries[2:])
+
+        ran = applying.apply("--prune")
+
+        assert ran.status == 2
+        assert "would delete 2 of the 5 entries of the set" in ran.errors
+        assert "deleted  t1" in ran.output  # so that it can be seen which
+        assert len(applying.items()) == 5
+        assert applying.apply("--prune-all").status == 0
+        assert len(applying.items()) == 3
+
+    def test_prune_refuses_where_a_file_cannot_be_read(self, applying: Applying) -> None:
+        applying.write(*[entry(f"t{number}") for number in range(6)])
+        applying.apply()
+        (applying.folder / "entries" / "0.json").write_text("{")
+
+        ran = applying.apply("--prune")
+
+        assert ran.status == 3
+        assert "0.json:1" in ran.errors
+        assert len(applying.items()) == 6
+
+
+class TestChecks:
+    """`check`, `test` and `plan` come first, on the table with the set replaced."""
+
+    def test_an_error_of_check_refuses(self, applying: Applying) -> None:
+        applying.write(entry("a", paramters={}))
+
+        ran = applying.apply("--format", "json")
+
+        assert ran.status == 1
+        found = ran.json("apply")
+        assert found["outcome"] == "refused"
+        assert "paramters" in json.dumps(found["findings"])
+        assert applying.items() == {}
+
+    def test_a_warning_refuses_only_if_asked(self, applying: Applying) -> None:
+        applying.write(entry("a", delay=5, prefix="in/"))
+
+        assert applying.apply("--fail-on", "warning").status == 1
+        assert applying.items() == {}
+        assert applying.apply().status == 0
+
+    def test_a_failed_case_refuses(self, applying: Applying) -> None:
+        case = {"key": "in/a.csv", "expect": "nothing"}
+        applying.write(entry("a") | {"x-tests": [case]})
+
+        ran = applying.apply()
+
+        assert ran.status == 1
+        assert "1 case: 0 passed, 1 failed" in ran.output
+        assert applying.items() == {}
+
+    def test_cases_are_decided_with_the_entries_of_others(self, applying: Applying) -> None:
+        applying.put(entry("theirs", prefix="in/deep", enabled=False) | {SET: "theirs"})
+        case = {"key": "in/deep/a.csv", "expect": [{"job_id": "load"}]}
+        applying.write(entry("a") | {"x-tests": [case]})
+
+        assert applying.apply().status == 1
+
+    def test_entries_of_others_that_are_hidden_and_freed_are_shown(
+        self, applying: Applying
+    ) -> None:
+        applying.put(entry("theirs", prefix="in") | {SET: "theirs"})
+        applying.write(entry("a", prefix="in/deep/x"))
+
+        ran = applying.apply("--format", "json")
+
+        [hidden] = ran.json("apply")["hidden"]
+        assert (hidden["trigger_id"], hidden["set_name"]) == ("theirs", "theirs")
+        assert (hidden["bucket"], hidden["prefix"]) == ("my-bucket", "in/deep/x")
+        applying.write(entry("a", prefix="elsewhere"))
+        freed = applying.apply()
+        assert (
+            "theirs (of set theirs) at prefix 'in' gets the keys below s3://my-bucket/in/deep/x"
+            in freed.output
+        )
+
+    def test_with_keys_it_says_who_gains_and_loses(self, applying: Applying) -> None:
+        applying.write(entry("a"))
+        keys = applying.folder / "keys.txt"
+        keys.write_text("s3://my-bucket/in/a.csv\n")
+
+        ran = applying.apply("--keys", str(keys), "--format", "json")
+
+        plan = ran.json("apply")["plan"]
+        assert plan["dispatches"]["gained"] == 1
+
+    def test_a_job_of_a_file_counts_and_is_not_written(self, applying: Applying) -> None:
+        jobs = applying.folder / "jobs.json"
+        jobs.write_text(json.dumps(JOB | {"job_id": "of-file"}))
+        applying.write(entry("a", job_id="of-file"))
+
+        strictly = ("--fail-on", "warning")
+        assert applying.apply(*strictly).status == 1
+        assert applying.apply(*strictly, "--jobs", str(jobs)).status == 0
+        pages = applying.client.scan(TableName=f"lava.{applying.realm.name}.jobs")
+        assert [each["job_id"]["S"] for each in pages["Items"]] == ["load"]
+
+    def test_a_renamed_entry_may_fire_twice_until_the_cache_expires(
+        self, applying: Applying
+    ) -> None:
+        applying.write(entry("old"))
+        applying.apply()
+        applying.write(entry("new"))
+
+        ran = applying.apply("--prune-all")
+
+        assert (
+            "twice    job load for keys below s3://my-bucket/in: old loses it after new gets it"
+            in ran.output
+        )
+        assert "This lasts about 60 s" in ran.output
+
+    @pytest.mark.parametrize(
+        ("before", "after", "order", "gaps"),
+        [
+            ({"a": "x", "b": "y"}, {"a": "z", "b": "x"}, ["b", "a"], [False]),
+            ({"a": "y", "b": "x"}, {"a": "x", "b": "z"}, ["a", "b"], [False]),
+            ({"a": "x", "b": "y"}, {"a": "y", "b": "x"}, ["a", "b"], [True, False]),
+        ],
+        ids=["the-later-gets-it", "the-earlier-gets-it", "a-swap"],
+    )
+    def test_an_entry_gets_a_job_before_another_loses_it(
+        self,
+        applying: Applying,
+        before: dict[str, str],
+        after: dict[str, str],
+        order: list[str],
+        gaps: list[bool],
+    ) -> None:
+        applying.write(*[entry(name, job_id=job) for name, job in before.items()])
+        applying.apply()
+        applying.write(*[entry(name, job_id=job) for name, job in after.items()])
+
+        found = applying.apply("--dry-run", "--format", "json").json("apply")
+
+        assert [each["trigger_id"] for each in found["changes"]] == order
+        assert [each["is_gap"] for each in found["handovers"]] == gaps
+
+
+class TestUndo:
+    """What a run replaced can be put back, if nobody changed it since."""
+
+    def test_all_of_it_is_put_back(self, applying: Applying) -> None:
+        applying.put(entry("a", parameters={"n": 1.5, "s": "x"}) | {"x-old": [1]}, entry("z"))
+        before = applying.items()
+        applying.write(entry("a"), entry("b"))
+        ran = applying.apply("--adopt")
+        assert ran.status == 0
+
+        undone = applying.run("--undo", undo_file(ran.errors), "--yes")
+
+        assert undone.status == 0, undone.errors
+        assert applying.items() == before
+        redone = applying.run("--undo", undo_file(undone.errors), "--yes")
+        assert redone.status == 0
+        assert applying.items()["a"] == written(entry("a"))
+
+    def test_binary_values_and_sets_come_back(self, applying: Applying) -> None:
+        values = {"x-b": {"B": b"\xff\0"}, "x-s": {"BS": [b"\xfe", b""]}, "x-n": {"NS": ["1.50"]}}
+        applying.realm.put_item("s3triggers", item(entry("a")) | values)
+        before = applying.items()
+        applying.write(entry("a", delay=1))
+        ran = applying.apply("--adopt")
+
+        applying.run("--undo", undo_file(ran.errors), "--yes")
+
+        assert applying.items() == before
+
+    def test_an_entry_that_was_changed_since_is_left(self, applying: Applying) -> None:
+        applying.write(entry("a"), entry("b"))
+        ran = applying.apply()
+        applying.put(entry("a", delay=7) | {SET: "orders"})
+
+        undone = applying.run("--undo", undo_file(ran.errors), "--yes", "--format", "json")
+
+        assert undone.status == 1
+        found = undone.json("apply")
+        assert found["outcome"] == "incomplete"
+        [conflict] = found["conflicts"]
+        assert conflict["trigger_id"] == "a"
+        assert "it was changed after that run" in conflict["reason"]
+        assert set(applying.items()) == {"a"}
+
+    def test_a_file_of_another_realm_is_refused(self, applying: Applying) -> None:
+        applying.write(entry("a"))
+        path = undo_file(applying.apply().errors)
+
+        ran = applying.line("apply", "--undo", path, "--yes", "--realm", "other")
+
+        assert ran.status == 2
+        assert f"is of realm {applying.realm.name}" in ran.errors
+
+    def test_the_file_is_for_its_user_only(self, applying: Applying) -> None:
+        applying.write(entry("a"))
+
+        path = Path(undo_file(applying.apply().errors))
+
+        assert path.is_relative_to(applying.folder / "state" / "lava-s3trigger")
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+class TestDisable:
+    """The emergency stop of a set, or of an entry."""
+
+    def test_a_set_is_disabled_and_undone(self, applying: Applying) -> None:
+        applying.put(entry("theirs", prefix="*") | {SET: "theirs"})
+        applying.write(
+            entry("a"),
+            entry("b", prefix="deep/er"),
+            entry("c", enabled=False),
+            entry("d", prefix="in/deep"),
+        )
+        applying.apply()
+        before = applying.items()
+
+        ran = applying.run("--disable", "--set", "orders", "--yes")
+
+        assert ran.status == 0, ran.errors
+        enabled = {name: each[1]["enabled"] for name, each in applying.items().items()}
+        assert enabled == {
+            "theirs": ("BOOL", True),
+            "a": ("BOOL", False),
+            "b": ("BOOL", False),
+            "c": ("BOOL", False),
+            "d": ("BOOL", False),
+        }
+        assert (
+            "theirs (of set theirs) at prefix '*' is hidden from the keys below"
+            " s3://my-bucket/deep/er" in ran.output
+        )
+        assert "Events are skipped until the entries are enabled again." in ran.output
+        assert "lava-s3trigger replay s3://my-bucket/deep/er s3://my-bucket/in --since 20" in (
+            ran.output
+        )
+        applying.run("--undo", undo_file(ran.errors), "--yes")
+        assert applying.items() == before
+
+    def test_one_entry_of_any_owner(self, applying: Applying) -> None:
+        applying.put(entry("a"), entry("b") | {"x-lava-chk": "c0ffee"})
+
+        assert applying.run("--disable", "--trigger", "b", "--yes").status == 0
+        assert applying.items()["b"][1]["enabled"] == ("BOOL", False)
+        assert applying.items()["a"][1]["enabled"] == ("BOOL", True)
+
+    def test_what_is_not_there_is_named(self, applying: Applying) -> None:
+        assert applying.run("--disable", "--trigger", "none", "--yes").status == 3
+        assert applying.run("--disable", "--set", "none", "--yes").status == 3
+
+
+class TestProcess:
+    """As its user runs it: with a question, and interrupted."""
+
+    @pytest.mark.parametrize(
+        ("answer", "status", "is_written"), [("y", 0, True), ("n", 1, False)], ids=["yes", "no"]
+    )
+    def test_a_question_is_asked_at_a_terminal(
+        self, applying: Applying, answer: str, status: int, *, is_written: bool
+    ) -> None:
+        applying.write(entry("a"))
+        ours, theirs = pty.openpty()
+        os.write(ours, f"{answer}\n".encode())
+
+        done = subprocess.run(
+            applying.command(applying.entries, "--set", "orders", "--format", "json"),
+            env=applying.environment(),
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+
+        os.close(ours)
+        os.close(theirs)
+        assert done.returncode == status, done.stderr
+        # Data goes elsewhere, so what is asked about is shown with the question.
+        shown, _, rest = done.stderr.partition("Write these changes? [y/N]: ")
+        assert "new      a  s3://my-bucket/in" in shown
+        assert ("Nothing was written." in rest) is not is_written
+        found = json.loads(done.stdout)
+        validate("apply", found)
+        assert found["outcome"] == ("applied" if is_written else "declined")
+        assert ("a" in applying.items()) is is_written
+
+    def test_ctrl_c_ends_the_wait_for_capacity_and_the_same_command_goes_on(
+        self, applying: Applying
+    ) -> None:
+        applying.client.update_table(
+            TableName=applying.table,
+            BillingMode="PROVISIONED",
+            ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+        )
+        large = {"text": "x" * 300_000}  # 294 s of a table of one unit
+        applying.write(entry("a", parameters=large), entry("b"))
+        command = applying.command(applying.entries, "--set", "orders", "--yes")
+        with signals_received():
+            process = subprocess.Popen(
+                command,
+                env=applying.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert process.stdout
+        assert process.stderr
+        shown = read_until(process.stdout, "2 writes take about 5 min", process)
+        while "a" not in applying.items():
+            assert process.poll() is None, finish(process)
+        process.send_signal(signal.SIGINT)
+        output, errors = finish(process)
+
+        assert process.returncode == 130, errors
+        assert "the table has 1 write unit a second" in shown[-1] + output
+        assert "1 of 2 entries were written" in errors
+        assert "the same command again goes on" in errors
+        assert list(applying.items()) == ["a"]
+        applying.client.update_table(TableName=applying.table, BillingMode="PAY_PER_REQUEST")
+        assert applying.apply().status == 0
+        assert list(applying.items()) == ["a", "b"]
