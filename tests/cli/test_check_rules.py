@@ -353,10 +353,11 @@ class TestRules:
                 "only events that come from EventBridge have these types",
             ),
             (
-                {"if_fnmatch": "in/*.csv", "if_not_fnmatch": "*"},
+                {"if_fnmatch": "in/*.csv", "if_not_fnmatch": "*.csv"},
                 "if_not_fnmatch excludes all that if_fnmatch lets through",
             ),
-            ({"if_not_fnmatch": "*"}, "if_not_fnmatch excludes everything"),
+            ({"if_not_fnmatch": "*"}, "if_not_fnmatch excludes every key below the prefix"),
+            ({"if_not_event_type": "*"}, "if_not_event_type excludes everything"),
             (
                 {"if_size_gt": "1MB", "if_not_size_gt": "1KB"},
                 "no size is above if_size_gt and up to '1KB'",
@@ -673,8 +674,10 @@ class TestGoodEntries:
             str(ROOT / "examples" / "apply-policy.json"),
             str(ROOT / "examples" / "ci" / "apply-workflow.yml"),
             str(ROOT / "examples" / "ci" / "github-workflow.yml"),
+            str(ROOT / "examples" / "connect-policy.json"),
             str(ROOT / "examples" / "deploy-policy.json"),
             str(ROOT / "examples" / "operator-policy.json"),
+            str(ROOT / "examples" / "smoke-policy.json"),
             str(ROOT / "examples" / "smoke-policy.json"),
         ]
 
