@@ -67,7 +67,18 @@ def _alarms_in_callbacks() -> Iterator[None]:
 
 
 _OF_STACK: Final = (
-    *("apply", "connect", "dead_letters", "doctor", "failures", "log", "parking", "replay", "role", "routes"),
+    *(
+        "apply",
+        "connect",
+        "dead_letters",
+        "doctor",
+        "failures",
+        "log",
+        "parking",
+        "replay",
+        "role",
+        "routes",
+    ),
     *("s3_batch", "s3lambda_script", "shared_duplicates", "smoke"),
 )
 _OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")

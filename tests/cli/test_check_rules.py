@@ -678,7 +678,6 @@ class TestGoodEntries:
             str(ROOT / "examples" / "deploy-policy.json"),
             str(ROOT / "examples" / "operator-policy.json"),
             str(ROOT / "examples" / "smoke-policy.json"),
-            str(ROOT / "examples" / "smoke-policy.json"),
         ]
 
     def test_a_file_of_something_else_is_an_error_where_it_is_named(self) -> None:
