@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.function import function_name
+from lava_s3trigger.cli.deployed.realm import Deployment, UnreadableError
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES, CommandError
 from lava_s3trigger.cli.output.confirmation import is_confirmed
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.cli.output.text import styled
 from lava_s3trigger.cli.output.times import shown_time
+from lava_s3trigger.cli.routes.route import carriers, routes
+from lava_s3trigger.triggers import Trigger, read_trigger
 
 from . import report
 from .effects import is_enabled, level_of
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from .report import Page
     from .write import Table
 
+MAX_NAMED: Final = 3
+"""Entries of a bucket without a connection that are named."""
 SHORT_SECONDS: Final = 2.0
 """Work that takes less shows no progress."""
 
@@ -122,25 +127,45 @@ class Rollout:
         self.page.show([styled(f"{text} The function uses them {when}.")])
 
     def _show_unconnected(self, written: Iterable[Change]) -> None:
-        """Name the buckets of enabled entries that send no events."""
+        """Name the buckets whose events do not all reach the function."""
         items = [each.after for each in written if each.after and is_enabled(each.after)]
-        for bucket in sorted({level_of(item)[0] for item in items}):
-            if unconnected(self.aws, bucket):
-                words = ("connect", bucket, "--realm", self.realm)
-                command = report.command_line(self.options, *words)
-                self.page.document["unconnected"].append({"bucket": bucket, "command": command})
-                self.page.show(
-                    [styled(f"Bucket {bucket} sends no events. To connect it: {command}")]
-                )
+        buckets: dict[str, list[Trigger]] = {}
+        for item in items:
+            trigger = read_trigger(item)
+            if isinstance(trigger, Trigger):
+                buckets.setdefault(level_of(item)[0], []).append(trigger)
+        name = self.options["function"] or function_name(self.realm)
+        deployed = Deployment(self.aws, self.realm, name)
+        for bucket, triggers in sorted(buckets.items()):
+            try:
+                found = unconnected(deployed, bucket, triggers)
+            except (UnreadableError, CommandError) as error:
+                reason = f"{error.action} denied" if isinstance(error, UnreadableError) else error
+                message(f"The connection of bucket {bucket} was not looked at: {reason}")
+                continue
+            if not found:
+                continue
+            words = ("connect", bucket, "--realm", self.realm)
+            command = report.command_line(self.options, *words)
+            names = [each.trigger_id for each in found]
+            self.page.document["unconnected"].append(
+                {"bucket": bucket, "trigger_ids": names, "command": command}
+            )
+            more = len(names) - MAX_NAMED
+            named = ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+            text = (
+                f"Bucket {bucket} does not send all events of {named} to the"
+                f" function. To connect it: {command}"
+            )
+            self.page.show([styled(text)])
 
 
-def unconnected(aws: Aws, bucket: str) -> bool:
-    """Return whether a bucket sends no events at all; False also where that cannot be read."""
-    try:
-        client = aws.client("s3")
-        with reaching_aws():
-            found = client.get_bucket_notification_configuration(Bucket=bucket)
-    except CommandError as error:
-        message(f"The connection of bucket {bucket} was not looked at: {error}")
-        return False
-    return not (found.keys() - {"ResponseMetadata"})
+def unconnected(deployed: Deployment, bucket: str, triggers: Iterable[Trigger]) -> list[Trigger]:
+    """Return the entries of a bucket of which some events have no route to the function.
+
+    Raises:
+        UnreadableError: AWS refuses to show a route.
+        CommandError: AWS cannot be reached.
+    """
+    found = routes(deployed, bucket)
+    return [each for each in triggers if not all(carriers(found, each).values())]
