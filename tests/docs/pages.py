@@ -7,6 +7,8 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ruamel.yaml import YAML
+
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import deliveries
 from tools.local.server import CHECKOUT
@@ -113,9 +115,10 @@ def item(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def first_trigger() -> list[Any]:
     """Return the items of the first trigger and its job, and the dispatch shown."""
-    trigger, dispatch = fenced(section(README, "A first trigger"), "json")
+    text = section(README, "A first trigger")
+    [trigger], [dispatch] = fenced(text, "yaml"), fenced(text, "json")
     [job] = fenced(section(TRIGGERS, "Jobs"), "json")
-    return [item(json.loads(trigger)), json.loads(job), json.loads(dispatch)]
+    return [item(YAML(typ="safe").load(trigger)), json.loads(job), json.loads(dispatch)]
 
 
 def sample(name: str) -> S3Event:

@@ -27,6 +27,7 @@ from .pages import (
     CONNECTING,
     DOCS,
     PAGES,
+    README,
     RENDERING,
     TRIGGERS,
     code,
@@ -88,9 +89,10 @@ class TestEntries:
         assert trigger.enabled
 
     def test_the_files_of_the_first_trigger_are_what_the_pages_show(self) -> None:
-        trigger, job, _ = first_trigger()
+        _, job, _ = first_trigger()
         examples = CHECKOUT / "examples"
-        assert json.loads((examples / "try-trigger.json").read_text()) == trigger
+        [trigger] = fenced(section(README, "A first trigger"), "yaml")
+        assert (examples / "try-trigger.yaml").read_text() == trigger
         assert json.loads((examples / "try-job.json").read_text()) == job
 
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
