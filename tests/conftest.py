@@ -12,6 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lava_s3trigger.log import LOGGER, configure_logging
+from lava_s3trigger.templates import limits
 from tests.aws_in_memory import Endpoint
 from tests.clock import Clock
 from tests.examples import FEW
@@ -119,6 +120,16 @@ def endpoint(shared_endpoint: Endpoint) -> Endpoint:
     """An endpoint that answers as DynamoDB and SQS, with nothing in it yet."""
     shared_endpoint.reset()
     return shared_endpoint
+
+
+@pytest.fixture
+def ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give templates a minute, where their bound of time is not what is tested.
+
+    It is wall time, of which a busy machine takes a second before a template has begun.
+    """
+    monkeypatch.setattr(limits.run_bounded, "__defaults__", (60.0, limits.MEMORY))
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.decisions import Ended, dispatched, dispatches, ended
 if TYPE_CHECKING:
     from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 KEY: Final = "in/orders/1.csv"
 EVENT: Final = s3_event(KEY)
 JOBS: Final = Jobs(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.faults.routes import Route
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 EVENTS: Final = 10
 FEW: Final = 5
 """One of them matches an entry with a mistake."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.aws_in_memory import Endpoint, Faults, Item
     from tools.local.server import LocalAws
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 NOW: Final = 1_800_000_000.25
 TTL: Final = 30.0
 LEASE: Final = 65.0

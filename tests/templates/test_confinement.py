@@ -103,14 +103,8 @@ class TestSetAside:
                 confinement.run(lambda: True, lambda: document.render(variables(s3_event())))
 
 
-def test_decisions_that_keep_much_leave_their_neighbours_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = limits.run_bounded
-    # Time is not what is tested.
-    monkeypatch.setattr(
-        limits, "run_bounded", lambda work, *bounds: run(work, *(bounds or (GIVE_UP * 6,)))
-    )
+@pytest.mark.usefixtures("ample_time")
+def test_decisions_that_keep_much_leave_their_neighbours_alone() -> None:
     loop = "{% for i in range(20) %}{% for j in range(1000) %}"
     greedy = Document({"v": [loop, *([[]] * 10), "{% endfor %}{% endfor %}"]})
     kept = len(greedy.render(variables(s3_event()))["v"]) * sys.getsizeof([])
