@@ -23,7 +23,6 @@ from tests.build import BUCKET, item, s3_event, trigger_entry
 from tests.tables import cases
 
 if TYPE_CHECKING:
-
     from tests.aws_in_memory import Fault, Item
     from tests.clock import Clock
 
@@ -256,6 +255,8 @@ class TestTypes:
         pytest.param("a" * 1025 + "/b", 1, 1, id="one more"),
         pytest.param("b/" + "a" * 1_000_000, 2, 1, id="a long name"),
         pytest.param("a" * 1024, 2, 1024, id="the longest key"),
+        pytest.param("*", 1, 1, id="a star"),
+        pytest.param("*/a", 2, 3, id="below a star"),
     ],
 )
 def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
@@ -264,6 +265,7 @@ def test_an_overlong_key_is_tried_by_the_prefixes_that_entries_can_have(
     """The work is bounded, whatever arrives."""
     found = list(prefixes(key))
     assert (len(found), max(map(len, found))) == (count, longest)
+    assert len(set(found)) == count
     assert all(key.startswith(f"{each}/") or each in (key, "*") for each in found)
 
 
