@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -159,12 +158,6 @@ class TestClaim:
         assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
         assert table.claims().claim("e", "new", LEASE).verdict is WORK
 
-    def test_different_events_have_different_claims(self, shared: Shared) -> None:
-        claims = shared.claims()
-
-        assert claims.claim("e", "mine", LEASE).verdict is WORK
-        assert claims.claim("another", "mine", LEASE).verdict is WORK
-
     def test_every_attempt_has_its_own_token(self, shared: Shared) -> None:
         claims = shared.claims()
 
@@ -314,25 +307,6 @@ class TestSettling:
         assert "conditional request failed" in str(reason)
         assert table.item() == after
 
-    def test_a_claim_after_its_lease_is_settled_unless_taken_over(self, shared: Shared) -> None:
-        claims = shared.claims()
-        claim = claims.claim("e", "mine", LEASE)
-        shared.clock.now += 2 * LEASE
-
-        assert claims.confirm(claim) is None
-
-        assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
-
-    def test_an_expired_done_item_loses_its_dispatches(self, shared: Shared) -> None:
-        claims = shared.claims()
-        claims.release(claims.claim("e", "mine", LEASE), sent("d1"))
-        claims.confirm(claims.claim("e", "mine", LEASE))
-        shared.clock.now += TTL
-
-        claim = claims.claim("e", "other", LEASE)
-
-        assert (claim.verdict, claim.sent) == (WORK, SentRecord())
-
 
 UPDATE: Final = "UpdateItem"
 
@@ -355,15 +329,6 @@ class TestReplies:
 
         assert (claim.verdict, claim.sent, endpoint.calls) == (WORK, sent("d1"), {UPDATE: 2})
         assert claims.claim("e", "other", LEASE).verdict is BUSY
-
-    def test_a_settlement_is_repeated(self, endpoint: Endpoint, claims: ClaimTable) -> None:
-        claim = claims.claim("e", "mine", LEASE)
-        endpoint.fail({(UPDATE, 2): LOST_REPLY})
-
-        assert claims.confirm(claim) is None
-
-        assert endpoint.calls == {UPDATE: 3}
-        assert claims.claim("e", "other", LEASE).verdict is DUPLICATE
 
 
 class TestOutOfReach:
@@ -491,11 +456,6 @@ class TestFunction:
                 fleet.instance(dedup_ttl=0.0)(payload, "request")
             assert fleet.sent() == expected
 
-    def test_a_late_retry_of_a_done_delivery_sends_nothing(self, fleet: Fleet) -> None:
-        for request, expected in (("r", ONCE), ("r", NEVER), ("another", ONCE)):
-            fleet.instance(dedup_ttl=0.0)(direct(record()), request)
-            assert fleet.sent() == expected
-
     def test_an_event_claimed_elsewhere_fails(self, fleet: Fleet, endpoint: Endpoint) -> None:
         two = fleet.instance()
         answers: list[object] = []
@@ -518,19 +478,6 @@ class TestFunction:
 
         assert two(messages(m2=direct(record()))) is None
         assert fleet.sent() == NEVER
-
-    def test_messages_to_many_instances_are_dispatched_once(self, fleet: Fleet) -> None:
-        functions = [fleet.instance() for _ in range(4)]
-        waiting = {f"m{n}": n for n in range(12)}
-
-        while waiting:  # as SQS does: what is not done comes again
-            for name, n in list(waiting.items()):
-                with suppress(DeliveriesFailedError):
-                    functions[n % 4](messages(**{name: direct(record(f"in/{n % 3}"))}))
-                    del waiting[name]
-
-        keys = ["in/0", "in/1", "in/2"]
-        assert fleet.sent() == (keys, keys)
 
     @pytest.mark.parametrize(
         ("fault", "reason"),
