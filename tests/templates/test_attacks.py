@@ -310,11 +310,6 @@ def test_an_attack_is_contained(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_canary_is_where_it_can_be_found(secret: Path) -> None:
-    assert os.environ["AWS_SECRET_ACCESS_KEY"] == CANARY
-    assert secret.read_text() == CANARY
-
-
 def sampled(attacked: Sequence[Attack], nth: int) -> list[Any]:
     """Return attacks as parameters of a test, of which every nth is in `make test`."""
     rest = pytest.mark.slow(f"seconds each; every {nth}th is in `make test`")
