@@ -30,7 +30,6 @@ TTL: Final = 60.0
 MANY: Final = 200
 """Entries of a bucket that no bounded query holds."""
 BINARY: Final = {"B": "aGVsbG8="}
-UNIQUE: Final = 2050
 """Keys that are more than the cache keeps of those it was asked for once."""
 
 
@@ -127,31 +126,6 @@ class TestFields:
         assert trigger.delay == 120
         assert [each.field for each in trigger.conditions] == ["if_size_gt", "if_not_fnmatch"]
 
-    @pytest.mark.parametrize("field", ["enabled", "job_id"])
-    def test_a_missing_required_field_is_named(self, field: str) -> None:
-        fields: dict[str, Any] = {field: None}
-        assert f"{field} is missing" in mistake(**fields)
-
-    @pytest.mark.parametrize(
-        ("field", "said"),
-        [
-            *(
-                (field, f"unknown field '{field}' (")
-                for field in ("Enabled", "dedup", "xcustom", "x_custom", "fnmatch", "")
-            ),
-            ("paramters", "unknown field 'paramters' (did you mean 'parameters'? custom"),
-            ("job_ids", "unknown field 'job_ids' (did you mean 'job_id'? custom"),
-            ("enable", "unknown field 'enable' (did you mean 'enabled'? custom"),
-            ("if_bigger", "unknown condition 'if_bigger'"),
-            ("if_", "unknown condition 'if_'"),
-            ("if_not_if_fnmatch", "unknown condition 'if_not_if_fnmatch'"),
-        ],
-    )
-    def test_an_unknown_field_or_condition_is_an_error_that_names_it(
-        self, field: str, said: str
-    ) -> None:
-        assert said in mistake({field: {"S": "value"}})
-
     @pytest.mark.parametrize(
         "name", ["x-note", "X-note", "x-", "x-if_fnmatch", "description", "owner"]
     )
@@ -230,19 +204,6 @@ class TestTypes:
     def test_a_set_of_job_ids_becomes_a_sorted_list(self) -> None:
         trigger = usable({"job_id": {"SS": ["b", "a"]}})
         assert [each.value for each in trigger.job_ids] == ["a", "b"]
-
-    @pytest.mark.parametrize(
-        ("attributes", "named"),
-        [
-            ({"parameters": {"M": {"a": {"L": [{"S": ""}, BINARY]}}}}, "parameters.a[1]"),
-            ({"globals": {"M": {"a": {"M": {"b": {"BS": ["aGk="]}}}}}}, "globals.a.b"),
-            ({"job_id": {"L": [BINARY]}}, "job_id[0]"),
-            ({"if_fnmatch": {"L": [{"S": "a"}, BINARY]}}, "if_fnmatch[1]"),
-        ],
-        ids=lambda each: each if isinstance(each, str) else "",
-    )
-    def test_binary_is_an_error_that_names_the_field(self, attributes: Item, named: str) -> None:
-        assert f"bad entry: {named} is binary" in mistake(attributes)
 
 
 @pytest.mark.parametrize(
@@ -407,15 +368,6 @@ class TestQueries:
         for number in range(2, 12):
             assert lookup.ids(f"a/b/{number}") == ["whole"]
         assert lookup.endpoint.calls == {"Query": 10}
-
-    def test_unique_keys_do_not_evict_shared_prefixes(self, lookup: Lookup) -> None:
-        lookup.put(*fillers(MANY), trigger_entry("shared", "shared"), trigger_entry("whole", "*"))
-        lookup.ids("shared/1")
-        for number in range(UNIQUE):
-            lookup.ids(f"unique-{number}")
-        lookup.endpoint.forget_calls()
-        assert lookup.ids("shared/2") == ["shared"]
-        assert lookup.endpoint.calls == {"Query": 1}
 
     def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(self, lookup: Lookup) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""
