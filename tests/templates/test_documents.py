@@ -353,24 +353,6 @@ class TestLiterals:
 class TestJinja:
     """Everything else is as in Jinja."""
 
-    @pytest.mark.parametrize(
-        ("template", "expected"),
-        [
-            ("{# nothing #}x{#- nor this -#} y", "xy"),
-            ("a {%- if true %} b{% endif %}", "a b"),
-            ("{% if true -%} b{% endif %}", "b"),
-            ("a {{- 'b' -}} c", "abc"),
-            ("a {%+ if true +%} b{% endif %}", "a  b"),
-            ("a {%- raw -%} b {%- endraw -%} c", "abc"),
-            ("{{ '{{' }}", "{{"),
-            ("{% set d = {'items': 1} %}{{ d.items()|list|length }}{{ d['items'] }}", "11"),
-            ("{{ {'_a': 1}._a }}{{ {}._a }}{{ {}.b }}", "1"),
-            ("{% for k in ['a'] %}{{ ','.join(['x', k]) }}{% endfor %}", "x,a"),
-        ],
-    )
-    def test_a_template(self, template: str, expected: str) -> None:
-        assert text(template) == expected
-
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "\x0b", "\xa0", "\u2028"])
     def test_whitespace_control_removes_only_spaces(self, space: str) -> None:
         """In lava all other white space was escaped before Jinja saw it."""
