@@ -33,7 +33,7 @@ from tests.decisions import dispatches, dispatches_by_trigger, ended
 from tests.processes import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lava_s3trigger.events import S3Event
 
@@ -363,15 +363,14 @@ def _print(**found: Any) -> None:
     print(json.dumps(found), flush=True)  # noqa: T201 - `survived` reads it
 
 
-@pytest.fixture(scope="module")
-def survived(request: pytest.FixtureRequest) -> list[list[dict[str, Any]]]:
-    """Give what processes print that make the attacks on resources, side by side."""
-    ids = chosen(request, ON_RESOURCES)
+@contextlib.contextmanager
+def started(code: str, ids: list[str], parts: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run code in some processes side by side, each with a part of the ids."""
     with contextlib.ExitStack() as stack:
-        processes = [
+        yield [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-W", "error", "-c", _ATTACK, json.dumps(ids[n::PARTS])],
+                    [sys.executable, "-W", "error", "-c", code, json.dumps(ids[n::parts])],
                     cwd=ROOT,
                     env=dict(os.environ) | {"AWS_SECRET_ACCESS_KEY": CANARY},
                     stdout=subprocess.PIPE,
@@ -379,8 +378,15 @@ def survived(request: pytest.FixtureRequest) -> list[list[dict[str, Any]]]:
                     text=True,
                 )
             )
-            for n in range(PARTS)
+            for n in range(parts)
         ]
+
+
+@pytest.fixture(scope="module")
+def survived(request: pytest.FixtureRequest) -> list[list[dict[str, Any]]]:
+    """Give what processes print that make the attacks on resources, side by side."""
+    ids = chosen(request, ON_RESOURCES)
+    with started(_ATTACK, ids, PARTS) as processes:
         return [_printed(process, LONGEST * len(ids) / PARTS) for process in processes]
 
 
@@ -492,18 +498,7 @@ _ON_STACK: Final = f"from {__name__} import *; attack_stack({_NAMED.format('ON_S
 def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """Give what came of each attack on the stack, made by two processes side by side."""
     ids = chosen(request, ON_STACK)
-    with contextlib.ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", _ON_STACK, json.dumps(ids[n::2])],
-                    cwd=ROOT,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for n in range(2)
-        ]
+    with started(_ON_STACK, ids, 2) as processes:
         printed = [finish(process, SECONDS_FOR_A_FILL * FILLS)[0] for process in processes]
     return [json.loads(line) for each in printed for line in each.splitlines()]
 
