@@ -15,7 +15,6 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from tests.aws_in_memory import Reset
 from tests.aws_in_memory.delivery import Message, by_sqs
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
@@ -303,16 +302,6 @@ class TestSuite:
         expected = {"doubles": tally.doubles[Why.NOTHING]}.get(found, getattr(tally, found))
         assert expected
         assert not tally.is_good
-
-    def test_a_lost_reply_explains_one_copy(self, laboratory: Laboratory) -> None:
-        world = laboratory.make_world(NOTHING, 1, is_fresh=False)
-        laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
-        message = message_about("mend/1")  # one dispatch by a queue, so in one thread
-        for _ in range(2):
-            assert not invoke(world, message, "intake")
-        account = world.ledger.account(world.effects(["mend/1"]))
-        assert account.doubles[Why.REPLY] == 1
-        assert account.doubles[Why.NOTHING]
 
     @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
     @pytest.mark.parametrize("fate", ["nothing", "reply-lost", "process-ended"])
