@@ -17,7 +17,17 @@ import lava_s3trigger
 from benchmarks import cold
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
 from tests.aws_in_memory import DENIED, REGION, CannedRealm, Endpoint
-from tests.build import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
+from tests.build import (
+    NONSENSE,
+    direct,
+    eventbridge,
+    job_entry,
+    message,
+    record,
+    sns,
+    sqs,
+    trigger_entry,
+)
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -49,11 +59,8 @@ class Runtime:
         self.endpoint = endpoint
         self._read = 0
         self.realm = CannedRealm(endpoint, "demo", ["core"])
-        job = {"job_id": "load", "type": "cmd", "payload": "x", "enabled": True}
-        self.realm.jobs.put(job | {"worker": "core"})
-        trigger = {"trigger_id": "t", "bucket": BUCKET, "prefix": "*", "enabled": True}
-        parameters = {"key": "{{ key }}"}
-        self.realm.triggers.put(trigger | {"job_id": "load", "parameters": parameters})
+        self.realm.jobs.put(job_entry())
+        self.realm.triggers.put(trigger_entry(prefix="*", parameters={"key": "{{ key }}"}))
 
     def invoke(self, payload: Any) -> Any:
         """Invoke the function; return its answer, or the error of the runtime."""
@@ -277,10 +284,7 @@ class TestAttacks:
         runtime.invoke(direct())
         child = runtime.child()
         resource.prlimit(child, resource.RLIMIT_AS, (MEMORY, MEMORY))
-        runtime.realm.triggers.put(
-            {"trigger_id": "attack", "bucket": BUCKET, "prefix": "attack/", "enabled": True}
-            | {"job_id": "load", "parameters": parameters}
-        )
+        runtime.realm.triggers.put(trigger_entry("attack", "attack/", parameters=parameters))
         for key in keys:
             assert runtime.invoke(direct(record(f"attack/{key}"))) is None
         runtime.realm.queue("core").take()

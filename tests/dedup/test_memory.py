@@ -10,22 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.dedup.memory import RecentEvents, dedup_digest
-from lava_s3trigger.events import S3Event
+from tests.build import s3_event
 
 if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
     from tests.clock import Clock
 
 TTL: Final = 30.0
-EVENT: Final = S3Event(
-    bucket="my-bucket",
-    key="a/b/c",
-    size=10,
-    event_time=datetime(2026, 3, 14, tzinfo=UTC),
-    event_type="ObjectCreated:Put",
-    source_ip=None,
-    aws_region="eu-west-1",
-    record={"s3": {"object": {"sequencer": "1"}}},
-)
+EVENT: Final = s3_event("a/b/c", record={"s3": {"object": {"sequencer": "1"}}})
 
 
 ANOTHER: Final = pytest.mark.parametrize(
