@@ -151,6 +151,16 @@ def endpoint(shared_endpoint: Endpoint) -> Endpoint:
 
 
 @pytest.fixture
+def ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give templates a minute, where their bound of time is not what is tested.
+
+    It is wall time, of which a busy machine takes a second before a template has begun.
+    """
+    monkeypatch.setattr(limits.run_bounded, "__defaults__", (60.0, limits.MEMORY))
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 60.0)
+
+
+@pytest.fixture
 def clock() -> Clock:
     """A clock that stands still until the test moves it."""
     return Clock()

@@ -95,20 +95,6 @@ class TestAcknowledge:
         assert caught.value.count == count
         assert str(caught.value).endswith(f": {first}")
 
-    @unhurried
-    @given(st.lists(st.booleans()))
-    def test_exactly_the_failed_messages_come_again(self, verdicts: list[bool]) -> None:
-        deliveries = [delivery(str(n), *["x"] * is_bad) for n, is_bad in enumerate(verdicts)]
-        expected = [str(n) for n, is_bad in enumerate(verdicts) if is_bad]
-        try:
-            answer = acknowledge(deliveries, returned(deliveries))
-        except DeliveriesFailedError:
-            named = [str(n) for n in range(len(deliveries))]
-        else:
-            named = [each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", [])]
-
-        assert named == expected
-
 
 def run(
     deliveries: list[Delivery], failing: AbstractSet[str | None] = frozenset()

@@ -18,6 +18,8 @@ from .routes import ROUTES, Route, of_eventbridge, of_s3
 if TYPE_CHECKING:
     from .aws_in_memory import CannedRealm, Endpoint
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 # What a DynamoDB key can hold: the rendered job id is one.
 KEYS = st.text(min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 

@@ -18,6 +18,8 @@ from tests.decisions import Ended, dispatched, dispatches, ended
 if TYPE_CHECKING:
     from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 KEY: Final = "in/orders/1.csv"
 EVENT: Final = s3_event(KEY)
 JOBS: Final = Jobs(
@@ -66,12 +68,6 @@ class TestDispatches:
         assert found.parameters == {"args": [KEY, 1]}
         assert found.globals == {"my-bucket": "1082"}
 
-    def test_fields_that_the_entry_lacks_are_empty(self) -> None:
-        decision = decided(trigger())
-        (found,) = dispatches(decision)
-        assert (found.parameters, found.globals, found.delay) == ({}, {}, 0)
-        assert counts(decision) == (1, 0, 0, 0)
-
     @pytest.mark.parametrize(
         ("triggers", "expected"),
         [
@@ -109,11 +105,6 @@ class TestDispatches:
 class TestSkips:
     """What is correctly not dispatched has a reason."""
 
-    def test_an_event_without_a_trigger_is_skipped(self) -> None:
-        decision = decided()
-        assert (decision.triggers, decision.ended) == ([], None)
-        assert decision.outcome == "skipped"
-
     @pytest.mark.parametrize(
         ("skipping", "reason"),
         [
@@ -144,22 +135,6 @@ class TestSkips:
         assert (skip.reason, skip.trigger_id) == (reason, "t")
         assert counts(decision) == (0, 1, 0, 0)
 
-    def test_a_disabled_job_is_skipped(self) -> None:
-        decision = decided(trigger(job_id=["off", "load"]))
-        (skip,) = ended(decision, "skipped")
-        assert (skip.reason, skip.trigger_id, skip.job_id) == ("the job is disabled", "t", "off")
-        assert dispatched(decision) == [("t", 1, "load")]
-        assert counts(decision) == (1, 1, 0, 0)
-
-    def test_met_conditions_let_the_event_pass(self) -> None:
-        conditions: dict[str, Any] = {
-            "if_fnmatch": ["*.zip", "in/*.csv"],
-            "if_size_gt": 1081,
-            "if_not_size_gt": 1082,
-            "if_not_event_type": "ObjectRemoved:*",
-        }
-        assert dispatched(decided(trigger(**conditions))) == [("t", 0, "load")]
-
 
 class TestUserErrors:
     """A user error concerns its trigger or its job, and no other."""
@@ -189,13 +164,6 @@ class TestUserErrors:
         assert dispatched(decision) == self.KEPT
         assert counts(decision) == (2, 0, 1, 0)
 
-    def test_a_missing_job_does_not_affect_others_and_counts_as_often_as_it_is_listed(self) -> None:
-        decision = decided(*self.GOOD, trigger(job_id=["load", "none", "report", "none"]))
-        assert ended(decision, "user_error") == [
-            Ended("t", "none", position, "no_such_job", "no job 'none'") for position in (1, 3)
-        ]
-        assert dispatched(decision) == [*self.KEPT, ("t", 0, "load"), ("t", 2, "report")]
-
 
 class TestFailures:
     """A decision that AWS or the deadline prevented must be made again."""
@@ -209,12 +177,6 @@ class TestFailures:
         decision = decide(EVENT, Triggers(error=error), JOBS)
         assert decision.ended == Outcome("failed", error.kind, str(error))
         assert (decision.outcome, decision.triggers) == ("failed", [])
-
-    def test_an_unexpected_error_of_a_lookup(self) -> None:
-        decision = decide(EVENT, Triggers(error=KeyError("Items")), JOBS)
-        assert decision.ended
-        assert decision.ended.kind == "unexpected"
-        assert str(decision.ended.reason).startswith("KeyError: 'Items' (build.py, line ")
 
     def test_each_job_has_its_own_outcome(self) -> None:
         decision = decided(
@@ -292,16 +254,6 @@ class TestRedrive:
         assert decision.entries == 3
         assert [each.trigger_id for each in decision.triggers] == ["t"]
 
-    def test_an_uncorrected_entry_is_a_user_error_again(self) -> None:
-        entry = trigger(job_id=["load", "none"])
-
-        decision = decided(entry, redrive=RedriveTarget("t", ("load",)))
-
-        assert ended(decision, "user_error") == [
-            Ended("t", "none", 1, "no_such_job", "no job 'none'")
-        ]
-        assert counts(decision) == (0, 0, 1, 0)
-
     @pytest.mark.parametrize(
         ("triggers", "why"),
         [
@@ -318,11 +270,6 @@ class TestRedrive:
         assert (failure.trigger_id, failure.kind) == ("t", "waiting")
         assert failure.reason.startswith(f"trigger 't' {why}: ")
         assert counts(decision) == (0, 0, 0, 1)
-
-    def test_a_condition_that_no_longer_holds_is_a_skip(self) -> None:
-        decision = decided(trigger("t", if_fnmatch="*.zip"), redrive=RedriveTarget("t"))
-        (skip,) = ended(decision, "skipped")
-        assert skip.kind == "condition_not_met"
 
 
 class TestTrace:
@@ -349,32 +296,6 @@ class TestTrace:
             ("if_size_gt", "1MB", False),
         }
         assert none.conditions == []
-
-    def test_conditions_of_a_trigger_that_cannot_be_rendered(self) -> None:
-        decision = decided(trigger(if_fnmatch="*.csv", parameters={"a": "{{ 1 / 0 }}"}))
-        (found,) = decision.triggers
-        assert [each.holds for each in found.conditions] == [True]
-        assert found.ended is not None
-        assert (found.ended.outcome, found.ended.kind) == ("user_error", "rendering_failed")
-
-    @pytest.mark.parametrize(
-        ("entry", "outcome", "kind"),
-        [
-            (trigger(unknown=1), "user_error", "bad_entry"),
-            (trigger(parameters={"a": "{{ 1 / 0 }}"}), "user_error", "rendering_failed"),
-            (trigger(enabled=False), "skipped", "trigger_disabled"),
-            (trigger(if_size_gt="1MB"), "skipped", "condition_not_met"),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_a_trigger_that_ends_before_its_jobs_has_a_kind(
-        self, entry: Trigger | BrokenTrigger, outcome: str, kind: str
-    ) -> None:
-        found, fires = decided(entry, trigger("fires")).triggers
-        assert found.ended is not None
-        assert (found.trigger_id, found.prefix, found.outcome) == ("t", "in", outcome)
-        assert (found.ended.kind, found.jobs) == (kind, [])
-        assert (fires.trigger_id, fires.outcome) == ("fires", "dispatched")
 
 
 class TestOutcome:

@@ -7,7 +7,6 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote_plus
 
 import pytest
 from dateutil.tz import tzutc
@@ -119,66 +118,8 @@ WHEN: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 PRECISELY: Final = WHEN + timedelta(milliseconds=535)
 
 
-def info(**changes: Any) -> Json:
-    return {
-        "bucket": "my-bucket",
-        "key": "a/b+c d.csv",
-        "size": 1082,
-        "event_time": WHEN,
-        "event_type": "ObjectCreated:PutObject",
-        "source_ip": IPv4Address("203.0.113.7"),
-        "aws_region": "ap-southeast-2",
-        **changes,
-    }
-
-
-KINDS: Final = [
-    pytest.param(
-        of_s3(s3_record()),
-        info(event_time=PRECISELY, event_type="ObjectCreated:Put"),
-        id="s3-created",
-    ),
-    pytest.param(
-        of_s3(
-            s3_record(
-                eventName="ObjectRemoved:Delete",
-                s3={"bucket": {"name": "my-bucket"}, "object": {"key": "%C3%A9", "sequencer": "1"}},
-            )
-        ),
-        info(event_time=PRECISELY, event_type="ObjectRemoved:Delete", key="\u00e9", size=0),
-        id="s3-deleted",
-    ),
-    pytest.param(of_eventbridge(eventbridge_event()), info(), id="eventbridge-created"),
-    pytest.param(
-        of_eventbridge(
-            eventbridge_event()
-            | {
-                "detail-type": "Object Tags Added",
-                "detail": {"bucket": {"name": "my-bucket"}, "object": {"key": "%C3%A9+"}},
-            }
-        ),
-        info(event_type="ObjectTagsAdded", key="%C3%A9+", size=0, source_ip=None),
-        id="eventbridge-tagged",
-    ),
-]
-
-
 class TestRoutes:
     """An event is the same by every route that AWS offers."""
-
-    @by_every_route
-    @pytest.mark.parametrize(("what", "expected"), KINDS)
-    def test_an_event_arrives_by_every_route(
-        self, route: Route, what: What, expected: Json
-    ) -> None:
-        delivery = only_delivery(route.payload(what))
-
-        assert delivery.errors == []
-        assert delivery.message_id == route.message_id
-        [(event, redrive)] = [(each.event, each.redrive) for each in delivery.events]
-        assert event.info == expected
-        assert event.record == what.record
-        assert redrive == route.redrive
 
     @by_every_route
     @cases(
@@ -207,10 +148,6 @@ class TestRoutes:
         found = deliveries(ROUTES[route].payload(What(whole=many, record=many)), OWN_REGION)
         assert not any(each.errors for each in found)
         assert [key for each in found for key in keys(each)] == expected
-
-    @pytest.mark.parametrize("payload", [{"Records": []}, []], ids=str)
-    def test_an_empty_array_has_no_delivery(self, payload: Any) -> None:
-        assert deliveries(payload, OWN_REGION) == []
 
     def test_an_event_redriven_repeatedly_arrives(self) -> None:
         wrapped = nested(
@@ -247,16 +184,6 @@ class TestKeys:
     def test_a_key_from_s3_is_form_decoded_once(self, encoded: str, expected: str) -> None:
         assert only_event(direct(s3_record(encoded))).key == expected
         assert only_event(eventbridge_event(encoded)).key == encoded
-
-    @by_every_route
-    @settings(unhurried, max_examples=25)
-    @given(key=st.text(min_size=1), safe=st.sampled_from(["", "/", "/!-_.*'()"]))
-    def test_any_key_arrives(self, route: Route, key: str, safe: str) -> None:
-        of_both = (
-            of_s3(s3_record(quote_plus(key, safe=safe))),
-            of_eventbridge(eventbridge_event(key)),
-        )
-        assert [only_event(route.payload(what)).key for what in of_both] == [key, key]
 
     @pytest.mark.parametrize("key", ["%FF", "a%C3", "%ED%A0%80"], ids=["byte", "cut", "surrogate"])
     def test_a_key_that_is_no_utf_8_is_an_error(self, key: str) -> None:
@@ -342,53 +269,6 @@ class TestInfo:
         event = changed(eventbridge_event(**{"detail-type": kind}), "detail.reason", reason)
         assert only_event(event).event_type == expected
 
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [(0, 0), (1, 1), (50 * 2**40, 50 * 2**40), (2**70, 2**70), (MISSING, 0), (None, 0)],
-        ids=["empty", "byte", "largest", "beyond-64-bits", "absent", "null"],
-    )
-    def test_the_size_is_a_number_or_0(self, value: Any, expected: int) -> None:
-        record = changed(s3_record(), "s3.object.size", value)
-        event = changed(eventbridge_event(), "detail.object.size", value)
-        assert only_event(direct(record)).size == expected
-        assert only_event(event).size == expected
-
-    @pytest.mark.parametrize(
-        ("path", "values"),
-        [
-            ("eventVersion", ["2.0", "2.6", "1.0", "3.0", "x", 2, MISSING]),
-            ("eventSource", ["minio:s3", "ceph:s3", "aws:sqs", None, MISSING]),
-            ("source", ["aws.s3", "my.own", "", None, MISSING]),
-        ],
-    )
-    def test_elements_that_are_not_read_can_be_anything(self, path: str, values: list[Any]) -> None:
-        record = eventbridge_event() if path == "source" else s3_record()
-        for value in values:
-            assert only_event([changed(record, path, value)]).key == "a/b+c d.csv"
-
-    def test_unknown_fields_are_ignored(self) -> None:
-        more: Json = {"glacierEventData": {"restoreEventData": {}}, "Records": [], "body": "x"}
-        record = changed(s3_record(**more), "s3.object.versionId", None)
-        event = eventbridge_event(**{"replay-name": "again", "Message": "x"})
-        event["detail"]["deletion-type"] = "Permanently Deleted"
-
-        assert only_event(direct(record)).key == "a/b+c d.csv"
-        assert only_event(event).key == "a/b+c d.csv"
-
-    def test_minio_is_understood(self) -> None:
-        record = s3_record(
-            key="a%2Fb%2Bc+d.csv",
-            eventVersion="2.0",
-            eventSource="minio:s3",
-            eventName="s3:ObjectCreated:Put",
-            source={"host": "203.0.113.7", "port": "", "userAgent": "MinIO"},
-        )
-        payload = {"EventName": "s3:ObjectCreated:Put", "Key": "my-bucket/x", **direct(record)}
-
-        assert only_event(payload).info == info(
-            event_time=PRECISELY, event_type="s3:ObjectCreated:Put"
-        )
-
 
 def records_in(value: Any) -> Iterator[Json]:
     """Find S3 and EventBridge records by their shape, however they are wrapped."""
@@ -405,10 +285,11 @@ def records_in(value: Any) -> Iterator[Json]:
                 yield from records_in(each)
 
 
+CASES: Final = aws_events.cases()
+
+
 class TestEveryKind:
     """Every kind of event that AWS sends gives its `info`, as it comes and by every route."""
-
-    CASES: Final = aws_events.cases()
 
     @pytest.mark.parametrize(("payload", "expected"), CASES.values(), ids=CASES)
     def test_every_kind_of_event_has_its_info_by_every_route(
@@ -417,13 +298,15 @@ class TestEveryKind:
         [record] = records_in(payload)
         what = of_s3(record) if "s3" in record else of_eventbridge(record)
 
-        for handed in (payload, *(route.payload(what) for route in ROUTES.values())):
-            event = only_event(handed)
-            assert event.info == expected
-            assert event.record == record
+        assert only_event(payload).info == expected
+        for route in ROUTES.values():
+            delivery = only_delivery(route.payload(what))
+            assert (delivery.errors, delivery.message_id) == ([], route.message_id)
+            [(event, redrive)] = [(each.event, each.redrive) for each in delivery.events]
+            assert (event.info, event.record, redrive) == (expected, record, route.redrive)
 
     def test_every_payload_is_in_the_table(self) -> None:
-        assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(self.CASES)
+        assert {path.stem for path in aws_events.FOLDER.glob("*.json")} == set(CASES)
 
 
 ODD_TEXTS: Final[list[Any]] = [MISSING, None, "", 5, True, ["x"], {"x": 1}]
@@ -497,11 +380,6 @@ class TestOddElements:
     def test_an_odd_container_is_named(self, path: str, value: Any, named: str) -> None:
         record = record_with(path, "k")
         assert only_error([changed(record, path, value)]) == f"{named} is None: {NOT_A_TEXT}"
-
-    @by_every_route
-    def test_an_odd_element_is_named_by_every_route(self, route: Route) -> None:
-        record = changed(s3_record(), "s3.bucket.name", 5)
-        assert only_error(route.payload(of_s3(record))) == f"s3.bucket.name is 5: {NOT_A_TEXT}"
 
     @unhurried
     @given(st.text(), st.sampled_from(["s3", "eventbridge"]))
@@ -577,12 +455,6 @@ class TestNotUnderstood:
     """What cannot be understood is a failed delivery that names what was found."""
 
     @cases(("value", "said"), STRANGE)
-    def test_an_unknown_payload_is_named(self, value: Any, said: str) -> None:
-        error = only_error(value)
-        assert error.startswith(said)
-        assert error.isprintable()
-
-    @cases(("value", "said"), STRANGE)
     def test_other_messages_and_records_are_not_affected(self, value: Any, said: str) -> None:
         payload = direct(
             sqs_record(direct(s3_record("1")), "m-1"),
@@ -597,10 +469,6 @@ class TestNotUnderstood:
         assert [each.message_id for each in found] == ["m-1", "m-2", "m-3", "m-4"]
         assert [len(each.errors) for each in found] == [0, 1, 1, 0]
         assert all(str(each.errors[0]).startswith(said) for each in found[1:3])
-
-    def test_each_unknown_record_is_its_own_error(self) -> None:
-        delivery = only_delivery([5, s3_record(), None])
-        assert [str(error).split()[0] for error in delivery.errors] == ["5", "None"]
 
     def test_an_error_shows_the_first_names_of_an_object(self) -> None:
         error = only_error({f"name-{n:03}": n for n in range(1000)})
@@ -654,13 +522,6 @@ def test_the_events_of_a_parked_message_are_restricted(
     assert redrives(payload) == expected
 
 
-def test_other_messages_beside_a_parked_one_are_not_restricted() -> None:
-    payload = direct(sqs_record(parked(s3_record()), "m-1"), sqs_record(s3_record(), "m-2"))
-    one, two = deliveries(payload, OWN_REGION)
-    assert [each.redrive for each in one.events] == [RedriveTarget("t-1")]
-    assert [each.redrive for each in two.events] == [None]
-
-
 class TestDeliveries:
     """A delivery is what AWS acknowledges as one: an SQS message, or the invocation."""
 
@@ -702,14 +563,6 @@ class TestDeliveries:
         nameless = changed(sqs_record(direct(s3_record("1"))), "messageId", message_id)
         payload = direct(nameless, sqs_record(direct(s3_record("2")), "m-2"))
         assert keys_by_message(payload) == [("m-2", ["2"]), (None, ["1"])]
-
-    def test_a_record_that_only_resembles_a_message_is_no_delivery(self) -> None:
-        record = {**sqs_record(direct(s3_record("1"))), "eventSource": "my:sqs"}
-        assert keys_by_message(direct(record)) == [(None, ["1"])]
-
-    def test_nested_messages_are_acknowledged_with_the_outer_one(self) -> None:
-        inner = direct(*(sqs_record(direct(s3_record(key)), f"m-{key}") for key in "12"))
-        assert keys_by_message(direct(sqs_record(inner, "m-0"))) == [("m-0", ["1", "2"])]
 
     @pytest.mark.parametrize(
         ("arn", "expected"),
@@ -754,11 +607,6 @@ class TestDeliveries:
         assert keys_by_message(direct(message)) == [("m-1", ["1"])]
         assert only_delivery(direct(message)).group is None
 
-    def test_ten_thousand_messages_are_read(self) -> None:
-        numbers = range(10_000)
-        payload = direct(*(sqs_record(direct(s3_record(f"k-{n}")), f"m-{n}") for n in numbers))
-        assert keys_by_message(payload) == [(f"m-{n}", [f"k-{n}"]) for n in numbers]
-
 
 WRAPS: Final = [
     pytest.param(lambda inner: [inner], id="lists"),
@@ -781,10 +629,6 @@ class TestHostile:
         assert [str(error) for error in delivery.errors] == ["nested more than 24 envelopes deep"]
         assert keys(delivery) == ["good"]
 
-    @pytest.mark.parametrize("wrap", WRAPS)
-    def test_a_few_nested_envelopes_are_no_error(self, wrap: Callable[[Any], Any]) -> None:
-        assert only_event([nested(10, wrap, s3_record())]).bucket == "my-bucket"
-
     @pytest.mark.parametrize(
         "bomb",
         [
@@ -803,9 +647,6 @@ class TestHostile:
         assert str(error).startswith("JSON nested too deeply: ")
         assert len(str(error)) < 200
         assert keys(good) == ["good"]
-
-    def test_a_long_text_is_cut_in_the_error(self) -> None:
-        assert len(only_error(direct(sqs_record("x" * 1_000_000)))) < 200
 
     def test_the_last_of_repeated_members_counts(self) -> None:
         body = json.dumps(direct(s3_record("first"))).replace(
@@ -883,8 +724,11 @@ DISTINGUISHING: Final = {
 class TestIdentity:
     """The identity of an event is the same by every route, and differs from every other's."""
 
-    @pytest.mark.parametrize(("what", "_info"), KINDS)
-    def test_the_identity_is_the_same_by_every_route(self, what: What, _info: Json) -> None:
+    @pytest.mark.parametrize(
+        "record", [s3_record(), eventbridge_event()], ids=["s3", "eventbridge"]
+    )
+    def test_the_identity_is_the_same_by_every_route(self, record: Json) -> None:
+        what = of_s3(record) if "s3" in record else of_eventbridge(record)
         identities = {only_event(route.payload(what)).identity for route in ROUTES.values()}
         assert len(identities) == 1
 
@@ -895,19 +739,8 @@ class TestIdentity:
         assert len(identities) == len(records)
         assert only_event([deepcopy(record)]).identity == only_event([record]).identity
 
-    @pytest.mark.parametrize(
-        ("path", "value"),
-        [
-            ("responseElements", MISSING),
-            ("responseElements", None),
-            ("responseElements", []),
-            ("responseElements", "x"),
-            ("s3.object.sequencer", 5),
-            ("s3.object.sequencer", {"x": [1]}),
-        ],
-    )
-    def test_odd_elements_do_not_break_the_identity(self, path: str, value: Any) -> None:
-        record = changed(s3_record(), path, value)
-        identity = only_event(direct(record)).identity
-        assert identity == only_event(direct(deepcopy(record))).identity
-        assert all(isinstance(part, str) for part in identity)
+    @pytest.mark.parametrize("odd", [MISSING, None, [], "x", 5], ids=str)
+    def test_odd_elements_do_not_break_the_identity(self, odd: Any) -> None:
+        for path in ("responseElements", "s3.object.sequencer"):
+            identity = only_event([changed(s3_record(), path, odd)]).identity
+            assert all(isinstance(part, str) for part in identity)

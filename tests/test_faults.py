@@ -15,20 +15,22 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
-from tests.aws_in_memory import Reset
 from tests.aws_in_memory.delivery import Message, by_sqs
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, of_s3
-from tests.faults.table import BY_FAULT, Tally, by_fault, markdown, run
+from tests.faults.table import BY_FAULT, run
 from tests.faults.world import Laboratory, World
+from tests.tables import cases
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.faults.routes import Route
+
+pytestmark = pytest.mark.usefixtures("ample_time")
 
 EVENTS: Final = 10
 FEW: Final = 5
@@ -238,97 +240,68 @@ class Forgetful:
         return self._make()(payload, context)
 
 
-def with_sqs(wrap: type[Wrapped]) -> Callable[..., Function]:
-    return lambda settings, dynamodb, sqs, **more: Function(
-        settings,
-        dynamodb,
-        wrap(sqs),  # type: ignore[arg-type]
-        **more,
-    )
+def wrapped(
+    sqs: type[Wrapped] | None = None, dynamodb: type[Wrapped] | None = None
+) -> Callable[..., Function]:
+    """Return what makes functions whose clients are wrapped."""
+
+    def make(settings: Any, of_dynamodb: Any, of_sqs: Any, **more: Any) -> Function:
+        clients = (
+            dynamodb(of_dynamodb) if dynamodb else of_dynamodb,
+            sqs(of_sqs) if sqs else of_sqs,
+        )
+        return Function(settings, *clients, **more)  # type: ignore[arg-type]
+
+    return make
 
 
-def with_dynamodb(wrap: type[Wrapped]) -> Callable[..., Function]:
-    return lambda settings, dynamodb, sqs, **more: Function(
-        settings,
-        wrap(dynamodb),  # type: ignore[arg-type]
-        sqs,
-        **more,
-    )
+REFUSED: Final = BY_ID["dispatch-access-denied"]
+TWICE: Final = wrapped(sqs=SendsTwice)
+UNORDERED: Final = often(DISPATCH.name, "entry refused, by the service", 0.8)
 
 
 class TestSuite:
     """It finds the defects that it is meant to find."""
 
-    def test_events_of_unreported_failures_are_lost(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    @cases(
+        ("defective", "row", "route", "events", "is_fresh", "found"),
+        {
+            "failures are not reported": (ReportsSuccess, REFUSED, TO_SQS, EVENTS, False, "lost"),
+            "events are ignored": (IgnoresSomeEvents, NOTHING, S3, EVENTS, False, "lost"),
+            "mistakes are not parked": (wrapped(DropsParked), NOTHING, S3, EVENTS, False, "lost"),
+            "an instance forgets": (Forgetful, REFUSED, TO_SQS, EVENTS, False, "doubles"),
+            "sent twice": (TWICE, NOTHING, S3, EVENTS, False, "doubles"),
+            "sent twice by a new instance": (TWICE, NOTHING, S3, EVENTS, True, "doubles"),
+            "claims without what was sent": (
+                *(wrapped(dynamodb=ForgetsSent), WITH_CLAIMS, TO_SQS, EVENTS, True, "doubles"),
+            ),
+            "groups out of order": (
+                IgnoresGroups,
+                UNORDERED,
+                FIFO,
+                6 * EVENTS,
+                False,
+                "disordered",
+            ),
+        },
+    )
+    def test_a_defect_is_found(
+        self,
+        laboratory: Laboratory,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        defective: Callable[..., Any],
+        row: Row,
+        route: Route,
+        events: int,
+        is_fresh: bool,
+        found: str,
     ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", ReportsSuccess)
-        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
-        assert tally.lost
+        monkeypatch.setattr(laboratory, "make_function", defective)
+        tally = run(laboratory, row, route, events, is_fresh=is_fresh)
+        expected = {"doubles": tally.doubles[Why.NOTHING]}.get(found, getattr(tally, found))
+        assert expected
         assert not tally.is_good
-
-    def test_ignored_events_are_lost(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", IgnoresSomeEvents)
-        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
-        assert tally.lost == 2  # a pair
-        assert not tally.is_good
-
-    def test_mistakes_that_are_not_parked_are_lost(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", with_sqs(DropsParked))
-        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=False)
-        assert tally.lost == EVENTS // 5
-
-    def test_an_instance_that_forgets_sends_twice(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", Forgetful)
-        tally = run(laboratory, BY_ID["dispatch-access-denied"], TO_SQS, EVENTS, is_fresh=False)
-        assert tally.doubles[Why.NOTHING]
-        assert not tally.is_good
-
-    @same_and_fresh
-    def test_messages_sent_twice_are_unexplained(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, *, is_fresh: bool
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", with_sqs(SendsTwice))
-        tally = run(laboratory, NOTHING, S3, EVENTS, is_fresh=is_fresh)
-        assert tally.doubles == {Why.NOTHING: 2 * EVENTS + 2 * EVENTS // 5}
-
-    def test_claims_without_a_note_of_what_was_sent_send_twice(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", with_dynamodb(ForgetsSent))
-        tally = run(laboratory, WITH_CLAIMS, TO_SQS, EVENTS, is_fresh=True)
-        assert tally.doubles[Why.NOTHING]
-
-    def test_groups_out_of_order_are_counted(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(laboratory, "make_function", IgnoresGroups)
-        row = often(DISPATCH.name, "entry refused, by the service", 0.8)
-        tally = run(laboratory, row, FIFO, 6 * EVENTS, is_fresh=False)
-        assert tally.disordered
-        assert not tally.is_good
-
-    def test_a_dispatch_without_an_event_is_an_error(self, laboratory: Laboratory) -> None:
-        world = laboratory.make_world(NOTHING, 1, is_fresh=False)
-        invoke(world, message_about("in/1"), "intake")
-        with pytest.raises(AssertionError, match="sent without a cause"):
-            world.ledger.account(world.effects(["in/2"]))
-
-    def test_a_lost_reply_explains_one_copy(self, laboratory: Laboratory) -> None:
-        world = laboratory.make_world(NOTHING, 1, is_fresh=False)
-        laboratory.endpoint.fail({("SendMessageBatch", 1): Reset(is_done=True)})
-        message = message_about("mend/1")  # one dispatch by a queue, so in one thread
-        for _ in range(2):
-            assert not invoke(world, message, "intake")
-        account = world.ledger.account(world.effects(["mend/1"]))
-        assert account.doubles[Why.REPLY] == 1
-        assert account.doubles[Why.NOTHING]
 
     @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
     @pytest.mark.parametrize("fate", ["nothing", "reply-lost", "process-ended"])
@@ -356,29 +329,6 @@ class TestSuite:
 
 
 class TestTable:
-    def test_the_table_has_a_line_for_each_row_and_their_sum(self) -> None:
-        first, second = ROWS[0], BY_ID["dispatch-reply-lost"]
-        explained, bad = {Why.REPLY: 2, Why.INSTANCE: 1}, {Why.NOTHING: 1}
-        results = {
-            (first, S3, False): Tally(events=1000, lost=1),
-            (second, S3, False): Tally(events=1000, faults=4),
-            (second, S3, True): Tally(events=1000, faults=5),
-        }
-        results[second, S3, False].doubles.update(explained)
-        results[second, S3, True].doubles.update(bad)
-        assert markdown(BY_FAULT[3:], [line[3:] for line in by_fault(results)]).splitlines()[
-            2:
-        ] == [
-            "| 1,000 | 0 | 0 | 0 | 1 | 0 | 0 |",
-            "| 2,000 | 9 | 0 | 0 | 0 | 2 R + 1 I | 1 ? |",
-            "| 3,000 | 9 | 0 | 0 | 1 | 2 R + 1 I | 1 ? |",
-        ]
-
-    def test_a_saved_tally_is_read_back(self) -> None:
-        tally = Tally(events=3, failed=2)
-        tally.doubles[Why.END] += 4
-        assert Tally.from_json(tally.to_json()) == tally
-
     def test_the_page_has_all_rows_and_no_defect(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()
         table = page.partition("<!-- table of faults -->")[2].partition("<!-- end")[0]

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from fuzz import findings
-from fuzz.findings import CHECKOUT, failure_kind, load, save
-from fuzz.ways import TARGETS, WAYS, minimised
+from fuzz.findings import CHECKOUT, load
+from fuzz.ways import TARGETS, WAYS
 
 LOCK: Final = Path("uv.lock")
 
@@ -42,18 +41,6 @@ class TestFindings:
     def test_a_past_finding_stays_fixed(self, finding: dict[str, Any]) -> None:
         TARGETS[finding["target"]].check(finding["case"])
 
-    def test_a_stored_finding_is_read_back(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(findings, "FINDINGS", tmp_path)
-        case = {"holds": "source", "document": "\ud800", "key": "\0"}
-
-        save("templates", "test", "wrong", case)
-
-        assert list(load()) == [
-            ("templates-test", {"target": "templates", "error": "wrong", "case": case})
-        ]
-
 
 class TestSamples:
     """The sample payloads, the examples and the attacks pass the checks of any case."""
@@ -74,11 +61,6 @@ class TestSamples:
         assert sum(made) == len(cases) > 0
         for case in cases:
             assert repr(json.loads(json.dumps(case))) == repr(case)
-
-    def test_bytes_that_are_no_case_are_skipped(self) -> None:
-        assert not WAYS["payloads-bytes"].runner(pytest.fail)(b"{")
-        assert not WAYS["payloads-bytes"].runner(pytest.fail)(b"[" * 100_000)
-        assert not WAYS["templates-bytes"].runner(pytest.fail)(b"no key")
 
 
 class TestFailing:
@@ -103,41 +85,6 @@ class TestFailing:
     def test_a_failing_case_is_noticed(self, target: str, case: Any) -> None:
         with pytest.raises(AssertionError):
             TARGETS[target].check(case)
-
-    def test_kinds_of_failures_are_distinguished(self) -> None:
-        kinds = set()
-        for expected in ("x", 1):
-            case = {"holds": "exact", "document": "{{ key }}", "expected": expected, "key": "y"}
-            with pytest.raises(AssertionError) as caught:
-                TARGETS["templates"].check(case)
-            kinds.add(failure_kind(caught.value))
-        with pytest.raises(KeyError) as missing:
-            TARGETS["templates"].check({"holds": "nothing"})
-        kinds.add(failure_kind(missing.value))
-
-        assert len(kinds) == 2
-
-    def test_bytes_are_minimized(self) -> None:
-        way = WAYS["payloads-bytes"]
-        data = json.dumps({"Records": [{"a": 1}, {"b": [1, 2, "wanted"]}, {}]}).encode()
-
-        assert minimised(way, data, lambda case: "wanted" in str(case)) == "wanted"
-
-    def test_structured_cases_are_minimized(self) -> None:
-        way = WAYS["templates-structure"]
-        found: list[dict[str, Any]] = []
-
-        def is_exact(case: dict[str, Any]) -> bool:
-            return bool(case["holds"] == "exact")
-
-        def makes_an_exact_one(seed: bytes) -> bool:
-            found.clear()
-            return way.runner(found.append)(seed) and is_exact(found[-1])
-
-        seed = next(filter(makes_an_exact_one, way.seeds()))
-        assert found[-1]["key"]
-
-        assert minimised(way, seed, is_exact)["key"] == ""
 
 
 class TestEnvironment:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
-from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, ServiceError, UserError
+from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
-from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, CannedRealm, Endpoint
 from tests.build import item, job_entry
 
 if TYPE_CHECKING:
-    from tests.aws_in_memory import Fault, Item
+    from tests.aws_in_memory import CannedRealm, Endpoint, Item
     from tests.clock import Clock
 
 TTL: Final = 60.0
@@ -131,9 +129,6 @@ class TestEntries:
 class TestLookingUp:
     """A job is looked up by its id."""
 
-    def test_a_job_is_found(self, table: JobTable) -> None:
-        assert table["load"] == LOAD
-
     @pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
     def test_a_missing_job_is_a_user_error_that_names_it(
         self, table: JobTable, job_id: str
@@ -183,23 +178,6 @@ class TestCaching:
         assert table["load"].worker == "web"
         assert endpoint.calls == {"GetItem": 2}
 
-    def test_each_job_is_cached_separately(self, canned: CannedRealm, table: JobTable) -> None:
-        canned.jobs.put(job_entry("other", "web"))
-        for _ in range(2):
-            assert (table["load"].worker, table["other"].worker) == ("core", "web")
-
-    def test_with_a_ttl_of_0_a_job_is_cached_for_the_invocation(
-        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock
-    ) -> None:
-        table = table_of(endpoint, clock, ttl=0.0)
-        for _ in range(3):
-            clock.now += 1.0
-            assert table["load"].worker == "core"
-        assert endpoint.calls == {"GetItem": 1}
-        canned.jobs.put(job_entry(worker="web"))
-        table.start(UNLIMITED)
-        assert table["load"].worker == "web"
-
     @pytest.mark.parametrize("ttl", [0.0, TTL])
     @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "bad"])
     def test_a_missing_or_bad_job_is_cached_for_the_invocation(
@@ -221,30 +199,6 @@ class TestCaching:
 
 class TestFailures:
     """A failed read is an error of AWS or of the deadline, and is not cached."""
-
-    @pytest.fixture
-    def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """For how long botocore would wait before it tries again; it does not."""
-        waits: list[float] = []
-        monkeypatch.setattr(time, "sleep", waits.append)
-        return waits
-
-    @pytest.mark.parametrize(
-        "fault",
-        [READS_THROTTLED, SERVER_ERROR, RESET, DENIED],
-        ids=["throttled", "500", "reset", "denied"],
-    )
-    def test_a_read_fails_after_three_attempts_unless_it_is_denied(
-        self, endpoint: Endpoint, table: JobTable, waits: list[float], fault: Fault
-    ) -> None:
-        calls = 1 if fault is DENIED else 3
-        endpoint.fail({("GetItem", None): fault})
-        with pytest.raises(ServiceError, match=r"reading lava\.demo\.jobs"):
-            table["load"]
-        assert endpoint.calls == {"GetItem": calls}
-        assert len(waits) == calls - 1
-        endpoint.fail({("GetItem", calls + n): fault for n in range(1, calls)})
-        assert table["load"].enabled
 
     def test_nothing_is_read_out_of_time(
         self, canned: CannedRealm, endpoint: Endpoint, table: JobTable

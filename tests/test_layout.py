@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from lava_s3trigger import cli
+from tests.tables import cases
 from tools import pages
 
 if TYPE_CHECKING:
@@ -71,87 +72,77 @@ def package(folder: Path, **sources: str) -> Path:
     return root
 
 
+LATE: Final = "def load():\n    from {}"
+TYPES: Final = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {}"
+LINT: Final = "from lava_s3trigger.cli.check.lint import lint"
+UP: Final = ["aws.sqs imports events"]
+
+
 class TestReading:
     """The tool sees the imports that run, in every form."""
 
-    @pytest.mark.parametrize(
-        "source",
-        [
-            "from lava_s3trigger.events import S3Event",
-            "from lava_s3trigger import events",
-            "from ..events import S3Event",
-            "from .. import events",
-            "import lava_s3trigger.events",
-            "def load():\n    from ..events import S3Event",
-        ],
+    @cases(
+        ("sources", "expected"),
+        {
+            "a name": ({"aws_sqs": "from lava_s3trigger.events import S3Event"}, UP),
+            "a module": ({"aws_sqs": "from lava_s3trigger import events"}, UP),
+            "relative": ({"aws_sqs": "from ..events import S3Event"}, UP),
+            "a relative module": ({"aws_sqs": "from .. import events"}, UP),
+            "absolute": ({"aws_sqs": "import lava_s3trigger.events"}, UP),
+            "late": ({"aws_sqs": LATE.format("..events import S3Event")}, UP),
+            "for types": ({"aws_sqs": TYPES.format(".. import events")}, []),
+            "of another folder": (
+                {"dedup_table": "", "templates_limits": "from ..dedup.table import ClaimTable"},
+                ["templates.limits imports dedup.table"],
+            ),
+        },
     )
-    def test_an_import_that_goes_up_is_found(self, tmp_path: Path, source: str) -> None:
-        found = pages.modules(package(tmp_path, events="", aws_sqs=source))
-
-        assert pages.arrows_up(found) == ["aws.sqs imports events"]
-
-    def test_an_import_for_the_type_checker_is_not_counted(self, tmp_path: Path) -> None:
-        source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .. import events"
-
-        found = pages.modules(package(tmp_path, events="", aws_sqs=source))
-
-        assert pages.arrows_up(found) == []
-
-    def test_an_import_from_folder_to_folder_that_goes_up_is_found(self, tmp_path: Path) -> None:
-        source = "from lava_s3trigger.dedup.table import ClaimTable"
-
-        found = pages.modules(package(tmp_path, dedup_table="", templates_limits=source))
-
-        assert pages.arrows_up(found) == ["templates.limits imports dedup.table"]
+    def test_an_import_that_goes_up_is_found(
+        self, tmp_path: Path, sources: dict[str, str], expected: list[str]
+    ) -> None:
+        assert pages.arrows_up(pages.modules(package(tmp_path, events="", **sources))) == expected
 
     def test_a_circle_is_found(self, tmp_path: Path) -> None:
         found = pages.modules(
             package(tmp_path, events="from . import jobs", jobs="from .events import S3Event")
         )
-
         with pytest.raises(graphlib.CycleError):
             pages.rows(found.values())
 
-    @pytest.mark.parametrize(
-        "source",
-        [
-            "def load():\n    from ..jobs import Job",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..jobs import Job",
-        ],
-    )
-    def test_a_circle_that_is_late_or_of_types_is_found(self, tmp_path: Path, source: str) -> None:
+    @pytest.mark.parametrize("how", [LATE, TYPES], ids=["late", "for types"])
+    def test_a_circle_that_is_late_or_of_types_is_found(self, tmp_path: Path, how: str) -> None:
+        source = how.format("..jobs import Job")
         found = pages.modules(package(tmp_path, aws_sqs=source, jobs="from .aws import sqs"))
-
         assert sorted(set(pages.circle(found))) == ["aws.sqs", "jobs"]
 
-    @pytest.mark.parametrize(
-        ("module", "source", "is_found"),
-        [
-            ("cli_plan_command", "from lava_s3trigger.cli.check.lint import lint", True),
-            ("cli_plan_command", "def run():\n    from ..check.lint import lint", True),
-            ("cli_output_text", "from lava_s3trigger.cli.check.lint import lint", True),
-            ("cli_errors", "from .check.lint import lint", True),
-            ("cli_check_command", "from .lint import lint", False),
-        ],
+    @cases(
+        ("sources", "expected"),
+        {
+            "another": ({"cli_plan_command": LINT}, ["cli.plan.command imports cli.check.lint"]),
+            "late": (
+                {"cli_plan_command": LATE.format("..check.lint import lint")},
+                ["cli.plan.command imports cli.check.lint"],
+            ),
+            "of a shared one": (
+                {"cli_output_text": LINT},
+                ["cli.output.text imports cli.check.lint"],
+            ),
+            "of none": ({"cli_errors": LINT}, ["cli.errors imports cli.check.lint"]),
+            "its own": ({"cli_check_command": "from .lint import lint"}, []),
+            "shared ones": (
+                {
+                    "cli_entries_load": "from lava_s3trigger.cli.output.text import line",
+                    "cli_output_text": "from lava_s3trigger.cli.entries.load import load",
+                },
+                ["cli.output.text imports cli.entries.load"],
+            ),
+        },
     )
     def test_an_import_of_a_room_that_is_not_below_is_found(
-        self, tmp_path: Path, module: str, source: str, *, is_found: bool
+        self, tmp_path: Path, sources: dict[str, str], expected: list[str]
     ) -> None:
-        found = pages.modules(package(tmp_path, cli_check_lint="", **{module: source}))
-
-        name = module.replace("_", ".")
-        assert pages.across_rooms(found) == [f"{name} imports cli.check.lint"] * is_found
-
-    def test_a_shared_room_imports_lower_ones(self, tmp_path: Path) -> None:
-        found = pages.modules(
-            package(
-                tmp_path,
-                cli_entries_load="from lava_s3trigger.cli.output.text import line",
-                cli_output_text="from lava_s3trigger.cli.entries.load import load",
-            )
-        )
-
-        assert pages.across_rooms(found) == ["cli.output.text imports cli.entries.load"]
+        found = pages.modules(package(tmp_path, cli_check_lint="", **sources))
+        assert pages.across_rooms(found) == expected
 
     def test_rows_are_in_the_order_of_imports(self, tmp_path: Path) -> None:
         found = pages.modules(

@@ -67,7 +67,7 @@ class TestErrors:
         error = self.start(monkeypatch, tmp_path, "echo the disk is full >&2; exit 3")
         assert "ended with status 3" in error
         assert "the disk is full" in error
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 50
 
     def test_an_error_that_waiting_does_not_mend_is_shown(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -77,4 +77,4 @@ class TestErrors:
         error = self.start(monkeypatch, tmp_path, "sleep 60")
         assert error.startswith("cannot call the local AWS server: ")
         assert "no region" in error
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 50

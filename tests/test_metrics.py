@@ -164,15 +164,6 @@ class TestDocument:
         Summary().log([Delivery()], DIMENSIONS)
         assert caplog.messages == ["summary {}"]
 
-    def test_without_dimensions_it_is_a_line_like_others(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
-        summary = Summary()
-        summary.add(delivered(dispatched()).events)
-        summary.log([Delivery()])
-        assert caplog.messages == ['summary {"events": 1, "events_s3": 1, "dispatched": 1}']
-
 
 class TestLag:
     """The lag is the longest time from an event to its dispatch, of those that came by itself."""

@@ -65,23 +65,6 @@ class TestMessage:
             "event": event,
         }
 
-    def test_jobs_with_a_reason_for_each(self) -> None:
-        found = parked(
-            NO_JOB,
-            NO_JOB._replace(kind="no_queue", reason="no queue q", job_id="k"),
-            done=("b", "a", "b"),
-        )
-
-        assert found == {
-            "trigger_id": "t-1",
-            "reasons": [
-                {"job_id": "j", "kind": "no_such_job", "reason": "no job 'j'"},
-                {"job_id": "k", "kind": "no_queue", "reason": "no queue q"},
-            ],
-            "done": ["a", "b", "b"],
-            "parked_at": "2026-03-14T01:59:26+00:00",
-        }
-
     def test_the_time_has_an_offset(self) -> None:
         now = NOW.astimezone(timezone(timedelta(hours=11)))
         assert parked(BAD_ENTRY, now=now)["parked_at"] == "2026-03-14T12:59:26+11:00"

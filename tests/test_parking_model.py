@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tests.aws_in_memory import Call, Fault, Item
 
+pytestmark = pytest.mark.usefixtures("ample_time")
+
 PARKED: Final = "parked"
 INTAKE: Final = "intake"
 JOBS: Final = "abc"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 import signal
-import time
 import urllib.error
 import zipfile
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,13 +16,23 @@ import pytest
 import lava_s3trigger
 from benchmarks import cold
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
-from lava_s3trigger.metrics import METRICS, NAMESPACE
 from tests.aws_in_memory import DENIED, REGION, CannedRealm, Endpoint
-from tests.build import BUCKET, NONSENSE, direct, eventbridge, message, record, sns, sqs
+from tests.build import (
+    NONSENSE,
+    direct,
+    eventbridge,
+    job_entry,
+    message,
+    record,
+    sns,
+    sqs,
+    trigger_entry,
+)
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.release import Release
 
@@ -53,11 +59,8 @@ class Runtime:
         self.endpoint = endpoint
         self._read = 0
         self.realm = CannedRealm(endpoint, "demo", ["core"])
-        job = {"job_id": "load", "type": "cmd", "payload": "x", "enabled": True}
-        self.realm.jobs.put(job | {"worker": "core"})
-        trigger = {"trigger_id": "t", "bucket": BUCKET, "prefix": "*", "enabled": True}
-        parameters = {"key": "{{ key }}"}
-        self.realm.triggers.put(trigger | {"job_id": "load", "parameters": parameters})
+        self.realm.jobs.put(job_entry())
+        self.realm.triggers.put(trigger_entry(prefix="*", parameters={"key": "{{ key }}"}))
 
     def invoke(self, payload: Any) -> Any:
         """Invoke the function; return its answer, or the error of the runtime."""
@@ -148,7 +151,6 @@ def recovered(runtime: Runtime, key: str) -> None:
     assert "dispatched" in [line.event for line in runtime.logged()]
 
 
-LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
 """A template that makes 900,000 characters."""
 S3_BATCH: Final = json.loads((CHECKOUT / "events" / "s3-batch-sized.json").read_text())
 PUT: Final = record("in/1.csv")
@@ -196,40 +198,6 @@ class TestRoutes:
 
 
 @REST
-class TestOutput:
-    """What is printed is what CloudWatch reads: lines of JSON, and documents of metrics."""
-
-    def test_lines_are_json_with_time_level_and_request_id(self, runtime: Runtime) -> None:
-        runtime.lines()
-        runtime.invoke(direct(record('in/"quoted"\u2028\u202e.csv'), record("in/2.csv")))
-        runtime.keys()
-        lines = [json.loads(line) for line in runtime.lines()]
-        dispatched = [line for line in lines if line.get("event") == "dispatched"]
-        assert len(dispatched) == 2
-        assert dispatched[0]["key"] == 'in/"quoted"\u2028\u202e.csv'
-        assert len({line["requestId"] for line in dispatched}) == 1
-        for line in dispatched:
-            assert line["level"] == "INFO"
-            at = datetime.fromisoformat(line["timestamp"])
-            assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
-
-    def test_the_summary_is_a_document_of_metrics(self, runtime: Runtime) -> None:
-        runtime.lines()
-        runtime.invoke(direct(PUT))
-        runtime.keys()
-        [document] = [each for each in map(json.loads, runtime.lines()) if "_aws" in each]
-        metadata = document["_aws"]
-        assert abs(time.time() * 1000 - metadata["Timestamp"]) < 60_000
-        [directive] = metadata["CloudWatchMetrics"]
-        assert directive["Namespace"] == NAMESPACE
-        names = {each["Name"] for each in directive["Metrics"]}
-        assert {"events_s3", "dispatched", "lag"} <= names <= METRICS
-        assert all(isinstance(document[name], int | float) for name in names)
-        [dimensions] = directive["Dimensions"]
-        assert [document[name] for name in dimensions] == ["demo", FUNCTION]
-
-
-@REST
 class TestRecovery:
     """After an error, a timeout and a crash, the next event is dispatched."""
 
@@ -268,49 +236,6 @@ class TestRecovery:
         runtime.keys()  # the call had arrived
         recovered(runtime, "in/after-crash.csv")
         assert runtime.child() != first
-
-
-@REST
-class TestMemory:
-    """Large payloads are done in the 512 MB that the template gives."""
-
-    @pytest.mark.parametrize(
-        ("fields", "events", "triggers"),
-        [({"parameters": {"text": LARGE}}, 200, 3), ({"job_id": LARGE + "{{ key }}"}, 800, 1)],
-        ids=["messages", "job-ids"],
-    )
-    def test_a_large_payload(
-        self,
-        runtime: Runtime,
-        monkeypatch: pytest.MonkeyPatch,
-        fields: dict[str, Any],
-        events: int,
-        triggers: int,
-    ) -> None:
-        def take(_: Endpoint, request: dict[str, Any]) -> dict[str, Any]:
-            ids = [each["Id"] for each in request["Entries"]]
-            return {"Successful": [{"Id": each, "MessageId": "m"} for each in ids]}
-
-        monkeypatch.setitem(runtime.endpoint.operations, "SendMessageBatch", take)
-        entry = {"bucket": BUCKET, "prefix": "large", "enabled": True, "job_id": "load"}
-        for n in range(triggers):
-            runtime.realm.triggers.put(entry | {"trigger_id": f"large-{n}"} | fields)
-        payload = direct(*(record(f"large/{n}") for n in range(events)))
-        runtime.lines()
-
-        # Each try has seconds, and goes on where the one before ended.
-        tries = 0
-        while runtime.invoke(payload) is not None:
-            tries += 1
-            assert tries < 20
-
-        status = Path(f"/proc/{runtime.child()}/status").read_text()
-        [peak] = re.findall(r"VmHWM:\s+(\d+) kB", status)
-        assert int(peak) < 400 * 1024
-        done = [line for line in runtime.logged() if line.event in {"dispatched", "user_error"}]
-        assert len(done) == events * triggers
-        for n in range(triggers):
-            runtime.realm.triggers.remove(f"large-{n}")
 
 
 @REST
@@ -359,10 +284,7 @@ class TestAttacks:
         runtime.invoke(direct())
         child = runtime.child()
         resource.prlimit(child, resource.RLIMIT_AS, (MEMORY, MEMORY))
-        runtime.realm.triggers.put(
-            {"trigger_id": "attack", "bucket": BUCKET, "prefix": "attack/", "enabled": True}
-            | {"job_id": "load", "parameters": parameters}
-        )
+        runtime.realm.triggers.put(trigger_entry("attack", "attack/", parameters=parameters))
         for key in keys:
             assert runtime.invoke(direct(record(f"attack/{key}"))) is None
         runtime.realm.queue("core").take()

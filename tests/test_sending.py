@@ -1,4 +1,4 @@
-"""Sending what was decided, and parking user errors."""
+"""Sending what was decided."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.dispatch import Dispatch, timestamp
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
-from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sending import Outbox
-from lava_s3trigger.sent import SentRecord
 from tests.build import s3_event
 
 if TYPE_CHECKING:
@@ -30,27 +28,16 @@ EVENT: Final = s3_event()
 
 
 class Target:
-    """Takes messages, except for queues that refuse or fail them."""
+    """Takes messages."""
 
-    def __init__(self, refused: Sequence[str] = (), failed: Sequence[str] = ()) -> None:
+    def __init__(self) -> None:
         self.sent: list[PendingMessage] = []
-        self._refused = refused
-        self._failed = failed
 
     def send(self, messages: Sequence[PendingMessage], *_: Any) -> None:
         """Take messages."""
         for message in messages:
-            if message.queue in self._refused:
-                message.refuse("no_queue", f"no queue {message.queue}")
-            elif message.queue in self._failed:
-                message.reason = "no answer"
-            else:
-                message.accept()
-                self.sent.append(message)
-
-    def parked(self) -> list[dict[str, Any]]:
-        """Return the parts of parked messages that say what was parked."""
-        return [json.loads(each.text)["parked"] for each in self.sent if each.queue == PARKING]
+            message.accept()
+            self.sent.append(message)
 
 
 def delivered(*triggers: TriggerDecision, **fields: Any) -> DeliveredEvent:
@@ -60,33 +47,22 @@ def delivered(*triggers: TriggerDecision, **fields: Any) -> DeliveredEvent:
     return found
 
 
-def trigger(*jobs: str | Outcome, trigger_id: str = "t") -> TriggerDecision:
-    """Return a trigger with jobs: ids of those to dispatch, or outcomes of others."""
+def trigger(*job_ids: str, trigger_id: str = "t") -> TriggerDecision:
+    """Return a trigger with jobs to dispatch."""
     found = TriggerDecision(trigger_id, "in")
-    for position, job in enumerate(jobs):
-        if isinstance(job, str):
-            dispatch = Dispatch(job_id=job, worker=f"of-{job}", parameters={}, globals={})
-            found.jobs.append(JobDecision(job, position, dispatch))
-        else:
-            found.jobs.append(JobDecision(job.job_id or "", position, ended=job))
+    for position, job_id in enumerate(job_ids):
+        dispatch = Dispatch(job_id=job_id, worker=f"of-{job_id}", parameters={}, globals={})
+        found.jobs.append(JobDecision(job_id, position, dispatch))
     return found
 
 
-def no_job(job_id: str) -> Outcome:
-    """Return the outcome of a job that does not exist."""
-    return Outcome("user_error", "no_such_job", f"no job '{job_id}'", "t", job_id)
-
-
-def carry_out(
-    event: DeliveredEvent, target: Target, dead_letter_queue: str | None = PARKING
-) -> list[tuple[str, str | None, str | None]]:
-    """Send what was decided for an event; return outcome, kind and job of each outcome."""
+def carry_out(event: DeliveredEvent, target: Target) -> None:
+    """Send what was decided for an event."""
     now = EVENT.event_time + timedelta(seconds=2)
-    outbox = Outbox(target, "demo", dead_letter_queue, UNLIMITED, now=lambda: now)
+    outbox = Outbox(target, "demo", PARKING, UNLIMITED, now=lambda: now)
     for each in event.decision.triggers if event.decision else ():
         outbox.put(event, each)
     outbox.close()
-    return [(each.outcome, each.kind, each.job_id) for each in event.outcomes]
 
 
 class TestDispatch:
@@ -134,78 +110,6 @@ class TestDispatch:
             Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
         ]
 
-    def test_a_failure_makes_the_delivery_come_again_and_neighbours_are_sent(self) -> None:
-        event = delivered(trigger("j", "k"))
-        found = carry_out(event, Target(failed=["lava-demo-of-j"]))
-        assert found == [("failed", "aws_error", "j"), ("dispatched", None, "k")]
-        assert [each.reason for each in event.failures] == ["no answer"]
-
-    def test_a_dispatch_that_no_queue_takes_is_parked(self) -> None:
-        target = Target(refused=["lava-demo-of-j"])
-        found = carry_out(delivered(trigger("j", "k")), target)
-        assert found == [("dispatched", None, "k"), ("parked", "no_queue", "j")]
-        [parked] = target.parked()
-        assert (parked["trigger_id"], parked["done"]) == ("t", ["k"])
-
-
-class TestPark:
-    """User errors are parked, once for each trigger."""
-
-    def test_all_errors_of_a_trigger_are_one_message(self) -> None:
-        target = Target()
-
-        found = carry_out(delivered(trigger(no_job("x"), "j", no_job("y"))), target)
-
-        assert found == [
-            ("dispatched", None, "j"),
-            ("parked", "no_such_job", "x"),
-            ("parked", "no_such_job", "y"),
-        ]
-        [parked] = target.parked()
-        assert [each["job_id"] for each in parked["reasons"]] == ["x", "y"]
-        assert parked["done"] == ["j"]
-
-    def test_without_a_queue_they_are_user_errors_and_the_event_is_done(self) -> None:
-        event = delivered(trigger(no_job("x")))
-        assert carry_out(event, Target(), None) == [("user_error", "no_such_job", "x")]
-        assert event.record == SentRecord(is_complete=True)
-
-    def test_a_trigger_with_a_failure_is_not_parked(self) -> None:
-        """Its delivery comes again, and then all that was dispatched is known."""
-        target = Target(failed=["lava-demo-of-j"])
-        found = carry_out(delivered(trigger(no_job("x"), "j")), target)
-        assert found == [("failed", "aws_error", "j")]
-        assert target.parked() == []
-
-    def test_a_message_that_cannot_be_parked_fails_with_both_reasons(self) -> None:
-        event = delivered(trigger(no_job("x")))
-        assert carry_out(event, Target(failed=[PARKING])) == [("failed", "parking_failed", "x")]
-        assert event.failures[0].reason == "parking (no job 'x'): no answer"
-
-    @pytest.mark.parametrize(
-        ("jobs", "queue", "expected"),
-        [
-            pytest.param([no_job("x")], PARKING, ["failed"], id="nothing new, of the queue"),
-            pytest.param([no_job("x")], "other", ["parked"], id="nothing new, of another queue"),
-            pytest.param(["j", no_job("x")], PARKING, ["dispatched", "parked"], id="one job"),
-        ],
-    )
-    def test_a_redriven_message_stays_where_nothing_new_was_dispatched(
-        self, jobs: list[str | Outcome], queue: str, expected: list[str]
-    ) -> None:
-        event = delivered(trigger(*jobs), queue=queue, redrive=RedriveTarget("t", ("old",)))
-        target = Target()
-        assert [outcome for outcome, *_ in carry_out(event, target)] == expected
-        for parked in target.parked():
-            assert "old" in parked["done"]
-
-    def test_a_parked_message_lists_what_earlier_attempts_dispatched(self) -> None:
-        before = SentRecord()
-        before.jobs.update([("t", "gone"), ("u", "other")])
-        event, target = delivered(trigger(no_job("x")), before=before), Target()
-        carry_out(event, target)
-        assert target.parked()[0]["done"] == ["gone"]
-
 
 def test_a_line_names_the_delivery_the_object_and_the_entry(
     caplog: pytest.LogCaptureFixture,
@@ -213,7 +117,7 @@ def test_a_line_names_the_delivery_the_object_and_the_entry(
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
 
-    event.add(no_job("x"))
+    event.add(Outcome("user_error", "no_such_job", "no job 'x'", "t", "x"))
 
     [record] = caplog.records
     name, _, fields = record.getMessage().partition(" ")

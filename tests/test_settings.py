@@ -66,11 +66,6 @@ class TestDefaults:
             mode="dispatch",
         )
 
-    def test_other_variables_are_ignored(self) -> None:
-        assert Settings(realm="demo") == Settings.from_env(REALM)
-        env = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "REALM": "no", "S3TRIGGER_LAVA": "no"}
-        assert Settings.from_env(REALM | env) == Settings.from_env(REALM)
-
     @pytest.mark.parametrize(
         "env", [{}, {"LAVA_REALM": ""}, {"REALM": "demo"}, {"LAVA_LAVA_REALM": "demo"}], ids=str
     )
@@ -108,10 +103,6 @@ class TestNames:
     def test_a_value_is_read_as_users_write_it(self, name: str, value: str) -> None:
         attribute, values = VARIABLES[name]
         assert getattr(Settings.from_env({**REALM, name: value}), attribute) == values[value]
-
-    @pytest.mark.parametrize("realm", ["a", "My_Realm-2"])
-    def test_a_realm_is_read(self, realm: str) -> None:
-        assert Settings.from_env({"LAVA_REALM": realm}).realm == realm
 
 
 DURATION: Final = "a duration, 0 or more, such as 60, 60s or 5m"

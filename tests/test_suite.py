@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.conftest import LONG_SECONDS, SERVERS, Scheduling, pytest_collection_modifyitems
-from tests.processes import end_of, finish, read_until, signals_received
+from tests.conftest import LONG_SECONDS, SERVERS, pytest_collection_modifyitems
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-WAITING: Final = (
-    sys.executable,
-    "-c",
-    "import signal; print('ready', flush=True); signal.pause()",
-)
 
 
 class Item:
@@ -62,15 +53,6 @@ class TestSlow:
 class TestServers:
     """The deployed tests that share a server run in one process."""
 
-    def test_modules_of_a_server_are_one_scope_and_others_are_not(self) -> None:
-        scope = Scheduling.__new__(Scheduling)._split_scope  # noqa: SLF001 - of pytest-xdist
-        routes, log = (
-            "tests/e2e/test_routes.py::TestEveryRoute::test_it",
-            "tests/e2e/test_log.py::t",
-        )
-        assert scope(routes) == scope(log) == "iam_aws"
-        assert scope("tests/test_log.py::TestIt::test_it") == "tests/test_log.py::TestIt"
-
     def test_each_deployed_module_is_with_its_server(self) -> None:
         for path in (CHECKOUT / "tests" / "e2e").glob("test_*.py"):
             text = path.read_text()
@@ -92,12 +74,6 @@ class TestLimits:
         assert limit(pytestconfig, pytest.mark.e2e) == LONG_SECONDS
         assert float(pytestconfig.getini("timeout")) < LONG_SECONDS
 
-    def test_that_of_the_command_line_holds_for_all(
-        self, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(pytestconfig.option, "timeout", 7200.0)
-        assert limit(pytestconfig, pytest.mark.slow("a minute")) is None
-
     def test_a_test_without_an_end_is_ended_and_shows_where_it_waits(self, tmp_path: Path) -> None:
         (tmp_path / "test_it.py").write_text(
             "import signal, threading\n"
@@ -113,49 +89,3 @@ class TestLimits:
         assert done.returncode == 1
         assert "Timeout" in done.stdout + done.stderr
         assert "threading.Event().wait()" in done.stdout + done.stderr
-
-
-@pytest.fixture
-def _in_the_background() -> Iterator[None]:
-    """The tests as in the background of a script."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def start() -> subprocess.Popen[str]:
-    return subprocess.Popen(WAITING, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.usefixtures("_in_the_background")
-class TestProcesses:
-    """What tests interrupt ends, however they were started; what does not end is told."""
-
-    def test_a_process_receives_signals_where_the_tests_ignore_them(self) -> None:
-        with signals_received(), start() as process:
-            assert process.stdout
-            read_until(process.stdout, "ready", process)
-            process.send_signal(signal.SIGINT)
-            finish(process)
-        assert process.returncode == -signal.SIGINT
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-    def test_one_that_inherits_the_signal_as_ignored_does_not_end(self) -> None:
-        with start() as process:
-            assert process.stdout
-            read_until(process.stdout, "ready", process)
-            process.send_signal(signal.SIGINT)
-            with pytest.raises(pytest.fail.Exception, match=r"signal\.pause.* did not end within"):
-                end_of(process, 0.3)
-        assert process.returncode == -signal.SIGKILL
-
-    def test_what_it_wrote_is_told_at_the_limit(self) -> None:
-        with start() as process, pytest.raises(pytest.fail.Exception, match=r"did not end.*ready"):
-            finish(process, 3)
-
-    def test_a_line_that_does_not_come_is_told(self) -> None:
-        process = subprocess.Popen(["/bin/echo", "other"], stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        with pytest.raises(pytest.fail.Exception, match=r"begins 'ready': \['other"):
-            read_until(process.stdout, "ready", process)
-        process.communicate()

@@ -145,18 +145,11 @@ class TestRefreshing:
         cache.put("key", "old")
         return cache
 
-    def test_a_fresh_value_is_not_read_again(self, clock: Clock) -> None:
-        assert self.cache(clock).fetch("key", self.failing) == "old"
-
     def test_an_expired_value_is_read_again(self, clock: Clock) -> None:
         cache = self.cache(clock)
         clock.now += TTL
         assert cache.fetch("key", lambda: "new") == "new"
         assert cache.get("key") == "new"
-
-    def test_without_a_value_the_error_is_raised(self, clock: Clock) -> None:
-        with pytest.raises(ServiceError, match="throttled"):
-            self.cache(clock).fetch("another", self.failing)
 
     @pytest.mark.parametrize(
         ("ttl", "seconds"),
@@ -267,11 +260,3 @@ class TestMemory:
         cache.get("d")
 
         assert [cache.get(question) for question in ("a", "b", "c", "d")] == ["a", None, "c", "d"]
-
-    def test_the_protected_segment_keeps_many_values(self, clock: Clock) -> None:
-        cache = SegmentedLRUCache[int, int](TTL, 3 * NEWCOMERS, clock)
-        for n in range(3 * NEWCOMERS):
-            cache.put(n, n)
-            cache.get(n)
-
-        assert all(cache.get(n) == n for n in range(3 * NEWCOMERS))

@@ -69,9 +69,6 @@ class TestAllows:
 class TestReserve:
     """Each step leaves the time that the steps after it need."""
 
-    def test_each_step_needs_more_than_the_step_after_it(self) -> None:
-        assert 0 < Reserve.PARK < Reserve.SEND < Reserve.DECIDE < Reserve.READ < Reserve.CLAIM
-
     @pytest.mark.parametrize(
         ("step", "takes", "following"),
         [
@@ -94,9 +91,6 @@ class TestReserve:
         countdown.left -= takes
         assert deadline.allows(following)
         assert countdown.left >= following + MARGIN_SECONDS
-
-    def test_a_template_may_take_its_longest_time(self) -> None:
-        assert Reserve.DECIDE - Reserve.SEND >= MAX_RUN_SECONDS
 
 
 class TestSettling:
@@ -150,14 +144,6 @@ class TestRequire:
 
 class TestLeft:
     """The time left is known, if anything limits it."""
-
-    def test_the_time_left_is_that_of_the_clock(self) -> None:
-        countdown = Countdown(60.0)
-        deadline = Deadline(countdown)
-
-        assert deadline.left() == 60.0
-        countdown.left = 2.5
-        assert deadline.left() == 2.5
 
     def test_without_a_limit_the_time_left_is_unknown(self) -> None:
         assert UNLIMITED.left() is None

@@ -10,22 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.dedup.memory import RecentEvents, dedup_digest
-from lava_s3trigger.events import S3Event
+from tests.build import s3_event
 
 if TYPE_CHECKING:
+    from lava_s3trigger.events import S3Event
     from tests.clock import Clock
 
 TTL: Final = 30.0
-EVENT: Final = S3Event(
-    bucket="my-bucket",
-    key="a/b/c",
-    size=10,
-    event_time=datetime(2026, 3, 14, tzinfo=UTC),
-    event_type="ObjectCreated:Put",
-    source_ip=None,
-    aws_region="eu-west-1",
-    record={"s3": {"object": {"sequencer": "1"}}},
-)
+EVENT: Final = s3_event("a/b/c", record={"s3": {"object": {"sequencer": "1"}}})
 
 
 ANOTHER: Final = pytest.mark.parametrize(
@@ -69,24 +61,9 @@ class TestMemory:
 
         assert used < 200_000
 
-    def test_long_keys_are_told_apart(self, recent: RecentEvents) -> None:
-        first, second = (dataclasses.replace(EVENT, key="x" * 5000 + each) for each in "ab")
-        complete(recent, first)
-
-        assert not recent.admit(first)
-        assert recent.admit(second)
-
 
 class TestDuplicates:
     """Events are duplicates if bucket, key, size and event type agree."""
-
-    @ANOTHER
-    def test_another_event_is_no_duplicate(
-        self, change: dict[str, Any], recent: RecentEvents
-    ) -> None:
-        complete(recent, EVENT)
-
-        assert recent.admit(dataclasses.replace(EVENT, **change))
 
     @pytest.mark.parametrize(
         "change",
@@ -136,26 +113,6 @@ class TestTime:
         assert recent.admit(EVENT)
 
 
-class TestInvocation:
-    """Within an invocation, the first event stands for its duplicates."""
-
-    def test_a_second_event_of_the_same_invocation_is_a_duplicate(
-        self, recent: RecentEvents
-    ) -> None:
-        assert recent.admit(EVENT)
-
-        assert not recent.admit(EVENT)
-
-    def test_a_failed_event_is_admitted_again_in_the_next_invocation(
-        self, recent: RecentEvents
-    ) -> None:
-        assert recent.admit(EVENT)
-
-        recent.start()
-
-        assert recent.admit(EVENT)
-
-
 class TestSize:
     """The cache is bounded; the least recently used event is evicted."""
 
@@ -171,12 +128,6 @@ class TestSize:
         assert not recent.admit(first)
         assert recent.admit(second)
         assert not recent.admit(third)
-
-    def test_a_size_of_one_remembers_one_event(self, clock: Clock) -> None:
-        recent = RecentEvents(1, TTL, clock)
-        complete(recent, EVENT)
-
-        assert not recent.admit(EVENT)
 
 
 class TestOff:
@@ -194,11 +145,6 @@ class TestOff:
 
 class TestDigest:
     """The shared table's partition key is the same for duplicates, and for no other event."""
-
-    def test_duplicates_have_the_same_digest(self) -> None:
-        other = dataclasses.replace(EVENT, event_time=datetime(2026, 3, 15, tzinfo=UTC))
-
-        assert dedup_digest(other) == dedup_digest(EVENT)
 
     @ANOTHER
     def test_another_event_has_another_digest(self, change: dict[str, Any]) -> None:

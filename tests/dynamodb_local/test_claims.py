@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.dedup.protocol import Verdict
+from tests.build import job_entry, trigger_entry
 from tests.dedup import test_table
 from tests.dedup.test_table import LEASE, NOW, TTL, Shared, facts, item, sent
 
@@ -185,15 +186,13 @@ class TestThreeInstances:
         shared = Shared(database.client())
         realm.put(
             "jobs",
-            [
-                {"job_id": f"job-{worker}", "type": "exe", "worker": worker, "payload": "x"}
-                | {"enabled": True}
-                for worker in ("core", "web")
-            ],
+            [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
         )
-        entry = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
-        jobs = {"job_id": ["job-core", "job-web"], "parameters": {"key": "{{ key }}"}}
-        realm.put("s3triggers", [entry | jobs])
+        jobs: dict[str, Any] = {
+            "job_id": ["job-core", "job-web"],
+            "parameters": {"key": "{{ key }}"},
+        }
+        realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
         keys = [f"in/{number}.csv" for number in range(40)]
         command = [
             *(sys.executable, "-m", "tests.dynamodb_local.instance"),

@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from .planning import ROWS
-from .runs import ALL_CELLS, SavedTallies, name_of, run_all
+from .routes import ROUTES
+from .runs import ALL_CELLS, name_of, run_all
 from .table import BY_FAULT, BY_ROUTE, by_fault, by_route, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
-SAVED: Final = PAGE.parents[1] / "build" / "faults.tsv"
 EVENTS: Final = 1001
 """Events by each route, with which the tables go to docs/faults.md."""
 _WIDTH: Final = 160
@@ -61,21 +61,20 @@ def main() -> None:
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="rows that run concurrently"
     )
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     arguments = parser.parse_args()
     cells = [cell for cell in ALL_CELLS if arguments.rows in ROWS[cell[0]].id]
-    saved = SavedTallies(SAVED, arguments.events, resume=arguments.resume)
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
-    results = run_all(cells, arguments.events, arguments.processes, console, saved)
+    tallies = run_all(cells, arguments.events, arguments.processes, console)
+    results = {(ROWS[row], ROUTES[route], fresh): t for (row, route, fresh), t in tallies.items()}
     faults, routes = by_fault(results), by_route(results)
     show(console, "By fault", BY_FAULT, faults)
     show(console, "By route", BY_ROUTE, routes)
     if not arguments.rows:
         write("table of faults", BY_FAULT, faults)
         write("table of routes", BY_ROUTE, routes)
-    bad = [cell for cell in cells if not saved.tallies[cell].is_good]
+    bad = [cell for cell in cells if not tallies[cell].is_good]
     for cell in bad:
         console.print(f"{name_of(cell)}: a defect")
     sys.exit(bool(bad))

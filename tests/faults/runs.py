@@ -1,4 +1,4 @@
-"""Runs of the suite on several processors, each saved as it ends."""
+"""Runs of the suite on several processors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ from .world import Laboratory
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.queues import SimpleQueue
-    from pathlib import Path
 
     from rich.console import Console
-
-    from .table import Results
 
 Cell = tuple[int, int, bool]
 """Index of the row, index of the route, and whether instances are fresh."""
@@ -51,29 +48,24 @@ def name_of(cell: Cell) -> str:
 
 
 def run_all(
-    cells: Sequence[Cell], events: int, processes: int, console: Console, saved: SavedTallies
-) -> Results:
-    """Run rows by routes on several processors, except those already saved."""
+    cells: Sequence[Cell], events: int, processes: int, console: Console
+) -> dict[Cell, Tally]:
+    """Run rows by routes on several processors."""
     context = get_context("spawn")
     processors: SimpleQueue[int] = context.SimpleQueue()
     for number in range(processes):
         processors.put(number)
-    left = [cell for cell in cells if cell not in saved.tallies]
-    random.Random(1).shuffle(left)  # some take long: an even mix predicts the time left
+    left = random.Random(1).sample(cells, len(cells))  # an even mix predicts the time left
     with ProcessPoolExecutor(processes, context, bind_to_processor, (processors,)) as pool:
         running = {pool.submit(run_cell, cell, events): cell for cell in left}
-        for done in track(
-            as_completed(running),
-            "Breaking calls",
-            total=len(left),
-            console=console,
-            transient=True,
-        ):
-            saved.add(running[done], done.result())
-    return {
-        (ROWS[row], ROUTES[route], is_fresh): saved.tallies[row, route, is_fresh]
-        for row, route, is_fresh in cells
-    }
+        done = as_completed(running)
+        tallies = {
+            running[each]: each.result()
+            for each in track(
+                done, "Breaking calls", total=len(left), console=console, transient=True
+            )
+        }
+    return {cell: tallies[cell] for cell in cells}
 
 
 def bind_to_processor(processors: SimpleQueue[int]) -> None:
@@ -86,33 +78,3 @@ def bind_to_processor(processors: SimpleQueue[int]) -> None:
     if hasattr(os, "sched_setaffinity"):  # not on macOS
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {allowed[processors.get() % len(allowed)]})
-
-
-class SavedTallies:
-    """Results of runs, saved in a file so that an interrupted suite can resume.
-
-    Args:
-        file: The file.
-        events: Number of events by each route.
-        resume: Whether to use the results in the file.
-    """
-
-    def __init__(self, file: Path, events: int, *, resume: bool) -> None:
-        self.tallies: dict[Cell, Tally] = {}
-        self._file = file
-        file.parent.mkdir(exist_ok=True)
-        if resume and file.exists():
-            cells = {name_of(cell): cell for cell in ALL_CELLS}
-            for line in file.read_text().splitlines():
-                name, _, tally = line.partition("\t")
-                read = Tally.from_json(tally)
-                if name in cells and read.events == events:
-                    self.tallies[cells[name]] = read
-        else:
-            file.write_text("")
-
-    def add(self, cell: Cell, tally: Tally) -> None:
-        """Save the result of a run."""
-        self.tallies[cell] = tally
-        with self._file.open("a") as file:
-            file.write(f"{name_of(cell)}\t{tally.to_json()}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -40,19 +39,6 @@ class Tally:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
-
-    def to_json(self) -> str:
-        """Return the tally as JSON, for `from_json`."""
-        counts = {name: getattr(self, name) for name in self.__slots__}
-        doubles = {why.name: count for why, count in self.doubles.items()}
-        return json.dumps(counts | {"doubles": doubles})
-
-    @classmethod
-    def from_json(cls, text: str) -> Tally:
-        """Read what `to_json` wrote."""
-        counts = json.loads(text)
-        doubles = Counter({Why[name]: count for name, count in counts.pop("doubles").items()})
-        return cls(**counts, doubles=doubles)
 
     @property
     def is_good(self) -> bool:

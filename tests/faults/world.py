@@ -25,6 +25,7 @@ from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import OPERATIONS, REGION, Endpoint, Keys, Table
 from tests.aws_in_memory import Message as QueueMessage
+from tests.build import job_entry, trigger_entry
 
 from .calls import BUCKET, CLAIMS, DEAD_LETTERS, JOBS, REALM
 from .ledger import Invocation, Ledger
@@ -112,19 +113,17 @@ class World:
         self._endpoint.fail(self.plan)
 
     def _put_entries(self) -> None:
-        entry = {"bucket": BUCKET, "enabled": True}
         for trigger_id, (prefix, job_ids) in JOBS.items():
             parameters = {"key": "{{ key }}", "trigger": trigger_id}
-            more = {"trigger_id": trigger_id, "prefix": prefix, "job_id": list(job_ids)}
-            self._realm.triggers.put(entry | more | {"parameters": parameters})
+            fields: Any = {"bucket": BUCKET, "job_id": list(job_ids), "parameters": parameters}
+            self._realm.triggers.put(trigger_entry(trigger_id, prefix, **fields))
         if self._row.walks:
             self._realm.triggers.page = 2  # more entries than a page: the function walks
         self._put_job("core", "core")
         self._put_job("web", "web")
 
     def _put_job(self, job_id: str, worker: str) -> None:
-        job = {"job_id": job_id, "type": "exe", "worker": worker, "payload": "x"}
-        self._realm.jobs.put(job | {"enabled": True})
+        self._realm.jobs.put(job_entry(job_id, worker))
 
     def put_dead_letter(self, payload: str) -> None:
         """Put an event into the dead-letter queue, as Lambda does after its last try."""

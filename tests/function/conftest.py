@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from tests.aws_in_memory import Endpoint
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(ample_time: None) -> None:
+    """Give templates time in all tests of the function: none is about its bound."""
+
+
 @pytest.fixture
 def harness(
     endpoint: Endpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture

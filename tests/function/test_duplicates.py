@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
-from lava_s3trigger.errors import DeliveriesFailedError
 from tests.aws_in_memory import DENIED
 from tests.build import BUCKET, NONSENSE, direct, failed, record, sqs
-from tests.function.harness import PARKING, SEND, Harness, deny, fails
+from tests.function.harness import PARKING, SEND, Harness, fails
 
 
 class TestDuplicates:
@@ -45,12 +42,6 @@ class TestDuplicates:
         function(sqs(direct(record(sequencer="another"))))
         assert len(harness.core.messages) == 1
 
-    def test_a_duplicate_in_the_same_invocation_is_done_at_once(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function(dedup_cache_size=self.SIZE)
-        assert function(sqs(direct(record(), record()), direct(record()))) is None
-        assert len(harness.core.messages) == 1
-
     def test_the_first_of_two_in_an_invocation_fails_for_both(self, harness: Harness) -> None:
         harness.trigger()
         function = harness.function(dedup_cache_size=self.SIZE)
@@ -58,16 +49,6 @@ class TestDuplicates:
         assert function(sqs(direct(record()), direct(record()))) == failed("m0")
         assert function(sqs(direct(record()))) is None
         assert len(harness.core.messages) == 1
-
-    def test_a_failed_event_does_not_repeat_dispatches(self, harness: Harness) -> None:
-        harness.trigger(job_id=["load", "report"])
-        function = harness.function(dedup_cache_size=self.SIZE)
-        harness.endpoint.fail(deny("web"))
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        assert function(direct(record())) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
 
     def test_a_parked_event_is_a_duplicate(self, harness: Harness) -> None:
         harness.trigger(job_id="none")

@@ -183,7 +183,7 @@ class TestLog:
         found = read_line(line)
         assert found
         assert found.fields["trigger_id"] == "slow"
-        assert 1 <= found.fields["duration_ms"] < 5000
+        assert found.fields["duration_ms"] >= 1
 
     def test_the_start_is_logged_with_the_version(self, harness: Harness) -> None:
         harness.function()

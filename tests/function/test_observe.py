@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,21 +35,15 @@ def described(logged: LogLines) -> list[tuple[str, object, object, object]]:
 class TestObserve:
     """Nothing is sent, parked or claimed, and all deliveries are done."""
 
-    def test_nothing_goes_out(self, harness: Harness, observer: Function) -> None:
+    @pytest.mark.parametrize(
+        "settings", [{}, {"dedup_table": "claims", "dedup_cache_size": 10}], ids=["", "dedup"]
+    )
+    def test_nothing_goes_out(self, harness: Harness, settings: dict[str, Any]) -> None:
         harness.trigger("good", job_id=["load", "report"])
         harness.trigger("bad", job_id="none")
+        observer = harness.function(mode="observe", **settings)
         assert observer(sqs(direct(record()), NONSENSE)) is None
         assert harness.nothing_went_out()
-        assert not WRITES & set(harness.endpoint.calls)
-
-    def test_no_claim_is_written(self, harness: Harness) -> None:
-        harness.trigger()
-        observer = harness.function(
-            mode="observe", dedup_table="lava.demo.s3trigger-dedup", dedup_cache_size=10
-        )
-
-        assert observer(direct(record())) is None
-
         assert not WRITES & set(harness.endpoint.calls)
 
     def test_it_logs_what_the_function_does(

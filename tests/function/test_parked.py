@@ -21,7 +21,7 @@ from tests.aws_in_memory import (
     Refusal,
 )
 from tests.build import BUCKET, direct, eventbridge, failed, record, sqs
-from tests.function.harness import PARKING, SEND, Harness, deny
+from tests.function.harness import PARKING, SEND, Harness
 from tests.function.user_errors import TOO_LONG, UserErrorCase, every_user_error
 
 
@@ -100,21 +100,6 @@ class TestParked:
         assert function(sqs(message.text, queue=PARKING)) is None
         assert (harness.keys(), harness.keys(harness.web)) == (["in/1.csv"], ["in/1.csv"])
 
-    def test_a_trigger_is_parked_once_though_its_delivery_fails(self, harness: Harness) -> None:
-        harness.trigger("bad", job_id=["load", "none"])
-        harness.trigger("good", job_id="report")
-        harness.endpoint.fail(deny("web"))
-        function = harness.function()
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        harness.job("none", "core")  # corrected meanwhile: the parked message runs it
-        assert function(direct(record())) is None
-        (message,) = harness.parking.messages
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 1)
-        assert function(sqs(message.text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (2, 1)
-
     @pytest.mark.parametrize(
         ("fault", "reason"),
         [
@@ -143,7 +128,8 @@ class TestParked:
         assert not harness.parking.messages
         assert not harness.logged.fields("parked")
         (fields,) = harness.logged.fields("failed", logging.ERROR)
-        assert (fields["trigger_id"], fields["job_id"]) == ("bad", "none")
+        assert (fields["kind"], fields["trigger_id"]) == ("parking_failed", "bad")
+        assert fields["job_id"] == "none"
         harness.endpoint.fail({})
         assert function(direct(record())) is None
         assert harness.keys() == ["in/1.csv"]

@@ -8,7 +8,7 @@ import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
 from tests.aws_in_memory import DENIED, Call, Fault
-from tests.build import NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
+from tests.build import NONSENSE, direct, eventbridge, message, record, sns, sqs
 from tests.function.harness import PARKING, Harness, deny, fails
 
 if TYPE_CHECKING:
@@ -72,13 +72,6 @@ class TestRedelivered:
         for _ in range(2):
             assert function(direct(record())) is None
         assert (len(harness.core.messages), len(harness.web.messages)) == (2, 2)
-
-    def test_only_failed_deliveries_of_a_batch_are_remembered(self, harness: Harness) -> None:
-        harness.trigger()
-        function = harness.function()
-        assert function(sqs(direct(record("in/1")), NONSENSE)) == failed("m1")
-        assert function(sqs(direct(record("in/1")))) is None
-        assert harness.keys() == ["in/1", "in/1"]
 
     def test_each_dispatch_prevents_one_repetition(
         self, harness: Harness, function: Function
@@ -159,12 +152,3 @@ class TestRedelivered:
         assert len(harness.core.messages) == 1
         assert function(payload[:1]) is None
         assert len(harness.core.messages) == 1
-
-    def test_another_instance_repeats_dispatches(
-        self, harness: Harness, function: Function
-    ) -> None:
-        with pytest.raises(DeliveriesFailedError):
-            function(direct(record()))
-        harness.endpoint.fail({})
-        assert harness.function()(direct(record())) is None
-        assert len(harness.core.messages) == 2

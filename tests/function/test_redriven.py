@@ -84,6 +84,8 @@ class TestRedriven:
         with pytest.raises(DeliveriesFailedError, match="parked before, and not corrected"):
             harness.function()(sqs(text, queue=PARKING))
         assert harness.nothing_went_out()
+        assert harness.function()(sqs(text, queue="another-queue")) is None
+        assert len(harness.parked()) == 1
 
     def test_each_redrive_is_narrower(self, harness: Harness) -> None:
         """What runs is parked as done, so that a job still at fault runs nothing again."""

@@ -7,8 +7,6 @@ import json
 import logging
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.aws_in_memory import Endpoint
-    from tools.local.server import LocalAws
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 HEADERS: Final = {
@@ -231,9 +228,6 @@ class TestPayloads:
         assert result(batch.function()(payload)) == ("Succeeded", "dispatched load by t")
         assert batch.keys() == [f"{key} 1082"]
 
-    def test_an_invocation_without_tasks_is_answered(self, batch: S3BatchHarness) -> None:
-        assert results(batch.function()(version_1())) == []
-
 
 class TestResults:
     """Each task is a delivery, with a result of its own."""
@@ -273,13 +267,6 @@ class TestResults:
         assert code == "Succeeded"
         assert said.startswith("user error in t: ")
 
-    def test_a_duplicate_is_succeeded(self, batch: S3BatchHarness) -> None:
-        batch.trigger()
-        function = batch.function(dedup_cache_size=10)
-        function(version_1(task_1()))
-        assert result(function(version_1(task_1()))) == ("Succeeded", "nothing: duplicate")
-        assert batch.keys() == ["in/1.csv"]
-
     def test_another_job_sends_again(self, batch: S3BatchHarness) -> None:
         batch.trigger(job_id=["load", "report"])
         batch.endpoint.fail(deny("web"))
@@ -289,20 +276,6 @@ class TestResults:
             payload = version_1(task_1()) | {"job": {"id": job}}
             assert result(function(payload))[0] == "TemporaryFailure"
             assert len(batch.core.messages) == sent
-
-    def test_what_a_temporary_failure_sent_is_not_sent_again(self, batch: S3BatchHarness) -> None:
-        batch.trigger(job_id=["load", "report"])
-        batch.endpoint.fail(deny("web"))
-        function = batch.function()
-
-        code, said = result(function(version_1(task_1())))
-
-        assert code == "TemporaryFailure"
-        assert "AccessDenied" in said
-        batch.endpoint.fail({})
-        sent = "dispatched load, report by t"
-        assert result(function(version_1(task_1()))) == ("Succeeded", sent)
-        assert (len(batch.core.messages), len(batch.web.messages)) == (1, 1)
 
     def test_versions_of_one_key_are_told_apart_after_a_failure(
         self, batch: S3BatchHarness
@@ -497,27 +470,6 @@ class TestSizes:
         batch.function()(version_1(task_1()))
         assert batch.keys() == [""]
 
-    def test_a_real_s3_is_asked(self, harness: Harness, aws: LocalAws) -> None:
-        harness.trigger(parameters={"key": "{{ info.size }} {{ event.s3.object.eTag }}"})
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket="s3-batch")
-        s3.put_object(Bucket="s3-batch", Key="in/a b+c.csv", Body=b"12345")
-        harness.trigger("t2", bucket="s3-batch", parameters={"key": "{{ info.size }}"})
-        function = Function(
-            Settings(realm="demo"),
-            *harness.endpoint.clients,
-            make_s3_client=s3_at(aws.endpoint, "us-east-1"),
-        )
-        tasks = [
-            task_1(key, key, s3BucketArn="arn:aws:s3:::s3-batch")
-            for key in ("in/a b+c.csv", "in/none")
-        ]
-
-        answer = function(version_1(*tasks))
-
-        assert [code for _, code, _ in results(answer)] == ["Succeeded", "PermanentFailure"]
-        assert harness.keys() == ["5"]
-
 
 @pytest.mark.parametrize(
     ("size", "cache_ttl"),
@@ -655,13 +607,3 @@ class TestReplayMark:
         harness.function()({REPLAY_MARK: mark, **direct(record())})
         assert harness.logged.fields("dispatched")[0].get("replay") == replay
         assert harness.logged.fields("summary")[0].get("replayed") == (1 if replay else None)
-
-
-def test_nothing_of_it_is_imported_for_other_events() -> None:
-    code = (
-        "import sys, lava_s3trigger.handler;"
-        "parts = ('s3batch', 'manifest', 'aws.objects');"
-        "found = [part for part in parts if f'lava_s3trigger.{part}' in sys.modules];"
-        "assert not found, found"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

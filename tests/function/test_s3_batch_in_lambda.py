@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import cold
+from tests.build import job_entry, trigger_entry
 from tools.local.server import CHECKOUT, REGION
 
 if TYPE_CHECKING:
@@ -23,12 +24,10 @@ def test_tasks_are_answered_by_the_emulated_runtime(aws: LocalAws, realm: Realm)
         python, emulator = cold.find_python(), cold.find_emulator()
     except cold.NotHereError as error:
         pytest.skip(str(error))
-    job = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-    realm.put("jobs", [job])
-    trigger = {"trigger_id": "t", "bucket": "s3-batch-rie", "prefix": "*", "enabled": True}
-    realm.put(
-        "s3triggers", [trigger | {"job_id": "job", "parameters": {"size": "{{ info.size }}"}}]
-    )
+    realm.put("jobs", [job_entry("job")])
+    parameters = {"size": "{{ info.size }}"}
+    entry = trigger_entry(prefix="*", bucket="s3-batch-rie", job_id="job", parameters=parameters)
+    realm.put("s3triggers", [entry])
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="s3-batch-rie")
     s3.put_object(Bucket="s3-batch-rie", Key="in/a b.csv", Body=b"12345")

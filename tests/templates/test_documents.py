@@ -200,11 +200,6 @@ class TestOneTemplate:
             "my-bucket": {"x-1082": KEY}
         }
 
-    def test_documents_do_not_see_each_other(self) -> None:
-        known = variables(event())
-        Document({"a": "{% set x = 1 %}{{ x }}"}).render(known)
-        assert Document({"b": "<{{ x }}>"}).render(known) == {"b": "<>"}
-
     def test_a_document_does_not_see_what_it_set_before(self) -> None:
         document = Document({"a": "<{{ x }}>", "b": "{% set x = 1 %}"})
         assert document.render(variables(event())) == document.render(variables(event()))
@@ -282,18 +277,6 @@ class TestData:
             assert document.render(variables(event(key))) == {"a": 1, "v": [key, 2], "b": 3}
 
     @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_key_arrives_exactly_in_a_name(self, key: str) -> None:
-        assert render({"a": 1, "{{ key }}": {"{{ key }}": "{{ key }}"}, "b": 2}, key) == {
-            "a": 1,
-            key: {key: key},
-            "b": 2,
-        }
-
-    @pytest.mark.parametrize("key", HOSTILE)
-    def test_a_key_arrives_exactly_beside_text(self, key: str) -> None:
-        assert text('"\\{{ key }}\\"', key) == f'"\\{key}\\"'
-
-    @pytest.mark.parametrize("key", HOSTILE)
     def test_a_captured_key_has_the_length_it_has(self, key: str) -> None:
         assert text("{% set x %}{{ key }}{% endset %}{{ x|length }}", key) == str(len(key))
 
@@ -369,24 +352,6 @@ class TestLiterals:
 
 class TestJinja:
     """Everything else is as in Jinja."""
-
-    @pytest.mark.parametrize(
-        ("template", "expected"),
-        [
-            ("{# nothing #}x{#- nor this -#} y", "xy"),
-            ("a {%- if true %} b{% endif %}", "a b"),
-            ("{% if true -%} b{% endif %}", "b"),
-            ("a {{- 'b' -}} c", "abc"),
-            ("a {%+ if true +%} b{% endif %}", "a  b"),
-            ("a {%- raw -%} b {%- endraw -%} c", "abc"),
-            ("{{ '{{' }}", "{{"),
-            ("{% set d = {'items': 1} %}{{ d.items()|list|length }}{{ d['items'] }}", "11"),
-            ("{{ {'_a': 1}._a }}{{ {}._a }}{{ {}.b }}", "1"),
-            ("{% for k in ['a'] %}{{ ','.join(['x', k]) }}{% endfor %}", "x,a"),
-        ],
-    )
-    def test_a_template(self, template: str, expected: str) -> None:
-        assert text(template) == expected
 
     @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "\x0b", "\xa0", "\u2028"])
     def test_whitespace_control_removes_only_spaces(self, space: str) -> None:
@@ -574,12 +539,6 @@ class TestCompiling:
         monkeypatch.setitem(rendering._environment().filters, "upper", asked.append)  # noqa: SLF001 - it is shared
         assert error({"a": "{{ 'x'|upper }}{{ 1|nofilter }}"})
         assert asked == []
-
-    def test_what_is_rendered_is_each_time_its_own(self) -> None:
-        document = Document({"a": ["{{ key }}"]})
-        first, second = (document.render(variables(event())) for _ in range(2))
-        first["a"].append("changed")
-        assert second == {"a": [KEY]}
 
 
 class TestErrors:
