@@ -111,7 +111,8 @@ def wrong_messages() -> Iterator[tuple[Seen, list[str], int]]:
     yield seen, ["in/a.csv", "in/c.csv"], 1
     yield seen, keys[:1], 2
     [(queue, text), other] = seen.sent
-    for change in ({"job_id": "other"}, {"parameters": {}}, {"more": 1}):
+    changes: list[dict[str, Any]] = [{"job_id": "other"}, {"parameters": {}}, {"more": 1}]
+    for change in changes:
         changed = json.dumps(json.loads(text) | change)
         yield replace(seen, sent=[(queue, changed), other]), keys, 1
     yield replace(seen, sent=[("lava-bench-other", text), other]), keys, 1
