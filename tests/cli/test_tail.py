@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,33 +197,19 @@ class TestHostileKeys:
     """No key reaches a terminal as more than text, and none is changed in JSON."""
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_a_key(self, log: Log, tail: CommandLine, key: str) -> None:
+    def test_a_key(
+        self, log: Log, tail: CommandLine, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
         ran = tail(*SINCE)
         assert len(ran.output.splitlines()) == 2
         assert not raw(ran.output)
         found = documents(tail(*SINCE, "--format", "json").output)
         assert [each["fields"]["key"] for each in found] == [key, key]
-
-    def test_on_a_terminal(self, account: Account, log: Log) -> None:
-        log.write(*(line("failed", **about(key), reason=key) for key in HOSTILE))
-        ours, theirs = pty.openpty()
-        with account.start("tail", *SINCE, stdout=theirs) as process:
-            os.close(theirs)
-            shown = b"".join(iter(lambda: read(ours), b""))
-            assert end_of(process) == 0
-        os.close(ours)
-        text = shown.decode().replace("\r\n", "\n")
-        assert "\x1b[" in text  # it has colours
-        assert not raw(text, is_terminal=True)
-        assert len(text.splitlines()) == len(HOSTILE)
-
-
-def read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # the other side was closed
-        return b""
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        shown = tail(*SINCE).output
+        assert "\x1b[" in shown  # it has colours
+        assert not raw(shown, is_terminal=True)
 
 
 class TestFollowing:
