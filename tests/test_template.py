@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -264,13 +262,6 @@ class TestParameters:
         assert all(re.fullmatch(pattern, value) for value in good)
         assert not any(re.fullmatch(pattern, value) for value in bad)
 
-    def test_each_pattern_allows_the_default_and_explains_itself(self) -> None:
-        for name, parameter in PARAMETERS.items():
-            if "AllowedPattern" in parameter:
-                assert parameter["ConstraintDescription"], name
-                if "Default" in parameter:
-                    assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
-
     @pytest.mark.parametrize(
         ("size", "window", "is_accepted"),
         [("10", "0", True), ("11", "0", False), ("1", "0", True), ("10000", "1", True)],
@@ -496,22 +487,6 @@ class TestEffects:
         for each in ("DeadLetterQueueName", "DeadLetterQueueArn"):
             assert stack.outputs[each] == created.outputs[each]
 
-    def test_the_function_is_built_by_make(self) -> None:
-        make = [
-            "make",
-            "--dry-run",
-            "--no-print-directory",
-            "build-Function",
-            "ARTIFACTS_DIR=/of/sam",
-        ]
-        recipe = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-        assert TEMPLATE["Resources"]["Function"]["Metadata"]["BuildMethod"] == "makefile"
-        assert recipe.splitlines()[-1].endswith(' "/of/sam"')
-        config = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
-        assert config["build"]["parameters"]["build_in_source"] is True
-        assert config["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
-
 
 class TestPermissions:
     """What the role may do."""
@@ -607,31 +582,36 @@ class TestPermissions:
         assert not any("arn:aws:" in line for line in others)
 
 
+OTHER: Final = "111111111111"
+TOPICS: Final = "arn:aws:sns:eu-west-1:{}:*".format
+
+
 class TestInvokers:
     """Who may invoke the function."""
 
-    def test_invokers_are_this_accounts_buckets_and_topics_and_the_realms_rules(self) -> None:
-        stack = Stack()
+    @pytest.mark.parametrize(
+        ("parameters", "expected"),
+        [
+            pytest.param({}, {("s3", ACCOUNT), ("sns", TOPICS(ACCOUNT))}, id="this account"),
+            pytest.param({"AllowS3": "false", "AllowSns": "false"}, set(), id="rules alone"),
+            *(
+                pytest.param(
+                    {f"OtherAccount{number}": OTHER},
+                    {("s3", each) for each in (ACCOUNT, OTHER)}
+                    | {("sns", TOPICS(each)) for each in (ACCOUNT, OTHER)},
+                    id=f"another account, {number}",
+                )
+                for number in (1, 2, 3)
+            ),
+        ],
+    )
+    def test_invokers_are_buckets_and_topics_and_the_realms_rules(
+        self, parameters: dict[str, str], expected: set[tuple[str, str]]
+    ) -> None:
+        stack = Stack(**parameters)
 
-        assert stack.invokers() == {
-            ("events", stack.arn("events", "rule/lava.demo.*")),
-            ("s3", ACCOUNT),
-            ("sns", stack.arn("sns", "*")),
-        }
-
-    def test_invokers_can_be_the_realms_rules_alone(self) -> None:
-        stack = Stack(AllowS3="false", AllowSns="false")
-
-        assert stack.invokers() == {("events", stack.arn("events", "rule/lava.demo.*"))}
-
-    @pytest.mark.parametrize("parameter", ["OtherAccount1", "OtherAccount2", "OtherAccount3"])
-    def test_invokers_can_be_another_accounts_buckets_and_topics(self, parameter: str) -> None:
-        other = Stack(**{parameter: "111111111111"})
-
-        assert other.invokers() - Stack().invokers() == {
-            ("s3", "111111111111"),
-            ("sns", "arn:aws:sns:eu-west-1:111111111111:*"),
-        }
+        rules = ("events", stack.arn("events", "rule/lava.demo.*"))
+        assert stack.invokers() == {rules, *expected}
 
 
 FROM_SNS: Final = {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}}
@@ -722,21 +702,6 @@ class TestNamesAndRetention:
             expected = "Retain" if name == "DeadLetterQueuePolicy" else "RetainExceptOnCreate"
             assert stack.resources[name]["DeletionPolicy"] == expected
             assert stack.resources[name]["UpdateReplacePolicy"] == "Retain"
-
-    def test_the_stack_has_no_resource_of_lavas_stack(self) -> None:
-        stack = Stack(**EVERYTHING)
-
-        assert {
-            each.get("TableName") or each["QueueName"]
-            for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue")
-            for each in stack.of_type(kind)
-        } == {
-            "lava.demo.s3triggers",
-            "lava.demo.s3trigger-dedup",
-            "lava-demo-s3trigger-dlq",
-            "lava-demo-s3trigger-intake",
-            "lava-demo-s3trigger-intake-dlq",
-        }
 
     def test_resources_are_tagged_with_the_realm(self) -> None:
         types = {
