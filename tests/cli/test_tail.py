@@ -175,9 +175,8 @@ class TestFailuresOfLambda:
         assert (found["event"], found["level"]) == ("lambda", "ERROR")
         assert found["request_id"] == (REQUEST if REQUEST in text else None)
 
-    @pytest.mark.parametrize(
-        "text",
-        [
+    def test_all_else_is_not(self, log: Log, tail: CommandLine) -> None:
+        log.write(
             "START RequestId: x Version: 1",
             "REPORT RequestId: x\tDuration: 2 ms\tStatus: success",
             "[WARNING] botocore: slow",
@@ -186,10 +185,7 @@ class TestFailuresOfLambda:
             json.dumps({"level": "INFO", "message": "Found credentials"}),
             json.dumps([1]),
             "{",
-        ],
-    )
-    def test_all_else_is_not(self, log: Log, tail: CommandLine, text: str) -> None:
-        log.write(text)
+        )
         assert tail(*SINCE).output == ""
 
 
