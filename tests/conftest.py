@@ -49,8 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 _OF_STACK: Final = (
-    *("dead_letters", "doctor", "failures", "log", "parking", "replay", "role", "routes"),
-    *("s3_batch", "s3lambda_script", "shared_duplicates", "smoke"),
+    *("dead_letters", "doctor", "failures", "log", "replay", "role", "routes"),
+    *("s3_batch", "shared_duplicates", "smoke"),
 )
 _OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
 SERVERS: Final = {
