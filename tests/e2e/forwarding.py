@@ -7,17 +7,13 @@ import http.client
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tests.aws_in_memory.server import HttpAnswer, HttpRequest, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-DENIED: Final = HttpAnswer(
-    403, b'{"__type": "com.amazonaws.sqs#AccessDenied", "message": "not now"}'
-)
 
 
 class Forwarder(HttpServer):
@@ -32,13 +28,11 @@ class Forwarder(HttpServer):
         self._target = urlsplit(endpoint).netloc
         self.before: Callable[[str], None] = nothing
         self.after: Callable[[str], None] = nothing
-        self.denied: set[str] = set()
-        """Operations that are answered with an error."""
 
     def respond(self, request: HttpRequest) -> HttpAnswer:
         operation = request.headers["x-amz-target"].partition(".")[2]
         self.before(operation)
-        answer = DENIED if operation in self.denied else self._forward(request)
+        answer = self._forward(request)
         self.after(operation)
         return answer
 
