@@ -150,6 +150,10 @@ class TestPolicy:
 
     POLICY: Final = json.loads((CHECKOUT / "examples" / "deploy-policy.json").read_text())
 
+    def test_it_covers_saved_queries(self) -> None:
+        """The local server has none, so that no deployment here asks for the action."""
+        assert "logs:PutQueryDefinition" in json.dumps(self.POLICY)
+
     @pytest.mark.skipif(not SAM.exists(), reason="`make check` installs the SAM CLI")
     def test_it_allows_the_sam_cli_one_realm_and_no_other(
         self, empty_aws: LocalAws, tmp_path: Path
