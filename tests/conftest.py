@@ -67,19 +67,8 @@ def _alarms_in_callbacks() -> Iterator[None]:
 
 
 _OF_STACK: Final = (
-    *(
-        "apply",
-        "connect",
-        "dead_letters",
-        "doctor",
-        "failures",
-        "log",
-        "parking",
-        "replay",
-        "role",
-        "routes",
-    ),
-    *("s3_batch", "s3lambda_script", "shared_duplicates", "smoke"),
+    *("apply", "connect", "dead_letters", "doctor", "failures", "log", "replay", "role"),
+    *("routes", "s3_batch", "shared_duplicates", "smoke"),
 )
 _OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
 SERVERS: Final = {

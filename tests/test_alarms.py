@@ -87,8 +87,13 @@ def of_dashboard() -> list[Metric]:
     return found
 
 
-def emitted(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> set[Metric]:
-    """Return the metrics of a summary that the function logs."""
+@pytest.fixture
+def emitted(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> set[Metric]:
+    """The metrics of a summary that the function logs."""
+    function = Stack(**EVERYTHING)["Function"]["FunctionName"]
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     harness = Harness(endpoint)
     harness.trigger()
@@ -107,52 +112,28 @@ def emitted(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> set[Metric]
 
 
 class TestMetrics:
-    """An alarm is on a metric that something emits, by name and dimensions."""
+    """Alarms and the dashboard are on metrics that something emits, by name and dimensions."""
 
-    @pytest.mark.parametrize("name", ALARMS)
-    def test_the_metric_of_an_alarm_is_emitted(
-        self,
-        name: str,
-        endpoint: Endpoint,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        self.check(of_alarm(ALARMS[name]), endpoint, caplog, monkeypatch)
-
-    def test_the_metrics_of_the_dashboard_are_emitted(
-        self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        found = of_dashboard()
-        assert {each.name for each in found if each.namespace == "lava"} == METRICS
-        for metric in found:
-            if metric.namespace == "lava":
-                assert metric.dimensions == {
-                    ("realm", "demo"),
-                    ("function", "lava-demo-s3trigger"),
-                }
-            else:
-                self.check(metric, endpoint, caplog, monkeypatch)
-
-    def check(
-        self,
-        metric: Metric,
-        endpoint: Endpoint,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+    def test_they_are_emitted(self, emitted: set[Metric]) -> None:
         stack = Stack(**EVERYTHING)
-        if metric.namespace == "lava":
-            monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", stack["Function"]["FunctionName"])
-            assert metric in emitted(endpoint, caplog)
-            return
-        [(dimension, value)] = metric.dimensions
-        assert metric.name in OF_AWS[metric.namespace, dimension]
         resources = {
             "FunctionName": {stack["Function"]["FunctionName"]},
             "QueueName": {each["QueueName"] for each in stack.of_type("AWS::SQS::Queue")},
             "EventSourceMappingUUID": {"IntakeMapping", "RedriveMapping"},
         }
-        assert value in resources[dimension]
+        for metric in (*map(of_alarm, ALARMS.values()), *of_dashboard()):
+            if metric.namespace != "lava":
+                [(dimension, value)] = metric.dimensions
+                assert metric.name in OF_AWS[metric.namespace, dimension]
+                assert value in resources[dimension]
+            elif metric in map(of_alarm, ALARMS.values()):
+                assert metric in emitted
+
+    def test_the_dashboard_shows_all_metrics_of_the_function(self) -> None:
+        found = [each for each in of_dashboard() if each.namespace == "lava"]
+        dimensions = {("realm", "demo"), ("function", "lava-demo-s3trigger")}
+        assert {each.name for each in found} == METRICS
+        assert {each.dimensions for each in found} == {frozenset(dimensions)}
 
 
 def is_alarm(alarm: dict[str, Any], periods: Sequence[Sequence[float]]) -> bool:
@@ -217,16 +198,11 @@ class TestThresholds:
         assert ALARMS.keys() == BUSY_DAY.keys() == INCIDENTS.keys()
 
     @pytest.mark.parametrize("name", ALARMS)
-    def test_an_incident_is_an_alarm(self, name: str) -> None:
-        assert is_alarm(ALARMS[name], INCIDENTS[name])
-
-    @pytest.mark.parametrize("name", ALARMS)
-    def test_a_busy_day_is_none(self, name: str) -> None:
-        assert not is_alarm(ALARMS[name], BUSY_DAY[name])
-
-    @pytest.mark.parametrize("name", ALARMS)
-    def test_no_data_is_no_alarm(self, name: str) -> None:
-        assert not is_alarm(ALARMS[name], [[]] * 288)
+    def test_only_an_incident_is_an_alarm(self, name: str) -> None:
+        alarm = ALARMS[name]
+        assert is_alarm(alarm, INCIDENTS[name])
+        assert not is_alarm(alarm, BUSY_DAY[name])
+        assert not is_alarm(alarm, [[]] * 288)
 
     @pytest.mark.parametrize(
         ("parameter", "names"),
@@ -246,48 +222,34 @@ class TestThresholds:
         assert {name: float(found[name]["Threshold"]) for name in changed} == names
 
 
+TOPIC: Final = "arn:aws:sns:eu-west-1:123456789012:alarms"
+
+
 class TestActions:
     """Alarms go to the topic that is given, or to one for the e-mail address."""
 
-    def test_without_a_topic_or_an_address_there_are_none(self) -> None:
-        stack = Stack(CreateIntake="true")
+    @pytest.mark.parametrize(
+        ("topic", "address", "action"),
+        [
+            pytest.param("", "", None, id="neither"),
+            pytest.param(TOPIC, "", TOPIC, id="a topic"),
+            pytest.param("", "a@b.example", "AlarmTopic", id="an address"),
+            pytest.param(TOPIC, "a@b.example", TOPIC, id="both"),
+        ],
+    )
+    def test_a_topic_is_made_and_an_address_subscribed_where_needed(
+        self, topic: str, address: str, action: str | None
+    ) -> None:
+        stack = Stack(AlarmTopicArn=topic, AlarmEmail=address, CreateIntake="true")
 
-        for kind in ("AWS::CloudWatch::Alarm", "AWS::SNS::Topic", "AWS::SNS::Subscription"):
-            assert not stack.of_type(kind)
-        assert "AlarmTopicArn" not in stack.outputs
-
-    def test_a_topic_that_is_given_is_used(self) -> None:
-        topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
-        stack = Stack(AlarmTopicArn=topic)
-
-        assert not stack.of_type("AWS::SNS::Topic")
-        assert not stack.of_type("AWS::SNS::Subscription")
         alarms = stack.of_type("AWS::CloudWatch::Alarm")
-        assert alarms
-        assert all(each["AlarmActions"] == [topic] for each in alarms)
-
-    def test_an_address_is_subscribed_to_a_topic_of_the_stack(self) -> None:
-        stack = Stack(AlarmEmail="a@b.example")
-
-        [subscription] = stack.of_type("AWS::SNS::Subscription")
-        assert subscription == {
-            "TopicArn": "AlarmTopic",
-            "Protocol": "email",
-            "Endpoint": "a@b.example",
-        }
-        assert len(stack.of_type("AWS::SNS::Topic")) == 1
-        assert all(
-            each["AlarmActions"] == ["AlarmTopic"]
-            for each in stack.of_type("AWS::CloudWatch::Alarm")
+        assert len(alarms) == (len(ALARMS) if action else 0)
+        assert all(each["AlarmActions"] == [action] for each in alarms)
+        assert ("AlarmTopicArn" in stack.outputs) == bool(action)
+        assert len(stack.of_type("AWS::SNS::Topic")) == (action == "AlarmTopic")
+        assert stack.of_type("AWS::SNS::Subscription") == (
+            [{"TopicArn": action, "Protocol": "email", "Endpoint": address}] if address else []
         )
-
-    def test_an_address_is_subscribed_to_the_topic_that_is_given(self) -> None:
-        topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
-        stack = Stack(AlarmEmail="a@b.example", AlarmTopicArn=topic)
-
-        [subscription] = stack.of_type("AWS::SNS::Subscription")
-        assert subscription["TopicArn"] == topic
-        assert not stack.of_type("AWS::SNS::Topic")
 
     def test_alarms_are_for_what_the_stack_has(self) -> None:
         def names(**parameters: str) -> set[str]:

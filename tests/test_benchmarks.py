@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from benchmarks import cold, page
-from benchmarks.comparing import Change
-from benchmarks.measuring import Comparison, Cost, Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
-from benchmarks.service import LocalService, Seen, to_item
-from tests.aws_in_memory.tables import read_units, size_of_item
+from benchmarks.service import LocalService, Seen
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow("runs benchmarks")
@@ -101,95 +99,31 @@ def test_cold_rows_measure_the_package_of_the_other_checkout(tmp_path: Path) -> 
         mark.unlink()
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "ratio", "is_worse"),
-    [
-        (Row("r", 1), Row("r", 1.02), 1.02, False),  # within three per cent
-        (Row("r", 1), Row("r", 1.04), 1.04, True),
-        (Row("r", 2), Row("r", 1), 0.5, False),
-        (Row("r", 0), Row("r", 0), 1, False),
-        (Row("r", 0), Row("r", 1), None, True),
-        (Row("r", 1, rounds=(1, 2, 40)), Row("r", 9, rounds=(2, 4, 40)), 2, True),  # their median
-    ],
-)
-def test_a_change_is_judged_by_its_ratio(
-    before: Row, after: Row, ratio: float | None, *, is_worse: bool
-) -> None:
-    change = Change(before, after)
-    assert (change.ratio, change.is_worse) == (ratio, is_worse)
+def wrong_messages() -> Iterator[tuple[Seen, list[str], int]]:
+    """Yield what the service saw, and what it is compared with: none of it agrees."""
+    service = LocalService()
+    service.setup([entry(), *entries(3)])
+    function(service)(by_s3("in/a.csv", "in/b.csv"))
+    seen = service.take()
+    keys = ["in/a.csv", "in/b.csv"]
+    assert check(seen, keys) is seen
+    yield seen, keys[:1], 1
+    yield seen, ["in/a.csv", "in/c.csv"], 1
+    yield seen, keys[:1], 2
+    [(queue, text), other] = seen.sent
+    changes: list[dict[str, Any]] = [{"job_id": "other"}, {"parameters": {}}, {"more": 1}]
+    for change in changes:
+        changed = json.dumps(json.loads(text) | change)
+        yield replace(seen, sent=[(queue, changed), other]), keys, 1
+    yield replace(seen, sent=[("lava-bench-other", text), other]), keys, 1
+    text = json.dumps(expected("a") | {"run_id": "1", "ts_dispatch": "now"})
+    yield Seen({}, 0, [("lava-bench-worker0", text)] * 2), ["a"], 2
 
 
-class TestCheck:
-    """A wrong message is an error, not a result."""
-
-    @pytest.fixture
-    def seen(self) -> Seen:
-        service = LocalService()
-        service.setup([entry(), *entries(3)])
-        function(service)(by_s3("in/a.csv", "in/b.csv"))
-        return service.take()
-
-    def test_the_expected_messages_pass(self, seen: Seen) -> None:
-        assert check(seen, ["in/a.csv", "in/b.csv"]) is seen
-        assert seen.calls == {"Query": 1, "GetItem": 1, "GetQueueUrl": 1, "SendMessageBatch": 1}
-
-    @pytest.mark.parametrize(
-        ("keys", "times"), [(["in/a.csv"], 1), (["in/a.csv", "in/c.csv"], 1), (["in/a.csv"], 2)]
-    )
-    def test_other_objects_are_rejected(self, seen: Seen, keys: list[str], times: int) -> None:
+def test_a_wrong_message_is_an_error_and_no_result() -> None:
+    for seen, keys, times in wrong_messages():
         with pytest.raises(AssertionError):
             check(seen, keys, times)
-
-    @pytest.mark.parametrize("change", [{"job_id": "other"}, {"parameters": {}}, {"more": 1}])
-    def test_a_message_with_other_fields_is_rejected(
-        self, seen: Seen, change: dict[str, Any]
-    ) -> None:
-        queue, text = seen.sent[0]
-        seen.sent[0] = queue, json.dumps(json.loads(text) | change)
-        with pytest.raises(AssertionError):
-            check(seen, ["in/a.csv", "in/b.csv"])
-
-    def test_a_message_in_another_queue_is_rejected(self, seen: Seen) -> None:
-        seen.sent[0] = "lava-bench-other", seen.sent[0][1]
-        with pytest.raises(AssertionError):
-            check(seen, ["in/a.csv", "in/b.csv"])
-
-    def test_a_repeated_run_id_is_rejected(self) -> None:
-        text = json.dumps(expected("a") | {"run_id": "1", "ts_dispatch": "now"})
-        with pytest.raises(AssertionError):
-            check(Seen({}, 0, [("lava-bench-worker0", text)] * 2), ["a"], 2)
-
-
-@pytest.mark.parametrize(
-    ("size", "units"), [(0, 0.5), (1, 0.5), (4096, 0.5), (4097, 1), (131_072, 16)]
-)
-def test_a_read_unit_covers_four_kib(size: int, units: float) -> None:
-    assert read_units(size) == units
-
-
-def test_the_size_of_an_item_is_that_of_its_names_and_values() -> None:
-    assert size_of_item(to_item({"ab": "cde", "f": True, "m": {"n": "é"}})) == 5 + 2 + 1 + 3 + 4
-
-
-def test_a_ratio_compares_costs_of_the_same_round() -> None:
-    ours = [Cost(2, 4), Cost(20, 40), Cost(3, 3)]
-    baseline = [Cost(1, 1), Cost(10, 10), Cost(1, 1)]
-    found = Comparison.of(ours, baseline)
-    assert (found.cpu, found.wall) == (2, 4)
-
-
-def test_a_table_is_written_between_its_markers_only(tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    text = "before\n<!-- t -->\nold\n<!-- end of t -->\nafter\n"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="0 places"):
-        page.write("other", "", path)
-    assert path.read_text() == text
-    line = page.line(Row("what", 2, 1.3, ours="1 ms", baseline="2 ms"))
-    page.write("t", page.markdown(page.HEAD, [line]), path)
-    before, table, after = re.split("<!-- (?:end of )?t -->\n", path.read_text())
-    assert (before, after) == ("before\n", "after\n")
-    assert table.splitlines()[3:] == ["| what | 2 | 1.3 | **no** | 1 ms | 2 ms |  |", ""]
 
 
 def test_the_page_has_its_markers() -> None:

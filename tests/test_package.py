@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.build import job_entry, trigger_entry
+from tests.release import UV
 from tools.local.server import CHECKOUT, REGION
 
 if TYPE_CHECKING:
@@ -40,34 +42,26 @@ def interpreters() -> list[str]:
     return [each for each in dict.fromkeys(found) if Path(each).parent.name != "shims"]
 
 
-def dispatched(
-    python: str, module: str, package: Path, aws: LocalAws, realm: Realm
-) -> dict[str, Any]:
-    """Run a package with a sample event in a clean interpreter; return what it dispatches."""
-    done = subprocess.run(
-        [
-            *(python, "-I", "-B", "-S", "-c", RUN.format(module=module)),
-            *(package, CHECKOUT / "events" / "s3-created.json"),
-        ],
-        env={
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_ENDPOINT_URL": aws.endpoint,
-            "AWS_LAMBDA_FUNCTION_NAME": "as in Lambda",
-            "AWS_REGION": REGION,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "LAVA_REALM": realm.name,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+each_interpreter = pytest.mark.parametrize(
+    "python", interpreters(), ids=lambda path: str(Path(path).resolve().name)
+)
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this checkout, with nothing else in its environment."""
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
-    (message,) = realm.receive("core")
-    body: dict[str, Any] = json.loads(message["Body"])
-    return body
 
 
-@pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
+def isolated(
+    python: str, code: str, *arguments: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter that has the standard library only."""
+    return run(python, "-I", "-B", "-S", "-c", code, *arguments, **environment)
+
+
+@each_interpreter
 class TestPackage:
     """The built package contains everything that it needs."""
 
@@ -75,22 +69,25 @@ class TestPackage:
     def test_the_package_dispatches(
         self, python: str, module: str, aws: LocalAws, realm: Realm
     ) -> None:
-        job = {"job_id": "job", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        realm.put("jobs", [job])
-        trigger = {"trigger_id": "t", "bucket": "my-bucket", "prefix": "*", "enabled": True}
+        realm.put("jobs", [job_entry("job")])
         rendered = {"key": "{{ utils.path.basename(key) }}"}
-        realm.put("s3triggers", [trigger | {"job_id": "job", "parameters": rendered}])
-        message = dispatched(python, module, PACKAGE, aws, realm)
-        assert message["parameters"] == {"key": "order+1.csv"}
+        realm.put("s3triggers", [trigger_entry("t", "*", job_id="job", parameters=rendered)])
+        done = isolated(
+            *(python, RUN.format(module=module), PACKAGE, "events/s3-created.json"),
+            AWS_ACCESS_KEY_ID="test",
+            AWS_ENDPOINT_URL=aws.endpoint,
+            AWS_LAMBDA_FUNCTION_NAME="as in Lambda",
+            AWS_REGION=REGION,
+            AWS_SECRET_ACCESS_KEY="test",
+            LAVA_REALM=realm.name,
+        )
+        assert (done.returncode, done.stdout) == (0, "null\n"), done.stderr
+        (message,) = realm.receive("core")
+        assert json.loads(message["Body"])["parameters"] == {"key": "order+1.csv"}
 
     def test_bad_settings_stop_the_package_with_one_line(self, python: str) -> None:
-        done = subprocess.run(
-            [python, "-I", "-B", "-S", "-c", RUN.format(module="s3trigger"), str(PACKAGE), ""],
-            env={"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        settings = {"AWS_LAMBDA_FUNCTION_NAME": "x", "LAVA_REALM": "r", "LOGLEVEL": "loud"}
+        done = isolated(python, RUN.format(module="s3trigger"), PACKAGE, "", **settings)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].endswith(
             "LOGLEVEL is 'loud': it must be one of debug, info, warning, error, critical"
@@ -121,25 +118,17 @@ from urllib3.http2 import inject_into_urllib3
 """What a wrapper of the function does: the package first on the path, a whole boto3 second."""
 
 
-@pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(Path(path).resolve().name))
+@each_interpreter
 class TestWrappers:
     """A layer or wrapper may import boto3, although the package has parts of botocore alone."""
-
-    def run(self, python: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [python, "-I", "-B", "-S", "-c", code, str(PACKAGE), *arguments],
-            env={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
     def test_boto3_works_behind_the_package(self, python: str, aws: LocalAws) -> None:
         import boto3  # noqa: PLC0415 - to know where it is
 
-        whole = str(Path(boto3.__file__).parents[1])
+        whole = Path(boto3.__file__).parents[1]
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
-        done = self.run(python, WRAPPED, whole, aws.endpoint)
+        done = isolated(python, WRAPPED, PACKAGE, whole, aws.endpoint, **keys)
 
         assert (done.returncode, done.stdout) == (0, "text\n1\n"), done.stderr
 
@@ -149,7 +138,7 @@ class TestWrappers:
             "botocore.session.get_session().create_client('s3', region_name='us-east-1')"
         )
 
-        done = self.run(python, code)
+        done = isolated(python, code, PACKAGE)
 
         assert done.returncode == 1
         said = done.stderr.splitlines()[-1]
@@ -170,18 +159,11 @@ class TestWithoutTheCommandLine:
     )
     def test_the_command_names_the_extra(self, code: str) -> None:
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        script = project["scripts"]["lava-s3trigger"]
         # The dependencies of the function alone, as `pip install .` installs them.
         path = "import sys; sys.path[:0] = sys.argv[1:3];"
 
-        done = subprocess.run(
-            [
-                *(sys.executable, "-I", "-B", "-S", "-c", path + code, str(CHECKOUT), str(PACKAGE)),
-                project["scripts"]["lava-s3trigger"],
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = isolated(sys.executable, path + code, CHECKOUT, PACKAGE, script)
 
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
@@ -190,19 +172,10 @@ class TestWithoutTheCommandLine:
         )
 
 
-class Builder:
-    """Runs the build."""
-
-    def __call__(self, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        uv = CHECKOUT / ".venv-uv" / "bin" / "uv"
-        return subprocess.run(
-            [sys.executable, "tools/package.py", "--uv", str(uv), str(folder)],
-            cwd=CHECKOUT,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build the package in a folder."""
+    command = (sys.executable, "tools/package.py", "--uv", UV, folder)
+    return run(*command, **{**os.environ, **environment})
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -217,38 +190,30 @@ def checksums(folder: Path) -> dict[str, str]:
 class TestBuild:
     """The build gives the same package everywhere, or says why it gives none."""
 
-    def test_two_folders_hold_the_same_bytes(self, tmp_path: Path) -> None:
+    def test_two_folders_hold_the_same_bytes_and_nothing_of_before(self, tmp_path: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "deeper" / "two"
+        one.mkdir()
+        (one / "old.py").write_text("pass\n")
 
         for folder in (one, two):
-            assert Builder()(folder).returncode == 0
+            assert build(folder).returncode == 0
 
         assert checksums(one) == checksums(two)
         assert any(name.endswith(".pyc") for name in checksums(one))
+        assert {path.name for path in tmp_path.iterdir()} == {"one", "deeper"}
 
     def test_a_build_that_fails_leaves_the_old_package_and_one_line(self, tmp_path: Path) -> None:
         folder = tmp_path / "package"
         folder.mkdir()
         (folder / "old.py").write_text("pass\n")
 
-        done = Builder()(folder, UV_OFFLINE="1", UV_NO_CACHE="1")
+        done = build(folder, UV_OFFLINE="1", UV_NO_CACHE="1")
 
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()
         assert line.startswith("cannot build the package: cannot install the dependencies: ")
         assert "network" in line
         assert [path.name for path in tmp_path.rglob("*")] == ["package", "old.py"]
-
-    def test_a_build_replaces_the_old_package(self, tmp_path: Path) -> None:
-        folder = tmp_path / "package"
-        folder.mkdir()
-        (folder / "old.py").write_text("pass\n")
-
-        assert Builder()(folder).returncode == 0
-
-        assert [path.name for path in tmp_path.iterdir()] == ["package"]
-        assert (folder / "s3trigger.py").exists()
-        assert not (folder / "old.py").exists()
 
     @pytest.mark.skipif(
         sys.version_info[:2] == (3, 13),
@@ -261,7 +226,7 @@ class TestBuild:
         folder = tmp_path / "package"
         nowhere = str(tmp_path / "nowhere")
 
-        done = Builder()(
+        done = build(
             folder, PATH=nowhere, PYENV_ROOT=nowhere, UV_PYTHON_INSTALL_DIR=nowhere, UV_PYTHON=""
         )
 

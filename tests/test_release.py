@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +15,13 @@ from typing import Any, Final
 import pytest
 
 from tests.release import VERSION, Release, copy_sources, make_release
-from tests.test_template import TEMPLATE, _read
-from tools.local.server import CHECKOUT
+from tests.test_template import PARAMETERS, TEMPLATE, _read
 from tools.notes import NotesError, notes
 
 pytestmark = pytest.mark.slow("makes releases")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def template(release: Release) -> dict[str, Any]:
     """The template of the release."""
     found: dict[str, Any] = _read(release.template.read_text())
@@ -55,11 +53,6 @@ class TestBytes:
 
 class TestVersion:
     """One place states the version, and all others take it from there."""
-
-    def test_the_project_file_states_none(self) -> None:
-        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-        assert "version" not in project
-        assert project["dynamic"] == ["version"]
 
     def test_all_files_of_a_release_have_it(self, release: Release) -> None:
         named = {path.name for path in release.folder.iterdir()} - {"SHA256SUMS"}
@@ -153,11 +146,6 @@ class TestBillOfMaterials:
                 is_spdx = "id" in license_ or "expression" in license_
                 assert is_spdx or license_["text"]["content"], component["name"]
 
-    def test_it_says_which_packages_are_reduced(self, bill: Any) -> None:
-        reduced = {each["name"] for each in bill["components"] if "pedigree" in each}
-        assert {"botocore", "urllib3", "markupsafe"} <= reduced
-        assert "six" not in reduced
-
 
 class TestTemplate:
     """The template of the release is the project's, without SAM."""
@@ -177,27 +165,27 @@ class TestTemplate:
 
     def test_all_else_is_as_in_the_projects_template(self, template: dict[str, Any]) -> None:
         made = {"Function", "FunctionEventInvokeConfig"}
-        assert template["Resources"].keys() == TEMPLATE["Resources"].keys() | made
-        for name in TEMPLATE["Resources"].keys() - made:
-            assert template["Resources"][name] == TEMPLATE["Resources"][name], name
-        given = template["Parameters"].keys() - TEMPLATE["Parameters"].keys()
-        assert given == {"CodeBucket", "CodeKey"}
-        for name, parameter in TEMPLATE["Parameters"].items():
-            assert template["Parameters"][name] == parameter, name
-        assert template["Outputs"] == TEMPLATE["Outputs"]
-
-    def test_the_function_is_as_in_the_projects_template(self, template: dict[str, Any]) -> None:
-        ours = TEMPLATE["Resources"]["Function"]["Properties"]
-        made = template["Resources"]["Function"]["Properties"]
+        resources, parameters = template["Resources"], template["Parameters"]
+        given = {name: parameters.pop(name) for name in ("CodeBucket", "CodeKey")}
+        assert all(given.values())
+        assert (parameters, template["Outputs"]) == (PARAMETERS, TEMPLATE["Outputs"])
+        ours, function, retries = (
+            each["Properties"]
+            for each in (
+                TEMPLATE["Resources"]["Function"],
+                *(resources.pop(n) for n in sorted(made)),
+            )
+        )
+        assert resources == {
+            name: each for name, each in TEMPLATE["Resources"].items() if name not in made
+        }
         # SAM has other names for these.
-        assert made["DeadLetterConfig"] == {"TargetArn": ours["DeadLetterQueue"]["TargetArn"]}
-        if "Tracing" in ours:
-            assert made["TracingConfig"] == {"Mode": ours["Tracing"]}
+        assert function["DeadLetterConfig"] == {"TargetArn": ours["DeadLetterQueue"]["TargetArn"]}
+        assert function["TracingConfig"] == {"Mode": ours["Tracing"]}
+        assert ours["EventInvokeConfig"].items() <= retries.items()
         others = {"CodeUri", "DeadLetterQueue", "EventInvokeConfig", "Tags", "Tracing"}
         for name in ours.keys() - others:
-            assert made[name] == ours[name], name
-        retries = template["Resources"]["FunctionEventInvokeConfig"]["Properties"]
-        assert ours["EventInvokeConfig"].items() <= retries.items()
+            assert function[name] == ours[name], name
 
     def test_cfn_lint_has_nothing_to_say(self, release: Release) -> None:
         command = Path(sys.executable).with_name("cfn-lint")
@@ -235,43 +223,26 @@ class TestCommandLine:
         }
 
 
-CHANGELOG: Final = """\
-# Changelog
-
-## [Unreleased]
-
-### Added
-
-- What is [new](docs/new.md).
-
-## [1.1.0] - 2026-03-14
-
-- A [page](https://example.org/x).
-
-## [1.0.0] - 2026-01-01
-"""
-
-
 class TestNotes:
     """The notes of a release are its section of the changelog."""
 
-    def test_a_version_has_its_section_with_its_date(self) -> None:
-        assert notes(CHANGELOG, "1.1.0", is_released=True) == (
-            "# lava-s3trigger 1.1.0 - 2026-03-14\n\n- A [page](https://example.org/x).\n"
-        )
-
-    def test_what_is_not_released_yet_has_the_section_of_changes_so_far(self) -> None:
-        assert notes(CHANGELOG, "2.0.0", is_released=False) == (
-            "# lava-s3trigger 2.0.0, not released\n\n### Added\n\n- What is new.\n"
-        )
+    TEXT: Final = (
+        "\n## [Unreleased]\n\n- [New](docs/new.md).\n\n"
+        "## [1.1.0] - 2026-03-14\n\n- [x](https://y).\n\n## [1.0.0] - 2026-01-01\n"
+    )
 
     @pytest.mark.parametrize(
-        ("version", "says"),
+        ("version", "is_released", "expected"),
         [
-            pytest.param("2.0.0", r"has no section \[2.0.0\]", id="missing"),
-            pytest.param("1.0.0", r"section \[1.0.0\] of CHANGELOG.md is empty", id="empty"),
+            ("1.1.0", True, "# lava-s3trigger 1.1.0 - 2026-03-14\n\n- [x](https://y).\n"),
+            ("2.0.0", False, "# lava-s3trigger 2.0.0, not released\n\n- New.\n"),
         ],
     )
-    def test_a_release_without_notes_is_refused(self, version: str, says: str) -> None:
-        with pytest.raises(NotesError, match=says):
-            notes(CHANGELOG, version, is_released=True)
+    def test_a_version_has_its_section(
+        self, version: str, expected: str, *, is_released: bool
+    ) -> None:
+        assert notes(self.TEXT, version, is_released=is_released) == expected
+
+    def test_a_release_without_notes_is_refused(self) -> None:
+        with pytest.raises(NotesError, match=r"section \[1.0.0\] of CHANGELOG.md is empty"):
+            notes(self.TEXT, "1.0.0", is_released=True)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import commandline
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,21 +47,3 @@ class TestHelp:
             check=False,
         )
         assert done.stderr == "[]\n"
-
-
-class TestBenchmark:
-    """The benchmark runs, and tells when a command is too slow."""
-
-    @pytest.mark.parametrize(("most", "status"), [(1000.0, 0), (0.01, 1)])
-    def test_it_measures_every_command(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-        most: float,
-        status: int,
-    ) -> None:
-        monkeypatch.setattr(commandline, "RUNS", 1)
-        monkeypatch.setattr(commandline, "MAX_RATIO", most)
-        assert commandline.main() == status
-        out = capsys.readouterr().out
-        assert all(start.title in out for start in commandline.COMMANDS)

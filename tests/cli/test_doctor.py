@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +14,6 @@ from lava_s3trigger.cli.deployed.realm import find_realm, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
 from lava_s3trigger.cli.errors import WRONG_USAGE
-from lava_s3trigger.cli.routes.route import Route, event_types
 
 from .cannedaws import Answer
 
@@ -59,31 +58,6 @@ def test_without_a_realm_the_usage_is_wrong(line: CommandLine) -> None:
 )
 def test_patterns_are_those_of_iam(patterns: Sequence[str], text: str, *, expected: bool) -> None:
     assert matches_any(patterns, text) is expected
-
-
-CREATED = event_types(["s3:ObjectCreated:*"])
-REMOVED = event_types(["s3:ObjectRemoved:*"])
-PUT = event_types(["s3:ObjectCreated:Put"])
-
-
-@pytest.mark.parametrize(
-    ("one", "two", "expected"),
-    [
-        ((CREATED,), (CREATED,), True),
-        ((CREATED, "in/"), (CREATED, "out/"), False),
-        ((CREATED, "in/"), (CREATED, "in/x/"), True),
-        ((CREATED, "", ".csv"), (CREATED, "", ".txt"), False),
-        ((CREATED, "", ".csv"), (CREATED, "", "s.csv"), True),
-        ((CREATED,), (REMOVED,), False),
-        ((CREATED,), (PUT,), True),
-    ],
-)
-def test_routes_overlap_if_both_carry_an_event_of_an_object(
-    one: Any, two: Any, *, expected: bool
-) -> None:
-    first, second = Route("a", *one), Route("b", *two)
-    assert first.overlaps(second) is expected
-    assert second.overlaps(first) is expected
 
 
 @pytest.mark.parametrize("name", ["a b", "$(reboot)", "x'; reboot; '", "`reboot`", "--force\n"])

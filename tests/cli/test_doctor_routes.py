@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.doctor.notifications import is_accepted, without
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.routes.patterns import key_filters, leaves, matching_types, read_pattern
 from lava_s3trigger.cli.routes.patterns import without as without_field
@@ -23,7 +22,8 @@ from lava_s3trigger.cli.routes.route import (
     wanted_events,
     wanted_types,
 )
-from lava_s3trigger.triggers import Trigger, read_trigger
+from lava_s3trigger.triggers import Trigger
+from tests import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,7 @@ ARN: Final = "arn:aws:sqs:us-east-1:123456789012:"
 
 
 def trigger(prefix: str = "in", **fields: Any) -> Trigger:
-    entry = {"trigger_id": "t", "prefix": prefix, "enabled": True, "job_id": "load", **fields}
-    found = read_trigger({name: attribute_of(value) for name, value in entry.items()})
+    found = build.trigger("t", prefix, **{"bucket": None, **fields})
     assert isinstance(found, Trigger)
     return found
 
@@ -90,28 +89,27 @@ class TestOverlaps:
     """S3 refuses notifications of the same events and objects, whoever gets them."""
 
     @pytest.mark.parametrize(
-        ("prefixes", "events", "expected"),
+        ("one", "two", "expected"),
         [
-            (["in/", "out/"], [CREATED, CREATED], True),
-            (["in/", "in/a/"], [CREATED, CREATED], False),
-            (["", ""], [CREATED, ["s3:ObjectRemoved:*"]], True),
-            (["", ""], [["s3:ObjectCreated:Put"], CREATED], False),
-            (["day%3D1/", "day%3D1/a"], [CREATED, CREATED], False),
+            ((CREATED,), (CREATED,), False),
+            ((CREATED, "in/"), (CREATED, "out/"), True),
+            ((CREATED, "in/"), (CREATED, "in/a/"), False),
+            ((CREATED, "day%3D1/"), (CREATED, "day%3D1/a"), False),
+            ((CREATED, "", ".csv"), (CREATED, "", ".txt"), True),
+            ((CREATED, "", ".csv"), (CREATED, "", "s.csv"), False),
+            ((CREATED,), (["s3:ObjectRemoved:*"],), True),
+            ((["s3:ObjectCreated:Put"],), (CREATED,), False),
         ],
     )
-    def test_it_is_accepted_if_no_two_overlap(
-        self, prefixes: list[str], events: list[list[str]], *, expected: bool
-    ) -> None:
-        notifications = [
-            {
-                "QueueArn": f"{ARN}{number}",
-                "Events": names,
-                "Filter": {"Key": {"FilterRules": [{"Name": "Prefix", "Value": prefix}]}},
-            }
-            for number, (prefix, names) in enumerate(zip(prefixes, events, strict=True))
-        ]
+    def test_it_is_accepted_if_no_two_overlap(self, one: Any, two: Any, *, expected: bool) -> None:
+        def configured(arn: str, events: list[str], *values: str) -> dict[str, Any]:
+            names = zip(("Prefix", "Suffix"), values, strict=False)
+            rules = [{"Name": name, "Value": value} for name, value in names]
+            return {"QueueArn": arn, "Events": events, "Filter": {"Key": {"FilterRules": rules}}}
 
-        assert is_accepted({"QueueConfigurations": notifications}) is expected
+        for first, second in ((one, two), (two, one)):
+            notifications = [configured(f"{ARN}1", *first), configured(f"{ARN}2", *second)]
+            assert is_accepted({"QueueConfigurations": notifications}) is expected
 
     def test_what_stays_keeps_its_filters_as_they_came(self) -> None:
         rules = [{"Name": "prefix", "Value": "day%3D1/"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,7 @@ from lava_s3trigger.cli.entries.load import (
     read_table,
 )
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
+from tests.build import job_entry, trigger_entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.aws import Aws
     from tools.local.realm import Realm
 
-TRIGGER = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
-JOB = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+TRIGGER = trigger_entry()
+JOB = job_entry()
 ITEM = {
     "trigger_id": {"S": "t"},
     "bucket": {"S": "b"},
@@ -35,7 +36,7 @@ ITEM = {
     "job_id": {"SS": ["j", "k"]},
     "parameters": {"M": {"n": {"N": "1E+3"}, "l": {"L": [{"NULL": True}]}}},
 }
-BOTH = [("trigger", "t"), ("job", "j")]
+BOTH = [("trigger", "t"), ("job", "load")]
 YAML = """\
 trigger_id: t
 bucket: b
@@ -64,10 +65,10 @@ class TestForms:
         ("name", "text", "expected"),
         [
             ("one.yaml", YAML, [("trigger", "t")]),
-            ("job.json", json.dumps(JOB), [("job", "j")]),
+            ("job.json", json.dumps(JOB), [("job", "load")]),
             ("list.json", json.dumps([TRIGGER, JOB]), BOTH),
             ("map.json", json.dumps({"triggers": [TRIGGER], "jobs": [JOB]}), BOTH),
-            ("map.yaml", f"jobs:\n- {json.dumps(JOB)}\ntriggers:\n", [("job", "j")]),
+            ("map.yaml", f"jobs:\n- {json.dumps(JOB)}\ntriggers:\n", [("job", "load")]),
             ("several.yaml", f"{YAML}---\n{YAML}", [("trigger", "t"), ("trigger", "t")]),
             ("lines.jsonl", f"{json.dumps(TRIGGER)}\n{json.dumps(JOB)}\n", BOTH),
             ("item.json", json.dumps(ITEM), [("trigger", "t")]),
@@ -168,11 +169,7 @@ class TestPlaces:
         ],
     )
     def test_a_field(
-        self,
-        tmp_path: Path,
-        path: tuple[str | int, ...],
-        of_name: bool,  # noqa: FBT001
-        place: str,
+        self, tmp_path: Path, path: tuple[str | int, ...], *, of_name: bool, place: str
     ) -> None:
         [entry] = loaded(tmp_path, "t.yaml", self.TEXT).entries
 
@@ -303,8 +300,7 @@ class TestTables:
     def test_all_pages_are_read(self, realm: Realm, client_settings: Aws) -> None:
         large = "x" * 100_000
         for number in range(15):  # a page of DynamoDB ends at 1 MB
-            entry: dict[str, Any] = {**TRIGGER, "trigger_id": f"t{number}", "x-note": large}
-            realm.put("s3triggers", [entry])
+            realm.put("s3triggers", [{**TRIGGER, "trigger_id": f"t{number}", "x-note": large}])
 
         found = read_table(client_settings, realm.name, "trigger")
 

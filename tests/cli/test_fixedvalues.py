@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.decide.fixed_values import NOW, FixedValues, uuid
+from lava_s3trigger.cli.decide.fixed_values import NOW, FixedValues
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import run_bounded
@@ -100,11 +100,6 @@ class TestFixed:
             assert rendered(template) != first
             fixed.restart()
             assert rendered(template) == first
-
-    def test_the_nth_uuid_can_be_told(self) -> None:
-        with FixedValues().in_templates():
-            assert rendered("{{ utils.uuid() }}") == str(uuid(1))
-        assert uuid(1).version == 4
 
 
 class TestElse:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
+        ("doctor --select x", 2, "no check 'x'; checks: function-missing"),
+        ("compare log", 2, "give what to compare with"),
+        ("compare log other --dispatches x", 2, "give what to compare with"),
         ("tail --since soon\x1b", 2, "--since: 'soon\\x1b' is neither"),
         ("tail --outcome lost", 2, "'lost' is not one of"),
         ("tail --key s3://b/a", 2, "s3://b/a is an S3 URI; patterns are of keys: write a"),

@@ -19,7 +19,6 @@ from lava_s3trigger.cli.objects.uri import (
     s3_record,
 )
 from lava_s3trigger.deliveries import deliveries
-from tests import build
 
 KEYS: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 535000, tzinfo=UTC)
@@ -98,12 +97,6 @@ class TestRecords:
         assert (event.bucket, event.key, event.size) == ("b", key, size)
         assert (event.event_type, event.event_time) == (CREATED, TIME)
         assert (event.source_ip, event.aws_region) == (address, "eu-west-1")
-
-    def test_it_has_the_elements_of_a_record_of_s3(self) -> None:
-        made, real = s3_record("b", "k"), build.s3_record()
-        assert made.keys() == real.keys()
-        assert made["s3"].keys() == real["s3"].keys()
-        assert made["s3"]["object"].keys() == real["s3"]["object"].keys()
 
     def test_a_deletion_has_neither_size_nor_etag(self) -> None:
         record = s3_record("b", "k", size=None, event_type="ObjectRemoved:Delete")

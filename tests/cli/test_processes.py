@@ -16,7 +16,7 @@ from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.plan.entry_sets import Side, Sides
-from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, available, compare
+from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -119,7 +119,3 @@ def test_a_process_that_ends_is_reported_in_one_line() -> None:
 
     assert "\n" not in str(error.value)
     assert active_children() == []
-
-
-def test_there_is_a_processor() -> None:
-    assert available() >= 1

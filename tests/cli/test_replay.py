@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lava_s3trigger.deliveries import deliveries
+from tests.build import job_entry
 from tests.processes import finish, unread, wait_until
 
 from .cannedaws import Answer, Request, refusal
 from .commandline import peaks
+from .logs import text_line
 from .replays import HOSTILE, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from .logs import Log
     from .replays import Account
 
 
@@ -327,28 +328,15 @@ class TestEnds:
 class TestMissing:
     """What the log can tell of dispatches."""
 
-    def log(self, account: Account, lines: Iterable[tuple[str, str]], age: float = 0) -> None:
-        """Write a line of a dispatch for each key and job."""
-        logs, group = account.aws.client("logs"), f"/aws/lambda/lava-{account.realm.name}-s3trigger"
-        logs.create_log_group(logGroupName=group)
-        logs.create_log_stream(logGroupName=group, logStreamName="s")
-        now = datetime.now(UTC).timestamp()
-        events = []
-        for key, job in lines:
-            fields = {"trigger_id": "a", "job_id": job, "bucket": account.bucket, "key": key}
-            message = f"[INFO] dispatched {json.dumps(fields)}"
-            events.append({"timestamp": int((now - age) * 1000), "message": message})
-        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+    def line(self, account: Account, key: str, job: str = "load") -> str:
+        return text_line("dispatched", trigger_id="a", job_id=job, bucket=account.bucket, key=key)
 
-    def test_only_what_has_no_dispatch_is_sent(self, account: Account) -> None:
+    def test_only_what_has_no_dispatch_is_sent(self, account: Account, log: Log) -> None:
         account.trigger("a", job_id=["load", "load2"], if_not_fnmatch="*.tmp")
-        job = {"job_id": "load2", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-        account.realm.put("jobs", [job])
-        self.log(
-            account,
-            [(key, job) for key in ("in/done", "in/x y+z") for job in ("load", "load2")]
-            + [("in/half", "load")],
-        )
+        account.realm.put("jobs", [job_entry("load2")])
+        both = [(key, job) for key in ("in/done", "in/x y+z") for job in ("load", "load2")]
+        lines = [self.line(account, *each) for each in (*both, ("in/half", "load"))]
+        log.write(*lines, at=datetime.now(UTC))
         keys = ["in/done", "in/x y+z", "in/half", "in/none", "in/skipped.tmp"]
         account.put(keys)
         ran = account.replay.json(f"s3://{account.bucket}/in/", "--missing")
@@ -360,17 +348,19 @@ class TestMissing:
         }
 
     def test_a_dispatch_of_an_earlier_object_of_the_key_does_not_count(
-        self, account: Account
+        self, account: Account, log: Log
     ) -> None:
         account.trigger("a")
-        self.log(account, [("in/again", "load")], age=3600)
+        log.write(self.line(account, "in/again"), at=datetime.now(UTC) - timedelta(hours=1))
         account.put(["in/again"])
         account.replay(f"s3://{account.bucket}/in/", "--missing")
         assert account.handed_over() == {"in/again": 1}
 
-    def test_of_what_is_older_than_the_log_nothing_is_known(self, account: Account) -> None:
+    def test_of_what_is_older_than_the_log_nothing_is_known(
+        self, account: Account, log: Log
+    ) -> None:
         account.trigger("a")
-        self.log(account, [("in/x", "load")])
+        log.write(self.line(account, "in/x"), at=datetime.now(UTC))
         manifest = account.inventory(["in/old"], time="2020-01-01T00:00:00Z")
         ran = account.replay.json("--inventory", manifest, "--missing")
         assert (ran.json()["planned"], ran.json()["left_out"]) == (0, {"older_than_log": 1})

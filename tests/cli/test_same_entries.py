@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.build import job_entry, trigger_entry
+
 from .commandline import CommandLine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 URI = "s3://my-bucket/in/a.csv"
-ENTRY = {
-    "trigger_id": "t",
-    "description": "d",
-    "owner": "o",
-    "bucket": "my-bucket",
-    "prefix": "in",
-    "enabled": True,
-    "job_id": "load",
-    "x-tests": [{"key": "in/a.csv", "expect": [{"job_id": "load"}]}],
-}
-JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+CASES = [{"key": "in/a.csv", "expect": [{"job_id": "load"}]}]
+ENTRY = trigger_entry(description="d", owner="o") | {"x-tests": CASES}
+JOB = job_entry()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
@@ -21,16 +20,17 @@ from lava_s3trigger.conditions import KINDS
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import READERS, BrokenTrigger, read_trigger
+from tests.build import job_entry, trigger_entry
+from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
     from .commandline import CommandLine
 
-CHECKOUT: Final = Path(__file__).parents[2]
 TRIGGER: Final = jsonschema.Draft202012Validator(trigger_schema())
 JOB: Final = jsonschema.Draft202012Validator(job_schema())
 
-GOOD: Final = {"trigger_id": "t", "bucket": "b", "prefix": "p", "enabled": True, "job_id": "j"}
-GOOD_JOB: Final = {"job_id": "j", "type": "exe", "worker": "w", "payload": "x"}
+GOOD: Final = trigger_entry()
+GOOD_JOB: Final = job_entry(enabled=None)
 
 
 def item_of(entry: Any) -> dict[str, Any]:

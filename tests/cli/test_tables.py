@@ -14,6 +14,7 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
+from tests.build import item
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.aws import Aws
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def entry(kind: Kind, **fields: Any) -> Entry:
-    return Entry(kind, {name: attribute_of(value) for name, value in fields.items()}, "here")
+    return Entry(kind, item(fields), "here")
 
 
 def trigger(trigger_id: str, prefix: Any, **fields: Any) -> Entry:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -177,9 +175,8 @@ class TestFailuresOfLambda:
         assert (found["event"], found["level"]) == ("lambda", "ERROR")
         assert found["request_id"] == (REQUEST if REQUEST in text else None)
 
-    @pytest.mark.parametrize(
-        "text",
-        [
+    def test_all_else_is_not(self, log: Log, tail: CommandLine) -> None:
+        log.write(
             "START RequestId: x Version: 1",
             "REPORT RequestId: x\tDuration: 2 ms\tStatus: success",
             "[WARNING] botocore: slow",
@@ -188,10 +185,7 @@ class TestFailuresOfLambda:
             json.dumps({"level": "INFO", "message": "Found credentials"}),
             json.dumps([1]),
             "{",
-        ],
-    )
-    def test_all_else_is_not(self, log: Log, tail: CommandLine, text: str) -> None:
-        log.write(text)
+        )
         assert tail(*SINCE).output == ""
 
 
@@ -199,33 +193,19 @@ class TestHostileKeys:
     """No key reaches a terminal as more than text, and none is changed in JSON."""
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_a_key(self, log: Log, tail: CommandLine, key: str) -> None:
+    def test_a_key(
+        self, log: Log, tail: CommandLine, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
         ran = tail(*SINCE)
         assert len(ran.output.splitlines()) == 2
         assert not raw(ran.output)
         found = documents(tail(*SINCE, "--format", "json").output)
         assert [each["fields"]["key"] for each in found] == [key, key]
-
-    def test_on_a_terminal(self, account: Account, log: Log) -> None:
-        log.write(*(line("failed", **about(key), reason=key) for key in HOSTILE))
-        ours, theirs = pty.openpty()
-        with account.start("tail", *SINCE, stdout=theirs) as process:
-            os.close(theirs)
-            shown = b"".join(iter(lambda: read(ours), b""))
-            assert end_of(process) == 0
-        os.close(ours)
-        text = shown.decode().replace("\r\n", "\n")
-        assert "\x1b[" in text  # it has colours
-        assert not raw(text, is_terminal=True)
-        assert len(text.splitlines()) == len(HOSTILE)
-
-
-def read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # the other side was closed
-        return b""
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        shown = tail(*SINCE).output
+        assert "\x1b[" in shown  # it has colours
+        assert not raw(shown, is_terminal=True)
 
 
 class TestFollowing:

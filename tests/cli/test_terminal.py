@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.output.escaping import safe
 from tests.build import eventbridge
+from tests.cli.commandline import CommandLine
 from tests.cli.schemas import validate
 from tests.cli.terminal import HOSTILE, raw
 from tests.templates.test_attacks import BRIEF, Attack
@@ -24,26 +25,15 @@ FORMATS: Final = ("text", "json")
 
 
 class Shown:
-    """Runs `explain` in this process, as for a pipe or as for a terminal."""
+    """Runs `explain` as for a pipe or as for a terminal."""
 
-    def __init__(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._monkeypatch = monkeypatch
-        self._capfd = capfd
 
     def __call__(self, *arguments: str, is_terminal: bool = False) -> str:
         """Return what is written to both outputs."""
-        self._monkeypatch.delenv("NO_COLOR", raising=False)
-        self._monkeypatch.delenv("TERM", raising=False)
-        if is_terminal:
-            self._monkeypatch.setenv("FORCE_COLOR", "1")
-        else:
-            self._monkeypatch.delenv("FORCE_COLOR", raising=False)
-        with pytest.raises(SystemExit):
-            main(["explain", *arguments])
-        return "".join(self._capfd.readouterr())
+        ran = CommandLine(["explain"], {"FORCE_COLOR": "1"} if is_terminal else {})(*arguments)
+        return ran.output + ran.errors
 
     def every_way(self, payload: Any, triggers: list[Any], jobs: list[Any]) -> list[str]:
         """Explain a payload in every format, to a pipe and to a terminal; all must be safe."""
@@ -64,11 +54,11 @@ class Shown:
 
 
 @pytest.fixture
-def shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Shown:
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shown:
     """`explain` in this process."""
-    return Shown(tmp_path, monkeypatch, capfd)
+    for name in ("NO_COLOR", "TERM", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    return Shown(tmp_path)
 
 
 def world(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 from contextlib import chdir
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -108,19 +106,6 @@ class TestCommandLine:
         assert found.no
         assert all(each.split()[:2] == ["lava-s3trigger", name] for each in found.examples)
         assert (found.help or "").split("\n\n")[0].replace("\n", " ") == _COMMANDS[name]
-
-    def test_completion(self) -> None:
-        def complete(words: str) -> str:
-            path = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ['PATH']}"
-            command = ["/bin/sh", "-e", "-c", f"_LAVA_S3TRIGGER_COMPLETE={words} lava-s3trigger"]
-            return subprocess.run(
-                command, env={"PATH": path}, capture_output=True, text=True, check=True
-            ).stdout
-
-        for shell in ("bash", "zsh", "fish"):
-            assert "_lava_s3trigger_completion" in complete(f"{shell}_source")
-        words = complete("bash_complete COMP_CWORD=1 COMP_WORDS='lava-s3trigger ex'")
-        assert words == "plain,explain\n"
 
     def test_the_configuration_file_is_read(self, folder: Path, run: Run) -> None:
         save_files(EXPLAIN, folder)

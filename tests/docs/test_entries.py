@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from lava_s3trigger.cli import commands
-from lava_s3trigger.cli.entries.load import load
+from lava_s3trigger.cli.entries.load import Entry, load
+from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers
 from lava_s3trigger.decision import decide
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.dispatch import timestamp
-from lava_s3trigger.errors import UserError
-from lava_s3trigger.jobs import Job, read_job
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
-from lava_s3trigger.triggers import Trigger, Walk, prefixes, read_trigger
+from lava_s3trigger.triggers import Trigger, read_trigger
+from tests.build import job_entry, trigger_entry
 from tools.local.server import CHECKOUT
 
 from .pages import (
@@ -41,7 +41,7 @@ from .pages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 def entries() -> Iterator[Any]:
@@ -53,30 +53,14 @@ def entries() -> Iterator[Any]:
                 yield pytest.param(item(entry), id=f"{page.name}: {entry['trigger_id']}")
 
 
-class Entries:
-    """Looks up triggers or jobs in a few entries."""
+def triggers_of(*items: dict[str, Any]) -> MemoryTriggers:
+    """Return what looks up triggers in a few entries."""
+    return MemoryTriggers([Entry("trigger", each, "the page") for each in items])
 
-    def __init__(self, items: Iterable[dict[str, Any]]) -> None:
-        self._items = list(items)
 
-    def matching(self, bucket: str, key: str) -> Walk:
-        tried = []
-        for prefix in prefixes(key):
-            tried.append(prefix)
-            found = [
-                read_trigger(each)
-                for each in self._items
-                if (each["bucket"]["S"], each["prefix"]["S"]) == (bucket, prefix)
-            ]
-            if found:
-                return Walk(tuple(tried), found)
-        return Walk(tuple(tried), ())
-
-    def __getitem__(self, job_id: str) -> Job:
-        for each in self._items:
-            if each["job_id"]["S"] == job_id:
-                return read_job(each)
-        raise UserError(f"no job {job_id!r} in lava.demo.jobs")
+def jobs_of(*items: dict[str, Any]) -> MemoryJobs:
+    """Return what looks up jobs in a few entries."""
+    return MemoryJobs([Entry("job", each, "the page") for each in items], "lava.demo.jobs")
 
 
 class TestEntries:
@@ -97,7 +81,7 @@ class TestEntries:
 
     def test_the_first_trigger_causes_the_dispatch_shown(self) -> None:
         trigger, job, shown = first_trigger()
-        decision = decide(sample("s3-created.json"), Entries([trigger]), Entries([job]))
+        decision = decide(sample("s3-created.json"), triggers_of(trigger), jobs_of(job))
         [[job_decision]] = [each.jobs for each in decision.triggers]
         assert job_decision.dispatch
         when = timestamp(datetime.fromisoformat(shown["ts_dispatch"]))
@@ -134,18 +118,10 @@ class TestRendering:
 
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
-        job = {"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
+        job = item(job_entry())
         for template, reason in tables(section(RENDERING, "Sandbox and bounds"))[-1]:
-            entry = {
-                "trigger_id": "t",
-                "bucket": event.bucket,
-                "prefix": "*",
-                "enabled": True,
-                "job_id": "j",
-                "parameters": {"x": code(template)},
-            }
-            decision = decide(event, Entries([item(entry)]), Entries([item(job)]))
-            [trigger] = decision.triggers
+            entry = trigger_entry("t", "*", bucket=event.bucket, parameters={"x": code(template)})
+            [trigger] = decide(event, triggers_of(item(entry)), jobs_of(job)).triggers
             assert trigger.outcome == "user_error", template
             assert trigger.ended
             assert code(reason) in str(trigger.ended.reason), template
@@ -170,8 +146,7 @@ class TestLoops:
 
     def test_the_recipe_excludes_what_the_job_writes(self) -> None:
         [entry] = fenced(section(TRIGGERS, "Loops"), "json")
-        job = {"job_id": "convert_orders", "type": "exe", "worker": "core", "payload": "x"}
-        known = Entries([item(json.loads(entry))]), Entries([item(job | {"enabled": True})])
+        known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
         outcomes = {}
         for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
             event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")

@@ -16,7 +16,8 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 from lava_s3trigger import triggers, units
 from lava_s3trigger.settings import Settings
 from lava_s3trigger.templates.documents import Document, variables
-from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
+from lava_s3trigger.triggers import BrokenTrigger, Trigger
+from tests.build import item, trigger, trigger_entry
 from tests.test_template import PARAMETERS, TEMPLATE, Stack
 from tools.local.server import CHECKOUT
 
@@ -30,12 +31,11 @@ from .pages import (
     code,
     codes,
     fenced,
-    item,
     sample,
     section,
     tables,
 )
-from .test_entries import Entries
+from .test_entries import triggers_of
 
 
 def fields_of(query: str) -> set[str]:
@@ -116,17 +116,11 @@ class TestTables:
 
     def test_which_entries_fire(self) -> None:
         items, keys = tables(section(TRIGGERS, "Which entries fire"))
-        known = Entries(
-            item(
-                {
-                    "trigger_id": name,
-                    "bucket": "b",
-                    "prefix": code(prefix),
-                    "enabled": enabled == "true",
-                    "job_id": "j",
-                }
+        known = triggers_of(
+            *(
+                item(trigger_entry(name, code(prefix), bucket="b", enabled=enabled == "true"))
+                for name, prefix, enabled in items
             )
-            for name, prefix, enabled in items
         )
         for key, expected, _ in keys:
             found = known.matching("b", code(key)).triggers
@@ -219,12 +213,12 @@ class TestTables:
 
     def test_reasons_of_user_errors(self) -> None:
         rows = {row[0]: code(row[1]) for row in tables(section(TRIGGERS, "User errors"))[0]}
-        entry = {"trigger_id": "t", "bucket": "b", "prefix": "*", "enabled": True, "job_id": "j"}
-        for name, field in (
-            ("invalid entry", {"paramters": {}}),
-            ("invalid condition", {"if_size_gt": "10k"}),
-        ):
-            broken = read_trigger(item(entry | field))
+        fields: dict[str, Any] = {
+            "invalid entry": {"paramters": {}},
+            "invalid condition": {"if_size_gt": "10k"},
+        }
+        for name, field in fields.items():
+            broken = trigger(**field)
             assert isinstance(broken, BrokenTrigger)
             assert broken.reason == rows[name]
 

@@ -19,13 +19,11 @@ from tests.docs.reader import Reader
 from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smoke has it from here
 from tools.local.connections import Connections
 from tools.local.realm import Realm
-from tools.local.server import ACCESS_KEY, CHECKOUT, REGION, SECRET_KEY, LocalAws
+from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    Redrive = Callable[[], None]
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
@@ -132,6 +130,21 @@ def deploy(aws: LocalAws, name: str, workers: Iterable[str] = ("core",), **more:
     return stack
 
 
+def make_user(aws: LocalAws, name: str, statements: list[Any]) -> dict[str, str]:
+    """Create a user who may do what statements of a policy say; return the credentials."""
+    iam = aws.client("iam")
+    iam.create_user(UserName=name)
+    if statements:
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        document = document.replace("111122223333", ACCOUNT)
+        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
 @pytest.fixture(scope="session")
 def iam_aws() -> Iterator[LocalAws]:
     """A server that enforces IAM, one for all realms with names of their own."""
@@ -199,16 +212,3 @@ def keys_arrive(realm: Realm, *keys: str) -> None:
 
     wait_until(arrived, f"dispatches of {keys}")
     assert sorted(found) == sorted(keys)
-
-
-@pytest.fixture
-def redrive(stack: Stack) -> Iterator[Redrive]:
-    """Turn the mapping from the dead-letter queue on, until it is empty; and off again."""
-
-    def run() -> None:
-        stack.set_redrive(enabled=True)
-        url = stack.outputs["DeadLetterQueueUrl"]
-        wait_until(lambda: stack.waiting(url) == 0, "the dead-letter queue to be empty")
-
-    yield run
-    stack.set_redrive(enabled=False)

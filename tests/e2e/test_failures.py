@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    from .conftest import Redrive, Stack
+    from .conftest import Stack
 
     class RetryAfter(Protocol):
         """Sets when, and how often, a message is delivered."""
@@ -142,35 +142,3 @@ class TestCrash:
         # At least once: what was sent before the crash is sent again after it.
         assert max(found.values()) > 1 or not is_sent
         assert stack.waiting(stack.outputs["IntakeDeadLetterQueueUrl"]) == 0
-
-
-class TestInvocations:
-    """Lambda retries a failed invocation, and then makes it a dead letter."""
-
-    def test_a_dead_letter_is_redriven_after_the_fault_is_corrected(
-        self, stack: Stack, forwarder: Forwarder, redrive: Redrive
-    ) -> None:
-        stack.trigger("denied", "denied", parameters={"key": "{{ key }}"})
-        stack.connections.by_s3("denied")
-        tries: list[str] = []
-        forwarder.before = tries.append
-        forwarder.denied = {SEND}
-
-        stack.put("denied", "in/x y.csv")
-
-        url = stack.outputs["DeadLetterQueueUrl"]
-        wait_until(lambda: stack.waiting(url) == 1, "a dead letter")
-        assert tries.count(SEND) == 3
-        (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=0)[
-            "Messages"
-        ]
-        body = json.loads(dead["Body"])
-        # The local AWS writes what a destination is sent; a dead-letter queue on AWS gets
-        # the event alone, and the function understands either.
-        (record,) = body.get("requestPayload", body)["Records"]
-        assert record["s3"]["object"]["key"] == "in/x+y.csv"
-
-        forwarder.denied = set()
-        redrive()
-        (found,) = stack.dispatches("core", 1)
-        assert found["parameters"] == {"key": "in/x y.csv"}

@@ -81,8 +81,3 @@ class TestNeededPermissions:
         assert call in error
         assert "AccessDenied" in error
         assert stack.realm.receive("core") == []
-
-    def test_with_every_permission_an_event_is_dispatched(self, stack: Stack) -> None:
-        stack.trigger(BUCKET, BUCKET)
-        assert not stack.invoke(event(BUCKET, "k"))["error"]
-        stack.dispatches("core", 1)

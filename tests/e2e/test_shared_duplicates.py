@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.build import direct, message, record
-from tests.processes import wait_until
 from tools.local.server import LocalAws
 
 from .conftest import Stack, deploy
@@ -28,7 +27,7 @@ BUCKET: Final = "twice"
 @pytest.fixture(scope="module")
 def sharing(iam_aws: LocalAws) -> Stack:
     """A stack whose instances share their memory; each object of the bucket is two dispatches."""
-    more = {"CreateDedupTable": "true", "DedupTtl": "1h", "CreateIntake": "true"}
+    more = {"CreateDedupTable": "true", "DedupTtl": "1h"}
     stack = deploy(iam_aws, REALM, ("core", "web"), **more)
     jobs, parameters = ["job-core", "job-web"], {"key": "{{ key }}"}
     stack.trigger("twice", BUCKET, job_id=jobs, parameters=parameters)
@@ -70,20 +69,6 @@ class TestDuplicateDeliveries:
         assert keys(sharing, "core", OBJECTS) == sorted(names)
         assert keys(sharing, "web", OBJECTS) == sorted(names)
         assert set(states(sharing)) == {"done"}
-
-    def test_messages_in_a_queue_are_dispatched_once(self, sharing: Stack) -> None:
-        sqs, intake = sharing.aws.client("sqs"), sharing.outputs["IntakeQueueUrl"]
-        names = [f"queue/{n}" for n in range(OBJECTS)]
-        for _ in "ab":
-            for key in names:
-                sqs.send_message(QueueUrl=intake, MessageBody=json.dumps(event(key)))
-        assert keys(sharing, "core", OBJECTS) == sorted(names)
-        assert keys(sharing, "web", OBJECTS) == sorted(names)
-
-        wait_until(lambda: set(states(sharing)) == {"done"}, "every event to be done")
-        again = [message(f"again {key}", event(key)) for key in names]
-        assert sharing.invoke({"Records": again}) == {"error": None, "answer": None}
-        assert sharing.realm.receive("core") == sharing.realm.receive("web") == []
 
 
 class TestPermission:

@@ -16,7 +16,7 @@ from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 from tools.smoke.checks import CHECKS
 
-from .conftest import REALM
+from .conftest import REALM, make_user
 from .test_role import POLICY, put, take_away
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ KEY_ALIAS: Final = f"alias/lava-{REALM}-user"
 _SECONDS: Final = 600
 
 
-def documented_policy() -> str:
+def documented_policy() -> Any:
     """Return the policy of the examples, for the realm of the tests.
 
     The local AWS asks for other actions here and there, puts the name of the default event bus
@@ -52,21 +52,16 @@ def documented_policy() -> str:
         {"Effect": "Allow", "Action": odd, "Resource": "*"},
         {"Effect": "Allow", "Action": ["events:PutRule", "events:DeleteRule"], "Resource": rule},
     ]
-    return json.dumps(document)
+    return document
 
 
 @pytest.fixture
 def user(stack: Stack) -> Iterator[dict[str, str]]:
     """The credentials of a user who has the policy, and nothing else."""
     iam, name = stack.aws.client("iam"), "smoke"
-    iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=documented_policy())
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    yield {
-        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-    }
-    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    credentials = make_user(stack.aws, name, documented_policy()["Statement"])
+    yield credentials
+    iam.delete_access_key(UserName=name, AccessKeyId=credentials["AWS_ACCESS_KEY_ID"])
     iam.delete_user_policy(UserName=name, PolicyName=name)
     iam.delete_user(UserName=name)
 
@@ -244,7 +239,7 @@ def test_what_cannot_be_removed_is_reported(
     stack: Stack, smoke: Smoke, user: dict[str, str]
 ) -> None:
     iam = stack.aws.client("iam")
-    policy = documented_policy().replace("s3:DeleteBucket", "s3:None")
+    policy = json.dumps(documented_policy()).replace("s3:DeleteBucket", "s3:None")
     iam.put_user_policy(UserName="smoke", PolicyName="smoke", PolicyDocument=policy)
     process = smoke("--yes", "--no-redrive", "--timeout", "1", **user)
     output, _ = finish(process, _SECONDS)
