@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.output.signals import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +31,26 @@ def run_command(*arguments: str, state: Path, environment: Mapping[str, str] | N
     Raises:
         CommandError: Its exit status is not 0.
     """
-    ran = subprocess.run(
+    with contextlib.ExitStack() as undo:
+        with uninterrupted():
+            process = _started(arguments, state, environment)
+            undo.enter_context(process)
+            undo.callback(process.kill)
+        output, _ = process.communicate()
+    if process.returncode:
+        told = " ".join(output.split())[-_MAX_CHARACTERS:]
+        raise CommandError(f"{arguments[0]} ended with status {process.returncode}: {told}")
+
+
+def _started(
+    arguments: tuple[str, ...], state: Path, environment: Mapping[str, str] | None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "lava_s3trigger", *arguments, "--yes"],
         env={**(os.environ if environment is None else environment), "XDG_STATE_HOME": str(state)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
         start_new_session=True,
     )
-    if ran.returncode:
-        told = " ".join(ran.stdout.split())[-_MAX_CHARACTERS:]
-        raise CommandError(f"{arguments[0]} ended with status {ran.returncode}: {told}")
