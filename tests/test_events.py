@@ -739,7 +739,9 @@ class TestIdentity:
         assert len(identities) == len(records)
         assert only_event([deepcopy(record)]).identity == only_event([record]).identity
 
-    @pytest.mark.parametrize("odd", [MISSING, None, [], "x", 5], ids=str)
+    @pytest.mark.parametrize(
+        "odd", [MISSING, None, [], "x", 5], ids=["missing", "null", "list", "text", "number"]
+    )
     def test_odd_elements_do_not_break_the_identity(self, odd: Any) -> None:
         for path in ("responseElements", "s3.object.sequencer"):
             identity = only_event([changed(s3_record(), path, odd)]).identity

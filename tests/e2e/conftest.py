@@ -17,9 +17,10 @@ import pytest
 from tests.cli.commandline import CommandLine
 from tests.docs.reader import Reader
 from tests.processes import wait_until as wait_until  # noqa: PLC0414 - test_smoke has it from here
-from tools.local.connections import Connections
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
+
+from .connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

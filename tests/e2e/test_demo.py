@@ -45,7 +45,7 @@ class TestDemo:
             "skipped trigger scan-invoices: not met: if_size_gt",
             "skipped trigger scan-invoices, job scan_png: the job is disabled",
             "skipped trigger publish-drafts: the trigger is disabled",
-            "unmatched no trigger matches; prefixes tried: readme.txt, *",
+            "unmatched no trigger matches; prefixes tried: invoices-old/0001.pdf, invoices-old, *",
             "parked trigger scan-invoices, job scan_tiff: no job 'scan_tiff'",
             "parked trigger book-returns-twice: bad entry: unknown field 'paramters'",
             "12 S3 events. Of their triggers and jobs: 8 dispatched, 4 skipped, 1 unmatched, ",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.processes import SECONDS, finish, read_until
+from tools.local.examples import BUCKETS
 from tools.local.server import CHECKOUT, REGION
 
 from .commands import nothing_left, start
@@ -89,6 +90,16 @@ def blocks(page: str, heading: str) -> list[str]:
     text = (CHECKOUT / page).read_text()
     section = re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
     return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+class TestExamples:
+    """The entries and the buckets of the examples."""
+
+    def test_they_are_as_apply_and_connect_make_them(self, terminal: Terminal) -> None:
+        # Exit status 0: nothing would change.
+        terminal.enter("lava-s3trigger apply examples/triggers.yaml --set examples --dry-run")
+        for bucket in BUCKETS:
+            terminal.enter(f"lava-s3trigger connect {bucket} --dry-run")
 
 
 class TestReadme:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.connect.changes import permission_of
+from lava_s3trigger.cli.deployed.realm import statements
 from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 from tools.smoke.checks import CHECKS
@@ -137,6 +139,27 @@ def smoke(stack: Stack, tmp_path: Path) -> Iterator[Smoke]:
         process.stdout.close()
 
 
+def permissions(stack: Stack) -> list[dict[str, Any]]:
+    """Return the statements of who may invoke the function."""
+    name = stack.outputs["FunctionName"]
+    return statements(stack.aws.client("lambda").get_policy(FunctionName=name)["Policy"])
+
+
+@pytest.fixture
+def without_permission(stack: Stack) -> Iterator[None]:
+    """A function that S3 may not invoke, so that `connect` makes a permission."""
+    client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
+    [found] = [each for each in permissions(stack) if "s3.amazonaws.com" in str(each["Principal"])]
+    client.remove_permission(FunctionName=name, StatementId=found["Sid"])
+    yield
+    client.add_permission(
+        FunctionName=name,
+        StatementId=found["Sid"],
+        Action="lambda:InvokeFunction",
+        **permission_of(found),
+    )
+
+
 def inventory(stack: Stack) -> dict[str, Any]:
     """Return what the smoke test may make or change."""
     client = stack.aws.client
@@ -148,6 +171,7 @@ def inventory(stack: Stack) -> dict[str, Any]:
         "topics": client("sns").list_topics()["Topics"],
         "subscriptions": client("sns").list_subscriptions()["Subscriptions"],
         "rules": client("events").list_rules()["Rules"],
+        "permissions": [each["Sid"] for each in permissions(stack)],
         "mapping": client("lambda").get_event_source_mapping(UUID=mapping)["State"],
         "entries": [
             client("dynamodb").scan(TableName=f"lava.{REALM}.{table}")["Items"]
@@ -179,6 +203,7 @@ def test_all_checks_pass_with_the_documented_policy_and_nothing_stays(
     assert f"(encrypted with {KEY_ALIAS})" in output
     assert output.endswith("Removed everything.\n")
     assert inventory(stack) == before
+    assert not (tmp_path / ".local").exists()  # where apply and connect save what they replace
     records = {
         path.stem: json.loads(json.loads(path.read_text())["parameters"]["event"])
         for path in tmp_path.glob("*.json")
@@ -188,14 +213,22 @@ def test_all_checks_pass_with_the_documented_policy_and_nothing_stays(
     assert records["sns"]["s3"]["object"]["key"] == "sns/object+1"
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE])
+@pytest.mark.parametrize(
+    ("end", "after"),
+    [
+        (signal.SIGINT, "bounds long"),
+        (signal.SIGTERM, "bounds long"),
+        (signal.SIGPIPE, "bounds long"),
+        (signal.SIGINT, "route eventbridge"),  # while `connect` runs
+    ],
+)
 def test_an_interrupt_or_a_closed_output_removes_everything(
-    stack: Stack, smoke: Smoke, end: signal.Signals
+    stack: Stack, smoke: Smoke, end: signal.Signals, after: str
 ) -> None:
     before = inventory(stack)
     process = smoke("--yes")
     assert process.stdout
-    read_until(process.stdout, "PASS  bounds long", process)
+    read_until(process.stdout, f"PASS  {after}", process)
 
     if end is signal.SIGPIPE:
         process.stdout.close()
@@ -206,7 +239,7 @@ def test_an_interrupt_or_a_closed_output_removes_everything(
     assert inventory(stack) == before
 
 
-@pytest.mark.usefixtures("without_sending")
+@pytest.mark.usefixtures("without_sending", "without_permission")
 def test_a_denied_send_fails_the_checks_and_what_is_kept_can_be_removed(
     stack: Stack, smoke: Smoke
 ) -> None:
@@ -219,7 +252,7 @@ def test_a_denied_send_fails_the_checks_and_what_is_kept_can_be_removed(
     assert results(output) == {"PASS": [], "FAIL": failed}, output
     assert process.returncode == 1
     assert re.search(r"FAIL  plain .*AccessDenied.*SendMessage", output), output
-    assert "9 checks: 0 PASS, 9 FAIL" in output
+    assert "11 checks: 0 PASS, 11 FAIL" in output
 
     kept = inventory(stack)
     assert kept.keys() - {key for key in before if before[key] == kept[key]} >= {
@@ -227,6 +260,7 @@ def test_a_denied_send_fails_the_checks_and_what_is_kept_can_be_removed(
         "queues",
         "topics",
         "rules",
+        "permissions",
         "entries",
     }
     [suffix] = re.findall("--remove ([0-9a-f]+)$", output)

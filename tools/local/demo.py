@@ -90,11 +90,12 @@ STEPS: Final = (
     Step("shop-orders", "orders/03-14/first half.csv"),
     Step("shop-orders", 'orders/03-14/x","admin":"yes.csv'),
     Step("shop-orders", "orders/03-14/draft/second.csv"),
-    Step("shop-orders", "readme.txt"),
     Step("shop-invoices", "invoices/0001.pdf"),
     Step("shop-invoices", "invoices/0002.png"),
     Step("shop-invoices", "invoices/0003.tiff"),
     Step("shop-invoices", "invoices/empty.pdf", b""),
+    # The filter of the notification is "invoices", which carries this key too.
+    Step("shop-invoices", "invoices-old/0001.pdf"),
     Step("shop-returns", "returns/caf\u00e9 \U0001f600.json"),
     Step("shop-catalogue", "spring/a+b.html"),
     Step("shop-catalogue", "drafts/summer.html"),
@@ -128,8 +129,8 @@ def demo() -> None:
     """Deploy to a local AWS server, put objects into S3, and show the dispatches.
 
     Deploys the template and the package of this checkout to a new server on
-    loopback, loads examples/, connects one bucket each by S3, SNS, SQS and
-    EventBridge, and stops the server at the end.
+    loopback, puts the entries of examples/ with apply, connects one bucket each
+    by S3, SNS, SQS and EventBridge with connect, and stops the server at the end.
     """
     console = Console(highlight=False)
     console.width = min(console.width, _MAX_WIDTH)

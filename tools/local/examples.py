@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.entries.load import load_sound
 
-from .connections import Connections
 from .realm import Realm
 from .server import CHECKOUT, LocalAws
 
@@ -23,11 +22,20 @@ BUCKETS: Final = {
 }
 """The route by which each bucket is connected to the function."""
 
+_TOPIC: Final = f"lava-{REALM}-invoices"
+_CONNECT: Final = {
+    "shop-orders": ("--by=s3",),
+    "shop-invoices": ("--by=sns", f"--topic={_TOPIC}"),
+    "shop-returns": ("--by=queue",),
+    "shop-catalogue": ("--by=eventbridge",),
+}
+"""The options of `connect` for each bucket."""
+
 _EXAMPLES: Final = CHECKOUT / "examples"
 
 
 def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
-    """Deploy the stack, load the examples, and connect the buckets.
+    """Deploy the stack, apply the examples, and connect the buckets.
 
     Args:
         aws: The server.
@@ -49,14 +57,15 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
         {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
     )
     _complete(aws, outputs)
-    loaded = load_sound([str(_EXAMPLES / file) for file in ("jobs.yaml", "triggers.yaml")])
-    for entry in loaded.entries:
-        realm.put_item("jobs" if entry.kind == "job" else "s3triggers", entry.item)
-    connections = Connections(aws, REALM, outputs["FunctionArn"])
-    connections.by_s3("shop-orders")
-    connections.by_sns("shop-invoices")
-    connections.by_sqs("shop-returns", outputs["IntakeQueueArn"])
-    connections.by_eventbridge("shop-catalogue")
+    for entry in load_sound([str(_EXAMPLES / "jobs.yaml")]).entries:
+        realm.put_item("jobs", entry.item)
+    for bucket in BUCKETS:
+        aws.client("s3").create_bucket(Bucket=bucket)
+    aws.client("sns").create_topic(Name=_TOPIC)
+    triggers = str(_EXAMPLES / "triggers.yaml")
+    aws.run_command("apply", triggers, "--set=examples", f"--realm={REALM}")
+    for bucket, options in _CONNECT.items():
+        aws.run_command("connect", bucket, *options, f"--realm={REALM}")
     # The server throttles a cold burst: start an instance with a payload without events.
     aws.client("lambda").invoke(
         FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.signals import uninterrupted
+from tools.commands import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ class LocalAws:
         with contextlib.ExitStack() as undo:
             with uninterrupted():
                 folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="localaws-")))
-            self._log = folder / "log"
+            self._folder, self._log = folder, folder / "log"
             self._start(folder, undo)
             self._cleanup = undo.pop_all()
         return self
@@ -98,6 +99,24 @@ class LocalAws:
                 config=_CONFIG,
             )
         return self._clients[service]
+
+    def run_command(self, *arguments: str) -> None:
+        """Run a command of lava-s3trigger on the server, whatever the user's own settings are.
+
+        Raises:
+            CommandError: Its exit status is not 0.
+        """
+        environment = {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "HOME": str(self._folder),
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TMPDIR": str(self._folder),
+        }
+        run_command(*arguments, state=self._folder, environment=environment)
 
     def keep_running(self) -> None:
         """Wait for as long as the server runs.

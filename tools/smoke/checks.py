@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -19,12 +21,11 @@ from lava_s3trigger.cli.objects.event_types import event_type
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, s3_notification
 from lava_s3trigger.cli.objects.uri import CREATED
 from lava_s3trigger.cli.output.signals import uninterrupted
+from tools.commands import run_command
 
 from .resources import Resources, wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lava_s3trigger.cli.dead_letters.queue import DeadLetter
 
 ROUTES: Final = ("s3", "sns", "sqs", "eventbridge")
@@ -37,6 +38,8 @@ TEMPLATES: Final = {
     "long": "{{ 'x' * 100000 }}",
     "slow": "{{ utils.re.match('(a+)+$', 'a' * 40 ~ 'b') }}",
     "missing": "{{ key }}",
+    "apply": "{{ key }}",
+    "connect": "{{ key }}",
     **dict.fromkeys(ROUTES, "{{ key }} {{ info.event_type }} {{ info.size }} B"),
 }
 """What each trigger renders, by its name, which is its prefix too."""
@@ -46,6 +49,7 @@ ENTRIES: Final = [
 ]
 """Tables and names of all entries, which are removed at the end."""
 CHECKS: Final = {
+    "apply": "the command puts an entry, which dispatches, and its undo takes it away",
     "plain": "direct invocation; one dispatch, with every character of the key",
     "everyday": "direct invocation; a regular expression, a date, a time zone",
     "bounds long": "a template with too long a text: parked, with the reason",
@@ -55,10 +59,13 @@ CHECKS: Final = {
     "route sns": "S3 to SNS to the function; likewise",
     "route sqs": "S3 to the intake queue; likewise",
     "route eventbridge": "S3 to EventBridge; about five minutes for a new bucket",
+    "connect": "S3 invokes the function until disconnect ends it; a minute or two",
     "redrive": "the missing job is created, and the parked message redriven: about a minute",
-    # Checks of commands that write, such as apply and connect, come here, and in `Run.check`.
 }
-"""What each check expects, in their order."""
+"""What each check expects, in their order.
+
+The first one is `apply`: later, the function has cached that its entry is not there.
+"""
 _ODD_KEY: Final = 'plain/a b+c "q" \\.txt'
 _EVENT_TIME: Final = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 _TROUBLE: Final = re.compile(r'ERROR|WARN|failed|parked|skipped|summary|"level"|Task timed out')
@@ -89,6 +96,7 @@ class Run:
         Raises:
             CommandError: It failed.
         """
+        others = {"apply": self._applies, "connect": self._connects, "redrive": self._redrives}
         match name.split():
             case ["plain"]:
                 return self._dispatches(_ODD_KEY, _ODD_KEY)
@@ -103,7 +111,7 @@ class Run:
             case ["route", route]:
                 return self._route(route)
             case _:
-                return self._redrives()
+                return others[name]()
 
     @property
     def _patience(self) -> float:
@@ -116,13 +124,8 @@ class Run:
             self.queue_url = made.make_queue()
             made.make_bucket()
         entries = [("jobs", "run", self._job())]
-        for name, template in TEMPLATES.items():
-            parameters = {"trigger": name, "text": template}
-            if self.events and name in ROUTES:
-                parameters["event"] = "{{ event | tojson }}"
-            job = made.id("missing" if name == "missing" else "run")
-            place = {"bucket": made.bucket, "prefix": name}
-            entries.append(("s3triggers", name, {**place, "job_id": job, "parameters": parameters}))
+        put = [name for name in TEMPLATES if name != "apply"]
+        entries += [("s3triggers", name, self._trigger(name)) for name in put]
         made.put_entries(entries)
         query: dict[str, Any] = {
             "TableName": f"lava.{made.function.realm}.s3triggers",
@@ -134,10 +137,64 @@ class Run:
         }
         dynamodb = made.aws.client("dynamodb")
         failure = f"the entries are not in s3trigger-index of {query['TableName']}"
-        wait_for(lambda: dynamodb.query(**query)["Count"] == len(TEMPLATES), 60, failure)
+        wait_for(lambda: dynamodb.query(**query)["Count"] == len(put), 60, failure)
 
     def _job(self) -> dict[str, Any]:
         return {"type": "exe", "worker": f"smoke-{self.made.suffix}", "payload": "true"}
+
+    def _trigger(self, name: str) -> dict[str, Any]:
+        parameters = {"trigger": name, "text": TEMPLATES[name]}
+        if self.events and name in ROUTES:
+            parameters["event"] = "{{ event | tojson }}"
+        job = self.made.id("missing" if name == "missing" else "run")
+        place = {"bucket": self.made.bucket, "prefix": name}
+        return {**place, "job_id": job, "parameters": parameters}
+
+    def _command(self, state: str, *arguments: str) -> None:
+        """Run a command of lava-s3trigger on the stack, with a folder for what it saves."""
+        aws, function = self.made.aws, self.made.function
+        options = {
+            "profile": aws.profile,
+            "region": aws.region,
+            "endpoint-url": aws.endpoint_url,
+            "realm": function.realm,
+            "function": function.name,
+        }
+        given = (f"--{name}={value}" for name, value in options.items() if value)
+        run_command(*arguments, *given, state=Path(state))
+
+    def _file(self, folder: str, name: str) -> str:
+        """Write a trigger into a file, and return its path."""
+        path = Path(folder, "entries.json")
+        path.write_text(json.dumps([self.made.entry("s3triggers", name, self._trigger(name))]))
+        return str(path)
+
+    def _applies(self) -> str:
+        made = self.made
+        with tempfile.TemporaryDirectory() as folder:
+            file = self._file(folder, "apply")
+            self._command(folder, "apply", file, f"--set=smoke-{made.suffix}")
+            found = self._dispatches("apply/x", "apply/x")
+            [saved] = Path(folder, "lava-s3trigger").glob("apply-*.json")
+            self._command(folder, "apply", f"--undo={saved}")
+        if made.has_entry("s3triggers", "apply"):
+            raise CommandError(f"{made.id('apply')} is still there after the undo")
+        return f"{found}; the undo removed the entry"
+
+    def _connects(self) -> str:
+        made = self.made
+        before = made.notifications()
+        with tempfile.TemporaryDirectory() as folder:
+            file = self._file(folder, "connect")
+            self._command(folder, "connect", made.bucket, "--by=s3", f"--triggers={file}")
+            if made.notifications() == before:
+                raise CommandError("connect changed nothing of the bucket")
+            self._pending, self._objects, self._connected = {"connect": ""}, 0, time.monotonic()
+            found = self._route("connect")
+            self._command(folder, "disconnect", made.bucket)
+        if (after := made.notifications()) != before:
+            raise CommandError(f"disconnect left {after}, where {before} was before")
+        return f"{found}; disconnected"
 
     def _invoke(self, key: str) -> None:
         event = ObjectEvent(
@@ -238,7 +295,7 @@ class Run:
         )
         left = max(0, self._connected + self.timeout - time.monotonic())
         dispatch = wait_for(lambda: self._arrived(name), left, f"no dispatch; see {look}")[0]
-        if self.events:
+        if self.events and name in ROUTES:
             (self.events / f"{name}.json").write_text(json.dumps(dispatch))
         seconds = time.monotonic() - self._connected
         return f"{dispatch['parameters']['text']}, within {seconds:.0f} s"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from lava_s3trigger.cli.connect.changes import PERMISSION, Change, Parts
+from lava_s3trigger.cli.connect.names import Names
 from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
 from lava_s3trigger.cli.dead_letters.redrive import is_on
 from lava_s3trigger.cli.deployed.aws import reaching_aws
@@ -122,12 +124,30 @@ class Resources:
         is_default = self.function.region == "us-east-1"
         self.aws.client("s3").create_bucket(Bucket=self.bucket, **({} if is_default else place))
 
+    def entry(self, table: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return an entry of this run."""
+        marks = {"owner": self._owner, "description": "of the smoke test", "enabled": True}
+        return {_KEYS[table]: self.id(name), **marks, **fields}
+
+    def has_entry(self, table: str, name: str) -> bool:
+        """Return whether an entry of this run is in its table."""
+        answer = self.aws.client("dynamodb").get_item(
+            TableName=self._own(table)["TableName"],
+            Key={_KEYS[table]: {"S": self.id(name)}},
+            ConsistentRead=True,
+        )
+        return "Item" in answer
+
+    def notifications(self) -> dict[str, Any]:
+        """Return the bucket's configuration of notifications."""
+        found = self.aws.client("s3").get_bucket_notification_configuration(Bucket=self.bucket)
+        return {name: value for name, value in found.items() if name != "ResponseMetadata"}
+
     def put_entries(self, entries: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
         """Put entries, all or none: table, name and fields. Entries of others stay as they are."""
-        marks = {"owner": self._owner, "description": "of the smoke test", "enabled": True}
         writes = []
         for table, name, fields in entries:
-            entry = {_KEYS[table]: self.id(name), **marks, **fields}
+            entry = self.entry(table, name, fields)
             item = {field: attribute_of(value) for field, value in entry.items()}
             writes.append({"Put": {**self._own(table), "Item": item}})
         dynamodb = self.aws.client("dynamodb")
@@ -190,6 +210,7 @@ class Resources:
             ("EventBridge rule", lambda: client("events").delete_rule(Name=rule)),
             ("SNS topic", lambda: client("sns").delete_topic(TopicArn=self.topic_arn)),
             ("entries", lambda: [client("dynamodb").delete_item(**each) for each in deletes]),
+            ("permission", self._remove_permission),
             ("S3 bucket", self._remove_bucket),
             ("SQS queue", lambda: sqs.delete_queue(QueueUrl=_url(sqs, names["SQS queue"]))),
             ("parked messages", self._remove_parked),
@@ -210,6 +231,14 @@ class Resources:
             for found in page.get("Contents", ()):
                 s3.delete_object(Bucket=self.bucket, Key=found["Key"])
         s3.delete_bucket(Bucket=self.bucket)
+
+    def _remove_permission(self) -> None:
+        """Take away the permission that `connect` makes where the stack has none for S3."""
+        function = self.function
+        sid = Names(function.realm, function.name, self.bucket).statement()
+        parts = Parts(self.aws, function.account, function.arn, lambda _: True)
+        found = parts.read(PERMISSION, function.name, sid)
+        parts.write(Change(PERMISSION, function.name, sid, found, None))
 
     def _remove_parked(self) -> None:
         letters = list(self.dead_letters.read())

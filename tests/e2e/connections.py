@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .server import LocalAws
+    from tools.local.server import LocalAws
 
 _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
