@@ -101,8 +101,10 @@ def test_what_was_mended_is_given_back_and_what_is_broken_stays(letters: Letters
     assert letters.run("redrive", "--explain")[0] == 1
     assert "s3trigger-dlq: 2 of 2 would come back again" in letters.run("--explain")[2]
     letters.stack.realm.put("jobs", [{"job_id": "dl-job", **JOB}])
-    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
+    status, output, errors = letters.run("redrive", "--explain", "--queue", "own")
     assert (status, "1 of 2 would come back again" in errors) == (1, True)
+    assert "if redriven now: dispatched: job dl-job to lava-e2e-core" in output
+    assert "if redriven now: comes back: no job 'dl-never'" in output
     assert letters.stack.dispatches("core", 0) == []
 
     status, _, errors = letters.run("redrive", "--quiet", _QUIET)
@@ -117,8 +119,8 @@ def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letter
     letters.park("dl-unqueued", "a.csv", "dl-unqueued")
     job = {"job_id": "dl-unqueued", **JOB, "worker": "dl-nobody"}
     letters.stack.realm.put("jobs", [job])
-    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
-    assert (status, "there is no queue lava-e2e-dl-nobody" in errors) == (1, True), errors
+    status, output, errors = letters.run("redrive", "--explain", "--queue", "own")
+    assert (status, "there is no queue lava-e2e-dl-nobody" in output) == (1, True), output
     assert "1 of 1 would come back again" in errors
 
 
@@ -129,7 +131,7 @@ def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) ->
         status, _, errors = letters.run("redrive")
     finally:
         letters.stack.set_redrive(enabled=False)
-    assert (status, "is on: another redrive is running" in errors) == (3, True)
+    assert (status, "is on: a redrive is running, or was killed" in errors) == (3, True)
 
 
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:
@@ -167,13 +169,17 @@ def test_what_is_deleted_is_in_a_file(letters: Letters, tmp_path: Path) -> None:
     assert (status, "give --yes" in errors) == (2, True)
     assert letters.waiting() == 2
 
-    file = tmp_path / "deleted.jsonl"
+    file = tmp_path / "deleted.json"
     status, _, errors = letters.run("discard", "--trigger", "dl-gone", "--yes", "--save", str(file))
     assert (status, letters.waiting()) == (0, 1), errors
-    [line] = file.read_text().splitlines()
-    body = json.loads(json.loads(line)["body"])
-    assert body["parked"]["trigger_id"] == "dl-gone"
+    [record] = json.loads(file.read_text())["Records"]
+    assert json.loads(record["body"])["parked"]["trigger_id"] == "dl-gone"
     assert file.stat().st_mode & 0o777 == 0o600
+
+    status, _, errors = letters.run("restore", str(file))
+    assert (status, letters.waiting()) == (0, 2), errors
+    groups = {each["trigger_id"]: each["kind"] for each in letters.json()["groups"]}
+    assert groups == {"dl-gone": "no_such_job", "dl-kept": "no_such_job"}
 
 
 def test_those_of_the_intake_are_told_too(letters: Letters) -> None:
