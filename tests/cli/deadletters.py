@@ -32,6 +32,9 @@ class DeadLetters:
 
     account: Account
     mode: str = "dispatch"
+    level: str = "info"
+    target: str = ""
+    """ARN of what Lambda sends events to that it gave up."""
     state: str | None = "Disabled"
     """State of the mapping; None: AWS refuses to show it."""
     when_enabled: Callable[[], object] = lambda: None
@@ -58,11 +61,13 @@ class DeadLetters:
             "LAVA_REALM": realm,
             "S3TRIGGER_DEAD_LETTER_QUEUE": f"{name}-dlq",
             "S3TRIGGER_MODE": self.mode,
+            "LOGLEVEL": self.level,
         }
         found = {
             "FunctionName": name,
             "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
             "Environment": {"Variables": variables},
+            "DeadLetterConfig": {"TargetArn": self.target},
             "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}", **self.account.logging},
         }
         return Answer(200, json.dumps(found).encode())
