@@ -399,14 +399,16 @@ class TestNotLookedAt:
         monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
         return DeadLetters(account)
 
-    def gaps(self, letters: DeadLetters, since: datetime, **group: Any) -> list[str]:
+    def gaps(
+        self, letters: DeadLetters, since: datetime, oldest: datetime | None = None, **group: Any
+    ) -> list[str]:
         """Return what the log does not have, where CloudWatch Logs describes its group so."""
         canned, name = letters.account.canned, f"/aws/lambda/{letters.account.function}"
         groups = [{"logGroupName": f"{name}-2"}, {"logGroupName": name, **group}]
         answer = Answer(200, json.dumps({"logGroups": groups if group else []}).encode())
         canned.handlers["POST", "^/$"] = lambda _: answer
         deployed = find_function(Aws(), letters.account.realm.name)
-        return list(gaps(deployed, Aws(endpoint_url=canned.url).client("logs"), since))
+        return list(gaps(deployed, Aws(endpoint_url=canned.url).client("logs"), since, oldest))
 
     def test_the_log_may_not_be_read(
         self, letters: DeadLetters, history: Histories, monkeypatch: pytest.MonkeyPatch
@@ -470,6 +472,11 @@ class TestNotLookedAt:
     ) -> None:
         found = self.gaps(letters, datetime(2026, 3, 1, tzinfo=UTC), **group)[1:]
         assert found == ([f"the time before {begin}, when the log begins"] if begin else [])
+
+    def test_a_log_with_an_older_line_begins_before_that(self, letters: DeadLetters) -> None:
+        since = datetime(2026, 3, 1, tzinfo=UTC)
+        found = self.gaps(letters, since, TIME - MINUTE, creationTime=1_773_453_566_500)
+        assert not any("when the log begins" in each for each in found)
 
     @pytest.mark.parametrize(("days", "is_cut"), [(5, True), (9, False)])
     def test_what_the_log_keeps(self, letters: DeadLetters, days: int, is_cut: bool) -> None:  # noqa: FBT001

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,7 +23,6 @@ from .conftest import JOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cli.commandline import CommandLine
 
@@ -160,6 +163,31 @@ def test_interrupted_while_the_mapping_is_on_it_is_off_again(
     assert (process.returncode, "was interrupted" in errors) == (128 + number, True), errors
     assert letters.mapping_state() in ("Disabled", "Disabling")
     assert letters.waiting() == 1
+
+
+def test_after_a_kill_each_run_says_how_to_turn_the_mapping_off(
+    letters: Letters, tmp_path: Path
+) -> None:
+    letters.park("dl-killed", "a.csv", "dl-never")
+    process = start_command(
+        *("dead-letters", "redrive", "--quiet", "60"),
+        folder=tmp_path,
+        environment=letters.stack.environment,
+    )
+    wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
+    process.kill()
+    finish(process)
+
+    status, output, errors = letters.run()
+    [said] = [each for each in errors.splitlines() if "is on: a redrive is running" in each]
+    assert status == 1, output
+    command = said.partition("turn it off: ")[2]
+    aws = Path(sys.executable).with_name("aws")
+    subprocess.run(
+        [aws, *shlex.split(command)[1:]], env=os.environ | letters.stack.environment, check=True
+    )
+    assert letters.mapping_state() in ("Disabled", "Disabling")
+    assert "is on" not in letters.run()[2]
 
 
 def test_what_is_deleted_is_in_a_file(letters: Letters, tmp_path: Path) -> None:

@@ -19,16 +19,20 @@ UNDER_WAY: Final = (
     "what is under way: asynchronous invocations that wait in Lambda, and lines that CloudWatch"
     " Logs has not received yet"
 )
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _DEBUG_LEVELS: Final = frozenset(["TRACE", "DEBUG"])
 
 
-def gaps(deployed: DeployedFunction, client: Any, since: datetime) -> Iterator[str]:
+def gaps(
+    deployed: DeployedFunction, client: Any, since: datetime, oldest: datetime | None
+) -> Iterator[str]:
     """Yield what the log does not have.
 
     Args:
         deployed: The function, whose level is the one that it has now.
         client: Client of CloudWatch Logs.
         since: From when on the log was read.
+        oldest: Time of the oldest line that was found, if any.
     """
     if not deployed.logs_dispatches:
         yield "dispatches and skips: the function logs only warnings or errors (LogLevel)"
@@ -39,7 +43,7 @@ def gaps(deployed: DeployedFunction, client: Any, since: datetime) -> Iterator[s
     except CommandError as error:
         yield f"how far back the log reaches: {error}"
     else:
-        if begin and begin > since:
+        if begin and since < begin < (oldest or _NEVER):
             yield f"the time before {shown_time(begin)}, when the log begins"
 
 

@@ -58,7 +58,8 @@ def run(
     waiting = Waiting()
     waiting.look(name, aws.client("sqs"), deployed)
     if is_log_read:
-        unseen += gaps(deployed, log.client, since)
+        oldest = deliveries[0].lines[0].time if deliveries else None
+        unseen += gaps(deployed, log.client, since, oldest)
     entries = read_entries((), (), deployed.realm, aws, deployed.settings.max_delay)
     about = ObjectOptions(size, event_type, time, source_ip)
     payload = {"Records": [record_of_object(name, about, aws, asks_s3=True)]}
