@@ -174,7 +174,8 @@ class TestRedrive:
         letters.park("in/a")
         letters.park("in/b")
         letters.receive(number=1)
-        ran = command("redrive", "--trigger", "t")
+        letters.when_enabled = letters.delete_all
+        ran = command("redrive", "--trigger", "t", "--quiet", "0")
         assert (ran.status, "they may not be of your choice" in ran.errors) == (3, True)
         assert letters.state == "Disabled"
         assert len(letters.receive()) == 1
