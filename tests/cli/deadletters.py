@@ -35,6 +35,8 @@ class DeadLetters:
     level: str = "info"
     target: str = ""
     """ARN of what Lambda sends events to that it gave up."""
+    reads: tuple[str, ...] = ()
+    """Names of other queues that the function reads."""
     state: str | None = "Disabled"
     """State of the mapping; None: AWS refuses to show it."""
     when_enabled: Callable[[], object] = lambda: None
@@ -77,7 +79,8 @@ class DeadLetters:
             return refusal(403, "AccessDeniedException")
         found: dict[str, Any] = {"UUID": UUID, "State": self.state}
         if UUID not in request.path:
-            found = {"EventSourceMappings": [found]}
+            others = [{"EventSourceArn": f"arn:aws:sqs:us-east-1:1:{name}"} for name in self.reads]
+            found = {"EventSourceMappings": [found, *others]}
         return Answer(200, json.dumps(found).encode())
 
     def _switched(self, request: Request) -> Answer:

@@ -361,6 +361,18 @@ class TestWaiting:
         )["Messages"]
         assert received["Attributes"]["ApproximateReceiveCount"] == "1"
 
+    def test_queues_of_users_are_named(self, letters: DeadLetters, history: Histories) -> None:
+        name = letters.account.function
+        letters.reads = (f"{name}-dlq", f"{name}-intake", "my-events", "my-events")
+        found = history.of(letters.account)["not_looked_at"]
+        assert [each for each in found if each.startswith("the queue")] == [
+            "the queue my-events, and its dead-letter queue if it has one"
+        ]
+        letters.state = None
+        found = history.of(letters.account)["not_looked_at"]
+        [refused] = [each for each in found if each.startswith("which other queues")]
+        assert "AWS refused ListEventSourceMappings: AccessDenied" in refused
+
     @pytest.mark.parametrize(
         ("target", "expected"),
         [

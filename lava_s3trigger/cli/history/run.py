@@ -57,6 +57,7 @@ def run(
     is_log_read = not unseen
     waiting = Waiting()
     waiting.look(name, aws.client("sqs"), deployed)
+    waiting.note_other_queues(aws.client("lambda"), deployed)
     if is_log_read:
         oldest = deliveries[0].lines[0].time if deliveries else None
         unseen += gaps(deployed, log.client, since, oldest)

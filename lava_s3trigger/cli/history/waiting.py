@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.deployed.dead_letter_queues import (
     DeadLetterQueue,
     MissingQueueError,
@@ -85,6 +86,29 @@ class Waiting:
             return
         if number:
             self.unseen.append(f"{number:,} messages on their way, in the intake queue {intake}")
+
+    def note_other_queues(self, client: Any, deployed: DeployedFunction) -> None:
+        """Note the queues of users that the function reads: these are not looked at.
+
+        Args:
+            client: Client of Lambda.
+            deployed: The function.
+        """
+        known = {*dead_letter_queue_names(deployed).values(), deployed.intake_queue}
+        try:
+            with reaching_aws():
+                pages = client.get_paginator("list_event_source_mappings")
+                arns = [
+                    mapping.get("EventSourceArn", "")
+                    for page in pages.paginate(FunctionName=deployed.arn)
+                    for mapping in page["EventSourceMappings"]
+                ]
+        except CommandError as error:
+            self.unseen.append(f"which other queues the function reads: {error}")
+            return
+        for name in dict.fromkeys(arn.rpartition(":")[2] for arn in arns):
+            if name and name not in known:
+                self.unseen.append(f"the queue {name}, and its dead-letter queue if it has one")
 
     def json(self) -> list[Json]:
         """Return the dead letters as JSON."""
