@@ -148,6 +148,8 @@ def on_account(
     with CannedAws() as canned:
         canned.handlers["GET", f"/functions/{name}/configuration"] = configuration
         canned.handlers["POST", "/invocations"] = lambda _: Answer(202, b"")
+        no_mappings = Answer(200, b'{"EventSourceMappings": []}')
+        canned.handlers["GET", "/event-source-mappings"] = lambda _: no_mappings
         environment = {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.deployed import dead_letter_queues
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.function import find_function
+from lava_s3trigger.cli.history.coverage import gaps
 from lava_s3trigger.triggers import entry_digest
 from tests.build import item, trigger_entry
 
+from .cannedaws import Answer
 from .commandline import CommandLine
+from .deadletters import DeadLetters
 from .logs import REQUEST, TIME, line, text_line
 from .replays import HOSTILE
 from .schemas import validate
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from .replays import Account
 
 SINCE: Final = ("--since", "2026-03-14")
+REFUSED: Final = Answer(400, b'{"__type": "AccessDenied", "message": "not you"}')
 MINUTE: Final = timedelta(minutes=1)
 ENABLED: Final = {"field": "enabled", "then": False, "now": True}
 DISABLED: Final = {"field": "enabled", "then": True, "now": False}
@@ -262,7 +269,7 @@ class TestText:
         ran = history(f"s3://{account.bucket}/in/a.csv", *SINCE)
         assert ran.status == 1
         assert "0 deliveries since 2026-03-14T00:00:00.000Z" in ran.output
-        assert "The log does not name it" in ran.output
+        assert "The log does not name it; no dead letter that was looked at" in ran.output
         assert f"skipped: no trigger has the bucket {account.bucket}" in ran.output
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
@@ -281,3 +288,209 @@ class TestText:
         assert ran.status == 0
         assert not raw(ran.output)
         assert not raw(ran.errors)
+
+
+class TestWaiting:
+    """An object that waits in a dead-letter queue is said to wait, and why."""
+
+    @pytest.fixture
+    def letters(
+        self, account: Account, log: Log, history: Histories, monkeypatch: pytest.MonkeyPatch
+    ) -> DeadLetters:
+        assert log
+        assert history
+        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
+        return DeadLetters(account)
+
+    def test_a_parked_message(self, letters: DeadLetters, history: Histories) -> None:
+        letters.park("in/other.csv")
+        letters.park("in/a.csv")
+        [found] = history.of(letters.account)["waiting"]
+        names = ("queue", "trigger_id", "kind", "reason")
+        queue = f"{letters.account.function}-dlq"
+        assert [found[name] for name in names] == [queue, "t", "no_such_job", "no job 'none'"]
+        text = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE).output
+        assert f"  waits       in {queue}: no job 'none'\n" in text
+        assert "The log does not name it.\n" in text
+        assert len(letters.receive()) == 2  # none is hidden any more
+
+    def test_what_lambda_gave_up(self, letters: DeadLetters, history: Histories) -> None:
+        reason = {"DataType": "String", "StringValue": "Task timed out\x1b[2J"}
+        payload = {"Records": [letters.record("in/b.csv"), letters.record("in/a.csv")]}
+        letters.send(payload, ErrorMessage=reason)
+        [found] = history.of(letters.account)["waiting"]
+        assert (found["kind"], found["reason"]) == ("not_processed", reason["StringValue"])
+        assert not raw(history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE).output)
+
+    def test_what_failed_in_the_intake(self, letters: DeadLetters, history: Histories) -> None:
+        letters.send({"Records": [letters.record("in/a.csv")]}, "intake")
+        [found] = history.of(letters.account)["waiting"]
+        assert found["queue"] == f"{letters.account.function}-intake-dlq"
+        assert found["reason"] == "it was tried too often"
+
+    def test_what_is_hidden_was_not_looked_at(
+        self, letters: DeadLetters, history: Histories
+    ) -> None:
+        letters.park("in/a.csv")
+        letters.receive()
+        found = history.of(letters.account)
+        assert found["waiting"] == []
+        [hidden] = [each for each in found["not_looked_at"] if "hidden until" in each]
+        assert hidden.startswith("1 hidden until")
+
+    def test_messages_on_their_way_in_the_intake_are_counted(
+        self, letters: DeadLetters, history: Histories
+    ) -> None:
+        name = f"{letters.account.function}-intake"
+        sqs = letters.account.aws.client("sqs")
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="x")
+        expected = f"1 messages on their way, in the intake queue {name}"
+        assert expected in history.of(letters.account)["not_looked_at"]
+        [received] = sqs.receive_message(
+            QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+        )["Messages"]
+        assert received["Attributes"]["ApproximateReceiveCount"] == "1"
+
+    def test_queues_of_users_are_named(self, letters: DeadLetters, history: Histories) -> None:
+        name = letters.account.function
+        letters.reads = (f"{name}-dlq", f"{name}-intake", "my-events", "my-events")
+        found = history.of(letters.account)["not_looked_at"]
+        assert [each for each in found if each.startswith("the queue")] == [
+            "the queue my-events, and its dead-letter queue if it has one"
+        ]
+        letters.state = None
+        found = history.of(letters.account)["not_looked_at"]
+        [refused] = [each for each in found if each.startswith("which other queues")]
+        assert "AWS refused ListEventSourceMappings: AccessDenied" in refused
+
+    @pytest.mark.parametrize(
+        ("target", "expected"),
+        [
+            ("arn:aws:sns:us-east-1:1:topic", "which it sends to arn:aws:sns:us-east-1:1:topic"),
+            ("arn:aws:sqs:us-east-1:1:gone", "there is no queue gone"),
+        ],
+    )
+    def test_lambda_may_send_its_dead_letters_elsewhere(
+        self, letters: DeadLetters, history: Histories, target: str, expected: str
+    ) -> None:
+        letters.target = target
+        assert expected in "|".join(history.of(letters.account)["not_looked_at"])
+
+    def test_queues_that_may_not_be_read(
+        self, letters: DeadLetters, history: Histories, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        letters.account.canned.handlers["POST", "^/$"] = lambda _: REFUSED
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", letters.account.canned.url)
+        found = history.of(letters.account)["not_looked_at"]
+        refused = [each for each in found if "AWS refused GetQueueUrl: AccessDenied" in each]
+        assert [each.split(":")[0].rpartition("-")[2] for each in refused] == [
+            "dlq",
+            "dlq",
+            "intake",
+        ]
+
+
+class TestNotLookedAt:
+    """Each answer names what it leaves out."""
+
+    @pytest.fixture
+    def letters(
+        self, account: Account, history: Histories, monkeypatch: pytest.MonkeyPatch
+    ) -> DeadLetters:
+        assert history
+        monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
+        return DeadLetters(account)
+
+    def gaps(
+        self, letters: DeadLetters, since: datetime, oldest: datetime | None = None, **group: Any
+    ) -> list[str]:
+        """Return what the log does not have, where CloudWatch Logs describes its group so."""
+        canned, name = letters.account.canned, f"/aws/lambda/{letters.account.function}"
+        groups = [{"logGroupName": f"{name}-2"}, {"logGroupName": name, **group}]
+        answer = Answer(200, json.dumps({"logGroups": groups if group else []}).encode())
+        canned.handlers["POST", "^/$"] = lambda _: answer
+        deployed = find_function(Aws(), letters.account.realm.name)
+        return list(gaps(deployed, Aws(endpoint_url=canned.url).client("logs"), since, oldest))
+
+    def test_the_log_may_not_be_read(
+        self, letters: DeadLetters, history: Histories, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        letters.account.canned.handlers["POST", "^/$"] = lambda _: REFUSED
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", letters.account.canned.url)
+        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+        assert ran.status == 3
+        assert "  The log was not read; no dead letter that was looked at holds it.\n" in ran.output
+        assert "AWS refused FilterLogEvents: AccessDenied" in ran.output
+
+    def test_there_is_no_log(self, letters: DeadLetters, history: Histories) -> None:
+        letters.park("in/a.csv")
+        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE, "--format", "json")
+        assert (ran.status, ran.json()["log_read"]) == (3, False)
+        assert len(ran.json()["waiting"]) == 1
+
+    @pytest.mark.parametrize(
+        ("level", "application", "status", "words"),
+        [
+            pytest.param("debug", None, 1, "", id="debug"),
+            pytest.param("debug", "DEBUG", 1, "", id="debug in JSON"),
+            pytest.param("debug", "INFO", 1, "LogLevel=debug", id="debug that Lambda leaves out"),
+            pytest.param("info", None, 1, "LogLevel=debug", id="info"),
+            pytest.param("warning", None, 3, "only warnings or errors", id="warning"),
+            pytest.param("info", "WARN", 3, "only warnings or errors", id="warning in JSON"),
+        ],
+    )
+    def test_the_level_of_the_log(  # noqa: PLR0917 - a table of cases
+        self,
+        letters: DeadLetters,
+        log: Log,
+        history: Histories,
+        level: str,
+        application: str | None,
+        status: int,
+        words: str,
+    ) -> None:
+        assert log
+        letters.level = level
+        letters.account.logging.update({"ApplicationLogLevel": application} if application else {})
+        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+        assert ran.status == status
+        listed = ran.output.partition("Not looked at\n")[2]
+        assert words in listed
+        assert ("LogLevel" in listed) == bool(words)
+        assert "what is under way: asynchronous invocations" in listed
+
+    @pytest.mark.parametrize(
+        ("group", "begin"),
+        [
+            pytest.param({"creationTime": 0}, None, id="before"),
+            pytest.param({}, None, id="no group"),
+            pytest.param(
+                {"creationTime": 1_773_453_566_500}, "2026-03-14T01:59:26.500Z", id="after"
+            ),
+        ],
+    )
+    def test_the_beginning_of_the_log(
+        self, letters: DeadLetters, group: dict[str, Any], begin: str | None
+    ) -> None:
+        found = self.gaps(letters, datetime(2026, 3, 1, tzinfo=UTC), **group)[1:]
+        assert found == ([f"the time before {begin}, when the log begins"] if begin else [])
+
+    def test_a_log_with_an_older_line_begins_before_that(self, letters: DeadLetters) -> None:
+        since = datetime(2026, 3, 1, tzinfo=UTC)
+        found = self.gaps(letters, since, TIME - MINUTE, creationTime=1_773_453_566_500)
+        assert not any("when the log begins" in each for each in found)
+
+    @pytest.mark.parametrize(("days", "is_cut"), [(5, True), (9, False)])
+    def test_what_the_log_keeps(self, letters: DeadLetters, days: int, is_cut: bool) -> None:  # noqa: FBT001
+        since = datetime.now(UTC) - timedelta(days=7)
+        found = self.gaps(letters, since, creationTime=0, retentionInDays=days)
+        assert any("when the log begins" in each for each in found) == is_cut
+
+    def test_an_observing_function_dispatches_nothing(
+        self, letters: DeadLetters, log: Log, history: Histories
+    ) -> None:
+        log.write(line("dispatched", **about(letters.account, mode="observe")))
+        ran = history(f"s3://{letters.account.bucket}/in/a.csv", *SINCE)
+        assert ran.status == 1
+        assert "1 delivery since" in ran.output

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         ("history s3://b/k --since x", 2, "--since: 'x' is neither"),
         ("history s3://b/k --versions none.yaml", 3, "none.yaml: there is no such file"),
         ("history s3://b/k --realm none", 3, "there is no function lava-none-s3trigger"),
-        ("history s3://b/k", 3, "there is no log group"),
         ("dead-letters --queue intake", 3, "there is no queue lava-"),
         ("dead-letters redrive --queue intake --trigger t", 2, "SQS moves all messages"),
         ("dead-letters discard", 2, "discard asks before it deletes: give --yes"),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,7 +23,6 @@ from .conftest import JOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cli.commandline import CommandLine
 
@@ -101,8 +104,10 @@ def test_what_was_mended_is_given_back_and_what_is_broken_stays(letters: Letters
     assert letters.run("redrive", "--explain")[0] == 1
     assert "s3trigger-dlq: 2 of 2 would come back again" in letters.run("--explain")[2]
     letters.stack.realm.put("jobs", [{"job_id": "dl-job", **JOB}])
-    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
+    status, output, errors = letters.run("redrive", "--explain", "--queue", "own")
     assert (status, "1 of 2 would come back again" in errors) == (1, True)
+    assert "if redriven now: dispatched: job dl-job to lava-e2e-core" in output
+    assert "if redriven now: comes back: no job 'dl-never'" in output
     assert letters.stack.dispatches("core", 0) == []
 
     status, _, errors = letters.run("redrive", "--quiet", _QUIET)
@@ -117,8 +122,8 @@ def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letter
     letters.park("dl-unqueued", "a.csv", "dl-unqueued")
     job = {"job_id": "dl-unqueued", **JOB, "worker": "dl-nobody"}
     letters.stack.realm.put("jobs", [job])
-    status, _, errors = letters.run("redrive", "--explain", "--queue", "own")
-    assert (status, "there is no queue lava-e2e-dl-nobody" in errors) == (1, True), errors
+    status, output, errors = letters.run("redrive", "--explain", "--queue", "own")
+    assert (status, "there is no queue lava-e2e-dl-nobody" in output) == (1, True), output
     assert "1 of 1 would come back again" in errors
 
 
@@ -129,7 +134,7 @@ def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) ->
         status, _, errors = letters.run("redrive")
     finally:
         letters.stack.set_redrive(enabled=False)
-    assert (status, "is on: another redrive is running" in errors) == (3, True)
+    assert (status, "is on: a redrive is running, or was killed" in errors) == (3, True)
 
 
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:
@@ -160,6 +165,31 @@ def test_interrupted_while_the_mapping_is_on_it_is_off_again(
     assert letters.waiting() == 1
 
 
+def test_after_a_kill_each_run_says_how_to_turn_the_mapping_off(
+    letters: Letters, tmp_path: Path
+) -> None:
+    letters.park("dl-killed", "a.csv", "dl-never")
+    process = start_command(
+        *("dead-letters", "redrive", "--quiet", "60"),
+        folder=tmp_path,
+        environment=letters.stack.environment,
+    )
+    wait_until(lambda: letters.mapping_state() == "Enabled", "the mapping to be on")
+    process.kill()
+    finish(process)
+
+    status, output, errors = letters.run()
+    [said] = [each for each in errors.splitlines() if "is on: a redrive is running" in each]
+    assert status == 1, output
+    command = said.partition("turn it off: ")[2]
+    aws = Path(sys.executable).with_name("aws")
+    subprocess.run(
+        [aws, *shlex.split(command)[1:]], env=os.environ | letters.stack.environment, check=True
+    )
+    assert letters.mapping_state() in ("Disabled", "Disabling")
+    assert "is on" not in letters.run()[2]
+
+
 def test_what_is_deleted_is_in_a_file(letters: Letters, tmp_path: Path) -> None:
     letters.park("dl-gone", HOSTILE, "dl-never")
     letters.park("dl-kept", "b.csv", "dl-never")
@@ -167,13 +197,17 @@ def test_what_is_deleted_is_in_a_file(letters: Letters, tmp_path: Path) -> None:
     assert (status, "give --yes" in errors) == (2, True)
     assert letters.waiting() == 2
 
-    file = tmp_path / "deleted.jsonl"
+    file = tmp_path / "deleted.json"
     status, _, errors = letters.run("discard", "--trigger", "dl-gone", "--yes", "--save", str(file))
     assert (status, letters.waiting()) == (0, 1), errors
-    [line] = file.read_text().splitlines()
-    body = json.loads(json.loads(line)["body"])
-    assert body["parked"]["trigger_id"] == "dl-gone"
+    [record] = json.loads(file.read_text())["Records"]
+    assert json.loads(record["body"])["parked"]["trigger_id"] == "dl-gone"
     assert file.stat().st_mode & 0o777 == 0o600
+
+    status, _, errors = letters.run("restore", str(file))
+    assert (status, letters.waiting()) == (0, 2), errors
+    groups = {each["trigger_id"]: each["kind"] for each in letters.json()["groups"]}
+    assert groups == {"dl-gone": "no_such_job", "dl-kept": "no_such_job"}
 
 
 def test_those_of_the_intake_are_told_too(letters: Letters) -> None:

@@ -118,9 +118,18 @@ class TestCommands:
 
         operator.stack.put("orders", "in/c.csv")
         wait_until(found, "a parked event")
+        ran = operator.run("history", "s3://orders/in/c.csv")
+        assert "AccessDenied" not in ran.output + ran.errors
+        assert "waits       in lava-myrealm-s3trigger-dlq: no job 'missing'" in ran.output
+        ran = operator.run("history", "s3://orders/in/c.csv", user="reader")
+        assert "  waits " not in ran.output
+        assert "AWS refused ReceiveMessage: AccessDenied" in ran.output
+        for action in ("discard --yes --save deleted.json", "restore deleted.json"):
+            ran = operator.run("dead-letters", *action.split())
+            assert ran.status == 0, ran.errors
         operator.stack.realm.put("jobs", [JOB | {"job_id": "missing"}])
 
-        ran = operator.run("dead-letters", "redrive", "--yes")
+        ran = operator.run("dead-letters", "redrive", "--yes", "--quiet", "20")
 
         assert "AccessDenied" not in ran.errors, ran.errors
         assert ran.status == 0, ran.errors + ran.output

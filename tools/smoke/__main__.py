@@ -113,7 +113,7 @@ def _possible(made: Resources, *, has_redrive: bool) -> list[str]:
     mapping = made.mapping(queue.name)
     if mapping and is_on(mapping):
         raise CommandError("the redrive mapping is on: turn it off, or give --no-redrive", NO)
-    if number := sum(queue.numbers()):
+    if number := queue.counts().total:
         raise CommandError(
             f"{queue.name} holds {number} messages, which the redrive would return to the function:"
             " redrive or delete them first, or give --no-redrive",

@@ -26,7 +26,8 @@ from tools.commands import run_command
 from .resources import Resources, wait_for
 
 if TYPE_CHECKING:
-    from lava_s3trigger.cli.dead_letters.queue import DeadLetter
+    from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetter
+
 
 ROUTES: Final = ("s3", "sns", "sqs", "eventbridge")
 TEMPLATES: Final = {
@@ -325,7 +326,7 @@ class Run:
         client, is_late = made.aws.client("lambda"), lambda: time.monotonic() - start > self.timeout
         try:
             # SQS counts approximately, for about a minute.
-            wait_for(lambda: sum(queue.numbers()) == len(letters), 90, f"{queue.name} changes")
+            wait_for(lambda: queue.counts().total == len(letters), 90, f"{queue.name} changes")
             Redrive(client, queue, mapping, self.timeout, is_late).run(chosen, others)
         finally:
             queue.release(letters)

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from lava_s3trigger.cli.connect.changes import PERMISSION, Change, Parts
 from lava_s3trigger.cli.connect.names import Names
-from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
 from lava_s3trigger.cli.dead_letters.redrive import is_on
 from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.errors import CommandError
 

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import click
 
-from lava_s3trigger.cli.options import Command, aws_options, output_options
+from lava_s3trigger.cli.options import PATH, Command, aws_options, output_options
 
-_ACTIONS: Final = ("list", "redrive", "discard")
+_ACTIONS: Final = ("list", "redrive", "discard", "restore")
 
 
 @click.command(
     cls=Command,
     yes="no dead letters, or none left",
-    no="dead letters wait, or some are still broken",
+    no="dead letters wait, also hidden ones, or some are still broken",
     examples=[
         "lava-s3trigger dead-letters --realm prod",
         "lava-s3trigger dead-letters redrive --trigger orders --explain",
@@ -22,6 +22,7 @@ _ACTIONS: Final = ("list", "redrive", "discard")
     ],
 )
 @click.argument("action", type=click.Choice(_ACTIONS), default=_ACTIONS[0])
+@click.argument("file", required=False, type=PATH)
 @click.option("--trigger", metavar="ID", help="Only messages parked for this trigger.")
 @click.option(
     "--reason", metavar="TEXT", help="Only messages of this kind, or with this in their reason."
@@ -34,15 +35,15 @@ _ACTIONS: Final = ("list", "redrive", "discard")
 @click.option(
     "--explain",
     is_flag=True,
-    help="Say how many would come back with the entries as they are now; give back none.",
+    help="Show what would happen to each with the entries as they are now; give back none.",
 )
 @click.option(
     "--quiet",
     type=click.FloatRange(min=0),
-    help="Seconds without a change after which what is left is still broken;"
-    " without it, the function's timeout and 10 s.",
+    help="Seconds without a change after which what is left is still broken, and a queue is"
+    " empty; without it, the function's timeout and 10 s, and a minute.",
 )
-@click.option("--save", metavar="FILE", help="File for what is deleted.")
+@click.option("--save", metavar="FILE", help="New file for what is deleted.")
 @click.option("--yes", "is_sure", is_flag=True, help="Delete without a question.")
 @click.option("--function", help="Name of the function, if not lava-<REALM>-s3trigger.")
 @aws_options
@@ -52,8 +53,11 @@ def dead_letters(**options: Any) -> int:
 
     redrive gives messages back: those of the function's own queue by its event
     source mapping, which is turned on until only what is still broken is left;
-    those of the intake by a message move task. discard deletes messages, and
-    writes them to a file first.
+    those of the intake by a message move task. discard writes messages to a
+    file and deletes them; restore FILE sends them to their queues again.
+
+    SQS counts messages that somebody has received, but does not show them: they
+    are hidden until they are deleted, or their time is over.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
-from lava_s3trigger.cli.decide.decider import decide_payload
-from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import (
+    INTAKE,
+    OWN,
+    DeadLetterQueue,
+    MissingQueueError,
+    chosen_by,
+    dead_letter_queue_names,
+)
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
@@ -24,39 +26,41 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.signals import ending_in_order
 from lava_s3trigger.cli.output.streams import message, opened, write_json
 
-from .queue import DeadLetterQueue, MissingQueueError, chosen_by
-from .redrive import Redrive, find_mapping, is_on, move
+from .fates import COMES_BACK, DELETED, OBSERVING, Fates
+from .listing import Listing, Reading
+from .redrive import Pace, Redrive, find_mapping, is_on, is_without_messages, move, settled_number
+from .saved import SavedFile, save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import TextIO
-
     from lava_s3trigger.cli.deployed.function import DeployedFunction
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.cli.output.signals import Request
 
-    from .queue import DeadLetter
+    from .fates import Fate
 
-_OWN, _INTAKE = "own", "intake"
-_EXAMPLES: Final = 3
 _EXTRA_SECONDS: Final = 10
 
 
 def run(**options: Any) -> int:
     """Run the command, and return its exit status."""
+    action = options["action"]
+    if (action == "restore") != (options["file"] is not None):
+        raise CommandError("restore takes the file that discard wrote, no other does", WRONG_USAGE)
+    if options["explain"] and action not in ("list", "redrive"):
+        raise CommandError(
+            f"--explain is about giving back: leave it out, or {action}", WRONG_USAGE
+        )
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
     with ending_in_order() as request:
         session = _Session(aws, deployment, options, request)
-        if options["action"] == "redrive":
-            return session.redrive()
-        if options["action"] == "list":
-            return session.show()
-        if options["explain"]:
-            raise CommandError(
-                "--explain is about giving back: leave it out, or discard", WRONG_USAGE
-            )
-        return session.discard()
+        actions = {
+            "list": session.show,
+            "redrive": session.show if options["explain"] else session.redrive,
+            "discard": session.discard,
+            "restore": session.restore,
+        }
+        return actions[action]()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,251 +81,233 @@ class _Session:
         settings = self.deployment.settings
         return read_entries((), (), settings.realm, self.aws, settings.max_delay)
 
+    @cached_property
     def _queues(self) -> dict[str, DeadLetterQueue]:
-        """Return the queues, by what they belong to."""
-        names = {
-            _OWN: self.deployment.settings.dead_letter_queue,
-            _INTAKE: f"{self.deployment.intake_queue}-dlq",
-        }
+        """The chosen queues, by what they belong to."""
         wanted = self.options["queue"]
         found = {}
-        for whose, name in names.items():
-            if wanted in (None, whose) and name:
+        for whose, name in dead_letter_queue_names(self.deployment).items():
+            if wanted in (None, whose):
                 try:
                     found[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
                 except MissingQueueError:
                     # A stack need not have an intake.
-                    if wanted or whose == _OWN:
+                    if wanted or whose == OWN:
                         raise
         return found
 
-    def _read(
-        self, queue: DeadLetterQueue, stack: ExitStack
-    ) -> tuple[list[DeadLetter], list[DeadLetter]]:
-        """Return the chosen messages and the others; all are released with the stack."""
+    def _say_whether_mapping_is_on(self) -> None:
+        """Say that the mapping of the function's own queue is on, or that nobody knows."""
+        if OWN not in self._queues:
+            return
+        queue = self._queues[OWN]
+        try:
+            mapping = find_mapping(self.aws.client("lambda"), self.deployment.arn, queue)
+        except CommandError as error:
+            message(f"not known whether the mapping of {queue.name} is on: {error}")
+            return
+        if is_on(mapping):
+            message(self._mapping_is_on(queue, mapping))
+
+    def _mapping_is_on(self, queue: DeadLetterQueue, mapping: dict[str, Any]) -> str:
+        return (
+            f"the mapping of {queue.name} is on: a redrive is running, or was killed. If none is"
+            " running, turn it off: aws lambda update-event-source-mapping --no-enabled"
+            f" --region {self.deployment.region} --uuid {mapping['UUID']}"
+        )
+
+    def _read(self, queue: DeadLetterQueue, stack: ExitStack) -> Reading:
+        """Return what a queue has; what was received is released with the stack."""
         chooses = chosen_by(self.options["trigger"], self.options["reason"])
-        chosen: list[DeadLetter] = []
-        others: list[DeadLetter] = []
-        stack.callback(queue.release, others)
-        stack.callback(queue.release, chosen)
+        reading = Reading(queue)
+        stack.callback(queue.release, reading.others)
+        stack.callback(queue.release, reading.chosen)
         for letter in queue.read():
-            (chosen if chooses(letter) else others).append(letter)
+            (reading.chosen if chooses(letter) else reading.others).append(letter)
             if self.request:
-                break
-        return chosen, others
+                return reading
+        reading.note_hidden(datetime.now(UTC))
+        return reading
 
     def show(self) -> int:
-        """List messages; with --explain, say how many would come back."""
-        letters: dict[str, list[DeadLetter]] = {}
+        """List messages; with --explain, also the fate of each."""
+        self._say_whether_mapping_is_on()
         with ExitStack() as stack:
-            for queue in self._queues().values():
-                letters[queue.name] = self._read(queue, stack)[0]
-        found = [letter for name in letters for letter in letters[name]]
+            readings = [self._read(queue, stack) for queue in self._queues.values()]
+        fates: dict[str, Fate] = {}
+        if self.options["explain"]:
+            decider = Fates(self._sqs, self.deployment, self._entries)
+            letters = [letter for reading in readings for letter in reading.chosen]
+            fates = {letter.message_id: decider.of(letter) for letter in letters}
+        listing = Listing(self.deployment.realm, readings, self._owner, fates)
         with opened(self.options["output"]) as file:
             if self.options["format_"] == "json":
-                messages = [_as_json(letter) for letter in found]
-                groups = self._groups(found)
-                document = {"realm": self.deployment.realm, "groups": groups, "messages": messages}
-                write_json(file, document)
+                write_json(file, listing.document())
             else:
-                self._write_text(file, found)
+                file.writelines(safe(line) + "\n" for line in listing.lines())
+        is_hidden = any(each.hidden for each in readings)
         if self.options["explain"]:
-            for name in sorted(name for name in letters if letters[name]):
-                self._explained(name, letters[name])
-        elif found:
+            left = sum(_summarized(each, fates) for each in readings)
+            left = left if self.options["action"] == "redrive" else len(listing.letters)
+            return NO if left or is_hidden else YES
+        if listing.letters:
             message(
                 "When the cause is fixed: lava-s3trigger dead-letters redrive; with --explain it"
-                " says first how many would come back"
+                " says first what would happen to each"
             )
-        return NO if found else YES
+        return NO if listing.letters or is_hidden else YES
 
-    def _groups(self, letters: Iterable[DeadLetter]) -> list[dict[str, Any]]:
-        by_group: dict[tuple[str, str | None, str], list[DeadLetter]] = defaultdict(list)
-        for letter in letters:
-            by_group[letter.queue, letter.trigger_id, letter.kind].append(letter)
-        found: list[dict[str, Any]] = []
-        for (queue, trigger_id, kind), members in by_group.items():
-            entry = self._entries.triggers.by_id.get(trigger_id or "")
-            times = [each.sent_at for each in members]
-            found.append(
-                {
-                    "queue": queue,
-                    "trigger_id": trigger_id,
-                    "kind": kind,
-                    "owner": entry.text("owner") if entry else None,
-                    "messages": len(members),
-                    "oldest": _time(min(times)),
-                    "newest": _time(max(times)),
-                    "examples": [
-                        {"objects": each.places[:_EXAMPLES], "reason": each.reason}
-                        for each in members[:_EXAMPLES]
-                    ],
-                }
-            )
-        return sorted(found, key=lambda group: -group["messages"])
-
-    def _write_text(self, file: TextIO, letters: Sequence[DeadLetter]) -> None:
-        lines = [f"{len(letters):,} dead letters"]
-        for group in self._groups(letters):
-            about = f"trigger {group['trigger_id']}" if group["trigger_id"] else "no trigger"
-            owner = f", owner {group['owner']}" if group["owner"] else ""
-            lines.append(
-                f"{group['messages']:,} in {group['queue']}: {about}, {group['kind']}{owner},"
-                f" {group['oldest']} to {group['newest']}"
-            )
-            lines += [
-                f"  {', '.join(example['objects']) or '?'}: {example['reason']}"
-                for example in group["examples"]
-            ]
-        file.writelines(safe(line) + "\n" for line in lines)
+    def _owner(self, trigger_id: str | None) -> str | None:
+        entry = self._entries.triggers.by_id.get(trigger_id or "")
+        return entry.text("owner") if entry else None
 
     def redrive(self) -> int:
         """Give messages back."""
-        queues = self._queues()
         is_choice = self.options["trigger"] or self.options["reason"]
-        if self.options["queue"] == _INTAKE and is_choice:
+        if self.options["queue"] == INTAKE and is_choice:
             raise CommandError(
                 "--trigger and --reason: SQS moves all messages of the intake's queue: leave"
                 " them out",
                 WRONG_USAGE,
             )
+        if self.deployment.settings.mode == "observe":
+            raise CommandError(f"{self.deployment.name}: {OBSERVING}; redrive when it dispatches")
         left = 0
-        if _OWN in queues:
-            left += self._redrive_own(queues[_OWN])
-        if _INTAKE in queues and not is_choice and not self.request:
-            left += self._redrive_intake(queues[_INTAKE])
+        if OWN in self._queues:
+            left += self._redrive_own(self._queues[OWN], is_choice=bool(is_choice))
+        if INTAKE in self._queues and not is_choice and not self.request:
+            left += self._redrive_intake(self._queues[INTAKE])
         return NO if left else YES
 
-    def _redrive_own(self, queue: DeadLetterQueue) -> int:
+    @property
+    def _pace(self) -> Pace:
+        quiet, usual = self.options["quiet"], Pace()
+        return usual if quiet is None else Pace(settle=min(quiet, usual.settle))
+
+    def _redrive_own(self, queue: DeadLetterQueue, *, is_choice: bool) -> int:
+        """Give messages of the function's own queue back; return how many are left."""
         client = self.aws.client("lambda")
         mapping = find_mapping(client, self.deployment.arn, queue)
-        if is_on(mapping) and not self.options["explain"]:
-            raise CommandError(
-                f"the mapping of {queue.name} is on: another redrive is running. If not, turn"
-                f" it off: aws lambda update-event-source-mapping --uuid {mapping['UUID']}"
-                " --no-enabled",
-                COULD_NOT_TELL,
-            )
+        if is_on(mapping):
+            raise CommandError(self._mapping_is_on(queue, mapping), COULD_NOT_TELL)
         with ExitStack() as stack:
-            chosen, others = self._read(queue, stack)
-            if self.options["explain"]:
-                return self._explained(queue.name, chosen)
-            if not chosen or self.request:
-                message(f"{queue.name}: nothing to redrive")
+            reading = self._read(queue, stack)
+            chosen, hidden = reading.chosen, reading.hidden
+            if self.request:
                 return 0
+            if hidden and is_choice and chosen:
+                raise CommandError(
+                    f"{queue.name}: {reading.hidden_text} at the latest: they may not be of your"
+                    " choice, and would be redriven too: run this again then"
+                )
+            if not chosen:
+                more = f" now; {reading.hidden_text} at the latest" if hidden else ""
+                message(f"{queue.name}: nothing to redrive{more}")
+                return hidden
             stack.pop_all()  # released by the redrive
-            quiet = self.options["quiet"]
-            if quiet is None:
-                quiet = self.deployment.configuration.get("Timeout", 60) + _EXTRA_SECONDS
-            message(f"Redriving {len(chosen):,} messages of {queue.name}")
-            redrive = Redrive(client, queue, mapping, quiet, lambda: bool(self.request))
-            left = redrive.run(chosen, others)
+        quiet = self.options["quiet"]
+        if quiet is None:
+            quiet = self.deployment.configuration.get("Timeout", 60) + _EXTRA_SECONDS
+        message(f"Redriving {len(chosen):,} messages of {queue.name}")
+        if hidden:
+            message(
+                f"{queue.name}: {reading.hidden_text} at the latest: they are redriven too if they"
+                " can be received meanwhile"
+            )
+        redrive = Redrive(client, queue, mapping, quiet, lambda: bool(self.request), self._pace)
+        left = redrive.run(chosen, reading.others)
         done = "was interrupted" if self.request else "is done"
-        message(f"{queue.name}: redrive {done}; {left:,} of {len(chosen):,} are left")
+        extra = max(0, left - len(chosen))
+        also = f"; it has {extra:,} more, hidden before or new" if extra else ""
+        number = f"{left - extra:,} of {len(chosen):,} are left"
+        message(f"{queue.name}: redrive {done}; {number}{also}")
         return left
 
-    def _explained(self, queue: str, chosen: list[DeadLetter]) -> int:
-        """Say how many messages would come back again, with entries and queues as they are now."""
-        triggers, jobs = self._entries.triggers, self._entries.jobs
-        broken, missed = 0, set[str]()
-        for letter in chosen:
-            payload = {"Records": [letter.record]}
-            found = decide_payload(payload, triggers, jobs, self.deployment.region)
-            outcomes = {each.outcome for each in found.decisions}
-            used = {
-                job.dispatch.queue(self.deployment.settings.realm)
-                for each in found.decisions
-                for trigger in each.triggers
-                for job in trigger.jobs
-                if job.outcome == "dispatched" and job.dispatch
-            }
-            missing = {each for each in used if not self._is_there(each)}
-            missed |= missing
-            broken += bool(found.errors or missing or outcomes & {"user_error", "failed"})
-        for name in sorted(missed):
-            message(f"there is no queue {name}, which jobs are dispatched to")
-        message(f"{queue}: {broken:,} of {len(chosen):,} would come back again")
-        return broken
-
-    @cache  # noqa: B019 - the session lives as long as the process
-    def _is_there(self, queue: str) -> bool:
-        """Return whether a worker has a queue; one that may not be read is assumed to exist."""
-        with reaching_aws():
-            try:
-                self._sqs.get_queue_url(QueueName=queue)
-            except self._sqs.exceptions.QueueDoesNotExist:
-                return False
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                message(f"not known whether there is a queue {queue}: {safe(code)}")
-        return True
-
     def _redrive_intake(self, queue: DeadLetterQueue) -> int:
-        if self.options["explain"]:
-            with ExitStack() as stack:
-                return self._explained(queue.name, self._read(queue, stack)[0])
-        if not sum(queue.numbers()):
-            message(f"{queue.name}: nothing to redrive")
-            return 0
-        moved = move(self._sqs, queue, lambda: bool(self.request))
-        message(f"{queue.name}: {moved:,} messages were moved back")
-        return 0
+        """Have SQS move messages of the intake's queue back; return how many are left."""
+        if is_without_messages(queue):
+            counts = queue.counts()
+            reading = Reading(queue, [], [], counts.unseen, counts.hidden_until(datetime.now(UTC)))
+            more = f" now; {reading.hidden_text} at the latest" if counts.unseen else ""
+            message(f"{queue.name}: nothing to redrive{more}")
+            return counts.unseen
+        moved = move(self._sqs, queue, lambda: bool(self.request), self._pace)
+        message(f"{queue.name}: {moved:,} messages were moved back, as SQS counts them")
+        left = settled_number(queue, lambda: bool(self.request), self._pace)
+        if left:
+            message(f"{queue.name}: {left:,} messages are left: hidden, or not moved")
+        return left
 
     def discard(self) -> int:
         """Delete messages, after they were written to a file."""
-        require_consent("discard", "deletes", is_sure=self.options["is_sure"])
-        left: list[str] = []
-        for queue in self._queues().values():
-            with ExitStack() as stack:
-                chosen, _ = self._read(queue, stack)
-                if not chosen or self.request:
-                    message(f"{queue.name}: nothing to delete")
-                    continue
-                path = self._saved(queue, chosen)
-                question = f"Delete {len(chosen):,} messages of {queue.name}? {path} has them."
-                if not is_confirmed(question, is_sure=self.options["is_sure"]):
-                    message(f"{queue.name}: deleted nothing")
-                    left += [each.message_id for each in chosen]
-                    continue
-                kept = queue.delete(chosen)
-                left += kept
-                message(f"{queue.name}: deleted {len(chosen) - len(kept):,}; they are in {path}")
-                for message_id in kept:
-                    message(f"{queue.name}: not deleted: {message_id}")
+        is_sure = self.options["is_sure"]
+        require_consent("discard", "deletes", is_sure=is_sure)
+        self._say_whether_mapping_is_on()
+        with ExitStack() as stack:
+            readings = [self._read(queue, stack) for queue in self._queues.values()]
+            left = 0
+            for each in readings:
+                left += each.hidden
+                if each.hidden:
+                    message(f"{each.queue.name}: {each.hidden_text} at the latest, not deleted")
+                elif not each.chosen:
+                    message(f"{each.queue.name}: nothing to delete")
+            full = [each for each in readings if each.chosen]
+            if not full or self.request:
+                return NO if left else YES
+            path = self._saved(full)
+            numbers = ", ".join(f"{len(each.chosen):,} of {each.queue.name}" for each in full)
+            if is_confirmed(f"Delete messages: {numbers}? {path} has them.", is_sure=is_sure):
+                left += sum(self._delete(each, path) for each in full)
+            else:
+                message("deleted nothing")
+                left += sum(len(each.chosen) for each in full)
         return NO if left else YES
 
-    def _saved(self, queue: DeadLetterQueue, letters: list[DeadLetter]) -> Path:
+    def _saved(self, readings: list[Reading]) -> Path:
         """Write messages to a file, for good; return its path."""
-        name = f"{queue.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+        name = f"{self.deployment.name}-dead-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         path = Path(self.options["save"] or name)
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                for each in letters:
-                    found = {
-                        "queue": each.queue,
-                        "message_id": each.message_id,
-                        "sent_at": each.sent_at.isoformat(),
-                        "attributes": each.attributes,
-                        "body": each.body,
-                    }
-                    file.write(json.dumps(found) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise CommandError(f"{safe(str(path))}: {error.strerror}") from None
+        save(path, [letter for reading in readings for letter in reading.chosen])
         return path
 
+    def _delete(self, reading: Reading, path: Path) -> int:
+        """Delete the chosen messages of a queue; return how many SQS did not delete."""
+        name = reading.queue.name
+        kept = reading.queue.delete(reading.chosen)
+        message(
+            f"{name}: deleted {len(reading.chosen) - len(kept):,}; lava-s3trigger dead-letters"
+            f" restore {path} gives them back"
+        )
+        for message_id in kept:
+            message(f"{name}: not deleted: {message_id}")
+        return len(kept)
 
-def _as_json(letter: DeadLetter) -> dict[str, Any]:
-    names = ("queue", "message_id", "trigger_id", "kind", "reason")
-    return {
-        **{name: getattr(letter, name) for name in names},
-        "sent_at": _time(letter.sent_at),
-        "objects": letter.places,
-        "body": letter.body,
-    }
+    def restore(self) -> int:
+        """Send the messages of a file to the queues from which they were deleted."""
+        self._say_whether_mapping_is_on()
+        saved = SavedFile(Path(self.options["file"]), list(self._queues.values()))
+        letters = saved.letters()
+        before = saved.restored()
+        todo = [each for each in letters if each.message_id not in before]
+        for number, letter in enumerate(todo):
+            if self.request:
+                message(f"restored {number:,} of {len(todo):,}; run it again for the rest")
+                return NO
+            saved.restore(self._sqs, letter)
+        if len(todo) < len(letters):
+            message(f"{len(letters) - len(todo):,} were restored before: {saved.ledger} names them")
+        message(f"restored {len(todo):,} messages to their dead-letter queues")
+        return YES
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def _summarized(reading: Reading, fates: dict[str, Fate]) -> int:
+    """Say how many messages of a queue have which fate; return how many would come back."""
+    if not reading.chosen:
+        return 0
+    outcomes = [fates[each.message_id].outcome for each in reading.chosen]
+    back, deleted = outcomes.count(COMES_BACK), outcomes.count(DELETED)
+    more = f"; {deleted:,} would be deleted without a dispatch" if deleted else ""
+    name = reading.queue.name
+    message(f"{name}: {back:,} of {len(outcomes):,} would come back again{more}")
+    return back

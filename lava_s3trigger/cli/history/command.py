@@ -13,7 +13,7 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options, pat
 @click.command(
     cls=Command,
     yes="something was dispatched for it",
-    no="nothing was dispatched for it",
+    no="nothing was dispatched for it, as far as the log goes",
     examples=[
         "lava-s3trigger history s3://my-bucket/incoming/a.csv --realm prod",
         "lava-s3trigger history s3://my-bucket/incoming/a.csv --since 30d --versions entries/",
@@ -38,9 +38,10 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options, pat
 def history(**options: Any) -> int:
     """Tell what happened to an object, and what would happen to it now.
 
-    The function's log tells what happened, delivery by delivery. Beside it
-    stands what the function would do with the entries as they are now, and what
-    differs in an entry that has changed since.
+    The function's log shows what happened, delivery by delivery, next to what
+    the function would do with the entries as they are now, and what differs in
+    an entry that has changed since. The dead-letter queues show what waits, and
+    why. What could not be looked at is listed at the end.
 
     The log does not tell sizes and event types: S3 is asked about the object,
     unless options describe it.

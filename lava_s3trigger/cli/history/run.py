@@ -1,4 +1,4 @@
-"""What the command `history` does: reads the log, decides again, and writes both."""
+"""What the command `history` does: reads log and dead letters, decides again, and writes all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.entries.load import load_sound
 from lava_s3trigger.cli.entries.source import read_entries
-from lava_s3trigger.cli.errors import NO, YES
+from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES, CommandError
 from lava_s3trigger.cli.objects.options import ObjectOptions, record_of_object
 from lava_s3trigger.cli.objects.sources import read_since_option
 from lava_s3trigger.cli.objects.uri import read_uri
 from lava_s3trigger.cli.output.progress import Progress
-from lava_s3trigger.cli.output.streams import message, opened, write_json
+from lava_s3trigger.cli.output.streams import opened, write_json
 from lava_s3trigger.cli.output.text import write_page
 from lava_s3trigger.cli.output.times import shown_time
 
+from .coverage import UNDER_WAY, gaps
 from .deliveries import Comparison, deliveries_of, is_dispatched
 from .text import history_lines
 from .versions import EntryVersions
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +52,15 @@ def run(
     versions = EntryVersions(load_sound(options["versions"]).of("trigger"))
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployed = find_function(aws, options["realm"], options["function"])
-    if not deployed.logs_dispatches:
-        message(f"{deployed.name} logs warnings or errors alone: no dispatches and no skips")
-    deliveries: list[Delivery] = deliveries_of(name, _events(name, since, deployed, aws))
+    log = FunctionLog.of(aws, deployed.log_group)
+    deliveries, unseen = _logged(name, since, deployed, log)
+    is_log_read = not unseen
+    waiting = Waiting()
+    waiting.look(name, aws.client("sqs"), deployed)
+    waiting.note_other_queues(aws.client("lambda"), deployed)
+    if is_log_read:
+        oldest = deliveries[0].lines[0].time if deliveries else None
+        unseen += gaps(deployed, log.client, since, oldest)
     entries = read_entries((), (), deployed.realm, aws, deployed.settings.max_delay)
     about = ObjectOptions(size, event_type, time, source_ip)
     payload = {"Records": [record_of_object(name, about, aws, asks_s3=True)]}
@@ -65,7 +73,10 @@ def run(
         "bucket": name.bucket,
         "key": name.key,
         "since": shown_time(since),
+        "log_read": is_log_read,
         "deliveries": [comparison.delivery(each) for each in deliveries],
+        "waiting": waiting.json(),
+        "not_looked_at": [*unseen, *waiting.unseen, UNDER_WAY],
         "now": now,
     }
     with opened(options["output"]) as file:
@@ -73,15 +84,26 @@ def run(
             write_json(file, document)
         else:
             write_page(file, history_lines(document))
-    return YES if is_dispatched(deliveries) else NO
+    if is_dispatched(deliveries):
+        return YES
+    return NO if is_log_read and deployed.logs_dispatches else COULD_NOT_TELL
 
 
-def _events(
-    name: ObjectName, since: datetime, deployed: DeployedFunction, aws: Aws
-) -> Iterator[LogEvent]:
+def _logged(
+    name: ObjectName, since: datetime, deployed: DeployedFunction, log: FunctionLog
+) -> tuple[list[Delivery], list[str]]:
+    """Return the deliveries of an object in the log, and why it could not be read, if so."""
+    try:
+        return deliveries_of(name, _events(name, since, log)), []
+    except CommandError as error:
+        if error.status != COULD_NOT_TELL:
+            raise
+        return [], [f"the log of {deployed.name}: {error}"]
+
+
+def _events(name: ObjectName, since: datetime, log: FunctionLog) -> Iterator[LogEvent]:
     """Yield the events of the log that may be about an object, with progress."""
-    pages = FunctionLog.of(aws, deployed.log_group).pages(since, pattern_of(*name))
     with Progress("pages of the log read", after=2.0) as progress:
-        for page in pages:
+        for page in log.pages(since, pattern_of(*name)):
             progress.advance(1)
             yield from page

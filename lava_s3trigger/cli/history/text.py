@@ -33,16 +33,30 @@ def history_lines(document: Json) -> Iterator[Line]:
     count = f"{len(deliveries):,} {'delivery' if len(deliveries) == 1 else 'deliveries'}"
     yield line(f"{count} since {document['since']}, realm {document['realm']}", indent=2)
     if not deliveries:
-        yield line(
-            "The log does not name it: no event of it reached the function, or no entry matched"
-            " it, which is logged at LogLevel=debug alone.",
-            indent=2,
-        )
+        log = "The log does not name it" if document["log_read"] else "The log was not read"
+        letters = "" if document["waiting"] else "; no dead letter that was looked at holds it"
+        yield line(f"{log}{letters}.", indent=2)
     for delivery in deliveries:
         yield line()
         yield from _delivery_lines(delivery)
+    if document["waiting"]:
+        yield line()
+        yield from _waiting_lines(document["waiting"])
     yield line()
     yield from _now_lines(document["now"])
+    yield line()
+    yield line(Piece("Not looked at", TITLE))
+    for each in document["not_looked_at"]:
+        yield line(each, indent=2)
+
+
+def _waiting_lines(waiting: list[Json]) -> Iterator[Line]:
+    for letter in waiting:
+        names = listed(trigger=letter["trigger_id"], message=letter["message_id"])
+        yield line(Piece(letter["sent_at"], TITLE), Piece(f"  {names}", FAINT))
+        reason = letter["reason"] or letter["kind"]
+        yield line(Piece(f"{'waits':<{WIDTH}}", BAD), f"  in {letter['queue']}: {reason}", indent=2)
+    yield line("lava-s3trigger dead-letters --explain shows what a redrive would do", indent=2)
 
 
 def _delivery_lines(delivery: Json) -> Iterator[Line]:

@@ -1,28 +1,75 @@
-"""Messages in a dead-letter queue: read, kept from others meanwhile, released or deleted."""
+"""Dead-letter queues: their messages, read and hidden from others meanwhile; and their counts."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator  # noqa: TC003 - of a dataclass
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import is_parked_message
+
+from .aws import pieces, reaching_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lava_s3trigger.deliveries import DeliveredEvent
 
+    from .function import DeployedFunction
+
+OWN: Final = "own"
+"""Names the dead-letter queue of the function."""
+INTAKE: Final = "intake"
+"""Names the dead-letter queue of the intake queue."""
 HOLD_SECONDS: Final = 900
 """For how long messages that were read are hidden from others, unless they are released."""
 _EMPTY_ANSWERS: Final = 2
-"""Empty answers in a row after which a queue has been read: SQS asks some of its servers."""
+"""Empty answers in a row after which a queue has been read."""
+_WAIT_SECONDS = 1
+"""For how long SQS waits for a message: if it waits at all, it asks all of its servers."""
 _MAX_BATCH: Final = 10
+_UNEXPLAINED: Final = "it was tried too often"
+_NUMBER: Final = "ApproximateNumberOfMessages"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """How many messages a queue has, as SQS counts them: approximately, up to a minute late."""
+
+    visible: int
+    hidden: int
+    """Received by somebody, and not deleted."""
+    delayed: int
+    visibility_timeout: int
+    """Of the queue, in seconds."""
+
+    @property
+    def total(self) -> int:
+        """All messages, whether they can be received now or not."""
+        return self.visible + self.hidden + self.delayed
+
+    @property
+    def unseen(self) -> int:
+        """Messages that cannot be received now."""
+        return self.hidden + self.delayed
+
+    def hidden_until(self, now: datetime) -> datetime:
+        """Return the latest time at which what is hidden now can be received again.
+
+        The function hides messages for the visibility timeout of the queue, and these commands
+        for `HOLD_SECONDS`. Who else reads the queue may choose a longer time.
+        """
+        return now + timedelta(seconds=max(self.visibility_timeout, HOLD_SECONDS))
+
+
+def hidden_text(number: int, until: datetime) -> str:
+    """Return how many messages are hidden, such as ``8 hidden until 15:02 UTC``."""
+    return f"{number:,} hidden until {until.astimezone(UTC):%H:%M} UTC"
 
 
 @dataclass(slots=True)
@@ -33,8 +80,6 @@ class DeadLetter:
     message_id: str
     body: str
     sent_at: datetime
-    attributes: dict[str, str]
-    """Its message attributes."""
     receipt: str
     trigger_id: str | None = None
     """The trigger that it was parked for."""
@@ -43,7 +88,7 @@ class DeadLetter:
     reason: str = ""
     events: list[DeliveredEvent] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
-    """The record that the function would be handed."""
+    """The record that the function would be handed, in the form of an invocation by SQS."""
 
     @property
     def places(self) -> list[str]:
@@ -53,6 +98,16 @@ class DeadLetter:
 
 class MissingQueueError(CommandError):
     """The dead-letter queue does not exist."""
+
+
+def dead_letter_queue_names(deployed: DeployedFunction) -> dict[str, str]:
+    """Return the names of a function's dead-letter queues, by what they belong to.
+
+    Those are the function's own, if it has one, and that of the intake queue, which need not
+    exist.
+    """
+    own = deployed.settings.dead_letter_queue
+    return ({OWN: own} if own else {}) | {INTAKE: f"{deployed.intake_queue}-dlq"}
 
 
 class DeadLetterQueue:
@@ -76,13 +131,12 @@ class DeadLetterQueue:
             answer = client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self.arn: str = answer["Attributes"]["QueueArn"]
 
-    def numbers(self) -> tuple[int, int]:
-        """Return how many messages are visible, and how many are hidden, about."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    def counts(self) -> MessageCounts:
+        """Return how many messages SQS counts."""
+        names = [_NUMBER, f"{_NUMBER}NotVisible", f"{_NUMBER}Delayed", "VisibilityTimeout"]
         with reaching_aws():
             found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        visible, hidden = (int(found["Attributes"][name]) for name in names)
-        return visible, hidden
+        return MessageCounts(*(int(found["Attributes"].get(name, 0)) for name in names))
 
     def read(self) -> Iterator[DeadLetter]:
         """Read the messages, each once; they are hidden until they are released."""
@@ -94,7 +148,7 @@ class DeadLetterQueue:
                     QueueUrl=self.url,
                     MaxNumberOfMessages=_MAX_BATCH,
                     VisibilityTimeout=HOLD_SECONDS,
-                    WaitTimeSeconds=1,
+                    WaitTimeSeconds=_WAIT_SECONDS,
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
@@ -107,29 +161,26 @@ class DeadLetterQueue:
 
     def _letter(self, message: dict[str, Any]) -> DeadLetter:
         system = message.get("Attributes", {})
-        attributes = {
-            name: str(value.get("StringValue", ""))
-            for name, value in message.get("MessageAttributes", {}).items()
-        }
         record = {
             "messageId": message["MessageId"],
             "eventSource": "aws:sqs",
             "eventSourceARN": self.arn,
             "body": message["Body"],
+            "attributes": {"SentTimestamp": str(system.get("SentTimestamp", 0))},
             "messageAttributes": {
-                name: {"stringValue": value, "dataType": "String"}
-                for name, value in attributes.items()
+                name: _attribute(value)
+                for name, value in message.get("MessageAttributes", {}).items()
             },
         }
+        attributes = record["messageAttributes"]
         letter = DeadLetter(
             queue=self.name,
             message_id=message["MessageId"],
             body=message["Body"],
             sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", 0)) / 1000, UTC),
-            attributes=attributes,
             receipt=message["ReceiptHandle"],
             # Lambda says so of what it gave up.
-            reason=attributes.get("ErrorMessage", "it was tried too often"),
+            reason=attributes.get("ErrorMessage", {}).get("stringValue") or _UNEXPLAINED,
             record=record,
         )
         for delivery in deliveries({"Records": [record]}, self._region):
@@ -165,6 +216,14 @@ class DeadLetterQueue:
                 answer = self._client.delete_message_batch(QueueUrl=self.url, Entries=entries)
             left += [batch[int(each["Id"])].message_id for each in answer.get("Failed", ())]
         return left
+
+
+def _attribute(value: dict[str, Any]) -> dict[str, str]:
+    """Return a message attribute in the form in which Lambda hands it over."""
+    found = {"dataType": str(value["DataType"])}
+    if "BinaryValue" in value:
+        return found | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+    return found | {"stringValue": str(value.get("StringValue", ""))}
 
 
 def _note_parked(letter: DeadLetter) -> None:
