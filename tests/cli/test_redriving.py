@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_s3trigger.cli.dead_letters import redrive
-from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
 from lava_s3trigger.cli.dead_letters.redrive import move
 from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.errors import CommandError
 
 from .cannedaws import Answer

@@ -25,7 +25,7 @@ from .resources import Resources, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lava_s3trigger.cli.dead_letters.queue import DeadLetter
+    from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetter
 
 ROUTES: Final = ("s3", "sns", "sqs", "eventbridge")
 TEMPLATES: Final = {

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from lava_s3trigger.cli.dead_letters.queue import DeadLetterQueue
 from lava_s3trigger.cli.dead_letters.redrive import is_on
 from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.errors import CommandError
 

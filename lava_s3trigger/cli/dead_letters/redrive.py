@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import HOLD_SECONDS
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.progress import Progress
-
-from .queue import HOLD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .queue import DeadLetter, DeadLetterQueue
+    from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetter, DeadLetterQueue
 
 _POLL_SECONDS: Final = 1.0
 _MOVED: Final = frozenset(["COMPLETED", "FAILED", "CANCELLED"])

@@ -16,6 +16,11 @@ from botocore.exceptions import ClientError
 
 from lava_s3trigger.cli.decide.decider import decide_payload
 from lava_s3trigger.cli.deployed.aws import Aws, reaching_aws
+from lava_s3trigger.cli.deployed.dead_letter_queues import (
+    DeadLetterQueue,
+    MissingQueueError,
+    chosen_by,
+)
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
@@ -24,18 +29,16 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.signals import ending_in_order
 from lava_s3trigger.cli.output.streams import message, opened, write_json
 
-from .queue import DeadLetterQueue, MissingQueueError, chosen_by
 from .redrive import Redrive, find_mapping, is_on, move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TextIO
 
+    from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetter
     from lava_s3trigger.cli.deployed.function import DeployedFunction
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.cli.output.signals import Request
-
-    from .queue import DeadLetter
 
 _OWN, _INTAKE = "own", "intake"
 _EXAMPLES: Final = 3

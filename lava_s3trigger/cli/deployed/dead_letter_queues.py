@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.parking import is_parked_message
+
+from .aws import pieces, reaching_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
