@@ -154,15 +154,15 @@ class TestThreeHundredEvents:
             ("theirs", "none/4.csv", "new", "report", "dispatched", None),
             ("theirs", "constant/7.csv", "constant", "other", "dispatched", None),
             ("theirs", "reports/1.csv", "reports", None, "skipped", "condition_not_met"),
-            ("ours", "reports/1.csv", "reports", "load", "dispatched", None),
-            ("ours", "reports/1.csv", "reports", "report", "dispatched", None),
+            ("ours", "reports/1.csv", "reports", "load", "observed", None),
+            ("ours", "reports/1.csv", "reports", "report", "observed", None),
         ]
         for n in range(0, EVENTS, 5):
             about = (f"orders/{n}.csv", "orders")
-            expected.append(("ours", *about, "load", "dispatched", None))
+            expected.append(("ours", *about, "load", "observed", None))
             expected.append(("theirs", *about, None, "skipped", "trigger_disabled"))
         expected += [
-            ("ours", f"constant/{n}.csv", "constant", "load", "dispatched", None)
+            ("ours", f"constant/{n}.csv", "constant", "load", "observed", None)
             for n in range(2, EVENTS, 5)
         ]
         for n in range(3, EVENTS, 5):
@@ -194,12 +194,12 @@ class TestThreeHundredEvents:
         comparing.write(kept)
 
         found = comparing.dispatches()
-        sent = ("dispatched", None)
+        sent, decided = ("dispatched", None), ("observed", None)
         assert named(found) == [
-            ("ours", "orders/10.csv", "orders", "load", *sent),
-            ("ours", "orders/15.csv", "orders", "load", *sent),
-            ("ours", "reports/11.csv", "reports", "report", *sent),
-            ("ours", None, "constant", "load", *sent),
+            ("ours", "orders/10.csv", "orders", "load", *decided),
+            ("ours", "orders/15.csv", "orders", "load", *decided),
+            ("ours", "reports/11.csv", "reports", "report", *decided),
+            ("ours", None, "constant", "load", *decided),
             *[("theirs", None, None, "load", *sent)] * 3,
         ]
         payloads_ = [
@@ -213,6 +213,16 @@ class TestThreeHundredEvents:
             ({"key": "orders/20.csv", "size": "1082"}, 1),
             ({"mode": "full"}, 60),
         ]
+
+    def test_two_observers_dispatched_nothing(
+        self, comparing: Comparing, line: CommandLine
+    ) -> None:
+        comparing.observe(direct(record("orders/1.csv")))
+        log = comparing.folder / LOG
+        ran = line("compare", str(log), str(log))
+        assert ran.status == 0
+        assert f"{log} is of a function that observes: it sent nothing" in ran.output
+        assert "both functions only observe: none of these dispatches was sent" in ran.errors
 
     def test_what_each_rendering_makes_again_is_not_compared(self, comparing: Comparing) -> None:
         parameters = {"id": "x-{{ utils.uuid() }}", "at": "{{ utils.datetime.now().isoformat() }}"}
