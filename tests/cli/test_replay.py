@@ -351,7 +351,7 @@ class TestMissing:
         )
         keys = ["in/done", "in/x y+z", "in/half", "in/none", "in/skipped.tmp"]
         account.put(keys)
-        ran = account.replay.json(f"s3://{account.bucket}/in/", "--missing")
+        ran = account.replay.json(f"s3://{account.bucket}/in/", "--missing", "--settle", "0")
         assert account.handed_over() == {"in/none": 1}
         assert ran.json()["left_out"] == {
             "dispatched_before": 2,
@@ -365,7 +365,7 @@ class TestMissing:
         account.trigger("a")
         self.log(account, [("in/again", "load")], age=3600)
         account.put(["in/again"])
-        account.replay(f"s3://{account.bucket}/in/", "--missing")
+        account.replay(f"s3://{account.bucket}/in/", "--missing", "--settle", "0")
         assert account.handed_over() == {"in/again": 1}
 
     def test_of_what_is_older_than_the_log_nothing_is_known(self, account: Account) -> None:

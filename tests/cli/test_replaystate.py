@@ -70,7 +70,7 @@ class TestPlan:
     def test_a_cleared_state_is_empty(self, state: ReplayState) -> None:
         fill(state)
         state.note(phase="begun")
-        state.clear()
+        state.clear(0.0)
         assert (state.get("phase"), list(state.objects())) == (None, [])
 
     def test_a_dispatch_before_the_object_was_modified_does_not_count(
