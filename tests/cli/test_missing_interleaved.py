@@ -13,6 +13,7 @@ import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -54,7 +55,7 @@ class World:
         """Lines that have not arrived."""
         self.asynchronous: list[Any] = []
         """Payloads in Lambda's own queue."""
-        self.hidden: set[int] = set()
+        self.hidden: dict[int, Message] = {}
         """Messages that somebody has received, by their identity."""
         self.redriven_at: datetime | None = None
         self.handed: set[str] = set()
@@ -150,7 +151,7 @@ class World:
 
     def hold(self) -> None:
         """Receive a parked message, or let go of all."""
-        self.hidden = {id(each) for each in self.parking[:1]} if not self.hidden else set()
+        self.hidden = {} if self.hidden else {id(each): each for each in self.parking[:1]}
 
     @property
     def parking(self) -> list[Message]:
@@ -170,7 +171,7 @@ class World:
     def dead(self) -> set[str]:
         """Return the keys in the dead-letter queue that can be read."""
         return {
-            each.json["event"]["s3"]["object"]["key"]
+            unquote_plus(each.json["event"]["s3"]["object"]["key"])
             for each in self.parking
             if id(each) not in self.hidden
         }
@@ -293,7 +294,7 @@ class World:
 
     def _receive(self) -> dict[str, Any]:
         visible = [each for each in self.parking if id(each) not in self.hidden][:10]
-        self.hidden |= {id(each) for each in visible}
+        self.hidden |= {id(each): each for each in visible}
         return {
             "Messages": [
                 {"MessageId": f"{id(each)}", "ReceiptHandle": f"{id(each)}", "Body": each.text}
@@ -302,7 +303,8 @@ class World:
         }
 
     def _release(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        self.hidden -= {int(each["ReceiptHandle"]) for each in entries}
+        for each in entries:
+            del self.hidden[int(each["ReceiptHandle"])]
         return {"Successful": [{"Id": each["Id"]} for each in entries], "Failed": []}
 
 
