@@ -11,13 +11,16 @@ import pytest
 from lava_s3trigger.cli.replay.accounts import NOT_SEEN
 from tests.build import record
 
-from .cannedaws import Answer
-from .logs import OldLog, line
+from .cannedaws import Answer, CannedAws
+from .commandline import CommandLine
+from .logs import OldLog
+from .logs import line as log_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .commandline import CommandLine, Ran
+    from .cannedaws import Request
+    from .commandline import Ran
     from .replays import Account
 
 HOUR: Final = timedelta(hours=1)
@@ -57,7 +60,7 @@ class Missing:
         at = ago(timedelta(minutes=40))
         for key in keys:
             about = {"trigger_id": "a", "job_id": job, "bucket": self.account.bucket, "key": key}
-            self.log.write(line("dispatched", at, **about, **fields), at=at)
+            self.log.write(log_line("dispatched", at, **about, **fields), at=at)
 
     def queue(self, name: str) -> str:
         url: str = self._sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -257,6 +260,33 @@ class TestWaiting:
         missing.redriven(ago(HOUR), state="Enabled")
         assert "dead letters may have been redriven at 2" in missing.run(status=3).errors
 
+    def test_messages_that_were_moved_back_to_the_intake(
+        self, missing: Missing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The local server does not list the moves of messages."""
+        name = f"{missing.account.function}-intake-dlq"
+        moved = {"Status": "COMPLETED", "StartedTimestamp": int(ago(HOUR / 12).timestamp() * 1000)}
+        answers = {
+            "GetQueueUrl": {"QueueUrl": f"http://127.0.0.1/1/{name}"},
+            "GetQueueAttributes": {"Attributes": {"QueueArn": f"arn:aws:sqs:us-east-1:1:{name}"}},
+            "ReceiveMessage": {},
+            "ListMessageMoveTasks": {"Results": [moved]},
+        }
+
+        def answer(request: Request) -> Answer:
+            operation = request.headers["x-amz-target"].rpartition(".")[2]
+            is_there = operation != "GetQueueUrl" or request.json()["QueueName"] == name
+            if not is_there:
+                return Answer(400, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}')
+            return Answer(200, json.dumps(answers[operation]).encode())
+
+        with CannedAws() as sqs:
+            sqs.handlers["POST", "/"] = answer
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.url)
+            ran = missing.run(status=3)
+            assert "dead letters may have been redriven at 2" in ran.errors
+            missing.run("--settle", "1m", "--restart")
+
     def test_a_plan_from_before_a_redrive(self, missing: Missing) -> None:
         missing.dead_letters()
         missing.run("--dry-run", "--settle", "0")
@@ -273,6 +303,13 @@ class TestObserving:
         missing.dispatched("in/b")
         missing.run()
         assert sent(missing.account) == ["in/a", "in/c"]
+
+    def test_its_lines_are_no_dispatches_of_the_history(self, missing: Missing) -> None:
+        missing.dispatched("in/a", mode="observe")
+        uri = f"s3://{missing.account.bucket}/in/a"
+        ran = CommandLine()("history", uri, "--size", "1", "--realm", missing.account.realm.name)
+        assert ran.status == 1
+        assert "observed" in ran.output
 
     @pytest.mark.parametrize("more", [["--missing"], ["--dry-run"], []])
     def test_it_is_handed_nothing(self, account: Account, more: list[str]) -> None:
@@ -293,18 +330,18 @@ class TestBrokenConfiguration:
         assert "cannot start, as said above: correct its configuration" in ran.errors
         assert account.handed_over() == {}
 
-    def test_other_commands_go_on(self, missing: Missing, line: CommandLine) -> None:
+    def test_other_commands_go_on(self, missing: Missing) -> None:
         account = missing.account
         missing.waits(missing.dead_letters(), "in/b")
         missing.dispatched("in/a")
         account.variables["S3TRIGGER_CACHE_TTL"] = "soon"
         said = f"{account.function} cannot start, so that it handles no event: S3TRIGGER_CACHE_TTL"
-        options = ["--realm", account.realm.name, "--region", "us-east-1"]
+        options = ["--realm", account.realm.name]
         uri = f"s3://{account.bucket}/in/a"
         for words, status, shown in [
             (["tail", "--since", "2h"], 0, "dispatched"),
             (["history", uri, "--size", "1", "--since", "2h"], 0, "dispatched"),
             (["dead-letters", "list"], 1, "/in/b"),
         ]:
-            ran = line(*words, *options)
+            ran = CommandLine()(*words, *options)
             assert (ran.status, said in ran.errors, shown in ran.output) == (status, True, True)

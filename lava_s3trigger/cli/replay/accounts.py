@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
@@ -63,6 +64,12 @@ class Accounts:
     """Why objects that seem missing may not be so, and what would do."""
     redriven_at: datetime | None = None
     """When dead letters may have been redriven last."""
+    _horizon: float = 0.0
+    """From when on the log tells what was dispatched, in seconds since 1970."""
+
+    @cached_property
+    def _settle(self) -> float:
+        return float(self.state.get("settle"))
 
     def read(self) -> None:
         """Read the queues, and of the log what was not read before.
@@ -88,9 +95,9 @@ class Accounts:
             wanted: Trigger and job of all that would be dispatched for it.
         """
         place = planned.bucket, planned.key
-        if planned.time > self.now.timestamp() - self.state.get("settle"):
+        if planned.time > self.now.timestamp() - self._settle:
             return "too_young"
-        if planned.time < self.state.get("horizon"):
+        if planned.time < self._horizon:
             return "older_than_log"
         since = planned.time - _CLOCK_SKEW_SECONDS
         logged = self.state.logged(*place, since)
@@ -112,17 +119,16 @@ class Accounts:
             )
         group = self.deployment.log_group
         horizon = self.state.get("horizon")
-        if horizon is None:
-            horizon = self._log_begins(group)
+        self._horizon = self._log_begins(group) if horizon is None else horizon
         before, first = self.state.get("log_read_at"), self.state.first_time()
         if before is not None:
-            first = before - max(self.state.get("settle"), _MAX_LATE_SECONDS)
+            first = before - max(self._settle, _MAX_LATE_SECONDS)
         if first is not None:
-            start = datetime.fromtimestamp(max(horizon, first - _CLOCK_SKEW_SECONDS), UTC)
+            start = datetime.fromtimestamp(max(self._horizon, first - _CLOCK_SKEW_SECONDS), UTC)
             pages = FunctionLog.of(self.aws, group).pages(start, pattern_of("dispatched"))
             with Progress("lines of the log read") as progress:
                 self.state.note_logged(_dispatches(pages, progress))
-        self.state.note(horizon=horizon, log_read_at=self.now.timestamp())
+        self.state.note(horizon=self._horizon, log_read_at=self.now.timestamp())
 
     def _log_begins(self, group: str) -> float:
         """Return from when on the log tells what was dispatched, in seconds since 1970."""
@@ -208,7 +214,7 @@ class Accounts:
         self.redriven_at = at
         if at is None:
             return
-        settled_at = at + timedelta(seconds=self.state.get("settle"))
+        settled_at = at + timedelta(seconds=self._settle)
         if settled_at > self.now:
             self.obstacles.append(
                 f"dead letters may have been redriven at {_shown(at)}, and the log comes late: wait"

@@ -82,7 +82,8 @@ class Report:
     def _lines(self) -> Iterator[str]:
         yield from self._lines_of_plan()
         if self._is_dry_run:
-            yield "Nothing was sent: the same command without --dry-run sends this plan."
+            rest = " as far as it is missing then" if self._not_seen else ""
+            yield f"Nothing was sent: the same command without --dry-run sends this plan{rest}."
             return
         for status, fate in FATES.items():
             if self._numbers[status]:
