@@ -52,7 +52,7 @@ class TestPlan:
         # An object more, after the plan.
         account.inventory([*keys, "in/later.csv"])
         ran = account.replay.json(*arguments)
-        assert "Sending the plan that a dry run made at" in ran.errors
+        assert "Sending the plan that was made at" in ran.errors
         assert (ran.status, ran.json()["sent"], ran.json()["replay"]) == (0, 50, dry["replay"])
         assert account.handed_over() == Counter(key for key in keys if key.endswith("csv"))
 

@@ -74,8 +74,11 @@ class Planner:
         """How the objects of the plan are chosen; see `Selection`."""
         return str(self.state.get("chosen_by"))
 
-    def plan(self) -> None:
+    def plan(self, *, is_sent_next: bool) -> None:
         """Make the plan.
+
+        Args:
+            is_sent_next: Whether `decide_again` follows, which decides what is missing.
 
         Raises:
             CommandError: A source, S3 or the log cannot be read.
@@ -84,11 +87,13 @@ class Planner:
         self.state.note(chosen_by=self.selection.chosen_by, settle=settle)
         self._select()
         self._ask_s3()
+        self.state.note(numbers={}, entries=digests(self.entries))
         if self.selection.chosen_by == "missing":
             self.state.note(prefixes=self.state.prefixes())
+            if is_sent_next:
+                return
             self.accounts.read()
-        numbers = self._decide([Status.TO_SEND])
-        self.state.note(numbers=numbers, entries=digests(self.entries))
+        self.state.note(numbers=self._decide([Status.TO_SEND]))
 
     def decide_again(self, statuses: Collection[Status]) -> Counter[str]:
         """Leave out what is accounted for by now, before a plan of missing objects is sent.

@@ -154,9 +154,7 @@ class _Session:
         if not self.options["restart"]:
             is_of_function = state.get("function") == self.deployment.arn
             if phase == _PLANNED and is_same and is_of_function and is_to_send:
-                message(
-                    f"Sending the plan that a dry run made at {planned_at}; --restart makes another"
-                )
+                message(f"Sending the plan that was made at {planned_at}; --restart makes another")
                 self._warn_of_changes()
                 return
             if phase == _BEGUN:
@@ -201,7 +199,7 @@ class _Session:
             self.state.clear(now.timestamp(), forgets_all=forgets_all)
             self.state.note(phase=_PLANNING, function=self.deployment.arn)
             planner = self._planner(now)
-            planner.plan()
+            planner.plan(is_sent_next=not self.options["dry_run"])
             self.state.note(
                 phase=_PLANNED,
                 fingerprint=self.selection.fingerprint,
@@ -235,10 +233,11 @@ class _Session:
         statuses += [Status.FAILED] if self.options["retry_failed"] else []
         statuses += [Status.UNKNOWN] if self.options["resend_unknown"] else []
         planned_at = self.state.get("planned_at")
+        was_decided = self.state.get("log_read_at") is not None
         with interruptible():
             planner = self._planner(datetime.now(UTC))
             left_out = planner.decide_again(statuses)
-        for name, number in left_out.items():
+        for name, number in left_out.items() if was_decided else ():
             message(f"Left out since the plan of {planned_at}: {number:,} {LEFT_OUT[name]}")
         redriven_at = planner.accounts.redriven_at
         if redriven_at and redriven_at >= datetime.fromisoformat(planned_at):
