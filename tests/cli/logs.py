@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.output.times import shown_time
 
+from .cannedaws import Answer
+
 if TYPE_CHECKING:
     from tools.local.server import LocalAws
+
+    from .cannedaws import CannedAws, Request
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 500000, tzinfo=UTC)
 REQUEST: Final = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"
@@ -25,6 +29,39 @@ def line(event: str, at: datetime = TIME, request_id: str = REQUEST, **fields: A
 def text_line(event: str, at: datetime = TIME, request_id: str = REQUEST, **fields: Any) -> str:
     """Return a line of the function's log in Lambda's text format."""
     return f"[INFO]\t{shown_time(at)}\t{request_id}\t{event} {json.dumps(fields)}\n"
+
+
+@dataclass
+class OldLog:
+    """A log group that was made a day ago, on a canned endpoint: a local server makes it now."""
+
+    canned: CannedAws
+    group: str
+    lines: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.canned.handlers["POST", "^/$"] = self._answer
+
+    def write(self, *texts: str, at: datetime = TIME) -> None:
+        """Write lines with a time."""
+        self.lines += [(at, text) for text in texts]
+
+    def _answer(self, request: Request) -> Answer:
+        asked: dict[str, Any] = request.json()
+        if request.headers["x-amz-target"].endswith("DescribeLogGroups"):
+            made = datetime.now(UTC) - timedelta(days=1)
+            group = {"logGroupName": self.group, "creationTime": int(made.timestamp() * 1000)}
+            return _json({"logGroups": [group]})
+        events = [
+            {"eventId": f"{number}", "logStreamName": "one", "timestamp": time, "message": text}
+            for number, (at, text) in enumerate(self.lines)
+            if (time := int(at.timestamp() * 1000)) >= asked.get("startTime", 0)
+        ]
+        return _json({"events": events})
+
+
+def _json(document: dict[str, Any]) -> Answer:
+    return Answer(200, json.dumps(document).encode())
 
 
 @dataclass

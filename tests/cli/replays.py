@@ -51,6 +51,8 @@ class Account:
     folder: Path
     environment: dict[str, str]
     logging: dict[str, str]
+    variables: dict[str, str]
+    """Environment variables of the function."""
 
     @property
     def replay(self) -> CommandLine:
@@ -130,13 +132,14 @@ def on_account(
 ) -> Iterator[Account]:
     """Make an account, and have commands use it."""
     logging: dict[str, str] = {}
+    variables = {"LAVA_REALM": realm.name}
     name = f"lava-{realm.name}-s3trigger"
 
     def configuration(_: Request) -> Answer:
         found = {
             "FunctionName": name,
             "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
-            "Environment": {"Variables": {"LAVA_REALM": realm.name}},
+            "Environment": {"Variables": variables},
             "LoggingConfig": {"LogGroup": f"/aws/lambda/{name}", **logging},
         }
         return Answer(200, json.dumps(found).encode())
@@ -162,7 +165,7 @@ def on_account(
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         monkeypatch.chdir(tmp_path)
-        yield Account(aws, realm, canned, tmp_path, environment, logging)
+        yield Account(aws, realm, canned, tmp_path, environment, logging, variables)
 
 
 def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,14 +154,20 @@ class TestThreeHundredEvents:
             ("theirs", "none/4.csv", "new", "report", *sent[1:]),
             ("theirs", "constant/7.csv", "constant", "other", *sent[1:]),
             ("theirs", "reports/1.csv", "reports", None, "skipped", "condition_not_met"),
-            ("ours", "reports/1.csv", "reports", *sent),
-            ("ours", "reports/1.csv", "reports", "report", *sent[1:]),
+            ("ours", "reports/1.csv", "reports", "load", "observed", None),
+            ("ours", "reports/1.csv", "reports", "report", "observed", None),
         ]
         for n in range(0, EVENTS, 5):
-            expected.append(("ours", f"orders/{n}.csv", "orders", *sent))
-            expected.append(("theirs", f"orders/{n}.csv", "orders", *disabled))
-            expected.append(("ours", f"constant/{n + 2}.csv", "constant", *sent))
-            expected.append(("ours", f"off/{n + 3}.csv", "off", *disabled))
+            about = (f"orders/{n}.csv", "orders")
+            expected.append(("ours", *about, "load", "observed", None))
+            expected.append(("theirs", *about, None, "skipped", "trigger_disabled"))
+        expected += [
+            ("ours", f"constant/{n}.csv", "constant", "load", "observed", None)
+            for n in range(2, EVENTS, 5)
+        ]
+        for n in range(3, EVENTS, 5):
+            about = (f"off/{n}.csv", "off")
+            expected.append(("ours", *about, None, "skipped", "trigger_disabled"))
         assert named(found) == sorted(expected, key=repr)
         changed = {each["trigger_id"] for each in found["differences"] if each["row"] == "entry"}
         assert changed == {"orders", "off", "reports", "constant"}
@@ -188,12 +194,12 @@ class TestThreeHundredEvents:
         comparing.write(kept)
 
         found = comparing.dispatches()
-        sent = ("dispatched", None)
+        sent, decided = ("dispatched", None), ("observed", None)
         assert named(found) == [
-            ("ours", "orders/10.csv", "orders", "load", *sent),
-            ("ours", "orders/15.csv", "orders", "load", *sent),
-            ("ours", "reports/11.csv", "reports", "report", *sent),
-            ("ours", None, "constant", "load", *sent),
+            ("ours", "orders/10.csv", "orders", "load", *decided),
+            ("ours", "orders/15.csv", "orders", "load", *decided),
+            ("ours", "reports/11.csv", "reports", "report", *decided),
+            ("ours", None, "constant", "load", *decided),
             *[("theirs", None, None, "load", *sent)] * 3,
         ]
         payloads_ = [
@@ -207,6 +213,16 @@ class TestThreeHundredEvents:
             ({"key": "orders/20.csv", "size": "1082"}, 1),
             ({"mode": "full"}, 60),
         ]
+
+    def test_two_observers_dispatched_nothing(
+        self, comparing: Comparing, line: CommandLine
+    ) -> None:
+        comparing.observe(direct(record("orders/1.csv")))
+        log = comparing.folder / LOG
+        ran = line("compare", str(log), str(log))
+        assert ran.status == 0
+        assert f"{log} is of a function that observes: it sent nothing" in ran.output
+        assert "both functions only observe: none of these dispatches was sent" in ran.errors
 
     def test_what_each_rendering_makes_again_is_not_compared(self, comparing: Comparing) -> None:
         parameters = {"id": "x-{{ utils.uuid() }}", "at": "{{ utils.datetime.now().isoformat() }}"}

@@ -68,7 +68,7 @@ def test_its_settings_are_read_as_the_function_reads_them(canned: CannedAws) -> 
         (None, None, {}, WRONG_USAGE, "no realm: name it with --realm"),
         ("none", None, {}, COULD_NOT_TELL, "there is no function lava-none-s3trigger in cn-"),
         ("x", "lava-demo-s3trigger", {}, WRONG_USAGE, "works for realm demo, not x"),
-        ("demo", None, {"S3TRIGGER_CACHE_TTL": "soon"}, COULD_NOT_TELL, "S3TRIGGER_CACHE_TTL"),
+        (None, "lava-demo-s3trigger", {"LAVA_REALM": ""}, COULD_NOT_TELL, "LAVA_REALM is not set"),
     ],
 )
 def test_a_function_that_will_not_do(  # noqa: PLR0917 - a table of cases
@@ -84,3 +84,41 @@ def test_a_function_that_will_not_do(  # noqa: PLR0917 - a table of cases
         find_function(aws, realm, function)
     assert raised.value.status == status
     assert "\n" not in str(raised.value)
+
+
+def test_a_setting_that_the_function_refuses_is_told_and_left_out(
+    canned: CannedAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"LAVA_REALM": "demo", "S3TRIGGER_CACHE_TTL": "soon", "SQS_MAX_DELAY_MINS": "5"}
+    found = find_function(deploy(canned, Environment={"Variables": variables}), "demo")
+    assert (found.settings.cache_ttl, found.settings.max_delay) == (60.0, 300.0)
+    assert list(found.unusable) == ["S3TRIGGER_CACHE_TTL"]
+    assert "lava-demo-s3trigger cannot start, so that it handles no event: S3TRIGGER_CACHE_TTL" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_realm_that_cannot_be_read_is_the_one_that_is_named(canned: CannedAws) -> None:
+    aws = deploy(canned, Environment={"Variables": {"LAVA_REALM": "no realm"}})
+    found = find_function(aws, "demo")
+    assert (found.realm, list(found.unusable)) == ("demo", ["REALM"])
+
+
+def test_an_unreadable_name_of_the_dead_letter_queue_does_not_pass_for_no_queue(
+    canned: CannedAws,
+) -> None:
+    url = "https://sqs.cn-north-1.amazonaws.com/1/q"
+    variables = {"LAVA_REALM": "demo", "S3TRIGGER_DEAD_LETTER_QUEUE": url}
+    found = find_function(deploy(canned, Environment={"Variables": variables}), "demo")
+    with pytest.raises(CommandError, match="which queue it parks in is not known"):
+        _ = found.dead_letter_queue
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_observing"), [({}, False), ({"S3TRIGGER_MODE": "observe"}, True)]
+)
+def test_whether_it_observes(
+    canned: CannedAws, variables: dict[str, str], *, is_observing: bool
+) -> None:
+    aws = deploy(canned, Environment={"Variables": {"LAVA_REALM": "demo", **variables}})
+    assert find_function(aws, "demo").is_observing is is_observing

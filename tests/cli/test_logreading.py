@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.deployed.log_line import LogLine, read_line
+
+from .logs import line, text_line
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 123000, UTC)
 FIELDS: Final = {"bucket": "b", "key": 'a "{} \t\n'}
@@ -130,3 +132,14 @@ def test_fields_are_those_that_were_logged(key: str, more: dict[str, str]) -> No
 
     for text in (f"[INFO] failed {json.dumps(fields)}", json.dumps({"event": "failed", **fields})):
         assert read_line(text) == LogLine("failed", fields)
+
+
+@pytest.mark.parametrize(
+    ("event", "read"),
+    [("dispatched", "observed"), ("parked", "user_error"), ("skipped", "skipped")],
+)
+@pytest.mark.parametrize("write", [line, text_line])
+def test_a_function_that_observes_sends_nothing(write: Any, event: str, read: str) -> None:
+    found = read_line(write(event, key="a", mode="observe"))
+    assert found
+    assert found.event == read

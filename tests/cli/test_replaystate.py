@@ -70,8 +70,30 @@ class TestPlan:
     def test_a_cleared_state_is_empty(self, state: ReplayState) -> None:
         fill(state)
         state.note(phase="begun")
-        state.clear()
+        state.clear(0.0)
         assert (state.get("phase"), list(state.objects())) == (None, [])
+
+    @pytest.mark.parametrize(
+        ("hours", "forgets_all", "is_known"),
+        [(1, False, True), (23, False, True), (25, False, False), (1, True, False)],
+    )
+    def test_what_was_handed_over_is_known_for_a_day(
+        self, state: ReplayState, hours: int, *, forgets_all: bool, is_known: bool
+    ) -> None:
+        state.note(handed_at=1000.0)
+        list(state.add([("b", "sent", 1, 0.0, "e"), ("b", "not", 1, 0.0, "e")]))
+        state.settle([Settled(1, Status.SENT)])
+        state.clear(2000.0)
+        state.clear(1000.0 + hours * 3600, forgets_all=forgets_all)
+        assert state.was_handed_over("b", "sent", 900.0) is is_known
+        assert not state.was_handed_over("b", "sent", 1100.0)
+        assert not state.was_handed_over("b", "not", 900.0)
+
+    def test_the_prefix_of_a_bucket_is_that_of_all_its_keys(self, state: ReplayState) -> None:
+        keys = ["in/b/2", "in/b/\U0001f600", "in/a", "in/b/\uffee"]
+        list(state.add(("b", key, 1, 0.0, "e") for key in keys))
+        list(state.add([("c", "x", 1, 0.0, "e")]))
+        assert state.prefixes() == {"b": "in/", "c": "x"}
 
     def test_a_dispatch_before_the_object_was_modified_does_not_count(
         self, state: ReplayState

@@ -75,6 +75,19 @@ class TestLines:
             common | {"event": "summary", "fields": {"n": 1}},
         ]
 
+    @pytest.mark.parametrize(
+        ("outcome", "status"),
+        [("dispatched", 1), ("observed", 0), ("parked", 1), ("user_error", 0)],
+    )
+    def test_a_function_that_observes_dispatches_and_parks_nothing(
+        self, log: Log, tail: CommandLine, outcome: str, status: int
+    ) -> None:
+        for event in ("dispatched", "parked"):
+            log.write(line(event, **about(), mode="observe"))
+        ran = tail(*SINCE, "--outcome", outcome)
+        assert ran.status == status
+        assert len(ran.output.splitlines()) == 1 - status
+
     def test_a_line_without_a_time_has_that_of_its_arrival(
         self, log: Log, tail: CommandLine
     ) -> None:

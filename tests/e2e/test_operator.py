@@ -95,6 +95,13 @@ class TestCommands:
         assert ran.status == status, ran.errors + ran.output
         assert "AccessDenied" not in ran.errors
 
+    def test_what_is_missing_is_found(self, operator: Operator) -> None:
+        operator.stack.put("orders", "in/a.csv")
+        arguments = ["replay", "s3://orders/in/", "--missing", "--settle", "0", "--dry-run"]
+        ran = operator.run(*arguments, "--realm", REALM, user="operator")
+        assert ran.status == 0, ran.errors
+        assert "Plan of 2" in ran.output
+
     def test_doctor_reads_all(self, operator: Operator) -> None:
         ran = operator.run("doctor", "--format", "json", user="reader")
 

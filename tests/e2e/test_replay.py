@@ -168,7 +168,7 @@ class TestMissing:
             s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
             list(pool.map(put, dropped))
 
-        options = [f"s3://{bucket}/in/", "--missing"]
+        options = [f"s3://{bucket}/in/", "--missing", "--settle", "0"]
         planned = replay.run(*options, "--dry-run")
         assert (planned["planned"], planned["left_out"]) == (
             DROPPED,

@@ -148,6 +148,10 @@ class LogLines:
         """Return all lines."""
         return [each.getMessage() for each in self._records()]
 
+    def clear(self) -> None:
+        """Forget all lines."""
+        self._caplog.clear()
+
     def fields(self, event: str, level: int | None = None) -> list[dict[str, Any]]:
         """Return the fields of all lines for an event, at a level if one is given.
 

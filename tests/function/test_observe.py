@@ -25,9 +25,15 @@ def observer(harness: Harness) -> Function:
 
 def described(logged: LogLines) -> list[tuple[str, object, object, object]]:
     """Return what the log says about triggers: event, trigger, job and reason."""
+    words = {"observed": "dispatched", "user_error": "parked"}
     return sorted(
-        (word, str(each.get("trigger_id")), str(each.get("job_id")), str(each.get("reason")))
-        for word in ("dispatched", "skipped", "parked", "failed")
+        (
+            words.get(word, word),
+            str(each.get("trigger_id")),
+            str(each.get("job_id")),
+            str(each.get("reason")),
+        )
+        for word in ("dispatched", "observed", "skipped", "parked", "user_error", "failed")
         for each in logged.fields(word)
     )
 
@@ -164,5 +170,5 @@ class TestObserve:
         harness.trigger()
         payload = fifo(("a", NONSENSE), ("a", direct(record("in/2.csv"))))
         assert observer(payload) is None
-        assert [each["key"] for each in harness.logged.fields("dispatched")] == ["in/2.csv"]
+        assert [each["key"] for each in harness.logged.fields("observed")] == ["in/2.csv"]
         assert not harness.logged.fields("failed")

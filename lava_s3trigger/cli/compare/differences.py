@@ -43,6 +43,13 @@ class Outcome:
     event_type: str | None = None
     payload: dict[str, Any] | None = None
     """Parameters and globals of a dispatch, each if not empty; None: the log does not have them."""
+    is_observed: bool = False
+    """Whether a function that only observes decided on this dispatch, and did not send it."""
+
+    @property
+    def word(self) -> str:
+        """The outcome; ``observed`` for a dispatch that was decided on and not sent."""
+        return "observed" if self.is_observed else self.outcome
 
     @property
     def label(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.deployed.log_group import FunctionLog
-from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.cli.deployed.log_line import OBSERVED, read_line
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.log import loggable
@@ -25,6 +25,7 @@ STANDARD_INPUT: Final = "-"
 _LOG_GROUP: Final = "/aws/lambda/"
 _OUTCOMES: Final = {
     "dispatched": "dispatched",
+    OBSERVED: "dispatched",
     "skipped": "skipped",
     "parked": "user_error",
     "user_error": "user_error",
@@ -49,6 +50,7 @@ def read_outcomes(lines: Iterable[str]) -> Iterator[Outcome]:
             bucket,
             key,
             **{name: line.text(name) for name in names},
+            is_observed=line.event == OBSERVED,
             # The queue of a worker is lava-<REALM>-<WORKER>.
             worker=line.text("worker") or (line.text("queue") or "").split("-", 2)[-1],
             payload=_payload(line.fields) if "parameters" in line.fields else None,

@@ -12,7 +12,7 @@ from lava_s3trigger.cli.entries.load import load_sound, read_table
 from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.objects.sources import read_since_option
 from lava_s3trigger.cli.output.escaping import safe
-from lava_s3trigger.cli.output.streams import opened, write_json
+from lava_s3trigger.cli.output.streams import message, opened, write_json
 
 from .differences import compare_logs, compare_messages
 from .known_differences import SILENT, explanation
@@ -21,7 +21,7 @@ from .outcomes import log_lines, read_messages, read_outcomes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .differences import Difference
+    from .differences import Difference, Outcome
     from .known_differences import Row
 
 _MAX_PAYLOAD_CHARACTERS: Final = 300
@@ -40,6 +40,7 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
     outcomes = list(read_outcomes(log_lines(ours, since, aws)))
     if not outcomes:
         raise CommandError(f"{ours}: no line says what became of an object")
+    others: list[Outcome] = []
     if theirs:
         others = list(read_outcomes(log_lines(theirs, since, aws)))
         agreed, found = compare_logs(outcomes, others)
@@ -47,6 +48,16 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
         messages = [each for file in dispatches for each in read_messages(file)]
         agreed, found = compare_messages(outcomes, messages)
     explained = [(each, explanation(each, entries, is_lavas=not theirs)) for each in found]
+    observers = [
+        log
+        for log, found in ((ours, outcomes), (theirs, others))
+        if any(each.is_observed for each in found)
+    ]
+    if theirs in observers and ours in observers:
+        message(
+            "Warning: both functions only observe: none of these dispatches was sent. Compare"
+            " with the log of the function that dispatches"
+        )
     with opened(options["output"]) as file:
         if options["format_"] == "json":
             differences = [_as_json(*each) for each in explained]
@@ -54,6 +65,8 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
         else:
             for line in _lines(agreed, explained, is_lavas=not theirs):
                 print(safe(line), file=file)
+            for log in observers:
+                print(safe(f"{log} is of a function that observes: it sent nothing"), file=file)
     return NO if found else YES
 
 
@@ -70,6 +83,7 @@ def _as_json(found: Difference, row: Row | None) -> dict[str, Any]:
     return {
         "side": "ours" if found.is_ours else "theirs",
         **{name: getattr(found.outcome, name) for name in names},
+        "outcome": found.outcome.word,
         **({} if found.equal == 1 else {"key": None}),
         "payload": found.outcome.payload,
         "equal": found.equal,
@@ -89,7 +103,7 @@ def _lines(
         about = ", ".join(f"{word} {value}" for word, value in subject if value is not None)
         yield f"{name}  {about}".rstrip()
         equal = f" (one of {found.equal} equal dispatches)" if found.equal > 1 else ""
-        yield f"    only {'ours' if found.is_ours else 'theirs'}: {outcome.label}{equal}"
+        yield f"    only {'ours' if found.is_ours else 'theirs'}: {_label(outcome)}{equal}"
         if outcome.payload:
             yield f"    {_shortened(json.dumps(outcome.payload))}"
         yield f"    {row.id}: {row.title}" if row else "    unexplained"
@@ -100,6 +114,10 @@ def _lines(
     yield f"{agreed} dispatches agree; {differences if total else 'no difference'}"
     if is_lavas and any(row is None and found.is_ours for found, row in explained):
         yield f"Nothing shows where lava's function lost an event by {', '.join(SILENT)}."
+
+
+def _label(outcome: Outcome) -> str:
+    return "observed, not sent" if outcome.is_observed else outcome.label
 
 
 def _shortened(text: str) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.streams import message
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
 from .aws import reaching_aws
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .aws import Aws
 
 _ARN_PARTS: Final = 7
+_REALM: Final = "LAVA_REALM"
 _INFO_LEVELS: Final = frozenset(["TRACE", "DEBUG", "INFO"])
 
 
@@ -27,9 +31,13 @@ class DeployedFunction:
     arn: str
     """Without a version or an alias."""
     settings: Settings
-    """As the function reads them from its environment."""
+    """As the function reads them from its environment; see `unusable`."""
     configuration: dict[str, Any]
     """The answer of GetFunctionConfiguration."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with variables that the function refuses, by their names without ``LAVA_``.
+
+    The settings have defaults in place of them. The function does not start with any."""
 
     @property
     def realm(self) -> str:
@@ -62,6 +70,22 @@ class DeployedFunction:
         """Whether it logs what it dispatches, and not warnings or errors alone."""
         level = self.configuration.get("LoggingConfig", {}).get("ApplicationLogLevel", "INFO")
         return self.settings.log_level <= logging.INFO and level in _INFO_LEVELS
+
+    @property
+    def is_observing(self) -> bool:
+        """Whether it decides and logs, and dispatches nothing."""
+        return self.settings.mode == "observe"
+
+    @property
+    def dead_letter_queue(self) -> str | None:
+        """Name of the function's dead-letter queue, if it has one.
+
+        Raises:
+            CommandError: The function's configuration has something else in its place.
+        """
+        if reason := self.unusable.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
+            raise CommandError(f"{self.name}: {reason}; which queue it parks in is not known")
+        return self.settings.dead_letter_queue
 
     @property
     def intake_queue(self) -> str:
@@ -101,8 +125,8 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
         function: Name of the function, if not as the stack names it.
 
     Raises:
-        CommandError: There is no such function, it is of another realm, or it has a
-            configuration that it would refuse.
+        CommandError: There is no such function, it is of another realm, or its configuration
+            names no realm and `realm` is None.
     """
     require_named(realm, function)
     name = function or function_name(str(realm))
@@ -115,10 +139,11 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
                 f"there is no function {name} in {aws.region_name()}: name it with --function,"
                 " or choose another region or account with --region or --profile"
             ) from None
-    try:
-        settings = Settings.from_env(found.get("Environment", {}).get("Variables", {}))
-    except SettingsError as error:
-        raise CommandError(f"the configuration of {name} is not valid: {error}") from None
+    settings, unusable = _read_settings(
+        name, found.get("Environment", {}).get("Variables", {}), realm
+    )
+    for reason in unusable.values():
+        message(f"Warning: {name} cannot start, so that it handles no event: {reason}")
     if realm and settings.realm != realm:
         raise CommandError(
             f"{name} works for realm {settings.realm}, not {realm}: name another --realm or"
@@ -126,5 +151,28 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
             WRONG_USAGE,
         )
     return DeployedFunction(
-        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found
+        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found, unusable
     )
+
+
+def _read_settings(
+    name: str, variables: Mapping[str, str], realm: str | None
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings of a function without those that it would refuse, and why it would."""
+    usable = dict(variables)
+    unusable: dict[str, str] = {}
+    while True:
+        try:
+            return Settings.from_env(usable), unusable
+        except SettingsError as error:
+            reason = str(error)
+            unusable[error.name.removeprefix("LAVA_")] = reason
+            if error.name == _REALM:
+                if not realm:
+                    raise CommandError(
+                        f"the configuration of {name} is not valid: {reason}; name the realm with"
+                        " --realm"
+                    ) from None
+                usable[_REALM] = realm
+            else:
+                del usable[error.name]

@@ -34,8 +34,14 @@ _REQUEST_ID: Final = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\
 _EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
 
 
-OUTCOMES: Final = ("dispatched", "skipped", "parked", "user_error", "failed", "not_understood")
+OBSERVED: Final = "observed"
+"""The event that stands for a dispatch in the log of a function that only observes."""
+OUTCOMES: Final = (
+    *("dispatched", OBSERVED, "skipped", "parked", "user_error", "failed", "not_understood"),
+)
 """The events of the log that are outcomes."""
+_OF_OBSERVER: Final = {"dispatched": OBSERVED, "parked": "user_error"}
+"""What the log calls sent, and what a function that only observes did, which sends nothing."""
 LAMBDA: Final = "lambda"
 """The event that stands for a line of Lambda's own."""
 
@@ -45,7 +51,7 @@ class LogLine:
     """One thing that happened, as the function logged it."""
 
     event: str
-    """The word for it, such as ``dispatched``."""
+    """The word for it, such as ``dispatched``; of a function that observes, what it did."""
     fields: dict[str, Any]
     """Its fields, such as ``bucket`` and ``key``."""
     level: str = "INFO"
@@ -148,8 +154,9 @@ def _of_document(document: Any, event: str | None = None) -> LogLine | None:
     if time is None and isinstance(metadata, dict):
         time = _time_of_metrics(metadata.get("Timestamp"))
     level, request_id = document.pop("level", None), document.pop("requestId", None)
+    is_observed = document.get("mode") == "observe"
     return LogLine(
-        event,
+        _OF_OBSERVER.get(event, event) if is_observed else event,
         document,
         level if isinstance(level, str) else "INFO",
         time,

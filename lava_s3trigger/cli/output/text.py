@@ -34,6 +34,7 @@ TITLE: Final = "bold"
 FAINT: Final = "dim"
 STYLES: Final = {
     "dispatched": GOOD,
+    "observed": UNUSED,
     "skipped": UNUSED,
     "parked": BAD,
     "user_error": BAD,

@@ -38,6 +38,18 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @click.option(
     "--missing", is_flag=True, help="Of these, only objects that the log has no dispatch for."
 )
+@click.option(
+    "--settle",
+    metavar="DURATION",
+    default="15m",
+    show_default=True,
+    help="With --missing, leave out younger objects: the log comes late.",
+)
+@click.option(
+    "--despite-waiting",
+    is_flag=True,
+    help="With --missing, send although events wait in queues: these objects may run twice.",
+)
 @click.option("--dry-run", is_flag=True, help="Plan, print what would happen, and send nothing.")
 @click.option(
     "--via",

@@ -9,28 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import decide_event
 from lava_s3trigger.cli.deployed.aws import pieces, reaching_aws
-from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
-from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.uri import ObjectName, head_object
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.triggers import entry_digest
 
+from .accounts import Accounts
 from .selection import UNKNOWN_SIZE
-from .state import Count
+from .state import Count, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.deployed.function import DeployedFunction
-    from lava_s3trigger.cli.deployed.log_group import LogEvent
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.cli.objects.uri import ObjectFacts
     from lava_s3trigger.decision import Decision
@@ -43,21 +40,20 @@ Decided = tuple[str | None, str | None, str]
 _CHUNK: Final = 1_000
 _HEADS: Final = 16
 """HeadObject calls at a time."""
-_CLOCK_SKEW_SECONDS: Final = 60.0
-"""How far the clocks of S3 and of the log may differ."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Planner:
     """Makes the plan of a replay.
 
     Args:
-        state: Where the plan goes; it is empty.
-        selection: Which objects.
+        state: Where the plan is; empty, to make one.
+        selection: Which objects; of no interest to a plan that is made.
         deployment: The function.
         entries: The entries to decide with.
         aws: Where S3 and the log are.
         now: The time, with a time zone.
+        intakes: Names of queues that feed the function, besides the stack's.
     """
 
     state: ReplayState
@@ -66,18 +62,56 @@ class Planner:
     entries: RealmEntries
     aws: Aws
     now: datetime
+    intakes: Collection[str] = ()
 
-    def plan(self) -> None:
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What accounts for objects that are not missing."""
+        return Accounts(self.state, self.deployment, self.aws, self.now, self.intakes)
+
+    @cached_property
+    def chosen_by(self) -> str:
+        """How the objects of the plan are chosen; see `Selection`."""
+        return str(self.state.get("chosen_by"))
+
+    def plan(self, *, is_sent_next: bool) -> None:
         """Make the plan.
+
+        Args:
+            is_sent_next: Whether `decide_again` follows, which decides what is missing.
 
         Raises:
             CommandError: A source, S3 or the log cannot be read.
         """
+        settle = self.selection.settle_seconds
+        self.state.note(chosen_by=self.selection.chosen_by, settle=settle)
         self._select()
         self._ask_s3()
-        horizon = self._read_log() if self.selection.chosen_by == "missing" else 0.0
-        numbers = self._decide(horizon)
-        self.state.note(numbers=numbers, entries=digests(self.entries))
+        self.state.note(numbers={}, entries=digests(self.entries))
+        if self.selection.chosen_by == "missing":
+            self.state.note(prefixes=self.state.prefixes())
+            if is_sent_next:
+                return
+            self.accounts.read()
+        self.state.note(numbers=self._decide([Status.TO_SEND]))
+
+    def decide_again(self, statuses: Collection[Status]) -> Counter[str]:
+        """Leave out what is accounted for by now, before a plan of missing objects is sent.
+
+        Args:
+            statuses: Which objects are about to be sent.
+
+        Returns:
+            Why how many objects were left out.
+
+        Raises:
+            CommandError: The log or a queue cannot be read.
+        """
+        self.accounts.read()
+        self.state.forget_counts()
+        left_out = self._decide(statuses)
+        self.state.note(numbers=Counter(self.state.get("numbers")) + left_out)
+        return left_out
 
     def _select(self) -> None:
         chooses = self.selection.chooser(self.now)
@@ -115,98 +149,53 @@ class Planner:
                 progress.advance(len(chunk))
         self.state.note(not_there=gone)
 
-    def _read_log(self) -> float:
-        """Read which objects were dispatched; return from when on the log tells, in seconds.
+    def _decide(self, statuses: Collection[Status]) -> Counter[str]:
+        """Count decisions, and drop what is not to be sent.
 
-        Raises:
-            CommandError: The log does not hold dispatches, or cannot be read.
+        Args:
+            statuses: Which objects may be dropped.
+
+        Returns:
+            Why how many were dropped.
         """
-        if not self.deployment.logs_dispatches:
-            raise CommandError(
-                f"the log of {self.deployment.name} has no dispatches, since it logs warnings or"
-                " errors alone: replay with --would-fire instead of --missing"
-            )
-        group = self.deployment.log_group
-        horizon = self._log_begins(group)
-        first = self.state.first_time()
-        if first is not None:
-            start = datetime.fromtimestamp(max(horizon, first - _CLOCK_SKEW_SECONDS), UTC)
-            pages = FunctionLog.of(self.aws, group).pages(start, pattern_of("dispatched"))
-            with Progress("lines of the log read") as progress:
-                self.state.note_logged(_dispatches(pages, progress))
-        return horizon
-
-    def _log_begins(self, group: str) -> float:
-        client = self.aws.client("logs")
-        with reaching_aws():
-            answer = client.describe_log_groups(logGroupNamePrefix=group)
-        for found in answer["logGroups"]:
-            if found["logGroupName"] == group:
-                begins = found.get("creationTime", 0) / 1000
-                if days := found.get("retentionInDays"):
-                    begins = max(begins, (self.now - timedelta(days=days)).timestamp())
-                return float(begins)
-        raise CommandError(
-            f"there is no log group {group}: without the function's log it cannot be told what"
-            " is missing; replay with --would-fire instead"
-        )
-
-    def _decide(self, horizon: float) -> Counter[str]:
-        """Drop what is not to be sent, count decisions; return why how many were dropped."""
         dropped_for: Counter[str] = Counter()
-        region, total = self.deployment.region, sum(self.state.numbers().values())
-        with Progress("objects decided", total) as progress:
-            for chunk in pieces(self.state.objects(), _CHUNK):
-                counts: dict[Decided, Count] = {}
-                dropped = []
-                for planned in chunk:
-                    event = planned.as_source.event(region)
-                    decision = decide_event(event, self.entries.triggers, self.entries.jobs)
-                    if why := self._why_not(planned, decision, horizon):
-                        dropped_for[why] += 1
-                        dropped.append(planned.id)
-                    else:
-                        name = str(ObjectName(planned.bucket, planned.key))
-                        for each in _decided(decision):
-                            counts.setdefault(each, Count(*each)).add(1, [name])
-                self.state.change(dropped=dropped, counted=counts.values())
-                progress.advance(len(chunk))
+        with Progress("objects decided", sum(self.state.numbers().values())) as progress:
+            for status in Status:
+                for chunk in pieces(self.state.objects(status), _CHUNK):
+                    dropped_for.update(self._decide_some(chunk, may_drop=status in statuses))
+                    progress.advance(len(chunk))
         return dropped_for
 
-    def _why_not(self, planned: PlannedObject, decision: Decision, horizon: float) -> str | None:
+    def _decide_some(self, chunk: Sequence[PlannedObject], *, may_drop: bool) -> list[str]:
+        """Decide some objects; return why each was dropped that was."""
+        counts: dict[Decided, Count] = {}
+        dropped: dict[int, str] = {}
+        for planned in chunk:
+            event = planned.as_source.event(self.deployment.region)
+            decision = decide_event(event, self.entries.triggers, self.entries.jobs)
+            if may_drop and (why := self._why_not(planned, decision)):
+                dropped[planned.id] = why
+                continue
+            name = str(ObjectName(planned.bucket, planned.key))
+            for each in _decided(decision):
+                counts.setdefault(each, Count(*each)).add(1, [name])
+        self.state.change(dropped=[*dropped], counted=counts.values())
+        return [*dropped.values()]
+
+    def _why_not(self, planned: PlannedObject, decision: Decision) -> str | None:
         """Return why an object is not to be sent; None if it is."""
-        if self.selection.chosen_by == "all":
+        if self.chosen_by == "all":
             return None
         wanted = {each[:2] for each in _decided(decision) if each[-1] == "dispatched"}
         if not wanted:
             return "would_not_fire"
-        if self.selection.chosen_by == "would-fire":
+        if self.chosen_by == "would-fire":
             return None
-        if planned.time < horizon:
-            return "older_than_log"
-        since = planned.time - _CLOCK_SKEW_SECONDS
-        logged = self.state.logged(planned.bucket, planned.key, since)
-        if not logged:
-            return None
-        return "dispatched_before" if wanted <= logged else "partly_dispatched"
+        return self.accounts.why_not_missing(planned, wanted)
 
 
 def _facts(client: Any, planned: PlannedObject) -> ObjectFacts | None:
     return head_object(client, ObjectName(planned.bucket, planned.key))
-
-
-def _dispatches(
-    pages: Iterable[list[LogEvent]], progress: Progress
-) -> Iterator[tuple[str, str, str, str, float]]:
-    for page in pages:
-        progress.advance(len(page))
-        for event in page:
-            line = read_line(event.text)
-            if line and line.event == "dispatched":
-                bucket, key, trigger_id, job_id = (
-                    line.text(name) or "" for name in ("bucket", "key", "trigger_id", "job_id")
-                )
-                yield bucket, key, trigger_id, job_id, event.time.timestamp()
 
 
 def _decided(decision: Decision) -> Iterator[Decided]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.streams import VERSION
 
+from .accounts import NOT_SEEN
 from .state import Status
 
 if TYPE_CHECKING:
@@ -27,14 +28,19 @@ _OUTCOMES: Final = {
     "user_error": "parks",
     "failed": "fails on",
 }
-_LEFT_OUT: Final = {
+LEFT_OUT: Final = {
     "not_there": "not there, or not to be seen with these credentials",
     "would_not_fire": "for which nothing would be dispatched",
     "dispatched_before": "with all their dispatches in the log",
     "partly_dispatched": "with some of their dispatches in the log: a replay would dispatch the"
     " others again",
+    "too_young": "younger than --settle, which the log may not have yet",
+    "dead_letter": "in a dead-letter queue: `lava-s3trigger dead-letters` lists them",
+    "handed_over": "that an earlier replay has handed over, and that the log does not have yet;"
+    " --restart forgets that",
     "older_than_log": "older than the log, which cannot tell what was dispatched for them",
 }
+"""What is said of objects that are left out, by reason."""
 FATES: Final = {
     Status.SENT: "sent",
     Status.TO_SEND: "not sent yet: --resume sends them",
@@ -60,8 +66,10 @@ class Report:
         self._is_dry_run = is_dry_run
         self._numbers = state.numbers()
         self._left_out = {
-            name: number for name in _LEFT_OUT if (number := self._number_left_out(name))
+            name: number for name in LEFT_OUT if (number := self._number_left_out(name))
         }
+
+        self._not_seen = [*NOT_SEEN] if state.get("chosen_by") == "missing" else []
 
     def _number_left_out(self, name: str) -> int:
         counted = self._state.get("numbers") or {}
@@ -72,6 +80,19 @@ class Report:
         file.writelines(safe(line) + "\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
+        yield from self._lines_of_plan()
+        if self._is_dry_run:
+            rest = " as far as it is missing then" if self._not_seen else ""
+            yield f"Nothing was sent: the same command without --dry-run sends this plan{rest}."
+            return
+        for status, fate in FATES.items():
+            if self._numbers[status]:
+                yield f"{self._numbers[status]:,} {fate}"
+        for status in _LISTED:
+            for each in self._state.objects(status):
+                yield f"  {status.name.lower()} s3://{each.bucket}/{each.key}: {each.reason or ''}"
+
+    def _lines_of_plan(self) -> Iterator[str]:
         total = sum(self._numbers.values())
         yield f"Plan of {self._state.get('planned_at')}: {total:,} objects"
         for number, count in enumerate(self._state.counted()):
@@ -82,16 +103,9 @@ class Report:
             for example in count.examples:
                 yield f"    {example}"
         for name, number in self._left_out.items():
-            yield f"Left out: {number:,} {_LEFT_OUT[name]}"
-        if self._is_dry_run:
-            yield "Nothing was sent: the same command without --dry-run sends this plan."
-            return
-        for status, fate in FATES.items():
-            if self._numbers[status]:
-                yield f"{self._numbers[status]:,} {fate}"
-        for status in _LISTED:
-            for each in self._state.objects(status):
-                yield f"  {status.name.lower()} s3://{each.bucket}/{each.key}: {each.reason or ''}"
+            yield f"Left out: {number:,} {LEFT_OUT[name]}"
+        for unseen in self._not_seen:
+            yield f"Not seen: {unseen}"
 
     def write_json(self, file: TextIO) -> None:
         """Write the report as JSON; its lists are written piece by piece, they may be long."""
@@ -105,6 +119,7 @@ class Report:
             "dry_run": self._is_dry_run,
             "planned": sum(self._numbers.values()),
             "left_out": self._left_out,
+            "not_seen": self._not_seen,
             "to_send": self._numbers[Status.TO_SEND],
             "being_sent": self._numbers[Status.BEING_SENT],
             "sent": self._numbers[Status.SENT],

@@ -21,7 +21,7 @@ from lava_s3trigger.cli.output.streams import message, opened
 
 from .batch_job import BatchReplay, Folder
 from .plan import Planner, changed_entries
-from .report import FATES, Report
+from .report import FATES, LEFT_OUT, Report
 from .selection import Selection
 from .send import Replayer
 from .state import ReplayState, Status, default_path
@@ -50,12 +50,31 @@ def run(**options: Any) -> int:
     _check(options, selection)
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
+    _require_dispatching(deployment)
     name = f"{deployment.account}-{deployment.region}-{deployment.name}"
     path = Path(options["state"]) if options["state"] else default_path(name)
     with contextlib.closing(ReplayState(path)) as state:
         session = _Session(state, selection, aws, deployment, options)
         session.prepare()
         return session.finish()
+
+
+def _require_dispatching(deployment: DeployedFunction) -> None:
+    """Require that the function would dispatch what it is handed.
+
+    Raises:
+        CommandError: It only observes, or cannot start.
+    """
+    if deployment.unusable:
+        raise CommandError(
+            f"{deployment.name} cannot start, as said above: correct its configuration, then replay"
+        )
+    if deployment.is_observing:
+        raise CommandError(
+            f"{deployment.name} only observes (S3TRIGGER_MODE=observe), and would dispatch nothing:"
+            " name the function that dispatches with --function",
+            WRONG_USAGE,
+        )
 
 
 def _is_resumed(options: dict[str, Any]) -> bool:
@@ -135,14 +154,13 @@ class _Session:
         if not self.options["restart"]:
             is_of_function = state.get("function") == self.deployment.arn
             if phase == _PLANNED and is_same and is_of_function and is_to_send:
-                message(
-                    f"Sending the plan that a dry run made at {planned_at}; --restart makes another"
-                )
+                message(f"Sending the plan that was made at {planned_at}; --restart makes another")
                 self._warn_of_changes()
                 return
             if phase == _BEGUN:
                 self._require_finished()
-        if phase == _BEGUN and is_same and is_to_send:
+        is_missing = self.selection.chosen_by == "missing"
+        if phase == _BEGUN and is_same and is_to_send and not is_missing:
             message(
                 f"Warning: the replay planned at {planned_at} has sent these objects already;"
                 " they are sent again"
@@ -176,15 +194,69 @@ class _Session:
     def _plan(self) -> None:
         now = datetime.now(UTC)
         with interruptible():
-            self.state.clear()
-            self.state.note(phase=_PLANNING)
-            Planner(self.state, self.selection, self.deployment, self.entries, self.aws, now).plan()
+            is_of_function = self.state.get("function") in (None, self.deployment.arn)
+            forgets_all = self.options["restart"] or not is_of_function
+            self.state.clear(now.timestamp(), forgets_all=forgets_all)
+            self.state.note(phase=_PLANNING, function=self.deployment.arn)
+            planner = self._planner(now)
+            planner.plan(is_sent_next=not self.options["dry_run"])
             self.state.note(
                 phase=_PLANNED,
                 fingerprint=self.selection.fingerprint,
-                function=self.deployment.arn,
                 planned_at=now.isoformat(timespec="seconds"),
                 replay=uuid.uuid4().hex[:16],
+            )
+        if self.options["dry_run"]:
+            for obstacle in planner.accounts.obstacles:
+                message(f"Warning: {obstacle}")
+
+    def _planner(self, now: datetime) -> Planner:
+        return Planner(
+            self.state,
+            self.selection,
+            self.deployment,
+            self.entries,
+            self.aws,
+            now,
+            intakes=[self.options["queue"]] if self.options["queue"] else [],
+        )
+
+    def _decide_again(self) -> None:
+        """Leave out what is accounted for by now, of a plan of missing objects.
+
+        Raises:
+            CommandError: Events wait that may be of its objects.
+        """
+        if self.state.get("chosen_by") != "missing" or self.state.get("job"):
+            return
+        statuses = [Status.TO_SEND]
+        statuses += [Status.FAILED] if self.options["retry_failed"] else []
+        statuses += [Status.UNKNOWN] if self.options["resend_unknown"] else []
+        planned_at = self.state.get("planned_at")
+        was_decided = self.state.get("log_read_at") is not None
+        with interruptible():
+            planner = self._planner(datetime.now(UTC))
+            left_out = planner.decide_again(statuses)
+        for name, number in left_out.items() if was_decided else ():
+            message(f"Left out since the plan of {planned_at}: {number:,} {LEFT_OUT[name]}")
+        redriven_at = planner.accounts.redriven_at
+        if redriven_at and redriven_at >= datetime.fromisoformat(planned_at):
+            message(
+                f"Warning: dead letters may have been redriven since the plan of {planned_at};"
+                " what the log has of them is left out"
+            )
+        numbers = self.state.numbers()
+        if any(numbers[status] for status in statuses):
+            self._require_clear(planner.accounts.obstacles)
+
+    def _require_clear(self, obstacles: list[str]) -> None:
+        is_despite = self.options["despite_waiting"]
+        for obstacle in obstacles:
+            message(f"{'Warning: ' if is_despite else ''}{obstacle}")
+        if obstacles and not is_despite:
+            raise CommandError(
+                "objects that seem missing may be under way, as said above: nothing was sent. The"
+                " same command again sends what is missing then; --despite-waiting does not wait"
             )
 
     def _warn_of_changes(self) -> None:
@@ -200,8 +272,11 @@ class _Session:
         if self.options["dry_run"]:
             self._print()
             return YES
+        self._decide_again()
         with ending_in_order() as request:
+            self._note_handing_over()
             stopped = self._hand_over(request)
+            self._note_handing_over()
             self._print()
             if stopped:
                 raise CommandError(
@@ -213,9 +288,11 @@ class _Session:
         numbers = self.state.numbers()
         return YES if numbers[Status.SENT] == sum(numbers.values()) else NO
 
+    def _note_handing_over(self) -> None:
+        self.state.note(phase=_BEGUN, handed_at=datetime.now(UTC).timestamp())
+
     def _hand_over(self, request: Request) -> str | None:
         """Hand over what is to be sent; return why it stopped before the end, if it did."""
-        self.state.note(phase=_BEGUN)
         if self.options["retry_failed"]:
             self.state.move(Status.FAILED, Status.TO_SEND)
         if self.options["resend_unknown"]:

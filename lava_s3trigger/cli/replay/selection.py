@@ -52,6 +52,8 @@ class Selection:
     event_type: str = CREATED
     chosen_by: str = "all"
     """``all``, ``would-fire`` or ``missing``."""
+    settle: str = "15m"
+    """How old an object must be to count as missing."""
 
     @property
     def is_empty(self) -> bool:
@@ -120,6 +122,15 @@ class Selection:
             )
         return lambda size, time: size > larger_than and since <= time < until
 
+    @property
+    def settle_seconds(self) -> float:
+        """How old in seconds an object must be to count as missing, as the log comes late.
+
+        Raises:
+            CommandError: It is not a duration.
+        """
+        return abs(_read("--settle", self.settle, units.duration, 0.0))
+
     def check(self, now: datetime) -> None:
         """Read all options, so that a mistake shows before anything is done.
 
@@ -128,6 +139,7 @@ class Selection:
         """
         self._chooser_of_keys()
         self.chooser(now)
+        _ = self.settle_seconds
         for uri in self.listings:
             if not uri.startswith(SCHEME):
                 raise CommandError(

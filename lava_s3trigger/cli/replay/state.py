@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _APPLICATION: Final = 0x6C733374
 """Marks the file as ours, for ``PRAGMA application_id``."""
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 _CHUNK: Final = 10_000
 """Rows of a transaction, while planning."""
 _READ: Final = 1_000
@@ -55,8 +55,15 @@ CREATE TABLE logged (
     bucket TEXT, key TEXT, trigger_id TEXT, job_id TEXT, time REAL,
     PRIMARY KEY (bucket, key, trigger_id, job_id)
 ) WITHOUT ROWID;
+CREATE TABLE waiting (bucket TEXT, key TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS handed_over (
+    bucket TEXT, key TEXT, time REAL, PRIMARY KEY (bucket, key)
+) WITHOUT ROWID;
 """
-_NAMES: Final = ("facts", "objects", "counts", "logged")
+_NAMES: Final = ("facts", "objects", "counts", "logged", "waiting")
+_MAX_UNDER_WAY_SECONDS: Final = 86_400.0
+"""For how long an object that a replay handed over is not missing, though the log does not have
+it. Lambda tries an asynchronous invocation for up to 6 hours; a day is on the safe side."""
 
 
 class Status(IntEnum):
@@ -220,9 +227,23 @@ class ReplayState:
 
     # The plan.
 
-    def clear(self) -> None:
-        """Forget the replay that is in the file."""
+    def clear(self, now: float, *, forgets_all: bool = False) -> None:
+        """Forget the replay that is in the file, but for what it handed over lately.
+
+        Args:
+            now: The time, in seconds since 1970.
+            forgets_all: Whether to forget that as well.
+        """
+        handed_at = self.get("handed_at")
         with self._writing() as connection:
+            if handed_at is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO handed_over SELECT bucket, key, ? FROM objects"
+                    " WHERE status IN (?, ?, ?)",
+                    (handed_at, Status.BEING_SENT, Status.SENT, Status.UNKNOWN),
+                )
+            first = float("inf") if forgets_all else now - _MAX_UNDER_WAY_SECONDS
+            connection.execute("DELETE FROM handed_over WHERE time < ?", (first,))
             for name in _NAMES:
                 connection.execute(f"DROP TABLE {name}")
             self._make()
@@ -322,6 +343,11 @@ class ReplayState:
                     (*key, total.number, json.dumps(total.examples)),
                 )
 
+    def forget_counts(self) -> None:
+        """Forget what was decided, before it is decided again."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM counts")
+
     def counted(self) -> Iterator[Count]:
         """Yield what was decided, by trigger and job."""
         query = "SELECT * FROM counts ORDER BY trigger_id, outcome, job_id"
@@ -342,6 +368,31 @@ class ReplayState:
         """Return the triggers and jobs of the dispatches of an object that the log has."""
         query = "SELECT trigger_id, job_id FROM logged WHERE bucket = ? AND key = ? AND time >= ?"
         return frozenset(self._connection.execute(query, (bucket, key, since)))
+
+    def note_waiting(self, objects: Iterable[tuple[str, str]]) -> None:
+        """Note bucket and key of the objects that wait in dead-letter queues, and no others."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM waiting")
+            connection.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?)", objects)
+
+    def is_waiting(self, bucket: str, key: str) -> bool:
+        """Return whether an object waits in a dead-letter queue."""
+        query = "SELECT 1 FROM waiting WHERE bucket = ? AND key = ?"
+        return self._connection.execute(query, (bucket, key)).fetchone() is not None
+
+    def was_handed_over(self, bucket: str, key: str, since: float) -> bool:
+        """Return whether an earlier replay handed an object over since a time."""
+        query = "SELECT 1 FROM handed_over WHERE bucket = ? AND key = ? AND time >= ?"
+        return self._connection.execute(query, (bucket, key, since)).fetchone() is not None
+
+    def prefixes(self) -> dict[str, str]:
+        """Return the longest common prefix of the keys of each bucket."""
+        query = "SELECT bucket, min(key), max(key) FROM objects GROUP BY bucket"
+        # SQLite sorts by bytes, so that all keys begin as these two do.
+        return {
+            bucket: os.path.commonprefix([first, last])  # noqa: RUF071 - keys are not paths
+            for bucket, first, last in self._connection.execute(query)
+        }
 
     def first_time(self) -> float | None:
         """Return the time of the object that was modified first, in seconds since 1970."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.deployed.log_group import pattern_of
 from lava_s3trigger.cli.objects.key_patterns import key_patterns
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lava_s3trigger.cli.deployed.log_line import LogLine
+
+_WORDS: Final = {"observed": "observe", "user_error": ""}
+"""Words of lines, where they are not the outcome: a function that observes logs what it would do
+as what is done."""
 
 
 class LineFilter:
@@ -37,7 +41,8 @@ class LineFilter:
         self._names = {"trigger_id": triggers, "job_id": jobs}
         self._outcomes = outcomes
         self._keys = key_patterns("--key", keys) if keys else None
-        alone = [each[0] for each in (triggers, jobs, outcomes) if len(each) == 1]
+        words = [_WORDS.get(each, each) for each in outcomes]
+        alone = [each[0] for each in (triggers, jobs, words) if len(each) == 1]
         self.pattern = pattern_of(*alone)
         """A filter pattern of CloudWatch Logs, which lets through what this does, and more."""
         self.is_empty = not (triggers or jobs or outcomes or keys)

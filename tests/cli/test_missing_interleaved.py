@@ -1,0 +1,353 @@
+"""``replay --missing`` between redrives, edits of entries and real events, in random order.
+
+The function is the real one, and so are its log lines and what it parks. Lines arrive late. AWS is
+in memory, since a local server neither delays lines nor is quick enough. `make proofs` does it 200
+times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+import pytest
+
+from lava_s3trigger.cli.deployed.log_line import read_line
+from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory.aws import ACCOUNT, REGION, Operation
+from tests.build import BUCKET, direct, record, sqs
+from tests.function.harness import PARKING, Harness
+
+from .cannedaws import Answer, CannedAws, Request
+from .commandline import CommandLine
+from .logs import OldLog
+from .replays import keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.aws_in_memory import Endpoint
+    from tests.aws_in_memory.queues import Message
+
+RUNS: Final = int(os.environ.get("S3TRIGGER_INTERLEAVINGS", "20"))
+STEPS: Final = 30
+FUNCTION: Final = "lava-demo-s3trigger"
+INTAKE: Final = f"{FUNCTION}-intake"
+MINUTE: Final = timedelta(minutes=1)
+SETTLE: Final = {"0": timedelta(0), "15m": 15 * MINUTE}
+JOBS: Final = {"load": ["load"], "both": ["load", "report"], "broken": ["none"]}
+
+
+class World:
+    """A realm in which events, dead letters and lines of the log are under way."""
+
+    def __init__(self, harness: Harness, canned: CannedAws, folder: Path, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.harness, self.canned, self.folder = harness, canned, folder
+        self.log = OldLog(canned, f"/aws/lambda/{FUNCTION}")
+        self.late: list[tuple[datetime, str]] = []
+        """Lines that have not arrived."""
+        self.asynchronous: list[Any] = []
+        """Payloads in Lambda's own queue."""
+        self.hidden: dict[int, Message] = {}
+        """Messages that somebody has received, by their identity."""
+        self.redriven_at: datetime | None = None
+        self.handed: set[str] = set()
+        """Keys of the replays that were accepted."""
+        self.unknown: set[str] = set()
+        self.unplanned: set[str] | None = None
+        """Keys that the dry run left out, if its plan is to be sent next."""
+        self.settle = "0"
+        self.now_handed: list[str] = []
+        self.intake = harness.endpoint.add_queue(INTAKE)
+        now = datetime.now(UTC)
+        self.objects = {"in/young.csv": now - MINUTE, "in/.tmp": now - 120 * MINUTE}
+        self.planned_of: set[str] = set()
+        """Keys of the objects of which a plan was made last."""
+        self.jobs: list[str] = []
+        self.edit("load")
+        self._answers()
+        self.put()
+
+    # The real parts.
+
+    def handle(self, payload: Any) -> bool:
+        """Hand a payload to the function; return whether all of it is done."""
+        self.harness.logged.clear()
+        function = self.harness.function(cache_ttl=0.0)
+        done = False
+        with suppress(DeliveriesFailedError):
+            done = function(payload) is None
+        for text in self.harness.logged.lines():
+            at = datetime.now(UTC) - self.chance.uniform(0, 50) * MINUTE
+            line = read_line(f"[INFO] {text}")
+            key = line.text("key") if line else None
+            at = max(at, self.objects.get(key or "", at))
+            (self.late if self.chance.random() < 0.5 else self.log.lines).append(
+                (at, f"[INFO] {text}")
+            )
+        return done
+
+    def lose(self, _: str) -> None:
+        """Lose an event."""
+
+    def deliver(self, key: str) -> None:
+        self.handle(direct(record(key)))
+
+    def invoke(self, key: str) -> None:
+        self.asynchronous.append(direct(record(key)))
+
+    def enqueue(self, key: str) -> None:
+        self.intake.send([{"Id": "1", "MessageBody": json.dumps(direct(record(key)))}], {})
+
+    # What happens at random.
+
+    def put(self) -> None:
+        """Find objects that were put two hours ago, and their events now, if these are not lost."""
+        for _ in range(self.chance.randint(1, 4)):
+            key = f"in/{len(self.objects)}.csv"
+            self.objects[key] = datetime.now(UTC) - 120 * MINUTE
+            self.chance.choice([self.lose, self.deliver, self.invoke, self.enqueue])(key)
+
+    def edit(self, name: str | None = None) -> None:
+        """Edit the entry."""
+        name = name or self.chance.choice([*JOBS, "off"])
+        self.jobs = JOBS.get(name, [])
+        self.harness.trigger(
+            job_id=self.jobs or ["load"], enabled=name != "off", if_not_fnmatch=["*.tmp"]
+        )
+
+    def arrive(self) -> None:
+        """Have late lines arrive."""
+        self.chance.shuffle(self.late)
+        number = self.chance.randint(0, len(self.late))
+        self.log.lines += self.late[:number]
+        del self.late[:number]
+
+    def run_asynchronous(self) -> None:
+        """Have Lambda invoke the function."""
+        if self.asynchronous:
+            self.handle(self.asynchronous.pop(self.chance.randrange(len(self.asynchronous))))
+
+    def run_intake(self) -> None:
+        for message in self.intake.take():
+            self.handle(sqs(message.json))
+
+    def redrive(self) -> None:
+        """Redrive the parked messages that nobody holds."""
+        visible = [each for each in self.parking if id(each) not in self.hidden]
+        for message in visible:
+            self.harness.parking.messages.remove(message)
+            if not self.handle(sqs(message.text, queue=PARKING)):
+                self.harness.parking.messages.append(message)
+        if visible:
+            self.redriven_at = datetime.now(UTC) - self.chance.choice([0, 20]) * MINUTE
+
+    def hold(self) -> None:
+        """Receive a parked message, or let go of all."""
+        self.hidden = {} if self.hidden else {id(each): each for each in self.parking[:1]}
+
+    @property
+    def parking(self) -> list[Message]:
+        return self.harness.parking.messages
+
+    # What is known of an object.
+
+    def logged(self, key: str) -> set[str]:
+        """Return the jobs that the log has a dispatch of."""
+        lines = [read_line(text) for at, text in self.log.lines if at >= self.objects[key] - MINUTE]
+        return {
+            str(line.text("job_id"))
+            for line in lines
+            if line and line.event == "dispatched" and line.text("key") == key
+        }
+
+    def dead(self) -> set[str]:
+        """Return the keys in the dead-letter queue that can be read."""
+        return {
+            unquote_plus(each.json["event"]["s3"]["object"]["key"])
+            for each in self.parking
+            if id(each) not in self.hidden
+        }
+
+    def is_missing(self, key: str) -> bool:
+        """Return whether an object is to be sent."""
+        wanted = set(self.jobs) - {"none"} if not key.endswith(".tmp") else set()
+        is_old = self.objects[key] <= datetime.now(UTC) - SETTLE[self.settle]
+        accounted = self.logged(key) or key in self.dead() or key in self.handed - self.unknown
+        return bool(wanted) and is_old and not accounted
+
+    @property
+    def is_in_the_way(self) -> bool:
+        redriven = self.redriven_at
+        is_fresh = redriven and redriven + SETTLE[self.settle] > datetime.now(UTC)
+        return bool(self.intake.messages or self.parking or is_fresh)
+
+    # The command.
+
+    def replay(self) -> None:
+        """Run the command, and judge what it does."""
+        is_dry = self.chance.random() < 0.3 and not self.unknown
+        if self.unknown:
+            arguments = ["--resend-unknown"]
+        else:
+            if self.unplanned is None or self.chance.random() < 0.3:
+                settle = self.chance.choice([*SETTLE])
+                self.unplanned = self.unplanned if settle == self.settle else None
+                self.settle = settle
+            arguments = ["--inventory", self.inventory(), "--missing", "--settle", self.settle]
+            if self.chance.random() < 0.2:
+                arguments.append("--restart")
+                self.unplanned, self.handed = None, set()
+            if is_dry or self.unplanned is None:
+                self.unplanned, self.planned_of = None, {*self.objects}
+        is_despite = self.chance.random() < 0.5
+        more = ["--dry-run"] if is_dry else ["--despite-waiting"] if is_despite else []
+        missing = {key for key in self.planned_of if self.is_missing(key)}
+        if self.unknown:
+            missing &= self.unknown
+        is_in_the_way = self.is_in_the_way
+        self.now_handed = []
+        ran = CommandLine(["replay"]).json(*arguments, *more)
+        found = self.now_handed
+        assert len(found) == len(set(found))
+        if ran.status == 3:
+            assert "objects that seem missing may be under way" in ran.errors
+            assert (found, is_dry or is_despite, is_in_the_way) == ([], False, True)
+            if self.unplanned is None and not self.unknown:  # its plan is kept
+                self.unplanned = self.planned_of - missing
+            return
+        assert ran.status in {0, 1}, ran.errors
+        document = ran.json()
+        named = document["planned"] + sum(document["left_out"].values())
+        assert named == len(self.planned_of)
+        if is_dry:
+            assert document["planned"] == len(missing)
+            self.unplanned = self.planned_of - missing
+            return
+        assert set(found) == missing - (self.unplanned or set())
+        assert not found or is_despite or not is_in_the_way
+        self.handed |= set(found)
+        self.unknown = {each["key"] for each in document["unknown"]}
+        self.unplanned = None
+
+    def inventory(self) -> str:
+        """Write the inventory; return its manifest."""
+        rows = [f'"{BUCKET}","{key}","1","{at.isoformat()}"\n' for key, at in self.objects.items()]
+        (self.folder / "data.csv").write_text("".join(rows))
+        manifest = self.folder / "manifest.json"
+        schema = "Bucket, Key, Size, LastModifiedDate"
+        manifest.write_text(json.dumps({"fileSchema": schema, "files": [{"key": "data.csv"}]}))
+        return str(manifest)
+
+    # AWS.
+
+    def _answers(self) -> None:
+        """Have AWS answer what the function does not ask for."""
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
+        variables = {"LAVA_REALM": "demo", "S3TRIGGER_DEAD_LETTER_QUEUE": PARKING}
+        configuration = {
+            "FunctionName": FUNCTION,
+            "FunctionArn": arn,
+            "Environment": {"Variables": variables},
+        }
+        self.canned.handlers |= {
+            ("GET", "/configuration"): lambda _: _json(configuration),
+            ("GET", "/event-source-mappings"): lambda _: _json({"EventSourceMappings": self._maps}),
+            ("POST", "/invocations"): self._invoked,
+        }
+        operations: dict[str, Operation] = {
+            "Scan": lambda aws, asked: {"Items": list(aws.table(asked).items.values())},
+            "GetQueueAttributes": lambda _, asked: self._attributes(_name(asked)),
+            "ReceiveMessage": lambda *_: self._receive(),
+            "ChangeMessageVisibilityBatch": lambda _, asked: self._release(asked["Entries"]),
+        }
+        self.harness.endpoint.operations |= operations
+
+    @property
+    def _maps(self) -> list[dict[str, Any]]:
+        if self.redriven_at is None:
+            return []
+        return [{"State": "Disabled", "LastModified": self.redriven_at.timestamp()}]
+
+    def _invoked(self, request: Request) -> Answer:
+        """Take an invocation; now and then, lose the answer, or the invocation as well."""
+        lost = self.chance.random()
+        if lost > 0.1:
+            self.asynchronous.append(request.json())
+        self.now_handed += keys_of(request)
+        return Answer(202, b"") if lost > 0.2 else Answer(0)
+
+    def _attributes(self, name: str) -> dict[str, Any]:
+        messages = self.harness.endpoint.queues[name].messages
+        hidden = sum(1 for each in messages if id(each) in self.hidden)
+        number = "ApproximateNumberOfMessages"
+        found = {number: len(messages) - hidden, f"{number}NotVisible": hidden}
+        attributes = {each: str(value) for each, value in found.items()}
+        return {"Attributes": {**attributes, "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}}
+
+    def _receive(self) -> dict[str, Any]:
+        visible = [each for each in self.parking if id(each) not in self.hidden][:10]
+        self.hidden |= {id(each): each for each in visible}
+        return {
+            "Messages": [
+                {"MessageId": f"{id(each)}", "ReceiptHandle": f"{id(each)}", "Body": each.text}
+                for each in visible
+            ]
+        }
+
+    def _release(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        for each in entries:
+            del self.hidden[int(each["ReceiptHandle"])]
+        return {"Successful": [{"Id": each["Id"]} for each in entries], "Failed": []}
+
+
+def _name(asked: dict[str, Any]) -> str:
+    return str(asked["QueueUrl"].rpartition("/")[2])
+
+
+def _json(document: dict[str, Any]) -> Answer:
+    return Answer(200, json.dumps(document).encode())
+
+
+@pytest.fixture
+def world(
+    endpoint: Endpoint,
+    caplog: pytest.LogCaptureFixture,
+    canned: CannedAws,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[int], World]:
+    """Return what makes a world from a seed."""
+    environment = {
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_ENDPOINT_URL_LAMBDA": canned.url,
+        "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": canned.url,
+        "LAVA_REALM": "demo",
+        "XDG_STATE_HOME": str(tmp_path / "states"),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return lambda seed: World(Harness(endpoint, caplog), canned, tmp_path, seed)
+
+
+@pytest.mark.slow("each run is some 15 commands; make proofs does ten times as many")
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_nothing_is_sent_twice_and_nothing_missing_is_forgotten(
+    world: Callable[[int], World], seed: int
+) -> None:
+    made = world(seed)
+    happenings = [
+        *(made.edit, made.arrive, made.run_asynchronous, made.run_intake, made.redrive, made.hold),
+        *[made.put] * 2,
+        *[made.replay] * 5,
+    ]
+    for _ in range(STEPS):
+        made.chance.choice(happenings)()
