@@ -324,7 +324,7 @@ class TestRealm:
         done = run("--realm", "nosuch", environ=variables_of(aws))
 
         assert done.returncode == 3
-        assert re.fullmatch(r"Error: AWS refused Scan: ResourceNotFound.*\n", done.stderr)
+        assert re.fullmatch(r"Error: there is no table lava\..*; check the realm.*\n", done.stderr)
 
 
 class TestProgress:

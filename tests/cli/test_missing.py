@@ -345,3 +345,18 @@ class TestBrokenConfiguration:
         ]:
             ran = CommandLine()(*words, *options)
             assert (ran.status, said in ran.errors, shown in ran.output) == (status, True, True)
+
+    def test_a_queue_that_cannot_be_told_is_not_taken_for_none(self, missing: Missing) -> None:
+        account = missing.account
+        missing.dispatched("in/a")
+        account.variables["S3TRIGGER_DEAD_LETTER_QUEUE"] = "no queue!"
+        options = ["--realm", account.realm.name]
+
+        history = CommandLine()(
+            "history", f"s3://{account.bucket}/in/a", "--size", "1", "--since", "2h", *options
+        )
+        letters = CommandLine()("dead-letters", "list", *options)
+
+        assert "which queue it parks in is not known" in history.output
+        assert "which queue it parks in is not known" in letters.errors
+        assert letters.status == 3

@@ -67,7 +67,7 @@ def exports(endpoint: str) -> list[str]:
     lines += [f"export {name}={value}" for name, value in variables.items()]
     # Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
     lines.append('aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }')
-    if not shutil.which("aws"):
+    if not (shutil.which("aws") and shutil.which("lava-s3trigger")):
         folder = shlex.quote(str(Path(sys.executable).parent))
-        lines.append(f"export PATH=$PATH:{folder}  # for the AWS CLI")
+        lines.append(f"export PATH=$PATH:{folder}  # for lava-s3trigger and the AWS CLI")
     return lines

@@ -56,7 +56,7 @@ class Fates:
     def of(self, letter: DeadLetter) -> Fate:
         """Return the fate of a dead letter."""
         if self.deployed.settings.mode == "observe":
-            is_kept = letter.queue == self.deployed.settings.dead_letter_queue
+            is_kept = letter.queue == self.deployed.dead_letter_queue
             return Fate(COMES_BACK if is_kept else DELETED, (OBSERVING,))
         payload = {"Records": [letter.record]}
         entries = self.entries

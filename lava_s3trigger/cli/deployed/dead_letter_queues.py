@@ -105,8 +105,11 @@ def dead_letter_queue_names(deployed: DeployedFunction) -> dict[str, str]:
 
     Those are the function's own, if it has one, and that of the intake queue, which need not
     exist.
+
+    Raises:
+        CommandError: The function's configuration does not tell which its own is.
     """
-    own = deployed.settings.dead_letter_queue
+    own = deployed.dead_letter_queue
     return ({OWN: own} if own else {}) | {INTAKE: f"{deployed.intake_queue}-dlq"}
 
 

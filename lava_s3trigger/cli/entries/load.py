@@ -256,13 +256,18 @@ def read_table(aws: Aws, realm: str, kind: Kind, *, is_consistent: bool = False)
         is_consistent: Whether to read what was written a moment ago, at twice the cost.
 
     Raises:
-        CommandError: DynamoDB refuses or cannot be reached.
+        CommandError: There is no such table, or DynamoDB refuses or cannot be reached.
     """
     name = f"lava.{realm}.{'s3triggers' if kind == 'trigger' else 'jobs'}"
     client = aws.client("dynamodb")
+    scan = client.get_paginator("scan")
     with reaching_aws():
-        pages = client.get_paginator("scan").paginate(TableName=name, ConsistentRead=is_consistent)
-        return [Entry(kind, item, name) for page in pages for item in page["Items"]]
+        try:
+            pages = scan.paginate(TableName=name, ConsistentRead=is_consistent)
+            return [Entry(kind, item, name) for page in pages for item in page["Items"]]
+        except client.exceptions.ResourceNotFoundException:
+            message = f"there is no table {name}; check the realm, the region and the account"
+            raise CommandError(message) from None
 
 
 def read_texts(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.deployed.dead_letter_queues import (
+    INTAKE,
     DeadLetterQueue,
     MissingQueueError,
     dead_letter_queue_names,
@@ -42,7 +43,11 @@ class Waiting:
             client: Client of SQS.
             deployed: The function.
         """
-        names = dead_letter_queue_names(deployed)
+        names = {INTAKE: f"{deployed.intake_queue}-dlq"}
+        try:
+            names = dead_letter_queue_names(deployed)
+        except CommandError as error:
+            self.unseen.append(str(error))
         target = deployed.configuration.get("DeadLetterConfig", {}).get("TargetArn", "")
         if ":sqs:" in target:
             names["lambda"] = target.rpartition(":")[2]
@@ -53,7 +58,7 @@ class Waiting:
                 self._read(name, DeadLetterQueue(client, queue, deployed.region))
             except MissingQueueError as error:
                 # A stack need not have an intake.
-                if queue != names["intake"]:
+                if queue != names[INTAKE]:
                     self.unseen.append(str(error))
             except CommandError as error:
                 self.unseen.append(f"the queue {queue}: {error}")
@@ -94,7 +99,9 @@ class Waiting:
             client: Client of Lambda.
             deployed: The function.
         """
-        known = {*dead_letter_queue_names(deployed).values(), deployed.intake_queue}
+        known = {deployed.intake_queue}
+        with suppress(CommandError):  # `look` has noted it
+            known.update(dead_letter_queue_names(deployed).values())
         try:
             with reaching_aws():
                 pages = client.get_paginator("list_event_source_mappings")
