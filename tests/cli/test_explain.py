@@ -623,4 +623,4 @@ class TestAws:
     def test_a_realm_that_is_not_there(self, aws: LocalAws, realm: Realm, explain: Explain) -> None:
         ran = explain("s3://b/a.csv", "--size=1", "--realm=nowhere", **self.options(aws, realm))
         assert (ran.status, ran.out) == (3, "")
-        assert "ResourceNotFoundException" in ran.err
+        assert "there is no table lava.nowhere." in ran.err
