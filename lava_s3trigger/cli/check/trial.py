@@ -234,8 +234,14 @@ class Trial:
         )
 
     def _ends(self, trigger: Trigger, variants: Iterable[Variant]) -> dict[Variant, _End]:
-        ends = {each: self._ended(trigger, each) for each in variants}
-        return {variant: end for variant, end in ends.items() if end}
+        ends = {}
+        for variant in variants:
+            if end := self._ended(trigger, variant):
+                ends[variant] = end
+                # It took all the time or memory that a rendering has, and would for each variant.
+                if end.outcome and end.outcome.kind == "aborted":
+                    return {variant: end}
+        return ends
 
     def _ended(self, trigger: Trigger, variant: Variant) -> _End | None:
         """Return how a variant ends: the first key that passes decides, else the first that fails.
