@@ -65,7 +65,9 @@ class Reader:
         while not found:
             assert time.monotonic() < deadline, f"no dispatch of {key}"
             time.sleep(0.1)
-            found = [each["Body"] for each in self.realm.receive("try")]
-        assert [json.loads(each)["parameters"]["args"] for each in found] == [
-            [f"s3://my-bucket/{key}"]
-        ]
+            received = [json.loads(each["Body"]) for each in self.realm.receive("try")]
+            # On a busy machine, the local server may deliver an earlier event once more.
+            found = [
+                args for each in received for args in each["parameters"]["args"] if key in args
+            ]
+        assert found == [f"s3://my-bucket/{key}"]
