@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,21 +13,25 @@ from lava_s3trigger.cli.apply.difference import Change
 from lava_s3trigger.cli.apply.write import Table, condition
 from tests.cli.applying import SET, Applying, entry, item, items, write_and_change, written
 from tests.cli.commandline import CommandLine
+from tools.local.realm import Realm
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tools.local.realm import Realm
 
     from .conftest import Database
     from .server import DynamoDbLocal
 
 pytestmark = pytest.mark.slow("needs DynamoDB Local")
 
+_NUMBERS: Final = itertools.count(1)
+
 
 @pytest.fixture
-def table(local_realm: Realm) -> str:
-    return f"lava.{local_realm.name}.s3triggers"
+def table(dynamodb_local: DynamoDbLocal) -> str:
+    """The s3triggers table of a realm, on DynamoDB Local only."""
+    realm = Realm(dynamodb_local, f"apply{next(_NUMBERS)}")  # type: ignore[arg-type]
+    realm.make_triggers_table()
+    return f"lava.{realm.name}.s3triggers"
 
 
 @given(found=items())
