@@ -102,7 +102,7 @@ def written(text: str, start: int, end: int, fix: Fix) -> str | None:
         return None
     is_typed = bool(_TYPED.search(text, max(0, start - 64), start))
     if not isinstance(value, str):
-        # In DynamoDB's JSON the type stands beside the value.
+        # DynamoDB's JSON has the type next to the value.
         return None if is_typed else json.dumps(value, ensure_ascii=False)
     if old[0] == '"':
         return json.dumps(value, ensure_ascii=False)

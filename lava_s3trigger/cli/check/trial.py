@@ -77,7 +77,7 @@ class Failure:
     when: str
     """The events that would be parked, for messages; empty if it is all that the entry names."""
     path: Path
-    """Where the template stands in the entry that cannot be rendered."""
+    """The path in the entry of the template that cannot be rendered."""
     of_name: bool
     text: str | None
     """The piece of code in it."""

@@ -58,6 +58,11 @@ class MessageCounts:
         """Messages that cannot be received now."""
         return self.hidden + self.delayed
 
+    def __str__(self) -> str:
+        """Return the numbers that are not 0, such as ``3 visible, 1 hidden``."""
+        numbers = {"visible": self.visible, "hidden": self.hidden, "delayed": self.delayed}
+        return ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+
     def hidden_until(self, now: datetime) -> datetime:
         """Return the latest time at which what is hidden now can be received again.
 

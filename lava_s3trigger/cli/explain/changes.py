@@ -184,7 +184,7 @@ class _Changes:
         level = self._decision.prefixes[-1] if self._decision.entries else None
         for entry in self._reachable:
             found = deciding.get(str(entry.id))
-            # Beside a dispatch, what is skipped is left alone: it may well be meant so.
+            # Next to a dispatch, what is skipped is left alone: it may well be meant so.
             if self._before and (found is None or found.outcome == "skipped"):
                 continue
             if entry.text("prefix") == level:
@@ -261,9 +261,9 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
             for better in guesses.names(name, known - entry.item.keys()):
                 yield _renamed(entry, name, better)
         value = _value(entry, name)
-        for mended in _mended(name, value, event, str(entry.text("prefix"))):
-            if mended != value:
-                yield _set(MEND, entry, name, mended)
+        for corrected in _corrected(name, value, event, str(entry.text("prefix"))):
+            if corrected != value:
+                yield _set(MEND, entry, name, corrected)
         if name in ("parameters", "globals"):
             yield _removed(LOSE, entry, name)
             for inner in value if isinstance(value, dict) else ():
@@ -272,7 +272,7 @@ def _of_fields(entry: Entry, event: S3Event) -> Iterator[_Trial]:
             yield _removed(REMOVE, entry, name)
 
 
-def _mended(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[Any]:
+def _corrected(name: str, value: Any, event: S3Event, prefix: str) -> Iterator[Any]:
     """Yield values to try in place of that of a field."""
     if name.startswith("if_not_"):  # any other pattern would do, and mean nothing
         return
@@ -307,8 +307,8 @@ def _renamed_job(entry: Entry, job: JobDecision, known: list[str]) -> Iterator[A
     # Not of a template, which was meant to make different ids.
     if isinstance(job_ids, list) and job_ids[job.position : job.position + 1] == [job.job_id]:
         for better in guesses.names(job.job_id, [each for each in known if each]):
-            mended = [*job_ids[: job.position], better, *job_ids[job.position + 1 :]]
-            yield mended[0] if isinstance(value, str) else mended
+            corrected = [*job_ids[: job.position], better, *job_ids[job.position + 1 :]]
+            yield corrected[0] if isinstance(value, str) else corrected
 
 
 def _set(size: int, entry: Entry, name: str, value: Any) -> _Trial:

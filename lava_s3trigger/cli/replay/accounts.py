@@ -15,7 +15,6 @@ from lava_s3trigger.cli.deployed.aws import reaching_aws
 from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue, MissingQueueError
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
 from lava_s3trigger.cli.deployed.log_line import read_line
-from lava_s3trigger.cli.deployed.queues import count_messages
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.progress import Progress
@@ -150,8 +149,11 @@ class Accounts:
 
     def _count_intake(self, sqs: Any) -> None:
         for name in dict.fromkeys([self.deployment.intake_queue, *self.intakes]):
-            counts = count_messages(sqs, name)
-            if counts and counts.total:
+            try:
+                counts = DeadLetterQueue(sqs, name, self.deployment.region).counts()
+            except MissingQueueError:
+                continue  # a stack need not have an intake
+            if counts.total:
                 self.obstacles.append(
                     f"queue {name} has messages for the function ({counts}): wait until it has"
                     " handled them"
@@ -173,14 +175,14 @@ class Accounts:
                     raise
                 continue  # a stack need not have an intake
             times += self._changes_of_mapping(queue) if name == own else _moves(sqs, queue)
-            objects |= self._objects_in(sqs, queue)
+            objects |= self._objects_in(queue)
         self.state.note_waiting(objects)
         self._note_redriven(max(times, default=None))
 
-    def _objects_in(self, sqs: Any, queue: DeadLetterQueue) -> set[tuple[str, str]]:
+    def _objects_in(self, queue: DeadLetterQueue) -> set[tuple[str, str]]:
         """Return the objects in a dead-letter queue, and note why they are in the way."""
-        counts = count_messages(sqs, queue.name)
-        if counts and (counts.hidden or counts.delayed):
+        counts = queue.counts()
+        if counts.unseen:
             self.obstacles.append(
                 f"queue {queue.name} has messages that cannot be read now ({counts}), so that their"
                 " objects are not known: wait until they are visible, or redriven"

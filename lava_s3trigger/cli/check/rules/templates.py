@@ -256,7 +256,7 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
         for path, text, of_name in strings(checked.values.get(name)):
             if not _FOREIGN.search(text):
                 continue
-            # What stands inside of code may well be a format of Python.
+            # What is inside of code may be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
             if found := _FOREIGN.search(plain):
                 message = f"{shown(found[0])} is sent as it stands; a variable is {{{{ key }}}}"

@@ -103,12 +103,12 @@ def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
             command = aws("events remove-targets --ids", *_ids(rule), rule=rule["Name"])
             yield Fault(rule["Name"], "it has no pattern of events", command)
         elif not matching_types(pattern):
-            mended, told = _mended(pattern)
-            command = aws("events put-rule", name=rule["Name"], event_pattern=json.dumps(mended))
+            corrected, told = _corrected(pattern)
+            command = aws("events put-rule", name=rule["Name"], event_pattern=json.dumps(corrected))
             yield Fault(rule["Name"], f"{told}: no event of S3 has that", command)
 
 
-def _mended(pattern: Json) -> tuple[Json, str]:
+def _corrected(pattern: Json) -> tuple[Json, str]:
     """Return a pattern that matches events of S3, and what in the other one does not."""
     for path in leaves(pattern):
         rest = {**without(pattern, path), "source": ["aws.s3"]}
