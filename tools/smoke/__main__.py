@@ -80,8 +80,8 @@ def smoke(**options: Any) -> int:
             )
         made = Resources(aws, function, suffix)
         require_consent("smoke", "makes and removes things", is_sure=options["is_sure"])
-        names = _possible(made, has_redrive=not options["no_redrive"])
-        _announce(made, [] if options["remove"] else names)
+        names = [] if options["remove"] else _possible(made, has_redrive=not options["no_redrive"])
+        _announce(made, names)
         if not is_confirmed("Go on?", is_sure=options["is_sure"]):
             raise CommandError("nothing was changed", NO)
         with interruptible():

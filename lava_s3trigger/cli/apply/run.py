@@ -315,7 +315,8 @@ class _Session:
         since = ("--since", f"{start:%Y-%m-%dT%H:%M:%SZ}", "--missing", "--realm", self._realm)
         command = command_line(self.options, "replay", *shortest, *since)
         self.page.document["replays"] = [command]
-        text = "When they are enabled again, this recovers new objects of the meantime:"
+        # Objects that are younger, `replay --missing` leaves out: the log comes late.
+        text = "15 minutes after they are enabled again, this recovers new objects of the meantime:"
         self.page.show([styled(text), styled(f"  {command}")])
 
 
