@@ -51,7 +51,6 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Reference": ("docs/design", "docs/duplicates", "CHANGELOG"),
     "Internals": (
         "CONTRIBUTING",
-        "docs/extending",
         "docs/decisions",
         "docs/performance",
         "docs/faults",
