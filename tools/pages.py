@@ -216,7 +216,6 @@ def pages() -> dict[Path, str]:
     """Return the pages as they should be."""
     blocks = {
         CHECKOUT / "CONTRIBUTING.md": {"picture of the layers": picture(modules())},
-        CHECKOUT / "docs" / "design.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "triggers.md": {"table of conditions": conditions_table()},
         CHECKOUT / "docs" / "rules.md": {"rules": catalogue.markdown()},
         CHECKOUT / "docs" / "doctor.md": {
