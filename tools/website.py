@@ -35,12 +35,10 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/event-and-schema",
         "docs/doctor",
         "docs/backfill",
-        "docs/dead-letters",
-        "docs/reading-the-log",
     ),
     "Connect buckets": ("docs/connecting", "events/README"),
     "Operate": (
-        "docs/operations",
+        "docs/operating",
         "docs/troubleshooting",
         "docs/first-deployment",
         "docs/permissions",
