@@ -23,7 +23,7 @@ SETTINGS: Final = ROOT / "tools" / "website"
 FOLDERS: Final = (".", "docs", "docs/*", "events", "examples", "tests/findings")
 """Where pages are."""
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Start": ("README", "docs/deploying", "docs/deploying-as-code", "docs/glossary"),
+    "Start": ("README", "docs/deploying", "docs/glossary"),
     "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook", "examples/README"),
     "Command line": (
         "docs/command-line",
@@ -41,7 +41,6 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/operating",
         "docs/troubleshooting",
         "docs/first-deployment",
-        "docs/permissions",
         "docs/replacing",
         "docs/migrating",
         "docs/removing",

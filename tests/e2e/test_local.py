@@ -140,7 +140,7 @@ class TestDeploying:
     """The commands that deploy, with the real SAM CLI."""
 
     def test_a_realm_to_try_with_is_made_and_the_stack_deployed(self, terminal: Terminal) -> None:
-        make, remove = blocks("docs/permissions.md", "Without a lava realm")
+        make, remove = blocks("docs/deploying.md", "Without a lava realm")
         # The server has no saved queries.
         make = make.replace("Realm=trial", "Realm=trial CreateQueries=false")
         assert "CreateQueries" in make
