@@ -41,7 +41,6 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/operating",
         "docs/troubleshooting",
         "docs/first-deployment",
-        "docs/replacing",
         "docs/migrating",
         "docs/removing",
     ),
