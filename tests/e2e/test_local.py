@@ -119,7 +119,7 @@ class TestReadme:
 
     def test_troubleshooting_shows_where_an_event_is(self, terminal: Terminal) -> None:
         page = "docs/troubleshooting.md"
-        invoke, _, log = blocks(page, "See what the function did")
+        invoke, log = blocks(page, "See what the function did")
         realm = invoke.split("\n", 1)[0]
         assert '"unmatched":1' in terminal.enter(invoke)
         assert '"event":"summary"' in terminal.enter(realm, log)
