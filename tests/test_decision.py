@@ -102,38 +102,35 @@ class TestDispatches:
         assert triggers.asked == [("my-bucket", KEY)] * 2
 
 
-class TestSkips:
-    """What is correctly not dispatched has a reason."""
-
-    @pytest.mark.parametrize(
-        ("skipping", "reason"),
-        [
-            (
-                trigger(enabled=False, unknown=1, job_id="none"),
-                "the trigger is disabled; it hides entries at prefixes above 'in'",
-            ),
-            (trigger(prefix="*", enabled=False), "the trigger is disabled"),
-            (trigger(if_not_fnmatch=["*.csv"]), "not met: if_not_fnmatch ['*.csv']"),
-            (trigger(if_size_gt=1082), "not met: if_size_gt 1082"),
-            (trigger(if_size_gt=1, if_fnmatch="*.zip"), "not met: if_fnmatch '*.zip'"),
-            (
-                trigger(if_size_gt="1MB", if_fnmatch="*.zip", job_id="none"),
-                "not met: if_size_gt '1MB', if_fnmatch '*.zip'",
-            ),
-            (
-                trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}),
-                "not met: if_fnmatch '*.zip'",
-            ),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_a_skipped_trigger_has_a_reason_and_is_neither_checked_nor_rendered(
-        self, skipping: Trigger, reason: str
-    ) -> None:
-        decision = decided(skipping)
-        (skip,) = ended(decision, "skipped")
-        assert (skip.reason, skip.trigger_id) == (reason, "t")
-        assert counts(decision) == (0, 1, 0, 0)
+@pytest.mark.parametrize(
+    ("skipping", "reason"),
+    [
+        (
+            trigger(enabled=False, unknown=1, job_id="none"),
+            "the trigger is disabled; it hides entries at prefixes above 'in'",
+        ),
+        (trigger(prefix="*", enabled=False), "the trigger is disabled"),
+        (trigger(if_not_fnmatch=["*.csv"]), "not met: if_not_fnmatch ['*.csv']"),
+        (trigger(if_size_gt=1082), "not met: if_size_gt 1082"),
+        (trigger(if_size_gt=1, if_fnmatch="*.zip"), "not met: if_fnmatch '*.zip'"),
+        (
+            trigger(if_size_gt="1MB", if_fnmatch="*.zip", job_id="none"),
+            "not met: if_size_gt '1MB', if_fnmatch '*.zip'",
+        ),
+        (
+            trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}),
+            "not met: if_fnmatch '*.zip'",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_skipped_trigger_has_a_reason_and_is_neither_checked_nor_rendered(
+    skipping: Trigger, reason: str
+) -> None:
+    decision = decided(skipping)
+    (skip,) = ended(decision, "skipped")
+    assert (skip.reason, skip.trigger_id) == (reason, "t")
+    assert counts(decision) == (0, 1, 0, 0)
 
 
 class TestUserErrors:

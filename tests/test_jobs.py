@@ -197,20 +197,17 @@ class TestCaching:
         assert table["load"].enabled
 
 
-class TestFailures:
-    """A failed read is an error of AWS or of the deadline, and is not cached."""
-
-    def test_nothing_is_read_out_of_time(
-        self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
-    ) -> None:
-        canned.jobs.put(job_entry("known"))
-        left = [300.0]
-        table.start(Deadline(lambda: left[0]))
-        assert table["known"].enabled
-        left[0] = 1.0
-        with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.jobs"):
-            table["load"]
-        assert table["known"].enabled
-        assert endpoint.calls == {"GetItem": 1}
-        table.start(UNLIMITED)
-        assert table["load"].enabled
+def test_nothing_is_read_out_of_time(
+    canned: CannedRealm, endpoint: Endpoint, table: JobTable
+) -> None:
+    canned.jobs.put(job_entry("known"))
+    left = [300.0]
+    table.start(Deadline(lambda: left[0]))
+    assert table["known"].enabled
+    left[0] = 1.0
+    with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.jobs"):
+        table["load"]
+    assert table["known"].enabled
+    assert endpoint.calls == {"GetItem": 1}
+    table.start(UNLIMITED)
+    assert table["load"].enabled

@@ -345,25 +345,20 @@ steps = st.lists(
 )
 
 
-class TestLongRuns:
-    """It holds for any order of deliveries, edits, redrives and instances."""
-
-    @settings(
-        max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-    @given(entry=entries, first=conditions, rest=steps)
-    def test_any_order(self, entry: str, first: Condition, rest: Iterable[Any]) -> None:
-        run = Run(entry)
-        run.deliver(first)
-        for step in rest:
-            match step:
-                case Condition():
-                    run.deliver(step)
-                case "redrive":
-                    run.redrive()
-                case "new instance":
-                    run.renew_instance()
-                case _:
-                    run.realm.entry = [*step]
-        event("parked" if run.realm.parked else "waiting" if run.waiting else "done")
-        run.finish()
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(entry=entries, first=conditions, rest=steps)
+def test_any_order(entry: str, first: Condition, rest: Iterable[Any]) -> None:
+    run = Run(entry)
+    run.deliver(first)
+    for step in rest:
+        match step:
+            case Condition():
+                run.deliver(step)
+            case "redrive":
+                run.redrive()
+            case "new instance":
+                run.renew_instance()
+            case _:
+                run.realm.entry = [*step]
+    event("parked" if run.realm.parked else "waiting" if run.waiting else "done")
+    run.finish()

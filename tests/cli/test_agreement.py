@@ -174,19 +174,16 @@ class TestGenerated:
         agreement.check(direct(case["record"]), [case["trigger"]], [case["job"]])
 
 
-class TestOneDecider:
-    """A change of the function's decider changes both: `explain` decides by no other code."""
-
-    def test_a_new_condition(self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch) -> None:
-        entries = [trigger("a", if_key_longer=5)]
-        monkeypatch.setattr(conditions, "KINDS", dict(conditions.KINDS))
-        conditions.condition("key_longer", of="key", read=int)(lambda key, limit: len(key) > limit)
-        found = agreement.check(direct(record("in/123456")), entries, JOBS)
-        assert len(found.messages) == 1
-        [condition] = found.explanation["events"][0]["triggers"][0]["conditions"]
-        assert condition == {
-            "field": "if_key_longer",
-            "argument": 5,
-            "value": "in/123456",
-            "holds": True,
-        }
+def test_a_new_condition(agreement: Agreement, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [trigger("a", if_key_longer=5)]
+    monkeypatch.setattr(conditions, "KINDS", dict(conditions.KINDS))
+    conditions.condition("key_longer", of="key", read=int)(lambda key, limit: len(key) > limit)
+    found = agreement.check(direct(record("in/123456")), entries, JOBS)
+    assert len(found.messages) == 1
+    [condition] = found.explanation["events"][0]["triggers"][0]["conditions"]
+    assert condition == {
+        "field": "if_key_longer",
+        "argument": 5,
+        "value": "in/123456",
+        "holds": True,
+    }

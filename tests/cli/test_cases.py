@@ -695,41 +695,38 @@ class TestCoverage:
         assert ran.output.count("no case ") == 11
 
 
-class TestRealm:
-    """Entries of a realm's tables have cases, too."""
-
-    def test_the_realms_tables_are_read(
-        self, aws: LocalAws, line: CommandLine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        realm = Realm(aws, "cases")
-        realm.make(["core"])
-        realm.make_triggers_table()
-        realm.put(
-            "jobs",
-            [{"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}],
-        )
-        case: dict[str, Any] = {"key": "p/a", "expect": [{"job_id": "j", "worker": "web"}]}
-        realm.put(
-            "s3triggers",
-            [
-                {
-                    "trigger_id": "t",
-                    "bucket": "b",
-                    "prefix": "p",
-                    "enabled": True,
-                    "job_id": "j",
-                    "x-tests": [case],
-                }
-            ],
-        )
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        ran = line.run(
-            "test", "--realm", "cases", "--region", "us-east-1", "--endpoint-url", aws.endpoint
-        )
-        assert ran.status == 1, ran.errors
-        assert ran.output.startswith("FAILED lava.cases.s3triggers, case 1\n")
-        assert '+  "worker": "core"' in ran.output
+def test_the_realms_tables_are_read(
+    aws: LocalAws, line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    realm = Realm(aws, "cases")
+    realm.make(["core"])
+    realm.make_triggers_table()
+    realm.put(
+        "jobs",
+        [{"job_id": "j", "type": "exe", "worker": "core", "payload": "x", "enabled": True}],
+    )
+    case: dict[str, Any] = {"key": "p/a", "expect": [{"job_id": "j", "worker": "web"}]}
+    realm.put(
+        "s3triggers",
+        [
+            {
+                "trigger_id": "t",
+                "bucket": "b",
+                "prefix": "p",
+                "enabled": True,
+                "job_id": "j",
+                "x-tests": [case],
+            }
+        ],
+    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    ran = line.run(
+        "test", "--realm", "cases", "--region", "us-east-1", "--endpoint-url", aws.endpoint
+    )
+    assert ran.status == 1, ran.errors
+    assert ran.output.startswith("FAILED lava.cases.s3triggers, case 1\n")
+    assert '+  "worker": "core"' in ran.output
 
 
 class TestTerminal:

@@ -124,19 +124,16 @@ USAGE: Final[dict[str, tuple[list[str], int, str]]] = {
 }
 
 
-class TestMistakesOfUsers:
-    """A user's mistake is one line that says what would do."""
+@pytest.mark.parametrize("case", list(USAGE.values()), ids=list(USAGE))
+def test_a_mistake_is_one_line(tmp_path: Path, case: tuple[list[str], int, str]) -> None:
+    arguments, status, message = case
 
-    @pytest.mark.parametrize("case", list(USAGE.values()), ids=list(USAGE))
-    def test_a_mistake_is_one_line(self, tmp_path: Path, case: tuple[list[str], int, str]) -> None:
-        arguments, status, message = case
+    done = run(*arguments, cwd=tmp_path)
 
-        done = run(*arguments, cwd=tmp_path)
-
-        assert done.returncode == status
-        lines = done.stderr.splitlines()
-        assert len(lines) == 1
-        assert message in lines[0]
+    assert done.returncode == status
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
 
 
 class TestUnreadable:

@@ -294,15 +294,12 @@ class TestProblems:
         assert kinds == (["placeholder"] if is_placeholder else [])
 
 
-class TestTables:
-    """A table is read whole."""
+def test_all_pages_are_read(realm: Realm, client_settings: Aws) -> None:
+    large = "x" * 100_000
+    for number in range(15):  # a page of DynamoDB ends at 1 MB
+        realm.put("s3triggers", [{**TRIGGER, "trigger_id": f"t{number}", "x-note": large}])
 
-    def test_all_pages_are_read(self, realm: Realm, client_settings: Aws) -> None:
-        large = "x" * 100_000
-        for number in range(15):  # a page of DynamoDB ends at 1 MB
-            realm.put("s3triggers", [{**TRIGGER, "trigger_id": f"t{number}", "x-note": large}])
+    found = read_table(client_settings, realm.name, "trigger")
 
-        found = read_table(client_settings, realm.name, "trigger")
-
-        assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
-        assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}
+    assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
+    assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}

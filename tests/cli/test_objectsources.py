@@ -295,23 +295,20 @@ class TestInventories:
             list(inventory.of_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
 
 
-class TestListings:
-    """A listing has what is in S3."""
+def test_the_objects_below_a_prefix(aws: LocalAws, client_settings: Aws) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="listed")
+    keys = ["in/a b+%20.csv", "in/b.csv", "out/c.csv"]
+    for key in keys:
+        s3.put_object(Bucket="listed", Key=key, Body=b"12345")
 
-    def test_the_objects_below_a_prefix(self, aws: LocalAws, client_settings: Aws) -> None:
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket="listed")
-        keys = ["in/a b+%20.csv", "in/b.csv", "out/c.csv"]
-        for key in keys:
-            s3.put_object(Bucket="listed", Key=key, Body=b"12345")
+    found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
+    every = list(of_listing("s3://listed", client_settings, ASSUMED))
 
-        found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
-        every = list(of_listing("s3://listed", client_settings, ASSUMED))
-
-        assert names(found) == [("listed", key) for key in keys[:2]]
-        assert names(every) == [("listed", key) for key in keys]
-        assert {each.size for each in found} == {5}
-        assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
+    assert names(found) == [("listed", key) for key in keys[:2]]
+    assert names(every) == [("listed", key) for key in keys]
+    assert {each.size for each in found} == {5}
+    assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
 
 
 class TestTheLog:

@@ -250,30 +250,27 @@ class TestChanges:
         assert (status, counts(found)) == (1, LOST)
 
 
-class TestJobs:
-    """Jobs are those of the side's files, of --jobs, of the realm, or of the other side."""
+@pytest.mark.parametrize(
+    ("before", "after", "shared", "expected"),
+    [
+        ([], [], [], {}),  # unknown ones
+        ([], [job_entry("load")], [], {}),  # of the new files, for both sides
+        ([job_entry("load")], [], [], {}),  # of the old files, for both sides
+        ([job_entry("load")], [job_entry("load", "web")], [], CHANGED),
+        ([job_entry("load")], [job_entry("other")], [], {"t": {"lost": 1, "parked": 1}}),
+        # Of --jobs, for the side that has none.
+        ([], [job_entry("load", enabled=False)], [job_entry("load")], LOST),
+    ],
+)
+def test_where_jobs_come_from(
+    run: CommandLine, before: Any, after: Any, shared: Any, expected: Any
+) -> None:
+    write("jobs.json", shared)
+    options = ("--jobs", "jobs.json") if shared else ()
 
-    @pytest.mark.parametrize(
-        ("before", "after", "shared", "expected"),
-        [
-            ([], [], [], {}),  # unknown ones
-            ([], [job_entry("load")], [], {}),  # of the new files, for both sides
-            ([job_entry("load")], [], [], {}),  # of the old files, for both sides
-            ([job_entry("load")], [job_entry("load", "web")], [], CHANGED),
-            ([job_entry("load")], [job_entry("other")], [], {"t": {"lost": 1, "parked": 1}}),
-            # Of --jobs, for the side that has none.
-            ([], [job_entry("load", enabled=False)], [job_entry("load")], LOST),
-        ],
-    )
-    def test_where_jobs_come_from(
-        self, run: CommandLine, before: Any, after: Any, shared: Any, expected: Any
-    ) -> None:
-        write("jobs.json", shared)
-        options = ("--jobs", "jobs.json") if shared else ()
+    _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
 
-        _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
-
-        assert counts(found) == expected
+    assert counts(found) == expected
 
 
 @pytest.fixture
@@ -467,49 +464,45 @@ def test_memory_does_not_grow_with_the_keys(run: CommandLine) -> None:
     assert workers_of_many < workers + 4_000
 
 
-class TestATerminal:
-    """Nothing that a key or an entry holds reaches it as a command."""
+@pytest.mark.parametrize("format_", ["text", "json"])
+@pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_hostile_text_is_escaped(
+    run: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    is_terminal: bool,  # noqa: FBT001 - a column of cases
+    format_: str,
+) -> None:
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    text = text.replace("\n", "")  # which ends a line of the file of keys
+    name = text.replace("/", "_").replace("\0", "")
+    hostile = {text: text, "k": "{{ key }}"}
+    before = [
+        entry(f"gone{text}"),
+        entry(f"changed{text}", parameters={"k": "{{ key }}"}),
+        entry(f"hidden{text}", prefix=f"h{text}"),
+    ]
+    after = [
+        entry(f"changed{text}", parameters=hostile),
+        entry(f"gained{text}", job_id=f"j{text}", globals=hostile),
+        entry(f"mistake{text}", parameters={"d": "{{ utils.parsedate(key) }}"}),
+        entry(f"broken{text}", **{text: 1}),
+        entry(f"never{text}", prefix=f"n{text}"),
+        entry(f"slow{text}", parameters={"d": "{{ utils.re.match('(a+)+$', 'a'*40+'b') }}"}),
+        entry(f"hides{text}", prefix=f"h{text}/x"),
+    ]
+    write(f"old{name}.json", before)
+    write(f"new{name}.json", after)
+    write_keys([f"in/{text}", f"h{text}/x"])
 
-    @pytest.mark.parametrize("format_", ["text", "json"])
-    @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
-    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-    def test_hostile_text_is_escaped(
-        self,
-        run: CommandLine,
-        monkeypatch: pytest.MonkeyPatch,
-        text: str,
-        is_terminal: bool,  # noqa: FBT001 - a column of cases
-        format_: str,
-    ) -> None:
-        if is_terminal:
-            monkeypatch.setenv("FORCE_COLOR", "1")
-        text = text.replace("\n", "")  # which ends a line of the file of keys
-        name = text.replace("/", "_").replace("\0", "")
-        hostile = {text: text, "k": "{{ key }}"}
-        before = [
-            entry(f"gone{text}"),
-            entry(f"changed{text}", parameters={"k": "{{ key }}"}),
-            entry(f"hidden{text}", prefix=f"h{text}"),
-        ]
-        after = [
-            entry(f"changed{text}", parameters=hostile),
-            entry(f"gained{text}", job_id=f"j{text}", globals=hostile),
-            entry(f"mistake{text}", parameters={"d": "{{ utils.parsedate(key) }}"}),
-            entry(f"broken{text}", **{text: 1}),
-            entry(f"never{text}", prefix=f"n{text}"),
-            entry(f"slow{text}", parameters={"d": "{{ utils.re.match('(a+)+$', 'a'*40+'b') }}"}),
-            entry(f"hides{text}", prefix=f"h{text}/x"),
-        ]
-        write(f"old{name}.json", before)
-        write(f"new{name}.json", after)
-        write_keys([f"in/{text}", f"h{text}/x"])
+    files = (f"new{name}.json", "--against", f"old{name}.json", "--keys", "keys.txt")
+    ran = run(*files, "--format", format_)
 
-        files = (f"new{name}.json", "--against", f"old{name}.json", "--keys", "keys.txt")
-        ran = run(*files, "--format", format_)
-
-        assert ran.status == 1
-        assert not raw(ran.output + ran.errors, is_terminal=is_terminal)
-        assert f"s3://b/in/{text}" in ran.output or "\\" in ran.output or format_ == "json"
+    assert ran.status == 1
+    assert not raw(ran.output + ran.errors, is_terminal=is_terminal)
+    assert f"s3://b/in/{text}" in ran.output or "\\" in ran.output or format_ == "json"
 
 
 MISTAKES: Final = {

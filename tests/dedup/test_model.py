@@ -625,27 +625,24 @@ BOTH: Final = "two instances have a claim in force"
 NEVER: Final = "an event is never done"
 
 
-class TestModel:
-    """The model finds a defect in the protocol."""
+@pytest.mark.parametrize(
+    ("kind", "bounds", "broken"),
+    [
+        pytest.param(kind, bounds, broken, id=kind.__name__)
+        for kind, bounds, broken in (
+            (IgnoresLeases, Bounds(2, 1, 0), BOTH),
+            (ForgetsWhatWasSent, Bounds(1, 1, 1), SENT_AGAIN),
+            (DropsWhatIsBusy, Bounds(2, 1, 0), ACKNOWLEDGED),
+            (ClaimsForGood, Bounds(1, 1, 1), NEVER),
+        )
+    ],
+)
+def test_each_seeded_defect_breaks_a_property(
+    kind: type[ClaimTable], bounds: Bounds, broken: str
+) -> None:
+    explore(Model(bounds))  # without the mistake, all is well
 
-    @pytest.mark.parametrize(
-        ("kind", "bounds", "broken"),
-        [
-            pytest.param(kind, bounds, broken, id=kind.__name__)
-            for kind, bounds, broken in (
-                (IgnoresLeases, Bounds(2, 1, 0), BOTH),
-                (ForgetsWhatWasSent, Bounds(1, 1, 1), SENT_AGAIN),
-                (DropsWhatIsBusy, Bounds(2, 1, 0), ACKNOWLEDGED),
-                (ClaimsForGood, Bounds(1, 1, 1), NEVER),
-            )
-        ],
-    )
-    def test_each_seeded_defect_breaks_a_property(
-        self, kind: type[ClaimTable], bounds: Bounds, broken: str
-    ) -> None:
-        explore(Model(bounds))  # without the mistake, all is well
+    with pytest.raises(ViolationError) as caught:
+        explore(Model(bounds, kind))
 
-        with pytest.raises(ViolationError) as caught:
-            explore(Model(bounds, kind))
-
-        assert caught.value.broken == broken
+    assert caught.value.broken == broken

@@ -48,19 +48,14 @@ def complete(instance: Duplicates, *admissions: Admission) -> None:
     instance.settle([(EVENT, each, None) for each in admissions], UNLIMITED)
 
 
-class TestThisInstance:
-    """Without a table, an instance knows the duplicates of its own memory."""
+@pytest.mark.parametrize(("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"])
+def test_without_a_table_the_setting_tells_whether_it_is_on(
+    clock: Clock, *, is_on: bool, expected: bool
+) -> None:
+    duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
 
-    @pytest.mark.parametrize(
-        ("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"]
-    )
-    def test_without_a_table_the_setting_tells_whether_it_is_on(
-        self, clock: Clock, *, is_on: bool, expected: bool
-    ) -> None:
-        duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
-
-        assert duplicates.is_on is expected
-        assert duplicates.settle_seconds == 0.0
+    assert duplicates.is_on is expected
+    assert duplicates.settle_seconds == 0.0
 
 
 class Fleet:

@@ -316,43 +316,37 @@ def _claims(endpoint: Endpoint) -> ClaimTable:
     return ClaimTable(endpoint.clients[0], "claims", TTL, Clock(NOW))
 
 
-class TestReplies:
-    """A call whose reply was lost is repeated, with the same effect."""
+def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) -> None:
+    endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
+    endpoint.fail({(UPDATE, 1): LOST_REPLY})
 
-    def test_a_repeated_claim_is_recognized(self, endpoint: Endpoint, claims: ClaimTable) -> None:
-        endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
-        endpoint.fail({(UPDATE, 1): LOST_REPLY})
+    claim = claims.claim("e", "mine", LEASE)
 
-        claim = claims.claim("e", "mine", LEASE)
-
-        assert (claim.verdict, claim.sent, endpoint.calls) == (WORK, sent("d1"), {UPDATE: 2})
-        assert claims.claim("e", "other", LEASE).verdict is BUSY
+    assert (claim.verdict, claim.sent, endpoint.calls) == (WORK, sent("d1"), {UPDATE: 2})
+    assert claims.claim("e", "other", LEASE).verdict is BUSY
 
 
-class TestOutOfReach:
-    """An unreachable table is a verdict with the reason, not an exception."""
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(None, "ResourceNotFoundException", id="missing"),
+        pytest.param(DENIED, "AccessDeniedException", id="denied"),
+        pytest.param(RESET, "Connection was closed", id="no-answer"),
+    ],
+)
+def test_an_unreachable_table_is_an_unknown_verdict(
+    fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
+) -> None:
+    if fault:
+        endpoint.fail({(UPDATE, None): fault})
+    else:
+        endpoint.tables.clear()
 
-    @pytest.mark.parametrize(
-        ("fault", "reason"),
-        [
-            pytest.param(None, "ResourceNotFoundException", id="missing"),
-            pytest.param(DENIED, "AccessDeniedException", id="denied"),
-            pytest.param(RESET, "Connection was closed", id="no-answer"),
-        ],
-    )
-    def test_an_unreachable_table_is_an_unknown_verdict(
-        self, fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
-    ) -> None:
-        if fault:
-            endpoint.fail({(UPDATE, None): fault})
-        else:
-            endpoint.tables.clear()
+    claim = claims.claim("e", "mine", LEASE)
 
-        claim = claims.claim("e", "mine", LEASE)
-
-        assert claim.verdict is UNKNOWN
-        for said in (claim.error, claims.confirm(claim), claims.release(claim, sent("d1"))):
-            assert reason in str(said)
+    assert claim.verdict is UNKNOWN
+    for said in (claim.error, claims.confirm(claim), claims.release(claim, sent("d1"))):
+        assert reason in str(said)
 
 
 # The whole function, two instances and more.
@@ -492,16 +486,11 @@ class TestFunction:
         assert "AccessDeniedException" in fields["reason"]
 
 
-class TestCost:
-    """Without the option, deduplication costs nothing."""
+def test_an_event_costs_two_writes_and_a_duplicate_one(fleet: Fleet, endpoint: Endpoint) -> None:
+    costs = []
+    for table, message_id in ((None, "m0"), ("claims", "m1"), ("claims", "m2")):
+        endpoint.forget_calls()
+        fleet.instance(dedup_table=table)(messages(**{message_id: direct(record())}))
+        costs.append(endpoint.calls[UPDATE])
 
-    def test_an_event_costs_two_writes_and_a_duplicate_one(
-        self, fleet: Fleet, endpoint: Endpoint
-    ) -> None:
-        costs = []
-        for table, message_id in ((None, "m0"), ("claims", "m1"), ("claims", "m2")):
-            endpoint.forget_calls()
-            fleet.instance(dedup_table=table)(messages(**{message_id: direct(record())}))
-            costs.append(endpoint.calls[UPDATE])
-
-        assert costs == [0, 2, 1]
+    assert costs == [0, 2, 1]

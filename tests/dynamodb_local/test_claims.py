@@ -177,50 +177,45 @@ class TestThreeWriters:
                 assert {claim.verdict for claim in claims} == {BUSY}
 
 
-class TestThreeInstances:
-    """Three instances of the function, in processes of their own, share a table."""
+def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm: Realm) -> None:
+    shared = Shared(database.client())
+    realm.put(
+        "jobs",
+        [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
+    )
+    jobs: dict[str, Any] = {
+        "job_id": ["job-core", "job-web"],
+        "parameters": {"key": "{{ key }}"},
+    }
+    realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
+    keys = [f"in/{number}.csv" for number in range(40)]
+    command = [
+        *(sys.executable, "-m", "tests.dynamodb_local.instance"),
+        *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
+    ]
 
-    def test_each_event_is_dispatched_once(
-        self, aws: LocalAws, database: Database, realm: Realm
-    ) -> None:
-        shared = Shared(database.client())
-        realm.put(
-            "jobs",
-            [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
+    processes = [
+        subprocess.Popen(
+            [*command, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        jobs: dict[str, Any] = {
-            "job_id": ["job-core", "job-web"],
-            "parameters": {"key": "{{ key }}"},
-        }
-        realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
-        keys = [f"in/{number}.csv" for number in range(40)]
-        command = [
-            *(sys.executable, "-m", "tests.dynamodb_local.instance"),
-            *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
-        ]
+        for number in range(WRITERS)
+    ]
+    for process in processes:  # all are ready before any starts
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("start\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=120) for process in processes]
 
-        processes = [
-            subprocess.Popen(
-                [*command, str(number)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(WRITERS)
-        ]
-        for process in processes:  # all are ready before any starts
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("start\n")
-            process.stdin.flush()
-        ended = [process.communicate(timeout=120) for process in processes]
-
-        assert [process.returncode for process in processes] == [0] * WRITERS, ended
-        for worker in ("core", "web"):
-            received = [json.loads(message["Body"]) for message in realm.receive(worker)]
-            assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
-        sends = [int(out) for out, _ in ended]
-        assert sum(sends) == 2 * len(keys)
+    assert [process.returncode for process in processes] == [0] * WRITERS, ended
+    for worker in ("core", "web"):
+        received = [json.loads(message["Body"]) for message in realm.receive(worker)]
+        assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
+    sends = [int(out) for out, _ in ended]
+    assert sum(sends) == 2 * len(keys)

@@ -82,29 +82,26 @@ def forwarder(stack: Stack) -> Iterator[Forwarder]:
         client.update_function_configuration(FunctionName=name, Environment=before)
 
 
-class TestPoison:
-    """A message that is no event does not affect the others of its batch."""
+def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
+    stack: Stack, retry_after: RetryAfter
+) -> None:
+    # A batch that takes longer is delivered again: then more than 300 dispatches come.
+    retry_after(90, tries=2)
+    stack.trigger("many", "many", parameters={"key": "{{ key }}"})
+    bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
-    def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
-        self, stack: Stack, retry_after: RetryAfter
-    ) -> None:
-        # A batch that takes longer is delivered again: then more than 300 dispatches come.
-        retry_after(90, tries=2)
-        stack.trigger("many", "many", parameters={"key": "{{ key }}"})
-        bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
+    fill_intake(stack, [*bodies[:137], POISON, *bodies[137:]])
 
-        fill_intake(stack, [*bodies[:137], POISON, *bodies[137:]])
-
-        found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
-        assert found == Counter(f"in/{number}" for number in range(MANY))
-        retry_after(1, tries=2)  # only the bad one is left
-        url = stack.outputs["IntakeDeadLetterQueueUrl"]
-        wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
-        (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
-        assert dead["Body"] == POISON
-        stack.aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=dead["ReceiptHandle"])
-        assert stack.realm.receive("core") == []
-        assert stack.waiting(stack.outputs["DeadLetterQueueUrl"]) == 0
+    found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
+    assert found == Counter(f"in/{number}" for number in range(MANY))
+    retry_after(1, tries=2)  # only the bad one is left
+    url = stack.outputs["IntakeDeadLetterQueueUrl"]
+    wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
+    (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert dead["Body"] == POISON
+    stack.aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=dead["ReceiptHandle"])
+    assert stack.realm.receive("core") == []
+    assert stack.waiting(stack.outputs["DeadLetterQueueUrl"]) == 0
 
 
 class TestCrash:
