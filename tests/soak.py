@@ -4,8 +4,6 @@
 duplicate of every hundredth. It fails where a count is not exact.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import logging
@@ -13,8 +11,9 @@ import random
 import resource
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import track
@@ -25,9 +24,6 @@ from lava_s3trigger.settings import Settings
 
 from .aws_in_memory import Endpoint
 from .build import direct, message, record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EVENTS: Final = 100_000
 DUPLICATES: Final = 100

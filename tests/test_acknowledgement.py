@@ -1,9 +1,8 @@
 """What AWS is told of deliveries: docs/design.md#acknowledgement."""
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Set as AbstractSet
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +15,6 @@ from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from tests.build import failed
 from tests.tables import cases
-
-if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

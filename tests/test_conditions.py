@@ -1,11 +1,10 @@
 """The conditions of a trigger: docs/design.md#conditions."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
+from collections.abc import Iterator
 from re import _parser  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,12 +19,8 @@ from lava_s3trigger.conditions import (
     read_conditions,
 )
 from lava_s3trigger.errors import EntryError
+from lava_s3trigger.events import S3Event
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lava_s3trigger.events import S3Event
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,8 +1,6 @@
 """Decisions: what an S3 event causes, and how that was decided."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -12,11 +10,9 @@ from lava_s3trigger.errors import OutOfTimeError, ServiceError
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.outcomes import OUTCOMES, Outcome, OutcomeName
 from lava_s3trigger.parking import RedriveTarget
+from lava_s3trigger.triggers import BrokenTrigger, Trigger
 from tests.build import Jobs, Triggers, s3_event, trigger
 from tests.decisions import Ended, dispatched, dispatches, ended
-
-if TYPE_CHECKING:
-    from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 

@@ -1,7 +1,5 @@
 """The outcomes of a delivered event, and what a retry of its delivery skips."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Final
 

@@ -1,8 +1,7 @@
 """Errors of entries: all of them, as data, out of the readers of triggers, jobs and templates."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final, get_args
+from collections.abc import Iterator
+from typing import Any, Final, get_args
 
 import pytest
 
@@ -13,9 +12,6 @@ from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from lava_s3trigger.units import shown
 from tests.build import job_entry, trigger_entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BINARY: Final = {"B": b"hello"}
 

@@ -1,7 +1,5 @@
 """Errors: each names the thing, and carries what a caller needs."""
 
-from __future__ import annotations
-
 import pytest
 
 from lava_s3trigger import errors

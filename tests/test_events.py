@@ -1,12 +1,11 @@
 """S3 events, out of whatever Lambda is handed: docs/design.md#s3-events."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from dateutil.tz import tzutc
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.deliveries import Delivery, deliveries
 from lava_s3trigger.errors import PayloadError
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.parking import RedriveTarget
 from tests import aws_events
 from tests.build import (
@@ -39,11 +39,6 @@ from tests.routes import (
     sns_envelope,
 )
 from tests.tables import cases
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from lava_s3trigger.events import S3Event
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

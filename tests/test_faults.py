@@ -3,13 +3,12 @@
 `python -m tests.faults` runs it with many events, by every route.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -19,16 +18,11 @@ from tests.aws_in_memory.delivery import Message, by_sqs
 from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
-from tests.faults.routes import ROUTES, of_s3
+from tests.faults.routes import ROUTES, Route, of_s3
 from tests.faults.table import BY_FAULT, run
 from tests.faults.world import Laboratory, World
 from tests.tables import cases
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.faults.routes import Route
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 

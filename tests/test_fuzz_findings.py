@@ -1,7 +1,5 @@
 """Findings of the fuzzer stay fixed, and its seeds are valid."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from pathlib import Path

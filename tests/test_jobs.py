@@ -1,20 +1,16 @@
 """Jobs: which entries can be dispatched, and for how long they are remembered."""
 
-from __future__ import annotations
-
 import tracemalloc
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
+from tests.aws_in_memory import CannedRealm, Endpoint, Item
 from tests.build import item, job_entry
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import CannedRealm, Endpoint, Item
-    from tests.clock import Clock
+from tests.clock import Clock
 
 TTL: Final = 60.0
 

@@ -1,15 +1,14 @@
 """The function's log: one line for each thing that happens, in ASCII, in either format."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,10 +22,6 @@ from lava_s3trigger.log import (
     log_document,
     log_event,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 """The runtime's interface client, where `make bench` has installed it."""
 Configure = Callable[..., None]

@@ -5,15 +5,14 @@ outcomes that two rounds can have, and in random longer ones. The real function 
 tables and queues in memory.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -23,14 +22,9 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import DENIED, Aws
+from tests.aws_in_memory import DENIED, Aws, Call, Fault, Item
 from tests.build import BUCKET, direct, message, record
 from tests.examples import examples
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tests.aws_in_memory import Call, Fault, Item
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 

@@ -1,27 +1,21 @@
 """Sending what was decided."""
 
-from __future__ import annotations
-
 import json
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
 from lava_s3trigger.deliveries import DeliveredEvent
-from lava_s3trigger.dispatch import Dispatch, timestamp
+from lava_s3trigger.dispatch import Dispatch, PendingMessage, timestamp
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.sending import Outbox
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lava_s3trigger.dispatch import PendingMessage
 
 PARKING: Final = "lava-demo-s3trigger-dlq"
 EVENT: Final = s3_event()

@@ -1,19 +1,15 @@
 """The suite itself: the marker `slow`, limits, and processes that tests interrupt."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.conftest import LONG_SECONDS, SERVERS, pytest_collection_modifyitems
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Item:

@@ -1,7 +1,5 @@
 """What the stack of template.yaml would hold, for the parameters that it is given."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path

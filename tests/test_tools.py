@@ -1,7 +1,5 @@
 """Our own tools, where no run of them shows what they do with what is bad."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

@@ -1,9 +1,7 @@
 """Triggers: what an entry may hold, which entries match, and what reading them costs."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -18,13 +16,10 @@ from lava_s3trigger.triggers import (
     prefixes,
     read_trigger,
 )
-from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint
+from tests.aws_in_memory import DENIED, READS_THROTTLED, RESET, SERVER_ERROR, Endpoint, Fault, Item
 from tests.build import BUCKET, item, s3_event, trigger_entry
+from tests.clock import Clock
 from tests.tables import cases
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Fault, Item
-    from tests.clock import Clock
 
 TTL: Final = 60.0
 MANY: Final = 200

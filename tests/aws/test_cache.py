@@ -1,7 +1,5 @@
 """What was read from a table, remembered for a while: docs/design.md#caching."""
 
-from __future__ import annotations
-
 import logging
 from typing import Final
 

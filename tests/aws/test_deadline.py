@@ -1,9 +1,7 @@
 """How much of an invocation's time is left: docs/design.md#acknowledgement."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,9 +9,6 @@ from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, MAX_READ_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.errors import OutOfTimeError
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Countdown:

@@ -1,15 +1,14 @@
 """Queues: batches within the service's limits, and the outcome of each message."""
 
-from __future__ import annotations
-
 import json
 import random
 import re
 import threading
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -27,18 +26,15 @@ from tests.aws_in_memory import (
     Call,
     Endpoint,
     EntryRefusal,
+    Fault,
+    Faults,
     Held,
     Partial,
     Queue,
     Refusal,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from tests.aws_in_memory import Fault, Faults
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 CORE: Final = "lava-demo-core"
 WEB: Final = "lava-demo-web"

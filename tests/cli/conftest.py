@@ -1,25 +1,18 @@
 """Fixtures of the command line's tests."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lava_s3trigger.cli.deployed.aws import Aws
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
+from tools.local.realm import Realm
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 from .cannedaws import CannedAws
 from .commandline import CommandLine
 from .logs import Log
 from .replays import Account, on_account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 
 @pytest.fixture

@@ -1,22 +1,17 @@
 """Dead-letter queues of a function, for the tests of the commands that read them."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import parked_message
 
 from .cannedaws import Answer, Request, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .replays import Account
+from .replays import Account
 
 UUID: Final = "00000000-0000-0000-0000-000000000000"
 PARKED_AT: Final = datetime(2026, 3, 14, tzinfo=UTC)

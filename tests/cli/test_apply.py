@@ -1,7 +1,5 @@
 """`apply` puts entries of files into a realm's table, on the local server."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -9,22 +7,19 @@ import shlex
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from lava_s3trigger.cli.deployed.aws import Aws
 from tests.processes import SECONDS, finish, read_until, signals_received
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 from .applying import SET, Applying, entry, item, written
+from .commandline import CommandLine
 from .schemas import validate
 from .terminal import raw
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
 
 JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 

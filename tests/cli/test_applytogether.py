@@ -1,7 +1,5 @@
 """Many runs of `apply` at the same time, some of them killed; and very many entries."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -11,22 +9,18 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.deployed.aws import Aws
 from tests.processes import finish
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 from .applying import SET, Applying, entry, written
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
+from .commandline import CommandLine
 
 ROUNDS: Final = int(os.environ.get("S3TRIGGER_APPLIES", "20"))
 IDS: Final = [f"t{number}" for number in range(12)]

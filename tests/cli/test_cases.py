@@ -1,22 +1,18 @@
 """``lava-s3trigger test``: cases that hold pass, and others fail with their differences."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from lava_s3trigger.cli.output.escaping import safe
 from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine, Ran
+from .commandline import CommandLine, Ran
 
 CHECKOUT: Final = Path(__file__).parents[2]
 ATTACKS: Final = CHECKOUT / "tests" / "attacks"

@@ -1,7 +1,5 @@
 """The command `check`: its options, exit statuses and messages."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -9,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -19,10 +17,8 @@ from lava_s3trigger.cli.check.rules.catalogue import RULES, all_rules
 from lava_s3trigger.cli.check.rules.registry import rule
 from lava_s3trigger.cli.entries.yaml_text import YamlText
 from tests.cli.checking import found_in, run, trigger, variables_of
-
-if TYPE_CHECKING:
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 ROOT: Final = Path(__file__).parents[2]
 

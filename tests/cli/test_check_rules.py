@@ -1,18 +1,17 @@
 """The rules of `check`: what they find, and what they leave alone."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lava_s3trigger.cli.check.findings import Finding
 from lava_s3trigger.cli.check.lint import Surroundings, lint
 from lava_s3trigger.cli.check.rules import event_types
 from lava_s3trigger.cli.check.rules.catalogue import MODULES, all_rules
@@ -30,9 +29,6 @@ from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in
 from tests.cli.mistakes import Mistake, mistakes
 from tests.docs.pages import fenced
 from tests.examples import examples
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.check.findings import Finding
 
 ROOT: Final = Path(__file__).parents[2]
 PLANTED: Final = Path(__file__).with_name("planted")

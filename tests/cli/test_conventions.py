@@ -1,13 +1,12 @@
 """What all commands share: options, exit statuses, output, and messages without traces."""
 
-from __future__ import annotations
-
 import io
 import os
 import subprocess
 import sys
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -22,9 +21,6 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.text import line, styled, write_page
 from tests.cli.commandline import CommandLine
 from tests.cli.replays import without_credentials
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(cls=Command, yes="y", no="n", examples=["one", "two"])

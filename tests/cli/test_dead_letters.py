@@ -1,12 +1,11 @@
 """``dead-letters`` on queues of the local server, and a canned event source mapping."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,11 +16,7 @@ from lava_s3trigger.cli.deployed.dead_letter_queues import MessageCounts, hidden
 
 from .commandline import CommandLine
 from .deadletters import UUID, DeadLetters
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .replays import Account
+from .replays import Account
 
 HOLD: Final = timedelta(minutes=15)
 DISABLED: Final = "the trigger is disabled; it hides entries at prefixes above 'off'"

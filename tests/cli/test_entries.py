@@ -1,14 +1,13 @@
 """Entries are read from every form of file, as DynamoDB would hand them to the function."""
 
-from __future__ import annotations
-
 import io
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import (
     UNREADABLE,
     Loaded,
@@ -19,12 +18,7 @@ from lava_s3trigger.cli.entries.load import (
 )
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 from tests.build import job_entry, trigger_entry
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
+from tools.local.realm import Realm
 
 TRIGGER = trigger_entry()
 JOB = job_entry()

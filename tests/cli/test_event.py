@@ -1,15 +1,14 @@
 """``lava-s3trigger event``: payloads are as AWS makes them, and come through the function."""
 
-from __future__ import annotations
-
 import datetime as dt
 import hashlib
 import ipaddress
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
@@ -28,14 +27,10 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, event_type
 from lava_s3trigger.cli.objects.payloads import ROUTES, ObjectEvent
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.events import S3Event
+from tools.local.server import LocalAws
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lava_s3trigger.events import S3Event
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
+from .commandline import CommandLine
 
 AWS_EVENTS: Final = Path(__file__).parents[1] / "aws_events"
 ATTACKS: Final = Path(__file__).parents[1] / "attacks"

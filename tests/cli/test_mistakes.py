@@ -1,15 +1,9 @@
 """A mistake in a command that reads a log or a queue is one line that names the thing."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
 from .commandline import CommandLine
-
-if TYPE_CHECKING:
-    from .replays import Account
+from .replays import Account
 
 
 @pytest.mark.parametrize(

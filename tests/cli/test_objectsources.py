@@ -1,15 +1,15 @@
 """Objects come from files of keys, inventories, listings and the log, whatever their keys are."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
 import json
 import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -21,14 +21,9 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects import inventory, sources
 from lava_s3trigger.cli.objects.record import Assumed, S3Object
 from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
+from tools.local.server import LocalAws
 
 from .logs import Log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 TIME: Final = datetime(2026, 3, 1, 12, 30, 0, 123000, tzinfo=UTC)

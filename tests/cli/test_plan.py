@@ -1,7 +1,5 @@
 """`plan`: what a change of entries would do to many objects."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -9,15 +7,17 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.objects.record import S3Object
@@ -30,15 +30,8 @@ from tests.cli.commandline import CommandLine, peaks
 from tests.cli.logs import Log
 from tests.cli.terminal import HOSTILE, raw
 from tests.processes import SECONDS, signals_received, unread, wait_until
+from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, REGION, LocalAws
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 

@@ -1,17 +1,12 @@
 """Long work tells how far it is."""
 
-from __future__ import annotations
-
 import io
 import sys
-from typing import TYPE_CHECKING
+
+import pytest
 
 from lava_s3trigger.cli.output.progress import LINE_SECONDS, Progress
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.clock import Clock
+from tests.clock import Clock
 
 
 class Terminal(io.StringIO):

@@ -1,7 +1,5 @@
 """``lava-s3trigger replay``: plans, what is sent of them, and users' mistakes."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -10,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,12 +17,8 @@ from tests.processes import finish, unread, wait_until
 
 from .cannedaws import Answer, Request, refusal
 from .commandline import peaks
-from .logs import text_line
-from .replays import HOSTILE, keys_of
-
-if TYPE_CHECKING:
-    from .logs import Log
-    from .replays import Account
+from .logs import Log, text_line
+from .replays import HOSTILE, Account, keys_of
 
 
 class TestPlan:

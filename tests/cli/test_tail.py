@@ -1,26 +1,19 @@
 """``tail`` shows the function's log, and follows it."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.processes import end_of
 
 from .commandline import CommandLine
-from .logs import REQUEST, TIME, line, text_line
-from .replays import HOSTILE
+from .logs import REQUEST, TIME, Log, line, text_line
+from .replays import HOSTILE, Account
 from .schemas import validate
 from .terminal import raw
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .logs import Log
-    from .replays import Account
 
 SINCE: Final = ("--since", "2026-03-14")
 

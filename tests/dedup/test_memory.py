@@ -1,20 +1,16 @@
 """Recent events that one instance of the function remembers."""
 
-from __future__ import annotations
-
 import dataclasses
 import tracemalloc
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.dedup.memory import RecentEvents, dedup_digest
+from lava_s3trigger.events import S3Event
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
-    from tests.clock import Clock
+from tests.clock import Clock
 
 TTL: Final = 30.0
 EVENT: Final = s3_event("a/b/c", record={"s3": {"object": {"sequencer": "1"}}})

@@ -17,9 +17,10 @@ import os
 import uuid
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 import pytest
@@ -28,12 +29,7 @@ from botocore.exceptions import ConnectionClosedError
 from lava_s3trigger.dedup.protocol import Claim, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import Aws, Keys, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.aws_in_memory import Item
+from tests.aws_in_memory import Aws, Item, Keys, Table
 
 LOGGER: Final = logging.getLogger(__name__)
 

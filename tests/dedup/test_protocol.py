@@ -1,12 +1,11 @@
 """Which S3 events are duplicates: docs/design.md#duplicates."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
@@ -14,18 +13,13 @@ from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.dedup.memory import RecentEvents
 from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
+from tests.aws_in_memory import OPERATIONS, RESET, Aws, Call, Keys, Table
+from tests.clock import Clock
 
 from .test_memory import EVENT, TTL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lava_s3trigger.events import S3Event
-    from tests.aws_in_memory import Call
-    from tests.clock import Clock
 
 DUPLICATE: Final = Admission(is_duplicate=True)
 

@@ -1,32 +1,35 @@
 """The memory that all instances share: docs/duplicates.md. Its model is in test_model."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
 
 from lava_s3trigger.dedup.protocol import Verdict
 from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import DENIED, LOST_REPLY, RESET, Fault, Keys, Table
+from tests.aws_in_memory import (
+    DENIED,
+    LOST_REPLY,
+    RESET,
+    Endpoint,
+    Fault,
+    Faults,
+    Item,
+    Keys,
+    Table,
+)
 from tests.build import direct, messages, record
 from tests.clock import Clock
 from tests.context import Context
 from tests.function.harness import Harness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-    from tests.aws_in_memory import Endpoint, Faults, Item
-    from tools.local.server import LocalAws
+from tools.local.server import LocalAws
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 

@@ -1,15 +1,15 @@
 """The commands of the pages print what the pages show."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
 import shlex
 import shutil
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 import pytest
@@ -27,17 +27,11 @@ from tests.cli.replays import Account, on_account
 from tests.cli.schemas import validate
 from tools import screenshots
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT
+from tools.local.server import CHECKOUT, LocalAws
 
 from .pages import DOCS, Example, codes, examples, fenced, item, options, save_files
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
-
-    Run = Callable[[str], Ran]
+Run = Callable[[str], Ran]
 
 COMMAND_LINE: Final = DOCS / "command-line.md"
 EXPLAIN: Final = DOCS / "explain.md"

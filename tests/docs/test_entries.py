@@ -1,13 +1,12 @@
 """Entries and templates of the pages: they are valid, and do what the pages say."""
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
@@ -39,9 +38,6 @@ from .pages import (
     slug,
     tables,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def entries() -> Iterator[Any]:

@@ -1,18 +1,13 @@
 """The targets of links, files and commands that the pages name exist."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tools.local.server import CHECKOUT
 
 from .pages import PAGES, codes, fenced, prose, slug
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -1,7 +1,5 @@
 """Tables and queries of the pages have the names of the code, and no others."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

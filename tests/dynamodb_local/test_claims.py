@@ -1,15 +1,14 @@
 """The protocol of duplicates, on DynamoDB Local, and with three writers at once on both."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,15 +16,11 @@ from lava_s3trigger.dedup.protocol import Verdict
 from tests.build import job_entry, trigger_entry
 from tests.dedup import test_table
 from tests.dedup.test_table import LEASE, NOW, TTL, Shared, facts, item, sent
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .conftest import Database
-    from .server import DynamoDbLocal
+from .conftest import Database
+from .server import DynamoDbLocal
 
 pytestmark = pytest.mark.slow("needs DynamoDB Local")
 

@@ -1,7 +1,5 @@
 """``lava-s3trigger dead-letters`` on the deployed stack: seen, mended, given back, deleted."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,24 +7,19 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.cli.commandline import CommandLine
 from tests.processes import finish, wait_until
 from tools.local.server import CHECKOUT
 
 from .commands import start_command
-from .conftest import JOB
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.cli.commandline import CommandLine
-
-    from .conftest import Stack
+from .conftest import JOB, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come back")]
 

@@ -1,10 +1,8 @@
 """``make demo`` shows what it says, and leaves nothing running."""
 
-from __future__ import annotations
-
 import re
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +11,6 @@ from tools.local.demo import STEPS
 from tools.local.server import CHECKOUT
 
 from .commands import nothing_left, start, wait_for_server
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("starts seven local AWS servers")]
 

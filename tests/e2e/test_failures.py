@@ -1,28 +1,23 @@
 """Failed deliveries are retried, then wait in a dead-letter queue; no event is lost."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
 
 import pytest
 
 from tests.build import direct, record
 from tests.processes import wait_until
 
+from .conftest import Stack
 from .forwarding import Forwarder, kill, workers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Protocol
 
-    from .conftest import Stack
+class RetryAfter(Protocol):
+    """Sets when, and how often, a message is delivered."""
 
-    class RetryAfter(Protocol):
-        """Sets when, and how often, a message is delivered."""
-
-        def __call__(self, seconds: int, tries: int) -> None: ...
+    def __call__(self, seconds: int, tries: int) -> None: ...
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for deliveries that are repeated")]

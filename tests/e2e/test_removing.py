@@ -1,9 +1,8 @@
 """The life of a stack: failed deployment, update, rename, uninstall, reinstall; nothing is lost."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,11 +14,6 @@ from tests.processes import wait_until
 from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import JOB, emptied, keys_arrive
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys and deletes stacks")]
 

@@ -3,17 +3,18 @@
 `make proofs` does it with more objects.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -21,13 +22,7 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from tests.processes import finish, read_until
 
 from .commands import start_command
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from .conftest import Stack
+from .conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("kills and interrupts replays for minutes")]
 

@@ -1,19 +1,14 @@
 """The role of the function: each permission is needed."""
 
-from __future__ import annotations
-
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
+from .conftest import Stack
 from .test_failures import event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("takes each permission away in turn")]
 

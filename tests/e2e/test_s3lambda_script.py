@@ -1,28 +1,21 @@
 """etc/s3lambda.sh, run as its users run it: its output, its AWS calls, its failures."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
 
 from tests.cli.cannedaws import Answer, CannedAws, Request, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
-
+from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the script and the AWS CLI many times")]
 

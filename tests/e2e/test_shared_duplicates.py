@@ -1,10 +1,8 @@
 """The deployed stack with its table of recent events: what is delivered twice is sent once."""
 
-from __future__ import annotations
-
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -12,9 +10,6 @@ from tests.build import direct, message, record
 from tools.local.server import LocalAws
 
 from .conftest import Stack, deploy
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 

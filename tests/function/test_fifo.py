@@ -1,7 +1,5 @@
 """Messages of FIFO queues."""
 
-from __future__ import annotations
-
 from tests.aws_in_memory import DENIED, Call
 from tests.build import direct, failed, fifo, record
 from tests.function.harness import SEND, Harness

@@ -1,7 +1,5 @@
 """Payloads that try to do harm."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """User errors, parked in the dead-letter queue."""
 
-from __future__ import annotations
-
 import logging
 from datetime import datetime
 from typing import Any
