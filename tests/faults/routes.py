@@ -1,13 +1,12 @@
 """The routes of S3 events to the function."""
 
-from __future__ import annotations
-
 import copy
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.cli.replay.manifest import manifest_row
 from lava_s3trigger.manifest import ListedObject
@@ -15,11 +14,7 @@ from tests.aws_in_memory.delivery import BatchJob, EventSourceMapping, Invocatio
 
 from .calls import BUCKET, DEAD_LETTERS
 from .ledger import key_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from .world import World
+from .world import World
 
 _SAMPLES: Final = Path(__file__).resolve().parents[2] / "events"
 GROUPS: Final = 7
