@@ -422,21 +422,6 @@ class TestFunction:
             "key": KEY,
         }
 
-    def test_a_fresh_instance_sends_only_the_failed_dispatches(
-        self, fleet: Fleet, endpoint: Endpoint
-    ) -> None:
-        endpoint.fail(unanswered("SendMessageBatch", "lava-demo-web"))
-        with pytest.raises(DeliveriesFailedError):
-            fleet.instance()(messages(m1=direct(record())))
-        assert fleet.sent() == ([KEY], [])
-
-        endpoint.fail({})
-        assert fleet.instance()(messages(m1=direct(record()))) is None
-        assert fleet.sent() == ([], [KEY])
-
-        assert fleet.instance()(messages(m1=direct(record()))) is None
-        assert fleet.sent() == NEVER
-
     def test_done_events_of_a_failed_delivery_are_not_repeated(
         self, fleet: Fleet, endpoint: Endpoint
     ) -> None:
