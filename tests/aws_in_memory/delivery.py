@@ -1,22 +1,18 @@
 """Delivery of events to a function, and redelivery, as Lambda, SQS and S3 do it."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import json
 import random
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from lava_s3trigger.manifest import USER_ARGUMENT
 
 from .aws import ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _SAMPLES: Final = Path(__file__).resolve().parents[2] / "events"
 _RECORD: Final = json.loads((_SAMPLES / "sqs-s3.json").read_text())["Records"][0]
