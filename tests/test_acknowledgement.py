@@ -1,6 +1,5 @@
 """What AWS is told of deliveries: docs/design.md#acknowledgement."""
 
-import logging
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from lava_s3trigger.acknowledgement import acknowledge, in_order, returned
 from lava_s3trigger.deliveries import Delivery
 from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from tests.build import failed
 from tests.tables import cases
@@ -31,22 +29,6 @@ def delivery(message_id: str | None, *failures: str, group: str | None = None) -
 def reasons(delivery: Delivery) -> list[str | None]:
     """Return why a delivery must come again."""
     return [failure.reason for failure in delivery.failures]
-
-
-def test_a_failure_is_noted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-    message, invocation = delivery("m-1", "before"), delivery(None)
-
-    message.fail("odd", "Records is 5", "not_understood")
-    invocation.fail("out_of_time", "too late", trigger_id=None, key="a/b/c")
-
-    assert reasons(message) == ["before", "Records is 5"]
-    assert reasons(invocation) == ["too late"]
-    assert {each.levelno for each in caplog.records} == {logging.ERROR}
-    assert caplog.messages == [
-        'not_understood {"kind": "odd", "reason": "Records is 5", "message_id": "m-1"}',
-        'failed {"kind": "out_of_time", "reason": "too late", "key": "a/b/c"}',
-    ]
 
 
 class TestAcknowledge:

@@ -75,21 +75,6 @@ class TestMessages:
         assert error.expected == "one of debug, info"
 
     @pytest.mark.parametrize(
-        ("error", "kind"),
-        [
-            (UserError("delay: too long", "bad_entry"), "bad_entry"),
-            (ServiceError("refused"), "aws_error"),
-            (OutOfTimeError("late"), "out_of_time"),
-            (UnexpectedError("odd"), "unexpected"),
-        ],
-    )
-    def test_an_error_has_a_kind_for_the_log(
-        self, error: UserError | RetryableError, kind: str
-    ) -> None:
-        assert error.kind == kind
-        assert isinstance(error, RetryableError) is (kind != "bad_entry")
-
-    @pytest.mark.parametrize(
         ("count", "reason", "expected"),
         [
             (1, "not JSON", "1 failure: not JSON"),

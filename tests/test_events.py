@@ -425,14 +425,6 @@ STRANGE: Final[dict[str, Any]] = {
     "invocation-of-nothing": (invocation_record(None), f"None {NEITHER}"),
     "detail-null": ({"detail-type": "Object Created", "detail": None}, f"None {NEITHER}"),
     "no-detail-type": ({"detail": {"bucket": 1}}, "neither an S3 event nor "),
-    "parked-null": (
-        {"parked": None, "event": s3_record()},
-        "parked is None: it must name a trigger_id",
-    ),
-    "parked-number": (
-        {"parked": {"trigger_id": 5}, "event": s3_record()},
-        "parked is {'trigger_id': 5}: it must name a trigger_id",
-    ),
     "parked-without-event": ({"parked": {"trigger_id": "t"}}, "neither an S3 event nor "),
     "subscription-confirmation": (
         CONFIRMATION,

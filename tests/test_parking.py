@@ -109,6 +109,7 @@ class TestReadBack:
             {"trigger_id": "t"},
             {"trigger_id": "t", "job_id": "j"},
             {"trigger_id": None, "done": []},
+            {"trigger_id": 5, "done": []},
             {"trigger_id": "t", "done": "a"},
             {"trigger_id": "t", "done": [1]},
             {"trigger_id": "t", "done": None},
