@@ -325,13 +325,6 @@ class TestTheWalk:
 class TestQueries:
     """Entries are queried once: in a bucket with few entries, for all keys."""
 
-    def test_one_query_serves_all_keys_of_a_bucket(self, lookup: Lookup) -> None:
-        lookup.put(*fillers(90), trigger_entry("deep", "a/b"), trigger_entry("whole", "*"))
-        for number in range(50):
-            assert lookup.ids(f"a/b/{number}") == ["deep"]
-            assert lookup.ids(f"{number}/a") == ["whole"]
-        assert lookup.endpoint.calls == {"Query": 1}
-
     @in_both_ways
     def test_entries_are_parsed_once(self, lookup: Lookup, number: int) -> None:
         """So a template is compiled once for as long as its trigger is cached."""
@@ -350,16 +343,6 @@ class TestQueries:
             "a/b",
             "a",
         ]
-
-    def test_each_prefix_of_a_large_bucket_is_cached(self, lookup: Lookup) -> None:
-        lookup.put(*fillers(MANY), trigger_entry("whole", "*"))
-        assert lookup.ids("a/b/1") == ["whole"]
-        lookup.endpoint.forget_calls()
-        assert lookup.ids("a/b/1") == ["whole"]
-        assert not lookup.endpoint.calls
-        for number in range(2, 12):
-            assert lookup.ids(f"a/b/{number}") == ["whole"]
-        assert lookup.endpoint.calls == {"Query": 10}
 
     def test_a_bucket_whose_first_page_is_incomplete_counts_as_large(self, lookup: Lookup) -> None:
         """A page ends at 1 MiB, however many entries were asked for."""

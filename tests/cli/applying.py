@@ -17,12 +17,14 @@ from lava_s3trigger.cli.apply.difference import Change, is_same, item_of
 from lava_s3trigger.cli.apply.write import Table
 from lava_s3trigger.cli.entries.dynamodb import attribute_of, canonical
 from lava_s3trigger.cli.entries.load import load_texts
+from tests.build import job_entry
 from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
 from .commandline import CommandLine, Ran
 
 SET: Final = "x-s3trigger-set"
+JOB: Final = job_entry()
 
 
 def entry(trigger_id: str, prefix: str = "in", **fields: Any) -> dict[str, Any]:

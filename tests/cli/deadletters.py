@@ -11,6 +11,7 @@ from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import parked_message
 
 from .cannedaws import Answer, Request, refusal
+from .commandline import CommandLine
 from .replays import Account
 
 UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -51,6 +52,11 @@ class DeadLetters:
         handlers.pop(("GET", f"/functions/{name}/configuration"))
         handlers["GET", "/event-source-mappings"] = self._mapping
         handlers["PUT", "/event-source-mappings"] = self._switched
+
+    @property
+    def command(self) -> CommandLine:
+        """What runs `dead-letters`, which finds the account by the environment."""
+        return CommandLine(["dead-letters"])
 
     def _configuration(self, _: Request) -> Answer:
         name, realm = self.account.function, self.account.realm.name

@@ -11,30 +11,16 @@ from typing import Any
 
 import pytest
 
-from lava_s3trigger.cli.deployed.aws import Aws
 from tests.processes import SECONDS, finish, read_until, signals_received
-from tools.local.realm import Realm
-from tools.local.server import LocalAws
 
-from .applying import SET, Applying, entry, item, written
-from .commandline import CommandLine
+from .applying import JOB, SET, Applying, entry, item, written
 from .schemas import validate
 from .terminal import raw
-
-JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 
 
 @pytest.fixture(autouse=True)
 def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def applying(
-    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
-) -> Applying:
-    realm.put("jobs", [JOB])
-    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
 
 
 def undo_file(errors: str) -> str:

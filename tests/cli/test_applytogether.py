@@ -14,27 +14,14 @@ from typing import Any, Final
 
 import pytest
 
-from lava_s3trigger.cli.deployed.aws import Aws
 from tests.processes import finish
-from tools.local.realm import Realm
-from tools.local.server import LocalAws
 
 from .applying import SET, Applying, entry, written
-from .commandline import CommandLine
 
 ROUNDS: Final = int(os.environ.get("S3TRIGGER_APPLIES", "20"))
 IDS: Final = [f"t{number}" for number in range(12)]
 SIDES: Final = ("a", "b")
 ENTRIES: Final = 5000
-JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-
-
-@pytest.fixture
-def applying(
-    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
-) -> Applying:
-    realm.put("jobs", [JOB])
-    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
 
 
 @dataclass

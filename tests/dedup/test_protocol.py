@@ -58,7 +58,9 @@ class Fleet:
     Each remembers nothing itself between invocations, so that it knows only what is shared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: pytest.LogCaptureFixture) -> None:
+        self.log = log
+        log.set_level(logging.INFO, logger=LOGGER.name)
         self.aws = Aws()
         self.table = self.aws.tables["claims"] = Table(Keys("id"))
         self.now = 1_000_000.0
@@ -94,8 +96,8 @@ class Fleet:
 
 
 @pytest.fixture(name="fleet")
-def _fleet() -> Fleet:
-    return Fleet()
+def _fleet(caplog: pytest.LogCaptureFixture) -> Fleet:
+    return Fleet(caplog)
 
 
 def admit(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
@@ -196,10 +198,7 @@ class TestTable:
 
         assert verdict(admit(two, "m-2")) is Verdict.WORK
 
-    def test_an_instance_that_lost_its_claim_does_not_settle_it(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_an_instance_that_lost_its_claim_does_not_settle_it(self, fleet: Fleet) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
         slow = admit(one, "m-1")
         fleet.now += 3600
@@ -208,7 +207,7 @@ class TestTable:
         complete(one, slow)
 
         assert admit(three, "m-3").failure
-        [line] = caplog.messages
+        [line] = fleet.log.messages
         assert line.startswith('claims not settled {"count": 1, "reason": ')
 
 
@@ -240,10 +239,7 @@ class TestTableCalls:
         )
         assert not fleet.table.items
 
-    def test_with_too_little_time_the_lease_is_left_to_expire(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_with_too_little_time_the_lease_is_left_to_expire(self, fleet: Fleet) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         one, two = fleet.instance(), fleet.instance()
@@ -253,17 +249,14 @@ class TestTableCalls:
         one.settle([(EVENT, admission, None)], deadline)
 
         reason = "too little time left; the lease expires by itself"
-        assert caplog.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
+        assert fleet.log.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
         assert admit(two, "m-2").failure
 
 
 class TestTableUnreachable:
     """Events are carried out if the table does not answer, so that none is lost."""
 
-    def test_events_are_carried_out_and_that_is_logged_once(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_events_are_carried_out_and_that_is_logged_once(self, fleet: Fleet) -> None:
         one = fleet.instance(table="no-such-table")
         events = [(dataclasses.replace(EVENT, key=f"k-{n}"), "m-1") for n in range(20)]
 
@@ -271,8 +264,8 @@ class TestTableUnreachable:
         complete(one, *admission)
 
         assert all(verdict(each) is Verdict.UNKNOWN for each in admission)
-        assert [record.levelno for record in caplog.records] == [logging.ERROR]
-        [line] = caplog.messages
+        assert [record.levelno for record in fleet.log.records] == [logging.ERROR]
+        [line] = fleet.log.messages
         assert line.startswith("dedup table unreachable {")
 
     def test_the_table_is_called_once_in_an_invocation_and_again_in_the_next(
@@ -288,10 +281,7 @@ class TestTableUnreachable:
         assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         assert fleet.calls == 2
 
-    def test_events_without_the_table_are_counted_in_each_invocation(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_events_without_the_table_are_counted_in_each_invocation(self, fleet: Fleet) -> None:
         fleet.aws.fail({("UpdateItem", None): RESET})
         one = fleet.instance()
 
@@ -300,7 +290,7 @@ class TestTableUnreachable:
             admitted = one.admit([(event, "A") for event in events], UNLIMITED)
             assert not any(each.is_duplicate or each.failure for each in admitted)
 
-        lines = [each.removeprefix("dedup table unreachable ") for each in caplog.messages]
+        lines = [each.removeprefix("dedup table unreachable ") for each in fleet.log.messages]
         assert sum(json.loads(each)["count"] for each in lines) == 3
 
 
@@ -317,17 +307,14 @@ class TestOddAnswers:
         assert (admitted.claim.error or "").startswith("LookupError: odd (test_protocol.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
-    def test_an_odd_answer_to_a_settlement_is_logged(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture, *, is_done: bool
-    ) -> None:
-        caplog.set_level("INFO", logger=LOGGER.name)
+    def test_an_odd_answer_to_a_settlement_is_logged(self, fleet: Fleet, *, is_done: bool) -> None:
         one = fleet.instance()
         admitted = admit(one, "A")
         fleet.answer_oddly(1)
 
         one.settle([(EVENT, admitted, None if is_done else sent())], UNLIMITED)
 
-        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
+        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in fleet.log.text
 
     def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, fleet: Fleet) -> None:
         """Whoever was at work on it may still be."""

@@ -459,20 +459,6 @@ class TestFunction:
         assert two(messages(m2=direct(record()))) is None
         assert fleet.sent() == NEVER
 
-    def test_events_are_dispatched_without_the_table(
-        self, fleet: Fleet, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level("INFO", logger=LOGGER.name)
-        endpoint.fail({(UPDATE, None): DENIED})
-
-        assert fleet.instance()(messages(m1=direct(record()))) is None
-
-        assert fleet.sent() == ONCE
-        [line] = [each for each in caplog.messages if each.startswith("dedup")]
-        fields = json.loads(line.removeprefix("dedup table unreachable "))
-        assert fields["count"] == 1
-        assert "AccessDeniedException" in fields["reason"]
-
 
 def test_an_event_costs_two_writes_and_a_duplicate_one(fleet: Fleet, endpoint: Endpoint) -> None:
     costs = []

@@ -120,16 +120,6 @@ def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letter
     assert "1 of 1 would come back again" in errors
 
 
-def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) -> None:
-    letters.stack.set_redrive(enabled=True)
-    try:
-        assert letters.run("redrive", "--explain")[0] == 0
-        status, _, errors = letters.run("redrive")
-    finally:
-        letters.stack.set_redrive(enabled=False)
-    assert (status, "is on: a redrive is running, or was killed" in errors) == (3, True)
-
-
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:
     letters.park("dl-chosen", "a.csv", "dl-later")
     letters.park("dl-other", "b.csv", "dl-later")
