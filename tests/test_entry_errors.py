@@ -73,8 +73,7 @@ OF_TRIGGERS: Final[list[tuple[Code, str, Any]]] = [
     ("bad_template", "globals", {"{{ key | no_such_filter }}": 1}),
 ]
 OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
-    ("missing_field", "type", None),
-    ("missing_field", "worker", None),
+    *(("missing_field", name, None) for name in ("job_id", "type", "worker", "payload")),
     ("binary_value", "worker", BINARY),
     ("binary_value", "enabled", BINARY),
     *(("not_a_worker", "worker", each) for each in ("", 1, ["core"])),

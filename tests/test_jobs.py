@@ -80,13 +80,6 @@ class TestEntries:
         with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
             read(globals={"a": "", name: ""}, enabled=enabled)
 
-    @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
-    def test_a_missing_required_field_is_named(self, field: str) -> None:
-        attributes = item(job_entry())
-        del attributes[field]
-        with pytest.raises(InvalidEntryError, match=f"{field} is missing"):
-            read_job(attributes)
-
     @pytest.mark.parametrize(
         ("value", "is_enabled"),
         [

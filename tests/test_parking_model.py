@@ -18,12 +18,11 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import DENIED, Aws, Call, Fault, Item
-from tests.build import BUCKET, direct, message, record
+from tests.build import direct, item, job_entry, message, record, trigger_entry
 from tests.examples import examples
 
 pytestmark = pytest.mark.usefixtures("ample_time")
@@ -108,19 +107,13 @@ class Realm:
 
 @cache
 def _entry(trigger_id: str, *job_ids: str, is_broken: bool = False) -> Item:
-    entry = {"trigger_id": trigger_id, "job_id": list(job_ids), "prefix": "*", "enabled": True}
-    return _item(entry | {"bucket": BUCKET} | ({"unknown": 1} if is_broken else {}))
+    more: dict[str, Any] = {"unknown": 1} if is_broken else {}
+    return item(trigger_entry(trigger_id, "*", job_id=list(job_ids), **more))
 
 
 @cache
 def _job(job_id: str) -> Item:
-    return _item(
-        {"job_id": job_id, "worker": job_id, "type": "cmd", "payload": "x", "enabled": True}
-    )
-
-
-def _item(entry: dict[str, Any]) -> Item:
-    return {name: attribute_of(value) for name, value in entry.items()}
+    return item(job_entry(job_id, job_id))
 
 
 @dataclass

@@ -256,18 +256,6 @@ class TestTableCalls:
 class TestTableUnreachable:
     """Events are carried out if the table does not answer, so that none is lost."""
 
-    def test_events_are_carried_out_and_that_is_logged_once(self, fleet: Fleet) -> None:
-        one = fleet.instance(table="no-such-table")
-        events = [(dataclasses.replace(EVENT, key=f"k-{n}"), "m-1") for n in range(20)]
-
-        admission = one.admit(events, UNLIMITED)
-        complete(one, *admission)
-
-        assert all(verdict(each) is Verdict.UNKNOWN for each in admission)
-        assert [record.levelno for record in fleet.log.records] == [logging.ERROR]
-        [line] = fleet.log.messages
-        assert line.startswith("dedup table unreachable {")
-
     def test_the_table_is_called_once_in_an_invocation_and_again_in_the_next(
         self, fleet: Fleet
     ) -> None:
@@ -292,6 +280,7 @@ class TestTableUnreachable:
 
         lines = [each.removeprefix("dedup table unreachable ") for each in fleet.log.messages]
         assert sum(json.loads(each)["count"] for each in lines) == 3
+        assert {record.levelno for record in fleet.log.records} == {logging.ERROR}
 
 
 class TestOddAnswers:

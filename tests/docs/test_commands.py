@@ -21,6 +21,7 @@ from lava_s3trigger.cli.options import Command
 from lava_s3trigger.cli.testing.case import REASONS
 from lava_s3trigger.cli.testing.fields import FIELDS
 from lava_s3trigger.triggers import entry_digest
+from tests.build import job_entry, trigger_entry
 from tests.cli.commandline import CommandLine, Ran
 from tests.cli.logs import TIME, Log, line
 from tests.cli.replays import Account, on_account
@@ -176,8 +177,7 @@ def prod(aws: LocalAws) -> Realm:
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 2048)
-    fields = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-    realm.put("jobs", [{"job_id": job, **fields}])
+    realm.put("jobs", [job_entry(job)])
     then, now = _orders("*.csv"), _orders("*.csv", "*.CSV")
     realm.put("s3triggers", [now])
     log = Log(aws, "/aws/lambda/lava-prod-s3trigger")
@@ -229,14 +229,8 @@ class TestLog:
 
 def _orders(*patterns: str) -> dict[str, Any]:
     """Return the entry of the page on the log."""
-    return {
-        "trigger_id": "load-orders",
-        "bucket": "my-bucket",
-        "prefix": "incoming/orders",
-        "enabled": True,
-        "if_fnmatch": list(patterns),
-        "job_id": "load_orders",
-    }
+    more = {"if_fnmatch": list(patterns), "job_id": "load_orders"}
+    return trigger_entry("load-orders", "incoming/orders", **more)
 
 
 def _options_of(*names: str) -> set[str]:
