@@ -1,6 +1,5 @@
 """``lava-s3trigger test``: cases that hold pass, and others fail with their differences."""
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -549,28 +548,6 @@ class TestMistakes:
             "test", str(project.folder / "entries.yaml"), "--cases", str(cases), "--jobs", jobs
         )
         assert ran.status == 1  # the neighbour audits
-
-    @pytest.mark.parametrize(
-        ("arguments", "status", "message"),
-        [
-            ([], 2, "no entries: name files or folders, or a realm with --realm (LAVA_REALM)"),
-            (["nowhere"], 3, "nowhere: there is no such file or folder"),
-            (["entries.yaml"], 3, "no cases: none of 11 entries has x-tests;"),
-            (["entries.yaml", "--cases", "nowhere"], 3, "nowhere: there is no such file or folder"),
-            (["entries.yaml", "--format", "xml"], 2, "'xml' is not one of"),
-            (["entries.yaml", "again.yaml"], 3, "another entry has the trigger_id 'load' as well"),
-        ],
-        ids=lambda each: " ".join(each) if isinstance(each, list) else None,
-    )
-    def test_wrong_usage_is_told(
-        self, arguments: list[str], status: int, message: str, project: Project
-    ) -> None:
-        (project.folder / "again.yaml").write_text(ENTRIES)
-        with contextlib.chdir(project.folder):
-            ran = project.line.run("test", *arguments)
-        assert ran.status == status
-        assert message in ran.errors
-        assert "Traceback" not in ran.errors
 
 
 class TestFormats:

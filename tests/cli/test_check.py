@@ -104,33 +104,6 @@ class TestExitStatus:
         assert done.stderr == "1 entry checked: nothing found\n"
 
 
-USAGE: Final[dict[str, tuple[list[str], int, str]]] = {
-    "nothing named": ([], 2, "no entries: name files or folders, or a realm with --realm"),
-    "no such file": (["nowhere"], 3, "nowhere: there is no such file or folder"),
-    "unknown format": (["--format", "xml", "."], 2, "'xml' is not one of"),
-    "unknown severity": (["--fail-on", "info", "."], 2, "'info' is not one of"),
-    "unknown rule": (["--explain", "LT999"], 2, "unknown rule 'LT999'; did you mean LT"),
-    "fix of a realm": (["--fix", "--realm", "prod"], 2, "--fix and --diff correct files"),
-    "no folder to write to": (
-        ["--explain", "LT201", "--output", "no/file"],
-        3,
-        "no/file: No such file",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", list(USAGE.values()), ids=list(USAGE))
-def test_a_mistake_is_one_line(tmp_path: Path, case: tuple[list[str], int, str]) -> None:
-    arguments, status, message = case
-
-    done = run(*arguments, cwd=tmp_path)
-
-    assert done.returncode == status
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1
-    assert message in lines[0]
-
-
 class TestUnreadable:
     """A file that cannot be read is always a finding, and no reason to leave others out."""
 
