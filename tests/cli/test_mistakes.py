@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,53 @@ from .replays import Account
         ("dead-letters discard --explain --yes", 2, "--explain is about giving back"),
         ("dead-letters delete", 2, "'delete' is not one of 'list', 'redrive', 'discard'"),
         ("dead-letters --function none", 3, "there is no function none"),
+        ("replay", 2, "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE"),
+        ("replay my-bucket/in", 2, "my-bucket/in: this is no S3 URI: write s3://BUCKET/PREFIX"),
+        (
+            "replay 's3://!/in'",
+            2,
+            'Parameter validation failed: Invalid bucket name "!": Bucket name',
+        ),
+        ("replay s3:///in", 2, "the bucket is missing: write s3://BUCKET/"),
+        ("replay s3://no-such-bucket-here/in/", 3, "AWS refused ListObjectsV2: NoSuchBucket"),
+        ("replay --keys none.txt", 3, "none.txt: No such file or directory"),
+        ("replay --inventory none.json", 3, "none.json: No such file or directory"),
+        ("replay s3://b/ --larger-than '10 potatoes'", 2, "--larger-than: '10 potatoes' is"),
+        ("replay s3://b/ --since yesterday", 2, "--since: 'yesterday' is neither a duration"),
+        ("replay s3://b/ --until tomorrow", 2, "--until: 'tomorrow' is neither a duration"),
+        (
+            "replay s3://b/ --since 2026-03-02 --until 2026-03-01",
+            2,
+            "--since 2026-03-02 is not before --until 2026-03-01",
+        ),
+        ("replay s3://b/ --include 's3://b/in/*'", 2, "patterns are of keys: write in/*"),
+        ("replay s3://b/ --batch 0", 2, "'--batch': 0 is not in the range 1<=x<=1000"),
+        ("replay s3://b/ --rate 0", 2, "'--rate': 0"),
+        ("replay s3://b/ --via mail", 2, "'mail' is not one of"),
+        ("replay s3://b/ --via s3-batch", 2, "--via s3-batch needs --job-role"),
+        ("replay s3://b/ --via s3-batch --rate 5", 2, "S3 Batch Operations keeps no rate"),
+        (
+            "replay s3://b/ --via s3-batch --job-role r --job-files /tmp/x",
+            2,
+            "--job-files /tmp/x: write s3://BUCKET/PREFIX/",
+        ),
+        ("replay --resume", 2, "there is no replay to go on with"),
+        ("replay --resume s3://b/", 2, "leave out the objects"),
+        ("replay --resume --dry-run", 2, "leave out --dry-run"),
+        ("replay --resume --restart", 2, "leave out --restart"),
+        ("replay s3://b/ --function none", 3, "there is no function none in us-east-1"),
+        ("replay s3://b/ --realm other", 3, "there is no function lava-other-s3trigger"),
+        ("replay s3://b/ --state /dev/null/x", 3, "/dev/null/x: "),
+        (f"replay s3://b/ --include {'x' * 2000}", 2, "--include: a pattern of 2000 characters"),
     ],
 )
 def test_a_mistake_is_one_line(account: Account, words: str, status: int, said: str) -> None:
     if "redrive" in words:
         account.aws.client("sqs").create_queue(QueueName=f"{account.function}-intake-dlq")
-    ran = CommandLine()(*words.split())
+    ran = CommandLine()(*shlex.split(words))
     assert (ran.status, said in ran.errors) == (status, True), ran.errors
     assert len([line for line in ran.errors.splitlines() if line.startswith("Error")]) == 1
+    assert account.handed_over() == {}
 
 
 @pytest.mark.parametrize(
