@@ -104,19 +104,6 @@ class TestInOrder:
         two = Delivery(message_id="2", group=("b.fifo", "g"))
         assert run([one, two]) == [["1", "2"]]
 
-    def test_a_failed_message_blocks_the_rest_of_its_group(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        deliveries = [delivery(each, group="g") for each in "1234"]
-
-        assert run(deliveries, {"2"}) == [["1"], ["2"]]
-        assert [reasons(each) for each in deliveries] == [[], ["it failed"], [BEFORE], [BEFORE]]
-        assert caplog.messages == [
-            f'failed {{"kind": "group_blocked", "reason": "{BEFORE}", "message_id": "{each}"}}'
-            for each in "34"
-        ]
-        assert acknowledge(deliveries, returned(deliveries)) == failed(*"234")
-
     @unhurried
     @given(st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12))
     def test_groups_keep_their_order_in_any_mixture(self, messages: list[tuple[str, bool]]) -> None:

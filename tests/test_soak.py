@@ -5,7 +5,6 @@ soak` there are 100,000.
 """
 
 import gc
-import logging
 import os
 import random
 import resource
@@ -34,7 +33,9 @@ ENOUGH: Final = 100_000
 
 @pytest.mark.no_cover  # the same lines, over and over
 @pytest.mark.slow("thousands of events")
-def test_each_event_is_dispatched_once_and_memory_stays(endpoint: Endpoint) -> None:
+def test_each_event_is_dispatched_once_and_memory_stays(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     realm = endpoint.realm("soak", WORKERS)
     for number, worker in enumerate(WORKERS):
         fields = {"job_id": worker, "parameters": {"key": "{{ key }}"}}
@@ -42,7 +43,7 @@ def test_each_event_is_dispatched_once_and_memory_stays(endpoint: Endpoint) -> N
         realm.jobs.put(job_entry(worker, worker))
     settings = Settings(realm="soak", dedup_cache_size=1_000, dedup_ttl=3600)
     function = Function(settings, *endpoint.clients)
-    LOGGER.setLevel(logging.WARNING)  # without a line for each event
+    monkeypatch.setattr(LOGGER, "propagate", False)  # pytest keeps all lines
     # Allocated in full, so that only the function's memory can grow.
     sent = bytearray(EVENTS)
     handed = early = 0

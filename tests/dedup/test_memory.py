@@ -70,37 +70,6 @@ def test_other_differences_do_not_matter(change: dict[str, Any], recent: RecentE
     assert not recent.admit(dataclasses.replace(EVENT, **change))
 
 
-class TestTime:
-    """Events are duplicates within the time to live."""
-
-    @pytest.mark.parametrize(
-        ("later", "expected"),
-        [
-            pytest.param(0.0, False, id="at-once"),
-            pytest.param(TTL - 0.1, False, id="within"),
-            pytest.param(TTL, True, id="at-the-end"),
-            pytest.param(TTL + 0.1, True, id="after"),
-        ],
-    )
-    def test_an_event_is_a_duplicate_until_the_ttl_expires(
-        self, later: float, recent: RecentEvents, clock: Clock, *, expected: bool
-    ) -> None:
-        complete(recent, EVENT)
-
-        clock.now += later
-
-        assert recent.admit(EVENT) is expected
-
-    def test_a_duplicate_does_not_extend_the_ttl(self, recent: RecentEvents, clock: Clock) -> None:
-        complete(recent, EVENT)
-        clock.now += TTL - 1
-        assert not recent.admit(EVENT)
-
-        clock.now += 1
-
-        assert recent.admit(EVENT)
-
-
 def test_the_least_recently_used_event_is_evicted(clock: Clock) -> None:
     recent = RecentEvents(2, TTL, clock)
     first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
