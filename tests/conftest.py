@@ -1,11 +1,11 @@
 """Fixtures that all tests share: servers, realms on them, and a clock."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -19,10 +19,6 @@ from tests.examples import FEW
 from tests.release import Release, copy_sources, make_release
 from tools.local.realm import Realm
 from tools.local.server import LocalAws
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _NUMBERS: Final = itertools.count(1)
 

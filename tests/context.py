@@ -1,7 +1,5 @@
 """The context that Lambda passes to the function."""
 
-from __future__ import annotations
-
 import uuid
 
 

@@ -1,13 +1,10 @@
 """What decisions came to, for tests."""
 
-from __future__ import annotations
+from typing import Any, NamedTuple
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from lava_s3trigger.decision import Decision
-    from lava_s3trigger.dispatch import Dispatch
-    from lava_s3trigger.outcomes import OutcomeName
+from lava_s3trigger.decision import Decision
+from lava_s3trigger.dispatch import Dispatch
+from lava_s3trigger.outcomes import OutcomeName
 
 
 class Ended(NamedTuple):

@@ -1,7 +1,5 @@
 """How many examples properties take: few in `make test`, all elsewhere."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from hypothesis import settings

@@ -6,13 +6,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filter
 https://docs.aws.amazon.com/general/latest/gr/s3.html#limits_s3
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote_plus
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 KINDS = ("LambdaFunctionConfigurations", "QueueConfigurations", "TopicConfigurations")
 

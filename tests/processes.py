@@ -1,7 +1,5 @@
 """Processes that tests start, interrupt and wait for, with a limit to each wait."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import signal
@@ -10,12 +8,10 @@ import subprocess
 import termios
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any, AnyStr, Final
+from collections.abc import Callable, Iterator
+from typing import IO, Any, AnyStr, Final
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SECONDS: Final = 180
 """The limit of a wait, far more than anything takes."""

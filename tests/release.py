@@ -1,18 +1,14 @@
 """Releases made in folders of their own, for tests."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import lava_s3trigger
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VERSION: Final = lava_s3trigger.__version__
 PYTHON: Final = CHECKOUT / ".venv-release" / "bin" / "python"

@@ -1,9 +1,8 @@
 """Payloads by every route from S3 to the function, with all the fields that AWS sends."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.parking import RedriveTarget
 from tests.build import (
@@ -15,9 +14,6 @@ from tests.build import (
     sqs_record,
     text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TEST_EVENT: Final = {
     "Service": "Amazon S3",

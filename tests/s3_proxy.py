@@ -4,19 +4,15 @@ It keeps the configurations that were put, answers names of filters as S3 writes
 test change or fail a request.
 """
 
-from __future__ import annotations
-
 import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from .notification_rules import refusals
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _KINDS = {
     "CloudFunctionConfiguration": ("LambdaFunctionConfigurations", "CloudFunction"),

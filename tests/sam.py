@@ -4,19 +4,15 @@ It knows ``sam build``, which does nothing here, and ``sam deploy``, which uploa
 package that make built, and creates or updates the stack on the local AWS server.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from tools.local.server import CHECKOUT, LocalAws
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LAUNCHER: Final = """#!/bin/sh
 exec env PYTHONPATH={checkout} {python} -m tests.sam "$@"

@@ -1,13 +1,9 @@
 """Tables of cases."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 def cases(names: str | Sequence[str], by_id: Mapping[str, Any]) -> pytest.MarkDecorator:

@@ -1,9 +1,7 @@
 """What AWS is told of deliveries: docs/design.md#acknowledgement."""
 
-from __future__ import annotations
-
-import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Set as AbstractSet
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +10,9 @@ from hypothesis import strategies as st
 from lava_s3trigger.acknowledgement import acknowledge, in_order, returned
 from lava_s3trigger.deliveries import Delivery
 from lava_s3trigger.errors import DeliveriesFailedError
-from lava_s3trigger.log import LOGGER
 from lava_s3trigger.outcomes import Outcome
 from tests.build import failed
 from tests.tables import cases
-
-if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -35,22 +29,6 @@ def delivery(message_id: str | None, *failures: str, group: str | None = None) -
 def reasons(delivery: Delivery) -> list[str | None]:
     """Return why a delivery must come again."""
     return [failure.reason for failure in delivery.failures]
-
-
-def test_a_failure_is_noted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-    message, invocation = delivery("m-1", "before"), delivery(None)
-
-    message.fail("odd", "Records is 5", "not_understood")
-    invocation.fail("out_of_time", "too late", trigger_id=None, key="a/b/c")
-
-    assert reasons(message) == ["before", "Records is 5"]
-    assert reasons(invocation) == ["too late"]
-    assert {each.levelno for each in caplog.records} == {logging.ERROR}
-    assert caplog.messages == [
-        'not_understood {"kind": "odd", "reason": "Records is 5", "message_id": "m-1"}',
-        'failed {"kind": "out_of_time", "reason": "too late", "key": "a/b/c"}',
-    ]
 
 
 class TestAcknowledge:
@@ -125,19 +103,6 @@ class TestInOrder:
         one = Delivery(message_id="1", group=("a.fifo", "g"))
         two = Delivery(message_id="2", group=("b.fifo", "g"))
         assert run([one, two]) == [["1", "2"]]
-
-    def test_a_failed_message_blocks_the_rest_of_its_group(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        deliveries = [delivery(each, group="g") for each in "1234"]
-
-        assert run(deliveries, {"2"}) == [["1"], ["2"]]
-        assert [reasons(each) for each in deliveries] == [[], ["it failed"], [BEFORE], [BEFORE]]
-        assert caplog.messages == [
-            f'failed {{"kind": "group_blocked", "reason": "{BEFORE}", "message_id": "{each}"}}'
-            for each in "34"
-        ]
-        assert acknowledge(deliveries, returned(deliveries)) == failed(*"234")
 
     @unhurried
     @given(st.lists(st.tuples(st.sampled_from(["g", "h", ""]), st.booleans()), max_size=12))

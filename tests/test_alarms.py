@@ -1,27 +1,22 @@
 """The alarms of the stack: on metrics that exist, in an incident, and not on a busy day."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math
 import re
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.metrics import METRICS
+from tests.aws_in_memory import Endpoint
 from tests.build import direct, record
 from tests.function.harness import Harness
 from tests.test_template import EVERYTHING, Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from tests.aws_in_memory import Endpoint
 
 ALARMS: Final = {
     each["AlarmName"].removeprefix("lava-demo-s3trigger-"): each

@@ -1,8 +1,6 @@
 """Any object key, by every route, arrives in the dispatch exactly as it is."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -12,11 +10,9 @@ from hypothesis import strategies as st
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
 
+from .aws_in_memory import CannedRealm, Endpoint
 from .build import eventbridge_event, job_entry, s3_record, trigger_entry
 from .routes import ROUTES, Route, of_eventbridge, of_s3
-
-if TYPE_CHECKING:
-    from .aws_in_memory import CannedRealm, Endpoint
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 

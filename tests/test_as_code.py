@@ -1,24 +1,18 @@
 """The examples of Terraform and the CDK deploy what a release consists of."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from tests.release import VERSION
+from tests.release import VERSION, Release
 from tests.test_template import _read
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.release import Release
 
 pytestmark = pytest.mark.slow("makes a release, and runs the CDK")
 

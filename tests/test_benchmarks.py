@@ -1,13 +1,13 @@
 """The benchmarks run and reject wrong messages. Their speed is not tested."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,10 +17,6 @@ from benchmarks.realm import by_s3, check, entries, entry, expected, function
 from benchmarks.service import LocalService, Seen
 from benchmarks.spending import Share
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow("runs benchmarks")
 

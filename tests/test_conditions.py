@@ -1,11 +1,9 @@
 """The conditions of a trigger: docs/design.md#conditions."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from re import _parser  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,17 +13,12 @@ from lava_s3trigger.conditions import (
     KINDS,
     Condition,
     Kind,
-    condition,
     is_condition,
     read_conditions,
 )
 from lava_s3trigger.errors import EntryError
+from lava_s3trigger.events import S3Event
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lava_s3trigger.events import S3Event
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -224,34 +217,6 @@ def test_a_condition_is_known_by_its_name(fields: list[str], *, expected: bool) 
 
 class TestRegistry:
     """One function and one decorator make a condition, its inverse and its line in the docs."""
-
-    @pytest.fixture(name="_registered")
-    def _register(self) -> Iterator[None]:
-        before = dict(KINDS)
-
-        @condition("key_longer", of="key", read=int)
-        def _is_longer(key: str, length: int) -> bool:
-            """The key has more characters."""
-            return len(key) > length
-
-        yield
-        KINDS.clear()
-        KINDS.update(before)
-
-    @pytest.mark.usefixtures("_registered")
-    def test_a_new_one_and_its_inverse_can_be_used(self) -> None:
-        assert holds("if_key_longer", "3", event(key="abcd"))
-        assert not holds("if_key_longer", "4", event(key="abcd"))
-        [inverse] = conditions({"if_not_key_longer": "4"})
-        assert inverse.holds("abcd")
-        assert (inverse.field, inverse.argument) == ("if_not_key_longer", "4")
-        assert KINDS["key_longer"].description == "The key has more characters."
-
-    @pytest.mark.usefixtures("_registered")
-    def test_its_argument_is_checked(self) -> None:
-        found = error({"if_not_key_longer": "long"})
-        assert found.code == "bad_argument"
-        assert found.message.startswith("if_not_key_longer: invalid literal")
 
     def test_a_bad_regular_expression_is_an_error_of_the_entry(
         self, monkeypatch: pytest.MonkeyPatch

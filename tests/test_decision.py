@@ -1,8 +1,6 @@
 """Decisions: what an S3 event causes, and how that was decided."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import pytest
 
@@ -12,11 +10,9 @@ from lava_s3trigger.errors import OutOfTimeError, ServiceError
 from lava_s3trigger.jobs import Job
 from lava_s3trigger.outcomes import OUTCOMES, Outcome, OutcomeName
 from lava_s3trigger.parking import RedriveTarget
+from lava_s3trigger.triggers import BrokenTrigger, Trigger
 from tests.build import Jobs, Triggers, s3_event, trigger
 from tests.decisions import Ended, dispatched, dispatches, ended
-
-if TYPE_CHECKING:
-    from lava_s3trigger.triggers import BrokenTrigger, Trigger
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 
@@ -102,81 +98,39 @@ class TestDispatches:
         assert triggers.asked == [("my-bucket", KEY)] * 2
 
 
-class TestSkips:
-    """What is correctly not dispatched has a reason."""
-
-    @pytest.mark.parametrize(
-        ("skipping", "reason"),
-        [
-            (
-                trigger(enabled=False, unknown=1, job_id="none"),
-                "the trigger is disabled; it hides entries at prefixes above 'in'",
-            ),
-            (trigger(prefix="*", enabled=False), "the trigger is disabled"),
-            (trigger(if_not_fnmatch=["*.csv"]), "not met: if_not_fnmatch ['*.csv']"),
-            (trigger(if_size_gt=1082), "not met: if_size_gt 1082"),
-            (trigger(if_size_gt=1, if_fnmatch="*.zip"), "not met: if_fnmatch '*.zip'"),
-            (
-                trigger(if_size_gt="1MB", if_fnmatch="*.zip", job_id="none"),
-                "not met: if_size_gt '1MB', if_fnmatch '*.zip'",
-            ),
-            (
-                trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}),
-                "not met: if_fnmatch '*.zip'",
-            ),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_a_skipped_trigger_has_a_reason_and_is_neither_checked_nor_rendered(
-        self, skipping: Trigger, reason: str
-    ) -> None:
-        decision = decided(skipping)
-        (skip,) = ended(decision, "skipped")
-        assert (skip.reason, skip.trigger_id) == (reason, "t")
-        assert counts(decision) == (0, 1, 0, 0)
-
-
-class TestUserErrors:
-    """A user error concerns its trigger or its job, and no other."""
-
-    GOOD: Final = (trigger("before"), trigger("behind"))
-    KEPT: Final = [("before", 0, "load"), ("behind", 0, "load")]
-
-    @pytest.mark.parametrize(
-        ("fields", "reason"),
-        [
-            ({"unknown": 1}, "bad entry: unknown field 'unknown'"),
-            ({"parameters": {"a": "{{ 1 / 0 }}"}}, "parameters: ZeroDivisionError"),
-            ({"globals": {"{{ 'Lava_' + key }}": 1}}, "globals: it makes a global 'Lava_in"),
-            ({"job_id": ["load", "{{ 'a' | nofilter }}"]}, "job_id: it cannot be compiled"),
-            ({"parameters": {"a": "{{ 'x' * 10**9 }}"}}, "parameters: "),
-        ],
-        ids=str,
-    )
-    def test_a_broken_trigger_does_not_affect_others(
-        self, fields: dict[str, Any], reason: str
-    ) -> None:
-        before, behind = self.GOOD
-        decision = decided(before, trigger("bad", **fields), behind)
-        (error,) = ended(decision, "user_error")
-        assert error.reason.startswith(reason)
-        assert (error.trigger_id, error.job_id, error.position) == ("bad", None, None)
-        assert dispatched(decision) == self.KEPT
-        assert counts(decision) == (2, 0, 1, 0)
+@pytest.mark.parametrize(
+    ("skipping", "reason"),
+    [
+        (
+            trigger(enabled=False, unknown=1, job_id="none"),
+            "the trigger is disabled; it hides entries at prefixes above 'in'",
+        ),
+        (trigger(prefix="*", enabled=False), "the trigger is disabled"),
+        (trigger(if_not_fnmatch=["*.csv"]), "not met: if_not_fnmatch ['*.csv']"),
+        (trigger(if_size_gt=1082), "not met: if_size_gt 1082"),
+        (trigger(if_size_gt=1, if_fnmatch="*.zip"), "not met: if_fnmatch '*.zip'"),
+        (
+            trigger(if_size_gt="1MB", if_fnmatch="*.zip", job_id="none"),
+            "not met: if_size_gt '1MB', if_fnmatch '*.zip'",
+        ),
+        (
+            trigger(if_fnmatch="*.zip", parameters={"a": "{{ 1 / 0 }}"}),
+            "not met: if_fnmatch '*.zip'",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_skipped_trigger_has_a_reason_and_is_neither_checked_nor_rendered(
+    skipping: Trigger, reason: str
+) -> None:
+    decision = decided(skipping)
+    (skip,) = ended(decision, "skipped")
+    assert (skip.reason, skip.trigger_id) == (reason, "t")
+    assert counts(decision) == (0, 1, 0, 0)
 
 
 class TestFailures:
     """A decision that AWS or the deadline prevented must be made again."""
-
-    @pytest.mark.parametrize(
-        "error", [ServiceError("no answer"), OutOfTimeError("too little time")], ids=["aws", "time"]
-    )
-    def test_a_failed_lookup_of_triggers_is_a_failure(
-        self, error: ServiceError | OutOfTimeError
-    ) -> None:
-        decision = decide(EVENT, Triggers(error=error), JOBS)
-        assert decision.ended == Outcome("failed", error.kind, str(error))
-        assert (decision.outcome, decision.triggers) == ("failed", [])
 
     def test_each_job_has_its_own_outcome(self) -> None:
         decision = decided(
@@ -225,63 +179,8 @@ class TestFailures:
         assert counts(decide(EVENT, Triggers(trigger()), JOBS, UNLIMITED)) == (1, 0, 0, 0)
 
 
-class TestRedrive:
-    """A parked message has its trigger alone decided, less the jobs that are done."""
-
-    BOTH: Final = (
-        trigger("bad", unknown=1),
-        trigger("t", job_id=["{{ 'lo' + 'ad' }}", "report"]),
-        trigger("u"),
-    )
-
-    @pytest.mark.parametrize(
-        ("done", "expected"),
-        [
-            ((), [("t", 0, "load"), ("t", 1, "report")]),
-            (("load",), [("t", 1, "report")]),
-            (("load", "report"), []),
-        ],
-        ids=str,
-    )
-    def test_the_trigger_is_decided_alone_without_the_jobs_that_are_done(
-        self, done: tuple[str, ...], expected: list[tuple[str, int, str]]
-    ) -> None:
-        decision = decided(*self.BOTH, redrive=RedriveTarget("t", done))
-
-        assert dispatched(decision) == expected
-        assert counts(decision) == (len(expected), 0, 0, 0)
-        assert decision.outcome == ("dispatched" if expected else "skipped")
-        assert decision.entries == 3
-        assert [each.trigger_id for each in decision.triggers] == ["t"]
-
-    @pytest.mark.parametrize(
-        ("triggers", "why"),
-        [
-            pytest.param((), "no longer matches the object", id="gone"),
-            pytest.param((trigger("u"),), "no longer matches the object", id="renamed"),
-            pytest.param((trigger("t", enabled=False),), "is disabled", id="disabled"),
-        ],
-    )
-    def test_a_trigger_that_cannot_run_makes_its_message_wait(
-        self, triggers: tuple[Trigger, ...], why: str
-    ) -> None:
-        decision = decided(*triggers, redrive=RedriveTarget("t"))
-        (failure,) = ended(decision, "failed")
-        assert (failure.trigger_id, failure.kind) == ("t", "waiting")
-        assert failure.reason.startswith(f"trigger 't' {why}: ")
-        assert counts(decision) == (0, 0, 0, 1)
-
-
 class TestTrace:
     """A decision records the prefixes, the conditions and the jobs that it went through."""
-
-    @pytest.mark.parametrize(
-        "triggers", [(), (trigger(),), (trigger("a"), trigger("b", enabled=False))], ids=len
-    )
-    def test_prefixes_and_the_number_of_entries(self, triggers: tuple[Trigger, ...]) -> None:
-        decision = decided(*triggers)
-        assert decision.prefixes == (KEY, "in/orders", "in")
-        assert decision.entries == len(triggers)
 
     def test_every_condition_with_its_verdict(self) -> None:
         tested = {"if_size_gt": "1MB", "if_fnmatch": "*.csv", "if_not_event_type": "*:Put"}

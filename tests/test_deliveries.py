@@ -1,7 +1,5 @@
 """The outcomes of a delivered event, and what a retry of its delivery skips."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Final
 
@@ -67,18 +65,15 @@ def test_a_retry_skips_what_was_carried_out(
     assert delivered(*outcomes, before=before).record == expected
 
 
-class TestFailures:
-    """A delivery has failed if any of its events has, or itself."""
+def test_a_failure_of_one_event_does_not_concern_others_of_its_delivery() -> None:
+    delivery = Delivery()
+    delivery.add_event(s3_event("in/1"))
+    delivery.add_event(s3_event("in/2"))
+    one, other = delivery.events
 
-    def test_a_failure_of_one_event_does_not_concern_others_of_its_delivery(self) -> None:
-        delivery = Delivery()
-        delivery.add_event(s3_event("in/1"))
-        delivery.add_event(s3_event("in/2"))
-        one, other = delivery.events
+    one.fail("aws_error", "refused")
+    delivery.fail("not_understood", "odd")
 
-        one.fail("aws_error", "refused")
-        delivery.fail("not_understood", "odd")
-
-        assert other.failures == []
-        assert other.record == record()
-        assert [each.reason for each in delivery.failures] == ["odd", "refused"]
+    assert other.failures == []
+    assert other.record == record()
+    assert [each.reason for each in delivery.failures] == ["odd", "refused"]

@@ -1,7 +1,5 @@
 """Dispatches: the messages that workers are sent."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final

@@ -1,8 +1,7 @@
 """Errors of entries: all of them, as data, out of the readers of triggers, jobs and templates."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final, get_args
+from collections.abc import Iterator
+from typing import Any, Final, get_args
 
 import pytest
 
@@ -13,9 +12,6 @@ from lava_s3trigger.jobs import read_job
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from lava_s3trigger.units import shown
 from tests.build import job_entry, trigger_entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BINARY: Final = {"B": b"hello"}
 
@@ -77,8 +73,7 @@ OF_TRIGGERS: Final[list[tuple[Code, str, Any]]] = [
     ("bad_template", "globals", {"{{ key | no_such_filter }}": 1}),
 ]
 OF_JOBS: Final[list[tuple[Code, str, Any]]] = [
-    ("missing_field", "type", None),
-    ("missing_field", "worker", None),
+    *(("missing_field", name, None) for name in ("job_id", "type", "worker", "payload")),
     ("binary_value", "worker", BINARY),
     ("binary_value", "enabled", BINARY),
     *(("not_a_worker", "worker", each) for each in ("", 1, ["core"])),

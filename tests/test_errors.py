@@ -1,7 +1,5 @@
 """Errors: each names the thing, and carries what a caller needs."""
 
-from __future__ import annotations
-
 import pytest
 
 from lava_s3trigger import errors
@@ -75,21 +73,6 @@ class TestMessages:
         assert str(error) == f"LOGLEVEL {found}: it must be one of debug, info"
         assert (error.name, error.value) == ("LOGLEVEL", value)
         assert error.expected == "one of debug, info"
-
-    @pytest.mark.parametrize(
-        ("error", "kind"),
-        [
-            (UserError("delay: too long", "bad_entry"), "bad_entry"),
-            (ServiceError("refused"), "aws_error"),
-            (OutOfTimeError("late"), "out_of_time"),
-            (UnexpectedError("odd"), "unexpected"),
-        ],
-    )
-    def test_an_error_has_a_kind_for_the_log(
-        self, error: UserError | RetryableError, kind: str
-    ) -> None:
-        assert error.kind == kind
-        assert isinstance(error, RetryableError) is (kind != "bad_entry")
 
     @pytest.mark.parametrize(
         ("count", "reason", "expected"),

@@ -1,7 +1,5 @@
 """Findings of the fuzzer stay fixed, and its seeds are valid."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from pathlib import Path
@@ -34,12 +32,9 @@ def _samples() -> list[Any]:
     ]
 
 
-class TestFindings:
-    """A past finding does not fail again."""
-
-    @pytest.mark.parametrize("finding", _findings())
-    def test_a_past_finding_stays_fixed(self, finding: dict[str, Any]) -> None:
-        TARGETS[finding["target"]].check(finding["case"])
+@pytest.mark.parametrize("finding", _findings())
+def test_a_past_finding_stays_fixed(finding: dict[str, Any]) -> None:
+    TARGETS[finding["target"]].check(finding["case"])
 
 
 class TestSamples:
@@ -63,40 +58,34 @@ class TestSamples:
             assert repr(json.loads(json.dumps(case))) == repr(case)
 
 
-class TestFailing:
-    """A failing case is noticed, classified and minimized."""
+@pytest.mark.parametrize(
+    ("target", "case"),
+    [
+        ("templates", {"holds": "exact", "document": "{{ key }}", "expected": "x", "key": "y"}),
+        (
+            "templates",
+            {"holds": "structure", "document": ["{% if key == 'y' %}", 1, "{% endif %}"]}
+            | {"key": "y"},
+        ),
+        (
+            "templates",
+            {"holds": "like jinja", "document": r"{{ 'a\\n' }}", "key": "y"},
+        ),
+    ],
+    ids=["exact", "structure", "like-jinja"],
+)
+def test_a_failing_case_is_noticed(target: str, case: Any) -> None:
+    with pytest.raises(AssertionError):
+        TARGETS[target].check(case)
 
-    @pytest.mark.parametrize(
-        ("target", "case"),
-        [
-            ("templates", {"holds": "exact", "document": "{{ key }}", "expected": "x", "key": "y"}),
-            (
-                "templates",
-                {"holds": "structure", "document": ["{% if key == 'y' %}", 1, "{% endif %}"]}
-                | {"key": "y"},
-            ),
-            (
-                "templates",
-                {"holds": "like jinja", "document": r"{{ 'a\\n' }}", "key": "y"},
-            ),
-        ],
-        ids=["exact", "structure", "like-jinja"],
+
+def test_the_fuzzers_lock_pins_the_same_versions() -> None:
+    main, own = (
+        {
+            (package["name"], package.get("version", "here"))
+            for package in tomllib.loads((CHECKOUT / folder / LOCK).read_text())["package"]
+        }
+        for folder in (Path(), Path("tools", "fuzz"))
     )
-    def test_a_failing_case_is_noticed(self, target: str, case: Any) -> None:
-        with pytest.raises(AssertionError):
-            TARGETS[target].check(case)
 
-
-class TestEnvironment:
-    """The fuzzer's environment has the versions of the function's."""
-
-    def test_the_fuzzers_lock_pins_the_same_versions(self) -> None:
-        main, own = (
-            {
-                (package["name"], package.get("version", "here"))
-                for package in tomllib.loads((CHECKOUT / folder / LOCK).read_text())["package"]
-            }
-            for folder in (Path(), Path("tools", "fuzz"))
-        )
-
-        assert {name for name, _ in own - main} == {"atheris", "fuzz"}
+    assert {name for name, _ in own - main} == {"atheris", "fuzz"}

@@ -1,7 +1,5 @@
 """Which modules a cold start imports: each costs time."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

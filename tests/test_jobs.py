@@ -1,40 +1,38 @@
 """Jobs: which entries can be dispatched, and for how long they are remembered."""
 
-from __future__ import annotations
-
 import tracemalloc
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.errors import InvalidEntryError, OutOfTimeError, UserError
 from lava_s3trigger.jobs import Job, JobTable, read_job
+from tests.aws_in_memory import Endpoint, Item
 from tests.build import item, job_entry
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import CannedRealm, Endpoint, Item
-    from tests.clock import Clock
+from tests.clock import Clock
 
 TTL: Final = 60.0
 
 
-@pytest.fixture
-def canned(endpoint: Endpoint) -> CannedRealm:
-    realm = endpoint.realm("demo")
-    realm.jobs.put(job_entry())
-    return realm
+class Lookup:
+    """Lookups in a table of jobs on the endpoint, which has the job load."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self.endpoint, self.clock = endpoint, clock
+        self.jobs = endpoint.realm("demo").jobs
+        self.jobs.put(job_entry())
+        self.table = self.new_table()
+
+    def new_table(self, ttl: float = TTL) -> JobTable:
+        table = JobTable(self.endpoint.clients[0], "demo", ttl, self.clock)
+        table.start(UNLIMITED)
+        return table
 
 
 @pytest.fixture
-def table(canned: CannedRealm, endpoint: Endpoint, clock: Clock) -> JobTable:
-    return table_of(endpoint, clock)
-
-
-def table_of(endpoint: Endpoint, clock: Clock, ttl: float = TTL) -> JobTable:
-    table = JobTable(endpoint.clients[0], "demo", ttl, clock)
-    table.start(UNLIMITED)
-    return table
+def lookup(endpoint: Endpoint, clock: Clock) -> Lookup:
+    return Lookup(endpoint, clock)
 
 
 LOAD: Final = Job("load", "core", enabled=True)
@@ -45,18 +43,18 @@ def read(attributes: Item | None = None, **fields: Any) -> Job:
     return read_job(item(job_entry(**fields), attributes))
 
 
-def test_ids_longer_than_a_key_are_not_kept(table: JobTable, endpoint: Endpoint) -> None:
+def test_ids_longer_than_a_key_are_not_kept(lookup: Lookup) -> None:
     tracemalloc.start()
     try:
         for n in range(50):
             with pytest.raises(UserError, match="no job 'xxx"):
-                table["x" * 100_000 + str(n)]
+                lookup.table["x" * 100_000 + str(n)]
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert used < 500_000
-    assert not endpoint.calls
+    assert not lookup.endpoint.calls
 
 
 class TestEntries:
@@ -81,13 +79,6 @@ class TestEntries:
     def test_a_global_that_begins_with_lava_is_an_error(self, name: str, *, enabled: bool) -> None:
         with pytest.raises(InvalidEntryError, match=f"globals: '{name}'"):
             read(globals={"a": "", name: ""}, enabled=enabled)
-
-    @pytest.mark.parametrize("field", ["job_id", "type", "worker", "payload"])
-    def test_a_missing_required_field_is_named(self, field: str) -> None:
-        attributes = item(job_entry())
-        del attributes[field]
-        with pytest.raises(InvalidEntryError, match=f"{field} is missing"):
-            read_job(attributes)
 
     @pytest.mark.parametrize(
         ("value", "is_enabled"),
@@ -130,11 +121,9 @@ class TestLookingUp:
     """A job is looked up by its id."""
 
     @pytest.mark.parametrize("job_id", ["other", "Load", "load ", "\u00e9/\U0001f980", "\0"])
-    def test_a_missing_job_is_a_user_error_that_names_it(
-        self, table: JobTable, job_id: str
-    ) -> None:
+    def test_a_missing_job_is_a_user_error_that_names_it(self, lookup: Lookup, job_id: str) -> None:
         with pytest.raises(UserError, match=r"no job .* in lava\.demo\.jobs") as error:
-            table[job_id]
+            lookup.table[job_id]
         assert ascii(job_id) in str(error.value)
 
     @pytest.mark.parametrize(
@@ -142,75 +131,66 @@ class TestLookingUp:
         ["", "x" * 2049, "\u20ac" * 683, "\ud800"],
         ids=["empty", "2049 bytes", "2049 bytes in 683 characters", "no UTF-8"],
     )
-    def test_an_impossible_job_id_is_not_looked_up(
-        self, endpoint: Endpoint, table: JobTable, job_id: str
-    ) -> None:
+    def test_an_impossible_job_id_is_not_looked_up(self, lookup: Lookup, job_id: str) -> None:
         with pytest.raises(UserError, match="no job"):
-            table[job_id]
-        assert not endpoint.calls
+            lookup.table[job_id]
+        assert not lookup.endpoint.calls
 
     @pytest.mark.parametrize("length", [1, 2048])
     def test_the_shortest_and_the_longest_job_id_are_looked_up(
-        self, canned: CannedRealm, table: JobTable, length: int
+        self, lookup: Lookup, length: int
     ) -> None:
-        canned.jobs.put(job_entry("x" * length))
-        assert table["x" * length].enabled
+        lookup.jobs.put(job_entry("x" * length))
+        assert lookup.table["x" * length].enabled
 
-    def test_a_bad_entry_is_a_user_error(self, canned: CannedRealm, table: JobTable) -> None:
-        canned.jobs.put(job_entry(worker=1))
+    def test_a_bad_entry_is_a_user_error(self, lookup: Lookup) -> None:
+        lookup.jobs.put(job_entry(worker=1))
         with pytest.raises(UserError, match=r"bad entry of job 'load': .*worker: 1"):
-            table["load"]
+            lookup.table["load"]
 
 
 class TestCaching:
     """A job is cached for the TTL; a missing or broken one for the invocation."""
 
-    def test_a_job_is_cached(
-        self, canned: CannedRealm, endpoint: Endpoint, table: JobTable, clock: Clock
-    ) -> None:
-        assert table["load"].worker == "core"
-        canned.jobs.put(job_entry(worker="web"))
-        clock.now += 0.8 * TTL - 0.001  # expiry has jitter
-        table.start(UNLIMITED)
-        assert table["load"].worker == "core"
-        assert endpoint.calls == {"GetItem": 1}
-        clock.now += 0.2 * TTL + 0.001
-        assert table["load"].worker == "web"
-        assert endpoint.calls == {"GetItem": 2}
+    def test_a_job_is_cached(self, lookup: Lookup) -> None:
+        assert lookup.table["load"].worker == "core"
+        lookup.jobs.put(job_entry(worker="web"))
+        lookup.clock.now += 0.8 * TTL - 0.001  # expiry has jitter
+        lookup.table.start(UNLIMITED)
+        assert lookup.table["load"].worker == "core"
+        assert lookup.endpoint.calls == {"GetItem": 1}
+        lookup.clock.now += 0.2 * TTL + 0.001
+        assert lookup.table["load"].worker == "web"
+        assert lookup.endpoint.calls == {"GetItem": 2}
 
     @pytest.mark.parametrize("ttl", [0.0, TTL])
     @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "bad"])
     def test_a_missing_or_bad_job_is_cached_for_the_invocation(
-        self, canned: CannedRealm, endpoint: Endpoint, clock: Clock, ttl: float, *, is_there: bool
+        self, lookup: Lookup, ttl: float, *, is_there: bool
     ) -> None:
-        table = table_of(endpoint, clock, ttl)
-        canned.jobs.remove("load")
+        table = lookup.new_table(ttl)
+        lookup.jobs.remove("load")
         if is_there:
-            canned.jobs.put(job_entry(worker=1))
+            lookup.jobs.put(job_entry(worker=1))
         for _ in range(3):
-            clock.now += TTL
+            lookup.clock.now += TTL
             with pytest.raises(UserError, match="worker: 1" if is_there else "no job 'load'"):
                 table["load"]
-        assert endpoint.calls == {"GetItem": 1}
-        canned.jobs.put(job_entry())
+        assert lookup.endpoint.calls == {"GetItem": 1}
+        lookup.jobs.put(job_entry())
         table.start(UNLIMITED)
         assert table["load"].enabled
 
 
-class TestFailures:
-    """A failed read is an error of AWS or of the deadline, and is not cached."""
-
-    def test_nothing_is_read_out_of_time(
-        self, canned: CannedRealm, endpoint: Endpoint, table: JobTable
-    ) -> None:
-        canned.jobs.put(job_entry("known"))
-        left = [300.0]
-        table.start(Deadline(lambda: left[0]))
-        assert table["known"].enabled
-        left[0] = 1.0
-        with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.jobs"):
-            table["load"]
-        assert table["known"].enabled
-        assert endpoint.calls == {"GetItem": 1}
-        table.start(UNLIMITED)
-        assert table["load"].enabled
+def test_nothing_is_read_out_of_time(lookup: Lookup) -> None:
+    lookup.jobs.put(job_entry("known"))
+    left = [300.0]
+    lookup.table.start(Deadline(lambda: left[0]))
+    assert lookup.table["known"].enabled
+    left[0] = 1.0
+    with pytest.raises(OutOfTimeError, match=r"reading lava\.demo\.jobs"):
+        lookup.table["load"]
+    assert lookup.table["known"].enabled
+    assert lookup.endpoint.calls == {"GetItem": 1}
+    lookup.table.start(UNLIMITED)
+    assert lookup.table["load"].enabled

@@ -1,9 +1,8 @@
 """The layers of the package, and the pages that `make docs` writes from the code."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,9 +10,7 @@ from lava_s3trigger import cli
 from tests.tables import cases
 from tools import pages
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+GROUPS = [group for layer in pages.LAYERS for group in layer]
 OF_OPTIONS: Final = frozenset(
     ["cli.options", "cli.objects.options", "cli.objects.uri", "cli.deployed.log_line"]
 )

@@ -1,15 +1,14 @@
 """The function's log: one line for each thing that happens, in ASCII, in either format."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,12 +23,6 @@ from lava_s3trigger.log import (
     log_event,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-"""The runtime's interface client, where `make bench` has installed it."""
-Configure = Callable[..., None]
 HOSTILE: Final = [
     pytest.param("a\nfailed {}", id="newline"),
     pytest.param("a\r\nb", id="crlf"),
@@ -194,18 +187,29 @@ def test_all_fields_are_read_back(
     assert json.loads(message.removeprefix("said ")) == fields
 
 
-@pytest.fixture
-def configure_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+class JsonLog:
     """Configures the log outside of the runtime, with Lambda's JSON format."""
-    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
-    handlers: list[logging.Handler] = []
 
-    def configure(level: int, **common: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+        self._handlers: list[logging.Handler] = []
+
+    def __call__(self, level: int, **common: str) -> None:
         # In the test itself: pytest adds its own handlers before it.
-        monkeypatch.setattr(logging.root, "handlers", handlers)
+        self.monkeypatch.setattr(logging.root, "handlers", self._handlers)
         configure_logging(level, **common)
 
-    yield configure
+    def text(self) -> str:
+        """Return what was logged since the last call."""
+        return self.capsys.readouterr().err
+
+
+@pytest.fixture
+def json_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[JsonLog]:
+    monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
+    yield JsonLog(monkeypatch, capsys)
     monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "Text")
     configure_logging(logging.INFO)
 
@@ -213,13 +217,11 @@ def configure_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
 class TestJsonLines:
     """In Lambda's JSON format, a line is a JSON object with its fields at the top."""
 
-    def test_fields_are_at_the_top_level(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.INFO)
+    def test_fields_are_at_the_top_level(self, json_log: JsonLog) -> None:
+        json_log(logging.INFO)
         log_event(logging.WARNING, "skipped", key="a/b", count=2)
 
-        [line] = capsys.readouterr().err.splitlines()
+        [line] = json_log.text().splitlines()
         found = json.loads(line)
         time = datetime.fromisoformat(found.pop("timestamp"))
         assert abs((datetime.now(UTC) - time).total_seconds()) < 60
@@ -230,27 +232,20 @@ class TestJsonLines:
             ("count", 2),
         ]
 
-    def test_no_name_of_a_field_is_lost(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_no_name_of_a_field_is_lost(self, json_log: JsonLog) -> None:
         names = ["name", "msg", "args", "module", "message", "logger"]
-        configure_json(logging.INFO)
+        json_log(logging.INFO)
         log_event(logging.INFO, "done", **dict.fromkeys(names, "x"))
-        found = json.loads(capsys.readouterr().err)
+        found = json.loads(json_log.text())
         assert [found[name] for name in names] == ["x"] * len(names)
 
-    def test_seconds_pass(
-        self,
-        configure_json: Configure,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        configure_json(logging.INFO)
+    def test_seconds_pass(self, json_log: JsonLog) -> None:
+        json_log(logging.INFO)
         for now in (0.0, 0.0625, 1.5):
-            monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
+            json_log.monkeypatch.setattr("lava_s3trigger.log.time.time", lambda now=now: now)
             log_event(logging.INFO, "done")
 
-        times = [json.loads(line)["timestamp"] for line in capsys.readouterr().err.splitlines()]
+        times = [json.loads(line)["timestamp"] for line in json_log.text().splitlines()]
         assert times == [
             "1970-01-01T00:00:00.000Z",
             "1970-01-01T00:00:00.062Z",
@@ -258,31 +253,26 @@ class TestJsonLines:
         ]
 
     def test_lines_of_other_loggers_are_left_to_the_handlers_own_formatter(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
+        self, json_log: JsonLog
     ) -> None:
-        configure_json(logging.INFO)
-        configure_json(logging.INFO)  # as a second instance in the same process does
+        json_log(logging.INFO)
+        json_log(logging.INFO)  # as a second instance in the same process does
         logging.getLogger("botocore").warning("odd")
-        assert capsys.readouterr().err == "[WARNING] odd\n"
+        assert json_log.text() == "[WARNING] odd\n"
 
-    def test_debug_of_libraries_is_not_logged(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        # The runtime lowers the root's level to that of the function's configuration.
+    def test_debug_of_libraries_is_not_logged(self, json_log: JsonLog) -> None:
         logging.root.setLevel(logging.DEBUG)
-        configure_json(logging.DEBUG)
+        json_log(logging.DEBUG)
         logging.getLogger("botocore").info("found credentials")
-        assert capsys.readouterr().err == ""
+        assert json_log.text() == ""
 
-    def test_common_fields_are_in_each_line(
-        self, configure_json: Configure, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        configure_json(logging.INFO, mode="observe")
+    def test_common_fields_are_in_each_line(self, json_log: JsonLog) -> None:
+        json_log(logging.INFO, mode="observe")
         log_event(logging.INFO, "skipped", key="a")
         log_event(logging.INFO, "done")
         log_document('{"event":"summary","events":1}')
 
-        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        lines = [json.loads(line) for line in json_log.text().splitlines()]
         assert [line["mode"] for line in lines] == ["observe"] * 3
 
 
@@ -292,12 +282,10 @@ def test_a_document_of_metrics_is_logged_at_every_level(caplog: pytest.LogCaptur
     assert caplog.messages == ['{"event":"summary","dispatched":1}']
 
 
-def test_nothing_is_added_to_a_document_of_metrics_in_json(
-    configure_json: Configure, capsys: pytest.CaptureFixture[str]
-) -> None:
-    configure_json(logging.ERROR)
+def test_nothing_is_added_to_a_document_of_metrics_in_json(json_log: JsonLog) -> None:
+    json_log(logging.ERROR)
     log_document('{"event":"summary","dispatched":1}')
-    assert capsys.readouterr().err == '{"event":"summary","dispatched":1}\n'
+    assert json_log.text() == '{"event":"summary","dispatched":1}\n'
 
 
 class Runtime:
@@ -406,13 +394,3 @@ class TestRuntime:
         assert line.time
         # The document is the whole line: CloudWatch may not find it behind a prefix.
         assert json.loads(text)["_aws"] == {"Timestamp": 1500}
-
-    @pytest.mark.parametrize("runtime", ["JSON"], indirect=True)
-    def test_half_a_surrogate_pair_does_not_raise(self, runtime: Runtime) -> None:
-        runtime.configure(logging.INFO)
-        log_event(logging.INFO, "done", key="\ud800", size=Decimal(1), kinds={"a"})
-
-        [(_, text)] = runtime.frames()
-        line = read_line(text)
-        assert line
-        assert line.fields == {"key": "\\ud800", "size": "1", "kinds": ["a"]}

@@ -1,7 +1,5 @@
 """Manifests of S3 Batch Operations: written, and read back as AWS hands rows over."""
 
-from __future__ import annotations
-
 import csv
 import json
 from datetime import UTC, datetime, timedelta, timezone

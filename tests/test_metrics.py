@@ -1,7 +1,5 @@
 """The summary of an invocation: a document in CloudWatch's embedded metric format."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """`make mutants` tells changes that a test notices from those that none does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

@@ -1,7 +1,5 @@
 """The built package, and how it is built."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -10,17 +8,14 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from tests.build import job_entry, trigger_entry
 from tests.release import UV
-from tools.local.server import CHECKOUT, REGION
-
-if TYPE_CHECKING:
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, REGION, LocalAws
 
 PACKAGE: Final = CHECKOUT / "build" / "package"
 RUN: Final = """

@@ -1,23 +1,19 @@
 """The format of parked messages: docs/design.md#parking."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import RedriveTarget, parked_message
 from tests.build import eventbridge, record, sqs
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -113,6 +109,7 @@ class TestReadBack:
             {"trigger_id": "t"},
             {"trigger_id": "t", "job_id": "j"},
             {"trigger_id": None, "done": []},
+            {"trigger_id": 5, "done": []},
             {"trigger_id": "t", "done": "a"},
             {"trigger_id": "t", "done": [1]},
             {"trigger_id": "t", "done": None},

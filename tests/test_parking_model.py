@@ -5,32 +5,25 @@ outcomes that two rounds can have, and in random longer ones. The real function 
 tables and queues in memory.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import DENIED, Aws
-from tests.build import BUCKET, direct, message, record
+from tests.aws_in_memory import DENIED, Aws, Call, Fault, Item
+from tests.build import direct, item, job_entry, message, record, trigger_entry
 from tests.examples import examples
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tests.aws_in_memory import Call, Fault, Item
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 
@@ -114,19 +107,13 @@ class Realm:
 
 @cache
 def _entry(trigger_id: str, *job_ids: str, is_broken: bool = False) -> Item:
-    entry = {"trigger_id": trigger_id, "job_id": list(job_ids), "prefix": "*", "enabled": True}
-    return _item(entry | {"bucket": BUCKET} | ({"unknown": 1} if is_broken else {}))
+    more: dict[str, Any] = {"unknown": 1} if is_broken else {}
+    return item(trigger_entry(trigger_id, "*", job_id=list(job_ids), **more))
 
 
 @cache
 def _job(job_id: str) -> Item:
-    return _item(
-        {"job_id": job_id, "worker": job_id, "type": "cmd", "payload": "x", "enabled": True}
-    )
-
-
-def _item(entry: dict[str, Any]) -> Item:
-    return {name: attribute_of(value) for name, value in entry.items()}
+    return item(job_entry(job_id, job_id))
 
 
 @dataclass
@@ -345,25 +332,20 @@ steps = st.lists(
 )
 
 
-class TestLongRuns:
-    """It holds for any order of deliveries, edits, redrives and instances."""
-
-    @settings(
-        max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-    @given(entry=entries, first=conditions, rest=steps)
-    def test_any_order(self, entry: str, first: Condition, rest: Iterable[Any]) -> None:
-        run = Run(entry)
-        run.deliver(first)
-        for step in rest:
-            match step:
-                case Condition():
-                    run.deliver(step)
-                case "redrive":
-                    run.redrive()
-                case "new instance":
-                    run.renew_instance()
-                case _:
-                    run.realm.entry = [*step]
-        event("parked" if run.realm.parked else "waiting" if run.waiting else "done")
-        run.finish()
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(entry=entries, first=conditions, rest=steps)
+def test_any_order(entry: str, first: Condition, rest: Iterable[Any]) -> None:
+    run = Run(entry)
+    run.deliver(first)
+    for step in rest:
+        match step:
+            case Condition():
+                run.deliver(step)
+            case "redrive":
+                run.redrive()
+            case "new instance":
+                run.renew_instance()
+            case _:
+                run.realm.entry = [*step]
+    event("parked" if run.realm.parked else "waiting" if run.waiting else "done")
+    run.finish()

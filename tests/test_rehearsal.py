@@ -1,7 +1,5 @@
 """The init phase rehearses the first event, and calls nothing of AWS."""
 
-from __future__ import annotations
-
 import json
 import os
 import socketserver
@@ -9,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from botocore.exceptions import BotoCoreError
@@ -20,12 +18,9 @@ from lava_s3trigger.handler import Function
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.rehearsal import rehearse
 from lava_s3trigger.settings import Settings
+from tests.aws_in_memory import Endpoint
 from tests.build import direct, eventbridge, job_entry, record, sns, sqs, trigger_entry
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Endpoint
-
 
 _CHILD: Final = """
 import gc, json, sys

@@ -1,7 +1,5 @@
 """What `make release` makes: the same everywhere, complete, and fit to deploy."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,15 +1,15 @@
 """The package as released, in Lambda's own runtime: its interface client under its emulator."""
 
-from __future__ import annotations
-
 import json
 import os
 import resource
 import signal
 import urllib.error
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -28,13 +28,8 @@ from tests.build import (
     sqs,
     trigger_entry,
 )
+from tests.release import Release
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.release import Release
 
 REST: Final = pytest.mark.slow("one event by one route is in `make test`")
 VERSIONS: Final = ("3.13", pytest.param("3.14", marks=REST))

@@ -1,27 +1,19 @@
 """Sending what was decided."""
 
-from __future__ import annotations
-
 import json
-import logging
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.deadline import UNLIMITED
 from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
 from lava_s3trigger.deliveries import DeliveredEvent
-from lava_s3trigger.dispatch import Dispatch, timestamp
-from lava_s3trigger.log import LOGGER
+from lava_s3trigger.dispatch import Dispatch, PendingMessage, timestamp
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.sending import Outbox
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lava_s3trigger.dispatch import PendingMessage
 
 PARKING: Final = "lava-demo-s3trigger-dlq"
 EVENT: Final = s3_event()
@@ -109,27 +101,3 @@ class TestDispatch:
         assert event.outcomes == [
             Outcome("dispatched", None, None, "t", "j", message.run_id, "lava-demo-of-j", 2.0)
         ]
-
-
-def test_a_line_names_the_delivery_the_object_and_the_entry(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
-    event = delivered(TriggerDecision("t", "in", digest="d1gest", seconds=0.25))
-
-    event.add(Outcome("user_error", "no_such_job", "no job 'x'", "t", "x"))
-
-    [record] = caplog.records
-    name, _, fields = record.getMessage().partition(" ")
-    assert (record.levelno, name) == (logging.ERROR, "user_error")
-    assert json.loads(fields) == {
-        "kind": "no_such_job",
-        "reason": "no job 'x'",
-        "trigger_id": "t",
-        "job_id": "x",
-        "entry": "d1gest",
-        "duration_ms": 250,
-        "message_id": "m-1",
-        "bucket": EVENT.bucket,
-        "key": EVENT.key,
-    }

@@ -1,20 +1,16 @@
 """What earlier tries of a delivery already carried out."""
 
-from __future__ import annotations
-
 import sys
 import tracemalloc
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.parking import RedriveTarget
 from lava_s3trigger.sent import MAX_LEDGER_BYTES, Key, SentLedger, SentRecord, ledger_key
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 E: Final = b"event"
 """The key of an event."""

@@ -1,7 +1,5 @@
 """Configuration, from the environment: docs/design.md#configuration."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import fields
 from typing import Final

@@ -1,19 +1,15 @@
 """The suite itself: the marker `slow`, limits, and processes that tests interrupt."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.conftest import LONG_SECONDS, SERVERS, pytest_collection_modifyitems
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Item:
@@ -39,27 +35,21 @@ def limit(config: pytest.Config, *marks: Any) -> float | None:
     return mark.args[0] if mark else None
 
 
-class TestSlow:
-    """A test that is for `make test-all` alone says why."""
-
-    @pytest.mark.parametrize("arguments", [(), ("",), (3,), ("a minute", "or two")])
-    def test_a_mark_without_a_reason_is_refused(
-        self, pytestconfig: pytest.Config, arguments: tuple[Any, ...]
-    ) -> None:
-        with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
-            limit(pytestconfig, pytest.mark.slow.with_args(*arguments))
+@pytest.mark.parametrize("arguments", [(), ("",), (3,), ("a minute", "or two")])
+def test_a_mark_without_a_reason_is_refused(
+    pytestconfig: pytest.Config, arguments: tuple[Any, ...]
+) -> None:
+    with pytest.raises(pytest.UsageError, match="test_it: slow needs a reason"):
+        limit(pytestconfig, pytest.mark.slow.with_args(*arguments))
 
 
-class TestServers:
-    """The deployed tests that share a server run in one process."""
-
-    def test_each_deployed_module_is_with_its_server(self) -> None:
-        for path in (CHECKOUT / "tests" / "e2e").glob("test_*.py"):
-            text = path.read_text()
-            of_stack = re.search(r"\b(stack: Stack|iam_aws: LocalAws)\b", text)
-            of_pages = re.search(r"\b(empty_aws: LocalAws|lava_realm: Reader)\b", text)
-            expected = "empty_aws" if of_pages else "iam_aws" if of_stack else None
-            assert SERVERS.get(str(path.relative_to(CHECKOUT))) == expected, path
+def test_each_deployed_module_is_with_its_server() -> None:
+    for path in (CHECKOUT / "tests" / "e2e").glob("test_*.py"):
+        text = path.read_text()
+        of_stack = re.search(r"\b(stack: Stack|iam_aws: LocalAws)\b", text)
+        of_pages = re.search(r"\b(empty_aws: LocalAws|lava_realm: Reader)\b", text)
+        expected = "empty_aws" if of_pages else "iam_aws" if of_stack else None
+        assert SERVERS.get(str(path.relative_to(CHECKOUT))) == expected, path
 
 
 class TestLimits:

@@ -1,7 +1,5 @@
 """What the stack of template.yaml would hold, for the parameters that it is given."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -586,32 +584,29 @@ OTHER: Final = "111111111111"
 TOPICS: Final = "arn:aws:sns:eu-west-1:{}:*".format
 
 
-class TestInvokers:
-    """Who may invoke the function."""
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        pytest.param({}, {("s3", ACCOUNT), ("sns", TOPICS(ACCOUNT))}, id="this account"),
+        pytest.param({"AllowS3": "false", "AllowSns": "false"}, set(), id="rules alone"),
+        *(
+            pytest.param(
+                {f"OtherAccount{number}": OTHER},
+                {("s3", each) for each in (ACCOUNT, OTHER)}
+                | {("sns", TOPICS(each)) for each in (ACCOUNT, OTHER)},
+                id=f"another account, {number}",
+            )
+            for number in (1, 2, 3)
+        ),
+    ],
+)
+def test_invokers_are_buckets_and_topics_and_the_realms_rules(
+    parameters: dict[str, str], expected: set[tuple[str, str]]
+) -> None:
+    stack = Stack(**parameters)
 
-    @pytest.mark.parametrize(
-        ("parameters", "expected"),
-        [
-            pytest.param({}, {("s3", ACCOUNT), ("sns", TOPICS(ACCOUNT))}, id="this account"),
-            pytest.param({"AllowS3": "false", "AllowSns": "false"}, set(), id="rules alone"),
-            *(
-                pytest.param(
-                    {f"OtherAccount{number}": OTHER},
-                    {("s3", each) for each in (ACCOUNT, OTHER)}
-                    | {("sns", TOPICS(each)) for each in (ACCOUNT, OTHER)},
-                    id=f"another account, {number}",
-                )
-                for number in (1, 2, 3)
-            ),
-        ],
-    )
-    def test_invokers_are_buckets_and_topics_and_the_realms_rules(
-        self, parameters: dict[str, str], expected: set[tuple[str, str]]
-    ) -> None:
-        stack = Stack(**parameters)
-
-        rules = ("events", stack.arn("events", "rule/lava.demo.*"))
-        assert stack.invokers() == {rules, *expected}
+    rules = ("events", stack.arn("events", "rule/lava.demo.*"))
+    assert stack.invokers() == {rules, *expected}
 
 
 FROM_SNS: Final = {"ArnLike": {"aws:SourceArn": [f"arn:aws:sns:*:{ACCOUNT}:*"]}}

@@ -1,12 +1,9 @@
 """Our own tools, where no run of them shows what they do with what is bad."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest
 
-from tests.soak import soak
 from tests.test_template import TEMPLATE, TEXT, _read
 from tools.audit import report
 from tools.checkov import with_all_parts
@@ -44,14 +41,3 @@ def test_checkov_sees_every_part_of_the_template_and_each_skip_has_a_reason() ->
     for resource in TEMPLATE["Resources"].values():
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", ()):
             assert skip["comment"].endswith("."), skip
-
-
-@pytest.mark.no_cover  # the same lines, over and over
-@pytest.mark.slow("thousands of events")
-@pytest.mark.parametrize("remembered", [None, 0], ids=["good", "duplicates dispatched"])
-def test_the_soak_finds_a_dispatched_duplicate(remembered: int | None) -> None:
-    found = soak(1000) if remembered is None else soak(1000, remembered=remembered)
-    assert (found.events, found.dispatched, found.twice) == (
-        (1000, 1000, 0) if remembered is None else (1000, 1010, 10)
-    )
-    assert found.is_good is (remembered is None)

@@ -1,18 +1,14 @@
 """Durations, sizes and booleans: docs/design.md#conditions."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger import units
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,18 +1,14 @@
 """Items of DynamoDB as Python values: docs/rendering.md#types-from-dynamodb."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lava_s3trigger.aws.attributes import value_of
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,7 +1,5 @@
 """What was read from a table, remembered for a while: docs/design.md#caching."""
 
-from __future__ import annotations
-
 import logging
 from typing import Final
 
@@ -199,20 +197,17 @@ class TestRefreshing:
             cache.fetch("key", self.failing)
 
 
-class TestNoTimeToLive:
-    """With a TTL of 0, a value is cached for the invocation."""
+@pytest.mark.parametrize("reads", [0, 1, 2], ids=["never-read", "read-once", "read-twice"])
+def test_without_a_ttl_a_value_holds_for_the_invocation(reads: int, clock: Clock) -> None:
+    cache = Cache(0, 10, clock)
+    cache.start()
+    cache.put("key", "value")
+    clock.now += 900.0
+    assert [cache.get("key") for _ in range(reads)] == ["value"] * reads
 
-    @pytest.mark.parametrize("reads", [0, 1, 2], ids=["never-read", "read-once", "read-twice"])
-    def test_without_a_ttl_a_value_holds_for_the_invocation(self, reads: int, clock: Clock) -> None:
-        cache = Cache(0, 10, clock)
-        cache.start()
-        cache.put("key", "value")
-        clock.now += 900.0
-        assert [cache.get("key") for _ in range(reads)] == ["value"] * reads
+    cache.start()
 
-        cache.start()
-
-        assert cache.get("key") is None
+    assert cache.get("key") is None
 
 
 class TestMemory:

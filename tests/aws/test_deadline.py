@@ -1,9 +1,7 @@
 """How much of an invocation's time is left: docs/design.md#acknowledgement."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,9 +9,6 @@ from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, MAX_READ_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.errors import OutOfTimeError
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Countdown:
@@ -66,31 +61,28 @@ class TestAllows:
         assert at(3.0, left).allows(13.0) is expected
 
 
-class TestReserve:
-    """Each step leaves the time that the steps after it need."""
+@pytest.mark.parametrize(
+    ("step", "takes", "following"),
+    [
+        pytest.param(Reserve.PARK, MAX_CALL_SECONDS, 0.0, id="park"),
+        pytest.param(Reserve.SEND, MAX_CALL_SECONDS, Reserve.PARK, id="send"),
+        pytest.param(Reserve.DECIDE, MAX_RUN_SECONDS, Reserve.SEND, id="decide"),
+        pytest.param(Reserve.READ, MAX_READ_SECONDS, Reserve.SEND, id="read"),
+        pytest.param(Reserve.CLAIM, MAX_READ_SECONDS, Reserve.READ, id="claim"),
+        pytest.param(Reserve.SETTLE, MAX_READ_SECONDS, 0.0, id="settle"),
+    ],
+)
+def test_a_step_that_takes_its_longest_leaves_time_for_the_next(
+    step: float, takes: float, following: float
+) -> None:
+    countdown = Countdown(300.0)
+    deadline = Deadline(countdown)
+    countdown.left = step + MARGIN_SECONDS
 
-    @pytest.mark.parametrize(
-        ("step", "takes", "following"),
-        [
-            pytest.param(Reserve.PARK, MAX_CALL_SECONDS, 0.0, id="park"),
-            pytest.param(Reserve.SEND, MAX_CALL_SECONDS, Reserve.PARK, id="send"),
-            pytest.param(Reserve.DECIDE, MAX_RUN_SECONDS, Reserve.SEND, id="decide"),
-            pytest.param(Reserve.READ, MAX_READ_SECONDS, Reserve.SEND, id="read"),
-            pytest.param(Reserve.CLAIM, MAX_READ_SECONDS, Reserve.READ, id="claim"),
-            pytest.param(Reserve.SETTLE, MAX_READ_SECONDS, 0.0, id="settle"),
-        ],
-    )
-    def test_a_step_that_takes_its_longest_leaves_time_for_the_next(
-        self, step: float, takes: float, following: float
-    ) -> None:
-        countdown = Countdown(300.0)
-        deadline = Deadline(countdown)
-        countdown.left = step + MARGIN_SECONDS
-
-        assert deadline.allows(step)
-        countdown.left -= takes
-        assert deadline.allows(following)
-        assert countdown.left >= following + MARGIN_SECONDS
+    assert deadline.allows(step)
+    countdown.left -= takes
+    assert deadline.allows(following)
+    assert countdown.left >= following + MARGIN_SECONDS
 
 
 class TestSettling:
@@ -130,23 +122,17 @@ class TestSettling:
         assert Deadline(settle=20.0).allows_settling()
 
 
-class TestRequire:
-    """A step without enough time raises an error that names the step."""
+def test_the_error_names_the_step() -> None:
+    at(60.0, 60.0).require(10.0, "reading lava.demo.jobs")
 
-    def test_the_error_names_the_step(self) -> None:
-        at(60.0, 60.0).require(10.0, "reading lava.demo.jobs")
+    with pytest.raises(OutOfTimeError) as caught:
+        at(60.0, 1.0).require(10.0, "reading lava.demo.jobs")
 
-        with pytest.raises(OutOfTimeError) as caught:
-            at(60.0, 1.0).require(10.0, "reading lava.demo.jobs")
-
-        assert str(caught.value) == "too little time left for reading lava.demo.jobs"
+    assert str(caught.value) == "too little time left for reading lava.demo.jobs"
 
 
-class TestLeft:
-    """The time left is known, if anything limits it."""
-
-    def test_without_a_limit_the_time_left_is_unknown(self) -> None:
-        assert UNLIMITED.left() is None
+def test_without_a_limit_the_time_left_is_unknown() -> None:
+    assert UNLIMITED.left() is None
 
 
 class TestOf:

@@ -1,19 +1,18 @@
 """Queues: batches within the service's limits, and the outcome of each message."""
 
-from __future__ import annotations
-
 import json
 import random
 import re
 import threading
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
-from lava_s3trigger.aws.clients import MAX_CALL_SECONDS, make_clients
+from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
 from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
 from lava_s3trigger.aws.sqs import MAX_BYTES, SqsQueues
 from lava_s3trigger.dispatch import PendingMessage
@@ -27,18 +26,13 @@ from tests.aws_in_memory import (
     Call,
     Endpoint,
     EntryRefusal,
+    Fault,
+    Faults,
     Held,
     Partial,
     Queue,
     Refusal,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from tests.aws_in_memory import Fault, Faults
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 CORE: Final = "lava-demo-core"
 WEB: Final = "lava-demo-web"
@@ -81,29 +75,39 @@ def containing(text: str, fault: Fault) -> Faults:
     return lambda call: fault if text in str(call.request.get("Entries")) else None
 
 
-@pytest.fixture
-def core(endpoint: Endpoint) -> Queue:
-    return endpoint.add_queue(CORE)
+class Sqs:
+    """Queues on the endpoint, and what sends to them; waiting takes no time."""
+
+    def __init__(self, endpoint: Endpoint, *names: str) -> None:
+        self.endpoint = endpoint
+        for name in names:
+            endpoint.add_queue(name)
+        self.waits: list[float] = []
+        """For how long was waited, in seconds."""
+        self.queues = SqsQueues(endpoint.clients[1], self.waits.append)
+
+    @property
+    def core(self) -> Queue:
+        return self.endpoint.queues[CORE]
+
+    @property
+    def web(self) -> Queue:
+        return self.endpoint.queues[WEB]
+
+    def send(self, *messages: PendingMessage) -> None:
+        self.queues.send(messages, UNLIMITED, Reserve.PARK)
 
 
 @pytest.fixture
-def web(endpoint: Endpoint) -> Queue:
-    return endpoint.add_queue(WEB)
+def sqs(endpoint: Endpoint) -> Sqs:
+    """With the queues of the workers core and web."""
+    return Sqs(endpoint, CORE, WEB)
 
 
 @pytest.fixture
-def waits() -> list[float]:
-    """For how long was waited, in seconds."""
-    return []
-
-
-@pytest.fixture
-def queues(endpoint: Endpoint, waits: list[float]) -> SqsQueues:
-    return SqsQueues(endpoint.clients[1], waits.append)
-
-
-def send(queues: SqsQueues, *messages: PendingMessage) -> None:
-    queues.send(messages, UNLIMITED, Reserve.PARK)
+def bare(endpoint: Endpoint) -> Sqs:
+    """Without a queue."""
+    return Sqs(endpoint)
 
 
 def is_sent(message: PendingMessage) -> bool:
@@ -147,45 +151,26 @@ class TestMessages:
 class TestSending:
     """Messages arrive unchanged, and each records its result."""
 
-    def test_each_message_arrives_with_its_delay(self, core: Queue, queues: SqsQueues) -> None:
+    def test_each_message_arrives_with_its_delay(self, sqs: Sqs) -> None:
         messages = [outgoing(str(delay), delay=delay) for delay in (0, 900, 30)]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert outcomes(*messages) == "sss"
         assert {each.reason for each in messages} == {None}
-        assert [(each.text, each.delay) for each in core.messages] == [
+        assert [(each.text, each.delay) for each in sqs.core.messages] == [
             (each.text, each.delay) for each in messages
         ]
 
-    def test_messages_arrive_on_a_local_sqs(self, aws: LocalAws, realm: Realm) -> None:
-        clients = make_clients(
-            endpoint_url=aws.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        core, web, missing = (f"lava-{realm.name}-{each}" for each in ("core", "web", "missing"))
-        messages = [outgoing(f"{n}", queue) for n in range(13) for queue in (core, web, missing)]
-        SqsQueues(clients[1]).send(messages, UNLIMITED, Reserve.PARK)
-        for worker, queue in (("core", core), ("web", web)):
-            expected = {each.text for each in messages if each.queue == queue}
-            assert {each["Body"] for each in realm.receive(worker)} == expected
-        assert {refusal(each) for each in messages if each.queue == missing} == {
-            f"no queue {missing}"
-        }
-        for client in clients:
-            client.close()
-
-    def test_a_message_nested_too_deeply_is_refused(self, core: Queue, queues: SqsQueues) -> None:
+    def test_a_message_nested_too_deeply_is_refused(self, sqs: Sqs) -> None:
         nested: list[object] = []
         for _ in range(100_000):
             nested = [nested]
         deep = PendingMessage(CORE, lambda _: json.dumps(nested))
         good = outgoing("good")
 
-        send(queues, deep, good)
+        sqs.send(deep, good)
 
         assert refusal(deep) == "the message is nested too deeply"
-        assert texts(core) == ["good"]
+        assert texts(sqs.core) == ["good"]
 
 
 HALF: Final = MAX_BYTES // 2
@@ -217,48 +202,40 @@ class TestBatches:
         ],
     )
     def test_a_batch_has_at_most_10_entries_and_1_mib(
-        self,
-        endpoint: Endpoint,
-        core: Queue,
-        queues: SqsQueues,
-        lengths: list[int],
-        expected: list[int],
+        self, sqs: Sqs, lengths: list[int], expected: list[int]
     ) -> None:
         messages = [sized(length) for length in lengths]
-        send(queues, *messages)
-        assert sorted(sizes(endpoint)) == expected
-        assert sorted(each.text for each in core.messages) == sorted(each.text for each in messages)
+        sqs.send(*messages)
+        assert sorted(sizes(sqs.endpoint)) == expected
+        assert sorted(each.text for each in sqs.core.messages) == sorted(
+            each.text for each in messages
+        )
         assert all(is_sent(each) for each in messages)
 
-    def test_only_the_message_over_the_sqs_limit_is_refused(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
-    ) -> None:
+    def test_only_the_message_over_the_sqs_limit_is_refused(self, sqs: Sqs) -> None:
         before, large, after = outgoing("before"), sized(MAX_BYTES + 1), outgoing("after")
-        send(queues, before, large, after)
-        assert sizes(endpoint) == [2]
-        assert texts(core) == ["before", "after"]
+        sqs.send(before, large, after)
+        assert sizes(sqs.endpoint) == [2]
+        assert texts(sqs.core) == ["before", "after"]
         assert outcomes(before, large, after) == "srs"
         assert (
             refusal(large)
             == f"the message has {MAX_BYTES + 1} bytes; SQS takes at most {MAX_BYTES}"
         )
 
-    def test_only_the_message_over_the_queues_limit_is_refused(
-        self, endpoint: Endpoint, queues: SqsQueues
-    ) -> None:
-        core = endpoint.add_queue(CORE, largest=1024)
+    def test_only_the_message_over_the_queues_limit_is_refused(self, bare: Sqs) -> None:
+        core = bare.endpoint.add_queue(CORE, largest=1024)
         messages = [sized(length) for length in (1023, 1025, 1024)]
-        send(queues, *messages)
+        bare.send(*messages)
         assert [len(each.text) for each in core.messages] == [1023, 1024]
         assert outcomes(*messages) == "srs"
         assert "1024 bytes" in (refusal(messages[1]) or "")
-        assert endpoint.calls == {FIND: 1, SEND: 1}
+        assert bare.endpoint.calls == {FIND: 1, SEND: 1}
 
-    def test_queues_are_sent_to_concurrently(
-        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
-    ) -> None:
+    def test_queues_are_sent_to_concurrently(self, sqs: Sqs) -> None:
+
         held = {CORE: Held(), WEB: Held()}
-        endpoint.fail(
+        sqs.endpoint.fail(
             lambda call: (
                 held[call.request["QueueUrl"].rpartition("/")[2]]
                 if call.operation == SEND
@@ -275,11 +252,11 @@ class TestBatches:
 
         watcher = threading.Thread(target=let_go)
         watcher.start()
-        send(queues, outgoing("a", CORE), outgoing("b", WEB))
+        sqs.send(outgoing("a", CORE), outgoing("b", WEB))
         watcher.join()
         assert arrived == [True, True]
-        assert endpoint.calls[SEND] == 2
-        assert (texts(core), texts(web)) == (["a"], ["b"])
+        assert sqs.endpoint.calls[SEND] == 2
+        assert (texts(sqs.core), texts(sqs.web)) == (["a"], ["b"])
 
 
 @dataclass(frozen=True)
@@ -419,53 +396,49 @@ class TestFaults:
     """A transient failure is retried with backoff, each time as a new message."""
 
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-    def test_a_batch(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], case: Case
-    ) -> None:
-        endpoint.fail(case.faults)
+    def test_a_batch(self, sqs: Sqs, case: Case) -> None:
+        sqs.endpoint.fail(case.faults)
         messages = [outgoing(each) for each in "abc"]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert outcomes(*messages) == case.outcomes
-        assert "".join(texts(core)) == case.arrived
-        assert tuple(sizes(endpoint)) == case.sizes
-        assert len(waits) == case.waits
-        assert endpoint.calls[FIND] == 1
+        assert "".join(texts(sqs.core)) == case.arrived
+        assert tuple(sizes(sqs.endpoint)) == case.sizes
+        assert len(sqs.waits) == case.waits
+        assert sqs.endpoint.calls[FIND] == 1
         for message in messages:
             assert is_sent(message) or re.fullmatch(case.reason, message.reason or "")
         attempts = [
             entry["MessageBody"]
-            for call in endpoint.log
+            for call in sqs.endpoint.log
             if call.operation == SEND
             for entry in call.request["Entries"]
         ]
         assert len(set(attempts)) == len(attempts)
-        assert {each.text for each in core.messages} <= {each.text for each in messages}
+        assert {each.text for each in sqs.core.messages} <= {each.text for each in messages}
 
-    def test_backoff_grows_with_jitter(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float]
-    ) -> None:
+    def test_backoff_grows_with_jitter(self, sqs: Sqs) -> None:
         random.seed(1)
-        endpoint.fail({(SEND, None): THROTTLED})
+        sqs.endpoint.fail({(SEND, None): THROTTLED})
         for _ in range(20):
-            send(queues, outgoing())
-        first, second = waits[::2], waits[1::2]
+            sqs.send(outgoing())
+        first, second = sqs.waits[::2], sqs.waits[1::2]
         assert all(0 <= wait <= 1 for wait in first)
         assert all(0 <= wait <= 2 for wait in second)
         assert max(second) > 1
-        assert len(set(waits)) > 30
-        assert not core.messages
+        assert len(set(sqs.waits)) > 30
+        assert not sqs.core.messages
 
     @pytest.mark.parametrize("fault", [lambda: LOST_REPLY, Held], ids=["lost-reply", "no-reply"])
     def test_a_retry_after_a_lost_reply_has_another_run_id(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, fault: Callable[[], Fault]
+        self, sqs: Sqs, fault: Callable[[], Fault]
     ) -> None:
-        endpoint.fail({(SEND, 1): fault()})
+        sqs.endpoint.fail({(SEND, 1): fault()})
         messages = [outgoing(each) for each in "ab"]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert outcomes(*messages) == "ss"
-        assert texts(core) == ["a", "b", "a", "b"]
-        assert len({each.text for each in core.messages}) == 4
-        assert [each.text for each in core.messages[2:]] == [each.text for each in messages]
+        assert texts(sqs.core) == ["a", "b", "a", "b"]
+        assert len({each.text for each in sqs.core.messages}) == 4
+        assert [each.text for each in sqs.core.messages[2:]] == [each.text for each in messages]
 
 
 CONTENT: Final = [
@@ -484,24 +457,22 @@ class TestRefusedCalls:
         "poisoned", [*({n} for n in range(10)), {0, 4, 5, 9}], ids=lambda some: f"{sorted(some)}"
     )
     def test_other_entries_of_a_refused_call_are_sent_once(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, code: str, poisoned: set[int]
+        self, sqs: Sqs, code: str, poisoned: set[int]
     ) -> None:
-        endpoint.fail(containing("poison", Refusal(400, code, "not like this")))
+        sqs.endpoint.fail(containing("poison", Refusal(400, code, "not like this")))
         messages = [outgoing("poison" if n in poisoned else f"{n}") for n in range(10)]
-        send(queues, *messages)
-        assert sorted(texts(core)) == [f"{n}" for n in range(10) if n not in poisoned]
+        sqs.send(*messages)
+        assert sorted(texts(sqs.core)) == [f"{n}" for n in range(10) if n not in poisoned]
         assert outcomes(*messages) == "".join("r" if n in poisoned else "s" for n in range(10))
         assert all("not like this" in (messages[n].reason or "") for n in poisoned)
 
-    def test_each_half_of_a_split_batch_is_retried_by_itself(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
-    ) -> None:
-        endpoint.fail({(SEND, 1): Refusal(400, "BatchRequestTooLong"), (SEND, 3): THROTTLED})
+    def test_each_half_of_a_split_batch_is_retried_by_itself(self, sqs: Sqs) -> None:
+        sqs.endpoint.fail({(SEND, 1): Refusal(400, "BatchRequestTooLong"), (SEND, 3): THROTTLED})
         messages = [outgoing(f"{n}") for n in range(4)]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert all(is_sent(each) for each in messages)
-        assert texts(core) == ["0", "1", "2", "3"]
-        assert sizes(endpoint) == [4, 2, 2, 2]
+        assert texts(sqs.core) == ["0", "1", "2", "3"]
+        assert sizes(sqs.endpoint) == [4, 2, 2, 2]
 
 
 GONE: Final = Refusal(400, "QueueDoesNotExist")
@@ -510,19 +481,17 @@ GONE: Final = Refusal(400, "QueueDoesNotExist")
 class TestMissingQueues:
     """A missing queue is a user error until the queue is created."""
 
-    def test_messages_to_a_missing_queue_are_refused(
-        self, endpoint: Endpoint, queues: SqsQueues, waits: list[float]
-    ) -> None:
+    def test_messages_to_a_missing_queue_are_refused(self, bare: Sqs) -> None:
         messages = [outgoing() for _ in range(35)]
-        send(queues, *messages)
+        bare.send(*messages)
         assert {refusal(each) for each in messages} == {f"no queue {CORE}"}
-        assert endpoint.calls == {FIND: 1}
-        assert not waits
+        assert bare.endpoint.calls == {FIND: 1}
+        assert not bare.waits
 
-    def test_a_queue_created_later_is_used(self, endpoint: Endpoint, queues: SqsQueues) -> None:
-        send(queues, outgoing())
-        core = endpoint.add_queue(CORE)
-        send(queues, outgoing("text"))
+    def test_a_queue_created_later_is_used(self, bare: Sqs) -> None:
+        bare.send(outgoing())
+        core = bare.endpoint.add_queue(CORE)
+        bare.send(outgoing("text"))
         assert texts(core) == ["text"]
 
     @pytest.mark.parametrize(
@@ -533,40 +502,30 @@ class TestMissingQueues:
         ],
     )
     def test_a_recreated_queue_is_found(
-        self,
-        endpoint: Endpoint,
-        core: Queue,
-        queues: SqsQueues,
-        waits: list[float],
-        *,
-        faults: Mapping[Any, Fault],
-        finds: int,
-        waits_: int,
+        self, sqs: Sqs, *, faults: Mapping[Any, Fault], finds: int, waits_: int
     ) -> None:
-        send(queues, outgoing("first"))
-        endpoint.fail(faults)
-        send(queues, outgoing("text"))
-        assert texts(core) == ["first", "text"]
-        assert endpoint.calls == {FIND: finds, SEND: finds + 1}
-        assert len(waits) == waits_
+        sqs.send(outgoing("first"))
+        sqs.endpoint.fail(faults)
+        sqs.send(outgoing("text"))
+        assert texts(sqs.core) == ["first", "text"]
+        assert sqs.endpoint.calls == {FIND: finds, SEND: finds + 1}
+        assert len(sqs.waits) == waits_
 
     @pytest.mark.parametrize(
         "code", ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"]
     )
-    def test_either_error_code_means_that_the_queue_is_missing(
-        self, endpoint: Endpoint, queues: SqsQueues, code: str
-    ) -> None:
-        endpoint.fail({(FIND, None): Refusal(400, code)})
+    def test_either_error_code_means_that_the_queue_is_missing(self, bare: Sqs, code: str) -> None:
+        bare.endpoint.fail({(FIND, None): Refusal(400, code)})
         message = outgoing()
-        send(queues, message)
+        bare.send(message)
         assert refusal(message) == f"no queue {CORE}"
 
     @pytest.mark.parametrize(
         "name", ["lava-demo-no good", "lava-demo-" + "x" * 80, "lava-demo-\u00e9"]
     )
-    def test_an_invalid_queue_name_is_a_missing_queue(self, queues: SqsQueues, name: str) -> None:
+    def test_an_invalid_queue_name_is_a_missing_queue(self, bare: Sqs, name: str) -> None:
         message = outgoing(queue=name)
-        send(queues, message)
+        bare.send(message)
         assert refusal(message) == f"no queue {ascii(name)[1:-1]}"
 
 
@@ -574,40 +533,37 @@ class TestFinding:
     """Queues are looked up concurrently, once each, before anything is sent."""
 
     @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-    def test_a_lookup_is_retried(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, waits: list[float], fault: Fault
-    ) -> None:
-        endpoint.fail({(FIND, 1): fault, (FIND, 2): fault})
-        send(queues, outgoing("text"))
-        assert texts(core) == ["text"]
-        assert endpoint.calls == {FIND: 3, SEND: 1}
-        assert len(waits) == (1 if fault is RESET else 2)
+    def test_a_lookup_is_retried(self, sqs: Sqs, fault: Fault) -> None:
+        sqs.endpoint.fail({(FIND, 1): fault, (FIND, 2): fault})
+        sqs.send(outgoing("text"))
+        assert texts(sqs.core) == ["text"]
+        assert sqs.endpoint.calls == {FIND: 3, SEND: 1}
+        assert len(sqs.waits) == (1 if fault is RESET else 2)
 
     @pytest.mark.parametrize(("fault", "calls"), [(THROTTLED, 3), (DENIED, 1), (RESET, 3)], ids=str)
     def test_a_failed_lookup_fails_all_batches_of_the_queue(
-        self, endpoint: Endpoint, queues: SqsQueues, fault: Fault, calls: int
+        self, bare: Sqs, fault: Fault, calls: int
     ) -> None:
-        endpoint.fail({(FIND, None): fault})
+        bare.endpoint.fail({(FIND, None): fault})
         messages = [outgoing() for _ in range(35)]
-        send(queues, *messages)
-        assert endpoint.calls == {FIND: calls}
+        bare.send(*messages)
+        assert bare.endpoint.calls == {FIND: calls}
         assert outcomes(*messages) == "f" * 35
         [reason] = {each.reason for each in messages}
         assert (reason or "").startswith(FAILED)
 
-    def test_all_queues_are_looked_up_before_anything_is_sent(
-        self, endpoint: Endpoint, core: Queue, web: Queue, queues: SqsQueues
-    ) -> None:
-        send(queues, *(outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(25)))
-        assert [call.operation for call in endpoint.log] == [FIND] * 2 + [SEND] * 6
-        assert (len(core.messages), len(web.messages)) == (25, 25)
+    def test_all_queues_are_looked_up_before_anything_is_sent(self, sqs: Sqs) -> None:
+
+        sqs.send(*(outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(25)))
+        assert [call.operation for call in sqs.endpoint.log] == [FIND] * 2 + [SEND] * 6
+        assert (len(sqs.core.messages), len(sqs.web.messages)) == (25, 25)
 
     @pytest.mark.parametrize("is_recreated", [False, True], ids=["gone", "recreated"])
     def test_a_queue_deleted_between_batches_refuses_the_rest(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, *, is_recreated: bool
+        self, sqs: Sqs, *, is_recreated: bool
     ) -> None:
-        send(queues, outgoing())
-        assert core.messages
+        sqs.send(outgoing())
+        assert sqs.core.messages
         seen: set[str] = set()
 
         def once(call: Call) -> Fault | None:
@@ -619,9 +575,9 @@ class TestFinding:
             seen.add(text)
             return None if is_known else GONE
 
-        endpoint.fail(once)
+        sqs.endpoint.fail(once)
         messages = [outgoing(str(number)) for number in range(200)]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert outcomes(*messages) == ("s" if is_recreated else "r") * 200
         assert {each.reason for each in messages} == (
             {None} if is_recreated else {f"no queue {CORE}"}
@@ -632,18 +588,19 @@ class TestOddAnswers:
     """An answer that SQS never gives fails its message, and no other."""
 
     @pytest.fixture
-    def odd(self, endpoint: Endpoint, waits: list[float]) -> Callable[[dict[str, Any]], SqsQueues]:
+    def odd(self, sqs: Sqs) -> Callable[[dict[str, Any]], Sqs]:
         """Return queues, of which one answers so."""
 
-        def make(answer: dict[str, Any]) -> SqsQueues:
-            client = endpoint.clients[1]
+        def make(answer: dict[str, Any]) -> Sqs:
+            client = sqs.endpoint.clients[1]
 
             def send(**request: Any) -> Any:
                 is_odd = request["QueueUrl"].endswith(WEB)
                 return answer if is_odd else client.send_message_batch(**request)
 
             made: Any = SimpleNamespace(get_queue_url=client.get_queue_url, send_message_batch=send)
-            return SqsQueues(made, waits.append)
+            sqs.queues = SqsQueues(made, sqs.waits.append)
+            return sqs
 
         return make
 
@@ -662,28 +619,21 @@ class TestOddAnswers:
             pytest.param({"Successful": [{}]}, "KeyError: 'Id'", id="no-id"),
         ],
     )
-    @pytest.mark.usefixtures("web")
     def test_an_odd_answer_fails_the_message(
-        self,
-        core: Queue,
-        odd: Callable[[dict[str, Any]], SqsQueues],
-        answer: dict[str, Any],
-        reason: str,
+        self, odd: Callable[[dict[str, Any]], Sqs], answer: dict[str, Any], reason: str
     ) -> None:
         message, other = outgoing(queue=WEB), outgoing()
-        send(odd(answer), message, other)
+        sqs = odd(answer)
+        sqs.send(message, other)
         assert (is_sent(message), refusal(message)) == (False, None)
         assert (failure(message) or "").startswith(f"sending to queue {WEB}: {reason}")
         is_unexpected = reason.startswith(("IndexError", "KeyError"))
         assert message.kind == ("unexpected" if is_unexpected else "aws_error")
         assert is_sent(other)
-        assert len(core.messages) == 1
+        assert len(sqs.core.messages) == 1
 
-    @pytest.mark.usefixtures("core")
-    def test_an_odd_answer_to_a_lookup_fails_that_queue_alone(
-        self, endpoint: Endpoint, waits: list[float]
-    ) -> None:
-        client = endpoint.clients[1]
+    def test_an_odd_answer_to_a_lookup_fails_that_queue_alone(self, sqs: Sqs) -> None:
+        client = sqs.endpoint.clients[1]
 
         def find(**request: Any) -> Any:
             return {} if request["QueueName"] == WEB else client.get_queue_url(**request)
@@ -692,13 +642,12 @@ class TestOddAnswers:
             get_queue_url=find, send_message_batch=client.send_message_batch
         )
         message, other = outgoing(queue=WEB), outgoing()
-        send(SqsQueues(made, waits.append), message, other)
+        sqs.queues = SqsQueues(made, sqs.waits.append)
+        sqs.send(message, other)
         assert "KeyError: 'QueueUrl'" in (failure(message) or "")
         assert is_sent(other)
 
-    def test_a_reason_is_logged_once_for_a_split_batch(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
-    ) -> None:
+    def test_a_reason_is_logged_once_for_a_split_batch(self, sqs: Sqs) -> None:
         too_long = Refusal(400, "BatchRequestTooLong")
 
         def fail(call: Call) -> Fault | None:
@@ -706,23 +655,20 @@ class TestOddAnswers:
                 return None
             return too_long if len(call.request["Entries"]) > 1 else DENIED
 
-        endpoint.fail(fail)
+        sqs.endpoint.fail(fail)
         messages = [outgoing() for _ in range(5)]
-        send(queues, *messages)
-        assert not core.messages
+        sqs.send(*messages)
+        assert not sqs.core.messages
         assert all((failure(each) or "").count("sending to queue") == 1 for each in messages)
 
-    @pytest.mark.usefixtures("core", "web")
-    def test_a_fifo_queue_refuses_messages_without_a_group(
-        self, endpoint: Endpoint, queues: SqsQueues
-    ) -> None:
+    def test_a_fifo_queue_refuses_messages_without_a_group(self, sqs: Sqs) -> None:
         said = "The request must contain the parameter MessageGroupId."
         wants = Refusal(400, "MissingParameter", said)
-        endpoint.fail(
+        sqs.endpoint.fail(
             lambda call: wants if call.request.get("QueueUrl", "").endswith(WEB) else None
         )
         messages = [outgoing(queue=queue) for queue in (CORE, WEB, WEB)]
-        send(queues, *messages)
+        sqs.send(*messages)
         assert outcomes(*messages) == "srr"
         assert all(said in (refusal(each) or "") for each in messages[1:])
 
@@ -730,18 +676,16 @@ class TestOddAnswers:
 class TestTime:
     """A call starts only if it can end before the deadline."""
 
-    def test_nothing_is_sent_out_of_time(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues
-    ) -> None:
+    def test_nothing_is_sent_out_of_time(self, sqs: Sqs) -> None:
         time = Time()
         time.left = 1.0
         messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
-        queues.send(messages, time.deadline, Reserve.PARK)
+        sqs.queues.send(messages, time.deadline, Reserve.PARK)
         for message in messages:
             assert (is_sent(message), refusal(message)) == (False, None)
             assert failure(message) == f"sending to queue {message.queue}: too little time left"
-        assert not endpoint.calls
-        assert not core.messages
+        assert not sqs.endpoint.calls
+        assert not sqs.core.messages
 
     @pytest.mark.parametrize(
         ("fault", "said"),
@@ -752,7 +696,7 @@ class TestTime:
         ids=["retried", "split"],
     )
     def test_a_batch_is_not_sent_again_out_of_time(
-        self, endpoint: Endpoint, core: Queue, queues: SqsQueues, fault: Refusal, said: str
+        self, sqs: Sqs, fault: Refusal, said: str
     ) -> None:
         time = Time()
 
@@ -762,13 +706,13 @@ class TestTime:
             time.left = 1.0
             return fault
 
-        endpoint.fail(fail)
+        sqs.endpoint.fail(fail)
         messages = [outgoing() for _ in range(4)]
-        queues.send(messages, time.deadline, Reserve.PARK)
+        sqs.queues.send(messages, time.deadline, Reserve.PARK)
         assert outcomes(*messages) == "ffff"
         assert all(re.search(said, failure(each) or "") for each in messages)
-        assert endpoint.calls[SEND] == 1
-        assert not core.messages
+        assert sqs.endpoint.calls[SEND] == 1
+        assert not sqs.core.messages
 
     @pytest.mark.parametrize(
         ("start", "early", "late"),
@@ -778,28 +722,20 @@ class TestTime:
         ],
     )
     def test_time_is_left_for_later_steps(
-        self,
-        core: Queue,
-        queues: SqsQueues,
-        start: float,
-        early: tuple[float, float],
-        late: tuple[float, float],
+        self, sqs: Sqs, start: float, early: tuple[float, float], late: tuple[float, float]
     ) -> None:
         time = Time(start)
         messages = []
         for left, reserve in (early, late):
             time.left = left
             messages.append(outgoing())
-            queues.send(messages[-1:], time.deadline, reserve)
+            sqs.queues.send(messages[-1:], time.deadline, reserve)
         assert outcomes(*messages) == "sf"
         assert "too little time left" in (failure(messages[1]) or "")
-        assert len(core.messages) == 1
+        assert len(sqs.core.messages) == 1
 
-    @pytest.mark.usefixtures("core")
     @pytest.mark.parametrize("left", [13.5, 12.5])
-    def test_a_lookup_leaves_time_to_send(
-        self, endpoint: Endpoint, queues: SqsQueues, left: float
-    ) -> None:
+    def test_a_lookup_leaves_time_to_send(self, sqs: Sqs, left: float) -> None:
         """Each call might take its longest; none is begun that could not end then."""
         time = Time()
 
@@ -807,10 +743,10 @@ class TestTime:
             time.left -= MAX_CALL_SECONDS
 
         time.left = left
-        endpoint.fail(slow)
+        sqs.endpoint.fail(slow)
         message = outgoing()
-        queues.send([message], time.deadline, Reserve.PARK)
+        sqs.queues.send([message], time.deadline, Reserve.PARK)
         is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
         assert (is_sent(message), time.left > MARGIN_SECONDS) == (is_enough, True)
-        assert endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
+        assert sqs.endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
         assert is_enough or failure(message) == f"sending to queue {CORE}: too little time left"

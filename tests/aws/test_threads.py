@@ -1,16 +1,11 @@
 """Calls side by side."""
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from lava_s3trigger.aws.threads import MOST, map_concurrently
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class TestSideBySide:

@@ -5,8 +5,6 @@ Names, ids and addresses are made up. The fields that are present, and those tha
 missing, are as AWS sends them: docs/design.md#what-events-leave-out.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from datetime import datetime

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .client import Client
 from .faults import (
@@ -28,9 +28,6 @@ from .faults import (
 )
 from .queues import MAX_MESSAGE_BYTES, Queue, check_name
 from .tables import Item, Keys, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 Request = dict[str, Any]
 Answer = dict[str, Any]

@@ -1,26 +1,19 @@
 """Delivery of events to a function, and redelivery, as Lambda, SQS and S3 do it."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import json
 import random
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from lava_s3trigger.manifest import USER_ARGUMENT
+from tests.build import sqs_record
 
 from .aws import ACCOUNT, REGION
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-_SAMPLES: Final = Path(__file__).resolve().parents[2] / "events"
-_RECORD: Final = json.loads((_SAMPLES / "sqs-s3.json").read_text())["Records"][0]
-_ARN: Final = f"arn:aws:sqs:{REGION}:{ACCOUNT}:"
 _BATCH: Final = 10
 
 
@@ -85,12 +78,11 @@ def by_s3_batch(bucket: str, tasks: Iterable[Message]) -> dict[str, Any]:
 
 def by_sqs(queue: str, message: Message) -> dict[str, Any]:
     """Return the record of a received message."""
-    attributes = _RECORD["attributes"] | {"ApproximateReceiveCount": str(message.receives)}
+    attributes = {"ApproximateReceiveCount": str(message.receives)}
     if message.group:
         attributes["MessageGroupId"] = message.group
-    more = {"messageId": message.id, "body": message.body, "attributes": attributes}
-    record: dict[str, Any] = _RECORD | more | {"eventSourceARN": _ARN + queue}
-    return record
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
+    return sqs_record(message.body, message.id, arn, **attributes)
 
 
 class Invocations:

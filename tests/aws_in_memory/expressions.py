@@ -4,18 +4,13 @@ They are those that the function uses and a few more, read strictly: what is not
 here, and what DynamoDB refuses, is an error.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .faults import RefusedError, invalid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Value = Mapping[str, Any]
 """A value, as DynamoDB's low-level client has it: ``{"S": "text"}``, ``N`` or ``SS``."""

@@ -1,7 +1,5 @@
 """What can go wrong with a call: refusals, throttling, lost replies, slow answers."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,18 +1,14 @@
 """Queues of SQS, which take messages in batches."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .faults import EntryRefusal, RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _NUMBERS: Final = itertools.count(1)
 MAX_MESSAGE_BYTES: Final = 1024 * 1024

@@ -3,8 +3,6 @@
 It speaks as much of HTTP/1.1 as botocore does, several times as fast as `http.server`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import socket

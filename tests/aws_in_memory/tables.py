@@ -1,19 +1,13 @@
 """Tables of DynamoDB: items, queries in pages, and conditional writes."""
 
-from __future__ import annotations
-
 import bisect
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from .expressions import update
+from .expressions import Value, update
 from .faults import invalid
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .expressions import Value
 
 Item = dict[str, dict[str, Any]]
 """An item of DynamoDB, as its low-level client has it."""

@@ -5,13 +5,12 @@ server; answers, errors and what is in the table afterwards must agree. Where mi
 known to answer otherwise than AWS, a case says so; DynamoDB Local is not excused.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from botocore.config import Config
@@ -23,16 +22,10 @@ from hypothesis import strategies as st
 from lava_s3trigger.dedup.protocol import Claim, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import Aws, Endpoint
+from tests.aws_in_memory import Aws, Endpoint, Item
 from tests.examples import examples
 from tools.local.realm import Realm
-from tools.local.server import REGION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from tests.aws_in_memory import Item
-    from tools.local.server import LocalAws
+from tools.local.server import REGION, LocalAws
 
 NOW: Final = 1_800_000_000.25
 _NUMBERS: Final = itertools.count(1)

@@ -1,27 +1,21 @@
 """Whether `explain` and the function agree: the same entries and payload, to both."""
 
-from __future__ import annotations
-
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from lava_s3trigger.cli import commands
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import REGION
+from tests.aws_in_memory import REGION, Endpoint
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from tests.aws_in_memory import Endpoint
-
-    Item = dict[str, dict[str, Any]]
-    Json = dict[str, Any]
-    Message = tuple[str, int, Json]
+Item = dict[str, dict[str, Any]]
+Json = dict[str, Any]
+Message = tuple[str, int, Json]
 
 REALM: Final = "demo"
 PARKING: Final = "lava-demo-s3trigger-parked"

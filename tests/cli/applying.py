@@ -1,7 +1,5 @@
 """Runs `apply` on a realm of the local server, or on a table of the test's own endpoint."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json
@@ -9,7 +7,8 @@ import os
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
@@ -18,16 +17,14 @@ from lava_s3trigger.cli.apply.difference import Change, is_same, item_of
 from lava_s3trigger.cli.apply.write import Table
 from lava_s3trigger.cli.entries.dynamodb import attribute_of, canonical
 from lava_s3trigger.cli.entries.load import load_texts
+from tests.build import job_entry
+from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.local.realm import Realm
-
-    from .commandline import CommandLine, Ran
+from .commandline import CommandLine, Ran
 
 SET: Final = "x-s3trigger-set"
+JOB: Final = job_entry()
 
 
 def entry(trigger_id: str, prefix: str = "in", **fields: Any) -> dict[str, Any]:

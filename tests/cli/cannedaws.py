@@ -3,8 +3,6 @@
 A test gives it functions by method and path; it keeps each request that it was sent.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import threading

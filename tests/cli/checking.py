@@ -1,26 +1,20 @@
 """Running `lava-s3trigger check` in tests."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from unittest import mock
 
 from lava_s3trigger.cli import main
 from lava_s3trigger.cli.check.lint import Linted, Selection, Surroundings, lint
 from lava_s3trigger.cli.entries.load import Loaded, load_texts
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
 EVERYTHING: Final = Selection.of([], [])
 BUT_INFO: Final = Selection.of([], ["LT146", "LT147"])

@@ -1,15 +1,15 @@
 """Runs commands in this process, as their users do."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from unittest import mock
 
 import pytest
@@ -18,10 +18,6 @@ from lava_s3trigger.cli import main
 from tools.local.server import CHECKOUT
 
 from .schemas import has_schema, validate
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

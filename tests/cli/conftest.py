@@ -1,25 +1,19 @@
 """Fixtures of the command line's tests."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lava_s3trigger.cli.deployed.aws import Aws
-from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY
+from tools.local.realm import Realm
+from tools.local.server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 
+from .applying import JOB, Applying
 from .cannedaws import CannedAws
 from .commandline import CommandLine
 from .logs import Log
 from .replays import Account, on_account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 
 @pytest.fixture
@@ -69,3 +63,11 @@ def replay(account: Account) -> CommandLine:
 def log(account: Account) -> Log:
     """The log of the function of the account."""
     return Log(account.aws, f"/aws/lambda/{account.function}")
+
+
+@pytest.fixture
+def applying(
+    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
+) -> Applying:
+    realm.put("jobs", [JOB])
+    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)

@@ -1,22 +1,18 @@
 """Dead-letter queues of a function, for the tests of the commands that read them."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.cli.objects.uri import s3_record
 from lava_s3trigger.outcomes import Outcome
 from lava_s3trigger.parking import parked_message
 
 from .cannedaws import Answer, Request, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .replays import Account
+from .commandline import CommandLine
+from .replays import Account
 
 UUID: Final = "00000000-0000-0000-0000-000000000000"
 PARKED_AT: Final = datetime(2026, 3, 14, tzinfo=UTC)
@@ -56,6 +52,11 @@ class DeadLetters:
         handlers.pop(("GET", f"/functions/{name}/configuration"))
         handlers["GET", "/event-source-mappings"] = self._mapping
         handlers["PUT", "/event-source-mappings"] = self._switched
+
+    @property
+    def command(self) -> CommandLine:
+        """What runs `dead-letters`, which finds the account by the environment."""
+        return CommandLine(["dead-letters"])
 
     def _configuration(self, _: Request) -> Answer:
         name, realm = self.account.function, self.account.realm.name

@@ -1,20 +1,14 @@
 """A log of a function, for the tests of the commands that read it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.cli.output.times import shown_time
+from tools.local.server import LocalAws
 
-from .cannedaws import Answer
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
-
-    from .cannedaws import CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, 500000, tzinfo=UTC)
 REQUEST: Final = "1c0f9f4e-2f0b-4d0e-9d0e-6a6c3c1f8a52"

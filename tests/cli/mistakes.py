@@ -1,17 +1,13 @@
 """Mistakes of `mistakes.yaml`, each as a file with one entry, and the place where it is."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ruamel.yaml import YAML
 
 from tests.cli.checking import trigger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TABLE: Final = Path(__file__).with_name("mistakes.yaml")
 MARK: Final = "»"

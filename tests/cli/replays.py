@@ -1,32 +1,26 @@
 """An account on which tests run commands: a realm, and a canned Lambda."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
+import pytest
+
 from tests.processes import signals_received
-from tools.local.server import CHECKOUT
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, LocalAws
 
 from .cannedaws import Answer, CannedAws, Request
 from .commandline import CommandLine
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    import pytest
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
 
 HOSTILE: Final = [
     "in/a b+c.csv",

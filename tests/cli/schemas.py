@@ -1,16 +1,12 @@
 """The JSON Schemas of what commands print."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from importlib.resources.abc import Traversable
+from typing import Any
 
 from jsonschema import Draft202012Validator
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 
 def _file(command: str) -> Traversable:

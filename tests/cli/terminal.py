@@ -1,7 +1,5 @@
 """What a terminal could take for more than text."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import Final

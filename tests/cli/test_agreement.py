@@ -1,11 +1,9 @@
 """`explain` and the function agree, about everything that either is tested with."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from fuzz import entries as fuzzed
 from lava_s3trigger import conditions
 from lava_s3trigger.triggers import prefixes
+from tests.aws_in_memory import Endpoint
 from tests.build import direct, eventbridge, item, job_entry, record, trigger_entry
 from tests.cli.agreement import Agreement
 from tests.examples import examples
@@ -21,10 +20,7 @@ from tests.function.user_errors import USER_ERRORS
 from tests.routes import ROUTES, of_eventbridge, of_s3
 from tools.local.server import CHECKOUT
 
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Endpoint
-
-    Item = dict[str, dict[str, Any]]
+Item = dict[str, dict[str, Any]]
 
 SAMPLES: Final = [
     *sorted((CHECKOUT / "events").glob("*.json")),
@@ -174,19 +170,16 @@ class TestGenerated:
         agreement.check(direct(case["record"]), [case["trigger"]], [case["job"]])
 
 
-class TestOneDecider:
-    """A change of the function's decider changes both: `explain` decides by no other code."""
-
-    def test_a_new_condition(self, agreement: Agreement, monkeypatch: pytest.MonkeyPatch) -> None:
-        entries = [trigger("a", if_key_longer=5)]
-        monkeypatch.setattr(conditions, "KINDS", dict(conditions.KINDS))
-        conditions.condition("key_longer", of="key", read=int)(lambda key, limit: len(key) > limit)
-        found = agreement.check(direct(record("in/123456")), entries, JOBS)
-        assert len(found.messages) == 1
-        [condition] = found.explanation["events"][0]["triggers"][0]["conditions"]
-        assert condition == {
-            "field": "if_key_longer",
-            "argument": 5,
-            "value": "in/123456",
-            "holds": True,
-        }
+def test_a_new_condition(agreement: Agreement, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [trigger("a", if_key_longer=5)]
+    monkeypatch.setattr(conditions, "KINDS", dict(conditions.KINDS))
+    conditions.condition("key_longer", of="key", read=int)(lambda key, limit: len(key) > limit)
+    found = agreement.check(direct(record("in/123456")), entries, JOBS)
+    assert len(found.messages) == 1
+    [condition] = found.explanation["events"][0]["triggers"][0]["conditions"]
+    assert condition == {
+        "field": "if_key_longer",
+        "argument": 5,
+        "value": "in/123456",
+        "holds": True,
+    }

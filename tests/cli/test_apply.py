@@ -1,7 +1,5 @@
 """`apply` puts entries of files into a realm's table, on the local server."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -9,37 +7,20 @@ import shlex
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.processes import SECONDS, finish, read_until, signals_received
 
-from .applying import SET, Applying, entry, item, written
+from .applying import JOB, SET, Applying, entry, item, written
 from .schemas import validate
 from .terminal import raw
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
-
-JOB = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
 
 
 @pytest.fixture(autouse=True)
 def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def applying(
-    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
-) -> Applying:
-    realm.put("jobs", [JOB])
-    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
 
 
 def undo_file(errors: str) -> str:

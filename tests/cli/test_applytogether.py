@@ -1,7 +1,5 @@
 """Many runs of `apply` at the same time, some of them killed; and very many entries."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -11,7 +9,8 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -19,28 +18,10 @@ from tests.processes import finish
 
 from .applying import SET, Applying, entry, written
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
-
 ROUNDS: Final = int(os.environ.get("S3TRIGGER_APPLIES", "20"))
 IDS: Final = [f"t{number}" for number in range(12)]
 SIDES: Final = ("a", "b")
 ENTRIES: Final = 5000
-JOB: Final = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabled": True}
-
-
-@pytest.fixture
-def applying(
-    line: CommandLine, realm: Realm, aws: LocalAws, client_settings: Aws, tmp_path: Path
-) -> Applying:
-    realm.put("jobs", [JOB])
-    return Applying(line, realm, aws.client("dynamodb"), aws.endpoint, tmp_path)
 
 
 @dataclass

@@ -1,10 +1,9 @@
 """How `apply` writes: within capacity, on conditions, and what it reads."""
 
-from __future__ import annotations
-
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,16 +16,11 @@ from tests.aws_in_memory import DENIED, LOST_REPLY, REGION, SERVER_ERROR, Endpoi
 from tests.clock import Clock
 from tests.examples import examples
 from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 from .applying import SET, entry, item, items, write_and_change
+from .commandline import CommandLine
 from .writes import WriteUnits, add_writes
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
-
-    from .commandline import CommandLine
 
 
 class Setting:

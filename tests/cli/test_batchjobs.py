@@ -1,7 +1,5 @@
 """A replay by S3 Batch Operations: the manifest, the job as AWS documents it, and its report."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -9,7 +7,8 @@ import os
 import re
 import shlex
 import signal
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -23,13 +22,8 @@ from tests.processes import signals_received
 from tools.local.server import CHECKOUT
 
 from .cannedaws import Answer, CannedAws, Request
-from .replays import HOSTILE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .commandline import Ran
-    from .replays import Account
+from .commandline import Ran
+from .replays import HOSTILE, Account
 
 FILES: Final = "job-files"
 MARK: Final = {"manifest": "lava-s3trigger"}

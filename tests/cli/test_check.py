@@ -1,28 +1,23 @@
 """The command `check`: its options, exit statuses and messages."""
 
-from __future__ import annotations
-
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.check.findings import Found
 from lava_s3trigger.cli.check.lint import Selection
-from lava_s3trigger.cli.check.rules.catalogue import RULES, all_rules
+from lava_s3trigger.cli.check.rules.catalogue import RULES
 from lava_s3trigger.cli.check.rules.registry import rule
 from lava_s3trigger.cli.entries.yaml_text import YamlText
+from tests.build import job_entry
 from tests.cli.checking import found_in, run, trigger, variables_of
-
-if TYPE_CHECKING:
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -109,36 +104,6 @@ class TestExitStatus:
         assert done.stderr == "1 entry checked: nothing found\n"
 
 
-USAGE: Final[dict[str, tuple[list[str], int, str]]] = {
-    "nothing named": ([], 2, "no entries: name files or folders, or a realm with --realm"),
-    "no such file": (["nowhere"], 3, "nowhere: there is no such file or folder"),
-    "unknown format": (["--format", "xml", "."], 2, "'xml' is not one of"),
-    "unknown severity": (["--fail-on", "info", "."], 2, "'info' is not one of"),
-    "unknown rule": (["--explain", "LT999"], 2, "unknown rule 'LT999'; did you mean LT"),
-    "fix of a realm": (["--fix", "--realm", "prod"], 2, "--fix and --diff correct files"),
-    "no folder to write to": (
-        ["--explain", "LT201", "--output", "no/file"],
-        3,
-        "no/file: No such file",
-    ),
-}
-
-
-class TestMistakesOfUsers:
-    """A user's mistake is one line that says what would do."""
-
-    @pytest.mark.parametrize("case", list(USAGE.values()), ids=list(USAGE))
-    def test_a_mistake_is_one_line(self, tmp_path: Path, case: tuple[list[str], int, str]) -> None:
-        arguments, status, message = case
-
-        done = run(*arguments, cwd=tmp_path)
-
-        assert done.returncode == status
-        lines = done.stderr.splitlines()
-        assert len(lines) == 1
-        assert message in lines[0]
-
-
 class TestUnreadable:
     """A file that cannot be read is always a finding, and no reason to leave others out."""
 
@@ -197,12 +162,6 @@ class TestExplain:
         assert done.stdout.startswith("LT201: Prefix ends with a slash (warning)\n\nA prefix ends")
         assert done.stdout.strip().endswith(RULES["LT201"].page[-40:])
 
-    def test_every_rule_has_its_heading_in_the_docs(self) -> None:
-        page = (ROOT / "docs" / "rules.md").read_text()
-
-        for each in all_rules():
-            assert f"\n### {each.id}: {each.title}\n\n*{each.severity}*\n" in page
-
 
 class TestInput:
     """Entries come from files, folders, standard input and options."""
@@ -256,26 +215,9 @@ class TestRealm:
 
     @staticmethod
     def fill(realm: Realm) -> None:
-        realm.put(
-            "s3triggers",
-            [
-                trigger(trigger_id="good", prefix="good"),
-                trigger(trigger_id="bad", prefix="bad/", job_id="lod"),
-            ],
-        )
-        realm.put(
-            "jobs",
-            [
-                {
-                    "job_id": "load",
-                    "type": "exe",
-                    "worker": "core",
-                    "payload": "x",
-                    "enabled": True,
-                },
-                {"job_id": "scan", "type": "exe", "worker": "coer", "payload": "x"},
-            ],
-        )
+        good = trigger(trigger_id="good", prefix="good")
+        realm.put("s3triggers", [good, trigger(trigger_id="bad", prefix="bad/", job_id="lod")])
+        realm.put("jobs", [job_entry("load"), job_entry("scan", "coer", enabled=None)])
 
     def test_entries_of_the_tables_are_checked(self, aws: LocalAws, realm: Realm) -> None:
         self.fill(realm)
@@ -325,44 +267,6 @@ class TestRealm:
 
         assert done.returncode == 3
         assert re.fullmatch(r"Error: there is no table lava\..*; check the realm.*\n", done.stderr)
-
-
-class TestProgress:
-    """A progress bar is shown on a terminal, after two seconds."""
-
-    SCRIPT: Final = (
-        "import sys\n"
-        "from lava_s3trigger.cli.output.progress import Progress\n"
-        "now = 0.0\n"
-        "with Progress('entries checked', None, lambda: now, after=2.0) as progress:\n"
-        "    for n, now in enumerate(map(float, sys.argv[1:])):\n"
-        "        progress.reach(n, 7)\n"
-    )
-
-    def shown(self, *times: float) -> str:
-        ours, theirs = pty.openpty()
-        arguments = [sys.executable, "-c", self.SCRIPT, *map(str, times)]
-        subprocess.run(
-            arguments, stderr=theirs, check=True, cwd=ROOT, env={**os.environ, "TERM": "xterm"}
-        )
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        os.close(ours)
-        return shown.decode()
-
-    def test_it_is_shown_after_two_seconds(self) -> None:
-        assert "2 of 7" in self.shown(0.5, 1.9, 2.1)
-
-    def test_short_work_shows_nothing(self) -> None:
-        assert self.shown(0.5, 1.9) == ""
 
 
 class TestDocs:

@@ -1,11 +1,10 @@
 """Corrections of `check --fix`."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,13 +18,9 @@ from lava_s3trigger.cli.entries.load import SourceFile, load_texts
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.record import S3Object
+from lava_s3trigger.decision import Decision
 from tests.cli.checking import checked, run, trigger
 from tests.examples import examples
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.decision import Decision
 
 HEAD = "# Orders.\ntrigger_id: t\nbucket: orders\n"
 TAIL = "enabled: true # for now\n\njob_id: load\n"

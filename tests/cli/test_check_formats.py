@@ -1,27 +1,22 @@
 """The formats in which `check` writes findings."""
 
-from __future__ import annotations
-
 import io
 import json
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 
 from lava_s3trigger.cli.check import report
-from lava_s3trigger.cli.check.lint import Surroundings, lint
+from lava_s3trigger.cli.check.lint import Linted, Surroundings, lint
 from lava_s3trigger.cli.entries.load import load, load_texts
 from tests.cli.checking import EVERYTHING, found_in, trigger
 from tests.cli.schemas import schema, validate
 from tests.templates.test_attacks import KINDS, attacks
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.check.lint import Linted
 
 HERE: Final = Path(__file__).parent
 # SARIF 2.1.0, of OASIS, as the npm package @microsoft/jest-sarif has it (MIT).

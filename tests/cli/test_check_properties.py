@@ -1,7 +1,5 @@
 """Whatever an entry or a file holds, `check` reads it, reports it, and corrects it once."""
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any, Final

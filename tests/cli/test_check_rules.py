@@ -1,13 +1,10 @@
 """The rules of `check`: what they find, and what they leave alone."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
-import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,9 +27,6 @@ from tests.cli.checking import BUT_INFO, EVERYTHING, as_json, found_in, rules_in
 from tests.cli.mistakes import Mistake, mistakes
 from tests.docs.pages import fenced
 from tests.examples import examples
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.check.findings import Finding
 
 ROOT: Final = Path(__file__).parents[2]
 PLANTED: Final = Path(__file__).with_name("planted")
@@ -83,9 +77,6 @@ class TestPlantedMistakes:
     def test_nothing_else_is_found(self, planted: set[tuple[str, str, str, str]]) -> None:
         assert planted == {each[:4] for each in EXPECTED}
 
-    def test_there_are_many(self) -> None:
-        assert len(EXPECTED) >= 80
-
 
 MISTAKES: Final = [*mistakes()]
 
@@ -99,9 +90,6 @@ def is_found(mistake: Mistake) -> bool:
 
 class TestTableOfMistakes:
     """Mistakes of `mistakes.yaml` are found, nearly all of them at line and column."""
-
-    def test_there_are_many(self) -> None:
-        assert len({each.text for each in MISTAKES}) == len(MISTAKES) >= 250
 
     def test_nearly_all_are_found_at_their_places(self) -> None:
         missed = [each for each in MISTAKES if not is_found(each)]
@@ -214,28 +202,6 @@ class TestErrors:
         text = as_json(enabled=enabled, delay="x", paramters={}, if_weather=1, if_size_gt="y")
 
         assert sorted(rules_in(text, "t.json")) == ["LT103", "LT104", "LT110", "LT112"]
-
-    def test_each_error_is_found_at_its_place(self) -> None:
-        text = """\
-            trigger_id: t
-            description: Loads orders.
-            owner: orders team
-            bucket: orders
-            prefix: incoming
-            enabled: true
-            job_id: load
-            delay: 20m
-            paramters: {}
-            if_size_gt: 10kb
-            """
-
-        findings = found_in(textwrap.dedent(text)).findings
-
-        assert [(each.line, each.column, each.rule, each.field) for each in findings] == [
-            (8, 8, "LT111", "delay"),
-            (9, 1, "LT103", "paramters"),
-            (10, 13, "LT112", "if_size_gt"),
-        ]
 
     def test_each_reserved_global_of_a_job_is_found(self) -> None:
         text = json.dumps({**JOB, "globals": {"lava_a": 1, "b": 2, "LAVA": 3}})
@@ -439,7 +405,6 @@ class TestRules:
 
 
 EVERYDAY: Final[list[str]] = json.loads((ROOT / "tests/templates/everyday.json").read_text())
-COOKBOOK: Final = ROOT / "docs" / "cookbook.md"
 # What is of one route, and what plain Jinja has for names that an event lacks.
 NOT_FOR_EVERY_EVENT: Final = re.compile(r"event[.]|nothing|\|hash")
 TRIED: Final = ["LT408", "LT409"]
@@ -454,19 +419,6 @@ class TestTrial:
     )
     def test_an_everyday_template_has_no_findings(self, template: str) -> None:
         assert rules_in(as_json(parameters={"a": template}), "t.json") == []
-
-    def test_the_entries_of_the_cookbook_have_no_findings(self) -> None:
-        texts = [(f"{n}.yaml", text) for n, (_, text) in enumerate(blocks(COOKBOOK))]
-
-        linted = lint(load_texts(texts), BUT_INFO, Surroundings())
-
-        assert len(linted.entries) >= 15
-        assert [each for each in linted.findings if each.rule in TRIED] == []
-
-    def test_sixty_templates_and_more_are_tried(self) -> None:
-        everyday = [each for each in EVERYDAY if not NOT_FOR_EVERY_EVENT.search(each)]
-
-        assert len(everyday) >= 60
 
     @pytest.mark.parametrize(
         ("template", "found"),
@@ -666,26 +618,14 @@ class TestGoodEntries:
 
         assert [each for each in linted.findings if each.severity != "info"] == []
 
-    def test_a_file_of_something_else_is_no_error_in_a_folder(self) -> None:
-        linted = lint(load([str(ROOT / "examples")]), EVERYTHING, Surroundings())
-
-        other = [each for each in linted.findings if each.rule == "LT009"]
-        assert [each.file.name for each in other if each.file] == [
-            str(ROOT / "examples" / "apply-policy.json"),
-            str(ROOT / "examples" / "ci" / "apply-workflow.yml"),
-            str(ROOT / "examples" / "ci" / "github-workflow.yml"),
-            str(ROOT / "examples" / "connect-policy.json"),
-            str(ROOT / "examples" / "deploy-policy.json"),
-            str(ROOT / "examples" / "operator-policy.json"),
-            str(ROOT / "examples" / "smoke-policy.json"),
-        ]
-
-    def test_a_file_of_something_else_is_an_error_where_it_is_named(self) -> None:
+    def test_a_file_of_something_else_is_an_error_only_where_it_is_named(self) -> None:
         path = str(ROOT / "examples" / "deploy-policy.json")
 
-        linted = lint(load([path]), EVERYTHING, Surroundings(), [path])
+        in_folder = lint(load([str(ROOT / "examples")]), EVERYTHING, Surroundings())
+        named = lint(load([path]), EVERYTHING, Surroundings(), [path])
 
-        assert [each.rule for each in linted.findings] == ["LT006"]
+        found = [each.rule for each in in_folder.findings if each.file and each.file.name == path]
+        assert (found, [each.rule for each in named.findings]) == (["LT009"], ["LT006"])
 
     @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
     def test_the_entries_in_the_docs_are_good(self, page: Path) -> None:
@@ -808,15 +748,3 @@ class TestRegistry:
 
 
 MODULES_BY_NAME: Final = {module.__name__: n for n, module in enumerate(MODULES)}
-
-
-def test_findings_are_in_the_order_of_the_file() -> None:
-    text = json.dumps(
-        [trigger(prefix="b/"), trigger(trigger_id="u", prefix="a/", delay=3)], indent=1
-    )
-
-    findings: list[Finding] = found_in(text, "t.json").findings
-
-    places = [(each.line or 0, each.column or 0) for each in findings]
-    assert len(places) == 3
-    assert places == sorted(places)

@@ -1,15 +1,10 @@
 """The command line as a whole: how long it takes to start."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class TestHelp:

@@ -1,26 +1,20 @@
 """``lava-s3trigger compare``: planted differences are named, and nothing else is."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.compare.known_differences import CAUSES, ROWS, SILENT
+from tests.aws_in_memory import Endpoint
 from tests.build import direct, eventbridge, record, sns, sqs, trigger_entry
 from tests.cli.commandline import CommandLine
 from tests.docs.pages import DESIGN, section, tables
 from tests.function.harness import Harness, LogLines
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.aws_in_memory import Endpoint
-
 
 EVENTS: Final = 300
 WRITES: Final = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}

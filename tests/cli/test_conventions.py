@@ -1,13 +1,12 @@
 """What all commands share: options, exit statuses, output, and messages without traces."""
 
-from __future__ import annotations
-
 import io
 import os
 import subprocess
 import sys
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -22,9 +21,6 @@ from lava_s3trigger.cli.output.escaping import safe
 from lava_s3trigger.cli.output.text import line, styled, write_page
 from tests.cli.commandline import CommandLine
 from tests.cli.replays import without_credentials
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(cls=Command, yes="y", no="n", examples=["one", "two"])
@@ -293,25 +289,22 @@ class TestOutput:
             write_page(file, [line("x")])
 
 
-class TestTerminal:
-    """Nothing that a key holds has an effect on a terminal."""
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("plain \u00e9 \u65e5 \U0001f600", "plain \u00e9 \u65e5 \U0001f600"),
-            ("\x1b[2J\x07\x9b", "\\x1b[2J\\x07\\x9b"),
-            ("a\nb\tc", "a\\nb\\tc"),
-            ("\u202eabc\u2066\u200b", "\\u202eabc\\u2066\\u200b"),
-            ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
-            ("\ud800", "\\ud800"),
-            ("\U000e0041", "\\U000e0041"),
-            ("\ue000\uffff", "\\ue000\\uffff"),
-        ],
-    )
-    def test_a_text(self, text: str, expected: str) -> None:
-        assert safe(text) == expected
-        assert safe(f"{text}\n", keep="\n") == f"{expected}\n".replace("\\n", "\n")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain \u00e9 \u65e5 \U0001f600", "plain \u00e9 \u65e5 \U0001f600"),
+        ("\x1b[2J\x07\x9b", "\\x1b[2J\\x07\\x9b"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\u202eabc\u2066\u200b", "\\u202eabc\\u2066\\u200b"),
+        ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ue000\uffff", "\\ue000\\uffff"),
+    ],
+)
+def test_a_text(text: str, expected: str) -> None:
+    assert safe(text) == expected
+    assert safe(f"{text}\n", keep="\n") == f"{expected}\n".replace("\\n", "\n")
 
 
 class TestAws:

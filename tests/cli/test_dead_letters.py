@@ -1,12 +1,11 @@
 """``dead-letters`` on queues of the local server, and a canned event source mapping."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,11 +16,7 @@ from lava_s3trigger.cli.deployed.dead_letter_queues import MessageCounts, hidden
 
 from .commandline import CommandLine
 from .deadletters import UUID, DeadLetters
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .replays import Account
+from .replays import Account
 
 HOLD: Final = timedelta(minutes=15)
 DISABLED: Final = "the trigger is disabled; it hides entries at prefixes above 'off'"
@@ -29,16 +24,10 @@ HIDDEN: Final = r"1 hidden until [0-2]\d:[0-5]\d UTC at the latest"
 
 
 @pytest.fixture
-def letters(account: Account) -> DeadLetters:
-    return DeadLetters(account)
-
-
-@pytest.fixture
-def command(letters: DeadLetters, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    assert letters
+def letters(account: Account, monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
     monkeypatch.setattr(module, "Pace", partial(Pace, poll=0.01))
     monkeypatch.setattr(dead_letter_queues, "_WAIT_SECONDS", 0)
-    return CommandLine(["dead-letters"])
+    return DeadLetters(account)
 
 
 def fates(ran: Any) -> dict[str, tuple[str, list[str]]]:
@@ -52,15 +41,15 @@ def fates(ran: Any) -> dict[str, tuple[str, list[str]]]:
 class TestHidden:
     """What somebody has received waits too."""
 
-    def test_it_is_counted(self, command: CommandLine, letters: DeadLetters) -> None:
+    def test_it_is_counted(self, letters: DeadLetters) -> None:
         for key in ("in/a", "in/b", "in/c"):
             letters.park(key)
         letters.receive(number=1)
-        ran = command()
+        ran = letters.command()
         assert ran.status == 1
         assert ran.output.startswith("2 dead letters, 1 hidden\n1 hidden until ")
         before = datetime.now(UTC).replace(microsecond=0)
-        queue = command("--format", "json").json()["queues"][0]
+        queue = letters.command("--format", "json").json()["queues"][0]
         assert (queue["messages"], queue["hidden"]) == (2, 1)
         until = datetime.fromisoformat(queue["hidden_until"])
         assert before + HOLD <= until <= datetime.now(UTC) + HOLD
@@ -77,26 +66,21 @@ class TestHidden:
         ],
     )
     def test_no_action_takes_it_for_nothing(
-        self,
-        command: CommandLine,
-        letters: DeadLetters,
-        whose: str,
-        arguments: str,
-        expected: str,
+        self, letters: DeadLetters, whose: str, arguments: str, expected: str
     ) -> None:
         letters.send({"Records": [letters.record("in/a")]}, whose)
         letters.receive(whose)
-        ran = command(*arguments.split())
+        ran = letters.command(*arguments.split())
         assert ran.status == 1
         assert re.search(expected, ran.output + ran.errors), ran.output + ran.errors
         assert letters.state == "Disabled"
 
     def test_messages_that_were_read_and_released_are_not_hidden(
-        self, command: CommandLine, letters: DeadLetters
+        self, letters: DeadLetters
     ) -> None:
         letters.park("in/a")
         for _ in range(2):
-            assert command().output.startswith("1 dead letters\n")
+            assert letters.command().output.startswith("1 dead letters\n")
 
     @pytest.mark.parametrize(("timeout", "minutes"), [(360, 15), (1800, 30)])
     def test_the_function_and_these_commands_hide_for_times_that_are_known(
@@ -126,70 +110,60 @@ class TestMapping:
         ],
     )
     def test_it_is_said_that_it_is_on(
-        self, command: CommandLine, letters: DeadLetters, arguments: str, status: int
+        self, letters: DeadLetters, arguments: str, status: int
     ) -> None:
         (letters.account.folder / "saved.json").write_text('{"Records": []}')
         letters.state = "Enabled"
-        ran = command(*arguments.split())
+        ran = letters.command(*arguments.split())
         assert ran.status == status
         assert "-dlq is on: a redrive is running, or was killed" in ran.errors
         assert f"--no-enabled --region us-east-1 --uuid {UUID}" in ran.errors
 
-    def test_it_is_said_that_it_may_not_be_seen(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_it_is_said_that_it_may_not_be_seen(self, letters: DeadLetters) -> None:
         letters.state = None
-        ran = command()
+        ran = letters.command()
         assert (ran.status, "not known whether the mapping of" in ran.errors) == (0, True)
 
 
 class TestRedrive:
     """`redrive` says what is left, and of how many."""
 
-    def test_what_was_dispatched_is_not_left(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_what_was_dispatched_is_not_left(self, letters: DeadLetters) -> None:
         letters.park("in/a")
         letters.park("in/b")
         letters.when_enabled = letters.delete_all
-        ran = command("redrive", "--quiet", "0")
+        ran = letters.command("redrive", "--quiet", "0")
         assert (ran.status, "redrive is done; 0 of 2 are left\n" in ran.errors) == (0, True)
         assert letters.state == "Disabled"
 
-    def test_there_are_never_more_left_than_were_redriven(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_there_are_never_more_left_than_were_redriven(self, letters: DeadLetters) -> None:
         for number in range(5):
             letters.park(f"in/{number}")
         assert len(letters.receive(number=3)) == 3
         letters.when_enabled = letters.receive  # as the function does with what it cannot do
-        ran = command("redrive", "--quiet", "0")
+        ran = letters.command("redrive", "--quiet", "0")
         assert ran.status == 1
         assert "3 hidden until" in ran.errors
         assert "2 of 2 are left; it has 3 more, hidden before or new\n" in ran.errors
 
-    def test_a_choice_waits_for_what_is_hidden(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_a_choice_waits_for_what_is_hidden(self, letters: DeadLetters) -> None:
         letters.park("in/a")
         letters.park("in/b")
         letters.receive(number=1)
         letters.when_enabled = letters.delete_all
-        ran = command("redrive", "--trigger", "t", "--quiet", "0")
+        ran = letters.command("redrive", "--trigger", "t", "--quiet", "0")
         assert (ran.status, "they may not be of your choice" in ran.errors) == (3, True)
         assert letters.state == "Disabled"
         assert len(letters.receive()) == 1
 
-    def test_an_observing_function_gets_nothing_back(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_an_observing_function_gets_nothing_back(self, letters: DeadLetters) -> None:
         letters.mode = "observe"
         letters.account.trigger("t")
         letters.park("in/a")
         letters.send({"Records": [letters.record("in/b")]}, "intake")
-        ran = command("redrive")
+        ran = letters.command("redrive")
         assert (ran.status, "the function only observes" in ran.errors) == (3, True)
-        found = fates(command("--explain", "--format", "json"))
+        found = fates(letters.command("--explain", "--format", "json"))
         reasons = ["the function only observes: it dispatches nothing"]
         assert found == {"a": ("comes back", reasons), "b": ("deleted", reasons)}
 
@@ -197,7 +171,7 @@ class TestRedrive:
 class TestFates:
     """`--explain` shows what would happen to each message."""
 
-    def test_each_message_has_a_fate(self, command: CommandLine, letters: DeadLetters) -> None:
+    def test_each_message_has_a_fate(self, letters: DeadLetters) -> None:
         letters.account.trigger("t")
         letters.account.trigger("broken", "broken", job_id="none")
         letters.account.trigger("off", "off", enabled=False)
@@ -208,7 +182,7 @@ class TestFates:
         records = [letters.record("in/both"), letters.record("broken/both")]
         letters.send({"Records": records})
 
-        ran = command("--explain", "--format", "json")
+        ran = letters.command("--explain", "--format", "json")
         found = fates(ran)
         worker = f"job load to lava-{letters.account.realm.name}-core"
         assert found["sent"] == ("dispatched", [worker])
@@ -216,17 +190,15 @@ class TestFates:
         assert found["lambda"] == ("deleted", [DISABLED])
         assert "3 of 5 would come back again; 1 would be deleted without a dispatch" in ran.errors
 
-        text = command("redrive", "--explain")
+        text = letters.command("redrive", "--explain")
         assert text.status == 1
         assert f"    if redriven now: dispatched: {worker}\n" in text.output
         assert text.output.count("    if redriven now: comes back: ") == 3
         assert f"    if redriven now: deleted without a dispatch: {DISABLED}\n" in text.output
 
-    def test_without_explain_there_is_none(
-        self, command: CommandLine, letters: DeadLetters
-    ) -> None:
+    def test_without_explain_there_is_none(self, letters: DeadLetters) -> None:
         letters.park("in/a")
-        [found] = command("--format", "json").json()["messages"]
+        [found] = letters.command("--format", "json").json()["messages"]
         assert found["fate"] is None
 
 
@@ -254,11 +226,9 @@ class TestRestore:
         return {each["Body"]: each.get("MessageAttributes", {}) for each in found}
 
     @pytest.mark.usefixtures("sent")
-    def test_explain_reads_what_was_deleted(
-        self, command: CommandLine, letters: DeadLetters, tmp_path: Path
-    ) -> None:
+    def test_explain_reads_what_was_deleted(self, letters: DeadLetters, tmp_path: Path) -> None:
         letters.account.trigger("t")
-        assert command("discard", "--yes", "--save", "saved.json").status == 0
+        assert letters.command("discard", "--yes", "--save", "saved.json").status == 0
         explain = CommandLine(["explain"])
         ran = explain.json("--event", "saved.json", "--realm", letters.account.realm.name)
         assert ran.status == 0, ran.errors
@@ -272,38 +242,38 @@ class TestRestore:
             assert (ran.status == 3) == (record["body"] == "this is not JSON"), ran.errors
 
     def test_all_come_back_as_they_were_and_once(
-        self, command: CommandLine, letters: DeadLetters, sent: dict[str, Any]
+        self, letters: DeadLetters, sent: dict[str, Any]
     ) -> None:
         assert len(sent) == 5
-        ran = command("discard", "--yes", "--save", "saved.json")
+        ran = letters.command("discard", "--yes", "--save", "saved.json")
         assert (ran.status, self.waiting(letters)) == (0, {})
         assert "dead-letters restore saved.json" in ran.errors
 
-        ran = command("restore", "saved.json")
+        ran = letters.command("restore", "saved.json")
         assert (ran.status, "restored 5 messages" in ran.errors) == (0, True), ran.errors
         assert self.waiting(letters) == sent
 
-        ran = command("restore", "saved.json")
+        ran = letters.command("restore", "saved.json")
         assert (ran.status, "restored 0 messages" in ran.errors) == (0, True)
         assert "5 were restored before: saved.json.restored names them" in ran.errors
         assert self.waiting(letters) == sent
 
     @pytest.mark.usefixtures("sent")
     def test_an_interrupted_one_goes_on_where_it_was(
-        self, command: CommandLine, letters: DeadLetters, tmp_path: Path
+        self, letters: DeadLetters, tmp_path: Path
     ) -> None:
-        assert command("discard", "--yes", "--save", "saved.json").status == 0
+        assert letters.command("discard", "--yes", "--save", "saved.json").status == 0
         first, *rest = json.loads((tmp_path / "saved.json").read_text())["Records"]
         (tmp_path / "saved.json.restored").write_text(first["messageId"] + "\n")
-        assert command("restore", "saved.json").status == 0
+        assert letters.command("restore", "saved.json").status == 0
         assert self.waiting(letters).keys() == {each["body"] for each in rest}
 
     def test_a_file_that_exists_stays_and_nothing_is_deleted(
-        self, command: CommandLine, letters: DeadLetters, tmp_path: Path
+        self, letters: DeadLetters, tmp_path: Path
     ) -> None:
         letters.park("in/a")
         (tmp_path / "saved.json").write_text("precious")
-        ran = command("discard", "--yes", "--save", "saved.json")
+        ran = letters.command("discard", "--yes", "--save", "saved.json")
         assert (ran.status, "saved.json exists: name a new file" in ran.errors) == (3, True)
         assert (tmp_path / "saved.json").read_text() == "precious"
         assert len(letters.receive()) == 1
@@ -322,16 +292,16 @@ class TestRestore:
         ],
     )
     def test_other_files_are_refused(
-        self, command: CommandLine, tmp_path: Path, content: str | None, expected: str
+        self, letters: DeadLetters, tmp_path: Path, content: str | None, expected: str
     ) -> None:
         if content is not None:
             (tmp_path / "saved.json").write_text(content)
-        ran = command("restore", "saved.json")
+        ran = letters.command("restore", "saved.json")
         assert (ran.status, expected in ran.errors) == (3, True), ran.errors
 
     @pytest.mark.parametrize("arguments", ["restore", "list saved.json", "discard saved.json"])
     def test_a_file_is_for_restore_and_for_nothing_else(
-        self, command: CommandLine, arguments: str
+        self, letters: DeadLetters, arguments: str
     ) -> None:
-        ran = command(*arguments.split())
+        ran = letters.command(*arguments.split())
         assert (ran.status, "restore takes the file" in ran.errors) == (2, True)

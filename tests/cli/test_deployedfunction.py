@@ -1,9 +1,7 @@
 """The deployed function is found, and tells its configuration."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,10 +9,7 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 
-from .cannedaws import Answer
-
-if TYPE_CHECKING:
-    from .cannedaws import CannedAws
+from .cannedaws import Answer, CannedAws
 
 ARN = "arn:aws-cn:lambda:cn-north-1:123456789012:function:lava-demo-s3trigger"
 

@@ -1,11 +1,10 @@
 """A signal ends a command through its ``with`` blocks."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,9 +14,6 @@ from lava_s3trigger.cli.output.signals import (
     interruptible,
     uninterrupted,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

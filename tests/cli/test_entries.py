@@ -1,14 +1,13 @@
 """Entries are read from every form of file, as DynamoDB would hand them to the function."""
 
-from __future__ import annotations
-
 import io
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from lava_s3trigger.aws.attributes import value_of
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import (
     UNREADABLE,
     Loaded,
@@ -19,12 +18,7 @@ from lava_s3trigger.cli.entries.load import (
 )
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, CommandError
 from tests.build import job_entry, trigger_entry
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
+from tools.local.realm import Realm
 
 TRIGGER = trigger_entry()
 JOB = job_entry()
@@ -294,15 +288,12 @@ class TestProblems:
         assert kinds == (["placeholder"] if is_placeholder else [])
 
 
-class TestTables:
-    """A table is read whole."""
+def test_all_pages_are_read(realm: Realm, client_settings: Aws) -> None:
+    large = "x" * 100_000
+    for number in range(15):  # a page of DynamoDB ends at 1 MB
+        realm.put("s3triggers", [{**TRIGGER, "trigger_id": f"t{number}", "x-note": large}])
 
-    def test_all_pages_are_read(self, realm: Realm, client_settings: Aws) -> None:
-        large = "x" * 100_000
-        for number in range(15):  # a page of DynamoDB ends at 1 MB
-            realm.put("s3triggers", [{**TRIGGER, "trigger_id": f"t{number}", "x-note": large}])
+    found = read_table(client_settings, realm.name, "trigger")
 
-        found = read_table(client_settings, realm.name, "trigger")
-
-        assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
-        assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}
+    assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
+    assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}

@@ -1,25 +1,21 @@
 """What templates take from outside the event is fixed, and nothing else is different."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.decide.fixed_values import NOW, FixedValues
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.limits import run_bounded
 from lava_s3trigger.templates.utils import UTILS
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 TESTS: Final = Path(__file__).parents[1]
 TEMPLATES: Final[list[str]] = json.loads((TESTS / "templates" / "everyday.json").read_text())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -19,11 +20,7 @@ from lava_s3trigger.cli.deployed.log_group import (
     LogEvent,
     pattern_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
+from tools.local.server import LocalAws
 
 START: Final = datetime(2026, 3, 14, 1, 0, tzinfo=UTC)
 

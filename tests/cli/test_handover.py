@@ -1,9 +1,7 @@
 """Events of a replay reach the function as S3 would have sent them, or it is known that not."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -20,14 +18,10 @@ from lava_s3trigger.cli.replay.ways import (
 )
 from lava_s3trigger.parking import REPLAY_MARK
 from lava_s3trigger.settings import Settings
+from tools.local.server import LocalAws
 
-from .cannedaws import CLOSED, Answer, refusal
+from .cannedaws import CLOSED, Answer, CannedAws, Request, refusal
 from .replays import without_credentials
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
-
-    from .cannedaws import CannedAws, Request
 
 pytestmark = pytest.mark.usefixtures("credentials")
 ARN: Final = "arn:aws:lambda:eu-west-1:123456789012:function:lava-r-s3trigger"

@@ -1,19 +1,15 @@
 """JSON is read as `json` reads it, with the place of each value."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.entries.json_text import MAX_DEPTH, JsonText
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.entries.positions import Node
+from lava_s3trigger.cli.entries.positions import Node
 
 VALUES = st.recursive(
     st.none()

@@ -1,7 +1,5 @@
 """Lines of the function's log are read back, in either of Lambda's formats."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -1,27 +1,20 @@
 """``replay --missing`` sends what nothing accounts for when it sends, and says what it left out."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.replay.accounts import NOT_SEEN
 from tests.build import record
 
-from .cannedaws import Answer, CannedAws
-from .commandline import CommandLine
+from .cannedaws import Answer, CannedAws, Request
+from .commandline import CommandLine, Ran
 from .logs import OldLog
 from .logs import line as log_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from .cannedaws import Request
-    from .commandline import Ran
-    from .replays import Account
+from .replays import Account
 
 HOUR: Final = timedelta(hours=1)
 KEYS: Final = ["in/a", "in/b", "in/c"]

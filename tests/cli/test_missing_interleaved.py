@@ -5,21 +5,23 @@ in memory, since a local server neither delays lines nor is quick enough. `make 
 times.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
 
 from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
+from tests.aws_in_memory import Endpoint
 from tests.aws_in_memory.aws import ACCOUNT, REGION, Operation
+from tests.aws_in_memory.queues import Message
 from tests.build import BUCKET, direct, record, sqs
 from tests.function.harness import PARKING, Harness
 
@@ -27,13 +29,6 @@ from .cannedaws import Answer, CannedAws, Request
 from .commandline import CommandLine
 from .logs import OldLog
 from .replays import keys_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.aws_in_memory import Endpoint
-    from tests.aws_in_memory.queues import Message
 
 RUNS: Final = int(os.environ.get("S3TRIGGER_INTERLEAVINGS", "20"))
 STEPS: Final = 30

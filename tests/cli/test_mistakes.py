@@ -1,15 +1,16 @@
-"""A mistake in a command that reads a log or a queue is one line that names the thing."""
+"""A user's mistake is one line that names the thing, and what would do."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import contextlib
+import json
+import shlex
+from pathlib import Path
 
 import pytest
 
-from .commandline import CommandLine
+from tests.build import trigger_entry
 
-if TYPE_CHECKING:
-    from .replays import Account
+from .commandline import CommandLine
+from .replays import Account
 
 
 @pytest.mark.parametrize(
@@ -34,11 +35,111 @@ if TYPE_CHECKING:
         ("dead-letters discard --explain --yes", 2, "--explain is about giving back"),
         ("dead-letters delete", 2, "'delete' is not one of 'list', 'redrive', 'discard'"),
         ("dead-letters --function none", 3, "there is no function none"),
+        ("replay", 2, "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE"),
+        ("replay my-bucket/in", 2, "my-bucket/in: this is no S3 URI: write s3://BUCKET/PREFIX"),
+        (
+            "replay 's3://!/in'",
+            2,
+            'Parameter validation failed: Invalid bucket name "!": Bucket name',
+        ),
+        ("replay s3:///in", 2, "the bucket is missing: write s3://BUCKET/"),
+        ("replay s3://no-such-bucket-here/in/", 3, "AWS refused ListObjectsV2: NoSuchBucket"),
+        ("replay --keys none.txt", 3, "none.txt: No such file or directory"),
+        ("replay --inventory none.json", 3, "none.json: No such file or directory"),
+        ("replay s3://b/ --larger-than '10 potatoes'", 2, "--larger-than: '10 potatoes' is"),
+        ("replay s3://b/ --since yesterday", 2, "--since: 'yesterday' is neither a duration"),
+        ("replay s3://b/ --until tomorrow", 2, "--until: 'tomorrow' is neither a duration"),
+        (
+            "replay s3://b/ --since 2026-03-02 --until 2026-03-01",
+            2,
+            "--since 2026-03-02 is not before --until 2026-03-01",
+        ),
+        ("replay s3://b/ --include 's3://b/in/*'", 2, "patterns are of keys: write in/*"),
+        ("replay s3://b/ --batch 0", 2, "'--batch': 0 is not in the range 1<=x<=1000"),
+        ("replay s3://b/ --rate 0", 2, "'--rate': 0"),
+        ("replay s3://b/ --via mail", 2, "'mail' is not one of"),
+        ("replay s3://b/ --via s3-batch", 2, "--via s3-batch needs --job-role"),
+        ("replay s3://b/ --via s3-batch --rate 5", 2, "S3 Batch Operations keeps no rate"),
+        (
+            "replay s3://b/ --via s3-batch --job-role r --job-files /tmp/x",
+            2,
+            "--job-files /tmp/x: write s3://BUCKET/PREFIX/",
+        ),
+        ("replay --resume", 2, "there is no replay to go on with"),
+        ("replay --resume s3://b/", 2, "leave out the objects"),
+        ("replay --resume --dry-run", 2, "leave out --dry-run"),
+        ("replay --resume --restart", 2, "leave out --restart"),
+        ("replay s3://b/ --function none", 3, "there is no function none in us-east-1"),
+        ("replay s3://b/ --realm other", 3, "there is no function lava-other-s3trigger"),
+        ("replay s3://b/ --state /dev/null/x", 3, "/dev/null/x: "),
+        (f"replay s3://b/ --include {'x' * 2000}", 2, "--include: a pattern of 2000 characters"),
     ],
 )
 def test_a_mistake_is_one_line(account: Account, words: str, status: int, said: str) -> None:
     if "redrive" in words:
         account.aws.client("sqs").create_queue(QueueName=f"{account.function}-intake-dlq")
-    ran = CommandLine()(*words.split())
+    ran = CommandLine()(*shlex.split(words))
     assert (ran.status, said in ran.errors) == (status, True), ran.errors
     assert len([line for line in ran.errors.splitlines() if line.startswith("Error")]) == 1
+    assert account.handed_over() == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("plan --keys k", 2, "no entries: name the files that would be in the table"),
+        ("plan s3://b/ --against new.json", 2, "no entries: name"),
+        ("plan new.json", 2, "no objects: give --keys"),
+        ("plan new.json --keys keys.txt", 2, "--against"),
+        ("plan new.json --since 7d", 2, "--realm"),
+        ("plan none --against new.json --keys keys.txt", 3, "none: there is no such file"),
+        ("plan empty.json --against new.json --keys keys.txt", 3, "empty.json: no trigger entries"),
+        ("plan bad.json --against new.json --keys keys.txt", 3, "bad.json:1"),
+        ("plan new.json --against new.json --keys empty.txt", 3, "no objects"),
+        (
+            "plan new.json --against new.json --inventory keys.txt",
+            3,
+            "is no file of an S3 Inventory",
+        ),
+        ("plan new.json --against new.json --keys keys.txt --processes 0", 2, "--processes"),
+        ("check", 2, "no entries: name files or folders, or a realm with --realm"),
+        ("check nowhere", 3, "nowhere: there is no such file or folder"),
+        ("check --format xml .", 2, "'xml' is not one of"),
+        ("check --fail-on info .", 2, "'info' is not one of"),
+        ("check --explain LT999", 2, "unknown rule 'LT999'; did you mean LT"),
+        ("check --fix --realm prod", 2, "--fix and --diff correct files"),
+        ("check --explain LT201 --output no/file", 3, "no/file: No such file"),
+        ("test", 2, "no entries: name files or folders, or a realm with --realm (LAVA_REALM)"),
+        ("test nowhere", 3, "nowhere: there is no such file or folder"),
+        ("test new.json", 3, "no cases: none of "),
+        ("test new.json --cases nowhere", 3, "nowhere: there is no such file or folder"),
+        ("test new.json --format xml", 2, "'xml' is not one of"),
+        ("test new.json again.json", 3, "another entry has the trigger_id 't' as well"),
+        ("event b/k", 2, "b/k: this is no object: write s3://BUCKET/KEY"),
+        ("event s3://b", 2, "s3://b: the key is missing"),
+        ("event s3://b/k --route post", 2, "'post' is not one of"),
+        ("event s3://b/k --event-type ObjectCreated:Putt", 2, "did you mean ObjectCreated:Put?"),
+        ("event s3://b/k --size -1", 2, "'-1' is not a size: an object has 0 bytes or more"),
+        ("event s3://b/k --time soon", 2, "'soon' is not a time in ISO 8601, such as"),
+        ("event s3://b/k --source-ip here", 2, "'here' is not an IP address"),
+        ("event s3://b/k --count 0", 2, "0 is not in the range"),
+        ("event s3://b/k --schema-version 2.0", 2, "goes with --route s3-batch, not with s3"),
+        ("event s3://b/k --route eventbridge --count 2", 2, "with one event"),
+        ("event s3://b/k --output no/such/folder", 3, "no/such/folder: No such file"),
+        ("event s3://b/k --profile none", 2, "(none) could not be found"),
+        ("event s3://b/k --endpoint-url http://127.0.0.1:9", 3, ""),
+    ],
+)
+def test_a_mistake_with_files_is_one_line(
+    line: CommandLine, tmp_path: Path, words: str, status: int, said: str
+) -> None:
+    entries = json.dumps([trigger_entry()])
+    for name, text in {"new.json": entries, "again.json": entries, "empty.json": "[]"}.items():
+        (tmp_path / name).write_text(text)
+    for name, text in {"bad.json": "{", "keys.txt": "s3://b/in/a\n", "empty.txt": "\n"}.items():
+        (tmp_path / name).write_text(text)
+    with contextlib.chdir(tmp_path):
+        ran = line(*words.split())
+    assert (ran.status, ran.output) == (status, "")
+    assert said in ran.errors
+    assert len([each for each in ran.errors.splitlines() if each.startswith("Error")]) == 1

@@ -1,7 +1,5 @@
 """Objects named on the command line, and the records made of them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Final
 

@@ -1,15 +1,15 @@
 """Objects come from files of keys, inventories, listings and the log, whatever their keys are."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
 import json
 import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -21,14 +21,9 @@ from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects import inventory, sources
 from lava_s3trigger.cli.objects.record import Assumed, S3Object
 from lava_s3trigger.cli.objects.sources import of_inventory, of_keys, of_listing, of_log, read_since
+from tools.local.server import LocalAws
 
 from .logs import Log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 TIME: Final = datetime(2026, 3, 1, 12, 30, 0, 123000, tzinfo=UTC)
@@ -295,23 +290,20 @@ class TestInventories:
             list(inventory.of_inventory(str(tmp_path / "1.parquet"), Aws(), ASSUMED))
 
 
-class TestListings:
-    """A listing has what is in S3."""
+def test_the_objects_below_a_prefix(aws: LocalAws, client_settings: Aws) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="listed")
+    keys = ["in/a b+%20.csv", "in/b.csv", "out/c.csv"]
+    for key in keys:
+        s3.put_object(Bucket="listed", Key=key, Body=b"12345")
 
-    def test_the_objects_below_a_prefix(self, aws: LocalAws, client_settings: Aws) -> None:
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket="listed")
-        keys = ["in/a b+%20.csv", "in/b.csv", "out/c.csv"]
-        for key in keys:
-            s3.put_object(Bucket="listed", Key=key, Body=b"12345")
+    found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
+    every = list(of_listing("s3://listed", client_settings, ASSUMED))
 
-        found = list(of_listing("s3://listed/in/", client_settings, ASSUMED))
-        every = list(of_listing("s3://listed", client_settings, ASSUMED))
-
-        assert names(found) == [("listed", key) for key in keys[:2]]
-        assert names(every) == [("listed", key) for key in keys]
-        assert {each.size for each in found} == {5}
-        assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
+    assert names(found) == [("listed", key) for key in keys[:2]]
+    assert names(every) == [("listed", key) for key in keys]
+    assert {each.size for each in found} == {5}
+    assert all(abs(each.time - datetime.now(UTC)) < timedelta(hours=1) for each in found)
 
 
 class TestTheLog:

@@ -1,7 +1,5 @@
 """`plan`: what a change of entries would do to many objects."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -9,15 +7,17 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_s3trigger.cli.decide.decider import decide_event
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import Entry
 from lava_s3trigger.cli.entries.memory import MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.objects.record import S3Object
@@ -30,15 +30,8 @@ from tests.cli.commandline import CommandLine, peaks
 from tests.cli.logs import Log
 from tests.cli.terminal import HOSTILE, raw
 from tests.processes import SECONDS, signals_received, unread, wait_until
+from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, REGION, LocalAws
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
 
 NOW: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 
@@ -250,30 +243,27 @@ class TestChanges:
         assert (status, counts(found)) == (1, LOST)
 
 
-class TestJobs:
-    """Jobs are those of the side's files, of --jobs, of the realm, or of the other side."""
+@pytest.mark.parametrize(
+    ("before", "after", "shared", "expected"),
+    [
+        ([], [], [], {}),  # unknown ones
+        ([], [job_entry("load")], [], {}),  # of the new files, for both sides
+        ([job_entry("load")], [], [], {}),  # of the old files, for both sides
+        ([job_entry("load")], [job_entry("load", "web")], [], CHANGED),
+        ([job_entry("load")], [job_entry("other")], [], {"t": {"lost": 1, "parked": 1}}),
+        # Of --jobs, for the side that has none.
+        ([], [job_entry("load", enabled=False)], [job_entry("load")], LOST),
+    ],
+)
+def test_where_jobs_come_from(
+    run: CommandLine, before: Any, after: Any, shared: Any, expected: Any
+) -> None:
+    write("jobs.json", shared)
+    options = ("--jobs", "jobs.json") if shared else ()
 
-    @pytest.mark.parametrize(
-        ("before", "after", "shared", "expected"),
-        [
-            ([], [], [], {}),  # unknown ones
-            ([], [job_entry("load")], [], {}),  # of the new files, for both sides
-            ([job_entry("load")], [], [], {}),  # of the old files, for both sides
-            ([job_entry("load")], [job_entry("load", "web")], [], CHANGED),
-            ([job_entry("load")], [job_entry("other")], [], {"t": {"lost": 1, "parked": 1}}),
-            # Of --jobs, for the side that has none.
-            ([], [job_entry("load", enabled=False)], [job_entry("load")], LOST),
-        ],
-    )
-    def test_where_jobs_come_from(
-        self, run: CommandLine, before: Any, after: Any, shared: Any, expected: Any
-    ) -> None:
-        write("jobs.json", shared)
-        options = ("--jobs", "jobs.json") if shared else ()
+    _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
 
-        _, found = planned(run, [entry(), *before], [entry(), *after], ["in/a"], *options)
-
-        assert counts(found) == expected
+    assert counts(found) == expected
 
 
 @pytest.fixture
@@ -467,95 +457,55 @@ def test_memory_does_not_grow_with_the_keys(run: CommandLine) -> None:
     assert workers_of_many < workers + 4_000
 
 
-class TestATerminal:
-    """Nothing that a key or an entry holds reaches it as a command."""
+@pytest.mark.parametrize("format_", ["text", "json"])
+@pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_hostile_text_is_escaped(
+    run: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    is_terminal: bool,  # noqa: FBT001 - a column of cases
+    format_: str,
+) -> None:
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    text = text.replace("\n", "")  # which ends a line of the file of keys
+    name = text.replace("/", "_").replace("\0", "")
+    hostile = {text: text, "k": "{{ key }}"}
+    before = [
+        entry(f"gone{text}"),
+        entry(f"changed{text}", parameters={"k": "{{ key }}"}),
+        entry(f"hidden{text}", prefix=f"h{text}"),
+    ]
+    after = [
+        entry(f"changed{text}", parameters=hostile),
+        entry(f"gained{text}", job_id=f"j{text}", globals=hostile),
+        entry(f"mistake{text}", parameters={"d": "{{ utils.parsedate(key) }}"}),
+        entry(f"broken{text}", **{text: 1}),
+        entry(f"never{text}", prefix=f"n{text}"),
+        entry(f"slow{text}", parameters={"d": "{{ utils.re.match('(a+)+$', 'a'*40+'b') }}"}),
+        entry(f"hides{text}", prefix=f"h{text}/x"),
+    ]
+    write(f"old{name}.json", before)
+    write(f"new{name}.json", after)
+    write_keys([f"in/{text}", f"h{text}/x"])
 
-    @pytest.mark.parametrize("format_", ["text", "json"])
-    @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
-    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-    def test_hostile_text_is_escaped(
-        self,
-        run: CommandLine,
-        monkeypatch: pytest.MonkeyPatch,
-        text: str,
-        is_terminal: bool,  # noqa: FBT001 - a column of cases
-        format_: str,
-    ) -> None:
-        if is_terminal:
-            monkeypatch.setenv("FORCE_COLOR", "1")
-        text = text.replace("\n", "")  # which ends a line of the file of keys
-        name = text.replace("/", "_").replace("\0", "")
-        hostile = {text: text, "k": "{{ key }}"}
-        before = [
-            entry(f"gone{text}"),
-            entry(f"changed{text}", parameters={"k": "{{ key }}"}),
-            entry(f"hidden{text}", prefix=f"h{text}"),
-        ]
-        after = [
-            entry(f"changed{text}", parameters=hostile),
-            entry(f"gained{text}", job_id=f"j{text}", globals=hostile),
-            entry(f"mistake{text}", parameters={"d": "{{ utils.parsedate(key) }}"}),
-            entry(f"broken{text}", **{text: 1}),
-            entry(f"never{text}", prefix=f"n{text}"),
-            entry(f"slow{text}", parameters={"d": "{{ utils.re.match('(a+)+$', 'a'*40+'b') }}"}),
-            entry(f"hides{text}", prefix=f"h{text}/x"),
-        ]
-        write(f"old{name}.json", before)
-        write(f"new{name}.json", after)
-        write_keys([f"in/{text}", f"h{text}/x"])
+    files = (f"new{name}.json", "--against", f"old{name}.json", "--keys", "keys.txt")
+    ran = run(*files, "--format", format_)
 
-        files = (f"new{name}.json", "--against", f"old{name}.json", "--keys", "keys.txt")
-        ran = run(*files, "--format", format_)
-
-        assert ran.status == 1
-        assert not raw(ran.output + ran.errors, is_terminal=is_terminal)
-        assert f"s3://b/in/{text}" in ran.output or "\\" in ran.output or format_ == "json"
+    assert ran.status == 1
+    assert not raw(ran.output + ran.errors, is_terminal=is_terminal)
+    assert f"s3://b/in/{text}" in ran.output or "\\" in ran.output or format_ == "json"
 
 
-MISTAKES: Final = {
-    "--keys k": (2, "no entries: name the files that would be in the table"),
-    "s3://b/ --against new.json": (2, "no entries: name"),
-    "new.json": (2, "no objects: give --keys"),
-    "new.json --keys keys.txt": (2, "--against"),
-    "new.json --since 7d": (2, "--realm"),
-    "none.json --against new.json --keys keys.txt": (3, "none.json: there is no such file"),
-    "empty.json --against new.json --keys keys.txt": (3, "empty.json: no trigger entries"),
-    "bad.json --against new.json --keys keys.txt": (3, "bad.json:1"),
-    "new.json --against new.json --keys empty.txt": (3, "no objects"),
-    "new.json --against new.json --inventory keys.txt": (
-        3,
-        "keys.txt: this is no file of an S3 Inventory",
-    ),
-    "new.json --against new.json --keys keys.txt --processes 0": (2, "--processes"),
-}
+def test_the_same_id_twice_is_warned_of(run: CommandLine) -> None:
+    write("new.json", [entry(), entry()])
+    write_keys(["in/a"])
 
+    ran = run("new.json", "--against", "new.json", "--keys", "keys.txt")
 
-class TestMistakes:
-    """A mistake is told in a line, without a trace."""
-
-    @pytest.mark.parametrize("arguments", MISTAKES)
-    def test_it_is_told(self, run: CommandLine, arguments: str) -> None:
-        write("new.json", [entry()])
-        write("empty.json", [])
-        write_keys(["in/a"])
-        for name, text in {"empty.txt": "\n", "bad.json": "{"}.items():
-            Path(name).write_text(text)
-
-        ran = run(*arguments.split())
-
-        expected, said = MISTAKES[arguments]
-        assert (ran.status, ran.output) == (expected, "")
-        assert said in ran.errors
-        assert ran.errors.count("Error:") == 1
-
-    def test_the_same_id_twice_is_warned_of(self, run: CommandLine) -> None:
-        write("new.json", [entry(), entry()])
-        write_keys(["in/a"])
-
-        ran = run("new.json", "--against", "new.json", "--keys", "keys.txt")
-
-        assert ran.status == 0
-        assert "another entry has the trigger_id 't' as well" in ran.errors
+    assert ran.status == 0
+    assert "another entry has the trigger_id 't' as well" in ran.errors
 
 
 def children(pid: int) -> list[int]:

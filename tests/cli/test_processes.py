@@ -1,14 +1,13 @@
 """Objects are compared in several processes, which end with the command."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from multiprocessing import active_children
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,9 +17,6 @@ from lava_s3trigger.cli.objects.record import S3Object
 from lava_s3trigger.cli.plan.entry_sets import Side, Sides
 from lava_s3trigger.cli.plan.parallel import CHUNK_OBJECTS, Setting, compare
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NOW = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 

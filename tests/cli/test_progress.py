@@ -1,17 +1,12 @@
 """Long work tells how far it is."""
 
-from __future__ import annotations
-
 import io
 import sys
-from typing import TYPE_CHECKING
+
+import pytest
 
 from lava_s3trigger.cli.output.progress import LINE_SECONDS, Progress
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.clock import Clock
+from tests.clock import Clock
 
 
 class Terminal(io.StringIO):
@@ -100,3 +95,18 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
         clock.now += LINE_SECONDS
         progress.advance(60)
     assert capsys.readouterr().err == "lines read: 60, 2/s\n"
+
+
+def test_a_bar_may_wait_until_work_has_taken_some_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = []
+    with Progress("entries checked", None, clock, after=2.0) as progress:
+        for number, seconds in enumerate((0.5, 1.4, 0.2)):
+            clock.now += seconds
+            progress.reach(number, 7)
+            shown.append("2 of 7" in terminal.getvalue())
+    assert (shown, terminal.getvalue().count("0 of 7")) == ([False, False, True], 0)

@@ -1,10 +1,8 @@
 """What the local server cannot do of redrives: counts that come late, and message move tasks."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -13,10 +11,7 @@ from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetterQueue
 from lava_s3trigger.cli.errors import CommandError
 
-from .cannedaws import Answer
-
-if TYPE_CHECKING:
-    from .cannedaws import CannedAws, Request
+from .cannedaws import Answer, CannedAws, Request
 
 ARN: Final = "arn:aws:sqs:us-east-1:123456789012:dlq"
 UUID: Final = "00000000-0000-0000-0000-000000000000"

@@ -1,7 +1,5 @@
 """``lava-s3trigger replay``: plans, what is sent of them, and users' mistakes."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -10,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,12 +17,8 @@ from tests.processes import finish, unread, wait_until
 
 from .cannedaws import Answer, Request, refusal
 from .commandline import peaks
-from .logs import text_line
-from .replays import HOSTILE, keys_of
-
-if TYPE_CHECKING:
-    from .logs import Log
-    from .replays import Account
+from .logs import Log, text_line
+from .replays import HOSTILE, Account, keys_of
 
 
 class TestPlan:
@@ -379,59 +372,6 @@ class TestMissing:
 
 class TestMistakes:
     """A user's mistake is one line that names the thing, and what would do."""
-
-    @pytest.mark.parametrize(
-        ("arguments", "status", "said"),
-        [
-            ([], 2, "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE"),
-            (["my-bucket/in"], 2, "my-bucket/in: this is no S3 URI: write s3://BUCKET/PREFIX"),
-            (["s3://!/in"], 2, 'Parameter validation failed: Invalid bucket name "!": Bucket name'),
-            (["s3:///in"], 2, "the bucket is missing: write s3://BUCKET/"),
-            (["s3://no-such-bucket-here/in/"], 3, "AWS refused ListObjectsV2: NoSuchBucket"),
-            (["--keys", "none.txt"], 3, "none.txt: No such file or directory"),
-            (["--inventory", "none.json"], 3, "none.json: No such file or directory"),
-            (["s3://b/", "--larger-than", "10 potatoes"], 2, "--larger-than: '10 potatoes' is"),
-            (["s3://b/", "--since", "yesterday"], 2, "--since: 'yesterday' is neither a duration"),
-            (["s3://b/", "--until", "tomorrow"], 2, "--until: 'tomorrow' is neither a duration"),
-            (
-                ["s3://b/", "--since", "2026-03-02", "--until", "2026-03-01"],
-                2,
-                "--since 2026-03-02 is not before --until 2026-03-01",
-            ),
-            (["s3://b/", "--include", "s3://b/in/*"], 2, "patterns are of keys: write in/*"),
-            (["s3://b/", "--include", "x" * 2000], 2, "--include: a pattern of 2000 characters"),
-            (["s3://b/", "--batch", "0"], 2, "'--batch': 0 is not in the range 1<=x<=1000"),
-            (["s3://b/", "--rate", "0"], 2, "'--rate': 0"),
-            (["s3://b/", "--via", "mail"], 2, "'mail' is not one of"),
-            (["s3://b/", "--via", "s3-batch"], 2, "--via s3-batch needs --job-role"),
-            (
-                ["s3://b/", "--via", "s3-batch", "--rate", "5"],
-                2,
-                "S3 Batch Operations keeps no rate",
-            ),
-            (
-                ["s3://b/", "--via", "s3-batch", "--job-role", "r", "--job-files", "/tmp/x"],
-                2,
-                "--job-files /tmp/x: write s3://BUCKET/PREFIX/",
-            ),
-            (["--resume"], 2, "there is no replay to go on with"),
-            (["--resume", "s3://b/"], 2, "leave out the objects"),
-            (["--resume", "--dry-run"], 2, "leave out --dry-run"),
-            (["--resume", "--restart"], 2, "leave out --restart"),
-            (["s3://b/", "--function", "none"], 3, "there is no function none in us-east-1"),
-            (["s3://b/", "--realm", "other"], 3, "there is no function lava-other-s3trigger"),
-            (["s3://b/", "--state", "/dev/null/x"], 3, "/dev/null/x: "),
-        ],
-        ids=lambda each: " ".join(each)[:60] if isinstance(each, list) else "",
-    )
-    def test_a_mistake(
-        self, account: Account, arguments: list[str], status: int, said: str
-    ) -> None:
-        ran = account.replay(*arguments)
-        assert said in ran.errors
-        assert ran.status == status
-        assert len([line for line in ran.errors.splitlines() if line.startswith("Error")]) == 1
-        assert account.handed_over() == {}
 
     def test_the_function_of_another_realm(self, account: Account) -> None:
         function = f"lava-{account.realm.name}-s3trigger"

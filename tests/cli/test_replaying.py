@@ -1,24 +1,18 @@
 """A replay sends all that it can, each object once, and knows what became of each."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.replay import send
 from lava_s3trigger.cli.replay.send import Replayer
-from lava_s3trigger.cli.replay.state import ReplayState, Settled, Status
+from lava_s3trigger.cli.replay.state import PlannedObject, ReplayState, Settled, Status
 from lava_s3trigger.cli.replay.ways import HandoverError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from lava_s3trigger.cli.replay.state import PlannedObject
 
 OBJECTS: Final = 100
 SAID: Final = "said by the test"

@@ -1,19 +1,15 @@
 """The state of a replay outlives what happens to the process."""
 
-from __future__ import annotations
-
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from lava_s3trigger.cli.deployed.aws import pieces
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, WRONG_USAGE, CommandError
 from lava_s3trigger.cli.replay.state import Count, ReplayState, Settled, Status, default_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOSTILE: Final = ["a b+c", "%2F", "\x1b[2J", "'; DROP TABLE objects; --", "\u202e", "a\0b", "é" * 9]
 

@@ -1,18 +1,13 @@
 """explain, check, test and plan find the same entries and jobs in the same files."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.build import job_entry, trigger_entry
 
 from .commandline import CommandLine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 URI = "s3://my-bucket/in/a.csv"
 CASES = [{"key": "in/a.csv", "expect": [{"job_id": "load"}]}]

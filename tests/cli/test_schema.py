@@ -1,9 +1,7 @@
 """``lava-s3trigger schema`` refuses what the function refuses, and nothing else."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jsonschema
 import pytest
@@ -23,8 +21,7 @@ from lava_s3trigger.triggers import READERS, BrokenTrigger, read_trigger
 from tests.build import job_entry, trigger_entry
 from tools.local.server import CHECKOUT
 
-if TYPE_CHECKING:
-    from .commandline import CommandLine
+from .commandline import CommandLine
 
 TRIGGER: Final = jsonschema.Draft202012Validator(trigger_schema())
 JOB: Final = jsonschema.Draft202012Validator(job_schema())

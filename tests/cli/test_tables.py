@@ -1,26 +1,21 @@
 """Entries in memory answer as the tables do."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
-from lava_s3trigger.cli.entries.load import Entry, read_table
+from lava_s3trigger.cli.entries.load import Entry, Kind, read_table
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.errors import UserError
 from lava_s3trigger.jobs import JobTable
 from lava_s3trigger.triggers import TriggerTable
 from tests.build import item
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.deployed.aws import Aws
-    from lava_s3trigger.cli.entries.load import Kind
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
 
 def entry(kind: Kind, **fields: Any) -> Entry:

@@ -1,26 +1,19 @@
 """``tail`` shows the function's log, and follows it."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.processes import end_of
 
 from .commandline import CommandLine
-from .logs import REQUEST, TIME, line, text_line
-from .replays import HOSTILE
+from .logs import REQUEST, TIME, Log, line, text_line
+from .replays import HOSTILE, Account
 from .schemas import validate
 from .terminal import raw
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .logs import Log
-    from .replays import Account
 
 SINCE: Final = ("--since", "2026-03-14")
 
@@ -202,49 +195,36 @@ class TestFailuresOfLambda:
         assert tail(*SINCE).output == ""
 
 
-class TestHostileKeys:
-    """No key reaches a terminal as more than text, and none is changed in JSON."""
-
-    @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
-    def test_a_key(
-        self, log: Log, tail: CommandLine, key: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
-        ran = tail(*SINCE)
-        assert len(ran.output.splitlines()) == 2
-        assert not raw(ran.output)
-        found = documents(tail(*SINCE, "--format", "json").output)
-        assert [each["fields"]["key"] for each in found] == [key, key]
-        monkeypatch.setenv("FORCE_COLOR", "1")
-        shown = tail(*SINCE).output
-        assert "\x1b[" in shown  # it has colours
-        assert not raw(shown, is_terminal=True)
+@pytest.mark.parametrize("key", HOSTILE, ids=ascii)
+def test_a_key(log: Log, tail: CommandLine, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write(line("dispatched", **about(key)), text_line("failed", **about(key), reason=key))
+    ran = tail(*SINCE)
+    assert len(ran.output.splitlines()) == 2
+    assert not raw(ran.output)
+    found = documents(tail(*SINCE, "--format", "json").output)
+    assert [each["fields"]["key"] for each in found] == [key, key]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = tail(*SINCE).output
+    assert "\x1b[" in shown  # it has colours
+    assert not raw(shown, is_terminal=True)
 
 
-class TestFollowing:
-    """--follow ends with its reader. `tests/e2e/test_log.py` follows a log until Ctrl-C."""
-
-    def test_a_reader_that_goes_away_ends_it(self, account: Account, log: Log) -> None:
-        now = datetime.now(UTC)
-        log.write(*[line("summary", now)] * 3, at=now)
-        with account.start("tail", "--follow") as process:
-            assert process.stdout
-            process.stdout.readline()
-            process.stdout.close()
-            log.write(line("summary", now), at=now)
-            assert end_of(process) == 141
-            assert process.stderr
-            assert process.stderr.read() == ""
+def test_a_reader_that_goes_away_ends_it(account: Account, log: Log) -> None:
+    now = datetime.now(UTC)
+    log.write(*[line("summary", now)] * 3, at=now)
+    with account.start("tail", "--follow") as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        log.write(line("summary", now), at=now)
+        assert end_of(process) == 141
+        assert process.stderr
+        assert process.stderr.read() == ""
 
 
-class TestMistakes:
-    """A mistake is one line."""
-
-    def test_a_log_without_dispatches_is_told(
-        self, account: Account, log: Log, tail: CommandLine
-    ) -> None:
-        account.logging["ApplicationLogLevel"] = "WARN"
-        log.write(line("summary"))
-        ran = tail(*SINCE)
-        assert ran.status == 0
-        assert "logs warnings or errors alone" in ran.errors
+def test_a_log_without_dispatches_is_told(account: Account, log: Log, tail: CommandLine) -> None:
+    account.logging["ApplicationLogLevel"] = "WARN"
+    log.write(line("summary"))
+    ran = tail(*SINCE)
+    assert ran.status == 0
+    assert "logs warnings or errors alone" in ran.errors

@@ -1,10 +1,9 @@
 """Nothing that keys and entries hold reaches a terminal as more than text."""
 
-from __future__ import annotations
-
 import io
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,9 +16,6 @@ from tests.cli.commandline import CommandLine
 from tests.cli.schemas import validate
 from tests.cli.terminal import HOSTILE, raw
 from tests.templates.test_attacks import BRIEF, Attack
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORMATS: Final = ("text", "json")
 

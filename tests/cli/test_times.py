@@ -1,7 +1,5 @@
 """Times are written and read in UTC."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 

@@ -1,16 +1,12 @@
 """YAML is read by version 1.2, in types that DynamoDB holds, with the place of each value."""
 
-from __future__ import annotations
-
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
+from lava_s3trigger.cli.entries.positions import Node
 from lava_s3trigger.cli.entries.yaml_text import YamlText
-
-if TYPE_CHECKING:
-    from lava_s3trigger.cli.entries.positions import Node
 
 DATE: Final = 'YAML reads 2026-03-14 as a date: put it in quotes, "2026-03-14"'
 TAG: Final = "the tag '!x' means nothing here: remove it"

@@ -1,18 +1,13 @@
 """Operations of DynamoDB that read and write a whole table, for the endpoint of the tests."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lava_s3trigger.cli.apply.write import item_bytes
 from lava_s3trigger.cli.entries.dynamodb import canonical
-from tests.aws_in_memory import RefusedError
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Answer, Endpoint, Item, Request
-    from tests.clock import Clock
+from tests.aws_in_memory import Answer, Endpoint, Item, RefusedError, Request
+from tests.clock import Clock
 
 
 @dataclass

@@ -1,20 +1,16 @@
 """Recent events that one instance of the function remembers."""
 
-from __future__ import annotations
-
 import dataclasses
 import tracemalloc
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.dedup.memory import RecentEvents, dedup_digest
+from lava_s3trigger.events import S3Event
 from tests.build import s3_event
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
-    from tests.clock import Clock
+from tests.clock import Clock
 
 TTL: Final = 30.0
 EVENT: Final = s3_event("a/b/c", record={"s3": {"object": {"sequencer": "1"}}})
@@ -43,104 +39,59 @@ def complete(recent: RecentEvents, event: S3Event) -> None:
     recent.start()
 
 
-class TestMemory:
-    """Events that no S3 sends take no more memory than others."""
+@pytest.mark.parametrize("name", ["key", "bucket", "event_type"])
+def test_long_texts_are_not_kept(name: str, clock: Clock) -> None:
+    recent = RecentEvents(100, TTL, clock)
+    recent.start()
+    tracemalloc.start()
+    try:
+        for n in range(100):
+            fields: dict[str, Any] = {name: "x" * 100_000 + str(n)}
+            recent.complete(dataclasses.replace(EVENT, **fields))
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
-    @pytest.mark.parametrize("name", ["key", "bucket", "event_type"])
-    def test_long_texts_are_not_kept(self, name: str, clock: Clock) -> None:
-        recent = RecentEvents(100, TTL, clock)
-        recent.start()
-        tracemalloc.start()
-        try:
-            for n in range(100):
-                fields: dict[str, Any] = {name: "x" * 100_000 + str(n)}
-                recent.complete(dataclasses.replace(EVENT, **fields))
-            used, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-
-        assert used < 200_000
+    assert used < 200_000
 
 
-class TestDuplicates:
-    """Events are duplicates if bucket, key, size and event type agree."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"event_time": datetime(2026, 3, 15, tzinfo=UTC)}, id="time"),
+        pytest.param({"aws_region": "us-east-1"}, id="region"),
+        pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
+    ],
+)
+def test_other_differences_do_not_matter(change: dict[str, Any], recent: RecentEvents) -> None:
+    complete(recent, EVENT)
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            pytest.param({}, id="nothing"),
-            pytest.param({"event_time": datetime(2026, 3, 15, tzinfo=UTC)}, id="time"),
-            pytest.param({"aws_region": "us-east-1"}, id="region"),
-            pytest.param({"record": {"s3": {"object": {"sequencer": "2"}}}}, id="record"),
-        ],
-    )
-    def test_other_differences_do_not_matter(
-        self, change: dict[str, Any], recent: RecentEvents
-    ) -> None:
-        complete(recent, EVENT)
-
-        assert not recent.admit(dataclasses.replace(EVENT, **change))
+    assert not recent.admit(dataclasses.replace(EVENT, **change))
 
 
-class TestTime:
-    """Events are duplicates within the time to live."""
+def test_the_least_recently_used_event_is_evicted(clock: Clock) -> None:
+    recent = RecentEvents(2, TTL, clock)
+    first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
+    complete(recent, first)
+    complete(recent, second)
+    assert not recent.admit(first)  # a use
 
-    @pytest.mark.parametrize(
-        ("later", "expected"),
-        [
-            pytest.param(0.0, False, id="at-once"),
-            pytest.param(TTL - 0.1, False, id="within"),
-            pytest.param(TTL, True, id="at-the-end"),
-            pytest.param(TTL + 0.1, True, id="after"),
-        ],
-    )
-    def test_an_event_is_a_duplicate_until_the_ttl_expires(
-        self, later: float, recent: RecentEvents, clock: Clock, *, expected: bool
-    ) -> None:
-        complete(recent, EVENT)
+    complete(recent, third)
 
-        clock.now += later
-
-        assert recent.admit(EVENT) is expected
-
-    def test_a_duplicate_does_not_extend_the_ttl(self, recent: RecentEvents, clock: Clock) -> None:
-        complete(recent, EVENT)
-        clock.now += TTL - 1
-        assert not recent.admit(EVENT)
-
-        clock.now += 1
-
-        assert recent.admit(EVENT)
+    assert not recent.admit(first)
+    assert recent.admit(second)
+    assert not recent.admit(third)
 
 
-class TestSize:
-    """The cache is bounded; the least recently used event is evicted."""
+@pytest.mark.parametrize(("size", "ttl"), [(0, TTL), (10, 0)], ids=["size", "ttl"])
+def test_a_completed_event_is_forgotten_with_its_invocation(
+    size: int, ttl: float, clock: Clock
+) -> None:
+    recent = RecentEvents(size, ttl, clock)
+    complete(recent, EVENT)
 
-    def test_the_least_recently_used_event_is_evicted(self, clock: Clock) -> None:
-        recent = RecentEvents(2, TTL, clock)
-        first, second, third = (dataclasses.replace(EVENT, key=key) for key in "abc")
-        complete(recent, first)
-        complete(recent, second)
-        assert not recent.admit(first)  # a use
-
-        complete(recent, third)
-
-        assert not recent.admit(first)
-        assert recent.admit(second)
-        assert not recent.admit(third)
-
-
-class TestOff:
-    """With a size or a TTL of 0, no event is remembered between invocations."""
-
-    @pytest.mark.parametrize(("size", "ttl"), [(0, TTL), (10, 0)], ids=["size", "ttl"])
-    def test_a_completed_event_is_forgotten_with_its_invocation(
-        self, size: int, ttl: float, clock: Clock
-    ) -> None:
-        recent = RecentEvents(size, ttl, clock)
-        complete(recent, EVENT)
-
-        assert recent.admit(EVENT)
+    assert recent.admit(EVENT)
 
 
 class TestDigest:

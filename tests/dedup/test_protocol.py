@@ -1,12 +1,11 @@
 """Which S3 events are duplicates: docs/design.md#duplicates."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
@@ -14,18 +13,13 @@ from lava_s3trigger.aws.deadline import UNLIMITED, Deadline
 from lava_s3trigger.dedup.memory import RecentEvents
 from lava_s3trigger.dedup.protocol import Admission, Duplicates, Verdict
 from lava_s3trigger.dedup.table import ClaimTable
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import OPERATIONS, RESET, Aws, Keys, Table
+from tests.aws_in_memory import OPERATIONS, RESET, Aws, Call, Keys, Table
+from tests.clock import Clock
 
 from .test_memory import EVENT, TTL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lava_s3trigger.events import S3Event
-    from tests.aws_in_memory import Call
-    from tests.clock import Clock
 
 DUPLICATE: Final = Admission(is_duplicate=True)
 
@@ -48,19 +42,14 @@ def complete(instance: Duplicates, *admissions: Admission) -> None:
     instance.settle([(EVENT, each, None) for each in admissions], UNLIMITED)
 
 
-class TestThisInstance:
-    """Without a table, an instance knows the duplicates of its own memory."""
+@pytest.mark.parametrize(("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"])
+def test_without_a_table_the_setting_tells_whether_it_is_on(
+    clock: Clock, *, is_on: bool, expected: bool
+) -> None:
+    duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
 
-    @pytest.mark.parametrize(
-        ("is_on", "expected"), [(False, False), (True, True)], ids=["off", "on"]
-    )
-    def test_without_a_table_the_setting_tells_whether_it_is_on(
-        self, clock: Clock, *, is_on: bool, expected: bool
-    ) -> None:
-        duplicates = Duplicates(RecentEvents(0, TTL, clock), is_on=is_on)
-
-        assert duplicates.is_on is expected
-        assert duplicates.settle_seconds == 0.0
+    assert duplicates.is_on is expected
+    assert duplicates.settle_seconds == 0.0
 
 
 class Fleet:
@@ -69,7 +58,9 @@ class Fleet:
     Each remembers nothing itself between invocations, so that it knows only what is shared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: pytest.LogCaptureFixture) -> None:
+        self.log = log
+        log.set_level(logging.INFO, logger=LOGGER.name)
         self.aws = Aws()
         self.table = self.aws.tables["claims"] = Table(Keys("id"))
         self.now = 1_000_000.0
@@ -105,8 +96,8 @@ class Fleet:
 
 
 @pytest.fixture(name="fleet")
-def _fleet() -> Fleet:
-    return Fleet()
+def _fleet(caplog: pytest.LogCaptureFixture) -> Fleet:
+    return Fleet(caplog)
 
 
 def admit(instance: Duplicates, owner: str, event: S3Event = EVENT) -> Admission:
@@ -207,10 +198,7 @@ class TestTable:
 
         assert verdict(admit(two, "m-2")) is Verdict.WORK
 
-    def test_an_instance_that_lost_its_claim_does_not_settle_it(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_an_instance_that_lost_its_claim_does_not_settle_it(self, fleet: Fleet) -> None:
         one, two, three = fleet.instance(), fleet.instance(), fleet.instance()
         slow = admit(one, "m-1")
         fleet.now += 3600
@@ -219,7 +207,7 @@ class TestTable:
         complete(one, slow)
 
         assert admit(three, "m-3").failure
-        [line] = caplog.messages
+        [line] = fleet.log.messages
         assert line.startswith('claims not settled {"count": 1, "reason": ')
 
 
@@ -251,10 +239,7 @@ class TestTableCalls:
         )
         assert not fleet.table.items
 
-    def test_with_too_little_time_the_lease_is_left_to_expire(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_with_too_little_time_the_lease_is_left_to_expire(self, fleet: Fleet) -> None:
         left = [300.0]
         deadline = Deadline(lambda: left[0])
         one, two = fleet.instance(), fleet.instance()
@@ -264,27 +249,12 @@ class TestTableCalls:
         one.settle([(EVENT, admission, None)], deadline)
 
         reason = "too little time left; the lease expires by itself"
-        assert caplog.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
+        assert fleet.log.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
         assert admit(two, "m-2").failure
 
 
 class TestTableUnreachable:
     """Events are carried out if the table does not answer, so that none is lost."""
-
-    def test_events_are_carried_out_and_that_is_logged_once(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
-        one = fleet.instance(table="no-such-table")
-        events = [(dataclasses.replace(EVENT, key=f"k-{n}"), "m-1") for n in range(20)]
-
-        admission = one.admit(events, UNLIMITED)
-        complete(one, *admission)
-
-        assert all(verdict(each) is Verdict.UNKNOWN for each in admission)
-        assert [record.levelno for record in caplog.records] == [logging.ERROR]
-        [line] = caplog.messages
-        assert line.startswith("dedup table unreachable {")
 
     def test_the_table_is_called_once_in_an_invocation_and_again_in_the_next(
         self, fleet: Fleet
@@ -299,10 +269,7 @@ class TestTableUnreachable:
         assert verdict(admit(one, "m-1")) is Verdict.UNKNOWN
         assert fleet.calls == 2
 
-    def test_events_without_the_table_are_counted_in_each_invocation(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, logger=LOGGER.name)
+    def test_events_without_the_table_are_counted_in_each_invocation(self, fleet: Fleet) -> None:
         fleet.aws.fail({("UpdateItem", None): RESET})
         one = fleet.instance()
 
@@ -311,8 +278,9 @@ class TestTableUnreachable:
             admitted = one.admit([(event, "A") for event in events], UNLIMITED)
             assert not any(each.is_duplicate or each.failure for each in admitted)
 
-        lines = [each.removeprefix("dedup table unreachable ") for each in caplog.messages]
+        lines = [each.removeprefix("dedup table unreachable ") for each in fleet.log.messages]
         assert sum(json.loads(each)["count"] for each in lines) == 3
+        assert {record.levelno for record in fleet.log.records} == {logging.ERROR}
 
 
 class TestOddAnswers:
@@ -328,17 +296,14 @@ class TestOddAnswers:
         assert (admitted.claim.error or "").startswith("LookupError: odd (test_protocol.py, line ")
 
     @pytest.mark.parametrize("is_done", [False, True], ids=["release", "confirm"])
-    def test_an_odd_answer_to_a_settlement_is_logged(
-        self, fleet: Fleet, caplog: pytest.LogCaptureFixture, *, is_done: bool
-    ) -> None:
-        caplog.set_level("INFO", logger=LOGGER.name)
+    def test_an_odd_answer_to_a_settlement_is_logged(self, fleet: Fleet, *, is_done: bool) -> None:
         one = fleet.instance()
         admitted = admit(one, "A")
         fleet.answer_oddly(1)
 
         one.settle([(EVENT, admitted, None if is_done else sent())], UNLIMITED)
 
-        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in caplog.text
+        assert 'claims not settled {"count": 1, "reason": "LookupError: odd' in fleet.log.text
 
     def test_an_odd_answer_during_a_wait_leaves_the_event_busy(self, fleet: Fleet) -> None:
         """Whoever was at work on it may still be."""

@@ -1,32 +1,35 @@
 """The memory that all instances share: docs/duplicates.md. Its model is in test_model."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
 
 from lava_s3trigger.dedup.protocol import Verdict
 from lava_s3trigger.dedup.table import KEPT_SECONDS, MAX_SET_BYTES, ClaimTable
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.log import LOGGER
 from lava_s3trigger.sent import SentRecord
-from tests.aws_in_memory import DENIED, LOST_REPLY, RESET, Fault, Keys, Table
+from tests.aws_in_memory import (
+    DENIED,
+    LOST_REPLY,
+    RESET,
+    Endpoint,
+    Fault,
+    Faults,
+    Item,
+    Keys,
+    Table,
+)
 from tests.build import direct, messages, record
 from tests.clock import Clock
 from tests.context import Context
 from tests.function.harness import Harness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-    from tests.aws_in_memory import Endpoint, Faults, Item
-    from tools.local.server import LocalAws
+from tools.local.server import LocalAws
 
 pytestmark = pytest.mark.usefixtures("ample_time")
 
@@ -316,43 +319,37 @@ def _claims(endpoint: Endpoint) -> ClaimTable:
     return ClaimTable(endpoint.clients[0], "claims", TTL, Clock(NOW))
 
 
-class TestReplies:
-    """A call whose reply was lost is repeated, with the same effect."""
+def test_a_repeated_claim_is_recognized(endpoint: Endpoint, claims: ClaimTable) -> None:
+    endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
+    endpoint.fail({(UPDATE, 1): LOST_REPLY})
 
-    def test_a_repeated_claim_is_recognized(self, endpoint: Endpoint, claims: ClaimTable) -> None:
-        endpoint.tables["claims"].put_item(item("failed", "other", 0, "d1"))
-        endpoint.fail({(UPDATE, 1): LOST_REPLY})
+    claim = claims.claim("e", "mine", LEASE)
 
-        claim = claims.claim("e", "mine", LEASE)
-
-        assert (claim.verdict, claim.sent, endpoint.calls) == (WORK, sent("d1"), {UPDATE: 2})
-        assert claims.claim("e", "other", LEASE).verdict is BUSY
+    assert (claim.verdict, claim.sent, endpoint.calls) == (WORK, sent("d1"), {UPDATE: 2})
+    assert claims.claim("e", "other", LEASE).verdict is BUSY
 
 
-class TestOutOfReach:
-    """An unreachable table is a verdict with the reason, not an exception."""
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(None, "ResourceNotFoundException", id="missing"),
+        pytest.param(DENIED, "AccessDeniedException", id="denied"),
+        pytest.param(RESET, "Connection was closed", id="no-answer"),
+    ],
+)
+def test_an_unreachable_table_is_an_unknown_verdict(
+    fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
+) -> None:
+    if fault:
+        endpoint.fail({(UPDATE, None): fault})
+    else:
+        endpoint.tables.clear()
 
-    @pytest.mark.parametrize(
-        ("fault", "reason"),
-        [
-            pytest.param(None, "ResourceNotFoundException", id="missing"),
-            pytest.param(DENIED, "AccessDeniedException", id="denied"),
-            pytest.param(RESET, "Connection was closed", id="no-answer"),
-        ],
-    )
-    def test_an_unreachable_table_is_an_unknown_verdict(
-        self, fault: Fault | None, reason: str, endpoint: Endpoint, claims: ClaimTable
-    ) -> None:
-        if fault:
-            endpoint.fail({(UPDATE, None): fault})
-        else:
-            endpoint.tables.clear()
+    claim = claims.claim("e", "mine", LEASE)
 
-        claim = claims.claim("e", "mine", LEASE)
-
-        assert claim.verdict is UNKNOWN
-        for said in (claim.error, claims.confirm(claim), claims.release(claim, sent("d1"))):
-            assert reason in str(said)
+    assert claim.verdict is UNKNOWN
+    for said in (claim.error, claims.confirm(claim), claims.release(claim, sent("d1"))):
+        assert reason in str(said)
 
 
 # The whole function, two instances and more.
@@ -425,21 +422,6 @@ class TestFunction:
             "key": KEY,
         }
 
-    def test_a_fresh_instance_sends_only_the_failed_dispatches(
-        self, fleet: Fleet, endpoint: Endpoint
-    ) -> None:
-        endpoint.fail(unanswered("SendMessageBatch", "lava-demo-web"))
-        with pytest.raises(DeliveriesFailedError):
-            fleet.instance()(messages(m1=direct(record())))
-        assert fleet.sent() == ([KEY], [])
-
-        endpoint.fail({})
-        assert fleet.instance()(messages(m1=direct(record()))) is None
-        assert fleet.sent() == ([], [KEY])
-
-        assert fleet.instance()(messages(m1=direct(record()))) is None
-        assert fleet.sent() == NEVER
-
     def test_done_events_of_a_failed_delivery_are_not_repeated(
         self, fleet: Fleet, endpoint: Endpoint
     ) -> None:
@@ -477,31 +459,12 @@ class TestFunction:
         assert two(messages(m2=direct(record()))) is None
         assert fleet.sent() == NEVER
 
-    def test_events_are_dispatched_without_the_table(
-        self, fleet: Fleet, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level("INFO", logger=LOGGER.name)
-        endpoint.fail({(UPDATE, None): DENIED})
 
-        assert fleet.instance()(messages(m1=direct(record()))) is None
+def test_an_event_costs_two_writes_and_a_duplicate_one(fleet: Fleet, endpoint: Endpoint) -> None:
+    costs = []
+    for table, message_id in ((None, "m0"), ("claims", "m1"), ("claims", "m2")):
+        endpoint.forget_calls()
+        fleet.instance(dedup_table=table)(messages(**{message_id: direct(record())}))
+        costs.append(endpoint.calls[UPDATE])
 
-        assert fleet.sent() == ONCE
-        [line] = [each for each in caplog.messages if each.startswith("dedup")]
-        fields = json.loads(line.removeprefix("dedup table unreachable "))
-        assert fields["count"] == 1
-        assert "AccessDeniedException" in fields["reason"]
-
-
-class TestCost:
-    """Without the option, deduplication costs nothing."""
-
-    def test_an_event_costs_two_writes_and_a_duplicate_one(
-        self, fleet: Fleet, endpoint: Endpoint
-    ) -> None:
-        costs = []
-        for table, message_id in ((None, "m0"), ("claims", "m1"), ("claims", "m2")):
-            endpoint.forget_calls()
-            fleet.instance(dedup_table=table)(messages(**{message_id: direct(record())}))
-            costs.append(endpoint.calls[UPDATE])
-
-        assert costs == [0, 2, 1]
+    assert costs == [0, 2, 1]

@@ -1,22 +1,17 @@
 """README and docs, read: their sections, fenced blocks, tables and examples."""
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from ruamel.yaml import YAML
 
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.events import S3Event
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lava_s3trigger.events import S3Event
 
 DOCS: Final = CHECKOUT / "docs"
 PAGES: Final = [*sorted(CHECKOUT.glob("*.md")), *sorted(DOCS.glob("*.md"))]

@@ -1,21 +1,16 @@
 """A reader who follows the pages, on a local AWS server."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests import sam
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
+from tools.local.server import CHECKOUT, LocalAws
 
 # Version 1 of the CLI does not look for SQS where AWS_ENDPOINT_URL says.
 AWS: Final = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'

@@ -1,15 +1,15 @@
 """The commands of the pages print what the pages show."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
 import shlex
 import shutil
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 import pytest
@@ -21,13 +21,14 @@ from lava_s3trigger.cli.options import Command
 from lava_s3trigger.cli.testing.case import REASONS
 from lava_s3trigger.cli.testing.fields import FIELDS
 from lava_s3trigger.triggers import entry_digest
+from tests.build import job_entry, trigger_entry
 from tests.cli.commandline import CommandLine, Ran
 from tests.cli.logs import TIME, Log, line
 from tests.cli.replays import Account, on_account
 from tests.cli.schemas import validate
 from tools import screenshots
 from tools.local.realm import Realm
-from tools.local.server import CHECKOUT
+from tools.local.server import CHECKOUT, LocalAws
 
 from .pages import (
     DOCS,
@@ -42,13 +43,7 @@ from .pages import (
     section,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
-
-    Run = Callable[[str], Ran]
+Run = Callable[[str], Ran]
 
 COMMAND_LINE: Final = DOCS / "command-line.md"
 EXPLAIN: Final = DOCS / "explain.md"
@@ -192,8 +187,7 @@ def prod(aws: LocalAws) -> Realm:
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 2048)
-    fields = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}
-    realm.put("jobs", [{"job_id": job, **fields}])
+    realm.put("jobs", [job_entry(job)])
     then, now = _orders("*.csv"), _orders("*.csv", "*.CSV")
     realm.put("s3triggers", [now])
     log = Log(aws, "/aws/lambda/lava-prod-s3trigger")
@@ -254,14 +248,8 @@ class TestLog:
 
 def _orders(*patterns: str) -> dict[str, Any]:
     """Return the entry of the page on the log."""
-    return {
-        "trigger_id": "load-orders",
-        "bucket": "my-bucket",
-        "prefix": "incoming/orders",
-        "enabled": True,
-        "if_fnmatch": list(patterns),
-        "job_id": "load_orders",
-    }
+    more = {"if_fnmatch": list(patterns), "job_id": "load_orders"}
+    return trigger_entry("load-orders", "incoming/orders", **more)
 
 
 def _options_of(*names: str) -> set[str]:

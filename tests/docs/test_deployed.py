@@ -1,9 +1,8 @@
 """The AWS commands of the pages do what the pages say, one after the other, on a local AWS."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -20,9 +19,6 @@ from .pages import (
     tables,
 )
 from .reader import Reader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the AWS CLI many times on a stack")]
 

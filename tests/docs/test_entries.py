@@ -1,13 +1,12 @@
 """Entries and templates of the pages: they are valid, and do what the pages say."""
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
@@ -39,9 +38,6 @@ from .pages import (
     slug,
     tables,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def entries() -> Iterator[Any]:
@@ -141,34 +137,28 @@ class TestRendering:
             assert found == (code(event_type), size, source_ip), name
 
 
-class TestLoops:
-    """The page on loops: its recipe excludes them, and its query finds them."""
-
-    def test_the_recipe_excludes_what_the_job_writes(self) -> None:
-        [entry] = fenced(section(TRIGGERS, "Loops"), "json")
-        known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
-        outcomes = {}
-        for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
-            event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
-            [trigger] = decide(event, *known).triggers
-            outcomes[name] = trigger.outcome
-        assert outcomes == {
-            "a.csv": "dispatched",
-            "converted/a.csv": "skipped",
-            "a.converted.csv": "skipped",
-        }
+def test_the_recipe_excludes_what_the_job_writes() -> None:
+    [entry] = fenced(section(TRIGGERS, "Loops"), "json")
+    known = triggers_of(item(json.loads(entry))), jobs_of(item(job_entry("convert_orders")))
+    outcomes = {}
+    for name in ("a.csv", "converted/a.csv", "a.converted.csv"):
+        event = replace(sample("s3-created.json"), key=f"incoming/orders/{name}")
+        [trigger] = decide(event, *known).triggers
+        outcomes[name] = trigger.outcome
+    assert outcomes == {
+        "a.csv": "dispatched",
+        "converted/a.csv": "skipped",
+        "a.converted.csv": "skipped",
+    }
 
 
-class TestConnecting:
-    """Statements about routes that no table shows."""
-
-    def test_minio_without_a_region(self) -> None:
-        payload = json.loads((CHECKOUT / "events" / "minio.json").read_text())
-        payload["Records"][0]["awsRegion"] = ""
-        [delivery] = deliveries(payload, "us-east-1")
-        [event] = [each.event for each in delivery.events]
-        assert event.aws_region == "us-east-1"
-        assert "the function's own" in section(CONNECTING, "S3-compatible stores")
+def test_minio_without_a_region() -> None:
+    payload = json.loads((CHECKOUT / "events" / "minio.json").read_text())
+    payload["Records"][0]["awsRegion"] = ""
+    [delivery] = deliveries(payload, "us-east-1")
+    [event] = [each.event for each in delivery.events]
+    assert event.aws_region == "us-east-1"
+    assert "the function's own" in section(CONNECTING, "S3-compatible stores")
 
 
 COOKBOOK: Final = DOCS / "cookbook.md"

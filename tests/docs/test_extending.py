@@ -1,10 +1,9 @@
 """The condition that CONTRIBUTING.md adds works as the page says."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,9 +13,6 @@ from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tools.local.server import CHECKOUT
 
 from .pages import fenced, section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAGE: Final = section(CHECKOUT / "CONTRIBUTING.md", "Add a condition")
 SATURDAY: Final = datetime(2026, 3, 14, tzinfo=UTC)

@@ -1,18 +1,14 @@
 """The targets of links, files and commands that the pages name exist."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tools.local.server import CHECKOUT
 
 from .pages import PAGES, codes, fenced, prose, slug
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MADE: Final = ("docs/new.md",)
 """Pages that only a test makes."""

@@ -1,7 +1,5 @@
 """Tables and queries of the pages have the names of the code, and no others."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os
@@ -231,18 +229,15 @@ class TestTables:
         }
 
 
-class TestAlarms:
-    """The page lists the alarms of the stack, with their thresholds."""
-
-    def test_alarms(self) -> None:
-        [rows] = tables(section(OPERATING, "Alarms"))
-        stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
-        found = {
-            each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
-            for each in stack.of_type("AWS::CloudWatch::Alarm")
-        }
-        assert found.keys() == {code(row[0]) for row in rows}
-        for name, _, threshold in rows:
-            default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
-            scale = 1000 if code(name) == "async-age" else 1
-            assert found[code(name)] == float(default) * scale
+def test_alarms() -> None:
+    [rows] = tables(section(OPERATING, "Alarms"))
+    stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
+    found = {
+        each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])
+        for each in stack.of_type("AWS::CloudWatch::Alarm")
+    }
+    assert found.keys() == {code(row[0]) for row in rows}
+    for name, _, threshold in rows:
+        default = PARAMETERS[code(threshold)]["Default"] if "`" in threshold else threshold
+        scale = 1000 if code(name) == "async-age" else 1
+        assert found[code(name)] == float(default) * scale

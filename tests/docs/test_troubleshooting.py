@@ -1,10 +1,9 @@
 """docs/troubleshooting.md has a row for each finding of doctor, and for each kind in the log."""
 
-from __future__ import annotations
-
 import ast
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -14,9 +13,6 @@ from lava_s3trigger.metrics import FAILURES
 from tools.local.server import CHECKOUT
 
 from .pages import codes, section, tables
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAGE: Final = CHECKOUT / "docs" / "troubleshooting.md"
 PACKAGE: Final = CHECKOUT / "lava_s3trigger"

@@ -1,22 +1,16 @@
 """The two servers that the same tests run on: ministack, and Amazon's DynamoDB Local."""
 
-from __future__ import annotations
-
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.aws.clients import make_clients
 from tools.local.realm import Realm
-from tools.local.server import REGION
+from tools.local.server import REGION, LocalAws
 
 from .server import DynamoDbLocal, is_installed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
 
 _NUMBERS: Final = itertools.count(1)
 

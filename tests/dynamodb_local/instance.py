@@ -3,11 +3,10 @@
 Prints ``ready``, waits for a line, and prints the number of its dispatches at the end.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.errors import DeliveriesFailedError
@@ -16,9 +15,6 @@ from lava_s3trigger.settings import Settings
 from tests.build import direct, messages, record
 from tests.context import Context
 from tools.local.server import REGION
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _MAX_TRIES: Final = 50
 _MESSAGES: Final = 10

@@ -1,22 +1,18 @@
 """Amazon's DynamoDB Local, on loopback."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import TracebackType
+from typing import Any, Final, Self
 
 import botocore.session
 from botocore.config import Config
 
 from tools.local.server import CHECKOUT, REGION
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 INSTALLED: Final = CHECKOUT / "build" / "dynamodb-local"
 LAUNCHER: Final = CHECKOUT / "tools" / "dynamodb-local" / "Loopback.java"

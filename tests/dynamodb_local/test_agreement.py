@@ -1,8 +1,7 @@
 """AWS in memory answers as DynamoDB Local does, on the calls of `test_agreement`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,10 +13,7 @@ from tests.aws_in_memory.test_agreement import _filled as _filled  # noqa: PLC04
 from tests.aws_in_memory.test_agreement import _imitations as _imitations  # noqa: PLC0414
 from tests.aws_in_memory.test_agreement import _own as _own  # noqa: PLC0414
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .server import DynamoDbLocal
+from .server import DynamoDbLocal
 
 pytestmark = pytest.mark.slow("needs DynamoDB Local")
 

@@ -1,10 +1,9 @@
 """`apply` on DynamoDB Local: values are written as they are, and conditions hold for them."""
 
-from __future__ import annotations
-
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +14,8 @@ from tests.cli.applying import SET, Applying, entry, item, items, write_and_chan
 from tests.cli.commandline import CommandLine
 from tools.local.realm import Realm
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Database
-    from .server import DynamoDbLocal
+from .conftest import Database
+from .server import DynamoDbLocal
 
 pytestmark = pytest.mark.slow("needs DynamoDB Local")
 

@@ -1,15 +1,14 @@
 """The protocol of duplicates, on DynamoDB Local, and with three writers at once on both."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,15 +16,11 @@ from lava_s3trigger.dedup.protocol import Verdict
 from tests.build import job_entry, trigger_entry
 from tests.dedup import test_table
 from tests.dedup.test_table import LEASE, NOW, TTL, Shared, facts, item, sent
+from tools.local.realm import Realm
+from tools.local.server import LocalAws
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
-
-    from .conftest import Database
-    from .server import DynamoDbLocal
+from .conftest import Database
+from .server import DynamoDbLocal
 
 pytestmark = pytest.mark.slow("needs DynamoDB Local")
 
@@ -177,50 +172,45 @@ class TestThreeWriters:
                 assert {claim.verdict for claim in claims} == {BUSY}
 
 
-class TestThreeInstances:
-    """Three instances of the function, in processes of their own, share a table."""
+def test_each_event_is_dispatched_once(aws: LocalAws, database: Database, realm: Realm) -> None:
+    shared = Shared(database.client())
+    realm.put(
+        "jobs",
+        [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
+    )
+    jobs: dict[str, Any] = {
+        "job_id": ["job-core", "job-web"],
+        "parameters": {"key": "{{ key }}"},
+    }
+    realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
+    keys = [f"in/{number}.csv" for number in range(40)]
+    command = [
+        *(sys.executable, "-m", "tests.dynamodb_local.instance"),
+        *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
+    ]
 
-    def test_each_event_is_dispatched_once(
-        self, aws: LocalAws, database: Database, realm: Realm
-    ) -> None:
-        shared = Shared(database.client())
-        realm.put(
-            "jobs",
-            [job_entry(f"job-{worker}", worker) for worker in ("core", "web")],
+    processes = [
+        subprocess.Popen(
+            [*command, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        jobs: dict[str, Any] = {
-            "job_id": ["job-core", "job-web"],
-            "parameters": {"key": "{{ key }}"},
-        }
-        realm.put("s3triggers", [trigger_entry(prefix="*", **jobs)])
-        keys = [f"in/{number}.csv" for number in range(40)]
-        command = [
-            *(sys.executable, "-m", "tests.dynamodb_local.instance"),
-            *(database.endpoint, aws.endpoint, realm.name, shared.name, str(len(keys))),
-        ]
+        for number in range(WRITERS)
+    ]
+    for process in processes:  # all are ready before any starts
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("start\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=120) for process in processes]
 
-        processes = [
-            subprocess.Popen(
-                [*command, str(number)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(WRITERS)
-        ]
-        for process in processes:  # all are ready before any starts
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("start\n")
-            process.stdin.flush()
-        ended = [process.communicate(timeout=120) for process in processes]
-
-        assert [process.returncode for process in processes] == [0] * WRITERS, ended
-        for worker in ("core", "web"):
-            received = [json.loads(message["Body"]) for message in realm.receive(worker)]
-            assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
-        sends = [int(out) for out, _ in ended]
-        assert sum(sends) == 2 * len(keys)
+    assert [process.returncode for process in processes] == [0] * WRITERS, ended
+    for worker in ("core", "web"):
+        received = [json.loads(message["Body"]) for message in realm.receive(worker)]
+        assert sorted(each["parameters"]["key"] for each in received) == sorted(keys)
+    sends = [int(out) for out, _ in ended]
+    assert sum(sends) == 2 * len(keys)

@@ -1,7 +1,5 @@
 """Buckets to connect: entries, notifications that are there, and what S3 makes of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final
 

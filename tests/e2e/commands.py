@@ -1,19 +1,15 @@
 """The command as a user runs it; and the demo and the local server, and what they leave behind."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.processes import SECONDS, finish, signals_received
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 COMMAND: Final = Path(sys.executable).with_name("lava-s3trigger")
 

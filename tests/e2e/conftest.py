@@ -5,12 +5,12 @@ of their own, and `empty_aws` for the realm that the pages name. `pytest_xdist_m
 `tests/conftest.py` has the modules of a server run in one process.
 """
 
-from __future__ import annotations
-
 import json
 import urllib.request
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -21,10 +21,6 @@ from tools.local.realm import Realm
 from tools.local.server import ACCESS_KEY, ACCOUNT, CHECKOUT, REGION, SECRET_KEY, LocalAws
 
 from .connections import Connections
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 REALM: Final = "e2e"
 JOB: Final = {"type": "exe", "worker": "core", "payload": "x", "enabled": True}

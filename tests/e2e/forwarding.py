@@ -1,19 +1,15 @@
 """A forwarder between the deployed function and the local AWS, at which calls can be broken."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.aws_in_memory.server import HttpAnswer, HttpRequest, HttpServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Forwarder(HttpServer):

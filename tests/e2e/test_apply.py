@@ -1,14 +1,13 @@
 """`apply` on the deployed stack, with the policy of `examples/` and no other right."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shlex
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from ruamel.yaml import YAML
@@ -17,9 +16,6 @@ from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .commands import COMMAND
 from .conftest import REALM, Stack, wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EXAMPLES: Final = CHECKOUT / "examples"
 POLICY: Final = json.loads((EXAMPLES / "apply-policy.json").read_text())

@@ -1,7 +1,5 @@
 """``lava-s3trigger dead-letters`` on the deployed stack: seen, mended, given back, deleted."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,24 +7,19 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.cli.commandline import CommandLine
 from tests.docs.pages import OPERATING, section
 from tests.processes import finish, wait_until
 
 from .commands import start_command
-from .conftest import JOB
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.cli.commandline import CommandLine
-
-    from .conftest import Stack
+from .conftest import JOB, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for messages that come back")]
 
@@ -125,16 +118,6 @@ def test_a_dispatch_to_a_queue_that_is_not_there_would_come_back(letters: Letter
     status, output, errors = letters.run("redrive", "--explain", "--queue", "own")
     assert (status, "there is no queue lava-e2e-dl-nobody" in output) == (1, True), output
     assert "1 of 1 would come back again" in errors
-
-
-def test_explaining_does_not_wait_for_the_mapping_to_be_off(letters: Letters) -> None:
-    letters.stack.set_redrive(enabled=True)
-    try:
-        assert letters.run("redrive", "--explain")[0] == 0
-        status, _, errors = letters.run("redrive")
-    finally:
-        letters.stack.set_redrive(enabled=False)
-    assert (status, "is on: a redrive is running, or was killed" in errors) == (3, True)
 
 
 def test_only_the_chosen_are_given_back(letters: Letters) -> None:

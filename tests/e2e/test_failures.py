@@ -1,28 +1,23 @@
 """Failed deliveries are retried, then wait in a dead-letter queue; no event is lost."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
 
 import pytest
 
 from tests.build import direct, record
 from tests.processes import wait_until
 
+from .conftest import Stack
 from .forwarding import Forwarder, kill, workers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Protocol
 
-    from .conftest import Stack
+class RetryAfter(Protocol):
+    """Sets when, and how often, a message is delivered."""
 
-    class RetryAfter(Protocol):
-        """Sets when, and how often, a message is delivered."""
-
-        def __call__(self, seconds: int, tries: int) -> None: ...
+    def __call__(self, seconds: int, tries: int) -> None: ...
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("waits for deliveries that are repeated")]
@@ -82,29 +77,26 @@ def forwarder(stack: Stack) -> Iterator[Forwarder]:
         client.update_function_configuration(FunctionName=name, Environment=before)
 
 
-class TestPoison:
-    """A message that is no event does not affect the others of its batch."""
+def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
+    stack: Stack, retry_after: RetryAfter
+) -> None:
+    # A batch that takes longer is delivered again: then more than 300 dispatches come.
+    retry_after(90, tries=2)
+    stack.trigger("many", "many", parameters={"key": "{{ key }}"})
+    bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
 
-    def test_one_bad_message_among_300_good_ones_is_the_only_dead_letter(
-        self, stack: Stack, retry_after: RetryAfter
-    ) -> None:
-        # A batch that takes longer is delivered again: then more than 300 dispatches come.
-        retry_after(90, tries=2)
-        stack.trigger("many", "many", parameters={"key": "{{ key }}"})
-        bodies = [json.dumps(event("many", f"in/{number}")) for number in range(MANY)]
+    fill_intake(stack, [*bodies[:137], POISON, *bodies[137:]])
 
-        fill_intake(stack, [*bodies[:137], POISON, *bodies[137:]])
-
-        found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
-        assert found == Counter(f"in/{number}" for number in range(MANY))
-        retry_after(1, tries=2)  # only the bad one is left
-        url = stack.outputs["IntakeDeadLetterQueueUrl"]
-        wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
-        (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
-        assert dead["Body"] == POISON
-        stack.aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=dead["ReceiptHandle"])
-        assert stack.realm.receive("core") == []
-        assert stack.waiting(stack.outputs["DeadLetterQueueUrl"]) == 0
+    found = Counter(each["parameters"]["key"] for each in stack.dispatches("core", MANY))
+    assert found == Counter(f"in/{number}" for number in range(MANY))
+    retry_after(1, tries=2)  # only the bad one is left
+    url = stack.outputs["IntakeDeadLetterQueueUrl"]
+    wait_until(lambda: stack.waiting(url) == 1 and drained(stack), "one dead letter")
+    (dead,) = stack.aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert dead["Body"] == POISON
+    stack.aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=dead["ReceiptHandle"])
+    assert stack.realm.receive("core") == []
+    assert stack.waiting(stack.outputs["DeadLetterQueueUrl"]) == 0
 
 
 class TestCrash:

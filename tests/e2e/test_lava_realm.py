@@ -1,22 +1,18 @@
 """A realm as lava's stacks build it, with this function's zip in the place of lava's."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from tests.build import direct, record
 from tests.docs.pages import fenced, section
+from tests.docs.reader import Reader
 from tests.processes import wait_until
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 
 from .conftest import JOB, keys_arrive
-
-if TYPE_CHECKING:
-    from tests.docs.reader import Reader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys lava's realm")]
 

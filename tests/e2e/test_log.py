@@ -1,27 +1,21 @@
 """``lava-s3trigger tail`` and ``history`` on the deployed stack: the function's own log."""
 
-from __future__ import annotations
-
 import json
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.cli.commandline import CommandLine
 from tests.cli.schemas import validate
 from tests.cli.terminal import raw
 from tests.processes import end_of, wait_until
 
 from .commands import start_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.cli.commandline import CommandLine
-
-    from .conftest import Stack
+from .conftest import Stack
 
 pytestmark = pytest.mark.e2e
 

@@ -1,23 +1,19 @@
 """The steps of docs/migrating.md, in a realm as lava's stacks build it, there and back."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from tests.docs.pages import fenced, section
+from tests.docs.reader import Reader
 from tests.processes import wait_until
 from tools.local.server import CHECKOUT
 
 from .conftest import keys_arrive
-
-if TYPE_CHECKING:
-    from tests.docs.reader import Reader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys two stacks, one after the other")]
 

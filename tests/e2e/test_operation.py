@@ -1,28 +1,23 @@
 """A release deploys by the documented commands, and is updated under load."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import threading
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.docs.pages import CONNECTING, DEPLOYING, fenced, section
 from tests.docs.reader import Reader
 from tests.processes import wait_until
+from tests.release import Release
 from tools.archive import checksums
+from tools.local.server import LocalAws
 
 from .conftest import keys_arrive
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.release import Release
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys, updates under load, and removes")]
 

@@ -1,23 +1,17 @@
 """The policy for operators: what the commands need of it, on a local AWS that enforces IAM."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.cli.commandline import CommandLine, Ran
 from tests.processes import wait_until
-from tools.local.server import CHECKOUT
+from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import JOB, Stack, deploy, make_user
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 

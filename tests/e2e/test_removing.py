@@ -1,9 +1,8 @@
 """The life of a stack: failed deployment, update, rename, uninstall, reinstall; nothing is lost."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,11 +14,6 @@ from tests.processes import wait_until
 from tools.local.server import CHECKOUT, LocalAws
 
 from .conftest import JOB, emptied, keys_arrive
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys and deletes stacks")]
 
@@ -110,84 +104,80 @@ def make_trigger(owner: Owner) -> None:
     owner.realm.put("s3triggers", [entry])
 
 
-class TestFirstDeployment:
-    def test_a_failed_first_deployment_does_not_block_the_second(self, owner: Owner) -> None:
-        cloudformation = owner.aws.client("cloudformation")
-        template = (CHECKOUT / "template.yaml").read_text()
-        cloudformation.create_stack(
-            StackName=STACK,
-            TemplateURL=owner.aws.upload_template(
-                template.replace("CodeUri: .", "CodeUri: s3://none/x.zip").replace(
-                    "\nOutputs:", _FAILING + "\nOutputs:"
-                ),
-                STACK,
+def test_a_failed_first_deployment_does_not_block_the_second(owner: Owner) -> None:
+    cloudformation = owner.aws.client("cloudformation")
+    template = (CHECKOUT / "template.yaml").read_text()
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateURL=owner.aws.upload_template(
+            template.replace("CodeUri: .", "CodeUri: s3://none/x.zip").replace(
+                "\nOutputs:", _FAILING + "\nOutputs:"
             ),
-            Parameters=[
-                {"ParameterKey": "Realm", "ParameterValue": NAME},
-                {"ParameterKey": "CreateQueries", "ParameterValue": "false"},
-                {"ParameterKey": "CreateIntake", "ParameterValue": "true"},
-            ],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            STACK,
+        ),
+        Parameters=[
+            {"ParameterKey": "Realm", "ParameterValue": NAME},
+            {"ParameterKey": "CreateQueries", "ParameterValue": "false"},
+            {"ParameterKey": "CreateIntake", "ParameterValue": "true"},
+        ],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    wait_until(lambda: status(owner) == "ROLLBACK_COMPLETE", "the end of the rollback")
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    created = {
+        each["LogicalResourceId"] for each in events if each["ResourceStatus"] == "CREATE_COMPLETE"
+    }
+    assert {"TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup"} <= created
+    assert owner.queues() == []
+    assert not owner.has_table()
+
+    [delete] = [each for each in fenced(DEPLOYING.read_text(), "sh") if "delete-stack" in each]
+    deploy = f"{DEPLOY} CreateIntake=true"
+    owner.run(delete, deploy)
+    assert owner.queues() == QUEUES
+    assert owner.has_table()
+
+
+def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> None:
+    owner.run(f"{DEPLOY} CreateIntake=true")
+    make_trigger(owner)
+    uuid = owner.mapping(f"{STACK}-intake")
+    owner.run(f"aws lambda update-event-source-mapping --no-enabled --uuid {uuid}")
+    for queue in QUEUES:
+        owner.send(queue, event(queue))
+
+    look, delete, delete_queues, delete_table = fenced(section(REMOVING, "Uninstall"), "sh")
+    printed = owner.run(look)
+    assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
+    owner.run(delete)
+
+    assert owner.queues() == QUEUES
+    assert [owner.waiting(queue) for queue in QUEUES] == [1, 1, 1]
+    assert owner.has_table()
+    for queue in QUEUES[:2]:
+        policy = owner.aws.client("sqs").get_queue_attributes(
+            QueueUrl=owner.url(queue), AttributeNames=["Policy"]
         )
-        wait_until(lambda: status(owner) == "ROLLBACK_COMPLETE", "the end of the rollback")
-        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
-        created = {
-            each["LogicalResourceId"]
-            for each in events
-            if each["ResourceStatus"] == "CREATE_COMPLETE"
-        }
-        assert {"TriggersTable", "DeadLetterQueue", "IntakeQueue", "LogGroup"} <= created
-        assert owner.queues() == []
-        assert not owner.has_table()
+        assert "events.amazonaws.com" in policy["Attributes"]["Policy"]
 
-        [delete] = [each for each in fenced(DEPLOYING.read_text(), "sh") if "delete-stack" in each]
-        deploy = f"{DEPLOY} CreateIntake=true"
-        owner.run(delete, deploy)
-        assert owner.queues() == QUEUES
-        assert owner.has_table()
+    # Installed again, the function runs what waited.
+    owner.follow("Reinstall")
+    uuid = owner.mapping(f"{STACK}-dlq")
+    owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
+    keys_arrive(owner.realm, f"{STACK}-dlq")
+    owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
+    keys_arrive(owner.realm, f"{STACK}-intake")
+    # The local server cannot move dead letters back to their queue.
+    assert owner.waiting(f"{STACK}-intake-dlq") == 1
 
+    owner.run(delete, delete_queues, delete_table)
+    assert owner.queues() == []
+    assert not owner.has_table()
+    assert owner.aws.client("lambda").list_functions()["Functions"] == []
 
-class TestUninstalling:
-    def test_what_the_queues_and_the_table_hold_outlives_the_stack(self, owner: Owner) -> None:
-        owner.run(f"{DEPLOY} CreateIntake=true")
-        make_trigger(owner)
-        uuid = owner.mapping(f"{STACK}-intake")
-        owner.run(f"aws lambda update-event-source-mapping --no-enabled --uuid {uuid}")
-        for queue in QUEUES:
-            owner.send(queue, event(queue))
-
-        look, delete, delete_queues, delete_table = fenced(section(REMOVING, "Uninstall"), "sh")
-        printed = owner.run(look)
-        assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
-        owner.run(delete)
-
-        assert owner.queues() == QUEUES
-        assert [owner.waiting(queue) for queue in QUEUES] == [1, 1, 1]
-        assert owner.has_table()
-        for queue in QUEUES[:2]:
-            policy = owner.aws.client("sqs").get_queue_attributes(
-                QueueUrl=owner.url(queue), AttributeNames=["Policy"]
-            )
-            assert "events.amazonaws.com" in policy["Attributes"]["Policy"]
-
-        # Installed again, the function runs what waited.
-        owner.follow("Reinstall")
-        uuid = owner.mapping(f"{STACK}-dlq")
-        owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
-        keys_arrive(owner.realm, f"{STACK}-dlq")
-        owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
-        keys_arrive(owner.realm, f"{STACK}-intake")
-        # The local server cannot move dead letters back to their queue.
-        assert owner.waiting(f"{STACK}-intake-dlq") == 1
-
-        owner.run(delete, delete_queues, delete_table)
-        assert owner.queues() == []
-        assert not owner.has_table()
-        assert owner.aws.client("lambda").list_functions()["Functions"] == []
-
-        # And from the beginning.
-        owner.run(DEPLOY)
-        assert owner.queues() == QUEUES[:1]
+    # And from the beginning.
+    owner.run(DEPLOY)
+    assert owner.queues() == QUEUES[:1]
 
 
 class TestChanging:

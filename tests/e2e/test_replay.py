@@ -3,17 +3,18 @@
 `make proofs` does it with more objects.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -21,13 +22,7 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from tests.processes import finish, read_until
 
 from .commands import start_command
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from .conftest import Stack
+from .conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("kills and interrupts replays for minutes")]
 
@@ -146,43 +141,38 @@ class TestInterrupts:
             assert unknown == dispatched(stack, len(unknown)).keys()
 
 
-class TestMissing:
-    """What the log has no dispatch for is found, and sent."""
+def test_exactly_what_no_notification_came_for_is_sent(stack: Stack, replay: Replay) -> None:
+    bucket = "missing-some"
+    stack.trigger("replay-missing", bucket, "in", parameters={"key": "{{ key }}"})
+    stack.connections.by_sqs(bucket, stack.outputs["IntakeQueueArn"])
+    keys = [f"in/{number:04} a+b.csv" for number in range(PUT)]
+    dropped = {*random.Random(37).sample(keys, DROPPED)}
+    s3 = stack.aws.client("s3")
 
-    def test_exactly_what_no_notification_came_for_is_sent(
-        self, stack: Stack, replay: Replay
-    ) -> None:
-        bucket = "missing-some"
-        stack.trigger("replay-missing", bucket, "in", parameters={"key": "{{ key }}"})
-        stack.connections.by_sqs(bucket, stack.outputs["IntakeQueueArn"])
-        keys = [f"in/{number:04} a+b.csv" for number in range(PUT)]
-        dropped = {*random.Random(37).sample(keys, DROPPED)}
-        s3 = stack.aws.client("s3")
+    def put(key: str) -> None:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
 
-        def put(key: str) -> None:
-            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(put, [key for key in keys if key not in dropped]))
+        assert len(dispatched(stack, PUT - DROPPED)) == PUT - DROPPED
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+        list(pool.map(put, dropped))
 
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(put, [key for key in keys if key not in dropped]))
-            assert len(dispatched(stack, PUT - DROPPED)) == PUT - DROPPED
-            s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-            list(pool.map(put, dropped))
-
-        options = [f"s3://{bucket}/in/", "--missing", "--settle", "0"]
-        planned = replay.run(*options, "--dry-run")
-        assert (planned["planned"], planned["left_out"]) == (
-            DROPPED,
-            {"dispatched_before": PUT - DROPPED},
-        )
-        done = replay.run(*options)
-        assert done["sent"] == DROPPED
-        assert dispatched(stack, DROPPED) == Counter(dropped)
-        # They can be told from real events in the log alone.
-        logs = stack.aws.client("logs")
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{stack.outputs['FunctionName']}"
-        )
-        lines = [read_line(event["message"]) for page in pages for event in page["events"]]
-        marked = [line for line in lines if line and line.fields.get("replay") == done["replay"]]
-        assert {line.fields["key"] for line in marked if line.event == "dispatched"} == dropped
-        assert replay.run(*options)["planned"] == 0
+    options = [f"s3://{bucket}/in/", "--missing", "--settle", "0"]
+    planned = replay.run(*options, "--dry-run")
+    assert (planned["planned"], planned["left_out"]) == (
+        DROPPED,
+        {"dispatched_before": PUT - DROPPED},
+    )
+    done = replay.run(*options)
+    assert done["sent"] == DROPPED
+    assert dispatched(stack, DROPPED) == Counter(dropped)
+    # They can be told from real events in the log alone.
+    logs = stack.aws.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/{stack.outputs['FunctionName']}"
+    )
+    lines = [read_line(event["message"]) for page in pages for event in page["events"]]
+    marked = [line for line in lines if line and line.fields.get("replay") == done["replay"]]
+    assert {line.fields["key"] for line in marked if line.event == "dispatched"} == dropped
+    assert replay.run(*options)["planned"] == 0

@@ -1,19 +1,14 @@
 """The role of the function: each permission is needed."""
 
-from __future__ import annotations
-
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
+from .conftest import Stack
 from .test_failures import event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("takes each permission away in turn")]
 
@@ -55,29 +50,24 @@ def take_away(stack: Stack, role: str, action: str) -> None:
     client.update_function_configuration(FunctionName=name, Environment=fresh)
 
 
-class TestNeededPermissions:
-    """Without any one permission, the delivery fails with the name of the denied call."""
+@pytest.mark.parametrize(
+    ("action", "call", "entry"),
+    [
+        pytest.param("dynamodb:Query", "Query", {}, id="to find triggers"),
+        pytest.param("dynamodb:GetItem", "GetItem", {}, id="to read jobs"),
+        pytest.param("sqs:GetQueueUrl", "GetQueueUrl", {}, id="to find queues"),
+        pytest.param("sqs:SendMessage*", "SendMessageBatch", {}, id="to dispatch"),
+        pytest.param("sqs:SendMessage*", "s3trigger-dlq", {"job_id": "no such job"}, id="to park"),
+    ],
+)
+def test_a_missing_permission_fails_the_delivery_with_the_denied_call(
+    stack: Stack, role: str, action: str, call: str, entry: dict[str, Any]
+) -> None:
+    stack.trigger(BUCKET, BUCKET, **entry)
+    take_away(stack, role, action)
 
-    @pytest.mark.parametrize(
-        ("action", "call", "entry"),
-        [
-            pytest.param("dynamodb:Query", "Query", {}, id="to find triggers"),
-            pytest.param("dynamodb:GetItem", "GetItem", {}, id="to read jobs"),
-            pytest.param("sqs:GetQueueUrl", "GetQueueUrl", {}, id="to find queues"),
-            pytest.param("sqs:SendMessage*", "SendMessageBatch", {}, id="to dispatch"),
-            pytest.param(
-                "sqs:SendMessage*", "s3trigger-dlq", {"job_id": "no such job"}, id="to park"
-            ),
-        ],
-    )
-    def test_a_missing_permission_fails_the_delivery_with_the_denied_call(
-        self, stack: Stack, role: str, action: str, call: str, entry: dict[str, Any]
-    ) -> None:
-        stack.trigger(BUCKET, BUCKET, **entry)
-        take_away(stack, role, action)
+    error = stack.invoke(event(BUCKET, "k"))["answer"]["errorMessage"]
 
-        error = stack.invoke(event(BUCKET, "k"))["answer"]["errorMessage"]
-
-        assert call in error
-        assert "AccessDenied" in error
-        assert stack.realm.receive("core") == []
+    assert call in error
+    assert "AccessDenied" in error
+    assert stack.realm.receive("core") == []

@@ -1,13 +1,8 @@
 """Objects put into S3 become dispatches, by every route that AWS offers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from .conftest import Stack
+from .conftest import Stack
 
 pytestmark = pytest.mark.e2e
 

@@ -1,15 +1,12 @@
 """S3 Batch Operations on the deployed stack: `BackfillBuckets` grants what HeadObject needs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
-from .conftest import Stack, deploy
+from tools.local.server import LocalAws
 
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
+from .conftest import Stack, deploy
 
 pytestmark = pytest.mark.e2e
 

@@ -1,28 +1,21 @@
 """etc/s3lambda.sh, run as its users run it: its output, its AWS calls, its failures."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import pytest
 
 from tests.cli.cannedaws import Answer, CannedAws, Request, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local.server import LocalAws
-
+from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the script and the AWS CLI many times")]
 
@@ -304,32 +297,29 @@ class TestBatches:
         assert len(set(keys(fake_lambda.payloads))) == 1100
 
 
-class TestInvocation:
-    """With -l, the function is invoked."""
+def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
+    run: Run, orders: str, fake_lambda: Lambda, pauses: Path
+) -> None:
+    printed = payloads(run(BUCKET, orders))
+    assert fake_lambda.invocations == []
+    assert pauses.read_text() == ""
 
-    def test_the_function_is_invoked_asynchronously_with_the_printed_payloads(
-        self, run: Run, orders: str, fake_lambda: Lambda, pauses: Path
-    ) -> None:
-        printed = payloads(run(BUCKET, orders))
-        assert fake_lambda.invocations == []
-        assert pauses.read_text() == ""
+    result = run("-l", "my-function", BUCKET, orders)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "my-function: payload 1 of 3 accepted",
+        "my-function: payload 2 of 3 accepted",
+        "my-function: payload 3 of 3 accepted",
+    ]
+    path = "/2015-03-31/functions/my-function/invocations"
+    for each in fake_lambda.invocations:
+        assert (each.path, each.headers["x-amz-invocation-type"]) == (path, "Event")
+    assert fake_lambda.payloads == printed
+    assert pauses.read_text().split() == ["2", "2"]
 
-        result = run("-l", "my-function", BUCKET, orders)
-        assert (result.returncode, result.stderr) == (0, "")
-        assert result.stdout.splitlines() == [
-            "my-function: payload 1 of 3 accepted",
-            "my-function: payload 2 of 3 accepted",
-            "my-function: payload 3 of 3 accepted",
-        ]
-        path = "/2015-03-31/functions/my-function/invocations"
-        for each in fake_lambda.invocations:
-            assert (each.path, each.headers["x-amz-invocation-type"]) == (path, "Event")
-        assert fake_lambda.payloads == printed
-        assert pauses.read_text().split() == ["2", "2"]
-
-        result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
-        assert result.stdout.count("accepted") == 2
-        assert pauses.read_text().split() == ["2", "2", "0.5"]
+    result = run("-l", "f", "-b", "6", "-s", "0.5", BUCKET, orders)
+    assert result.stdout.count("accepted") == 2
+    assert pauses.read_text().split() == ["2", "2", "0.5"]
 
 
 class TestFailures:

@@ -1,10 +1,8 @@
 """The deployed stack with its table of recent events: what is delivered twice is sent once."""
 
-from __future__ import annotations
-
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -12,9 +10,6 @@ from tests.build import direct, message, record
 from tools.local.server import LocalAws
 
 from .conftest import Stack, deploy
-
-if TYPE_CHECKING:
-    from tools.local.server import LocalAws
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys a stack of its own")]
 
@@ -48,47 +43,41 @@ def states(stack: Stack) -> list[str]:
     return [each["state"]["S"] for each in items]
 
 
-class TestDuplicateDeliveries:
-    """One object event, delivered by two messages, is dispatched once."""
+def test_simultaneous_messages_are_dispatched_once(sharing: Stack) -> None:
+    names = [f"at-once/{n}" for n in range(OBJECTS)]
+    left = [message(f"{copy} of {key}", event(key)) for key in names for copy in "ab"]
 
-    def test_simultaneous_messages_are_dispatched_once(self, sharing: Stack) -> None:
-        names = [f"at-once/{n}" for n in range(OBJECTS)]
-        left = [message(f"{copy} of {key}", event(key)) for key in names for copy in "ab"]
+    rounds = 0
+    with ThreadPoolExecutor(4) as pool:
+        while left:  # as SQS does: what is not done comes again
+            answers = pool.map(lambda each: sharing.invoke({"Records": [each]}), left)
+            pairs = list(zip(left, answers, strict=True))
+            failures = [answer for _, answer in pairs if answer["error"]]
+            assert all("is being worked on" in str(each["answer"]) for each in failures)
+            left = [each for each, answer in pairs if answer["error"]]
+            rounds += 1
+            assert rounds < 10
 
-        rounds = 0
-        with ThreadPoolExecutor(4) as pool:
-            while left:  # as SQS does: what is not done comes again
-                answers = pool.map(lambda each: sharing.invoke({"Records": [each]}), left)
-                pairs = list(zip(left, answers, strict=True))
-                failures = [answer for _, answer in pairs if answer["error"]]
-                assert all("is being worked on" in str(each["answer"]) for each in failures)
-                left = [each for each, answer in pairs if answer["error"]]
-                rounds += 1
-                assert rounds < 10
-
-        assert keys(sharing, "core", OBJECTS) == sorted(names)
-        assert keys(sharing, "web", OBJECTS) == sorted(names)
-        assert set(states(sharing)) == {"done"}
+    assert keys(sharing, "core", OBJECTS) == sorted(names)
+    assert keys(sharing, "web", OBJECTS) == sorted(names)
+    assert set(states(sharing)) == {"done"}
 
 
-class TestPermission:
-    """Without the right to write to the table, events are dispatched, and that is logged."""
-
-    def test_without_the_permission_events_are_dispatched_and_the_error_is_logged(
-        self, sharing: Stack
-    ) -> None:
-        iam, role = sharing.aws.client("iam"), sharing.outputs["RoleArn"].rpartition("/")[2]
-        names = {"RoleName": role, "PolicyName": "s3trigger"}
-        policy = iam.get_role_policy(**names)["PolicyDocument"]
-        less = [each for each in policy["Statement"] if each["Sid"] != "ShareRecentEvents"]
-        assert len(less) == len(policy["Statement"]) - 1
-        iam.put_role_policy(**names, PolicyDocument=json.dumps(policy | {"Statement": less}))
-        try:
-            assert sharing.invoke(event("denied")) == {"error": None, "answer": None}
-        finally:
-            iam.put_role_policy(**names, PolicyDocument=json.dumps(policy))
-        assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
-        group = f"/aws/lambda/{sharing.outputs['FunctionName']}"
-        found = sharing.aws.client("logs").filter_log_events(logGroupName=group)["events"]
-        (line,) = [each["message"] for each in found if "unreachable" in each["message"]]
-        assert "dynamodb:UpdateItem" in line
+def test_without_the_permission_events_are_dispatched_and_the_error_is_logged(
+    sharing: Stack,
+) -> None:
+    iam, role = sharing.aws.client("iam"), sharing.outputs["RoleArn"].rpartition("/")[2]
+    names = {"RoleName": role, "PolicyName": "s3trigger"}
+    policy = iam.get_role_policy(**names)["PolicyDocument"]
+    less = [each for each in policy["Statement"] if each["Sid"] != "ShareRecentEvents"]
+    assert len(less) == len(policy["Statement"]) - 1
+    iam.put_role_policy(**names, PolicyDocument=json.dumps(policy | {"Statement": less}))
+    try:
+        assert sharing.invoke(event("denied")) == {"error": None, "answer": None}
+    finally:
+        iam.put_role_policy(**names, PolicyDocument=json.dumps(policy))
+    assert keys(sharing, "core", 1) == keys(sharing, "web", 1) == ["denied"]
+    group = f"/aws/lambda/{sharing.outputs['FunctionName']}"
+    found = sharing.aws.client("logs").filter_log_events(logGroupName=group)["events"]
+    (line,) = [each["message"] for each in found if "unreachable" in each["message"]]
+    assert "dynamodb:UpdateItem" in line

@@ -1,14 +1,14 @@
 """The smoke test, run against the deployed stack as on a first account."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -18,16 +18,10 @@ from tests.processes import end_of, finish, read_until, signals_received
 from tools.local.server import ACCOUNT, CHECKOUT, REGION
 from tools.smoke.checks import CHECKS
 
-from .conftest import REALM, make_user
+from .conftest import REALM, Stack, make_user
 from .test_role import POLICY, put, take_away
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from .conftest import Stack
-
-    Smoke = Callable[..., "subprocess.Popen[str]"]
+Smoke = Callable[..., "subprocess.Popen[str]"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("runs the smoke test several times")]
 

@@ -1,13 +1,12 @@
 """Run the fault suite, print its tables, and write the short ones to docs/faults.md."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +16,6 @@ from .planning import ROWS
 from .routes import ROUTES
 from .runs import ALL_CELLS, name_of, run_all
 from .table import BY_CALL, BY_FAULT, BY_ROUTE, by_call, by_fault, by_route, markdown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 EVENTS: Final = 1001

@@ -1,14 +1,10 @@
 """The AWS calls of the function, each of which the suite breaks."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.aws_in_memory import Call, Request
+from tests.aws_in_memory import Call, Request
 
 REALM: Final = "faults"
 BUCKET: Final = "faulty"

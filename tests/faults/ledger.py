@@ -1,20 +1,16 @@
 """The account of all messages: which were lost, which were sent twice, and why."""
 
-from __future__ import annotations
-
 import enum
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from tests.aws_in_memory import Answer, Endpoint, Operation, Request
 
 from .calls import JOBS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from tests.aws_in_memory import Answer, Endpoint, Operation, Request
 
 Effect = tuple[str, str, str]
 """A dispatch that an event should cause: the key, the trigger and the job."""

@@ -1,11 +1,10 @@
 """The rows of the table of faults: which calls fail, how, and when."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.aws_in_memory import (
     DENIED,
@@ -37,9 +36,6 @@ from .calls import (
     CallKind,
     subject,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 SHARE: Final = 0.4
 """Share of calls that fail: often all three attempts of a call, which fails its delivery."""

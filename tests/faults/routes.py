@@ -1,54 +1,36 @@
 """The routes of S3 events to the function."""
 
-from __future__ import annotations
-
-import copy
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lava_s3trigger.cli.replay.manifest import manifest_row
 from lava_s3trigger.manifest import ListedObject
 from tests.aws_in_memory.delivery import BatchJob, EventSourceMapping, Invocations, Message
+from tests.build import direct, eventbridge, s3_record, sns_record
+from tests.routes import sns_envelope
 
 from .calls import BUCKET, DEAD_LETTERS
 from .ledger import key_of
+from .world import World
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from .world import World
-
-_SAMPLES: Final = Path(__file__).resolve().parents[2] / "events"
 GROUPS: Final = 7
-
-
-def _sample(name: str) -> Any:
-    return json.loads((_SAMPLES / name).read_text())
-
-
-_S3: Final = _sample("s3-created.json")
-_EVENTBRIDGE: Final = _sample("eventbridge-created.json")
-_SNS: Final = _sample("sns-s3.json")
-_SNS_IN_SQS: Final = json.loads(_sample("sqs-sns-s3.json")["Records"][0]["body"])
 
 
 def of_s3(key: str, number: int) -> str:
     """Return S3's notification about an object."""
-    event = copy.deepcopy(_S3)
-    (record,) = event["Records"]
+    record = s3_record(key)
     record["s3"]["bucket"]["name"] = BUCKET
-    record["s3"]["object"] |= {"key": key, "sequencer": f"{number:018X}"}
-    return json.dumps(event)
+    record["s3"]["object"]["sequencer"] = f"{number:018X}"
+    return json.dumps(direct(record))
 
 
 def of_eventbridge(key: str, number: int) -> str:
     """Return EventBridge's event about an object."""
-    event = copy.deepcopy(_EVENTBRIDGE)
-    event["detail"]["bucket"]["name"] = BUCKET
-    event["detail"]["object"] |= {"key": key, "sequencer": f"{number:018x}"}
+    event = eventbridge(key, BUCKET)
+    event["detail"]["object"]["sequencer"] = f"{number:018x}"
     return json.dumps(event)
 
 
@@ -60,14 +42,12 @@ def of_manifest(key: str, number: int) -> str:
 
 def by_sns(text: str) -> str:
     """Return the payload with which SNS invokes a function."""
-    event = copy.deepcopy(_SNS)
-    event["Records"][0]["Sns"]["Message"] = text
-    return json.dumps(event)
+    return json.dumps(direct(sns_record(text)))
 
 
 def by_sns_to_sqs(text: str) -> str:
     """Return the message that SNS sends to a queue."""
-    return json.dumps(_SNS_IN_SQS | {"Message": text})
+    return json.dumps(sns_envelope(text))
 
 
 @dataclass(frozen=True, slots=True)

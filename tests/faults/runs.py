@@ -1,26 +1,21 @@
 """Runs of the suite on several processors."""
 
-from __future__ import annotations
-
 import gc
 import os
 import random
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Final
+from multiprocessing.queues import SimpleQueue
+from typing import Final
 
+from rich.console import Console
 from rich.progress import track
 
 from .planning import ROWS
 from .routes import ROUTES
 from .table import Tally, run
 from .world import Laboratory
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from multiprocessing.queues import SimpleQueue
-
-    from rich.console import Console
 
 Cell = tuple[int, int, bool]
 """Index of the row, index of the route, and whether instances are fresh."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .ledger import Why
 from .planning import Row
 from .routes import Route, groups, redrive
-from .world import World, keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from .world import Laboratory
+from .world import Laboratory, World, keys
 
 
 @dataclass(slots=True)

@@ -8,14 +8,17 @@ import json
 import logging
 import random
 import threading
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Sequence
+from types import SimpleNamespace, TracebackType
+from typing import Any, Final, Self
 from unittest import mock
 
 from botocore.handlers import disable_signing
 from botocore.retries.standard import ExponentialBackoff
 from botocore.useragent import UserAgentString
 from jinja2 import Environment
+from mypy_boto3_dynamodb import DynamoDBClient
+from mypy_boto3_sqs import SQSClient
 
 from lava_s3trigger.aws.clients import make_clients
 from lava_s3trigger.dedup import table
@@ -25,24 +28,14 @@ from lava_s3trigger.log import LOGGER
 from lava_s3trigger.settings import Settings
 from tests.aws_in_memory import OPERATIONS, REGION, Endpoint, Keys, Table
 from tests.aws_in_memory import Message as QueueMessage
+from tests.aws_in_memory.delivery import Message
 from tests.build import job_entry, trigger_entry
 
 from .calls import BUCKET, CLAIMS, DEAD_LETTERS, JOBS, REALM
-from .ledger import Invocation, Ledger
+from .ledger import Effect, Invocation, Ledger
 from .planning import Plan, Row
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
-
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_sqs import SQSClient
-
-    from tests.aws_in_memory.delivery import Message
-
-    from .ledger import Effect
-
-    Clients = tuple[DynamoDBClient, SQSClient]
+Clients = tuple[DynamoDBClient, SQSClient]
 
 TIMEOUT: Final = 60.0
 """Seconds that an invocation may take, as in the template."""
@@ -193,9 +186,7 @@ class World:
         # Leases must expire by this clock, which no other test needs.
         timed = functools.partial(table.ClaimTable, now=self.clock.epoch)
         with mock.patch.object(table, "ClaimTable", timed):
-            return self._laboratory.make_function(
-                settings, *self._clients, clock=self.clock, sleep=self.clock.sleep
-            )
+            return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
 
     def note_answer(self, error: Exception | None, request: dict[str, Any]) -> None:
         """Note whether a call was answered; end the process where the plan says so."""
@@ -254,8 +245,6 @@ class Laboratory:
         self._cleanup = contextlib.ExitStack()
         self.world: World | None = None
         self.endpoint = Endpoint()
-        self.make_function: Callable[..., Function] = Function
-        """What makes an instance; a test of this suite puts a broken function here."""
 
     def __enter__(self) -> Self:
         enter = self._cleanup.enter_context

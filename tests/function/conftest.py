@@ -1,19 +1,13 @@
 """Fixtures for tests of the whole function."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.aws_in_memory import Endpoint
 from tests.cli.agreement import Agreement
 from tests.function.harness import Harness
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.aws_in_memory import Endpoint
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -13,12 +13,9 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import Function
 from lava_s3trigger.settings import Settings
-from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Item, Keys, Queue, Table
+from tests.aws_in_memory import DENIED, CannedRealm, Endpoint, Faults, Item, Keys, Queue, Table
 from tests.build import job_entry, trigger_entry
 from tests.clock import Clock
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Faults
 
 PARKING: Final = "lava-demo-s3trigger-parked"
 MAX_EXPLAINED: Final = 3

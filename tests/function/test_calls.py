@@ -1,7 +1,5 @@
 """How many calls to AWS an event costs: counts are the same on every machine, times are not."""
 
-from __future__ import annotations
-
 import pytest
 
 from lava_s3trigger.triggers import MAX_ENTRIES_IN_MEMORY

@@ -1,18 +1,14 @@
 """Deliveries that are done."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from tests.build import direct, eventbridge, message, record, sns, sqs
-
-if TYPE_CHECKING:
-    from tests.function.harness import Harness
+from tests.function.harness import Harness
 
 SAMPLES: Final = Path(__file__).parents[2] / "events"
 # Those of S3 Batch Operations hold no events; tests/function/test_s3_batch.py has them.

@@ -1,7 +1,5 @@
 """Duplicate events."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from tests.aws_in_memory import DENIED

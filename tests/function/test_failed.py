@@ -1,7 +1,5 @@
 """Deliveries that fail."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Messages of FIFO queues."""
 
-from __future__ import annotations
-
 from tests.aws_in_memory import DENIED, Call
 from tests.build import direct, failed, fifo, record
 from tests.function.harness import SEND, Harness
@@ -46,6 +44,11 @@ class TestFifo:
         payload = fifo(*(("a", direct(record(f"in/{n}"))) for n in range(4)))
         assert harness.function()(payload) == failed("m1", "m2", "m3")
         assert harness.keys() == ["in/0"]
+        blocked = harness.logged.fields("failed")[1:]
+        assert [(each["kind"], each["message_id"]) for each in blocked] == [
+            ("group_blocked", "m2"),
+            ("group_blocked", "m3"),
+        ]
 
     def test_a_parked_message_does_not_block_its_group(self, harness: Harness) -> None:
         harness.trigger("in")

@@ -1,17 +1,16 @@
 """What the function logs."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest.mock import ANY
 
 import pytest
@@ -20,9 +19,6 @@ from lava_s3trigger.cli.deployed.log_line import read_line
 from lava_s3trigger.log import JsonLines, configure_logging
 from tests.build import BUCKET, NONSENSE, direct, eventbridge, failed, message, record, sns, sqs
 from tests.function.harness import Harness, fails
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOSTILE: Final = [
     pytest.param('in/"}\n[ERROR] forged {"', id="quotes and line ends"),

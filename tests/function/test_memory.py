@@ -1,27 +1,22 @@
 """The memory of a payload is bounded: it is carried out in pieces."""
 
-from __future__ import annotations
-
 import gc
 import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.conditions import KINDS, Kind
 from lava_s3trigger.deliveries import DeliveredEvent
 from lava_s3trigger.sending import MAX_WAITING_BYTES
-from tests.aws_in_memory import REGION
+from tests.aws_in_memory import REGION, Answer, Endpoint, Request
 from tests.build import direct, record
 from tests.context import Context
 from tests.function.harness import PARKING, Harness, deny, fails
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from tests.aws_in_memory import Answer, Endpoint, Request
 
 LARGE: Final = "{% for _ in range(60) %}" + "x" * 15_000 + "{% endfor %}"
 """A template that makes 900,000 characters."""

@@ -1,18 +1,14 @@
 """The function in the mode `observe`: it decides and logs everything, and sends nothing."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from lava_s3trigger.handler import Function
 from tests.aws_in_memory import DENIED
 from tests.build import NONSENSE, direct, failed, fifo, message, record, sqs
 from tests.function.harness import PARKING, Harness, LogLines, fails
-
-if TYPE_CHECKING:
-    from lava_s3trigger.handler import Function
 
 WRITES = {"SendMessageBatch", "SendMessage", "UpdateItem", "PutItem", "DeleteItem"}
 

@@ -1,7 +1,6 @@
 """User errors, parked in the dead-letter queue."""
 
-from __future__ import annotations
-
+import json
 import logging
 from datetime import datetime
 from typing import Any
@@ -142,3 +141,15 @@ class TestParked:
         payload = sqs(direct(record()), direct(record("out/1")))
         assert harness.function()(payload) == failed("m0")
         assert harness.keys() == ["in/1.csv"]
+
+
+def test_an_event_that_is_too_deep_for_templates_is_parked(harness: Harness) -> None:
+    harness.trigger("names-event", prefix="*", parameters={"event": "{{ event|tojson }}"})
+    harness.trigger("names-key", prefix="*")
+    deep = f'"size": 1, "more": {"[" * 400}{"]" * 400}'
+    body = json.dumps(direct(record())).replace('"size": 1082', deep)
+    assert harness.function()(sqs(body)) is None
+    assert len(harness.keys()) == 1
+    (parked,) = harness.parked()
+    assert parked["trigger_id"] == "names-event"
+    assert "event is nested more than 50 deep" in parked["reasons"][0]["reason"]

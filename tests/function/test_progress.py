@@ -1,11 +1,10 @@
 """Payloads that are too large for one invocation."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,14 +13,10 @@ from lava_s3trigger.errors import DeliveriesFailedError
 from lava_s3trigger.handler import MAX_BATCH_EVENTS
 from tests.build import direct, message, record
 from tests.context import Context
+from tests.function.harness import Harness
 from tests.tables import cases
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.function.harness import Harness
-
-    Handler = Callable[[Any, Any], dict[str, Any] | None]
+Handler = Callable[[Any, Any], dict[str, Any] | None]
 
 TIMEOUT_SECONDS: Final = 60.0
 """As the template sets it."""

@@ -1,18 +1,14 @@
 """Deliveries that come again after a failure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
 from tests.aws_in_memory import DENIED, Call, Fault
 from tests.build import NONSENSE, direct, eventbridge, message, record, sns, sqs
 from tests.function.harness import PARKING, Harness, deny, fails
-
-if TYPE_CHECKING:
-    from lava_s3trigger.handler import Function
 
 
 class TestRedelivered:

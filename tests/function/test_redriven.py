@@ -1,7 +1,5 @@
 """Parked messages that an operator redrives."""
 
-from __future__ import annotations
-
 import json
 import logging
 from typing import Any

@@ -1,15 +1,14 @@
 """S3 Batch Operations as a route: its tasks, and the answer."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +26,7 @@ from tests.aws_in_memory import (
     RESET,
     SERVER_ERROR,
     Call,
+    Endpoint,
     Fault,
     Refusal,
 )
@@ -35,11 +35,6 @@ from tests.context import Context
 from tests.function.harness import PARKING, SEND, Harness, deny, fails
 from tests.tables import cases
 from tools.local.server import CHECKOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.aws_in_memory import Endpoint
 
 TIME: Final = datetime(2026, 3, 14, 1, 59, 26, tzinfo=UTC)
 HEADERS: Final = {

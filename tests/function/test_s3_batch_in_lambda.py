@@ -1,19 +1,13 @@
 """Tasks of S3 Batch Operations through the built package, in Lambda's own runtime."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks import cold
 from tests.build import job_entry, trigger_entry
-from tools.local.server import CHECKOUT, REGION
-
-if TYPE_CHECKING:
-    from tools.local.realm import Realm
-    from tools.local.server import LocalAws
+from tools.local.realm import Realm
+from tools.local.server import CHECKOUT, REGION, LocalAws
 
 PACKAGE = CHECKOUT / "build" / "package"
 MODELS = PACKAGE / "lava_s3trigger" / "aws" / "models"

@@ -1,7 +1,5 @@
 """Invocations that run out of time."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections import Counter

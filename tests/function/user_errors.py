@@ -1,7 +1,5 @@
 """Every kind of user error that is parked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final
 

@@ -5,8 +5,6 @@ from, and what must come of it: an *error* of the trigger, or a dispatch that is
 *inert*. Neither may leak, change or leave anything, nor take long.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -16,13 +14,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from lava_s3trigger.decision import decide
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates import limits
 from lava_s3trigger.templates import utils as sandbox
 from lava_s3trigger.templates.confinement import MAX_RUN_SECONDS
@@ -31,12 +31,6 @@ from lava_s3trigger.triggers import Trigger
 from tests.build import AnyJob, Triggers, s3_event
 from tests.decisions import dispatches, dispatches_by_trigger, ended
 from tests.processes import finish
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lava_s3trigger.events import S3Event
-
 
 ATTACKS: Final = Path(__file__).parents[1] / "attacks"
 ROOT: Final = Path(__file__).parents[2]

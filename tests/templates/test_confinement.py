@@ -1,10 +1,9 @@
 """Where and how conditions and templates run: what ends them, and what is said of it."""
 
-from __future__ import annotations
-
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -17,9 +16,6 @@ from lava_s3trigger.templates.documents import Document, RenderingError, variabl
 from lava_s3trigger.triggers import BrokenTrigger, Trigger
 from tests.build import AnyJob, Triggers, s3_event, trigger
 from tests.decisions import dispatches, ended
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 GIVE_UP: Final = 10.0
 ENDLESS: Final = Document(

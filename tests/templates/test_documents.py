@@ -1,15 +1,14 @@
 """Rendering of job ids, globals and parameters."""
 
-from __future__ import annotations
-
 import json
 import re
 import uuid
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates import documents as rendering
 from lava_s3trigger.templates.documents import Document, RenderingError, variables
 from lava_s3trigger.templates.environment import (
@@ -20,9 +19,6 @@ from lava_s3trigger.templates.environment import (
 from lava_s3trigger.templates.weighing import MAX_BITS, MAX_CHARACTERS, MAX_MEMBERS
 from tests.build import s3_event
 from tests.tables import cases
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 KEY: Final = "in/orders/2026-03-14.csv"
 

@@ -1,26 +1,22 @@
 """Everyday templates render as under plain Jinja, in this process, and leave nothing behind."""
 
-from __future__ import annotations
-
 import gc
 import json
 import os
 import re
 import resource
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from jinja2 import Environment
 
 from lava_s3trigger.decision import decide
 from lava_s3trigger.deliveries import deliveries
+from lava_s3trigger.events import S3Event
 from lava_s3trigger.templates.documents import Document, variables
 from tests.build import AnyJob, Triggers, trigger
 from tests.decisions import dispatches
-
-if TYPE_CHECKING:
-    from lava_s3trigger.events import S3Event
 
 TEMPLATES: Final[list[str]] = json.loads(Path(__file__).with_name("everyday.json").read_text())
 RANDOM: Final = ("uuid", "lipsum", "random", "now()")

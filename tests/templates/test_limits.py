@@ -1,7 +1,5 @@
 """Bounds in time and memory."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -12,7 +10,7 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -36,9 +34,7 @@ if sys.platform != "linux":
     pytest.skip("bounds hold on Linux, where Lambda runs", allow_module_level=True)
 
 import resource
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 SHORT: Final = 0.05
 MEBIBYTE: Final = 1024 * 1024

@@ -1,7 +1,5 @@
 """Regular expressions of templates: what they cost, and what stays of them."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from re import _parser  # type: ignore[attr-defined]

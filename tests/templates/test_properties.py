@@ -3,8 +3,6 @@
 Some hundred examples each; more with ``S3TRIGGER_EXAMPLES=10000`` in the environment.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json

@@ -1,12 +1,11 @@
 """What templates know as `utils`, and what the functions in it leave behind."""
 
-from __future__ import annotations
-
 import re
 import sys
 import types
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
@@ -16,9 +15,6 @@ from lava_s3trigger.templates.limits import run_bounded
 from lava_s3trigger.templates.patterns import MAX_CACHED_BYTES, MAX_PATTERN_CHARACTERS
 from lava_s3trigger.templates.utils import UTILS
 from tests.templates.test_documents import error, text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class TestMembers:

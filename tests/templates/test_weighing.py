@@ -1,16 +1,12 @@
 """The weights of values that a template changes, and of those that hold them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lava_s3trigger.templates import weighing
 from lava_s3trigger.templates.weighing import MAX_MEMBERS, WeightError, weigh, weigh_changed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
