@@ -133,6 +133,7 @@ format: .venv/installed ## put the code into shape
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 	$(BIN)/python tools/screenshots.py
+	$(BIN)/python tools/drawings.py
 
 site: .venv-website/installed ## the docs as a site, in build/site
 	.venv-website/bin/python -m tools.website build/site

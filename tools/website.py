@@ -32,7 +32,6 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/rules",
         "docs/testing-entries",
         "docs/plan",
-        "docs/event-and-schema",
         "docs/doctor",
         "docs/backfill",
         "docs/dead-letters",
