@@ -141,6 +141,10 @@ class TestCommands:
         event = json.loads((CHECKOUT / "events" / "s3-created.json").read_text())
         event["Records"][0]["s3"]["object"]["key"] = "late/2026-03-14/x.csv"
         function.invoke(FunctionName="lava-myrealm-s3trigger", Payload=json.dumps(event))
+        # The local server makes the mapping enabled, though the template says otherwise.
+        names = {"FunctionName": "lava-myrealm-s3trigger", "EventSourceArn": UNDELIVERED}
+        [mapping] = function.list_event_source_mappings(**names)["EventSourceMappings"]
+        function.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
         [commands] = fenced(section(TRIGGERS, "Parking"), "sh")
         explain, redrive = commands.splitlines()
         # Its exit status says that a message waits.
