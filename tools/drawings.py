@@ -174,7 +174,7 @@ def _box(fields: dict[str, Any]) -> Box:
 
 
 def drawings() -> dict[Path, str]:
-    """Return the drawings as they should be, by the path of the SVG."""
+    """Return the SVG of each drawing, by its path."""
     yaml = YAML(typ="safe")
     return {
         IMAGES / f"{path.stem}.svg": drawing(yaml.load(path))

@@ -86,17 +86,17 @@ _LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 def pages() -> list[str]:
     """Return the pages of the repository, without ``.md``."""
-    found = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
-    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in found})
+    paths = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
+    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in paths})
 
 
-def first_page(found: Iterable[str]) -> str:
+def first_page(names: Iterable[str]) -> str:
     """Return the first page: what a reader may want to do, and the pages for it.
 
     Raises:
         ValueError: A heading that is named does not exist.
     """
-    rest = set(found)
+    rest = set(names)
     named = {name for section in SECTIONS.values() for name in section}
     lines = ["# lava s3trigger", "", "Starts lava jobs when objects in S3 change.", "", _SEARCH, ""]
     lines += ["::::{container} doors", ""]
@@ -105,10 +105,10 @@ def first_page(found: Iterable[str]) -> str:
         lines += [":::{container} door", f"**{section}**", ""]
         lines += [_link(name, text) for name, text in texts.items() if _page(name) in rest]
         lines += [":::", ""]
-        names = [name for name in texts if name in rest]
-        names += sorted(rest - named) if section == OTHERS else []
+        listed = [name for name in texts if name in rest]
+        listed += sorted(rest - named) if section == OTHERS else []
         contents += ["```{toctree}", ":hidden:", f":caption: {section}", ":maxdepth: 1", ""]
-        contents += [*names, "```", ""]
+        contents += [*listed, "```", ""]
     return "\n".join([*lines, "::::", "", *contents])
 
 
@@ -133,15 +133,15 @@ def _anchor(heading: str) -> str:
 
 def prepare(folder: Path) -> None:
     """Copy the pages, and the files that they link to, and write the first page."""
-    found = pages()
-    for name in found:
+    names = pages()
+    for name in names:
         page = Path(f"{name}.md")
         text = (ROOT / page).read_text()
         _copy(page, folder)
         for target in _LINK.findall(text):
             if "://" not in target:
                 _copy((ROOT / page.parent / target).resolve().relative_to(ROOT), folder)
-    (folder / "index.md").write_text(first_page(found))
+    (folder / "index.md").write_text(first_page(names))
 
 
 def _copy(path: Path, folder: Path) -> None:

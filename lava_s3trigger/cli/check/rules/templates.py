@@ -244,7 +244,7 @@ _FOREIGN: Final = re.compile(
 def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A value names a variable as shells, Python or others do: `${key}`, `{key}`, `%(key)s`.
 
-    It is sent as it stands. Write `{{ key }}`.
+    It is sent unchanged. Write `{{ key }}`.
     """
     if not checked.is_template:
         return
