@@ -56,8 +56,8 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not have.
 
-    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `*.{csv,tsv}` and
-    `*.csv|*.tsv` write a list, as `--fix --unsafe-fixes` does: `["*.csv", "*.tsv"]`.
+    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `*.{csv,tsv}` write a
+    list, as `--fix --unsafe-fixes` does: `["*.csv", "*.tsv"]`.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
@@ -155,8 +155,7 @@ def _covers(pattern: str, other: str) -> bool:
 def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The entry asks for deletions, or other events without a size, and for a minimum size.
 
-    Events of deletions, tags and ACLs have the size 0, so not even `if_size_gt: 0` holds. Remove
-    the size condition, or the event types.
+    Events of deletions, tags and ACLs have the size 0, so not even `if_size_gt: 0` holds.
     """
     limit = checked.size("if_size_gt")
     if limit is None or limit < 0 or "if_event_type" not in checked.item:
@@ -174,9 +173,8 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A pattern of event types matches no type of S3 or EventBridge.
 
-    Case matters, and unlike in a bucket's notification, types have no `s3:` before them: write
-    `ObjectCreated:*`. See the [table of `info`](rendering.md#info). Other stores than S3 may have
-    others.
+    Case matters, and types have no `s3:` before them: write `ObjectCreated:*`. See the
+    [table of `info`](rendering.md#info). Other stores than S3 may have others.
     """
     for name in _EVENT_TYPE:
         for path, pattern in checked.patterns(name):
@@ -200,8 +198,8 @@ def _nearest(pattern: str) -> str | None:
 def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A condition on event types matches only types of S3, or only types of EventBridge.
 
-    If the bucket is connected by the other route, the entry never fires. Name the types of both:
-    `["ObjectRemoved:*", "ObjectDeleted:*"]`. If the route will not change, ignore this rule.
+    If the bucket is connected by the other route, the entry never fires. Name the types of both, or
+    ignore this rule if the route will not change: `["ObjectRemoved:*", "ObjectDeleted:*"]`.
     """
     for name in _EVENT_TYPE:
         patterns = [pattern for _, pattern in checked.patterns(name)]

@@ -44,8 +44,7 @@ _DURATION_UNITS: Final = "s m h d w".split()  # noqa: SIM905
 def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger lacks its `trigger_id`, `bucket` or `prefix`, or a job its `job_id`.
 
-    These are keys of the table and its index: without them, DynamoDB refuses the entry, or the
-    function never finds it. See the [table of fields](triggers.md#fields).
+    These are keys of the table and its index. See the [table of fields](triggers.md#fields).
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -56,8 +55,7 @@ def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """`trigger_id`, `bucket`, `prefix`, or a job's `job_id` is not a string, empty, or too long.
 
-    DynamoDB refuses such keys. Put a number in quotes. An id or a bucket may have 2,048 bytes; for
-    a prefix see [LT204](#lt204-prefix-is-longer-than-a-key).
+    DynamoDB refuses such keys. Put a number in quotes. An id or a bucket may have 2,048 bytes.
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:

@@ -69,8 +69,7 @@ def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Fou
 def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """DynamoDB holds numbers of up to 38 digits, and neither infinity nor `.nan`.
 
-    Put the value in quotes if it is a name or a code. See the
-    [constraints](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+    Put the value in quotes if it is a name or a code.
     """
     yield Found(problem.message, _at(problem, checked)[0])
 
@@ -80,8 +79,7 @@ def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]
     """A document, or an item of a list, is not an entry.
 
     A trigger has a `trigger_id`, a `bucket` and a `prefix`; a job has a `job_id`, a `type`, a
-    `worker` and a `payload`. In a folder, a file without any entry is only
-    [LT009](#lt009-file-without-an-entry).
+    `worker` and a `payload`.
     """
     yield Found(problem.message)
 
@@ -117,11 +115,11 @@ def file_without_entry(file: SourceFile) -> Iterator[Found]:
 
 @rule("LT010", "warning", "YAML readers disagree about a value", on="entry")
 def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A value without quotes means one thing in YAML 1.2, and another in YAML 1.1.
+    """A value without quotes has another meaning in YAML 1.1, which lava's own tools read.
 
-    This command reads YAML 1.2, lava's own tools read YAML 1.1: there, `no`, `off` and `y` are
-    booleans, `0644` is octal, `1_000` is a number, and `1e3` is a string. Write `true` or `false`
-    for a boolean, and put text in quotes. `--fix` does so for `enabled` and `jinja`.
+    There, `no`, `off` and `y` are booleans, `0644` is octal, `1_000` is a number, and `1e3` is a
+    string. Write `true` or `false` for a boolean, and put text in quotes. `--fix` does so for
+    `enabled` and `jinja`.
     """
     node = checked.entry.node
     if node is None:
@@ -158,10 +156,8 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A file or a folder cannot be read, so its entries are not checked.
 
-    Permission is missing, a link leads nowhere, or the text is not UTF-8. The other files are
-    checked, and the exit status is 3. `--ignore` does not apply to this rule, to
-    [LT001](#lt001-invalid-yaml-or-json) and to
-    [LT004](#lt004-placeholder-of-lavas-job-framework).
+    Permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3,
+    also with `--ignore LT012`.
     """
     yield Found(problem.message)
 

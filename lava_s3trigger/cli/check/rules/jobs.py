@@ -49,8 +49,8 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A trigger names a job that is in none of the files, or not in the realm's table.
 
-    Every event is parked until the job exists. Create it, or correct the name. Without jobs in
-    files and without a realm, this rule finds nothing.
+    Every event is parked until the job exists. Without jobs in files and without a realm, this rule
+    finds nothing.
     """
     if every.jobs is None:
         return
@@ -104,9 +104,8 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A map in `parameters` or `globals` of the trigger replaces the job's map of that name.
 
-    [Maps inside are not merged](triggers.md#parameters-and-globals): with `env: {DAY: monday}` in
-    the trigger, the job's `env: {MODE: full}` is lost. Write all names of the map in the trigger,
-    or only in the job.
+    [Maps inside are not merged](triggers.md#parameters-and-globals). Write all names of the map in
+    the trigger, or only in the job.
     """
     if every.jobs is None:
         return
@@ -191,9 +190,7 @@ def twice(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """No SQS queue can have the name `lava-<REALM>-<WORKER>`, so every event is parked.
 
-    A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`. See
-    the [quotas of
-    SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html).
+    A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`.
     """
     worker = checked.values.get("worker")
     if not isinstance(worker, str) or not worker:

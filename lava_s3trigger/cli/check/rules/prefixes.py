@@ -28,9 +28,8 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix ends with a slash, so it matches no object in the folder that it names.
 
-    The prefix `incoming` stands for `incoming/a.csv` and `incoming/2026/b.csv`; with the slash,
-    only an object whose key is `incoming/` matches. `--fix` removes the slash unless the entry
-    would then hide others.
+    `incoming` stands for `incoming/a.csv`; with the slash, only the key `incoming/` matches.
+    `--fix` removes the slash unless the entry would then hide others.
     """
     prefix = checked.prefix or ""
     if prefix == "/":
@@ -64,8 +63,8 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix has `*`, `?` or `[`, which are not wildcards there.
 
-    Only the prefix `*` is special: it is the whole bucket. Write `logs`, not `logs/*`, which
-    `--fix` corrects. For patterns, use `if_fnmatch`.
+    Write `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`. Only the
+    prefix `*` is special: it is the whole bucket.
     """
     prefix = checked.prefix or ""
     is_whole = prefix == WHOLE_BUCKET
@@ -96,9 +95,9 @@ def longer_than_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Every key that could fire the entry belongs to entries at longer prefixes.
 
-    Only the entries at the longest matching prefix count, disabled ones included. An entry at
-    `logs` with `if_fnmatch: logs/app/*` never fires while there is an entry at `logs/app`: move it
-    to that prefix. See [A broad and a narrow entry](triggers.md#a-broad-and-a-narrow-entry).
+    An entry at `logs` with `if_fnmatch: logs/app/*` never fires while there is an entry at
+    `logs/app`, even a disabled one. See [A broad and a narrow
+    entry](triggers.md#a-broad-and-a-narrow-entry).
     """
     patterns = checked.patterns("if_fnmatch")
     if not (patterns and checked.bucket and checked.prefix):
@@ -131,8 +130,7 @@ def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
 def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two enabled entries at one prefix have the same conditions, and dispatch the same.
 
-    Each event dispatches the jobs twice. Remove one entry. Values are compared by their meaning:
-    `1KB` and `1000` are equal.
+    Each event dispatches the jobs twice. Remove one entry.
     """
     if not (checked.bucket and checked.prefix and checked.is_enabled):
         return
@@ -213,9 +211,9 @@ _STRANGE: Final = (
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A prefix is an address, or has characters that keys hardly have.
 
-    For example `s3://orders/incoming`, `./incoming`, `incoming//daily`, `incoming\daily`, an
-    invisible character, or the bucket's name before the folder. Write the key as S3 shows it, or
-    ignore this rule if keys are like that.
+    For example `s3://orders/incoming`, `incoming//daily`, `incoming\daily`, an invisible character,
+    or the bucket's name before the folder. Write the key as S3 shows it, or ignore this rule if
+    keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:

@@ -83,7 +83,7 @@ def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 def unknown_function(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template uses a filter (`{{ key | base }}`) or a test (`is csv`) that Jinja does not have.
 
-    The template cannot be rendered. Jinja's documentation lists its
+    See Jinja's
     [filters](https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters) and
     [tests](https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-tests).
     """
@@ -108,8 +108,7 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     """A template asks `info`, `key` or `bucket` for something that they do not have.
 
     It renders as nothing, and so does any attribute that begins with an underscore. See
-    [the table of `info`](rendering.md#info). A call of an unknown method is
-    [LT408](#lt408-template-fails).
+    [the table of `info`](rendering.md#info).
     """
     for found, owner in _unknown_members(checked):
         if owner[0] != "utils":
@@ -125,8 +124,7 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template asks `utils` for something that it does not have, which renders as nothing.
 
-    See the [table of `utils`](rendering.md#utils). A call of an unknown function is
-    [LT408](#lt408-template-fails).
+    See the [table of `utils`](rendering.md#utils).
     """
     for found, owner in _unknown_members(checked):
         if owner[0] == "utils":
@@ -180,8 +178,7 @@ def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
 def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A name in `globals` begins with `lava`, in any case. These names are reserved.
 
-    The worker may take it for one of lava's, or overwrite it. Rename it. A name that only rendering
-    makes so is a user error.
+    The worker may take it for one of lava's, or overwrite it. Rename it.
     """
     value = checked.values.get("globals")
     for name in value if isinstance(value, dict) else ():
@@ -226,9 +223,8 @@ def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def fails_sometimes(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The function cannot render a template for some of the events that the entry accepts.
 
-    For example, `event.s3` does not exist in events of EventBridge, and `info.size` is 0 for empty
-    objects and deletions. Use `info`, which is the same by all routes, or exclude these events by
-    [conditions](triggers.md#conditions).
+    For example, `event.s3` does not exist in events of EventBridge. Use `info`, or exclude these
+    events by [conditions](triggers.md#conditions).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and failure.when:

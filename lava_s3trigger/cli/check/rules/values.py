@@ -31,8 +31,8 @@ _NOT_RENDERED: Final = ("trigger_id", "bucket", "prefix", "enabled", "delay", "j
 def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that takes a boolean or a number has it as a string.
 
-    The function understands `"false"`, `"no"` and `"30"`, but lava's own function takes every
-    string for true. Write the value without quotes: `--fix` does so.
+    lava's own function takes every string for true, also `"false"`. Write the value without quotes:
+    `--fix` does so.
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
