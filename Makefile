@@ -134,6 +134,7 @@ format: .venv/installed ## put the code into shape
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 	$(BIN)/python tools/screenshots.py
+	$(BIN)/python tools/drawings.py
 
 words: ## count the words and pages of the docs; fails above a limit
 	@$(PYTHON) tools/words.py

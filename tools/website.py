@@ -22,85 +22,126 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SETTINGS: Final = ROOT / "tools" / "website"
 FOLDERS: Final = (".", "docs", "docs/*", "events", "examples", "tests/findings")
 """Where pages are."""
-SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Start": ("README", "docs/deploying"),
-    "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook", "examples/README"),
-    "Command line": (
-        "docs/command-line",
-        "docs/explain",
-        "docs/check",
-        "docs/rules",
-        "docs/testing-entries",
-        "docs/plan",
-        "docs/event-and-schema",
-        "docs/doctor",
-        "docs/backfill",
-    ),
-    "Connect buckets": ("docs/connecting", "events/README"),
-    "Operate": (
-        "docs/operating",
-        "docs/troubleshooting",
-        "docs/first-deployment",
-        "docs/migrating",
-        "docs/removing",
-    ),
-    "Reference": ("docs/design", "docs/duplicates", "CHANGELOG"),
-    "Internals": (
-        "CONTRIBUTING",
-        "docs/decisions",
-        "docs/performance",
-        "docs/faults",
-        "SECURITY",
-        "docs/security",
-        "tests/findings/README",
-    ),
+SECTIONS: Final[dict[str, dict[str, str]]] = {
+    "Try": {
+        "README": "what it is, and when not to use it",
+        "README#try-it": "one command, on your machine",
+        "README#write-and-test-a-trigger-before-deploying": "without AWS",
+        "README#a-first-trigger": "on a local server, or in a realm",
+    },
+    "Write": {
+        "docs/triggers": "the fields of an entry, and which entries fire",
+        "docs/rendering": "templates: what they know, and what is missing",
+        "docs/cookbook": "entries for common tasks, with their tests",
+        "docs/explain": "what would happen to an object, and why",
+        "docs/check": "find mistakes in entries",
+        "docs/rules": "what each rule of check means",
+        "docs/testing-entries": "cases for entries, on your machine and in CI",
+        "docs/plan": "what a change does to many objects",
+        "docs/apply": "put entries into the table, and undo it",
+        "examples/README": "a repository of entries",
+    },
+    "Deploy": {
+        "docs/deploying": "the stack, its parameters and permissions",
+        "docs/connecting": "connect buckets to the function",
+        "docs/first-deployment": "check a new stack",
+        "docs/migrating": "move from lava's own function",
+        "docs/removing": "upgrade, roll back, uninstall",
+    },
+    "Operate": {
+        "docs/operating": "runbook, alarms, the log, dead letters",
+        "docs/troubleshooting": "nothing happens, or the wrong thing",
+        "docs/doctor": "find what is wrong with a realm",
+        "docs/backfill": "events for objects that are already there",
+        "docs/duplicates": "events that AWS delivers twice",
+    },
+    "Look up": {
+        "docs/command-line": "all commands, and what they have in common",
+        "docs/design": "what the function guarantees; configuration; words",
+        "events/README": "sample payloads",
+        "docs/performance": "speed and cost",
+        "CHANGELOG": "what has changed",
+    },
+    "Change": {
+        "CONTRIBUTING": "build, test and change it",
+        "docs/decisions": "why things are as they are",
+        "docs/faults": "what happens if an AWS call fails",
+        "SECURITY": "report a vulnerability",
+        "docs/security": "attacks, and what stops them",
+        "tests/findings/README": "inputs that fuzzing found",
+    },
 }
-"""The order of the pages, without the ``.md`` of their names."""
-OTHERS: Final = "Reference"
+"""What a reader wants to do, with its pages (without ``.md``) and headings, and what they are for.
+A page that does not exist is left out."""
+OTHERS: Final = "Look up"
 """The section of the pages that no section names."""
+_SEARCH: Final = """\
+<form class="find" action="search.html" role="search">
+<input type="search" name="q" placeholder="Search" aria-label="Search"><button>Search</button>
+</form>"""
+"""The theme's own field is in a menu on a phone."""
 
 _LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
 def pages() -> list[str]:
     """Return the pages of the repository, without ``.md``."""
-    found = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
-    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in found})
+    paths = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
+    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in paths})
 
 
-def first_page(found: Iterable[str]) -> str:
-    """Return the first page, which puts the pages in order.
+def first_page(names: Iterable[str]) -> str:
+    """Return the first page: what a reader may want to do, and the pages for it.
 
     Raises:
-        ValueError: A section names a page that does not exist.
+        ValueError: A heading that is named does not exist.
     """
-    rest = set(found)
-    lines = ["# lava s3trigger", ""]
-    lines += [
-        "Dispatches lava jobs in response to S3 events. Begin with [the first page](README.md).",
-        "",
-    ]
+    rest = set(names)
     named = {name for section in SECTIONS.values() for name in section}
-    if named - rest:
-        raise ValueError(f"no such page: {', '.join(sorted(named - rest))}")
-    for section, names in SECTIONS.items():
-        others = sorted(rest - named) if section == OTHERS else []
-        lines += ["```{toctree}", f":caption: {section}", ":maxdepth: 1", ""]
-        lines += [*names, *others, "```", ""]
-    return "\n".join(lines)
+    lines = ["# lava s3trigger", "", "Starts lava jobs when objects in S3 change.", "", _SEARCH, ""]
+    lines += ["::::{container} doors", ""]
+    contents = []
+    for section, texts in SECTIONS.items():
+        lines += [":::{container} door", f"**{section}**", ""]
+        lines += [_link(name, text) for name, text in texts.items() if _page(name) in rest]
+        lines += [":::", ""]
+        listed = [name for name in texts if name in rest]
+        listed += sorted(rest - named) if section == OTHERS else []
+        contents += ["```{toctree}", ":hidden:", f":caption: {section}", ":maxdepth: 1", ""]
+        contents += [*listed, "```", ""]
+    return "\n".join([*lines, "::::", "", *contents])
+
+
+def _page(name: str) -> str:
+    return name.partition("#")[0]
+
+
+def _link(name: str, text: str) -> str:
+    """Return the item of a list that leads to a page, or to a heading of it."""
+    page, mark, anchor = name.partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / f"{page}.md").read_text(), re.MULTILINE)
+    titles = [heading for heading in headings if not mark or _anchor(heading) == anchor]
+    if not titles:
+        raise ValueError(f"no such heading: {name}")
+    return f"- [{titles[0]}](/{page}.md{mark}{anchor}): {text}"
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def prepare(folder: Path) -> None:
     """Copy the pages, and the files that they link to, and write the first page."""
-    found = pages()
-    for name in found:
+    names = pages()
+    for name in names:
         page = Path(f"{name}.md")
         text = (ROOT / page).read_text()
         _copy(page, folder)
         for target in _LINK.findall(text):
             if "://" not in target:
                 _copy((ROOT / page.parent / target).resolve().relative_to(ROOT), folder)
-    (folder / "index.md").write_text(first_page(found))
+    (folder / "index.md").write_text(first_page(names))
 
 
 def _copy(path: Path, folder: Path) -> None:

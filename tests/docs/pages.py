@@ -25,7 +25,9 @@ OPERATING: Final = DOCS / "operating.md"
 _EXAMPLE: Final = re.compile(
     r"^```sh\n((?:(?!```).*\n)+)```\n\n```(text|json)\n((?:(?!```).*\n)*)```$", re.MULTILINE
 )
-_FILE: Final = re.compile(r"`([\w./-]+\.yaml)`:\n\n```yaml\n((?:(?!```).*\n)+)```$", re.MULTILINE)
+_FILE: Final = re.compile(
+    r"`([\w./-]+\.(?:yaml|txt))`:\n\n```(?:yaml|text)\n((?:(?!```).*\n)+)```$", re.MULTILINE
+)
 
 
 def fenced(text: str, language: str) -> list[str]:

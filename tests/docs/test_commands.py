@@ -26,7 +26,7 @@ from tests.cli.commandline import CommandLine, Ran
 from tests.cli.logs import TIME, Log, line
 from tests.cli.replays import Account, on_account
 from tests.cli.schemas import validate
-from tools import screenshots
+from tools import drawings, screenshots
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT, LocalAws
 
@@ -48,10 +48,10 @@ Run = Callable[[str], Ran]
 COMMAND_LINE: Final = DOCS / "command-line.md"
 EXPLAIN: Final = DOCS / "explain.md"
 TESTING: Final = DOCS / "testing-entries.md"
-EVENT: Final = DOCS / "event-and-schema.md"
+PLAN: Final = DOCS / "plan.md"
 BACKFILL: Final = DOCS / "backfill.md"
 ENTRIES: Final = CHECKOUT / "examples"
-PAGES: Final = (COMMAND_LINE, EXPLAIN, TESTING, EVENT)
+PAGES: Final = (COMMAND_LINE, EXPLAIN, TESTING, PLAN)
 """Pages whose commands need no AWS."""
 OFFLINE: Final = [example for page in PAGES for example in examples(page)]
 
@@ -91,7 +91,7 @@ def test_a_command_prints_what_the_page_shows(folder: Path, run: Run, example: E
 
 
 def test_each_page_has_its_examples() -> None:
-    assert [sum(each.page == page for each in OFFLINE) for page in PAGES] == [1, 4, 3, 1]
+    assert [sum(each.page == page for each in OFFLINE) for page in PAGES] == [1, 3, 3, 1]
     assert [shlex.split(each.commands)[1] for each in examples(OPERATING)] == ["tail", "history"]
 
 
@@ -121,7 +121,7 @@ class TestCommandLine:
 
 
 class TestEntryPages:
-    """docs/testing-entries.md and docs/event-and-schema.md."""
+    """docs/testing-entries.md, and the sections of docs/command-line.md on payloads and schemas."""
 
     def test_the_tables_name_all_fields_and_reasons(self) -> None:
         rows = re.findall(r"^\| (`.*?) \|", TESTING.read_text(), re.MULTILINE)
@@ -130,13 +130,13 @@ class TestEntryPages:
         assert {*REASONS} <= named
 
     def test_all_routes_are_named(self) -> None:
-        named = re.findall(r"^\| `(\w[\w-]*)` \|", EVENT.read_text(), re.MULTILINE)
+        named = re.findall(r"^\| `(\w[\w-]*)` \|", section(COMMAND_LINE, "event"), re.MULTILINE)
         assert named == list(ROUTES)
 
     def test_commands_write_the_files_that_the_page_names(self, folder: Path, run: Run) -> None:
-        for block in fenced(EVENT.read_text(), "sh"):
-            if block.startswith("lava-s3trigger"):
-                assert run(block).status == 0
+        for heading in ("event", "schema"):
+            [command, *_] = fenced(section(COMMAND_LINE, heading), "sh")
+            assert run(command).status == 0
         files = {each.name for each in folder.iterdir()}
         assert files == {"events", "payload.json", "triggers.schema.json"}
 
@@ -320,7 +320,7 @@ class TestReadme:
     def test_pictures_are_current(self) -> None:
         made = screenshots.screenshots()
         assert [path.stem for path in made] == ["check", "test", "explain", "plan"]
-        assert set(screenshots.IMAGES.glob("*.svg")) == set(made)
+        assert set(screenshots.IMAGES.glob("*.svg")) == set(made) | set(drawings.drawings())
         for path, text in made.items():
             assert path.read_text() == text, "run: make docs"
 

@@ -112,6 +112,20 @@ class TestRendering:
         for template, result in rows:
             assert Document(code(template)).render(known) == json.loads(code(result)), template
 
+    def test_missing_values_render_as_the_page_says(self) -> None:
+        silent, loud = tables(section(RENDERING, "Missing values"))
+        known = variables(sample("s3-created.json"))
+        assert len(silent) >= 5
+        for template, result, _ in silent + loud:
+            assert Document(code(template)).render(known) == json.loads(code(result)), template
+
+    def test_forms_that_fail_park_the_event(self) -> None:
+        _, loud = tables(section(RENDERING, "Missing values"))
+        known = variables(replace(sample("s3-created.json"), key="incoming"))
+        for template, *_ in loud:
+            with pytest.raises(RenderingError):
+                Document(code(template)).render(known)
+
     def test_refusals(self) -> None:
         event = sample("s3-created.json")
         job = item(job_entry())
@@ -130,11 +144,15 @@ class TestRendering:
         with pytest.raises(RenderingError, match=re.escape(reason)):
             Document(json.loads(template), is_globals=True).render(known)
 
-    def test_samples(self) -> None:
-        for name, event_type, size, source_ip in tables(section(RENDERING, "`info`"))[1]:
-            event = sample(code(name))
-            found = (event.event_type, str(event.size), str(event.source_ip))
-            assert found == (code(event_type), size, source_ip), name
+    def test_event_types(self) -> None:
+        changes = ("created", "deleted", "tagged", "restored")
+        names = [f"{route}-{change}.json" for route in ("s3", "eventbridge") for change in changes]
+        events = [sample(name) for name in names]
+        sizes = {event.event_type: str(event.size) for event in events}
+        _, types = tables(section(RENDERING, "`info`"))
+        assert len(types) == len(changes)
+        for _, s3, eventbridge, size in types:
+            assert [sizes[code(s3)], sizes[code(eventbridge)]] == [size, size]
 
 
 def test_the_recipe_excludes_what_the_job_writes() -> None:
@@ -184,7 +202,7 @@ class TestCookbook:
 
     def test_each_recipe_has_its_row_in_the_table(self) -> None:
         table = COOKBOOK.read_text().partition("\n## ")[0]
-        assert len(RECIPES) == len(fenced(COOKBOOK.read_text(), "yaml")) == 15
+        assert len(RECIPES) == len(fenced(COOKBOOK.read_text(), "yaml")) == 16
         assert all(f"](#{slug(heading)})" in table for heading in RECIPES)
 
     def test_each_entry_is_valid_described_owned_and_has_a_case_that_dispatches(

@@ -47,9 +47,8 @@ def test_it_shows_the_result_of_every_object(tmp_path: Path) -> None:
         assert text in flat, printed
     readme = (CHECKOUT / "README.md").read_text()
     lines = "\n".join(line.rstrip() for line in printed.splitlines())
-    for first in ("Bucket ", "Why did "):
-        [shown] = re.findall(rf"^```text\n({first}.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-        assert shown.strip() in lines
+    [shown] = re.findall(r"^```text\n(Bucket .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert shown.strip() in lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,7 +1,7 @@
 """The JSON Schema of entries, made from the definitions that the function reads them with.
 
 It refuses what the function refuses once an entry is enabled, but for what a schema cannot
-say: see docs/event-and-schema.md.
+say: see docs/command-line.md.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ _MAX_COMPARED: Final = 10_000
 def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A pattern can match no key that reaches the entry.
 
-    A pattern is matched against the whole key, not against what follows the prefix. At the
-    prefix `incoming`, write `incoming/*.csv` or `*.csv`, not `a.csv` or `orders/*`.
+    A pattern must match the whole key. At the prefix `incoming`, write `incoming/*.csv` or `*.csv`,
+    not `a.csv` or `orders/*`.
     """
     prefix = checked.prefix
     if not prefix or prefix == WHOLE_BUCKET or len(prefix) > _MAX_PREFIX_CHARACTERS:
@@ -54,11 +54,10 @@ def impossible(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT302", "warning", "Pattern has regular expression or brace syntax")
 def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not know.
+    r"""A pattern has syntax of regular expressions or of shells, which `fnmatch` does not have.
 
-    In patterns only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`. For
-    `*.{csv,tsv}` and `*.csv|*.tsv` write a list: `["*.csv", "*.tsv"]`. `--fix --unsafe-fixes`
-    does so.
+    Only `*`, `?` and `[...]` are special. For `.*\.csv$` write `*.csv`; for `*.{csv,tsv}` write a
+    list, as `--fix --unsafe-fixes` does: `["*.csv", "*.tsv"]`.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
@@ -105,8 +104,8 @@ def _expanded(pattern: str) -> list[str]:
 def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No object can meet all conditions of the entry, so it never fires.
 
-    For example, `if_size_gt: 1MB` with `if_not_size_gt: 1KB`, or `if_not_fnmatch: "orders/*"` at
-    the prefix `orders`. Remove one of the conditions. Two entries at the same prefix are an "or".
+    For example `if_size_gt: 1MB` with `if_not_size_gt: 1KB`. Remove one of the conditions. For an
+    "or", write two entries at the same prefix.
     """
     for name, opposite in (_FNMATCH, _EVENT_TYPE):
         wanted = [pattern for _, pattern in checked.patterns(name)]
@@ -156,8 +155,7 @@ def _covers(pattern: str, other: str) -> bool:
 def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The entry asks for deletions, or other events without a size, and for a minimum size.
 
-    Events of deletions, tags and ACLs carry no size, and count as size 0. `if_size_gt` does not
-    hold for them, not even with 0. Remove the size condition, or the event types.
+    Events of deletions, tags and ACLs have the size 0, so not even `if_size_gt: 0` holds.
     """
     limit = checked.size("if_size_gt")
     if limit is None or limit < 0 or "if_event_type" not in checked.item:
@@ -173,11 +171,10 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 
 @rule("LT305", "warning", "Event type does not exist")
 def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A pattern of event types matches no type, neither of S3 nor of EventBridge.
+    """A pattern of event types matches no type of S3 or EventBridge.
 
-    Case matters, and `info.event_type` has no `s3:` before it, unlike the types in the
-    notification of a bucket: write `ObjectCreated:*`. The
-    [table of `info`](rendering.md#info) names the types. Other services than S3 may have others.
+    Case matters, and types have no `s3:` before them: write `ObjectCreated:*`. See the
+    [table of `info`](rendering.md#info). Other stores than S3 may have others.
     """
     for name in _EVENT_TYPE:
         for path, pattern in checked.patterns(name):
@@ -201,10 +198,8 @@ def _nearest(pattern: str) -> str | None:
 def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A condition on event types matches only types of S3, or only types of EventBridge.
 
-    S3 says `ObjectCreated:Put` and `ObjectRemoved:*` where EventBridge says
-    `ObjectCreated:PutObject` and `ObjectDeleted:*`. If the bucket is connected by the other
-    route, the entry never fires. Name both: `["ObjectRemoved:*", "ObjectDeleted:*"]`. If the
-    route will not change, ignore this rule.
+    If the bucket is connected by the other route, the entry never fires. Name the types of both, or
+    ignore this rule if the route will not change: `["ObjectRemoved:*", "ObjectDeleted:*"]`.
     """
     for name in _EVENT_TYPE:
         patterns = [pattern for _, pattern in checked.patterns(name)]
@@ -221,8 +216,8 @@ def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def empty(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A condition has an empty list of patterns.
 
-    Nothing matches it: `if_fnmatch: []` never holds, `if_not_fnmatch: []` always does. Remove
-    the condition, or add patterns.
+    `if_fnmatch: []` never holds, `if_not_fnmatch: []` always does. Remove the condition, or add
+    patterns.
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         value: Any = checked.values.get(name)

@@ -44,9 +44,7 @@ _DURATION_UNITS: Final = "s m h d w".split()  # noqa: SIM905
 def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger lacks its `trigger_id`, `bucket` or `prefix`, or a job its `job_id`.
 
-    These are keys of the table and of its index. DynamoDB refuses an entry without the id,
-    and the function never finds a trigger without the others. Add the field. The
-    [table of fields](triggers.md#fields) says what each takes.
+    These are keys of the table and its index. See the [table of fields](triggers.md#fields).
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -55,10 +53,9 @@ def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT102", "error", "Invalid key field", on="entry")
 def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`trigger_id`, `job_id` of a job, `bucket` or `prefix` is not a string, empty, or too long.
+    """`trigger_id`, `bucket`, `prefix`, or a job's `job_id` is not a string, empty, or too long.
 
-    DynamoDB refuses such keys. An id or a bucket may have 2,048 bytes. Put a number in quotes.
-    For the length of a prefix see [LT204](#lt204-prefix-is-longer-than-a-key).
+    DynamoDB refuses such keys. Put a number in quotes. An id or a bucket may have 2,048 bytes.
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -77,10 +74,10 @@ def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT103", "error", "Unknown field", on="error", of="unknown_field")
 def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """A trigger has a field that the function does not know, so it does not fire.
+    """A trigger has an unknown field, so it does not fire.
 
-    Often it is a typo: `paramters` for `parameters`. Fields of your own begin with `x-`.
-    `--fix` renames a field whose name is very similar to a known one.
+    Often it is a typo: `paramters` for `parameters`. Custom fields begin with `x-`. `--fix` renames
+    a field that is very similar to a known one.
     """
     known = TRIGGER_FIELDS - checked.item.keys()
     fix = _renamed(error.field, known)
@@ -89,11 +86,11 @@ def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT104", "error", "Unknown condition", on="error", of="unknown_condition")
 def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """A trigger has a condition that does not exist.
+    """A trigger has an unknown condition.
 
-    The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
-    condition whose name is very similar to a known one. `if_size_lt` has no counterpart:
-    `if_not_size_gt` holds up to and including the size, so `--unsafe-fixes` alone writes it.
+    See the [table of conditions](triggers.md#conditions). `--fix` renames a condition that is very
+    similar to a known one. For `if_size_lt`, `--unsafe-fixes` writes `if_not_size_gt`, which also
+    holds at exactly that size.
     """
     free = [each for each in _CONDITIONS if each not in checked.item]
     meant = _MEANT.get(error.field)
@@ -145,9 +142,9 @@ def not_a_boolean(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT108", "error", "Not a map", on="error", of="not_a_map")
 def not_a_map(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """`parameters` or `globals` of a trigger is not a map of names and values.
+    """`parameters` or `globals` of a trigger is not a map.
 
-    For arguments of a job, name them as the job's type does: `parameters: {args: [a, b]}`.
+    Give each value the name that the job's type has for it: `parameters: {args: [a, b]}`.
     """
     yield Found(error.message, (error.field,))
 
@@ -165,8 +162,8 @@ def not_a_job_id(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is not a duration.
 
-    A duration is a number of seconds, or a number and a unit: `90`, `90s`, `1.5m`, `0.25h`.
-    The units are `s`, `m`, `h`, `d` and `w`. `--fix` corrects the case of a unit.
+    A duration is a number of seconds, or a number and a unit (`s`, `m`, `h`, `d`, `w`): `90`,
+    `90s`, `1.5m`, `0.25h`. `--fix` corrects the case of a unit.
     """
     fix = _with_unit(error.value, _DURATION_UNITS, (error.field,))
     yield Found(error.message, (error.field,), fix=fix)
@@ -176,8 +173,7 @@ def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]
 def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is negative, or longer than SQS can delay a message: 15 minutes.
 
-    The function's `SQS_MAX_DELAY_MINS` may allow less. For a longer wait, let the job wait, or
-    schedule it.
+    The function's `SQS_MAX_DELAY_MINS` may allow less. For a longer wait, schedule the job.
     """
     yield Found(error.message, (error.field,))
 
@@ -186,8 +182,8 @@ def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Fo
 def not_a_size(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The argument of a size condition is not a size.
 
-    A size is a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. The case of
-    units matters. `--fix` corrects it.
+    A size is a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. Case matters;
+    `--fix` corrects it.
     """
     fix = _with_unit(error.value, _SIZE_UNITS, (error.field,))
     yield Found(error.message, (error.field,), fix=fix)
@@ -204,9 +200,9 @@ def not_a_pattern(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT114", "error", "Condition cannot be read", on="error", of="reading_aborted")
 def condition_aborted(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
-    """To read the conditions takes longer, or more memory, than the function allows.
+    """Reading the conditions takes more time or memory than the function allows.
 
-    Patterns with very many wildcards do that. Use fewer, simpler patterns.
+    Use fewer and simpler patterns, with fewer wildcards.
     """
     yield Found(error.message, (error.field,) if error.field else ())
 
@@ -215,7 +211,7 @@ def condition_aborted(_checked: CheckedEntry, error: EntryError) -> Iterator[Fou
 def binary(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A field holds a binary value, which no dispatch can hold: messages are JSON.
 
-    Write the value as a string, for example in base64.
+    Write the value as a string, such as base64.
     """
     path = _path_of_binary(checked.item[error.field], (error.field,))
     yield Found(error.message, path or (error.field,))
@@ -223,7 +219,7 @@ def binary(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 
 @rule("LT116", "error", "Entry is larger than an item of DynamoDB", on="entry")
 def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The entry has more than 400 KiB, which is the most that DynamoDB holds in one item.
+    """The entry has more than 400 KiB, the limit of an item of DynamoDB.
 
     Put long texts into S3, and let the job read them.
     """
@@ -235,7 +231,7 @@ def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def job_field_missing(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A job lacks its `type`, `worker` or `payload`.
 
-    The function needs all of them to dispatch the job, though it uses only `worker`.
+    The function requires them all, though it uses only `worker`.
     """
     if checked.kind == "job" and error.field not in KEYS["job"]:
         yield Found(error.message)
@@ -254,7 +250,7 @@ def not_a_worker(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def reserved_global_of_job(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A job has a global whose name begins with `lava`, in any case.
 
-    These names are lava's own. A job with one of them is not dispatched. Rename it.
+    These names are reserved, so the job is not dispatched. Rename it.
     """
     yield Found(error.message, (error.field, error.value), of_name=True)
 
@@ -263,7 +259,7 @@ def reserved_global_of_job(_checked: CheckedEntry, error: EntryError) -> Iterato
 def refused(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The function refuses the entry for a reason that no other rule has.
 
-    The message is the function's own.
+    The message is that of the function.
     """
     yield Found(error.message, (error.field,) if error.field else ())
 

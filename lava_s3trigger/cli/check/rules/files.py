@@ -29,9 +29,9 @@ CASE_FIELDS: Final = frozenset(
 
 @rule("LT001", "error", "Invalid YAML or JSON", on="problem", of="syntax")
 def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
-    """The file cannot be parsed, so nothing after the place of the error is checked.
+    """The file cannot be parsed, so nothing after the error is checked.
 
-    A value that begins with `{{` or `*` must be in quotes in YAML: `prefix: "*"`.
+    In YAML, a value that begins with `{{` or `*` needs quotes: `prefix: "*"`.
     """
     yield Found(problem.message)
 
@@ -40,14 +40,14 @@ def syntax(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
 def duplicate_name(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A map has the same name twice.
 
-    Readers keep only one of the two values, most of them the last. Remove one.
+    Most readers keep only the last value. Remove one.
     """
     yield Found(problem.message)
 
 
 @rule("LT003", "error", "YAML reads text as a date", on="problem", of="date")
 def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
-    """YAML makes a date of text such as `2026-03-14`, and DynamoDB has no dates.
+    """YAML reads text such as `2026-03-14` as a date, and DynamoDB has no dates.
 
     Put the text in quotes: `"2026-03-14"`. `--fix` does so.
     """
@@ -60,7 +60,7 @@ def date(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
 def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """The file still has `<{` or `<%` in it, which lava's job framework replaces.
 
-    Run the make target `dist` of that repository, and check the files in its folder `dist/`.
+    Run the make target `dist` of that repository, and check its folder `dist/`.
     """
     yield Found(problem.message)
 
@@ -69,8 +69,7 @@ def placeholder(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Fou
 def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     """DynamoDB holds numbers of up to 38 digits, and neither infinity nor `.nan`.
 
-    Put the value in quotes if it is a name or a code. See the
-    [constraints](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+    Put the value in quotes if it is a name or a code.
     """
     yield Found(problem.message, _at(problem, checked)[0])
 
@@ -79,9 +78,8 @@ def number(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
 def no_entry(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A document, or an item of a list, is not an entry.
 
-    A trigger has a `trigger_id`, a `bucket` and a `prefix`. A job has a `job_id`, a `type`, a
-    `worker` and a `payload`. A file without any entry that was found in a folder is
-    [LT009](#lt009-file-without-an-entry) instead.
+    A trigger has a `trigger_id`, a `bucket` and a `prefix`; a job has a `job_id`, a `type`, a
+    `worker` and a `payload`.
     """
     yield Found(problem.message)
 
@@ -108,20 +106,18 @@ def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Foun
 
 @rule("LT009", "info", "File without an entry", on="file")
 def file_without_entry(file: SourceFile) -> Iterator[Found]:
-    """A file that was found in a folder holds no entry at all. It is left out.
+    """A file in a folder has no entry, and is left out.
 
-    Policies, samples and configuration files may lie beside entries. If the file should hold
-    an entry, compare its fields with the [table of fields](triggers.md#fields).
+    If it should have one, compare its fields with the [table of fields](triggers.md#fields).
     """
     yield Found(f"no entry in {file.name}: the file is left out")
 
 
 @rule("LT010", "warning", "YAML readers disagree about a value", on="entry")
 def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A value without quotes means one thing in YAML 1.2, and another in YAML 1.1.
+    """A value without quotes has another meaning in YAML 1.1, which lava's own tools read.
 
-    This command reads YAML 1.2. PyYAML, which lava's own tools use, reads YAML 1.1: there,
-    `no`, `off` and `y` are booleans, `0644` is octal, `1_000` is a number, and `1e3` is a
+    There, `no`, `off` and `y` are booleans, `0644` is octal, `1_000` is a number, and `1e3` is a
     string. Write `true` or `false` for a boolean, and put text in quotes. `--fix` does so for
     `enabled` and `jinja`.
     """
@@ -160,18 +156,17 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A file or a folder cannot be read, so its entries are not checked.
 
-    Permission is missing, a link leads nowhere, or the text is not UTF-8. The other files are
-    checked, and the exit status is 3. `--select` and `--ignore` do not leave this rule out, nor
-    [LT001](#lt001-invalid-yaml-or-json) and [LT004](#lt004-placeholder-of-lavas-job-framework).
+    Permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3,
+    also with `--ignore LT012`.
     """
     yield Found(problem.message)
 
 
 @rule("LT013", "warning", "Unknown field of a case")
 def unknown_case_field(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A case under `x-tests` has a field that `lava-s3trigger test` does not know.
+    """A case under `x-tests` has an unknown field, so `lava-s3trigger test` refuses it.
 
-    `test` refuses the case. The [fields of a case](testing-entries.md#cases) are listed there.
+    See the [fields of a case](testing-entries.md#cases).
     """
     found = checked.values.get(CASES_FIELD)
     for n, case in enumerate(found if isinstance(found, list) else ()):

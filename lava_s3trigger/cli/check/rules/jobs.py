@@ -49,8 +49,8 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A trigger names a job that is in none of the files, or not in the realm's table.
 
-    Every event is parked until the job is there. Create it, or correct the name. Where no jobs
-    are given, and no realm, nothing is known of jobs, and this rule is silent.
+    Every event is parked until the job exists. Without jobs in files and without a realm, this rule
+    finds nothing.
     """
     if every.jobs is None:
         return
@@ -104,9 +104,8 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A map in `parameters` or `globals` of the trigger replaces the job's map of that name.
 
-    The worker takes each parameter from the dispatch, or else from the job: maps inside are not
-    merged. With `env: {DAY: monday}` in the trigger, the job's `env: {MODE: full}` is lost. Write
-    all names of the map in the trigger, or only in the job.
+    [Maps inside are not merged](triggers.md#parameters-and-globals). Write all names of the map in
+    the trigger, or only in the job.
     """
     if every.jobs is None:
         return
@@ -134,8 +133,8 @@ def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A job names a worker that has no SQS queue `lava-<REALM>-<WORKER>`.
 
-    Every event for the job is parked. Deploy the worker, or correct its name. Only a check with
-    `--realm` knows the queues.
+    Every event for the job is parked. Deploy the worker, or correct its name. Queues are known only
+    with `--realm`.
     """
     worker = checked.values.get("worker")
     if not (isinstance(worker, str) and _WORKER.fullmatch(worker)):
@@ -149,7 +148,7 @@ def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT506", "warning", "Field of a job with a typo", on="job")
 def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A job has a field that lava does not know, with a name similar to a known one.
+    """A job has an unknown field whose name is similar to a known one.
 
     Unknown fields of a job are ignored: a job with `enabeld: true` is disabled. Correct the name.
     """
@@ -191,8 +190,7 @@ def twice(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """No SQS queue can have the name `lava-<REALM>-<WORKER>`, so every event is parked.
 
-    A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`. See
-    the [quotas of SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html).
+    A name has up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`.
     """
     worker = checked.values.get("worker")
     if not isinstance(worker, str) or not worker:
@@ -207,11 +205,9 @@ def no_queue_name(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Foun
 
 @rule("LT510", "info", "Job may start itself")
 def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A parameter that is named as an output lies below the entry's own prefix.
+    """A parameter that is named like an output is below the entry's own prefix.
 
-    If the job writes there, its output fires the entry again, and so on without end. This was
-    tried with the function's own decider. Write elsewhere, or leave the output out by a condition,
-    such as `if_not_fnmatch`.
+    If the job writes there, it starts itself again, without end: see [loops](triggers.md#loops).
     """
     trial = checked.trial
     raw = checked.values.get("parameters")

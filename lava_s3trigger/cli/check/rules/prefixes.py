@@ -28,10 +28,8 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix ends with a slash, so it matches no object in the folder that it names.
 
-    A prefix is a folder without a slash at its end: `incoming` stands for `incoming/a.csv`
-    and `incoming/2026/b.csv`. With the slash, only an object whose key is `incoming/` matches.
-    `--fix` removes the slash where no other entry is affected: at the prefix without the slash,
-    the entry may hide others.
+    `incoming` stands for `incoming/a.csv`; with the slash, only the key `incoming/` matches.
+    `--fix` removes the slash unless the entry would then hide others.
     """
     prefix = checked.prefix or ""
     if prefix == "/":
@@ -53,8 +51,8 @@ def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix begins with a slash, so it matches only keys that do.
 
-    Keys of S3 seldom begin with a slash: `s3://bucket/incoming/a.csv` has the key
-    `incoming/a.csv`. Remove the slash, or ignore this rule if the keys do begin so.
+    `s3://bucket/incoming/a.csv` has the key `incoming/a.csv`. Remove the slash, or ignore this rule
+    if keys do begin with one.
     """
     prefix = checked.prefix or ""
     if prefix.startswith("/") and prefix != "/":
@@ -63,10 +61,10 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 
 @rule("LT203", "warning", "Prefix has a wildcard")
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A prefix has `*`, `?` or `[`, and is matched as it stands, not as a pattern.
+    """A prefix has `*`, `?` or `[`, which are not wildcards there.
 
-    Only the prefix `*` alone is special: it is the whole bucket. For a folder, name the folder:
-    `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`.
+    Write `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`. Only the
+    prefix `*` is special: it is the whole bucket.
     """
     prefix = checked.prefix or ""
     is_whole = prefix == WHOLE_BUCKET
@@ -86,7 +84,7 @@ def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def longer_than_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix has more than 1,024 bytes. No key of S3 has more, and DynamoDB refuses the entry.
 
-    Shorten it.
+    Make it shorter.
     """
     size = len((checked.prefix or "").encode(errors="surrogatepass"))
     if size > MAX_KEY_BYTES:
@@ -97,10 +95,9 @@ def longer_than_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Every key that could fire the entry belongs to entries at longer prefixes.
 
-    Only the entries at the longest matching prefix are looked at, disabled ones included. An
-    entry at `logs` with `if_fnmatch: logs/app/*` never fires while there is any entry at
-    `logs/app`. Move the entry to the longer prefix. See
-    [which entries fire](triggers.md#which-entries-fire).
+    An entry at `logs` with `if_fnmatch: logs/app/*` never fires while there is an entry at
+    `logs/app`, even a disabled one. See [A broad and a narrow
+    entry](triggers.md#a-broad-and-a-narrow-entry).
     """
     patterns = checked.patterns("if_fnmatch")
     if not (patterns and checked.bucket and checked.prefix):
@@ -133,8 +130,7 @@ def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
 def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two enabled entries at one prefix have the same conditions, and dispatch the same.
 
-    Each event dispatches the jobs twice. Remove one entry. Values are compared by their meaning:
-    `"*.csv"` and `["*.csv"]`, `1KB` and `1000`.
+    Each event dispatches the jobs twice. Remove one entry.
     """
     if not (checked.bucket and checked.prefix and checked.is_enabled):
         return
@@ -147,7 +143,7 @@ def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two triggers have the same `trigger_id`, or two jobs the same `job_id`.
 
-    The id is the key of the table. Whichever is put last replaces the other. Rename one.
+    The id is the key of the table, so the last one that is put replaces the other. Rename one.
     """
     if checked.id:
         first = every.by_id[checked.kind, checked.id][0]
@@ -164,8 +160,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No bucket can have the name in `bucket`, so no event matches.
 
-    Write the name alone: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
-    bucket, and no pattern of buckets.
+    Write only the name: `my-bucket`, without `s3://`, a path, an ARN or wildcards.
     """
     bucket = checked.bucket or ""
     if not bucket or _BUCKET.fullmatch(bucket):
@@ -185,8 +180,7 @@ def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix or a pattern is percent-encoded, as in `my%20folder`. Keys are not.
 
-    S3 encodes keys in notifications, and the function decodes them. Write the key as S3 shows
-    it: `my folder`.
+    Write the key as S3 shows it: `my folder`. The function decodes the keys of notifications.
     """
     named: list[tuple[tuple[str | int, ...], str]] = [(("prefix",), checked.prefix or "")]
     for name in ("if_fnmatch", "if_not_fnmatch"):
@@ -215,11 +209,11 @@ _STRANGE: Final = (
 
 @rule("LT210", "warning", "Prefix has what keys do not have")
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    r"""A prefix is an address, or has characters that the keys of a bucket hardly have.
+    r"""A prefix is an address, or has characters that keys hardly have.
 
-    For example, `s3://orders/incoming`, `./incoming`, `incoming//daily`, `incoming\daily`, a
-    zero-width space that was copied with the text, or the name of the bucket before the folder.
-    Write the key alone, as S3 shows it. If the keys are so, ignore this rule in the entry.
+    For example `s3://orders/incoming`, `incoming//daily`, `incoming\daily`, an invisible character,
+    or the bucket's name before the folder. Write the key as S3 shows it, or ignore this rule if
+    keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:
@@ -239,10 +233,11 @@ _AT_START: Final = frozenset(pattern for pattern, wrong in _STRANGE if wrong.sta
 
 @rule("LT211", "warning", "Upper case in the name of a bucket")
 def upper_case(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A bucket has capital letters, which no bucket has that was created since March 2018.
+    """A bucket's name has capital letters, which are not allowed since March 2018.
 
-    See the [rules for names of buckets](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
-    If it is an older bucket of the region us-east-1, ignore this rule in the entry.
+    See the [rules for names of
+    buckets](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html). Ignore
+    this rule for an older bucket of the region us-east-1.
     """
     bucket = checked.bucket or ""
     if _BUCKET.fullmatch(bucket) and bucket != bucket.lower():

@@ -49,8 +49,8 @@ _OF_DICT: Final = frozenset(dir(dict))
 def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template is not valid Jinja, so every event that the entry matches is parked.
 
-    `job_id`, each of its items, `parameters` and `globals` are each one template. Often a brace,
-    a quote or an `endif` is missing. [Rendering](rendering.md) says what templates can do.
+    Each of `job_id`, `parameters` and `globals` is [one template](rendering.md#one-template). Often
+    a brace, a quote or an `endif` is missing.
     """
     for path, template in checked.templates:
         if template.error and not _unknown_functions(template):
@@ -63,11 +63,9 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 
 @rule("LT402", "warning", "Unknown variable in a template")
 def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A template names a variable that neither the function nor the template itself sets.
+    """A template names an unknown variable, which renders as nothing.
 
-    It renders as nothing. The variables are `bucket`, `key`, `info`, `event` and `utils`; see
-    [rendering](rendering.md). A name without quotes inside braces is a variable: write
-    `{{ 'text' }}` for text.
+    See the [variables](rendering.md#variables). Text inside braces needs quotes: `{{ 'text' }}`.
     """
     for path, template in checked.templates:
         for name in sorted(template.unknown_variables())[:_MAX_VARIABLES]:
@@ -85,7 +83,7 @@ def unknown_variable(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 def unknown_function(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template uses a filter (`{{ key | base }}`) or a test (`is csv`) that Jinja does not have.
 
-    The template cannot be rendered. Jinja's documentation lists its
+    See Jinja's
     [filters](https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters) and
     [tests](https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-tests).
     """
@@ -109,9 +107,8 @@ def _unknown_functions(template: TemplateText) -> list[tuple[str, str, Any]]:
 def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template asks `info`, `key` or `bucket` for something that they do not have.
 
-    `info` has the elements in [this table](rendering.md#info). An unknown element renders as
-    nothing. So does an attribute that begins with an underscore, of any value: the sandbox hides
-    it. A call of an unknown method is [LT408](#lt408-template-fails).
+    It renders as nothing, and so does any attribute that begins with an underscore. See
+    [the table of `info`](rendering.md#info).
     """
     for found, owner in _unknown_members(checked):
         if owner[0] != "utils":
@@ -127,9 +124,7 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template asks `utils` for something that it does not have, which renders as nothing.
 
-    The [table of `utils`](rendering.md#utils) lists what there is. Some functions of Python's
-    modules are left out on purpose, such as `utils.path.exists`. A call of an unknown function is
-    [LT408](#lt408-template-fails).
+    See the [table of `utils`](rendering.md#utils).
     """
     for found, owner in _unknown_members(checked):
         if owner[0] == "utils":
@@ -181,10 +176,9 @@ def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
 
 @rule("LT406", "warning", "Reserved name of a global")
 def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A name in `globals` begins with `lava`, in any case. These names are lava's own.
+    """A name in `globals` begins with `lava`, in any case. These names are reserved.
 
-    The dispatch carries it, and the worker may take it for one of lava's, or overwrite it.
-    Rename it. A name that only rendering makes so is an error of the event.
+    The worker may take it for one of lava's, or overwrite it. Rename it.
     """
     value = checked.values.get("globals")
     for name in value if isinstance(value, dict) else ():
@@ -200,8 +194,8 @@ def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An entry with `jinja: false` names a variable of the function in braces.
 
-    With `jinja: false`, `job_id`, `parameters` and `globals` go out as they stand, braces
-    included. Remove `jinja: false`. If the job itself renders the braces, ignore this rule.
+    It is dispatched as written, braces included. Remove `jinja: false`, or ignore this rule if the
+    job renders the braces.
     """
     if checked.is_template:
         return
@@ -216,10 +210,9 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The function cannot render a template for the objects that the entry is made for.
 
-    The entry was tried with the function's own decider: with keys below its prefix that its
-    conditions let through, in the form of S3 and of EventBridge. Every such event would be
-    parked. Correct the template. If it needs a key of another form, give one in a case under
-    [`x-tests`](testing-entries.md): its keys are tried first.
+    [The trial](check.md#the-trial) tried keys that the conditions accept, and every such event
+    would be parked. Correct the template. If it needs keys of another form, give one in a case
+    under [`x-tests`](testing-entries.md).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and not failure.when:
@@ -228,11 +221,10 @@ def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT409", "warning", "Template fails for some events")
 def fails_sometimes(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """The function cannot render a template for some of the events that the entry lets through.
+    """The function cannot render a template for some of the events that the entry accepts.
 
-    For example, `event.Records` does not exist in events of either route, `event.s3` not in those
-    of EventBridge, and `info.size` is 0 for empty objects and for deletions. Use `info`, which is
-    the same by all routes, or leave the events out by [conditions](triggers.md#conditions).
+    For example, `event.s3` does not exist in events of EventBridge. Use `info`, or exclude these
+    events by [conditions](triggers.md#conditions).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and failure.when:
@@ -248,7 +240,7 @@ _FOREIGN: Final = re.compile(
 def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A value names a variable as shells, Python or others do: `${key}`, `{key}`, `%(key)s`.
 
-    It is sent as it stands. Write `{{ key }}`.
+    It is sent unchanged. Write `{{ key }}`.
     """
     if not checked.is_template:
         return
@@ -281,8 +273,8 @@ _NO_SECRET: Final = re.compile(
 def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A parameter or a global looks like a password, a key or a token.
 
-    Whoever may read the table, the queues or the log of dead letters reads it too. Put the secret
-    into AWS Secrets Manager or Parameter Store, and pass its name.
+    It can be read in the table, the queues and the log. Put it into AWS Secrets Manager or
+    Parameter Store, and pass its name.
     """
     for name in ("parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):

@@ -31,8 +31,8 @@ _NOT_RENDERED: Final = ("trigger_id", "bucket", "prefix", "enabled", "delay", "j
 def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that takes a boolean or a number has it as a string.
 
-    The function understands `"false"`, `"no"` and `"30"`. lava's own function takes every
-    string for true, `"false"` too. Write the value without quotes: `--fix` does so.
+    lava's own function takes every string for true, also `"false"`. Write the value without quotes:
+    `--fix` does so.
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
@@ -60,9 +60,9 @@ def _is_quoted(checked: CheckedEntry, name: str) -> bool:
 
 @rule("LT142", "warning", "Text that counts as true")
 def counts_as_true(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`enabled` or `jinja` is text that means neither true nor false. It counts as true.
+    """`enabled` or `jinja` is text that means neither true nor false, so it counts as true.
 
-    So `enabled: disabled` and `enabled: flase` enable the entry. Write `true` or `false`.
+    `enabled: disabled` and `enabled: flase` enable the entry. Write `true` or `false`.
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
@@ -72,9 +72,9 @@ def counts_as_true(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
 
 @rule("LT143", "warning", "Delay without a unit")
 def delay_without_unit(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`delay` is a number from 1 to 15 without a unit: seconds, where minutes were likely meant.
+    """`delay` is a number from 1 to 15 without a unit, which counts as seconds.
 
-    The longest delay is 15 minutes, so 5 looks like minutes. Write `5s` or `5m`.
+    The longest delay is 15 minutes, so minutes were likely meant. Write `5s` or `5m`.
     """
     value = checked.values.get("delay")
     is_bare = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -90,8 +90,8 @@ def delay_without_unit(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An id, a bucket, a prefix or a pattern begins or ends with white space.
 
-    The space is part of the value, so nothing matches. Remove it. If keys do begin or end with
-    a space, ignore this rule in the entry.
+    The space is part of the value, so nothing matches. Remove it, or ignore this rule if keys do
+    have it.
     """
     named: list[tuple[tuple[str | int, ...], Any]] = [
         ((name,), checked.values.get(name)) for name in ("trigger_id", "bucket", "prefix")
@@ -108,8 +108,7 @@ def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that is not rendered holds a template.
 
-    Only `job_id`, `parameters` and `globals` are templates. A bucket, a prefix or an argument
-    of a condition is taken as it stands. To choose by the key, use
+    Only `job_id`, `parameters` and `globals` are templates. To choose by the key, use
     [conditions](triggers.md#conditions).
     """
     named: list[tuple[tuple[str | int, ...], Any]] = [
@@ -127,7 +126,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def no_description(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger has no `description`.
 
-    Say in a sentence what it is for. Whoever finds its events in the log will look here.
+    Write in a sentence what it is for: people who find its events in the log will look here.
     """
     if not checked.values.get("description"):
         yield Found("description is missing")
@@ -137,7 +136,7 @@ def no_description(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
 def no_owner(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger has no `owner`.
 
-    Name a team or an address, so that an operator knows whom to ask about parked events.
+    Name a team or an address to ask about parked events.
     """
     if not checked.values.get("owner"):
         yield Found("owner is missing")
@@ -145,7 +144,7 @@ def no_owner(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 @rule("LT148", "warning", "enabled is empty")
 def empty_enabled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """`enabled` has no value, which counts as false: the entry never fires.
+    """`enabled` has no value, which counts as false, so the entry never fires.
 
     Write `enabled: true` or `enabled: false`.
     """
