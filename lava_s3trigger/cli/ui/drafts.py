@@ -27,8 +27,11 @@ def text_of(entry: Entry) -> str:
     """Return an entry as YAML: as its file has it, comments and all, or else as its values say."""
     if entry.node and entry.file:
         span = entry.node.span
-        text = textwrap.dedent(" " * (span.column - 1) + entry.file.text[span.start : span.end])
-        text = text.rstrip() + "\n"
+        lines = entry.file.text[span.start : span.end].split("\n")
+        # What follows an entry up to the next one belongs to that.
+        while lines and (not lines[-1].strip() or lines[-1].startswith("#")):
+            lines.pop()
+        text = textwrap.dedent(" " * (span.column - 1) + "\n".join(lines)) + "\n"
         read = load_texts([("entry.yaml", text)]).entries
         # Not where it needs what is elsewhere in the file, such as an anchor.
         if [each.item for each in read] == [entry.item]:

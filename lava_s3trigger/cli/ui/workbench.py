@@ -155,10 +155,15 @@ class Workbench:
         )
         findings = self._checked(together, [])
         states: dict[str, str] = {}
+        of_jobs: dict[str, str] = {}
         for finding in findings:
-            trigger_id = finding["trigger_id"]
-            if trigger_id and trigger_id not in states and (state := _state(finding)):
-                states[trigger_id] = state
+            if state := _state(finding):
+                found = states if finding["trigger_id"] else of_jobs
+                found.setdefault(str(finding["trigger_id"] or finding["job_id"]), state)
+        for entry in drafted.entries.triggers:
+            for job_id in _values(entry, "job_id"):
+                if job_id in of_jobs:
+                    states.setdefault(str(entry.id), of_jobs[job_id])
         return {"findings": findings, "states": states}
 
     def _checked(self, loaded: Loaded, others: Sequence[Entry]) -> list[Json]:

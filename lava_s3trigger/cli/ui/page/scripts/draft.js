@@ -151,7 +151,7 @@ async function showResults() {
     h("h3", {}, own.length ? `${own.length} findings` : "check finds nothing wrong"),
     h("ul", { class: "findings" }, own.map(findingElement)),
     answer.problem ? h("p", { class: "wrong" }, visible(answer.problem)) : casesElement(answer.cases),
-    !state.drafts[at].text.trim() && h("p", {}, "An empty draft removes the entry."),
+    state.drafts[at].text.trim() ? "" : h("p", {}, "An empty draft removes the entry."),
   );
 }
 

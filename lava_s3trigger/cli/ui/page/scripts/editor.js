@@ -14,7 +14,8 @@ const colours = HighlightStyle.define([
   { tag: tags.comment, color: "var(--faint)" },
 ]);
 const theme = EditorView.theme({
-  "&": { backgroundColor: "var(--field)", color: "var(--ink)", fontSize: "inherit" },
+  "&": { backgroundColor: "var(--field)", color: "var(--ink)", minHeight: "180px", maxHeight: "50dvh" },
+  ".cm-scroller": { overflow: "auto" },
   "&.cm-focused": { outline: "2px solid var(--focus)" },
   ".cm-content": { fontFamily: "var(--mono)", caretColor: "var(--ink)" },
   ".cm-cursor": { borderLeftColor: "var(--ink)" },
@@ -28,8 +29,12 @@ export class Editor {
   constructor(place, schema, onEdit) {
     const fields = fieldsOf(schema);
     this.isShowing = false;
+    // In a shadow root CodeMirror adopts style sheets; elsewhere it writes <style>, which the
+    // content security policy refuses.
+    const root = place.attachShadow({ mode: "open" });
     this.view = new EditorView({
-      parent: place,
+      parent: root,
+      root,
       state: EditorState.create({
         extensions: [
           lineNumbers(), lintGutter(), history(), drawSelection(), closeBrackets(), yaml(),
