@@ -127,7 +127,10 @@ class TestDrafts:
         assert length == len("if_fnmach")
 
     def test_cases_are_run(self) -> None:
-        cases = "x-tests:\n- {key: in/a.csv, expect: [{job_id: load}]}\n- {key: in/b, expect: nothing}\n"
+        cases = (
+            "x-tests:\n- {key: in/a.csv, expect: [{job_id: load}]}\n"
+            "- {key: in/b, expect: nothing}\n"
+        )
         entry = "trigger_id: t\nbucket: b\nprefix: in\nenabled: true\njob_id: load\n"
         answer = workbench().draft({"drafts": [{"replaces": "t", "text": entry + cases}]})
         assert [case["outcome"] for case in answer["cases"]] == ["passed", "failed"]

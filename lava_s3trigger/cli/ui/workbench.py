@@ -149,11 +149,12 @@ class Workbench:
         """Return what `check` finds in all entries, and the state that it gives them."""
         drafted = self._with(request)
         together = Loaded(
-            [*drafted.others, *drafted.drafts.entries],
+            [*drafted.others, *drafted.drafts.entries, *(self._job_entries or ())],
             [*self._problems, *drafted.drafts.problems],
             {**self._files, **drafted.drafts.files},
         )
-        findings = self._checked(together, [])
+        jobs = None if self._job_entries is None else []  # which are checked themselves
+        findings = self._checked(together, [], jobs)
         states: dict[str, str] = {}
         of_jobs: dict[str, str] = {}
         for finding in findings:
@@ -166,11 +167,13 @@ class Workbench:
                     states.setdefault(str(entry.id), of_jobs[job_id])
         return {"findings": findings, "states": states}
 
-    def _checked(self, loaded: Loaded, others: Sequence[Entry]) -> list[Json]:
+    def _checked(
+        self, loaded: Loaded, others: Sequence[Entry], jobs: Sequence[Entry] | None
+    ) -> list[Json]:
         found = check_entries(
             loaded,
             others,
-            self._job_entries,
+            jobs,
             realm=self._source.realm,
             workers=self._source.workers,
             max_delay=self._source.max_delay,
@@ -218,7 +221,7 @@ class Workbench:
     def draft(self, request: Json) -> Json:
         """Return what `check` finds in drafts, and the results of their cases."""
         drafted = self._with(request)
-        findings = self._checked(drafted.drafts, drafted.others)
+        findings = self._checked(drafted.drafts, drafted.others, self._job_entries)
         answer: Json = {"findings": findings, "cases": [], "problem": None}
         try:
             results = run_cases_of(
