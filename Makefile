@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs site package release clean build-Function
+.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs words site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -125,6 +125,7 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed .venv-checkov/i
 	.venv-workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/*.yml
 	.venv-workflows/bin/zizmor --offline --quiet --no-progress .github/workflows examples/ci/*.yml
 	$(PYTHON) tools/audit.py --uv $(UV) --pip-audit .venv-audit/bin/pip-audit
+	$(PYTHON) tools/words.py
 
 format: .venv/installed ## put the code into shape
 	$(BIN)/ruff format
@@ -133,6 +134,9 @@ format: .venv/installed ## put the code into shape
 docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 	$(BIN)/python tools/screenshots.py
+
+words: ## count the words and pages of the docs; fails above a limit
+	@$(PYTHON) tools/words.py
 
 site: .venv-website/installed ## the docs as a site, in build/site
 	.venv-website/bin/python -m tools.website build/site

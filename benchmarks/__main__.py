@@ -1,4 +1,4 @@
-"""Run the benchmarks, print their tables, and write the tables to docs/performance.md."""
+"""Run the benchmarks, print their tables, and write short ones to docs/performance.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,19 @@ from rich.text import Text
 from . import cold, counts, growth, warm
 from .comparing import compare, wait_for_turn
 from .measuring import Bench
-from .page import CHANGE_HEAD, HEAD, SPENT_HEAD, change_line, line, markdown, spent_line, write
+from .page import (
+    CHANGE_HEAD,
+    HEAD,
+    PAGE_HEAD,
+    SPENT_HEAD,
+    change_line,
+    line,
+    markdown,
+    page_lines,
+    spent_line,
+    spent_page_lines,
+    write,
+)
 from .service import ROOT, RemoteService
 from .spending import spending
 
@@ -29,8 +41,8 @@ if TYPE_CHECKING:
     from .measuring import Row, Scenario
     from .spending import Share
 
-    PageTable = tuple[str, str, Sequence[str], Sequence[Sequence[str]]]
-    """Marker, title, head and lines."""
+    PrintedTable = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+    """Title, head and lines."""
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     warm.warm_one,
@@ -87,15 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.in_turns:
         return 0
     tables = (
-        ("table of benchmarks", "Benchmarks", HEAD, [*map(line, rows)]),
-        ("table of changes", "Before and after", CHANGE_HEAD, [*map(change_line, changes)]),
-        ("table of spending", "CPU time by module", SPENT_HEAD, [*map(spent_line, shares)]),
+        ("Benchmarks", HEAD, [*map(line, rows)]),
+        ("Before and after", CHANGE_HEAD, [*map(change_line, changes)]),
+        ("CPU time by module", SPENT_HEAD, [*map(spent_line, shares)]),
     )
     _show(tables, missing)
     if not (options.only or options.quick or missing):
-        for marker, _, head, lines in tables:
-            if lines:
-                write(marker, markdown(head, lines))
+        write("table of benchmarks", markdown(PAGE_HEAD, page_lines(rows)))
+        write("table of spending", markdown(SPENT_HEAD, spent_page_lines(shares)))
     return int(any(change.is_worse for change in changes) and not options.quick)
 
 
@@ -156,11 +167,11 @@ def _discard_log() -> None:
     logging.basicConfig(stream=stream, format="[%(levelname)s] %(message)s")
 
 
-def _show(tables: Iterable[PageTable], missing: Iterable[str]) -> None:
+def _show(tables: Iterable[PrintedTable], missing: Iterable[str]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
-    for _, title, head, lines in tables:
+    for title, head, lines in tables:
         if lines:
             table = Table(title=title, title_justify="left")
             for name in head:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from .service import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from .comparing import Change
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 HEAD: Final = ("Measurement", "Result", "Goal", "Met", "Ours", "Baseline", "Note")
+PAGE_HEAD: Final = HEAD[:4]
 SPENT_HEAD: Final = ("Module", "What it does", "One event by S3", "Each of ten by SQS")
 CHANGE_HEAD: Final = ("Measurement", "Before", "After", "After / before", "Within 3 %")
+MIN_SHARE: Final = 0.02
+"""Smallest share of the CPU time of an event that the page shows."""
 _NUMBERS: Final = {"Result", "Goal", "Ours", "Baseline", *SPENT_HEAD[2:], *CHANGE_HEAD[1:4]}
 
 
@@ -27,6 +30,11 @@ def line(row: Row) -> list[str]:
     met = {None: "", True: "yes", False: "**no**"}[row.meets_goal]
     goal = "" if row.goal is None else f"{row.goal:,g}"
     return [row.name, _result(row), goal, met, row.ours, row.baseline, row.note]
+
+
+def page_lines(rows: Iterable[Row]) -> list[list[str]]:
+    """Return the cells of the rows of the page: those that have a goal."""
+    return [line(row)[: len(PAGE_HEAD)] for row in rows if row.goal is not None]
 
 
 def change_line(change: Change) -> list[str]:
@@ -45,6 +53,11 @@ def _result(row: Row) -> str:
 def spent_line(share: Share) -> list[str]:
     """Return the cells of a module's share."""
     return [f"`{share.module}.py`", share.step, f"{share.one:.0%}", f"{share.ten:.0%}"]
+
+
+def spent_page_lines(shares: Iterable[Share]) -> list[list[str]]:
+    """Return the cells of the modules of the page: those with some time of an event."""
+    return [spent_line(share) for share in shares if max(share.one, share.ten) >= MIN_SHARE]
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

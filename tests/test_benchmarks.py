@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from benchmarks import cold, page
+from benchmarks.measuring import Row
 from benchmarks.realm import by_s3, check, entries, entry, expected, function
 from benchmarks.service import LocalService, Seen
+from benchmarks.spending import Share
 from tools.local.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -127,5 +129,15 @@ def test_a_wrong_message_is_an_error_and_no_result() -> None:
 
 
 def test_the_page_has_its_markers() -> None:
-    for name in ("table of benchmarks", "table of changes", "table of spending"):
+    for name in ("table of benchmarks", "table of spending"):
         assert page.PAGE.read_text().count(f"<!-- {name} -->") == 1
+
+
+def test_the_page_has_rows_with_a_goal_and_modules_that_take_time() -> None:
+    rows = [Row("slow", 1.5, 1.25), Row("compared", 2.0), Row("calls", 0, 0, "calls")]
+    assert page.page_lines(rows) == [
+        ["slow", "1.5", "1.25", "**no**"],
+        ["calls", "0 calls", "0", "yes"],
+    ]
+    shares = [Share("log", 0.01, 0.02), Share("jobs", 0.01, 0.01)]
+    assert page.spent_page_lines(shares) == [["`log.py`", "the log line", "1%", "2%"]]

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,7 +21,7 @@ from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
 from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, of_s3
-from tests.faults.table import BY_FAULT, run
+from tests.faults.table import BY_CALL, Tally, by_call, run
 from tests.faults.world import Laboratory, World
 from tests.tables import cases
 from tools.local.server import CHECKOUT
@@ -329,17 +330,28 @@ class TestSuite:
 
 
 class TestTable:
-    def test_the_page_has_all_rows_and_no_defect(self) -> None:
+    def test_the_page_has_all_calls_and_no_defect(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()
-        table = page.partition("<!-- table of faults -->")[2].partition("<!-- end")[0]
+        table = page.partition("<!-- table of calls -->")[2].partition("<!-- end")[0]
         lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-        lines = [line for line in lines if line][2:]
-        assert [line[:3] for line in lines[:-1]] == [
-            [row.call, row.operation, row.fault] for row in ROWS
-        ]
+        head, _, *lines = [line for line in lines if line]
+        assert tuple(head) == BY_CALL
+        assert [line[0] for line in lines] == [*dict.fromkeys(row.call for row in ROWS), "all"]
         for line in lines:
-            assert line[BY_FAULT.index("Lost")] == "0"
+            assert line[BY_CALL.index("Lost")] == "0"
             assert "?" not in "".join(line[-2:])
+
+    def test_a_line_of_a_call_is_the_sum_of_its_faults(self) -> None:
+        [one, two] = [row for row in ROWS if row.call == "park"][:2]
+        results = {
+            (one, ROUTES[0], False): Tally(3, 1, doubles=Counter({Why.REPLY: 2})),
+            (two, ROUTES[0], False): Tally(3, 4, doubles=Counter({Why.REPLY: 1, Why.END: 1})),
+            (two, ROUTES[0], True): Tally(3, 5, lost=1),
+        }
+        assert by_call(results) == [
+            ["park", "9", "10", "1", "3 R + 1 E", "0"],
+            ["all", "9", "10", "1", "3 R + 1 E", "0"],
+        ]
 
     def test_the_page_explains_every_letter(self) -> None:
         page = (CHECKOUT / "docs" / "faults.md").read_text()

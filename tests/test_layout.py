@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from tools import pages
 if TYPE_CHECKING:
     from pathlib import Path
 
-GROUPS = [group for layer in pages.LAYERS for group in layer]
 OF_OPTIONS: Final = frozenset(
     ["cli.options", "cli.objects.options", "cli.objects.uri", "cli.deployed.log_line"]
 )
@@ -28,7 +26,7 @@ class TestLayers:
     """Imports go down, and never in a circle."""
 
     def test_every_module_is_in_a_layer(self) -> None:
-        assert {module.group for module in pages.modules().values()} == set(GROUPS)
+        assert {module.group for module in pages.modules().values()} == set(pages.LAYERS)
 
     def test_no_import_goes_up(self) -> None:
         assert pages.arrows_up(pages.modules()) == []
@@ -36,7 +34,7 @@ class TestLayers:
     def test_nothing_is_imported_in_a_circle_late_or_for_types(self) -> None:
         assert pages.circle(pages.modules()) == []
 
-    def test_rooms_of_the_command_line_import_shared_rooms_below_alone(self) -> None:
+    def test_folders_of_the_command_line_import_only_shared_folders_below(self) -> None:
         assert pages.across_rooms(pages.modules()) == []
 
     def test_no_folder_of_the_command_line_has_many_modules(self) -> None:
@@ -50,16 +48,6 @@ class TestLayers:
         assert len(commands) >= len(cli._COMMANDS) - len(cli._SINGLE)  # noqa: SLF001 - the lists
         for each in commands:
             assert each.imports - OF_OPTIONS == {f"cli.{each.room}.run"}, each.name
-
-    @pytest.mark.parametrize("group", GROUPS)
-    def test_no_group_has_an_import_circle(self, group: str) -> None:
-        found = [each for each in pages.modules().values() if each.group == group]
-
-        rows = pages.rows(found)
-
-        assert sorted(name for row in rows for name in row) == sorted(
-            module.name_in_group for module in found
-        )
 
 
 def package(folder: Path, **sources: str) -> Path:
@@ -102,15 +90,8 @@ class TestReading:
     ) -> None:
         assert pages.arrows_up(pages.modules(package(tmp_path, events="", **sources))) == expected
 
-    def test_a_circle_is_found(self, tmp_path: Path) -> None:
-        found = pages.modules(
-            package(tmp_path, events="from . import jobs", jobs="from .events import S3Event")
-        )
-        with pytest.raises(graphlib.CycleError):
-            pages.rows(found.values())
-
-    @pytest.mark.parametrize("how", [LATE, TYPES], ids=["late", "for types"])
-    def test_a_circle_that_is_late_or_of_types_is_found(self, tmp_path: Path, how: str) -> None:
+    @pytest.mark.parametrize("how", ["from {}", LATE, TYPES], ids=["early", "late", "for types"])
+    def test_a_circle_is_found(self, tmp_path: Path, how: str) -> None:
         source = how.format("..jobs import Job")
         found = pages.modules(package(tmp_path, aws_sqs=source, jobs="from .aws import sqs"))
         assert sorted(set(pages.circle(found))) == ["aws.sqs", "jobs"]
@@ -144,18 +125,12 @@ class TestReading:
         found = pages.modules(package(tmp_path, cli_check_lint="", **sources))
         assert pages.across_rooms(found) == expected
 
-    def test_rows_are_in_the_order_of_imports(self, tmp_path: Path) -> None:
-        found = pages.modules(
-            package(
-                tmp_path,
-                handler="from .sending import Sending\nfrom .jobs import Job",
-                sending="from .jobs import Job",
-                jobs="",
-                events="",
-            )
-        )
-
-        assert pages.rows(found.values()) == [["handler"], ["sending"], ["events", "jobs"]]
+    def test_the_picture_has_the_folders_of_commands(self, tmp_path: Path) -> None:
+        modules = pages.modules(package(tmp_path, cli_weigh_command="", cli_output_text=""))
+        commands, shared = pages.picture(modules).split("shared, from the top:")
+        assert "\n              weigh\n" in commands
+        assert "output" in shared
+        assert "output" not in commands
 
 
 @pytest.mark.parametrize(("path", "text"), pages.pages().items(), ids=lambda each: str(each)[-20:])

@@ -23,7 +23,7 @@ SETTINGS: Final = ROOT / "tools" / "website"
 FOLDERS: Final = (".", "docs", "docs/*", "events", "examples", "tests/findings")
 """Where pages are."""
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Start": ("README", "docs/deploying", "docs/deploying-as-code", "docs/glossary"),
+    "Start": ("README", "docs/deploying"),
     "Write triggers": ("docs/triggers", "docs/rendering", "docs/cookbook", "examples/README"),
     "Command line": (
         "docs/command-line",
@@ -35,23 +35,18 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "docs/event-and-schema",
         "docs/doctor",
         "docs/backfill",
-        "docs/dead-letters",
-        "docs/reading-the-log",
     ),
     "Connect buckets": ("docs/connecting", "events/README"),
     "Operate": (
-        "docs/operations",
+        "docs/operating",
         "docs/troubleshooting",
         "docs/first-deployment",
-        "docs/permissions",
-        "docs/replacing",
         "docs/migrating",
         "docs/removing",
     ),
     "Reference": ("docs/design", "docs/duplicates", "CHANGELOG"),
     "Internals": (
         "CONTRIBUTING",
-        "docs/extending",
         "docs/decisions",
         "docs/performance",
         "docs/faults",

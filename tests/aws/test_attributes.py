@@ -1,4 +1,4 @@
-"""Items of DynamoDB as Python values: docs/design.md#rendering."""
+"""Items of DynamoDB as Python values: docs/rendering.md#types-from-dynamodb."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ DEPLOYING: Final = DOCS / "deploying.md"
 CONNECTING: Final = DOCS / "connecting.md"
 RENDERING: Final = DOCS / "rendering.md"
 TRIGGERS: Final = DOCS / "triggers.md"
-OPERATIONS: Final = DOCS / "operations.md"
+OPERATING: Final = DOCS / "operating.md"
 _EXAMPLE: Final = re.compile(
     r"^```sh\n((?:(?!```).*\n)+)```\n\n```(text|json)\n((?:(?!```).*\n)*)```$", re.MULTILINE
 )

@@ -29,7 +29,18 @@ from tools import screenshots
 from tools.local.realm import Realm
 from tools.local.server import CHECKOUT
 
-from .pages import DOCS, Example, codes, examples, fenced, item, options, save_files
+from .pages import (
+    DOCS,
+    OPERATING,
+    Example,
+    codes,
+    examples,
+    fenced,
+    item,
+    options,
+    save_files,
+    section,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +54,6 @@ COMMAND_LINE: Final = DOCS / "command-line.md"
 EXPLAIN: Final = DOCS / "explain.md"
 TESTING: Final = DOCS / "testing-entries.md"
 EVENT: Final = DOCS / "event-and-schema.md"
-LOG: Final = DOCS / "reading-the-log.md"
 BACKFILL: Final = DOCS / "backfill.md"
 ENTRIES: Final = CHECKOUT / "examples"
 PAGES: Final = (COMMAND_LINE, EXPLAIN, TESTING, EVENT)
@@ -87,7 +97,7 @@ def test_a_command_prints_what_the_page_shows(folder: Path, run: Run, example: E
 
 def test_each_page_has_its_examples() -> None:
     assert [sum(each.page == page for each in OFFLINE) for page in PAGES] == [1, 4, 3, 1]
-    assert [shlex.split(each.commands)[1] for each in examples(LOG)] == ["tail", "tail", "history"]
+    assert [shlex.split(each.commands)[1] for each in examples(OPERATING)] == ["tail", "history"]
 
 
 class TestCommandLine:
@@ -212,9 +222,9 @@ def prod(aws: LocalAws) -> Realm:
 
 
 class TestLog:
-    """docs/reading-the-log.md: an object was skipped, the entry corrected, the object replayed."""
+    """docs/operating.md: an object was skipped, the entry corrected, the object replayed."""
 
-    @pytest.mark.parametrize("example", examples(LOG), ids=lambda each: each.commands[:60])
+    @pytest.mark.parametrize("example", examples(OPERATING), ids=lambda each: each.commands[:60])
     def test_an_example(
         self, aws: LocalAws, prod: Realm, folder: Path, run: Run, example: Example
     ) -> None:
@@ -230,7 +240,16 @@ class TestLog:
             assert ran.output == example.output
 
     def test_named_options_exist(self) -> None:
-        assert options(LOG.read_text()) <= _options_of("tail", "history")
+        text = section(OPERATING, "Reading the log")
+        assert options(text) <= _options_of("tail", "history")
+
+    def test_the_runbook_names_commands_and_options_that_exist(self) -> None:
+        blocks = "\n".join(fenced(section(OPERATING, "Runbook"), "sh"))
+        named = [shlex.split(command) for command in blocks.splitlines() if command]
+        assert [words[1] for words in named[:3]] == ["doctor", "tail", "dead-letters"]
+        for program, name, *arguments in named:
+            assert program == "lava-s3trigger"
+            assert options(" ".join(arguments)) <= _options_of(name), name
 
 
 def _orders(*patterns: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The condition of the page on extending works as the page says."""
+"""The condition that CONTRIBUTING.md adds works as the page says."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.triggers import BrokenTrigger, Trigger, read_trigger
 from tools.local.server import CHECKOUT
 
-from .pages import fenced
+from .pages import fenced, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = (CHECKOUT / "docs" / "extending.md").read_text()
+PAGE: Final = section(CHECKOUT / "CONTRIBUTING.md", "Add a condition")
 SATURDAY: Final = datetime(2026, 3, 14, tzinfo=UTC)
 MONDAY: Final = datetime(2026, 3, 16, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def weekday() -> Iterator[None]:
-    """The condition of the page, as if it stood in the module."""
+    """The condition of the page, as if it were in the module."""
     source = "\n".join(["from __future__ import annotations", *fenced(PAGE, "python")])
     exec(source, {**vars(conditions), "datetime": datetime})  # the page's own code
     yield
@@ -57,7 +57,7 @@ def test_an_invalid_argument_is_a_user_error_that_names_the_field(argument: Any)
     trigger = read(if_weekday=argument)
     assert isinstance(trigger, BrokenTrigger)
     assert trigger.reason.startswith("bad entry: if_weekday: ")
-    assert "is no day or list of days (mon, tue" in trigger.reason
+    assert "is not a day or list of days (mon, tue" in trigger.reason
 
 
 def test_the_docstring_is_the_line_of_the_docs() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,7 +14,15 @@ from .pages import PAGES, codes, fenced, prose, slug
 if TYPE_CHECKING:
     from pathlib import Path
 
+MADE: Final = ("docs/new.md",)
+"""Pages that only a test makes."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def anchors(page: Path) -> list[str]:
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", prose(page.read_text()), re.MULTILINE)
+    return [slug(heading) for heading in headings]
 
 
 @each_page
@@ -25,9 +33,17 @@ def test_link_targets_exist(page: Path) -> None:
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", prose(file.read_text()), re.MULTILINE)
-            assert anchor in [slug(each) for each in headings], target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("folder", ["lava_s3trigger", "tools", "benchmarks", "fuzz", "tests"])
+def test_pages_that_the_code_names_exist(folder: str) -> None:
+    for module in (CHECKOUT / folder).rglob("*.py"):
+        for name, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", module.read_text()):
+            if name in MADE:
+                continue
+            assert (CHECKOUT / name).exists(), f"{module}: {name}"
+            assert not anchor or anchor in anchors(CHECKOUT / name), f"{module}: {name}#{anchor}"
 
 
 @each_page

@@ -25,7 +25,7 @@ from .pages import (
     DEPLOYING,
     DESIGN,
     DOCS,
-    OPERATIONS,
+    OPERATING,
     RENDERING,
     TRIGGERS,
     code,
@@ -64,20 +64,20 @@ class TestQueries:
     """The queries of the page are those that the stack saves, on fields that there are."""
 
     def test_the_stack_saves_what_the_page_shows(self) -> None:
-        shown = [each.strip() for each in fenced(section(OPERATIONS, "Reading the log"), "text")]
+        shown = [each.strip() for each in fenced(section(OPERATING, "Saved queries"), "text")]
         saved = [each["QueryString"] for each in Stack().of_type("AWS::Logs::QueryDefinition")]
         assert sorted(saved) == sorted(shown)
 
     def test_they_read_fields_of_the_log(self) -> None:
         [rows] = tables(section(DESIGN, "Log and metrics"))
         documented = {name for row in rows for name in codes(row[0])}
-        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+        for query in fenced(section(OPERATING, "Saved queries"), "text"):
             assert fields_of(query) <= documented | {"@timestamp", "requestId"}, query
 
     def test_they_ask_for_words_of_the_log(self) -> None:
         [rows] = tables(section(TRIGGERS, "What the log says"))
         words = {code(row[0]) for row in rows}
-        for query in fenced(section(OPERATIONS, "Reading the log"), "text"):
+        for query in fenced(section(OPERATING, "Saved queries"), "text"):
             for line in query.splitlines():
                 if "event in" in line or "event =" in line:
                     assert set(re.findall(r'"(\w+)"', line)) <= words
@@ -235,7 +235,7 @@ class TestAlarms:
     """The page lists the alarms of the stack, with their thresholds."""
 
     def test_alarms(self) -> None:
-        [rows] = tables(section(OPERATIONS, "Alarms"))
+        [rows] = tables(section(OPERATING, "Alarms"))
         stack = Stack(CreateIntake="true", AlarmEmail="a@b.example")
         found = {
             each["AlarmName"].removeprefix("lava-demo-s3trigger-"): float(each["Threshold"])

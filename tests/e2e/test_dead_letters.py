@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lava_s3trigger.cli.objects.uri import s3_record
+from tests.docs.pages import OPERATING, section
 from tests.processes import finish, wait_until
-from tools.local.server import CHECKOUT
 
 from .commands import start_command
 from .conftest import JOB
@@ -223,7 +223,7 @@ def test_those_of_the_intake_are_told_too(letters: Letters) -> None:
 
 def test_the_commands_of_the_docs_run(letters: Letters) -> None:
     letters.park("orders", "a.csv", "dl-never")
-    page = (CHECKOUT / "docs" / "dead-letters.md").read_text()
+    page = section(OPERATING, "Dead letters")
     commands = re.findall(r"^lava-s3trigger dead-letters(.*)$", page, re.MULTILINE)
     assert len(commands) == 4
     for command in commands:

@@ -1,4 +1,4 @@
-"""A realm as lava's stacks build it: the stack beside lava's function, and the zip in its place."""
+"""A realm as lava's stacks build it, with this function's zip in the place of lava's."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from .conftest import JOB, keys_arrive
 if TYPE_CHECKING:
     from tests.docs.reader import Reader
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys lava's realm, and the stack twice")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys lava's realm")]
 
 NAME: Final = "myrealm"
 LAVAS: Final = f"lava-{NAME}-s3trigger"
-NEXT: Final = f"{LAVAS}-next"
-REPLACING: Final = CHECKOUT / "docs" / "replacing.md"
+PAGE: Final = CHECKOUT / "docs" / "migrating.md"
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +58,12 @@ def waiting(reader: Reader, queue: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def beside(reader: Reader) -> None:
-    """The function of the stack, beside lava's."""
-    reader.run(*fenced(section(REPLACING, "Beside it"), "sh"))
-
-
-@pytest.fixture(scope="module")
 def in_its_place(reader: Reader) -> str:
     """The function in the place of lava's; what the steps and the check print."""
     (reader.folder / "build").symlink_to(CHECKOUT / "build")
-    blocks = fenced(section(REPLACING, "In its place"), "sh")
+    blocks = fenced(section(PAGE, "In its place"), "sh")
     # The package exists; building it anew is not what is tested here.
     return reader.run("make() { test -d build/package; }", *blocks)
-
-
-@pytest.mark.usefixtures("beside")
-class TestBeside:
-    """The page's command deploys a function that works beside lava's own."""
-
-    def test_an_event_is_dispatched(self, reader: Reader) -> None:
-        invoke(reader, NEXT, "good/1")
-        keys_arrive(reader.realm, "good/1")
-
-    def test_lavas_function_stays_in_place(self, reader: Reader) -> None:
-        assert invoke(reader, LAVAS, "good/1") == "lava's own"
 
 
 @pytest.mark.usefixtures("in_its_place")

@@ -119,7 +119,7 @@ class TestReadme:
 
     def test_troubleshooting_shows_where_an_event_is(self, terminal: Terminal) -> None:
         page = "docs/troubleshooting.md"
-        invoke, _, log = blocks(page, "See what the function did")
+        invoke, log = blocks(page, "See what the function did")
         realm = invoke.split("\n", 1)[0]
         assert '"unmatched":1' in terminal.enter(invoke)
         assert '"event":"summary"' in terminal.enter(realm, log)
@@ -140,7 +140,7 @@ class TestDeploying:
     """The commands that deploy, with the real SAM CLI."""
 
     def test_a_realm_to_try_with_is_made_and_the_stack_deployed(self, terminal: Terminal) -> None:
-        make, remove = blocks("docs/permissions.md", "Without a lava realm")
+        make, remove = blocks("docs/deploying.md", "Without a lava realm")
         # The server has no saved queries.
         make = make.replace("Realm=trial", "Realm=trial CreateQueries=false")
         assert "CreateQueries" in make

@@ -100,12 +100,12 @@ BY_FAULT: Final = (
     "Twice, same instance",
     "Twice, fresh instances",
 )
+BY_CALL: Final = ("Call", "Events", "Faults", "Lost", *BY_FAULT[-2:])
+"""The table of the docs: all faults of a call are one line."""
 BY_ROUTE: Final = (
     "Route",
     "Events",
     "Faults",
-    "Invocations",
-    "Failed",
     "Dead letters",
     "Lost",
     "Out of order",
@@ -120,9 +120,14 @@ def by_fault(results: Results) -> list[list[str]]:
     return _lines(results, lambda row, _: (row.call, row.operation, row.fault), counts)
 
 
+def by_call(results: Results) -> list[list[str]]:
+    """Return the lines of the table of calls, and their sum."""
+    return _lines(results, lambda row, _: (row.call,), ("events", "faults", "lost"))
+
+
 def by_route(results: Results) -> list[list[str]]:
     """Return the lines of the table of routes, and their sum."""
-    counts = ("events", "faults", "invocations", "failed", "dead_lettered", "lost", "disordered")
+    counts = ("events", "faults", "dead_lettered", "lost", "disordered")
     return _lines(results, lambda _, route: (route.name,), counts)
 
 
