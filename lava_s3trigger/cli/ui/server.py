@@ -35,7 +35,7 @@ _HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
         # Attributes only: CodeMirror sets some, such as `tab-size: 4`.
         " style-src-attr 'unsafe-inline';"
-        " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

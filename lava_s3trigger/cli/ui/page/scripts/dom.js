@@ -22,6 +22,11 @@ export function visible(text) {
   );
 }
 
+// A message of several lines.
+export function visibleLines(text) {
+  return String(text ?? "").split("\n").map(visible).join("\n");
+}
+
 // Called when nothing has happened for some milliseconds.
 export function paused(milliseconds, call) {
   let timer = 0;

@@ -1,7 +1,7 @@
 // Drafts of entries: edited with completion and findings, tested, saved as a file. None is sent.
 
 import { ask } from "./api.js";
-import { copyButton, h, paused, visible } from "./dom.js";
+import { copyButton, h, paused, visible, visibleLines } from "./dom.js";
 import { Editor } from "./editor.js";
 import { onChange, state, update } from "./state.js";
 
@@ -141,7 +141,7 @@ async function showResults() {
   try {
     answer = await ask("draft", { drafts: state.drafts });
   } catch (error) {
-    results.replaceChildren(h("p", { class: "wrong" }, visible(error.message)));
+    results.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
     return;
   }
   if (!answer || at !== state.draft) return;
@@ -150,7 +150,7 @@ async function showResults() {
   results.replaceChildren(
     h("h3", {}, own.length ? `${own.length} findings` : "check finds nothing wrong"),
     h("ul", { class: "findings" }, own.map(findingElement)),
-    answer.problem ? h("p", { class: "wrong" }, visible(answer.problem)) : casesElement(answer.cases),
+    answer.problem ? h("p", { class: "wrong" }, visibleLines(answer.problem)) : casesElement(answer.cases),
     state.drafts[at].text.trim() ? "" : h("p", {}, "An empty draft removes the entry."),
   );
 }

@@ -1,7 +1,7 @@
 // What the drafts change for a set of keys: who gains and who loses.
 
 import { ask } from "./api.js";
-import { h, labelled, visible } from "./dom.js";
+import { h, labelled, visible, visibleLines } from "./dom.js";
 import { onChange, state, update } from "./state.js";
 
 const HEADS = {
@@ -48,7 +48,7 @@ async function run() {
     const report = await ask("plan", state);
     if (report) answer.replaceChildren(...reportElements(report));
   } catch (error) {
-    answer.replaceChildren(h("p", { class: "wrong" }, visible(error.message)));
+    answer.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
   }
 }
 

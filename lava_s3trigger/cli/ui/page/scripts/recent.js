@@ -1,7 +1,7 @@
 // What waits in the dead-letter queues, and what happened in the last hour. Read when asked.
 
 import { ask } from "./api.js";
-import { h, visible } from "./dom.js";
+import { h, visible, visibleLines } from "./dom.js";
 import { update } from "./state.js";
 
 const parked = h("div", { "aria-live": "polite" });
@@ -34,7 +34,7 @@ async function load(call, place, elements) {
     const answer = await ask(call);
     if (answer) place.replaceChildren(...elements(answer));
   } catch (error) {
-    place.replaceChildren(h("p", { class: "wrong" }, visible(error.message)));
+    place.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
   }
 }
 

@@ -1,7 +1,7 @@
 // Try a key or a payload: what the function would do, while it is typed.
 
 import { ask } from "./api.js";
-import { h, labelled, paused, visible } from "./dom.js";
+import { h, labelled, paused, visible, visibleLines } from "./dom.js";
 import { applyChange } from "./draft.js";
 import { lightUp, wholeOr } from "./map.js";
 import { onChange, state, tried, update } from "./state.js";
@@ -91,7 +91,7 @@ async function show() {
     if (document_.events.some((event) => event.outcome !== "dispatched")) findChanges();
   } catch (error) {
     lightUp(null);
-    answer.replaceChildren(h("p", { class: "wrong" }, visible(error.message)));
+    answer.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
   }
 }
 
@@ -152,7 +152,7 @@ function triggerElement(trigger) {
         h("tbody", {}, trigger.conditions.map(conditionElement)),
       ),
     trigger.reason && h("p", { class: "reason" }, visible(trigger.reason)),
-    trigger.errors.map((error) => h("p", { class: "wrong" }, visible(error.message))),
+    trigger.errors.map((error) => h("p", { class: "wrong" }, visibleLines(error.message))),
     trigger.jobs.map(jobElement),
   );
 }
@@ -181,7 +181,7 @@ function jobElement(job) {
       job.delay > 0 && ` after ${job.delay} s`,
       job.reason && `: ${visible(job.reason)}`,
     ),
-    job.message && h("pre", { tabindex: 0 }, visible(JSON.stringify(job.message, null, 2)).replaceAll("\\u000a", "\n")),
+    job.message && h("pre", { tabindex: 0 }, visibleLines(JSON.stringify(job.message, null, 2))),
   );
 }
 
