@@ -101,7 +101,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
             ),
         )
         page.goto(link)
-        page.wait_for_selector(".row, .empty:visible")
+        page.wait_for_selector(".row, #map .empty", state="attached")
         pages.append((page, address))
         return page
 
@@ -119,5 +119,7 @@ def write_entries(folder: Path, count: int) -> tuple[str, ...]:
         for n in range(count)
     ]
     (folder / "many.yaml").write_text("".join(lines))
-    (folder / "jobs.yaml").write_text("- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n")
+    (folder / "jobs.yaml").write_text(
+        "- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n"
+    )
     return "--triggers", str(folder / "many.yaml"), "--jobs", str(folder / "jobs.yaml")

@@ -274,7 +274,9 @@ def test_hostile_entries_and_keys_are_text(serve: Serve, visit: Visit, tmp_path:
 def test_no_view_is_wider_than_the_window_and_axe_finds_nothing_serious(
     examples: Served, visit: Visit, width: int, scheme: str
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - where there is a browser
+    from axe_playwright_python.sync_playwright import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        Axe,
+    )
 
     page = visit(
         link(examples, uri=SKIPPED),

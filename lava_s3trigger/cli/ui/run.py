@@ -80,6 +80,8 @@ def _listening(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_ADDRESS, port))
+        # At once: a browser may come before the server has started.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise CommandError(

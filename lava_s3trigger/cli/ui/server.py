@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 PAGE: Final = Path(__file__).parent / "page"
+_TEXTS: Final = (
+    *("uri", "size", "event_type", "time", "payload"),
+    *("text", "change", "trigger_id", "keys", "bucket"),
+)
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -137,9 +141,26 @@ async def _body(request: Request) -> dict[str, Any]:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         body = None
-    if request.headers.get("content-type") != "application/json" or not isinstance(body, dict):
-        raise CommandError("this takes a JSON object")
-    return body
+    if request.headers.get("content-type") != "application/json" or not _is_request(body):
+        raise CommandError("this takes a JSON object, as the page sends it")
+    found: dict[str, Any] = body
+    return found
+
+
+def _is_request(body: Any) -> bool:
+    """Return whether something is what the page sends: texts, and drafts."""
+    if not isinstance(body, dict):
+        return False
+    drafts = body.get("drafts", [])
+    return all(isinstance(body.get(name, ""), str) for name in _TEXTS) and (
+        isinstance(drafts, list)
+        and all(
+            isinstance(draft, dict)
+            and isinstance(draft.get("text"), str)
+            and isinstance(draft.get("replaces"), str | None)
+            for draft in drafts
+        )
+    )
 
 
 async def _answer(

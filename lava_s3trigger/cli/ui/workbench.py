@@ -32,7 +32,6 @@ from .drafts import changed, text_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lava_s3trigger.cli.apply.effects import Item
     from lava_s3trigger.cli.entries.load import Entry
 
     Json = dict[str, Any]
@@ -153,7 +152,9 @@ class Workbench:
             [*self._problems, *drafted.drafts.problems],
             {**self._files, **drafted.drafts.files},
         )
-        jobs = None if self._job_entries is None else []  # which are checked themselves
+        jobs: list[Entry] | None = (
+            None if self._job_entries is None else []
+        )  # which are checked themselves
         findings = self._checked(together, [], jobs)
         states: dict[str, str] = {}
         of_jobs: dict[str, str] = {}
@@ -215,7 +216,7 @@ class Workbench:
             )
         except ValueError as error:
             raise CommandError(str(error)) from None
-        record = about.record(read_uri(str(request.get("uri", ""))), self._source.region)
+        record = about.record(read_uri(request.get("uri", "")), self._source.region)
         return {"Records": [record]}
 
     def draft(self, request: Json) -> Json:
@@ -246,11 +247,11 @@ class Workbench:
 
     def change(self, request: Json) -> Json:
         """Return the text of a draft with one of the changes that `explain` suggests."""
-        return {"text": changed(str(request["text"]), str(request["change"]))}
+        return {"text": changed(request.get("text", ""), request.get("change", ""))}
 
     def plan(self, request: Json) -> Json:
         """Return what the drafts change for some keys."""
-        lines = [line for line in str(request.get("keys", "")).split("\n") if line.strip()]
+        lines = [line for line in request.get("keys", "").split("\n") if line.strip()]
         if not lines:
             raise CommandError("no keys: paste some, one a line")
         if len(lines) > MAX_PLANNED_KEYS:
@@ -289,7 +290,7 @@ class Workbench:
 
     def _apply(self, drafts: Sequence[Json]) -> Drafted:
         loaded = load_texts(
-            (_NAME.format(number), str(draft["text"])) for number, draft in enumerate(drafts, 1)
+            (_NAME.format(number), draft["text"]) for number, draft in enumerate(drafts, 1)
         )
         gone = {draft.get("replaces") for draft in drafts} - {None}
         gone |= {entry.id for entry in loaded.of("trigger")}
@@ -299,7 +300,7 @@ class Workbench:
         return Drafted(RealmEntries(realm, table, self._jobs), loaded, others)
 
 
-def _levels(items: list[Item]) -> list[Json]:
+def _levels(items: Sequence[dict[str, Any]]) -> list[Json]:
     """Return the prefixes at which there are entries, each with the next one of its walk."""
     levels = levels_of(items)
     return [
