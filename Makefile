@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs words site package release clean build-Function
+.PHONY: pictures editor help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs words site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -135,6 +135,12 @@ docs: .venv/installed ## write the parts of the docs that the code knows
 	$(BIN)/python tools/pages.py
 	$(BIN)/python tools/screenshots.py
 	$(BIN)/python tools/drawings.py
+
+pictures: .venv/installed ## pictures of the page of `ui`; needs Chromium
+	$(BIN)/python tools/pictures.py
+
+editor: ## bundle the editor of the page of `ui`; needs npm
+	cd tools/editor && npm ci --no-fund --no-audit && npm run build
 
 words: ## count the words and pages of the docs; fails above a limit
 	@$(PYTHON) tools/words.py

@@ -38,6 +38,12 @@ TOP: Final = ("configuration", "errors", "options")
 COMPOSED: Final[Mapping[str, frozenset[str]]] = {
     "apply": frozenset(["cli.check.public", "cli.plan.public", "cli.testing.public"]),
     "disconnect": frozenset(["cli.connect.session"]),
+    "ui": frozenset(
+        [
+            *("cli.apply.effects", "cli.check.public", "cli.dead_letters.listing"),
+            *("cli.explain.run", "cli.plan.public", "cli.testing.public"),
+        ]
+    ),
 }
 """Modules of other commands that a command uses, by command."""
 MEANINGS: Final = {

@@ -11,7 +11,7 @@ from .lint import Selection, Surroundings, lint
 from .report import counted, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lava_s3trigger.cli.entries.load import Entry, Loaded
     from lava_s3trigger.cli.output.text import Line
@@ -51,10 +51,11 @@ class EntryFindings:
 def check_entries(  # noqa: PLR0913 - what is known of the realm
     loaded: Loaded,
     others: Sequence[Entry],
-    jobs: Sequence[Entry],
+    jobs: Sequence[Entry] | None,
     *,
-    realm: str,
+    realm: str | None,
     max_delay: float,
+    workers: Iterable[str] | None = None,
     fail_on: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> EntryFindings:
@@ -63,12 +64,14 @@ def check_entries(  # noqa: PLR0913 - what is known of the realm
     Args:
         loaded: The entries, and the problems of their files.
         others: The other trigger entries of the table, in which nothing is looked for.
-        jobs: The job entries of the realm.
+        jobs: The job entries of the realm; None where nothing is known of them.
         realm: Name of the realm.
         max_delay: Longest delay in seconds that an entry may ask for.
+        workers: Workers that have a queue; None where that is not known.
         fail_on: The least severe finding that counts.
         progress: Called with the number of entries checked so far, and of all.
     """
-    surroundings = Surroundings(realm, jobs, max_delay=max_delay, triggers=others)
+    known = None if workers is None else set(workers)
+    surroundings = Surroundings(realm, jobs, known, max_delay, others)
     linted = lint(loaded, Selection.of((), ()), surroundings, progress=progress)
     return EntryFindings(linted.findings, fail_on)

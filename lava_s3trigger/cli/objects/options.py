@@ -109,14 +109,24 @@ def _callback(read: Callable[[str], T]) -> Callable[..., T | None]:
     return callback
 
 
-def _size(value: str) -> int:
+def size_named(value: str) -> int:
+    """Return the bytes of a text such as ``10MB``.
+
+    Raises:
+        ValueError: It is not a size.
+    """
     found = int(value) if value.isdecimal() else units.size(value)
     if not 0 <= found < float("inf"):
         raise ValueError(f"{value!a} is not a size: an object has 0 bytes or more")
     return int(found)
 
 
-def _event_type(value: str) -> str:
+def event_type_named(value: str) -> str:
+    """Return the name of an event type without ``s3:``.
+
+    Raises:
+        CommandError: There is no such type.
+    """
     event_type(value)
     return value.removeprefix("s3:")
 
@@ -138,9 +148,9 @@ def _address(value: str) -> str:
         raise ValueError(f"{value!a} is not an IP address, such as 203.0.113.7") from None
 
 
-size_of: Final = _callback(_size)
+size_of: Final = _callback(size_named)
 """Reads the bytes of an option such as ``10MB``."""
-event_type_of: Final = _callback(_event_type)
+event_type_of: Final = _callback(event_type_named)
 """Reads the name of an option's event type, which must be known."""
 
 

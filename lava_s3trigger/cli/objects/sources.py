@@ -45,17 +45,35 @@ def of_keys(path: str, bucket: str | None, assumed: Assumed) -> Iterator[S3Objec
     Raises:
         CommandError: The file cannot be read, or a line names no object.
     """
-    name, number = safe(path), 0
+    with naming(path), _opened(path) as file:
+        # Not as text: Python would end lines also where a key has a form feed or a U+2028.
+        yield from of_lines(
+            safe(path), iter(lambda: file.readline(_MAX_LINE_BYTES), b""), bucket, assumed
+        )
+
+
+def of_lines(
+    name: str, lines: Iterable[bytes], bucket: str | None, assumed: Assumed
+) -> Iterator[S3Object]:
+    """Yield the objects of lines, as `of_keys` does.
+
+    Args:
+        name: Where the lines are from, for errors.
+        lines: The lines.
+        bucket: Bucket of the lines that are no URI.
+        assumed: What is assumed of each object.
+
+    Raises:
+        CommandError: A line names no object.
+    """
+    number = 0
     try:
-        with naming(path), _opened(path) as file:
-            # Not as text: Python would end lines also where a key has a form feed or a U+2028.
-            lines = iter(lambda: file.readline(_MAX_LINE_BYTES), b"")
-            for number, raw in enumerate(lines, 1):
-                line = raw.removesuffix(b"\n").removesuffix(b"\r")
-                if number == 1:
-                    line = line.removeprefix(_BOM)
-                if line:
-                    yield assumed.s3_object(*_named(line, bucket))
+        for number, raw in enumerate(lines, 1):
+            line = raw.removesuffix(b"\n").removesuffix(b"\r")
+            if number == 1:
+                line = line.removeprefix(_BOM)
+            if line:
+                yield assumed.s3_object(*_named(line, bucket))
     except UnicodeDecodeError:
         raise CommandError(f"{name}:{number}: this is not UTF-8, as keys are in S3") from None
     except ValueError as error:

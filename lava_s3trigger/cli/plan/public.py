@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from .entry_sets import Side, Sides
 from .objects import NamedObjects
-from .report import difference_line, differences
+from .parallel import Setting, compare
+from .report import Report, difference_line, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lava_s3trigger.cli.deployed.aws import Aws
     from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.objects.record import S3Object
 
-    from .report import Report
-
-__all__ = ["difference_line", "differences", "plan_of"]
+__all__ = ["difference_line", "differences", "plan_of", "plan_of_objects"]
 
 
 def plan_of(  # noqa: PLR0913 - both sides, and where objects are
@@ -56,3 +56,32 @@ def plan_of(  # noqa: PLR0913 - both sides, and where objects are
         Side(f"{table} after the change", after, jobs, f"lava.{realm}.jobs"),
     )
     return objects.compared(sides, realm)
+
+
+def plan_of_objects(  # noqa: PLR0913 - both sides, and where objects are
+    before: tuple[str, Sequence[Entry]],
+    after: tuple[str, Sequence[Entry]],
+    jobs: Sequence[Entry] | None,
+    objects: Iterable[S3Object],
+    *,
+    realm: str | None,
+    region: str,
+    now: datetime,
+) -> Report:
+    """Return what a change of entries does to objects; decided in this process.
+
+    Args:
+        before: The name, for people, and the entries that are there.
+        after: The same of those that would be.
+        jobs: Job entries; None where nothing is known of them.
+        objects: The objects.
+        realm: Name of the realm.
+        region: AWS region of the objects.
+        now: The time that templates read.
+
+    Raises:
+        CommandError: An object cannot be read.
+    """
+    sides = Sides(Side(*before, jobs, before[0]), Side(*after, jobs, before[0]))
+    comparison = compare(objects, Setting(sides, region, now), 1, lambda _: None)
+    return Report(comparison, sides, realm, now)

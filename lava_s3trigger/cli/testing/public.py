@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.entries.load import read_texts, require_none
+from lava_s3trigger.cli.entries.memory import UnknownJobs
 
 from .case import read_cases
-from .report import lines_of
+from .report import as_json, lines_of
 from .results import Coverage, run_cases
 
 if TYPE_CHECKING:
@@ -41,11 +42,15 @@ class CaseResults:
         """Yield the cases that failed, and the counts, for people."""
         yield from lines_of(self.results)
 
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the cases as the JSON of `test` has them."""
+        return [as_json(result) for result in self.results]
+
 
 def run_cases_of(
     entries: Sequence[Entry],
     triggers: MemoryTriggers,
-    jobs: MemoryJobs,
+    jobs: MemoryJobs | UnknownJobs,
     region: str,
     cases: Sequence[str],
 ) -> CaseResults:
@@ -61,6 +66,6 @@ def run_cases_of(
     Raises:
         CommandError: A case or a file of cases cannot be read.
     """
-    reader = read_cases(entries, read_texts(cases), knows_jobs=True)
+    reader = read_cases(entries, read_texts(cases), knows_jobs=not isinstance(jobs, UnknownJobs))
     require_none(reader.problems)
     return CaseResults(list(run_cases(reader.cases, triggers, jobs, region, Coverage())))

@@ -74,13 +74,14 @@ def write_json_report(
     report = {
         "passed": len(results) - failed,
         "failed": failed,
-        "cases": [_as_json(each) for each in results],
+        "cases": [as_json(each) for each in results],
         "coverage": _coverage_as_json(coverage, entries) if coverage else None,
     }
     write_json(file, report)
 
 
-def _as_json(result: CaseResult) -> dict[str, Any]:
+def as_json(result: CaseResult) -> dict[str, Any]:
+    """Return the result of a case as JSON."""
     case = result.case
     return {
         "trigger_id": case.trigger_id,

@@ -1,0 +1,302 @@
+"""The workbench of `ui`: its answers are those of the other commands, with drafts in place."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from lava_s3trigger.cli.entries.load import load_texts, read_texts
+from lava_s3trigger.cli.errors import CommandError
+from lava_s3trigger.cli.ui.drafts import changed, text_of
+from lava_s3trigger.cli.ui.workbench import Source, Workbench
+from tests.cli.commandline import CommandLine
+from tools.local.server import CHECKOUT, REGION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Json = dict[str, Any]
+
+EXAMPLES: Final = (str(CHECKOUT / "examples/triggers.yaml"), str(CHECKOUT / "examples/jobs.yaml"))
+ENTRIES: Final = """\
+- trigger_id: t
+  bucket: b
+  prefix: in
+  enabled: true
+  if_fnmatch: "*.csv" # tables
+  job_id: load
+
+# About the next one.
+- {trigger_id: all, bucket: b, prefix: "*", enabled: true, job_id: load}
+"""
+JOBS: Final = "- {job_id: load, type: exe, worker: core, payload: x, enabled: true}\n"
+
+
+def workbench(entries: str = ENTRIES, jobs: str = JOBS) -> Workbench:
+    return Workbench(Source("t.yaml", None, REGION, (("t.yaml", entries), ("j.yaml", jobs))))
+
+
+def outcomes(answer: Json) -> list[str]:
+    return [
+        f"{trigger['trigger_id']} {trigger['outcome']}"
+        for event in answer["events"]
+        for trigger in event["triggers"]
+    ]
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "events").glob("*.json")), ids=lambda p: p.stem)
+def test_a_payload_is_explained_as_explain_does(path: Path) -> None:
+    arguments = ("--event", str(path), "--triggers", EXAMPLES[0], "--jobs", EXAMPLES[1])
+    expected = CommandLine(["explain"])(*arguments, "--region", REGION, "--format", "json").json()
+    examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
+
+    answer = examples.changes({"payload": path.read_text()})
+
+    assert {"version": 1, **answer} == expected
+
+
+def test_an_object_has_the_size_type_and_time_that_are_typed() -> None:
+    request = {
+        "uri": "s3://b/in/a.csv",
+        "size": "3KB",
+        "event_type": "ObjectCreated:Copy",
+        "time": "2026-03-14T01:59:26Z",
+    }
+    [event] = workbench().explain(request)["events"]
+    assert (event["size"], event["event_type"]) == (3000, "ObjectCreated:Copy")
+    assert event["event_time"] == "2026-03-14T01:59:26+00:00"
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({}, "this is no object"),
+        ({"uri": "s3://b"}, "the key is missing"),
+        ({"uri": "s3://b/k", "size": "many"}, "many"),
+        ({"uri": "s3://b/k", "event_type": "Put"}, "Put"),
+        ({"uri": "s3://b/k", "time": "noon"}, "noon"),
+        ({"payload": "{"}, "not JSON"),
+        ({"payload": "[" * 100_000}, "not JSON"),
+    ],
+)
+def test_what_is_typed_wrong_is_named(request_: Json, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        workbench().explain(request_)
+
+
+class TestDrafts:
+    def test_a_draft_decides_in_place_of_its_entry(self) -> None:
+        draft = {"replaces": "t", "text": ENTRIES.split("\n\n")[0].replace("csv", "txt")}
+        request = {"uri": "s3://b/in/a.csv", "drafts": [draft]}
+        assert outcomes(workbench().explain({"uri": "s3://b/in/a.csv"})) == ["t dispatched"]
+        assert outcomes(workbench().explain(request)) == ["t skipped"]
+
+    def test_a_draft_with_another_id_takes_the_place_of_what_it_replaces(self) -> None:
+        draft = {"replaces": "t", "text": ENTRIES.split("\n\n")[0].replace("_id: t", "_id: new")}
+        request = {"uri": "s3://b/in/a.csv", "drafts": [draft]}
+        assert outcomes(workbench().explain(request)) == ["new dispatched"]
+
+    def test_an_empty_draft_removes_its_entry(self) -> None:
+        request = {"uri": "s3://b/in/a.csv", "drafts": [{"replaces": "t", "text": ""}]}
+        assert outcomes(workbench().explain(request)) == ["all dispatched"]
+
+    def test_a_draft_that_cannot_be_read_leaves_the_others(self) -> None:
+        drafts = [{"replaces": "t", "text": "trigger_id: ["}]
+        answer = workbench().draft({"drafts": drafts})
+        assert [finding["rule"] for finding in answer["findings"]] == ["LT001"]
+        request = {"uri": "s3://b/in/a.csv", "drafts": drafts}
+        assert outcomes(workbench().explain(request)) == ["all dispatched"]
+
+    def test_findings_have_the_places_that_check_gives_them(self, tmp_path: Path) -> None:
+        text = "trigger_id: d\nbucket: b\nprefix: in\nenabled: true\njob_id: load\nif_fnmach: x\n"
+        path = tmp_path / "d.yaml"
+        path.write_text(text)
+        ran = CommandLine(["check"])(str(path), "--format", "json")
+        expected = [
+            (finding["rule"], finding["line"], finding["column"], finding["message"])
+            for finding in ran.json()["findings"]
+        ]
+        found = workbench(jobs=JOBS).draft({"drafts": [{"replaces": None, "text": text}]})
+        assert [
+            (finding["rule"], finding["line"], finding["column"], finding["message"])
+            for finding in found["findings"]
+        ] == expected
+        [length] = [each["end"] for each in found["findings"] if each["rule"] == "LT104"]
+        assert length == len("if_fnmach")
+
+    def test_cases_are_run(self) -> None:
+        cases = (
+            "x-tests:\n- {key: in/a.csv, expect: [{job_id: load}]}\n"
+            "- {key: in/b, expect: nothing}\n"
+        )
+        entry = "trigger_id: t\nbucket: b\nprefix: in\nenabled: true\njob_id: load\n"
+        answer = workbench().draft({"drafts": [{"replaces": "t", "text": entry + cases}]})
+        assert [case["outcome"] for case in answer["cases"]] == ["passed", "failed"]
+        wrong = entry + "x-tests: 1\n"
+        answer = workbench().draft({"drafts": [{"replaces": "t", "text": wrong}]})
+        assert "x-tests must be a list" in answer["problem"]
+
+
+class TestText:
+    def test_the_text_of_an_entry_is_that_of_its_file_without_its_neighbours(self) -> None:
+        text = workbench().entry({"trigger_id": "t"})["text"]
+        assert text == (
+            'trigger_id: t\nbucket: b\nprefix: in\nenabled: true\nif_fnmatch: "*.csv" # tables\n'
+            "job_id: load\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("e.json", '{"trigger_id": "t", "bucket": "b", "prefix": "p", "delay": 1.5}'),
+            ("e.json", '{"trigger_id": {"S": "t"}, "bucket": {"S": "b"}, "prefix": {"S": "*"}}'),
+            ("e.yaml", "- &a {trigger_id: a, bucket: b, prefix: p}\n- {<<: *a, trigger_id: t}\n"),
+            ("e.yaml", 'triggers:\n  - trigger_id: t\n    bucket: b\n    prefix: "a\\u2028b: #"\n'),
+            *((path, text) for path, text in read_texts(EXAMPLES[:1])),
+        ],
+    )
+    def test_the_text_of_an_entry_reads_as_the_entry(self, name: str, text: str) -> None:
+        for entry in load_texts([(name, text)]).entries:
+            [again] = load_texts([("draft.yaml", text_of(entry))]).entries
+            assert again.item == entry.item
+
+    def test_an_entry_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(CommandError, match="no entry nobody"):
+            workbench().entry({"trigger_id": "nobody"})
+
+
+class TestChanges:
+    TEXT = "trigger_id: t # mine\nif_fnmatch: '*.csv'\nparameters: {a: 1, b: 2}\nenabled: false\n"
+
+    @pytest.mark.parametrize(
+        ("change", "before", "after"),
+        [
+            ("enabled: true", "enabled: false", "enabled: true"),
+            ('if_fnmatch: ["*.a", "*.b"]', "if_fnmatch: '*.csv'", "if_fnmatch:\n  - '*.a'"),
+            ("remove if_fnmatch", "if_fnmatch: '*.csv'\n", ""),
+            ("remove parameters.a", "{a: 1, b: 2}", "{b: 2}"),
+            ("rename if_fnmatch to if_size_gt", "if_fnmatch:", "if_size_gt:"),
+        ],
+    )
+    def test_a_change_edits_the_text(self, change: str, before: str, after: str) -> None:
+        text = changed(self.TEXT, change).replace('"', "'")
+        assert text.startswith(self.TEXT[: self.TEXT.index(before)] + after)
+        assert text.startswith("trigger_id: t # mine\n")
+
+    def test_removing_the_entry_leaves_nothing(self) -> None:
+        assert changed(self.TEXT, 'remove the entry: it hides "all"') == ""
+
+    @pytest.mark.parametrize(
+        ("text", "change", "message"),
+        [
+            ("a: [", "enabled: true", "not YAML"),
+            ("- a: 1\n- b: 2\n", "enabled: true", "does not have one entry"),
+            ("a: 1", "add job", "not about a field"),
+        ],
+    )
+    def test_what_cannot_be_changed_is_named(self, text: str, change: str, message: str) -> None:
+        with pytest.raises(CommandError, match=message):
+            changed(text, change)
+
+    @pytest.mark.parametrize(
+        "key",
+        ["shop-orders/orders/x/a.CSV", "shop-catalogue/drafts/a.html"],
+    )
+    def test_each_change_that_is_suggested_does_what_it_says(self, key: str) -> None:
+        examples = Workbench(Source("", None, REGION, tuple(read_texts(EXAMPLES))))
+        request = {"uri": f"s3://{key}"}
+        [event] = examples.changes(request)["events"]
+        of_entries = [
+            change
+            for change in event["changes"]
+            if not change["change"].startswith(("object key", "add job", "enable job", "correct"))
+        ]
+        assert of_entries
+        for change in of_entries:
+            text = examples.entry({"trigger_id": change["trigger_id"]})["text"]
+            text = examples.change({"text": text, "change": change["change"]})["text"]
+            draft = {"replaces": change["trigger_id"], "text": text}
+            [again] = examples.explain({**request, "drafts": [draft]})["events"]
+            assert again["outcome"] == "dispatched", (change, text)
+
+
+FIELDS: Final = "bucket: bkt, prefix: in, job_id: load"
+
+
+@pytest.mark.parametrize(
+    ("entry", "state"),
+    [
+        (f"{{trigger_id: t, enabled: true, {FIELDS}}}", None),
+        (f"{{trigger_id: t, enabled: true, if_fnmach: x, {FIELDS}}}", "broken"),
+        ("{trigger_id: t, enabled: true, bucket: bkt, prefix: /in, job_id: load}", "unreachable"),
+        ("{trigger_id: t, enabled: true, bucket: bkt, prefix: in, job_id: lod}", "no job"),
+        ("{trigger_id: t, enabled: true, bucket: bkt, prefix: in, job_id: off}", "job disabled"),
+        ("{trigger_id: t, enabled: true, bucket: bkt, prefix: in, job_id: lost}", "no queue"),
+    ],
+)
+def test_the_state_of_an_entry_is_what_check_finds(entry: str, state: str | None) -> None:
+    jobs = JOBS + (
+        "- {job_id: off, type: exe, worker: core, payload: x, enabled: false}\n"
+        "- {job_id: lost, type: exe, worker: gone, payload: x, enabled: true}\n"
+    )
+    texts = (("t.yaml", f"- {entry}\n"), ("j.yaml", jobs))
+    found = Workbench(
+        Source("t.yaml", "demo", REGION, texts, workers=frozenset(["core"]))
+    ).findings({})
+    assert found["states"].get("t") == state
+
+
+def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
+    entries = (
+        f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"
+        "- {trigger_id: deep, enabled: false, bucket: bkt, prefix: in/a/b, job_id: load}\n"
+        "- {trigger_id: other, enabled: false, bucket: c, prefix: in/a/b, job_id: load}\n"
+    )
+    found = workbench(entries).map({})
+    assert {entry["id"]: entry["state"] for entry in found["entries"]} == {
+        "t": "enabled",
+        "deep": "hiding",
+        "other": "disabled",
+    }
+    assert found["entries"][0]["workers"] == ["core"]
+    parents = {(level["bucket"], level["prefix"]): level["parent"] for level in found["levels"]}
+    assert parents == {("bkt", "in"): None, ("bkt", "in/a/b"): "in", ("c", "in/a/b"): None}
+
+
+class TestPlan:
+    def test_it_is_that_of_plan(self, tmp_path: Path) -> None:
+        after = ENTRIES.replace("*.csv", "*.txt")
+        for name, text in {"b.yaml": ENTRIES, "a.yaml": after, "j.yaml": JOBS}.items():
+            (tmp_path / name).write_text(text)
+        (tmp_path / "keys").write_text("in/a.csv\nin/b.txt\nelse/c\n")
+        ran = CommandLine(["plan"], folder=tmp_path)(
+            *("a.yaml", "--against", "b.yaml", "--jobs", "j.yaml", "--keys", "keys"),
+            *("--bucket", "b", "--format", "json"),
+        )
+        drafts = [{"replaces": "t", "text": after.split("\n\n")[0]}]
+        keys = {"keys": "in/a.csv\r\nin/b.txt\n\nelse/c\n", "bucket": "b"}
+        report = workbench().plan({"drafts": drafts, **keys})
+        for name in ("objects", "dispatches"):
+            assert report[name] == ran.json()[name]
+        assert [each["trigger_id"] for each in report["triggers"]] == ["t"]
+
+    @pytest.mark.parametrize(
+        ("keys", "message"),
+        [
+            ("", "no keys"),
+            ("a\n" * 10_001, "10,001 keys"),
+            ("a", "keys:1: a: this is no S3 URI"),
+        ],
+    )
+    def test_keys_that_it_does_not_take_are_named(self, keys: str, message: str) -> None:
+        with pytest.raises(CommandError, match=message):
+            workbench().plan({"keys": keys})
+
+
+def test_answers_are_json() -> None:
+    entries = ENTRIES.replace("in\n", '"\\ud800 \\u0000"\n')
+    bench = workbench(entries)
+    for call in (bench.map, bench.findings):
+        json.dumps(call({}))
