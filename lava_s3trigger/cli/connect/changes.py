@@ -69,10 +69,10 @@ class Change:
             return now is None
         if self.kind != RULE or now is None:
             return False
-        sides = [each for each in (self.before, self.after) if each]
-        targets = [target for each in sides for target in each["Targets"]]
-        return any({**now, "Targets": []} == {**each, "Targets": []} for each in sides) and all(
-            each in targets for each in now["Targets"]
+        sides = [state for state in (self.before, self.after) if state]
+        targets = [target for side in sides for target in side["Targets"]]
+        return any({**now, "Targets": []} == {**side, "Targets": []} for side in sides) and all(
+            target in targets for target in now["Targets"]
         )
 
     @property
@@ -119,7 +119,7 @@ def _plain(state: Json | None) -> Json | None:
     """Return a state with the actions of a statement as they compare: without regard to case."""
     if state is None or "Action" not in state:
         return state
-    return {**state, "Action": sorted(each.lower() for each in listed(state["Action"]))}
+    return {**state, "Action": sorted(action.lower() for action in listed(state["Action"]))}
 
 
 class Parts:
@@ -147,8 +147,8 @@ class Parts:
             CommandError: AWS refuses it.
         """
         with reaching_aws():
-            found: Json | None = getattr(self, f"_read_{kind}")(resource, part)
-        return found
+            state: Json | None = getattr(self, f"_read_{kind}")(resource, part)
+        return state
 
     def write(self, change: Change) -> None:
         """Make a change, if the part is still as it was read; nothing, if it was made before.
@@ -230,9 +230,9 @@ class Parts:
             answer = self._lambda.get_policy(FunctionName=function)
         except self._lambda.exceptions.ResourceNotFoundException:
             return None
-        for each in statements(answer["Policy"]):
-            if each.get("Sid") == sid:
-                return permission_of(each)
+        for statement in statements(answer["Policy"]):
+            if statement.get("Sid") == sid:
+                return permission_of(statement)
         return None
 
     def _write_permission(self, change: Change) -> None:
@@ -293,8 +293,12 @@ class Parts:
         except self._sns.exceptions.NotFoundException:
             return None
         wanted = ("lambda", self._function_arn)
-        found = [each for each in every if (each["Protocol"], each["Endpoint"]) == wanted]
-        return str(found[0]["SubscriptionArn"]) if found else None
+        matching = [
+            subscription
+            for subscription in every
+            if (subscription["Protocol"], subscription["Endpoint"]) == wanted
+        ]
+        return str(matching[0]["SubscriptionArn"]) if matching else None
 
     def _read_subscription(self, topic: str, _: str | None) -> Json | None:
         arn = self._subscription(topic)
@@ -334,14 +338,14 @@ class Parts:
             "EventPattern": json.loads(rule.get("EventPattern") or "null"),
             "Description": rule.get("Description", ""),
             "State": rule.get("State"),
-            "Targets": [each for page in pages for each in page["Targets"]],
+            "Targets": [target for page in pages for target in page["Targets"]],
         }
 
     def _write_rule(self, change: Change) -> None:
-        before, after = (each or {"Targets": []} for each in (change.before, change.after))
+        before, after = (state or {"Targets": []} for state in (change.before, change.after))
         name = change.resource
-        gone = {each["Id"] for each in before["Targets"]} - {
-            each["Id"] for each in after["Targets"]
+        gone = {target["Id"] for target in before["Targets"]} - {
+            target["Id"] for target in after["Targets"]
         }
         if gone:
             self._events.remove_targets(Rule=name, Ids=sorted(gone))
@@ -355,7 +359,7 @@ class Parts:
                 Description=after["Description"],
                 State=after["State"],
             )
-        new = [each for each in after["Targets"] if each not in before["Targets"]]
+        new = [target for target in after["Targets"] if target not in before["Targets"]]
         if new:
             self._events.put_targets(Rule=name, Targets=new)
 
@@ -364,18 +368,23 @@ def permission_of(statement: Json) -> Json:
     """Return a statement of the function's policy as the parameters that add it."""
     tests = {
         name.lower(): value
-        for each in (statement.get("Condition") or {}).values()
-        for name, value in each.items()
+        for tests_of_operator in (statement.get("Condition") or {}).values()
+        for name, value in tests_of_operator.items()
     }
     principal = statement.get("Principal", "*")
-    found = {"Principal": principal.get("Service") if isinstance(principal, dict) else principal}
+    permission = {
+        "Principal": principal.get("Service") if isinstance(principal, dict) else principal
+    }
     names = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
-    return found | {name: tests[test] for name, test in names.items() if test in tests}
+    return permission | {name: tests[test] for name, test in names.items() if test in tests}
 
 
 def statement_of(policy: Json, sid: str | None) -> Json | None:
     """Return the statement of a policy that has an id; None if there is none."""
-    return next((each for each in listed(policy["Statement"]) if each.get("Sid") == sid), None)
+    return next(
+        (statement for statement in listed(policy["Statement"]) if statement.get("Sid") == sid),
+        None,
+    )
 
 
 def subscription_tag(function_arn: str) -> str:
@@ -389,5 +398,9 @@ def _policy(text: str | None) -> Json:
 
 def _merged(policy: Json, change: Change) -> Json:
     """Return a policy with one of its statements changed, and all others as they are."""
-    others = [each for each in listed(policy["Statement"]) if each.get("Sid") != change.part]
+    others = [
+        statement
+        for statement in listed(policy["Statement"])
+        if statement.get("Sid") != change.part
+    ]
     return {**policy, "Statement": [*others, change.after] if change.after else others}

@@ -47,24 +47,24 @@ def merge(
         to_eventbridge: Whether S3 must send to EventBridge. It is never turned off.
     """
     new: Json = {}
-    for kind in [*former, *(each for each in ours if each not in former)]:
+    for kind in [*former, *(kind for kind in ours if kind not in former)]:
         if kind not in KINDS:
             new[kind] = former[kind]
             continue
         kept = [
-            each
-            for number, each in enumerate(former.get(kind, []))
+            notification
+            for number, notification in enumerate(former.get(kind, []))
             if not is_replaced(kind, number)
         ]
-        if found := [*kept, *ours.get(kind, [])]:
-            new[kind] = found
+        if notifications := [*kept, *ours.get(kind, [])]:
+            new[kind] = notifications
     if to_eventbridge:
         new.setdefault(TO_EVENTBRIDGE, {})
     return _refusal(new, ours) or (former if is_same(former, new) else new)
 
 
 def _refusal(configuration: Json, ours: Json) -> Refusal | None:
-    added = [each for found in ours.values() for each in found]
+    added = [notification for notifications in ours.values() for notification in notifications]
     number = sum(len(configuration.get(kind, [])) for kind in KINDS)
     if number > MAX_NOTIFICATIONS:
         told = (
@@ -78,8 +78,8 @@ def _refusal(configuration: Json, ours: Json) -> Refusal | None:
             sides = [
                 configuration[kind][n] for kind, n in (one.place or ("", 0), two.place or ("", 0))
             ]
-            reasons.append(" overlaps ".join(described(each) for each in sides))
-            is_of_ours |= any(side is each for side in sides for each in added)
+            reasons.append(" overlaps ".join(described(side) for side in sides))
+            is_of_ours |= any(side is notification for side in sides for notification in added)
     return Refusal(tuple(reasons), is_of_ours) if reasons else None
 
 
@@ -103,7 +103,9 @@ def is_same(one: Json, two: Json) -> bool:
 
 def _canonical(configuration: Json) -> Json:
     return {
-        kind: sorted((_plain(each) for each in value), key=repr) if kind in KINDS else value
+        kind: sorted((_plain(notification) for notification in value), key=repr)
+        if kind in KINDS
+        else value
         for kind, value in configuration.items()
         if value or kind not in KINDS
     }

@@ -112,7 +112,7 @@ class Needs:
         """Yield the permission by which a service invokes the function, where it lacks one."""
         function = self._deployed.function_name
         sid = self._sid(service, source)
-        others = [each for each in self._deployed.policy if each.get("Sid") != sid]
+        others = [statement for statement in self._deployed.policy if statement.get("Sid") != sid]
         if allows(others, service, "lambda:InvokeFunction", self._context(source)):
             return
         value = {"Principal": f"{service}.amazonaws.com", "SourceArn": source}
@@ -126,7 +126,7 @@ class Needs:
     ) -> Iterator[Change]:
         """Yield the statement that lets a bucket or a rule send to a queue, where it lacks one."""
         sid, action = self._sid(service, source), "sqs:SendMessage"
-        others = [each for each in policy_of(queue) if each.get("Sid") != sid]
+        others = [statement for statement in policy_of(queue) if statement.get("Sid") != sid]
         self._note_key(arn, queue.get("KmsMasterKeyId"), service)
         if not allows(others, service, action, self._context(source)):
             value = self._statement(sid, action, arn, service, source)
@@ -140,7 +140,7 @@ class Needs:
         attributes = answer["Attributes"]
         sid, action, source = self._sid("s3", ""), "sns:Publish", self.bucket.arn
         every = statements(attributes.get("Policy") or "{}")
-        others = [each for each in every if each.get("Sid") != sid]
+        others = [statement for statement in every if statement.get("Sid") != sid]
         self._note_key(topic, attributes.get("KmsMasterKeyId"), "s3")
         if not allows(others, "s3", action, self._context(source)):
             value = self._statement(sid, action, topic, "s3", source)
@@ -149,12 +149,16 @@ class Needs:
 
     def _subscription(self, topic: str) -> Iterator[Change]:
         """Yield what subscribes the function to a topic, where no subscription leads to it."""
-        ours = [each for each in self._deployed.subscriptions if each["TopicArn"] == topic]
+        ours = [
+            subscription
+            for subscription in self._deployed.subscriptions
+            if subscription["TopicArn"] == topic
+        ]
         if len(ours) > 1:
-            told = " and ".join(each["Endpoint"] for each in ours)
+            told = " and ".join(subscription["Endpoint"] for subscription in ours)
             raise RefusedError(f"each event of {topic} would come twice, by {told}")
-        for each in ours:
-            arn = each["SubscriptionArn"]
+        for subscription in ours:
+            arn = subscription["SubscriptionArn"]
             answer = self._deployed.read("sns", "get_subscription_attributes", SubscriptionArn=arn)
             policy = (answer or {}).get("Attributes", {}).get("FilterPolicy", "{}")
             if policy not in {"", "{}"}:
@@ -180,12 +184,12 @@ class Needs:
             "Arn": self._deployed.function_arn,
             "DeadLetterConfig": {"Arn": arn},
         }
-        for name, each in zip(self._rule_names(), filters, strict=False):
+        for name, wanted_filter in zip(self._rule_names(), filters, strict=False):
             source = self._deployed.arn("events", f"rule/{name}")
             yield from self._queue_statement(queue, arn, "events", source)
             yield from self._permission("events", source)
             value = {
-                "EventPattern": each.pattern,
+                "EventPattern": wanted_filter.pattern,
                 "Description": self.bucket.names.description,
                 "State": "ENABLED",
                 "Targets": [target],

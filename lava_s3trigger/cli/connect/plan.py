@@ -41,7 +41,7 @@ class Plan:
     def undone(self) -> Plan:
         """The plan that takes this one back."""
         first, then = (
-            tuple(each.undone for each in reversed(stage)) for stage in (self.first, self.then)
+            tuple(change.undone for change in reversed(stage)) for stage in (self.first, self.then)
         )
         return Plan(then, first) if then else Plan(first)
 
@@ -78,32 +78,32 @@ def connection(
         raise RefusedError(f"no entry of {bucket.name} can fire by {by}")
     others = _others(bucket, by, wanted)
     if others and not is_move:
-        told = (f"{bucket.name} is connected already by {each.told}" for each in others)
+        told = (f"{bucket.name} is connected already by {route.told}" for route in others)
         raise RefusedError(*told, _carried(bucket, wanted))
-    for each in others:
-        _require_removable(bucket, each)
+    for route in others:
+        _require_removable(bucket, route)
     needs = Needs(bucket, by, topic)
-    made = list(needs.changes(wanted.filters))
-    first, then = _notifications(needs, wanted, {each.place for each in others if each.place})
-    gone = [_without_target(bucket, each) for each in sorted({r.rule for r in others if r.rule})]
-    kept = {each.place for each in (*made, *gone)}
-    gone += [each for each in bucket.owned() if each.place not in kept]
-    return Plan(_needed([*made, first]), _needed([then, *gone]))
+    needed = list(needs.changes(wanted.filters))
+    first, then = _notifications(needs, wanted, {route.place for route in others if route.place})
+    gone = [_without_target(bucket, rule) for rule in sorted({r.rule for r in others if r.rule})]
+    kept = {change.place for change in (*needed, *gone)}
+    gone += [change for change in bucket.owned() if change.place not in kept]
+    return Plan(_needed([*needed, first]), _needed([then, *gone]))
 
 
 def _carried(bucket: Bucket, wanted: Wanted) -> str:
     """Return what of the entries the routes that are there carry, and what to do."""
     by_type = {
-        (trigger.trigger_id, name): found
+        (trigger.trigger_id, name): routes
         for trigger in wanted.triggers
-        for name, found in carriers(bucket.routes, trigger).items()
+        for name, routes in carriers(bucket.routes, trigger).items()
     }
     missing = [
-        f"{name} of {trigger_id}" for (trigger_id, name), found in by_type.items() if not found
+        f"{name} of {trigger_id}" for (trigger_id, name), routes in by_type.items() if not routes
     ]
     if missing:
         return f"these routes leave out {', '.join(missing)}: --move replaces them"
-    if any(len(found) > 1 for found in by_type.values()):
+    if any(len(routes) > 1 for routes in by_type.values()):
         return "events come twice: --move replaces these routes"
     return "all that the entries ask for comes by these routes: --move replaces them"
 
@@ -114,10 +114,10 @@ def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
     One that `connect` made counts whatever it carries.
     """
     return [
-        each
-        for each in bucket.routes
-        if (own := bucket.own_by(each)) != by
-        and (own or any(each.overlaps(route) for route in wanted.routes))
+        other
+        for other in bucket.routes
+        if (own := bucket.own_by(other)) != by
+        and (own or any(other.overlaps(route) for route in wanted.routes))
     ]
 
 
@@ -130,18 +130,22 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
     deployed = bucket.deployed
     if route.place and route.place[0] == KIND[SNS]:
         topic = bucket.configuration[route.place[0]][route.place[1]]["TopicArn"]
-        ours = {each["SubscriptionArn"] for each in deployed.subscriptions}
+        ours = {subscription["SubscriptionArn"] for subscription in deployed.subscriptions}
         every = deployed.read_all(
             "sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic
         )
-        others = [each["Endpoint"] for each in every if each["SubscriptionArn"] not in ours]
+        others = [
+            subscription["Endpoint"]
+            for subscription in every
+            if subscription["SubscriptionArn"] not in ours
+        ]
         if others:
             raise RefusedError(
                 f"{route.told} cannot go, since {', '.join(others)} would lose its events:"
                 " unsubscribe the function from the topic instead"
             )
     if route.rule and route.rule not in bucket.rules:
-        [rule] = [each for each in deployed.rules if each["Name"] == route.rule]
+        [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
         detail = (read_pattern(rule) or {}).get("detail")
         buckets = detail.get("bucket") if isinstance(detail, dict) else None
         if buckets != {"name": [bucket.name]}:
@@ -156,8 +160,8 @@ def _without_target(bucket: Bucket, name: str) -> Change:
     before = bucket.parts.read(RULE, name)
     if name in bucket.rules or before is None:
         return Change(RULE, name, None, before, None)
-    [rule] = [each for each in bucket.deployed.rules if each["Name"] == name]
-    kept = [each for each in before["Targets"] if each not in rule["Targets"]]
+    [rule] = [rule for rule in bucket.deployed.rules if rule["Name"] == name]
+    kept = [target for target in before["Targets"] if target not in rule["Targets"]]
     return Change(RULE, name, None, before, {**before, "Targets": kept})
 
 
@@ -181,8 +185,12 @@ def _notifications(
     else:
         kind, arn = KIND[needs.by], needs.destination
         added = [
-            {"Id": bucket.names.notification(number), KINDS[kind]: arn, **each.notification}
-            for number, each in enumerate(wanted.filters, start=1)
+            {
+                "Id": bucket.names.notification(number),
+                KINDS[kind]: arn,
+                **wanted_filter.notification,
+            }
+            for number, wanted_filter in enumerate(wanted.filters, start=1)
         ]
         between = new = _accepted(merge(former, {kind: added}, is_replaced))
     return (
@@ -200,8 +208,8 @@ def _accepted(new: Json | Refusal) -> Json:
     if not isinstance(new, Refusal):
         return new
     advice = "; --by eventbridge may overlap others" if new.is_of_ours else ""
-    raise RefusedError(*(f"S3 would refuse it: {each}{advice}" for each in new.reasons))
+    raise RefusedError(*(f"S3 would refuse it: {reason}{advice}" for reason in new.reasons))
 
 
 def _needed(changes: Iterable[Change]) -> tuple[Change, ...]:
-    return tuple(each for each in changes if each.is_needed)
+    return tuple(change for change in changes if change.is_needed)

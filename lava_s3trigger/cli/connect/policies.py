@@ -28,11 +28,11 @@ def allows(
         context: ``aws:sourcearn`` and ``aws:sourceaccount`` of the service's call.
     """
     effects = {
-        each.get("Effect")
-        for each in statements
-        if _is_for(each, f"{service}.amazonaws.com")
-        and matches_any(listed(each.get("Action", [])), action)
-        and _holds(each.get("Condition") or {}, context)
+        statement.get("Effect")
+        for statement in statements
+        if _is_for(statement, f"{service}.amazonaws.com")
+        and matches_any(listed(statement.get("Action", [])), action)
+        and _holds(statement.get("Condition") or {}, context)
     }
     return effects == {"Allow"}
 

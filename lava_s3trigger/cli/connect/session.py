@@ -115,7 +115,7 @@ class Session:
 
     def _plan_connection(self, bucket: Bucket, report: Report) -> None:
         options = self.options
-        owned = [by for each in bucket.routes if (by := bucket.own_by(each))]
+        owned = [by for route in bucket.routes if (by := bucket.own_by(route))]
         owned += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
         own = next(iter(owned), None)
         by = options["by"] or own or S3
@@ -147,16 +147,16 @@ class Session:
             entries = load_sound(files, "trigger").of("trigger")
         else:
             entries = read_table(self._aws, self._deployed.realm, "trigger")
-        found = {}
-        for each in entries:
-            if each.text("bucket") != bucket or not each.text("prefix") or not each.id:
+        triggers = {}
+        for entry in entries:
+            if entry.text("bucket") != bucket or not entry.text("prefix") or not entry.id:
                 continue
-            trigger = read_trigger(each.item)
+            trigger = read_trigger(entry.item)
             if not isinstance(trigger, Trigger):
-                message(f"Warning: {each.source}: {each.id!a} is left out: {trigger.errors[0]}")
+                message(f"Warning: {entry.source}: {entry.id!a} is left out: {trigger.errors[0]}")
             elif trigger.enabled:
-                found[each.id] = trigger
-        return list(found.values())
+                triggers[entry.id] = trigger
+        return list(triggers.values())
 
     def _undoing(self) -> Report:
         saved = read_saved(self.options["undo"])
@@ -198,21 +198,21 @@ class Session:
 
     def _carry_out(self, plan: Plan) -> None:
         """Make the changes; where it ends early, say how many were made."""
-        made = 0
+        written = 0
         try:
             for change in plan.first:
                 if not self._request:
                     self._parts.write(change)
-                    made += 1
+                    written += 1
             if plan.then and self._wait():
                 for change in plan.then:
                     if not self._request:
                         self._parts.write(change)
-                        made += 1
+                        written += 1
         finally:
-            if made < len(plan.changes):
+            if written < len(plan.changes):
                 message(
-                    f"Made {made} of {len(plan.changes)} changes: run the command again, or take"
+                    f"Made {written} of {len(plan.changes)} changes: run the command again, or take"
                     " them back with --undo"
                 )
 
@@ -239,10 +239,10 @@ def _event_types(names: tuple[str, ...]) -> tuple[EventType, ...]:
     """
     if not names:
         return CREATED
-    found: dict[str, EventType] = {}
+    chosen: dict[str, EventType] = {}
     for name in names:
         plain = name.removeprefix("s3:")
-        matching = [each for each in EVENT_TYPES.values() if fnmatchcase(each.name, plain)]
-        for each in matching or [event_type(name)]:
-            found[each.name] = each
-    return tuple(found.values())
+        matching = [kind for kind in EVENT_TYPES.values() if fnmatchcase(kind.name, plain)]
+        for kind in matching or [event_type(name)]:
+            chosen[kind.name] = kind
+    return tuple(chosen.values())

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-CREATED: Final = tuple(each for each in EVENT_TYPES.values() if "ObjectCreated:" in each.name)
+CREATED: Final = tuple(
+    event_type for event_type in EVENT_TYPES.values() if "ObjectCreated:" in event_type.name
+)
 MAX_FILTER_CHARACTERS: Final = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_FilterRule.html"""
 MAX_PATTERN_CHARACTERS: Final = 2048
@@ -40,7 +42,7 @@ class Filter:
     @property
     def events(self) -> list[str]:
         """The events of a notification; all types of new objects are one wildcard."""
-        created = {each.name for each in CREATED}
+        created = {event_type.name for event_type in CREATED}
         if not created <= self.types:
             return sorted(f"s3:{name}" for name in self.types)
         return ["s3:ObjectCreated:*", *sorted(f"s3:{name}" for name in self.types - created)]
@@ -91,12 +93,14 @@ def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) 
         for name in names:
             prefixes[name].add(_prefix(trigger))
     by_prefix: dict[str, set[str]] = defaultdict(set)
-    for name, found in prefixes.items():
-        for prefix in _shortest(found):
+    for name, of_type in prefixes.items():
+        for prefix in _shortest(of_type):
             by_prefix[prefix].add(name)
-    filters = tuple(Filter(frozenset(by_prefix[each]), each) for each in sorted(by_prefix))
+    filters = tuple(Filter(frozenset(by_prefix[prefix]), prefix) for prefix in sorted(by_prefix))
     reached = [trigger for trigger, _ in types]
-    routes = tuple(Route("", each.types, each.prefix) for each in filters)
+    routes = tuple(
+        Route("", wanted_filter.types, wanted_filter.prefix) for wanted_filter in filters
+    )
     surplus = tuple(_surplus(filters, reached))
     return Wanted(tuple(triggers), filters, routes, surplus, unreachable)
 
@@ -116,7 +120,7 @@ def wanted_by_rules(
     for trigger, names in types:
         for name in names:
             tests[name] += _key_tests(trigger)
-    reduced = {name: _reduced(found) for name, found in tests.items()}
+    reduced = {name: _reduced(patterns) for name, patterns in tests.items()}
     filters, routes = [], []
     for group in _groups(reduced):
         for part in _parts(group.keys):
@@ -125,7 +129,7 @@ def wanted_by_rules(
                 detail["object"] = {"key": part}
             pattern = {"source": ["aws.s3"], "detail-type": group.detail_types, "detail": detail}
             filters.append(Filter(group.types, pattern=pattern))
-            prefixes = [each if isinstance(each, str) else each["prefix"] for each in part] or [""]
+            prefixes = [test if isinstance(test, str) else test["prefix"] for test in part] or [""]
             routes += [Route("", group.types, prefix, rule="") for prefix in prefixes]
     return Wanted(tuple(triggers), tuple(filters), tuple(routes), (), unreachable)
 
@@ -136,27 +140,27 @@ def _types(
     name_of: Callable[[EventType], str | None],
 ) -> tuple[list[tuple[Trigger, set[str]]], tuple[str, ...]]:
     """Return entries with the types that they ask for, and the ids of those that ask for none."""
-    found, unreachable = [], []
+    with_types, unreachable = [], []
     for trigger in triggers:
-        chooses = any(each.field == "if_event_type" for each in trigger.conditions)
+        chooses = any(condition.field == "if_event_type" for condition in trigger.conditions)
         names = {
             kind.name
             for kind in (EVENT_TYPES.values() if chooses else default)
             if (name := name_of(kind)) and asks_for(trigger, name)
         }
         if names:
-            found.append((trigger, names))
+            with_types.append((trigger, names))
         else:
             unreachable.append(trigger.trigger_id)
-    return found, tuple(sorted(unreachable))
+    return with_types, tuple(sorted(unreachable))
 
 
 def _takes_prefix_itself(trigger: Trigger) -> bool:
     """Return whether an entry may fire for the key that equals its prefix."""
     return all(
-        each.holds(trigger.prefix)
-        for each in trigger.conditions
-        if each.field in {"if_fnmatch", "if_not_fnmatch"}
+        condition.holds(trigger.prefix)
+        for condition in trigger.conditions
+        if condition.field in {"if_fnmatch", "if_not_fnmatch"}
     )
 
 
@@ -180,18 +184,18 @@ def _shortest(prefixes: Iterable[str]) -> Iterator[str]:
 
 
 def _surplus(filters: Iterable[Filter], triggers: Collection[Trigger]) -> Iterator[Surplus]:
-    prefixes = {each.prefix for each in triggers}
+    prefixes = {trigger.prefix for trigger in triggers}
     if WHOLE_BUCKET in prefixes:
         return
-    for each in filters:
-        causes = [t.trigger_id for t in triggers if _prefix(t) == each.prefix]
-        folder = each.prefix.removesuffix("/")
-        if each.prefix.endswith("/") and folder in prefixes:
+    for wanted_filter in filters:
+        causes = [t.trigger_id for t in triggers if _prefix(t) == wanted_filter.prefix]
+        folder = wanted_filter.prefix.removesuffix("/")
+        if wanted_filter.prefix.endswith("/") and folder in prefixes:
             continue  # a folder: an entry asks for all keys in it
-        examples = (f"{each.prefix}{letter}" for letter in "x-0")
+        examples = (f"{wanted_filter.prefix}{letter}" for letter in "x-0")
         example = next((key for key in examples if key not in prefixes), None)
         if example:
-            yield Surplus(each.prefix, example, tuple(sorted(causes)))
+            yield Surplus(wanted_filter.prefix, example, tuple(sorted(causes)))
 
 
 def _key_tests(trigger: Trigger) -> list[Any]:
@@ -205,14 +209,14 @@ def _key_tests(trigger: Trigger) -> list[Any]:
 def _reduced(tests: Iterable[Any]) -> tuple[str, ...]:
     """Return tests, as JSON, without those that another one of them passes."""
     every = list(tests)
-    prefixes = list(_shortest({each["prefix"] for each in every if isinstance(each, dict)}))
+    prefixes = list(_shortest({test["prefix"] for test in every if isinstance(test, dict)}))
     keys = sorted(
-        {each for each in every if isinstance(each, str) and not each.startswith(tuple(prefixes))}
+        {test for test in every if isinstance(test, str) and not test.startswith(tuple(prefixes))}
     )
     if prefixes == [""]:
         return ()
-    found = [*keys, *({"prefix": each} for each in prefixes)]
-    return tuple(json.dumps(each, ensure_ascii=False) for each in found)
+    reduced = [*keys, *({"prefix": prefix} for prefix in prefixes)]
+    return tuple(json.dumps(test, ensure_ascii=False) for test in reduced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,39 +237,39 @@ def _groups(tests: Mapping[str, tuple[str, ...]]) -> Iterator[_Group]:
     by_detail: dict[str, dict[tuple[str, ...] | None, list[EventType]]] = {}
     for kind in EVENT_TYPES.values():
         if kind.detail_type:
-            found = by_detail.setdefault(kind.detail_type, {})
-            found.setdefault(tests.get(kind.name), []).append(kind)
+            by_keys = by_detail.setdefault(kind.detail_type, {})
+            by_keys.setdefault(tests.get(kind.name), []).append(kind)
     whole: dict[tuple[str, ...], list[EventType]] = {}
-    for found in by_detail.values():
-        for keys, kinds in found.items():
-            if keys is not None and len(found) == 1:
+    for by_keys in by_detail.values():
+        for keys, kinds in by_keys.items():
+            if keys is not None and len(by_keys) == 1:
                 whole.setdefault(keys, []).extend(kinds)
             elif keys is not None:
                 yield from _parts_of_detail(keys, kinds)
     for keys, kinds in sorted(whole.items()):
-        details = sorted({str(each.detail_type) for each in kinds})
-        yield _Group(keys, frozenset(each.name for each in kinds), details)
+        details = sorted({str(kind.detail_type) for kind in kinds})
+        yield _Group(keys, frozenset(kind.name for kind in kinds), details)
 
 
 def _parts_of_detail(keys: tuple[str, ...], kinds: list[EventType]) -> Iterator[_Group]:
     """Yield the rules for some of the types that share a detail type."""
-    names = {each.name for each in kinds}
-    reasons = {each.reason for each in kinds}
+    names = {kind.name for kind in kinds}
+    reasons = {kind.reason for kind in kinds}
     alike = [
-        each
-        for each in EVENT_TYPES.values()
-        if each.detail_type == kinds[0].detail_type and each.reason in reasons
+        event_type
+        for event_type in EVENT_TYPES.values()
+        if event_type.detail_type == kinds[0].detail_type and event_type.reason in reasons
     ]
     by_deletion: dict[str | None, list[EventType]] = {None: kinds}
-    if names != {each.name for each in alike}:
+    if names != {event_type.name for event_type in alike}:
         by_deletion = {}
-        for each in kinds:
-            by_deletion.setdefault(each.detail.get("deletion-type"), []).append(each)
+        for kind in kinds:
+            by_deletion.setdefault(kind.detail.get("deletion-type"), []).append(kind)
     for deletion, members in by_deletion.items():
-        detail: Json = {"reason": sorted({str(each.reason) for each in members})}
+        detail: Json = {"reason": sorted({str(member.reason) for member in members})}
         if deletion:
             detail["deletion-type"] = [deletion]
-        types = frozenset(each.name for each in members)
+        types = frozenset(member.name for member in members)
         yield _Group(keys, types, [str(members[0].detail_type)], detail)
 
 
@@ -275,7 +279,7 @@ def _parts(keys: tuple[str, ...]) -> Iterator[list[Any]]:
     part: list[str] = []
     for key in keys:
         if part and sum(map(len, part)) + len(key) > room:
-            yield [json.loads(each) for each in part]
+            yield [json.loads(test) for test in part]
             part = []
         part.append(key)
-    yield [json.loads(each) for each in part]
+    yield [json.loads(test) for test in part]

@@ -57,12 +57,17 @@ def _begin(group: str, client: Any) -> datetime | None:
     """Return the time before which a log group has nothing; None if there is no such group."""
     with reaching_aws():
         pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
-        found = next(
-            (each for page in pages for each in page["logGroups"] if each["logGroupName"] == group),
+        description = next(
+            (
+                description
+                for page in pages
+                for description in page["logGroups"]
+                if description["logGroupName"] == group
+            ),
             None,
         )
-    if found is None:
+    if description is None:
         return None
-    begin = datetime.fromtimestamp(found.get("creationTime", 0) / 1000, UTC)
-    days = found.get("retentionInDays")
+    begin = datetime.fromtimestamp(description.get("creationTime", 0) / 1000, UTC)
+    days = description.get("retentionInDays")
     return max(begin, datetime.now(UTC) - timedelta(days=days)) if days else begin

@@ -58,7 +58,7 @@ def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery
         name: The object.
         events: Of the function's log, in the order of their time.
     """
-    found: list[Delivery] = []
+    deliveries: list[Delivery] = []
     open_: dict[tuple[str | None, ...], Delivery] = {}
     for event in events:
         line = read_line(event.text)
@@ -70,10 +70,10 @@ def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery
         if known and told.time - known.lines[-1].time < _PAUSE:
             delivery = known
         else:
-            found.append(delivery)
+            deliveries.append(delivery)
             open_[delivery.identity] = delivery
         delivery.lines.append(told)
-    return found
+    return deliveries
 
 
 @dataclass(slots=True)
@@ -90,15 +90,15 @@ class Comparison:
     entries: RealmEntries
     versions: EntryVersions
 
-    def delivery(self, found: Delivery) -> Json:
+    def delivery(self, delivery: Delivery) -> Json:
         """Return a delivery as JSON, each line with what would happen now."""
-        replays = (told.line.text("replay") for told in found.lines)
+        replays = (told.line.text("replay") for told in delivery.lines)
         return {
-            "time": shown_time(found.lines[0].time),
-            "request_id": found.request_id,
-            "message_id": found.message_id,
+            "time": shown_time(delivery.lines[0].time),
+            "request_id": delivery.request_id,
+            "message_id": delivery.message_id,
             "replay": next(filter(None, replays), None),
-            "lines": [self._line(told) for told in found.lines],
+            "lines": [self._line(told) for told in delivery.lines],
         }
 
     def _line(self, told: _Told) -> Json:
@@ -117,18 +117,18 @@ class Comparison:
             return {"outcome": self.now["outcome"], "reason": self.now.get("reason")} | _UNCHANGED
         entry = self.entries.triggers.by_id.get(trigger_id)
         outcome, reason = self._outcome(trigger_id, job_id, is_there=entry is not None)
-        found: Json = {"outcome": outcome, "reason": reason} | _UNCHANGED
+        now: Json = {"outcome": outcome, "reason": reason} | _UNCHANGED
         if entry is not None:
-            found["entry"] = entry_digest(entry.item)
+            now["entry"] = entry_digest(entry.item)
             then = line.text("entry")
-            if then and then != found["entry"]:
-                found["differences"] = self.versions.differences(entry, then)
-        return found
+            if then and then != now["entry"]:
+                now["differences"] = self.versions.differences(entry, then)
+        return now
 
     def _outcome(
         self, trigger_id: str, job_id: str | None, *, is_there: bool
     ) -> tuple[str | None, str | None]:
-        triggers = {each["trigger_id"]: each for each in self.now["triggers"]}
+        triggers = {trigger["trigger_id"]: trigger for trigger in self.now["triggers"]}
         trigger = triggers.get(trigger_id)
         if trigger is None:
             return None, _NOT_MATCHING if is_there else "there is no such entry any more"

@@ -74,7 +74,7 @@ def run(
         "key": name.key,
         "since": shown_time(since),
         "log_read": is_log_read,
-        "deliveries": [comparison.delivery(each) for each in deliveries],
+        "deliveries": [comparison.delivery(delivery) for delivery in deliveries],
         "waiting": waiting.json(),
         "not_looked_at": [*unseen, *waiting.unseen, UNDER_WAY],
         "now": now,

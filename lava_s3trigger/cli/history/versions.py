@@ -55,7 +55,7 @@ class EntryVersions:
         yield {**now.item, "enabled": switched}
         for name in now.item:
             if name not in KEYS:
-                yield {each: value for each, value in now.item.items() if each != name}
+                yield {field: value for field, value in now.item.items() if field != name}
 
 
 def _differing(then: Item, now: Item) -> Iterator[dict[str, Any]]:

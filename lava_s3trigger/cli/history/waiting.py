@@ -72,7 +72,10 @@ class Waiting:
             for letter in queue.read():
                 held.append(letter)
                 progress.advance(1)
-                if any((each.event.bucket, each.event.key) == name for each in letter.events):
+                if any(
+                    (named_event.event.bucket, named_event.event.key) == name
+                    for named_event in letter.events
+                ):
                     self.letters.append(letter)
             counts = queue.counts()
         hidden = counts.total - len(held)
@@ -121,12 +124,12 @@ class Waiting:
         """Return the dead letters as JSON."""
         return [
             {
-                "queue": each.queue,
-                "message_id": each.message_id,
-                "sent_at": shown_time(each.sent_at),
-                "trigger_id": each.trigger_id,
-                "kind": each.kind,
-                "reason": each.reason,
+                "queue": queue.queue,
+                "message_id": queue.message_id,
+                "sent_at": shown_time(queue.sent_at),
+                "trigger_id": queue.trigger_id,
+                "kind": queue.kind,
+                "reason": queue.reason,
             }
-            for each in self.letters
+            for queue in self.letters
         ]

@@ -135,19 +135,19 @@ def _delay(node: Node) -> int:
 
 def _by(read: Callable[[Any], float], node: Node) -> float:
     try:
-        found = read(_value(node))
+        number = read(_value(node))
     except ValueError as error:
         raise CaseError(str(error), node) from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         raise CaseError(f"{shown(node.plain())} is too large", node)
-    return found
+    return number
 
 
 def _map(node: Node) -> dict[str, Any]:
     if not isinstance(node.value, dict):
         raise CaseError(f"{shown(node.plain())} is not a map", node)
-    found: dict[str, Any] = _value(node)
-    return found
+    value: dict[str, Any] = _value(node)
+    return value
 
 
 def _value(node: Node) -> Any:

@@ -30,7 +30,7 @@ class CaseResults:
     @property
     def passed(self) -> int:
         """Number of cases that came out as expected."""
-        return sum(each.has_passed for each in self.results)
+        return sum(result.has_passed for result in self.results)
 
     @property
     def failed(self) -> int:
