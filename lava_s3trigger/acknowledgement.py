@@ -81,5 +81,7 @@ def in_order(
                 together.append(delivery)
         yield together
         if stops_at_failures:
-            broken |= {each.group for each in together if each.group and each.failures}
+            broken |= {
+                delivery.group for delivery in together if delivery.group and delivery.failures
+            }
         waiting = later

@@ -144,10 +144,10 @@ def _matcher(pattern: str) -> Matcher:
         if start > end or not text.startswith(first) or not text.endswith(last):
             return False
         for piece in middle:
-            found = text.find(piece, start, end)
-            if found < 0:
+            at = text.find(piece, start, end)
+            if at < 0:
                 return False
-            start = found + len(piece)
+            start = at + len(piece)
         return True
 
     return match

@@ -212,21 +212,21 @@ def decide_each(
     if redrive:
         matching = [trigger for trigger in matching if trigger.trigger_id == redrive.trigger_id]
         if not matching:
-            found = TriggerDecision(redrive.trigger_id, "")
-            found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
-            decision.triggers.append(found)
-            yield found
+            decided = TriggerDecision(redrive.trigger_id, "")
+            decided.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
+            decision.triggers.append(decided)
+            yield decided
     if matching:
         decider = _Decider(event, jobs, variables(event), redrive, before)
         for trigger in matching:
-            found = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
-            decision.triggers.append(found)
+            decided = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
+            decision.triggers.append(decided)
             try:
                 deadline.require(Reserve.DECIDE, "deciding")
-                decider.decide(found, trigger)
+                decider.decide(decided, trigger)
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
-                found.ended = _outcome_of(error, trigger.trigger_id)
-            yield found
+                decided.ended = _outcome_of(error, trigger.trigger_id)
+            yield decided
 
 
 def _outcome_of(
@@ -260,28 +260,28 @@ class _Decider:
     redrive: RedriveTarget | None
     before: SentRecord | None
 
-    def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
-        if self.before and found.trigger_id in self.before.parked:
+    def decide(self, decided: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
+        if self.before and decided.trigger_id in self.before.parked:
             # The parked message carries it out.
-            found.end("skipped", "sent_before", "parked before its delivery failed")
+            decided.end("skipped", "sent_before", "parked before its delivery failed")
             return
         if isinstance(trigger, BrokenTrigger):
             raise UserError(trigger.reason, "bad_entry", trigger.errors)
         if not trigger.enabled:
             if self.redrive:
-                found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
+                decided.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
             else:
-                found.end("skipped", "trigger_disabled", _disabled(trigger))
+                decided.end("skipped", "trigger_disabled", _disabled(trigger))
             return
         started = time.perf_counter()
         try:
             rendered = trigger.confinement.run(
-                lambda: self._test(found, trigger), lambda: self._render(trigger)
+                lambda: self._test(decided, trigger), lambda: self._render(trigger)
             )
         finally:
-            found.seconds = time.perf_counter() - started
+            decided.seconds = time.perf_counter() - started
         if rendered is None:
-            found.end("skipped", "condition_not_met", _unmet(found))
+            decided.end("skipped", "condition_not_met", _unmet(decided))
             return
         job_ids, parameters, globals_ = rendered
         wanted: Iterable[tuple[int, str]] = enumerate(job_ids)
@@ -289,17 +289,17 @@ class _Decider:
             wanted = self.redrive.remaining(job_ids)
         for position, job_id in wanted:
             job = JobDecision(job_id, position)
-            found.jobs.append(job)
-            self._decide_job(found.trigger_id, job, trigger.delay, parameters, globals_)
+            decided.jobs.append(job)
+            self._decide_job(decided.trigger_id, job, trigger.delay, parameters, globals_)
 
-    def _test(self, found: TriggerDecision, trigger: Trigger) -> bool:
+    def _test(self, decided: TriggerDecision, trigger: Trigger) -> bool:
         """Test all conditions, and record each with the value that it saw."""
-        found.conditions = []
+        decided.conditions = []
         all_hold = True
         for condition in trigger.conditions:
             value = condition.value(self.event)
             holds = condition.holds(value)
-            found.conditions.append(TestedCondition(condition, value, holds))
+            decided.conditions.append(TestedCondition(condition, value, holds))
             all_hold &= holds
         return all_hold
 
@@ -329,23 +329,23 @@ class _Decider:
     def _decide_job(
         self,
         trigger_id: str,
-        found: JobDecision,
+        decided: JobDecision,
         delay: int,
         parameters: dict[str, Any],
         globals_: dict[str, Any],
     ) -> None:
-        job_id = found.job_id
+        job_id = decided.job_id
         if self.before and self.before.use_job(trigger_id, job_id):
             reason = "sent before its delivery failed"
-            found.ended = Outcome("skipped", "sent_before", reason, trigger_id, job_id)
+            decided.ended = Outcome("skipped", "sent_before", reason, trigger_id, job_id)
             return
         try:
             job = self.jobs[job_id]
         except Exception as error:  # noqa: BLE001 - a defect must not stop other jobs
-            found.ended = _outcome_of(error, trigger_id, job_id)
+            decided.ended = _outcome_of(error, trigger_id, job_id)
             return
         if job.enabled:
-            found.dispatch = Dispatch(
+            decided.dispatch = Dispatch(
                 job_id=job_id,
                 worker=job.worker,
                 parameters=parameters,
@@ -354,7 +354,7 @@ class _Decider:
             )
         else:
             reason = "the job is disabled"
-            found.ended = Outcome("skipped", "job_disabled", reason, trigger_id, job_id)
+            decided.ended = Outcome("skipped", "job_disabled", reason, trigger_id, job_id)
 
 
 def _disabled(trigger: Trigger) -> str:
@@ -363,6 +363,8 @@ def _disabled(trigger: Trigger) -> str:
     return f"the trigger is disabled; it hides entries at prefixes above {shown(trigger.prefix)}"
 
 
-def _unmet(found: TriggerDecision) -> str:
-    unmet = [each.condition for each in found.conditions if not each.holds]
-    return "not met: " + ", ".join(f"{each.field} {shown(each.argument)}" for each in unmet)
+def _unmet(decided: TriggerDecision) -> str:
+    unmet = [tested.condition for tested in decided.conditions if not tested.holds]
+    return "not met: " + ", ".join(
+        f"{condition.field} {shown(condition.argument)}" for condition in unmet
+    )

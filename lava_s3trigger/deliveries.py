@@ -225,7 +225,7 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
         payload: Whatever the function was invoked with.
         region: AWS region of the function, for events that name none.
     """
-    found = []
+    result = []
     rest = []
     replay = _replay(payload) if isinstance(payload, dict) else None
     for record in _records(payload):
@@ -236,14 +236,14 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
                 group=_group(record),
             )
             _unwrap(delivery, record, region, replay=replay)
-            found.append(delivery)
+            result.append(delivery)
         else:
             rest.append(record)
     if rest:
-        found.append(Delivery(route=_route(rest[0])))
+        result.append(Delivery(route=_route(rest[0])))
         for record in rest:
-            _unwrap(found[-1], record, region, replay=replay)
-    return found
+            _unwrap(result[-1], record, region, replay=replay)
+    return result
 
 
 def is_s3_batch(payload: Any) -> bool:

@@ -55,8 +55,8 @@ class SettingsError(S3TriggerError):
     """A configuration variable cannot be used: the function does not start."""
 
     def __init__(self, name: str, value: str | None, expected: str) -> None:
-        found = "is not set" if value is None else f"is {value!r}"
-        super().__init__(f"{name} {found}: it must be {expected}")
+        state = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{name} {state}: it must be {expected}")
         self.name = name
         self.value = value
         self.expected = expected

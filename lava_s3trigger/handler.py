@@ -232,7 +232,7 @@ class Function:
         elif self._duplicates.is_on:
             # What was parked is no duplicate: its event was completed when it was parked.
             new = [delivered for delivered in fresh if delivered.redrive is None]
-            owners = [(each.event, each.message_id or request_id) for each in new]
+            owners = [(delivered.event, delivered.message_id or request_id) for delivered in new]
             admissions = self._duplicates.admit(owners, deadline)
             for delivered, admission in zip(new, admissions, strict=True):
                 _take_admission(delivered, admission)
@@ -255,7 +255,9 @@ class Function:
             outbox.put(delivered, trigger)
         if decision.ended:
             delivered.add(decision.ended)
-        elif decision.triggers and not any(each.ended or each.jobs for each in decision.triggers):
+        elif decision.triggers and not any(
+            trigger.ended or trigger.jobs for trigger in decision.triggers
+        ):
             reason = "all of its jobs were dispatched before it was parked"
             delivered.add(Outcome("skipped", "sent_before", reason))
         elif not decision.triggers:

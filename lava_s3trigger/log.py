@@ -219,11 +219,11 @@ def loggable(value: Any) -> Any:
     if isinstance(value, str):
         return _paired(value[:MAX_FIELD_CHARACTERS])
     if isinstance(value, list | tuple):
-        return [loggable(each) for each in value]
+        return [loggable(item) for item in value]
     if isinstance(value, dict):
-        return {_paired(str(name)): loggable(each) for name, each in value.items()}
+        return {_paired(str(name)): loggable(item) for name, item in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(loggable(str(each)) for each in value)
+        return sorted(loggable(str(item)) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

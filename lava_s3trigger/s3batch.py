@@ -168,11 +168,11 @@ def _task_id(task: Any) -> str:
 
 
 def _job(job: Any, region: str) -> _Job:
-    found = mapping(job)
-    job_id = found.get("id")
+    fields = mapping(job)
+    job_id = fields.get("id")
     return _Job(
         job_id[:MAX_REPLAY_CHARACTERS] if job_id and isinstance(job_id, str) else "s3-batch",
-        mapping(found.get("userArguments")),
+        mapping(fields.get("userArguments")),
         region,
     )
 

@@ -109,5 +109,5 @@ class SentLedger:
         if not record:
             return
         records = [*self._records.pop(key, ()), record]
-        if sum(each.size for each in records) <= self._records.maxsize:
+        if sum(record.size for record in records) <= self._records.maxsize:
             self._records[key] = records

@@ -133,16 +133,16 @@ class Settings:
                 names the variable, the value and what would do.
         """
         values = {}
-        for each in fields(cls):
-            name, read, expected = each.metadata.values()
+        for setting in fields(cls):
+            name, read, expected = setting.metadata.values()
             names = dict.fromkeys([name if name.startswith("LAVA_") else f"LAVA_{name}", name])
-            name = next((given for given in names if env.get(given)), name)
+            name = next((alias for alias in names if env.get(alias)), name)
             value = env.get(name)
             if value:
                 try:
-                    values[each.name] = read(value)
+                    values[setting.name] = read(value)
                 except (ValueError, KeyError):
                     raise SettingsError(name, value, expected) from None
-            elif each.name == "realm":
+            elif setting.name == "realm":
                 raise SettingsError(name, None, expected)
         return cls(**values)

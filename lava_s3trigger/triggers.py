@@ -198,7 +198,7 @@ def entry_digest(item: Item) -> str:
 def _in_order(value: Any) -> Any:
     """Return an attribute of an item with the members of its sets sorted."""
     if isinstance(value, list):
-        return [_in_order(each) for each in value]
+        return [_in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     return {
@@ -234,19 +234,19 @@ def _conditions(
     if not arguments:
         return ()
     most = 2 * len(KINDS) + MAX_ENTRY_ERRORS
-    found: list[Condition | EntryError] = []
+    conditions: list[Condition | EntryError] = []
     aborted = None
     try:
         # To read an argument may compile a pattern.
-        confinement.read(lambda: found.extend(islice(read_conditions(arguments), most)))
+        confinement.read(lambda: conditions.extend(islice(read_conditions(arguments), most)))
     except ValueError as error:
         # Each condition before the one that was aborted gave one result.
-        name = [*arguments, ""][len(found)]
+        name = [*arguments, ""][len(conditions)]
         aborted = EntryError("reading_aborted", name, str(error), arguments.get(name))
-    errors += [each for each in found if isinstance(each, EntryError)]
+    errors += [condition for condition in conditions if isinstance(condition, EntryError)]
     if aborted:
         errors.append(aborted)
-    return tuple([each for each in found if isinstance(each, Condition)])
+    return tuple([condition for condition in conditions if isinstance(condition, Condition)])
 
 
 def _unknown_field(name: str) -> str:

@@ -30,22 +30,22 @@ def value_of(attribute: dict[str, Any], name: str) -> Any:
     ((kind, value),) = attribute.items()
     match kind:
         case "S" | "BOOL":
-            found = value
+            plain = value
         case "N":
-            found = _number(value)
+            plain = _number(value)
         case "NULL":
-            found = None
+            plain = None
         case "M":
-            found = {key: value_of(each, f"{name}.{key}") for key, each in value.items()}
+            plain = {key: value_of(member, f"{name}.{key}") for key, member in value.items()}
         case "L":
-            found = [value_of(each, f"{name}[{n}]") for n, each in enumerate(value)]
+            plain = [value_of(member, f"{name}[{n}]") for n, member in enumerate(value)]
         case "SS":
-            found = sorted(value)
+            plain = sorted(value)
         case "NS":
-            found = sorted(map(_number, value))
+            plain = sorted(map(_number, value))
         case _:
             raise ValueError(f"{shown(name)[1:-1]} is binary: no JSON message can hold it")
-    return found
+    return plain
 
 
 def read_field(  # noqa: PLR0913, PLR0917 - a class for them takes longer

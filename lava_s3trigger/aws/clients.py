@@ -80,7 +80,7 @@ def load_certificates(*clients: DynamoDBClient | SQSClient) -> None:
     session, *_ = sessions
     if not (clients[0].meta.endpoint_url.startswith("https:") and session._verify):  # noqa: SLF001
         return
-    pools = [each._manager.connection_pool_kw for each in sessions]  # noqa: SLF001
+    pools = [session._manager.connection_pool_kw for session in sessions]  # noqa: SLF001
     context = pools[0]["ssl_context"]
     context.load_verify_locations = cache(context.load_verify_locations)
     context.load_verify_locations(get_cert_path(session._verify), None, None)  # noqa: SLF001

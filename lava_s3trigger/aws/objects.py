@@ -109,7 +109,7 @@ class Objects:
         version = {} if version_id is None else {"VersionId": version_id}
         assert self._client is not None  # noqa: S101 - made by start
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
+            answer = self._client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
         except ClientError as error:
             raise _unreadable(bucket, error) or service_error("head object", error) from None
         except ParamValidationError as error:  # such as a bucket that cannot be
@@ -117,10 +117,10 @@ class Objects:
         except BotoCoreError as error:
             raise service_error("head object", error) from None
         return ObjectHead(
-            size=found["ContentLength"],
-            last_modified=found["LastModified"],
-            etag=found.get("ETag", "").strip('"') or None,
-            version_id=version_id or _version(found.get("VersionId")),
+            size=answer["ContentLength"],
+            last_modified=answer["LastModified"],
+            etag=answer.get("ETag", "").strip('"') or None,
+            version_id=version_id or _version(answer.get("VersionId")),
         )
 
 

@@ -64,8 +64,8 @@ class SqsQueues:
         # Look up each queue once, and before anything is sent: a lookup takes time that
         # was not reserved for the call that sends.
         unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
-        found = map_concurrently(lambda queue: self._find(queue, has_time), unknown)
-        urls = self._urls | dict(zip(unknown, found, strict=True))
+        answers = map_concurrently(lambda queue: self._find(queue, has_time), unknown)
+        urls = self._urls | dict(zip(unknown, answers, strict=True))
         map_concurrently(
             lambda batch: self._send_batch(batch, urls[batch[0].queue], has_time), batches
         )

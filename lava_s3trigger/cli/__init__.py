@@ -78,9 +78,9 @@ class _LazyGroup(click.Group):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         name, command, rest = super().resolve_command(ctx, args)
-        found = configuration.find(Path.cwd())
-        if found and name and command:
-            ctx.default_map = self._defaults(ctx, *found, name, command)
+        project = configuration.find(Path.cwd())
+        if project and name and command:
+            ctx.default_map = self._defaults(ctx, *project, name, command)
         return name, command, rest
 
     def _defaults(
@@ -102,9 +102,9 @@ class _LazyGroup(click.Group):
         }
         if own.keys() <= configuration.options_of(command) | {name}:
             return configuration.defaults(file, own, {name: command})
-        every = {each: self.get_command(ctx, each) for each in self.list_commands(ctx)}
+        every = {other: self.get_command(ctx, other) for other in self.list_commands(ctx)}
         return configuration.defaults(
-            file, options, {each: made for each, made in every.items() if made}
+            file, options, {other: known for other, known in every.items() if known}
         )
 
 

@@ -156,7 +156,11 @@ class Duplicates:
             if not places or not self._waits:
                 break
             self._sleep(self._waits.pop(0))
-        errors = [each.claim.error for each in admissions if each.claim and each.claim.error]
+        errors = [
+            admission.claim.error
+            for admission in admissions
+            if admission.claim and admission.claim.error
+        ]
         if errors:
             log_event(logging.ERROR, "dedup table unreachable", count=len(errors), reason=errors[0])
 
@@ -197,7 +201,7 @@ class Duplicates:
                 self._recent.complete(event)
             if admission.claim and admission.claim.verdict is Verdict.WORK:
                 claimed.append((admission.claim, record))
-        lost = map_concurrently(lambda each: self._settle(*each, deadline), claimed)
+        lost = map_concurrently(lambda pair: self._settle(*pair, deadline), claimed)
         if reasons := [reason for reason in lost if reason]:
             log_event(logging.WARNING, "claims not settled", count=len(reasons), reason=reasons[0])
 

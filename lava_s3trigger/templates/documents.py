@@ -88,8 +88,8 @@ class Variables(dict[str, Any]):
         """Return whether a list or map is in one of them, and not the template's to change."""
         if self._given is None:
             # An event that no template names cannot be reached, and may be very deep.
-            given = self if self._excess_of_event == "" else {**self, "event": None}
-            self._given = frozenset(_container_ids(given))
+            reachable = self if self._excess_of_event == "" else {**self, "event": None}
+            self._given = frozenset(_container_ids(reachable))
         return id(container) in self._given
 
 
@@ -158,13 +158,13 @@ class Document:
         if not self.is_template:
             return self.value
         template = self._template or self.compile()
-        given = variables if isinstance(variables, Variables) else Variables(variables)
-        given.check(names_event=self._names_event)
+        wrapped = variables if isinstance(variables, Variables) else Variables(variables)
+        wrapped.check(names_event=self._names_event)
         environment = template.environment
-        environment.start(given.holds)  # type: ignore[attr-defined]
+        environment.start(wrapped.holds)  # type: ignore[attr-defined]
         # What Template.new_context does, without copying the variables each time:
         # templates only read them.
-        context = environment.context_class(environment, given, template.name, template.blocks)
+        context = environment.context_class(environment, wrapped, template.name, template.blocks)
         try:
             rendered = _decoded(joined(template.root_render_func(context)))
         except json.JSONDecodeError as error:

@@ -47,12 +47,12 @@ def compiled(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
     Raises:
         re.error: It is not a pattern.
     """
-    found = _compiled.get((pattern, flags))
-    if found is None:
-        found = re.compile(pattern, flags)
-        charge(pattern, sys.getsizeof(found))
-        _compiled[pattern, flags] = found
-    return found
+    regex = _compiled.get((pattern, flags))
+    if regex is None:
+        regex = re.compile(pattern, flags)
+        charge(pattern, sys.getsizeof(regex))
+        _compiled[pattern, flags] = regex
+    return regex
 
 
 def charge(text: Any, size: int = 0) -> None:

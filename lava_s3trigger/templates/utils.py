@@ -91,9 +91,9 @@ def _by_pattern(name: str) -> Callable[..., Any]:
     def function(pattern: Any, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
         if len(args) > most:  # flags stand last
             args, flags = args[:most], args[most]
-        found = _compile(pattern, flags)
-        patterns.check_arguments(name, found.pattern, args, kwargs)
-        return getattr(found, name)(*args, **kwargs)
+        regex = _compile(pattern, flags)
+        patterns.check_arguments(name, regex.pattern, args, kwargs)
+        return getattr(regex, name)(*args, **kwargs)
 
     function.__name__ = name
     return function

@@ -86,8 +86,8 @@ def difference(
         adopts: Whether to take over entries that are not in the set.
         prunes: Whether entries of the set that the files do not have are to be deleted.
     """
-    found = Difference()
-    existing = {each.id: each for each in table}
+    result = Difference()
+    existing = {entry.id: entry for entry in table}
     ids = set()
     for entry in files:
         trigger_id = str(entry.id)
@@ -96,25 +96,30 @@ def difference(
         reason = _conflict(entry, before, set_name, adopts=adopts)
         after = item_of(entry, set_name)
         if reason:
-            found.conflicts.append((trigger_id, reason))
+            result.conflicts.append((trigger_id, reason))
         elif before and is_same(before.item, after):
-            found.unchanged += 1
+            result.unchanged += 1
         else:
             item = before.item if before else None
-            found.changes.append(Change(trigger_id, item, after, entry.source))
-    found.gone = [
-        each for each in existing.values() if set_of(each.item) == set_name and each.id not in ids
+            result.changes.append(Change(trigger_id, item, after, entry.source))
+    result.gone = [
+        entry
+        for entry in existing.values()
+        if set_of(entry.item) == set_name and entry.id not in ids
     ]
     if prunes:
-        found.changes += [Change(str(each.id), each.item, None) for each in found.gone]
-    return found
+        result.changes += [Change(str(entry.id), entry.item, None) for entry in result.gone]
+    return result
 
 
 def after_changes(table: Iterable[Entry], changes: Sequence[Change]) -> list[Entry]:
     """Return the entries of the table as they are after changes."""
-    changed = {each.trigger_id for each in changes}
-    kept = [each for each in table if each.id not in changed]
-    return [*kept, *(Entry("trigger", each.after, each.source) for each in changes if each.after)]
+    changed = {change.trigger_id for change in changes}
+    kept = [entry for entry in table if entry.id not in changed]
+    return [
+        *kept,
+        *(Entry("trigger", change.after, change.source) for change in changes if change.after),
+    ]
 
 
 def item_of(entry: Entry, set_name: str) -> Item:
@@ -150,14 +155,14 @@ def _value(item: Item, name: str) -> Any:
 
 
 def _plain(item: Item, names: Sequence[str]) -> dict[str, Any]:
-    found = {}
+    plain = {}
     for name in names:
         if name in item:
             try:
-                found[name] = value_of(item[name], name)
+                plain[name] = value_of(item[name], name)
             except ValueError:  # binary, which JSON cannot hold
-                found[name] = "(binary)"
-    return found
+                plain[name] = "(binary)"
+    return plain
 
 
 def _conflict(entry: Entry, before: Entry | None, set_name: str, *, adopts: bool) -> str | None:

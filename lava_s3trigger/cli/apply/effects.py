@@ -49,10 +49,10 @@ class Handover(NamedTuple):
 
 def levels_of(items: Iterable[Item]) -> dict[Level, list[Item]]:
     """Return items by bucket and prefix."""
-    found: dict[Level, list[Item]] = {}
+    items_by_level: dict[Level, list[Item]] = {}
     for item in items:
-        found.setdefault(level_of(item), []).append(item)
-    return found
+        items_by_level.setdefault(level_of(item), []).append(item)
+    return items_by_level
 
 
 def level_of(item: Item) -> Level:
@@ -88,8 +88,8 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
         levels: The levels.
     """
     for bucket, prefix in sorted(levels):
-        above = (each for each in prefixes(prefix) if each != prefix)
-        nearest = next((each for each in above if (bucket, each) in of), None)
+        above = (other for other in prefixes(prefix) if other != prefix)
+        nearest = next((other for other in above if (bucket, other) in of), None)
         if nearest is None or prefix == WHOLE_BUCKET:
             continue
         remaining = {_id(item) for item in others.get((bucket, nearest), ())}
@@ -104,9 +104,11 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
     New entries first and deletions last, and an entry that gets a job before the one that loses
     it, so that no key is without its job in between. Two entries that swap jobs leave a gap.
     """
-    by_kind = sorted(changes, key=lambda each: (KINDS.index(each.kind), each.trigger_id))
-    losers = {each.trigger_ids[0] for each in handovers(by_kind)}
-    return sorted(by_kind, key=lambda each: (KINDS.index(each.kind), each.trigger_id in losers))
+    by_kind = sorted(changes, key=lambda change: (KINDS.index(change.kind), change.trigger_id))
+    losers = {handover.trigger_ids[0] for handover in handovers(by_kind)}
+    return sorted(
+        by_kind, key=lambda change: (KINDS.index(change.kind), change.trigger_id in losers)
+    )
 
 
 def handovers(changes: Sequence[Change]) -> list[Handover]:
@@ -123,7 +125,7 @@ def handovers(changes: Sequence[Change]) -> list[Handover]:
             lost.setdefault(work, []).append(change.trigger_id)
         for work in after - before:
             got.setdefault(work, []).append(change.trigger_id)
-    position = {each.trigger_id: number for number, each in enumerate(changes)}
+    position = {change.trigger_id: number for number, change in enumerate(changes)}
     return [
         Handover(*level, job_id, (loser, winner), position[loser] < position[winner])
         for (level, job_id), losers in sorted(lost.items())
@@ -138,11 +140,11 @@ def _work(item: Item | None) -> set[tuple[Level, str]]:
     if item is None or not is_enabled(item):
         return set()
     try:
-        found = value_of(item["job_id"], "job_id")
+        value = value_of(item["job_id"], "job_id")
     except (KeyError, ValueError):
         return set()
-    job_ids = found if isinstance(found, list) else [found]
-    return {(level_of(item), each) for each in job_ids if isinstance(each, str)}
+    job_ids = value if isinstance(value, list) else [value]
+    return {(level_of(item), job_id) for job_id in job_ids if isinstance(job_id, str)}
 
 
 def is_enabled(item: Item) -> bool:

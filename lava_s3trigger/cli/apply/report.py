@@ -42,8 +42,8 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 
 
-def _difference_lines(found: Difference) -> Iterator[Line]:
-    for change in found.changes:
+def _difference_lines(difference: Difference) -> Iterator[Line]:
+    for change in difference.changes:
         item = change.after or change.before or {}
         yield line(
             Piece(f"{change.kind:<8}", _STYLES[change.kind]),
@@ -51,11 +51,11 @@ def _difference_lines(found: Difference) -> Iterator[Line]:
             Piece(f"  ({change.source})" if change.source else "", FAINT),
         )
         if change.kind == "changed":
-            for each in differences(*change.values()):
-                yield line(difference_line(*each), indent=11)
-    yield styled(f"{found.unchanged:,} unchanged")
-    deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
-    gone = [str(each.id) for each in found.gone if each.id not in deleted]
+            for field_difference in differences(*change.values()):
+                yield line(difference_line(*field_difference), indent=11)
+    yield styled(f"{difference.unchanged:,} unchanged")
+    deleted = {change.trigger_id for change in difference.changes if change.kind == "deleted"}
+    gone = [str(entry.id) for entry in difference.gone if entry.id not in deleted]
     if gone:
         names = ", ".join(map(named, gone))
         yield styled(f"{len(gone):,} not in the files (--prune deletes them): {names}", UNUSED)
@@ -69,24 +69,25 @@ def left_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
 
 def _effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[Line]:
     for effects, verb in ((hidden, "is hidden from"), (freed, "gets")):
-        for each in effects:
-            of = "of no set" if each.set_name is None else f"of set {named(each.set_name)}"
+        for effect in effects:
+            of = "of no set" if effect.set_name is None else f"of set {named(effect.set_name)}"
             yield line(
-                Piece(f"{named(each.trigger_id)} ({of}) ", TITLE),
-                f"at prefix {shown(each.own_prefix)} {verb} the keys below"
-                f" s3://{each.bucket}/{each.prefix}",
+                Piece(f"{named(effect.trigger_id)} ({of}) ", TITLE),
+                f"at prefix {shown(effect.own_prefix)} {verb} the keys below"
+                f" s3://{effect.bucket}/{effect.prefix}",
             )
 
 
-def _handover_lines(found: Sequence[Handover], seconds: float) -> Iterator[Line]:
-    for each in found:
-        one, other = map(named, each.trigger_ids)
+def _handover_lines(handovers: Sequence[Handover], seconds: float) -> Iterator[Line]:
+    for handover in handovers:
+        one, other = map(named, handover.trigger_ids)
         yield line(
-            Piece("gap      " if each.is_gap else "twice    ", UNUSED),
-            f"job {named(each.job_id)} for keys below s3://{each.bucket}/{each.prefix}: {one}"
-            f" loses it {'before' if each.is_gap else 'after'} {other} gets it",
+            Piece("gap      " if handover.is_gap else "twice    ", UNUSED),
+            f"job {named(handover.job_id)} for keys below"
+            f" s3://{handover.bucket}/{handover.prefix}: {one}"
+            f" loses it {'before' if handover.is_gap else 'after'} {other} gets it",
         )
-    if found:
+    if handovers:
         yield styled(
             f"This lasts about {duration(seconds)}, until all is written and the function's cache"
             " has expired. An object may have the job twice meanwhile, or not at all in a gap."
@@ -192,35 +193,35 @@ class Page:
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show lines of text."""
-        found = list(lines)
+        page = list(lines)
         if not self.is_json:
-            write_page(self.file, found)
+            write_page(self.file, page)
             self.file.flush()
         if self.is_repeated:
-            write_page(sys.stderr, found)
+            write_page(sys.stderr, page)
 
-    def show_difference(self, found: Difference, title: str) -> None:
+    def show_difference(self, difference: Difference, title: str) -> None:
         """Show what changes, and what is in the way."""
-        deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
+        deleted = {change.trigger_id for change in difference.changes if change.kind == "deleted"}
         self.document |= {
-            "changes": [_change_json(each) for each in found.changes],
-            "unchanged": found.unchanged,
-            "gone": [each.id for each in found.gone if each.id not in deleted],
-            "conflicts": pairs_json(found.conflicts),
+            "changes": [_change_json(change) for change in difference.changes],
+            "unchanged": difference.unchanged,
+            "gone": [entry.id for entry in difference.gone if entry.id not in deleted],
+            "conflicts": pairs_json(difference.conflicts),
         }
-        self.show([styled(title, TITLE), *_difference_lines(found)])
-        self.show(left_lines(found.conflicts))
+        self.show([styled(title, TITLE), *_difference_lines(difference)])
+        self.show(left_lines(difference.conflicts))
 
     def show_hidden(self, hidden: Sequence[Effect], freed: Sequence[Effect] = ()) -> None:
         """Show the entries that changes hide or free."""
-        self.document["hidden"] = [each._asdict() for each in hidden]
-        self.document["freed"] = [each._asdict() for each in freed]
+        self.document["hidden"] = [effect._asdict() for effect in hidden]
+        self.document["freed"] = [effect._asdict() for effect in freed]
         self.show(_effect_lines(hidden, freed))
 
-    def show_handovers(self, found: Sequence[Handover], seconds: float) -> None:
+    def show_handovers(self, handovers: Sequence[Handover], seconds: float) -> None:
         """Show the jobs that may be dispatched twice, or not at all, and for how long."""
-        self.document["handovers"] = [each._asdict() for each in found]
-        self.show(_handover_lines(found, seconds))
+        self.document["handovers"] = [handover._asdict() for handover in handovers]
+        self.show(_handover_lines(handovers, seconds))
 
     def finish(self) -> None:
         """Write the JSON, if that is wanted."""

@@ -128,7 +128,7 @@ class Rollout:
 
     def _show_unconnected(self, written: Iterable[Change]) -> None:
         """Name the buckets whose events do not all reach the function."""
-        items = [each.after for each in written if each.after and is_enabled(each.after)]
+        items = [change.after for change in written if change.after and is_enabled(change.after)]
         buckets: dict[str, list[Trigger]] = {}
         for item in items:
             trigger = read_trigger(item)
@@ -138,16 +138,16 @@ class Rollout:
         deployed = Deployment(self.aws, self.realm, name)
         for bucket, triggers in sorted(buckets.items()):
             try:
-                found = unconnected(deployed, bucket, triggers)
+                affected = unconnected(deployed, bucket, triggers)
             except (UnreadableError, CommandError) as error:
                 reason = f"{error.action} denied" if isinstance(error, UnreadableError) else error
                 message(f"The connection of bucket {bucket} was not looked at: {reason}")
                 continue
-            if not found:
+            if not affected:
                 continue
             words = ("connect", bucket, "--realm", self.realm)
             command = report.command_line(self.options, *words)
-            names = [each.trigger_id for each in found]
+            names = [trigger.trigger_id for trigger in affected]
             self.page.document["unconnected"].append(
                 {"bucket": bucket, "trigger_ids": names, "command": command}
             )
@@ -167,5 +167,5 @@ def unconnected(deployed: Deployment, bucket: str, triggers: Iterable[Trigger]) 
         UnreadableError: AWS refuses to show a route.
         CommandError: AWS cannot be reached.
     """
-    found = routes(deployed, bucket)
-    return [each for each in triggers if not all(carriers(found, each).values())]
+    existing = routes(deployed, bucket)
+    return [trigger for trigger in triggers if not all(carriers(existing, trigger).values())]

@@ -87,9 +87,9 @@ class Condition(NamedTuple):
 
     def parameters(self) -> dict[str, Any]:
         """Return it as parameters of a call."""
-        found: dict[str, Any] = {"ConditionExpression": self.text}
-        found["ExpressionAttributeNames"] = self.names
-        return found | ({"ExpressionAttributeValues": self.values} if self.values else {})
+        parameters: dict[str, Any] = {"ConditionExpression": self.text}
+        parameters["ExpressionAttributeNames"] = self.names
+        return parameters | ({"ExpressionAttributeValues": self.values} if self.values else {})
 
 
 def condition(before: Item | None) -> Condition:
@@ -132,11 +132,11 @@ def _bytes(attribute: Attribute) -> int:  # noqa: PLR0911 - one for each type of
         case "SS" | "BS":
             return sum(map(_length, value))
         case "NS":
-            return sum(_bytes({"N": each}) for each in value)
+            return sum(_bytes({"N": number}) for number in value)
         case "L":
-            return 3 + sum(1 + _bytes(each) for each in value)
+            return 3 + sum(1 + _bytes(member) for member in value)
         case "M":
-            return 3 + sum(1 + _length(name) + _bytes(each) for name, each in value.items())
+            return 3 + sum(1 + _length(name) + _bytes(member) for name, member in value.items())
         case _:
             return 1
 
@@ -150,17 +150,17 @@ class Capacity:
 
     def seconds(self, change: Change) -> float:
         """Return how long a change uses up the capacity."""
-        sizes = [item_bytes(each) for each in (change.before, change.after) if each]
+        sizes = [item_bytes(item) for item in (change.before, change.after) if item]
         units = math.ceil(max(sizes) / _UNIT_BYTES)
         in_index = units
         if change.before and change.after and level_of(change.before) != level_of(change.after):
             # The index deletes one item, and puts another.
-            in_index = sum(math.ceil(each / _UNIT_BYTES) for each in sizes)
+            in_index = sum(math.ceil(size / _UNIT_BYTES) for size in sizes)
         return max(units / self.table, in_index / self.index)
 
     def total_seconds(self, changes: Iterable[Change]) -> float:
         """Return how long changes take at least."""
-        return sum(self.seconds(each) for each in changes)
+        return sum(self.seconds(change) for change in changes)
 
 
 class Table:
@@ -210,10 +210,12 @@ class Table:
         Raises:
             CommandError: AWS refuses it, or cannot be reached.
         """
-        found = self._call("describe_table")["Table"]
-        self.arn = found["TableArn"]
-        indexes = {each["IndexName"]: each for each in found.get("GlobalSecondaryIndexes", ())}
-        self.capacity = Capacity(_units(found), _units(indexes.get(INDEX, {})))
+        description = self._call("describe_table")["Table"]
+        self.arn = description["TableArn"]
+        indexes = {
+            index["IndexName"]: index for index in description.get("GlobalSecondaryIndexes", ())
+        }
+        self.capacity = Capacity(_units(description), _units(indexes.get(INDEX, {})))
 
     def write(self, change: Change) -> str | None:
         """Write a change, within the capacity of the table.
@@ -259,8 +261,8 @@ class Table:
     def read(self, trigger_id: str) -> Item | None:
         """Return an entry as it is now."""
         key = {"trigger_id": {"S": trigger_id}}
-        found: Item | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
-        return found
+        item: Item | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
+        return item
 
     def read_back(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
         """Yield the changes that the table or its index do not show, each with what they show.
@@ -268,10 +270,10 @@ class Table:
         Args:
             changes: Changes that were written.
         """
-        found = self._read_all([each.trigger_id for each in changes])
+        items = self._read_all([change.trigger_id for change in changes])
         pending = []
         for change in changes:
-            if is_equal(found.get(change.trigger_id), change.after):
+            if is_equal(items.get(change.trigger_id), change.after):
                 pending.append(change)
             else:
                 yield change.trigger_id, "the table has something else: someone else wrote it"
@@ -287,9 +289,9 @@ class Table:
         """Return entries as they are now, by id; those that are there."""
         if len(trigger_ids) > _MAX_READ_SINGLY:
             pages = self._pages("scan", ConsistentRead=True)
-            return {each["trigger_id"]["S"]: each for each in pages}
-        found = {each: self.read(each) for each in trigger_ids}
-        return {each: item for each, item in found.items() if item is not None}
+            return {item["trigger_id"]["S"]: item for item in pages}
+        read = {trigger_id: self.read(trigger_id) for trigger_id in trigger_ids}
+        return {trigger_id: item for trigger_id, item in read.items() if item is not None}
 
     def _missing_in_index(self, changes: Sequence[Change]) -> list[Change]:
         """Return the changes that the index does not show."""
@@ -303,7 +305,9 @@ class Table:
         for item in self._in_index(levels):
             shown.setdefault(item["trigger_id"]["S"], []).append(item)
         return [
-            each for each in changes if not _is_shown(each.after, shown.get(each.trigger_id, []))
+            change
+            for change in changes
+            if not _is_shown(change.after, shown.get(change.trigger_id, []))
         ]
 
     def _in_index(self, levels: Iterable[Level]) -> Iterator[Item]:

@@ -30,7 +30,7 @@ class Fix:
         if isinstance(self.value, str):
             return self.value
         if isinstance(self.value, list):
-            return "[" + ", ".join(f'"{each}"' for each in self.value) + "]"
+            return "[" + ", ".join(f'"{item}"' for item in self.value) + "]"
         return str(self.value).lower()
 
 

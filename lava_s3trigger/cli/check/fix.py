@@ -67,7 +67,9 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted], *, with_unsafe: boo
         edits = _edits(linted.findings, kept, with_unsafe=with_unsafe)
         if not edits:
             break
-        changed = {name: _edited(texts[name], each) for name, each in edits.items()}
+        changed = {
+            name: _edited(texts[name], edits_of_file) for name, edits_of_file in edits.items()
+        }
         new = load_texts((texts | changed).items())
         worse = _worse(loaded, new, changed)
         if worse:
@@ -86,8 +88,8 @@ def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
 
     def counts(loaded: Loaded) -> tuple[Counter[str], Counter[str]]:
         return (
-            Counter(each.file for each in loaded.all_problems()),
-            Counter(each.file.name for each in loaded.entries if each.file),
+            Counter(problem.file for problem in loaded.all_problems()),
+            Counter(entry.file.name for entry in loaded.entries if entry.file),
         )
 
     problems, entries = counts(before)

@@ -67,11 +67,11 @@ class Selection:
     def rules(self, *subjects: str) -> list[Rule]:
         """Return the chosen rules on some subjects."""
         ids = self.ids | ALWAYS
-        return [each for each in all_rules() if each.subject in subjects and each.id in ids]
+        return [rule for rule in all_rules() if rule.subject in subjects and rule.id in ids]
 
 
 def _split(values: Iterable[str]) -> list[str]:
-    return [each.strip() for value in values for each in value.split(",") if each.strip()]
+    return [item.strip() for value in values for item in value.split(",") if item.strip()]
 
 
 @dataclass(slots=True)
@@ -120,18 +120,18 @@ def lint(
     with listening():
         linter.run(progress)
     order = {name: n for n, name in enumerate(loaded.files)}
-    found = with_corrections(linter.findings, loaded.entries)
-    found.sort(
-        key=lambda each: (
-            order.get(each.file.name, -1) if each.file else -1,
-            each.line or 0,
-            each.column or 0,
-            str(each.entry and each.entry.id),
-            each.rule,
-            each.message,
+    findings = with_corrections(linter.findings, loaded.entries)
+    findings.sort(
+        key=lambda finding: (
+            order.get(finding.file.name, -1) if finding.file else -1,
+            finding.line or 0,
+            finding.column or 0,
+            str(finding.entry and finding.entry.id),
+            finding.rule,
+            finding.message,
         )
     )
-    return Linted(len(loaded.entries), found, loaded.entries, linter.ignored)
+    return Linted(len(loaded.entries), findings, loaded.entries, linter.ignored)
 
 
 class _Linter:
@@ -145,7 +145,7 @@ class _Linter:
         self._loaded = loaded
         self._named_files = named_files
         self._all = _together(surroundings)
-        self._checked = [CheckedEntry(each, surroundings.max_delay) for each in loaded.entries]
+        self._checked = [CheckedEntry(entry, surroundings.max_delay) for entry in loaded.entries]
         for checked in self._checked:
             self._all.add(checked)
         self._rules = {kind: selection.rules("entry", kind) for kind in ("trigger", "job")}
@@ -159,29 +159,31 @@ class _Linter:
         self._check_files()
         for n, checked in enumerate(self._checked, 1):
             ignored = _ignored(checked)
-            for rule, found, problem in self._found_in(checked):
-                if any(rule.id.startswith(each) for each in ignored):
+            for rule, finding, problem in self._found_in(checked):
+                if any(rule.id.startswith(prefix) for prefix in ignored):
                     self.ignored += 1
                 else:
-                    self.findings.append(_placed(rule, found, checked.entry, problem=problem))
+                    self.findings.append(_placed(rule, finding, checked.entry, problem=problem))
             if progress:
                 progress(n, len(self._checked))
 
     def _check_files(self) -> None:
-        with_entries = {each.file.name for each in self._loaded.entries if each.file}
+        with_entries = {entry.file.name for entry in self._loaded.entries if entry.file}
         by_file: dict[str, list[Problem]] = {}
         for problem in self._loaded.problems:
             by_file.setdefault(problem.file, []).append(problem)
         for name, problems in by_file.items():
             file = self._loaded.files[name]
             is_other = name not in with_entries and name not in self._named_files
-            if is_other and {each.kind for each in problems} <= _KINDS_IN_OTHER_FILES:
+            if is_other and {other.kind for other in problems} <= _KINDS_IN_OTHER_FILES:
                 for rule in self._file_rules:
-                    self.findings += [_placed(rule, each, file=file) for each in rule.check(file)]
+                    self.findings += [
+                        _placed(rule, finding, file=file) for finding in rule.check(file)
+                    ]
                 continue
             for problem in problems:
-                for rule, found, _ in self._of_problem(problem, None):
-                    self.findings.append(_placed(rule, found, file=file, problem=problem))
+                for rule, finding, _ in self._of_problem(problem, None):
+                    self.findings.append(_placed(rule, finding, file=file, problem=problem))
 
     def _found_in(self, checked: CheckedEntry) -> Iterator[tuple[Rule, Found, Problem | None]]:
         for problem in checked.entry.problems:
@@ -189,19 +191,19 @@ class _Linter:
         for error in checked.errors:
             for rule in self._error_rules:
                 if rule.of == error.code:
-                    for found in rule.check(checked, error):
-                        yield rule, found, None
+                    for finding in rule.check(checked, error):
+                        yield rule, finding, None
         for rule in self._rules[checked.kind]:
-            for found in rule.check(checked, self._all):
-                yield rule, found, None
+            for finding in rule.check(checked, self._all):
+                yield rule, finding, None
 
     def _of_problem(
         self, problem: Problem, checked: CheckedEntry | None
     ) -> Iterator[tuple[Rule, Found, Problem]]:
         for rule in self._problems:
             if rule.of == problem.kind:
-                for found in rule.check(problem, checked):
-                    yield rule, found, problem
+                for finding in rule.check(problem, checked):
+                    yield rule, finding, problem
 
 
 def _together(surroundings: Surroundings) -> CheckedEntries:
@@ -212,46 +214,44 @@ def _together(surroundings: Surroundings) -> CheckedEntries:
     if surroundings.jobs is not None:
         together.jobs_name = f"lava.{realm}.jobs"
         together.jobs = {
-            each.id: CheckedEntry(each, surroundings.max_delay)
-            for each in surroundings.jobs
-            if each.id
+            job.id: CheckedEntry(job, surroundings.max_delay) for job in surroundings.jobs if job.id
         }
-    for each in surroundings.triggers:
-        together.add(CheckedEntry(each, surroundings.max_delay))
+    for trigger in surroundings.triggers:
+        together.add(CheckedEntry(trigger, surroundings.max_delay))
     return together
 
 
 def _ignored(checked: CheckedEntry) -> list[str]:
     value = checked.values.get(IGNORE_FIELD)
     values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str) and each]
+    return [value for value in values if isinstance(value, str) and value]
 
 
 def _placed(
     rule: Rule,
-    found: Found,
+    finding: Found,
     entry: Entry | None = None,
     file: SourceFile | None = None,
     problem: Problem | None = None,
 ) -> Finding:
     file = file or (entry.file if entry else None)
-    span = entry.span(*found.path, of_name=found.of_name) if entry else None
-    if span and file and found.text:
-        span = _narrowed(span, file.text, found.text)
+    span = entry.span(*finding.path, of_name=finding.of_name) if entry else None
+    if span and file and finding.text:
+        span = _narrowed(span, file.text, finding.text)
     line, column = (span.line, span.column) if span else (None, None)
     if problem and problem.line:
         line, column = problem.line, problem.column
         if span and (span.line, span.column) != (line, column):
             span = None
-    field = field_of(found.path)
+    field = field_of(finding.path)
     place: list[object] = [file.name, line, column] if file else []
     if entry and not file:
         place = [entry.source, entry.id]
     return Finding(
         rule=rule.id,
         severity=rule.severity,
-        message=found.message,
-        subject=":".join(str(each) for each in place if each),
+        message=finding.message,
+        subject=":".join(str(part) for part in place if part),
         name=".".join(filter(None, [entry.id or entry.source, field])) if entry else "",
         path=file.name if file else None,
         file=file,
@@ -260,14 +260,14 @@ def _placed(
         column=column,
         entry=entry,
         field=field,
-        fix=found.fix,
+        fix=finding.fix,
     )
 
 
 def _narrowed(span: Span, text: str, part: str) -> Span:
     """Return the span of a part of what a span holds, where it stands there as it is."""
-    found = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
-    start = span.start + found.start() if found else text.find(part, span.start, span.end)
+    match = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
+    start = span.start + match.start() if match else text.find(part, span.start, span.end)
     if start < 0:
         return span
     line = span.line + text.count("\n", span.start, start)

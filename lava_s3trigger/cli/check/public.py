@@ -29,7 +29,7 @@ class EntryFindings:
 
     def failing(self) -> list[Finding]:
         """Return the findings that count."""
-        return [each for each in self.findings if is_at_least(each.severity, self.fail_on)]
+        return [finding for finding in self.findings if is_at_least(finding.severity, self.fail_on)]
 
     def lines(self) -> Iterator[Line]:
         """Yield the findings that count, for people."""
@@ -39,13 +39,17 @@ class EntryFindings:
     def summary(self) -> str:
         """Return the number of findings, by severity."""
         numbers = {
-            each: sum(found.severity == each for found in self.findings) for each in SEVERITIES
+            severity: sum(finding.severity == severity for finding in self.findings)
+            for severity in SEVERITIES
         }
-        return ", ".join(counted(n, each) for each, n in numbers.items() if n) or "nothing found"
+        return (
+            ", ".join(counted(n, severity) for severity, n in numbers.items() if n)
+            or "nothing found"
+        )
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the findings as the JSON of `check` has them."""
-        return [each.as_json() for each in self.findings]
+        return [finding.as_json() for finding in self.findings]
 
 
 def check_entries(  # noqa: PLR0913 - what is known of the realm

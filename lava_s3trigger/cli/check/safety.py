@@ -42,9 +42,9 @@ def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> l
         findings: The findings.
         entries: All entries of the run.
     """
-    made: list[Finding] = []
+    checked: list[Finding] = []
     findings = list(findings)
-    if not any(each.fix for each in findings):
+    if not any(finding.fix for finding in findings):
         return findings
     shared = _shared(findings)
     taken: dict[str, list[Span]] = {}
@@ -52,17 +52,17 @@ def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> l
     for finding in findings:
         span, fix = _span(finding), finding.fix
         if not (fix and span and finding.file and finding.entry):
-            made.append(replace(finding, fix=None))
+            checked.append(replace(finding, fix=None))
             continue
         others = taken.setdefault(finding.file.name, [])
-        is_free = all(span.end <= each.start or each.end <= span.start for each in others)
+        is_free = all(span.end <= other.start or other.end <= span.start for other in others)
         if not is_free or (finding.file.name, span.start) in shared:
-            made.append(replace(finding, fix=None))
+            checked.append(replace(finding, fix=None))
             continue
         others.append(span)
         is_safe = fix.is_safe and places.move(finding.entry, fix)
-        made.append(replace(finding, fix=replace(fix, is_safe=is_safe)))
-    return made
+        checked.append(replace(finding, fix=replace(fix, is_safe=is_safe)))
+    return checked
 
 
 def _span(finding: Finding) -> Span | None:
@@ -117,9 +117,9 @@ class _Places:
     """Where entries are, as corrections are made one after another."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        triggers = [each for each in entries if each.kind == "trigger"]
-        self._by_id = {each.id: each for each in triggers if _place(_keys(each))}
-        self._count = Counter(_place(_keys(each)) for each in self._by_id.values())
+        triggers = [entry for entry in entries if entry.kind == "trigger"]
+        self._by_id = {entry.id: entry for entry in triggers if _place(_keys(entry))}
+        self._count = Counter(_place(_keys(entry)) for entry in self._by_id.values())
 
     def move(self, entry: Entry, fix: Fix) -> bool:
         """Make a correction, and return true, if no other entry gets or loses keys by it."""

@@ -120,9 +120,9 @@ class Trial:
 
     def keys(self) -> Iterator[str]:
         """Yield keys to try: those of its own cases first."""
-        found = sample_keys(self._entry.prefix, self._entry.patterns)
+        samples = sample_keys(self._entry.prefix, self._entry.patterns)
         seen: set[str] = set()
-        for key in islice(chain(self._entry.keys, found), _MAX_KEYS):
+        for key in islice(chain(self._entry.keys, samples), _MAX_KEYS):
             if key not in seen:
                 seen.add(key)
                 yield key
@@ -183,24 +183,24 @@ class Trial:
     def _variants(self) -> list[Variant]:
         """Return the events that may differ in what its templates make of them."""
         read = {name for _, template in self._entry.templates for name in template.code.aspects}
-        found = list(self._all_variants())
+        variants = list(self._all_variants())
         is_routed, is_sized = bool(read & _ROUTED), bool(read & _SIZED)
         chosen = [
-            each
-            for each in found
-            if (is_routed or each.route == found[0].route)
-            and (is_routed or is_sized or each.kind == found[0].kind)
-            and (is_sized or each.size != 0)
+            variant
+            for variant in variants
+            if (is_routed or variant.route == variants[0].route)
+            and (is_routed or is_sized or variant.kind == variants[0].kind)
+            and (is_sized or variant.size != 0)
         ]
-        return chosen or found[:1]
+        return chosen or variants[:1]
 
     def _all_variants(self) -> Iterator[Variant]:
         size = self._size()
         for route, kind, name, is_sized in _samples(self._entry.event_types, self._named):
             own = size if is_sized else None
-            for each in (own, 0) if kind == CREATED else (own,):
-                if self._allows(each or 0):
-                    yield Variant(route, kind, name, each)
+            for variant_size in (own, 0) if kind == CREATED else (own,):
+                if self._allows(variant_size or 0):
+                    yield Variant(route, kind, name, variant_size)
 
     @cached_property
     def _named(self) -> frozenset[str]:
@@ -221,7 +221,7 @@ class Trial:
     @cached_property
     def _shared(self) -> Trigger:
         """The trigger with documents that it shares with others whose code is the same."""
-        documents = {path: _shared(each) for path, each in self._entry.templates}
+        documents = {path: _shared(template) for path, template in self._entry.templates}
         job_ids = tuple(
             documents.get(("job_id", n), documents.get(("job_id",), document))
             for n, document in enumerate(self._trigger.job_ids)
@@ -253,7 +253,9 @@ class Trial:
             decided = self._decide(trigger, key, variant)
             if _is_unmet(decided):
                 continue
-            outcome = next((each for each in decided.outcomes if each.outcome != "skipped"), None)
+            outcome = next(
+                (outcome for outcome in decided.outcomes if outcome.outcome != "skipped"), None
+            )
             if outcome is None:
                 return _End(key, None)
             failed = failed or _End(key, outcome)
@@ -265,17 +267,17 @@ class Trial:
         """Return which events would be parked, in words; nothing if all that the entry names."""
         left, tried = set(failing), set(tried)
         for kind in self._named:
-            own = {each for each in tried if each.kind == kind}
-            own = {each for each in own if each.size != 0} or own
+            own = {variant for variant in tried if variant.kind == kind}
+            own = {variant for variant in own if variant.size != 0} or own
             if own and own <= left:
                 return ""
         told = []
         for route in (S3, EVENTBRIDGE):
-            own = {each for each in tried if each.route == route}
+            own = {variant for variant in tried if variant.route == route}
             if own and own <= left:
                 told.append(f"that come from {route}")
                 left -= own
-        told += [f"of {name}" for name in sorted({_name(each) for each in left})]
+        told += [f"of {name}" for name in sorted({_name(variant) for variant in left})]
         return " and ".join(told)
 
     # Where it fails.
@@ -295,7 +297,7 @@ class Trial:
         if not isinstance(document.value, str):
             alone = replace(alone, job_ids=(_JOB,), parameters=document)
         decided = self._decide(alone, key, variant)
-        return any(each.outcome == "user_error" for each in decided.outcomes)
+        return any(outcome.outcome == "user_error" for outcome in decided.outcomes)
 
     def _culprit(
         self, template: TemplateText, key: str, variant: Variant
@@ -327,16 +329,16 @@ def _samples(
     event_types: frozenset[str], named: frozenset[str]
 ) -> tuple[tuple[str, str, str, bool], ...]:
     """Return an event type of each route and kind, and whether its events have a size."""
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
-    for each in EVENT_TYPES.values():
+    samples: dict[tuple[str, str], tuple[str, bool]] = {}
+    for known in EVENT_TYPES.values():
         for route, name, without in (
-            (S3, each.name, each.without),
-            (EVENTBRIDGE, each.name_in_eventbridge, each.without_in_eventbridge),
+            (S3, known.name, known.without),
+            (EVENTBRIDGE, known.name_in_eventbridge, known.without_in_eventbridge),
         ):
             kind = _kind(name or "")
             if name in event_types and (kind or "" in named):
-                found.setdefault((route, kind), (str(name), "size" not in without))
-    return tuple((*place, *sample) for place, sample in found.items())
+                samples.setdefault((route, kind), (str(name), "size" not in without))
+    return tuple((*place, *sample) for place, sample in samples.items())
 
 
 class _End(NamedTuple):

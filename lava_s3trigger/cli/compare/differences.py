@@ -92,7 +92,7 @@ def compare_logs(ours: list[Outcome], theirs: list[Outcome]) -> tuple[int, list[
 
 def compare_messages(ours: list[Outcome], messages: list[Outcome]) -> tuple[int, list[Difference]]:
     """Compare the dispatches of a log with those of another function, which name no object."""
-    sent = [each for each in ours if each.outcome == "dispatched"]
+    sent = [outcome for outcome in ours if outcome.outcome == "dispatched"]
     return _compare(ours, sent, messages, Outcome.in_queue)
 
 
@@ -115,25 +115,25 @@ def _compare(
     for outcome in ours:
         objects[identity(outcome)].add((outcome.bucket, outcome.key))
     total, left = Counter(map(identity, ours)), Counter(map(identity, our_rest))
-    found = []
+    differences = []
     for outcome in our_rest:
         name = identity(outcome)
         is_one_of_several = left[name] < total[name] and len(objects[name]) > 1
         equal = total[name] if is_one_of_several else 1
         place = outcome.bucket, outcome.key
-        found.append(Difference(outcome, is_ours=True, equal=equal, related=related[place]))
+        differences.append(Difference(outcome, is_ours=True, equal=equal, related=related[place]))
     for outcome in their_rest:
         others = related.get((outcome.bucket, outcome.key), ())
-        found.append(Difference(outcome, is_ours=False, equal=1, related=others))
+        differences.append(Difference(outcome, is_ours=False, equal=1, related=others))
 
-    def order(each: Difference) -> tuple[Any, ...]:
-        names = (*identity(each.outcome), each.outcome.key)
-        return (*(name or "" for name in names), each.is_ours)
+    def order(difference: Difference) -> tuple[Any, ...]:
+        names = (*identity(difference.outcome), difference.outcome.key)
+        return (*(name or "" for name in names), difference.is_ours)
 
     sent, unmatched = (
-        sum(1 for each in some if each.outcome == "dispatched") for some in (ours, our_rest)
+        sum(1 for outcome in some if outcome.outcome == "dispatched") for some in (ours, our_rest)
     )
-    return sent - unmatched, sorted(found, key=order)
+    return sent - unmatched, sorted(differences, key=order)
 
 
 def _unmatched(
@@ -154,24 +154,28 @@ def _unmatched(
 
 def _by_payload(outcomes: list[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
     """Return the outcomes without a payload, and those with one."""
-    untold = [each for each in outcomes if each.payload is None]
-    return untold, [each for each in outcomes if each.payload is not None]
+    untold = [outcome for outcome in outcomes if outcome.payload is None]
+    return untold, [outcome for outcome in outcomes if outcome.payload is not None]
 
 
 def _settled(outcomes: list[Outcome]) -> list[Outcome]:
     """Return the final outcomes: without failures that came again, and each skip once."""
     ended: set[tuple[str | None, ...]] = set()
-    for each in outcomes:
-        if each.outcome != "failed":
-            place = each.bucket, each.key
-            ended |= {place, (*place, each.trigger_id), (*place, each.trigger_id, each.job_id)}
+    for outcome in outcomes:
+        if outcome.outcome != "failed":
+            place = outcome.bucket, outcome.key
+            ended |= {
+                place,
+                (*place, outcome.trigger_id),
+                (*place, outcome.trigger_id, outcome.job_id),
+            }
     final: list[Outcome] = []
     seen: set[tuple[str | None, ...]] = set()
-    for each in outcomes:
-        names = (each.bucket, each.key, each.trigger_id, each.job_id)
+    for outcome in outcomes:
+        names = (outcome.bucket, outcome.key, outcome.trigger_id, outcome.job_id)
         subject = tuple(name for name in names if name is not None)
-        came_again = each.kind in _REPEATED or (each.outcome == "failed" and subject in ended)
-        if not came_again and (each.outcome == "dispatched" or each.in_log() not in seen):
-            seen.add(each.in_log())
-            final.append(each)
+        came_again = outcome.kind in _REPEATED or (outcome.outcome == "failed" and subject in ended)
+        if not came_again and (outcome.outcome == "dispatched" or outcome.in_log() not in seen):
+            seen.add(outcome.in_log())
+            final.append(outcome)
     return final

@@ -63,8 +63,8 @@ class Fates:
         decided = decide_payload(payload, entries.triggers, entries.jobs, self.deployed.region)
         broken, sent, skipped = list(decided.errors), list[str](), list[str]()
         lists = {DISPATCHED: sent, "skipped": skipped}
-        for each in decided.decisions:
-            for outcome, detail in self._outcomes(Explainer(entries).explanation(each)):
+        for decision in decided.decisions:
+            for outcome, detail in self._outcomes(Explainer(entries).explanation(decision)):
                 lists.get(outcome, broken).append(detail)
         for outcome, details in ((COMES_BACK, broken), (DISPATCHED, sent)):
             if details:

@@ -71,9 +71,9 @@ class Listing:
         """Return the listing as JSON, but for its version."""
         return {
             "realm": self.realm,
-            "queues": [_queue(each) for each in self.readings],
-            "groups": [self._group(*each) for each in self._groups()],
-            "messages": [self._message(each) for each in self.letters],
+            "queues": [_queue(reading) for reading in self.readings],
+            "groups": [self._group(*group) for group in self._groups()],
+            "messages": [self._message(letter) for letter in self.letters],
         }
 
     def _groups(self) -> list[tuple[tuple[str, str | None, str], list[DeadLetter]]]:
@@ -91,11 +91,11 @@ class Listing:
             "kind": kind,
             "owner": self.owner_of(trigger_id),
             "messages": len(members),
-            "oldest": _time(min(each.sent_at for each in members)),
-            "newest": _time(max(each.sent_at for each in members)),
+            "oldest": _time(min(letter.sent_at for letter in members)),
+            "newest": _time(max(letter.sent_at for letter in members)),
             "examples": [
-                {"objects": each.places[:_EXAMPLES], "reason": each.reason}
-                for each in members[:_EXAMPLES]
+                {"objects": letter.places[:_EXAMPLES], "reason": letter.reason}
+                for letter in members[:_EXAMPLES]
             ],
         }
 
@@ -112,7 +112,7 @@ class Listing:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines for people."""
-        hidden = sum(each.hidden for each in self.readings)
+        hidden = sum(reading.hidden for reading in self.readings)
         more = f", {hidden:,} hidden" if hidden else ""
         yield f"{len(self.letters):,} dead letters{more}"
         for reading in self.readings:

@@ -68,8 +68,8 @@ def find_mapping(client: Any, function: str, queue: DeadLetterQueue) -> dict[str
             f"no event source mapping leads from {queue.name} to the function: the stack has"
             " one, RedriveMapping"
         )
-    found: dict[str, Any] = answer["EventSourceMappings"][0]
-    return found
+    mapping: dict[str, Any] = answer["EventSourceMappings"][0]
+    return mapping
 
 
 def is_on(mapping: dict[str, Any]) -> bool:
@@ -164,13 +164,13 @@ class Redrive:
 
     def _state(self) -> str:
         with reaching_aws():
-            found = self.client.get_event_source_mapping(UUID=self.mapping["UUID"])
-        return str(found["State"])
+            mapping = self.client.get_event_source_mapping(UUID=self.mapping["UUID"])
+        return str(mapping["State"])
 
 
 def _is_empty(queue: DeadLetterQueue, others: Sequence[DeadLetter] = ()) -> bool:
     """Return whether nothing can be received but others, which stay hidden."""
-    known = {each.message_id: each for each in others}
+    known = {letter.message_id: letter for letter in others}
     fresh = []
     for letter in queue.read():
         if letter.message_id in known:
@@ -255,10 +255,10 @@ def move(
 
 
 def _tasks(client: Any, queue: DeadLetterQueue) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.list_message_move_tasks(
+    tasks: list[dict[str, Any]] = client.list_message_move_tasks(
         SourceArn=queue.arn, MaxResults=10
     )["Results"]
-    return found
+    return tasks
 
 
 def _task(

@@ -85,16 +85,16 @@ class _Session:
     def _queues(self) -> dict[str, DeadLetterQueue]:
         """The chosen queues, by what they belong to."""
         wanted = self.options["queue"]
-        found = {}
+        queues = {}
         for whose, name in dead_letter_queue_names(self.deployment).items():
             if wanted in (None, whose):
                 try:
-                    found[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
+                    queues[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
                 except MissingQueueError:
                     # A stack need not have an intake.
                     if wanted or whose == OWN:
                         raise
-        return found
+        return queues
 
     def _say_whether_mapping_is_on(self) -> None:
         """Say that the mapping of the function's own queue is on, or that nobody knows."""
@@ -145,9 +145,9 @@ class _Session:
                 write_json(file, listing.document())
             else:
                 file.writelines(safe(line) + "\n" for line in listing.lines())
-        is_hidden = any(each.hidden for each in readings)
+        is_hidden = any(reading.hidden for reading in readings)
         if self.options["explain"]:
-            left = sum(_summarized(each, fates) for each in readings)
+            left = sum(_summarized(reading, fates) for reading in readings)
             left = left if self.options["action"] == "redrive" else len(listing.letters)
             return NO if left or is_hidden else YES
         if listing.letters:
@@ -246,22 +246,26 @@ class _Session:
         with ExitStack() as stack:
             readings = [self._read(queue, stack) for queue in self._queues.values()]
             left = 0
-            for each in readings:
-                left += each.hidden
-                if each.hidden:
-                    message(f"{each.queue.name}: {each.hidden_text} at the latest, not deleted")
-                elif not each.chosen:
-                    message(f"{each.queue.name}: nothing to delete")
-            full = [each for each in readings if each.chosen]
+            for reading in readings:
+                left += reading.hidden
+                if reading.hidden:
+                    message(
+                        f"{reading.queue.name}: {reading.hidden_text} at the latest, not deleted"
+                    )
+                elif not reading.chosen:
+                    message(f"{reading.queue.name}: nothing to delete")
+            full = [reading for reading in readings if reading.chosen]
             if not full or self.request:
                 return NO if left else YES
             path = self._saved(full)
-            numbers = ", ".join(f"{len(each.chosen):,} of {each.queue.name}" for each in full)
+            numbers = ", ".join(
+                f"{len(reading.chosen):,} of {reading.queue.name}" for reading in full
+            )
             if is_confirmed(f"Delete messages: {numbers}? {path} has them.", is_sure=is_sure):
-                left += sum(self._delete(each, path) for each in full)
+                left += sum(self._delete(reading, path) for reading in full)
             else:
                 message("deleted nothing")
-                left += sum(len(each.chosen) for each in full)
+                left += sum(len(reading.chosen) for reading in full)
         return NO if left else YES
 
     def _saved(self, readings: list[Reading]) -> Path:
@@ -289,7 +293,7 @@ class _Session:
         saved = SavedFile(Path(self.options["file"]), list(self._queues.values()))
         letters = saved.letters()
         before = saved.restored()
-        todo = [each for each in letters if each.message_id not in before]
+        todo = [letter for letter in letters if letter.message_id not in before]
         for number, letter in enumerate(todo):
             if self.request:
                 message(f"restored {number:,} of {len(todo):,}; run it again for the rest")
@@ -305,7 +309,7 @@ def _summarized(reading: Reading, fates: dict[str, Fate]) -> int:
     """Say how many messages of a queue have which fate; return how many would come back."""
     if not reading.chosen:
         return 0
-    outcomes = [fates[each.message_id].outcome for each in reading.chosen]
+    outcomes = [fates[letter.message_id].outcome for letter in reading.chosen]
     back, deleted = outcomes.count(COMES_BACK), outcomes.count(DELETED)
     more = f"; {deleted:,} would be deleted without a dispatch" if deleted else ""
     name = reading.queue.name

@@ -88,7 +88,7 @@ class SavedFile:
 
     def _letter(self, record: dict[str, Any]) -> SavedLetter:
         arn = record["eventSourceARN"]
-        queue = next((each for each in self.queues if each.arn == arn), None)
+        queue = next((queue for queue in self.queues if queue.arn == arn), None)
         if queue is None:
             raise CommandError(
                 f"{safe(str(self.path))}: {safe(str(arn))} is not a dead-letter queue of this"

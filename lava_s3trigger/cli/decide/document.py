@@ -44,8 +44,8 @@ class Explainer:
             changes: Changes of entries with which it would dispatch, as JSON.
         """
         event, last = decision.event, len(decision.prefixes) - 1
-        triggers = [self._trigger(found) for found in decision.triggers]
-        made: Json = {
+        triggers = [self._trigger(trigger) for trigger in decision.triggers]
+        document: Json = {
             "bucket": event.bucket,
             "key": event.key,
             "size": event.size,
@@ -64,40 +64,42 @@ class Explainer:
             "changes": list(changes),
         }
         if decision.ended:
-            made["reason"] = decision.ended.reason
+            document["reason"] = decision.ended.reason
         elif not decision.entries:
-            made["reason"] = self._unmatched(event.bucket)
+            document["reason"] = self._unmatched(event.bucket)
         if decision.redrive:
-            made["redrive"] = {
+            document["redrive"] = {
                 "trigger_id": decision.redrive.trigger_id,
                 "done": list(decision.redrive.done),
             }
-        return made
+        return document
 
     def _unmatched(self, bucket: str) -> str:
         """Return why no entry was found, with the prefixes at which there are entries."""
         known = sorted(self.entries.triggers.levels(bucket))
         if not known:
             return f"no trigger has the bucket {bucket}"
-        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in known[:_MAX_PREFIXES])
+        listed = ", ".join(
+            json.dumps(prefix, ensure_ascii=False) for prefix in known[:_MAX_PREFIXES]
+        )
         more = f" and {len(known) - _MAX_PREFIXES:,} more" if len(known) > _MAX_PREFIXES else ""
         return (
             "no trigger of this bucket has one of these prefixes; there are triggers at"
             f" {listed}{more}"
         )
 
-    def _trigger(self, found: TriggerDecision) -> Json:
-        entry = self.entries.triggers.by_id.get(found.trigger_id)
-        jobs = [self._job(job) for job in found.jobs]
+    def _trigger(self, decided: TriggerDecision) -> Json:
+        entry = self.entries.triggers.by_id.get(decided.trigger_id)
+        jobs = [self._job(job) for job in decided.jobs]
         return {
-            "trigger_id": found.trigger_id,
-            "prefix": found.prefix,
+            "trigger_id": decided.trigger_id,
+            "prefix": decided.prefix,
             "source": entry.source if entry else None,
-            "outcome": found.ended.outcome
-            if found.ended
+            "outcome": decided.ended.outcome
+            if decided.ended
             else most_notable(job["outcome"] for job in jobs),
-            "reason": found.ended.reason if found.ended else None,
-            "errors": _errors(found.ended.errors if found.ended else ()),
+            "reason": decided.ended.reason if decided.ended else None,
+            "errors": _errors(decided.ended.errors if decided.ended else ()),
             "conditions": [
                 {
                     "field": tested.condition.field,
@@ -105,13 +107,13 @@ class Explainer:
                     "value": _plain(tested.value),
                     "holds": tested.holds,
                 }
-                for tested in found.conditions
+                for tested in decided.conditions
             ],
             "jobs": jobs,
         }
 
     def _job(self, job: JobDecision) -> Json:
-        made: Json = {
+        document: Json = {
             "job_id": job.job_id,
             "position": job.position,
             "outcome": job.outcome,
@@ -125,20 +127,20 @@ class Explainer:
         if job.dispatch:
             pending = pending_message(job.dispatch, self.entries.realm)
             if pending.outcome == "user_error":
-                return made | {"outcome": pending.outcome, "reason": pending.reason}
+                return document | {"outcome": pending.outcome, "reason": pending.reason}
             message = json.loads(pending.text)
             for name in _OWN_TO_A_DISPATCH:
                 del message[name]
-            made |= {
+            document |= {
                 "worker": job.dispatch.worker,
                 "queue": pending.queue,
                 "delay": pending.delay,
                 "message": message,
             }
             if isinstance(self.entries.jobs, UnknownJobs):
-                message["worker"] = made["worker"] = made["queue"] = None
-                made["reason"] = JOB_UNKNOWN
-        return made
+                message["worker"] = document["worker"] = document["queue"] = None
+                document["reason"] = JOB_UNKNOWN
+        return document
 
     def document(self, events: list[Json], errors: list[str]) -> Json:
         """Return the whole JSON, but for its version.

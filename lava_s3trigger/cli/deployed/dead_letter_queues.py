@@ -98,7 +98,10 @@ class DeadLetter:
     @property
     def places(self) -> list[str]:
         """S3 URIs of its objects."""
-        return [f"s3://{each.event.bucket}/{each.event.key}" for each in self.events]
+        return [
+            f"s3://{named_event.event.bucket}/{named_event.event.key}"
+            for named_event in self.events
+        ]
 
 
 class MissingQueueError(CommandError):
@@ -143,8 +146,8 @@ class DeadLetterQueue:
         """Return how many messages SQS counts."""
         names = [_NUMBER, f"{_NUMBER}NotVisible", f"{_NUMBER}Delayed", "VisibilityTimeout"]
         with reaching_aws():
-            found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return MessageCounts(*(int(found["Attributes"].get(name, 0)) for name in names))
+            answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return MessageCounts(*(int(answer["Attributes"].get(name, 0)) for name in names))
 
     def read(self) -> Iterator[DeadLetter]:
         """Read the messages, each once; they are hidden until they are released."""
@@ -160,9 +163,9 @@ class DeadLetterQueue:
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
-            found = answer.get("Messages", [])
-            empty = 0 if found else empty + 1
-            for message in found:
+            messages = answer.get("Messages", [])
+            empty = 0 if messages else empty + 1
+            for message in messages:
                 if message["MessageId"] not in seen:
                     seen.add(message["MessageId"])
                     yield self._letter(message)
@@ -206,8 +209,8 @@ class DeadLetterQueue:
         """Hide messages from others for some seconds from now on."""
         for batch in pieces(letters, _MAX_BATCH):
             entries = [
-                {"Id": str(number), "ReceiptHandle": each.receipt, "VisibilityTimeout": seconds}
-                for number, each in enumerate(batch)
+                {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": seconds}
+                for number, letter in enumerate(batch)
             ]
             with reaching_aws():
                 self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
@@ -217,21 +220,21 @@ class DeadLetterQueue:
         left = []
         for batch in pieces(letters, _MAX_BATCH):
             entries = [
-                {"Id": str(number), "ReceiptHandle": each.receipt}
-                for number, each in enumerate(batch)
+                {"Id": str(number), "ReceiptHandle": letter.receipt}
+                for number, letter in enumerate(batch)
             ]
             with reaching_aws():
                 answer = self._client.delete_message_batch(QueueUrl=self.url, Entries=entries)
-            left += [batch[int(each["Id"])].message_id for each in answer.get("Failed", ())]
+            left += [batch[int(failure["Id"])].message_id for failure in answer.get("Failed", ())]
         return left
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, str]:
     """Return a message attribute in the form in which Lambda hands it over."""
-    found = {"dataType": str(value["DataType"])}
+    attribute = {"dataType": str(value["DataType"])}
     if "BinaryValue" in value:
-        return found | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
-    return found | {"stringValue": str(value.get("StringValue", ""))}
+        return attribute | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+    return attribute | {"stringValue": str(value.get("StringValue", ""))}
 
 
 def _note_parked(letter: DeadLetter) -> None:

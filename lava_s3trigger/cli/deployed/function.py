@@ -62,8 +62,8 @@ class DeployedFunction:
     @property
     def log_group(self) -> str:
         """Name of the log group."""
-        found = self.configuration.get("LoggingConfig", {})
-        return str(found.get("LogGroup") or f"/aws/lambda/{self.name}")
+        logging = self.configuration.get("LoggingConfig", {})
+        return str(logging.get("LogGroup") or f"/aws/lambda/{self.name}")
 
     @property
     def logs_dispatches(self) -> bool:
@@ -133,14 +133,14 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
     client = aws.client("lambda")
     with reaching_aws():
         try:
-            found = client.get_function_configuration(FunctionName=name)
+            configuration = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
             raise CommandError(
                 f"there is no function {name} in {aws.region_name()}: name it with --function,"
                 " or choose another region or account with --region or --profile"
             ) from None
     settings, unusable = _read_settings(
-        name, found.get("Environment", {}).get("Variables", {}), realm
+        name, configuration.get("Environment", {}).get("Variables", {}), realm
     )
     for reason in unusable.values():
         message(f"Warning: {name} cannot start, so that it handles no event: {reason}")
@@ -151,7 +151,11 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
             WRONG_USAGE,
         )
     return DeployedFunction(
-        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found, unusable
+        configuration["FunctionName"],
+        unqualified(configuration["FunctionArn"]),
+        settings,
+        configuration,
+        unusable,
     )
 
 

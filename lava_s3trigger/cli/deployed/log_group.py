@@ -74,7 +74,7 @@ class FunctionLog:
         with reaching_aws():
             try:
                 for page in self.client.get_paginator("filter_log_events").paginate(**request):
-                    yield [_event(found) for found in page["events"]]
+                    yield [_event(event) for event in page["events"]]
             except self.client.exceptions.ResourceNotFoundException:
                 raise CommandError(
                     f"there is no log group {self.group}: the function has not run yet, or its"
@@ -114,7 +114,7 @@ class FunctionLog:
                 # A clock that is ahead must not hide what others write meanwhile.
                 newest = max([newest, *(min(event.time, now()) for event in fresh)])
                 # What no later look reads again need not be remembered.
-                seen = {each: when for each, when in seen.items() if when >= newest - LATE}
+                seen = {event_id: when for event_id, when in seen.items() if when >= newest - LATE}
             sleep(POLL_SECONDS)
 
 
@@ -127,12 +127,12 @@ def pattern_of(*names: str) -> str:
     return " ".join(f'"{name}"' for name in names if _PLAIN.fullmatch(name))
 
 
-def _event(found: Any) -> LogEvent:
-    stream, text = found.get("logStreamName", ""), found.get("message", "")
-    milliseconds = found.get("timestamp", 0)
+def _event(event: Any) -> LogEvent:
+    stream, text = event.get("logStreamName", ""), event.get("message", "")
+    milliseconds = event.get("timestamp", 0)
     return LogEvent(
         # Servers other than AWS may leave the id out.
-        found.get("eventId") or f"{milliseconds} {stream} {text}",
+        event.get("eventId") or f"{milliseconds} {stream} {text}",
         datetime.fromtimestamp(milliseconds / 1000, UTC),
         stream,
         text,

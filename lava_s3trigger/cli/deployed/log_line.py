@@ -79,13 +79,13 @@ def read_line(line: str) -> LogLine | None:
     head = _TEXT.fullmatch(text)
     if head is None:
         return None
-    found = _of_message(head["message"])
-    if found is None:
+    parsed = _of_message(head["message"])
+    if parsed is None:
         return None
     return replace(
-        found,
-        level=head["level"] or found.level,
-        time=_time(head["time"]) or found.time,
+        parsed,
+        level=head["level"] or parsed.level,
+        time=_time(head["time"]) or parsed.time,
         request_id=head["request_id"] or None,
     )
 
@@ -116,7 +116,7 @@ def _failure_of_document(document: dict[str, Any]) -> LogLine | None:
         if status == "success" or not isinstance(status, str):
             return None
         details = [document.get("type"), status, record.get("errorType")]
-        reason = " ".join(str(each) for each in details if each)
+        reason = " ".join(str(detail) for detail in details if detail)
         request_id = record.get("requestId")
     else:
         message = document.get("errorMessage") or document.get("message")

@@ -23,15 +23,15 @@ _LEFT_OUT: Final = frozenset(
 )
 
 
-def log_line(moment: datetime, found: LogLine) -> Line:
+def log_line(moment: datetime, logged: LogLine) -> Line:
     """Return a line of the log, with its time, event and object."""
-    bucket, key = found.text("bucket"), found.text("key")
+    bucket, key = logged.text("bucket"), logged.text("key")
     return line(
         Piece(shown_time(moment), FAINT),
         "  ",
-        event_piece(found.event),
+        event_piece(logged.event),
         f"  s3://{bucket}/{key}" if bucket else "",
-        *_about(found),
+        *_about(logged),
     )
 
 
@@ -45,19 +45,19 @@ def listed(**names: str | None) -> str:
     return ", ".join(f"{what} {named(name)}" for what, name in names.items() if name)
 
 
-def _about(found: LogLine) -> Iterator[str | Piece]:
+def _about(logged: LogLine) -> Iterator[str | Piece]:
     """Yield what a line says of a trigger and of its jobs, why, and its other fields."""
     names = listed(
-        trigger=found.text("trigger_id"), job=found.text("job_id"), queue=found.text("queue")
+        trigger=logged.text("trigger_id"), job=logged.text("job_id"), queue=logged.text("queue")
     )
     if names:
         yield f"  {names}"
-    reason = found.text("reason")
+    reason = logged.text("reason")
     if reason:
         yield f"{':' if names else ' '} {cut(reason)}"
     rest = [
         f"{name}={_value(value)}"
-        for name, value in found.fields.items()
+        for name, value in logged.fields.items()
         if name not in _TOLD and name not in _LEFT_OUT
     ]
     if rest:

@@ -181,15 +181,15 @@ class Deployment:
     @property
     def is_mapped(self) -> frozenset[str]:
         """ARNs of the queues that the function reads, without that of its dead letters."""
-        arns = {each["EventSourceArn"] for each in self.mappings}
+        arns = {mapping["EventSourceArn"] for mapping in self.mappings}
         return frozenset(arn for arn in arns if not arn.endswith(f":{self.dead_letter_queue}"))
 
     def queue(self, name: str) -> dict[str, str] | None:
         """Return the attributes of a queue, with its ``Url``; None if there is none."""
-        found = self.read("sqs", "get_queue_url", QueueName=name)
-        if found is None:
+        url_answer = self.read("sqs", "get_queue_url", QueueName=name)
+        if url_answer is None:
             return None
-        url = found["QueueUrl"]
+        url = url_answer["QueueUrl"]
         answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
 
@@ -219,13 +219,13 @@ class Deployment:
             "Datapoints",
             Namespace=namespace,
             MetricName=name,
-            Dimensions=[{"Name": each, "Value": value} for each, value in dimension.items()],
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimension.items()],
             StartTime=(self._now - dt.timedelta(seconds=_METRIC_SECONDS)).isoformat(),
             EndTime=self._now.isoformat(),
             Period=_METRIC_SECONDS,
             Statistics=[statistic],
         )
-        values = [float(each[statistic]) for each in points]
+        values = [float(point[statistic]) for point in points]
         if not values:
             return None
         return sum(values) if statistic == "Sum" else max(values)
@@ -257,8 +257,10 @@ class Deployment:
 
     def permits(self, service: str) -> bool:
         """Return whether some statement lets a service, such as ``s3``, invoke the function."""
-        principals = [each.get("Principal") for each in self.policy]
-        named = [each.get("Service") for each in principals if isinstance(each, dict)]
+        principals = [statement.get("Principal") for statement in self.policy]
+        named = [
+            principal.get("Service") for principal in principals if isinstance(principal, dict)
+        ]
         return f"{service}.amazonaws.com" in named or "*" in principals
 
     @property
@@ -270,17 +272,17 @@ class Deployment:
     def role_policies(self) -> dict[str, list[Json]]:
         """The statements of the role's inline policies by name, and of managed ones by ARN."""
         role = self.role_name
-        found: dict[str, list[Json]] = {}
+        policies: dict[str, list[Json]] = {}
         if not role:
-            return found
+            return policies
         for name in self.read_all("iam", "list_role_policies", "PolicyNames", RoleName=role):
             answer = self.read("iam", "get_role_policy", RoleName=role, PolicyName=name) or {}
-            found[name] = statements(answer.get("PolicyDocument", {}))
+            policies[name] = statements(answer.get("PolicyDocument", {}))
         for policy in self.read_all(
             "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=role
         ):
-            found[policy["PolicyArn"]] = self._managed(policy["PolicyArn"])
-        return found
+            policies[policy["PolicyArn"]] = self._managed(policy["PolicyArn"])
+        return policies
 
     def is_allowed(
         self, action: str, resource: str, context: Mapping[str, list[str]] | None = None
@@ -294,8 +296,8 @@ class Deployment:
         """
         effects = {
             statement.get("Effect")
-            for found in self.role_policies.values()
-            for statement in found
+            for of_policy in self.role_policies.values()
+            for statement in of_policy
             if matches_any(listed(statement.get("Action", [])), action)
             and matches_any(listed(statement.get("Resource", [])), resource)
             and _holds(statement.get("Condition") or {}, context or {})
@@ -327,29 +329,29 @@ class Deployment:
 
         Each has its ``Targets``, of these only.
         """
-        found = []
+        rules = []
         ours = {self.function_arn, *self.is_mapped}
         for rule in self.read_all("events", "list_rules", "Rules"):
             name = rule["Name"]
             every = self.read_all("events", "list_targets_by_rule", "Targets", Rule=name)
-            targets = [each for each in every if each["Arn"] in ours]
+            targets = [target for target in every if target["Arn"] in ours]
             if targets:
-                found.append({**rule, "Targets": targets})
-        return found
+                rules.append({**rule, "Targets": targets})
+        return rules
 
     @cached_property
     def subscriptions(self) -> list[Json]:
         """The SNS subscriptions of the function and of the queues that it reads."""
         ours = {self.function_arn, *self.is_mapped}
         every = self.read_all("sns", "list_subscriptions", "Subscriptions")
-        return [each for each in every if each.get("Endpoint") in ours]
+        return [subscription for subscription in every if subscription.get("Endpoint") in ours]
 
 
 def statements(policy: Any) -> list[Json]:
     """Return the statements of a policy document, or of its JSON text."""
     document = json.loads(policy) if isinstance(policy, str) else policy
-    found = document.get("Statement", [])
-    return found if isinstance(found, list) else [found]
+    listed = document.get("Statement", [])
+    return listed if isinstance(listed, list) else [listed]
 
 
 def listed(value: Any) -> list[Any]:
@@ -365,14 +367,14 @@ def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
     """
     require_named(realm, function)
     if realm is None:
-        found = re.fullmatch(function_name("(.+)"), str(function))
-        if found is None:
+        match = re.fullmatch(function_name("(.+)"), str(function))
+        if match is None:
             raise CommandError(
                 f"no realm: {function} is not named as the stack names functions: give --realm"
                 " (LAVA_REALM) as well",
                 WRONG_USAGE,
             )
-        realm = found[1]
+        realm = match[1]
     return realm, function or function_name(realm)
 
 

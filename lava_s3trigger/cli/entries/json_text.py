@@ -35,7 +35,7 @@ class JsonText:
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
-        self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self._at = 0
         self.problems: list[Problem] = []
 
@@ -95,15 +95,15 @@ class JsonText:
             if self._text.startswith(word, self._at):
                 self._at += len(word)
                 return value
-        found = _NUMBER.match(self._text, self._at)
-        if not found:
+        match = _NUMBER.match(self._text, self._at)
+        if not match:
             raise self._error("a value is missing")
         try:
-            number = Decimal(found[0])
+            number = Decimal(match[0])
         except ArithmeticError:  # an exponent of many digits
             raise self._error("the number is too large") from None
-        self._at = found.end()
-        return number if found[1] or found[2] else int(number)
+        self._at = match.end()
+        return number if match[1] or match[2] else int(number)
 
     def _items(self, depth: int) -> list[Node]:
         items: list[Node] = []

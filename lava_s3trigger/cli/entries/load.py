@@ -57,7 +57,7 @@ class SourceFile:
     @cached_property
     def _lines(self) -> list[str]:
         # As the parsers count lines: a form feed or U+2028 in a string ends none.
-        return [each.removesuffix("\r") for each in self.text.split("\n")]
+        return [line.removesuffix("\r") for line in self.text.split("\n")]
 
     def line(self, number: int) -> str:
         """Return a line of the text, from 1, without its end."""
@@ -123,14 +123,14 @@ class Entry:
         """Return the piece of the file's text that a value is, or the nearest that encloses it."""
         if self.node is None:
             return None
-        found, name = self.node, None
+        node, name = self.node, None
         for step in path:
-            inner = found.member(step)
+            inner = node.member(step)
             if inner is None:
                 break
-            name = found.value[step].name if isinstance(found.value, dict) else None  # type: ignore[index]
-            found = inner
-        return name if of_name and name else found.span
+            name = node.value[step].name if isinstance(node.value, dict) else None  # type: ignore[index]
+            node = inner
+        return name if of_name and name else node.span
 
     def holds(self, problem: Problem) -> bool:
         """Return whether a problem is in the lines of the entry."""
@@ -157,7 +157,7 @@ class Loaded:
 
     def all_problems(self) -> list[Problem]:
         """Return the problems of files and of entries."""
-        return [*self.problems, *(each for entry in self.entries for each in entry.problems)]
+        return [*self.problems, *(problem for entry in self.entries for problem in entry.problems)]
 
 
 def require_none(problems: Sequence[object]) -> None:
@@ -167,7 +167,7 @@ def require_none(problems: Sequence[object]) -> None:
         CommandError: There are problems.
     """
     if problems:
-        told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
+        told = [str(problem) for problem in problems[:_MAX_SHOWN_PROBLEMS]]
         more = len(problems) - len(told)
         raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
 
@@ -192,7 +192,9 @@ def load_sound(
     loaded = load(paths, progress)
     with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
     loaded.problems = [
-        each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
+        problem
+        for problem in loaded.problems
+        if problem.kind != "no_entry" or problem.file in with_entries
     ]
     require_none(loaded.all_problems())
     if kind and not loaded.of(kind):
@@ -318,10 +320,10 @@ def _identity(name: str) -> object:
         return name
     path = Path(name)
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        found = path.lstat()
-    return found.st_dev, found.st_ino
+        status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _text(name: str) -> str:
@@ -333,24 +335,24 @@ def _files(path: str, refused: list[Problem]) -> Iterable[str]:
     """Return the files of a path; what cannot be looked into is added to `refused`."""
     if path == STANDARD_INPUT:
         return [path]
-    found = Path(path)
-    if not found.exists() and not found.is_symlink():
+    start = Path(path)
+    if not start.exists() and not start.is_symlink():
         raise CommandError(f"{safe(path)}: there is no such file or folder")
-    if not found.is_dir():
+    if not start.is_dir():
         return [path]
 
     def refuse(error: OSError) -> None:
         refused.append(_unreadable(str(Path(error.filename)), error))
 
     names: list[str] = []
-    for folder, inner, files in os.walk(found, onerror=refuse):
-        inner[:] = [each for each in inner if not each.startswith((".", "_"))]
+    for folder, inner, files in os.walk(start, onerror=refuse):
+        inner[:] = [name for name in inner if not name.startswith((".", "_"))]
         own = (Path(folder, name) for name in files if not name.startswith((".", "_")))
         names += [
-            str(each)
-            for each in own
+            str(name)
+            for name in own
             # What is listed and does not exist is a link that leads nowhere.
-            if each.suffix in SUFFIXES and (each.is_file() or not each.exists())
+            if name.suffix in SUFFIXES and (name.is_file() or not name.exists())
         ]
     return sorted(names)
 
@@ -365,11 +367,11 @@ class _Reader:
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
-        if found := _PLACEHOLDER.search(text):
-            at = found.start()
+        if placeholder := _PLACEHOLDER.search(text):
+            at = placeholder.start()
             self._problem(
                 Span(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), at, 0),
-                f"{found[0]} is a placeholder of lava's job framework:"
+                f"{placeholder[0]} is a placeholder of lava's job framework:"
                 ' run "make dist" there, and name the file in dist/ instead',
                 "placeholder",
             )
@@ -388,7 +390,7 @@ class _Reader:
         for problem in problems:
             owner: Entry | Loaded = self._loaded
             if problem.kind != "syntax":
-                owner = next((each for each in reversed(entries) if each.holds(problem)), owner)
+                owner = next((entry for entry in reversed(entries) if entry.holds(problem)), owner)
             owner.problems.append(problem)
 
     def _problem(self, span: Span, message: str, kind: str) -> None:
@@ -397,8 +399,8 @@ class _Reader:
     def _document(self, node: Node) -> None:
         value = node.value
         if isinstance(value, list):
-            for each in value:
-                self._entry(each)
+            for item in value:
+                self._entry(item)
         elif isinstance(value, dict) and not _TRIGGER_FIELDS & value.keys():
             lists = [name for name in (*_LISTS, "Items") if name in value]
             for name in lists:
@@ -413,8 +415,8 @@ class _Reader:
             if member.value.value is not None:
                 self._problem(member.value.span, "a list of entries is missing here", "no_entry")
             return
-        for each in member.value.value:
-            self._entry(each, kind)
+        for item in member.value.value:
+            self._entry(item, kind)
 
     def _entry(self, node: Node, kind: Kind | None = None) -> None:
         if not isinstance(node.value, dict):

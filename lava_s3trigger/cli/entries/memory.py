@@ -55,8 +55,8 @@ class MemoryTriggers:
         for entry in self.by_id.values():
             by_bucket.setdefault(entry.item["bucket"]["S"], []).append(entry)
         self._buckets: dict[str, dict[str, Level]] = {
-            bucket: levels_by_prefix(entry.item for entry in found)
-            for bucket, found in by_bucket.items()
+            bucket: levels_by_prefix(entry.item for entry in entries_of_bucket)
+            for bucket, entries_of_bucket in by_bucket.items()
         }
 
     def matching(self, bucket: str, key: str) -> Walk:

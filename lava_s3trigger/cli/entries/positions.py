@@ -44,7 +44,7 @@ class Problem(NamedTuple):
         return cls(file, span.line, span.column, message, kind)
 
     def __str__(self) -> str:
-        place = ":".join(str(each) for each in (self.file, self.line, self.column) if each)
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return f"{place}: {self.message}"
 
 
@@ -75,7 +75,7 @@ class Node:
             case dict():
                 return {name: member.value.plain() for name, member in self.value.items()}
             case list():
-                return [each.plain() for each in self.value]
+                return [node.plain() for node in self.value]
             case Decimal():
                 return float(self.value)
             case _:
@@ -92,19 +92,21 @@ class Node:
 
     def find(self, path: tuple[str | int, ...]) -> Node | None:
         """Return the node at a path of names and positions, or None."""
-        found: Node | None = self
+        node: Node | None = self
         for step in path:
-            found = found.member(step) if found else None
-        return found
+            node = node.member(step) if node else None
+        return node
 
     @classmethod
     def of(cls, value: Any) -> Node:
         """Return the node of a value of JSON or YAML that has no place."""
         match value:
             case dict():
-                value = {str(name): Member(_NOWHERE, cls.of(each)) for name, each in value.items()}
+                value = {
+                    str(name): Member(_NOWHERE, cls.of(member)) for name, member in value.items()
+                }
             case list():
-                value = [cls.of(each) for each in value]
+                value = [cls.of(member) for member in value]
             case float():
                 value = Decimal(repr(value))
         return cls(value, _NOWHERE)

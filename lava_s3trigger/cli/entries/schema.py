@@ -40,8 +40,8 @@ def _quantity(known: Iterable[str]) -> Schema:
     }
 
 
-def _one_or_more(each: Schema, **limits: int) -> Schema:
-    return {"anyOf": [each, {"type": "array", "items": each, **limits}]}
+def _one_or_more(schema: Schema, **limits: int) -> Schema:
+    return {"anyOf": [schema, {"type": "array", "items": schema, **limits}]}
 
 
 _BOOLEAN: Final = {"type": ["boolean", "integer", "string", "null"]}

@@ -60,8 +60,8 @@ def read_entries(
         of_triggers, of_jobs = loaded.of("trigger"), loaded.of("job")
     else:
         of_triggers, of_jobs = read_table(aws, str(realm), "trigger"), []
-    found = MemoryTriggers(of_triggers, max_delay)
-    warn_of(found)
+    memory = MemoryTriggers(of_triggers, max_delay)
+    warn_of(memory)
     known: MemoryJobs | UnknownJobs = UnknownJobs()
     if jobs:
         known = MemoryJobs(load_sound(jobs).of("job"), ", ".join(jobs))
@@ -69,7 +69,7 @@ def read_entries(
         known = MemoryJobs(of_jobs, ", ".join(triggers))
     elif realm is not None:
         known = MemoryJobs(read_table(aws, realm, "job"), f"lava.{realm}.jobs")
-    return RealmEntries(realm or UNKNOWN_REALM, found, known)
+    return RealmEntries(realm or UNKNOWN_REALM, memory, known)
 
 
 def warn_of(triggers: MemoryTriggers) -> None:

@@ -179,10 +179,10 @@ _TYPES: Final = (
     ),
     _replicated("OperationNotTracked"),
 )
-EVENT_TYPES: Final = {each.name: each for each in _TYPES}
+EVENT_TYPES: Final = {event_type.name: event_type for event_type in _TYPES}
 """By the name that S3 has for each."""
 IN_EVENTBRIDGE: Final = {
-    name: each for each in reversed(_TYPES) if (name := each.name_in_eventbridge)
+    name: event_type for event_type in reversed(_TYPES) if (name := event_type.name_in_eventbridge)
 }
 """By the name that the function makes of EventBridge's events; of two types, the first."""
 
@@ -209,9 +209,9 @@ def event_type(name: str) -> EventType:
         CommandError: There is no such type.
     """
     plain = name.removeprefix("s3:")
-    found = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
-    if found:
-        return found
+    known = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
+    if known:
+        return known
     close = near(plain, [*EVENT_TYPES, *IN_EVENTBRIDGE])
     hint = f"did you mean {close[0]}? " if close else ""
     raise CommandError(

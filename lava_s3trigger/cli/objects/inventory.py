@@ -101,9 +101,9 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
     tried = [folder.parent / "data" / name, folder / "data" / name, folder / name]
     if not PurePosixPath(key).is_absolute() and ".." not in PurePosixPath(key).parts:
         tried.insert(0, folder / key)
-    for found in tried:
-        if found.is_file():
-            return str(found)
+    for candidate in tried:
+        if candidate.is_file():
+            return str(candidate)
     raise CommandError(
         f"{path}: its data file {shown(name)} is missing: put it beside the manifest, or give"
         " the manifest's S3 URI"
@@ -161,10 +161,10 @@ def _csv_rows(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[Ro
     try:
         for row in rows:
             if row:
-                found = dict(zip(columns, row, strict=False))
+                fields = dict(zip(columns, row, strict=False))
                 # Encoded once, a space as + or as %20, and a + as %2B.
-                found["key"] = unquote_plus(found["key"], errors="strict")
-                yield found
+                fields["key"] = unquote_plus(fields["key"], errors="strict")
+                yield fields
     except (KeyError, csv.Error, UnicodeDecodeError) as error:
         raise CommandError(f"{path}:{rows.line_num}: no row of an inventory: {error}") from None
     except (OSError, EOFError, zlib.error) as error:

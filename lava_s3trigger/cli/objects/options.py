@@ -41,7 +41,7 @@ class ObjectOptions:
 
     def given(self) -> list[str]:
         """Return the flags that were given."""
-        names = [each.name for each in fields(self) if getattr(self, each.name) is not None]
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         return [f"--{name.replace('_', '-')}" for name in names]
 
     def record(self, name: ObjectName, region: str) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def _callback(read: Callable[[str], T]) -> Callable[..., T | None]:
 
 
 def _size(value: str) -> int:
-    found = int(value) if value.isdecimal() else units.size(value)
-    if not 0 <= found < float("inf"):
+    number = int(value) if value.isdecimal() else units.size(value)
+    if not 0 <= number < float("inf"):
         raise ValueError(f"{value!a} is not a size: an object has 0 bytes or more")
-    return int(found)
+    return int(number)
 
 
 def _event_type(value: str) -> str:

@@ -282,7 +282,7 @@ ROUTES: Final[dict[str, Callable[[Sequence[ObjectEvent]], Any]]] = {
     "sns-sqs": lambda events: _sqs(map(sns_notification, _texts(events), events), events),
     "eventbridge": _eventbridge,
     "eventbridge-sqs": lambda events: _sqs(
-        (_text(eventbridge_event(each)) for each in events), events
+        (_text(eventbridge_event(event)) for event in events), events
     ),
     "pipes": lambda events: sqs_records(_texts(events), events),
     "s3-batch": lambda events: s3_batch(events, "2.0"),

@@ -81,17 +81,17 @@ def _left(prefix: str, pattern: str) -> tuple[tuple[str, ...], ...]:
         }
     left = [tokens[state:] for state in sorted(_skipping(states, tokens))]
     # Two slashes in a row are the least likely.
-    return tuple(sorted(left, key=lambda each: each[:1] == ("/",)))
+    return tuple(sorted(left, key=lambda token: token[:1] == ("/",)))
 
 
 def _skipping(states: set[int], tokens: tuple[str, ...]) -> set[int]:
-    found = set(states)
+    reached = set(states)
     for state in states:
         at = state
         while at < len(tokens) and tokens[at] == "*":
             at += 1
-            found.add(at)
-    return found
+            reached.add(at)
+    return reached
 
 
 def _takes(token: str, char: str) -> bool:
@@ -105,23 +105,23 @@ def _filled(tokens: tuple[str, ...], path: str) -> str:
 
     The first star that stands for whole names stands for a path.
     """
-    made: list[str] = []
-    for is_single, group in groupby(tokens, lambda each: each == "?" or len(each) > 1):
+    chars: list[str] = []
+    for is_single, group in groupby(tokens, lambda symbol: symbol == "?" or len(symbol) > 1):
         run = [*group]
         if is_single:
             date = _DATES.get(len(run), "1" * len(run))
-            made += [_character(token, char) for token, char in zip(run, date, strict=True)]
+            chars += [_character(token, char) for token, char in zip(run, date, strict=True)]
             continue
         for char in run:
             if char != "*":
-                made.append(char)
-            elif path and (not made or made[-1] == "/"):
-                made.append(path)
+                chars.append(char)
+            elif path and (not chars or chars[-1] == "/"):
+                chars.append(path)
                 path = ""
             else:
-                made.append("1")
-    return "".join(made)
+                chars.append("1")
+    return "".join(chars)
 
 
 def _character(token: str, likely: str) -> str:
-    return next((each for each in f"{likely}{_CHARACTERS}" if _takes(token, each)), likely)
+    return next((char for char in f"{likely}{_CHARACTERS}" if _takes(token, char)), likely)

@@ -82,20 +82,20 @@ def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
     """Return the bucket and the key that a line names."""
     text = line.decode()
     if text.startswith(SCHEME):
-        found, _, key = text.removeprefix(SCHEME).partition("/")
+        named_bucket, _, key = text.removeprefix(SCHEME).partition("/")
     elif bucket is None:
         raise ValueError(
             f"{safe(text[:200])}: this is no S3 URI: write s3://BUCKET/KEY, or give --bucket"
         )
     else:
-        found, key = bucket, text
-    if not found or not key:
+        named_bucket, key = bucket, text
+    if not named_bucket or not key:
         raise ValueError(f"{safe(text[:200])}: this names no object: write s3://BUCKET/KEY")
     if len(line) > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(
             f"{safe(text[:80])}...: the key is longer than {MAX_KEY_BYTES} bytes, as none is in S3"
         )
-    return found, key
+    return named_bucket, key
 
 
 def of_listing(uri: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
@@ -111,9 +111,9 @@ def of_listing(uri: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
     with reaching_aws():
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
-            for found in page.get("Contents", ()):
-                time = found["LastModified"].astimezone(UTC)
-                yield assumed.s3_object(bucket, found["Key"], found["Size"], time)
+            for listed in page.get("Contents", ()):
+                time = listed["LastModified"].astimezone(UTC)
+                yield assumed.s3_object(bucket, listed["Key"], listed["Size"], time)
 
 
 def of_log(group: str, start: datetime, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:

@@ -90,8 +90,8 @@ def _uri_of(text: str) -> str:
     In a URL of the console the bucket ends the path, and the key is the parameter `prefix`. See
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html for URLs of S3.
     """
-    if found := _ARN.match(text):
-        return f"{SCHEME}{text[found.end() :]}"
+    if match := _ARN.match(text):
+        return f"{SCHEME}{text[match.end() :]}"
     if not text.startswith(("https://", "http://")):
         return text
     host, _, path = text.partition("://")[2].partition("/")
@@ -99,8 +99,8 @@ def _uri_of(text: str) -> str:
     if host.endswith("console.aws.amazon.com"):
         key = parse_qs(query).get("prefix", [""])[0]
         return f"{SCHEME}{path.rstrip('/').rpartition('/')[2]}/{key}"
-    if found := _HOST.fullmatch(host):
-        bucket = f"{found['bucket']}/" if found["bucket"] else ""
+    if match := _HOST.fullmatch(host):
+        bucket = f"{match['bucket']}/" if match["bucket"] else ""
         return f"{SCHEME}{bucket}{unquote(path)}"
     return text
 

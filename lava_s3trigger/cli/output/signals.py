@@ -44,8 +44,8 @@ class _Signals:
 
 def _receive(number: int, _frame: FrameType | None) -> None:
     # Further signals must not interrupt the cleanup that this one starts.
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    for handled in _SIGNALS:
+        signal.signal(handled, signal.SIG_IGN)
     _Signals.received = number
     if not _Signals.is_deferred:
         raise Interrupted(number)

@@ -20,7 +20,7 @@ def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """
     letters = sorted(name)
     return [
-        each
-        for each in get_close_matches(name, sorted(known), n=most, cutoff=_REMOTE)
-        if SequenceMatcher(None, each, name).ratio() >= LIKE or sorted(each) == letters
+        match
+        for match in get_close_matches(name, sorted(known), n=most, cutoff=_REMOTE)
+        if SequenceMatcher(None, match, name).ratio() >= LIKE or sorted(match) == letters
     ]

@@ -53,8 +53,8 @@ def line(*pieces: str | Piece, indent: int = 0) -> Line:
         *pieces: The pieces; text stands for itself, without a style.
         indent: Spaces before them.
     """
-    made = tuple(Piece(each) if isinstance(each, str) else each for each in pieces)
-    return (Piece(" " * indent), *made) if indent else made
+    converted = tuple(Piece(piece) if isinstance(piece, str) else piece for piece in pieces)
+    return (Piece(" " * indent), *converted) if indent else converted
 
 
 def styled(text: str, style: str = "") -> Line:

@@ -170,8 +170,8 @@ class Comparer:
         """
         result = Comparison(objects=len(objects))
         with self._fixed.in_templates(), listening():
-            for number, each in enumerate(objects, first):
-                self._compare(number, each, result)
+            for number, s3_object in enumerate(objects, first):
+                self._compare(number, s3_object, result)
         return result
 
     def _compare(self, number: int, s3_object: S3Object, result: Comparison) -> None:
@@ -241,11 +241,12 @@ class _Pair:
                 self._note_undecided(None, decision.ended.reason or "")
                 return
         before, after = (
-            {each.trigger_id: each for each in side.triggers} for side in (self.before, self.after)
+            {trigger.trigger_id: trigger for trigger in side.triggers}
+            for side in (self.before, self.after)
         )
         for trigger_id in {**before, **after}:
             one, other = before.get(trigger_id), after.get(trigger_id)
-            reasons = [each for each in map(_undecided, (one, other)) if each is not None]
+            reasons = [reason for reason in map(_undecided, (one, other)) if reason is not None]
             if reasons:
                 self._note_undecided(trigger_id, reasons[0])
             elif one and self.after is self.before:
@@ -334,17 +335,17 @@ def _user_error(trigger: TriggerDecision | None) -> str | None:
 
 def _dispatches(trigger: TriggerDecision | None) -> dict[str, list[tuple[str, Dispatch]]]:
     """Return the dispatches of a trigger, each with all that it holds as text, by job id."""
-    found: dict[str, list[tuple[str, Dispatch]]] = {}
+    dispatches: dict[str, list[tuple[str, Dispatch]]] = {}
     for job in trigger.jobs if trigger else ():
         if job.dispatch:
-            found.setdefault(job.job_id, []).append((canonical(job.dispatch), job.dispatch))
-    return found
+            dispatches.setdefault(job.job_id, []).append((canonical(job.dispatch), job.dispatch))
+    return dispatches
 
 
-def _without(found: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Dispatch]:
+def _without(dispatches: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Dispatch]:
     left = same.copy()
     rest = []
-    for text, dispatch in found:
+    for text, dispatch in dispatches:
         if left[text]:
             left[text] -= 1
         else:

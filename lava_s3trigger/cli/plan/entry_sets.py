@@ -72,12 +72,12 @@ class Side:
         The order of names counts: a document's strings are one template together. Custom fields
         are left out: the function does not look at them.
         """
-        found: dict[tuple[str, str], list[str]] = {}
+        texts_by_level: dict[tuple[str, str], list[str]] = {}
         for entry in self.trigger_table:
             level = (str(entry.text("bucket")), str(entry.text("prefix")))
             own = {name: value for name, value in entry.item.items() if not is_custom(name)}
-            found.setdefault(level, []).append(json.dumps(own, default=repr))
-        return {level: sorted(texts) for level, texts in found.items()}
+            texts_by_level.setdefault(level, []).append(json.dumps(own, default=repr))
+        return {level: sorted(texts) for level, texts in texts_by_level.items()}
 
 
 def _bare(entry: Entry) -> Entry:

@@ -134,10 +134,10 @@ class Accounts:
         client = self.aws.client("logs")
         with reaching_aws():
             answer = client.describe_log_groups(logGroupNamePrefix=group)
-        for found in answer["logGroups"]:
-            if found["logGroupName"] == group:
-                begins = found.get("creationTime", 0) / 1000
-                if days := found.get("retentionInDays"):
+        for log_group in answer["logGroups"]:
+            if log_group["logGroupName"] == group:
+                begins = log_group.get("creationTime", 0) / 1000
+                if days := log_group.get("retentionInDays"):
                     begins = max(begins, (self.now - timedelta(days=days)).timestamp())
                 return float(begins)
         raise CommandError(
@@ -200,16 +200,16 @@ class Accounts:
                 f" this replay{such}: `lava-s3trigger dead-letters` lists them; redrive or discard"
                 " them first"
             )
-        events = (each.event for letter in letters for each in letter.events)
+        events = (named_event.event for letter in letters for named_event in letter.events)
         return {(event.bucket, event.key) for event in events}
 
     def _concerns(self, letter: DeadLetter) -> bool:
         """Return whether a dead letter may be of an object with the prefixes of the replay."""
         prefixes = self.state.get("prefixes")
         return not letter.events or any(
-            each.event.key.startswith(prefixes[each.event.bucket])
-            for each in letter.events
-            if each.event.bucket in prefixes
+            named_event.event.key.startswith(prefixes[named_event.event.bucket])
+            for named_event in letter.events
+            if named_event.event.bucket in prefixes
         )
 
     def _note_redriven(self, at: datetime | None) -> None:
@@ -234,8 +234,8 @@ class Accounts:
             except client.exceptions.ResourceNotFoundException:
                 return []
         return [
-            found["LastModified"] if found.get("State") == "Disabled" else self.now
-            for found in answer["EventSourceMappings"]
+            mapping["LastModified"] if mapping.get("State") == "Disabled" else self.now
+            for mapping in answer["EventSourceMappings"]
         ]
 
 
@@ -249,8 +249,8 @@ def _moves(sqs: Any, queue: DeadLetterQueue) -> list[datetime]:
             message(f"not known when messages of {queue.name} were moved back: {safe(code)}")
             return []
     return [
-        datetime.fromtimestamp(int(found["StartedTimestamp"]) / 1000, UTC)
-        for found in answer.get("Results", ())
+        datetime.fromtimestamp(int(task["StartedTimestamp"]) / 1000, UTC)
+        for task in answer.get("Results", ())
     ]
 
 

@@ -225,8 +225,8 @@ class BatchReplay:
         if done:
             self.state.settle_named(self._reported(job))
         told = "; ".join(
-            f"{each.get('FailureCode', '')}: {each.get('FailureReason', '')}"
-            for each in job.get("FailureReasons", ())
+            f"{failure.get('FailureCode', '')}: {failure.get('FailureReason', '')}"
+            for failure in job.get("FailureReasons", ())
         )
         if job["Status"] != "Complete":
             message(f"Warning: job {job['JobId']} is {job['Status'].lower()}: {told or '?'}")
@@ -285,5 +285,5 @@ def read_report(lines: Iterable[str]) -> Iterator[tuple[Status, str | None, str,
         if status == "succeeded":
             yield Status.SENT, None, bucket, listed.key if listed else key
         else:
-            reason = ": ".join(each for each in rest if each) or status
+            reason = ": ".join(part for part in rest if part) or status
             yield Status.FAILED, reason, bucket, listed.key if listed else key

@@ -42,8 +42,8 @@ def _text(listed: ListedObject) -> str:
         "etag": listed.etag,
         "version": listed.version_id,
     }
-    found = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    known = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
 
 
 def _encoded(text: str) -> str:

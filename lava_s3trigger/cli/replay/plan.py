@@ -116,8 +116,14 @@ class Planner:
     def _select(self) -> None:
         chooses = self.selection.chooser(self.now)
         rows = (
-            (found.bucket, found.key, found.size, found.time.timestamp(), found.event_type)
-            for found in self.selection.objects(self.aws)
+            (
+                s3_object.bucket,
+                s3_object.key,
+                s3_object.size,
+                s3_object.time.timestamp(),
+                s3_object.event_type,
+            )
+            for s3_object in self.selection.objects(self.aws)
         )
         # Of objects of unknown size the time is unknown too: they are chosen later.
         chosen = (row for row in rows if row[2] == UNKNOWN_SIZE or chooses(row[2], row[3]))
@@ -127,7 +133,7 @@ class Planner:
 
     def _ask_s3(self) -> None:
         """Ask S3 for sizes and times that the sources do not tell: they are never guessed."""
-        unknown = (each for each in self.state.objects() if each.size == UNKNOWN_SIZE)
+        unknown = (planned for planned in self.state.objects() if planned.size == UNKNOWN_SIZE)
         chooses = self.selection.chooser(self.now)
         client: Any = None
         gone = 0
@@ -135,16 +141,16 @@ class Planner:
             for chunk in pieces(unknown, _CHUNK):
                 client = client or self.aws.client("s3")
                 with reaching_aws():
-                    found = list(pool.map(partial(_facts, client), chunk))
+                    answers = list(pool.map(partial(_facts, client), chunk))
                 dropped: list[int] = []
                 resized = []
-                for planned, facts in zip(chunk, found, strict=True):
+                for planned, facts in zip(chunk, answers, strict=True):
                     time = facts.last_modified.timestamp() if facts else 0.0
                     if facts and chooses(facts.size, time):
                         resized.append((facts.size, time, planned.event_type, planned.id))
                     else:
                         dropped.append(planned.id)
-                gone += sum(1 for facts in found if facts is None)
+                gone += sum(1 for facts in answers if facts is None)
                 self.state.change(dropped=dropped, resized=resized)
                 progress.advance(len(chunk))
         self.state.note(not_there=gone)
@@ -177,8 +183,8 @@ class Planner:
                 dropped[planned.id] = why
                 continue
             name = str(ObjectName(planned.bucket, planned.key))
-            for each in _decided(decision):
-                counts.setdefault(each, Count(*each)).add(1, [name])
+            for decided in _decided(decision):
+                counts.setdefault(decided, Count(*decided)).add(1, [name])
         self.state.change(dropped=[*dropped], counted=counts.values())
         return [*dropped.values()]
 
@@ -186,7 +192,7 @@ class Planner:
         """Return why an object is not to be sent; None if it is."""
         if self.chosen_by == "all":
             return None
-        wanted = {each[:2] for each in _decided(decision) if each[-1] == "dispatched"}
+        wanted = {decided[:2] for decided in _decided(decision) if decided[-1] == "dispatched"}
         if not wanted:
             return "would_not_fire"
         if self.chosen_by == "would-fire":
@@ -212,11 +218,11 @@ def _decided(decision: Decision) -> Iterator[Decided]:
 def digests(entries: RealmEntries) -> dict[str, str]:
     """Return a digest of each entry, by its kind and id."""
     tables = {"trigger": entries.triggers.by_id, "job": getattr(entries.jobs, "by_id", {})}
-    found = {}
+    result = {}
     for kind, by_id in tables.items():
         for id_, entry in by_id.items():
-            found[f"{kind} {id_!a}"] = entry_digest(entry.item)
-    return found
+            result[f"{kind} {id_!a}"] = entry_digest(entry.item)
+    return result
 
 
 def changed_entries(before: dict[str, str], entries: RealmEntries) -> list[str]:

@@ -89,8 +89,11 @@ class Report:
             if self._numbers[status]:
                 yield f"{self._numbers[status]:,} {fate}"
         for status in _LISTED:
-            for each in self._state.objects(status):
-                yield f"  {status.name.lower()} s3://{each.bucket}/{each.key}: {each.reason or ''}"
+            for planned in self._state.objects(status):
+                yield (
+                    f"  {status.name.lower()} s3://{planned.bucket}/{planned.key}:"
+                    f" {planned.reason or ''}"
+                )
 
     def _lines_of_plan(self) -> Iterator[str]:
         total = sum(self._numbers.values())
@@ -126,12 +129,14 @@ class Report:
         }
         file.write(json.dumps(head)[:-1])
         names = ("trigger_id", "job_id", "outcome", "objects", "examples")
-        decisions = (dict(zip(names, astuple(each), strict=True)) for each in self._state.counted())
+        decisions = (
+            dict(zip(names, astuple(count), strict=True)) for count in self._state.counted()
+        )
         _write_list(file, "decisions", decisions)
         for status in _LISTED:
             listed = (
-                {"bucket": each.bucket, "key": each.key, "reason": each.reason or ""}
-                for each in self._state.objects(status)
+                {"bucket": planned.bucket, "key": planned.key, "reason": planned.reason or ""}
+                for planned in self._state.objects(status)
             )
             _write_list(file, status.name.lower(), listed)
         file.write("}\n")

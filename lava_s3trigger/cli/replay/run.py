@@ -45,8 +45,8 @@ def run(**options: Any) -> int:
     chosen_by = (
         "missing" if options["missing"] else "would-fire" if options["would_fire"] else "all"
     )
-    given = {name: options[name] for name in Selection.__slots__ if name in options}
-    selection = Selection(**given, chosen_by=chosen_by)
+    criteria = {name: options[name] for name in Selection.__slots__ if name in options}
+    selection = Selection(**criteria, chosen_by=chosen_by)
     _check(options, selection)
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
@@ -84,11 +84,13 @@ def _is_resumed(options: dict[str, Any]) -> bool:
 def _check(options: dict[str, Any], selection: Selection) -> None:
     """Refuse options that do not go together, before anything is done."""
     if _is_resumed(options):
-        given = "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
-        if not selection.is_empty or given:
+        conflicting = (
+            "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
+        )
+        if not selection.is_empty or conflicting:
             raise CommandError(
                 f"--resume goes on with the plan in the state file: leave out"
-                f" {given or 'the objects'}, or leave out --resume, --retry-failed and"
+                f" {conflicting or 'the objects'}, or leave out --resume, --retry-failed and"
                 " --resend-unknown",
                 WRONG_USAGE,
             )

@@ -79,9 +79,9 @@ class Selection:
         """
         assumed = Assumed(time=_UNKNOWN_TIME, size=UNKNOWN_SIZE, event_type=self.event_type)
         chooses = self._chooser_of_keys()
-        for found in self._sources(aws, assumed):
-            if chooses(found.key):
-                yield found
+        for s3_object in self._sources(aws, assumed):
+            if chooses(s3_object.key):
+                yield s3_object
 
     def _sources(self, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
         for uri in self.listings:

@@ -118,7 +118,7 @@ class Replayer:
         if self._rate is not None:
             self._ready_at = max(self._ready_at, self._clock()) + len(objects) / self._rate
         self._last = objects[-1].id
-        self._state.settle(Settled(each.id, Status.BEING_SENT) for each in objects)
+        self._state.settle(Settled(planned.id, Status.BEING_SENT) for planned in objects)
         self._tasks.put(objects)
         return True
 
@@ -131,7 +131,7 @@ class Replayer:
             return 0
         self._state.settle(result.settled)
         self._progress.advance(
-            sum(1 for each in result.settled if each.status is not Status.TO_SEND)
+            sum(1 for settled in result.settled if settled.status is not Status.TO_SEND)
         )
         if result.stop and not self.stopped:
             self.stopped = result.stop
@@ -160,17 +160,19 @@ class Replayer:
                 result.defect = defect
                 result.settled += _all(piece, Status.UNKNOWN, f"a defect: {defect!r}")
                 break
-            busy = [each for each in outcomes if each.status is Status.TO_SEND]
-            result.settled += [each for each in outcomes if each.status is not Status.TO_SEND]
+            busy = [outcome for outcome in outcomes if outcome.status is Status.TO_SEND]
+            result.settled += [
+                outcome for outcome in outcomes if outcome.status is not Status.TO_SEND
+            ]
             if not busy:
                 tries = 0
             elif self._may_try_again(tries):
-                ids = {each.id for each in busy}
-                pending.append([each for each in piece if each.id in ids])
+                ids = {outcome.id for outcome in busy}
+                pending.append([planned for planned in piece if planned.id in ids])
             elif self._stopping.is_set():
                 result.settled += busy
             else:
-                result.settled += [each._replace(status=Status.FAILED) for each in busy]
+                result.settled += [outcome._replace(status=Status.FAILED) for outcome in busy]
         for piece in pending:  # after a defect
             result.settled += _all(piece, Status.TO_SEND)
         return result
@@ -197,8 +199,8 @@ class Replayer:
                 pending.append(piece)
             case _:
                 result.settled += _all(piece, Status.TO_SEND)
-                for each in pending:
-                    result.settled += _all(each, Status.TO_SEND)
+                for waiting in pending:
+                    result.settled += _all(waiting, Status.TO_SEND)
                 pending.clear()
                 if not self._stopping.is_set():
                     result.stop = reason
@@ -214,4 +216,4 @@ class Replayer:
 def _all(
     objects: Sequence[PlannedObject], status: Status, reason: str | None = None
 ) -> list[Settled]:
-    return [Settled(each.id, status, reason) for each in objects]
+    return [Settled(planned.id, status, reason) for planned in objects]

@@ -323,9 +323,7 @@ class ReplayState:
         """
         with self._writing() as connection:
             run = connection.execute
-            connection.executemany(
-                "DELETE FROM objects WHERE id = ?", [(each,) for each in dropped]
-            )
+            connection.executemany("DELETE FROM objects WHERE id = ?", [(id_,) for id_ in dropped])
             connection.executemany(
                 "UPDATE objects SET size = ?, time = ?, event_type = ? WHERE id = ?", resized
             )
@@ -396,8 +394,8 @@ class ReplayState:
 
     def first_time(self) -> float | None:
         """Return the time of the object that was modified first, in seconds since 1970."""
-        [found] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
-        return found  # type: ignore[no-any-return]
+        [first] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
+        return first  # type: ignore[no-any-return]
 
     # The run.
 
@@ -406,7 +404,7 @@ class ReplayState:
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
-                [(int(each.status), each.reason, each.id) for each in outcomes],
+                [(int(outcome.status), outcome.reason, outcome.id) for outcome in outcomes],
             )
 
     def settle_named(self, outcomes: Iterable[tuple[Status, str | None, str, str]]) -> None:
@@ -434,8 +432,8 @@ class ReplayState:
     def numbers(self) -> dict[Status, int]:
         """Return how many objects have each status."""
         query = "SELECT status, count(*) FROM objects GROUP BY status"
-        found = dict(self._connection.execute(query))
-        return {status: found.get(int(status), 0) for status in Status}
+        counts = dict(self._connection.execute(query))
+        return {status: counts.get(int(status), 0) for status in Status}
 
 
 def default_path(name: str) -> Path:

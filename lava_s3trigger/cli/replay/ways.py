@@ -115,10 +115,10 @@ class Invocations:
 
     def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Invoke the function with the events of the objects."""
-        payload = self._payload([record_of(each, self.region) for each in objects])
+        payload = self._payload([record_of(planned, self.region) for planned in objects])
         with _calling():
             self.client.invoke(FunctionName=self.function, InvocationType="Event", Payload=payload)
-        return [Settled(each.id, Status.SENT) for each in objects]
+        return [Settled(planned.id, Status.SENT) for planned in objects]
 
     def _payload(self, records: list[dict[str, Any]]) -> bytes:
         return json.dumps({"Records": records, REPLAY_MARK: self.replay}).encode("ascii")
@@ -162,17 +162,17 @@ class QueueMessages:
         ]
         with _calling():
             answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
-        found: dict[int, Settled] = {
-            each.id: Settled(each.id, Status.UNKNOWN, "the answer of SQS does not name it")
-            for each in objects
+        settled: dict[int, Settled] = {
+            planned.id: Settled(planned.id, Status.UNKNOWN, "the answer of SQS does not name it")
+            for planned in objects
         }
         for entry in answer.get("Successful", ()):
-            found[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
+            settled[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
         for entry in answer.get("Failed", ()):
             number, reason = int(entry["Id"]), f"{entry['Code']}: {entry.get('Message', '')}"
             status = Status.FAILED if entry["SenderFault"] else Status.TO_SEND
-            found[number] = Settled(number, status, reason)
-        return list(found.values())
+            settled[number] = Settled(number, status, reason)
+        return list(settled.values())
 
 
 @contextlib.contextmanager
@@ -241,8 +241,10 @@ def _problem(response: Any) -> Problem:
 
 
 def _told(error: Any) -> str:
-    found = error.response.get("Error", {})
-    return f"AWS refused {error.operation_name}: {found.get('Code')}: {found.get('Message', '')}"
+    details = error.response.get("Error", {})
+    return (
+        f"AWS refused {error.operation_name}: {details.get('Code')}: {details.get('Message', '')}"
+    )
 
 
 def make_way(

@@ -41,8 +41,8 @@ class LineFilter:
         self._names = {"trigger_id": triggers, "job_id": jobs}
         self._outcomes = outcomes
         self._keys = key_patterns("--key", keys) if keys else None
-        words = [_WORDS.get(each, each) for each in outcomes]
-        alone = [each[0] for each in (triggers, jobs, words) if len(each) == 1]
+        words = [_WORDS.get(outcome, outcome) for outcome in outcomes]
+        alone = [values[0] for values in (triggers, jobs, words) if len(values) == 1]
         self.pattern = pattern_of(*alone)
         """A filter pattern of CloudWatch Logs, which lets through what this does, and more."""
         self.is_empty = not (triggers or jobs or outcomes or keys)

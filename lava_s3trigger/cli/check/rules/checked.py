@@ -63,13 +63,13 @@ class CheckedEntry:
     @cached_property
     def values(self) -> dict[str, Any]:
         """The Python values of its fields, without those that hold binary values."""
-        found = {}
+        plain = {}
         for name, attribute in self.item.items():
             try:
-                found[name] = value_of(attribute, name)
+                plain[name] = value_of(attribute, name)
             except ValueError:
                 continue
-        return found
+        return plain
 
     @cached_property
     def bucket(self) -> str | None:
@@ -112,9 +112,9 @@ class CheckedEntry:
     @cached_property
     def job_ids(self) -> list[str]:
         """The job ids, as written."""
-        found = self.values.get("job_id")
-        items = found if isinstance(found, list) else [found]
-        return [each for each in items if isinstance(each, str)]
+        value = self.values.get("job_id")
+        items = value if isinstance(value, list) else [value]
+        return [item for item in items if isinstance(item, str)]
 
     def job_id_path(self, position: int) -> tuple[str | int, ...]:
         """Return the path of a job id."""
@@ -134,10 +134,10 @@ class CheckedEntry:
             for name in ("parameters", "globals")
             if isinstance(self.values.get(name), dict)
         ]
-        made = [
+        compiled = [
             (path, TemplateText.of(value, is_globals=path == ("globals",))) for path, value in named
         ]
-        return [(path, each) for path, each in made if each]
+        return [(path, template) for path, template in compiled if template]
 
     def patterns(self, field: str) -> list[tuple[tuple[str | int, ...], str]]:
         """Return the patterns of a condition, with their paths.
@@ -149,8 +149,8 @@ class CheckedEntry:
             return []
         named: list[tuple[tuple[str | int, ...], Any]] = [((field,), value)]
         if isinstance(value, list):
-            named = [((field, n), each) for n, each in enumerate(value)]
-        return [(path, each) for path, each in named if isinstance(each, str)]
+            named = [((field, n), pattern) for n, pattern in enumerate(value)]
+        return [(path, pattern) for path, pattern in named if isinstance(pattern, str)]
 
     def size(self, name: str) -> float | None:
         """Return the bytes of a size condition; None where it is missing or invalid."""
@@ -162,16 +162,20 @@ class CheckedEntry:
     @cached_property
     def event_types(self) -> frozenset[str]:
         """The known event types that the conditions let through."""
-        wanted = [event_types.matched(each) for _, each in self.patterns("if_event_type")]
-        excluded = [event_types.matched(each) for _, each in self.patterns("if_not_event_type")]
-        found = frozenset().union(*wanted) if "if_event_type" in self.item else event_types.ALL
-        return found - frozenset().union(*excluded)
+        wanted = [event_types.matched(pattern) for _, pattern in self.patterns("if_event_type")]
+        excluded = [
+            event_types.matched(pattern) for _, pattern in self.patterns("if_not_event_type")
+        ]
+        wanted_types = (
+            frozenset().union(*wanted) if "if_event_type" in self.item else event_types.ALL
+        )
+        return wanted_types - frozenset().union(*excluded)
 
     @cached_property
     def cases(self) -> list[dict[str, Any]]:
         """Its own cases for `test`, as far as they are maps."""
-        found = self.values.get(CASES_FIELD)
-        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        cases = self.values.get(CASES_FIELD)
+        return [case for case in cases if isinstance(case, dict)] if isinstance(cases, list) else []
 
     @cached_property
     def trigger(self) -> Trigger | BrokenTrigger | None:
@@ -194,7 +198,7 @@ class CheckedEntry:
             bucket=self.bucket,
             prefix=self.prefix,
             patterns=[pattern for _, pattern in self.patterns("if_fnmatch")],
-            keys=[each for each in keys if isinstance(each, str)],
+            keys=[key for key in keys if isinstance(key, str)],
             event_types=self.event_types,
             names_event_types="if_event_type" in self.item,
             above=self.size("if_size_gt"),

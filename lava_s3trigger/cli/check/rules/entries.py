@@ -95,9 +95,9 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
     condition whose name is very similar to a known one. `if_size_lt` has no counterpart:
     `if_not_size_gt` holds up to and including the size, so `--unsafe-fixes` alone writes it.
     """
-    free = [each for each in _CONDITIONS if each not in checked.item]
+    free = [name for name in _CONDITIONS if name not in checked.item]
     meant = _MEANT.get(error.field)
-    close = meant or nearest(error.field, [each for each in free if _is_typo(error.field, each)])
+    close = meant or nearest(error.field, [name for name in free if _is_typo(error.field, name)])
     fix = _renamed(error.field, [close]) if close and not meant else None
     if meant in free:
         fix = Fix(meant, (error.field,), of_name=True, is_safe=False)
@@ -275,9 +275,9 @@ def _renamed(name: str, known: Any) -> Fix | None:
 
 def _with_unit(value: Any, units: list[str], path: tuple[str, ...]) -> Fix | None:
     """Return a number with the unit that differs only by its case, if there is one."""
-    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value.strip()) if type(value) is str else None
-    named = [each for each in units if found and each.lower() == found[2].lower()]
-    return Fix(f"{found[1]}{named[0]}", path) if found and len(named) == 1 else None
+    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value.strip()) if type(value) is str else None
+    named = [unit for unit in units if match and unit.lower() == match[2].lower()]
+    return Fix(f"{match[1]}{named[0]}", path) if match and len(named) == 1 else None
 
 
 def _path_of_binary(attribute: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
@@ -285,9 +285,9 @@ def _path_of_binary(attribute: Any, path: tuple[str | int, ...]) -> tuple[str | 
         if kind in ("B", "BS"):
             return path
         members: Any = value.items() if kind == "M" else enumerate(value) if kind == "L" else ()
-        for n, each in members:
-            if found := _path_of_binary(each, (*path, n)):
-                return found
+        for n, member in members:
+            if inner := _path_of_binary(member, (*path, n)):
+                return inner
     return None
 
 
@@ -304,9 +304,9 @@ def _size(attribute: dict[str, Any]) -> int:
     size = 1
     match kind:
         case "M":
-            size = 3 + sum(_bytes(name) + 1 + _size(each) for name, each in value.items())
+            size = 3 + sum(_bytes(name) + 1 + _size(member) for name, member in value.items())
         case "L":
-            size = 3 + sum(1 + _size(each) for each in value)
+            size = 3 + sum(1 + _size(member) for member in value)
         case "S":
             size = _bytes(value)
         case "N":

@@ -14,9 +14,9 @@ S3: Final = frozenset(EVENT_TYPES)
 EVENTBRIDGE: Final = frozenset(IN_EVENTBRIDGE)
 """From EventBridge."""
 ALL: Final = S3 | EVENTBRIDGE
-WITHOUT_SIZE: Final = frozenset(each for each in ALL if leaves_out(each, "size"))
+WITHOUT_SIZE: Final = frozenset(name for name in ALL if leaves_out(name, "size"))
 """Types whose events carry no size. Their size is 0."""
-PATTERNS: Final = ALL | {f"{each.partition(':')[0]}:*" for each in ALL if ":" in each}
+PATTERNS: Final = ALL | {f"{name.partition(':')[0]}:*" for name in ALL if ":" in name}
 """What is often written, for suggestions."""
 
 
@@ -24,4 +24,4 @@ PATTERNS: Final = ALL | {f"{each.partition(':')[0]}:*" for each in ALL if ":" in
 def matched(pattern: str) -> frozenset[str]:
     """Return the types that a pattern matches, as `fnmatch` does on Linux."""
     match = re.compile(translate(pattern)).match
-    return frozenset(each for each in ALL if match(each))
+    return frozenset(name for name in ALL if match(name))

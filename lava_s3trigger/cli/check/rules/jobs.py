@@ -93,7 +93,7 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     for position, job_id in enumerate(checked.job_ids):
         template = TemplateText.of(job_id)
         pieces = template.pieces() if template else None
-        if pieces and not any(stands_in_order(pieces, each) for each in every.jobs):
+        if pieces and not any(stands_in_order(pieces, job_id) for job_id in every.jobs):
             yield Found(
                 f"no job in {every.jobs_name} has an id such as {shown(job_id)}",
                 checked.job_id_path(position),
@@ -116,16 +116,16 @@ def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
             own, jobs_own = checked.values.get(name), job.values.get(name) if job else None
             if not (isinstance(own, dict) and isinstance(jobs_own, dict)):
                 continue
-            for each, value in own.items():
-                other = jobs_own.get(each)
+            for own_name, value in own.items():
+                other = jobs_own.get(own_name)
                 if isinstance(value, dict) and isinstance(other, dict):
                     lost = sorted(other.keys() - value.keys())
                     if lost:
                         yield Found(
-                            f"{each!a} replaces the one of job {shown(job_id)}, whose"
+                            f"{own_name!a} replaces the one of job {shown(job_id)}, whose"
                             f" {', '.join(map(shown, lost[:5]))} would be lost: maps are not"
                             " merged",
-                            (name, each),
+                            (name, own_name),
                             of_name=True,
                         )
 
@@ -217,7 +217,7 @@ def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
     raw = checked.values.get("parameters")
     if not (trial and any(_is_output(text) for _, text, _ in strings(raw)) and trial.decision):
         return
-    dispatch = next((each.dispatch for each in trial.decision.jobs if each.dispatch), None)
+    dispatch = next((job.dispatch for job in trial.decision.jobs if job.dispatch), None)
     for path, text in _outputs(dispatch.parameters if dispatch else None):
         key = text.removeprefix(f"s3://{checked.bucket}/")
         folder, _, name = key.rpartition("/")
@@ -251,9 +251,9 @@ def _outputs(
     if isinstance(value, str) and is_output:
         yield path, value
     elif isinstance(value, dict):
-        for name, each in value.items():
-            yield from _outputs(each, (*path, name), is_output=_is_output(name))
+        for name, member in value.items():
+            yield from _outputs(member, (*path, name), is_output=_is_output(name))
     elif isinstance(value, list):
-        for n, each in enumerate(value):
+        for n, member in enumerate(value):
             is_named = is_output or (n > 0 and _is_output(value[n - 1]))
-            yield from _outputs(each, (*path, n), is_output=is_named)
+            yield from _outputs(member, (*path, n), is_output=is_named)

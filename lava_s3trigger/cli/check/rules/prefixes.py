@@ -119,8 +119,8 @@ def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
     """Return the longer prefix with entries to which every key that a pattern matches belongs."""
-    found = WILDCARDS.search(pattern)
-    literal = pattern[: found.start()] if found else f"{pattern}/"
+    wildcard = WILDCARDS.search(pattern)
+    literal = pattern[: wildcard.start()] if wildcard else f"{pattern}/"
     while "/" in literal:
         literal = literal.rpartition("/")[0]
         is_longer = prefix == WHOLE_BUCKET or literal.startswith(f"{prefix}/")
@@ -192,11 +192,11 @@ def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     for name in ("if_fnmatch", "if_not_fnmatch"):
         named += checked.patterns(name)
     for path, text in named:
-        if found := _ENCODED.search(text):
+        if match := _ENCODED.search(text):
             yield Found(
                 f"{shown(text)} is percent-encoded, and keys are decoded before they are matched",
                 path,
-                text=found[0],
+                text=match[0],
             )
 
 
@@ -223,9 +223,9 @@ def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:
-        found = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
-        if found:
-            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=found[0])
+        match = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
+        if match:
+            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=match[0])
             return
     if bucket and (prefix == bucket or prefix.startswith(f"{bucket}/")):
         yield Found(

@@ -97,19 +97,19 @@ def ids_beginning(prefixes: Iterable[str]) -> set[str]:
     Raises:
         CommandError: No rule begins with one.
     """
-    ids = [each.id for each in all_rules()]
+    ids = [rule.id for rule in all_rules()]
     chosen: set[str] = set()
     for prefix in prefixes:
-        found = [id_ for id_ in ids if prefix and id_.startswith(prefix.upper())]
-        if not found:
+        matching = [id_ for id_ in ids if prefix and id_.startswith(prefix.upper())]
+        if not matching:
             raise CommandError(unknown_rule(prefix), WRONG_USAGE)
-        chosen.update(found)
+        chosen.update(matching)
     return chosen
 
 
 def unknown_rule(name: str) -> str:
     """Return the message for an unknown id, with the nearest known one."""
-    ids = [each.id for each in all_rules()]
+    ids = [rule.id for rule in all_rules()]
     close = get_close_matches(name[:16].upper(), ids, n=1)
     hint = f"did you mean {close[0]}?" if close else "an id is such as LT201"
     return f"unknown rule {shown(name)}; {hint}"
@@ -118,9 +118,9 @@ def unknown_rule(name: str) -> str:
 def nearest(name: Any, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest, or None where none is near."""
     text = str(name)[:_MAX_COMPARED_CHARACTERS]
-    candidates = [each for each in known if len(each) <= _MAX_COMPARED_CHARACTERS]
+    candidates = [name for name in known if len(name) <= _MAX_COMPARED_CHARACTERS]
     if len(candidates) > _MAX_COMPARED_NAMES:
-        candidates = [each for each in candidates if each[:2] == text[:2]][:_MAX_COMPARED_NAMES]
+        candidates = [name for name in candidates if name[:2] == text[:2]][:_MAX_COMPARED_NAMES]
     close = near(text, candidates)
     return close[0] if close else None
 

@@ -115,20 +115,20 @@ class TemplateText:
         except Exception:  # noqa: BLE001 - it is sound, but may be deep
             return None
         texts = [""]
-        for each in tree.body:
-            if isinstance(each, nodes.Output):
-                for part in each.nodes:
+        for node in tree.body:
+            if isinstance(node, nodes.Output):
+                for part in node.nodes:
                     if isinstance(part, nodes.TemplateData):
                         texts[-1] += part.data
                     else:
                         texts.append("")
-            elif not isinstance(each, nodes.Assign):
+            elif not isinstance(node, nodes.Assign):
                 texts.append("")
         if not (texts[0].startswith('"') and texts[-1].endswith('"')):
             return None
         texts[0], texts[-1] = texts[0][1:], texts[-1][:-1]
         try:
-            return [json.loads(f'"{each}"') for each in texts]
+            return [json.loads(f'"{text}"') for text in texts]
         except ValueError:
             return None
 
@@ -203,11 +203,11 @@ def _reduced(value: Any) -> Any:
         )
     if isinstance(value, dict):
         return {
-            name if MARK.search(name) else str(n): _reduced(each)
-            for n, (name, each) in enumerate(value.items())
+            name if MARK.search(name) else str(n): _reduced(member)
+            for n, (name, member) in enumerate(value.items())
         }
     if isinstance(value, list):
-        return [_reduced(each) for each in value]
+        return [_reduced(item) for item in value]
     return None
 
 
@@ -252,28 +252,28 @@ def _code(text: str) -> _Code:
 
 
 def _walked(tree: nodes.Template, *, is_sound: bool) -> _Code:
-    found = [*_all_nodes(tree)]
-    names = [each for each in found if isinstance(each, nodes.Name)]
-    read = frozenset(each.name for each in names if each.ctx == "load")
-    asked = [each for each in found if isinstance(each, (nodes.Getattr, nodes.Getitem))]
-    chains = [chain for each in asked if len(chain := _chain(each)) > 1]
+    every = [*_all_nodes(tree)]
+    names = [node for node in every if isinstance(node, nodes.Name)]
+    read = frozenset(name.name for name in names if name.ctx == "load")
+    asked = [node for node in every if isinstance(node, (nodes.Getattr, nodes.Getitem))]
+    chains = [chain for node in asked if len(chain := _chain(node)) > 1]
     of_info = [chain[1] for chain in chains if chain[:-1] == ("info",)]
-    is_whole = len(of_info) < sum(each.name == "info" for each in names)
+    is_whole = len(of_info) < sum(name.name == "info" for name in names)
     return _Code(
         tree,
         is_sound,
         read,
-        own=frozenset(each.name for each in names if each.ctx != "load"),
-        filters=_unique(each.name for each in found if isinstance(each, nodes.Filter)),
-        tests=_unique(each.name for each in found if isinstance(each, nodes.Test)),
+        own=frozenset(name.name for name in names if name.ctx != "load"),
+        filters=_unique(node.name for node in every if isinstance(node, nodes.Filter)),
+        tests=_unique(node.name for node in every if isinstance(node, nodes.Test)),
         members=_unique(chains),
         private=_unique(
-            each.attr
-            for each in asked
-            if isinstance(each, nodes.Getattr) and each.attr.startswith("_")
+            node.attr
+            for node in asked
+            if isinstance(node, nodes.Getattr) and node.attr.startswith("_")
         ),
         aspects=frozenset(of_info) | (read & {"event"}) | ({"info"} if is_whole else set()),
-        keeps_text=any(isinstance(each, _CAPTURES) for each in found),
+        keeps_text=any(isinstance(node, _CAPTURES) for node in every),
     )
 
 
@@ -310,11 +310,11 @@ def _chain(node: nodes.Node) -> tuple[str, ...]:
 def code_pieces(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the pieces of a template, and whether each is code."""
     at = 0
-    while found := MARK.search(text, at):
-        end = text.find(_ENDS[found[0]], found.end())
+    while mark := MARK.search(text, at):
+        end = text.find(_ENDS[mark[0]], mark.end())
         if end < 0:
             break
-        yield text[at : found.start()], False
+        yield text[at : mark.start()], False
         at = end + 2
-        yield text[found.start() : at], True
+        yield text[mark.start() : at], True
     yield text[at:], False

@@ -113,9 +113,9 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     nothing. So does an attribute that begins with an underscore, of any value: the sandbox hides
     it. A call of an unknown method is [LT408](#lt408-template-fails).
     """
-    for found, owner in _unknown_members(checked):
+    for finding, owner in _unknown_members(checked):
         if owner[0] != "utils":
-            yield found
+            yield finding
     failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
         for name in template.code.private:
@@ -131,9 +131,9 @@ def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
     modules are left out on purpose, such as `utils.path.exists`. A call of an unknown function is
     [LT408](#lt408-template-fails).
     """
-    for found, owner in _unknown_members(checked):
+    for finding, owner in _unknown_members(checked):
         if owner[0] == "utils":
-            yield found
+            yield finding
 
 
 def _unknown_members(
@@ -154,10 +154,10 @@ def _unknown_members(
             known = _known_members(tuple(owner), name)
             if known is None:
                 continue
-            found = _member(path, template, ".".join(owner), name, known)
-            is_failure = failure and failure.path == found.path and name in (failure.text or "")
+            finding = _member(path, template, ".".join(owner), name, known)
+            is_failure = failure and failure.path == finding.path and name in (failure.text or "")
             if bool(is_failure) is of_failure:
-                yield found, tuple(owner)
+                yield finding, tuple(owner)
 
 
 def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
@@ -176,7 +176,7 @@ def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
         kind = None if isinstance(kind, (str, int)) else kind
     if kind is None or hasattr(kind, name):
         return None
-    return UTILS if owner == ("utils",) else [each for each in dir(kind) if each[0] != "_"]
+    return UTILS if owner == ("utils",) else [name for name in dir(kind) if name[0] != "_"]
 
 
 @rule("LT406", "warning", "Reserved name of a global")
@@ -207,7 +207,7 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         return
     for name in ("job_id", "parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
-            if MARK.search(text) and any(f" {each}" in text for each in VARIABLES):
+            if MARK.search(text) and any(f" {variable}" in text for variable in VARIABLES):
                 yield Found(f"{shown(text)} is sent as it stands", (name, *path), of_name)
                 return
 
@@ -258,9 +258,9 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
                 continue
             # What is inside of code may be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
-            if found := _FOREIGN.search(plain):
-                message = f"{shown(found[0])} is sent as it stands; a variable is {{{{ key }}}}"
-                yield Found(message, (name, *path), of_name, text=found[0])
+            if foreign := _FOREIGN.search(plain):
+                message = f"{shown(foreign[0])} is sent as it stands; a variable is {{{{ key }}}}"
+                yield Found(message, (name, *path), of_name, text=foreign[0])
 
 
 _SECRET_NAME: Final = re.compile(
@@ -286,7 +286,7 @@ def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     for name in ("parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
-            owner = next((each for each in reversed(path) if isinstance(each, str)), "")
+            owner = next((step for step in reversed(path) if isinstance(step, str)), "")
             is_named = bool(_SECRET_NAME.fullmatch(owner)) and not of_name
             if _SECRET.search(text) or (is_named and not _NO_SECRET.match(text)):
                 yield Found(
@@ -296,9 +296,9 @@ def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 def _failed(checked: CheckedEntry, failure: Failure, meaning: str) -> Found:
     hints = [
-        found.message.partition("; ")[2]
-        for found, _ in _unknown_members(checked, of_failure=True)
-        if "; " in found.message
+        finding.message.partition("; ")[2]
+        for finding, _ in _unknown_members(checked, of_failure=True)
+        if "; " in finding.message
     ]
     message = "; ".join([f"{meaning}: {failure.reason}", *hints[:1]])
     return Found(message, failure.path, failure.of_name, text=failure.text)

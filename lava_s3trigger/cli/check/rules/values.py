@@ -96,7 +96,7 @@ def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     named: list[tuple[tuple[str | int, ...], Any]] = [
         ((name,), checked.values.get(name)) for name in ("trigger_id", "bucket", "prefix")
     ]
-    named += [(checked.job_id_path(n), each) for n, each in enumerate(checked.job_ids)]
+    named += [(checked.job_id_path(n), job_id) for n, job_id in enumerate(checked.job_ids)]
     for name in ("if_fnmatch", "if_not_fnmatch", "if_event_type", "if_not_event_type"):
         named += checked.patterns(name)
     for path, value in named:
