@@ -1,8 +1,8 @@
 """Which dispatches an S3 event causes, and why it causes no others.
 
-This is the one decider: the handler sends what it decides. It looks things up and sends
-nothing. A decision records how it came about, for the log and for the command line: the
-prefixes tried, each condition with the value that it saw, and each job.
+This is the only decider: it reads tables and sends nothing, and the handler sends what it
+decides. A decision records its reasons, for the log and for the command line: the prefixes
+tried, each condition with the value that it tested, and each job.
 See docs/design.md#trace.
 """
 
@@ -49,7 +49,7 @@ class Jobs(Protocol):
 
 @dataclass(slots=True)
 class TestedCondition:
-    """A condition, with the value that it saw."""
+    """A condition, with the value that it tested."""
 
     condition: Condition
     value: Any
@@ -68,7 +68,7 @@ class JobDecision:
 
     @property
     def errors(self) -> tuple[EntryError, ...]:
-        """Those of the job's entry."""
+        """Errors of the job's entry."""
         return self.ended.errors if self.ended else ()
 
     @property
@@ -78,7 +78,7 @@ class JobDecision:
 
     @property
     def kind(self) -> str | None:
-        """What sort of skip, user error or failure it is."""
+        """The kind of skip, user error or failure."""
         return self.ended.kind if self.ended else None
 
     @property
@@ -98,7 +98,7 @@ class TriggerDecision:
     ended: Outcome | None = None
     """Its outcome, if the trigger ended before its jobs."""
     digest: str | None = None
-    """That of the entry."""
+    """Digest of the entry."""
     seconds: float = field(default=0.0, compare=False)
     """How long its conditions and templates took."""
 
@@ -127,14 +127,14 @@ class Decision:
 
     event: S3Event
     redrive: RedriveTarget | None = None
-    """What a parked message asks for, where the event comes from one."""
+    """What a parked message asks for, if the event is in one."""
     prefixes: tuple[str, ...] = ()
-    """The prefixes that were tried, in order. Only the last may have entries."""
+    """The prefixes that were tried, in order. Only the last one can have entries."""
     entries: int = 0
-    """Number of entries at the last of them."""
+    """Number of entries at the last prefix."""
     triggers: list[TriggerDecision] = field(default_factory=list)
     ended: Outcome | None = None
-    """The failure for which triggers could not be looked up."""
+    """The failure that prevented looking triggers up."""
 
     def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
         """Return what was decided for a trigger, if it matches."""
@@ -174,8 +174,8 @@ def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
         triggers: Where triggers are looked up.
         jobs: Where jobs are looked up.
         deadline: Triggers for which no time is left are failures.
-        redrive: What a parked message asks for: one trigger, without what is done.
-        before: What earlier attempts carried out. It is skipped, and used up.
+        redrive: What a parked message asks for: one trigger, without its dispatched jobs.
+        before: What earlier attempts carried out. It is skipped and used up.
     """
     decision = Decision(event, redrive)
     for _ in decide_each(decision, triggers, jobs, deadline, before):
@@ -190,10 +190,10 @@ def decide_each(
     deadline: Deadline,
     before: SentRecord | None = None,
 ) -> Iterator[TriggerDecision]:
-    """Yield the decisions on the triggers of an event one after another; see `decide`.
+    """Yield the decisions on the triggers of an event one by one; see `decide`.
 
-    So the dispatches of one can be sent, and its rendered documents freed, before the next
-    one renders.
+    The caller can send the dispatches of one trigger, and free its rendered documents, before
+    the next one renders.
 
     Args:
         decision: The decision on the event, to which each decision is added.
@@ -232,7 +232,7 @@ def decide_each(
 def _outcome_of(
     error: Exception, trigger_id: str | None = None, job_id: str | None = None
 ) -> Outcome:
-    """Return the outcome that an error means: of the user, or of what a retry may get past."""
+    """Return the outcome for an error: a user error, or a failure that a retry may solve."""
     if isinstance(error, UserError):
         return Outcome(
             "user_error", error.kind, str(error), trigger_id, job_id, errors=error.errors
@@ -293,7 +293,7 @@ class _Decider:
             self._decide_job(decided.trigger_id, job, trigger.delay, parameters, globals_)
 
     def _test(self, decided: TriggerDecision, trigger: Trigger) -> bool:
-        """Test all conditions, and record each with the value that it saw."""
+        """Test all conditions, and record each with the value that it tested."""
         decided.conditions = []
         all_hold = True
         for condition in trigger.conditions:
@@ -310,7 +310,7 @@ class _Decider:
             UserError: One cannot be rendered; the message names the field.
         """
         return (
-            # Of one that is longer than a key, only so much is kept that it still names no job.
+            # A longer id names no job. It is cut, but stays long enough to name none.
             [
                 self._render_field("job_id", document, trigger)[: MAX_JOB_ID_BYTES + 1]
                 for document in trigger.job_ids

@@ -1,4 +1,4 @@
-"""Calls side by side, where there is more than one to make."""
+"""Concurrent calls, on a few threads."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST: Final = 8
-"""Calls under way at once; the clients keep more connections than that."""
+"""Calls that run at once; the clients keep more connections than that."""
 
 _pool: ThreadPoolExecutor | None = None
 
 
 def map_concurrently(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Call for each, on a few threads, and give the results in order.
+    """Call a function for each item, on a few threads, and return the results in order.
 
-    All calls have ended when it returns, or raises what one of them raised: none goes on
-    in an instance that AWS has frozen, or in the next invocation.
+    All calls have ended when it returns, or raises the error of one of them: none runs in an
+    instance that AWS has frozen, or in the next invocation.
     """
     global _pool  # noqa: PLW0603 - made once, and not at cold start: few invocations need it
     if len(items) < 2:  # noqa: PLR2004 - a thread costs more than it saves
