@@ -122,7 +122,7 @@ class DeliveredEvent:
 
     @property
     def failures(self) -> list[Outcome]:
-        """The outcomes because of which AWS must deliver its delivery again."""
+        """The outcomes for which AWS must deliver its delivery again."""
         return [outcome for outcome in self.outcomes if outcome.outcome == "failed"]
 
     @property
@@ -273,7 +273,7 @@ def _route(record: Any) -> str:
 
 
 def _is_sqs_message(record: dict[str, Any]) -> bool:
-    # A message without an id cannot be returned alone: an empty itemIdentifier
+    # A message without an id cannot be returned separately: an empty itemIdentifier
     # makes Lambda return the whole batch to the queue.
     message_id = record.get("messageId")
     return (

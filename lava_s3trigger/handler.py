@@ -177,7 +177,7 @@ class Function:
         admitted = []
         try:
             admitted = self._admit(batch, request_id, deadline)
-        except Exception as error:  # noqa: BLE001 - other batches go on
+        except Exception as error:  # noqa: BLE001 - other batches continue
             _fail(batch, error)
         yield [delivered for delivered in batch if delivered.outcomes]
         while admitted:

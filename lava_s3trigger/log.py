@@ -98,7 +98,7 @@ def _shortened(parts: list[str], fields: dict[str, Any]) -> list[str]:
 
 
 def log_document(document: str) -> None:
-    """Log a JSON object of numbers and names, whatever the level: a document of metrics.
+    """Log a JSON object of numbers and names at any level: a document of metrics.
 
     It is the whole line, as the specification of the embedded metric format asks.
 

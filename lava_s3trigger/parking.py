@@ -42,7 +42,7 @@ class RedriveTarget:
     """Ids of jobs that were dispatched for this event, each as often as it was."""
 
     def remaining(self, job_ids: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """Yield position and id of the jobs that the entry names now, except the dispatched ones."""
+        """Yield position and id of the jobs that the entry names now, without dispatched ones."""
         done = Counter(self.done)
         for position, job_id in enumerate(job_ids):
             if done[job_id] > 0:

@@ -250,7 +250,7 @@ def _conditions(
 
 
 def _unknown_field(name: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
     close = get_close_matches(
         name[:_MAX_FIELD_CHARACTERS], sorted(_KNOWN), n=1, cutoff=_MIN_LIKENESS

@@ -55,7 +55,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": ATTEMPTS})),
         **options,
     )
-    # `aws.sqs` retries by itself, since each attempt must send another message, with a
+    # `aws.sqs` makes the retries, since each attempt must send another message, with a
     # new run_id (docs/design.md#dispatch).
     sqs = session.create_client(
         "sqs",

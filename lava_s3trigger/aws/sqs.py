@@ -148,7 +148,7 @@ class SqsQueues:
                 failure = _Failure(_text(error), fault=_fault(error))
                 if failure.fault not in {_Fault.STALE_CONNECTION, _Fault.TRANSIENT}:
                     break
-            except Exception as error:  # noqa: BLE001 - not what AWS answers; other calls go on
+            except Exception as error:  # noqa: BLE001 - not what AWS answers; other calls continue
                 return _Failure(str(UnexpectedError.of(error)), UnexpectedError.kind)
         assert failure  # noqa: S101 - of the last attempt
         return failure

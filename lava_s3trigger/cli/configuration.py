@@ -1,4 +1,4 @@
-"""Options out of a project's configuration file, where neither flag nor environment has them."""
+"""Options from a project's configuration file, for which there is no flag and no variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE: Final = "tool.lava-s3trigger"
 
 
 def find(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the configuration file that is nearest above a folder, and its options.
+    """Return the nearest configuration file in a folder or above, and its options.
 
     That is ``lava-s3trigger.toml``, or a ``pyproject.toml`` that has the table
     ``tool.lava-s3trigger``.
@@ -49,7 +49,7 @@ def defaults(
     """Return the options as click's map of defaults: by command, and by parameter.
 
     An option at the top is for all commands that know it; a table with a command's name has
-    options of that command alone. Paths are relative to the file's folder.
+    options only for that command. Paths are relative to the file's folder.
 
     Raises:
         CommandError: No command knows an option, or its value has another type.
@@ -118,12 +118,12 @@ def _set(
 
 
 def _resolved(path: str, folder: Path) -> str:
-    """Return a path relative to a folder; standard input and S3 URIs are what they are."""
+    """Return a path relative to a folder; standard input and S3 URIs are returned unchanged."""
     return path if path == "-" or path.startswith("s3://") else str(folder / path)
 
 
 def _unknown(file: Path, option: str, known: Any) -> CommandError:
-    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
     close = get_close_matches(option.rpartition(".")[2], sorted(known), n=1)
     hint = (

@@ -110,7 +110,7 @@ def _later(first: ObjectEvent, number: int) -> ObjectEvent:
 
 
 def _facts(aws: Aws, name: ObjectName, *, is_asked: bool) -> ObjectFacts | None:
-    """Ask S3 about the object, unless the event leaves out what it knows."""
+    """Ask S3 about the object, unless the event leaves those facts out."""
     if not is_asked:
         return None
     client = aws.client("s3")

@@ -1,6 +1,6 @@
 """Decides which S3 events are duplicates, and which instance carries out the others.
 
-It uses two memories, each of which is off unless configured: that of this instance
+It uses two memories, each of them off unless configured: that of this instance
 (`memory`), and a table that all instances share (`table`). See docs/duplicates.md.
 """
 

@@ -80,7 +80,7 @@ class ClaimTable:
             owner: Id of its delivery.
             lease: Seconds after which the claim expires; by then whoever made it has
                 settled it, or no longer runs.
-            has_time: Tells whether there is time for a second call, where one is needed.
+            has_time: Returns whether there is time for a second call, where one is needed.
         """
         token, now = str(uuid.uuid4()), self._now()
         try:

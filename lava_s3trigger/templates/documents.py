@@ -195,7 +195,7 @@ class Document:
             self._error = str(error)
         except (TimeoutError, ThreadError):
             raise
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - as above
             self._error = _reason(error)
         else:
             return template

@@ -86,7 +86,7 @@ class listening:  # noqa: N801 - as contextlib's are; as a generator it would ta
     __slots__ = ("_before", "_filters", "_is_outermost")
 
     def __enter__(self) -> None:
-        global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
+        global _is_listening  # noqa: PLW0603 - the signal handler is global too
         self._is_outermost = not _is_listening and _is_main_thread()
         if self._is_outermost:
             # As `catch_warnings` does, which takes as long as everything else here.
@@ -95,7 +95,7 @@ class listening:  # noqa: N801 - as contextlib's are; as a generator it would ta
             _is_listening = True
 
     def __exit__(self, *_: object) -> None:
-        global _is_listening  # noqa: PLW0603 - likewise
+        global _is_listening  # noqa: PLW0603 - as above
         if self._is_outermost:
             _is_listening = False
             signal.signal(_ALARM, self._before)

@@ -1,4 +1,4 @@
-"""What changes of entries do to other entries: which are hidden, freed, or fire twice."""
+"""Effects of changes on other entries: which are hidden, freed, or fire twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Effect(NamedTuple):
-    """An entry to which keys below a prefix come no longer, or come now."""
+    """An entry that no longer receives the keys below a prefix, or receives them now."""
 
     trigger_id: str
     set_name: str | None
@@ -44,7 +44,7 @@ class Handover(NamedTuple):
     trigger_ids: tuple[str, str]
     """The entry that loses the job, and the one that gets it."""
     is_gap: bool
-    """Whether it is lost before it is got."""
+    """Whether one entry loses it before the other one gets it."""
 
 
 def levels_of(items: Iterable[Item]) -> dict[Level, list[Item]]:
@@ -67,12 +67,12 @@ def hidden(before: Levels, after: Levels) -> list[Effect]:
 
 
 def freed(before: Levels, after: Levels) -> list[Effect]:
-    """Return the entries that get the keys of prefixes at which no entry is left."""
+    """Return the entries that get the keys of prefixes without any remaining entry."""
     return list(_uncovered(after, before, set(before) - set(after)))
 
 
 def hidden_by_disabled(after: Levels, disabled: Iterable[Item]) -> list[Effect]:
-    """Return the entries that disabled ones hide, at prefixes at which no entry is enabled."""
+    """Return the entries that only disabled ones hide, at prefixes without an enabled entry."""
     dead = {
         level for level in map(level_of, disabled) if not any(map(is_enabled, after.get(level, ())))
     }
@@ -83,8 +83,8 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
     """Yield the enabled entries at the nearest prefix above each of some levels.
 
     Args:
-        of: The entries among which the nearest ones are.
-        others: The entries on the other side of a change, of which each must be one as well.
+        of: The entries to search.
+        others: The entries on the other side of a change; an entry must exist there too.
         levels: The levels.
     """
     for bucket, prefix in sorted(levels):
@@ -99,7 +99,7 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
 
 
 def in_order(changes: Iterable[Change]) -> list[Change]:
-    """Return changes in the order in which they are to be written.
+    """Return changes in the order in which to write them.
 
     New entries first and deletions last, and an entry that gets a job before the one that loses
     it, so that no key is without its job in between. Two entries that swap jobs leave a gap.
@@ -136,7 +136,7 @@ def handovers(changes: Sequence[Change]) -> list[Handover]:
 
 
 def _work(item: Item | None) -> set[tuple[Level, str]]:
-    """Return the jobs that an entry dispatches, each with the prefix at which it does."""
+    """Return the jobs that an entry dispatches, each with the prefix of the entry."""
     if item is None or not is_enabled(item):
         return set()
     try:
@@ -148,7 +148,7 @@ def _work(item: Item | None) -> set[tuple[Level, str]]:
 
 
 def is_enabled(item: Item) -> bool:
-    """Return whether an entry is enabled; one whose field is wrong fires nothing."""
+    """Return whether an entry is enabled; an entry with an invalid field fires nothing."""
     try:
         return units.boolean(value_of(item["enabled"], "enabled"))
     except (KeyError, ValueError):

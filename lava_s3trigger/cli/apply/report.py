@@ -1,4 +1,4 @@
-"""What `apply` shows: the changes, what they do to other entries, and their outcome."""
+"""The output of `apply`: the changes, their effects on other entries, and their outcome."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _difference_lines(difference: Difference) -> Iterator[Line]:
 
 
 def left_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """Yield the entries that are left, and why."""
+    """Yield the entries that are not changed, and why."""
     for trigger_id, reason in conflicts:
         yield line(Piece("left    ", BAD), f" {named(trigger_id)}: {reason}")
 
@@ -153,7 +153,7 @@ def pairs_json(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _empty_document() -> dict[str, Any]:
-    """Return the JSON of a run that has found nothing yet."""
+    """Return the JSON of a run before its first step."""
     return {
         "realm": None,
         "table": None,
@@ -182,14 +182,14 @@ def _empty_document() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Page:
-    """Where a run shows what it does: text as it goes, or JSON at the end."""
+    """The output of a run: text after each step, or JSON at the end."""
 
     file: TextIO
     is_json: bool
     is_repeated: bool
-    """Whether text goes to standard error as well, since a question is asked about it."""
+    """Whether text is also written to standard error, for the question that follows."""
     document: dict[str, Any] = field(default_factory=_empty_document)
-    """The JSON, which each step completes."""
+    """The JSON; each step adds its part."""
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show lines of text."""
@@ -201,7 +201,7 @@ class Page:
             write_page(sys.stderr, page)
 
     def show_difference(self, difference: Difference, title: str) -> None:
-        """Show what changes, and what is in the way."""
+        """Show the changes, and the conflicts that prevent others."""
         deleted = {change.trigger_id for change in difference.changes if change.kind == "deleted"}
         self.document |= {
             "changes": [_change_json(change) for change in difference.changes],
@@ -224,6 +224,6 @@ class Page:
         self.show(_handover_lines(handovers, seconds))
 
     def finish(self) -> None:
-        """Write the JSON, if that is wanted."""
+        """Write the JSON, if the format is JSON."""
         if self.is_json:
             write_json(self.file, self.document)

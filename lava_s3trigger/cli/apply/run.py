@@ -1,4 +1,4 @@
-"""What the command `apply` does: compares, checks and shows, then has the changes carried out."""
+"""The command `apply`: compares, checks, shows, and then carries the changes out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .difference import Item
 
 _MAX_PRUNED: Final = 0.2
-"""Part of a set that `--prune` deletes at most."""
+"""The largest part of a set that `--prune` deletes."""
 
 
 def run(**options: Any) -> int:
@@ -137,7 +137,7 @@ class _Session:
         return self._with_conflicts(wanted, status)
 
     def undo(self) -> int:
-        """Put back what a run has replaced."""
+        """Restore the entries that a run has replaced."""
         path = self.options["undo"]
         saved = read_changes(path)
         if self.options["realm"] not in (None, saved.realm):
@@ -159,7 +159,7 @@ class _Session:
         status = self._carry_out(wanted, "Put these entries back?") if wanted.changes else YES
         return self._with_conflicts(wanted, status)
 
-    # What these three need.
+    # Used by the three methods above.
 
     @cached_property
     def _aws(self) -> Aws:
@@ -177,7 +177,7 @@ class _Session:
 
     @cached_property
     def _settings(self) -> Settings:
-        """The settings of the function; its defaults where they cannot be read."""
+        """The settings of the function, or its defaults if they cannot be read."""
         try:
             return find_function(self._aws, self._realm, self.options["function"]).settings
         except CommandError as error:
@@ -197,7 +197,7 @@ class _Session:
         return rollout.carry_out(wanted.changes, question)
 
     def _with_conflicts(self, wanted: Difference, status: int) -> int:
-        """Return an exit status that counts entries that were left from the start."""
+        """Return an exit status that also reflects entries with conflicts."""
         if not wanted.conflicts:
             return status
         if self.page.document["outcome"] in ("applied", "unchanged"):
@@ -217,7 +217,7 @@ class _Session:
     def _passes(
         self, loaded: Loaded, triggers: list[Entry], after: list[Entry], jobs: list[Entry]
     ) -> bool:
-        """Run check and test on the table as it would be; return whether both pass."""
+        """Run check and test on the resulting table; return whether both pass."""
         ids = {trigger.id for trigger in triggers}
         others = [entry for entry in after if entry.id not in ids]
         max_delay = self._settings.max_delay
@@ -246,7 +246,7 @@ class _Session:
         return not checked.failing() and not results.failed
 
     def _show_difference(self, wanted: Difference) -> None:
-        """Show what changes, and what is in the way."""
+        """Show the changes, and the conflicts that prevent others."""
         self.page.document |= {
             "realm": self._realm,
             "table": f"lava.{self._realm}.s3triggers",
@@ -263,7 +263,7 @@ class _Session:
         self.page.show_difference(wanted, f"{table}, set {named(set_name)}" if set_name else table)
 
     def _show_effects(self, wanted: Difference, table: list[Entry], after: list[Entry]) -> None:
-        """Show what the changes do to other entries."""
+        """Show the effects of the changes on other entries."""
         before_levels = effects.levels_of(entry.item for entry in table)
         after_levels = effects.levels_of(entry.item for entry in after)
         self.page.show_hidden(
@@ -274,7 +274,7 @@ class _Session:
         self.page.show_handovers(handovers, writing + self._settings.cache_ttl)
 
     def _show_plan(self, table: list[Entry], after: list[Entry], jobs: list[Entry]) -> None:
-        """Show who gains and loses dispatches of the objects that options name."""
+        """Show which entries gain or lose dispatches, for the objects that options name."""
         planned = plan_of(
             table,
             after,
@@ -292,7 +292,7 @@ class _Session:
         """Return the entries that options name, or those of the set.
 
         Raises:
-            CommandError: One is not there, or none.
+            CommandError: An entry does not exist, or there is none.
         """
         ids, set_name = set(self.options["trigger"]), self.options["set_name"]
         chosen = [
@@ -305,12 +305,12 @@ class _Session:
         return chosen
 
     def _show_replays(self, disabled: Iterable[Item], start: datetime) -> None:
-        """Show the command that recovers the events that are skipped."""
+        """Show the command that recovers the events that the function skips meanwhile."""
         uris = {
             f"s3://{bucket}/{'' if prefix == WHOLE_BUCKET else prefix}"
             for bucket, prefix in {effects.level_of(item) for item in disabled}
         }
-        # A listing of a prefix has the objects of a longer one as well.
+        # A listing of a prefix includes the objects below a longer one.
         shortest = [
             uri
             for uri in sorted(uris)
@@ -319,16 +319,16 @@ class _Session:
         since = ("--since", f"{start:%Y-%m-%dT%H:%M:%SZ}", "--missing", "--realm", self._realm)
         command = command_line(self.options, "replay", *shortest, *since)
         self.page.document["replays"] = [command]
-        # Objects that are younger, `replay --missing` leaves out: the log comes late.
+        # `replay --missing` leaves out younger objects, since the log comes late.
         text = "15 minutes after they are enabled again, this recovers new objects of the meantime:"
         self.page.show([styled(text), styled(f"  {command}")])
 
 
 def _identified(triggers: list[Entry]) -> list[Entry]:
-    """Return entries; raise an error if one has no key, or another one's id.
+    """Return entries; raise an error if one has no key, or the id of another one.
 
     Raises:
-        CommandError: The table or its index cannot hold them.
+        CommandError: The table or its index cannot store them.
     """
     memory = MemoryTriggers(triggers)
     for entry in memory.unindexed:

@@ -1,4 +1,4 @@
-"""The file of what `apply` replaced, and the changes that undo it."""
+"""The file with the entries that `apply` replaced, and the changes that undo it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMAND = "apply"
 
 
 class Saved(NamedTuple):
-    """What a run of `apply` was about to do."""
+    """The changes that a run of `apply` was about to write."""
 
     realm: str
     table_arn: str
@@ -34,7 +34,7 @@ class Saved(NamedTuple):
 
 
 def save_changes(realm: str, table_arn: str, changes: Iterable[Change]) -> Path:
-    """Save changes, before the first of them is written; return the path of the file.
+    """Save changes before the first one is written; return the path of the file.
 
     Raises:
         CommandError: The file cannot be written.
@@ -56,10 +56,10 @@ def save_changes(realm: str, table_arn: str, changes: Iterable[Change]) -> Path:
 
 
 def read_changes(path: str) -> Saved:
-    """Read what `save_changes` wrote.
+    """Read a file of `save_changes`.
 
     Raises:
-        CommandError: The file cannot be read, or is another one.
+        CommandError: The file cannot be read, or is another kind of file.
     """
     with naming(path):
         text = Path(path).read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def read_changes(path: str) -> Saved:
 
 
 def undoing(saved: Saved, table: Table) -> Difference:
-    """Return the changes that put back what was replaced, where the entry is as it was left."""
+    """Return the changes that restore the replaced entries, if nobody changed them since."""
     result = Difference()
     for change in saved.changes:
         now = table.read(change.trigger_id)
@@ -100,7 +100,7 @@ def _as_json(item: Item | None) -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    """Return an attribute, or a part of one, with binary values in base64."""
+    """Return an attribute, or a part of one, with its binary values in base64."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")

@@ -1,4 +1,4 @@
-"""Runs the rules of `check` over entries, and places what they find."""
+"""Runs the rules of `check` on entries, and adds the place to each finding."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Progress = Callable[[int, int], None]
 _KINDS_IN_OTHER_FILES: Final = frozenset(
     ["no_entry", "unknown_tag", "date", "number", "name_not_a_string"]
 )
-"""Kinds of problems of a file that does not hold entries."""
+"""Kinds of problems of a file without entries."""
 
 
 ALWAYS: Final = frozenset(["LT001", "LT004", "LT012"])
-"""Rules on files that cannot be read: without their findings, other findings would be missing."""
+"""Rules on unreadable files. They always apply, since the other rules cannot see these files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,17 @@ class Selection:
     """Which rules are applied.
 
     Args:
-        ids: Ids of rules. Those of `ALWAYS` are applied in any case.
+        ids: Ids of rules. The rules of `ALWAYS` apply in any case.
     """
 
     ids: frozenset[str]
 
     @classmethod
     def of(cls, select: Iterable[str], ignore: Iterable[str]) -> Selection:
-        """Choose rules by beginnings of ids, each a list with commas.
+        """Choose rules by prefixes of ids; each value is a list with commas.
 
         Raises:
-            CommandError: No rule begins with one, or none is left.
+            CommandError: A prefix matches no rule, or no rule is left.
         """
         selected, ignored = _split(select), _split(ignore)
         chosen = ids_beginning(selected) if selected else set(RULES)
@@ -76,28 +76,28 @@ def _split(values: Iterable[str]) -> list[str]:
 
 @dataclass(slots=True)
 class Surroundings:
-    """What is known of the realm besides the entries that are checked."""
+    """The known parts of the realm, other than the checked entries."""
 
     realm: str | None = None
     jobs: Sequence[Entry] | None = None
-    """Job entries of the realm's table; None where it was not asked."""
+    """Job entries of the realm's table; None if it was not read."""
     workers: set[str] | None = None
-    """Workers that have a queue; None where that is not known."""
+    """Workers that have a queue; None if they are not known."""
     max_delay: float = MAX_DELAY
     triggers: Sequence[Entry] = ()
-    """Trigger entries next to those that are checked; nothing is found in them."""
+    """Other trigger entries of the table; they have no findings."""
 
 
 @dataclass(slots=True)
 class Linted:
-    """What a run of `check` found."""
+    """The result of a run of `check`."""
 
     checked: int
     """Number of entries."""
     findings: list[Finding] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     ignored: int = 0
-    """Number of findings that `x-lint-ignore` of their entry leaves out."""
+    """Number of findings that are left out because of `x-lint-ignore`."""
 
 
 def lint(
@@ -112,8 +112,8 @@ def lint(
     Args:
         loaded: The entries, and the problems of their files.
         selection: The rules to apply.
-        surroundings: What is known of the realm.
-        named_files: Files that were named, not found in a folder: each must hold an entry.
+        surroundings: The known parts of the realm.
+        named_files: Files that the user named: each must have an entry.
         progress: Called with the number of entries checked so far, and of all.
     """
     linter = _Linter(loaded, selection, surroundings, frozenset(named_files))
@@ -207,7 +207,7 @@ class _Linter:
 
 
 def _together(surroundings: Surroundings) -> CheckedEntries:
-    """Return what is known of the realm, as rules see it."""
+    """Return the known parts of the realm, as rules see them."""
     realm = surroundings.realm or UNKNOWN_REALM
     together = CheckedEntries(workers=surroundings.workers, realm=realm)
     together.jobs_name = "these files"
@@ -265,7 +265,7 @@ def _placed(
 
 
 def _narrowed(span: Span, text: str, part: str) -> Span:
-    """Return the span of a part of what a span holds, where it stands there as it is."""
+    """Return the span of a part of a value, if the file has the part unchanged."""
     match = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
     start = span.start + match.start() if match else text.find(part, span.start, span.end)
     if start < 0:

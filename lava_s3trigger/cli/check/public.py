@@ -1,4 +1,4 @@
-"""What other commands use of `check`: the findings of entries that are to be in a realm."""
+"""The part of `check` that other commands use: the findings of entries for a realm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EntryFindings:
 
     findings: Sequence[Finding]
     fail_on: str
-    """The least severe finding that counts."""
+    """The lowest severity that counts."""
 
     def failing(self) -> list[Finding]:
         """Return the findings that count."""
@@ -48,11 +48,11 @@ class EntryFindings:
         )
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the findings as the JSON of `check` has them."""
+        """Return the findings as in the JSON of `check`."""
         return [finding.as_json() for finding in self.findings]
 
 
-def check_entries(  # noqa: PLR0913 - what is known of the realm
+def check_entries(  # noqa: PLR0913 - the known parts of the realm
     loaded: Loaded,
     others: Sequence[Entry],
     jobs: Sequence[Entry],
@@ -66,11 +66,11 @@ def check_entries(  # noqa: PLR0913 - what is known of the realm
 
     Args:
         loaded: The entries, and the problems of their files.
-        others: The other trigger entries of the table, in which nothing is looked for.
+        others: The other trigger entries of the table, which are not checked.
         jobs: The job entries of the realm.
         realm: Name of the realm.
         max_delay: Longest delay in seconds that an entry may ask for.
-        fail_on: The least severe finding that counts.
+        fail_on: The lowest severity that counts.
         progress: Called with the number of entries checked so far, and of all.
     """
     surroundings = Surroundings(realm, jobs, max_delay=max_delay, triggers=others)

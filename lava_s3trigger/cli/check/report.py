@@ -59,7 +59,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def text(file: TextIO, linted: Linted, _fail_on: str) -> None:
-    """Write findings for people: each with its line of the file and a caret."""
+    """Write findings for people, each with its line of the file and a caret."""
     write_page(file, (line for finding in linted.findings for line in lines_of(finding)))
 
 
@@ -89,7 +89,7 @@ def _excerpt(finding: Finding) -> Iterator[Line]:
     if finding.span and finding.span.end > finding.span.start:
         length = min(finding.span.end - finding.span.start, max(1, len(text) - at))
         if finding.field is None:
-            length = 1  # of a whole entry
+            length = 1  # the finding is about a whole entry
     start = max(0, at - _MAX_COLUMNS // 2) if len(text) > _MAX_COLUMNS else 0
     length = min(length, _MAX_COLUMNS - (at - start))
     shown, before, marked = (
@@ -116,7 +116,7 @@ def as_json(file: TextIO, linted: Linted, _fail_on: str) -> None:
 
 
 def jsonl(file: TextIO, linted: Linted, _fail_on: str) -> None:
-    """Write one finding a line."""
+    """Write one finding per line."""
     file.writelines(json.dumps(finding.as_json()) + "\n" for finding in linted.findings)
 
 
@@ -137,7 +137,7 @@ def sarif(file: TextIO, linted: Linted, _fail_on: str) -> None:
 def junit(file: TextIO, linted: Linted, fail_on: str) -> None:
     """Write JUnit's XML: a test case for each entry, which fails if a finding reaches `--fail-on`.
 
-    Other findings are the output of their test case.
+    Other findings are in the output of their test case.
     """
     by_case: dict[tuple[str, str], list[Finding]] = {}
     for entry in linted.entries:

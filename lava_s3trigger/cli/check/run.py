@@ -1,4 +1,4 @@
-"""What the command `check` does: reads entries, lints and corrects them, and writes findings."""
+"""The command `check`: reads entries, lints and corrects them, and writes findings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ UNREADABLE: Final = "LT012"
 """The rule on files that cannot be read."""
 _QUEUE_PREFIX: Final = "lava-{realm}-"
 _SHORT_SECONDS: Final = 2.0
-"""Work that takes less shows no progress."""
+"""Shorter work shows no progress."""
 
 
 def run(*, is_realm_named: bool, **options: Any) -> int:
     """Run the command, and return its exit status.
 
     Args:
-        is_realm_named: Whether the realm stands on the command line, not in the environment.
+        is_realm_named: Whether the realm is on the command line, not in the environment.
         **options: The options of the command.
     """
     if options["explain"] is not None:
@@ -113,7 +113,7 @@ class _Run:
             )
 
     def _require_something(self, loaded: Loaded) -> None:
-        """Raise an error if files have nothing to check: a wrong name would pass for clean."""
+        """Raise an error if files have nothing to check: the user may have named wrong ones."""
         is_something = loaded.entries or any(
             problem.kind != "no_entry" or problem.file in self._paths for problem in loaded.problems
         )

@@ -26,8 +26,8 @@ class Row(NamedTuple):
     id: str
     title: str
     explains: Callable[[Outcome, Iterable[Outcome], Mapping[str, Any]], bool]
-    """Returns whether it explains an outcome, given all of both functions on the object, and
-    the item of the trigger's entry (empty: unknown)."""
+    """Returns whether it explains an outcome. Its other arguments are all outcomes of both
+    functions for the object, and the item of the trigger's entry (empty: unknown)."""
 
 
 def _has_no_size(ours: Outcome, *_: Any) -> bool:
@@ -65,9 +65,9 @@ ROWS: Final = (
     Row("LD09", "shows if_fnmatch the key itself", _is_matched_otherwise),
     Row("LD11", "looks up keys that begin with /", _begins_with_slash),
 )
-"""Explain dispatches that lava's function did not send, or not so."""
+"""Explain dispatches that lava's function did not send, or sent differently."""
 SILENT: Final = ("LD01", "LD03", "LD10", "LD15")
-"""Lava's function leaves out dispatches by them, and nothing shows why."""
+"""Because of them lava's function leaves out dispatches, and nothing shows why."""
 
 
 def _entry_changed(one: Outcome, related: Iterable[Outcome], _: Any) -> bool:
@@ -95,7 +95,7 @@ CAUSES: Final = (
 def explanation(
     difference: Difference, entries: Mapping[str | None, Mapping[str, Any]], *, is_lavas: bool
 ) -> Row | None:
-    """Return what explains a difference; None if nothing does.
+    """Return the row that explains a difference, or None.
 
     Args:
         difference: The difference.

@@ -31,8 +31,8 @@ _OUTCOMES: Final = {
     "user_error": "user_error",
     "failed": "failed",
 }
-"""By the event of the log line. Whether a user error was parked depends on the queues of the
-function."""
+"""Outcomes by the event of the log line. Whether a user error was parked depends on the queues
+of the function."""
 
 
 def read_outcomes(lines: Iterable[str]) -> Iterator[Outcome]:
@@ -84,7 +84,7 @@ def log_lines(source: str, since: datetime, aws: Aws) -> Iterator[str]:
     if isinstance(document, list):
         yield from (text for text in document if isinstance(text, str))
     else:
-        # Not splitlines: it would end lines also at a U+2028 of other loggers.
+        # Not splitlines: it would also end lines at a U+2028, which other loggers write.
         yield from text.split("\n")
 
 
@@ -96,7 +96,7 @@ def read_messages(source: str) -> Iterator[Outcome]:
             receive-message``; ``-`` is standard input.
 
     Raises:
-        CommandError: The file cannot be read, or holds something else.
+        CommandError: The file cannot be read, or has something else in it.
     """
     for document in _documents(source):
         bodies = [document]
@@ -140,7 +140,7 @@ def _message(source: str, body: Any) -> Outcome:
 
 
 def _payload(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters and globals of a dispatch as the log has them, each if not empty."""
+    """Return the parameters and globals of a dispatch as the log has them, if not empty."""
     payload = {name: loggable(fields.get(name)) for name in ("parameters", "globals")}
     return {name: value for name, value in payload.items() if value}
 

@@ -1,4 +1,4 @@
-"""What the command `compare` does: reads what both functions did, and writes what differs."""
+"""The command `compare`: reads what both functions did, and writes the differences."""
 
 from __future__ import annotations
 

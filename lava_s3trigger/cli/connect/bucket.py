@@ -1,4 +1,4 @@
-"""A bucket, and what of its notifications and routes `connect` made."""
+"""A bucket, and the notifications and routes of it that `connect` made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KIND: Final = {
     QUEUE: "QueueConfigurations",
     SNS: "TopicConfigurations",
 }
-"""The kind of notifications of each route but EventBridge's, as `--by` names it."""
+"""The kind of notifications for each route that `--by` names, except EventBridge."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Bucket:
     parts: Parts
     name: str
     notes: list[str] = field(default_factory=list)
-    """What the user should know."""
+    """Notes for the user."""
 
     def __post_init__(self) -> None:
         _, partition, _, self._region, self.account, *_ = self.deployed.function_arn.split(":")
@@ -120,7 +120,7 @@ class Bucket:
         )
 
     def own_by(self, route: Route) -> str | None:
-        """Return what `--by` calls a route that `connect` made; None if somebody else did."""
+        """Return the name in `--by` of a route that `connect` made; None for another route."""
         if route.place is None:
             return EVENTBRIDGE if route.rule in self.rules else None
         by = next(by for by, kind in KIND.items() if kind == route.place[0])
@@ -128,7 +128,7 @@ class Bucket:
 
     @property
     def own_topics(self) -> list[str]:
-        """ARNs of the topics that `connect` has it notify."""
+        """ARNs of the topics that it notifies because of `connect`."""
         notifications = enumerate(self.configuration.get(KIND[SNS], []))
         return sorted(
             {
@@ -139,7 +139,7 @@ class Bucket:
         )
 
     def owned(self) -> Iterator[Change]:
-        """Yield the changes that take away all that `connect` made but the notifications."""
+        """Yield the changes that remove all that `connect` made, except the notifications."""
         for name in self.rules:
             yield Change(RULE, name, None, self.parts.read(RULE, name), None)
         yield from _statements(self.intake, [self.names.statement()])
@@ -159,7 +159,7 @@ class Bucket:
             yield Change(PERMISSION, function, sid, before, None)
 
     def _may_unsubscribe(self, topic: str) -> bool:
-        """Return whether `connect` subscribed the function, and no other bucket needs that."""
+        """Return whether `connect` made the subscription and no other bucket needs it."""
         deployed = self.deployed
         tags = deployed.read_all("sns", "list_tags_for_resource", "Tags", ResourceArn=topic)
         if subscription_tag(deployed.function_arn) not in {tag["Key"] for tag in tags}:

@@ -1,4 +1,4 @@
-"""What S3 answers and botocore does not know: it would be lost when the configuration is put."""
+"""Elements of S3's answers that botocore does not know: putting a configuration would lose them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def refuse_unknown_elements(client: Any) -> None:
-    """Have a client of S3 raise for a notification configuration that it does not fully know.
+    """Make a client of S3 raise for a notification configuration with unknown elements.
 
     botocore drops elements that its model lacks.
     """

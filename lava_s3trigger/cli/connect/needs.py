@@ -1,4 +1,4 @@
-"""What a route needs, and no more: permission, statements, rules, subscription."""
+"""The parts that a route needs, and no more: permission, statements, rules, subscription."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """The bucket cannot be connected so. Each reason is a line."""
+    """The bucket cannot be connected in this way. Each reason is a line."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__(*reasons)
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Needs:
-    """What a route from a bucket to the function needs.
+    """The parts that a route from a bucket to the function needs.
 
     Args:
         bucket: The bucket.
@@ -58,7 +58,7 @@ class Needs:
 
     @cached_property
     def destination(self) -> str:
-        """ARN of what S3 notifies.
+        """ARN of the destination that S3 notifies.
 
         Raises:
             CommandError: No topic is named.
@@ -92,10 +92,10 @@ class Needs:
         return arn
 
     def changes(self, filters: Iterable[Filter]) -> Iterator[Change]:
-        """Yield the changes that make it, without the notifications; some change nothing.
+        """Yield the changes that make the route, without the notifications; some change nothing.
 
         Args:
-            filters: What the route carries.
+            filters: The filters of the route.
         """
         if self.by == S3:
             yield from self._permission("s3", self.bucket.arn)
@@ -109,7 +109,7 @@ class Needs:
             yield from self._rules(filters)
 
     def _permission(self, service: str, source: str) -> Iterator[Change]:
-        """Yield the permission by which a service invokes the function, where it lacks one."""
+        """Yield the permission for a service to invoke the function, if it is missing."""
         function = self._deployed.function_name
         sid = self._sid(service, source)
         others = [statement for statement in self._deployed.policy if statement.get("Sid") != sid]
@@ -124,7 +124,7 @@ class Needs:
     def _queue_statement(
         self, queue: dict[str, str], arn: str, service: str, source: str
     ) -> Iterator[Change]:
-        """Yield the statement that lets a bucket or a rule send to a queue, where it lacks one."""
+        """Yield the statement that lets a bucket or a rule send to a queue, if it is missing."""
         sid, action = self._sid(service, source), "sqs:SendMessage"
         others = [statement for statement in policy_of(queue) if statement.get("Sid") != sid]
         self._note_key(arn, queue.get("KmsMasterKeyId"), service)
@@ -148,7 +148,7 @@ class Needs:
             yield Change(TOPIC_STATEMENT, topic, sid, before, value)
 
     def _subscription(self, topic: str) -> Iterator[Change]:
-        """Yield what subscribes the function to a topic, where no subscription leads to it."""
+        """Yield the subscription of the function to a topic, unless another one leads to it."""
         ours = [
             subscription
             for subscription in self._deployed.subscriptions
@@ -197,7 +197,7 @@ class Needs:
             yield Change(RULE, name, None, self._parts.read(RULE, name), value)
 
     def _rule_names(self) -> Iterator[str]:
-        """Yield names for rules: those that `connect` made, then some that nobody has taken."""
+        """Yield names for rules: those that `connect` made, then free ones."""
         yield from self.bucket.rules
         for number in range(1, 1000):
             name = self.bucket.names.rule(number)

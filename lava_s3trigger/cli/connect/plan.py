@@ -1,4 +1,4 @@
-"""What must change so that a bucket is connected by a route, or is not connected any more."""
+"""The changes after which a bucket is connected by a route, or no longer connected."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes in the order in which they are made."""
+    """Changes in the order in which to make them."""
 
     first: tuple[Change, ...]
     then: tuple[Change, ...] = ()
-    """What goes once the first changes have taken effect."""
+    """Removals, after the first changes have taken effect."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def undone(self) -> Plan:
-        """The plan that takes this one back."""
+        """The plan that undoes this one."""
         first, then = (
             tuple(change.undone for change in reversed(stage)) for stage in (self.first, self.then)
         )
@@ -47,10 +47,10 @@ class Plan:
 
 
 def disconnection(bucket: Bucket) -> Plan:
-    """Return what takes away all that `connect` made for a bucket, and nothing else.
+    """Return the changes that remove all that `connect` made for a bucket, and nothing else.
 
     Raises:
-        RefusedError: S3 would refuse what is left.
+        RefusedError: S3 would refuse the remaining configuration.
     """
     new = _accepted(merge(bucket.configuration, {}, bucket.is_own))
     if bucket.rules and TO_EVENTBRIDGE in new:
@@ -62,17 +62,17 @@ def disconnection(bucket: Bucket) -> Plan:
 def connection(
     bucket: Bucket, by: str, topic: str | None, wanted: Wanted, *, is_move: bool
 ) -> Plan:
-    """Return what connects a bucket by a route.
+    """Return the changes that connect a bucket by a route.
 
     Args:
         bucket: The bucket.
         by: ``s3``, ``queue``, ``sns`` or ``eventbridge``.
         topic: Name or ARN of the topic, for ``sns``.
-        wanted: What must be carried.
-        is_move: Whether other routes are replaced.
+        wanted: The events to carry.
+        is_move: Whether to replace other routes.
 
     Raises:
-        RefusedError: Another route is there already, or S3 would refuse it.
+        RefusedError: Another route exists already, or S3 would refuse it.
     """
     if not wanted.filters:
         raise RefusedError(f"no entry of {bucket.name} can fire by {by}")
@@ -92,7 +92,7 @@ def connection(
 
 
 def _carried(bucket: Bucket, wanted: Wanted) -> str:
-    """Return what of the entries the routes that are there carry, and what to do."""
+    """Return what the existing routes carry for the entries, and what to do."""
     by_type = {
         (trigger.trigger_id, name): routes
         for trigger in wanted.triggers
@@ -111,7 +111,7 @@ def _carried(bucket: Bucket, wanted: Wanted) -> str:
 def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
     """Return the other routes that carry some event that the new one would carry as well.
 
-    One that `connect` made counts whatever it carries.
+    A route that `connect` made is always one of them.
     """
     return [
         other
@@ -122,7 +122,7 @@ def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
 
 
 def _require_removable(bucket: Bucket, route: Route) -> None:
-    """Require that others lose nothing when a route goes.
+    """Require that nobody else loses events when a route is removed.
 
     Raises:
         RefusedError: They would.
@@ -156,7 +156,7 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
 
 
 def _without_target(bucket: Bucket, name: str) -> Change:
-    """Return the change after which a rule does not send to the function any more."""
+    """Return the change after which a rule no longer sends to the function."""
     before = bucket.parts.read(RULE, name)
     if name in bucket.rules or before is None:
         return Change(RULE, name, None, before, None)
@@ -168,10 +168,10 @@ def _without_target(bucket: Bucket, name: str) -> Change:
 def _notifications(
     needs: Needs, wanted: Wanted, places: set[tuple[str, int]]
 ) -> tuple[Change, Change]:
-    """Return the changes of the bucket's notifications: at first, and at the end.
+    """Return the first and the last change of the bucket's notifications.
 
-    Between S3's own routes, one change does all: S3 refuses two that overlap. EventBridge may
-    overlap, so that it begins before the former route ends.
+    Between S3's own routes it is one change, since S3 refuses routes that overlap. EventBridge
+    may overlap, so it begins before the former route ends.
     """
     bucket = needs.bucket
     former = bucket.configuration

@@ -1,4 +1,4 @@
-"""Whether a policy of a resource lets a service of AWS do something."""
+"""Decides whether a policy of a resource lets a service of AWS do something."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def allows(
 ) -> bool:
     """Return whether statements of a resource's policy let a service do something.
 
-    A statement with a condition that is not understood counts as one that does not hold.
+    A statement with an unknown kind of condition does not count.
 
     Args:
-        statements: Those of the policy.
+        statements: The statements of the policy.
         service: Such as ``s3``.
         action: The action of IAM, such as ``sqs:SendMessage``.
         context: ``aws:sourcearn`` and ``aws:sourceaccount`` of the service's call.

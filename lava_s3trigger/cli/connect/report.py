@@ -1,4 +1,4 @@
-"""What `connect` and `disconnect` print: changes, and what follows from them."""
+"""The output of `connect` and `disconnect`: changes, and what follows from them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OUTCOMES: Final = {
 
 @dataclass
 class Report:
-    """What a run found, and did."""
+    """The results of a run."""
 
     command: str
     names: Names
@@ -51,17 +51,17 @@ class Report:
     """Routes to the function that `connect` did not make."""
     saved: Path | None = None
     is_shown: bool = False
-    """Whether the changes are on standard output already."""
+    """Whether the changes were already shown on standard output."""
 
 
 def write_report(file: TextIO, report: Report, options: Json, outcome: str) -> None:
     """Write a report, as text or as JSON.
 
     Args:
-        file: Where to.
+        file: The file to write to.
         report: The report.
         options: Options of the command.
-        outcome: What came of it; ``planned`` is before the question.
+        outcome: The outcome of the run; ``planned`` is before the question.
     """
     if options["format_"] == "json":
         _write_json(file, report, outcome)

@@ -1,4 +1,4 @@
-"""What a run replaced, in a file, and how it is put back."""
+"""The file with the parts that a run replaced, and how to restore them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save_plan(command: str, deployed: Deployment, bucket: str, plan: Plan) -> Pa
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a run was to change."""
+    """The changes that a run was about to make."""
 
     realm: str
     function: str
@@ -52,9 +52,9 @@ class Saved:
     plan: Plan
 
     def undoing(self, parts: Parts) -> tuple[Plan, tuple[str, ...]]:
-        """Return what takes the run back, or why it cannot be taken back.
+        """Return the plan that undoes the run, and the reasons against undoing it.
 
-        What the run did not come to is left out. A part that has changed since is a reason.
+        Changes that the run did not make are left out. A part that has changed since is a reason.
         """
         undone = self.plan.undone
         now: dict[tuple[str, str, str | None], Any] = {}
@@ -77,7 +77,7 @@ class Saved:
         return Plan(stages[0], stages[1]), tuple(refused)
 
     def _is_earlier(self, change: Change, now: Any) -> bool:
-        """Return whether a part is as the run left it when it was interrupted."""
+        """Return whether a part is in a state in which the run left it when it was interrupted."""
         states = [
             state
             for other in self.plan.changes

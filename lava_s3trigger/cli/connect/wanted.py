@@ -1,4 +1,4 @@
-"""What a bucket must send for its entries: filters of S3, and rules of EventBridge."""
+"""The events that a bucket must send for its entries: filters of S3, and rules of EventBridge."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ MAX_PATTERN_CHARACTERS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What one notification of S3, or one rule of EventBridge, carries."""
+    """The events that one notification of S3, or one rule of EventBridge, carries."""
 
     types: frozenset[str]
-    """Names of types of events, as S3 has them."""
+    """S3's names of event types."""
     prefix: str = ""
-    """Of the keys; a rule has `pattern` instead."""
+    """Prefix of the keys; a rule has `pattern` instead."""
     pattern: Json | None = None
     """The pattern of a rule."""
 
     @property
     def events(self) -> list[str]:
-        """The events of a notification; all types of new objects are one wildcard."""
+        """The events of a notification; one wildcard stands for all types of new objects."""
         created = {event_type.name for event_type in CREATED}
         if not created <= self.types:
             return sorted(f"s3:{name}" for name in self.types)
@@ -57,7 +57,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """Keys that a filter carries though no entry asks for them."""
+    """Keys that a filter carries although no entry asks for them."""
 
     prefix: str
     example: str
@@ -66,22 +66,22 @@ class Surplus:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a route must carry for the entries of a bucket."""
+    """The events that a route must carry for the entries of a bucket."""
 
     triggers: tuple[Trigger, ...]
     """The entries."""
     filters: tuple[Filter, ...]
     routes: tuple[Route, ...]
-    """The same as routes, to compare with those that are there."""
+    """The filters as routes, to compare them with existing ones."""
     surplus: tuple[Surplus, ...]
     unreachable: tuple[str, ...]
-    """Ids of the entries that no event fires by this route: their types have other names."""
+    """Ids of the entries that no event of this route fires, since their types have other names."""
 
 
 def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) -> Wanted:
     """Return the smallest notifications that carry all that entries ask for.
 
-    No two of them carry the same type of event of the same key, which S3 would refuse.
+    No two of them carry the same event type for the same key, which S3 would refuse.
 
     Args:
         triggers: The enabled entries of the bucket.
@@ -139,7 +139,7 @@ def _types(
     default: Collection[EventType],
     name_of: Callable[[EventType], str | None],
 ) -> tuple[list[tuple[Trigger, set[str]]], tuple[str, ...]]:
-    """Return entries with the types that they ask for, and the ids of those that ask for none."""
+    """Return entries with the event types that they ask for, and the ids of those without any."""
     with_types, unreachable = [], []
     for trigger in triggers:
         chooses = any(condition.field == "if_event_type" for condition in trigger.conditions)
@@ -175,9 +175,9 @@ def _prefix(trigger: Trigger) -> str:
 
 
 def _shortest(prefixes: Iterable[str]) -> Iterator[str]:
-    """Yield prefixes without those that another one of them carries."""
+    """Yield prefixes, without those that another one covers."""
     last = None
-    for prefix in sorted(prefixes):  # what begins with a prefix follows it
+    for prefix in sorted(prefixes):  # texts that begin with a prefix follow it
         if last is None or not prefix.startswith(last):
             last = prefix
             yield prefix
@@ -207,7 +207,7 @@ def _key_tests(trigger: Trigger) -> list[Any]:
 
 
 def _reduced(tests: Iterable[Any]) -> tuple[str, ...]:
-    """Return tests, as JSON, without those that another one of them passes."""
+    """Return tests as JSON, without those that another one covers."""
     every = list(tests)
     prefixes = list(_shortest({test["prefix"] for test in every if isinstance(test, dict)}))
     keys = sorted(
@@ -221,7 +221,7 @@ def _reduced(tests: Iterable[Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Types of events whose keys have the same tests: one rule."""
+    """Event types whose keys have the same tests: one rule."""
 
     keys: tuple[str, ...]
     types: frozenset[str]
@@ -230,9 +230,9 @@ class _Group:
 
 
 def _groups(tests: Mapping[str, tuple[str, ...]]) -> Iterator[_Group]:
-    """Yield what each rule carries, given the tests of keys by type.
+    """Yield the events of each rule, from the tests of keys by type.
 
-    A rule names whole detail types where the keys of all their types are the same.
+    A rule names a whole detail type if the keys of all its event types have the same tests.
     """
     by_detail: dict[str, dict[tuple[str, ...] | None, list[EventType]]] = {}
     for kind in EVENT_TYPES.values():
@@ -252,7 +252,7 @@ def _groups(tests: Mapping[str, tuple[str, ...]]) -> Iterator[_Group]:
 
 
 def _parts_of_detail(keys: tuple[str, ...], kinds: list[EventType]) -> Iterator[_Group]:
-    """Yield the rules for some of the types that share a detail type."""
+    """Yield the rules for some of the event types of a detail type."""
     names = {kind.name for kind in kinds}
     reasons = {kind.reason for kind in kinds}
     alike = [
@@ -274,7 +274,7 @@ def _parts_of_detail(keys: tuple[str, ...], kinds: list[EventType]) -> Iterator[
 
 
 def _parts(keys: tuple[str, ...]) -> Iterator[list[Any]]:
-    """Yield tests of keys, as many at a time as a pattern holds."""
+    """Yield tests of keys, as many at a time as fit into a pattern."""
     room = MAX_PATTERN_CHARACTERS // 2
     part: list[str] = []
     for key in keys:

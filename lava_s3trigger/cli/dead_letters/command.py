@@ -1,4 +1,4 @@
-"""``lava-s3trigger dead-letters``: what waits in dead-letter queues; give it back, or delete it."""
+"""``lava-s3trigger dead-letters``: shows, redrives or deletes what waits in dead-letter queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command `dead-letters` does: lists messages, gives them back, or deletes them."""
+"""The command `dead-letters`: lists messages, redrives them, or deletes them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class _Session:
 
     @cached_property
     def _queues(self) -> dict[str, DeadLetterQueue]:
-        """The chosen queues, by what they belong to."""
+        """The chosen queues, by their owner: the function or the intake queue."""
         wanted = self.options["queue"]
         queues = {}
         for whose, name in dead_letter_queue_names(self.deployment).items():
@@ -91,13 +91,13 @@ class _Session:
                 try:
                     queues[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
                 except MissingQueueError:
-                    # A stack need not have an intake.
+                    # A stack may have no intake queue.
                     if wanted or whose == OWN:
                         raise
         return queues
 
     def _say_whether_mapping_is_on(self) -> None:
-        """Say that the mapping of the function's own queue is on, or that nobody knows."""
+        """Report if the mapping of the function's own queue is on, or if that is unknown."""
         if OWN not in self._queues:
             return
         queue = self._queues[OWN]
@@ -117,7 +117,7 @@ class _Session:
         )
 
     def _read(self, queue: DeadLetterQueue, stack: ExitStack) -> Reading:
-        """Return what a queue has; what was received is released with the stack."""
+        """Read the messages of a queue; the exit stack releases them."""
         chooses = chosen_by(self.options["trigger"], self.options["reason"])
         reading = Reading(queue)
         stack.callback(queue.release, reading.others)
@@ -130,7 +130,7 @@ class _Session:
         return reading
 
     def show(self) -> int:
-        """List messages; with --explain, also the fate of each."""
+        """List messages; with --explain, with the fate of each."""
         self._say_whether_mapping_is_on()
         with ExitStack() as stack:
             readings = [self._read(queue, stack) for queue in self._queues.values()]
@@ -162,7 +162,7 @@ class _Session:
         return entry.text("owner") if entry else None
 
     def redrive(self) -> int:
-        """Give messages back."""
+        """Redrive messages."""
         is_choice = self.options["trigger"] or self.options["reason"]
         if self.options["queue"] == INTAKE and is_choice:
             raise CommandError(
@@ -185,7 +185,7 @@ class _Session:
         return usual if quiet is None else Pace(settle=min(quiet, usual.settle))
 
     def _redrive_own(self, queue: DeadLetterQueue, *, is_choice: bool) -> int:
-        """Give messages of the function's own queue back; return how many are left."""
+        """Redrive messages of the function's own queue; return how many are left."""
         client = self.aws.client("lambda")
         mapping = find_mapping(client, self.deployment.arn, queue)
         if is_on(mapping):
@@ -224,7 +224,7 @@ class _Session:
         return left
 
     def _redrive_intake(self, queue: DeadLetterQueue) -> int:
-        """Have SQS move messages of the intake's queue back; return how many are left."""
+        """Let SQS move the dead letters of the intake queue back; return how many are left."""
         if is_without_messages(queue):
             counts = queue.counts()
             reading = Reading(queue, [], [], counts.unseen, counts.hidden_until(datetime.now(UTC)))
@@ -239,7 +239,7 @@ class _Session:
         return left
 
     def discard(self) -> int:
-        """Delete messages, after they were written to a file."""
+        """Write messages to a file, then delete them."""
         is_sure = self.options["is_sure"]
         require_consent("discard", "deletes", is_sure=is_sure)
         self._say_whether_mapping_is_on()
@@ -269,7 +269,7 @@ class _Session:
         return NO if left else YES
 
     def _saved(self, readings: list[Reading]) -> Path:
-        """Write messages to a file, for good; return its path."""
+        """Write messages to a durable file; return its path."""
         name = f"{self.deployment.name}-dead-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         path = Path(self.options["save"] or name)
         save(path, [letter for reading in readings for letter in reading.chosen])
@@ -306,7 +306,7 @@ class _Session:
 
 
 def _summarized(reading: Reading, fates: dict[str, Fate]) -> int:
-    """Say how many messages of a queue have which fate; return how many would come back."""
+    """Report how many messages of a queue have each fate; return how many would come back."""
     if not reading.chosen:
         return 0
     outcomes = [fates[letter.message_id].outcome for letter in reading.chosen]

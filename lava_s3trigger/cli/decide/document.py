@@ -1,4 +1,4 @@
-"""What the function would do with S3 events, and why, as the JSON that `explain` prints."""
+"""The JSON of `explain`: what the function would do with S3 events, and why."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 JOB_UNKNOWN: Final = "job not checked; assumed to exist and be enabled"
-"""Reason of a dispatch to a job of which nothing is known."""
+"""The reason of a dispatch to an unknown job."""
 _OWN_TO_A_DISPATCH: Final = ("run_id", "ts_dispatch")
 _ANY_TIME: Final = "1970-01-01T00:00:00+00:00"
 _SURELY_SENT_BYTES: Final = 256 * 1024
 _MAX_PREFIXES: Final = 5
-"""How many prefixes of a bucket are named where none is one of the object's."""
+"""How many prefixes of a bucket are listed if none of them matches the object."""
 
 
 @dataclass(slots=True)
 class Explainer:
-    """Explains decisions that were made with the entries of a realm."""
+    """Explains decisions on events with the entries of a realm."""
 
     entries: RealmEntries
 
@@ -41,7 +41,7 @@ class Explainer:
 
         Args:
             decision: What the function would do.
-            changes: Changes of entries with which it would dispatch, as JSON.
+            changes: Changes of entries after which it would dispatch, as JSON.
         """
         event, last = decision.event, len(decision.prefixes) - 1
         triggers = [self._trigger(trigger) for trigger in decision.triggers]
@@ -75,7 +75,7 @@ class Explainer:
         return document
 
     def _unmatched(self, bucket: str) -> str:
-        """Return why no entry was found, with the prefixes at which there are entries."""
+        """Return why no entry was found, with the prefixes that have entries."""
         known = sorted(self.entries.triggers.levels(bucket))
         if not known:
             return f"no trigger has the bucket {bucket}"
@@ -143,11 +143,11 @@ class Explainer:
         return document
 
     def document(self, events: list[Json], errors: list[str]) -> Json:
-        """Return the whole JSON, but for its version.
+        """Return the whole JSON, without the version.
 
         Args:
             events: Explanations.
-            errors: What of the payload was not understood.
+            errors: Errors of the parts of the payload that were not understood.
         """
         realm = self.entries.realm
         return {
@@ -158,7 +158,7 @@ class Explainer:
 
 
 def pending_message(dispatch: Dispatch, realm: str) -> PendingMessage:
-    """Return a dispatch as the function would send it; a message that no queue takes says so."""
+    """Return a dispatch as the function would send it, with the error if no queue accepts it."""
     pending = PendingMessage(
         dispatch.queue(realm),
         lambda run_id: dispatch.message(realm, run_id, _ANY_TIME),
@@ -178,5 +178,5 @@ def _errors(errors: Iterable[EntryError]) -> list[Json]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that a condition saw, as JSON can hold it."""
+    """Return a value that a condition tested, as JSON allows it."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

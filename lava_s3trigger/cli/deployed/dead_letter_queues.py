@@ -1,4 +1,4 @@
-"""Dead-letter queues: their messages, read and hidden from others meanwhile; and their counts."""
+"""Dead-letter queues: reads their messages, which are then hidden from others; counts them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from .function import DeployedFunction
 
 OWN: Final = "own"
-"""Names the dead-letter queue of the function."""
+"""Stands for the dead-letter queue of the function."""
 INTAKE: Final = "intake"
-"""Names the dead-letter queue of the intake queue."""
+"""Stands for the dead-letter queue of the intake queue."""
 HOLD_SECONDS: Final = 900
-"""For how long messages that were read are hidden from others, unless they are released."""
+"""For how long read messages are hidden from others, unless they are released."""
 _EMPTY_ANSWERS: Final = 2
 """Empty answers in a row after which a queue has been read."""
 _WAIT_SECONDS = 1
-"""For how long SQS waits for a message: if it waits at all, it asks all of its servers."""
+"""For how long SQS waits for a message. If it waits at all, it queries all of its servers."""
 _MAX_BATCH: Final = 10
 _UNEXPLAINED: Final = "it was tried too often"
 _NUMBER: Final = "ApproximateNumberOfMessages"
@@ -39,14 +39,14 @@ _NUMBER: Final = "ApproximateNumberOfMessages"
 
 @dataclass(frozen=True, slots=True)
 class MessageCounts:
-    """How many messages a queue has, as SQS counts them: approximately, up to a minute late."""
+    """The number of messages of a queue, as SQS counts them: approximate, up to a minute late."""
 
     visible: int
     hidden: int
-    """Received by somebody, and not deleted."""
+    """Messages that somebody received and did not delete."""
     delayed: int
     visibility_timeout: int
-    """Of the queue, in seconds."""
+    """The visibility timeout of the queue, in seconds."""
 
     @property
     def total(self) -> int:
@@ -64,10 +64,10 @@ class MessageCounts:
         return ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
 
     def hidden_until(self, now: datetime) -> datetime:
-        """Return the latest time at which what is hidden now can be received again.
+        """Return the time by which all messages that are hidden now can be received again.
 
         The function hides messages for the visibility timeout of the queue, and these commands
-        for `HOLD_SECONDS`. Who else reads the queue may choose a longer time.
+        for `HOLD_SECONDS`. Other readers of the queue may choose a longer time.
         """
         return now + timedelta(seconds=max(self.visibility_timeout, HOLD_SECONDS))
 
@@ -87,13 +87,13 @@ class DeadLetter:
     sent_at: datetime
     receipt: str
     trigger_id: str | None = None
-    """The trigger that it was parked for."""
+    """The trigger for which it was parked."""
     kind: str = "not_processed"
     """Kind of the first reason."""
     reason: str = ""
     events: list[DeliveredEvent] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
-    """The record that the function would be handed, in the form of an invocation by SQS."""
+    """The record that the function would get, in the form of an invocation by SQS."""
 
     @property
     def places(self) -> list[str]:
@@ -109,13 +109,13 @@ class MissingQueueError(CommandError):
 
 
 def dead_letter_queue_names(deployed: DeployedFunction) -> dict[str, str]:
-    """Return the names of a function's dead-letter queues, by what they belong to.
+    """Return the names of a function's dead-letter queues, by their owner.
 
-    Those are the function's own, if it has one, and that of the intake queue, which need not
+    These are the function's own, if it has one, and that of the intake queue, which may not
     exist.
 
     Raises:
-        CommandError: The function's configuration does not tell which its own is.
+        CommandError: The function's configuration does not name its own queue.
     """
     own = deployed.dead_letter_queue
     return ({OWN: own} if own else {}) | {INTAKE: f"{deployed.intake_queue}-dlq"}
@@ -143,14 +143,14 @@ class DeadLetterQueue:
         self.arn: str = answer["Attributes"]["QueueArn"]
 
     def counts(self) -> MessageCounts:
-        """Return how many messages SQS counts."""
+        """Return the number of messages, as SQS counts them."""
         names = [_NUMBER, f"{_NUMBER}NotVisible", f"{_NUMBER}Delayed", "VisibilityTimeout"]
         with reaching_aws():
             answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return MessageCounts(*(int(answer["Attributes"].get(name, 0)) for name in names))
 
     def read(self) -> Iterator[DeadLetter]:
-        """Read the messages, each once; they are hidden until they are released."""
+        """Read each message once; the messages are hidden until they are released."""
         seen: set[str] = set()
         empty = 0
         while empty < _EMPTY_ANSWERS:
@@ -190,7 +190,7 @@ class DeadLetterQueue:
             body=message["Body"],
             sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", 0)) / 1000, UTC),
             receipt=message["ReceiptHandle"],
-            # Lambda says so of what it gave up.
+            # Lambda adds this to an event that it gave up.
             reason=attributes.get("ErrorMessage", {}).get("stringValue") or _UNEXPLAINED,
             record=record,
         )
@@ -202,7 +202,7 @@ class DeadLetterQueue:
         return letter
 
     def release(self, letters: Iterable[DeadLetter]) -> None:
-        """Let others see messages again."""
+        """Make messages visible to others again."""
         self.hold(letters, 0)
 
     def hold(self, letters: Iterable[DeadLetter], seconds: int = HOLD_SECONDS) -> None:
@@ -230,7 +230,7 @@ class DeadLetterQueue:
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, str]:
-    """Return a message attribute in the form in which Lambda hands it over."""
+    """Return a message attribute in the form in which Lambda passes it."""
     attribute = {"dataType": str(value["DataType"])}
     if "BinaryValue" in value:
         return attribute | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
@@ -238,7 +238,7 @@ def _attribute(value: dict[str, Any]) -> dict[str, str]:
 
 
 def _note_parked(letter: DeadLetter) -> None:
-    """Note what a parked message says of its trigger and of why it was parked."""
+    """Record the trigger of a parked message, and why it was parked."""
     try:
         value = json.loads(letter.body)
     except (ValueError, RecursionError):
@@ -256,7 +256,7 @@ def _note_parked(letter: DeadLetter) -> None:
 
 
 def chosen_by(trigger: str | None, reason: str | None) -> Callable[[DeadLetter], bool]:
-    """Return what chooses messages of a trigger, and of a kind or with a text in their reason."""
+    """Return a filter for messages of a trigger, of a kind, or with a text in their reason."""
     return lambda letter: (
         (trigger is None or letter.trigger_id == trigger)
         and (reason is None or reason == letter.kind or reason in letter.reason)

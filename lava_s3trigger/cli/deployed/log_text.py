@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 10
 """Characters of the column of events."""
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
-# What tells most lines apart from none: the JSON has it.
+# Not shown, since it hardly distinguishes lines; the JSON has it.
 _LEFT_OUT: Final = frozenset(
     ["kind", "code", "entry", "message_id", "realm", "function", "prefixes"]
 )
@@ -36,17 +36,17 @@ def log_line(moment: datetime, logged: LogLine) -> Line:
 
 
 def event_piece(event: str) -> Piece:
-    """Return the word for what happened, in a column."""
+    """Return the word for what happened, padded to the column."""
     return Piece(f"{event:<{WIDTH}}", STYLES.get(event, ""))
 
 
 def listed(**names: str | None) -> str:
-    """Return names with what they are of, such as ``trigger t, job j``; those that are there."""
+    """Return names with their kinds, such as ``trigger t, job j``, without missing ones."""
     return ", ".join(f"{what} {named(name)}" for what, name in names.items() if name)
 
 
 def _about(logged: LogLine) -> Iterator[str | Piece]:
-    """Yield what a line says of a trigger and of its jobs, why, and its other fields."""
+    """Yield trigger and jobs of a line, the reason, and its other fields."""
     names = listed(
         trigger=logged.text("trigger_id"), job=logged.text("job_id"), queue=logged.text("queue")
     )

@@ -1,4 +1,4 @@
-"""A deployed realm as AWS describes it: each thing is read when it is asked for, and once."""
+"""A deployed realm as AWS describes it. Each part is read once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MISSING: Final = frozenset(
         "ResourceNotFoundException",
     ]
 )
-# Where the action of IAM is not the operation's name.
+# Operations whose IAM action has another name.
 _ACTIONS: Final = {
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadBucket": "s3:ListBucket",
@@ -60,7 +60,7 @@ class UnreadableError(Exception):
 
     Attributes:
         action: The IAM action that is missing.
-        reason: What AWS said.
+        reason: The message of AWS.
     """
 
     def __init__(self, action: str, reason: str) -> None:
@@ -71,7 +71,7 @@ class UnreadableError(Exception):
 
 @dataclass
 class Deployment:
-    """The function of a realm, and what it is connected to."""
+    """The function of a realm, and the resources that it is connected to."""
 
     aws: Aws
     realm: str
@@ -80,7 +80,7 @@ class Deployment:
     _answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def read(self, service: str, operation: str, **parameters: Any) -> Any:
-        """Return the answer to a call, all pages of it; None if there is no such thing.
+        """Return the answer to a call, with all pages; None if the resource does not exist.
 
         Args:
             service: botocore's name of the service.
@@ -125,7 +125,7 @@ class Deployment:
                 raise UnreadableError(_ACTIONS.get(action, action), reason) from None
 
     def read_all(self, service: str, operation: str, field: str, **parameters: Any) -> list[Any]:
-        """Return the list in a field of the answer to a call, as `read` makes it."""
+        """Return the list in a field of the answer to a call; see `read`."""
         return list((self.read(service, operation, **parameters) or {}).get(field, []))
 
     @cached_property
@@ -158,13 +158,13 @@ class Deployment:
         return unqualified(self.function.get("FunctionArn", ""))
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something in the function's account and region."""
+        """Return the ARN of a resource in the function's account and region."""
         parts = (self.function_arn or "arn:aws:lambda:::").split(":")
         return ":".join(["arn", parts[1], service, parts[3], parts[4], resource])
 
     @property
     def dead_letter_queue(self) -> str:
-        """Name of the queue that parked and failed events go to."""
+        """Name of the queue for parked and failed events."""
         named = self.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE")
         return named or f"{self.function_name}-dlq"
 
@@ -251,12 +251,12 @@ class Deployment:
 
     @cached_property
     def policy(self) -> list[Json]:
-        """The statements of who may invoke the function."""
+        """The statements of the function's policy, which allow others to invoke it."""
         answer = self.read("lambda", "get_policy", FunctionName=self.function_name)
         return [] if answer is None else statements(answer["Policy"])
 
     def permits(self, service: str) -> bool:
-        """Return whether some statement lets a service, such as ``s3``, invoke the function."""
+        """Return whether a statement allows a service, such as ``s3``, to invoke the function."""
         principals = [statement.get("Principal") for statement in self.policy]
         named = [
             principal.get("Service") for principal in principals if isinstance(principal, dict)
@@ -292,7 +292,7 @@ class Deployment:
         Args:
             action: The action of IAM.
             resource: An ARN.
-            context: Values of the keys of conditions, in lower case; others are taken to hold.
+            context: Values of condition keys, in lower case; conditions on others count as true.
         """
         effects = {
             statement.get("Effect")
@@ -325,9 +325,9 @@ class Deployment:
 
     @cached_property
     def rules(self) -> list[Json]:
-        """The rules of the default event bus that send to the function or a queue it reads.
+        """The rules of the default event bus that send to the function or to a queue that it reads.
 
-        Each has its ``Targets``, of these only.
+        The ``Targets`` of each are only these.
         """
         rules = []
         ours = {self.function_arn, *self.is_mapped}
@@ -355,15 +355,15 @@ def statements(policy: Any) -> list[Json]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list as it is, and anything else as the only member of one."""
+    """Return a list unchanged, and any other value as the only member of a list."""
     return value if isinstance(value, list) else [value]
 
 
 def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
-    """Return the names of the realm and of its function, of which one was given.
+    """Return the names of the realm and of its function, from one of them.
 
     Raises:
-        CommandError: Neither tells the realm.
+        CommandError: The realm is unknown.
     """
     require_named(realm, function)
     if realm is None:
@@ -379,7 +379,7 @@ def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
 
 
 def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool:
-    """Return whether a condition of IAM holds, as far as it tests keys of the context."""
+    """Return whether a condition of IAM holds; only tests of keys in the context count."""
     return all(
         any(matches_any(listed(wanted), value) for value in context[name.lower()])
         is not ("Not" in operator)
@@ -390,7 +390,7 @@ def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool
 
 
 def matches_any(patterns: Collection[str], text: str) -> bool:
-    """Return whether any pattern of IAM matches a text, without regard to case."""
+    """Return whether any pattern of IAM matches a text, ignoring case."""
     return any(
         re.fullmatch(
             re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.IGNORECASE

@@ -1,4 +1,4 @@
-"""Values of files as DynamoDB would hold them, in the types that its client gives.
+"""Values of files as DynamoDB would store them, in the types of its client.
 
 See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -21,7 +21,7 @@ TYPES: Final = frozenset(["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "
 _MAX_DIGITS: Final = 38
 _MAX_EXPONENT: Final = 125
 _MIN_EXPONENT: Final = -130
-# Emax is bounded, so that 1e999999999 is not multiplied out.
+# A bounded Emax: without it, 1e999999999 would be multiplied out.
 _EXACT: Final = decimal.Context(prec=10_000, Emax=10_000, Emin=-10_000)
 
 
@@ -83,7 +83,7 @@ def _number(text: str) -> int | Decimal | str:
 
 
 class AttributeReader:
-    """Makes the attributes of an item, and collects what DynamoDB would refuse.
+    """Makes the attributes of an item, and collects problems for values that DynamoDB refuses.
 
     Args:
         file: Name of the file, for problems.
@@ -99,7 +99,7 @@ class AttributeReader:
         return {name: self.attribute(member.value) for name, member in node.value.items()}
 
     def attribute(self, node: Node) -> Attribute:
-        """Return a value as DynamoDB holds it."""
+        """Return a value as DynamoDB stores it."""
         match node.value:
             case None:
                 return {"NULL": True}
@@ -156,9 +156,9 @@ class AttributeReader:
 
 
 def canonical(attribute: Attribute) -> Any:
-    """Return what two attributes have in common exactly where DynamoDB holds them for equal.
+    """Return a value that is equal for two attributes exactly if DynamoDB treats them as equal.
 
-    It writes a number in one way, and a set has no order.
+    DynamoDB normalizes numbers, and its sets have no order.
     """
     ((kind, value),) = attribute.items()
     match kind:
@@ -180,7 +180,7 @@ def attribute_of(value: Any) -> Attribute:
     """Return the DynamoDB attribute value for a value of JSON or YAML.
 
     Raises:
-        CommandError: DynamoDB cannot hold the value.
+        CommandError: DynamoDB cannot store the value.
     """
     reader = AttributeReader("")
     attribute = reader.attribute(Node.of(value))

@@ -1,4 +1,4 @@
-"""Reads JSON with the place of each value. `json` gives no places."""
+"""Reads JSON with the place of each value, which `json` does not report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS: Final[dict[str, Scalar]] = {"true": True, "false": False, "null": None}
 
 
 class JsonText:
-    """Reads the values of a JSON text, one after the other.
+    """Reads the values of a JSON text one by one.
 
     Args:
         text: The text; several values may follow each other, as in JSON Lines.
@@ -40,7 +40,7 @@ class JsonText:
         self.problems: list[Problem] = []
 
     def documents(self) -> Iterator[Node]:
-        """Yield the values; stop with a problem at what is no JSON."""
+        """Yield the values; stop with a problem at invalid JSON."""
         try:
             self._skip()
             while self._at < len(self._text):
@@ -100,7 +100,7 @@ class JsonText:
             raise self._error("a value is missing")
         try:
             number = Decimal(match[0])
-        except ArithmeticError:  # an exponent of many digits
+        except ArithmeticError:  # an exponent with many digits
             raise self._error("the number is too large") from None
         self._at = match.end()
         return number if match[1] or match[2] else int(number)

@@ -1,7 +1,7 @@
-"""Trigger and job entries, out of files or of a realm's tables: the one place that reads them.
+"""Reads trigger and job entries from files or from a realm's tables, for all commands.
 
-An entry is an item as DynamoDB would hand it to the function, which reads it by its own
-reader. Out of a file it keeps the place of each value.
+An entry is an item as DynamoDB would return it, and the function's own reader reads it. An
+entry from a file also has the place of each value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUFFIXES: Final = frozenset([".yaml", ".yml", ".json", ".jsonl"])
 STANDARD_INPUT: Final = "-"
 UNREADABLE: Final = "unreadable"
 """Kind of the problem of a file that cannot be read."""
-# Not of Jinja between angle brackets, such as <{{ key }}>.
+# Not Jinja in angle brackets, such as <{{ key }}>.
 _PLACEHOLDER: Final = re.compile(r"<\{(?![{%#])(?=.*?(?<![}%#])\}>)|<%(?=.*?%>)", re.DOTALL)
 _LISTS: Final[dict[str, Kind]] = {"triggers": "trigger", "jobs": "job"}
 _TRIGGER_FIELDS: Final = frozenset(["trigger_id", "bucket", "prefix"])
@@ -51,12 +51,12 @@ class SourceFile:
     """A file of entries."""
 
     name: str
-    """As the user gave it, or as it was found below a folder; ``-`` is standard input."""
+    """The path that the user named, or a path below that folder; ``-`` is standard input."""
     text: str
 
     @cached_property
     def _lines(self) -> list[str]:
-        # As the parsers count lines: a form feed or U+2028 in a string ends none.
+        # Lines as the parsers count them: a form feed or U+2028 in a string does not end one.
         return [line.removesuffix("\r") for line in self.text.split("\n")]
 
     def line(self, number: int) -> str:
@@ -66,7 +66,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a file."""
+    """A place in a file."""
 
     file: str
     line: int
@@ -82,18 +82,18 @@ class Entry:
 
     kind: Kind
     item: dict[str, Attribute]
-    """As DynamoDB's low-level client gives it."""
+    """The item, as DynamoDB's low-level client returns it."""
     source: str
-    """Where it comes from, for people: ``entries/t.yaml:3``, or the name of the table."""
+    """Its source, for people: ``entries/t.yaml:3``, or the name of the table."""
     node: Node | None = None
     """The entry with the places of its values; None for an entry of a table."""
     file: SourceFile | None = None
     problems: list[Problem] = field(default_factory=list)
-    """What stands between it and the table: duplicate names, dates, numbers."""
+    """What prevents putting it into the table: duplicate names, dates, numbers."""
 
     @property
     def id(self) -> str | None:
-        """The trigger id, or the job id of a job; None where it is missing or no string."""
+        """The trigger id, or the job id of a job; None if it is missing or not a string."""
         return self.text(f"{self.kind}_id")
 
     def text(self, name: str) -> str | None:
@@ -105,12 +105,12 @@ class Entry:
         """Return the Python value of a field, or None.
 
         Raises:
-            ValueError: It holds binary values.
+            ValueError: It contains binary values.
         """
         return value_of(self.item[name], name) if name in self.item else None
 
     def place(self, *path: str | int, of_name: bool = False) -> Place | None:
-        """Return where a value stands, or the nearest that encloses it.
+        """Return the place of a value, or of the nearest value around it.
 
         Args:
             *path: Names and positions, from the entry down.
@@ -120,7 +120,7 @@ class Entry:
         return Place(self.file.name, span.line, span.column) if span and self.file else None
 
     def span(self, *path: str | int, of_name: bool = False) -> Span | None:
-        """Return the piece of the file's text that a value is, or the nearest that encloses it."""
+        """Return the span of a value in the file, or of the nearest value around it."""
         if self.node is None:
             return None
         node, name = self.node, None
@@ -144,11 +144,11 @@ class Entry:
 
 @dataclass(slots=True)
 class Loaded:
-    """What was read from files."""
+    """The entries and problems that were read from files."""
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    """What cannot be read, or is no entry."""
+    """Problems of parts that cannot be read, or are not entries."""
     files: dict[str, SourceFile] = field(default_factory=dict)
 
     def of(self, kind: Kind) -> list[Entry]:
@@ -161,7 +161,7 @@ class Loaded:
 
 
 def require_none(problems: Sequence[object]) -> None:
-    """Raise an error that names problems, if there are any.
+    """Raise an error with the problems, if there are any.
 
     Raises:
         CommandError: There are problems.
@@ -177,17 +177,17 @@ def load_sound(
     kind: Kind | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Loaded:
-    """Read the entries of files and folders, to decide with.
+    """Read the entries of files and folders; raise an error if there are problems.
 
-    Of a folder, files without any entry are left out, such as payloads and cases.
+    Files of a folder that have no entry, such as payloads and cases, are left out.
 
     Args:
-        paths: As of `load`.
-        kind: Kind of entries of which there must be some.
-        progress: As of `load`.
+        paths: See `load`.
+        kind: Kind of entries that must be present.
+        progress: See `load`.
 
     Raises:
-        CommandError: One cannot be read, is no entry, or none is there.
+        CommandError: A file cannot be read, a value is not an entry, or there is no entry.
     """
     loaded = load(paths, progress)
     with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
@@ -206,10 +206,10 @@ def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) ->
     """Read the entries of files and folders.
 
     Args:
-        paths: Files and folders; ``-`` is standard input. Of a folder all files with the
-            suffixes of `SUFFIXES` are read, but for those whose name, or whose folder's,
-            begins with ``_`` or a dot, as in lava's job framework. One that cannot be read
-            is a problem of the kind `UNREADABLE`.
+        paths: Files and folders; ``-`` is standard input. In a folder all files with the
+            suffixes of `SUFFIXES` are read, except if their name or that of their folder
+            begins with ``_`` or a dot, as in lava's job framework. A file that cannot be
+            read is a problem of the kind `UNREADABLE`.
         progress: Called with the number of files read so far.
 
     Raises:
@@ -228,7 +228,7 @@ def load_texts(texts: Iterable[tuple[str, str]]) -> Loaded:
     """Read the entries of texts.
 
     Args:
-        texts: The name of each file, and its text.
+        texts: The text of each file, by its name.
     """
     loaded = Loaded()
     _read_into(loaded, texts)
@@ -252,10 +252,10 @@ def read_table(aws: Aws, realm: str, kind: Kind, *, is_consistent: bool = False)
     """Read all entries of a realm's table.
 
     Args:
-        aws: Where it is.
+        aws: The account of the table.
         realm: Name of the realm.
-        kind: Which of its tables.
-        is_consistent: Whether to read what was written a moment ago, at twice the cost.
+        kind: The kind of entries, which determines the table.
+        is_consistent: Whether to include the latest writes, at twice the cost.
 
     Raises:
         CommandError: There is no such table, or DynamoDB refuses or cannot be reached.
@@ -277,14 +277,14 @@ def read_texts(
 ) -> Iterator[tuple[str, str]]:
     """Yield name and text of each file, and of those of folders, as `load` finds them.
 
-    A file that has two names is read once, by the first.
+    A file that has two names is read once, by its first name.
 
     Args:
         paths: Files and folders.
-        problems: Where files that cannot be read are added, in place of an error.
+        problems: The list that gets the problems of unreadable files, instead of an error.
 
     Raises:
-        CommandError: One does not exist, cannot be read, or is no UTF-8.
+        CommandError: A file does not exist, cannot be read, or is not UTF-8.
     """
     seen: set[object] = set()
     for path in paths:
@@ -315,7 +315,7 @@ def _unreadable(name: str, error: OSError) -> Problem:
 
 
 def _identity(name: str) -> object:
-    """Return what two names of one file have in common."""
+    """Return an identity of a file that is the same for all of its names."""
     if name == STANDARD_INPUT:
         return name
     path = Path(name)
@@ -332,7 +332,7 @@ def _text(name: str) -> str:
 
 
 def _files(path: str, refused: list[Problem]) -> Iterable[str]:
-    """Return the files of a path; what cannot be looked into is added to `refused`."""
+    """Return the files of a path; unreadable folders are added to `refused`."""
     if path == STANDARD_INPUT:
         return [path]
     start = Path(path)
@@ -351,7 +351,7 @@ def _files(path: str, refused: list[Problem]) -> Iterable[str]:
         names += [
             str(name)
             for name in own
-            # What is listed and does not exist is a link that leads nowhere.
+            # A listed file that does not exist is a broken link.
             if name.suffix in SUFFIXES and (name.is_file() or not name.exists())
         ]
     return sorted(names)
@@ -385,7 +385,7 @@ class _Reader:
         self._assign(parser.problems)
 
     def _assign(self, problems: list[Problem]) -> None:
-        """Give each problem to the entry in which it is, else to the file."""
+        """Assign each problem to the entry that contains it, else to the file."""
         entries = self._loaded.entries[self._first :]
         for problem in problems:
             owner: Entry | Loaded = self._loaded

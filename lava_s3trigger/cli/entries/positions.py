@@ -1,7 +1,7 @@
 """Values of a file, each with its place in the text.
 
-What a file says is kept as a tree of nodes, so that a finding has a line and a column, and
-a correction knows which characters to replace.
+The content of a file is kept as a tree of nodes, so that a finding has a line and a column,
+and a correction knows which characters to replace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Scalar = str | int | Decimal | bool | None
 
 
 class Span(NamedTuple):
-    """A piece of a file's text."""
+    """A part of a file's text."""
 
     line: int
     """From 1."""
@@ -36,11 +36,11 @@ class Problem(NamedTuple):
     column: int | None
     message: str
     kind: str = "syntax"
-    """What sort of problem it is: one of a small set, each of which has a rule of `check`."""
+    """The kind of problem: one of a small set. Each kind has a rule of `check`."""
 
     @classmethod
     def at(cls, file: str, span: Span, message: str, kind: str = "syntax") -> Problem:
-        """Return a problem with the beginning of a piece of a file's text."""
+        """Return a problem at the beginning of a span."""
         return cls(file, span.line, span.column, message, kind)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Problem(NamedTuple):
 
 @dataclass(slots=True)
 class Member:
-    """A member of a map: its name's place, and its value."""
+    """A member of a map: the place of its name, and its value."""
 
     name: Span
     value: Node
@@ -63,14 +63,14 @@ class Node:
     value: Scalar | list[Node] | dict[str, Member]
     span: Span
     attribute_type: str | None = None
-    """The type of DynamoDB, where the file is in DynamoDB's JSON."""
+    """The type of DynamoDB, if the file is in DynamoDB's JSON."""
     note: str | None = None
-    """What another YAML reader makes of it, where that is something else."""
+    """How a reader of YAML 1.1 reads it, if that differs."""
     is_quoted: bool = field(default=True)
-    """Whether a string stands in quotes, or in a block."""
+    """Whether a string is in quotes or in a block."""
 
     def plain(self) -> Any:
-        """Return the value in Python's types, as `json` would read it."""
+        """Return the value in Python's types, as from `json`."""
         match self.value:
             case dict():
                 return {name: member.value.plain() for name, member in self.value.items()}
@@ -82,7 +82,7 @@ class Node:
                 return self.value
 
     def member(self, step: str | int) -> Node | None:
-        """Return the value of a name or at a position, or None."""
+        """Return the value with a name or at a position, or None."""
         if isinstance(self.value, dict) and isinstance(step, str):
             member = self.value.get(step)
             return member.value if member else None
@@ -99,7 +99,7 @@ class Node:
 
     @classmethod
     def of(cls, value: Any) -> Node:
-        """Return the node of a value of JSON or YAML that has no place."""
+        """Return the node of a value of JSON or YAML without a place."""
         match value:
             case dict():
                 value = {

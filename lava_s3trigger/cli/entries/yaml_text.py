@@ -1,7 +1,7 @@
-"""Reads YAML 1.2 with the place of each value, in types that DynamoDB can hold.
+"""Reads YAML 1.2 with the place of each value, in types that DynamoDB can store.
 
-ruamel.yaml parses; what a plain scalar means is decided here, so that it does not depend on
-the reader: a number is a number, ``no`` is a string with a note, and a date is a problem.
+ruamel.yaml parses. This module decides the meaning of plain scalars, so that it does not depend
+on the reader: a number is a number, ``no`` is a string with a note, and a date is a problem.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from .positions import Scalar
 
 MAX_NODES: Final = 1_000_000
-"""Values of a file, those of aliases counted each time: some lines can stand for millions."""
+"""Values of a file, with those of aliases counted each time: a few lines can mean millions."""
 
 _SAFE_DEPTH: Final = 2_000
-"""Levels for which the stack of any thread is enough in C."""
+"""Levels for which the C stack of any thread is enough."""
 
 _NULLS: Final = frozenset(["", "~", "null", "Null", "NULL"])
 _BOOLEANS: Final = {
@@ -39,7 +39,7 @@ _NO_NUMBER: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}.*)?"
 )
-# What YAML 1.1, as PyYAML reads it, takes for something else. https://yaml.org/type/
+# Scalars that YAML 1.1, as PyYAML reads it, reads differently. https://yaml.org/type/
 _OTHERWISE: Final = (
     (re.compile(r"(?:yes|Yes|YES|on|On|ON|no|No|NO|off|Off|OFF|[yYnN])"), "a boolean"),
     (re.compile(r"[-+]?0[0-7_]+"), "an octal number"),
@@ -72,7 +72,7 @@ class YamlText:
         self.problems: list[Problem] = []
 
     def documents(self) -> Iterator[Node]:
-        """Yield the documents; stop with a problem at what is no YAML."""
+        """Yield the documents; stop with a problem at invalid YAML."""
         from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - start-up
 
         try:
@@ -160,7 +160,7 @@ class YamlText:
         if _BASED.fullmatch(text):
             return int(text, 0)
         if _FLOAT.fullmatch(text):
-            with contextlib.suppress(ArithmeticError):  # an exponent of many digits
+            with contextlib.suppress(ArithmeticError):  # an exponent with many digits
                 return Decimal(text)
         if _FLOAT.fullmatch(text) or _NO_NUMBER.fullmatch(text):
             self._problem(span, f"DynamoDB cannot hold {text}: put it in quotes", "number")
@@ -193,15 +193,15 @@ def _compose(text: str) -> Iterator[Any]:
 
 
 def _require_shallow(text: str) -> None:
-    """Raise an error where libyaml would overflow the stack of the process.
+    """Raise an error for a text with which libyaml would overflow the stack.
 
-    It composes by recursion in C, so tens of thousands of brackets end Python itself. To follow
-    its events does not, but takes time, so it is done where the text allows such depth alone.
+    libyaml composes by recursion in C, so tens of thousands of brackets end Python itself.
+    Reading its events does not, but takes time, so this is done only if the text may be so deep.
 
     Raises:
         _TooLargeError: The text is nested too deeply.
     """
-    # Each level takes a bracket, or one more column of a line.
+    # Each level needs a bracket, or one more column of a line.
     brackets = text.count("[") + text.count("{")
     columns = max(map(len, text.split("\n")))
     if brackets + columns < _SAFE_DEPTH:
@@ -210,7 +210,7 @@ def _require_shallow(text: str) -> None:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - start-up
 
     depth = 0
-    with contextlib.suppress(YAMLError):  # told by who reads it
+    with contextlib.suppress(YAMLError):  # the reader of the text reports it
         for event in YAML(typ="safe", pure=False).parse(text):
             kind = type(event).__name__
             depth += kind.endswith(("MappingStartEvent", "SequenceStartEvent"))

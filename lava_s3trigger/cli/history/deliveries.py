@@ -1,4 +1,4 @@
-"""What happened to one object, delivery by delivery, and beside it what would happen now."""
+"""What happened to an object in each delivery, compared with what would happen now."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIELDS: Final = ("trigger_id", "job_id", "kind", "code", "reason", "queue", "ru
 
 
 class _Told(NamedTuple):
-    """A line about the object."""
+    """A log line about the object."""
 
     time: datetime
     line: LogLine
@@ -37,17 +37,17 @@ class _Told(NamedTuple):
 
 @dataclass(slots=True)
 class Delivery:
-    """A try of a delivery, as the log shows it."""
+    """An attempt of a delivery, as the log shows it."""
 
     request_id: str | None
     message_id: str | None
-    """That of the SQS message, if it came by one."""
+    """Id of the SQS message, if there was one."""
     stream: str
     lines: list[_Told] = field(default_factory=list)
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """What all lines of the delivery have in common."""
+        """The identity of the delivery, the same for all of its lines."""
         return self.request_id, self.message_id, self.stream
 
 
@@ -56,7 +56,7 @@ def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery
 
     Args:
         name: The object.
-        events: Of the function's log, in the order of their time.
+        events: Events of the function's log, in the order of their time.
     """
     deliveries: list[Delivery] = []
     open_: dict[tuple[str | None, ...], Delivery] = {}
@@ -81,8 +81,8 @@ class Comparison:
     """Compares lines of the log with what the function would do now.
 
     Args:
-        now: What it would do, as `explain` prints it of an event.
-        entries: The entries as they are now.
+        now: What the function would do with an event, as `explain` prints it.
+        entries: The current entries.
         versions: Earlier versions of entries.
     """
 
@@ -111,7 +111,7 @@ class Comparison:
         }
 
     def _now(self, line: LogLine) -> Json:
-        """Return what would become now of what a line is about."""
+        """Return what would happen now to the subject of a line."""
         trigger_id, job_id = line.text("trigger_id"), line.text("job_id")
         if trigger_id is None:
             return {"outcome": self.now["outcome"], "reason": self.now.get("reason")} | _UNCHANGED
@@ -148,9 +148,9 @@ _NOT_MATCHING: Final = (
 
 
 def is_dispatched(deliveries: Iterable[Delivery]) -> bool:
-    """Return whether something was dispatched in any of the deliveries.
+    """Return whether any of the deliveries dispatched something.
 
-    A function that only observes dispatches nothing, whatever it logs.
+    A function that only observes dispatches nothing, although it logs dispatches.
     """
     return any(
         told.line.event == "dispatched" and told.line.text("mode") != "observe"

@@ -83,7 +83,7 @@ def _reason(log_line: Json) -> Iterator[str | Piece]:
 
 
 def _beside(log_line: Json) -> Iterator[Line]:
-    """Yield what would happen now, and what of the entry is not as it was."""
+    """Yield what would happen now, and the differences of the entry since then."""
     now = log_line["now"]
     yield line(Piece(f"{'now':<{WIDTH}}  ", FAINT), _outcome(now), indent=2)
     if log_line["entry"] and now["entry"] and log_line["entry"] != now["entry"]:

@@ -1,4 +1,4 @@
-"""Results as JUnit's XML, as CI servers read it."""
+"""Results as JUnit's XML, which CI servers read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JunitCase(NamedTuple):
     """Why it failed, in one line; None if it passed."""
     failure_type: str | None = None
     text: str = ""
-    """The whole of the failure."""
+    """All details of the failure."""
     output: str = ""
     place: tuple[str, int] | None = None
     """File and line."""

@@ -1,4 +1,4 @@
-"""What a change of entries does, as JSON and as text for people."""
+"""The effects of a change of entries, as JSON and as text for people."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A comparison, and what was compared."""
+    """A comparison, with the two sides."""
 
     comparison: Comparison
     sides: Sides
@@ -59,11 +59,11 @@ class Report:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether some of it could not be told."""
+        """Whether some decisions could not be made."""
         return self.comparison.undecided.count > 0
 
     def unreached(self) -> Iterator[tuple[Entry, bool]]:
-        """Yield the new entries that no object reached, and whether one reaches them today."""
+        """Yield the new entries that no object reached, and whether one reaches the current one."""
         comparison = self.comparison
         before = self.sides.before.trigger_table.by_id
         for trigger_id, entry in self.sides.after.trigger_table.by_id.items():
@@ -211,7 +211,7 @@ def _differences(example: Example) -> str:
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where two JSON values differ, each with its dotted path, and both values there."""
+    """Yield the differences of two JSON values: the dotted path, and both values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in {**before, **after}:
             inner = f"{path}.{name}" if path else str(name)

@@ -103,8 +103,8 @@ def replay(**options: Any) -> int:
     """Hand S3 events for objects that are already there to the deployed function.
 
     Objects come from listings, from S3 Inventory and from files of keys. The
-    plan and how far it is are in one file, so that an interrupted replay goes
-    on with --resume, and sends nothing twice. docs/backfill.md compares the
+    plan and its progress are in one file, so that an interrupted replay continues
+    with --resume, and sends nothing twice. docs/backfill.md compares the
     ways of --via.
     """
     from .run import run  # noqa: PLC0415 - start-up

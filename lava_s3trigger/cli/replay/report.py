@@ -1,4 +1,4 @@
-"""What `replay` prints: the counts of a plan, and its outcome."""
+"""The output of `replay`: the counts of a plan, and its outcome."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LEFT_OUT: Final = {
     " --restart forgets that",
     "older_than_log": "older than the log, which cannot tell what was dispatched for them",
 }
-"""What is said of objects that are left out, by reason."""
+"""The text for left out objects, by reason."""
 FATES: Final = {
     Status.SENT: "sent",
     Status.TO_SEND: "not sent yet: --resume sends them",
@@ -48,7 +48,7 @@ FATES: Final = {
     Status.FAILED: "failed: --retry-failed sends them again",
     Status.UNKNOWN: "unknown, they may have arrived: --resend-unknown sends them again",
 }
-"""What a status means, and what would do."""
+"""The meaning of each status, and what to do."""
 
 
 class Report:
@@ -57,7 +57,7 @@ class Report:
     Args:
         state: The state of the replay.
         deployment: The function.
-        is_dry_run: Whether nothing was to be sent.
+        is_dry_run: Whether it is a dry run, which sends nothing.
     """
 
     def __init__(self, state: ReplayState, deployment: DeployedFunction, is_dry_run: bool) -> None:  # noqa: FBT001
@@ -111,7 +111,7 @@ class Report:
             yield f"Not seen: {unseen}"
 
     def write_json(self, file: TextIO) -> None:
-        """Write the report as JSON; its lists are written piece by piece, they may be long."""
+        """Write the report as JSON; its lists may be long, so they are written piece by piece."""
         head: dict[str, Any] = {
             "version": VERSION,
             "realm": self._deployment.realm,

@@ -1,4 +1,4 @@
-"""What the command `replay` does: plans, hands over, goes on, and reports."""
+"""The command `replay`: plans, hands over, resumes, and reports."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(**options: Any) -> int:
 
 
 def _require_dispatching(deployment: DeployedFunction) -> None:
-    """Require that the function would dispatch what it is handed.
+    """Require that the function would dispatch.
 
     Raises:
         CommandError: It only observes, or cannot start.
@@ -82,7 +82,7 @@ def _is_resumed(options: dict[str, Any]) -> bool:
 
 
 def _check(options: dict[str, Any], selection: Selection) -> None:
-    """Refuse options that do not go together, before anything is done."""
+    """Refuse options that exclude each other, before anything is done."""
     if _is_resumed(options):
         conflicting = (
             "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
@@ -130,15 +130,15 @@ class _Session:
 
     @cached_property
     def entries(self) -> RealmEntries:
-        """The entries that the function decides with now."""
+        """The entries that the function uses now."""
         settings = self.deployment.settings
         return read_entries((), (), settings.realm, self.aws, settings.max_delay)
 
     def prepare(self) -> None:
-        """Have a plan in the state: the one that is there, or another.
+        """Make sure that the state has a plan: the existing one, or a new one.
 
         Raises:
-            CommandError: There is none to go on with, or one that would be lost.
+            CommandError: There is no plan to resume, or an existing one would be lost.
         """
         state = self.state
         if state.left_over:
@@ -224,10 +224,10 @@ class _Session:
         )
 
     def _decide_again(self) -> None:
-        """Leave out what is accounted for by now, of a plan of missing objects.
+        """Leave out objects of a plan of missing objects that are explained by now.
 
         Raises:
-            CommandError: Events wait that may be of its objects.
+            CommandError: Events are waiting that may concern its objects.
         """
         if self.state.get("chosen_by") != "missing" or self.state.get("job"):
             return
@@ -262,7 +262,7 @@ class _Session:
             )
 
     def _warn_of_changes(self) -> None:
-        """Warn where entries are not as they were when the plan was made."""
+        """Warn if entries have changed since the plan was made."""
         changes = changed_entries(self.state.get("entries"), self.entries)
         for change in changes[:_MAX_CHANGES]:
             message(f"Warning: {change} since the plan was made; the function decides by it")
@@ -294,7 +294,7 @@ class _Session:
         self.state.note(phase=_BEGUN, handed_at=datetime.now(UTC).timestamp())
 
     def _hand_over(self, request: Request) -> str | None:
-        """Hand over what is to be sent; return why it stopped before the end, if it did."""
+        """Hand the objects over; return why it stopped before the end, if it did."""
         if self.options["retry_failed"]:
             self.state.move(Status.FAILED, Status.TO_SEND)
         if self.options["resend_unknown"]:

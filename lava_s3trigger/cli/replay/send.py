@@ -1,7 +1,7 @@
-"""Sends the plan of a replay: batch by batch, at a rate, by some threads.
+"""Sends the plan of a replay: batch by batch, at a rate, from some threads.
 
-The main thread alone writes the state. It marks a batch as being sent before it gives it to
-a thread, and notes what became of it after. See `state`.
+Only the main thread writes the state. It marks a batch as being sent before it passes it to a
+thread, and records the outcome afterwards. See `state`.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     from .ways import Way
 
 MAX_TRIES: Final = 8
-"""Tries of a call that the service is too busy for."""
+"""Attempts of a call while the service is too busy."""
 _FIRST_WAIT_SECONDS: Final = 0.25
 _MAX_WAIT_SECONDS: Final = 20.0
 _TICK_SECONDS: Final = 0.1
 _SECONDS_OF_A_BATCH: Final = 1.0
-"""With a rate, a batch has no more objects than the rate allows in this time."""
+"""With a rate, a batch has at most the objects that the rate allows in this time."""
 
 
 @dataclass(slots=True)
 class _Result:
-    """What became of a batch."""
+    """The result of a batch."""
 
     settled: list[Settled] = field(default_factory=list)
     stop: str | None = None
-    """Why no further batch would arrive."""
+    """Why all further batches would fail too."""
     defect: Exception | None = None
 
 
 class Replayer:
-    """Sends what is to be sent.
+    """Sends the objects of the plan.
 
     Args:
         state: The state of the replay.
-        way: How to hand objects over.
-        rate: Objects a second, at most; None: no limit.
-        concurrency: Calls at a time, at most.
-        is_to_end: Tells whether to begin no further batch.
-        progress: Is told of each object that was settled.
+        way: The way to hand objects over.
+        rate: The most objects per second; None for no limit.
+        concurrency: The most concurrent calls.
+        is_to_end: Returns whether to begin no further batch.
+        progress: Called with the number of settled objects.
         clock: Returns the time in seconds.
     """
 
@@ -80,11 +80,11 @@ class Replayer:
         self._tasks: queue.SimpleQueue[list[PlannedObject] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self.stopped: str | None = None
-        """Why it stopped before the end, if it did and was not asked to."""
+        """Why it stopped before the end without being asked to."""
 
     def run(self) -> None:
-        """Send all that is to be sent, or until it is asked to end or must stop."""
-        # Daemons: a second signal ends the command while they wait for answers.
+        """Send all objects, until it is asked to end or must stop."""
+        # Daemons, so that a second signal ends the command while they wait for answers.
         for _ in range(self._concurrency):
             threading.Thread(target=self._work, daemon=True).start()
         under_way = 0
@@ -105,7 +105,7 @@ class Replayer:
         return self._stopping.is_set() or not self._state.next(self._last, 1)
 
     def _begin(self) -> bool:
-        """Begin the next batch, if there is one and it is time; tell whether."""
+        """Begin the next batch if there is one and it is time; return whether it began."""
         if self._stopping.is_set() or self._clock() < self._ready_at:
             return False
         number = self._way.max_records
@@ -123,7 +123,7 @@ class Replayer:
         return True
 
     def _settle(self) -> int:
-        """Wait for a moment; return how many batches were settled, one at most."""
+        """Wait for a moment; return how many batches were settled: 0 or 1."""
         try:
             result = self._results.get(timeout=_TICK_SECONDS)
         except queue.Empty:
@@ -173,7 +173,7 @@ class Replayer:
                 result.settled += busy
             else:
                 result.settled += [outcome._replace(status=Status.FAILED) for outcome in busy]
-        for piece in pending:  # after a defect
+        for piece in pending:  # after a bug
             result.settled += _all(piece, Status.TO_SEND)
         return result
 
@@ -185,7 +185,7 @@ class Replayer:
         tries: int,
         result: _Result,
     ) -> None:
-        """Note what a failed call means for its objects, or have them sent again."""
+        """Record what a failed call means for its objects, or send them again."""
         reason = str(error)
         match error.problem:
             case Problem.LOST:
@@ -206,7 +206,7 @@ class Replayer:
                     result.stop = reason
 
     def _may_try_again(self, tries: int) -> bool:
-        """Wait before the next try; tell whether there is one."""
+        """Wait before the next attempt; return whether there is one."""
         if tries >= MAX_TRIES:
             return False
         seconds = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0**tries)

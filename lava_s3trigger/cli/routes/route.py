@@ -1,4 +1,4 @@
-"""Routes of a bucket's events to the function, and what of an entry each carries."""
+"""Routes of a bucket's events to the function, and which events of an entry each carries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: Final = {
 }
 """The kinds of notifications of a bucket, each with the name of its destination."""
 _SAFE: Final = "/!-_.*'()"
-"""What S3 takes in a filter as it is, beside letters and digits.
+"""Characters that S3 does not decode in a filter, in addition to letters and digits.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -39,20 +39,20 @@ class Route:
     """A way of a bucket's events to a destination."""
 
     told: str
-    """What it is, for people."""
+    """A description, for people."""
     types: frozenset[str]
-    """The types of events that it carries, as S3 names them."""
+    """S3's names of the event types that it carries."""
     prefix: str = ""
     suffix: str = ""
     place: tuple[str, int] | None = None
-    """Kind and number of its notification; None for EventBridge."""
+    """Kind and position of its notification; None for EventBridge."""
     rule: str | None = None
     """Name of its rule, for EventBridge."""
     is_ours: bool = True
     """Whether it leads to the function."""
 
     def overlaps(self, other: Route) -> bool:
-        """Return whether both carry some event of some object."""
+        """Return whether there is an event that both carry."""
         prefixes = sorted([self.prefix, other.prefix], key=len)
         suffixes = sorted([self.suffix, other.suffix], key=len)
         return (
@@ -62,11 +62,11 @@ class Route:
         )
 
     def name_of(self, kind: EventType) -> str | None:
-        """Return the type of an event as the function sees it by this route."""
+        """Return the event type that the function sees through this route."""
         return kind.name if self.rule is None else kind.name_in_eventbridge
 
     def covers(self, trigger: Trigger, kind: EventType) -> bool:
-        """Return whether it carries all events of a type that an entry asks for."""
+        """Return whether it carries all events of a type that an entry wants."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else trigger.prefix
         has_prefix = f"{prefix}/".startswith(self.prefix) if prefix else not self.prefix
         has_suffix = not self.suffix or any(
@@ -76,7 +76,7 @@ class Route:
         return has_prefix and has_suffix and self._carries(trigger, kind)
 
     def reaches(self, trigger: Trigger) -> bool:
-        """Return whether it may carry any event that an entry asks for."""
+        """Return whether it may carry any event that an entry wants."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
         return (
             (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
@@ -93,7 +93,7 @@ class Route:
 
 
 def asks_for(trigger: Trigger, name: str) -> bool:
-    """Return whether an entry's conditions let events of a type pass."""
+    """Return whether an entry's conditions accept events of a type."""
     return all(
         condition.holds(name)
         for condition in trigger.conditions
@@ -102,7 +102,7 @@ def asks_for(trigger: Trigger, name: str) -> bool:
 
 
 def wanted_types(trigger: Trigger) -> list[EventType]:
-    """Return the types that an entry asks for; without a condition, those of new objects."""
+    """Return the event types that an entry wants; without a condition, those of new objects."""
     if not any(condition.field == "if_event_type" for condition in trigger.conditions):
         return [
             event_type
@@ -120,9 +120,9 @@ def wanted_types(trigger: Trigger) -> list[EventType]:
 
 
 def carriers(candidates: list[Route], trigger: Trigger) -> dict[str, list[Route]]:
-    """Return the routes that carry all that an entry asks for, by type of events.
+    """Return the routes that carry all events that an entry wants, by event type.
 
-    A type without a route is one that does not reach the function, or not for all keys; with two
+    Without a route, events of a type do not reach the function, or not for all keys; with two
     routes, each event comes twice.
 
     Args:
@@ -136,7 +136,7 @@ def carriers(candidates: list[Route], trigger: Trigger) -> dict[str, list[Route]
 
 
 def wanted_events(trigger: Trigger) -> list[str]:
-    """Return the events that a notification needs for an entry."""
+    """Return the events that a notification must have for an entry."""
     names = [event_type.name for event_type in wanted_types(trigger)]
     created = [name for name in EVENT_TYPES if name.startswith("ObjectCreated:")]
     if not names or set(created) <= set(names):
@@ -149,7 +149,7 @@ def notification_routes(configuration: Json, ours: frozenset[str] = frozenset())
     """Yield the routes of all notifications of a bucket, without those by EventBridge.
 
     Args:
-        configuration: The bucket's.
+        configuration: The notifications of the bucket.
         ours: ARNs of destinations that lead to the function.
     """
     for kind, name in KINDS.items():
@@ -196,12 +196,12 @@ def routes(deployed: Deployment, bucket: str, configuration: Json | None = None)
 
 
 def our_places(deployed: Deployment, bucket: str) -> set[tuple[str, int]]:
-    """Return kind and number of each notification of a bucket that leads to the function."""
+    """Return kind and position of each notification of a bucket that leads to the function."""
     return {route.place for route in routes(deployed, bucket) if route.place}
 
 
 def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
-    """Return the types of events that a notification names, of which some have a wildcard."""
+    """Return the event types that a notification names, directly or by a wildcard."""
     return frozenset(
         name
         for name in EVENT_TYPES
@@ -210,30 +210,30 @@ def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
 
 
 def filter_values(notification: Json) -> list[tuple[str, str]]:
-    """Return the filters of a notification: ``prefix`` or ``suffix``, and the value in it."""
+    """Return the filters of a notification: ``prefix`` or ``suffix``, and its value."""
     rules = notification.get("Filter", {}).get("Key", {}).get("FilterRules", [])
     return [(rule["Name"].lower(), rule["Value"]) for rule in rules]
 
 
 def decoded(value: str) -> str:
-    """Return the text of keys that a filter's value stands for."""
+    """Return the text of keys that a filter's value matches."""
     return unquote_plus(value)
 
 
 def encoded(value: str) -> str:
-    """Return a filter's value for a text of keys: percent-encoded, a space as a plus."""
-    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # which Python takes for safe
+    """Return the value of a filter for a text of keys: percent-encoded, with a plus for a space."""
+    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # Python does not encode it
 
 
 def is_encoded(value: str) -> bool:
-    """Return whether S3 takes each character of a filter's value as it was meant."""
+    """Return whether S3 reads each character of a filter's value as intended."""
     return (
         re.fullmatch(rf"(?:[A-Za-z0-9+{re.escape(_SAFE)}]|%[0-9A-Fa-f]{{2}})*", value) is not None
     )
 
 
 def _patterns(trigger: Trigger) -> Iterator[list[str]]:
-    """Yield the patterns of each condition on keys, of which one must match."""
+    """Yield the patterns of each condition on keys; one of each must match."""
     for condition in trigger.conditions:
         if condition.field == "if_fnmatch":
             patterns = (

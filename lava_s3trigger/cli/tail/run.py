@@ -1,4 +1,4 @@
-"""What the command `tail` does: reads the function's log, and writes the chosen lines."""
+"""The command `tail`: reads the function's log, and writes the chosen lines."""
 
 from __future__ import annotations
 

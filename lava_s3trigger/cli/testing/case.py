@@ -1,7 +1,7 @@
-"""Cases: what an entry must cause for an object, as its author wrote it down.
+"""Cases: what an entry must cause for an object, written by its author.
 
-An entry carries its cases under ``x-tests``, which lava ignores; a file of cases names the
-entry of each. See docs/testing-entries.md.
+An entry has its cases under ``x-tests``, which lava ignores; in a file of cases, each names its
+entry. See docs/testing-entries.md.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry
 
 FIELD: Final = "x-tests"
-"""The field of an entry that holds its cases."""
+"""The field of an entry with its cases."""
 NOTHING: Final = "nothing"
 UNMATCHED: Final = "unmatched"
-"""The reason of an entry at which the function does not look for the object."""
+"""The reason if the function does not reach the entry for the object."""
 REASONS: Final = (
     UNMATCHED,
     "aborted",
@@ -48,42 +48,42 @@ REASONS: Final = (
     "rendering_failed",
     "trigger_disabled",
 )
-"""Why nothing is dispatched, besides the field of a condition."""
+"""Reasons why nothing is dispatched, other than the field of a condition."""
 _NO_SPAN: Final = Span(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An object, and the dispatches that are expected of it."""
+    """An object, and the expected dispatches."""
 
     trigger_id: str
     """The entry that it belongs to."""
     prefix: str
-    """That of the entry."""
+    """Prefix of the entry."""
     number: int
-    """Which of the entry's cases of that source it is, from 1."""
+    """Number of the case among those of its entry in that source, from 1."""
     name: str
     """Its name, or else the key, or the file of the payload."""
     payload: Any
-    """What the function is handed."""
+    """The payload for the function."""
     now: dt.datetime
-    """The time that templates read."""
+    """The current time for templates."""
     expected: tuple[dict[str, Any], ...]
     """Dispatches, each with the fields that are compared."""
     is_exact: bool
-    """Whether maps have no members but those expected."""
+    """Whether maps must have no other members than the expected ones."""
     because: str | None
     """Why nothing is expected: a field or one of `REASONS`."""
     is_alone: bool
     """Whether only its own entry decides."""
     source: str
-    """Where it stands, for people."""
+    """Its place, for people."""
     place: Place | None
 
 
 @dataclass(slots=True)
 class CaseReader:
-    """Reads cases, and collects what is wrong with them.
+    """Reads cases, and collects problems.
 
     Args:
         entries: Entries by their trigger id.
@@ -241,7 +241,7 @@ class CaseReader:
 
 
 def _node_of(value: Any) -> Node:
-    """Return a node of a plain value that stands in no file."""
+    """Return a node for a plain value without a file."""
     if isinstance(value, dict):
         members = {name: Member(_NO_SPAN, _node_of(member)) for name, member in value.items()}
         return Node(members, _NO_SPAN)
@@ -261,11 +261,11 @@ def _payload(members: dict[str, Member], file: str) -> tuple[Any, dt.datetime, s
 
 
 def _require_key(key: str, entry: Entry, node: Node) -> None:
-    """Refuse what is written as a key and is more than that: such a case would test nothing.
+    """Refuse a key with an address or a bucket in front of it: such a case would test nothing.
 
     Raises:
-        CaseError: The key has an address, the bucket or a slash before it, and the entry's prefix
-            has not.
+        CaseError: The key begins with an address, the bucket or a slash, and the entry's prefix
+            does not.
     """
     bucket = entry.text("bucket")
     bare = re.sub(r"^(?:s3[an]?://[^/]*/|arn:[\w-]+:s3:::[^/]*/|https?://[^/]*/)", "", key)
@@ -304,7 +304,7 @@ def _event(
     if is_eventbridge:
         return eventbridge_event(event), event.time
     payload = s3_notification([event])
-    payload["Records"][0]["eventName"] = name  # which others than AWS begin with s3:
+    payload["Records"][0]["eventName"] = name  # servers other than AWS begin it with s3:
     return payload, event.time
 
 

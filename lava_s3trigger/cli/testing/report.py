@@ -1,4 +1,4 @@
-"""What came of cases, as text for people, as JSON and as JUnit's XML."""
+"""The results of cases, as text for people, as JSON and as JUnit's XML."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _coverage_lines(coverage: Coverage, entries: Sequence[Entry]) -> Iterator[Li
 def write_json_report(
     file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
 ) -> None:
-    """Write all cases, as ``schema.json`` says."""
+    """Write all cases as JSON, in the form of ``schema.json``."""
     failed = sum(not result.has_passed for result in results)
     report = {
         "passed": len(results) - failed,

@@ -1,4 +1,4 @@
-"""Runs cases with the function's decider, and compares what it decides with what is expected."""
+"""Runs cases with the function's decider, and compares its decisions with the expected ones."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _ABORTED: Final = "aborted"
 
 @dataclass(slots=True)
 class CaseResult:
-    """What became of a case."""
+    """The result of a case."""
 
     case: Case
     messages: list[str] = field(default_factory=list)
     """Why it failed."""
     diff: list[str] = field(default_factory=list)
-    """Lines that begin with ``-`` were expected, with ``+`` decided, with a space both."""
+    """Lines that begin with ``-`` are only expected, with ``+`` only decided, with a space both."""
     dispatches: list[Dispatched] = field(default_factory=list)
 
     @property
     def has_passed(self) -> bool:
-        """Whether all was as expected."""
+        """Whether everything is as expected."""
         return not self.messages
 
 
 @dataclass(slots=True)
 class Coverage:
-    """What of the entries the cases have seen."""
+    """The parts of the entries that the cases test."""
 
     cases: dict[str, int] = field(default_factory=dict)
     """Number of cases by trigger id."""
@@ -60,7 +60,7 @@ class Coverage:
     """Whether a condition held, by trigger id and field."""
 
     def add(self, case: Case, decided: Decided) -> None:
-        """Note what a case has seen."""
+        """Record the parts that a case tests."""
         self.cases[case.trigger_id] = self.cases.get(case.trigger_id, 0) + 1
         for trigger in _triggers(decided):
             for tested in trigger.conditions:
@@ -72,7 +72,7 @@ class Coverage:
         return [entry for entry in entries if entry.id not in self.cases]
 
     def unseen(self, entries: Iterable[Entry]) -> list[tuple[Entry, str, bool]]:
-        """Return what no case has seen of conditions: entry, field, and whether it holds."""
+        """Return the untested results of conditions: entry, field, and whether it holds."""
         return [
             (entry, name, holds)
             for entry in entries
@@ -93,7 +93,7 @@ def run_cases(
         triggers: All entries.
         jobs: Where jobs are looked up.
         region: Region of the function.
-        coverage: What notes what the cases have seen.
+        coverage: Records the parts of entries that the cases test.
     """
     alone: dict[str, MemoryTriggers] = {}
     with FixedValues().in_templates() as fixed:
@@ -109,7 +109,7 @@ def run_cases(
                 for trigger in _triggers(decided)
                 for outcome in trigger.outcomes
             ):
-                # The function sets such an entry aside in time; no case depends on others.
+                # The function would disable such an entry; a case must not depend on others.
                 triggers = MemoryTriggers(triggers)
                 alone.clear()
             coverage.add(case, decided)
@@ -117,7 +117,7 @@ def run_cases(
 
 
 def judge(case: Case, decided: Decided) -> CaseResult:
-    """Compare what was decided with what a case expects."""
+    """Compare the decisions with the expectation of a case."""
     result = CaseResult(case, dispatches=list(_dispatches(decided)))
     result.messages += [f"the payload is not understood: {error}" for error in decided.errors]
     own = [trigger for trigger in _triggers(decided) if trigger.trigger_id == case.trigger_id]
@@ -235,10 +235,10 @@ def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
 def _unmatched(
     case: Case, dispatches: list[Dispatched]
 ) -> tuple[list[Dispatched], list[Dispatched]]:
-    """Assign each expected dispatch a decided one, as many as can be.
+    """Assign decided dispatches to as many expected ones as possible.
 
     Returns:
-        The expected ones and the decided ones that are left.
+        The remaining expected dispatches, and the remaining decided ones.
     """
     fits = [
         [
@@ -270,7 +270,7 @@ def _is_as_expected(expected: Dispatched, dispatch: Dispatched, is_exact: bool) 
 
 
 def _is_equal(expected: Any, actual: Any, is_exact: bool) -> bool:  # noqa: FBT001
-    """Compare values as JSON has them; of maps, what is expected, or all."""
+    """Compare JSON values; for maps, only the expected members, or all of them."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         if is_exact and expected.keys() != actual.keys():
             return False
@@ -306,7 +306,7 @@ def _diff(
 
 
 def _named(expected: Any, actual: Any) -> Any:
-    """Return what of a value is compared."""
+    """Return the compared part of a value."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         return {
             name: _named(value, actual[name]) for name, value in expected.items() if name in actual
@@ -323,7 +323,7 @@ def _lines_of(expected: Dispatched | None, actual: Dispatched | None) -> Iterato
 
 
 def _json(value: Dispatched) -> list[str]:
-    """Return the lines of a dispatch: its fields in one order, the names in maps sorted."""
+    """Return the lines of a dispatch: its fields in a fixed order, the names in maps sorted."""
     try:
         ordered = {
             name: json.loads(json.dumps(value[name], sort_keys=True))

@@ -1,4 +1,4 @@
-"""What the command `test` does: reads entries and cases, runs them, and reports."""
+"""The command `test`: reads entries and cases, runs them, and reports."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913 - one for each option
 def _entries(
     paths: Sequence[str], jobs: Sequence[str], realm: str | None, aws: Aws
 ) -> tuple[list[Entry], MemoryJobs | UnknownJobs]:
-    """Return the trigger entries, and where jobs are looked up."""
+    """Return the trigger entries, and the jobs."""
     if not paths and realm is None:
         raise CommandError(
             "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _MAX_PREFIX_CHARACTERS: Final = 1024
 _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
-# None of them means anything to fnmatch, and few keys have them.
+# They have no meaning in fnmatch, and few keys contain them.
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
 _MAX_BRACES: Final = 20
 _MAX_COMPARED: Final = 10_000
-"""Pairs of patterns that are compared, of one entry."""
+"""Pairs of patterns of one entry that are compared."""
 
 
 @rule("LT301", "warning", "Pattern matches no key below the prefix")
@@ -83,7 +83,7 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
 
 
 def _listed(pattern: str) -> list[str]:
-    """Return the patterns of a text such as `*.csv|*.tsv`, each of which could stand alone."""
+    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own."""
     parts = re.split(r"\s*[|,;]\s*|\s+", pattern.strip())
     is_list = all(WILDCARDS.search(part) and (part[0] == "*" or "/" in part) for part in parts)
     return parts if is_list else [pattern]
@@ -139,18 +139,18 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _excludes_prefix(checked: CheckedEntry, excluding: list[str]) -> bool:
-    """Return whether a pattern that excludes keys matches all that are below the prefix."""
+    """Return whether an excluding pattern matches all keys below the prefix."""
     prefix = checked.prefix
     if not prefix or prefix == WHOLE_BUCKET:
         return False
-    # So many characters, each of which no pattern would name.
+    # Characters that no pattern would name.
     return any(
         _covers(exclusion, f"{prefix}/\0\0\0") for exclusion in excluding if exclusion[-1:] == "*"
     )
 
 
 def _covers(pattern: str, other: str) -> bool:
-    """Return whether a pattern matches all that another one matches, as far as that is plain."""
+    """Return whether a pattern clearly matches everything that another one matches."""
     return pattern == other or (
         not re.search(r"[?\[]", pattern) and fnmatch.fnmatchcase(other, pattern)
     )

@@ -1,4 +1,4 @@
-"""Rules on entries that the function refuses, by its own reading of them."""
+"""Rules on entries that the function's own reader refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MEANT: Final = {
     **dict.fromkeys(["if_size_ge", "if_size_gte", "if_size_min", "if_min_size"], "if_size_gt"),
     **dict.fromkeys(["if_match", "if_glob", "if_pattern", "if_key"], "if_fnmatch"),
 }
-"""Conditions that do not exist, and those that come nearest to their meaning."""
+"""Conditions that do not exist, with the existing ones that are nearest to their meaning."""
 _MAX_SHORT_WORD: Final = 3
 _MAX_KEY_BYTES: Final = {"trigger_id": 2048, "job_id": 2048, "bucket": 2048, "prefix": 1024}
 MAX_ITEM_BYTES: Final = 400 * 1024
@@ -93,7 +93,7 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
 
     The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
     condition whose name is very similar to a known one. `if_size_lt` has no counterpart:
-    `if_not_size_gt` holds up to and including the size, so `--unsafe-fixes` alone writes it.
+    `if_not_size_gt` holds up to and including the size, so only `--unsafe-fixes` writes it.
     """
     free = [name for name in _CONDITIONS if name not in checked.item]
     meant = _MEANT.get(error.field)
@@ -106,7 +106,7 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
 
 
 def _is_typo(name: str, known: str) -> bool:
-    """Return whether a name has the short words of another one: `lt` is no typo of `gt`."""
+    """Return whether a name has the short words of another one: `lt` is not a typo of `gt`."""
     words, others = name.split("_"), known.split("_")
     return len(words) == len(others) and all(
         word == other or min(len(word), len(other)) > _MAX_SHORT_WORD
@@ -296,7 +296,7 @@ def _bytes(text: str) -> int:
 
 
 def _size(attribute: dict[str, Any]) -> int:
-    """Return about the bytes that DynamoDB counts for a value.
+    """Return the approximate bytes that DynamoDB counts for a value.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """

@@ -1,4 +1,4 @@
-"""Patterns of event types, as `if_event_type` has them, and the types that they match."""
+"""Patterns of event types, as in `if_event_type`, and the types that they match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL: Final = S3 | EVENTBRIDGE
 WITHOUT_SIZE: Final = frozenset(name for name in ALL if leaves_out(name, "size"))
 """Types whose events carry no size. Their size is 0."""
 PATTERNS: Final = ALL | {f"{name.partition(':')[0]}:*" for name in ALL if ":" in name}
-"""What is often written, for suggestions."""
+"""Common patterns, for suggestions."""
 
 
 @lru_cache(4096)

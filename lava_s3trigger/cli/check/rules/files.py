@@ -1,4 +1,4 @@
-"""Rules on files: what stands between them and the table."""
+"""Rules on files: what prevents their entries from being put into the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASE_FIELDS: Final = frozenset(
     alone as_is because event event_type exactly expect key name now size source_ip time trigger_id
     """.split()  # noqa: SIM905
 )
-"""Those that the command `test` reads."""
+"""The fields of a case that the command `test` reads."""
 
 
 @rule("LT001", "error", "Invalid YAML or JSON", on="problem", of="syntax")
@@ -110,8 +110,8 @@ def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Foun
 def file_without_entry(file: SourceFile) -> Iterator[Found]:
     """A file that was found in a folder holds no entry at all. It is left out.
 
-    Policies, samples and configuration files may lie beside entries. If the file should hold
-    an entry, compare its fields with the [table of fields](triggers.md#fields).
+    Policies, samples and configuration files may be in a folder of entries. If the file should
+    have an entry, compare its fields with the [table of fields](triggers.md#fields).
     """
     yield Found(f"no entry in {file.name}: the file is left out")
 

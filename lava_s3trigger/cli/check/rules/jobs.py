@@ -1,4 +1,4 @@
-"""Rules on jobs, and on what would be dispatched to their workers."""
+"""Rules on jobs, and on dispatches to their workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUTPUT: Final = re.compile(
     r"-{0,2}(?:[a-z_-]*[_-])?(?:out|output|dest|destination|target|sink|to)(?:[_-][a-z_-]*)?",
     re.IGNORECASE,
 )
-"""Names of what a job writes."""
+"""Names of parameters for the output of a job."""
 _MAX_NAME_CHARACTERS: Final = 64
 _DOCUMENTS: Final = ("parameters", "globals")
 _FIELDS: Final = frozenset(
@@ -39,7 +39,7 @@ _FIELDS: Final = frozenset(
 
 
 def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
-    """Yield position and id of the jobs that are no templates."""
+    """Yield position and id of the jobs that are not templates."""
     for position, job_id in enumerate(checked.job_ids):
         if not (checked.is_template and TemplateText.of(job_id)):
             yield position, job_id
@@ -49,8 +49,8 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A trigger names a job that is in none of the files, or not in the realm's table.
 
-    Every event is parked until the job is there. Create it, or correct the name. Where no jobs
-    are given, and no realm, nothing is known of jobs, and this rule is silent.
+    Every event is parked until the job exists. Create it, or correct the name. Without jobs and
+    without a realm, jobs are unknown, and this rule finds nothing.
     """
     if every.jobs is None:
         return
@@ -239,7 +239,7 @@ def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
 
 
 def _is_output(name: object) -> bool:
-    """Return whether something is named as what a job writes."""
+    """Return whether a name is one for the output of a job."""
     is_short = isinstance(name, str) and len(name) <= _MAX_NAME_CHARACTERS
     return is_short and bool(_OUTPUT.fullmatch(str(name)))
 
@@ -247,7 +247,7 @@ def _is_output(name: object) -> bool:
 def _outputs(
     value: Any, path: tuple[str | int, ...] = (), *, is_output: bool = False
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the texts in rendered parameters that are named as outputs, with their paths."""
+    """Yield the texts of rendered parameters with a name for an output, and their paths."""
     if isinstance(value, str) and is_output:
         yield path, value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Rules on buckets and prefixes, and on entries that stand in each other's way."""
+"""Rules on buckets and prefixes, and on entries that affect each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_KEY_BYTES: Final = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 WILDCARDS: Final = re.compile(r"[*?\[]")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-# As loose as names of the oldest buckets are.
+# Names of the oldest buckets may have all these characters.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
@@ -63,9 +63,9 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 
 @rule("LT203", "warning", "Prefix has a wildcard")
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A prefix has `*`, `?` or `[`, and is matched as it stands, not as a pattern.
+    """A prefix has `*`, `?` or `[`, and is matched literally, not as a pattern.
 
-    Only the prefix `*` alone is special: it is the whole bucket. For a folder, name the folder:
+    Only the prefix `*` is special: it is the whole bucket. For a folder, name the folder:
     `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`.
     """
     prefix = checked.prefix or ""
@@ -118,7 +118,7 @@ def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 
 
 def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
-    """Return the longer prefix with entries to which every key that a pattern matches belongs."""
+    """Return the longer prefix that has entries and gets every key that a pattern matches."""
     wildcard = WILDCARDS.search(pattern)
     literal = pattern[: wildcard.start()] if wildcard else f"{pattern}/"
     while "/" in literal:
@@ -164,7 +164,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No bucket can have the name in `bucket`, so no event matches.
 
-    Write the name alone: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
+    Write only the name: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
     bucket, and no pattern of buckets.
     """
     bucket = checked.bucket or ""
@@ -176,7 +176,7 @@ def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         f"{shown(bucket)} cannot be the name of a bucket"
         + (f"; write {shown(name)}" if is_meant else ""),
         ("bucket",),
-        # What follows a slash is perhaps meant as the prefix.
+        # The text after a slash may be meant as the prefix.
         fix=Fix(name, ("bucket",)) if is_meant and bucket.rstrip("/").endswith(name) else None,
     )
 
@@ -210,7 +210,7 @@ _STRANGE: Final = (
         "has an invisible character, which keys do not have",
     ),
 )
-"""What a prefix has that keys have not, each with what is wrong."""
+"""Parts of a prefix that keys do not have, each with what is wrong."""
 
 
 @rule("LT210", "warning", "Prefix has what keys do not have")
@@ -219,7 +219,7 @@ def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
     For example, `s3://orders/incoming`, `./incoming`, `incoming//daily`, `incoming\daily`, a
     zero-width space that was copied with the text, or the name of the bucket before the folder.
-    Write the key alone, as S3 shows it. If the keys are so, ignore this rule in the entry.
+    Write only the key, as S3 shows it. If keys do look like that, ignore this rule in the entry.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:

@@ -39,9 +39,9 @@ _INFO: Final[dict[str, Any]] = {
     "source_ip": None,
     "aws_region": str,
 }
-"""Elements of `info`, with their types; None where it may be absent."""
+"""Elements of `info`, with their types; None if they may be absent."""
 _MAX_VARIABLES: Final = 100
-"""Unknown variables that are named, of one template."""
+"""Unknown variables of one template that are named at most."""
 _OF_DICT: Final = frozenset(dir(dict))
 
 
@@ -57,7 +57,7 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
             inner, of_name = template.path_of_error()
             reason = re.sub(
                 r"(\\n)+ *line \d+", "", template.error
-            )  # of the document, not of the file
+            )  # a line of the document, not of the file
             yield Found(f"the template cannot be compiled: {reason}", (*path, *inner), of_name)
 
 
@@ -143,11 +143,11 @@ def _unknown_members(
 
     Args:
         checked: The entry.
-        of_failure: Whether to yield those for which the trial fails, in place of the others.
+        of_failure: Whether to yield only those with which the trial fails.
     """
     failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
-        # What the template sets itself may be anything.
+        # A variable that the template sets may be anything.
         for *owner, name in template.code.members:
             if owner[0] not in VARIABLES or owner[0] in template.code.own:
                 continue
@@ -161,7 +161,7 @@ def _unknown_members(
 
 
 def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
-    """Return the members of a variable if the name is none of them, else None."""
+    """Return the members of a variable if the name is not one of them, else None."""
     if owner == ("info",):
         return None if name in _INFO or name in _OF_DICT else _INFO
     kind: Any = None
@@ -200,8 +200,8 @@ def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An entry with `jinja: false` names a variable of the function in braces.
 
-    With `jinja: false`, `job_id`, `parameters` and `globals` go out as they stand, braces
-    included. Remove `jinja: false`. If the job itself renders the braces, ignore this rule.
+    With `jinja: false`, `job_id`, `parameters` and `globals` are sent unchanged, with their
+    braces. Remove `jinja: false`. If the job itself renders the braces, ignore this rule.
     """
     if checked.is_template:
         return
@@ -248,7 +248,7 @@ _FOREIGN: Final = re.compile(
 def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A value names a variable as shells, Python or others do: `${key}`, `{key}`, `%(key)s`.
 
-    It is sent as it stands. Write `{{ key }}`.
+    It is sent unchanged. Write `{{ key }}`.
     """
     if not checked.is_template:
         return
@@ -256,7 +256,7 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
         for path, text, of_name in strings(checked.values.get(name)):
             if not _FOREIGN.search(text):
                 continue
-            # What is inside of code may be a format of Python.
+            # Text inside code may be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
             if foreign := _FOREIGN.search(plain):
                 message = f"{shown(foreign[0])} is sent as it stands; a variable is {{{{ key }}}}"
@@ -274,7 +274,7 @@ _SECRET: Final = re.compile(
 _NO_SECRET: Final = re.compile(
     r"arn:|/|ssm:|vault:|secretsmanager:|\$|.*\{\{|.{0,5}$|.*\s", re.DOTALL
 )
-"""References, templates, and what is too short or a sentence."""
+"""Matches references, templates, short texts and sentences."""
 
 
 @rule("LT411", "warning", "Secret in an entry")

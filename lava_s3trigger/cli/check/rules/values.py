@@ -53,7 +53,7 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _is_quoted(checked: CheckedEntry, name: str) -> bool:
-    """Return whether a string is in quotes; without them, LT010 has it."""
+    """Return whether a string is in quotes; LT010 reports those without."""
     node = checked.entry.node.find((name,)) if checked.entry.node else None
     return node is None or node.is_quoted
 
@@ -109,7 +109,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     """A field that is not rendered holds a template.
 
     Only `job_id`, `parameters` and `globals` are templates. A bucket, a prefix or an argument
-    of a condition is taken as it stands. To choose by the key, use
+    of a condition is used literally. To choose by the key, use
     [conditions](triggers.md#conditions).
     """
     named: list[tuple[tuple[str | int, ...], Any]] = [
