@@ -19,7 +19,7 @@ def acknowledge(
 
     Args:
         deliveries: The deliveries of the invocation.
-        failed: Those that AWS must deliver again; see `returned`.
+        failed: The result of `returned`.
 
     Raises:
         DeliveriesFailedError: AWS must deliver the whole invocation again, because
@@ -38,10 +38,9 @@ def acknowledge(
 def returned(
     deliveries: Sequence[Delivery], must_return: Callable[[Delivery], bool] = lambda _: True
 ) -> Sequence[Delivery]:
-    """Return the deliveries that AWS must deliver again: those that failed.
+    """Return the deliveries that AWS must deliver again.
 
-    If one that failed is not an SQS message, these are all deliveries: AWS cannot deliver it
-    again separately.
+    These are all if a failed one is not an SQS message: AWS cannot return it separately.
 
     Args:
         deliveries: The deliveries of the invocation.
@@ -57,8 +56,7 @@ def in_order(
 ) -> Iterator[list[Delivery]]:
     """Yield the deliveries that may be carried out together.
 
-    These are all of them, but the messages of one group of a FIFO queue are yielded one
-    after another.
+    Messages of one group of a FIFO queue follow one another.
 
     Args:
         deliveries: The deliveries of an invocation.

@@ -134,7 +134,7 @@ class Decision:
     """Number of entries at the last prefix."""
     triggers: list[TriggerDecision] = field(default_factory=list)
     ended: Outcome | None = None
-    """The failure that prevented looking triggers up."""
+    """The failure to look triggers up."""
 
     def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
         """Return what was decided for a trigger, if it matches."""
@@ -192,8 +192,7 @@ def decide_each(
 ) -> Iterator[TriggerDecision]:
     """Yield the decisions on the triggers of an event one by one; see `decide`.
 
-    The caller can send the dispatches of one trigger, and free its rendered documents, before
-    the next one renders.
+    So dispatches can be sent, and rendered documents freed, before the next trigger renders.
 
     Args:
         decision: The decision on the event, to which each decision is added.
@@ -232,7 +231,7 @@ def decide_each(
 def _outcome_of(
     error: Exception, trigger_id: str | None = None, job_id: str | None = None
 ) -> Outcome:
-    """Return the outcome for an error: a user error, or a failure that a retry may solve."""
+    """Return the outcome for an error: a user error, or a failure."""
     if isinstance(error, UserError):
         return Outcome(
             "user_error", error.kind, str(error), trigger_id, job_id, errors=error.errors

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH_EVENTS: Final = 200
 """S3 events that are decided and sent together. Each batch is completed before the next
-one starts, so a retry of a large payload gets further than the attempt before it."""
+one starts, so each retry of a large payload gets further."""
 MAX_PART_BYTES: Final = MAX_WAITING_BYTES
 """Bytes of messages and of kept decisions after which the decided events of a batch are
 completed before the rest is decided."""
@@ -160,7 +160,7 @@ class Function:
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
         """Read an invocation by S3 Batch Operations."""
-        # Other invocations import nothing for this, and make no client.
+        # only imported, and the client only made, for this
         from .aws.objects import Objects, make_s3_client  # noqa: PLC0415
         from .s3batch import BatchInvocation  # noqa: PLC0415
 

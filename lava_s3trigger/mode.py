@@ -47,9 +47,8 @@ class DispatchMode:
 class ObserveMode(DispatchMode):
     """Nothing is sent.
 
-    Every delivery is acknowledged, also a failed one: another function carries it out. Dead
-    letters are returned: no other function has them, and acknowledging them would delete the
-    last copy.
+    Even failed deliveries are acknowledged: another function carries them out. Dead letters
+    are returned: acknowledging them would delete the last copy.
     """
 
     is_observing = True

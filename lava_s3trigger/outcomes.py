@@ -22,7 +22,7 @@ OUTCOMES: Final[tuple[OutcomeName, ...]] = (
     "skipped",
     "parked",
 )
-"""The words for outcomes; of several outcomes, the first in this order represents all."""
+"""The words for outcomes, the most notable first."""
 
 
 class Outcome(NamedTuple):

@@ -136,7 +136,7 @@ def _code_and_text(delivery: Delivery) -> tuple[str, str]:
 
 
 def _texts(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return texts: the dispatched jobs of an event, the parked triggers, and why there is none."""
+    """Return texts: the dispatched jobs, the parked triggers, and why there are none."""
     by_trigger: dict[str | None, list[Outcome]] = {}
     for outcome in outcomes:
         by_trigger.setdefault(outcome.trigger_id, []).append(outcome)

@@ -26,7 +26,7 @@ Key = bytes
 
 
 def ledger_key(event: S3Event, redrive: RedriveTarget | None) -> Key:
-    """Return the key of an S3 event and its redrive target, the same for each delivery.
+    """Return the key of an S3 event and its redrive target.
 
     A replayed object has the same event in each replay; the id of the replay differs.
     """
@@ -45,7 +45,7 @@ class SentRecord:
     parked: set[str] = field(default_factory=set)
     """Ids of triggers that were parked."""
     replay: str | None = None
-    """Id of the replay that sent the event, if one did: no other replay may use this record."""
+    """Id of the replay that sent the event, if any: no other replay may use this record."""
 
     def use_job(self, trigger_id: str, job_id: str) -> bool:
         """Return whether a job was dispatched, and use up one of its dispatches."""
@@ -66,7 +66,7 @@ class SentRecord:
 
     @property
     def size(self) -> int:
-        """The approximate bytes of memory that it takes."""
+        """The approximate bytes that it takes."""
         text = sum(getsizeof(trigger_id) + getsizeof(job_id) for trigger_id, job_id in self.jobs)
         text += sum(map(getsizeof, self.parked))
         return _RECORD_BYTES + text + _JOB_BYTES * (len(self.jobs) + len(self.parked))
@@ -79,7 +79,7 @@ class SentLedger:
     """What failed deliveries already carried out, as far as this instance remembers.
 
     An event can be in several deliveries, or several times in one: each has its own record.
-    When the records take too much memory, those of the least recently used events are dropped.
+    It drops the least recently used events when they take too much memory.
 
     Args:
         max_bytes: The approximate memory that it may take.

@@ -308,8 +308,8 @@ def prefixes(key: str) -> Iterator[str]:
 
     For ``a/b/c`` that is ``a/b/c``, ``a/b``, ``a`` and ``*``.
     """
-    # No entry can have a longer prefix. A payload may have keys that are too long for S3, with
-    # more levels than could be tried.
+    # No entry has a longer prefix, but a payload may have keys that are too long for S3, with
+    # too many levels.
     prefix = (
         key if len(key) <= _MAX_PREFIX_BYTES else key[: _MAX_PREFIX_BYTES + 1].rpartition("/")[0]
     )

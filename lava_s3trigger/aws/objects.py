@@ -92,7 +92,7 @@ class Objects:
         self._client: S3Client | None = None
 
     def start(self) -> None:
-        """Make the client, unless it exists. Call this before several threads call `head`."""
+        """Make the client, before several threads call `head`."""
         if self._client is None:
             self._client = self._make_client()
 

@@ -1,7 +1,7 @@
 """Decides which S3 events are duplicates, and which instance carries out the others.
 
-It uses two memories, each of them off unless configured: that of this instance
-(`memory`), and a table that all instances share (`table`). See docs/duplicates.md.
+Two memories help, if configured: that of this instance (`memory`), and a table that all
+instances share (`table`). See docs/duplicates.md.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Claim:
 
 
 class SharedTable(Protocol):
-    """The memory that all instances share; implemented by `table.ClaimTable`."""
+    """The shared memory, such as `table.ClaimTable`."""
 
     def claim(self, key: str, owner: str, lease: float, has_time: Callable[[], bool]) -> Claim:
         """Claim an event for a delivery."""
 
     def confirm(self, claim: Claim) -> str | None:
-        """Record that a claimed event is completed; return the reason if that fails."""
+        """Record a claimed event as completed; return the reason if that fails."""
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:
         """Release a claimed event that has failed; return the reason if that fails."""
@@ -81,17 +81,17 @@ _DUPLICATE: Final = Admission(is_duplicate=True)
 _BUSY: Final = ("busy", "another delivery of the same event is being carried out")
 _NO_TIME: Final = (OutOfTimeError.kind, "too little time left to claim the event")
 _WAITS_SECONDS: Final = (0.1, 0.3, 0.6)
-"""Waits before claiming again; other instances mostly complete an event in this time."""
+"""Waits before claiming again. Others mostly complete an event in this time."""
 _LEASE_MARGIN_SECONDS: Final = 5.0
 _LEASE_OUTSIDE_LAMBDA_SECONDS: Final = 60.0
 
 
 class Duplicates:
-    """Recognizes duplicates, with the memory of this instance and the one that all share.
+    """Recognizes duplicates, with both memories.
 
     Args:
         recent: The memory of this instance.
-        table: The memory that all instances share, if it is configured.
+        table: The shared memory, if configured.
         is_on: Whether this instance's memory is on; the table needs it within an invocation.
         sleep: Waits for some seconds.
     """
@@ -193,8 +193,7 @@ class Duplicates:
         """Record the outcomes of admitted events.
 
         Args:
-            outcomes: The events with their admissions; for failed ones, what was carried out
-                anyway.
+            outcomes: Events, admissions, and for failed events what was carried out anyway.
             deadline: When to stop.
         """
         claimed = []

@@ -107,9 +107,9 @@ def _weighed(visit: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Code(CodeGenerator):
-    """Generates code that weighs values, and closes gaps that Jinja leaves.
+    """Generates code that weighs values, and closes gaps of Jinja.
 
-    The environment weighs the results of calls and operators, which the sandbox passes to it.
+    The environment weighs the results of calls and operators.
 
     The output of call blocks, filter blocks and recursive loops is finalized, like that of
     expressions. A set block, or an assignment to several targets, may set attributes of
@@ -151,7 +151,7 @@ class _Code(CodeGenerator):
     def visit_ScopedEvalContextModifier(  # noqa: N802
         self, node: nodes.ScopedEvalContextModifier, frame: Frame
     ) -> None:
-        # Else Jinja finalizes the author's text too: at compile time it cannot distinguish it.
+        # Else Jinja finalizes the author's text too.
         if not all(isinstance(option.value, nodes.Const) for option in node.options):
             self.fail("autoescape takes true or false", node.lineno)
         super().visit_ScopedEvalContextModifier(node, frame)
@@ -253,8 +253,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             WeightError: It is too large.
         """
         if type(obj) is types.BuiltinMethodType and not kwargs:
-            # A method in C, like most. It has none of the marks with which Jinja allows or
-            # forbids calls, and looking for them takes longer than the call.
+            # Most are methods in C, without Jinja's marks that allow or forbid calls. Looking
+            # for marks takes longer than the call.
             try:
                 value = obj(*args)
             except StopIteration:  # which would end the template, since that is a generator

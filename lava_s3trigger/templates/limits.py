@@ -25,7 +25,7 @@ T = TypeVar("T")
 SECONDS: Final = 1.0
 """Seconds that the conditions and templates of one trigger may take for one event."""
 COMPILE_SECONDS: Final = 3.0
-"""Seconds that compiling them may take in addition, once for each time the entry is cached."""
+"""Seconds that compiling them may take in addition, once per cached entry."""
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes of memory that they may add to the process."""
 
@@ -74,13 +74,13 @@ _IGNORE_WARNINGS: Final = (("ignore", None, Warning, None, 0),)
 
 
 class listening:  # noqa: N801 - as contextlib's are; as a generator it would take longer
-    """Install the alarm's handler for a block, so that not every `run_bounded` in it must.
+    """Install the alarm's handler for a block, not for each `run_bounded` in it.
 
     Installing and removing it takes longer than everything else that `run_bounded` does.
 
-    Warnings are ignored inside. A template can make a library warn, for example with a time
-    zone that dateutil does not know. The warning would be printed outside of the log's format,
-    and Python would keep its text for as long as the process lives.
+    Warnings are ignored inside. A template can cause one, for example with a time zone that
+    dateutil does not know. It would be printed outside of the log's format, and Python would
+    keep its text.
     """
 
     __slots__ = ("_before", "_filters", "_is_outermost")
