@@ -145,7 +145,7 @@ def _options(folder: Path, seconds: int) -> Iterable[str]:
 def _quoted(word: str) -> str:
     """Return a word in the format of libFuzzer's dictionaries."""
     inner = "".join(
-        chr(each) if chr(each).isalnum() else f"\\x{each:02x}" for each in word.encode()
+        chr(byte) if chr(byte).isalnum() else f"\\x{byte:02x}" for byte in word.encode()
     )
     return f'"{inner}"\n'
 

@@ -362,7 +362,9 @@ def main() -> None:
         end = time.monotonic() + 60 * arguments.minutes
         for number, results in enumerate(judge_all(copy, after, end), 1):
             print(f"run {number}, of {len(after)} and the survivors", file=sys.stderr)
-            arguments.results.write_text(json.dumps([asdict(each) for each in results], indent=1))
+            arguments.results.write_text(
+                json.dumps([asdict(result) for result in results], indent=1)
+            )
     print(report(after))
     if missed := newly_missed(before, after):
         sys.exit(f"{len(missed)} mutants survive that were killed before:\n{report(missed)}")

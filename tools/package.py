@@ -321,8 +321,8 @@ def shapes_of(part: Any) -> set[str]:
         return set().union(*map(shapes_of, part))
     if not isinstance(part, dict):
         return set()
-    found = set().union(*map(shapes_of, part.values()))
-    return found | {part["shape"]} if isinstance(part.get("shape"), str) else found
+    shapes = set().union(*map(shapes_of, part.values()))
+    return shapes | {part["shape"]} if isinstance(part.get("shape"), str) else shapes
 
 
 def add_function(folder: Path) -> None:
@@ -348,9 +348,9 @@ def compile_bytecode(python: str, folder: Path) -> None:
 def find_runtime(uv: str) -> str | None:
     """Find the runtime's Python, on the PATH or among pyenv's versions."""
     find = [uv, "python", "find", "--no-project", RUNTIME]
-    found = subprocess.run(find, check=False, capture_output=True, text=True)
-    if found.returncode == 0:
-        return found.stdout.strip()
+    done = subprocess.run(find, check=False, capture_output=True, text=True)
+    if done.returncode == 0:
+        return done.stdout.strip()
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     return next(map(str, versions.glob(f"{RUNTIME}*/bin/python{RUNTIME}")), None)
 

@@ -113,7 +113,7 @@ def _replace(resources: Any, source: dict[str, Any], translated: dict[str, Any])
         elif translated.get(name) != resource:
             raise TemplateError(f"the translation changes the resource {name}")
     for name in sorted(translated.keys() - source.keys()):
-        owner = max((each for each in source if name.startswith(each)), key=len)
+        owner = max((resource for resource in source if name.startswith(resource)), key=len)
         resources.insert(list(resources).index(owner) + 1, name, translated[name])
 
 

@@ -69,17 +69,17 @@ _LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 def pages() -> list[str]:
     """Return the pages of the repository, without ``.md``."""
-    found = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
-    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in found})
+    paths = (path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
+    return sorted({path.relative_to(ROOT).with_suffix("").as_posix() for path in paths})
 
 
-def first_page(found: Iterable[str]) -> str:
+def first_page(page_names: Iterable[str]) -> str:
     """Return the first page, which puts the pages in order.
 
     Raises:
         ValueError: A section names a page that does not exist.
     """
-    rest = set(found)
+    rest = set(page_names)
     lines = ["# lava s3trigger", ""]
     lines += [
         "Dispatches lava jobs in response to S3 events. Begin with [the first page](README.md).",
@@ -97,15 +97,15 @@ def first_page(found: Iterable[str]) -> str:
 
 def prepare(folder: Path) -> None:
     """Copy the pages, and the files that they link to, and write the first page."""
-    found = pages()
-    for name in found:
+    page_names = pages()
+    for name in page_names:
         page = Path(f"{name}.md")
         text = (ROOT / page).read_text()
         _copy(page, folder)
         for target in _LINK.findall(text):
             if "://" not in target:
                 _copy((ROOT / page.parent / target).resolve().relative_to(ROOT), folder)
-    (folder / "index.md").write_text(first_page(found))
+    (folder / "index.md").write_text(first_page(page_names))
 
 
 def _copy(path: Path, folder: Path) -> None:
