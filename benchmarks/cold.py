@@ -73,7 +73,7 @@ def lambda_handler(payload, context):
 _PRINT: Final = """
 print(json.dumps(lambda_handler(json.loads(sys.argv[1]), None)))
 """
-# Without Python's own end, which Lambda never comes to: it looks for garbage once more.
+# Without Python's own shutdown, which Lambda never reaches: it collects garbage once more.
 _EXIT: Final = "import os\nos._exit(0)\n"
 # Of the child's own image: ru_maxrss of a child includes its parent's before exec.
 _PEAK: Final = """
@@ -81,7 +81,7 @@ with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 _BOTO3: Final = ("botocore", "jmespath", "urllib3", "six", "dateutil", "python_dateutil")
-"""Prefixes of the names of boto3's dependencies, of which the function shares dateutil."""
+"""Prefixes of the names of boto3's dependencies. The function uses dateutil too."""
 
 
 class NotHereError(Exception):
@@ -145,7 +145,7 @@ def cold_in_lambda(bench: Bench) -> Iterator[Row]:
 
 
 def first_event(bench: Bench) -> Iterator[Row]:
-    """The first event after the init phase, by itself, in a new process."""
+    """Only the first event after the init phase, in a new process."""
     python = find_python()
     folders = {"s3trigger": bench.package, "bare": install_bare(python)}
     _need_package(bench)

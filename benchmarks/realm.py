@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUCKET: Final = "my-bucket"
 REGION: Final = "ap-southeast-2"
 BARE_QUEUE: Final = "bare"
-"""The queue that the bare function sends to, which tells its messages from ours."""
+"""The queue that the bare function sends to, so that its messages differ from ours."""
 EVERYDAY: Final = {
     "name": "{{ utils.re.sub('[^a-z]+', '-', key) }}",
     "kib": "{{ info.size // 1024 }}",

@@ -1,6 +1,6 @@
 """``python -m benchmarks.replay``: how fast `replay` plans from an inventory, in which memory.
 
-It runs the command on a local AWS server, with 100 trigger entries of which one matches. All
+It runs the command on a local AWS server, with 100 trigger entries; one of them matches. All
 of an object is in it: reading the inventory, the decision, and the row in the state's file.
 """
 

@@ -39,7 +39,7 @@ class Figures:
     cpu: int = 0
     """Seconds of processor time, fewer than seconds on a busy machine."""
     executions: int = 0
-    """Executions, including inputs that are no case."""
+    """Executions, including inputs that are not a case."""
     cases: int = 0
     """Checked cases."""
     cov: int = 0

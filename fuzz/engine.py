@@ -83,7 +83,7 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
         folder: Folder of the corpus and the results.
         seconds: Time to fuzz.
     """
-    import atheris  # noqa: PLC0415 - in the fuzzer's own environment alone
+    import atheris  # noqa: PLC0415 - only in the fuzzer's own environment
 
     packages = ["lava_s3trigger"]
     if name == "templates-bytes":  # coverage of Jinja finds the grammar

@@ -48,7 +48,7 @@ def read(data: bytes) -> Any:
     """Return the case that a fuzzer's bytes stand for: the payload as JSON, as Lambda reads it.
 
     Raises:
-        ValueError: They are no JSON, or too deep for the checks below.
+        ValueError: They are not JSON, or too deep for the checks below.
     """
     if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS:
         raise ValueError("nested too deeply")
@@ -300,7 +300,7 @@ def _check_event(event: S3Event) -> None:
         assert event.key == record["detail"]["object"]["key"]
     assert all(type(part) is str for part in event.identity)
     assert {event.identity: 1}[event.identity]
-    # Its record alone is the same event.
+    # Only its record, without the envelope, is the same event.
     [delivered] = [delivered for one in deliveries([record], REGION) for delivered in one.events]
     alone = delivered.event
     assert (alone.info, alone.identity) == (info, event.identity)

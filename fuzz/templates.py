@@ -240,7 +240,7 @@ def _is_like_jinja(case: Case) -> None:
 
     try:
         expected = run_bounded(render, _LONG_SECONDS)
-    except Exception:  # noqa: BLE001 - whatever a template can raise
+    except Exception:  # noqa: BLE001 - anything that a template can raise
         return
     assert not isinstance(rendered, Exception), rendered
     assert without_addresses(rendered) == without_addresses(expected)

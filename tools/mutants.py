@@ -119,7 +119,7 @@ def _places(node: ast.AST, function: str) -> Iterator[tuple[str, _Node]]:
 
 
 def _changes(node: _Node) -> Iterator[tuple[str, str]]:  # noqa: C901 - a table
-    """Return what may stand in place of a node: the kind of the change, and the text."""
+    """Return the possible replacements of a node: the kind of the change, and the text."""
     match node:
         case ast.Compare(left, [operator], right):
             yield (

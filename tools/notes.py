@@ -44,7 +44,7 @@ def notes(changelog: str, version: str, *, is_released: bool) -> str:
 
 
 def _sections(changelog: str) -> dict[str, tuple[str, str]]:
-    """Return what stands beside the name of each section, and its text."""
+    """Return the rest of the heading of each section, and its text, by the section's name."""
     matches = list(_SECTION.finditer(changelog))
     ends = [*(match.start() for match in matches[1:]), len(changelog)]
     return {

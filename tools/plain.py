@@ -64,7 +64,7 @@ def plain_template(text: str, code: str, heading: str) -> str:
     Args:
         text: The SAM template.
         code: Name of the function's zip: its key, unless the parameter CodeKey names
-            another one. A new template then takes the new code by itself.
+            another one. A new template then takes the new code automatically.
         heading: A comment for the first line.
 
     Raises:

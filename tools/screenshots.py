@@ -48,7 +48,7 @@ class Shown:
     output: str
     """With the styles of a terminal."""
     text: str | None
-    """The output that the section shows, if it is no picture."""
+    """The output that the section shows, if that is not a picture."""
     picture: str | None
     """Name of the picture."""
 
@@ -71,7 +71,7 @@ def shown(folder: Path) -> list[Shown]:
 
 
 def screenshots() -> dict[Path, str]:
-    """Return the pictures as they should be."""
+    """Return the expected content of the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         return {
             IMAGES / f"{example.picture}.svg": picture(

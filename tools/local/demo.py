@@ -109,7 +109,7 @@ UNFIRED: Final = STEPS[2]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an S3 event for one trigger or job."""
+    """The outcome of an S3 event for one trigger or job."""
 
     outcome: str
     """``dispatched``, ``skipped``, ``unmatched``, ``parked`` or ``failed``."""
@@ -285,7 +285,7 @@ def explained(result: Result) -> str:
 
 
 def indented(label: Text, text: Text, width: int) -> Table:
-    """Return a text beside its label; a long text continues below itself."""
+    """Return a text next to its label; a long text continues below its beginning."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=width)
     grid.add_column(overflow="fold")

@@ -238,7 +238,7 @@ class Resources:
         s3.delete_bucket(Bucket=self.bucket)
 
     def _remove_permission(self) -> None:
-        """Take away the permission that `connect` makes where the stack has none for S3."""
+        """Remove the permission that `connect` makes if the stack has none for S3."""
         function = self.function
         sid = Names(function.realm, function.name, self.bucket).statement()
         parts = Parts(self.aws, function.account, function.arn, lambda _: True)
