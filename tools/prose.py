@@ -151,8 +151,8 @@ def main() -> None:
     hits = [hit for name in names for hit in words.hits(name, (ROOT / name).read_text())]
     failures = list(words.failures(hits))
     if arguments.report:
-        counts = Counter(hit.kind for hit in hits)
-        print(*hits, *(f"{kind}: {number}" for kind, number in counts.items()), sep="\n")
+        counts = Counter(name for hit in hits for name in (hit.file, hit.kind))
+        print(*hits, *(f"{name}: {number}" for name, number in counts.items()), sep="\n")
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
     sys.exit(1 if failures else 0)
 

@@ -16,7 +16,7 @@ from .output.escaping import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
 _COMMANDS: Final = {
-    "explain": "Tell what the function would do with an object or a payload, and why.",
+    "explain": "Show what the function would do with an object or a payload, and why.",
     "check": "Lint the entries of files or of a realm.",
     "test": "Run the cases that entries carry.",
     "plan": "Show what a change of entries would do.",

@@ -42,7 +42,7 @@ _MAX_COUNT = 10_000  # messages of the largest batch of a queue
     type=click.Choice(list(ROUTES)),
     default="s3",
     show_default=True,
-    help="How the event comes to the function.",
+    help="The route of the event to the function.",
 )
 @object_options
 @click.option(

@@ -109,7 +109,7 @@ def sources_options(command: F) -> F:
             metavar="FILE",
             help="File of keys or S3 URIs, one a line; - is standard input.",
         ),
-        click.option("--bucket", help="Bucket of the keys in --keys that are no S3 URI."),
+        click.option("--bucket", help="Bucket of the keys in --keys that are not S3 URIs."),
         paths_option(
             "--inventory",
             "inventories",

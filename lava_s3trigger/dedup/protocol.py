@@ -208,7 +208,7 @@ class Duplicates:
 
     def _settle(self, claim: Claim, record: SentRecord | None, deadline: Deadline) -> str | None:
         if self._table is None or not deadline.allows_settling():
-            return "too little time left; the lease expires by itself"
+            return "too little time left; the lease will expire"
         try:
             if record is None:
                 return self._table.confirm(claim)

@@ -159,7 +159,7 @@ class _Code(CodeGenerator):
     def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:  # noqa: N802
         # Jinja reads the value of a name before it assigns the name again.
         if isinstance(node.target, nodes.Tuple) and any(node.target.find_all(nodes.NSRef)):
-            self.fail("an attribute of a namespace is assigned by itself", node.lineno)
+            self.fail("an attribute of a namespace must be assigned separately", node.lineno)
         super().visit_Assign(node, frame)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802
@@ -167,7 +167,9 @@ class _Code(CodeGenerator):
         for name in sorted(targets):
             self.writeline(f"if not isinstance({frame.symbols.ref(name)}, Namespace):")
             self.indent()
-            self.writeline('raise TemplateRuntimeError("cannot assign to what is no namespace")')
+            self.writeline(
+                'raise TemplateRuntimeError("can only assign to attributes of a namespace")'
+            )
             self.outdent()
         super().visit_AssignBlock(node, frame)
 

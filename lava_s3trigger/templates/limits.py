@@ -119,7 +119,7 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
     """
     global _compile_seconds_left, _is_missed  # noqa: PLW0603 - as the timer is
     if not _is_main_thread():
-        raise ThreadError("templates and conditions run in the main thread alone")
+        raise ThreadError("templates and conditions run only in the main thread")
     if not _is_listening:
         with listening():
             return run_bounded(work, seconds, memory)

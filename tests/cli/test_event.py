@@ -322,7 +322,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "status", "message"),
         [
-            (["b/k"], 2, "b/k: this is no object: write s3://BUCKET/KEY"),
+            (["b/k"], 2, "b/k: not an object: write s3://BUCKET/KEY"),
             (["s3://b"], 2, "s3://b: the key is missing"),
             (["s3://b/k", "--route", "post"], 2, "'post' is not one of"),
             (

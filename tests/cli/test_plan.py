@@ -524,7 +524,7 @@ MISTAKES: Final = {
     "new.json --against new.json --keys empty.txt": (3, "no objects"),
     "new.json --against new.json --inventory keys.txt": (
         3,
-        "keys.txt: this is no file of an S3 Inventory",
+        "keys.txt: not a file of an S3 Inventory",
     ),
     "new.json --against new.json --keys keys.txt --processes 0": (2, "--processes"),
 }

@@ -247,4 +247,4 @@ class TestMistakes:
         log.write(line("summary"))
         ran = tail(*SINCE)
         assert ran.status == 0
-        assert "logs warnings or errors alone" in ran.errors
+        assert "logs only warnings or errors" in ran.errors

@@ -91,7 +91,7 @@ class Rollout:
         except BaseException:
             message(
                 f"{len(written):,} of {len(changes):,} entries were written, each of them whole;"
-                " the same command again goes on"
+                " run the same command again to continue"
             )
             raise
         return written, left

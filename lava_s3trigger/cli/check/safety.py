@@ -78,7 +78,7 @@ def _span(finding: Finding) -> Span | None:
 
 
 def _shared(findings: Iterable[Finding]) -> set[tuple[str, int]]:
-    """Return the spans that several entries share, for example through anchors of YAML."""
+    """Return the places in files that several entries share, as through anchors of YAML."""
     owners: dict[tuple[str, int], set[int]] = {}
     for finding in findings:
         entry, fix = finding.entry, finding.fix

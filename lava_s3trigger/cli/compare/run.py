@@ -39,7 +39,7 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
     entries = _entries(options["triggers"], options["realm"], aws)
     outcomes = list(read_outcomes(log_lines(ours, since, aws)))
     if not outcomes:
-        raise CommandError(f"{ours}: no line says what became of an object")
+        raise CommandError(f"{ours}: no line has the outcome of an object")
     others: list[Outcome] = []
     if theirs:
         others = list(read_outcomes(log_lines(theirs, since, aws)))

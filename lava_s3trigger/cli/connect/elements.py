@@ -28,7 +28,7 @@ def _look(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None
     if path:
         raise CommandError(
             f"the notifications of the bucket have {path}, which this version of boto3 does not"
-            " know, and would take away: update boto3"
+            " know, and would remove: update boto3"
         )
 
 

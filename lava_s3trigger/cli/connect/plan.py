@@ -54,7 +54,7 @@ def disconnection(bucket: Bucket) -> Plan:
     """
     new = _accepted(merge(bucket.configuration, {}, bucket.is_own))
     if bucket.rules and TO_EVENTBRIDGE in new:
-        bucket.notes.append("S3 goes on sending the bucket's events to EventBridge")
+        bucket.notes.append("S3 continues to send the bucket's events to EventBridge")
     change = Change(NOTIFICATIONS, bucket.name, None, bucket.configuration, new)
     return Plan(_needed([change, *bucket.owned()]))
 
@@ -105,7 +105,7 @@ def _carried(bucket: Bucket, wanted: Wanted) -> str:
         return f"these routes leave out {', '.join(missing)}: --move replaces them"
     if any(len(routes) > 1 for routes in by_type.values()):
         return "events come twice: --move replaces these routes"
-    return "all that the entries ask for comes by these routes: --move replaces them"
+    return "these routes carry all that the entries ask for: --move replaces them"
 
 
 def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:

@@ -35,7 +35,7 @@ _ACTIONS: Final = ("list", "redrive", "discard", "restore")
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show what would happen to each with the entries as they are now; give back none.",
+    help="Show what would happen to each with the current entries; redrive none.",
 )
 @click.option(
     "--quiet",

@@ -47,9 +47,7 @@ def run(**options: Any) -> int:
     if (action == "restore") != (options["file"] is not None):
         raise CommandError("restore takes the file that discard wrote, no other does", WRONG_USAGE)
     if options["explain"] and action not in ("list", "redrive"):
-        raise CommandError(
-            f"--explain is about giving back: leave it out, or {action}", WRONG_USAGE
-        )
+        raise CommandError(f"--explain is about redriving: leave it out, or {action}", WRONG_USAGE)
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
     with ending_in_order() as request:
@@ -281,7 +279,7 @@ class _Session:
         kept = reading.queue.delete(reading.chosen)
         message(
             f"{name}: deleted {len(reading.chosen) - len(kept):,}; lava-s3trigger dead-letters"
-            f" restore {path} gives them back"
+            f" restore {path} sends them again"
         )
         for message_id in kept:
             message(f"{name}: not deleted: {message_id}")

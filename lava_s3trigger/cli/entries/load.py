@@ -420,7 +420,7 @@ class _Reader:
 
     def _entry(self, node: Node, kind: Kind | None = None) -> None:
         if not isinstance(node.value, dict):
-            self._problem(node.span, "this is no entry: an entry is a map of fields", "no_entry")
+            self._problem(node.span, "not an entry: an entry is a map of fields", "no_entry")
             return
         if is_item(node):
             node = untyped(node)
@@ -432,7 +432,7 @@ class _Reader:
                 kind = "job"
             else:
                 message = (
-                    "this is no entry: a trigger has a trigger_id, a bucket and a prefix; a job"
+                    "not an entry: a trigger has a trigger_id, a bucket and a prefix; a job"
                     " has a job_id, a type, a worker and a payload"
                 )
                 self._problem(node.span, message, "no_entry")

@@ -70,7 +70,7 @@ _TRIGGER: Final = {
     "enabled": "Whether it fires. A disabled entry hides entries at shorter prefixes.",
     "job_id": "Job or jobs to dispatch. Each is a template.",
     "parameters": "Parameters of the jobs. All strings in it together are one template.",
-    "globals": f"Globals of the jobs, likewise. No template may make a name with {RESERVED}.",
+    "globals": f"Globals of the jobs, rendered too. No template may make a name with {RESERVED}.",
     "jinja": "Whether job ids, parameters and globals are templates.",
     "delay": "Delay of the dispatch, at most 15 minutes: seconds, or such as 90s or 1.5m.",
     "description": "What it is for. The function ignores it.",

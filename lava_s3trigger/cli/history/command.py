@@ -29,7 +29,7 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options, pat
 )
 @paths_option(
     "--versions",
-    help="File or folder of earlier versions of trigger entries, to tell what differs.",
+    help="File or folder of earlier versions of trigger entries, to show what differs.",
 )
 @object_options
 @click.option("--function", metavar="NAME", help="The function, if not lava-REALM-s3trigger.")

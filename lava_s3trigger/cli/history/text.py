@@ -93,7 +93,7 @@ def _beside(log_line: Json) -> Iterator[Line]:
             indent=indent,
         )
         if now["differences"] is None:
-            yield line("--versions PATH, with earlier versions, tells what differs", indent=indent)
+            yield line("--versions PATH, with earlier versions, shows what differs", indent=indent)
         for difference in now["differences"] or ():
             yield line(f"{named(difference['field'])}: {_versions(difference)}", indent=indent)
 

@@ -73,9 +73,7 @@ def _read_manifest(path: str, aws: Aws) -> tuple[Iterable[str], Sequence[str]]:
         except ValueError as error:
             raise CommandError(f"{path}: no valid JSON: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        raise CommandError(
-            f"{path}: this is no manifest of an S3 Inventory: it has no list of files"
-        )
+        raise CommandError(f"{path}: not a manifest of an S3 Inventory: it has no list of files")
     columns = str(manifest.get("fileSchema", "")).split(",")
     return _data_files(path, manifest), [_normal(name) for name in columns]
 
@@ -105,7 +103,7 @@ def _location(path: str, manifest: dict[str, Any], key: str) -> str:
         if candidate.is_file():
             return str(candidate)
     raise CommandError(
-        f"{path}: its data file {shown(name)} is missing: put it beside the manifest, or give"
+        f"{path}: its data file {shown(name)} is missing: put it next to the manifest, or give"
         " the manifest's S3 URI"
     )
 
@@ -131,8 +129,7 @@ def _reader(path: str) -> Callable[[str, IO[bytes], Sequence[str]], Iterator[Row
         if path.endswith(suffix):
             return read
     raise CommandError(
-        f"{path}: this is no file of an S3 Inventory; those end with"
-        f" {', '.join((_MANIFEST, *_READERS))}"
+        f"{path}: not a file of an S3 Inventory; those end with {', '.join((_MANIFEST, *_READERS))}"
     )
 
 

@@ -85,7 +85,7 @@ def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
         named_bucket, _, key = text.removeprefix(SCHEME).partition("/")
     elif bucket is None:
         raise ValueError(
-            f"{safe(text[:200])}: this is no S3 URI: write s3://BUCKET/KEY, or give --bucket"
+            f"{safe(text[:200])}: not an S3 URI: write s3://BUCKET/KEY, or give --bucket"
         )
     else:
         named_bucket, key = bucket, text

@@ -66,7 +66,7 @@ def read_uri(text: str) -> ObjectName:
     text = _uri_of(text)
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not text.startswith(SCHEME):
-        wrong = "this is no object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
+        wrong = "not an object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
     elif not bucket:
         wrong = "the bucket is missing: write s3://BUCKET/KEY"
     elif not key:

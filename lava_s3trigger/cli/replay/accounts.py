@@ -62,7 +62,7 @@ class Accounts:
     obstacles: list[str] = field(default_factory=list)
     """Why objects that seem missing may not be missing, and what to do."""
     redriven_at: datetime | None = None
-    """The times at which dead letters may have been redriven."""
+    """The latest time at which dead letters may have been redriven."""
     _horizon: float = 0.0
     """The time from which the log has dispatches, in seconds since 1970."""
 
@@ -114,7 +114,7 @@ class Accounts:
         if not self.deployment.logs_dispatches:
             raise CommandError(
                 f"the log of {self.deployment.name} has no dispatches, since it logs warnings or"
-                " errors alone: replay with --would-fire instead of --missing"
+                " errors only: replay with --would-fire instead of --missing"
             )
         group = self.deployment.log_group
         horizon = self.state.get("horizon")
@@ -141,7 +141,7 @@ class Accounts:
                     begins = max(begins, (self.now - timedelta(days=days)).timestamp())
                 return float(begins)
         raise CommandError(
-            f"there is no log group {group}: without the function's log it cannot be told what"
+            f"there is no log group {group}: without the function's log it is unknown what"
             " is missing; replay with --would-fire instead"
         )
 

@@ -82,12 +82,12 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
     show_default=True,
     help="Calls at a time, at most.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the replay in the state file.")
-@click.option("--retry-failed", is_flag=True, help="Go on, and send again what failed.")
+@click.option("--resume", is_flag=True, help="Continue the replay in the state file.")
+@click.option("--retry-failed", is_flag=True, help="Continue, and send again what failed.")
 @click.option(
     "--resend-unknown",
     is_flag=True,
-    help="Go on, and send again what may have arrived: some of it may then run twice.",
+    help="Continue, and send again what may have arrived: some of it may then run twice.",
 )
 @click.option("--restart", is_flag=True, help="Forget the replay in the state file; plan again.")
 @click.option(

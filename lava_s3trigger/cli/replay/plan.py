@@ -232,6 +232,6 @@ def changed_entries(before: dict[str, str], entries: RealmEntries) -> list[str]:
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
         if old != new:
-            what = "is new" if old is None else "is gone" if new is None else "has changed"
+            what = "is new" if old is None else "no longer exists" if new is None else "has changed"
             told.append(f"{name} {what}")
     return told

@@ -38,7 +38,7 @@ LEFT_OUT: Final = {
     "dead_letter": "in a dead-letter queue: `lava-s3trigger dead-letters` lists them",
     "handed_over": "that an earlier replay has handed over, and that the log does not have yet;"
     " --restart forgets that",
-    "older_than_log": "older than the log, which cannot tell what was dispatched for them",
+    "older_than_log": "older than the log, so it is unknown what was dispatched for them",
 }
 """The text for left out objects, by reason."""
 FATES: Final = {

@@ -89,15 +89,15 @@ def _check(options: dict[str, Any], selection: Selection) -> None:
         )
         if not selection.is_empty or conflicting:
             raise CommandError(
-                f"--resume goes on with the plan in the state file: leave out"
+                f"--resume continues the plan in the state file: leave out"
                 f" {conflicting or 'the objects'}, or leave out --resume, --retry-failed and"
                 " --resend-unknown",
                 WRONG_USAGE,
             )
     elif selection.is_empty:
         raise CommandError(
-            "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE; or go on"
-            " with an earlier replay with --resume",
+            "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE; or"
+            " continue an earlier replay with --resume",
             WRONG_USAGE,
         )
     selection.check(datetime.now(UTC))
@@ -172,7 +172,7 @@ class _Session:
     def _require_plan(self, phase: str | None) -> None:
         if phase not in (_PLANNED, _BEGUN):
             raise CommandError(
-                f"{self.state.path}: there is no replay to go on with: name the objects,"
+                f"{self.state.path}: there is no replay to continue: name the objects,"
                 " or the file of another replay with --state",
                 WRONG_USAGE,
             )
@@ -282,11 +282,11 @@ class _Session:
             self._print()
             if stopped:
                 raise CommandError(
-                    f"{stopped}; nothing is lost: fix the cause, and go on with --resume",
+                    f"{stopped}; nothing is lost: fix the cause, and continue with --resume",
                     COULD_NOT_TELL,
                 )
             if request:
-                message("Interrupted; go on with --resume")
+                message("Interrupted; continue with --resume")
         numbers = self.state.numbers()
         return YES if numbers[Status.SENT] == sum(numbers.values()) else NO
 
@@ -330,7 +330,7 @@ class _Session:
                 )
             batch.start(Folder.read(files), role)
         if self.state.get("job") and not batch.follow():
-            message("The job goes on; --resume follows it")
+            message("The job continues; --resume follows it")
 
     def _print(self) -> None:
         report = Report(self.state, self.deployment, self.options["dry_run"])

@@ -143,7 +143,7 @@ class Selection:
         for uri in self.listings:
             if not uri.startswith(SCHEME):
                 raise CommandError(
-                    f"{safe(uri)}: this is no S3 URI: write s3://BUCKET/PREFIX; a file of keys"
+                    f"{safe(uri)}: not an S3 URI: write s3://BUCKET/PREFIX; a file of keys"
                     " is given with --keys, an inventory with --inventory",
                     WRONG_USAGE,
                 )

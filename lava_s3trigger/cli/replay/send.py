@@ -52,7 +52,7 @@ class Replayer:
         rate: The most objects per second; None for no limit.
         concurrency: The most concurrent calls.
         is_to_end: Returns whether to begin no further batch.
-        progress: Called with the number of settled objects.
+        progress: Counts the settled objects.
         clock: Returns the time in seconds.
     """
 

@@ -20,7 +20,7 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options
         "lava-s3trigger tail --realm prod --since 7d --key 'incoming/*.csv' --format json",
     ],
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new lines, until Ctrl-C.")
 @click.option(
     "--since",
     metavar="TIME",

@@ -39,7 +39,7 @@ def run(**options: Any) -> int:
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployed = find_function(aws, options["realm"], options["function"])
     if not deployed.logs_dispatches:
-        message(f"{deployed.name} logs warnings or errors alone: no dispatches and no skips")
+        message(f"{deployed.name} logs only warnings or errors: no dispatches and no skips")
     log = FunctionLog.of(aws, deployed.log_group)
     pages = (log.follow if options["follow"] else log.pages)(since, lines.pattern)
     with opened(options["output"]) as file:

@@ -75,7 +75,7 @@ def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     bare = re.sub(r"(/\*{1,2}/?)+$", "", prefix)
     is_folder = bare and not WILDCARDS.search(bare) and not bare.endswith("/")
     yield Found(
-        f"the prefix {shown(prefix)} is matched as it stands, not as a pattern; "
+        f"the prefix {shown(prefix)} is matched literally, not as a pattern; "
         + (f"the folder is {shown(bare)}" if is_folder else "use if_fnmatch for patterns"),
         ("prefix",),
         fix=Fix(bare, ("prefix",)) if is_folder else None,
@@ -201,7 +201,7 @@ def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 _STRANGE: Final = (
-    (re.compile(r"s3[an]?://|arn:aws|https?://"), "begins with an address; write the key alone"),
+    (re.compile(r"s3[an]?://|arn:aws|https?://"), "begins with an address; write only the key"),
     (re.compile(r"\.{1,2}/"), "begins with a relative path, which keys do not"),
     (re.compile(r"(?<=.)//"), "has two slashes in a row, which few keys have"),
     (re.compile(r"\\"), "has a backslash; folders of keys end with a slash"),

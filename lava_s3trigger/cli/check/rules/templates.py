@@ -208,7 +208,7 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     for name in ("job_id", "parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
             if MARK.search(text) and any(f" {variable}" in text for variable in VARIABLES):
-                yield Found(f"{shown(text)} is sent as it stands", (name, *path), of_name)
+                yield Found(f"{shown(text)} is sent unchanged", (name, *path), of_name)
                 return
 
 
@@ -259,7 +259,7 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
             # Text inside code may be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
             if foreign := _FOREIGN.search(plain):
-                message = f"{shown(foreign[0])} is sent as it stands; a variable is {{{{ key }}}}"
+                message = f"{shown(foreign[0])} is sent unchanged; a variable is {{{{ key }}}}"
                 yield Found(message, (name, *path), of_name, text=foreign[0])
 
 

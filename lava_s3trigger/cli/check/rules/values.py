@@ -120,7 +120,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
             named += checked.patterns(name)
     for path, value in named:
         if isinstance(value, str) and MARK.search(value):
-            yield Found(f"{shown(value)} is not rendered: it is taken as it stands", path)
+            yield Found(f"{shown(value)} is not rendered: it is used literally", path)
 
 
 @rule("LT146", "info", "Description is missing")
