@@ -26,11 +26,11 @@ _COMMANDS: Final = {
     "connect": "Connect a bucket to the function, for what its entries need and no more.",
     "disconnect": "Remove what connect made for a bucket, and nothing else.",
     "doctor": "Look at a deployed realm, and say what will go wrong.",
-    "replay": "Hand S3 events for objects that are already there to the deployed function.",
+    "replay": "Hand S3 events for existing objects to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
     "tail": "Show the function's log.",
     "history": "Show what happened to an object, and what would happen to it now.",
-    "compare": "Compare what two functions made of the same events.",
+    "compare": "Compare what two functions did with the same events.",
 }
 """The commands, each with the first line of its help, so that listing them imports none."""
 _SINGLE: Final = ("event", "schema")

@@ -74,10 +74,10 @@ def apply(**options: Any) -> int:
     """Put trigger entries of files into a realm's table.
 
     Shows what changes, asks, and writes each entry only if it is still as it was
-    read. What it replaces is saved first, to a file for --undo. Entries that it
-    puts belong to a set (x-s3trigger-set); it changes and deletes entries of its
-    own set only. check and test run first, on the table with the set replaced;
-    with objects, as for plan, it says who gains and loses dispatches.
+    read. The replaced entries are first saved to a file for --undo. The entries
+    belong to a set (x-s3trigger-set); only entries of that set are changed and
+    deleted. check and test run first, on the table with the set replaced; with
+    objects, as for plan, it shows which entries gain or lose dispatches.
 
     Not yet verified on AWS: tested on local servers.
     """

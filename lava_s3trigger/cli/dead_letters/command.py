@@ -51,13 +51,14 @@ _ACTIONS: Final = ("list", "redrive", "discard", "restore")
 def dead_letters(**options: Any) -> int:
     """Show what waits in the dead-letter queues of the function and of its intake.
 
-    redrive gives messages back: those of the function's own queue by its event
-    source mapping, which is turned on until only what is still broken is left;
-    those of the intake by a message move task. discard writes messages to a
-    file and deletes them; restore FILE sends them to their queues again.
+    redrive sends messages back: those of the function's own queue through its
+    event source mapping, which is turned on until only messages that are still
+    broken are left; those of the intake queue through a message move task.
+    discard writes messages to a file and deletes them; restore FILE sends them
+    to their queues again.
 
-    SQS counts messages that somebody has received, but does not show them: they
-    are hidden until they are deleted, or their time is over.
+    SQS counts messages that somebody has received, but does not return them: they
+    are hidden until they are deleted or their visibility timeout ends.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -64,10 +64,10 @@ from lava_s3trigger.cli.options import (
 def plan(**options: Any) -> int:
     """Show what a change of entries would do.
 
-    The same objects are decided with the entries that are (the realm's table, or --against)
-    and with the entries that would be (ENTRIES: files and folders). The plan shows, by
-    trigger, which dispatches are gained, lost or changed, and the entries that no object
-    reached. It sends nothing.
+    The same objects are decided with the current entries (the realm's table, or --against)
+    and with the planned ones (ENTRIES: files and folders). The plan shows, by trigger, which
+    dispatches are gained, lost or changed, and the entries that no object reached. It sends
+    nothing.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -1,4 +1,4 @@
-"""``lava-s3trigger replay``: S3 events for objects that are already there."""
+"""``lava-s3trigger replay``: S3 events for existing objects."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @aws_options
 @output_options("text", "json")
 def replay(**options: Any) -> int:
-    """Hand S3 events for objects that are already there to the deployed function.
+    """Hand S3 events for existing objects to the deployed function.
 
     Objects come from listings, from S3 Inventory and from files of keys. The
     plan and its progress are in one file, so that an interrupted replay continues
