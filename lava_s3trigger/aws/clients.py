@@ -114,5 +114,5 @@ def service_errors() -> tuple[type[ClientError], type[BotoCoreError]]:
 
 
 def service_error(what: str, error: ClientError | BotoCoreError) -> ServiceError:
-    """Return an error of this package for one of botocore's, naming what was done."""
+    """Return an error of this package for one of botocore's, with a description of the call."""
     return ServiceError(f"{what}: {' '.join(str(error).split())}")

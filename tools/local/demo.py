@@ -222,7 +222,7 @@ def read_log(aws: LocalAws, log_group: str) -> list[LogLine]:
 
 
 def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None:
-    """Print the entries of each bucket, what was done to its objects, and what that caused."""
+    """Print the entries of each bucket, the changes of its objects, and their effects."""
     counts: Counter[str] = Counter()
     bucket = ""
     for step, found in results:

@@ -65,7 +65,9 @@ _objects_options = together(
 @click.option("--yes", "is_sure", is_flag=True, help="Write without a question.")
 @click.option("--disable", is_flag=True, help="Disable the entries of --set, or of --trigger.")
 @click.option("--trigger", multiple=True, metavar="ID", help="Entry to --disable.")
-@click.option("--undo", type=PATH, metavar="FILE", help="Put back what a run has replaced.")
+@click.option(
+    "--undo", type=PATH, metavar="FILE", help="Restore the entries that a run has replaced."
+)
 @click.option("--function", help="Name of the function, if not lava-<REALM>-s3trigger.")
 @_objects_options
 @aws_options

@@ -44,7 +44,7 @@ _EXAMPLES: Final = (
 @click.option(
     "--unsafe-fixes",
     is_flag=True,
-    help="With --fix or --diff: also what makes entries fire for other objects.",
+    help="With --fix or --diff: also corrections after which entries fire for other objects.",
 )
 @click.option(
     "--diff", is_flag=True, help="Show what --fix changes; without --fix, what it would change."

@@ -122,7 +122,7 @@ def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
 
 
 def _require_removable(bucket: Bucket, route: Route) -> None:
-    """Require that nobody else loses events when a route is removed.
+    """Require that no other subscriber or target loses events when a route is removed.
 
     Raises:
         RefusedError: They would.

@@ -40,8 +40,8 @@ _ACTIONS: Final = ("list", "redrive", "discard", "restore")
 @click.option(
     "--quiet",
     type=click.FloatRange(min=0),
-    help="Seconds without a change after which what is left is still broken, and a queue is"
-    " empty; without it, the function's timeout and 10 s, and a minute.",
+    help="Seconds without a change after which remaining messages count as still broken, and a"
+    " queue as empty; without it, the function's timeout and 10 s, and a minute.",
 )
 @click.option("--save", metavar="FILE", help="New file for what is deleted.")
 @click.option("--yes", "is_sure", is_flag=True, help="Delete without a question.")

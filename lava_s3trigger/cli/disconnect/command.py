@@ -19,7 +19,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     ],
 )
 @click.argument("bucket", required=False)
-@click.option("--undo", type=PATH, metavar="FILE", help="Take back what a run changed.")
+@click.option("--undo", type=PATH, metavar="FILE", help="Undo the changes of a run.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),

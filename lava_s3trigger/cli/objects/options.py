@@ -178,6 +178,6 @@ def object_options(command: F) -> F:
             "--source-ip",
             callback=_callback(_address),
             metavar="ADDRESS",
-            help="From where it was done.",
+            help="Source address of the request.",
         ),
     )(command)

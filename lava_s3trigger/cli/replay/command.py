@@ -27,7 +27,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only keys that match, as if_fnmatch does."
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No keys that match.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out keys that match.")
 @click.option("--larger-than", metavar="SIZE", help="Only larger objects, such as 0 or 10MB.")
 @click.option("--since", metavar="TIME", help="Only objects modified since: 7d, or 2026-03-01.")
 @click.option("--until", metavar="TIME", help="Only objects modified before.")
@@ -80,7 +80,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="Calls at a time, at most.",
+    help="The most concurrent calls.",
 )
 @click.option("--resume", is_flag=True, help="Continue the replay in the state file.")
 @click.option("--retry-failed", is_flag=True, help="Continue, and send again what failed.")

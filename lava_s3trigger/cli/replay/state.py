@@ -1,7 +1,7 @@
 """The state of a replay, in one SQLite file: which objects are to send, being sent, and sent.
 
 An object is durably marked as being sent before the call that hands it over begins. If the
-process is killed then, nobody knows whether the object arrived, and its status becomes unknown.
+process is killed then, the object may or may not have arrived, and its status becomes unknown.
 """
 
 from __future__ import annotations

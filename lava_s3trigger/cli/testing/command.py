@@ -31,7 +31,7 @@ from lava_s3trigger.cli.options import (
 @click.option(
     "--coverage",
     is_flag=True,
-    help="Name entries without a case, and what of their conditions no case has seen.",
+    help="List entries without a case, and untested results of conditions.",
 )
 @aws_options
 @output_options("text", "json", "junit")

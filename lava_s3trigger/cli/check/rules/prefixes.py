@@ -112,7 +112,7 @@ def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         yield Found(
             f"no key that matches if_fnmatch reaches this entry: they belong to"
             f" {_named(other)} at the longer prefix {shown(hiding[0])}"
-            + ("" if other.is_enabled else ", which is disabled, and hides it all the same"),
+            + ("" if other.is_enabled else ", which is disabled, but still hides it"),
             ("prefix",),
         )
 
