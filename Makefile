@@ -118,6 +118,7 @@ check: .venv/installed .venv-sam/installed .venv-audit/installed .venv-checkov/i
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python -m tools.prose
 	$(BIN)/shellcheck etc/*.sh .ci/run tools/dynamodb-local/missing
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml --region us-east-1

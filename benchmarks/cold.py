@@ -73,7 +73,7 @@ def lambda_handler(payload, context):
 _PRINT: Final = """
 print(json.dumps(lambda_handler(json.loads(sys.argv[1]), None)))
 """
-# Without Python's own end, which Lambda never comes to: it looks for garbage once more.
+# Without Python's own shutdown, which Lambda never reaches: it collects garbage once more.
 _EXIT: Final = "import os\nos._exit(0)\n"
 # Of the child's own image: ru_maxrss of a child includes its parent's before exec.
 _PEAK: Final = """
@@ -81,7 +81,7 @@ with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 _BOTO3: Final = ("botocore", "jmespath", "urllib3", "six", "dateutil", "python_dateutil")
-"""Prefixes of the names of boto3's dependencies, of which the function shares dateutil."""
+"""Prefixes of the names of boto3's dependencies. The function uses dateutil too."""
 
 
 class NotHereError(Exception):
@@ -112,9 +112,9 @@ def cold(bench: Bench) -> Iterator[Row]:
             raise AssertionError(f"{module} ended with {process.returncode}")
         return Cost(usage.ru_utime + usage.ru_stime, wall)
 
-    found = _compare(bench, run)
-    yield found.by_cpu("cold, import and first event: CPU", 1.0)
-    yield found.by_wall("cold, import and first event: wall", 1.0)
+    comparison = _compare(bench, run)
+    yield comparison.by_cpu("cold, import and first event: CPU", 1.0)
+    yield comparison.by_wall("cold, import and first event: wall", 1.0)
 
 
 def cold_in_lambda(bench: Bench) -> Iterator[Row]:
@@ -139,13 +139,13 @@ def cold_in_lambda(bench: Bench) -> Iterator[Row]:
             raise AssertionError(answer)
         return Cost(cpu, wall)
 
-    found = _compare(bench, run)
-    yield found.by_cpu("cold in the Lambda runtime: CPU", 0.85)
-    yield found.by_wall("cold in the Lambda runtime: wall", 0.85)
+    comparison = _compare(bench, run)
+    yield comparison.by_cpu("cold in the Lambda runtime: CPU", 0.85)
+    yield comparison.by_wall("cold in the Lambda runtime: wall", 0.85)
 
 
 def first_event(bench: Bench) -> Iterator[Row]:
-    """The first event after the init phase, by itself, in a new process."""
+    """Only the first event after the init phase, in a new process."""
     python = find_python()
     folders = {"s3trigger": bench.package, "bare": install_bare(python)}
     _need_package(bench)
@@ -186,9 +186,9 @@ def first_event_in_lambda(bench: Bench) -> Iterator[Row]:
     yield _first_event(name, _compare(bench, run))
 
 
-def _first_event(name: str, found: Comparison) -> Row:
+def _first_event(name: str, comparison: Comparison) -> Row:
     """Return a row of milliseconds, since a bare handler has little to make in its first event."""
-    return replace(found.by_cpu(name, 12), result=found.ours.cpu * 1000, unit="ms")
+    return replace(comparison.by_cpu(name, 12), result=comparison.ours.cpu * 1000, unit="ms")
 
 
 def _measuring(module: str, *folders: Path) -> dict[str, str]:
@@ -208,7 +208,7 @@ def memory_after_first_event(bench: Bench) -> Iterator[Row]:
     peaks: dict[str, list[int]] = {"s3trigger": [], "bare": []}
     for _ in range(bench.rounds(5)):
         bench.wait_for_turn()
-        for module, found in peaks.items():
+        for module, measured in peaks.items():
             done = subprocess.run(
                 [python, "-S", "-c", _ONE_EVENT.format(module=module) + _PEAK, _PAYLOAD],
                 cwd=folders[module],
@@ -217,9 +217,9 @@ def memory_after_first_event(bench: Bench) -> Iterator[Row]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-            found.append(int(done.stdout) * 1024)
+            measured.append(int(done.stdout) * 1024)
             _take(bench, module)
-    ours, baseline = (statistics.median(found) for found in peaks.values())
+    ours, baseline = (statistics.median(measured) for measured in peaks.values())
     yield Row(
         "cold, peak memory after the first event",
         ours / baseline,
@@ -362,12 +362,12 @@ def find_python(version: str = RUNTIME) -> str:
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for path in sorted(versions.glob(f"{version}*/bin/python{version}")):
         return str(path)
-    found = subprocess.run(
+    done = subprocess.run(
         [UV, "python", "find", "--no-project", version], check=False, capture_output=True, text=True
     )
-    if found.returncode:
+    if done.returncode:
         raise NotHereError(f"Python {version}, which Lambda runs, is missing")
-    return found.stdout.strip()
+    return done.stdout.strip()
 
 
 def find_emulator() -> Path:

@@ -67,7 +67,7 @@ def main() -> int:
     for title, seconds in measured.items():
         ratio = min(seconds) / baseline
         print(f"{min(seconds):7.3f}  {ratio:5.2f}  {title}")
-    return int(any(min(each) > MAX_RATIO * baseline for each in measured.values()))
+    return int(any(min(times) > MAX_RATIO * baseline for times in measured.values()))
 
 
 def _cpu(start: Start, folder: str) -> float:

@@ -146,7 +146,7 @@ class _Side(contextlib.AbstractContextManager["_Side"]):
 
 
 def wait_for_turn() -> None:
-    """Tell the process that compares that this one is idle, and wait until it may run."""
+    """Report to the comparing process that this one is idle, and wait until it may run."""
     print(IDLE, end="", flush=True)
     if not sys.stdin.readline():
         sys.exit("the process that compares has ended")

@@ -44,7 +44,7 @@ def everyday_in_one_invocation(bench: Bench) -> Iterator[Row]:
         handle(by_s3(*keys), context)
     except Exception as error:  # noqa: BLE001 - a failed invocation is a result
         failure = str(error)
-    found = {
+    received = {
         (message["globals"]["key"], message["run_id"])
         for message in (json.loads(text) for _, text in bench.service.take().sent)
         if message["parameters"] == everyday_parameters(message["globals"]["key"])
@@ -52,7 +52,7 @@ def everyday_in_one_invocation(bench: Bench) -> Iterator[Row]:
     wanted = 2 * len(keys)
     yield Row(
         f"missing of {wanted:,} dispatches, everyday templates, one invocation of {TIMEOUT} s",
-        wanted - len(found) if not failure else max(1, wanted - len(found)),
+        wanted - len(received) if not failure else max(1, wanted - len(received)),
         0,
         "dispatches",
         note=failure[:80],
@@ -110,7 +110,7 @@ def refresh(bench: Bench) -> Iterator[Row]:
     """Read units for the entries of a bucket, by DynamoDB's published rule."""
     counts = (1, 100, 128, 129, 1000, bench.scaled(20_000) + 1000)
     for size, goal in ((0, REFRESH), (1024, REFRESH), (8192, None)):
-        found = {}
+        units_by_count = {}
         for count in counts:
             table = entries(count, size)
             if size == 1024:
@@ -120,12 +120,12 @@ def refresh(bench: Bench) -> Iterator[Row]:
             function(bench.service)(by_s3("elsewhere.csv"))
             seen = check(bench.service.take(), [])
             # Without the queries by prefix, which follow where there are too many entries.
-            found[count] = seen.read_units - 0.5 * (seen.calls["Query"] - 1)
-        worst = max(found, key=lambda count: found[count])
+            units_by_count[count] = seen.read_units - 0.5 * (seen.calls["Query"] - 1)
+        worst = max(units_by_count, key=lambda count: units_by_count[count])
         of = f"{size_of_item(to_item(table[0]))} bytes"
         yield Row(
             f"read units of a refresh, 1 to 20,000 entries of {of}",
-            found[worst],
+            units_by_count[worst],
             goal,
             "units",
             note=f"most with {worst:,}",

@@ -32,7 +32,7 @@ REQUEST_ID: Final = "75e6080c-ee23-4c9a-924e-65ccec04a09a"
 _HEADER_BYTES: Final = 16
 """Of a frame: its type, the length of the message, and the time."""
 _FEW, _MANY = 20, 220
-"""Events of two runs; the difference is that of the events alone."""
+"""Events of two runs; the difference is due only to the events."""
 
 
 def _payload(route: str) -> Any:

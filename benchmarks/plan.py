@@ -88,15 +88,15 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         seconds, cpu, memory, plan = run(Path(folder), count, every)
-    found = {name: plan["dispatches"][name] for name in ("gained", "lost")}
+    counts = {name: plan["dispatches"][name] for name in ("gained", "lost")}
     print(
         f"{count:,} keys against {ENTRIES:,} entries, of which one in"
         f" {every} changes: {seconds:.0f} s, {cpu:.0f} s of CPU,"
         f" at most {memory / 2**20:.0f} MiB in a process, {count / seconds:,.0f} keys a second"
     )
     print(f"{os.cpu_count()} processors; load average before: {load:.2f}; goal {GOAL_SECONDS} s")
-    if found != expected(count, every):
-        sys.exit(f"wrong counts: {found}, expected {expected(count, every)}")
+    if counts != expected(count, every):
+        sys.exit(f"wrong counts: {counts}, expected {expected(count, every)}")
     if count >= KEYS and seconds > GOAL_SECONDS:
         sys.exit("slower than the goal")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUCKET: Final = "my-bucket"
 REGION: Final = "ap-southeast-2"
 BARE_QUEUE: Final = "bare"
-"""The queue that the bare function sends to, which tells its messages from ours."""
+"""The queue that the bare function sends to, so that its messages differ from ours."""
 EVERYDAY: Final = {
     "name": "{{ utils.re.sub('[^a-z]+', '-', key) }}",
     "kib": "{{ info.size // 1024 }}",
@@ -109,17 +109,17 @@ def check(
     for key in keys:
         number = worker(key)
         wanted[_canonical(f"lava-{REALM}-worker{number}", expected(key, number))] += times
-    found: Counter[str] = Counter()
+    arrived: Counter[str] = Counter()
     run_ids = set()
     for queue, text in seen.sent:
         if queue != BARE_QUEUE:
             message = json.loads(text)
             run_ids.add(message.pop("run_id"))
             del message["ts_dispatch"]
-            found[_canonical(queue, message)] += 1
-    if found != wanted or len(run_ids) != wanted.total():
-        wrong = next(iter((found - wanted) | (wanted - found)), "a run id comes twice")
-        raise AssertionError(f"{found.total()} messages, not {wanted.total()}: {wrong}")
+            arrived[_canonical(queue, message)] += 1
+    if arrived != wanted or len(run_ids) != wanted.total():
+        wrong = next(iter((arrived - wanted) | (wanted - arrived)), "a run id comes twice")
+        raise AssertionError(f"{arrived.total()} messages, not {wanted.total()}: {wrong}")
     return seen
 
 

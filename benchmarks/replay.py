@@ -1,6 +1,6 @@
 """``python -m benchmarks.replay``: how fast `replay` plans from an inventory, in which memory.
 
-It runs the command on a local AWS server, with 100 trigger entries of which one matches. All
+It runs the command on a local AWS server, with 100 trigger entries; one of them matches. All
 of an object is in it: reading the inventory, the decision, and the row in the state's file.
 """
 
@@ -88,8 +88,8 @@ def _plan(aws: LocalAws, folder: Path, number: int) -> tuple[float, float, int]:
     """Plan so many objects; return seconds, seconds of CPU, and the most memory in KiB."""
     with gzip.open(folder / "data.csv.gz", "wt", compresslevel=1) as file:
         file.writelines(
-            f'"bench-bucket","incoming/0/2026/{each:08}.csv","{each}","2026-03-14T01:59:26.000Z"\n'
-            for each in range(number)
+            f'"bench-bucket","incoming/0/2026/{n:08}.csv","{n}","2026-03-14T01:59:26.000Z"\n'
+            for n in range(number)
         )
     manifest = folder / "manifest.json"
     schema = "Bucket, Key, Size, LastModifiedDate"

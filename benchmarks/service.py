@@ -168,7 +168,7 @@ class LocalService(Control):
     def __init__(self) -> None:
         self._service = Service()
         self.client: Any = self._service.client
-        """Stands in for both of botocore's clients."""
+        """Replaces both of botocore's clients."""
 
     def ask(self, operation: str, **request: Any) -> Any:
         """Call an operation of the benchmarks' own."""

@@ -81,14 +81,14 @@ def spending(bench: Bench) -> list[Share]:
     bench.service.setup([entry()])
     handle = function(bench.service)
     keys = [f"in/orders/2026-03-14/order-{n}.csv" for n in range(10)]
-    found = []
+    measured = []
     for payload, some in ((by_s3(keys[0]), keys[:1]), (by_sqs(*keys), keys)):
         handle(payload)
         check(bench.service.take(), some)
         counts = _sample(lambda payload=payload: handle(payload), bench.scaled(SAMPLES))  # type: ignore[misc]
         bench.service.take()
-        found.append({name: count / counts.total() for name, count in counts.items()})
-    one, ten = found
+        measured.append({name: count / counts.total() for name, count in counts.items()})
+    one, ten = measured
     shares = [Share(name, one.get(name, 0), ten.get(name, 0)) for name in {*one, *ten}]
     return sorted(shares, key=lambda share: (-share.one, share.module))
 

@@ -29,8 +29,8 @@ KEY = "in/orders/2026-03-14/order-1.csv"
 
 def warm_one(bench: Bench) -> Iterator[Row]:
     """One S3 event that causes one dispatch."""
-    found = _one(bench, by_s3(KEY), is_usual=True)
-    yield found.by_cpu("warm, one S3 event, one dispatch: CPU", 1.25)
+    comparison = _one(bench, by_s3(KEY), is_usual=True)
+    yield comparison.by_cpu("warm, one S3 event, one dispatch: CPU", 1.25)
     yield _one(bench, by_s3(KEY)).by_cpu("the same, against a client like ours: CPU", None)
 
 
@@ -46,13 +46,15 @@ def warm_ten(bench: Bench) -> Iterator[Row]:
     usual = bare(bench.service, is_usual=True)
     usual(10)
     bench.service.take()
-    found = bench.compare(lambda: ours(payload), lambda: usual(10), rounds=rounds, times=times)
+    comparison = bench.compare(lambda: ours(payload), lambda: usual(10), rounds=rounds, times=times)
     seen = check(bench.service.take(), keys, rounds * times * 2)
     _check_calls(seen, rounds * times * 4)
-    yield found.by_cpu("warm, SQS batch of ten, ten dispatches: CPU", 1.8)
-    found = bench.compare(lambda: ours(payload), lambda: baseline(10), rounds=rounds, times=times)
+    yield comparison.by_cpu("warm, SQS batch of ten, ten dispatches: CPU", 1.8)
+    comparison = bench.compare(
+        lambda: ours(payload), lambda: baseline(10), rounds=rounds, times=times
+    )
     bench.service.take()
-    yield found.by_cpu("the same batch, against a client like ours: CPU", None)
+    yield comparison.by_cpu("the same batch, against a client like ours: CPU", None)
 
 
 def warm_thousand(bench: Bench) -> Iterator[Row]:
@@ -75,11 +77,13 @@ def warm_thousand(bench: Bench) -> Iterator[Row]:
     check(bench.service.take(), keys, worker=worker)
     rounds = bench.rounds(5)
     bench.service.delay(0.005)
-    found = bench.compare(lambda: ours(payload), one_after_another, rounds=rounds, times=1)
+    comparison = bench.compare(lambda: ours(payload), one_after_another, rounds=rounds, times=1)
     bench.service.delay(0)
     seen = check(bench.service.take(), keys, rounds * 2, worker)
     _check_calls(seen, rounds * 4 * count // 10)
-    yield found.by_wall(f"warm, {count:,} dispatches to 4 workers, 5 ms for each call: wall", 0.4)
+    yield comparison.by_wall(
+        f"warm, {count:,} dispatches to 4 workers, 5 ms for each call: wall", 0.4
+    )
 
 
 def everyday(bench: Bench) -> Iterator[Row]:
@@ -95,11 +99,11 @@ def everyday(bench: Bench) -> Iterator[Row]:
     handle(plain)
     check(bench.service.take(), [plain_key])
     rounds, times = bench.rounds(15), bench.scaled(100)
-    found = bench.compare(
+    comparison = bench.compare(
         lambda: handle(payload), lambda: handle(plain), rounds=rounds, times=times
     )
     _check_calls(bench.service.take(), rounds * times * 4)
-    yield found.by_cpu(
+    yield comparison.by_cpu(
         "warm, one event with an everyday template, against plain templates: CPU", 1.3
     )
 
@@ -122,10 +126,12 @@ def _one(bench: Bench, payload: Any, *, is_usual: bool = False) -> Comparison:
     baseline(1)
     check(bench.service.take(), [KEY])
     rounds, times = bench.rounds(15), bench.scaled(100)
-    found = bench.compare(lambda: ours(payload), lambda: baseline(1), rounds=rounds, times=times)
+    comparison = bench.compare(
+        lambda: ours(payload), lambda: baseline(1), rounds=rounds, times=times
+    )
     seen = check(bench.service.take(), [KEY], rounds * times * 2)
     _check_calls(seen, rounds * times * 4)
-    return found
+    return comparison
 
 
 def _check_calls(seen: Seen, count: int) -> None:

@@ -39,7 +39,7 @@ class Figures:
     cpu: int = 0
     """Seconds of processor time, fewer than seconds on a busy machine."""
     executions: int = 0
-    """Executions, including inputs that are no case."""
+    """Executions, including inputs that are not a case."""
     cases: int = 0
     """Checked cases."""
     cov: int = 0
@@ -70,10 +70,10 @@ def main() -> int:
         )
         return 2
     ways = [way for way in WAYS.values() if arguments.target in (way.target, "all")]
-    found = [_fuzzed(way, arguments.seconds // len(ways)) for way in ways]
-    FIGURES.write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
-    print("\n".join(_table(found)))
-    return int(any(each.findings for each in found))
+    figures = [_fuzzed(way, arguments.seconds // len(ways)) for way in ways]
+    FIGURES.write_text(json.dumps([asdict(row) for row in figures], indent=2) + "\n")
+    print("\n".join(_table(figures)))
+    return int(any(row.findings for row in figures))
 
 
 def _fuzzed(way: Way, seconds: int) -> Figures:
@@ -93,7 +93,7 @@ def _fuzzed(way: Way, seconds: int) -> Figures:
             died = _case(way, state.data)
             _save(figures, way, f"died-{figures.deaths}", f"see {folder / 'log'}", died)
     log = (folder / "log").read_text(errors="replace")
-    coverage = [tuple(map(int, each)) for each in _COVERAGE.findall(log)]
+    coverage = [tuple(map(int, numbers)) for numbers in _COVERAGE.findall(log)]
     figures.cov, figures.ft = max(coverage, default=(0, 0))
     figures.executions, figures.cases = state.counts
     figures.seconds = round(time.monotonic() - begun)
@@ -154,14 +154,14 @@ def _save(figures: Figures, way: Way, name: str, error: str, case: Any) -> None:
     print(f"  {file.relative_to(CHECKOUT)}: {error[:200]}", flush=True)
 
 
-def _table(found: Iterable[Figures]) -> Iterable[str]:
+def _table(figures: Iterable[Figures]) -> Iterable[str]:
     """Return the lines of a table in Markdown."""
-    names = [each.name for each in fields(Figures)]
+    names = [field.name for field in fields(Figures)]
     yield ""
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
-    for each in found:
-        yield f"| {' | '.join(f'{asdict(each)[name]}' for name in names)} |"
+    for row in figures:
+        yield f"| {' | '.join(f'{asdict(row)[name]}' for name in names)} |"
 
 
 if __name__ == "__main__":

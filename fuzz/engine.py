@@ -83,7 +83,7 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
         folder: Folder of the corpus and the results.
         seconds: Time to fuzz.
     """
-    import atheris  # noqa: PLC0415 - in the fuzzer's own environment alone
+    import atheris  # noqa: PLC0415 - only in the fuzzer's own environment
 
     packages = ["lava_s3trigger"]
     if name == "templates-bytes":  # coverage of Jinja finds the grammar
@@ -145,7 +145,7 @@ def _options(folder: Path, seconds: int) -> Iterable[str]:
 def _quoted(word: str) -> str:
     """Return a word in the format of libFuzzer's dictionaries."""
     inner = "".join(
-        chr(each) if chr(each).isalnum() else f"\\x{each:02x}" for each in word.encode()
+        chr(byte) if chr(byte).isalnum() else f"\\x{byte:02x}" for byte in word.encode()
     )
     return f'"{inner}"\n'
 

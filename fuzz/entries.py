@@ -88,23 +88,29 @@ _scalars = st.one_of(
     st.builds(lambda text: {"N": text}, _numbers),
     st.builds(lambda value: {"BOOL": value}, st.booleans()),
     st.just({"NULL": True}),
-    st.builds(lambda each: {"SS": each}, st.lists(_texts, min_size=1, max_size=3, unique=True)),
-    st.builds(lambda each: {"NS": each}, st.lists(_numbers, min_size=1, max_size=3, unique=True)),
+    st.builds(
+        lambda strings: {"SS": strings}, st.lists(_texts, min_size=1, max_size=3, unique=True)
+    ),
+    st.builds(
+        lambda numbers: {"NS": numbers}, st.lists(_numbers, min_size=1, max_size=3, unique=True)
+    ),
     st.just({"B": "eA=="}),
     st.just({"BS": ["eA=="]}),
 )
 _attributes = st.recursive(
     _scalars,
     lambda inner: st.one_of(
-        st.builds(lambda each: {"L": each}, st.lists(inner, max_size=3)),
-        st.builds(lambda each: {"M": each}, st.dictionaries(_strings, inner, max_size=3)),
+        st.builds(lambda members: {"L": members}, st.lists(inner, max_size=3)),
+        st.builds(lambda members: {"M": members}, st.dictionaries(_strings, inner, max_size=3)),
     ),
     max_leaves=8,
 )
-_maps = st.builds(lambda each: {"M": each}, st.dictionaries(_strings, _attributes, max_size=3))
+_maps = st.builds(
+    lambda members: {"M": members}, st.dictionaries(_strings, _attributes, max_size=3)
+)
 _patterns = st.one_of(
     st.builds(lambda text: {"S": text}, _strings),
-    st.builds(lambda each: {"L": [{"S": text} for text in each]}, st.lists(_strings, max_size=3)),
+    st.builds(lambda texts: {"L": [{"S": text} for text in texts]}, st.lists(_strings, max_size=3)),
 )
 _FLAGS: Final[list[dict[str, Any]]] = [
     {"BOOL": True},
@@ -133,7 +139,7 @@ def cases(draw: st.DrawFn) -> Case:
     """Generate a trigger that is mostly valid, a job, and an event that mostly reaches it."""
     key = draw(hostile_keys | st.sampled_from(["in/a.csv", "a/b/c", "/x", "*", "%"])) or "k"
     make = draw(st.sampled_from([s3_record, eventbridge_event]))
-    reached = [each for each in prefixes(key) if not _is_half(each)]
+    reached = [prefix for prefix in prefixes(key) if not _is_half(prefix)]
     trigger: Item = {
         "trigger_id": {"S": draw(_texts.filter(bool) | _long.filter(_fits))},
         "bucket": {"S": "my-bucket"},
@@ -191,22 +197,22 @@ def check(case: Case) -> None:
 
 
 def _check_trigger(item: Item) -> None:
-    found = read_trigger(item, _MAX_DELAY)
-    assert found.trigger_id == item["trigger_id"]["S"]
-    assert found.prefix == item["prefix"]["S"]
-    if isinstance(found, BrokenTrigger):
-        _check_errors(found.errors, [*item, "enabled", "job_id"])
+    trigger = read_trigger(item, _MAX_DELAY)
+    assert trigger.trigger_id == item["trigger_id"]["S"]
+    assert trigger.prefix == item["prefix"]["S"]
+    if isinstance(trigger, BrokenTrigger):
+        _check_errors(trigger.errors, [*item, "enabled", "job_id"])
         again = read_trigger(item, _MAX_DELAY)
         assert isinstance(again, BrokenTrigger)
-        assert again == found
+        assert again == trigger
         return
-    assert type(found.delay) is int
-    assert 0 <= found.delay <= _MAX_DELAY
-    if found.enabled:
-        assert found.job_ids
+    assert type(trigger.delay) is int
+    assert 0 <= trigger.delay <= _MAX_DELAY
+    if trigger.enabled:
+        assert trigger.job_ids
         named = {name for name in item if name.startswith("if_")}
-        assert {each.field for each in found.conditions} == named
-        for document in (found.parameters, found.globals):
+        assert {condition.field for condition in trigger.conditions} == named
+        for document in (trigger.parameters, trigger.globals):
             assert document is None or isinstance(document.value, dict)
 
 

@@ -48,7 +48,7 @@ def read(data: bytes) -> Any:
     """Return the case that a fuzzer's bytes stand for: the payload as JSON, as Lambda reads it.
 
     Raises:
-        ValueError: They are no JSON, or too deep for the checks below.
+        ValueError: They are not JSON, or too deep for the checks below.
     """
     if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS:
         raise ValueError("nested too deeply")
@@ -57,7 +57,7 @@ def read(data: bytes) -> Any:
 
 def seeds() -> Iterable[bytes]:
     """Return the seeds of fuzzing by bytes."""
-    return [json.dumps(each).encode() for each in samples()]
+    return [json.dumps(sample).encode() for sample in samples()]
 
 
 _NAMES: Final = (
@@ -74,7 +74,7 @@ _TEXTS: Final = (
     *("9999-12-31T24:00:00Z", "s3.amazonaws.com", "::1", "203.0.113.7", "%", "%C3", "%00", "+"),
     "arn:aws:sqs:ap-southeast-2:123456789012:q.fifo",
 )
-WORDS: Final = (*(f'"{each}"' for each in (*_NAMES, *_TEXTS)), "NaN", "1e999", r"\ud800")
+WORDS: Final = (*(f'"{text}"' for text in (*_NAMES, *_TEXTS)), "NaN", "1e999", r"\ud800")
 
 _text = st.sampled_from(_TEXTS) | st.text(st.characters(exclude_categories=()), max_size=20)
 _scalars = st.one_of(
@@ -100,8 +100,8 @@ _values = st.recursive(
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if isinstance(value, dict | list):
-        each = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, inner in each:
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in members:
             yield (*path, name)
             yield from _places(inner, (*path, name))
 
@@ -117,8 +117,8 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
         places = named
     *path, name = draw(st.sampled_from(places))
     parent = value
-    for each in path:
-        parent = parent[each]
+    for step in path:
+        parent = parent[step]
     inner = parent[name]
     match draw(st.sampled_from(["replace", "replace", "drop", "wrap", "text", "open", "again"])):
         case "replace":
@@ -176,7 +176,7 @@ def cases(draw: st.DrawFn) -> Any:
     more = [one() for _ in range(draw(st.integers(0, 3)))]
     if more:
         several = [payload, *more]
-        records = [each for one in several for each in _records(one)]
+        records = [record for one in several for record in _records(one)]
         payload = {"Records": records} if draw(st.booleans()) else records
     for _ in range(draw(st.integers(0, 2))):
         payload = _changed(draw, payload)
@@ -200,29 +200,33 @@ def check(payload: Any) -> None:
     if is_s3_batch(payload):
         handle(payload, _realm())
         return
-    found = deliveries(payload, REGION)
-    assert _seen(deliveries(payload, REGION)) == _seen(found)
-    assert _seen(deliveries(json.loads(before), REGION)) == _seen(found)
+    understood = deliveries(payload, REGION)
+    assert _seen(deliveries(payload, REGION)) == _seen(understood)
+    assert _seen(deliveries(json.loads(before), REGION)) == _seen(understood)
     assert json.dumps(payload) == before
 
-    ids = [each["messageId"] for each in _records(payload) if _is_message(each)]
-    assert [each.message_id for each in found if each.message_id is not None] == ids
-    assert all(each.message_id is not None for each in found[:-1])
-    assert len(found) == len(ids) + any(not _is_message(each) for each in _records(payload))
-    things = [thing for each in found for thing in (*each.events, *each.errors)]
+    ids = [record["messageId"] for record in _records(payload) if _is_message(record)]
+    assert [
+        delivery.message_id for delivery in understood if delivery.message_id is not None
+    ] == ids
+    assert all(delivery.message_id is not None for delivery in understood[:-1])
+    assert len(understood) == len(ids) + any(
+        not _is_message(record) for record in _records(payload)
+    )
+    things = [thing for delivery in understood for thing in (*delivery.events, *delivery.errors)]
     assert len(things) <= len(before)
-    for each in found:
-        if not each.events and not each.errors:
+    for delivery in understood:
+        if not delivery.events and not delivery.errors:
             parts = _records(payload)
-            mine = [one for one in parts if _is_message(one) == (each.message_id is not None)]
+            mine = [one for one in parts if _is_message(one) == (delivery.message_id is not None)]
             assert any(_is_nothing(value) for one in mine for value in _reachable(one))
-        for delivered in each.events:
+        for delivered in delivery.events:
             _check_event(delivered.event)
-        for error in each.errors:
+        for error in delivery.errors:
             assert type(error) is PayloadError
             assert str(error).isprintable()
             assert len(str(error)) <= MAX_REASON_CHARACTERS, f"{len(str(error))} characters"
-    _check_handler(payload, found, set(ids))
+    _check_handler(payload, understood, set(ids))
 
 
 def _records(payload: Any) -> list[Any]:
@@ -240,20 +244,20 @@ def _is_message(record: Any) -> bool:
     )
 
 
-def _seen(found: list[Delivery]) -> list[Any]:
+def _seen(understood: list[Delivery]) -> list[Any]:
     """Return all fields of deliveries; records as text, since NaN does not equal NaN."""
     return [
         (
-            each.message_id,
-            each.queue,
-            each.group,
+            delivery.message_id,
+            delivery.queue,
+            delivery.group,
             [
                 (one.event.info, one.event.identity, one.redrive, repr(one.event.record))
-                for one in each.events
+                for one in delivery.events
             ],
-            [str(error) for error in each.errors],
+            [str(error) for error in delivery.errors],
         )
-        for each in found
+        for delivery in understood
     ]
 
 
@@ -271,8 +275,8 @@ def _reachable(value: Any, depth: int = 0) -> Iterator[Any]:
     elif isinstance(value, list):
         inner = value
     if depth < _MAX_DEPTH:
-        for each in inner:
-            yield from _reachable(each, depth + 1)
+        for member in inner:
+            yield from _reachable(member, depth + 1)
 
 
 def _is_nothing(value: Any) -> bool:
@@ -294,10 +298,10 @@ def _check_event(event: S3Event) -> None:
         assert event.key == _form_decoded(record["s3"]["object"]["key"])
     else:
         assert event.key == record["detail"]["object"]["key"]
-    assert all(type(each) is str for each in event.identity)
+    assert all(type(part) is str for part in event.identity)
     assert {event.identity: 1}[event.identity]
-    # Its record alone is the same event.
-    [delivered] = [each for one in deliveries([record], REGION) for each in one.events]
+    # Only its record, without the envelope, is the same event.
+    [delivered] = [delivered for one in deliveries([record], REGION) for delivered in one.events]
     alone = delivered.event
     assert (alone.info, alone.identity) == (info, event.identity)
 
@@ -337,32 +341,36 @@ def _realm() -> Realm:
     return realm
 
 
-def _check_handler(payload: Any, found: list[Delivery], ids: set[str]) -> None:
+def _check_handler(payload: Any, understood: list[Delivery], ids: set[str]) -> None:
     """Check the function in a realm where it dispatches each event once."""
     result = handle(payload, _realm())
     assert result.failed <= ids
     if not result.error:
-        assert {each.message_id for each in found if each.errors} <= result.failed
+        assert {delivery.message_id for delivery in understood if delivery.errors} <= result.failed
     is_done = not result.error and not result.failed
-    _check_sent(result, [each for delivery in found for each in delivery.events], is_done=is_done)
+    _check_sent(
+        result,
+        [delivered for delivery in understood for delivered in delivery.events],
+        is_done=is_done,
+    )
 
 
 def _check_sent(result: Result, events: list[DeliveredEvent], *, is_done: bool) -> None:
-    keys = Counter(each.event.key for each in events)
+    keys = Counter(delivered.event.key for delivered in events)
     for message in result.dispatched:
         key = message["job_id"]
         assert message["parameters"] == {f"_{key}": [key, f"<{key}>"]}
     assert Counter(message["job_id"] for message in result.dispatched) <= keys
     for message in result.parked:
-        [parked] = [each for one in deliveries(message, REGION) for each in one.events]
+        [parked] = [delivered for one in deliveries(message, REGION) for delivered in one.events]
         assert parked.redrive is not None
         assert parked.redrive.trigger_id == "t-1"
         assert parked.event.key in keys
-    due = [each.event for each in events if each.redrive is None]
+    due = [delivered.event for delivered in events if delivered.redrive is None]
     due = [event for event in due if not event.event_type.startswith("nothing:")]
     # No entry can have such a bucket, so the function does not query the table.
     due = [event for event in due if not re.search("[\ud800-\udfff]", event.bucket)]
     if is_done:
         handled = len(result.dispatched) + len(result.parked)
-        redriven = sum(each.redrive is not None for each in events)
+        redriven = sum(delivered.redrive is not None for delivered in events)
         assert len(due) <= handled <= len(due) + redriven

@@ -84,14 +84,14 @@ class Log(logging.Handler):
 
     def count(self, *events: str) -> int:
         """Return the number of lines about these events."""
-        found = map(read_line, self.lines)
-        return sum(line is not None and line.event in events for line in found)
+        lines = map(read_line, self.lines)
+        return sum(line is not None and line.event in events for line in lines)
 
 
 def _failed(answer: dict[str, Any]) -> set[str]:
     """Return the ids of what an answer returns to AWS."""
     if "results" in answer:  # to S3 Batch Operations
-        codes = {each["taskId"]: each["resultCode"] for each in answer["results"]}
+        codes = {result["taskId"]: result["resultCode"] for result in answer["results"]}
         return {task_id for task_id, code in codes.items() if code != "Succeeded"}
     [failures] = answer.values()
     failed = {failure["itemIdentifier"] for failure in failures}

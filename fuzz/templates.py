@@ -51,7 +51,7 @@ def samples() -> Iterable[Case]:
     for file in sorted((CHECKOUT / "tests" / "attacks").glob("*.json")):
         if file.stem != "resources":  # those are about time and memory
             attacks = json.loads(file.read_text())
-            written += [each["template"] for each in attacks if "template" in each]
+            written += [attack["template"] for attack in attacks if "template" in attack]
     for source in written:
         if isinstance(source, str):
             yield {"holds": "source", "document": source, "key": key}
@@ -73,9 +73,9 @@ def read(data: bytes) -> Case:
 
 def seeds() -> Iterable[bytes]:
     """Return the seeds of fuzzing by bytes."""
-    for each in samples():
-        if each["holds"] == "source":
-            yield f"{each['document']}{_SEPARATOR}{each['key']}".encode()
+    for sample in samples():
+        if sample["holds"] == "source":
+            yield f"{sample['document']}{_SEPARATOR}{sample['key']}".encode()
     for around in Identities.AROUND:
         yield f"{around.replace('@', '{{ key }}')}{_SEPARATOR}a/b.csv".encode()
 
@@ -111,10 +111,14 @@ WORDS: Final = (
 
 @st.composite
 def _sources(draw: st.DrawFn) -> Case:
-    made = Entries(draw)
+    entries = Entries(draw)
     pieces = draw(st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=8))
     source = "".join(
-        draw(st.permutations([*made().keys(), *(str(each) for each in made().values()), *pieces]))
+        draw(
+            st.permutations(
+                [*entries().keys(), *(str(text) for text in entries().values()), *pieces]
+            )
+        )
     )
     return {"holds": "source", "document": source, "key": draw(hostile_keys)}
 
@@ -220,9 +224,9 @@ def _keeps_structure(case: Case) -> None:
 
 def _shape(value: Any) -> Any:
     if isinstance(value, dict):
-        return {"in order": [_shape(each) for each in value.values()]}
+        return {"in order": [_shape(member) for member in value.values()]}
     if isinstance(value, list):
-        return [_shape(each) for each in value]
+        return [_shape(item) for item in value]
     return str if isinstance(value, str) else (type(value), value)
 
 
@@ -236,7 +240,7 @@ def _is_like_jinja(case: Case) -> None:
 
     try:
         expected = run_bounded(render, _LONG_SECONDS)
-    except Exception:  # noqa: BLE001 - whatever a template can raise
+    except Exception:  # noqa: BLE001 - anything that a template can raise
         return
     assert not isinstance(rendered, Exception), rendered
     assert without_addresses(rendered) == without_addresses(expected)
@@ -255,8 +259,8 @@ def _stays_in_its_string(case: Case) -> None:
     named = _rendered(Document({source: 1, "lava_mine": 2}, is_globals=True), key, _SECONDS)
     if not isinstance(named, Exception):
         assert sorted(named.values()) in ([1, 2], [2])
-        made = [name for name in named if name.lower().startswith("lava")]
-        assert set(made) <= {"lava_mine", source}
+        names = [name for name in named if name.lower().startswith("lava")]
+        assert set(names) <= {"lava_mine", source}
 
 
 def _ends_by_weight(case: Case) -> None:

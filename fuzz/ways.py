@@ -117,7 +117,7 @@ def _smaller(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         yield from value.values()
         for name, inner in value.items():
-            yield {each: value[each] for each in value if each != name}
+            yield {other: value[other] for other in value if other != name}
             for smaller in _smaller(inner):
                 yield value | {name: smaller}
     elif isinstance(value, list):

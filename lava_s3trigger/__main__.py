@@ -1,4 +1,4 @@
-"""The command line, where what it needs is installed: ``python -m lava_s3trigger``."""
+"""Starts the command line, if its libraries are installed: ``python -m lava_s3trigger``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _INTERRUPTED: Final = 130
 """As `cli.errors` has it, which may not be imported yet."""
 
 _COLLECTED_OBJECTS: Final = 200_000
-"""Objects after which garbage is looked for. With 700, as Python has it, start-up looks for it many
-times, and finds none. `make bench-cli` measures start-up."""
+"""Objects after which the garbage collector runs. With Python's default of 700 it runs many times
+during start-up and finds nothing. `make bench-cli` measures start-up."""
 
 
 def main() -> None:
-    """Run the command line, or print in one line which extra installs what it needs."""
+    """Run the command line, or print in one line which extra installs its libraries."""
     gc.set_threshold(_COLLECTED_OBJECTS)
     try:
         from .cli import main as run  # noqa: PLC0415 - it may be missing

@@ -1,4 +1,4 @@
-"""What AWS is told of deliveries. See docs/design.md#acknowledgement."""
+"""The answer to AWS: which deliveries are done. See docs/design.md#acknowledgement."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def acknowledge(
 
     Args:
         deliveries: The deliveries of the invocation.
-        failed: Those that come again; see `returned`.
+        failed: The result of `returned`.
 
     Raises:
         DeliveriesFailedError: AWS must deliver the whole invocation again, because
-            every SQS message failed, or because what failed is no SQS message. Lambda
-            returns all messages then, also where partial responses are not turned on.
+            every SQS message failed, or because a delivery that failed is not an SQS message.
+            Lambda then returns all messages, even where partial responses are not turned on.
     """
     if not failed:
         return None
@@ -38,14 +38,13 @@ def acknowledge(
 def returned(
     deliveries: Sequence[Delivery], must_return: Callable[[Delivery], bool] = lambda _: True
 ) -> Sequence[Delivery]:
-    """Return the deliveries that come again: those that failed.
+    """Return the deliveries that AWS must deliver again.
 
-    All of them come again where one that failed is no SQS message, since that cannot be
-    delivered again separately.
+    These are all if a failed one is not an SQS message: AWS cannot return it separately.
 
     Args:
         deliveries: The deliveries of the invocation.
-        must_return: Whether a delivery that failed must come again.
+        must_return: Whether AWS must deliver a failed delivery again.
     """
     failed = [delivery for delivery in deliveries if delivery.failures and must_return(delivery)]
     is_whole = any(delivery.message_id is None for delivery in failed)
@@ -57,12 +56,11 @@ def in_order(
 ) -> Iterator[list[Delivery]]:
     """Yield the deliveries that may be carried out together.
 
-    These are all of them, except that the messages of a FIFO queue's group follow one
-    another.
+    Messages of one group of a FIFO queue follow one another.
 
     Args:
         deliveries: The deliveries of an invocation.
-        stops_at_failures: Whether what follows a failed message of its group fails too.
+        stops_at_failures: Whether the messages after a failed one of their group fail too.
     """
     waiting = list(deliveries)
     broken: set[object] = set()
@@ -81,5 +79,7 @@ def in_order(
                 together.append(delivery)
         yield together
         if stops_at_failures:
-            broken |= {each.group for each in together if each.group and each.failures}
+            broken |= {
+                delivery.group for delivery in together if delivery.group and delivery.failures
+            }
         waiting = later

@@ -35,9 +35,9 @@ class Kind:
     test: Test
     read: Callable[[Any], Any]
     of: str = "key"
-    """The attribute of `S3Event` that it looks at."""
+    """The attribute of `S3Event` that it tests."""
     code: Code = "bad_argument"
-    """Code of the error where its argument cannot be read."""
+    """Code of the error if its argument cannot be read."""
 
     @property
     def description(self) -> str:
@@ -56,9 +56,9 @@ def condition(
     Args:
         name: What follows ``if_`` and ``if_not_``.
         of: The attribute of `S3Event` whose value the function takes.
-        read: Makes the function's argument of the entry's; raises ValueError where it
+        read: Converts the entry's argument to that of the function; raises ValueError if it
             cannot.
-        code: Code of that error.
+        code: Code of the error for that.
     """
 
     def register(test: Test) -> Test:
@@ -73,19 +73,19 @@ class Condition:
     """A condition as an entry has it."""
 
     field: str
-    """Such as ``if_not_fnmatch``."""
+    """The field, such as ``if_not_fnmatch``."""
     argument: Any
-    """As it stands in the entry."""
+    """The argument as the entry has it."""
     _kind: Kind
     _read: Any
     _is_inverse: bool
 
     def value(self, event: S3Event) -> Any:
-        """Return what the condition looks at."""
+        """Return the value that the condition tests."""
         return getattr(event, self._kind.of)
 
     def holds(self, value: Any) -> bool:
-        """Return whether the condition holds for what it looks at."""
+        """Return whether the condition holds for a value."""
         return self._kind.test(value, self._read) is not self._is_inverse
 
 
@@ -101,8 +101,8 @@ def read_conditions(fields: Mapping[str, Any]) -> Iterator[Condition | EntryErro
         fields: Their arguments, by the names of the fields.
 
     Yields:
-        For each field the condition, or the error where it is unknown or its argument is not
-        what it takes.
+        For each field the condition, or the error if the condition is unknown or its argument is
+        invalid.
     """
     for field, argument in fields.items():
         is_inverse = field.startswith("if_not_")
@@ -127,9 +127,9 @@ Matcher = Callable[[str], object]
 
 
 def _matcher(pattern: str) -> Matcher:
-    """Make a function that matches text as `fnmatch` does on Linux.
+    """Return a function that matches text as `fnmatch` does on Linux.
 
-    Most patterns have no wildcards but ``*``. Those are matched piece by piece: to compile
+    Most patterns have only the wildcard ``*``. They are matched piece by piece, since compiling
     800 regular expressions takes a second in a small Lambda function.
     """
     if "?" in pattern or "[" in pattern:
@@ -144,10 +144,10 @@ def _matcher(pattern: str) -> Matcher:
         if start > end or not text.startswith(first) or not text.endswith(last):
             return False
         for piece in middle:
-            found = text.find(piece, start, end)
-            if found < 0:
+            at = text.find(piece, start, end)
+            if at < 0:
                 return False
-            start = found + len(piece)
+            start = at + len(piece)
         return True
 
     return match
@@ -166,7 +166,7 @@ def _matchers(argument: Any) -> list[Matcher]:
 
 
 def _matches_any(text: str, matchers: list[Matcher]) -> bool:
-    # A loop, since a generator takes longer than to match one pattern.
+    # A loop, since a generator takes longer than matching one pattern.
     for match in matchers:  # noqa: SIM110
         if match(text):
             return True

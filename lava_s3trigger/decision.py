@@ -1,8 +1,8 @@
 """Which dispatches an S3 event causes, and why it causes no others.
 
-This is the one decider: the handler sends what it decides. It looks things up and sends
-nothing. A decision records how it came about, for the log and for the command line: the
-prefixes tried, each condition with the value that it saw, and each job.
+This is the only decider: it reads tables and sends nothing, and the handler sends what it
+decides. A decision records its reasons, for the log and for the command line: the prefixes
+tried, each condition with the value that it tested, and each job.
 See docs/design.md#trace.
 """
 
@@ -49,7 +49,7 @@ class Jobs(Protocol):
 
 @dataclass(slots=True)
 class TestedCondition:
-    """A condition, with the value that it saw."""
+    """A condition, with the value that it tested."""
 
     condition: Condition
     value: Any
@@ -68,7 +68,7 @@ class JobDecision:
 
     @property
     def errors(self) -> tuple[EntryError, ...]:
-        """Those of the job's entry."""
+        """Errors of the job's entry."""
         return self.ended.errors if self.ended else ()
 
     @property
@@ -78,7 +78,7 @@ class JobDecision:
 
     @property
     def kind(self) -> str | None:
-        """What sort of skip, user error or failure it is."""
+        """The kind of skip, user error or failure."""
         return self.ended.kind if self.ended else None
 
     @property
@@ -98,7 +98,7 @@ class TriggerDecision:
     ended: Outcome | None = None
     """Its outcome, if the trigger ended before its jobs."""
     digest: str | None = None
-    """That of the entry."""
+    """Digest of the entry."""
     seconds: float = field(default=0.0, compare=False)
     """How long its conditions and templates took."""
 
@@ -127,14 +127,14 @@ class Decision:
 
     event: S3Event
     redrive: RedriveTarget | None = None
-    """What a parked message asks for, where the event comes from one."""
+    """What a parked message asks for, if the event is in one."""
     prefixes: tuple[str, ...] = ()
-    """The prefixes that were tried, in order. Only the last may have entries."""
+    """The prefixes that were tried, in order. Only the last one can have entries."""
     entries: int = 0
-    """Number of entries at the last of them."""
+    """Number of entries at the last prefix."""
     triggers: list[TriggerDecision] = field(default_factory=list)
     ended: Outcome | None = None
-    """The failure for which triggers could not be looked up."""
+    """The failure to look triggers up."""
 
     def trigger(self, trigger_id: str | None) -> TriggerDecision | None:
         """Return what was decided for a trigger, if it matches."""
@@ -174,8 +174,8 @@ def decide(  # noqa: PLR0913, PLR0917 - the last three have defaults
         triggers: Where triggers are looked up.
         jobs: Where jobs are looked up.
         deadline: Triggers for which no time is left are failures.
-        redrive: What a parked message asks for: one trigger, without what is done.
-        before: What earlier attempts carried out. It is skipped, and used up.
+        redrive: What a parked message asks for: one trigger, without its dispatched jobs.
+        before: What earlier attempts carried out. It is skipped and used up.
     """
     decision = Decision(event, redrive)
     for _ in decide_each(decision, triggers, jobs, deadline, before):
@@ -190,10 +190,9 @@ def decide_each(
     deadline: Deadline,
     before: SentRecord | None = None,
 ) -> Iterator[TriggerDecision]:
-    """Yield the decisions on the triggers of an event one after another; see `decide`.
+    """Yield the decisions on the triggers of an event one by one; see `decide`.
 
-    So the dispatches of one can be sent, and its rendered documents freed, before the next
-    one renders.
+    So dispatches can be sent, and rendered documents freed, before the next trigger renders.
 
     Args:
         decision: The decision on the event, to which each decision is added.
@@ -212,27 +211,27 @@ def decide_each(
     if redrive:
         matching = [trigger for trigger in matching if trigger.trigger_id == redrive.trigger_id]
         if not matching:
-            found = TriggerDecision(redrive.trigger_id, "")
-            found.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
-            decision.triggers.append(found)
-            yield found
+            decided = TriggerDecision(redrive.trigger_id, "")
+            decided.end("failed", "waiting", _waiting(redrive, "no longer matches the object"))
+            decision.triggers.append(decided)
+            yield decided
     if matching:
         decider = _Decider(event, jobs, variables(event), redrive, before)
         for trigger in matching:
-            found = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
-            decision.triggers.append(found)
+            decided = TriggerDecision(trigger.trigger_id, trigger.prefix, digest=trigger.digest)
+            decision.triggers.append(decided)
             try:
                 deadline.require(Reserve.DECIDE, "deciding")
-                decider.decide(found, trigger)
+                decider.decide(decided, trigger)
             except Exception as error:  # noqa: BLE001 - a defect must not stop other triggers
-                found.ended = _outcome_of(error, trigger.trigger_id)
-            yield found
+                decided.ended = _outcome_of(error, trigger.trigger_id)
+            yield decided
 
 
 def _outcome_of(
     error: Exception, trigger_id: str | None = None, job_id: str | None = None
 ) -> Outcome:
-    """Return the outcome that an error means: of the user, or of what a retry may get past."""
+    """Return the outcome for an error: a user error, or a failure."""
     if isinstance(error, UserError):
         return Outcome(
             "user_error", error.kind, str(error), trigger_id, job_id, errors=error.errors
@@ -260,28 +259,28 @@ class _Decider:
     redrive: RedriveTarget | None
     before: SentRecord | None
 
-    def decide(self, found: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
-        if self.before and found.trigger_id in self.before.parked:
+    def decide(self, decided: TriggerDecision, trigger: Trigger | BrokenTrigger) -> None:
+        if self.before and decided.trigger_id in self.before.parked:
             # The parked message carries it out.
-            found.end("skipped", "sent_before", "parked before its delivery failed")
+            decided.end("skipped", "sent_before", "parked before its delivery failed")
             return
         if isinstance(trigger, BrokenTrigger):
             raise UserError(trigger.reason, "bad_entry", trigger.errors)
         if not trigger.enabled:
             if self.redrive:
-                found.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
+                decided.end("failed", "waiting", _waiting(self.redrive, "is disabled"))
             else:
-                found.end("skipped", "trigger_disabled", _disabled(trigger))
+                decided.end("skipped", "trigger_disabled", _disabled(trigger))
             return
         started = time.perf_counter()
         try:
             rendered = trigger.confinement.run(
-                lambda: self._test(found, trigger), lambda: self._render(trigger)
+                lambda: self._test(decided, trigger), lambda: self._render(trigger)
             )
         finally:
-            found.seconds = time.perf_counter() - started
+            decided.seconds = time.perf_counter() - started
         if rendered is None:
-            found.end("skipped", "condition_not_met", _unmet(found))
+            decided.end("skipped", "condition_not_met", _unmet(decided))
             return
         job_ids, parameters, globals_ = rendered
         wanted: Iterable[tuple[int, str]] = enumerate(job_ids)
@@ -289,17 +288,17 @@ class _Decider:
             wanted = self.redrive.remaining(job_ids)
         for position, job_id in wanted:
             job = JobDecision(job_id, position)
-            found.jobs.append(job)
-            self._decide_job(found.trigger_id, job, trigger.delay, parameters, globals_)
+            decided.jobs.append(job)
+            self._decide_job(decided.trigger_id, job, trigger.delay, parameters, globals_)
 
-    def _test(self, found: TriggerDecision, trigger: Trigger) -> bool:
-        """Test all conditions, and record each with the value that it saw."""
-        found.conditions = []
+    def _test(self, decided: TriggerDecision, trigger: Trigger) -> bool:
+        """Test all conditions, and record each with the value that it tested."""
+        decided.conditions = []
         all_hold = True
         for condition in trigger.conditions:
             value = condition.value(self.event)
             holds = condition.holds(value)
-            found.conditions.append(TestedCondition(condition, value, holds))
+            decided.conditions.append(TestedCondition(condition, value, holds))
             all_hold &= holds
         return all_hold
 
@@ -310,7 +309,7 @@ class _Decider:
             UserError: One cannot be rendered; the message names the field.
         """
         return (
-            # Of one that is longer than a key, only so much is kept that it still names no job.
+            # A longer id names no job. It is cut, but stays long enough to name none.
             [
                 self._render_field("job_id", document, trigger)[: MAX_JOB_ID_BYTES + 1]
                 for document in trigger.job_ids
@@ -329,23 +328,23 @@ class _Decider:
     def _decide_job(
         self,
         trigger_id: str,
-        found: JobDecision,
+        decided: JobDecision,
         delay: int,
         parameters: dict[str, Any],
         globals_: dict[str, Any],
     ) -> None:
-        job_id = found.job_id
+        job_id = decided.job_id
         if self.before and self.before.use_job(trigger_id, job_id):
             reason = "sent before its delivery failed"
-            found.ended = Outcome("skipped", "sent_before", reason, trigger_id, job_id)
+            decided.ended = Outcome("skipped", "sent_before", reason, trigger_id, job_id)
             return
         try:
             job = self.jobs[job_id]
         except Exception as error:  # noqa: BLE001 - a defect must not stop other jobs
-            found.ended = _outcome_of(error, trigger_id, job_id)
+            decided.ended = _outcome_of(error, trigger_id, job_id)
             return
         if job.enabled:
-            found.dispatch = Dispatch(
+            decided.dispatch = Dispatch(
                 job_id=job_id,
                 worker=job.worker,
                 parameters=parameters,
@@ -354,7 +353,7 @@ class _Decider:
             )
         else:
             reason = "the job is disabled"
-            found.ended = Outcome("skipped", "job_disabled", reason, trigger_id, job_id)
+            decided.ended = Outcome("skipped", "job_disabled", reason, trigger_id, job_id)
 
 
 def _disabled(trigger: Trigger) -> str:
@@ -363,6 +362,8 @@ def _disabled(trigger: Trigger) -> str:
     return f"the trigger is disabled; it hides entries at prefixes above {shown(trigger.prefix)}"
 
 
-def _unmet(found: TriggerDecision) -> str:
-    unmet = [each.condition for each in found.conditions if not each.holds]
-    return "not met: " + ", ".join(f"{each.field} {shown(each.argument)}" for each in unmet)
+def _unmet(decided: TriggerDecision) -> str:
+    unmet = [tested.condition for tested in decided.conditions if not tested.holds]
+    return "not met: " + ", ".join(
+        f"{condition.field} {shown(condition.argument)}" for condition in unmet
+    )

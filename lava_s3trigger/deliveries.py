@@ -1,4 +1,4 @@
-"""Deliveries and their S3 events, out of any payload that Lambda hands over.
+"""Takes any payload that Lambda passes apart, into deliveries and their S3 events.
 
 Every route wraps the same two shapes, the S3 notification record and the EventBridge
 event, so one recursive rule unwraps them all: `_unwrap`. See docs/design.md#s3-events.
@@ -45,17 +45,17 @@ _SLOW_SECONDS: Final = 0.001
 
 @dataclass(slots=True, eq=False)
 class DeliveredEvent:
-    """An S3 event as a delivery brings it, and its outcomes.
+    """An S3 event of a delivery, and its outcomes.
 
-    It does not refer to its delivery: a cycle, with the payload in it, would stay in memory
-    until Python looks for cycles.
+    It does not refer to its delivery: such a cycle would keep the payload in memory until
+    Python collects garbage.
     """
 
     event: S3Event
     redrive: RedriveTarget | None = None
     """What a parked message asks for, where the event comes from one."""
     message_id: str | None = None
-    """As those of its `Delivery`."""
+    """See `Delivery`."""
     route: str = "sqs"
     queue: str | None = None
     admission: Admission | None = None
@@ -67,7 +67,7 @@ class DeliveredEvent:
 
     @property
     def key(self) -> Key:
-        """What identifies it in the ledger."""
+        """Its key in the ledger."""
         if self._key is None:
             self._key = ledger_key(self.event, self.redrive)
         return self._key
@@ -117,17 +117,17 @@ class DeliveredEvent:
         return trigger.digest, round(trigger.seconds * 1000) if is_slow else None
 
     def fail(self, kind: str, reason: str) -> None:
-        """Append that the event as a whole failed."""
+        """Append a failure of the whole event."""
         self.add(Outcome("failed", kind, reason))
 
     @property
     def failures(self) -> list[Outcome]:
-        """The outcomes for which its delivery must come again."""
+        """The outcomes for which AWS must deliver its delivery again."""
         return [outcome for outcome in self.outcomes if outcome.outcome == "failed"]
 
     @property
     def is_skipped(self) -> bool:
-        """Whether all of it was skipped: a duplicate, or completed by an earlier attempt."""
+        """Whether all of it was skipped, as a duplicate or as completed by an earlier attempt."""
         return any(o.outcome == "skipped" and o.trigger_id is None for o in self.outcomes)
 
     def dispatched(self, trigger_id: str | None) -> list[str]:
@@ -140,7 +140,7 @@ class DeliveredEvent:
 
     @property
     def record(self) -> SentRecord:
-        """What a retry of the delivery skips."""
+        """The record of what a retry of the delivery skips."""
         if not self.outcomes:  # not carried out, such as behind a failure in a FIFO group
             return SentRecord()
         if self.is_skipped or not self.failures:
@@ -150,12 +150,12 @@ class DeliveredEvent:
         if self.before:
             parked |= self.before.parked
             jobs += self.before.jobs
-        # What was dispatched for a parked trigger is in the parked message.
+        # The parked message of a trigger lists its dispatched jobs.
         kept = {job: count for job, count in jobs.items() if job[0] not in parked}
         return SentRecord(jobs=Counter(kept), parked=parked, replay=self.event.replay)
 
     def forget(self) -> None:
-        """Forget what nothing reads once the event was carried out: a large payload has many.
+        """Free what nothing reads after the event was carried out: a large payload has many events.
 
         Where nothing failed, one outcome says that. The answer to S3 Batch Operations has all
         outcomes of a task.
@@ -169,34 +169,34 @@ class DeliveredEvent:
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """What AWS acknowledges as one: an SQS message, or else the whole invocation."""
+    """The unit that AWS acknowledges: an SQS message, or else the whole invocation."""
 
     message_id: str | None = None
     route: str = "sqs"
-    """The service that handed it over: sqs, s3, sns, eventbridge or s3_batch."""
+    """The service that invoked the function: sqs, s3, sns, eventbridge or s3_batch."""
     queue: str | None = None
     """Name of the SQS queue that it came from."""
     group: tuple[str, str] | None = None
     """Queue and message group, of a FIFO queue: these keep their order."""
     events: list[DeliveredEvent] = field(default_factory=list)
     errors: list[PayloadError | ObjectError] = field(default_factory=list)
-    """What in it cannot be understood, and never will be."""
+    """Errors of parts that cannot be understood; a retry does not help."""
     outcomes: list[Outcome] = field(default_factory=list)
     """Failures of the delivery that concern none of its events."""
     is_parked: bool = False
-    """Whether it holds a parked message, also one that cannot be understood."""
+    """Whether it holds a parked message, even one that cannot be understood."""
 
     def add_event(self, event: S3Event, redrive: RedriveTarget | None = None) -> None:
-        """Append an S3 event, with what a parked message asks for."""
+        """Append an S3 event, with the target if a parked message holds it."""
         self.events.append(DeliveredEvent(event, redrive, self.message_id, self.route, self.queue))
 
     def fail(self, kind: str, reason: str, event: str = "failed", **fields: Any) -> None:
         """Append a failure that concerns none of its events, and log it.
 
         Args:
-            kind: What sort of failure it is: one of a small set.
+            kind: The kind of failure: one of a small set.
             reason: Why it failed.
-            event: What has happened, as the log names it.
+            event: The log's word for what happened.
             fields: Further fields of the line in the log.
         """
         self.outcomes.append(Outcome("failed", kind, reason[:MAX_REASON_CHARACTERS]))
@@ -205,7 +205,7 @@ class Delivery:
         )
 
     def fail_errors(self) -> None:
-        """Append the failures that its errors are."""
+        """Append a failure for each of its errors."""
         for error in self.errors:
             self.fail(error.kind, str(error), error.event, **error.fields)
 
@@ -222,10 +222,10 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
     """Take a payload apart, into deliveries and their S3 events.
 
     Args:
-        payload: Whatever the function was invoked with.
+        payload: The payload of the invocation, of any kind.
         region: AWS region of the function, for events that name none.
     """
-    found = []
+    result = []
     rest = []
     replay = _replay(payload) if isinstance(payload, dict) else None
     for record in _records(payload):
@@ -236,18 +236,18 @@ def deliveries(payload: Any, region: str) -> list[Delivery]:
                 group=_group(record),
             )
             _unwrap(delivery, record, region, replay=replay)
-            found.append(delivery)
+            result.append(delivery)
         else:
             rest.append(record)
     if rest:
-        found.append(Delivery(route=_route(rest[0])))
+        result.append(Delivery(route=_route(rest[0])))
         for record in rest:
-            _unwrap(found[-1], record, region, replay=replay)
-    return found
+            _unwrap(result[-1], record, region, replay=replay)
+    return result
 
 
 def is_s3_batch(payload: Any) -> bool:
-    """Return whether a payload is of S3 Batch Operations; `s3batch` takes these apart."""
+    """Return whether a payload is of S3 Batch Operations; `s3batch` reads these."""
     return (
         isinstance(payload, dict)
         and "invocationSchemaVersion" in payload
@@ -263,7 +263,7 @@ def _records(payload: Any) -> list[Any]:
 
 
 def _route(record: Any) -> str:
-    """Return the service that hands over a record that is no SQS message."""
+    """Return the service that sent a record that is not an SQS message."""
     if isinstance(record, dict):
         if "Sns" in record:
             return "sns"
@@ -273,7 +273,7 @@ def _route(record: Any) -> str:
 
 
 def _is_sqs_message(record: dict[str, Any]) -> bool:
-    # A message without an id cannot be returned by itself: an empty itemIdentifier
+    # A message without an id cannot be returned separately: an empty itemIdentifier
     # makes Lambda return the whole batch to the queue.
     message_id = record.get("messageId")
     return (
@@ -349,7 +349,7 @@ _ENVELOPES: Final = ("Sns", "Message", "body", "Body", "requestPayload", "detail
 
 
 def _contents(value: dict[str, Any]) -> list[Any]:
-    """Return what an envelope holds."""
+    """Return the payloads inside an envelope."""
     if "Records" in value:
         records = value["Records"]
         if not isinstance(records, list):

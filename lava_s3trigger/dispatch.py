@@ -1,4 +1,4 @@
-"""Messages to queues: a dispatch, which has a worker run a job, and any message on its way.
+"""Messages to queues: a dispatch, which makes a worker run a job, and any pending message.
 
 See docs/design.md#dispatch.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .outcomes import OutcomeName
 
 
-# Values come out of JSON, so none can hold itself.
+# Values come from JSON, so none can contain itself.
 _ENCODER: Final = json.JSONEncoder(check_circular=False)
 
 
@@ -66,7 +66,7 @@ class Dispatch:
 
 
 def _new_run_id() -> str:
-    """Return a new UUID4, as `uuid.uuid4` makes it in more than twice the time."""
+    """Return a new UUID4, in less than half the time of `uuid.uuid4`."""
     number = bytearray(os.urandom(16))
     number[6] = number[6] & 0x0F | 0x40  # version 4
     number[8] = number[8] & 0x3F | 0x80  # the variant of RFC 9562
@@ -83,9 +83,9 @@ class PendingMessage:
         delay: Seconds.
 
     Attributes:
-        outcome: ``failed`` until a queue takes it (``dispatched``), or no queue ever will
-            (``user_error``).
-        kind: What sort of user error or failure it is.
+        outcome: ``failed``, then ``dispatched`` if a queue accepts it, or ``user_error`` if no
+            queue ever will.
+        kind: The kind of user error or failure.
         reason: Why it was refused, or not sent in the last attempt.
     """
 
@@ -98,29 +98,31 @@ class PendingMessage:
         self.kind = ServiceError.kind
         self.reason: str | None = None
         self.run_id = _new_run_id()
-        # The text alone is kept: what it is made of may take many times its memory.
+        # Only the text is kept: the values in it may take many times its memory.
         try:
             self.text = make(self.run_id)
-        except RecursionError:  # what the JSON decoder read may be too deep for the encoder
+        except (
+            RecursionError
+        ):  # a value that the JSON decoder accepts may be too deep for the encoder
             self.text = ""
             self.refuse("message_refused", "the message is nested too deeply")
 
     def renew(self) -> None:
-        """Give the message another run id: the service may have taken it with the last one."""
+        """Give the message another run id: the service may have accepted it with the last one."""
         before, self.run_id = self.run_id, _new_run_id()
         self.text = self.text.replace(before, self.run_id, 1)
         self.reason = None
 
     def stamp(self, before: str, now: str) -> None:
         """Replace the time in a dispatch, as `timestamp` formats it."""
-        # Quotes in what stands before it, such as the job id, are escaped.
+        # Quotes in the text before it, such as in the job id, are escaped.
         field = '"ts_dispatch": "'
         self.text = self.text.replace(f'{field}{before}"', f'{field}{now}"', 1)
 
     def accept(self) -> None:
-        """Record that a queue took it."""
+        """Record that a queue accepted it."""
         self.outcome, self.reason = "dispatched", None
 
     def refuse(self, kind: str, reason: str) -> None:
-        """Record that no queue will ever take it as it is."""
+        """Record that no queue will ever accept it."""
         self.outcome, self.kind, self.reason = "user_error", kind, reason[:MAX_REASON_CHARACTERS]

@@ -37,13 +37,13 @@ def optional_text(value: Any, path: str) -> str | None:
 
 
 def form_decoded(value: Any, path: str) -> str:
-    """Return a key that is form-encoded: a plus is a space, and ``%XX`` is UTF-8.
+    """Decode a key that is form-encoded: a plus is a space, and ``%XX`` is UTF-8.
 
     S3 encodes keys so in notifications, once; EventBridge does not.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 
     Raises:
-        PayloadError: It is empty, of another type, or not so encoded.
+        PayloadError: It is empty, of another type, or not form-encoded.
     """
     text = text_of(value, path)
     if "%" not in text and "+" not in text:

@@ -1,4 +1,4 @@
-"""What can go wrong, by what the caller does about it."""
+"""The errors of this package: a class for each reaction of a caller."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Code = Literal[
     "reading_aborted",
     "bad_template",
 ]
-"""What is wrong with a field of an entry. See docs/design.md#errors-of-entries."""
+"""Codes of errors in fields of entries. See docs/design.md#errors-of-entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class EntryError:
     message: str
     """What is wrong, with the name of the field."""
     value: Any = None
-    """The value of the field, or the name inside it that is wrong; None where there is none."""
+    """The value of the field, or the wrong name inside it; None where there is none."""
 
 
 class S3TriggerError(Exception):
@@ -55,8 +55,8 @@ class SettingsError(S3TriggerError):
     """A configuration variable cannot be used: the function does not start."""
 
     def __init__(self, name: str, value: str | None, expected: str) -> None:
-        found = "is not set" if value is None else f"is {value!r}"
-        super().__init__(f"{name} {found}: it must be {expected}")
+        state = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{name} {state}: it must be {expected}")
         self.name = name
         self.value = value
         self.expected = expected
@@ -77,7 +77,7 @@ class PayloadError(S3TriggerError):
 
 
 class ObjectError(S3TriggerError):
-    """A task of S3 Batch Operations names an object that cannot be read, now or later.
+    """A task of S3 Batch Operations names an object that cannot be read, not even later.
 
     Attributes:
         event: What has happened, as the log names it.
@@ -125,7 +125,7 @@ class InvalidEntryError(S3TriggerError):
 
 
 class RetryableError(S3TriggerError):
-    """Something failed that may pass: AWS delivers the event again.
+    """A failure that may be temporary: AWS delivers the event again.
 
     Attributes:
         kind: What sort of failure it is, as the log names it.
@@ -139,19 +139,19 @@ class ServiceError(RetryableError):
 
 
 class OutOfTimeError(RetryableError):
-    """Too little of the invocation's time is left to start something."""
+    """Too little of the invocation's time is left to start a step."""
 
     kind = "out_of_time"
 
 
 class UnexpectedError(RetryableError):
-    """Something happened that this package does not expect."""
+    """An error that this package does not expect."""
 
     kind = "unexpected"
 
     @classmethod
     def of(cls, error: Exception) -> UnexpectedError:
-        """Return an error that names another one, and the line that raised it."""
+        """Return an error that names another error and the line that raised it."""
         place = error.__traceback__
         while place and place.tb_next:
             place = place.tb_next
@@ -172,12 +172,12 @@ class DeliveriesFailedError(S3TriggerError):
 
     def __init__(self, count: int, first: str) -> None:
         what = "1 failure" if count == 1 else f"{count} failures, the first"
-        # Lambda logs this text. Keys are in it, so keep it on one line and in ASCII.
+        # Lambda logs this text. It contains object keys, so keep it on one line and in ASCII.
         super().__init__(f"{what}: {printable(first, MAX_REASON_CHARACTERS)}")
         self.count = count
 
 
 def printable(text: str, at_most: int) -> str:
-    """Return a text on one line and in ASCII, of so many characters at most."""
+    """Return a text on one line and in ASCII, cut after so many characters."""
     shown = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text[:at_most])
     return shown[:at_most]

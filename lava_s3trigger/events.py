@@ -1,4 +1,4 @@
-"""S3 events, out of the records of S3 and the events of EventBridge.
+"""S3 events, read from the records of S3 and the events of EventBridge.
 
 See docs/design.md#s3-events.
 """
@@ -21,7 +21,7 @@ UTC: Final = tzutc()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Event:
-    """One thing that happened to one object, the same whatever the route."""
+    """Something that happened to an object; the same for every route."""
 
     bucket: str
     key: str
@@ -34,7 +34,7 @@ class S3Event:
     record: dict[str, Any]
     """The S3 or EventBridge record as it came."""
     replay: str | None = None
-    """Id of the replay that it is from; None for an event that has just happened."""
+    """Id of the replay that sent it; None for an event that is not replayed."""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class S3Event:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What tells this event from every other, also when it is delivered again.
+        """What identifies this event, also when it is delivered again.
 
         S3 gives most events a sequencer. Tag, ACL and restore events have none; their
         time, request id and version identify them.
@@ -73,7 +73,7 @@ class S3Event:
 
 
 def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S3Event:
-    """Return the event of a record of S3.
+    """Return the S3 event that a record of S3 describes.
 
     Args:
         record: The record, which has an object ``s3``.
@@ -99,7 +99,7 @@ def from_s3(record: dict[str, Any], region: str, replay: str | None = None) -> S
 
 
 def from_eventbridge(event: dict[str, Any], region: str, replay: str | None = None) -> S3Event:
-    """Return the event of an event of EventBridge.
+    """Return the S3 event that an event of EventBridge describes.
 
     Args:
         event: The event, which has an object ``detail``.
@@ -143,14 +143,14 @@ _MAX_ADDRESS_CHARACTERS: Final = 64
 
 
 def _address(value: Any) -> IPv4Address | IPv6Address | None:
-    # No address is longer, and the cache must not keep long text.
+    # No address is longer, and the cache must not keep long texts.
     is_short = isinstance(value, str) and len(value) <= _MAX_ADDRESS_CHARACTERS
     return _parsed_address(value) if is_short else None
 
 
 @lru_cache(256)  # few hosts make many requests
 def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
-    # It is a host name (s3.amazonaws.com) where an AWS service acted on the object.
+    # A host name (s3.amazonaws.com) means that an AWS service acted on the object.
     try:
         return ip_address(text)
     except ValueError:

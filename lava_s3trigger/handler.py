@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from .s3batch import BatchInvocation
 
 MAX_BATCH_EVENTS: Final = 200
-"""S3 events that are decided and sent together. Each batch is complete before the next
-one starts, so that a retry of a large payload gets further than the attempt before it."""
+"""S3 events that are decided and sent together. Each batch is completed before the next
+one starts, so each retry of a large payload gets further."""
 MAX_PART_BYTES: Final = MAX_WAITING_BYTES
-"""Bytes after which the events of a batch that were decided are completed before the rest: of
-their messages, and of what is kept of their decisions."""
+"""Bytes of messages and of kept decisions after which the decided events of a batch are
+completed before the rest is decided."""
 _MAX_LOGGED_PREFIXES: Final = 10
-"""Prefixes that the line of an event without triggers names, of up to 514."""
+"""Prefixes that the log line of an event without triggers names, of up to 514."""
 
 _IS_LAMBDA: Final = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
@@ -64,7 +64,7 @@ def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
     """Handle an invocation.
 
     Args:
-        payload: S3 events, by any of AWS's routes.
+        payload: S3 events, by any route of AWS.
         context: The Lambda context; None outside of Lambda.
 
     Returns:
@@ -78,7 +78,7 @@ def lambda_handler(payload: Any, context: Any = None) -> dict[str, Any] | None:
 
 
 class Function:
-    """The function of one realm, with what it keeps between invocations.
+    """The function of one realm, with its state between invocations.
 
     Args:
         settings: Its configuration.
@@ -86,7 +86,7 @@ class Function:
         sqs: Client of SQS, that tries each call once.
         clock: Returns the time in seconds; it must not go backwards.
         sleep: Waits for some seconds.
-        make_s3_client: Makes the client of S3, when it is needed.
+        make_s3_client: Makes the client of S3 when it is first needed.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - each is a part that tests replace
@@ -159,8 +159,8 @@ class Function:
         return acknowledge(received, failed)
 
     def _s3_batch(self, payload: dict[str, Any], deadline: Deadline) -> BatchInvocation:
-        """Take an invocation by S3 Batch Operations apart."""
-        # Not imported for other invocations, and no client made.
+        """Read an invocation by S3 Batch Operations."""
+        # only imported, and the client only made, for this
         from .aws.objects import Objects, make_s3_client  # noqa: PLC0415
         from .s3batch import BatchInvocation  # noqa: PLC0415
 
@@ -173,11 +173,11 @@ class Function:
     def _carry_out(
         self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline
     ) -> Iterator[list[DeliveredEvent]]:
-        """Carry out a batch of events in parts, and yield each part when it is complete."""
+        """Carry out a batch of events in parts, and yield each completed part."""
         admitted = []
         try:
             admitted = self._admit(batch, request_id, deadline)
-        except Exception as error:  # noqa: BLE001 - other batches go on
+        except Exception as error:  # noqa: BLE001 - other batches continue
             _fail(batch, error)
         yield [delivered for delivered in batch if delivered.outcomes]
         while admitted:
@@ -193,7 +193,7 @@ class Function:
     def _send_part(
         self, admitted: list[DeliveredEvent], deadline: Deadline
     ) -> list[DeliveredEvent]:
-        """Decide on events and send what they cause, until that makes a part; return it."""
+        """Decide on events and send their messages until a part is full; return the part."""
         outbox = self._make_outbox(deadline)
         part = []
         with listening():
@@ -206,7 +206,7 @@ class Function:
         return part
 
     def _settle(self, part: list[DeliveredEvent], deadline: Deadline) -> None:
-        """Record which events are completed, so that duplicates of them are known."""
+        """Record which events are completed, so that their duplicates are recognized."""
         if self._duplicates.is_on:
             self._duplicates.settle(
                 [
@@ -224,22 +224,22 @@ class Function:
     def _admit(
         self, batch: list[DeliveredEvent], request_id: str, deadline: Deadline
     ) -> list[DeliveredEvent]:
-        """Return the events that no earlier attempt completed, and that are no duplicates."""
+        """Return the events that no earlier attempt completed and that are not duplicates."""
         fresh = [delivered for delivered in batch if not self._is_complete(delivered)]
         if not deadline.allows(Reserve.DECIDE):
             for delivered in fresh:
                 delivered.fail(OutOfTimeError.kind, "too little time left to start")
         elif self._duplicates.is_on:
-            # What was parked is no duplicate: its event was completed when it was parked.
+            # A parked event is not a duplicate, although parking it completed it.
             new = [delivered for delivered in fresh if delivered.redrive is None]
-            owners = [(each.event, each.message_id or request_id) for each in new]
+            owners = [(delivered.event, delivered.message_id or request_id) for delivered in new]
             admissions = self._duplicates.admit(owners, deadline)
             for delivered, admission in zip(new, admissions, strict=True):
                 _take_admission(delivered, admission)
         return [delivered for delivered in fresh if not delivered.outcomes]
 
     def _is_complete(self, delivered: DeliveredEvent) -> bool:
-        """Return whether an earlier attempt completed an event; take its record."""
+        """Return whether an earlier attempt completed an event; take its record from the ledger."""
         delivered.before = self._ledger.take(delivered.key) if self._ledger else None
         if delivered.before is None or not delivered.before.is_complete:
             return False
@@ -247,7 +247,7 @@ class Function:
         return True
 
     def _decide(self, delivered: DeliveredEvent, outbox: Outbox, deadline: Deadline) -> None:
-        """Decide on an event, and put what is to be sent into the outbox."""
+        """Decide on an event, and put its messages into the outbox."""
         decision = delivered.decision = Decision(delivered.event, delivered.redrive)
         for trigger in decide_each(
             decision, self._triggers, self._jobs, deadline, delivered.before
@@ -255,11 +255,13 @@ class Function:
             outbox.put(delivered, trigger)
         if decision.ended:
             delivered.add(decision.ended)
-        elif decision.triggers and not any(each.ended or each.jobs for each in decision.triggers):
+        elif decision.triggers and not any(
+            trigger.ended or trigger.jobs for trigger in decision.triggers
+        ):
             reason = "all of its jobs were dispatched before it was parked"
             delivered.add(Outcome("skipped", "sent_before", reason))
         elif not decision.triggers:
-            # Most buckets notify about more than lava wants.
+            # Most buckets send events that no entry asks for.
             delivered.add(
                 Outcome("skipped", "no_trigger", "no trigger matches"),
                 logging.DEBUG,
@@ -269,7 +271,7 @@ class Function:
 
 
 def _fail(events: list[DeliveredEvent], error: Exception) -> None:
-    """Fail the events that were not skipped, for an error that nothing expects."""
+    """Fail the events that were not skipped, because of an unexpected error."""
     reason = str(UnexpectedError.of(error))
     for delivered in events:
         if not delivered.is_skipped:
@@ -299,7 +301,9 @@ def _batches(together: Sequence[Delivery]) -> Iterator[list[DeliveredEvent]]:
 @cache
 def _function() -> Function:
     settings = Settings.from_env(os.environ)
-    configure_logging(settings.log_level)  # first: to make a client, botocore logs much at debug
+    configure_logging(
+        settings.log_level
+    )  # first, since botocore logs much at debug while it makes a client
     clients = make_clients(region_name=os.environ.get("AWS_REGION"))
     if _IS_LAMBDA:
         rehearse(lambda: Function(settings, *clients, sleep=lambda _: None), *clients)
@@ -307,6 +311,6 @@ def _function() -> Function:
 
 
 if _IS_LAMBDA:
-    _function()  # in the init phase, which has more CPU, and which shows bad settings at once
-    gc.freeze()  # all of this stays; else the first event has it searched
+    _function()  # in the init phase: it has more CPU, and reports bad settings at once
+    gc.freeze()  # all objects so far stay; else the first event has the collector search them
 gc.enable()

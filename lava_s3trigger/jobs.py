@@ -25,12 +25,12 @@ _REQUIRED: Final = ("job_id", "type", "worker", "payload")
 _MAX_JOBS: Final = 10_000
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_JOB_ID_BYTES: Final = 2048
-"""Bytes of a key of DynamoDB: a longer id names no job."""
+"""Bytes of the longest key of DynamoDB: a longer id names no job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What dispatching needs of an entry of the jobs table."""
+    """The fields of an entry of the jobs table that dispatching needs."""
 
     job_id: str
     worker: str
@@ -66,12 +66,12 @@ def _worker(value: Any) -> str:
 
 
 def _enabled(value: Any) -> bool:
-    # A string is a template that the worker evaluates: enabled, as far as is known here.
+    # A string is a template that the worker evaluates; it counts as enabled here.
     return isinstance(value, str) or units.boolean(value)
 
 
 def unusable(job_id: str, error: InvalidEntryError) -> UserError:
-    """Return the user error of a job whose entry cannot be used."""
+    """Return the user error for a job with an invalid entry."""
     return UserError(f"bad entry of job {shown(job_id)}: {error}", "bad_job", error.errors)
 
 
@@ -92,7 +92,7 @@ class JobTable:
         self._client = client
         self._deadline = UNLIMITED
         self._jobs: SegmentedLRUCache[str, Job] = SegmentedLRUCache(ttl, _MAX_JOBS, clock)
-        # A missing job may be created at any time, so that is cached for the invocation alone.
+        # A missing job may be created at any time, so that is cached only for the invocation.
         self._bad: SegmentedLRUCache[str, UserError] = SegmentedLRUCache(0, _MAX_JOBS, clock)
 
     def start(self, deadline: Deadline) -> None:
@@ -112,7 +112,9 @@ class JobTable:
         job = self._jobs.get(job_id)
         if job is not None:
             return job
-        if not 0 < utf8_bytes(job_id) <= MAX_JOB_ID_BYTES:  # of any length: nothing may remember it
+        if (
+            not 0 < utf8_bytes(job_id) <= MAX_JOB_ID_BYTES
+        ):  # it has any length, so it must not be cached
             raise UserError(f"no job {shown(job_id)} in {self.name}", "no_such_job")
         error = self._bad.get(job_id)
         if error is None:

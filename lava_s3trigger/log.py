@@ -1,8 +1,8 @@
 """The function's log: one line for each thing that happens.
 
-A line is a word for what happened, and its fields as JSON in ASCII. So nothing that an
-object key holds can end a line, or begin one. In Lambda's JSON log format, the word is the
-field ``event`` of a JSON object, beside ``timestamp``, ``level`` and ``requestId``.
+A line is a word for what happened, and its fields as JSON in ASCII. So no object key can end
+a line or begin one. In Lambda's JSON log format, the word is the field ``event`` of a JSON
+object, next to ``timestamp``, ``level`` and ``requestId``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MAX_ESCAPE_CHARACTERS: Final = 12
 
 LOGGER: Final = logging.getLogger("lava_s3trigger")
 
-# What all records have in common. A record of its own looks up the process, the thread and
-# the caller, which takes longer than all else here; all are made by one thread.
+# The common part of all records. To make a new record, Python looks up the process, the thread
+# and the caller, which takes longer than everything else here. One thread makes all records.
 _MEMBERS: Final = dict(vars(LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "", (), None)))
 
-# The fields that each line has, as JSON; and what stands between fields, and behind a name.
+# The fields of every line, as JSON; and the separators between fields and after a name.
 _COMMON: Final[list[str]] = []
 _SEPARATORS: Final = [", ", ": "]
 
@@ -41,7 +41,7 @@ def configure_logging(level: int, **common: str) -> None:
         level: The least severity.
         common: Fields that each line has from now on.
     """
-    logging.basicConfig(format="[%(levelname)s] %(message)s")  # no-op where a handler exists
+    logging.basicConfig(format="[%(levelname)s] %(message)s")  # does nothing where a handler exists
     LOGGER.setLevel(level)
     # With the JSON format, Lambda sets the level of all loggers to that of the function's
     # configuration, and botocore logs each request at debug.
@@ -80,9 +80,9 @@ def log_event(level: int, event: str, **fields: Any) -> None:
 
 
 def _shortened(parts: list[str], fields: dict[str, Any]) -> list[str]:
-    """Return the members of a line with those cut that have more than their share of it.
+    """Return the members of a line, with the longest ones cut to their share of it.
 
-    Text stays text; other values become the beginning of their JSON, as text.
+    A text stays a text; any other value becomes a text, the beginning of its JSON.
     """
     share = MAX_LINE_CHARACTERS // (len(parts) + 1) - max(map(len, fields), default=0) - 8
     colon = _SEPARATORS[1]
@@ -98,7 +98,7 @@ def _shortened(parts: list[str], fields: dict[str, Any]) -> list[str]:
 
 
 def log_document(document: str) -> None:
-    """Log a JSON object of numbers and names, whatever the level: a document of metrics.
+    """Log a JSON object of numbers and names at any level: a document of metrics.
 
     It is the whole line, as the specification of the embedded metric format asks.
 
@@ -117,7 +117,7 @@ def _handle(level: int, message: str) -> None:
     members["levelno"] = level
     members["levelname"] = logging.getLevelName(level)
     members["msg"] = message
-    # Lambda's handlers raise where a line cannot be written. What was sent must still be noted.
+    # Lambda's handlers raise where a line cannot be written. Sent messages must still be recorded.
     try:  # noqa: SIM105 - contextlib.suppress takes longer, for each line
         LOGGER.handle(record)
     except Exception:  # noqa: BLE001, S110 - as above
@@ -125,13 +125,13 @@ def _handle(level: int, message: str) -> None:
 
 
 class TextLines(logging.Formatter):
-    """Formats documents of metrics as bare lines; another formatter formats all others.
+    """Formats documents of metrics as bare lines, and passes all others to another formatter.
 
     With the runtime's own prefix, CloudWatch may not recognize a document.
 
     Args:
         others: Formats all other lines.
-        end: What ends a line, where the handler does not end it itself.
+        end: The end of a line, where the handler does not add one.
     """
 
     def __init__(self, others: logging.Formatter | None, end: str) -> None:
@@ -155,9 +155,9 @@ class TextLines(logging.Formatter):
 class JsonLines(TextLines):
     """Formats the function's lines as JSON objects.
 
-    The formatter of the Python runtime would raise, into the code that logs, where a value
-    holds half of a surrogate pair, drops fields that are named like one of its own, and
-    leaves U+2028 and bidirectional marks as they are. It also takes longer.
+    The formatter of the Python runtime raises, in the code that logs, where a value has half
+    of a surrogate pair. It drops fields that have the name of one of its own, leaves U+2028 and
+    bidirectional marks as they are, and takes longer.
     """
 
     def __init__(self, others: logging.Formatter | None, end: str) -> None:
@@ -192,7 +192,7 @@ class JsonLines(TextLines):
         )
 
     def _marks_at(self, level: int) -> dict[str, Any]:
-        """Return what the other formatter adds to a record of a level."""
+        """Return the marks that the other formatter adds to a record of a level."""
         sample = LOGGER.makeRecord(LOGGER.name, level, "", 0, "", (), None)
         before = dict(sample.__dict__)
         self._others.format(sample)
@@ -212,18 +212,18 @@ def _encoded(value: Any) -> str:
 
 
 def loggable(value: Any) -> Any:
-    """Return a value as a line of the log holds it.
+    """Return a value as it is written to the log.
 
     Text is cut after `MAX_FIELD_CHARACTERS`, and has no half surrogates; numbers are finite.
     """
     if isinstance(value, str):
         return _paired(value[:MAX_FIELD_CHARACTERS])
     if isinstance(value, list | tuple):
-        return [loggable(each) for each in value]
+        return [loggable(item) for item in value]
     if isinstance(value, dict):
-        return {_paired(str(name)): loggable(each) for name, each in value.items()}
+        return {_paired(str(name)): loggable(item) for name, item in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(loggable(str(each)) for each in value)
+        return sorted(loggable(str(item)) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -232,7 +232,7 @@ def loggable(value: Any) -> Any:
 def _paired(text: str) -> str:
     r"""Return text with each half of a surrogate pair written out, as ``\ud800``.
 
-    JSON could hold it as an escape, which not every reader of JSON takes.
+    JSON allows it as an escape, but not every reader of JSON does.
     """
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -1,9 +1,9 @@
 """The key column of this package's own manifests of S3 Batch Operations.
 
 A manifest has a bucket and a key for each object, and S3 Batch Operations passes both to
-the function. Conditions test the size and the time of an object too, so these manifests
-have percent-encoded JSON in the key column, as AWS suggests for information by task. The
-job declares them with a user argument: without it, a key is a key, whatever it looks like.
+the function. Conditions also test the size and the time of an object, so these manifests
+have percent-encoded JSON in the key column, as AWS suggests for information by task. A job
+with such a manifest has a user argument that says so; without it, any key is a plain key.
 See docs/backfill.md. Replays write them: `cli.replay.manifest`.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 USER_ARGUMENT: Final = ("manifest", "lava-s3trigger")
-"""Name and value of the user argument with which a job declares such a manifest."""
+"""Name and value of the user argument of a job with such a manifest."""
 MARK: Final = "lava-s3trigger"
 VERSION: Final = 1
 BEGIN: Final = f'{{"{MARK}":'
@@ -30,7 +30,7 @@ BEGIN: Final = f'{{"{MARK}":'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedObject:
-    """An object, with what an event of it needs."""
+    """An object, with the fields that its event needs."""
 
     key: str
     size: int
@@ -43,14 +43,14 @@ class ListedObject:
 
 
 def read_listed(key: str, user_arguments: Mapping[str, Any]) -> ListedObject | None:
-    """Return the object that a decoded key column holds; None if it is a plain key.
+    """Return the object that a key column describes; None if it is a plain key.
 
     Args:
         key: The key column, decoded.
-        user_arguments: Those of the job.
+        user_arguments: The user arguments of the job.
 
     Raises:
-        PayloadError: It has the mark, and cannot be read.
+        PayloadError: It should describe an object, and cannot be read.
     """
     name, value = USER_ARGUMENT
     if user_arguments.get(name) != value or not key.startswith(BEGIN):

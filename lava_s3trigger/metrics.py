@@ -49,7 +49,7 @@ METRICS: Final = frozenset(
         "lag",
     ]
 )
-"""The names of the metrics. Each is billed by its name: no other may come out of events."""
+"""The names of the metrics. AWS bills each name, so events must not add any."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Summary:
                 else:
                     counts[outcome] += 1
                     counts["duplicates"] += kind == "duplicate"
-                # What was parked has waited for a user, and a replayed event is as old as it is.
+                # A redriven event has waited for a user, and a replayed one may have any age.
                 if lag is not None and not (is_redriven or is_replayed):
                     self.lag = max(self.lag or 0.0, lag)
             if user_errors:
@@ -112,8 +112,8 @@ class Summary:
         if dimensions is None or not metrics:
             log_event(logging.INFO, "summary", **fields)
             return
-        # All in it are numbers and names, so that it can be put together as text, in a
-        # third of the time that an encoder takes.
+        # It has only numbers and names, so it can be joined as text, in a third of the time
+        # that an encoder takes.
         names, values = _dimensions(tuple(dimensions.items()))
         numbers = ",".join([f'"{name}":{number}' for name, number in fields.items()])
         log_document(
@@ -125,6 +125,6 @@ class Summary:
 
 @cache
 def _dimensions(pairs: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-    """Return the list of the names of dimensions, and the members with their values, as JSON."""
+    """Return the list of the dimensions' names, and the members with their values, as JSON."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
     return encode([name for name, _ in pairs]), encode(dict(pairs))[1:-1]

@@ -1,7 +1,7 @@
 """The two modes of the function: it dispatches, or it only observes.
 
-A function that observes decides and logs everything and sends nothing, next to another one
-that dispatches. See docs/migrating.md.
+A function that observes runs next to another one that dispatches. It decides and logs
+everything, and sends nothing. See docs/migrating.md.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ class DispatchMode:
         return in_order(deliveries)
 
     def returned(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Return the deliveries that come again."""
+        """Return the deliveries that AWS must deliver again."""
         return returned(deliveries)
 
 
 class ObserveMode(DispatchMode):
     """Nothing is sent.
 
-    Every delivery is done, also a failed one: another function carries it out. But no other
-    function carries out dead letters. Acknowledging them would delete the last copy.
+    Even failed deliveries are acknowledged: another function carries them out. Dead letters
+    are returned: acknowledging them would delete the last copy.
     """
 
     is_observing = True
     log_fields: ClassVar[Mapping[str, str]] = {"mode": "observe"}
 
     def queues(self, client: SQSClient, sleep: Callable[[float], None]) -> SqsQueues:
-        """Return queues that are looked up, and to which nothing is sent."""
+        """Return queues that are only looked up."""
         return _ObservedQueues(client, sleep)
 
     def in_order(self, deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -68,7 +68,7 @@ class ObserveMode(DispatchMode):
                 )
 
     def returned(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Return the deliveries that come again: only dead letters."""
+        """Return the deliveries that AWS must deliver again: only dead letters."""
         return returned(deliveries, must_return=self._is_dead_letter)
 
     def _is_dead_letter(self, delivery: Delivery) -> bool:

@@ -22,7 +22,7 @@ OUTCOMES: Final[tuple[OutcomeName, ...]] = (
     "skipped",
     "parked",
 )
-"""Of several outcomes, the first of these represents all."""
+"""The words for outcomes, the most notable first."""
 
 
 class Outcome(NamedTuple):
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
     outcome: OutcomeName
     kind: str | None = None
-    """What sort of skip, user error or failure it is: one of a small set."""
+    """The kind of skip, user error or failure: one of a small set."""
     reason: str | None = None
     trigger_id: str | None = None
     job_id: str | None = None
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     lag: float | None = None
     """Seconds from the event to the dispatch."""
     errors: tuple[EntryError, ...] = ()
-    """Those of the entry, if it cannot be used."""
+    """Errors of the entry, if it cannot be used."""
 
     @property
     def is_dispatched(self) -> bool:
@@ -53,10 +53,10 @@ class Outcome(NamedTuple):
 
     @property
     def is_earlier(self) -> bool:
-        """Whether an earlier attempt did what is skipped here."""
+        """Whether it was skipped because an earlier attempt did it."""
         return self.kind == "sent_before"
 
 
 def most_notable(outcomes: Iterable[OutcomeName]) -> OutcomeName:
-    """Return the outcome that represents several; of none it is ``skipped``."""
+    """Return the outcome that represents several, or ``skipped`` if there is none."""
     return min(outcomes, key=OUTCOMES.index, default="skipped")

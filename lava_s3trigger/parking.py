@@ -1,8 +1,8 @@
 """The format of parked messages, written and read. See docs/design.md#parking.
 
-A parked message holds one S3 event and names one trigger that could not be carried out,
-because of a user error. When it is redriven, the function carries out that trigger as the
-entry says then, but for the jobs that were already dispatched.
+A parked message has one S3 event and names one trigger that could not be carried out because
+of a user error. When it is redriven, the function carries out that trigger with the entry as
+it is then, except for the jobs that were already dispatched.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _MAX_TEXT_CHARACTERS: Final = 2048
 _MAX_REASONS: Final = 100
 
 REPLAY_MARK: Final = "lava-s3trigger-replay"
-"""Marks the envelope of replayed events, with the id of the replay: a member of a JSON object
-beside ``Records``, or beside what else holds events; of an SQS message, an attribute. It is
-not in the events themselves, so that templates see what they would see of real ones."""
+"""Marks the envelope of replayed events with the id of the replay: a member of the JSON object
+that has ``Records`` or other events, or an attribute of an SQS message. It is not in the events
+themselves, so templates see the same as with real events."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveTarget:
-    """What a parked message asks for: one trigger, without the jobs that are done."""
+    """What a parked message asks for: one trigger, without its dispatched jobs."""
 
     trigger_id: str
     done: tuple[str, ...] = ()
     """Ids of jobs that were dispatched for this event, each as often as it was."""
 
     def remaining(self, job_ids: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """Yield position and id of the jobs to run, of those that the entry names now."""
+        """Yield position and id of the jobs that the entry names now, without dispatched ones."""
         done = Counter(self.done)
         for position, job_id in enumerate(job_ids):
             if done[job_id] > 0:
@@ -87,12 +87,12 @@ def is_parked_message(value: dict[str, Any]) -> bool:
 
 
 def begins_as_parked(text: str) -> bool:
-    """Return whether a text begins as parked messages do, even if the rest cannot be decoded."""
+    """Return whether a text begins like a parked message, even if the rest cannot be decoded."""
     return text.startswith('{"parked":')
 
 
 def read_parked_message(value: dict[str, Any]) -> tuple[RedriveTarget, Any]:
-    """Return what a parked message asks for, and the S3 event that it holds.
+    """Return what a parked message asks for, and its S3 event.
 
     Raises:
         PayloadError: It is not a parked message.

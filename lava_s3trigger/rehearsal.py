@@ -1,7 +1,7 @@
 """A rehearsal of the first event, in the init phase, which has more CPU than an invocation.
 
-It makes what is made once and only when it is needed: Jinja's lexer, the endpoints and
-serializers of clients, modules that are imported late. AWS is not called.
+It triggers everything that is done once, at first use: Jinja's lexer, the endpoints and
+serializers of clients, late imports. AWS is not called.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _ANSWERS: Final[dict[str, dict[str, Any]]] = {
 
 
 def rehearse(make: Callable[[], Callable[[Any], Any]], *clients: Any) -> None:
-    """Handle an S3 event without AWS and without a log; an error only makes this useless.
+    """Handle an S3 event without AWS and without a log; an error does no harm.
 
     Args:
-        make: Makes a function of its own, since it remembers what the event was about.
+        make: Makes a separate function, since a function remembers the event.
         clients: The clients of DynamoDB and SQS, which the real function shares.
     """
-    # Such as the lack of credentials; the first event brings it up, if it is one.
+    # Such as missing credentials. If it is a real error, the first event reports it.
     with contextlib.suppress(Exception):
         load_certificates(*clients)
         "localhost".encode("idna")  # as each connection does; imports three modules
@@ -76,9 +76,9 @@ def rehearse(make: Callable[[], Callable[[Any], Any]], *clients: Any) -> None:
 
 @contextlib.contextmanager
 def _without_aws(*clients: Any) -> Iterator[None]:
-    """Answer requests as AWS would, in place of sending them."""
-    # https://docs.aws.amazon.com/boto3/latest/guide/events.html: the answer of a handler
-    # of this event is the response, and nothing is sent.
+    """Answer requests as AWS would, instead of sending them."""
+    # https://docs.aws.amazon.com/boto3/latest/guide/events.html: if a handler of this
+    # event returns a response, nothing is sent.
     for client in clients:
         client.meta.events.register_first("before-send", _answer)
     try:

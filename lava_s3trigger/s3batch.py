@@ -34,10 +34,10 @@ _PARTITIONS: Final = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
 
 
 class _Job(NamedTuple):
-    """What all tasks of an invocation have in common."""
+    """The common fields of all tasks of an invocation."""
 
     id: str
-    """Also that of the replay which its tasks are."""
+    """Id of the job, which is also the id of the replay."""
     user_arguments: dict[str, Any]
     region: str
 
@@ -48,7 +48,7 @@ class BatchInvocation:
     Args:
         payload: The payload; see `events.is_s3_batch`.
         region: AWS region of the function, which is that of the buckets.
-        objects: Where tasks without size and time ask for them.
+        objects: Returns size and time for tasks that lack them.
         deadline: When to stop asking.
     """
 
@@ -63,12 +63,12 @@ class BatchInvocation:
         self._job = _job(payload.get("job"), region)
         self._objects = objects
         self._deadline = deadline
-        # A task without an id cannot be answered; treatMissingKeysAs is the answer then.
+        # A task without an id cannot be answered; treatMissingKeysAs answers for it.
         tasks = [task for task in payload["tasks"] if _task_id(task)]
         if len(tasks) > 1:
             objects.start()
         self.deliveries: list[Delivery] = map_concurrently(self._delivery, tasks)
-        """Each task is one."""
+        """One for each task."""
 
     def _delivery(self, task: dict[str, Any]) -> Delivery:
         delivery = Delivery(message_id=_task_id(task), route="s3_batch")
@@ -85,7 +85,7 @@ class BatchInvocation:
         return delivery
 
     def _event(self, task: dict[str, Any], named: dict[str, str]) -> S3Event:
-        """Return the event of a task; first, note in ``named`` which object it is about."""
+        """Return the event of a task; put its object into ``named`` before anything can fail."""
         bucket, arn = _bucket(task, self._job.region)
         key = form_decoded(task.get("s3Key"), "s3Key")
         named.update(bucket=bucket, key=key, replay=self._job.id)
@@ -136,7 +136,7 @@ def _code_and_text(delivery: Delivery) -> tuple[str, str]:
 
 
 def _texts(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return what was dispatched for an event, what was parked, and why nothing was."""
+    """Return texts: the dispatched jobs, the parked triggers, and why there are none."""
     by_trigger: dict[str | None, list[Outcome]] = {}
     for outcome in outcomes:
         by_trigger.setdefault(outcome.trigger_id, []).append(outcome)
@@ -147,7 +147,7 @@ def _texts(outcomes: Sequence[Outcome]) -> list[str]:
             continue
         parked = next((outcome.reason for outcome in own if outcome.outcome == "parked"), None)
         if parked:
-            # What was dispatched for it is in the parked message.
+            # The parked message lists its dispatched jobs.
             texts.append(f"parked {trigger_id}: {parked}")
             continue
         sent = [outcome.job_id or "" for outcome in own if outcome.is_dispatched]
@@ -168,17 +168,17 @@ def _task_id(task: Any) -> str:
 
 
 def _job(job: Any, region: str) -> _Job:
-    found = mapping(job)
-    job_id = found.get("id")
+    fields = mapping(job)
+    job_id = fields.get("id")
     return _Job(
         job_id[:MAX_REPLAY_CHARACTERS] if job_id and isinstance(job_id, str) else "s3-batch",
-        mapping(found.get("userArguments")),
+        mapping(fields.get("userArguments")),
         region,
     )
 
 
 def _bucket(task: dict[str, Any], region: str) -> tuple[str, str]:
-    """Return name and ARN of a task's bucket, of which each schema version gives one."""
+    """Return name and ARN of a task's bucket; each version of the schema has only one of them."""
     arn = task.get("s3BucketArn")
     if isinstance(arn, str) and arn:
         return arn.rpartition(":")[2], arn
@@ -194,10 +194,10 @@ def _bucket(task: dict[str, Any], region: str) -> tuple[str, str]:
 def _record(bucket: str, arn: str, listed: ListedObject, version_id: str | None) -> dict[str, Any]:
     """Return the record that S3 would have sent, as far as it is known.
 
-    What is not known of an object is empty, so that templates render it as nothing.
+    Unknown fields of the object are empty, so templates render them as nothing.
     """
     s3_object = {
-        # As S3 encodes keys in notifications.
+        # S3 encodes keys like this in notifications.
         "key": quote_plus(listed.key, safe="/"),
         "size": listed.size,
     }

@@ -1,4 +1,4 @@
-"""Carrying out decisions: dispatches are sent, user errors are parked."""
+"""Carries out decisions: sends dispatches, and parks user errors."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     """Appends the outcome of a message to those of its event, with the time."""
 
 _MAX_DESCRIBED_CHARACTERS: Final = 100_000
-"""Dispatches that are longer are logged without what they hold: CloudWatch Logs takes 256 KiB
-in a line, and one character of a message may take several in a log line."""
+"""Longer dispatches are logged without their content: CloudWatch Logs accepts 256 KiB in a
+line, and one character of a message may take several in the log."""
 
 MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of messages that are made before they are sent, or parked. As many calls of 1 MiB are
-under way at once, so with more, nothing would go faster."""
+"""Bytes of messages that wait before they are sent or parked. That many calls of 1 MiB run at
+once, so more would not make it faster."""
 _MESSAGE_BYTES: Final = 1000
-"""About the memory that a message takes besides its text."""
+"""The approximate memory that a message takes in addition to its text."""
 _TRACE_BYTES: Final = 4096
-"""What is kept of the decision on one job, at most: an id that names no job, and the reason."""
+"""At most what is kept of a decision on one job: an id that names no job, and the reason."""
 
 
 class Target(Protocol):
@@ -52,10 +52,10 @@ class Target(Protocol):
 
 @dataclass(slots=True)
 class Outbox:
-    """What was decided for some events, until it is sent.
+    """Decisions on some events, until their messages are sent.
 
-    Messages are sent when they come to `MAX_WAITING_BYTES`, so that the memory of a payload
-    is bounded. User errors wait until all dispatches were sent, which parked messages list.
+    Messages are sent when they reach `MAX_WAITING_BYTES`, which bounds the memory of a
+    payload. User errors wait until all dispatches were sent, since parked messages list them.
     """
 
     target: Target
@@ -68,29 +68,29 @@ class Outbox:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Returns the time, with a time zone."""
     describes: bool = False
-    """Whether to log what each dispatch holds, and the event that it is of."""
+    """Whether to log the content of each dispatch, and its event."""
     size: int = 0
-    """Bytes of the messages, and of what is kept of the decisions, so far."""
+    """Bytes so far of the messages, and of what is kept of the decisions."""
     _reserve: float = Reserve.SEND
     _waiting: list[tuple[PendingMessage, _Note]] = field(default_factory=list)
     _waiting_bytes: int = 0
     _made_at: str = ""
-    """Time of the messages that wait, as they have it: to format it takes long."""
+    """The formatted time of the waiting messages; formatting it takes long."""
     _user_errors: dict[tuple[DeliveredEvent, str | None], list[Outcome]] = field(
         default_factory=dict
     )
 
     def put(self, delivered: DeliveredEvent, trigger: TriggerDecision) -> None:
-        """Take what was decided for a trigger; the decision loses its dispatches.
+        """Take the decision on a trigger; its dispatches are removed from it.
 
-        Outcomes that nothing can change are appended to those of the event.
+        Final outcomes are appended to those of the event.
         """
         self.size += _TRACE_BYTES * len(trigger.jobs)
         for outcome in trigger.outcomes:
             if outcome.outcome == "user_error":
                 self._put_user_error(delivered, outcome)
             else:
-                # What was parked is owed to somebody, so that a skip is worth a warning then.
+                # Somebody waits for what was parked, so a skip is logged as a warning.
                 is_owed = delivered.redrive and outcome.outcome == "skipped"
                 level = logging.WARNING if is_owed and not outcome.is_earlier else None
                 delivered.add(outcome, level)
@@ -105,7 +105,7 @@ class Outbox:
                 self._post(message, note)
 
     def close(self) -> None:
-        """Send the rest, and park the user errors; without a queue for them, only log them."""
+        """Send the rest and park the user errors; without a queue to park in, only log them."""
         self._flush()
         self._reserve = Reserve.PARK
         for (delivered, trigger_id), errors in self._user_errors.items():
@@ -116,14 +116,14 @@ class Outbox:
         self._user_errors.setdefault((delivered, error.trigger_id), []).append(error)
 
     def _post(self, message: PendingMessage, note: _Note) -> None:
-        """Send a message, once enough others wait with it."""
+        """Add a message to those that wait, and send all when they are enough."""
         self._waiting.append((message, note))
         self._waiting_bytes += len(message.text) + _MESSAGE_BYTES
         if self._waiting_bytes >= MAX_WAITING_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        """Send the messages that wait, and note the outcome of each."""
+        """Send the waiting messages, and record the outcome of each."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         made_at, self._made_at = self._made_at, ""
         if not waiting:
@@ -135,7 +135,7 @@ class Outbox:
         try:
             self.target.send(messages, self.deadline, self._reserve)
         finally:
-            # Whatever happens, what was sent must be known to a retry.
+            # A retry must know what was sent, also after an error.
             now = self.now()
             for message, note in waiting:
                 note(message, now)
@@ -163,17 +163,17 @@ class Outbox:
     def _park(
         self, delivered: DeliveredEvent, trigger_id: str | None, errors: list[Outcome]
     ) -> None:
-        """Park the user errors of a trigger, unless another message would not help."""
+        """Park the user errors of a trigger, unless a parked message would not help."""
         if any(failure.trigger_id == trigger_id for failure in delivered.failures):
-            return  # its delivery comes again, and then all that was sent is known
+            return  # AWS delivers it again, and then all that was sent is known
         queue, redrive = self.dead_letter_queue, delivered.redrive
         done = delivered.dispatched(trigger_id)
         if queue is None:
             for error in errors:
                 delivered.add(error)
         elif redrive and delivered.queue == queue and not done:
-            # Another message would say the same, and would be redriven as soon, for as
-            # long as the mapping is on.
+            # A parked message would say the same as this one, and would be redriven at once while
+            # the mapping is on.
             reason = f"parked before, and not corrected: {errors[0].reason}"
             delivered.add(Outcome("failed", "waiting", reason, trigger_id, errors[0].job_id))
         else:
@@ -197,7 +197,7 @@ def _note_park(
 
 
 def _described(delivered: DeliveredEvent, message: PendingMessage) -> dict[str, Any]:
-    """Return what a comparison with another function's dispatches needs."""
+    """Return the fields that comparing with another function's dispatches needs."""
     dispatch = json.loads(message.text)
     fields: dict[str, Any] = {
         "worker": dispatch["worker"],

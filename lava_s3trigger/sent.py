@@ -26,9 +26,9 @@ Key = bytes
 
 
 def ledger_key(event: S3Event, redrive: RedriveTarget | None) -> Key:
-    """Return what identifies an S3 event, and what it is to do, across deliveries.
+    """Return the key of an S3 event and its redrive target.
 
-    An object that is replayed has the same event each time; each replay sends it again.
+    A replayed object has the same event in each replay; the id of the replay differs.
     """
     text = repr((event.identity, redrive, event.replay)).encode("ascii", "backslashreplace")
     return blake2b(text, digest_size=16).digest()
@@ -36,19 +36,19 @@ def ledger_key(event: S3Event, redrive: RedriveTarget | None) -> Key:
 
 @dataclass(slots=True)
 class SentRecord:
-    """What was carried out for one S3 event of one delivery."""
+    """What was already carried out for one S3 event of one delivery."""
 
     is_complete: bool = False
-    """Whether all of it was."""
+    """Whether everything was."""
     jobs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Trigger id and job id of what was dispatched, each as often as it was."""
+    """Trigger id and job id of each dispatch, as often as it was dispatched."""
     parked: set[str] = field(default_factory=set)
     """Ids of triggers that were parked."""
     replay: str | None = None
-    """Id of the replay that the event is from, if it is: no other replay may use this."""
+    """Id of the replay that sent the event, if any: no other replay may use this record."""
 
     def use_job(self, trigger_id: str, job_id: str) -> bool:
-        """Return whether a job was dispatched; this uses up one dispatch of it."""
+        """Return whether a job was dispatched, and use up one of its dispatches."""
         job = (trigger_id, job_id)
         if not self.jobs[job]:
             return False
@@ -60,13 +60,13 @@ class SentRecord:
         return [job_id for sent_id, job_id in self.jobs.elements() if sent_id == trigger_id]
 
     def merge(self, other: SentRecord) -> None:
-        """Add what another record knows; what both know is the same fact."""
+        """Add the facts of another record; a fact that both have counts once."""
         self.jobs |= other.jobs
         self.parked |= other.parked
 
     @property
     def size(self) -> int:
-        """About the bytes of memory that it takes."""
+        """The approximate bytes that it takes."""
         text = sum(getsizeof(trigger_id) + getsizeof(job_id) for trigger_id, job_id in self.jobs)
         text += sum(map(getsizeof, self.parked))
         return _RECORD_BYTES + text + _JOB_BYTES * (len(self.jobs) + len(self.parked))
@@ -76,14 +76,13 @@ class SentRecord:
 
 
 class SentLedger:
-    """What failed deliveries did carry out, as far as this instance remembers.
+    """What failed deliveries already carried out, as far as this instance remembers.
 
-    An event can be in several deliveries, or more than once in one: each has a record of
-    its own. The ledger forgets the least recently used events, where they take more
-    memory than it has.
+    An event can be in several deliveries, or several times in one: each has its own record.
+    It drops the least recently used events when they take too much memory.
 
     Args:
-        max_bytes: About the memory that it may take.
+        max_bytes: The approximate memory that it may take.
     """
 
     def __init__(self, max_bytes: int = MAX_LEDGER_BYTES) -> None:
@@ -95,7 +94,7 @@ class SentLedger:
         return bool(self._records)
 
     def take(self, key: Key) -> SentRecord | None:
-        """Take a record of an event out, if there is one."""
+        """Remove and return a record of an event, if there is one."""
         records = self._records.pop(key, None)
         if not records:
             return None
@@ -105,9 +104,9 @@ class SentLedger:
         return first
 
     def remember(self, key: Key, record: SentRecord) -> None:
-        """Remember what was carried out for an event that comes again."""
+        """Remember what was carried out for an event that AWS delivers again."""
         if not record:
             return
         records = [*self._records.pop(key, ()), record]
-        if sum(each.size for each in records) <= self._records.maxsize:
+        if sum(record.size for record in records) <= self._records.maxsize:
             self._records[key] = records

@@ -74,10 +74,10 @@ class Settings:
     Each variable is read from ``LAVA_<NAME>``, else ``<NAME>``; empty counts as not set.
     """
 
-    # Narrower than the names of tables and queues allow would shut out a realm
-    # that runs today; lava's own rule for new realms is in template.yaml.
+    # What the names of tables and queues allow. A stricter rule would refuse existing
+    # realms; lava's rule for new ones is in template.yaml.
     realm: str = _variable("LAVA_REALM", _name(r"[A-Za-z0-9_-]{1,60}"), "the name of a lava realm")
-    """Name of the realm, of which the names of its tables and queues are made."""
+    """Name of the realm; the names of its tables and queues contain it."""
     cache_ttl: float = _variable("S3TRIGGER_CACHE_TTL", _duration, _DURATION, default=60.0)
     """Seconds for which triggers and jobs are remembered; 0: for the invocation."""
     dedup_cache_size: int = _variable(
@@ -101,7 +101,7 @@ class Settings:
         "the name of an SQS queue, not its URL",
         default=None,
     )
-    """Name of the queue for what is parked."""
+    """Name of the queue for parked messages."""
     max_delay: float = _variable(
         "SQS_MAX_DELAY_MINS",
         _delay_minutes,
@@ -129,20 +129,20 @@ class Settings:
         """Read the settings.
 
         Raises:
-            SettingsError: A value is missing or cannot be used; one line that
-                names the variable, the value and what would do.
+            SettingsError: A value is missing or cannot be used. The message is one line with
+                the variable, the value and what is expected.
         """
         values = {}
-        for each in fields(cls):
-            name, read, expected = each.metadata.values()
+        for setting in fields(cls):
+            name, read, expected = setting.metadata.values()
             names = dict.fromkeys([name if name.startswith("LAVA_") else f"LAVA_{name}", name])
-            name = next((given for given in names if env.get(given)), name)
+            name = next((alias for alias in names if env.get(alias)), name)
             value = env.get(name)
             if value:
                 try:
-                    values[each.name] = read(value)
+                    values[setting.name] = read(value)
                 except (ValueError, KeyError):
                     raise SettingsError(name, value, expected) from None
-            elif each.name == "realm":
+            elif setting.name == "realm":
                 raise SettingsError(name, None, expected)
         return cls(**values)

@@ -37,7 +37,7 @@ INDEX: Final = "s3trigger-index"
 WHOLE_BUCKET: Final = "*"
 
 MAX_ENTRIES_IN_MEMORY: Final = 128
-"""Entries of a bucket up to which one query reads them all; of 1 KiB each, 16 read units."""
+"""One query reads all entries of a bucket up to this number; of 1 KiB each, 16 read units."""
 
 # What DynamoDB allows for the keys of the index, in bytes; no entry can have longer ones.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -50,7 +50,7 @@ _MAX_KEYS: Final = 1_000
 
 _MAX_FIELD_CHARACTERS: Final = 64
 _MIN_LIKENESS: Final = 0.75
-"""From which a field is likely a typo of another: not `table` of `enabled`."""
+"""Similarity from which a field is probably a typo of another; `table` is not one of `enabled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Trigger:
     confinement: Confinement = field(default_factory=Confinement, compare=False)
     """Where its conditions and templates run."""
     digest: str = field(default="", compare=False)
-    """What tells this version of the entry from others, for the log; see `entry_digest`."""
+    """A digest of this version of the entry, for the log; see `entry_digest`."""
 
     def template_errors(self) -> tuple[EntryError, ...]:
-        """Compile all of its templates, and return the errors of those that cannot be.
+        """Compile all of its templates, and return the errors of those that fail.
 
-        A template for which other templates leave too little time is left out.
+        A template that other templates leave too little time for is left out.
         """
         documents = [("job_id", document) for document in self.job_ids]
         documents += [
@@ -103,7 +103,7 @@ class BrokenTrigger:
     errors: tuple[EntryError, ...]
     """All of its errors, up to `MAX_ENTRY_ERRORS`."""
     digest: str = field(default="", compare=False)
-    """As that of `Trigger`."""
+    """See `Trigger`."""
 
     @property
     def reason(self) -> str:
@@ -112,10 +112,10 @@ class BrokenTrigger:
 
 
 class Walk(NamedTuple):
-    """What a walk up the prefixes of a key found."""
+    """The result of a walk up the prefixes of a key."""
 
     prefixes: tuple[str, ...]
-    """The prefixes that were tried, in order. Only the last may have entries."""
+    """The prefixes that were tried, in order. Only the last one can have entries."""
     triggers: Sequence[Trigger | BrokenTrigger]
     """The entries at the last of them, disabled ones included: they hide broader ones."""
 
@@ -128,7 +128,7 @@ def read_trigger(
     Args:
         item: The item, as DynamoDB's low-level client gives it.
         max_delay: Longest delay, in seconds, that the entry may ask for.
-        checks_disabled: Whether a disabled entry can be broken. For the function it cannot.
+        checks_disabled: Whether to report errors of a disabled entry. The function does not.
     """
     trigger_id = item.get("trigger_id", _NO_TEXT).get("S", "")
     prefix = item.get("prefix", _NO_TEXT).get("S", "")
@@ -180,10 +180,10 @@ _NO_TEXT: Final[dict[str, Any]] = {}
 
 
 def entry_digest(item: Item) -> str:
-    """Return what tells one version of an entry from others: 8 hexadecimal digits.
+    """Return a digest of a version of an entry: 8 hexadecimal digits.
 
-    Custom fields do not matter, nor the order in which DynamoDB returns fields, and the members
-    of a set.
+    It does not depend on custom fields, nor on the order in which DynamoDB returns fields and
+    the members of sets.
 
     Args:
         item: The item, as DynamoDB's low-level client gives it.
@@ -198,7 +198,7 @@ def entry_digest(item: Item) -> str:
 def _in_order(value: Any) -> Any:
     """Return an attribute of an item with the members of its sets sorted."""
     if isinstance(value, list):
-        return [_in_order(each) for each in value]
+        return [_in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     return {
@@ -234,23 +234,23 @@ def _conditions(
     if not arguments:
         return ()
     most = 2 * len(KINDS) + MAX_ENTRY_ERRORS
-    found: list[Condition | EntryError] = []
+    conditions: list[Condition | EntryError] = []
     aborted = None
     try:
-        # To read an argument may compile a pattern.
-        confinement.read(lambda: found.extend(islice(read_conditions(arguments), most)))
+        # Reading an argument may compile a pattern.
+        confinement.read(lambda: conditions.extend(islice(read_conditions(arguments), most)))
     except ValueError as error:
-        # Each condition before the one that was aborted gave one result.
-        name = [*arguments, ""][len(found)]
+        # Each condition before the aborted one has one result.
+        name = [*arguments, ""][len(conditions)]
         aborted = EntryError("reading_aborted", name, str(error), arguments.get(name))
-    errors += [each for each in found if isinstance(each, EntryError)]
+    errors += [condition for condition in conditions if isinstance(condition, EntryError)]
     if aborted:
         errors.append(aborted)
-    return tuple([each for each in found if isinstance(each, Condition)])
+    return tuple([condition for condition in conditions if isinstance(condition, Condition)])
 
 
 def _unknown_field(name: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
     close = get_close_matches(
         name[:_MAX_FIELD_CHARACTERS], sorted(_KNOWN), n=1, cutoff=_MIN_LIKENESS
@@ -263,7 +263,7 @@ _CUSTOM_PREFIXES: Final = ("x-", "X-")
 
 
 def is_custom(name: str) -> bool:
-    """Return whether a field of an entry is a custom one, which the function does not look at."""
+    """Return whether a field of an entry is a custom field, which the function ignores."""
     return name.startswith(_CUSTOM_PREFIXES)
 
 
@@ -290,7 +290,7 @@ READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "jinja": units.boolean,
     "delay": units.duration,
 }
-"""The other fields of an entry, but for its conditions, and what reads each."""
+"""The other fields of an entry except its conditions, with the reader of each."""
 FIELDS: Final = frozenset([*KEYS, *READERS])
 NOT_CHECKED: Final = frozenset(["description", "owner"])
 _KNOWN: Final = FIELDS | NOT_CHECKED
@@ -308,8 +308,8 @@ def prefixes(key: str) -> Iterator[str]:
 
     For ``a/b/c`` that is ``a/b/c``, ``a/b``, ``a`` and ``*``.
     """
-    # No entry can have a longer prefix; and keys that are too long for S3 may be longer
-    # than could be gone through level by level.
+    # No entry has a longer prefix, but a payload may have keys that are too long for S3, with
+    # too many levels.
     prefix = (
         key if len(key) <= _MAX_PREFIX_BYTES else key[: _MAX_PREFIX_BYTES + 1].rpartition("/")[0]
     )
@@ -330,7 +330,7 @@ class Level:
     __slots__ = ("_triggers", "_unread")
 
     def __init__(self, items: Iterable[Item]) -> None:
-        # In an order of their own, so that a level is carried out the same way each time.
+        # Sorted, so that a level is carried out in the same order each time.
         self._unread = sorted(
             items, key=lambda item: str(item["trigger_id"].get("S")), reverse=True
         )
@@ -345,7 +345,7 @@ class Level:
             OutOfTimeError: There was too little time to read them.
         """
         while self._unread:
-            # What was read stays read, where time runs out.
+            # The triggers that were read are kept when time runs out.
             deadline.require(Reserve.DECIDE, "reading trigger entries")
             self._triggers.append(read_trigger(self._unread[-1], max_delay))
             self._unread.pop()
@@ -365,9 +365,9 @@ def walk(
 
     Args:
         key: Key of the object.
-        level_at: Returns the entries at a prefix; None is none.
+        level_at: Returns the entries at a prefix, or None if there is none.
         max_delay: Longest delay in seconds that an entry may ask for.
-        deadline: Entries are read while it allows.
+        deadline: Entries are read while it allows it.
     """
     tried = []
     for prefix in prefixes(key):
@@ -401,7 +401,7 @@ class TriggerTable:
         self._client = client
         self._deadline = UNLIMITED
         self._max_delay = max_delay
-        # Levels by prefix, for each bucket; `_TOO_MANY` where it has too many entries.
+        # Levels by prefix, for each bucket; `_TOO_MANY` for a bucket with too many entries.
         self._buckets: SegmentedLRUCache[str, dict[str, Level]] = SegmentedLRUCache(
             ttl, _MAX_BUCKETS, clock
         )

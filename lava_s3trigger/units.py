@@ -17,12 +17,12 @@ _QUANTITY: Final = re.compile(
     r"\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*"
 )
 _FALSE: Final = frozenset(["", "0", "f", "false", "n", "no", "off"])
-# More digits than any quantity has; it keeps 1e999999999 from being multiplied out.
+# More digits than any quantity has. Without the limit, 1e999999999 would be multiplied out.
 _LONGEST: Final = 64
 
 
 def duration(value: Any) -> float:
-    """Give the seconds that a number or ``nnX`` stands for, X one of s m h d w.
+    """Return the seconds that a number or ``nnX`` stands for, X one of s m h d w.
 
     Raises:
         ValueError: It is neither; the message says what was found.
@@ -31,7 +31,7 @@ def duration(value: Any) -> float:
 
 
 def size(value: Any) -> float:
-    """Give the bytes that a number or ``nnX`` stands for.
+    """Return the bytes that a number or ``nnX`` stands for.
 
     K, KB, M, ... count in thousands, KiB, MiB, ... in 1024; the case matters.
 
@@ -45,10 +45,10 @@ _UNITS: Final = " ".join(unit for unit in _BYTES if unit)
 
 
 def boolean(value: Any) -> bool:
-    """Give the truth of a boolean, an integer, null or a string.
+    """Return the truth of a boolean, an integer, null or a string.
 
-    Of integers, 0 is false; null is false; of strings, ``false f no n off 0``
-    in any case and the empty one are false, and all others true, as in lava.
+    The integer 0, null, the empty string and, in any case, the strings ``false f no n off 0``
+    are false, and all others are true, as in lava.
 
     Raises:
         ValueError: It is of another type; the message says what was found.
@@ -71,12 +71,12 @@ def utf8_bytes(text: str) -> int:
 
 
 def shown(value: Any, at_most: int = _LONGEST) -> str:
-    """Show a value in an error message: on one line, in ASCII, not at length."""
+    """Return a value as error messages show it: on one line, in ASCII, shortened."""
     if isinstance(value, str):
-        value = value[:at_most]  # of megabytes, only what can be shown is looked at
+        value = value[:at_most]  # only as much of a long text as can be shown
     try:
         text = ascii(value)
-    except (RecursionError, ValueError):  # too deep; an integer of too many digits
+    except (RecursionError, ValueError):  # too deep, or an integer with too many digits
         return f"some {type(value).__name__}"
     return text if len(text) <= at_most else f"{text[: at_most - 3]}..."
 

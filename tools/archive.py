@@ -1,4 +1,4 @@
-"""Zip files whose bytes depend on their contents alone, and lists of checksums."""
+"""Zip files whose bytes depend only on their contents, and lists of checksums."""
 
 from __future__ import annotations
 

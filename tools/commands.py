@@ -21,7 +21,7 @@ _MAX_CHARACTERS = 600
 def run_command(*arguments: str, state: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run a command that asks nothing.
 
-    Ctrl-C reaches the caller alone, which ends the command then.
+    Ctrl-C reaches only the caller, which then ends the command.
 
     Args:
         *arguments: Its name and its arguments.

@@ -53,8 +53,12 @@ def bill_of_materials(package: Path, version: str, sha256: str, python: str) -> 
         licenses=[LicenseFactory().make_from_string("Apache-2.0")],
         properties=[Property(name="lava-s3trigger:bytecode", value=f"Python {python}")],
     )
-    found = {_name(each): each for each in distributions(path=[str(package)])}
-    components = {name: _component(name, each) for name, each in sorted(found.items())}
+    by_name = {
+        _name(distribution): distribution for distribution in distributions(path=[str(package)])
+    }
+    components = {
+        name: _component(name, distribution) for name, distribution in sorted(by_name.items())
+    }
     bom = Bom(
         components=components.values(),
         # The same for the same zip.
@@ -63,8 +67,8 @@ def bill_of_materials(package: Path, version: str, sha256: str, python: str) -> 
     bom.metadata.component = function
     bom.metadata.timestamp = None
     bom.register_dependency(function, components.values())
-    for name, each in found.items():
-        needed = [components[other] for other in _needs(each) if other in components]
+    for name, distribution in by_name.items():
+        needed = [components[other] for other in _needs(distribution) if other in components]
         bom.register_dependency(components[name], needed)
     text: str = make_outputter(bom, OutputFormat.JSON, _SCHEMA).output_as_string(indent=2)
     error = JsonStrictValidator(_SCHEMA).validate_str(text)
@@ -93,11 +97,13 @@ def _component(name: str, distribution: Distribution) -> Component:
 
 def _needs(distribution: Distribution) -> list[str]:
     """Return the names of what a distribution needs, without its extras."""
-    needed = [each for each in distribution.requires or () if "extra ==" not in each]
+    needed = [
+        requirement for requirement in distribution.requires or () if "extra ==" not in requirement
+    ]
     return [
-        re.sub(r"[-_.]+", "-", found[0]).lower()
-        for each in needed
-        if (found := re.match(r"[\w.-]+", each))
+        re.sub(r"[-_.]+", "-", match[0]).lower()
+        for requirement in needed
+        if (match := re.match(r"[\w.-]+", requirement))
     ]
 
 
@@ -111,9 +117,9 @@ def _licenses(distribution: Distribution) -> list[License]:
         if not isinstance(license_, DisjunctiveLicense) or license_.id:
             return [license_]
     names = [
-        each.rpartition(" :: ")[2]
-        for each in metadata.get_all("Classifier") or ()
-        if each.startswith(_CLASSIFIER)
+        classifier.rpartition(" :: ")[2]
+        for classifier in metadata.get_all("Classifier") or ()
+        if classifier.startswith(_CLASSIFIER)
     ]
     text = _license_text(distribution)
     return [DisjunctiveLicense(name=name, text=text) for name in names or [stated]]

@@ -119,7 +119,7 @@ def _places(node: ast.AST, function: str) -> Iterator[tuple[str, _Node]]:
 
 
 def _changes(node: _Node) -> Iterator[tuple[str, str]]:  # noqa: C901 - a table
-    """Return what may stand in place of a node: the kind of the change, and the text."""
+    """Return the possible replacements of a node: the kind of the change, and the text."""
     match node:
         case ast.Compare(left, [operator], right):
             yield (
@@ -362,7 +362,9 @@ def main() -> None:
         end = time.monotonic() + 60 * arguments.minutes
         for number, results in enumerate(judge_all(copy, after, end), 1):
             print(f"run {number}, of {len(after)} and the survivors", file=sys.stderr)
-            arguments.results.write_text(json.dumps([asdict(each) for each in results], indent=1))
+            arguments.results.write_text(
+                json.dumps([asdict(result) for result in results], indent=1)
+            )
     print(report(after))
     if missed := newly_missed(before, after):
         sys.exit(f"{len(missed)} mutants survive that were killed before:\n{report(missed)}")

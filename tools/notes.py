@@ -44,10 +44,10 @@ def notes(changelog: str, version: str, *, is_released: bool) -> str:
 
 
 def _sections(changelog: str) -> dict[str, tuple[str, str]]:
-    """Return what stands beside the name of each section, and its text."""
-    found = list(_SECTION.finditer(changelog))
-    ends = [*(each.start() for each in found[1:]), len(changelog)]
+    """Return the rest of the heading of each section, and its text, by the section's name."""
+    matches = list(_SECTION.finditer(changelog))
+    ends = [*(match.start() for match in matches[1:]), len(changelog)]
     return {
-        each[1]: (each[2].rstrip(), changelog[each.end() : end].strip())
-        for each, end in zip(found, ends, strict=True)
+        match[1]: (match[2].rstrip(), changelog[match.end() : end].strip())
+        for match, end in zip(matches, ends, strict=True)
     }

@@ -5,7 +5,7 @@ compiled speedups. It holds botocore's descriptions of the operations that the f
 calls and of no others, since each cold start reads them. The function does not import
 boto3, so the package does not hold it; a layer or wrapper may import its own.
 
-The same sources give the same bytes, in whatever folder they are built.
+The same sources give the same bytes, in any folder.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ OPERATIONS = {
 }
 """The operations that the function calls, by service."""
 OPERATIONS_OF_S3 = {"HeadBucket", "HeadObject"}
-"""Those that it calls for tasks of S3 Batch Operations alone. botocore itself calls HeadBucket
-for a bucket of another region."""
+"""The operations that it calls only for tasks of S3 Batch Operations. botocore itself calls
+HeadBucket for a bucket of another region."""
 EXCLUDED = ("boto3", "boto3-*", "s3transfer", "s3transfer-*", "bin")
 
 _ORIGINAL = """
@@ -67,7 +67,7 @@ class WaiterDocstring(_None): ...
     # HTTP/2, which is off; it imports importlib.metadata, which imports zipfile.
     "urllib3.http2": "",
 }
-"""Modules that the function imports and does not use, with what stands in for them.
+"""Modules that the function imports and does not use, with their replacements.
 
 Others may use them: boto3 does, which a layer or wrapper may import.
 """
@@ -105,7 +105,7 @@ Loader.load_service_model = _load_any_service_model
 '''
 """The end of ``botocore.loaders``: clients of other services, for layers and wrappers.
 
-Their botocore stands behind this one on Lambda's path, so that they get this one.
+Their botocore comes after this one on Lambda's path, so they get this one.
 """
 
 
@@ -133,7 +133,7 @@ def build(uv: str, folder: Path) -> None:
     """
     python = find_runtime(uv)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, since a folder cannot be renamed across file systems.
+    # Next to the folder, since a folder cannot be renamed across file systems.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         new = Path(temporary, "new")
         new.mkdir()
@@ -277,7 +277,7 @@ def add_description_of_s3(data: Path, package: Path) -> None:
             )
             (version / "service-2.json").write_text(json.dumps(model, separators=(",", ":")))
         elif path.name == "endpoint-rule-set-1.json.gz":
-            # As it is: it has 0.9 MB, and is read for these tasks alone.
+            # Unchanged: it has 0.9 MB, and is read only for these tasks.
             shutil.copy2(path, version)
 
 
@@ -321,8 +321,8 @@ def shapes_of(part: Any) -> set[str]:
         return set().union(*map(shapes_of, part))
     if not isinstance(part, dict):
         return set()
-    found = set().union(*map(shapes_of, part.values()))
-    return found | {part["shape"]} if isinstance(part.get("shape"), str) else found
+    shapes = set().union(*map(shapes_of, part.values()))
+    return shapes | {part["shape"]} if isinstance(part.get("shape"), str) else shapes
 
 
 def add_function(folder: Path) -> None:
@@ -348,9 +348,9 @@ def compile_bytecode(python: str, folder: Path) -> None:
 def find_runtime(uv: str) -> str | None:
     """Find the runtime's Python, on the PATH or among pyenv's versions."""
     find = [uv, "python", "find", "--no-project", RUNTIME]
-    found = subprocess.run(find, check=False, capture_output=True, text=True)
-    if found.returncode == 0:
-        return found.stdout.strip()
+    done = subprocess.run(find, check=False, capture_output=True, text=True)
+    if done.returncode == 0:
+        return done.stdout.strip()
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     return next(map(str, versions.glob(f"{RUNTIME}*/bin/python{RUNTIME}")), None)
 

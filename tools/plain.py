@@ -64,7 +64,7 @@ def plain_template(text: str, code: str, heading: str) -> str:
     Args:
         text: The SAM template.
         code: Name of the function's zip: its key, unless the parameter CodeKey names
-            another one. A new template then takes the new code by itself.
+            another one. A new template then takes the new code automatically.
         heading: A comment for the first line.
 
     Raises:
@@ -113,7 +113,7 @@ def _replace(resources: Any, source: dict[str, Any], translated: dict[str, Any])
         elif translated.get(name) != resource:
             raise TemplateError(f"the translation changes the resource {name}")
     for name in sorted(translated.keys() - source.keys()):
-        owner = max((each for each in source if name.startswith(each)), key=len)
+        owner = max((resource for resource in source if name.startswith(resource)), key=len)
         resources.insert(list(resources).index(owner) + 1, name, translated[name])
 
 

@@ -74,7 +74,7 @@ def release(uv: str, folder: Path, tag: str = "") -> None:
             f" with: pyenv install {RUNTIME}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, since a folder cannot be renamed across file systems.
+    # Next to the folder, since a folder cannot be renamed across file systems.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         package, new = Path(temporary, "package"), Path(temporary, "new")
         new.mkdir()
@@ -92,7 +92,7 @@ def release(uv: str, folder: Path, tag: str = "") -> None:
 
 
 def make_readable(folder: Path) -> None:
-    """Let everyone read a folder and its files, whatever the user's umask."""
+    """Let everyone read a folder and its files, with any umask of the user."""
     folder.chmod(0o755)
     for path in folder.iterdir():
         path.chmod(0o644)
@@ -111,7 +111,7 @@ def version_of(python: str) -> str:
 
 
 def build_command_line(folder: Path) -> None:
-    """Build wheel and sdist of the command line, from the sources alone.
+    """Build wheel and sdist of the command line, only from the sources.
 
     Raises:
         ReleaseError: They cannot be built.

@@ -48,7 +48,7 @@ class Shown:
     output: str
     """With the styles of a terminal."""
     text: str | None
-    """The output that the section shows, if it is no picture."""
+    """The output that the section shows, if that is not a picture."""
     picture: str | None
     """Name of the picture."""
 
@@ -65,18 +65,20 @@ def shown(folder: Path) -> list[Shown]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     return [
-        Shown(found["command"], output(found["command"], folder), found["text"], found["picture"])
-        for found in _COMMAND.finditer(section)
+        Shown(match["command"], output(match["command"], folder), match["text"], match["picture"])
+        for match in _COMMAND.finditer(section)
     ]
 
 
 def screenshots() -> dict[Path, str]:
-    """Return the pictures as they should be."""
+    """Return the expected content of the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         return {
-            IMAGES / f"{each.picture}.svg": picture(each.picture, each.command, each.output)
-            for each in shown(Path(folder))
-            if each.picture
+            IMAGES / f"{example.picture}.svg": picture(
+                example.picture, example.command, example.output
+            )
+            for example in shown(Path(folder))
+            if example.picture
         }
 
 
@@ -93,8 +95,8 @@ def picture(name: str, command: str, printed: str) -> str:
     )
     console.print(Text(f"{_PROMPT}{command.rstrip()}", style="bold"))
     console.print(Text.from_ansi(printed))
-    made = console.export_svg(title="lava-s3trigger", unique_id=name)
-    return "\n".join(line.rstrip() for line in _FONT.sub("", made).splitlines()) + "\n"
+    svg = console.export_svg(title="lava-s3trigger", unique_id=name)
+    return "\n".join(line.rstrip() for line in _FONT.sub("", svg).splitlines()) + "\n"
 
 
 def output(command: str, folder: Path) -> str:

@@ -1,1 +1,1 @@
-"""What AWS is called with: clients, queues, items, time."""
+"""Calls to AWS: clients, queues, items, and the time left for them."""

@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 
 
 def value_of(attribute: dict[str, Any], name: str) -> Any:
-    """Give the Python value of a DynamoDB attribute value, such as ``{"S": "text"}``.
+    """Return the Python value of a DynamoDB attribute value, such as ``{"S": "text"}``.
 
-    Numbers become int where they are integral, else float; sets become sorted
-    lists. boto3's own deserializer gives Decimal and set, which JSON cannot hold.
+    Integral numbers become int and others float; sets become sorted lists. boto3's own
+    deserializer returns Decimal and set, which JSON does not have.
 
     Args:
-        attribute: The attribute value, as the service gives it.
+        attribute: The attribute value, as the service returns it.
         name: Name of the field, for the error.
 
     Raises:
-        ValueError: It is binary, or holds some; the message names the field.
+        ValueError: It is binary or contains a binary value; the message names the field.
     """
     ((kind, value),) = attribute.items()
     match kind:
         case "S" | "BOOL":
-            found = value
+            plain = value
         case "N":
-            found = _number(value)
+            plain = _number(value)
         case "NULL":
-            found = None
+            plain = None
         case "M":
-            found = {key: value_of(each, f"{name}.{key}") for key, each in value.items()}
+            plain = {key: value_of(member, f"{name}.{key}") for key, member in value.items()}
         case "L":
-            found = [value_of(each, f"{name}[{n}]") for n, each in enumerate(value)]
+            plain = [value_of(member, f"{name}[{n}]") for n, member in enumerate(value)]
         case "SS":
-            found = sorted(value)
+            plain = sorted(value)
         case "NS":
-            found = sorted(map(_number, value))
+            plain = sorted(map(_number, value))
         case _:
             raise ValueError(f"{shown(name)[1:-1]} is binary: no JSON message can hold it")
-    return found
+    return plain
 
 
 def read_field(  # noqa: PLR0913, PLR0917 - a class for them takes longer
@@ -56,15 +56,15 @@ def read_field(  # noqa: PLR0913, PLR0917 - a class for them takes longer
     errors: list[EntryError],
     default: Any = None,
 ) -> Any:
-    """Return what a function makes of a field of an item.
+    """Read a field of an item with a function.
 
     Args:
         item: The item, as DynamoDB's low-level client gives it.
         name: Name of the field.
-        read: Makes it of the Python value; raises ValueError where it cannot.
-        code: Code of that error.
-        errors: Where an error is added; its message names the field.
-        default: What is returned where the field is missing, or is an error.
+        read: Converts the Python value; raises ValueError if it cannot.
+        code: Code of the error for that.
+        errors: The list that errors are added to; the message names the field.
+        default: Returned if the field is missing or cannot be read.
     """
     if name not in item:
         return default

@@ -1,4 +1,4 @@
-"""A cache of what was read from tables."""
+"""A cache of values that were read from tables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ V = TypeVar("V")
 
 _MAX_PROBATION: Final = 2000
 _JITTER: Final = 0.2
-"""Part of the time to live that is left to chance."""
+"""The random part of the time to live."""
 _STALE_TTLS: Final = 10
-"""Times to live for which an expired value serves where reading fails."""
+"""Times to live for which an expired value is still used if reading fails."""
 _MIN_STALE_SECONDS: Final = 600.0
 _RETRY_SECONDS: Final = 5.0
 
@@ -29,20 +29,20 @@ _RETRY_SECONDS: Final = 5.0
 class _Entry(Generic[V]):
     value: V
     expires: float
-    """When it is to be read again."""
+    """When it must be read again."""
     servable_until: float
-    """Until when it serves where that fails."""
+    """Until when it is used if that fails."""
 
 
 class SegmentedLRUCache(Generic[K, V]):
     """Values by key, for a time to live, in bounded memory.
 
-    The least recently used values are evicted first, but new ones stand on probation:
-    a value that is used a second time is protected from them. So keys that are used once
-    and never again, as object keys mostly are, cannot evict what others share.
+    The least recently used values are evicted first. A new value is on probation until it is
+    used a second time; then it is protected from new values. So keys that are used only once,
+    as most object keys are, cannot evict values that many events use.
 
     Args:
-        ttl: Seconds for which a value is fresh. With 0, it is until `start`.
+        ttl: Seconds for which a value is fresh; with 0, until the next `start`.
         size: Number of protected values.
         clock: Returns the time in seconds; it must not go backwards.
     """
@@ -58,13 +58,13 @@ class SegmentedLRUCache(Generic[K, V]):
         self._protected: LRUCache[K, _Entry[V]] = LRUCache(size)
 
     def start(self) -> None:
-        """Start an invocation: with a time to live of 0, nothing outlives the last one."""
+        """Start an invocation: with a time to live of 0, forget the values of the last one."""
         if self._ttl == 0:
             self._probation.clear()
             self._protected.clear()
 
     def get(self, key: K) -> V | None:
-        """Return a value, or None where there is no fresh one."""
+        """Return a fresh value, or None."""
         entry = self._protected.get(key) or self._find(key)
         if entry is None or (self._ttl and entry.expires <= self._clock()):
             return None
@@ -79,13 +79,13 @@ class SegmentedLRUCache(Generic[K, V]):
         return value
 
     def fetch(self, key: K, read: Callable[[], V]) -> V:
-        """Return a fresh value: the cached one, or what is read.
+        """Return a fresh value: the cached one, or a newly read one.
 
-        Where reading fails, the expired value serves for a while: the index of lava's own
-        table has five read units a second, so reads may be throttled.
+        If reading fails, the expired value is used for a while: the index of lava's own table has
+        five read units a second, so reads may be throttled.
 
         Raises:
-            RetryableError: Reading failed, and no value has expired so lately.
+            RetryableError: Reading failed, and there is no recently expired value.
         """
         value = self.get(key)
         if value is not None:
@@ -97,7 +97,7 @@ class SegmentedLRUCache(Generic[K, V]):
             now = self._clock()
             if entry is None or entry.servable_until <= now:
                 raise
-            # Not at once again: each reading that fails takes seconds.
+            # Not again at once: each failed read takes seconds.
             entry.expires = min(now + _RETRY_SECONDS, entry.servable_until)
             log_event(
                 logging.WARNING,

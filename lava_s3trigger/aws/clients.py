@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 1
 """Seconds to connect, for each address of the service."""
 READ_TIMEOUT: Final = 4
-"""Seconds to receive, for each part of an answer that comes by itself."""
+"""Seconds to receive each separate part of a response."""
 ATTEMPTS: Final = 3
 MAX_CALL_SECONDS: Final = float(2 * CONNECT_TIMEOUT + READ_TIMEOUT)
-"""Seconds that one attempt of a call is given: with one dead address, and an answer that
-comes whole. botocore has no timeout for a call as such: more dead addresses, a slow name
-server or an answer that trickles in take longer. Should the function's timeout end an
-invocation then, its events come again."""
+"""Seconds that one attempt of a call may take, with one dead address and a response in one
+part. botocore has no timeout for a whole call: more dead addresses, a slow name server or a
+response in many parts take longer. If the function's timeout then ends the invocation, AWS
+delivers its events again."""
 MAX_READ_SECONDS: Final = ATTEMPTS * MAX_CALL_SECONDS + 3
-"""Seconds that a call of DynamoDB is given: botocore retries it after up to 1 s, then 2 s."""
+"""Seconds that a call of DynamoDB may take: botocore retries it after up to 1 s, then 2 s."""
 
 
 def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
-    """Make the two clients that the function calls AWS with.
+    """Make the two clients of AWS that the function always needs.
 
     Args:
         options: Options of both clients, such as ``endpoint_url``.
@@ -36,16 +36,16 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
     import botocore  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    # botocore's session, not boto3's: the clients are the same, and boto3's imports
-    # take a sixth of a cold start (docs/decisions.md).
+    # A session of botocore: boto3's has the same clients, but its imports take a sixth of a
+    # cold start (docs/decisions.md).
     from botocore.session import get_session  # noqa: PLC0415
 
     timeouts = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        # DynamoDB and SQS are called from one thread, or from those that send.
+        # One thread calls DynamoDB and SQS, or those that send.
         max_pool_connections=10,
-        parameter_validation=False,  # all parameters are made here, and tested
+        parameter_validation=False,  # this package makes all parameters, and tests them
         # botocore makes its own for each call, which takes a tenth of the call.
         user_agent=f"lava-s3trigger Botocore/{botocore.__version__}",
     )
@@ -55,8 +55,8 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": ATTEMPTS})),
         **options,
     )
-    # What sends tries again by itself: a message that is sent again must be another
-    # one, with a run_id of its own (docs/design.md#dispatch).
+    # `aws.sqs` makes the retries, since each attempt must send another message, with a
+    # new run_id (docs/design.md#dispatch).
     sqs = session.create_client(
         "sqs",
         config=timeouts.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
@@ -67,7 +67,7 @@ def make_clients(**options: Any) -> tuple[DynamoDBClient, SQSClient]:
 
 
 def load_certificates(*clients: DynamoDBClient | SQSClient) -> None:
-    """Load the certificates of authorities once, for all connections of the clients.
+    """Load the certificates of the authorities once, for all connections of the clients.
 
     Without this, urllib3 loads all of them for each connection, which takes longer than an event.
 
@@ -80,7 +80,7 @@ def load_certificates(*clients: DynamoDBClient | SQSClient) -> None:
     session, *_ = sessions
     if not (clients[0].meta.endpoint_url.startswith("https:") and session._verify):  # noqa: SLF001
         return
-    pools = [each._manager.connection_pool_kw for each in sessions]  # noqa: SLF001
+    pools = [session._manager.connection_pool_kw for session in sessions]  # noqa: SLF001
     context = pools[0]["ssl_context"]
     context.load_verify_locations = cache(context.load_verify_locations)
     context.load_verify_locations(get_cert_path(session._verify), None, None)  # noqa: SLF001
@@ -89,14 +89,14 @@ def load_certificates(*clients: DynamoDBClient | SQSClient) -> None:
 
 
 def _retry_at_once(attempts: int, caught_exception: Exception | None, **_: Any) -> float | None:
-    """Return how long botocore waits before a retry; None leaves that to botocore."""
+    """Return how long botocore waits before a retry; with None, botocore decides."""
     return 0.0 if attempts == 1 and is_stale_connection(caught_exception) else None
 
 
 def is_stale_connection(error: Exception | None) -> bool:
-    """Return whether an error is that the service closed the connection.
+    """Return whether an error means that the service closed the connection.
 
-    Mostly it did so while AWS had frozen the instance, and answers on another one.
+    Mostly it did so while AWS had frozen the instance, and responds on a new connection.
     """
     from botocore.exceptions import ConnectionClosedError  # noqa: PLC0415 - as above
 
@@ -104,9 +104,9 @@ def is_stale_connection(error: Exception | None) -> bool:
 
 
 def service_errors() -> tuple[type[ClientError], type[BotoCoreError]]:
-    """Return what botocore raises where a call fails, for an ``except``.
+    """Return the errors of botocore for a failed call, for an ``except``.
 
-    Python asks for it only when something was raised: botocore is imported by then.
+    Python calls this only when something was raised: botocore is imported by then.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
@@ -114,5 +114,5 @@ def service_errors() -> tuple[type[ClientError], type[BotoCoreError]]:
 
 
 def service_error(what: str, error: ClientError | BotoCoreError) -> ServiceError:
-    """Return an error of this package for one of botocore's, naming what was done."""
+    """Return an error of this package for one of botocore's, with a description of the call."""
     return ServiceError(f"{what}: {' '.join(str(error).split())}")

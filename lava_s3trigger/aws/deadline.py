@@ -1,4 +1,4 @@
-"""How much of an invocation's time is left, and how much of it each step needs."""
+"""The time that is left of an invocation, and the time that each step needs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 MARGIN_SECONDS: Final = 1.0
-"""Kept for what does not call AWS: to record outcomes, and to answer."""
+"""Kept for steps that do not call AWS: to record outcomes, and to return."""
 
 
 class Reserve:
     """Seconds that must be left when a step starts.
 
-    Each is the longest that the step itself takes, and what must follow it: what was
-    read is decided on, what was decided is sent, and what no queue takes is parked.
+    Each is the longest time of the step itself and of the steps that must follow it: after
+    reading comes deciding, then sending, then parking what no queue accepted.
     """
 
     PARK: Final = MAX_CALL_SECONDS
@@ -34,7 +34,7 @@ class Reserve:
     CLAIM: Final = MAX_READ_SECONDS + READ
     """To claim an event in the table of recent events."""
     SETTLE: Final = MAX_READ_SECONDS
-    """To write the outcome of an event to that table, which comes last."""
+    """To write the outcome of an event to that table, the last step."""
 
 
 class _Window:
@@ -42,7 +42,7 @@ class _Window:
 
     Args:
         total: Seconds of the invocation.
-        kept: Of these, seconds that are kept for what comes after the window.
+        kept: Seconds of it that are kept for what follows the window.
     """
 
     __slots__ = ("_kept", "_max_wait")
@@ -50,7 +50,7 @@ class _Window:
     def __init__(self, total: float, kept: float) -> None:
         margin = min(MARGIN_SECONDS, (total - kept) / 10)
         self._kept = kept + margin
-        # With a short function timeout, half of it may be used to start things.
+        # With a short function timeout, half of it may be used to start steps.
         self._max_wait = (total - self._kept) / 2
 
     def allows(self, seconds: float, left: float) -> bool:
@@ -58,13 +58,13 @@ class _Window:
 
 
 class Deadline:
-    """Tells whether there is time to start something.
+    """Decides whether there is time to start a step.
 
-    The function's timeout must never end an invocation: it ends the instance too, and
-    with it the memory of what was sent.
+    The function's timeout must never end an invocation: it also ends the instance, and with it
+    the memory of what was sent.
 
     Args:
-        remaining: Returns the seconds that are left; None where nothing limits them.
+        remaining: Returns the seconds that are left; None if there is no limit.
         settle: Seconds to keep for `allows_settling`, but no more than half of all.
     """
 
@@ -76,12 +76,12 @@ class Deadline:
 
     @classmethod
     def of(cls, context: Any, settle: float = 0.0) -> Deadline:
-        """Return the deadline of a Lambda context; there is none outside of Lambda."""
+        """Return the deadline of a Lambda context; outside of Lambda it has no limit."""
         milliseconds = getattr(context, "get_remaining_time_in_millis", None)
         return cls((lambda: milliseconds() / 1000) if milliseconds else None, settle)
 
     def left(self) -> float | None:
-        """Return the seconds that are left; None where nothing limits them."""
+        """Return the seconds that are left; None if there is no limit."""
         return self._remaining() if self._remaining else None
 
     def allows(self, seconds: float) -> bool:
@@ -93,7 +93,7 @@ class Deadline:
         return self._remaining is None or self._settling.allows(Reserve.SETTLE, self._remaining())
 
     def require(self, seconds: float, what: str) -> None:
-        """Check that something may start that needs so many seconds.
+        """Check that there is time to start a step that needs so many seconds.
 
         Raises:
             OutOfTimeError: Too little time is left.

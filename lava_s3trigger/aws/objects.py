@@ -1,4 +1,4 @@
-"""Objects of S3, asked for their size and time, for tasks of S3 Batch Operations alone."""
+"""Asks S3 for size and time of objects, only for tasks of S3 Batch Operations."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .deadline import Deadline
 
 MODELS: Final = Path(__file__).with_name("models")
-"""The folder in which the package has botocore's description of S3. It is not among the
-other descriptions, so that a wrapper's client of S3 does not find it: it is only a part."""
+"""The folder with the package's part of botocore's description of S3. It is not with the other
+descriptions, so that a wrapper's client of S3 does not find this part."""
 
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
@@ -36,7 +36,7 @@ _SERVER_ERROR: Final = 500
 
 
 class ObjectHead(NamedTuple):
-    """What S3 says of an object."""
+    """The facts that S3 returns about an object."""
 
     size: int
     """Bytes."""
@@ -53,7 +53,7 @@ def make_s3_client(**options: Any) -> S3Client:
         options: Options of the client, such as ``endpoint_url``.
     """
     session = get_session()
-    # Last: outside of the package, botocore's own is there.
+    # Last, since outside of the package botocore has a description of its own.
     session.get_component("data_loader").search_paths.append(str(MODELS))
     client: S3Client = session.create_client(  # type: ignore[assignment]
         "s3",
@@ -71,10 +71,10 @@ def make_s3_client(**options: Any) -> S3Client:
 
 
 class HeadsOfObjects(Protocol):
-    """Where objects are asked for."""
+    """Something that looks objects up."""
 
     def start(self) -> None:
-        """Get ready, before asking on several threads."""
+        """Prepare for calls of several threads."""
 
     def head(self, bucket: str, key: str, version_id: str | None, deadline: Deadline) -> ObjectHead:
         """Return an object as it is now, or a version of it."""
@@ -84,7 +84,7 @@ class Objects:
     """Asks S3 for objects.
 
     Args:
-        make_client: Makes the client, when the first object is asked for.
+        make_client: Makes the client, for the first object.
     """
 
     def __init__(self, make_client: Callable[[], S3Client]) -> None:
@@ -92,7 +92,7 @@ class Objects:
         self._client: S3Client | None = None
 
     def start(self) -> None:
-        """Make the client, unless it is there. Do this before asking on several threads."""
+        """Make the client, before several threads call `head`."""
         if self._client is None:
             self._client = self._make_client()
 
@@ -101,7 +101,7 @@ class Objects:
 
         Raises:
             ObjectError: There is no such object, or the function may not read it.
-            OutOfTimeError: Too little time is left to ask.
+            OutOfTimeError: Too little time is left for the call.
             ServiceError: S3 did not answer.
         """
         self.start()
@@ -109,28 +109,28 @@ class Objects:
         version = {} if version_id is None else {"VersionId": version_id}
         assert self._client is not None  # noqa: S101 - made by start
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
+            answer = self._client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
         except ClientError as error:
             raise _unreadable(bucket, error) or service_error("head object", error) from None
-        except ParamValidationError as error:  # such as a bucket that cannot be
+        except ParamValidationError as error:  # such as an impossible name of a bucket
             raise ObjectError(f"size unknown: {' '.join(str(error).split())}") from None
         except BotoCoreError as error:
             raise service_error("head object", error) from None
         return ObjectHead(
-            size=found["ContentLength"],
-            last_modified=found["LastModified"],
-            etag=found.get("ETag", "").strip('"') or None,
-            version_id=version_id or _version(found.get("VersionId")),
+            size=answer["ContentLength"],
+            last_modified=answer["LastModified"],
+            etag=answer.get("ETag", "").strip('"') or None,
+            version_id=version_id or _version(answer.get("VersionId")),
         )
 
 
 def _version(version_id: str | None) -> str | None:
-    # S3's events of a bucket without versions have none.
+    # S3's events have no version for a bucket without versioning.
     return None if version_id == "null" else version_id
 
 
 def _unreadable(bucket: str, error: ClientError) -> ObjectError | None:
-    """Return why an object will never be read, if that is so."""
+    """Return why an object can never be read; None if it may be readable later."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     if status == _NOT_FOUND:
         return ObjectError("there is no such object", "no_object")

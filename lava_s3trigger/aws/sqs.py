@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BYTES: Final = 1024 * 1024
-"""Bytes that a message may have, and all messages of one call together."""
+"""Bytes that a message may have, and that all messages of one call may have together."""
 MAX_ENTRIES: Final = 10
 
 
@@ -49,7 +49,7 @@ class SqsQueues:
     def send(self, messages: Iterable[PendingMessage], deadline: Deadline, reserve: float) -> None:
         """Send messages, in as few calls as the service allows, concurrently.
 
-        What becomes of each is noted on it.
+        The outcome of each message is recorded on it.
 
         Args:
             messages: What to send.
@@ -61,17 +61,17 @@ class SqsQueues:
         def has_time() -> bool:
             return deadline.allows(reserve)
 
-        # Look up each queue once, and before anything is sent: a lookup takes time that
-        # was not reserved for the call that sends.
+        # Look each queue up once, before sending: the time reserved for a call that sends
+        # does not include a lookup.
         unknown = sorted({batch[0].queue for batch in batches} - self._urls.keys())
-        found = map_concurrently(lambda queue: self._find(queue, has_time), unknown)
-        urls = self._urls | dict(zip(unknown, found, strict=True))
+        answers = map_concurrently(lambda queue: self._find(queue, has_time), unknown)
+        urls = self._urls | dict(zip(unknown, answers, strict=True))
         map_concurrently(
             lambda batch: self._send_batch(batch, urls[batch[0].queue], has_time), batches
         )
 
     def _find(self, queue: str, has_time: Callable[[], bool]) -> str | _Failure:
-        """Look up a queue and remember its URL; return that, or why there is none."""
+        """Look up a queue and remember its URL; return the URL, or why there is none."""
         url = self._with_retries(
             lambda _: self._client.get_queue_url(QueueName=queue)["QueueUrl"], has_time
         )
@@ -84,12 +84,12 @@ class SqsQueues:
     def _send_batch(
         self, batch: list[PendingMessage], url: str | _Failure, has_time: Callable[[], bool]
     ) -> None:
-        """Send a batch, and note on each message that was not sent why that is."""
+        """Send a batch, and record on each message that was not sent the reason."""
         failure = self._send_to(url, batch, has_time)
         for attempt in range(1, ATTEMPTS):
             if not (failure and failure.fault is _Fault.MISSING):
                 break
-            # It was there once, and may have been created again: SQS needs up to a minute.
+            # It existed, and may have been created again: SQS needs up to a minute.
             self._urls.pop(batch[0].queue, None)
             self._back_off(attempt)
             url = self._find(batch[0].queue, has_time)
@@ -107,7 +107,7 @@ class SqsQueues:
     def _send_to(
         self, url: str | _Failure, batch: list[PendingMessage], has_time: Callable[[], bool]
     ) -> _Failure | None:
-        """Send what is left of a batch, with retries; return what prevented the last attempt."""
+        """Send the rest of a batch, with retries; return why the last attempt failed."""
         if isinstance(url, _Failure):
             return url
 
@@ -125,11 +125,11 @@ class SqsQueues:
     def _with_retries(
         self, call: Callable[[int], T | None], has_time: Callable[[], bool]
     ) -> T | _Failure:
-        """Return the answer of a call, or why there is none.
+        """Return the result of a call, or why there is none.
 
         Args:
-            call: Makes an attempt, of which it gets the number. None as its answer asks
-                for another attempt.
+            call: Makes an attempt; its argument is the number of the attempt. It returns
+                None to ask for another one.
             has_time: Returns whether there is time to start an attempt.
         """
         failure: _Failure | None = None
@@ -148,7 +148,7 @@ class SqsQueues:
                 failure = _Failure(_text(error), fault=_fault(error))
                 if failure.fault not in {_Fault.STALE_CONNECTION, _Fault.TRANSIENT}:
                     break
-            except Exception as error:  # noqa: BLE001 - not what AWS answers; other calls go on
+            except Exception as error:  # noqa: BLE001 - not what AWS answers; other calls continue
                 return _Failure(str(UnexpectedError.of(error)), UnexpectedError.kind)
         assert failure  # noqa: S101 - of the last attempt
         return failure
@@ -167,7 +167,7 @@ class SqsQueues:
         answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for success in answer.get("Successful", ()):
             batch[int(success["Id"])].accept()
-        # The status is 200, with the entries that failed inside.
+        # The status is 200; the response lists the entries that failed.
         for failed in answer.get("Failed", ()):
             message = batch[int(failed["Id"])]
             code = failed.get("Code", "")
@@ -179,7 +179,7 @@ class SqsQueues:
 
 
 def _batches(messages: Iterable[PendingMessage]) -> Iterator[list[PendingMessage]]:
-    """Group messages by queue, within the service's limits; refuse what fits none."""
+    """Group messages by queue, within the service's limits; refuse those that are too large."""
     by_queue: dict[str, list[PendingMessage]] = {}
     for message in messages:
         by_queue.setdefault(message.queue, []).append(message)
@@ -205,7 +205,7 @@ def _unsent(batch: Iterable[PendingMessage]) -> list[PendingMessage]:
 
 
 def refuse_too_large(message: PendingMessage) -> bool:
-    """Note on a message that no queue takes it, if it is too large for SQS; tell whether."""
+    """Refuse a message that is too large for SQS; return whether it is."""
     length = len(message.text)  # ASCII
     if length <= MAX_BYTES:
         return False
@@ -216,7 +216,7 @@ def refuse_too_large(message: PendingMessage) -> bool:
 
 
 class _Fault(enum.Enum):
-    """What an error of a call means for its messages."""
+    """The meaning of an error of a call for its messages."""
 
     MISSING = "the queue does not exist"
     CONTENT = "the service refuses a message, or all of them together"
@@ -233,10 +233,10 @@ class _Failure:
     kind: str = ServiceError.kind
     fault: _Fault = _Fault.TRANSIENT
     refusal: str = ""
-    """Kind of the user error, where a retry does not correct it."""
+    """Kind of the user error, if a retry does not help."""
 
     def note(self, message: PendingMessage) -> None:
-        """Note on a message why it was not sent."""
+        """Record on a message why it was not sent."""
         if self.refusal or self.fault is _Fault.CONTENT:
             message.refuse(self.refusal or "message_refused", self.reason)
         else:
@@ -250,11 +250,11 @@ _CONTENT: Final = frozenset(
         "InvalidAddress",
         "InvalidMessageContents",
         "InvalidParameterValue",
-        "MissingParameter",  # as a FIFO queue says, which takes no message without a group
+        "MissingParameter",  # a FIFO queue returns this: it accepts no message without a group
     ]
 )
 _MISSING: Final = frozenset(["NonExistentQueue", "QueueDoesNotExist"])
-# The older protocol's code, which SQS still sends in a header, and the newer one.
+# The code of the older protocol, which SQS still sends in a header, and that of the newer one.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 _KEY_DENIED: Final = frozenset(["KMS.AccessDeniedException", "KmsAccessDenied"])
 _SERVER_ERROR: Final = 500
@@ -267,7 +267,7 @@ def _fault(error: BotoCoreError | ClientError) -> _Fault:
     full_code = _code(error)
     if full_code in _KEY_DENIED:
         return _Fault.FINAL
-    # As it came with the older protocol, AWS.SimpleQueueService.NonExistentQueue.
+    # With the older protocol it was AWS.SimpleQueueService.NonExistentQueue.
     code = full_code.rpartition(".")[2]
     if code in _MISSING:
         return _Fault.MISSING
@@ -280,7 +280,7 @@ def _fault(error: BotoCoreError | ClientError) -> _Fault:
 
 
 def _is_transient(code: str) -> bool:
-    """Return whether an error is the service's state, and not the message's."""
+    """Return whether an error is due to the state of the service, not to the message."""
     return any(mark in code for mark in ("Throttl", "TooManyRequests", "OverLimit", "Kms", "KMS"))
 
 
@@ -294,7 +294,7 @@ def _text(error: BotoCoreError | ClientError) -> str:
 
 
 def _cause(code: str, text: str) -> str:
-    """Put the cause before an error whose own text does not say that it concerns the queue."""
+    """Put the cause before an error if its own text does not say that it concerns the queue."""
     if code in _KEY_DENIED:
         return (
             "the function's role may not use the KMS key of the queue "

@@ -16,7 +16,7 @@ from .output.escaping import safe
 
 REPORT_TO: Final = "to the maintainers, as CONTRIBUTING.md says"
 _COMMANDS: Final = {
-    "explain": "Tell what the function would do with an object or a payload, and why.",
+    "explain": "Show what the function would do with an object or a payload, and why.",
     "check": "Lint the entries of files or of a realm.",
     "test": "Run the cases that entries carry.",
     "plan": "Show what a change of entries would do.",
@@ -24,28 +24,28 @@ _COMMANDS: Final = {
     "event": "Print a payload for an object, as AWS would hand it to the function.",
     "apply": "Put trigger entries of files into a realm's table.",
     "connect": "Connect a bucket to the function, for what its entries need and no more.",
-    "disconnect": "Take away what connect made for a bucket, and nothing else.",
+    "disconnect": "Remove what connect made for a bucket, and nothing else.",
     "doctor": "Look at a deployed realm, and say what will go wrong.",
-    "replay": "Hand S3 events for objects that are already there to the deployed function.",
+    "replay": "Hand S3 events for existing objects to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
     "tail": "Show the function's log.",
     "history": "Tell what happened to an object, and what would happen to it now.",
     "ui": "Show entries in a browser: what is where, what a key does, what a draft changes.",
     "compare": "Compare what two functions made of the same events.",
 }
-"""The commands, each with the first line of its help: to list them imports none."""
+"""The commands, each with the first line of its help, so that listing them imports none."""
 _SINGLE: Final = ("event", "schema")
 """Commands of one module; the others have a folder each, with a module ``command``."""
 _FOLDERS: Final = {"test": "testing"}
-"""Commands whose folder has another name: Python has a module of that name."""
+"""Commands whose folder has another name, since Python has a module with their name."""
 
 
 class _ReaderGoneError(Exception):
-    """Who read standard output has gone, as of `| head`."""
+    """The reader of standard output has ended, like `head` in `| head`."""
 
 
 class _LazyGroup(click.Group):
-    """Imports a command when it is called: each brings libraries of its own."""
+    """Imports a command when it is called, since each needs other libraries."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(_COMMANDS)
@@ -73,15 +73,15 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _COMMANDS and args[0][0:1] != "-" and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+            from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
             close = get_close_matches(args[0], _COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         name, command, rest = super().resolve_command(ctx, args)
-        found = configuration.find(Path.cwd())
-        if found and name and command:
-            ctx.default_map = self._defaults(ctx, *found, name, command)
+        project = configuration.find(Path.cwd())
+        if project and name and command:
+            ctx.default_map = self._defaults(ctx, *project, name, command)
         return name, command, rest
 
     def _defaults(
@@ -94,7 +94,7 @@ class _LazyGroup(click.Group):
     ) -> dict[str, Any]:
         """Return the options that a configuration file has for a command.
 
-        All other commands are imported only if it does not know an option itself.
+        The other commands are imported only if it does not know one of the options.
         """
         own = {
             option: value
@@ -103,9 +103,9 @@ class _LazyGroup(click.Group):
         }
         if own.keys() <= configuration.options_of(command) | {name}:
             return configuration.defaults(file, own, {name: command})
-        every = {each: self.get_command(ctx, each) for each in self.list_commands(ctx)}
+        every = {other: self.get_command(ctx, other) for other in self.list_commands(ctx)}
         return configuration.defaults(
-            file, options, {each: made for each, made in every.items() if made}
+            file, options, {other: known for other, known in every.items() if known}
         )
 
 
@@ -127,11 +127,10 @@ def main(
 ) -> None:
     """Run the command line, and exit.
 
-    A user's mistake is a message of one line, a defect of ours as well; ``--debug`` shows
-    its trace.
+    A user's mistake is reported in one line. So is a bug; ``--debug`` shows its trace.
 
     Args:
-        arguments: Those of the process, if None.
+        arguments: The arguments; if None, those of the process.
         group: The commands to choose from.
         name: How help and messages call the program.
     """
@@ -143,9 +142,9 @@ def main(
 
 
 def _open_streams() -> None:
-    """Stand the null device in for streams that the caller has closed, as of ``2>&-``.
+    """Open the null device for streams that the caller has closed, as with ``2>&-``.
 
-    Standard output is left closed: data that goes there must not vanish.
+    Standard output stays closed: its data must not be lost without an error.
     """
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - to the end
@@ -154,7 +153,7 @@ def _open_streams() -> None:
 
 
 def _close_output() -> None:
-    """Drop what standard output does not take: the interpreter would end with a trace of it."""
+    """Discard output that cannot be written; else the interpreter would end with a trace."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -189,7 +188,7 @@ def _show(error: click.ClickException | CommandError) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     text = " ".join(error.format_message().split())
-    # A value that is wrong is told with what would do; the others need the help.
+    # The message for a wrong value says what is allowed; the others need the help.
     if isinstance(error, click.UsageError) and error.ctx and type(error) is not click.BadParameter:
         text += f" See {error.ctx.command_path} --help."
     click.echo(f"Error: {safe(text)}", err=True)

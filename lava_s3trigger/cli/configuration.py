@@ -1,4 +1,4 @@
-"""Options out of a project's configuration file, where neither flag nor environment has them."""
+"""Options from a project's configuration file, for which there is no flag and no variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE: Final = "tool.lava-s3trigger"
 
 
 def find(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the configuration file that is nearest above a folder, and its options.
+    """Return the nearest configuration file in a folder or above, and its options.
 
     That is ``lava-s3trigger.toml``, or a ``pyproject.toml`` that has the table
     ``tool.lava-s3trigger``.
@@ -49,28 +49,30 @@ def defaults(
     """Return the options as click's map of defaults: by command, and by parameter.
 
     An option at the top is for all commands that know it; a table with a command's name has
-    options of that command alone. Paths are relative to the file's folder.
+    options only for that command. Paths are relative to the file's folder.
 
     Raises:
         CommandError: No command knows an option, or its value has another type.
     """
     known = {name: _settable(command) for name, command in commands.items()}
-    found: dict[str, Any] = {name: {} for name in known}
+    by_command: dict[str, Any] = {name: {} for name in known}
     for option, value in options.items():
         if option in known and isinstance(value, dict):
-            for name, each in value.items():
+            for name, setting in value.items():
                 if name not in known[option]:
                     raise _unknown(file, f"{option}.{name}", known[option])
-                _set(found[option], known[option][name], each, file, f"{option}.{name}")
+                _set(by_command[option], known[option][name], setting, file, f"{option}.{name}")
             continue
         knowing = [name for name in known if option in known[name]]
         if not knowing:
-            raise _unknown(file, option, {name for each in known.values() for name in each})
+            raise _unknown(
+                file, option, {name for parameters in known.values() for name in parameters}
+            )
         for name in knowing:
             parameter = known[name][option]
-            if parameter.name not in found[name]:
-                _set(found[name], parameter, value, file, option)
-    return found
+            if parameter.name not in by_command[name]:
+                _set(by_command[name], parameter, value, file, option)
+    return by_command
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -100,7 +102,7 @@ def _settable(command: click.Command) -> dict[str, click.Parameter]:
 
 
 def _set(
-    found: dict[str, Any], parameter: click.Parameter, value: Any, file: Path, option: str
+    target: dict[str, Any], parameter: click.Parameter, value: Any, file: Path, option: str
 ) -> None:
     import click  # noqa: PLC0415 - start-up
 
@@ -108,20 +110,20 @@ def _set(
         raise CommandError(f"{file}: {option}: {shown(value)} is not one value", WRONG_USAGE)
     if isinstance(parameter.type, (click.Path, click.File)):
         values = value if isinstance(value, list) else [value]
-        resolved = [_resolved(str(each), file.parent) for each in values]
+        resolved = [_resolved(str(path), file.parent) for path in values]
         value = resolved if isinstance(value, list) else resolved[0]
     if parameter.multiple and not isinstance(value, list):
         value = [value]
-    found[str(parameter.name)] = value
+    target[str(parameter.name)] = value
 
 
 def _resolved(path: str, folder: Path) -> str:
-    """Return a path relative to a folder; standard input and S3 URIs are what they are."""
+    """Return a path relative to a folder; standard input and S3 URIs are returned unchanged."""
     return path if path == "-" or path.startswith("s3://") else str(folder / path)
 
 
 def _unknown(file: Path, option: str, known: Any) -> CommandError:
-    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
     close = get_close_matches(option.rpartition(".")[2], sorted(known), n=1)
     hint = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 YES: Final = 0
-"""Yes, or clean."""
+"""Yes, or no findings."""
 NO: Final = 1
 """No, or findings."""
 WRONG_USAGE: Final = 2
@@ -13,18 +13,18 @@ WRONG_USAGE: Final = 2
 COULD_NOT_TELL: Final = 3
 """AWS refused, or a file cannot be read."""
 DEFECT: Final = 70
-"""A defect of the command line itself, as BSD's sysexits.h numbers it."""
+"""A bug of the command line itself; the number is from BSD's sysexits.h."""
 INTERRUPTED: Final = 130
 """Ctrl-C."""
 READER_GONE: Final = 141
-"""Who read the output has gone, as of ``| head``: as a shell shows the signal SIGPIPE."""
+"""The reader of the output has ended, like ``| head``: as shells report the signal SIGPIPE."""
 
 
 class CommandError(Exception):
     """An error that the user can correct; the message says how.
 
     Args:
-        message: What was found, and what would do.
+        message: What was found, and what is expected.
         status: Exit status of the command.
     """
 

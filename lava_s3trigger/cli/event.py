@@ -42,7 +42,7 @@ _MAX_COUNT = 10_000  # messages of the largest batch of a queue
     type=click.Choice(list(ROUTES)),
     default="s3",
     show_default=True,
-    help="How the event comes to the function.",
+    help="The route of the event to the function.",
 )
 @object_options
 @click.option(
@@ -110,7 +110,7 @@ def _later(first: ObjectEvent, number: int) -> ObjectEvent:
 
 
 def _facts(aws: Aws, name: ObjectName, *, is_asked: bool) -> ObjectFacts | None:
-    """Ask S3 about the object, unless the event leaves out what it knows."""
+    """Ask S3 about the object, unless the event leaves those facts out."""
     if not is_asked:
         return None
     client = aws.client("s3")

@@ -13,7 +13,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class _PathType(click.Path):
-    """A path. An empty one, as an unset variable of a shell gives, would be the folder itself."""
+    """A path that is not empty: an unset shell variable would mean the folder itself."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not value or "\0" in str(value):
@@ -25,7 +25,7 @@ PATH: Final = _PathType(allow_dash=True)
 
 
 class Command(click.Command):
-    """A command: with ``--debug``, its meaning of exit statuses, and its examples.
+    """A command with ``--debug``, the meanings of its exit statuses, and examples.
 
     Args:
         yes: What exit status 0 means.
@@ -50,7 +50,7 @@ class Command(click.Command):
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the exit statuses mean, and the examples."""
+        """Write the meanings of the exit statuses, and the examples."""
         with formatter.section("Exit status"):
             formatter.write_dl(
                 [("0", self.yes), ("1", self.no), ("2", "wrong usage"), ("3", "could not tell")]
@@ -62,7 +62,7 @@ class Command(click.Command):
 
 
 def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Return one decorator that adds several options, in their order in the help."""
+    """Return one decorator that adds several options, in the order of the help."""
 
     def decorate(command: F) -> F:
         for decorator in reversed(decorators):
@@ -80,7 +80,7 @@ def paths_option(*names: str, help: str, metavar: str = "PATH") -> Callable[[F],
 
 
 def aws_options(command: F) -> F:
-    """Add the options that choose a realm and an AWS account, as the AWS CLI has them."""
+    """Add the options that choose a realm and an AWS account, named as in the AWS CLI."""
     return together(
         click.option("--realm", envvar="LAVA_REALM", help="Name of the realm.", show_envvar=True),
         click.option("--profile", help="Profile of the AWS CLI's configuration."),
@@ -102,14 +102,14 @@ def entries_options(command: F) -> F:
 
 
 def sources_options(command: F) -> F:
-    """Add the options that name many objects, besides listings of S3."""
+    """Add the options that name many objects, except listings of S3."""
     return together(
         paths_option(
             "--keys",
             metavar="FILE",
             help="File of keys or S3 URIs, one a line; - is standard input.",
         ),
-        click.option("--bucket", help="Bucket of the keys in --keys that are no S3 URI."),
+        click.option("--bucket", help="Bucket of the keys in --keys that are not S3 URIs."),
         paths_option(
             "--inventory",
             "inventories",
@@ -121,7 +121,7 @@ def sources_options(command: F) -> F:
 
 
 def fail_on_option(*severities: str) -> Callable[[F], F]:
-    """Return the option for the findings that count, given the severities that it may name."""
+    """Return the option for the lowest severity that counts, one of some severities."""
     return click.option(
         "--fail-on",
         type=click.Choice([*severities, "none"]),

@@ -34,8 +34,8 @@ def schema(of: str, output: str | None) -> None:
     It is of version 2020-12, for an entry, or for a file that is a list of entries.
 
     For editors (`# yaml-language-server: $schema=triggers.schema.json` on the first line of a
-    file) and for check-jsonschema. The function refuses what it refuses, and more: what a
-    schema cannot say. `lava-s3trigger check` says it all.
+    file) and for check-jsonschema. The function refuses all that the schema refuses, and more
+    that a schema cannot express. `lava-s3trigger check` reports all of it.
     """
     with opened(output) as file:
         json.dump(SCHEMAS[of](), file, indent=2)

@@ -1,4 +1,4 @@
-"""The events that this instance has lately completed."""
+"""The events that this instance has recently completed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def dedup_digest(event: S3Event) -> str:
-    """Return what an S3 event has in common with its duplicates, as text of one length."""
+    """Return the dedup key of an S3 event: its duplicates have the same. Its length is fixed."""
     text = repr((event.bucket, event.key, event.size, event.event_type))
     return blake2b(text.encode("ascii", "backslashreplace"), digest_size=16).hexdigest()
 
 
 class RecentEvents:
-    """The events that this instance has lately completed, and those under way.
+    """The events that this instance has recently completed, and those in progress.
 
     Args:
         size: Number of completed events to remember; 0 for none.
@@ -40,11 +40,11 @@ class RecentEvents:
     def admit(self, event: S3Event) -> bool:
         """Admit an event, unless it is a duplicate.
 
-        It is one, too, of an event of the same invocation that is still under way: that
-        one carries the obligation for both.
+        It is also a duplicate of an event of the same invocation that is still in progress; the
+        first one is carried out for both.
         """
         key = dedup_digest(event)
-        # By get, not by `in`, which does not count as a use.
+        # With get, since `in` does not count as a use.
         if key in self._admitted or self._completed.get(key):
             return False
         self._admitted.add(key)

@@ -1,7 +1,7 @@
-"""Which S3 events are duplicates, and who works on those that are not.
+"""Decides which S3 events are duplicates, and which instance carries out the others.
 
-Two memories tell, each off unless it is configured: this instance's own (`memory`), and
-a table that all instances share (`table`). See docs/duplicates.md.
+Two memories help, if configured: that of this instance (`memory`), and a table that all
+instances share (`table`). See docs/duplicates.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(enum.Enum):
-    """What an instance is to do about an event."""
+    """What an instance must do with an event."""
 
     WORK = "this instance carries it out"
     DUPLICATE = "it was completed before"
@@ -44,35 +44,35 @@ class Claim:
     verdict: Verdict
     token: str
     sent: SentRecord = field(default_factory=SentRecord)
-    """What an attempt that failed carried out."""
+    """What a failed attempt carried out."""
     error: str | None = None
 
 
 class SharedTable(Protocol):
-    """What all instances share; `table.ClaimTable` is one."""
+    """The shared memory, such as `table.ClaimTable`."""
 
     def claim(self, key: str, owner: str, lease: float, has_time: Callable[[], bool]) -> Claim:
         """Claim an event for a delivery."""
 
     def confirm(self, claim: Claim) -> str | None:
-        """Note that a claimed event is completed; return why not, if so."""
+        """Record a claimed event as completed; return the reason if that fails."""
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:
-        """Release a claimed event that has failed; return why not, if so."""
+        """Release a claimed event that has failed; return the reason if that fails."""
 
 
 @dataclass(slots=True)
 class Admission:
-    """Whether an event is to be carried out."""
+    """Whether to carry out an event."""
 
     is_duplicate: bool = False
     failure: tuple[str, str] | None = None
-    """Kind and reason, where its delivery must come again."""
+    """Kind and reason, if AWS must deliver it again."""
     claim: Claim | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether another delivery of it is being carried out."""
+        """Whether another delivery of it is in progress."""
         return self.claim is not None and self.claim.verdict is Verdict.BUSY
 
 
@@ -81,18 +81,18 @@ _DUPLICATE: Final = Admission(is_duplicate=True)
 _BUSY: Final = ("busy", "another delivery of the same event is being carried out")
 _NO_TIME: Final = (OutOfTimeError.kind, "too little time left to claim the event")
 _WAITS_SECONDS: Final = (0.1, 0.3, 0.6)
-"""Other instances mostly complete an event within these."""
+"""Waits before claiming again. Others mostly complete an event in this time."""
 _LEASE_MARGIN_SECONDS: Final = 5.0
 _LEASE_OUTSIDE_LAMBDA_SECONDS: Final = 60.0
 
 
 class Duplicates:
-    """Tells duplicates, from what this instance remembers and from what all instances share.
+    """Recognizes duplicates, with both memories.
 
     Args:
-        recent: What this instance remembers.
-        table: What all instances share, where that is configured.
-        is_on: Whether this instance's memory is; the table needs it for one invocation.
+        recent: The memory of this instance.
+        table: The shared memory, if configured.
+        is_on: Whether this instance's memory is on; the table needs it within an invocation.
         sleep: Waits for some seconds.
     """
 
@@ -109,7 +109,7 @@ class Duplicates:
         self._sleep = sleep
         self._is_table_unreachable = False
         self.is_on = is_on or table is not None
-        """Whether anything is a duplicate."""
+        """Whether duplicates are recognized at all."""
         self.settle_seconds = 0.0 if table is None else Reserve.SETTLE
         """Seconds to keep for `settle`."""
         self._waits: list[float] = []
@@ -139,7 +139,7 @@ class Duplicates:
         admissions: list[Admission],
         deadline: Deadline,
     ) -> None:
-        """Claim events, and claim those that others work on again after a wait."""
+        """Claim events; after a wait, claim again those that others are carrying out."""
         left = deadline.left()
         lease = _LEASE_OUTSIDE_LAMBDA_SECONDS if left is None else left + _LEASE_MARGIN_SECONDS
 
@@ -150,13 +150,19 @@ class Duplicates:
         while places:
             for place, admission in zip(places, map_concurrently(claim, places), strict=True):
                 is_unknown = admission.claim and admission.claim.verdict is Verdict.UNKNOWN
-                if not (admissions[place].is_busy and is_unknown):  # whoever had it may still
+                if not (
+                    admissions[place].is_busy and is_unknown
+                ):  # whoever held it may still write to it
                     admissions[place] = admission
             places = [place for place in places if admissions[place].is_busy]
             if not places or not self._waits:
                 break
             self._sleep(self._waits.pop(0))
-        errors = [each.claim.error for each in admissions if each.claim and each.claim.error]
+        errors = [
+            admission.claim.error
+            for admission in admissions
+            if admission.claim and admission.claim.error
+        ]
         if errors:
             log_event(logging.ERROR, "dedup table unreachable", count=len(errors), reason=errors[0])
 
@@ -187,8 +193,7 @@ class Duplicates:
         """Record the outcomes of admitted events.
 
         Args:
-            outcomes: The events with their admissions; those that failed, with what was
-                carried out all the same.
+            outcomes: Events, admissions, and for failed events what was carried out anyway.
             deadline: When to stop.
         """
         claimed = []
@@ -197,13 +202,13 @@ class Duplicates:
                 self._recent.complete(event)
             if admission.claim and admission.claim.verdict is Verdict.WORK:
                 claimed.append((admission.claim, record))
-        lost = map_concurrently(lambda each: self._settle(*each, deadline), claimed)
+        lost = map_concurrently(lambda pair: self._settle(*pair, deadline), claimed)
         if reasons := [reason for reason in lost if reason]:
             log_event(logging.WARNING, "claims not settled", count=len(reasons), reason=reasons[0])
 
     def _settle(self, claim: Claim, record: SentRecord | None, deadline: Deadline) -> str | None:
         if self._table is None or not deadline.allows_settling():
-            return "too little time left; the lease expires by itself"
+            return "too little time left; the lease will expire"
         try:
             if record is None:
                 return self._table.confirm(claim)

@@ -1,17 +1,17 @@
 """The memory of recent events that all instances share: claims in a DynamoDB table.
 
-Whoever carries out an S3 event first claims it, then sends, then confirms; what fails
-is released. Each step is one conditional write, so the table decides who was first.
-docs/duplicates.md has the protocol, with its reasons and what was proven of it.
+An instance claims an S3 event, then sends its dispatches, then confirms it; if that fails, it
+releases the event. Each step is one conditional write, so the table decides who was first.
+docs/duplicates.md has the protocol, its reasons and what was proven about it.
 
 An item, by the dedup key of the event (`memory.dedup_digest`):
 
 - ``state``: ``claimed``, ``done`` or ``failed``;
-- ``until``: seconds since the epoch: when the lease of a claim expires; until when the
-  same event is a duplicate of one that is done; 0 for one that failed;
-- ``token``: the attempt that wrote it; ``owner``: the delivery that this was for;
-- ``sent``: what was carried out of an event that failed, and of which replay it is;
-- ``returning``: deliveries that came while another was carried out;
+- ``until``: seconds since the epoch: the end of a claim's lease, or of the time in which the
+  same event is a duplicate of a completed one; 0 for a failed one;
+- ``token``: the attempt that wrote it; ``owner``: the delivery of that attempt;
+- ``sent``: what was carried out for a failed event, and the id of its replay;
+- ``returning``: deliveries that came while another one was in progress;
 - ``expires``: when DynamoDB may delete it.
 """
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT_SECONDS: Final = 24 * 3600
-"""How long an item is kept: longer than Lambda retries an event (6 hours)."""
+"""Seconds for which an item is kept: longer than Lambda retries an event (6 hours)."""
 
 MAX_SET_BYTES: Final = 128 * 1024
 """Bytes of a set in an item; DynamoDB's items have at most 400 KB."""
 MAX_RETURNING: Final = 2000
-"""Deliveries that are noted as returning."""
+"""Deliveries that are recorded as returning."""
 
 
 class ClaimTable:
@@ -80,7 +80,7 @@ class ClaimTable:
             owner: Id of its delivery.
             lease: Seconds after which the claim expires; by then whoever made it has
                 settled it, or no longer runs.
-            has_time: Tells whether there is time for a second call, where one is needed.
+            has_time: Returns whether there is time for a second call, where one is needed.
         """
         token, now = str(uuid.uuid4()), self._now()
         try:
@@ -88,9 +88,9 @@ class ClaimTable:
                 key,
                 "SET #state = :state, #owner = :owner, #token = :token, #until = :until,"
                 " #expires = :expires",
-                # There is no item; or it is of this very call, whose reply was lost; or it
-                # has expired. But what was done for this delivery itself, or while it was
-                # to come again, stays done, however late it comes.
+                # There is no item, or this same call wrote it and the reply was lost, or it
+                # has expired. But an event that was completed for this delivery, or while this
+                # delivery was returning, stays completed, however late the delivery comes.
                 "attribute_not_exists(#id) OR (#token = :token AND #state = :state)"
                 " OR (#until <= :now AND NOT (#state = :done"
                 " AND (#owner = :owner OR contains(#returning, :owner))))",
@@ -117,10 +117,10 @@ class ClaimTable:
         return Claim(key, Verdict.WORK, token, sent)
 
     def _note_return(self, key: str, owner: str, held: dict[str, Any]) -> None:
-        """Note that a delivery came while another was carried out, and will come again.
+        """Record that a delivery came while another one was in progress, and will come again.
 
-        It is a duplicate then too, however late that is. Where this cannot be noted, it
-        is carried out if it comes after the TTL.
+        It is a duplicate then too, however late that is. If this cannot be recorded, and it comes
+        after the TTL, it is carried out.
         """
         known = held.get("returning", {}).get("SS", ())
         if owner in known or len(known) >= MAX_RETURNING:
@@ -134,18 +134,18 @@ class ClaimTable:
             )
 
     def confirm(self, claim: Claim) -> str | None:
-        """Note that the event is completed.
+        """Record that the event is completed.
 
         Returns:
-            Why that could not be noted, if so; the event is completed all the same.
+            The reason, if that fails; the event is completed anyway.
         """
         return self._settle(claim, "done", self._now() + self._ttl, " REMOVE #sent")
 
     def release(self, claim: Claim, sent: SentRecord) -> str | None:
-        """Release an event that has failed, with what was carried out all the same.
+        """Release a failed event, and record what was carried out for it anyway.
 
         Returns:
-            Why that could not be noted, if so; the lease expires then.
+            The reason, if that fails; then its lease expires.
         """
         if texts := _write_sent(sent, claim.sent):
             return self._settle(claim, "failed", 0, ", #sent = :sent", sent={"SS": texts})
@@ -196,7 +196,7 @@ def _write_sent(sent: SentRecord, known: SentRecord) -> list[str]:
     jobs, parked = sent.jobs, sent.parked
     if sent.replay == known.replay:
         jobs, parked = jobs | known.jobs, parked | known.parked
-    # What was sent just now comes first, should it all be more than an item holds.
+    # The latest dispatches first, in case an item has no room for all.
     facts: list[tuple[str, str | None, int]] = [
         *((trigger_id, None, 1) for trigger_id in sorted(parked)),
         *((trigger_id, job_id, count) for (trigger_id, job_id), count in jobs.items()),
@@ -235,7 +235,7 @@ def _number(value: float) -> dict[str, str]:
 
 
 def _held(error: ClientError) -> dict[str, Any] | None:
-    """Return the item that failed the condition of a write, if one did."""
+    """Return the item with which the condition of a write failed, if there is one."""
     if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
     item: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]

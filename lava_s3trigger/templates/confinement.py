@@ -1,12 +1,12 @@
-"""Where and how the templates and conditions of a trigger run: within bounds.
+"""Runs the templates and conditions of a trigger within bounds.
 
 Everything runs in this process. Three things together confine it:
 
 - Jinja's sandbox, with its gaps closed (`environment`), and `utils` that lead nowhere
   (`utils`), keep templates from the function's credentials, files and shared objects.
 - Every value that a template makes is weighed (`weighing`), so no single operation in C
-  takes long or much.
-- The alarm and the limit of the memory (`limits`) end the rest.
+  takes much time or memory.
+- An alarm and a limit of the memory (`limits`) end everything else.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ABORTS: Final = 3
-"""Times that a trigger may take all of its time, until its entry is read again."""
+"""Times that a trigger may use up its time before it is disabled until its entry is read again."""
 MAX_RUN_SECONDS: Final = limits.SECONDS + limits.COMPILE_SECONDS
-"""Seconds that `Confinement.run` takes at most: to compile, once, and to render."""
+"""Seconds that `Confinement.run` takes at most, to compile (once) and to render."""
 
 
 class Confinement:
     """Runs the conditions and templates of one trigger within bounds of time and memory.
 
-    One for each entry, for as long as the entry is cached. It sets a trigger aside that
-    was aborted `MAX_ABORTS` times: a few such triggers, or object keys that are made for
-    one, would use up the time of all others.
+    There is one for each cached entry. It stops running a trigger that was aborted
+    `MAX_ABORTS` times: a few such triggers, or object keys that are made for one, would use up
+    the time of all others.
     """
 
     __slots__ = ("_aborts", "_is_testing_slow")
@@ -43,7 +43,7 @@ class Confinement:
         self._is_testing_slow = False
 
     def read(self, read: Callable[[], T]) -> T:
-        """Read the entry's conditions, and compile what is to be compiled of them.
+        """Read the entry's conditions, and compile their patterns.
 
         Raises:
             ValueError: It takes too long or too much memory, or `read` raises it.
@@ -54,13 +54,13 @@ class Confinement:
             raise ValueError(f"reading conditions aborted: {_reason(error)}") from None
 
     def run(self, test: Callable[[], bool], render: Callable[[], T]) -> T | None:
-        """Test the conditions, and render where they hold, both within one bound.
+        """Test the conditions and, if they hold, render, both within one bound.
 
         Returns:
-            What was rendered, or None where the conditions do not hold.
+            The result of `render`, or None where the conditions do not hold.
 
         Raises:
-            UserError: It was aborted, or has been too often; or `render` raises it.
+            UserError: It was aborted, now or too often before; or `render` raises it.
             RuntimeError: This is not the main thread.
         """
         is_tested = False

@@ -41,7 +41,7 @@ class CompileError(RenderingError):
     """A template cannot be compiled.
 
     Attributes:
-        reason: Why, without saying that.
+        reason: The cause only.
     """
 
     def __init__(self, reason: str) -> None:
@@ -50,7 +50,7 @@ class CompileError(RenderingError):
 
 
 class Variables(dict[str, Any]):
-    """The variables that the templates of a trigger know, of one event."""
+    """The variables of the templates of a trigger, for one event."""
 
     __slots__ = ("_excess", "_excess_of_event", "_given")
 
@@ -61,9 +61,9 @@ class Variables(dict[str, Any]):
         self._given: frozenset[int] | None = None
 
     def check(self, *, names_event: bool) -> None:
-        """Check that what a template is given is not too large, once.
+        """Check, once, that the variables are not too large.
 
-        The event itself is weighed where a template names it, which few do.
+        The event itself is weighed only if a template names it, which few do.
 
         Raises:
             RenderingError: It is too large.
@@ -85,11 +85,11 @@ class Variables(dict[str, Any]):
         return next(filter(None, map(_excess, info, info.values())), "")
 
     def holds(self, container: list[Any] | dict[str, Any]) -> bool:
-        """Return whether a list or map is in one of them, and not the template's to change."""
+        """Return whether a list or map is part of a variable: templates must not change it."""
         if self._given is None:
             # An event that no template names cannot be reached, and may be very deep.
-            given = self if self._excess_of_event == "" else {**self, "event": None}
-            self._given = frozenset(_container_ids(given))
+            reachable = self if self._excess_of_event == "" else {**self, "event": None}
+            self._given = frozenset(_container_ids(reachable))
         return id(container) in self._given
 
 
@@ -101,7 +101,7 @@ def _container_ids(container: Any) -> Iterator[int]:
 
 
 def variables(event: S3Event) -> Variables:
-    """Return the variables that the templates of a trigger know."""
+    """Return the variables of the templates of a trigger."""
     return Variables(
         {
             **_environment().globals,
@@ -123,13 +123,13 @@ def _excess(name: str, value: Any) -> str:
 
 
 class Document:
-    """A JSON value, of which all strings, keys too, are one Jinja template together.
+    """A JSON value whose strings, keys too, form one Jinja template.
 
     Args:
         value: The value as the entry has it.
-        jinja: Whether its strings are templates; if not, it renders as it stands.
-        is_globals: Whether it is the map of globals, of which rendering must not
-            make a name begin with `RESERVED`.
+        jinja: Whether its strings are templates; if not, it renders unchanged.
+        is_globals: Whether it is the map of globals: no rendered name in it may begin with
+            `RESERVED`.
     """
 
     __slots__ = ("_error", "_marker", "_names_event", "_template", "is_template", "value")
@@ -141,12 +141,12 @@ class Document:
         self._template: Template | None = None
         self._names_event = False
         self._error: str | None = None
-        """Why it cannot be compiled."""
+        """The error if it cannot be compiled."""
 
     def render(self, variables: dict[str, Any]) -> Any:
-        """Render the document; the result is not to be changed.
+        """Render the document; the caller must not change the result.
 
-        It is compiled when it is first rendered, once: most entries never match.
+        It is compiled once, when it is first rendered: most entries never match.
 
         Args:
             variables: What the function `variables` returns for the event.
@@ -158,13 +158,13 @@ class Document:
         if not self.is_template:
             return self.value
         template = self._template or self.compile()
-        given = variables if isinstance(variables, Variables) else Variables(variables)
-        given.check(names_event=self._names_event)
+        wrapped = variables if isinstance(variables, Variables) else Variables(variables)
+        wrapped.check(names_event=self._names_event)
         environment = template.environment
-        environment.start(given.holds)  # type: ignore[attr-defined]
-        # What Template.new_context does, without copying the variables each time:
+        environment.start(wrapped.holds)  # type: ignore[attr-defined]
+        # As Template.new_context does, but without copying the variables each time, since
         # templates only read them.
-        context = environment.context_class(environment, given, template.name, template.blocks)
+        context = environment.context_class(environment, wrapped, template.name, template.blocks)
         try:
             rendered = _decoded(joined(template.root_render_func(context)))
         except json.JSONDecodeError as error:
@@ -173,13 +173,13 @@ class Document:
             raise RenderingError(_reason(error)) from None
         finally:
             forget()
-            context.vars.clear()  # macros in it hold it, until Python looks for such cycles
+            context.vars.clear()  # macros in it refer to it, a cycle
         if type(rendered) is not type(self.value):
             raise RenderingError(f"it renders to {shown(rendered)}")
         return self._with_names_checked(rendered) if self._marker else rendered
 
     def compile(self) -> Template:
-        """Compile it once, and keep the template, or why there is none.
+        """Compile it once, and keep the template or the error.
 
         Raises:
             CompileError: It cannot be compiled.
@@ -195,7 +195,7 @@ class Document:
             self._error = str(error)
         except (TimeoutError, ThreadError):
             raise
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - as above
             self._error = _reason(error)
         else:
             return template
@@ -222,10 +222,10 @@ class Document:
 
 
 def parsed(environment: TemplateEnvironment, value: Any, marker: str = "") -> nodes.Template:
-    """Parse the template that the strings of a value are together.
+    """Parse the template that the strings of a value form.
 
     Raises:
-        Exception: It is no template; Jinja raises many kinds.
+        Exception: It is not a template; Jinja raises many kinds.
     """
     return environment.parse(source_of(environment, *text_of(value, marker)))
 
@@ -242,7 +242,7 @@ def _decoded(text: str) -> Any:
         WeightError: It is nested too deep.
         json.JSONDecodeError: It is not JSON.
     """
-    # So few texts are that long, and have so many brackets, that strings may count here.
+    # Hardly any text is that long and has so many brackets, so those in strings may count too.
     if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     value, end = _DECODER.raw_decode(text)

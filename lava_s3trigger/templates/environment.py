@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 MAX_OUTPUT_CHARACTERS: Final = 1024 * 1024
-"""Characters that a document may render to: no more fits a message of SQS."""
+"""Characters that a document may render to: a message of SQS has no room for more."""
 _MAX_ESCAPED_CHARACTERS: Final = 12 * MAX_CHARACTERS
 RESERVED_MARK: Final = uuid.uuid4().hex
-"""Stands in documents before reserved names that their authors wrote (`source`).
+"""Precedes reserved names that authors wrote in documents (`source`).
 
-It cannot be guessed, and no captured text has it, so no data passes for one of those.
+Nobody can guess it, and no captured text has it, so data cannot imitate such a name.
 """
 _ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 
@@ -62,15 +62,15 @@ def escaped(text: str) -> str:
 
 
 def _captured(parts: Iterable[str]) -> str:
-    """Make data of the JSON string text in a buffer.
+    """Return the data for the JSON string text in a buffer.
 
     Raises:
         WeightError: It is too large.
     """
     text = joined(parts, _MAX_ESCAPED_CHARACTERS).replace(RESERVED_MARK, "")
     if "\\" in text:
-        # All escapes are whole ones, made by `escaped`. Quotes that stand alone are
-        # structure that was captured along, and are data from here on.
+        # `escaped` made all escapes, so they are complete. Unescaped quotes are structure that was
+        # captured too, and are data from here on.
         text = _ESCAPES.sub(lambda match: str(json.loads(f'"{match[0]}"')), text)
     weigh(text)
     return text
@@ -90,13 +90,13 @@ def joined(parts: Iterable[str], max_characters: int = MAX_OUTPUT_CHARACTERS) ->
 
 @pass_eval_context  # so that Jinja does not evaluate constants at compile time
 def _finalize(context: EvalContext, value: Any) -> str:
-    if context.autoescape:  # HTML first; and Markup, so that Jinja leaves it at that
+    if context.autoescape:  # escapes HTML first; returns Markup, so that Jinja escapes no more
         return Markup(encode_basestring_ascii(str(escape(value)))[1:-1])  # noqa: S704
     return encode_basestring_ascii(value if type(value) is str else str(value))[1:-1]
 
 
 def _weighed(visit: Callable[..., None]) -> Callable[..., None]:
-    """Have a visitor write its expression as an argument of `weigh`."""
+    """Make a visitor write its expression as an argument of `weigh`."""
 
     def visit_weighed(self: _Code, node: nodes.Node, frame: Frame) -> None:
         self.write("weigh(")
@@ -107,13 +107,13 @@ def _weighed(visit: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Code(CodeGenerator):
-    """Has values weighed, and closes gaps that Jinja leaves.
+    """Generates code that weighs values, and closes gaps of Jinja.
 
-    Calls and operators are weighed by the environment, which the sandbox asks to do them.
+    The environment weighs the results of calls and operators.
 
-    What call and filter blocks and recursive loops put out is finalized, as all that
-    expressions do. And a set block or an assignment of several things, as a plain
-    assignment, sets attributes of namespaces alone.
+    The output of call blocks, filter blocks and recursive loops is finalized, like that of
+    expressions. A set block, or an assignment to several targets, may set attributes of
+    namespaces only, like a plain assignment.
     """
 
     visit_Concat = _weighed(CodeGenerator.visit_Concat)  # noqa: N815
@@ -151,15 +151,15 @@ class _Code(CodeGenerator):
     def visit_ScopedEvalContextModifier(  # noqa: N802
         self, node: nodes.ScopedEvalContextModifier, frame: Frame
     ) -> None:
-        # Else Jinja finalizes what the author wrote, since it cannot tell when it compiles.
+        # Else Jinja finalizes the author's text too.
         if not all(isinstance(option.value, nodes.Const) for option in node.options):
             self.fail("autoescape takes true or false", node.lineno)
         super().visit_ScopedEvalContextModifier(node, frame)
 
     def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:  # noqa: N802
-        # Jinja looks at what a name stands for before it assigns that name anew.
+        # Jinja reads the value of a name before it assigns the name again.
         if isinstance(node.target, nodes.Tuple) and any(node.target.find_all(nodes.NSRef)):
-            self.fail("an attribute of a namespace is assigned by itself", node.lineno)
+            self.fail("an attribute of a namespace must be assigned separately", node.lineno)
         super().visit_Assign(node, frame)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802
@@ -167,7 +167,9 @@ class _Code(CodeGenerator):
         for name in sorted(targets):
             self.writeline(f"if not isinstance({frame.symbols.ref(name)}, Namespace):")
             self.indent()
-            self.writeline('raise TemplateRuntimeError("cannot assign to what is no namespace")')
+            self.writeline(
+                'raise TemplateRuntimeError("can only assign to attributes of a namespace")'
+            )
             self.outdent()
         super().visit_AssignBlock(node, frame)
 
@@ -191,14 +193,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """Begin a rendering.
 
         Args:
-            is_given: Tells whether a list or map is one that the template was given.
+            is_given: Returns whether a list or map is part of a variable.
         """
         self._is_given = is_given
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: PLR0911 - the busiest path
         """Return an attribute, or else an item, of an object.
 
-        Of a map it is mostly an item, as in ``info.size``: then no attribute is tried first.
+        For a map it is mostly an item, as in ``info.size``, so the item is tried first.
         """
         kind = type(obj)
         if kind is dict and attribute in obj and attribute not in _OF_DICT:
@@ -212,14 +214,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 return METHODS[attribute][1](getattr(obj, attribute))
         elif kind in _IMMUTABLE and not attribute.startswith("_"):
             try:
-                return getattr(obj, attribute)  # the sandbox has nothing more to ask of these
+                return getattr(obj, attribute)  # the sandbox does not check these further
             except AttributeError:
                 return self.undefined(obj=obj, name=attribute)
         elif kind is re.Pattern and attribute in patterns.METHODS:
             return patterns.checked(getattr(obj, attribute))
         value = super().getattr(obj, attribute)
         if type(value) in _FROZEN and not isinstance(obj, _HOLDERS):
-            return _FROZEN[type(value)](value)  # what a class or a module has
+            return _FROZEN[type(value)](value)  # an attribute of a class or a module
         return value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -237,10 +239,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return value if type(obj) in _WEIGHED else weigh(value)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Keep templates from what takes any object for its self.
+        """Keep templates from methods that accept any object as their self.
 
-        By a method of a class, as in ``dict.update(utils, ...)``, they would change
-        what they may not change by a method of the object.
+        Through a method of a class, as in ``dict.update(utils, ...)``, they could change an object
+        that they may not change through its own methods.
         """
         if isinstance(obj, type) and isinstance(value, _UNBOUND) and obj.__module__ != "datetime":
             return False  # objects of datetime never change
@@ -253,20 +255,20 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             WeightError: It is too large.
         """
         if type(obj) is types.BuiltinMethodType and not kwargs:
-            # A method in C, such as most are. It bears no marks of Jinja's, for or
-            # against being called, and looking for them takes longer than the call.
+            # Most are methods in C, without Jinja's marks that allow or forbid calls. Looking
+            # for marks takes longer than the call.
             try:
                 value = obj(*args)
-            except StopIteration:  # which would end the generator that a template is
+            except StopIteration:  # which would end the template, since that is a generator
                 return self.undefined("a callable raised StopIteration")
             return value if type(value) is str and len(value) <= MAX_CHARACTERS else weigh(value)
         if type(obj) is type and args and isinstance(args[0], (str, bytes)) and obj in _DATES:
-            # CPython crashes on a date whose state, as pickle has it, it did not write itself.
+            # CPython crashes on a date that is made from a pickled state which it did not write.
             raise TypeError(f"{obj.__name__} takes numbers, not text")
         return weigh(super().call(context, obj, *args, **kwargs))
 
     def call_binop(self, _context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Do a binary operation, and weigh what it makes; a repetition, before it is made.
+        """Do a binary operation and weigh its result; a repetition is weighed before it is made.
 
         Raises:
             WeightError: It is too large.
@@ -278,7 +280,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
 _DATES: Final = frozenset([dt.date, dt.datetime, dt.time])
 _IMMUTABLE: Final = frozenset([str, int, float, *_DATES, dt.timedelta])
-"""Types of which no object can be changed, or is one of Python's own inner workings."""
+"""Types whose objects cannot be changed, and are not internals of Python."""
 _OF_DICT: Final = frozenset(dir(dict))
 _CHANGES: Final = frozenset(
     "append clear extend insert pop popitem remove reverse setdefault sort update".split()  # noqa: SIM905
@@ -286,9 +288,9 @@ _CHANGES: Final = frozenset(
 """Methods that change a list or a map."""
 _SPECIAL: Final = frozenset([*_CHANGES, *METHODS, "format", "format_map"])
 _HOLDERS: Final = (dict, tuple, Namespace)
-"""Types whose attributes may be lists and maps that a template made."""
+"""Types that may have lists and maps of a template as attributes."""
 _FROZEN: Final[dict[type, Any]] = {kind: type(kind.__name__, (kind,), {}) for kind in (list, dict)}
-"""Copies of lists and maps that are not a template's to change."""
+"""Copies of lists and maps that templates must not change."""
 _WEIGHED: Final = frozenset([str, list, tuple, dict])
 """Types whose items were weighed along with them."""
 _UNBOUND: Final = (
@@ -302,10 +304,10 @@ _UNBOUND: Final = (
 
 
 def _changing(container: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a list or map weighed after each change."""
+    """Wrap a method that changes a list or map, so that the result is weighed."""
 
     def change(*args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("key") is not None:  # which would be called without `call`
+        if kwargs.get("key") is not None:  # it would be called without `call`
             raise TypeError("sort takes no key; the filter sort takes an attribute")
         value = method(*args, **kwargs)
         weigh_changed(container)
@@ -315,7 +317,7 @@ def _changing(container: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _indent(s: Any, *args: Any, **kwargs: Any) -> str:
-    # Jinja's adds to what it is given, in place where that is a list.
+    # Jinja's filter adds to its start value, in place if that is a list.
     return do_indent(s if isinstance(s, str) else str(s), *args, **kwargs)
 
 

@@ -1,8 +1,8 @@
-"""Bounds in time and memory for what trigger authors and object keys can cause.
+"""Bounds time and memory of the work that trigger authors and object keys cause.
 
-The clock is a signal, since nothing else interrupts a regular expression. The memory is
-that of the process, since no list of dangerous operations is ever complete. A signal
-waits for the C code that it interrupts: see `weighing`.
+Time is bounded by a signal, since nothing else interrupts a regular expression. Memory is
+bounded for the whole process, since no list of dangerous operations is complete. Python
+handles signals only between bytecodes, so a long call in C is not interrupted: see `weighing`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 SECONDS: Final = 1.0
 """Seconds that the conditions and templates of one trigger may take for one event."""
 COMPILE_SECONDS: Final = 3.0
-"""Seconds that compiling them may take besides, once for as long as the entry is cached."""
+"""Seconds that compiling them may take in addition, once per cached entry."""
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes of memory that they may add to the process."""
 
@@ -33,28 +33,28 @@ _PAGE: Final = resource.getpagesize()
 _ALARM: Final = signal.SIGALRM
 _REPEAT_SECONDS: Final = 2.0
 _MIN_SECONDS: Final = 0.001
-# Not RLIMIT_AS, which also keeps the stack from growing: where the memory is used up, the next
-# deep recursion in C would end the process, such as freeing a chain of objects.
+# Not RLIMIT_AS: it also keeps the stack from growing. With the memory used up, the next deep
+# recursion in C, such as freeing a chain of objects, would end the process.
 _DATA: Final = resource.RLIMIT_DATA
 
 
 class ThreadError(RuntimeError):
-    """This is not the main thread, which alone receives signals."""
+    """This is not the main thread; only that one receives signals."""
 
 
 class CompileTimeoutError(TimeoutError):
-    """Compiling took longer than `COMPILE_SECONDS`, all of which it had."""
+    """Compiling took longer than `COMPILE_SECONDS`, although it had all of them."""
 
 
 class _TimeUpError(BaseException):
-    """Not an Exception: whatever runs must not mistake it for an error of its own."""
+    """Not an Exception, so that the bounded work does not catch it as an error of its own."""
 
 
 def _time_up(_signal: int, frame: FrameType | None) -> None:
-    """Interrupt the work of the innermost `run_bounded`, and nothing else.
+    """Interrupt only the work of the innermost `run_bounded`.
 
-    What this raises goes up from the interrupted frame. It meets the `except` of `run_bounded`
-    if, and only if, it comes by `_work`. If `run_bounded` or this function is met first, the
+    The exception rises from the interrupted frame. It reaches the `except` of `run_bounded` only
+    if it passes `_work`. If the frame of `run_bounded` or of this function is found first, the
     work has not begun or is over.
     """
     global _is_missed  # noqa: PLW0603 - what else does a signal handler have?
@@ -68,34 +68,34 @@ def _time_up(_signal: int, frame: FrameType | None) -> None:
 
 
 _is_missed = False
-"""Whether an alarm came in `run_bounded` itself, where it cannot be raised."""
+"""Whether an alarm came during `run_bounded` itself, where nothing can be raised."""
 _is_listening = False
 _IGNORE_WARNINGS: Final = (("ignore", None, Warning, None, 0),)
 
 
 class listening:  # noqa: N801 - as contextlib's are; as a generator it would take longer
-    """Install the alarm's handler for all of a block, so that each `run_bounded` need not.
+    """Install the alarm's handler for a block, not for each `run_bounded` in it.
 
-    It takes longer to install and to remove than all else that `run_bounded` does.
+    Installing and removing it takes longer than everything else that `run_bounded` does.
 
-    Warnings are ignored inside. What a template makes a library warn of, such as a time
-    zone that dateutil does not know, would be printed outside of the log's format, and
-    Python would keep its text for as long as the process lives.
+    Warnings are ignored inside. A template can cause one, for example with a time zone that
+    dateutil does not know. It would be printed outside of the log's format, and Python would
+    keep its text.
     """
 
     __slots__ = ("_before", "_filters", "_is_outermost")
 
     def __enter__(self) -> None:
-        global _is_listening  # noqa: PLW0603 - as is the signal handler that it tells of
+        global _is_listening  # noqa: PLW0603 - the signal handler is global too
         self._is_outermost = not _is_listening and _is_main_thread()
         if self._is_outermost:
-            # As `catch_warnings` does, which takes as long as all else here.
+            # As `catch_warnings` does, which takes as long as everything else here.
             self._filters, warnings.filters = warnings.filters, [*_IGNORE_WARNINGS]
             self._before = signal.signal(_ALARM, _time_up)
             _is_listening = True
 
     def __exit__(self, *_: object) -> None:
-        global _is_listening  # noqa: PLW0603 - likewise
+        global _is_listening  # noqa: PLW0603 - as above
         if self._is_outermost:
             _is_listening = False
             signal.signal(_ALARM, self._before)
@@ -105,7 +105,7 @@ class listening:  # noqa: N801 - as contextlib's are; as a generator it would ta
 def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = MEMORY) -> T:
     """Run some work, bounded in wall time and in memory.
 
-    Inside other bounded work, the time of the outer one stands still.
+    Inside other bounded work, the clock of the outer one is stopped.
 
     Args:
         work: What to run.
@@ -119,13 +119,13 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
     """
     global _compile_seconds_left, _is_missed  # noqa: PLW0603 - as the timer is
     if not _is_main_thread():
-        raise ThreadError("templates and conditions run in the main thread alone")
+        raise ThreadError("templates and conditions run only in the main thread")
     if not _is_listening:
         with listening():
             return run_bounded(work, seconds, memory)
     memory_before = _limit_memory(memory)
-    # Repeated, since Python swallows what is raised in a finalizer. Not so soon that
-    # it comes while what was interrupted is still being cleared away.
+    # Repeated, since Python swallows an exception in a finalizer. Not so soon that it
+    # comes while the interrupted work is still being cleaned up.
     outer_seconds, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
     if not outer_seconds:
         _compile_seconds_left = COMPILE_SECONDS
@@ -136,7 +136,7 @@ def run_bounded(work: Callable[[], T], seconds: float = SECONDS, memory: int = M
     except _TimeUpError:
         pass
     finally:
-        # First the memory: where it is used up, the rest may need some.
+        # The memory first: if it is used up, the rest may need some.
         resource.setrlimit(_DATA, memory_before)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _is_missed = is_outer_late  # and not whether this one is
@@ -163,7 +163,7 @@ def compile_bounded(compile_: Callable[[], T]) -> T:
 
     Raises:
         CompileTimeoutError: It took all of them.
-        TimeoutError: It took longer than what other compiling had left of them.
+        TimeoutError: It took longer than the seconds that other compiling had left.
         MemoryError: It took too much memory.
         ThreadError: This is not the main thread.
     """
@@ -182,10 +182,10 @@ def compile_bounded(compile_: Callable[[], T]) -> T:
 
 
 def _limit_memory(memory: int) -> tuple[int, int]:
-    """Limit the memory of the process to what it uses and some more; return the limit before."""
+    """Limit the memory of the process to what it uses plus some; return the former limit."""
     before = soft, hard = resource.getrlimit(_DATA)
     try:
-        # Each time: what others keep meanwhile must not count against what runs now.
+        # Each time, so that memory that others keep in between does not count for this work.
         limit = int(os.pread(_usage(os.getpid()), 128, 0).split()[5]) * _PAGE + memory
         if soft == resource.RLIM_INFINITY or limit < soft:
             resource.setrlimit(_DATA, (limit, hard))
@@ -196,7 +196,7 @@ def _limit_memory(memory: int) -> tuple[int, int]:
 
 @cache
 def _usage(pid: int) -> int:
-    """Open the file that tells how many pages a process uses; it stays open."""
+    """Open the file with the number of pages that a process uses; it stays open."""
     return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
 

@@ -1,7 +1,7 @@
-"""Regular expressions: compiled once, kept within a bound, and weighed with their text.
+"""Regular expressions: compiled once, cached within a bound, and weighed with their text.
 
-What Python's `re` caches stays for as long as the process lives, up to 512 patterns and
-512 replacements. Some patterns of 1 KiB take 2 MB, compiled.
+Python's `re` caches up to 512 patterns and 512 replacements for as long as the process lives.
+Some patterns of 1 KiB take 2 MB when compiled.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MAX_CACHED_BYTES: Final = 2 * 1024 * 1024
 MAX_PATTERN_CHARACTERS: Final = 1024
 """Characters of a pattern, or of a replacement that has backslashes."""
 MAX_SCAN: Final = 64 * 1024
-"""Characters of a text, times the weight of the pattern.
+"""Greatest product of the characters of a text and the weight of the pattern.
 
-`re` checks for signals once in 4,096 steps, and a repeat of one character goes through all
-of the text in one step. 4,096 of so many characters take up to a third of a second.
+`re` checks for signals once in 4,096 steps, and a repeat of one character scans the whole
+text in one step. 4,096 scans of this product take up to a third of a second.
 """
 FUNCTIONS: Final = frozenset(
     "findall finditer fullmatch match search split sub subn".split()  # noqa: SIM905
@@ -35,32 +35,32 @@ METHODS: Final = FUNCTIONS | {"scanner"}
 _SUBSTITUTING: Final = frozenset(["sub", "subn"])
 _BYTES_OF_A_CHARACTER: Final = 128
 _CATEGORIES: Final = {"w": 12, "d": 5, "s": 3}
-"""Categories of characters, which are functions in C, and nanoseconds that one takes."""
+"""Nanoseconds that a category of characters, a function in C, takes for one character."""
 
 _compiled: dict[tuple[Any, int], re.Pattern[Any]] = {}
 _cached_bytes = 0
 
 
 def compiled(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
-    """Compile a pattern, which is kept for later events.
+    """Compile a pattern, and cache it for later events.
 
     Raises:
         re.error: It is not a pattern.
     """
-    found = _compiled.get((pattern, flags))
-    if found is None:
-        found = re.compile(pattern, flags)
-        charge(pattern, sys.getsizeof(found))
-        _compiled[pattern, flags] = found
-    return found
+    regex = _compiled.get((pattern, flags))
+    if regex is None:
+        regex = re.compile(pattern, flags)
+        charge(pattern, sys.getsizeof(regex))
+        _compiled[pattern, flags] = regex
+    return regex
 
 
 def charge(text: Any, size: int = 0) -> None:
-    """Count what Python keeps of a pattern, a replacement or a format; forget all at the bound.
+    """Count the memory that Python keeps for a pattern, replacement or format; clear at the bound.
 
     Args:
         text: The pattern, replacement or format.
-        size: Bytes of what it is compiled to.
+        size: Bytes of its compiled form.
     """
     global _cached_bytes  # noqa: PLW0603 - as is the cache of `re`
     size += _BYTES_OF_A_CHARACTER * len(text)
@@ -84,7 +84,7 @@ def check_length(text: Any, subject: str) -> None:
 
 
 def check_arguments(name: str, pattern: str | bytes, args: Any, kwargs: Any) -> None:
-    """Check the text, and the replacement, that a pattern is used with.
+    """Check the text and the replacement that a pattern is called with.
 
     Args:
         name: One of `METHODS`.
@@ -109,7 +109,7 @@ def check_arguments(name: str, pattern: str | bytes, args: Any, kwargs: Any) -> 
 
 
 def checked(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a method of a pattern check its arguments."""
+    """Wrap a method of a pattern, so that it checks its arguments."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         pattern = method.__self__.pattern  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_replacement(text: Any) -> None:
-    """Check a replacement, of which `re` keeps what it is parsed into.
+    """Check a replacement; `re` caches its parsed form.
 
     Raises:
         WeightError: It is too long.
@@ -132,10 +132,10 @@ def check_replacement(text: Any) -> None:
 
 @lru_cache(maxsize=64)
 def _weight(pattern: str | bytes) -> int:
-    """Return about how many nanoseconds a repeat takes for one character of the text.
+    """Return the approximate nanoseconds that a repeat takes for one character of the text.
 
-    Members of a set are a bitmap up to U+FFFF, and a list above. Where they stand is not
-    looked at: whatever the pattern is, no set of it has more.
+    A set has a bitmap for its members up to U+FFFF and a list for those above. All members of
+    the pattern are counted for each set, which is never too few.
     """
     text = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
     listed = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)

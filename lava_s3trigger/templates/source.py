@@ -1,4 +1,4 @@
-"""The source of a template: the JSON text of a document, its strings rewritten for Jinja."""
+"""The source of a template: the JSON text of a document, with its strings rewritten for Jinja."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .environment import TemplateEnvironment
 
 RESERVED: Final = "lava"
-"""Names of globals that begin so, in any case, are lava's own."""
+"""Names of globals that begin like this, in any case, are lava's own."""
 
 
 def text_of(value: Any, marker: str) -> tuple[str, list[int]]:
-    """Return the JSON text of a value, its strings not yet escaped.
+    """Return the JSON text of a value, with its strings not yet escaped.
 
     Returns:
         The text, and the positions of the quotes around the strings in it.
@@ -61,13 +61,12 @@ def _pieces(value: Any, marker: str = "") -> Iterator[tuple[str, bool]]:
 
 
 def source_of(environment: TemplateEnvironment, text: str, quotes: list[int]) -> str:
-    """Make the template: JSON outside expressions, and expressions as they were written.
+    """Return the template: JSON outside expressions, and the expressions as they were written.
 
-    Jinja's own lexer tells them apart. It works on a copy of the same length, in
-    which line ends are spaces, since it would fold them; and it leaves out the space
-    that whitespace control removes, which is found again by position. In lava that
-    space was escaped before Jinja saw it, so only true spaces were ever removed:
-    it is put back, escaped, for Jinja to do the same.
+    Jinja's own lexer separates them. It gets a copy of the same length in which line ends are
+    spaces, since it would normalize them. Its tokens lack the space that whitespace control
+    removes, which is found again by position. lava escaped that space before Jinja saw it, so
+    Jinja removed only real spaces: the space is put back, escaped, for the same result.
     """
     shadow = text.translate({10: " ", 13: " "})
     quoted = _Quoter(text, quotes)
@@ -80,7 +79,7 @@ def source_of(environment: TemplateEnvironment, text: str, quotes: list[int]) ->
         if kind == "data":
             source.append(quoted(start, position))
         elif kind == "string":
-            # A literal that reaches over a reserved name is the author's, without its mark.
+            # A literal that contains a reserved name is the author's text: without the mark.
             source.append(_literal(text[start:position].replace(RESERVED_MARK, "")))
         elif kind.endswith("_end") or kind == "raw_begin":
             body = start + len(token.rstrip())
@@ -92,7 +91,7 @@ def source_of(environment: TemplateEnvironment, text: str, quotes: list[int]) ->
 
 
 class _Quoter:
-    """Escapes stretches of a text, but for the quotes around its strings."""
+    """Escapes sections of a text, except the quotes around its strings."""
 
     def __init__(self, text: str, quotes: list[int]) -> None:
         self._text = text
@@ -100,12 +99,12 @@ class _Quoter:
         self._next = 0
 
     def __call__(self, start: int, end: int) -> str:
-        """Escape from start to end; stretches must be asked for in their order."""
+        """Escape from start to end; sections must be requested in their order."""
         pieces = []
         while self._next < len(self._quotes) and self._quotes[self._next] < end:
             quote = self._quotes[self._next]
             self._next += 1
-            if quote >= start:  # not one inside of an expression
+            if quote >= start:  # not a quote inside an expression
                 pieces.append(escaped(self._text[start:quote]) + '"')
                 start = quote + 1
         return "".join(pieces) + escaped(self._text[start:end])
@@ -118,7 +117,7 @@ def _literal(token: str) -> str:
     r"""Rewrite a string literal so that Jinja reads four escapes in it and no others.
 
     ``\n``, ``\t``, ``\r`` and ``\uXXXX`` are that character; every other backslash
-    stays as written, a pair of them too, which is no place to begin an escape at.
+    stays as written. So does a pair of backslashes: no escape begins at its second one.
     """
     body = _ESCAPED.sub(
         lambda match: match[0] if match[0] == r"\\" else json.loads(f'"{match[0]}"'), token[1:-1]

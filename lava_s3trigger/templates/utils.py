@@ -1,4 +1,4 @@
-"""What templates know as ``utils``: classes and functions, and no way on from there."""
+"""The ``utils`` of templates: classes and functions that give access to nothing else."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def s3key(location: str) -> str:
 
 def _location(location: str) -> str:
     path = location.removeprefix("s3:")
-    # Not all slashes: keys may begin with some of their own.
+    # Not all slashes: a key may begin with slashes.
     return path.removeprefix("//") if path.startswith("//") else path.removeprefix("/")
 
 
 def _relpath(path: str, start: str = ".") -> str:
-    """Return a path as seen from another, without asking for the current folder."""
+    """Return a path relative to another one, without reading the current folder."""
     return os.path.relpath(os.path.join("/", path), os.path.join("/", start))  # noqa: PTH118
 
 
@@ -81,19 +81,19 @@ def _compile(pattern: Any, flags: int = 0) -> re.Pattern[Any]:
     if isinstance(pattern, re.Pattern):
         return re.compile(pattern, flags)
     patterns.check_length(pattern, "pattern")
-    return patterns.compiled(pattern, int(flags) & _FLAGS)  # of the others, one prints
+    return patterns.compiled(pattern, int(flags) & _FLAGS)  # one of the others prints
 
 
 def _by_pattern(name: str) -> Callable[..., Any]:
-    """Make a function of `re` of the method of compiled patterns that it stands for."""
+    """Return the `re` function that wraps a method of compiled patterns."""
     most = {"split": 2, "sub": 3, "subn": 3}.get(name, 1)
 
     def function(pattern: Any, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
-        if len(args) > most:  # flags stand last
+        if len(args) > most:  # flags come last
             args, flags = args[:most], args[most]
-        found = _compile(pattern, flags)
-        patterns.check_arguments(name, found.pattern, args, kwargs)
-        return getattr(found, name)(*args, **kwargs)
+        regex = _compile(pattern, flags)
+        patterns.check_arguments(name, regex.pattern, args, kwargs)
+        return getattr(regex, name)(*args, **kwargs)
 
     function.__name__ = name
     return function
@@ -108,15 +108,15 @@ def _expanding(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _flags(value: Any = 0) -> re.RegexFlag:
-    """Return flags of regular expressions, without those that there are not.
+    """Return flags of regular expressions, without unknown ones.
 
-    Python keeps each value that was ever made, known or not.
+    Python keeps each value for ever, known or not.
     """
     return re.RegexFlag(int(value) & _FLAGS)
 
 
 def _parsing(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Check the format of a date, of which Python makes a pattern."""
+    """Check the format of a date: Python compiles it to a pattern."""
 
     def parse(text: str, form: str) -> Any:
         patterns.check_length(form, "format")
@@ -133,7 +133,7 @@ ENCODINGS: Final = frozenset(
     ascii us-ascii latin-1 latin1 iso-8859-1 utf8 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be
     """.split()  # noqa: SIM905
 )
-"""Encodings that texts are encoded in. Python keeps each name it was ever asked for."""
+"""The allowed encodings of texts. Python keeps each name that it was ever asked for."""
 
 
 def _transcoding(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +154,7 @@ METHODS: Final[dict[str, tuple[Any, Callable[..., Any]]]] = {
     "expand": (re.Match, _expanding),
     "strptime": (object, _parsing),
 }
-"""Methods that leave something behind: of which type, and what calls them instead."""
+"""Methods that leave something in memory: their type, and the function that is called instead."""
 
 
 # Dates. The parts of dateutil are imported when they are first asked for.
@@ -171,14 +171,14 @@ _MAX_DATE_CHARACTERS: Final = 1000
 
 
 def _bounded_parser(members: dict[str, Any]) -> _Parser:
-    """Bound the text that dates are read from.
+    """Bound the length of the text that a date is parsed from.
 
-    Of very many digits dateutil makes one number, in a way that takes the square of
-    their count, and which no signal interrupts.
+    dateutil converts many digits to one number. The time grows with the square of their count,
+    and no signal interrupts it.
     """
 
     def check(text: Any) -> None:
-        if not isinstance(text, (str, bytes)):  # it reads what has a method to read
+        if not isinstance(text, (str, bytes)):  # it also accepts an object with a method `read`
             raise TypeError(f"a date is read from text, not from {type(text).__name__}")
         if len(text) > _MAX_DATE_CHARACTERS:
             raise ValueError(f"a date of more than {_MAX_DATE_CHARACTERS} characters")
@@ -201,12 +201,12 @@ def _gettz(name: str) -> dt.tzinfo | None:
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+:,./-]*", name) or ".." in name:
         raise ValueError(f"{name!r} is not the name of a time zone")
-    # Zones that the system does not have are in an archive, which takes long to read, once.
+    # Zones that the system lacks are in an archive; reading it takes long, once.
     return compile_bounded(lambda: gettz(name))
 
 
 def _tzoffset(name: str | None, offset: Any) -> dt.tzinfo:
-    """Make a time zone of an offset; dateutil keeps the last few, with all that they hold."""
+    """Return the time zone of an offset; dateutil caches the last few with their arguments."""
     from dateutil.tz import tzoffset  # noqa: PLC0415 - few templates need it
 
     if not isinstance(name, str | None):
@@ -215,14 +215,14 @@ def _tzoffset(name: str | None, offset: Any) -> dt.tzinfo:
 
 
 def _tzstr(s: str, posix_offset: Any = False) -> dt.tzinfo:  # noqa: FBT002 - as dateutil's
-    """Make a time zone of a POSIX rule; dateutil keeps the last few, with all that they hold."""
+    """Return the time zone of a POSIX rule; dateutil caches the last few with their arguments."""
     from dateutil.tz import tzstr  # noqa: PLC0415 - few templates need it
 
     return tzstr(s, bool(posix_offset))
 
 
 def _rrulestr(s: str, **kwargs: Any) -> Any:
-    """Parse a recurrence rule, the time zones of which are looked up by name."""
+    """Parse a recurrence rule; its time zones are looked up by name."""
     from dateutil.rrule import rrulestr  # noqa: PLC0415 - few templates need it
 
     return rrulestr(s, **{**kwargs, "tzids": _gettz})
@@ -232,7 +232,7 @@ _BOUNDED: Final[dict[str, dict[str, Any]]] = {
     "rrule": {"rrulestr": _rrulestr},
     "tz": {"gettz": _gettz, "tzoffset": _tzoffset, "tzstr": _tzstr},
 }
-"""What takes the place of members of its submodules."""
+"""Replacements for members of its submodules."""
 
 
 class _Dateutil(SimpleNamespace):
@@ -271,4 +271,4 @@ def _utils() -> dict[str, Any]:
 
 
 UTILS: Final = _utils()
-"""What templates know as ``utils``."""
+"""The ``utils`` of templates."""

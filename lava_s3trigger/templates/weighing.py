@@ -1,8 +1,8 @@
-"""The weights of values: how much text, how many bits, members and levels one may have.
+"""Bounds of values: the characters, bits, members and levels that a value may have.
 
-Every value that an expression of a template makes is weighed when it is made. A signal
-waits for the C code that it interrupts, so no operation in C may take long. None does,
-if all that it is given is small.
+Every value that an expression of a template makes is weighed when it is made. Signals are
+handled only between bytecodes, so no operation in C may take long. None does if all its
+arguments are small.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MAX_CHARACTERS: Final = 16 * 1024
 MAX_BITS: Final = 16 * 1024
 """Bits of an integer."""
 MAX_MEMBERS: Final = 2000
-"""Members of a container, and of the containers in it, as often as a traversal meets them.
+"""Members of a container and of the containers in it, as often as a traversal visits them.
 
 The keys and the values of a map are members. A text counts once more for each 1,024
 characters.
 """
 MAX_DEPTH: Final = 50
-"""Levels of containers in each other."""
+"""Levels of nested containers."""
 
 _LIGHT: Final = frozenset(
     [type(None), bool, float, dt.date, dt.datetime, dt.time, dt.timedelta, Undefined]
@@ -46,10 +46,10 @@ _SHORT_TEXT: Final = 1024
 class WeightError(Exception):
     """A value is too large.
 
-    It is no ValueError, which libraries catch and take for an error of their own.
+    It is not a ValueError, since libraries catch that as an error of their own.
 
     Attributes:
-        reason: How it is too large, such as "has more than 2000 members".
+        reason: In what way it is too large, such as "has more than 2000 members".
     """
 
     def __init__(self, reason: str, subject: str = "the value of this expression") -> None:
@@ -61,8 +61,8 @@ def weigh(value: Any) -> Any:  # noqa: C901, PLR0911 - the busiest path
     """Weigh a value.
 
     Returns:
-        The value. In place of an iterator, a list of what it yields: to weigh it uses it
-        up, and iterators that hold each other in their thousands crash CPython.
+        The value. For an iterator, a list of its members: weighing uses it up, and
+        thousands of nested iterators crash CPython.
 
     Raises:
         WeightError: It is too large.
@@ -88,7 +88,7 @@ def weigh(value: Any) -> Any:  # noqa: C901, PLR0911 - the busiest path
         _weigh_container(value)
         return value
     elif kind is types.GenericAlias:
-        raise TypeError("a class has no items")  # of an alias, nothing in it would be weighed
+        raise TypeError("a class has no items")  # otherwise nothing in an alias would be weighed
     _weigh_scalar(value)
     return value
 
@@ -150,7 +150,7 @@ class _Scale:
     def add(self, container: Any, depth: int = 1) -> None:
         if depth > MAX_DEPTH:
             raise WeightError(f"is nested more than {MAX_DEPTH} deep")
-        # Before a range or the like is gone through.
+        # Before a range or a similar value is traversed.
         members = _members(container)
         _check_members(self.members + len(members))
         for member in members:
@@ -187,23 +187,22 @@ def _weigh_container(container: Any) -> None:
             _prune()
 
 
-# To change a list makes what holds it heavier, too:
+# Changing a list also changes the weight of the containers that hold it:
 #
 #     row = []              row:   0 members
 #     table = [row, row]    table: 2 members
 #     row.append(7)         row:   1 member
 #                           table: 4 members, since a traversal meets the 7 twice
 #
-# So all containers that hold one that can be changed, such as `table`, are weighed again
-# after each change. Those that the template has dropped, as that of {{ [[1]] | length }},
-# are referred to by nothing but `_holders`.
+# So all containers of a changeable one, such as `table`, are weighed again after each change.
+# Only `_holders` refers to those that the template has dropped, as in {{ [[1]] | length }}.
 _holders: dict[int, Any] = {}
-"""By their `id`."""
+"""The containers of changeable ones, by their `id`."""
 _PRUNE_EVERY: Final = 256
 
 
 def forget() -> None:
-    """Forget the containers of a rendering."""
+    """Forget the containers of the last rendering."""
     _holders.clear()
 
 
@@ -221,11 +220,11 @@ def weigh_changed(container: Any) -> None:
 
 
 def _prune() -> None:
-    """Drop the containers that nothing but `_holders` refers to."""
+    """Drop the containers that only `_holders` refers to."""
     for key in [key for key in _holders if sys.getrefcount(_holders[key]) == _UNHELD]:
         del _holders[key]
 
 
 _UNSHARED: Final[dict[int, Any]] = {0: []}
 _UNHELD: Final = sys.getrefcount(_UNSHARED[0])
-"""References to what nothing but a map refers to."""
+"""Number of references to an object that only a map refers to."""

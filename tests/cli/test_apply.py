@@ -543,7 +543,7 @@ class TestProcess:
         assert process.returncode == 130, errors
         assert "the table has 1 write unit a second" in shown[-1] + output
         assert "1 of 2 entries were written" in errors
-        assert "the same command again goes on" in errors
+        assert "run the same command again to continue" in errors
         assert list(applying.items()) == ["a"]
         applying.client.update_table(TableName=applying.table, BillingMode="PAY_PER_REQUEST")
         assert applying.apply().status == 0

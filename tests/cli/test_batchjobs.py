@@ -233,7 +233,7 @@ class TestJob:
         control.handlers["GET", "/v20180820/jobs/"] = interrupting
         with signals_received():
             ran = operations.begin("in/a")
-        assert (ran.status, "The job goes on; --resume follows it" in ran.errors) == (130, True)
+        assert (ran.status, "The job continues; --resume follows it" in ran.errors) == (130, True)
         assert "1 in a job of S3 Batch Operations: --resume follows it" in ran.output
         ran = operations.replay("--inventory", operations.account.inventory(["in/a"]))
         assert (ran.status, "--resume follows it" in ran.errors) == (2, True)

@@ -532,7 +532,7 @@ class TestMistakes:
         (project.folder / "payload.json").write_text("{}")
         ran = project.test(f"[{PASSING['exactly']}]", str(project.folder / "payload.json"))
         assert (ran.status, ran.output) == (3, "")
-        assert "payload.json:1:1: this is no entry" in ran.errors
+        assert "payload.json:1:1: not an entry" in ran.errors
         assert project.line.run("test", str(project.folder), "--coverage").status == 0
 
     def test_a_worker_needs_jobs(self, project: Project, line: CommandLine) -> None:

@@ -353,7 +353,7 @@ class TestInput:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            (("nothing\n", BODY), "no line says what became of an object"),
+            (("nothing\n", BODY), "no line has the outcome of an object"),
             ((LINE, "no JSON"), "sent:1: not JSON"),
             ((LINE, '{"a": 1}'), "not a dispatch, which has worker and job_id"),
             ((LINE, "[1]"), "not a dispatch"),

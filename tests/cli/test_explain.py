@@ -465,7 +465,7 @@ class TestMistakes:
     CASES: Final = [
         ("nothing", [], 2, "nothing to explain: give an object, s3://BUCKET/KEY, or a payload"),
         ("both", ["s3://b/k", "--event=x.json"], 2, "both an object and a payload"),
-        ("no-uri", ["b/k", "--triggers=t.yaml"], 2, "b/k: this is no object"),
+        ("no-uri", ["b/k", "--triggers=t.yaml"], 2, "b/k: not an object"),
         ("no-key", ["s3://b", "--triggers=t.yaml"], 2, "s3://b: the key is missing"),
         ("no-bucket", ["s3:///k", "--triggers=t.yaml"], 2, "the bucket is missing"),
         ("long-key", ["s3://b/" + "k" * 1025, "--triggers=t.yaml"], 2, "the key has 1025 bytes"),

@@ -58,13 +58,13 @@ class TestUris:
     @pytest.mark.parametrize(
         ("uri", "said"),
         [
-            ("", "this is no object"),
-            ("my-bucket/a.csv", "this is no object"),
-            ("https://my-bucket.example.com/a.csv", "this is no object"),
-            ("arn:aws:sqs:us-east-1:123456789012:my-queue", "this is no object"),
+            ("", "not an object"),
+            ("my-bucket/a.csv", "not an object"),
+            ("https://my-bucket.example.com/a.csv", "not an object"),
+            ("arn:aws:sqs:us-east-1:123456789012:my-queue", "not an object"),
             ("arn:aws:s3:::my-bucket", "the key is missing"),
             ("https://s3.console.aws.amazon.com/s3/buckets/my-bucket", "the key is missing"),
-            ("S3://my-bucket/a.csv", "this is no object"),
+            ("S3://my-bucket/a.csv", "not an object"),
             ("s3://", "the bucket is missing"),
             ("s3:///a.csv", "the bucket is missing"),
             ("s3://my-bucket", "the key is missing"),

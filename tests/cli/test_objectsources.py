@@ -77,12 +77,12 @@ class TestFilesOfKeys:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            (b"s3://b/k\nk", ":2: k: this is no S3 URI"),
+            (b"s3://b/k\nk", ":2: k: not an S3 URI"),
             (b"s3://b/k\ns3://b/", ":2: s3://b/: this names no object"),
             (b"s3:///k", ":1: s3:///k: this names no object"),
             (b"s3://b/\xff", ":1: this is not UTF-8"),
             (b"s3://b/" + b"k" * 1025, "longer than 1024 bytes"),
-            (b"k" * 10**6, "this is no S3 URI"),
+            (b"k" * 10**6, "not an S3 URI"),
         ],
         ids=lambda each: ascii(each)[:30],
     )
@@ -258,10 +258,10 @@ class TestInventories:
         ("name", "content", "said"),
         [
             ("manifest.json", b"{", "no valid JSON"),
-            ("manifest.json", b"[]", "no manifest"),
+            ("manifest.json", b"[]", "not a manifest"),
             ("manifest.json", b'{"files": [{}]}', "names no key"),
             ("manifest.json", b'{"files": [{"key": "d/1.csv"}]}', "'1.csv' is missing"),
-            ("1.txt", b"", "this is no file of an S3 Inventory"),
+            ("1.txt", b"", "not a file of an S3 Inventory"),
             ("1.csv", b'"b"\n', "1.csv:1: no row"),
             ("1.csv", b'"b","%ff"\n', "1.csv:1: no row"),
             ("1.csv.gz", b"\x1f\x8b\x08 broken", "damaged"),

@@ -82,7 +82,7 @@ class TestPlan:
         warnings = [line for line in ran.errors.splitlines() if line.startswith("Warning")]
         assert [line.split(" since ")[0] for line in warnings] == [
             "Warning: trigger 'a' has changed",
-            "Warning: trigger 'gone' is gone",
+            "Warning: trigger 'gone' no longer exists",
             "Warning: trigger 'new' is new",
         ]
         assert account.handed_over() == {"in/a.csv": 1}
@@ -274,7 +274,7 @@ class TestEnds:
         sent = account.handed_over().total()
         assert 15 <= sent < 50
         assert f"{sent} sent\n{50 - sent} not sent yet: --resume sends them\n" in output
-        assert "Interrupted; go on with --resume" in errors
+        assert "Interrupted; continue with --resume" in errors
 
         ran = account.replay.json("--resume", "--batch", "5")
         assert (ran.status, ran.json()["sent"], ran.json()["unknown"]) == (0, 50, [])
@@ -315,7 +315,7 @@ class TestEnds:
             _, errors = finish(process)
         assert (process.returncode, "Traceback" in errors) == (130, False)
         assert account.handed_over() == {}
-        assert "there is no replay to go on with" in account.replay("--resume").errors
+        assert "there is no replay to continue" in account.replay("--resume").errors
 
 
 class TestMissing:
@@ -367,7 +367,7 @@ class TestMissing:
         account.logging["ApplicationLogLevel"] = "WARN"
         ran = account.replay("--inventory", account.inventory(["in/a"]), "--missing")
         assert ran.status == 3
-        assert "has no dispatches, since it logs warnings or errors alone" in ran.errors
+        assert "has no dispatches, since it logs warnings or errors only" in ran.errors
 
 
 class TestMistakes:
@@ -400,7 +400,7 @@ class TestMistakes:
         assert (
             account.replay(*both, *state).status == 3
         )  # keys without a bucket, after the inventory
-        assert "there is no replay to go on with" in account.replay("--resume", *state).errors
+        assert "there is no replay to continue" in account.replay("--resume", *state).errors
         assert account.handed_over() == {}
 
 

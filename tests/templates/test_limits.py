@@ -464,4 +464,4 @@ def test_in_another_thread_nothing_runs() -> None:
             run_bounded(lambda: pytest.fail("it ran"), SHORT)
         return str(caught.value)
 
-    assert in_another_thread(run) == "templates and conditions run in the main thread alone"
+    assert in_another_thread(run) == "templates and conditions run only in the main thread"

@@ -109,7 +109,7 @@ UNFIRED: Final = STEPS[2]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an S3 event for one trigger or job."""
+    """The outcome of an S3 event for one trigger or job."""
 
     outcome: str
     """``dispatched``, ``skipped``, ``unmatched``, ``parked`` or ``failed``."""
@@ -222,7 +222,7 @@ def read_log(aws: LocalAws, log_group: str) -> list[LogLine]:
 
 
 def show(console: Console, results: Iterable[tuple[Step, list[Result]]]) -> None:
-    """Print the entries of each bucket, what was done to its objects, and what that caused."""
+    """Print the entries of each bucket, the changes of its objects, and their effects."""
     counts: Counter[str] = Counter()
     bucket = ""
     for step, found in results:
@@ -285,7 +285,7 @@ def explained(result: Result) -> str:
 
 
 def indented(label: Text, text: Text, width: int) -> Table:
-    """Return a text beside its label; a long text continues below itself."""
+    """Return a text next to its label; a long text continues below its beginning."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=width)
     grid.add_column(overflow="fold")

@@ -101,7 +101,7 @@ class LocalAws:
         return self._clients[service]
 
     def run_command(self, *arguments: str) -> None:
-        """Run a command of lava-s3trigger on the server, whatever the user's own settings are.
+        """Run a command of lava-s3trigger on the server, independent of the user's settings.
 
         Raises:
             CommandError: Its exit status is not 0.

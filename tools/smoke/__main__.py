@@ -78,16 +78,18 @@ def smoke(**options: Any) -> int:
             raise CommandError(
                 f"--remove takes the 12 characters of a run, not {suffix}", WRONG_USAGE
             )
-        made = Resources(aws, function, suffix)
+        resources = Resources(aws, function, suffix)
         require_consent("smoke", "makes and removes things", is_sure=options["is_sure"])
-        names = [] if options["remove"] else _possible(made, has_redrive=not options["no_redrive"])
-        _announce(made, names)
+        names = (
+            [] if options["remove"] else _possible(resources, has_redrive=not options["no_redrive"])
+        )
+        _announce(resources, names)
         if not is_confirmed("Go on?", is_sure=options["is_sure"]):
             raise CommandError("nothing was changed", NO)
         with interruptible():
             if options["remove"]:
-                return _remove(made)
-            run = Run(made, options["timeout"], options["events"])
+                return _remove(resources)
+            run = Run(resources, options["timeout"], options["events"])
             return _checked(run, names, keep=options["keep"])
 
 
@@ -100,17 +102,17 @@ def _say(text: str = "") -> None:
         raise Interrupted(signal.SIGPIPE) from None
 
 
-def _possible(made: Resources, *, has_redrive: bool) -> list[str]:
+def _possible(resources: Resources, *, has_redrive: bool) -> list[str]:
     """Return the names of the checks that the stack is made for.
 
     Raises:
         CommandError: The redrive would redrive messages of others.
     """
-    queue = made.dead_letters
-    left_out = set() if made.mapping(made.function.intake_queue) else {"route sqs"}
+    queue = resources.dead_letters
+    left_out = set() if resources.mapping(resources.function.intake_queue) else {"route sqs"}
     if not has_redrive:
         return [name for name in CHECKS if name not in left_out | {"redrive"}]
-    mapping = made.mapping(queue.name)
+    mapping = resources.mapping(queue.name)
     if mapping and is_on(mapping):
         raise CommandError("the redrive mapping is on: turn it off, or give --no-redrive", NO)
     if number := queue.counts().total:
@@ -122,14 +124,14 @@ def _possible(made: Resources, *, has_redrive: bool) -> list[str]:
     return [name for name in CHECKS if name not in left_out]
 
 
-def _announce(made: Resources, names: list[str]) -> None:
-    function, found = made.function, made.function.configuration
+def _announce(resources: Resources, names: list[str]) -> None:
+    function, configuration = resources.function, resources.function.configuration
     _say(f"Realm {function.realm}, account {function.account}, region {function.region}")
-    facts = f"{found['MemorySize']} MB, timeout {found['Timeout']} s"
-    _say(f"Function {function.name}: {found['Runtime']}, {facts}")
+    facts = f"{configuration['MemorySize']} MB, timeout {configuration['Timeout']} s"
+    _say(f"Function {function.name}: {configuration['Runtime']}, {facts}")
     _say(f"\nThis {'makes, and removes at the end' if names else 'removes'}:\n")
-    for kind, name in made.names.items():
-        note = f" (encrypted with {made.key})" if kind == "SQS queue" and made.key else ""
+    for kind, name in resources.names.items():
+        note = f" (encrypted with {resources.key})" if kind == "SQS queue" and resources.key else ""
         _say(f"  {kind:<17} {name}{note}")
     for name in names:
         _say(("\nWhat to expect:\n\n" if name == names[0] else "") + f"  {name:<17} {CHECKS[name]}")
@@ -146,9 +148,9 @@ def _checked(run: Run, names: list[str], *, keep: bool) -> int:
         _say(f"\n{len(names)} checks: {len(names) - failed} PASS, {failed} FAIL")
     finally:
         if keep:
-            _say(f"\nKept. To remove it: the same options and --remove {run.made.suffix}")
+            _say(f"\nKept. To remove it: the same options and --remove {run.resources.suffix}")
         else:
-            left = _remove(run.made)
+            left = _remove(run.resources)
     return NO if failed else left
 
 
@@ -165,12 +167,12 @@ def _passes(run: Run, name: str, names: list[str]) -> bool:
     return True
 
 
-def _remove(made: Resources) -> int:
+def _remove(resources: Resources) -> int:
     """Remove everything, and return the exit status."""
     _say("\nRemoving what was made ...")
-    for problem in (left := made.remove(ENTRIES)):
+    for problem in (left := resources.remove(ENTRIES)):
         _say(f"cannot remove {problem}")
-    _say(f"To try again: --remove {made.suffix}" if left else "Removed everything.")
+    _say(f"To try again: --remove {resources.suffix}" if left else "Removed everything.")
     return NO if left else YES
 
 

@@ -77,7 +77,7 @@ _REPEAT_SECONDS: Final = 60
 class Run:
     """One run of the checks."""
 
-    made: Resources
+    resources: Resources
     timeout: float
     """Seconds to wait for each route and for the redrive."""
     events: Path | None = None
@@ -120,40 +120,40 @@ class Run:
 
     def make(self) -> None:
         """Make queue, bucket and entries, and wait until the function can find these."""
-        made = self.made
+        resources = self.resources
         with uninterrupted():
-            self.queue_url = made.make_queue()
-            made.make_bucket()
+            self.queue_url = resources.make_queue()
+            resources.make_bucket()
         entries = [("jobs", "run", self._job())]
         put = [name for name in TEMPLATES if name != "apply"]
         entries += [("s3triggers", name, self._trigger(name)) for name in put]
-        made.put_entries(entries)
+        resources.put_entries(entries)
         query: dict[str, Any] = {
-            "TableName": f"lava.{made.function.realm}.s3triggers",
+            "TableName": f"lava.{resources.function.realm}.s3triggers",
             "IndexName": "s3trigger-index",
             "KeyConditionExpression": "#bucket = :bucket",
             "ExpressionAttributeNames": {"#bucket": "bucket"},
-            "ExpressionAttributeValues": {":bucket": {"S": made.bucket}},
+            "ExpressionAttributeValues": {":bucket": {"S": resources.bucket}},
             "Select": "COUNT",
         }
-        dynamodb = made.aws.client("dynamodb")
+        dynamodb = resources.aws.client("dynamodb")
         failure = f"the entries are not in s3trigger-index of {query['TableName']}"
         wait_for(lambda: dynamodb.query(**query)["Count"] == len(put), 60, failure)
 
     def _job(self) -> dict[str, Any]:
-        return {"type": "exe", "worker": f"smoke-{self.made.suffix}", "payload": "true"}
+        return {"type": "exe", "worker": f"smoke-{self.resources.suffix}", "payload": "true"}
 
     def _trigger(self, name: str) -> dict[str, Any]:
         parameters = {"trigger": name, "text": TEMPLATES[name]}
         if self.events and name in ROUTES:
             parameters["event"] = "{{ event | tojson }}"
-        job = self.made.id("missing" if name == "missing" else "run")
-        place = {"bucket": self.made.bucket, "prefix": name}
+        job = self.resources.id("missing" if name == "missing" else "run")
+        place = {"bucket": self.resources.bucket, "prefix": name}
         return {**place, "job_id": job, "parameters": parameters}
 
     def _command(self, state: str, *arguments: str) -> None:
         """Run a command of lava-s3trigger on the stack, with a folder for what it saves."""
-        aws, function = self.made.aws, self.made.function
+        aws, function = self.resources.aws, self.resources.function
         options = {
             "profile": aws.profile,
             "region": aws.region,
@@ -161,54 +161,54 @@ class Run:
             "realm": function.realm,
             "function": function.name,
         }
-        given = (f"--{name}={value}" for name, value in options.items() if value)
-        run_command(*arguments, *given, state=Path(state))
+        flags = (f"--{name}={value}" for name, value in options.items() if value)
+        run_command(*arguments, *flags, state=Path(state))
 
     def _file(self, folder: str, name: str) -> str:
         """Write a trigger into a file, and return its path."""
         path = Path(folder, "entries.json")
-        path.write_text(json.dumps([self.made.entry("s3triggers", name, self._trigger(name))]))
+        path.write_text(json.dumps([self.resources.entry("s3triggers", name, self._trigger(name))]))
         return str(path)
 
     def _applies(self) -> str:
-        made = self.made
+        resources = self.resources
         with tempfile.TemporaryDirectory() as folder:
             file = self._file(folder, "apply")
-            self._command(folder, "apply", file, f"--set=smoke-{made.suffix}")
-            found = self._dispatches("apply/x", "apply/x")
+            self._command(folder, "apply", file, f"--set=smoke-{resources.suffix}")
+            result = self._dispatches("apply/x", "apply/x")
             [saved] = Path(folder, "lava-s3trigger").glob("apply-*.json")
             self._command(folder, "apply", f"--undo={saved}")
-        if made.has_entry("s3triggers", "apply"):
-            raise CommandError(f"{made.id('apply')} is still there after the undo")
-        return f"{found}; the undo removed the entry"
+        if resources.has_entry("s3triggers", "apply"):
+            raise CommandError(f"{resources.id('apply')} is still there after the undo")
+        return f"{result}; the undo removed the entry"
 
     def _connects(self) -> str:
-        made = self.made
-        before = made.notifications()
+        resources = self.resources
+        before = resources.notifications()
         with tempfile.TemporaryDirectory() as folder:
             file = self._file(folder, "connect")
-            self._command(folder, "connect", made.bucket, "--by=s3", f"--triggers={file}")
-            if made.notifications() == before:
+            self._command(folder, "connect", resources.bucket, "--by=s3", f"--triggers={file}")
+            if resources.notifications() == before:
                 raise CommandError("connect changed nothing of the bucket")
             self._pending, self._objects, self._connected = {"connect": ""}, 0, time.monotonic()
-            found = self._route("connect")
-            self._command(folder, "disconnect", made.bucket)
-        if (after := made.notifications()) != before:
+            result = self._route("connect")
+            self._command(folder, "disconnect", resources.bucket)
+        if (after := resources.notifications()) != before:
             raise CommandError(f"disconnect left {after}, where {before} was before")
-        return f"{found}; disconnected"
+        return f"{result}; disconnected"
 
     def _invoke(self, key: str) -> None:
         event = ObjectEvent(
-            bucket=self.made.bucket,
+            bucket=self.resources.bucket,
             key=key,
             type=event_type(CREATED),
             time=_EVENT_TIME,
-            region=self.made.function.region,
+            region=self.resources.function.region,
         )
         # An invocation may take 15 minutes. A second one would dispatch again.
         config = Config(read_timeout=900, retries={"total_max_attempts": 1})
-        answer = self.made.aws.client("lambda", config).invoke(
-            FunctionName=self.made.function.name,
+        answer = self.resources.aws.client("lambda", config).invoke(
+            FunctionName=self.resources.function.name,
             Payload=json.dumps(s3_notification([event])),
             LogType="Tail",
         )
@@ -219,32 +219,34 @@ class Run:
 
     def _dispatched(self, trigger: str) -> list[dict[str, Any]]:
         """Return the dispatches of a trigger so far. They stay in the queue, hidden."""
-        answer = self.made.aws.client("sqs").receive_message(
+        answer = self.resources.aws.client("sqs").receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
         )
         for message in answer.get("Messages", ()):
             dispatch = json.loads(message["Body"])
             self._found[dispatch["run_id"]] = dispatch  # SQS may deliver one twice
-        found = self._found.values()
-        return [each for each in found if each["parameters"]["trigger"] == trigger]
+        dispatches = self._found.values()
+        return [dispatch for dispatch in dispatches if dispatch["parameters"]["trigger"] == trigger]
 
     def _parked(self, trigger: str) -> DeadLetter | None:
-        letters = list(self.made.dead_letters.read())
-        self.made.dead_letters.release(letters)
-        return next((each for each in letters if each.trigger_id == self.made.id(trigger)), None)
+        letters = list(self.resources.dead_letters.read())
+        self.resources.dead_letters.release(letters)
+        return next(
+            (letter for letter in letters if letter.trigger_id == self.resources.id(trigger)), None
+        )
 
     def _dispatches(self, key: str, text: str) -> str:
         trigger = key.partition("/")[0]
         self._invoke(key)
         wait_for(lambda: self._dispatched(trigger), self._patience, "no dispatch")
-        found = [each["parameters"]["text"] for each in self._dispatched(trigger)]
-        if found != [text]:
-            raise CommandError(f"1 dispatch of {text!r} was expected, not {found}")
+        texts = [dispatch["parameters"]["text"] for dispatch in self._dispatched(trigger)]
+        if texts != [text]:
+            raise CommandError(f"1 dispatch of {text!r} was expected, not {texts}")
         return f"1 dispatch: {text}"
 
     def _parks(self, trigger: str, reason: str) -> str:
         self._invoke(f"{trigger}/x")
-        failure = f"nothing in {self.made.dead_letters.name}"
+        failure = f"nothing in {self.resources.dead_letters.name}"
         letter = wait_for(lambda: self._parked(trigger), self._patience, failure)
         if self._dispatched(trigger) or reason not in letter.reason:
             raise CommandError(f"dispatched, or parked for another reason: {letter.reason}")
@@ -253,7 +255,7 @@ class Run:
     def connect(self, routes: list[str]) -> None:
         """Connect the bucket by routes, one by one: a failure of one leaves the others."""
         connected: dict[str, Any] = {}
-        s3, bucket = self.made.aws.client("s3"), self.made.bucket
+        s3, bucket = self.resources.aws.client("s3"), self.resources.bucket
         for name in routes:
             try:
                 with uninterrupted():
@@ -267,16 +269,16 @@ class Run:
 
     def _configuration(self, route: str) -> dict[str, Any]:
         """Make what a route needs, and return its part of the bucket's configuration."""
-        made = self.made
+        resources = self.resources
         if route == "eventbridge":
-            made.make_rule(f"{route}/")
+            resources.make_rule(f"{route}/")
             return {"EventBridgeConfiguration": {}}
         if route == "sns":
-            made.make_topic()
-        intake = made.mapping(made.function.intake_queue) or {}
+            resources.make_topic()
+        intake = resources.mapping(resources.function.intake_queue) or {}
         kind, arn = {
-            "s3": ("LambdaFunction", made.function.arn),
-            "sns": ("Topic", made.topic_arn),
+            "s3": ("LambdaFunction", resources.function.arn),
+            "sns": ("Topic", resources.topic_arn),
             "sqs": ("Queue", intake.get("EventSourceArn")),
         }[route]
         prefix = {"Name": "prefix", "Value": f"{route}/"}
@@ -290,7 +292,7 @@ class Run:
     def _route(self, name: str) -> str:
         if self._pending[name]:
             raise CommandError(self._pending[name])
-        group, bucket = self.made.function.log_group, self.made.bucket
+        group, bucket = self.resources.function.log_group, self.resources.bucket
         look = (
             f"aws logs filter-log-events --log-group-name {group} --filter-pattern '\"{bucket}\"'"
         )
@@ -305,25 +307,30 @@ class Run:
         # An event from before the notification took effect is never sent: put again.
         if time.monotonic() >= self._connected + self._objects * _REPEAT_SECONDS:
             self._objects += 1
-            s3, bucket = self.made.aws.client("s3"), self.made.bucket
-            for name in [each for each in self._pending if not self._pending[each]]:
+            s3, bucket = self.resources.aws.client("s3"), self.resources.bucket
+            for name in [route for route in self._pending if not self._pending[route]]:
                 s3.put_object(Bucket=bucket, Key=f"{name}/object {self._objects}", Body=b"data")
-        found = self._dispatched(route)
-        if found:
+        arrived = self._dispatched(route)
+        if arrived:
             self._pending.pop(route, None)
-        return found
+        return arrived
 
     def _redrives(self) -> str:
-        made, queue, trigger = self.made, self.made.dead_letters, "missing"
-        mapping = made.mapping(queue.name)
+        resources, queue, trigger = self.resources, self.resources.dead_letters, "missing"
+        mapping = resources.mapping(queue.name)
         if not mapping or not self._parked(trigger):
             raise CommandError(f"no parked message, or no event source mapping, of {queue.name}")
-        made.put_entries([("jobs", "missing", self._job())])
+        resources.put_entries([("jobs", "missing", self._job())])
         letters = list(queue.read())
-        chosen = [each for each in letters if each.trigger_id == made.id(trigger)]
-        others = [each for each in letters if each not in chosen]  # they would be parked again
+        chosen = [letter for letter in letters if letter.trigger_id == resources.id(trigger)]
+        others = [
+            letter for letter in letters if letter not in chosen
+        ]  # they would be parked again
         start = time.monotonic()
-        client, is_late = made.aws.client("lambda"), lambda: time.monotonic() - start > self.timeout
+        client, is_late = (
+            resources.aws.client("lambda"),
+            lambda: time.monotonic() - start > self.timeout,
+        )
         try:
             # SQS counts approximately, for about a minute.
             wait_for(lambda: queue.counts().total == len(letters), 90, f"{queue.name} changes")

@@ -95,8 +95,8 @@ class Resources:
         """Alias of the realm's key, with which lava encrypts the queues of workers."""
         alias = f"alias/lava-{self.function.realm}-user"
         pages = self.aws.client("kms").get_paginator("list_aliases").paginate()
-        found = any(each["AliasName"] == alias for page in pages for each in page["Aliases"])
-        return alias if found else None
+        has_key = any(entry["AliasName"] == alias for page in pages for entry in page["Aliases"])
+        return alias if has_key else None
 
     @cached_property
     def dead_letters(self) -> DeadLetterQueue:
@@ -107,8 +107,11 @@ class Resources:
     def mapping(self, queue: str) -> dict[str, Any] | None:
         """Return the event source mapping from a queue to the function."""
         client, name = self.aws.client("lambda"), self.function.name
-        found = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-        return next((each for each in found if each["EventSourceArn"].endswith(f":{queue}")), None)
+        mappings = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+        return next(
+            (mapping for mapping in mappings if mapping["EventSourceArn"].endswith(f":{queue}")),
+            None,
+        )
 
     def make_queue(self) -> str:
         """Make the worker's queue, and return its URL."""
@@ -140,8 +143,10 @@ class Resources:
 
     def notifications(self) -> dict[str, Any]:
         """Return the bucket's configuration of notifications."""
-        found = self.aws.client("s3").get_bucket_notification_configuration(Bucket=self.bucket)
-        return {name: value for name, value in found.items() if name != "ResponseMetadata"}
+        configuration = self.aws.client("s3").get_bucket_notification_configuration(
+            Bucket=self.bucket
+        )
+        return {name: value for name, value in configuration.items() if name != "ResponseMetadata"}
 
     def put_entries(self, entries: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
         """Put entries, all or none: table, name and fields. Entries of others stay as they are."""
@@ -209,7 +214,7 @@ class Resources:
             ),
             ("EventBridge rule", lambda: client("events").delete_rule(Name=rule)),
             ("SNS topic", lambda: client("sns").delete_topic(TopicArn=self.topic_arn)),
-            ("entries", lambda: [client("dynamodb").delete_item(**each) for each in deletes]),
+            ("entries", lambda: [client("dynamodb").delete_item(**key) for key in deletes]),
             ("permission", self._remove_permission),
             ("S3 bucket", self._remove_bucket),
             ("SQS queue", lambda: sqs.delete_queue(QueueUrl=_url(sqs, names["SQS queue"]))),
@@ -228,23 +233,23 @@ class Resources:
     def _remove_bucket(self) -> None:
         s3 = self.aws.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
-            for found in page.get("Contents", ()):
-                s3.delete_object(Bucket=self.bucket, Key=found["Key"])
+            for listed in page.get("Contents", ()):
+                s3.delete_object(Bucket=self.bucket, Key=listed["Key"])
         s3.delete_bucket(Bucket=self.bucket)
 
     def _remove_permission(self) -> None:
-        """Take away the permission that `connect` makes where the stack has none for S3."""
+        """Remove the permission that `connect` makes if the stack has none for S3."""
         function = self.function
         sid = Names(function.realm, function.name, self.bucket).statement()
         parts = Parts(self.aws, function.account, function.arn, lambda _: True)
-        found = parts.read(PERMISSION, function.name, sid)
-        parts.write(Change(PERMISSION, function.name, sid, found, None))
+        before = parts.read(PERMISSION, function.name, sid)
+        parts.write(Change(PERMISSION, function.name, sid, before, None))
 
     def _remove_parked(self) -> None:
         letters = list(self.dead_letters.read())
         marks = (self.id(""), self.bucket)
-        own = [each for each in letters if any(mark in each.body for mark in marks)]
-        self.dead_letters.release([each for each in letters if each not in own])
+        own = [letter for letter in letters if any(mark in letter.body for mark in marks)]
+        self.dead_letters.release([letter for letter in letters if letter not in own])
         for message_id in self.dead_letters.delete(own):
             raise CommandError(f"message {message_id} was not deleted")
 

@@ -65,7 +65,9 @@ _objects_options = together(
 @click.option("--yes", "is_sure", is_flag=True, help="Write without a question.")
 @click.option("--disable", is_flag=True, help="Disable the entries of --set, or of --trigger.")
 @click.option("--trigger", multiple=True, metavar="ID", help="Entry to --disable.")
-@click.option("--undo", type=PATH, metavar="FILE", help="Put back what a run has replaced.")
+@click.option(
+    "--undo", type=PATH, metavar="FILE", help="Restore the entries that a run has replaced."
+)
 @click.option("--function", help="Name of the function, if not lava-<REALM>-s3trigger.")
 @_objects_options
 @aws_options
@@ -74,10 +76,10 @@ def apply(**options: Any) -> int:
     """Put trigger entries of files into a realm's table.
 
     Shows what changes, asks, and writes each entry only if it is still as it was
-    read. What it replaces is saved first, to a file for --undo. Entries that it
-    puts belong to a set (x-s3trigger-set); it changes and deletes entries of its
-    own set only. check and test run first, on the table with the set replaced;
-    with objects, as for plan, it says who gains and loses dispatches.
+    read. The replaced entries are first saved to a file for --undo. The entries
+    belong to a set (x-s3trigger-set); only entries of that set are changed and
+    deleted. check and test run first, on the table with the set replaced; with
+    objects, as for plan, it shows which entries gain or lose dispatches.
 
     Not yet verified on AWS: tested on local servers.
     """

@@ -1,4 +1,4 @@
-"""What differs between entries of files and those of a realm's table."""
+"""Differences between entries of files and those of a realm's table."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 Kind = Literal["new", "changed", "deleted"]
 KINDS: Final[tuple[Kind, ...]] = ("new", "changed", "deleted")
-"""In the order in which they are written: so nothing is without an entry in between."""
+"""In the order in which they are written, so that no key is without an entry in between."""
 SET_FIELD: Final = "x-s3trigger-set"
 """The custom field that names the set to which an entry belongs."""
 FRAMEWORK_FIELD: Final = "x-lava-chk"
 """The custom field of entries that lava's job framework installs."""
 _ONLY_IN_FILES: Final = frozenset(["x-tests", "x-lint-ignore"])
-"""Custom fields that are not written: each read of the entry would pay for them."""
+"""Custom fields that are not written, since each read of the entry would pay for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Change:
     before: Item | None
     """The item as it was read; None if there is none."""
     after: Item | None
-    """The item as it is to be; None if it is to be deleted."""
+    """The new item; None if the entry is deleted."""
     source: str = ""
-    """Where it comes from, for people."""
+    """The source of the entry, for people."""
 
     @property
     def kind(self) -> Kind:
-        """What is done to the entry."""
+        """The kind of change."""
         if self.before is None:
             return "new"
         return "deleted" if self.after is None else "changed"
@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(slots=True)
 class Difference:
-    """What differs between files and a table."""
+    """The differences between files and a table."""
 
     changes: list[Change] = field(default_factory=list)
     unchanged: int = 0
@@ -80,14 +80,14 @@ def difference(
     """Compare entries of files with those of the table.
 
     Args:
-        files: Trigger entries, each with an id of its own.
+        files: Trigger entries, each with a different id.
         table: All entries of the table.
         set_name: Name of the set to which the entries of files belong.
         adopts: Whether to take over entries that are not in the set.
-        prunes: Whether entries of the set that the files do not have are to be deleted.
+        prunes: Whether to delete entries of the set that the files do not have.
     """
-    found = Difference()
-    existing = {each.id: each for each in table}
+    result = Difference()
+    existing = {entry.id: entry for entry in table}
     ids = set()
     for entry in files:
         trigger_id = str(entry.id)
@@ -96,29 +96,34 @@ def difference(
         reason = _conflict(entry, before, set_name, adopts=adopts)
         after = item_of(entry, set_name)
         if reason:
-            found.conflicts.append((trigger_id, reason))
+            result.conflicts.append((trigger_id, reason))
         elif before and is_same(before.item, after):
-            found.unchanged += 1
+            result.unchanged += 1
         else:
             item = before.item if before else None
-            found.changes.append(Change(trigger_id, item, after, entry.source))
-    found.gone = [
-        each for each in existing.values() if set_of(each.item) == set_name and each.id not in ids
+            result.changes.append(Change(trigger_id, item, after, entry.source))
+    result.gone = [
+        entry
+        for entry in existing.values()
+        if set_of(entry.item) == set_name and entry.id not in ids
     ]
     if prunes:
-        found.changes += [Change(str(each.id), each.item, None) for each in found.gone]
-    return found
+        result.changes += [Change(str(entry.id), entry.item, None) for entry in result.gone]
+    return result
 
 
 def after_changes(table: Iterable[Entry], changes: Sequence[Change]) -> list[Entry]:
-    """Return the entries of the table as they are after changes."""
-    changed = {each.trigger_id for each in changes}
-    kept = [each for each in table if each.id not in changed]
-    return [*kept, *(Entry("trigger", each.after, each.source) for each in changes if each.after)]
+    """Return the entries of the table after the changes."""
+    changed = {change.trigger_id for change in changes}
+    kept = [entry for entry in table if entry.id not in changed]
+    return [
+        *kept,
+        *(Entry("trigger", change.after, change.source) for change in changes if change.after),
+    ]
 
 
 def item_of(entry: Entry, set_name: str) -> Item:
-    """Return the item that the table holds for an entry of a file."""
+    """Return the item to write for an entry of a file."""
     item = {name: value for name, value in entry.item.items() if name not in _ONLY_IN_FILES}
     return {**item, SET_FIELD: {"S": set_name}}
 
@@ -130,7 +135,7 @@ def set_of(item: Item) -> str | None:
 
 
 def is_same(one: Item, other: Item) -> bool:
-    """Return whether two entries are the same to the function, and of the same set."""
+    """Return whether two entries are the same for the function, and belong to the same set."""
     return set_of(one) == set_of(other) and _own(one) == _own(other)
 
 
@@ -150,14 +155,14 @@ def _value(item: Item, name: str) -> Any:
 
 
 def _plain(item: Item, names: Sequence[str]) -> dict[str, Any]:
-    found = {}
+    plain = {}
     for name in names:
         if name in item:
             try:
-                found[name] = value_of(item[name], name)
-            except ValueError:  # binary, which JSON cannot hold
-                found[name] = "(binary)"
-    return found
+                plain[name] = value_of(item[name], name)
+            except ValueError:  # binary, which JSON does not have
+                plain[name] = "(binary)"
+    return plain
 
 
 def _conflict(entry: Entry, before: Entry | None, set_name: str, *, adopts: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""What changes of entries do to other entries: which are hidden, freed, or fire twice."""
+"""Effects of changes on other entries: which are hidden, freed, or fire twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Effect(NamedTuple):
-    """An entry to which keys below a prefix come no longer, or come now."""
+    """An entry that no longer receives the keys below a prefix, or receives them now."""
 
     trigger_id: str
     set_name: str | None
@@ -44,15 +44,15 @@ class Handover(NamedTuple):
     trigger_ids: tuple[str, str]
     """The entry that loses the job, and the one that gets it."""
     is_gap: bool
-    """Whether it is lost before it is got."""
+    """Whether one entry loses it before the other one gets it."""
 
 
 def levels_of(items: Iterable[Item]) -> dict[Level, list[Item]]:
     """Return items by bucket and prefix."""
-    found: dict[Level, list[Item]] = {}
+    items_by_level: dict[Level, list[Item]] = {}
     for item in items:
-        found.setdefault(level_of(item), []).append(item)
-    return found
+        items_by_level.setdefault(level_of(item), []).append(item)
+    return items_by_level
 
 
 def level_of(item: Item) -> Level:
@@ -67,12 +67,12 @@ def hidden(before: Levels, after: Levels) -> list[Effect]:
 
 
 def freed(before: Levels, after: Levels) -> list[Effect]:
-    """Return the entries that get the keys of prefixes at which no entry is left."""
+    """Return the entries that get the keys of prefixes without any remaining entry."""
     return list(_uncovered(after, before, set(before) - set(after)))
 
 
 def hidden_by_disabled(after: Levels, disabled: Iterable[Item]) -> list[Effect]:
-    """Return the entries that disabled ones hide, at prefixes at which no entry is enabled."""
+    """Return the entries that only disabled ones hide, at prefixes without an enabled entry."""
     dead = {
         level for level in map(level_of, disabled) if not any(map(is_enabled, after.get(level, ())))
     }
@@ -83,13 +83,13 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
     """Yield the enabled entries at the nearest prefix above each of some levels.
 
     Args:
-        of: The entries among which the nearest ones are.
-        others: The entries on the other side of a change, of which each must be one as well.
+        of: The entries to search.
+        others: The entries on the other side of a change; an entry must exist there too.
         levels: The levels.
     """
     for bucket, prefix in sorted(levels):
-        above = (each for each in prefixes(prefix) if each != prefix)
-        nearest = next((each for each in above if (bucket, each) in of), None)
+        above = (other for other in prefixes(prefix) if other != prefix)
+        nearest = next((other for other in above if (bucket, other) in of), None)
         if nearest is None or prefix == WHOLE_BUCKET:
             continue
         remaining = {_id(item) for item in others.get((bucket, nearest), ())}
@@ -99,14 +99,16 @@ def _uncovered(of: Levels, others: Levels, levels: Iterable[Level]) -> Iterator[
 
 
 def in_order(changes: Iterable[Change]) -> list[Change]:
-    """Return changes in the order in which they are to be written.
+    """Return changes in the order in which to write them.
 
     New entries first and deletions last, and an entry that gets a job before the one that loses
     it, so that no key is without its job in between. Two entries that swap jobs leave a gap.
     """
-    by_kind = sorted(changes, key=lambda each: (KINDS.index(each.kind), each.trigger_id))
-    losers = {each.trigger_ids[0] for each in handovers(by_kind)}
-    return sorted(by_kind, key=lambda each: (KINDS.index(each.kind), each.trigger_id in losers))
+    by_kind = sorted(changes, key=lambda change: (KINDS.index(change.kind), change.trigger_id))
+    losers = {handover.trigger_ids[0] for handover in handovers(by_kind)}
+    return sorted(
+        by_kind, key=lambda change: (KINDS.index(change.kind), change.trigger_id in losers)
+    )
 
 
 def handovers(changes: Sequence[Change]) -> list[Handover]:
@@ -123,7 +125,7 @@ def handovers(changes: Sequence[Change]) -> list[Handover]:
             lost.setdefault(work, []).append(change.trigger_id)
         for work in after - before:
             got.setdefault(work, []).append(change.trigger_id)
-    position = {each.trigger_id: number for number, each in enumerate(changes)}
+    position = {change.trigger_id: number for number, change in enumerate(changes)}
     return [
         Handover(*level, job_id, (loser, winner), position[loser] < position[winner])
         for (level, job_id), losers in sorted(lost.items())
@@ -134,19 +136,19 @@ def handovers(changes: Sequence[Change]) -> list[Handover]:
 
 
 def _work(item: Item | None) -> set[tuple[Level, str]]:
-    """Return the jobs that an entry dispatches, each with the prefix at which it does."""
+    """Return the jobs that an entry dispatches, each with the prefix of the entry."""
     if item is None or not is_enabled(item):
         return set()
     try:
-        found = value_of(item["job_id"], "job_id")
+        value = value_of(item["job_id"], "job_id")
     except (KeyError, ValueError):
         return set()
-    job_ids = found if isinstance(found, list) else [found]
-    return {(level_of(item), each) for each in job_ids if isinstance(each, str)}
+    job_ids = value if isinstance(value, list) else [value]
+    return {(level_of(item), job_id) for job_id in job_ids if isinstance(job_id, str)}
 
 
 def is_enabled(item: Item) -> bool:
-    """Return whether an entry is enabled; one whose field is wrong fires nothing."""
+    """Return whether an entry is enabled; an entry with an invalid field fires nothing."""
     try:
         return units.boolean(value_of(item["enabled"], "enabled"))
     except (KeyError, ValueError):

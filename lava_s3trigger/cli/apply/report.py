@@ -1,4 +1,4 @@
-"""What `apply` shows: the changes, what they do to other entries, and their outcome."""
+"""The output of `apply`: the changes, their effects on other entries, and their outcome."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 
 
-def _difference_lines(found: Difference) -> Iterator[Line]:
-    for change in found.changes:
+def _difference_lines(difference: Difference) -> Iterator[Line]:
+    for change in difference.changes:
         item = change.after or change.before or {}
         yield line(
             Piece(f"{change.kind:<8}", _STYLES[change.kind]),
@@ -51,42 +51,43 @@ def _difference_lines(found: Difference) -> Iterator[Line]:
             Piece(f"  ({change.source})" if change.source else "", FAINT),
         )
         if change.kind == "changed":
-            for each in differences(*change.values()):
-                yield line(difference_line(*each), indent=11)
-    yield styled(f"{found.unchanged:,} unchanged")
-    deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
-    gone = [str(each.id) for each in found.gone if each.id not in deleted]
+            for field_difference in differences(*change.values()):
+                yield line(difference_line(*field_difference), indent=11)
+    yield styled(f"{difference.unchanged:,} unchanged")
+    deleted = {change.trigger_id for change in difference.changes if change.kind == "deleted"}
+    gone = [str(entry.id) for entry in difference.gone if entry.id not in deleted]
     if gone:
         names = ", ".join(map(named, gone))
         yield styled(f"{len(gone):,} not in the files (--prune deletes them): {names}", UNUSED)
 
 
 def left_lines(conflicts: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """Yield the entries that are left, and why."""
+    """Yield the entries that are not changed, and why."""
     for trigger_id, reason in conflicts:
         yield line(Piece("left    ", BAD), f" {named(trigger_id)}: {reason}")
 
 
 def _effect_lines(hidden: Sequence[Effect], freed: Sequence[Effect]) -> Iterator[Line]:
     for effects, verb in ((hidden, "is hidden from"), (freed, "gets")):
-        for each in effects:
-            of = "of no set" if each.set_name is None else f"of set {named(each.set_name)}"
+        for effect in effects:
+            of = "of no set" if effect.set_name is None else f"of set {named(effect.set_name)}"
             yield line(
-                Piece(f"{named(each.trigger_id)} ({of}) ", TITLE),
-                f"at prefix {shown(each.own_prefix)} {verb} the keys below"
-                f" s3://{each.bucket}/{each.prefix}",
+                Piece(f"{named(effect.trigger_id)} ({of}) ", TITLE),
+                f"at prefix {shown(effect.own_prefix)} {verb} the keys below"
+                f" s3://{effect.bucket}/{effect.prefix}",
             )
 
 
-def _handover_lines(found: Sequence[Handover], seconds: float) -> Iterator[Line]:
-    for each in found:
-        one, other = map(named, each.trigger_ids)
+def _handover_lines(handovers: Sequence[Handover], seconds: float) -> Iterator[Line]:
+    for handover in handovers:
+        one, other = map(named, handover.trigger_ids)
         yield line(
-            Piece("gap      " if each.is_gap else "twice    ", UNUSED),
-            f"job {named(each.job_id)} for keys below s3://{each.bucket}/{each.prefix}: {one}"
-            f" loses it {'before' if each.is_gap else 'after'} {other} gets it",
+            Piece("gap      " if handover.is_gap else "twice    ", UNUSED),
+            f"job {named(handover.job_id)} for keys below"
+            f" s3://{handover.bucket}/{handover.prefix}: {one}"
+            f" loses it {'before' if handover.is_gap else 'after'} {other} gets it",
         )
-    if found:
+    if handovers:
         yield styled(
             f"This lasts about {duration(seconds)}, until all is written and the function's cache"
             " has expired. An object may have the job twice meanwhile, or not at all in a gap."
@@ -152,7 +153,7 @@ def pairs_json(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _empty_document() -> dict[str, Any]:
-    """Return the JSON of a run that has found nothing yet."""
+    """Return the JSON of a run before its first step."""
     return {
         "realm": None,
         "table": None,
@@ -181,48 +182,48 @@ def _empty_document() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Page:
-    """Where a run shows what it does: text as it goes, or JSON at the end."""
+    """The output of a run: text after each step, or JSON at the end."""
 
     file: TextIO
     is_json: bool
     is_repeated: bool
-    """Whether text goes to standard error as well, since a question is asked about it."""
+    """Whether text is also written to standard error, for the question that follows."""
     document: dict[str, Any] = field(default_factory=_empty_document)
-    """The JSON, which each step completes."""
+    """The JSON; each step adds its part."""
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show lines of text."""
-        found = list(lines)
+        page = list(lines)
         if not self.is_json:
-            write_page(self.file, found)
+            write_page(self.file, page)
             self.file.flush()
         if self.is_repeated:
-            write_page(sys.stderr, found)
+            write_page(sys.stderr, page)
 
-    def show_difference(self, found: Difference, title: str) -> None:
-        """Show what changes, and what is in the way."""
-        deleted = {each.trigger_id for each in found.changes if each.kind == "deleted"}
+    def show_difference(self, difference: Difference, title: str) -> None:
+        """Show the changes, and the conflicts that prevent others."""
+        deleted = {change.trigger_id for change in difference.changes if change.kind == "deleted"}
         self.document |= {
-            "changes": [_change_json(each) for each in found.changes],
-            "unchanged": found.unchanged,
-            "gone": [each.id for each in found.gone if each.id not in deleted],
-            "conflicts": pairs_json(found.conflicts),
+            "changes": [_change_json(change) for change in difference.changes],
+            "unchanged": difference.unchanged,
+            "gone": [entry.id for entry in difference.gone if entry.id not in deleted],
+            "conflicts": pairs_json(difference.conflicts),
         }
-        self.show([styled(title, TITLE), *_difference_lines(found)])
-        self.show(left_lines(found.conflicts))
+        self.show([styled(title, TITLE), *_difference_lines(difference)])
+        self.show(left_lines(difference.conflicts))
 
     def show_hidden(self, hidden: Sequence[Effect], freed: Sequence[Effect] = ()) -> None:
         """Show the entries that changes hide or free."""
-        self.document["hidden"] = [each._asdict() for each in hidden]
-        self.document["freed"] = [each._asdict() for each in freed]
+        self.document["hidden"] = [effect._asdict() for effect in hidden]
+        self.document["freed"] = [effect._asdict() for effect in freed]
         self.show(_effect_lines(hidden, freed))
 
-    def show_handovers(self, found: Sequence[Handover], seconds: float) -> None:
+    def show_handovers(self, handovers: Sequence[Handover], seconds: float) -> None:
         """Show the jobs that may be dispatched twice, or not at all, and for how long."""
-        self.document["handovers"] = [each._asdict() for each in found]
-        self.show(_handover_lines(found, seconds))
+        self.document["handovers"] = [handover._asdict() for handover in handovers]
+        self.show(_handover_lines(handovers, seconds))
 
     def finish(self) -> None:
-        """Write the JSON, if that is wanted."""
+        """Write the JSON, if the format is JSON."""
         if self.is_json:
             write_json(self.file, self.document)

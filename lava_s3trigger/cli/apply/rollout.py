@@ -1,4 +1,4 @@
-"""Carries changes out: asks, saves what is replaced, writes, and reads back."""
+"""Carries changes out: asks, saves the replaced entries, writes, and reads back."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .write import Table
 
 MAX_NAMED: Final = 3
-"""Entries of a bucket without a connection that are named."""
+"""Entries of an unconnected bucket that are named at most."""
 SHORT_SECONDS: Final = 2.0
-"""Work that takes less shows no progress."""
+"""Shorter work shows no progress."""
 
 _Reasons = list[tuple[str, str]]
 """Trigger ids, each with a reason."""
@@ -41,7 +41,7 @@ _Reasons = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Rollout:
-    """How changes are carried out."""
+    """Carries changes out."""
 
     aws: Aws
     realm: str
@@ -52,10 +52,10 @@ class Rollout:
     options: dict[str, Any]
 
     def carry_out(self, changes: list[Change], question: str) -> int:
-        """Ask, save what is replaced, write, and read back; return the exit status.
+        """Ask, save the replaced entries, write, and read back; return the exit status.
 
         Raises:
-            CommandError: AWS refuses a call, or what is replaced cannot be saved.
+            CommandError: AWS refuses a call, or the replaced entries cannot be saved.
         """
         capacity, document = self.table.capacity, self.page.document
         document["write_seconds"] = capacity.total_seconds(changes)
@@ -76,7 +76,7 @@ class Rollout:
         return self._finish(written, left)
 
     def _write(self, changes: list[Change]) -> tuple[list[Change], _Reasons]:
-        """Write changes; return those that were written, and the others with the reason."""
+        """Write changes; return the written ones, and the others with the reason."""
         written: list[Change] = []
         left: _Reasons = []
         try:
@@ -91,13 +91,13 @@ class Rollout:
         except BaseException:
             message(
                 f"{len(written):,} of {len(changes):,} entries were written, each of them whole;"
-                " the same command again goes on"
+                " run the same command again to continue"
             )
             raise
         return written, left
 
     def _finish(self, written: list[Change], left: _Reasons) -> int:
-        """Read back what was written, and show the outcome of all changes."""
+        """Read the written entries back, and show the outcome of all changes."""
         unconfirmed = list(self.table.read_back(written))
         self.page.show(report.left_lines([*left, *unconfirmed]))
         self.page.document |= {
@@ -113,7 +113,7 @@ class Rollout:
         return NO if left else YES
 
     def _show_seen(self, number: int) -> None:
-        """Show when the function uses what was written."""
+        """Show when the function will use the written entries."""
         cache = self.cache_seconds
         seen = datetime.now(UTC) + timedelta(seconds=cache)
         self.page.document["seen_at"] = shown_time(seen)
@@ -127,8 +127,8 @@ class Rollout:
         self.page.show([styled(f"{text} The function uses them {when}.")])
 
     def _show_unconnected(self, written: Iterable[Change]) -> None:
-        """Name the buckets whose events do not all reach the function."""
-        items = [each.after for each in written if each.after and is_enabled(each.after)]
+        """Show the buckets that have events without a route to the function."""
+        items = [change.after for change in written if change.after and is_enabled(change.after)]
         buckets: dict[str, list[Trigger]] = {}
         for item in items:
             trigger = read_trigger(item)
@@ -138,16 +138,16 @@ class Rollout:
         deployed = Deployment(self.aws, self.realm, name)
         for bucket, triggers in sorted(buckets.items()):
             try:
-                found = unconnected(deployed, bucket, triggers)
+                affected = unconnected(deployed, bucket, triggers)
             except (UnreadableError, CommandError) as error:
                 reason = f"{error.action} denied" if isinstance(error, UnreadableError) else error
                 message(f"The connection of bucket {bucket} was not looked at: {reason}")
                 continue
-            if not found:
+            if not affected:
                 continue
             words = ("connect", bucket, "--realm", self.realm)
             command = report.command_line(self.options, *words)
-            names = [each.trigger_id for each in found]
+            names = [trigger.trigger_id for trigger in affected]
             self.page.document["unconnected"].append(
                 {"bucket": bucket, "trigger_ids": names, "command": command}
             )
@@ -161,11 +161,11 @@ class Rollout:
 
 
 def unconnected(deployed: Deployment, bucket: str, triggers: Iterable[Trigger]) -> list[Trigger]:
-    """Return the entries of a bucket of which some events have no route to the function.
+    """Return the entries of a bucket that have events without a route to the function.
 
     Raises:
         UnreadableError: AWS refuses to show a route.
         CommandError: AWS cannot be reached.
     """
-    found = routes(deployed, bucket)
-    return [each for each in triggers if not all(carriers(found, each).values())]
+    existing = routes(deployed, bucket)
+    return [trigger for trigger in triggers if not all(carriers(existing, trigger).values())]

@@ -1,4 +1,4 @@
-"""What the command `apply` does: compares, checks and shows, then has the changes carried out."""
+"""The command `apply`: compares, checks, shows, and then carries the changes out."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from .difference import Item
 
 _MAX_PRUNED: Final = 0.2
-"""Part of a set that `--prune` deletes at most."""
+"""The largest part of a set that `--prune` deletes."""
 
 
 def run(**options: Any) -> int:
     """Run the command, and return its exit status."""
-    entries = [each for each in options["paths"] if not each.startswith(SCHEME)]
+    entries = [path for path in options["paths"] if not path.startswith(SCHEME)]
     _require_one_task(options)
     is_json = options["format_"] == "json"
     is_asked = not (options["is_sure"] or options["dry_run"])
@@ -96,21 +96,21 @@ class _Session:
         triggers = _identified(loaded.of("trigger"))
         table = self._read_table()
         prunes = options["prune"] or options["prune_all"]
-        found = difference(triggers, table, set_name, adopts=options["adopt"], prunes=prunes)
-        self._show_difference(found)
-        self._require_few_deleted(found, table)
-        if not (found.changes or found.conflicts):
+        wanted = difference(triggers, table, set_name, adopts=options["adopt"], prunes=prunes)
+        self._show_difference(wanted)
+        self._require_few_deleted(wanted, table)
+        if not (wanted.changes or wanted.conflicts):
             return YES
-        after = after_changes(table, found.changes)
+        after = after_changes(table, wanted.changes)
         jobs = [*read_table(self._aws, self._realm, "job"), *loaded.of("job")]
         passes = self._passes(loaded, triggers, after, jobs)
-        self._show_effects(found, table, after)
+        self._show_effects(wanted, table, after)
         self._show_plan(table, after, jobs)
-        if found.conflicts or not passes:
+        if wanted.conflicts or not passes:
             self.page.document["outcome"] = "refused"
             message("Refused: nothing was written.")
             return NO
-        return self._carry_out(found, "Write these changes?")
+        return self._carry_out(wanted, "Write these changes?")
 
     def disable(self) -> int:
         """Disable the entries of a set, or single ones."""
@@ -118,26 +118,26 @@ class _Session:
         table = self._read_table()
         chosen = self._chosen(table)
         changes = [
-            Change(str(each.id), each.item, {**each.item, "enabled": {"BOOL": False}})
-            for each in chosen
-            if effects.is_enabled(each.item)
+            Change(str(entry.id), entry.item, {**entry.item, "enabled": {"BOOL": False}})
+            for entry in chosen
+            if effects.is_enabled(entry.item)
         ]
-        found = Difference(changes, len(chosen) - len(changes))
-        self._show_difference(found)
-        if not found.changes:
-            return self._with_conflicts(found, YES)
-        disabled = [change.after for change in found.changes if change.after]
-        after = effects.levels_of(each.item for each in after_changes(table, found.changes))
+        wanted = Difference(changes, len(chosen) - len(changes))
+        self._show_difference(wanted)
+        if not wanted.changes:
+            return self._with_conflicts(wanted, YES)
+        disabled = [change.after for change in wanted.changes if change.after]
+        after = effects.levels_of(entry.item for entry in after_changes(table, wanted.changes))
         self.page.show_hidden(effects.hidden_by_disabled(after, disabled))
         self.page.show([styled("Events are skipped until the entries are enabled again.")])
         start = datetime.now(UTC)
-        status = self._carry_out(found, "Disable these entries?")
+        status = self._carry_out(wanted, "Disable these entries?")
         if self.page.document["outcome"] in ("applied", "incomplete"):
             self._show_replays(disabled, start)
-        return self._with_conflicts(found, status)
+        return self._with_conflicts(wanted, status)
 
     def undo(self) -> int:
-        """Put back what a run has replaced."""
+        """Restore the entries that a run has replaced."""
         path = self.options["undo"]
         saved = read_changes(path)
         if self.options["realm"] not in (None, saved.realm):
@@ -154,12 +154,12 @@ class _Session:
                 " name another --profile or --region",
                 WRONG_USAGE,
             )
-        found = undoing(saved, self._table)
-        self._show_difference(found)
-        status = self._carry_out(found, "Put these entries back?") if found.changes else YES
-        return self._with_conflicts(found, status)
+        wanted = undoing(saved, self._table)
+        self._show_difference(wanted)
+        status = self._carry_out(wanted, "Put these entries back?") if wanted.changes else YES
+        return self._with_conflicts(wanted, status)
 
-    # What these three need.
+    # Used by the three methods above.
 
     @cached_property
     def _aws(self) -> Aws:
@@ -177,7 +177,7 @@ class _Session:
 
     @cached_property
     def _settings(self) -> Settings:
-        """The settings of the function; its defaults where they cannot be read."""
+        """The settings of the function, or its defaults if they cannot be read."""
         try:
             return find_function(self._aws, self._realm, self.options["function"]).settings
         except CommandError as error:
@@ -191,22 +191,22 @@ class _Session:
         if not self.options["dry_run"]:
             require_consent("apply", "writes to the table", is_sure=self.options["is_sure"])
 
-    def _carry_out(self, found: Difference, question: str) -> int:
+    def _carry_out(self, wanted: Difference, question: str) -> int:
         cache = self._settings.cache_ttl
         rollout = Rollout(self._aws, self._realm, self._table, cache, self.page, self.options)
-        return rollout.carry_out(found.changes, question)
+        return rollout.carry_out(wanted.changes, question)
 
-    def _with_conflicts(self, found: Difference, status: int) -> int:
-        """Return an exit status that counts entries that were left from the start."""
-        if not found.conflicts:
+    def _with_conflicts(self, wanted: Difference, status: int) -> int:
+        """Return an exit status that also reflects entries with conflicts."""
+        if not wanted.conflicts:
             return status
         if self.page.document["outcome"] in ("applied", "unchanged"):
             self.page.document["outcome"] = "incomplete"
         return max(status, NO)
 
-    def _require_few_deleted(self, found: Difference, table: Iterable[Entry]) -> None:
-        deleted = sum(each.kind == "deleted" for each in found.changes)
-        of_set = sum(set_of(each.item) == self.options["set_name"] for each in table)
+    def _require_few_deleted(self, wanted: Difference, table: Iterable[Entry]) -> None:
+        deleted = sum(change.kind == "deleted" for change in wanted.changes)
+        of_set = sum(set_of(entry.item) == self.options["set_name"] for entry in table)
         if deleted > _MAX_PRUNED * of_set and not self.options["prune_all"]:
             raise CommandError(
                 f"--prune would delete {deleted} of the {of_set} entries of the set, more than a"
@@ -217,9 +217,9 @@ class _Session:
     def _passes(
         self, loaded: Loaded, triggers: list[Entry], after: list[Entry], jobs: list[Entry]
     ) -> bool:
-        """Run check and test on the table as it would be; return whether both pass."""
-        ids = {each.id for each in triggers}
-        others = [each for each in after if each.id not in ids]
+        """Run check and test on the resulting table; return whether both pass."""
+        ids = {trigger.id for trigger in triggers}
+        others = [entry for entry in after if entry.id not in ids]
         max_delay = self._settings.max_delay
         with Progress("entries checked", after=SHORT_SECONDS) as progress:
             checked = check_entries(
@@ -245,41 +245,43 @@ class _Session:
             self.page.show(results.lines())
         return not checked.failing() and not results.failed
 
-    def _show_difference(self, found: Difference) -> None:
-        """Show what changes, and what is in the way."""
+    def _show_difference(self, wanted: Difference) -> None:
+        """Show the changes, and the conflicts that prevent others."""
         self.page.document |= {
             "realm": self._realm,
             "table": f"lava.{self._realm}.s3triggers",
             "set": self.options["set_name"],
         }
-        large = [each for each in found.changes if condition(each.before).is_too_large]
+        large = [change for change in wanted.changes if condition(change.before).is_too_large]
         reason = "the entry in the table has too many fields to be compared"
-        found.conflicts += [(each.trigger_id, reason) for each in large]
-        found.changes = effects.in_order(each for each in found.changes if each not in large)
+        wanted.conflicts += [(change.trigger_id, reason) for change in large]
+        wanted.changes = effects.in_order(
+            change for change in wanted.changes if change not in large
+        )
         set_name = self.options["set_name"]
         table = f"lava.{self._realm}.s3triggers"
-        self.page.show_difference(found, f"{table}, set {named(set_name)}" if set_name else table)
+        self.page.show_difference(wanted, f"{table}, set {named(set_name)}" if set_name else table)
 
-    def _show_effects(self, found: Difference, table: list[Entry], after: list[Entry]) -> None:
-        """Show what the changes do to other entries."""
-        before_levels = effects.levels_of(each.item for each in table)
-        after_levels = effects.levels_of(each.item for each in after)
+    def _show_effects(self, wanted: Difference, table: list[Entry], after: list[Entry]) -> None:
+        """Show the effects of the changes on other entries."""
+        before_levels = effects.levels_of(entry.item for entry in table)
+        after_levels = effects.levels_of(entry.item for entry in after)
         self.page.show_hidden(
             effects.hidden(before_levels, after_levels), effects.freed(before_levels, after_levels)
         )
-        writing = self._table.capacity.total_seconds(found.changes)
-        handovers = effects.handovers(found.changes)
+        writing = self._table.capacity.total_seconds(wanted.changes)
+        handovers = effects.handovers(wanted.changes)
         self.page.show_handovers(handovers, writing + self._settings.cache_ttl)
 
     def _show_plan(self, table: list[Entry], after: list[Entry], jobs: list[Entry]) -> None:
-        """Show who gains and loses dispatches of the objects that options name."""
+        """Show which entries gain or lose dispatches, for the objects that options name."""
         planned = plan_of(
             table,
             after,
             jobs,
             realm=self._realm,
             options=self.options,
-            listings=[each for each in self.options["paths"] if each.startswith(SCHEME)],
+            listings=[path for path in self.options["paths"] if path.startswith(SCHEME)],
             aws=self._aws,
         )
         if planned:
@@ -290,47 +292,49 @@ class _Session:
         """Return the entries that options name, or those of the set.
 
         Raises:
-            CommandError: One is not there, or none.
+            CommandError: An entry does not exist, or there is none.
         """
         ids, set_name = set(self.options["trigger"]), self.options["set_name"]
         chosen = [
-            each for each in table if (each.id in ids if ids else set_of(each.item) == set_name)
+            entry for entry in table if (entry.id in ids if ids else set_of(entry.item) == set_name)
         ]
-        missing = ids - {str(each.id) for each in chosen}
+        missing = ids - {str(entry.id) for entry in chosen}
         if missing or not chosen:
             what = ", ".join(map(named, sorted(missing))) or f"of the set {named(set_name)}"
             raise CommandError(f"there is no entry {what} in lava.{self._realm}.s3triggers")
         return chosen
 
     def _show_replays(self, disabled: Iterable[Item], start: datetime) -> None:
-        """Show the command that recovers the events that are skipped."""
+        """Show the command that recovers the events that the function skips meanwhile."""
         uris = {
             f"s3://{bucket}/{'' if prefix == WHOLE_BUCKET else prefix}"
             for bucket, prefix in {effects.level_of(item) for item in disabled}
         }
-        # A listing of a prefix has the objects of a longer one as well.
+        # A listing of a prefix includes the objects below a longer one.
         shortest = [
-            uri for uri in sorted(uris) if not any(uri.startswith(each) for each in uris - {uri})
+            uri
+            for uri in sorted(uris)
+            if not any(uri.startswith(prefix) for prefix in uris - {uri})
         ]
         since = ("--since", f"{start:%Y-%m-%dT%H:%M:%SZ}", "--missing", "--realm", self._realm)
         command = command_line(self.options, "replay", *shortest, *since)
         self.page.document["replays"] = [command]
-        # Objects that are younger, `replay --missing` leaves out: the log comes late.
+        # `replay --missing` leaves out younger objects, since the log comes late.
         text = "15 minutes after they are enabled again, this recovers new objects of the meantime:"
         self.page.show([styled(text), styled(f"  {command}")])
 
 
 def _identified(triggers: list[Entry]) -> list[Entry]:
-    """Return entries; raise an error if one has no key, or another one's id.
+    """Return entries; raise an error if one has no key, or the id of another one.
 
     Raises:
-        CommandError: The table or its index cannot hold them.
+        CommandError: The table or its index cannot store them.
     """
-    found = MemoryTriggers(triggers)
-    for entry in found.unindexed:
+    memory = MemoryTriggers(triggers)
+    for entry in memory.unindexed:
         raise CommandError(
             f"{entry.source}: trigger_id, bucket and prefix must be texts that are not empty"
         )
-    for entry in found.replaced:
+    for entry in memory.replaced:
         raise CommandError(f"{entry.source}: another entry has the trigger_id {entry.id!a} as well")
     return triggers

@@ -1,4 +1,4 @@
-"""The file of what `apply` replaced, and the changes that undo it."""
+"""The file with the entries that `apply` replaced, and the changes that undo it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMAND = "apply"
 
 
 class Saved(NamedTuple):
-    """What a run of `apply` was about to do."""
+    """The changes that a run of `apply` was about to write."""
 
     realm: str
     table_arn: str
@@ -34,7 +34,7 @@ class Saved(NamedTuple):
 
 
 def save_changes(realm: str, table_arn: str, changes: Iterable[Change]) -> Path:
-    """Save changes, before the first of them is written; return the path of the file.
+    """Save changes before the first one is written; return the path of the file.
 
     Raises:
         CommandError: The file cannot be written.
@@ -45,32 +45,32 @@ def save_changes(realm: str, table_arn: str, changes: Iterable[Change]) -> Path:
         "table": table_arn,
         "changes": [
             {
-                "trigger_id": each.trigger_id,
-                "before": _as_json(each.before),
-                "after": _as_json(each.after),
+                "trigger_id": change.trigger_id,
+                "before": _as_json(change.before),
+                "after": _as_json(change.after),
             }
-            for each in changes
+            for change in changes
         ],
     }
     return save(f"{_COMMAND}-{realm}", document)
 
 
 def read_changes(path: str) -> Saved:
-    """Read what `save_changes` wrote.
+    """Read a file of `save_changes`.
 
     Raises:
-        CommandError: The file cannot be read, or is another one.
+        CommandError: The file cannot be read, or is another kind of file.
     """
     with naming(path):
         text = Path(path).read_text(encoding="utf-8")
     try:
-        found = json.loads(text)
-        is_ours = (found["version"], found["command"]) == (VERSION, _COMMAND)
+        document = json.loads(text)
+        is_ours = (document["version"], document["command"]) == (VERSION, _COMMAND)
         changes = [
-            Change(each["trigger_id"], _item(each["before"]), _item(each["after"]), path)
-            for each in found["changes"]
+            Change(change["trigger_id"], _item(change["before"]), _item(change["after"]), path)
+            for change in document["changes"]
         ]
-        saved = Saved(str(found["realm"]), str(found["table"]), changes)
+        saved = Saved(str(document["realm"]), str(document["table"]), changes)
     except (ValueError, KeyError, TypeError):
         is_ours = False
     if not is_ours:
@@ -80,17 +80,19 @@ def read_changes(path: str) -> Saved:
 
 
 def undoing(saved: Saved, table: Table) -> Difference:
-    """Return the changes that put back what was replaced, where the entry is as it was left."""
-    found = Difference()
+    """Return the changes that restore the replaced entries, if nobody changed them since."""
+    result = Difference()
     for change in saved.changes:
         now = table.read(change.trigger_id)
         if is_equal(now, change.before):
-            found.unchanged += 1
+            result.unchanged += 1
         elif is_equal(now, change.after):
-            found.changes.append(Change(change.trigger_id, now, change.before, change.source))
+            result.changes.append(Change(change.trigger_id, now, change.before, change.source))
         else:
-            found.conflicts.append((change.trigger_id, "it was changed after that run: left as is"))
-    return found
+            result.conflicts.append(
+                (change.trigger_id, "it was changed after that run: left as is")
+            )
+    return result
 
 
 def _as_json(item: Item | None) -> Any:
@@ -98,14 +100,14 @@ def _as_json(item: Item | None) -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    """Return an attribute, or a part of one, with binary values in base64."""
+    """Return an attribute, or a part of one, with its binary values in base64."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
         case dict():
-            return {name: _encoded(each) for name, each in value.items()}
+            return {name: _encoded(member) for name, member in value.items()}
         case list():
-            return [_encoded(each) for each in value]
+            return [_encoded(member) for member in value]
         case _:
             return value
 

@@ -33,7 +33,7 @@ MAX_EXPRESSION_BYTES: Final = 4096
 MAX_OPERATORS: Final = 300
 """Comparators, ANDs and functions of an expression."""
 _UNIT_BYTES: Final = 1024
-"""A write unit writes an item of so many bytes; each part of it counts as whole."""
+"""Bytes that one write unit writes; a part of it counts as a whole unit."""
 
 _OWN_FIELDS: Final = (
     *sorted(FIELDS | NOT_CHECKED),
@@ -46,15 +46,15 @@ _THROTTLED: Final = frozenset(
     ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"]
 )
 _MAX_ATTEMPTS: Final = 5
-"""Attempts of a call that fails for another reason that may pass."""
+"""Attempts of a call that fails for another temporary reason."""
 _SERVER_ERROR: Final = 500
 _FIRST_WAIT_SECONDS: Final = 0.5
 _MAX_WAIT_SECONDS: Final = 20.0
 _INDEX_SECONDS: Final = 30.0
-"""How long to wait for the index, which mostly follows the table within a second."""
+"""How long to wait for the index; it mostly shows changes of the table within a second."""
 _POLL_SECONDS: Final = 0.5
 _MAX_READ_SINGLY: Final = 50
-"""Entries, or prefixes of a bucket, up to which each is read by a call of its own."""
+"""Up to this number, entries or prefixes of a bucket are read with one call each."""
 
 
 class EntryChangedError(CommandError):
@@ -62,7 +62,7 @@ class EntryChangedError(CommandError):
 
 
 class InvalidItemError(CommandError):
-    """DynamoDB cannot hold an item."""
+    """DynamoDB cannot store an item."""
 
 
 _REFUSALS: Final = {
@@ -73,7 +73,7 @@ _REFUSALS: Final = {
 
 
 class Condition(NamedTuple):
-    """A condition expression, with what its placeholders stand for."""
+    """A condition expression, with the names and values of its placeholders."""
 
     text: str
     names: dict[str, str]
@@ -86,16 +86,16 @@ class Condition(NamedTuple):
         return len(self.text) > MAX_EXPRESSION_BYTES or self.operators > MAX_OPERATORS
 
     def parameters(self) -> dict[str, Any]:
-        """Return it as parameters of a call."""
-        found: dict[str, Any] = {"ConditionExpression": self.text}
-        found["ExpressionAttributeNames"] = self.names
-        return found | ({"ExpressionAttributeValues": self.values} if self.values else {})
+        """Return it as parameters of a DynamoDB call."""
+        parameters: dict[str, Any] = {"ConditionExpression": self.text}
+        parameters["ExpressionAttributeNames"] = self.names
+        return parameters | ({"ExpressionAttributeValues": self.values} if self.values else {})
 
 
 def condition(before: Item | None) -> Condition:
-    """Return the condition that an entry is still as it was read.
+    """Return the condition that an entry has not changed since it was read.
 
-    Each field is as it was, and the entry has no other field that the function reads.
+    Each field has its value, and the entry has no other field that the function reads.
 
     Args:
         before: The entry as it was read; None if there was none.
@@ -132,35 +132,35 @@ def _bytes(attribute: Attribute) -> int:  # noqa: PLR0911 - one for each type of
         case "SS" | "BS":
             return sum(map(_length, value))
         case "NS":
-            return sum(_bytes({"N": each}) for each in value)
+            return sum(_bytes({"N": number}) for number in value)
         case "L":
-            return 3 + sum(1 + _bytes(each) for each in value)
+            return 3 + sum(1 + _bytes(member) for member in value)
         case "M":
-            return 3 + sum(1 + _length(name) + _bytes(each) for name, each in value.items())
+            return 3 + sum(1 + _length(name) + _bytes(member) for name, member in value.items())
         case _:
             return 1
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The write units a second of a table and of its index; infinite if on demand."""
+    """The write units per second of a table and of its index; infinite if on demand."""
 
     table: float = math.inf
     index: float = math.inf
 
     def seconds(self, change: Change) -> float:
-        """Return how long a change uses up the capacity."""
-        sizes = [item_bytes(each) for each in (change.before, change.after) if each]
+        """Return for how many seconds a change uses the capacity up."""
+        sizes = [item_bytes(item) for item in (change.before, change.after) if item]
         units = math.ceil(max(sizes) / _UNIT_BYTES)
         in_index = units
         if change.before and change.after and level_of(change.before) != level_of(change.after):
-            # The index deletes one item, and puts another.
-            in_index = sum(math.ceil(each / _UNIT_BYTES) for each in sizes)
+            # The index deletes one item and adds another one.
+            in_index = sum(math.ceil(size / _UNIT_BYTES) for size in sizes)
         return max(units / self.table, in_index / self.index)
 
     def total_seconds(self, changes: Iterable[Change]) -> float:
-        """Return how long changes take at least."""
-        return sum(self.seconds(each) for each in changes)
+        """Return how many seconds changes take at least."""
+        return sum(self.seconds(change) for change in changes)
 
 
 class Table:
@@ -185,7 +185,7 @@ class Table:
         self._clock = clock
         self._sleep = sleep
         self._free_at = clock()
-        """When the capacity is free for the next write."""
+        """When there is capacity for the next write."""
         self._has_told = False
         self.arn = ""
         self.capacity = Capacity()
@@ -210,16 +210,18 @@ class Table:
         Raises:
             CommandError: AWS refuses it, or cannot be reached.
         """
-        found = self._call("describe_table")["Table"]
-        self.arn = found["TableArn"]
-        indexes = {each["IndexName"]: each for each in found.get("GlobalSecondaryIndexes", ())}
-        self.capacity = Capacity(_units(found), _units(indexes.get(INDEX, {})))
+        description = self._call("describe_table")["Table"]
+        self.arn = description["TableArn"]
+        indexes = {
+            index["IndexName"]: index for index in description.get("GlobalSecondaryIndexes", ())
+        }
+        self.capacity = Capacity(_units(description), _units(indexes.get(INDEX, {})))
 
     def write(self, change: Change) -> str | None:
         """Write a change, within the capacity of the table.
 
         Returns:
-            None if the entry is as the change makes it; else the reason why it was left.
+            None if the entry now is as the change wants it; else why it was not changed.
 
         Raises:
             CommandError: AWS refuses it, or cannot be reached.
@@ -241,9 +243,9 @@ class Table:
         return None
 
     def _reason(self, change: Change) -> str | None:
-        """Return what is in the way of a change; None if nothing is.
+        """Return what prevents a change; None if the change is already made.
 
-        The reply to an earlier attempt may have been lost, or someone else wrote the same.
+        It may be made already: the reply to an earlier attempt was lost, or someone else wrote it.
         """
         now = self.read(change.trigger_id)
         if is_equal(now, change.after):
@@ -257,21 +259,21 @@ class Table:
         return f"it was changed since it was read: {', '.join(map(shown, changed))}"
 
     def read(self, trigger_id: str) -> Item | None:
-        """Return an entry as it is now."""
+        """Return the current entry."""
         key = {"trigger_id": {"S": trigger_id}}
-        found: Item | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
-        return found
+        item: Item | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
+        return item
 
     def read_back(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
-        """Yield the changes that the table or its index do not show, each with what they show.
+        """Yield the changes that the table or its index does not show, with what they show instead.
 
         Args:
-            changes: Changes that were written.
+            changes: The written changes.
         """
-        found = self._read_all([each.trigger_id for each in changes])
+        items = self._read_all([change.trigger_id for change in changes])
         pending = []
         for change in changes:
-            if is_equal(found.get(change.trigger_id), change.after):
+            if is_equal(items.get(change.trigger_id), change.after):
                 pending.append(change)
             else:
                 yield change.trigger_id, "the table has something else: someone else wrote it"
@@ -284,12 +286,12 @@ class Table:
             yield change.trigger_id, f"the index does not show it after {_INDEX_SECONDS:.0f} s"
 
     def _read_all(self, trigger_ids: Sequence[str]) -> dict[str, Item]:
-        """Return entries as they are now, by id; those that are there."""
+        """Return the current entries by id, without missing ones."""
         if len(trigger_ids) > _MAX_READ_SINGLY:
             pages = self._pages("scan", ConsistentRead=True)
-            return {each["trigger_id"]["S"]: each for each in pages}
-        found = {each: self.read(each) for each in trigger_ids}
-        return {each: item for each, item in found.items() if item is not None}
+            return {item["trigger_id"]["S"]: item for item in pages}
+        read = {trigger_id: self.read(trigger_id) for trigger_id in trigger_ids}
+        return {trigger_id: item for trigger_id, item in read.items() if item is not None}
 
     def _missing_in_index(self, changes: Sequence[Change]) -> list[Change]:
         """Return the changes that the index does not show."""
@@ -303,11 +305,13 @@ class Table:
         for item in self._in_index(levels):
             shown.setdefault(item["trigger_id"]["S"], []).append(item)
         return [
-            each for each in changes if not _is_shown(each.after, shown.get(each.trigger_id, []))
+            change
+            for change in changes
+            if not _is_shown(change.after, shown.get(change.trigger_id, []))
         ]
 
     def _in_index(self, levels: Iterable[Level]) -> Iterator[Item]:
-        """Yield the items that the index has at some prefixes, and perhaps at others.
+        """Yield the items that the index has at some prefixes, and maybe at others.
 
         A bucket with many of the prefixes is read as a whole.
         """
@@ -342,11 +346,11 @@ class Table:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _call(self, operation: str, **parameters: Any) -> Any:
-        """Call DynamoDB; wait for as long as it throttles, and retry what may pass.
+        """Call DynamoDB; wait while it throttles, and retry after temporary errors.
 
         Raises:
             EntryChangedError: The condition of a write does not hold.
-            InvalidItemError: It refuses what is in the call.
+            InvalidItemError: It refuses the item.
             CommandError: It refuses the call for another reason, or cannot be reached.
         """
         from botocore import exceptions  # noqa: PLC0415 - start-up
@@ -380,12 +384,12 @@ class Table:
 
 
 def _is_shown(after: Item | None, shown: Sequence[Item]) -> bool:
-    """Return whether the index has an entry as it is to be, and at no other prefix."""
+    """Return whether the index has the new entry, and at no other prefix."""
     expected = [] if after is None else [after]
     return len(shown) == len(expected) and all(map(is_equal, shown, expected))
 
 
 def _units(described: dict[str, Any]) -> float:
-    """Return the write units a second of a table or an index; infinite if it is on demand."""
+    """Return the write units per second of a table or an index; infinite if it is on demand."""
     units = described.get("ProvisionedThroughput", {}).get("WriteCapacityUnits", 0)
     return float(units) or math.inf

@@ -44,7 +44,7 @@ _EXAMPLES: Final = (
 @click.option(
     "--unsafe-fixes",
     is_flag=True,
-    help="With --fix or --diff: also what makes entries fire for other objects.",
+    help="With --fix or --diff: also corrections after which entries fire for other objects.",
 )
 @click.option(
     "--diff", is_flag=True, help="Show what --fix changes; without --fix, what it would change."
@@ -55,8 +55,8 @@ _EXAMPLES: Final = (
 def check(ctx: click.Context, /, **options: Any) -> int:
     """Lint the entries of files or of a realm.
 
-    Errors are what the function would refuse. Warnings are what it accepts, but is very
-    likely a mistake.
+    Errors are in entries that the function would refuse. Warnings are in entries that it
+    accepts, but that are very likely mistakes.
     Without a PATH, --triggers or --jobs, the entries of the realm's tables are checked. With
     files, and --realm on the command line, the jobs and the queues of the realm are known.
     """

@@ -1,4 +1,4 @@
-"""Findings of `check`: what a rule found, where, and what would correct it."""
+"""Findings of `check`: what a rule found, where, and its correction."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """The one right value in place of one that a file has."""
+    """The correct value, if there is only one, for a wrong value in a file."""
 
     value: Any
     """A string, number or boolean, or a list of strings."""
     path: tuple[str | int, ...]
-    """Where it stands in the entry."""
+    """The path of the wrong value in the entry."""
     of_name: bool = False
     """Whether it replaces the name of a field, not its value."""
     is_safe: bool = True
-    """Whether the entry fires for nothing as it is, or for the same after the correction, and no
-    other entry is affected."""
+    """Whether the entry fires for nothing now, or for the same after the correction, and no other
+    entry is affected."""
 
     def __str__(self) -> str:
         if isinstance(self.value, str):
             return self.value
         if isinstance(self.value, list):
-            return "[" + ", ".join(f'"{each}"' for each in self.value) + "]"
+            return "[" + ", ".join(f'"{item}"' for item in self.value) + "]"
         return str(self.value).lower()
 
 
@@ -60,7 +60,7 @@ class Finding(findings.Finding):
     fix: Fix | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the finding as the JSON output has it; what is not known is null."""
+        """Return the finding as in the JSON output; unknown values are null."""
         ids = {self.entry.kind: self.entry.id} if self.entry else {}
         return {
             "rule": self.rule,

@@ -1,6 +1,6 @@
-"""Corrects what findings of `check` have one right answer for, in the text of files.
+"""Corrects the text of files, for findings of `check` that have only one correction.
 
-Only the values concerned are replaced, so that comments, order and quotes stay.
+It replaces only the wrong values, so comments, order and quotes stay.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .lint import Linted
 
 MAX_ROUNDS: Final = 10
-"""Rounds of correcting and checking again: a correction may make room for another."""
+"""Rounds of correcting and checking again: after one correction another may be possible."""
 
 
 class _Edit(NamedTuple):
@@ -37,10 +37,10 @@ class _Edit(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """Texts of files with corrections, and what `check` finds in them."""
+    """Corrected texts of files, and what `check` finds in them."""
 
     before: Linted
-    """What was found before."""
+    """The findings before the corrections."""
     linted: Linted
     texts: dict[str, str]
     """The new texts of the files that changed."""
@@ -49,14 +49,14 @@ class Fixed(NamedTuple):
 
 
 def fixed(loaded: Loaded, check: Callable[[Loaded], Linted], *, with_unsafe: bool = False) -> Fixed:
-    """Correct what has one right answer, in memory, until nothing is left of it.
+    """Make all corrections in memory, until there are no more.
 
-    A correction after which a file cannot be read as before is not made.
+    A correction is not made if the file could then not be read as before.
 
     Args:
         loaded: The entries.
         check: Checks entries.
-        with_unsafe: Whether to make corrections that are not safe as well.
+        with_unsafe: Whether to make unsafe corrections too.
     """
     linted = first = check(loaded)
     texts = {name: file.text for name, file in loaded.files.items()}
@@ -67,7 +67,9 @@ def fixed(loaded: Loaded, check: Callable[[Loaded], Linted], *, with_unsafe: boo
         edits = _edits(linted.findings, kept, with_unsafe=with_unsafe)
         if not edits:
             break
-        changed = {name: _edited(texts[name], each) for name, each in edits.items()}
+        changed = {
+            name: _edited(texts[name], edits_of_file) for name, edits_of_file in edits.items()
+        }
         new = load_texts((texts | changed).items())
         worse = _worse(loaded, new, changed)
         if worse:
@@ -86,8 +88,8 @@ def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
 
     def counts(loaded: Loaded) -> tuple[Counter[str], Counter[str]]:
         return (
-            Counter(each.file for each in loaded.all_problems()),
-            Counter(each.file.name for each in loaded.entries if each.file),
+            Counter(problem.file for problem in loaded.all_problems()),
+            Counter(entry.file.name for entry in loaded.entries if entry.file),
         )
 
     problems, entries = counts(before)
@@ -102,7 +104,7 @@ def _worse(before: Loaded, after: Loaded, changed: Iterable[str]) -> set[str]:
 def _edits(
     findings: Iterable[Finding], kept: set[str], *, with_unsafe: bool
 ) -> dict[str, list[_Edit]]:
-    """Return what to replace, by file."""
+    """Return the replacements, by file."""
     by_file: dict[str, list[_Edit]] = {}
     for finding in findings:
         fix, file, entry = finding.fix, finding.file, finding.entry
@@ -130,7 +132,7 @@ def diff(before: str, after: str, name: str) -> str:
 
 
 def write(before: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-    """Write new texts of files. Each file has its old text or its new one at any time.
+    """Write new texts of files. At any time, each file has either its old text or its new one.
 
     Args:
         before: The files as they were read, by name.

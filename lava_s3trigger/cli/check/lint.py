@@ -1,4 +1,4 @@
-"""Runs the rules of `check` over entries, and places what they find."""
+"""Runs the rules of `check` on entries, and adds the place to each finding."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Progress = Callable[[int, int], None]
 _KINDS_IN_OTHER_FILES: Final = frozenset(
     ["no_entry", "unknown_tag", "date", "number", "name_not_a_string"]
 )
-"""Kinds of problems of a file that does not hold entries."""
+"""Kinds of problems of a file without entries."""
 
 
 ALWAYS: Final = frozenset(["LT001", "LT004", "LT012"])
-"""Rules on files that cannot be read: without their findings, other findings would be missing."""
+"""Rules on unreadable files. They always apply, since the other rules cannot see these files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,17 @@ class Selection:
     """Which rules are applied.
 
     Args:
-        ids: Ids of rules. Those of `ALWAYS` are applied in any case.
+        ids: Ids of rules. The rules of `ALWAYS` apply in any case.
     """
 
     ids: frozenset[str]
 
     @classmethod
     def of(cls, select: Iterable[str], ignore: Iterable[str]) -> Selection:
-        """Choose rules by beginnings of ids, each a list with commas.
+        """Choose rules by prefixes of ids; each value is a list with commas.
 
         Raises:
-            CommandError: No rule begins with one, or none is left.
+            CommandError: A prefix matches no rule, or no rule is left.
         """
         selected, ignored = _split(select), _split(ignore)
         chosen = ids_beginning(selected) if selected else set(RULES)
@@ -67,37 +67,37 @@ class Selection:
     def rules(self, *subjects: str) -> list[Rule]:
         """Return the chosen rules on some subjects."""
         ids = self.ids | ALWAYS
-        return [each for each in all_rules() if each.subject in subjects and each.id in ids]
+        return [rule for rule in all_rules() if rule.subject in subjects and rule.id in ids]
 
 
 def _split(values: Iterable[str]) -> list[str]:
-    return [each.strip() for value in values for each in value.split(",") if each.strip()]
+    return [item.strip() for value in values for item in value.split(",") if item.strip()]
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What is known of the realm besides the entries that are checked."""
+    """The known parts of the realm, other than the checked entries."""
 
     realm: str | None = None
     jobs: Sequence[Entry] | None = None
-    """Job entries of the realm's table; None where it was not asked."""
+    """Job entries of the realm's table; None if it was not read."""
     workers: set[str] | None = None
-    """Workers that have a queue; None where that is not known."""
+    """Workers that have a queue; None if they are not known."""
     max_delay: float = MAX_DELAY
     triggers: Sequence[Entry] = ()
-    """Trigger entries next to those that are checked; nothing is found in them."""
+    """Other trigger entries of the table; they have no findings."""
 
 
 @dataclass(slots=True)
 class Linted:
-    """What a run of `check` found."""
+    """The result of a run of `check`."""
 
     checked: int
     """Number of entries."""
     findings: list[Finding] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     ignored: int = 0
-    """Number of findings that `x-lint-ignore` of their entry leaves out."""
+    """Number of findings that are left out because of `x-lint-ignore`."""
 
 
 def lint(
@@ -112,26 +112,26 @@ def lint(
     Args:
         loaded: The entries, and the problems of their files.
         selection: The rules to apply.
-        surroundings: What is known of the realm.
-        named_files: Files that were named, not found in a folder: each must hold an entry.
+        surroundings: The known parts of the realm.
+        named_files: Files that the user named: each must have an entry.
         progress: Called with the number of entries checked so far, and of all.
     """
     linter = _Linter(loaded, selection, surroundings, frozenset(named_files))
     with listening():
         linter.run(progress)
     order = {name: n for n, name in enumerate(loaded.files)}
-    found = with_corrections(linter.findings, loaded.entries)
-    found.sort(
-        key=lambda each: (
-            order.get(each.file.name, -1) if each.file else -1,
-            each.line or 0,
-            each.column or 0,
-            str(each.entry and each.entry.id),
-            each.rule,
-            each.message,
+    findings = with_corrections(linter.findings, loaded.entries)
+    findings.sort(
+        key=lambda finding: (
+            order.get(finding.file.name, -1) if finding.file else -1,
+            finding.line or 0,
+            finding.column or 0,
+            str(finding.entry and finding.entry.id),
+            finding.rule,
+            finding.message,
         )
     )
-    return Linted(len(loaded.entries), found, loaded.entries, linter.ignored)
+    return Linted(len(loaded.entries), findings, loaded.entries, linter.ignored)
 
 
 class _Linter:
@@ -145,7 +145,7 @@ class _Linter:
         self._loaded = loaded
         self._named_files = named_files
         self._all = _together(surroundings)
-        self._checked = [CheckedEntry(each, surroundings.max_delay) for each in loaded.entries]
+        self._checked = [CheckedEntry(entry, surroundings.max_delay) for entry in loaded.entries]
         for checked in self._checked:
             self._all.add(checked)
         self._rules = {kind: selection.rules("entry", kind) for kind in ("trigger", "job")}
@@ -159,29 +159,31 @@ class _Linter:
         self._check_files()
         for n, checked in enumerate(self._checked, 1):
             ignored = _ignored(checked)
-            for rule, found, problem in self._found_in(checked):
-                if any(rule.id.startswith(each) for each in ignored):
+            for rule, finding, problem in self._found_in(checked):
+                if any(rule.id.startswith(prefix) for prefix in ignored):
                     self.ignored += 1
                 else:
-                    self.findings.append(_placed(rule, found, checked.entry, problem=problem))
+                    self.findings.append(_placed(rule, finding, checked.entry, problem=problem))
             if progress:
                 progress(n, len(self._checked))
 
     def _check_files(self) -> None:
-        with_entries = {each.file.name for each in self._loaded.entries if each.file}
+        with_entries = {entry.file.name for entry in self._loaded.entries if entry.file}
         by_file: dict[str, list[Problem]] = {}
         for problem in self._loaded.problems:
             by_file.setdefault(problem.file, []).append(problem)
         for name, problems in by_file.items():
             file = self._loaded.files[name]
             is_other = name not in with_entries and name not in self._named_files
-            if is_other and {each.kind for each in problems} <= _KINDS_IN_OTHER_FILES:
+            if is_other and {other.kind for other in problems} <= _KINDS_IN_OTHER_FILES:
                 for rule in self._file_rules:
-                    self.findings += [_placed(rule, each, file=file) for each in rule.check(file)]
+                    self.findings += [
+                        _placed(rule, finding, file=file) for finding in rule.check(file)
+                    ]
                 continue
             for problem in problems:
-                for rule, found, _ in self._of_problem(problem, None):
-                    self.findings.append(_placed(rule, found, file=file, problem=problem))
+                for rule, finding, _ in self._of_problem(problem, None):
+                    self.findings.append(_placed(rule, finding, file=file, problem=problem))
 
     def _found_in(self, checked: CheckedEntry) -> Iterator[tuple[Rule, Found, Problem | None]]:
         for problem in checked.entry.problems:
@@ -189,69 +191,67 @@ class _Linter:
         for error in checked.errors:
             for rule in self._error_rules:
                 if rule.of == error.code:
-                    for found in rule.check(checked, error):
-                        yield rule, found, None
+                    for finding in rule.check(checked, error):
+                        yield rule, finding, None
         for rule in self._rules[checked.kind]:
-            for found in rule.check(checked, self._all):
-                yield rule, found, None
+            for finding in rule.check(checked, self._all):
+                yield rule, finding, None
 
     def _of_problem(
         self, problem: Problem, checked: CheckedEntry | None
     ) -> Iterator[tuple[Rule, Found, Problem]]:
         for rule in self._problems:
             if rule.of == problem.kind:
-                for found in rule.check(problem, checked):
-                    yield rule, found, problem
+                for finding in rule.check(problem, checked):
+                    yield rule, finding, problem
 
 
 def _together(surroundings: Surroundings) -> CheckedEntries:
-    """Return what is known of the realm, as rules see it."""
+    """Return the known parts of the realm, as rules see them."""
     realm = surroundings.realm or UNKNOWN_REALM
     together = CheckedEntries(workers=surroundings.workers, realm=realm)
     together.jobs_name = "these files"
     if surroundings.jobs is not None:
         together.jobs_name = f"lava.{realm}.jobs"
         together.jobs = {
-            each.id: CheckedEntry(each, surroundings.max_delay)
-            for each in surroundings.jobs
-            if each.id
+            job.id: CheckedEntry(job, surroundings.max_delay) for job in surroundings.jobs if job.id
         }
-    for each in surroundings.triggers:
-        together.add(CheckedEntry(each, surroundings.max_delay))
+    for trigger in surroundings.triggers:
+        together.add(CheckedEntry(trigger, surroundings.max_delay))
     return together
 
 
 def _ignored(checked: CheckedEntry) -> list[str]:
     value = checked.values.get(IGNORE_FIELD)
     values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str) and each]
+    return [value for value in values if isinstance(value, str) and value]
 
 
 def _placed(
     rule: Rule,
-    found: Found,
+    finding: Found,
     entry: Entry | None = None,
     file: SourceFile | None = None,
     problem: Problem | None = None,
 ) -> Finding:
     file = file or (entry.file if entry else None)
-    span = entry.span(*found.path, of_name=found.of_name) if entry else None
-    if span and file and found.text:
-        span = _narrowed(span, file.text, found.text)
+    span = entry.span(*finding.path, of_name=finding.of_name) if entry else None
+    if span and file and finding.text:
+        span = _narrowed(span, file.text, finding.text)
     line, column = (span.line, span.column) if span else (None, None)
     if problem and problem.line:
         line, column = problem.line, problem.column
         if span and (span.line, span.column) != (line, column):
             span = None
-    field = field_of(found.path)
+    field = field_of(finding.path)
     place: list[object] = [file.name, line, column] if file else []
     if entry and not file:
         place = [entry.source, entry.id]
     return Finding(
         rule=rule.id,
         severity=rule.severity,
-        message=found.message,
-        subject=":".join(str(each) for each in place if each),
+        message=finding.message,
+        subject=":".join(str(part) for part in place if part),
         name=".".join(filter(None, [entry.id or entry.source, field])) if entry else "",
         path=file.name if file else None,
         file=file,
@@ -260,14 +260,14 @@ def _placed(
         column=column,
         entry=entry,
         field=field,
-        fix=found.fix,
+        fix=finding.fix,
     )
 
 
 def _narrowed(span: Span, text: str, part: str) -> Span:
-    """Return the span of a part of what a span holds, where it stands there as it is."""
-    found = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
-    start = span.start + found.start() if found else text.find(part, span.start, span.end)
+    """Return the span of a part of a value, if the file has the part unchanged."""
+    match = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text[span.start : span.end])
+    start = span.start + match.start() if match else text.find(part, span.start, span.end)
     if start < 0:
         return span
     line = span.line + text.count("\n", span.start, start)

@@ -1,4 +1,4 @@
-"""What other commands use of `check`: the findings of entries that are to be in a realm."""
+"""The part of `check` that other commands use: the findings of entries for a realm."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class EntryFindings:
 
     findings: Sequence[Finding]
     fail_on: str
-    """The least severe finding that counts."""
+    """The lowest severity that counts."""
 
     def failing(self) -> list[Finding]:
         """Return the findings that count."""
-        return [each for each in self.findings if is_at_least(each.severity, self.fail_on)]
+        return [finding for finding in self.findings if is_at_least(finding.severity, self.fail_on)]
 
     def lines(self) -> Iterator[Line]:
         """Yield the findings that count, for people."""
@@ -39,16 +39,20 @@ class EntryFindings:
     def summary(self) -> str:
         """Return the number of findings, by severity."""
         numbers = {
-            each: sum(found.severity == each for found in self.findings) for each in SEVERITIES
+            severity: sum(finding.severity == severity for finding in self.findings)
+            for severity in SEVERITIES
         }
-        return ", ".join(counted(n, each) for each, n in numbers.items() if n) or "nothing found"
+        return (
+            ", ".join(counted(n, severity) for severity, n in numbers.items() if n)
+            or "nothing found"
+        )
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the findings as the JSON of `check` has them."""
-        return [each.as_json() for each in self.findings]
+        """Return the findings as in the JSON of `check`."""
+        return [finding.as_json() for finding in self.findings]
 
 
-def check_entries(  # noqa: PLR0913 - what is known of the realm
+def check_entries(  # noqa: PLR0913 - the known parts of the realm
     loaded: Loaded,
     others: Sequence[Entry],
     jobs: Sequence[Entry] | None,

@@ -35,9 +35,10 @@ _WIDE: Final = frozenset("WF")
 def summary(linted: Linted) -> str:
     """Return the number of entries and of findings, as a sentence."""
     counts = {
-        each: sum(finding.severity == each for finding in linted.findings) for each in SEVERITIES
+        severity: sum(finding.severity == severity for finding in linted.findings)
+        for severity in SEVERITIES
     }
-    told = [counted(n, each) for each, n in counts.items() if n]
+    told = [counted(n, severity) for severity, n in counts.items() if n]
     fixes = [finding.fix for finding in linted.findings if finding.fix]
     safe_ones = sum(fix.is_safe for fix in fixes)
     text = f"{counted(linted.checked, 'entry')} checked: {', '.join(told) or 'nothing found'}"
@@ -58,8 +59,8 @@ def counted(n: int, noun: str) -> str:
 
 
 def text(file: TextIO, linted: Linted, _fail_on: str) -> None:
-    """Write findings for people: each with its line of the file and a caret."""
-    write_page(file, (each for finding in linted.findings for each in lines_of(finding)))
+    """Write findings for people, each with its line of the file and a caret."""
+    write_page(file, (line for finding in linted.findings for line in lines_of(finding)))
 
 
 def lines_of(finding: Finding) -> Iterator[Line]:
@@ -88,7 +89,7 @@ def _excerpt(finding: Finding) -> Iterator[Line]:
     if finding.span and finding.span.end > finding.span.start:
         length = min(finding.span.end - finding.span.start, max(1, len(text) - at))
         if finding.field is None:
-            length = 1  # of a whole entry
+            length = 1  # the finding is about a whole entry
     start = max(0, at - _MAX_COLUMNS // 2) if len(text) > _MAX_COLUMNS else 0
     length = min(length, _MAX_COLUMNS - (at - start))
     shown, before, marked = (
@@ -115,7 +116,7 @@ def as_json(file: TextIO, linted: Linted, _fail_on: str) -> None:
 
 
 def jsonl(file: TextIO, linted: Linted, _fail_on: str) -> None:
-    """Write one finding a line."""
+    """Write one finding per line."""
     file.writelines(json.dumps(finding.as_json()) + "\n" for finding in linted.findings)
 
 
@@ -136,7 +137,7 @@ def sarif(file: TextIO, linted: Linted, _fail_on: str) -> None:
 def junit(file: TextIO, linted: Linted, fail_on: str) -> None:
     """Write JUnit's XML: a test case for each entry, which fails if a finding reaches `--fail-on`.
 
-    Other findings are the output of their test case.
+    Other findings are in the output of their test case.
     """
     by_case: dict[tuple[str, str], list[Finding]] = {}
     for entry in linted.entries:
@@ -147,9 +148,9 @@ def junit(file: TextIO, linted: Linted, fail_on: str) -> None:
         by_case.setdefault((suite, _title(about) if about else "file"), []).append(finding)
     cases = []
     for (suite, name), findings in by_case.items():
-        failing = [each for each in findings if is_at_least(each.severity, fail_on)]
+        failing = [finding for finding in findings if is_at_least(finding.severity, fail_on)]
         case = JunitCase(
-            suite, name, output=_text(each for each in findings if each not in failing)
+            suite, name, output=_text(finding for finding in findings if finding not in failing)
         )
         if failing:
             case = case._replace(
@@ -167,7 +168,8 @@ def _title(entry: Entry) -> str:
 
 def _text(findings: Iterable[Finding]) -> str:
     return "\n".join(
-        safe(f"{each.subject}: {each.severity} {each.rule} {each.message}") for each in findings
+        safe(f"{finding.subject}: {finding.severity} {finding.rule} {finding.message}")
+        for finding in findings
     )
 
 

@@ -1,4 +1,4 @@
-"""What the command `check` does: reads entries, lints and corrects them, and writes findings."""
+"""The command `check`: reads entries, lints and corrects them, and writes findings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ UNREADABLE: Final = "LT012"
 """The rule on files that cannot be read."""
 _QUEUE_PREFIX: Final = "lava-{realm}-"
 _SHORT_SECONDS: Final = 2.0
-"""Work that takes less shows no progress."""
+"""Shorter work shows no progress."""
 
 
 def run(*, is_realm_named: bool, **options: Any) -> int:
     """Run the command, and return its exit status.
 
     Args:
-        is_realm_named: Whether the realm stands on the command line, not in the environment.
+        is_realm_named: Whether the realm is on the command line, not in the environment.
         **options: The options of the command.
     """
     if options["explain"] is not None:
@@ -75,17 +75,19 @@ class _Run:
         surroundings = self._surroundings()
         with Progress("entries checked", after=_SHORT_SECONDS) as entries:
 
-            def relint(found: Loaded) -> Linted:
-                return lint(found, selection, surroundings, self._paths, entries.reach)
+            def relint(loaded: Loaded) -> Linted:
+                return lint(loaded, selection, surroundings, self._paths, entries.reach)
 
             linted = self._correct(loaded, relint) if self._is_changing else relint(loaded)
         with opened(options["output"]) as file:
             report.REPORTS[options["format_"]](file, linted, options["fail_on"])
         if options["format_"] == "text":
             message(report.summary(linted))
-        if any(each.rule == UNREADABLE for each in linted.findings):
+        if any(finding.rule == UNREADABLE for finding in linted.findings):
             return COULD_NOT_TELL
-        is_failing = any(is_at_least(each.severity, options["fail_on"]) for each in linted.findings)
+        is_failing = any(
+            is_at_least(finding.severity, options["fail_on"]) for finding in linted.findings
+        )
         return NO if is_failing else YES
 
     @property
@@ -111,9 +113,9 @@ class _Run:
             )
 
     def _require_something(self, loaded: Loaded) -> None:
-        """Raise an error if files have nothing to check: a wrong name would pass for clean."""
+        """Raise an error if files have nothing to check: the user may have named wrong ones."""
         is_something = loaded.entries or any(
-            each.kind != "no_entry" or each.file in self._paths for each in loaded.problems
+            problem.kind != "no_entry" or problem.file in self._paths for problem in loaded.problems
         )
         if self._paths and not is_something:
             raise CommandError(f"{safe(', '.join(self._paths))}: no entries in there")
@@ -124,20 +126,20 @@ class _Run:
         return Loaded([*triggers, *jobs])
 
     def _surroundings(self) -> Any:
-        found = Surroundings(self._realm)
+        surroundings = Surroundings(self._realm)
         if not self._is_realm_asked:
-            return found
+            return surroundings
         if self._paths:
-            found.jobs = read_table(self._aws, str(self._realm), "job")
+            surroundings.jobs = read_table(self._aws, str(self._realm), "job")
         else:
-            found.jobs = []
+            surroundings.jobs = []
         prefix = _QUEUE_PREFIX.format(realm=self._realm)
         sqs = self._aws.client("sqs")
         with reaching_aws():
             pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
             urls = [url for page in pages for url in page.get("QueueUrls", [])]
-        found.workers = {url.rpartition("/")[2].removeprefix(prefix) for url in urls}
-        return found
+        surroundings.workers = {url.rpartition("/")[2].removeprefix(prefix) for url in urls}
+        return surroundings
 
     def _correct(self, loaded: Loaded, lint: Callable[[Loaded], Linted]) -> Linted:
         result: Fixed = fix.fixed(loaded, lint, with_unsafe=self._options["unsafe_fixes"])

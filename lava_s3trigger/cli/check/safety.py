@@ -1,7 +1,7 @@
-"""Which corrections of `check` can be made, and which change nothing but their own entry.
+"""Decides which corrections of `check` can be made, and which affect only their own entry.
 
-A prefix that is corrected may hide entries at shorter prefixes, or free them. Such a correction is
-not safe, nor is one after which an entry no longer fires for what it fires for now.
+A corrected prefix may hide entries at shorter prefixes, or free them. Such a correction is not
+safe. Neither is one after which an entry no longer fires for an object that it fires for now.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _TYPED: Final = re.compile(r'\{\s*"[A-Z]{1,4}"\s*:\s*$')
 
 
 class Place(NamedTuple):
-    """Where the function finds an entry."""
+    """The bucket and prefix at which the function finds an entry."""
 
     bucket: str
     prefix: str
 
 
 def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> list[Finding]:
-    """Return findings without corrections that cannot be made, the others marked as safe or not.
+    """Return findings without impossible corrections; the others are marked as safe or not.
 
     Args:
         findings: The findings.
         entries: All entries of the run.
     """
-    made: list[Finding] = []
+    checked: list[Finding] = []
     findings = list(findings)
-    if not any(each.fix for each in findings):
+    if not any(finding.fix for finding in findings):
         return findings
     shared = _shared(findings)
     taken: dict[str, list[Span]] = {}
@@ -52,33 +52,33 @@ def with_corrections(findings: Iterable[Finding], entries: Iterable[Entry]) -> l
     for finding in findings:
         span, fix = _span(finding), finding.fix
         if not (fix and span and finding.file and finding.entry):
-            made.append(replace(finding, fix=None))
+            checked.append(replace(finding, fix=None))
             continue
         others = taken.setdefault(finding.file.name, [])
-        is_free = all(span.end <= each.start or each.end <= span.start for each in others)
+        is_free = all(span.end <= other.start or other.end <= span.start for other in others)
         if not is_free or (finding.file.name, span.start) in shared:
-            made.append(replace(finding, fix=None))
+            checked.append(replace(finding, fix=None))
             continue
         others.append(span)
         is_safe = fix.is_safe and places.move(finding.entry, fix)
-        made.append(replace(finding, fix=replace(fix, is_safe=is_safe)))
-    return made
+        checked.append(replace(finding, fix=replace(fix, is_safe=is_safe)))
+    return checked
 
 
 def _span(finding: Finding) -> Span | None:
-    """Return the text that a correction replaces; None where it cannot be replaced."""
+    """Return the span that a correction replaces; None if it cannot be replaced."""
     entry, fix, file = finding.entry, finding.fix, finding.file
     if not (entry and entry.node and fix and file):
         return None
     span, whole = entry.span(*fix.path, of_name=fix.of_name), entry.node.span
-    # What is merged into an entry stands elsewhere.
+    # Fields that are merged into an entry are elsewhere in the file.
     if span is None or not (whole.start <= span.start and span.end <= whole.end):
         return None
     return span if written(file.text, span.start, span.end, fix) is not None else None
 
 
 def _shared(findings: Iterable[Finding]) -> set[tuple[str, int]]:
-    """Return the places that more than one entry has, as by anchors of YAML."""
+    """Return the places in files that several entries share, as through anchors of YAML."""
     owners: dict[tuple[str, int], set[int]] = {}
     for finding in findings:
         entry, fix = finding.entry, finding.fix
@@ -89,12 +89,12 @@ def _shared(findings: Iterable[Finding]) -> set[tuple[str, int]]:
 
 
 def written(text: str, start: int, end: int, fix: Fix) -> str | None:
-    """Return a correction as it is to be written into a file; None where it cannot be.
+    """Return a correction as text for the file; None if it cannot be written.
 
     Args:
         text: The text of the file.
-        start: Where the value begins that it replaces.
-        end: Where that ends.
+        start: Start of the value that it replaces.
+        end: End of that value.
         fix: The correction.
     """
     old, value = text[start:end], fix.value
@@ -114,15 +114,15 @@ def written(text: str, start: int, end: int, fix: Fix) -> str | None:
 
 
 class _Places:
-    """Where entries are, as corrections are made one after another."""
+    """The places of entries, while corrections are made one after another."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        triggers = [each for each in entries if each.kind == "trigger"]
-        self._by_id = {each.id: each for each in triggers if _place(_keys(each))}
-        self._count = Counter(_place(_keys(each)) for each in self._by_id.values())
+        triggers = [entry for entry in entries if entry.kind == "trigger"]
+        self._by_id = {entry.id: entry for entry in triggers if _place(_keys(entry))}
+        self._count = Counter(_place(_keys(entry)) for entry in self._by_id.values())
 
     def move(self, entry: Entry, fix: Fix) -> bool:
-        """Make a correction, and return true, if no other entry gets or loses keys by it."""
+        """Make a correction if no other entry gets or loses keys by it; return whether it does."""
         if entry.kind != "trigger":
             return True
         before = _keys(entry)
@@ -134,7 +134,7 @@ class _Places:
         new_id = after.get("trigger_id")
         if self._by_id.get(new_id, entry) is not entry:
             return False
-        # One that another entry of its id replaces is not in the table.
+        # An entry that another one with its id replaces is not in the table.
         is_there = self._by_id.get(entry.id) is entry
         old, new = _place(before) if is_there else None, _place(after)
         if old:
@@ -146,7 +146,7 @@ class _Places:
         return True
 
     def _is_below(self, place: Place) -> bool:
-        """Return whether keys at a place would reach other entries, if nothing were there."""
+        """Return whether keys at a place would reach other entries if this place had none."""
         if self._count[place] > 0:
             return False
         return any(

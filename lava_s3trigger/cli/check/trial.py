@@ -1,7 +1,7 @@
-"""The trial of an entry: the function's decider decides on objects that the entry is made for.
+"""The trial of an entry: the function's decider decides on objects that the entry should match.
 
-The objects are below its prefix, as its conditions have them, and their events have the form of
-S3 and of EventBridge. So what would be parked is known before an event comes.
+The objects are below its prefix and meet its conditions, with events in the form of S3 and of
+EventBridge. So a user error that would park events is found before the first event.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ _SIZE: Final = 1082
 _MAX_KEYS: Final = 40
 _MAX_CUTS: Final = 200
 _MAX_SMALL_CHARACTERS: Final = 1024 * 1024 // 6
-"""Characters of documents that fit a message, also if each takes six bytes there."""
+"""Characters of documents that fit into a message even if each takes six bytes in it."""
 _SIZED: Final = frozenset(["size", "info", "event"])
 _ROUTED: Final = frozenset(["event_type", "source_ip", "info", "event"])
-"""What differs with the size of an object, and what with the route and the type of an event."""
+"""Aspects that differ with an object's size (above), or with an event's route and type."""
 
 
 class Variant(NamedTuple):
-    """What sort of event is tried."""
+    """A kind of event to try."""
 
     route: str
     kind: str
     """`CREATED`, `DELETED`, or empty for any other."""
     event_type: str
     size: int | None
-    """Bytes; None where events of the type have no size."""
+    """Bytes; None if events of the type have no size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Failure:
 
     reason: str
     when: str
-    """The events that would be parked, for messages; empty if it is all that the entry names."""
+    """The events that would be parked, for messages; empty if all would be."""
     path: Path
     """The path in the entry of the template that cannot be rendered."""
     of_name: bool
@@ -85,19 +85,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedEntry:
-    """An entry that the function accepts, with what decides on which events it is tried."""
+    """An entry that the function accepts, with the fields that determine the events to try."""
 
     trigger: Trigger
     bucket: str
     prefix: str
     patterns: list[str]
-    """Those of `if_fnmatch`."""
+    """Patterns of `if_fnmatch`."""
     keys: list[str]
     """Keys of its own cases."""
     event_types: frozenset[str]
-    """Those that its conditions let through."""
+    """The event types that its conditions accept."""
     names_event_types: bool
-    """Whether it has a condition that names them."""
+    """Whether it has a condition on event types."""
     above: float | None
     """Bytes of `if_size_gt`."""
     most: float | None
@@ -119,17 +119,17 @@ class Trial:
         self._trigger = entry.trigger
 
     def keys(self) -> Iterator[str]:
-        """Yield keys to try: those of its own cases first."""
-        found = sample_keys(self._entry.prefix, self._entry.patterns)
+        """Yield keys to try, those of its own cases first."""
+        samples = sample_keys(self._entry.prefix, self._entry.patterns)
         seen: set[str] = set()
-        for key in islice(chain(self._entry.keys, found), _MAX_KEYS):
+        for key in islice(chain(self._entry.keys, samples), _MAX_KEYS):
             if key not in seen:
                 seen.add(key)
                 yield key
 
     @cached_property
     def failure(self) -> Failure | None:
-        """Why events would be parked; None where none would, as far as it was tried."""
+        """Why events would be parked; None if the trial found no such event."""
         if not self._entry.templates:
             return None
         variants = self._variants
@@ -144,7 +144,7 @@ class Trial:
 
     @cached_property
     def too_large(self) -> str | None:
-        """Why no queue would take the dispatch, if it is so."""
+        """Why no queue would accept the dispatch; None if one would."""
         if len(json.dumps(self._entry.documents, ensure_ascii=False)) < _MAX_SMALL_CHARACTERS:
             return None
         for job in self.decision.jobs if self.decision else ():
@@ -155,7 +155,7 @@ class Trial:
 
     @cached_property
     def key(self) -> str:
-        """The first key that the conditions let through; empty if there is none."""
+        """The first key that the conditions accept; empty if there is none."""
         for key in self.keys():
             decided = self.decide(key)
             if decided and not _is_unmet(decided):
@@ -164,11 +164,11 @@ class Trial:
 
     @cached_property
     def decision(self) -> TriggerDecision | None:
-        """What the function decides for the key."""
+        """The decision of the function for the key."""
         return self.decide(self.key) if self.key else None
 
     def decide(self, key: str) -> TriggerDecision | None:
-        """Return what the function decides for a key; None where no event can reach the entry."""
+        """Return the decision of the function for a key; None if no event can reach the entry."""
         if not self._variants:
             return None
         return self._decide(self._trigger, key, self._variants[0])
@@ -177,34 +177,34 @@ class Trial:
         event = _event(self._entry.bucket, key, variant)
         return decide_event(event, _Only(trigger), _AnyJob()).triggers[0]
 
-    # What is tried.
+    # The events to try.
 
     @cached_property
     def _variants(self) -> list[Variant]:
-        """Return the events that may differ in what its templates make of them."""
+        """Return the events that its templates may render differently."""
         read = {name for _, template in self._entry.templates for name in template.code.aspects}
-        found = list(self._all_variants())
+        variants = list(self._all_variants())
         is_routed, is_sized = bool(read & _ROUTED), bool(read & _SIZED)
         chosen = [
-            each
-            for each in found
-            if (is_routed or each.route == found[0].route)
-            and (is_routed or is_sized or each.kind == found[0].kind)
-            and (is_sized or each.size != 0)
+            variant
+            for variant in variants
+            if (is_routed or variant.route == variants[0].route)
+            and (is_routed or is_sized or variant.kind == variants[0].kind)
+            and (is_sized or variant.size != 0)
         ]
-        return chosen or found[:1]
+        return chosen or variants[:1]
 
     def _all_variants(self) -> Iterator[Variant]:
         size = self._size()
         for route, kind, name, is_sized in _samples(self._entry.event_types, self._named):
             own = size if is_sized else None
-            for each in (own, 0) if kind == CREATED else (own,):
-                if self._allows(each or 0):
-                    yield Variant(route, kind, name, each)
+            for variant_size in (own, 0) if kind == CREATED else (own,):
+                if self._allows(variant_size or 0):
+                    yield Variant(route, kind, name, variant_size)
 
     @cached_property
     def _named(self) -> frozenset[str]:
-        """Return the kinds of events that the entry is made for."""
+        """Return the kinds of events that the entry should match."""
         kinds = _kinds(self._entry.event_types)
         is_named = self._entry.names_event_types
         return kinds if is_named or CREATED not in kinds else frozenset([CREATED])
@@ -221,7 +221,7 @@ class Trial:
     @cached_property
     def _shared(self) -> Trigger:
         """The trigger with documents that it shares with others whose code is the same."""
-        documents = {path: _shared(each) for path, each in self._entry.templates}
+        documents = {path: _shared(template) for path, template in self._entry.templates}
         job_ids = tuple(
             documents.get(("job_id", n), documents.get(("job_id",), document))
             for n, document in enumerate(self._trigger.job_ids)
@@ -238,22 +238,24 @@ class Trial:
         for variant in variants:
             if end := self._ended(trigger, variant):
                 ends[variant] = end
-                # It took all the time or memory that a rendering has, and would for each variant.
+                # It used up time or memory of a rendering, and would again for each variant.
                 if end.outcome and end.outcome.kind == "aborted":
                     return {variant: end}
         return ends
 
     def _ended(self, trigger: Trigger, variant: Variant) -> _End | None:
-        """Return how a variant ends: the first key that passes decides, else the first that fails.
+        """Return the result for a variant: the first key that passes, else the first that fails.
 
-        A template may well need a key of a certain form, which is not to be guessed.
+        A template may need a key of a certain form, which cannot be guessed.
         """
         failed = None
         for key in self.keys():
             decided = self._decide(trigger, key, variant)
             if _is_unmet(decided):
                 continue
-            outcome = next((each for each in decided.outcomes if each.outcome != "skipped"), None)
+            outcome = next(
+                (outcome for outcome in decided.outcomes if outcome.outcome != "skipped"), None
+            )
             if outcome is None:
                 return _End(key, None)
             failed = failed or _End(key, outcome)
@@ -262,23 +264,23 @@ class Trial:
         return failed
 
     def _when(self, failing: Iterable[Variant], tried: Iterable[Variant]) -> str:
-        """Return which events would be parked, in words; nothing if all that the entry names."""
+        """Return which events would be parked, in words; nothing if all would be."""
         left, tried = set(failing), set(tried)
         for kind in self._named:
-            own = {each for each in tried if each.kind == kind}
-            own = {each for each in own if each.size != 0} or own
+            own = {variant for variant in tried if variant.kind == kind}
+            own = {variant for variant in own if variant.size != 0} or own
             if own and own <= left:
                 return ""
         told = []
         for route in (S3, EVENTBRIDGE):
-            own = {each for each in tried if each.route == route}
+            own = {variant for variant in tried if variant.route == route}
             if own and own <= left:
                 told.append(f"that come from {route}")
                 left -= own
-        told += [f"of {name}" for name in sorted({_name(each) for each in left})]
+        told += [f"of {name}" for name in sorted({_name(variant) for variant in left})]
         return " and ".join(told)
 
-    # Where it fails.
+    # The place of the error.
 
     def _placed(self, end: _End, variant: Variant, when: str) -> Failure:
         outcome = end.outcome
@@ -295,18 +297,18 @@ class Trial:
         if not isinstance(document.value, str):
             alone = replace(alone, job_ids=(_JOB,), parameters=document)
         decided = self._decide(alone, key, variant)
-        return any(each.outcome == "user_error" for each in decided.outcomes)
+        return any(outcome.outcome == "user_error" for outcome in decided.outcomes)
 
     def _culprit(
         self, template: TemplateText, key: str, variant: Variant
     ) -> tuple[Path, bool, str | None]:
-        """Return the place of the first piece of code without which the ones before render."""
+        """Return the place of the first piece of code with which the document no longer renders."""
         first = None
         for cut in islice(cuts(template.value), _MAX_CUTS):
             first = first or cut
             document = Document(cut.strings)
             if not _compiles(document):
-                continue  # it ends inside of a block
+                continue  # it ends inside a block
             if self._fails(document, key, variant):
                 return first.path, first.of_name, first.code
             first = None
@@ -326,23 +328,23 @@ def _kinds(event_types: frozenset[str]) -> frozenset[str]:
 def _samples(
     event_types: frozenset[str], named: frozenset[str]
 ) -> tuple[tuple[str, str, str, bool], ...]:
-    """Return an event type of each route and kind, and whether its events have a size."""
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
-    for each in EVENT_TYPES.values():
+    """Return an event type for each route and kind, and whether its events have a size."""
+    samples: dict[tuple[str, str], tuple[str, bool]] = {}
+    for known in EVENT_TYPES.values():
         for route, name, without in (
-            (S3, each.name, each.without),
-            (EVENTBRIDGE, each.name_in_eventbridge, each.without_in_eventbridge),
+            (S3, known.name, known.without),
+            (EVENTBRIDGE, known.name_in_eventbridge, known.without_in_eventbridge),
         ):
             kind = _kind(name or "")
             if name in event_types and (kind or "" in named):
-                found.setdefault((route, kind), (str(name), "size" not in without))
-    return tuple((*place, *sample) for place, sample in found.items())
+                samples.setdefault((route, kind), (str(name), "size" not in without))
+    return tuple((*place, *sample) for place, sample in samples.items())
 
 
 class _End(NamedTuple):
     key: str
     outcome: Outcome | None
-    """Why it fails; None where it passes."""
+    """Why it fails; None if it passes."""
 
 
 def _failing(ends: dict[Variant, _End]) -> dict[Variant, _End]:
@@ -361,7 +363,7 @@ class _Only:
 
 
 class _AnyJob:
-    """Jobs of which only this is known: none has an empty id."""
+    """Unknown jobs: any id that is not empty names one."""
 
     def __getitem__(self, job_id: str) -> Job:
         """Return a job.
@@ -378,7 +380,7 @@ _JOB: Final = Document("job")
 
 
 def _name(variant: Variant) -> str:
-    """Return the events of a variant in words, without their route."""
+    """Describe the events of a variant, without their route."""
     if variant.size == 0:
         return "empty objects"
     return {CREATED: "new objects", DELETED: "deletions"}.get(variant.kind, "other types")

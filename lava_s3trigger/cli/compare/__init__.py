@@ -1,1 +1,1 @@
-"""``lava-s3trigger compare``: what two functions made of the same events, and why it differs."""
+"""``lava-s3trigger compare``: what two functions did with the same events, and why it differs."""

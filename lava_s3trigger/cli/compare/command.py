@@ -1,4 +1,4 @@
-"""``lava-s3trigger compare``: what two functions made of the same events, and why it differs."""
+"""``lava-s3trigger compare``: what two functions did with the same events, and why it differs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
 @aws_options
 @output_options("text", "json")
 def compare(**options: Any) -> int:
-    """Compare what two functions made of the same events.
+    """Compare what two functions did with the same events.
 
-    LOG is that of this function, as a rule of one that observes
-    (S3TRIGGER_MODE=observe). The other function is this one as well, and has
-    OTHER_LOG; or it is lava's own, and has sent --dispatches. A log is a file,
-    or a log group such as /aws/lambda/lava-prod-s3trigger. What only one of them
-    did is listed by object, trigger and job, with the row of the table of
-    differences from lava that explains it, if one does.
+    LOG is the log of this function, usually of one that only observes
+    (S3TRIGGER_MODE=observe). The other function is another deployment of this
+    one, with OTHER_LOG, or lava's own, with messages in --dispatches. A log is a
+    file, or a log group such as /aws/lambda/lava-prod-s3trigger. The result lists
+    what only one of them did, by object, trigger and job, with the row of the
+    table of differences from lava that explains it, if there is one.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

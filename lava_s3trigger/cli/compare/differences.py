@@ -1,6 +1,6 @@
 """Differences between what two functions did with the same events.
 
-What is equal on both sides agrees; the rest is listed, side by side, and nothing is paired.
+Outcomes that both sides have agree; all others are listed, without pairing them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _REPEATED: Final = frozenset(["duplicate", "sent_before", "no_trigger"])
-"""Kinds of events that came again, or that no entry is about."""
+"""Kinds of events that were delivered again, or that no entry matches."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a function did with a trigger or a job of an object; or a dispatch of any function."""
+    """The outcome of a trigger or a job for an object; or a dispatch of any function."""
 
     outcome: str
     bucket: str | None = None
-    """None: a message to a worker does not name its object."""
+    """None for a message to a worker, which does not name its object."""
     key: str | None = None
     trigger_id: str | None = None
     job_id: str | None = None
@@ -42,13 +42,13 @@ class Outcome:
     worker: str | None = None
     event_type: str | None = None
     payload: dict[str, Any] | None = None
-    """Parameters and globals of a dispatch, each if not empty; None: the log does not have them."""
+    """Parameters and globals of a dispatch, if not empty; None if the log does not have them."""
     is_observed: bool = False
-    """Whether a function that only observes decided on this dispatch, and did not send it."""
+    """Whether a function that only observes decided on this dispatch without sending it."""
 
     @property
     def word(self) -> str:
-        """The outcome; ``observed`` for a dispatch that was decided on and not sent."""
+        """The outcome; ``observed`` for a dispatch that was decided but not sent."""
         return "observed" if self.is_observed else self.outcome
 
     @property
@@ -57,17 +57,17 @@ class Outcome:
         return f"{self.outcome}: {self.kind}" if self.kind else self.outcome
 
     def in_log(self) -> tuple[str | None, ...]:
-        """Return what outcomes of logs have in common, but for the payload."""
+        """Return the identity of an outcome of a log, without the payload."""
         subject = (self.bucket, self.key, self.trigger_id, self.job_id)
         return (*subject, self.label, self.queue)
 
     def in_queue(self) -> tuple[str | None, ...]:
-        """Return what messages to workers have in common, but for the payload."""
+        """Return the identity of a message to a worker, without the payload."""
         return (self.worker, self.job_id)
 
     @cached_property
     def masked(self) -> str | None:
-        """The payload without times and UUIDs, which each rendering makes again."""
+        """The payload without times and UUIDs, which differ at each rendering."""
         if self.payload is None:
             return None
         return _TIME.sub("?", _UUID.sub("?", json.dumps(self.payload, sort_keys=True)))
@@ -80,9 +80,9 @@ class Difference:
     outcome: Outcome
     is_ours: bool
     equal: int
-    """1; or the number of equal dispatches, only some of which the other function sent."""
+    """1, or the number of equal dispatches if the other function sent some of them."""
     related: Sequence[Outcome]
-    """All outcomes of both functions on the object."""
+    """All outcomes of both functions for the object."""
 
 
 def compare_logs(ours: list[Outcome], theirs: list[Outcome]) -> tuple[int, list[Difference]]:
@@ -91,8 +91,8 @@ def compare_logs(ours: list[Outcome], theirs: list[Outcome]) -> tuple[int, list[
 
 
 def compare_messages(ours: list[Outcome], messages: list[Outcome]) -> tuple[int, list[Difference]]:
-    """Compare the dispatches of a log with those of another function, which name no object."""
-    sent = [each for each in ours if each.outcome == "dispatched"]
+    """Compare the dispatches of a log with messages of another function, which name no object."""
+    sent = [outcome for outcome in ours if outcome.outcome == "dispatched"]
     return _compare(ours, sent, messages, Outcome.in_queue)
 
 
@@ -103,7 +103,7 @@ def _compare(
         return (*about(outcome), outcome.masked)
 
     our_rest, their_rest = _unmatched(ours, theirs, identity)
-    # A function that dispatches logs no payload, and the observer none that is too long.
+    # A dispatching function logs no payloads, and an observing one omits long ones.
     untold, told = _by_payload(our_rest)
     untold, their_rest = _unmatched(untold, their_rest, about)
     their_untold, their_told = _by_payload(their_rest)
@@ -115,25 +115,25 @@ def _compare(
     for outcome in ours:
         objects[identity(outcome)].add((outcome.bucket, outcome.key))
     total, left = Counter(map(identity, ours)), Counter(map(identity, our_rest))
-    found = []
+    differences = []
     for outcome in our_rest:
         name = identity(outcome)
         is_one_of_several = left[name] < total[name] and len(objects[name]) > 1
         equal = total[name] if is_one_of_several else 1
         place = outcome.bucket, outcome.key
-        found.append(Difference(outcome, is_ours=True, equal=equal, related=related[place]))
+        differences.append(Difference(outcome, is_ours=True, equal=equal, related=related[place]))
     for outcome in their_rest:
         others = related.get((outcome.bucket, outcome.key), ())
-        found.append(Difference(outcome, is_ours=False, equal=1, related=others))
+        differences.append(Difference(outcome, is_ours=False, equal=1, related=others))
 
-    def order(each: Difference) -> tuple[Any, ...]:
-        names = (*identity(each.outcome), each.outcome.key)
-        return (*(name or "" for name in names), each.is_ours)
+    def order(difference: Difference) -> tuple[Any, ...]:
+        names = (*identity(difference.outcome), difference.outcome.key)
+        return (*(name or "" for name in names), difference.is_ours)
 
     sent, unmatched = (
-        sum(1 for each in some if each.outcome == "dispatched") for some in (ours, our_rest)
+        sum(1 for outcome in some if outcome.outcome == "dispatched") for some in (ours, our_rest)
     )
-    return sent - unmatched, sorted(found, key=order)
+    return sent - unmatched, sorted(differences, key=order)
 
 
 def _unmatched(
@@ -154,24 +154,28 @@ def _unmatched(
 
 def _by_payload(outcomes: list[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
     """Return the outcomes without a payload, and those with one."""
-    untold = [each for each in outcomes if each.payload is None]
-    return untold, [each for each in outcomes if each.payload is not None]
+    untold = [outcome for outcome in outcomes if outcome.payload is None]
+    return untold, [outcome for outcome in outcomes if outcome.payload is not None]
 
 
 def _settled(outcomes: list[Outcome]) -> list[Outcome]:
-    """Return the final outcomes: without failures that came again, and each skip once."""
+    """Return the final outcomes: without failures that were retried, and each skip once."""
     ended: set[tuple[str | None, ...]] = set()
-    for each in outcomes:
-        if each.outcome != "failed":
-            place = each.bucket, each.key
-            ended |= {place, (*place, each.trigger_id), (*place, each.trigger_id, each.job_id)}
+    for outcome in outcomes:
+        if outcome.outcome != "failed":
+            place = outcome.bucket, outcome.key
+            ended |= {
+                place,
+                (*place, outcome.trigger_id),
+                (*place, outcome.trigger_id, outcome.job_id),
+            }
     final: list[Outcome] = []
     seen: set[tuple[str | None, ...]] = set()
-    for each in outcomes:
-        names = (each.bucket, each.key, each.trigger_id, each.job_id)
+    for outcome in outcomes:
+        names = (outcome.bucket, outcome.key, outcome.trigger_id, outcome.job_id)
         subject = tuple(name for name in names if name is not None)
-        came_again = each.kind in _REPEATED or (each.outcome == "failed" and subject in ended)
-        if not came_again and (each.outcome == "dispatched" or each.in_log() not in seen):
-            seen.add(each.in_log())
-            final.append(each)
+        came_again = outcome.kind in _REPEATED or (outcome.outcome == "failed" and subject in ended)
+        if not came_again and (outcome.outcome == "dispatched" or outcome.in_log() not in seen):
+            seen.add(outcome.in_log())
+            final.append(outcome)
     return final

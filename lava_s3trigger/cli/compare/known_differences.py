@@ -26,8 +26,8 @@ class Row(NamedTuple):
     id: str
     title: str
     explains: Callable[[Outcome, Iterable[Outcome], Mapping[str, Any]], bool]
-    """Returns whether it explains an outcome, given all of both functions on the object, and
-    the item of the trigger's entry (empty: unknown)."""
+    """Returns whether it explains an outcome. Its other arguments are all outcomes of both
+    functions for the object, and the item of the trigger's entry (empty: unknown)."""
 
 
 def _has_no_size(ours: Outcome, *_: Any) -> bool:
@@ -36,7 +36,7 @@ def _has_no_size(ours: Outcome, *_: Any) -> bool:
 
 
 def _has_bad_neighbour(ours: Outcome, related: Iterable[Outcome], _: Any) -> bool:
-    others = (each.outcome for each in related if each.trigger_id != ours.trigger_id)
+    others = (other.outcome for other in related if other.trigger_id != ours.trigger_id)
     return "user_error" in others
 
 
@@ -65,23 +65,23 @@ ROWS: Final = (
     Row("LD09", "shows if_fnmatch the key itself", _is_matched_otherwise),
     Row("LD11", "looks up keys that begin with /", _begins_with_slash),
 )
-"""Explain dispatches that lava's function did not send, or not so."""
+"""Explain dispatches that lava's function did not send, or sent differently."""
 SILENT: Final = ("LD01", "LD03", "LD10", "LD15")
-"""Lava's function leaves out dispatches by them, and nothing shows why."""
+"""Because of them lava's function leaves out dispatches, and nothing shows why."""
 
 
 def _entry_changed(one: Outcome, related: Iterable[Outcome], _: Any) -> bool:
-    digests = {each.entry for each in related if each.trigger_id == one.trigger_id}
+    digests = {other.entry for other in related if other.trigger_id == one.trigger_id}
     return len(digests - {None}) > 1
 
 
 def _is_duplicate(one: Outcome, related: Iterable[Outcome], _: Any) -> bool:
-    return one.outcome == "dispatched" and any(each.kind == "duplicate" for each in related)
+    return one.outcome == "dispatched" and any(other.kind == "duplicate" for other in related)
 
 
 def _has_failed(one: Outcome, related: Iterable[Outcome], _: Any) -> bool:
     about = (None, one.trigger_id)
-    return any(each.outcome == "failed" and each.trigger_id in about for each in related)
+    return any(other.outcome == "failed" and other.trigger_id in about for other in related)
 
 
 CAUSES: Final = (
@@ -93,16 +93,18 @@ CAUSES: Final = (
 
 
 def explanation(
-    found: Difference, entries: Mapping[str | None, Mapping[str, Any]], *, is_lavas: bool
+    difference: Difference, entries: Mapping[str | None, Mapping[str, Any]], *, is_lavas: bool
 ) -> Row | None:
-    """Return what explains a difference; None if nothing does.
+    """Return the row that explains a difference, or None.
 
     Args:
-        found: The difference.
+        difference: The difference.
         entries: Items of trigger entries, by trigger id, as far as they are known.
         is_lavas: Whether the other function is lava's own.
     """
-    entry = entries.get(found.outcome.trigger_id, {})
-    rows = (*CAUSES, *ROWS) if is_lavas and found.is_ours and found.equal == 1 else CAUSES
-    explaining = (row for row in rows if row.explains(found.outcome, found.related, entry))
+    entry = entries.get(difference.outcome.trigger_id, {})
+    rows = (*CAUSES, *ROWS) if is_lavas and difference.is_ours and difference.equal == 1 else CAUSES
+    explaining = (
+        row for row in rows if row.explains(difference.outcome, difference.related, entry)
+    )
     return next(explaining, None)

@@ -31,8 +31,8 @@ _OUTCOMES: Final = {
     "user_error": "user_error",
     "failed": "failed",
 }
-"""By the event of the log line. Whether a user error was parked depends on the queues of the
-function."""
+"""Outcomes by the event of the log line. Whether a user error was parked depends on the queues
+of the function."""
 
 
 def read_outcomes(lines: Iterable[str]) -> Iterator[Outcome]:
@@ -78,12 +78,13 @@ def log_lines(source: str, since: datetime, aws: Aws) -> Iterator[str]:
     document = _loaded(text)
     if isinstance(document, dict) and isinstance(document.get("events"), list):
         document = [
-            each.get("message") if isinstance(each, dict) else each for each in document["events"]
+            event.get("message") if isinstance(event, dict) else event
+            for event in document["events"]
         ]
     if isinstance(document, list):
-        yield from (each for each in document if isinstance(each, str))
+        yield from (text for text in document if isinstance(text, str))
     else:
-        # Not splitlines: it would end lines also at a U+2028 of other loggers.
+        # Not splitlines: it would also end lines at a U+2028, which other loggers write.
         yield from text.split("\n")
 
 
@@ -95,15 +96,15 @@ def read_messages(source: str) -> Iterator[Outcome]:
             receive-message``; ``-`` is standard input.
 
     Raises:
-        CommandError: The file cannot be read, or holds something else.
+        CommandError: The file cannot be read, or has something else in it.
     """
     for document in _documents(source):
         bodies = [document]
         match document:
             case {"Messages": list(messages)}:
                 bodies = [
-                    _loaded(str(each.get("Body"))) if isinstance(each, dict) else None
-                    for each in messages
+                    _loaded(str(message.get("Body"))) if isinstance(message, dict) else None
+                    for message in messages
                 ]
         for body in bodies:
             yield _message(source, body)
@@ -139,9 +140,9 @@ def _message(source: str, body: Any) -> Outcome:
 
 
 def _payload(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters and globals of a dispatch as the log has them, each if not empty."""
-    found = {name: loggable(fields.get(name)) for name in ("parameters", "globals")}
-    return {name: value for name, value in found.items() if value}
+    """Return the parameters and globals of a dispatch as the log has them, if not empty."""
+    payload = {name: loggable(fields.get(name)) for name in ("parameters", "globals")}
+    return {name: value for name, value in payload.items() if value}
 
 
 def _text(source: str) -> str:

@@ -1,4 +1,4 @@
-"""What the command `compare` does: reads what both functions did, and writes what differs."""
+"""The command `compare`: reads what both functions did, and writes the differences."""
 
 from __future__ import annotations
 
@@ -39,19 +39,22 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
     entries = _entries(options["triggers"], options["realm"], aws)
     outcomes = list(read_outcomes(log_lines(ours, since, aws)))
     if not outcomes:
-        raise CommandError(f"{ours}: no line says what became of an object")
+        raise CommandError(f"{ours}: no line has the outcome of an object")
     others: list[Outcome] = []
     if theirs:
         others = list(read_outcomes(log_lines(theirs, since, aws)))
-        agreed, found = compare_logs(outcomes, others)
+        agreed, differing = compare_logs(outcomes, others)
     else:
-        messages = [each for file in dispatches for each in read_messages(file)]
-        agreed, found = compare_messages(outcomes, messages)
-    explained = [(each, explanation(each, entries, is_lavas=not theirs)) for each in found]
+        messages = [message for file in dispatches for message in read_messages(file)]
+        agreed, differing = compare_messages(outcomes, messages)
+    explained = [
+        (difference, explanation(difference, entries, is_lavas=not theirs))
+        for difference in differing
+    ]
     observers = [
         log
-        for log, found in ((ours, outcomes), (theirs, others))
-        if any(each.is_observed for each in found)
+        for log, of_log in ((ours, outcomes), (theirs, others))
+        if any(outcome.is_observed for outcome in of_log)
     ]
     if theirs in observers and ours in observers:
         message(
@@ -60,33 +63,33 @@ def run(ours: str, theirs: str | None, **options: Any) -> int:
         )
     with opened(options["output"]) as file:
         if options["format_"] == "json":
-            differences = [_as_json(*each) for each in explained]
+            differences = [_as_json(*pair) for pair in explained]
             write_json(file, {"agreed": agreed, "differences": differences})
         else:
             for line in _lines(agreed, explained, is_lavas=not theirs):
                 print(safe(line), file=file)
             for log in observers:
                 print(safe(f"{log} is of a function that observes: it sent nothing"), file=file)
-    return NO if found else YES
+    return NO if differing else YES
 
 
 def _entries(paths: Sequence[str], realm: str | None, aws: Aws) -> dict[str | None, Any]:
     """Return the items of trigger entries by their id, as far as they are known."""
     if not paths and realm is None:
         return {}
-    found = load_sound(paths).of("trigger") if paths else read_table(aws, str(realm), "trigger")
-    return {entry.id: entry.item for entry in found}
+    loaded = load_sound(paths).of("trigger") if paths else read_table(aws, str(realm), "trigger")
+    return {entry.id: entry.item for entry in loaded}
 
 
-def _as_json(found: Difference, row: Row | None) -> dict[str, Any]:
+def _as_json(difference: Difference, row: Row | None) -> dict[str, Any]:
     names = ("bucket", "key", "trigger_id", "job_id", "outcome", "kind", "reason", "worker")
     return {
-        "side": "ours" if found.is_ours else "theirs",
-        **{name: getattr(found.outcome, name) for name in names},
-        "outcome": found.outcome.word,
-        **({} if found.equal == 1 else {"key": None}),
-        "payload": found.outcome.payload,
-        "equal": found.equal,
+        "side": "ours" if difference.is_ours else "theirs",
+        **{name: getattr(difference.outcome, name) for name in names},
+        "outcome": difference.outcome.word,
+        **({} if difference.equal == 1 else {"key": None}),
+        "payload": difference.outcome.payload,
+        "equal": difference.equal,
         "row": row.id if row else None,
         "explanation": row.title if row else None,
     }
@@ -95,15 +98,15 @@ def _as_json(found: Difference, row: Row | None) -> dict[str, Any]:
 def _lines(
     agreed: int, explained: Sequence[tuple[Difference, Row | None]], *, is_lavas: bool
 ) -> Iterator[str]:
-    for found, row in explained:
-        outcome = found.outcome
-        is_known = outcome.key is not None and found.equal == 1
+    for difference, row in explained:
+        outcome = difference.outcome
+        is_known = outcome.key is not None and difference.equal == 1
         name = f"s3://{outcome.bucket}/{outcome.key}" if is_known else "unknown object"
         subject = (("trigger", outcome.trigger_id), ("job", outcome.job_id))
         about = ", ".join(f"{word} {value}" for word, value in subject if value is not None)
         yield f"{name}  {about}".rstrip()
-        equal = f" (one of {found.equal} equal dispatches)" if found.equal > 1 else ""
-        yield f"    only {'ours' if found.is_ours else 'theirs'}: {_label(outcome)}{equal}"
+        equal = f" (one of {difference.equal} equal dispatches)" if difference.equal > 1 else ""
+        yield f"    only {'ours' if difference.is_ours else 'theirs'}: {_label(outcome)}{equal}"
         if outcome.payload:
             yield f"    {_shortened(json.dumps(outcome.payload))}"
         yield f"    {row.id}: {row.title}" if row else "    unexplained"
@@ -112,7 +115,7 @@ def _lines(
     counts = ", ".join(f"{name}: {count}" for name, count in sorted(rows.items()))
     differences = f"{total} {'difference' if total == 1 else 'differences'} ({counts})"
     yield f"{agreed} dispatches agree; {differences if total else 'no difference'}"
-    if is_lavas and any(row is None and found.is_ours for found, row in explained):
+    if is_lavas and any(row is None and difference.is_ours for difference, row in explained):
         yield f"Nothing shows where lava's function lost an event by {', '.join(SILENT)}."
 
 

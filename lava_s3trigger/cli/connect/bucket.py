@@ -1,4 +1,4 @@
-"""A bucket, and what of its notifications and routes `connect` made."""
+"""A bucket, and the notifications and routes of it that `connect` made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KIND: Final = {
     QUEUE: "QueueConfigurations",
     SNS: "TopicConfigurations",
 }
-"""The kind of notifications of each route but EventBridge's, as `--by` names it."""
+"""The kind of notifications for each route that `--by` names, except EventBridge."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Bucket:
     parts: Parts
     name: str
     notes: list[str] = field(default_factory=list)
-    """What the user should know."""
+    """Notes for the user."""
 
     def __post_init__(self) -> None:
         _, partition, _, self._region, self.account, *_ = self.deployed.function_arn.split(":")
@@ -69,8 +69,8 @@ class Bucket:
         if location is None:
             raise CommandError(f"there is no bucket {self.name}")
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html
-        found = location.get("LocationConstraint") or "us-east-1"
-        region = "eu-west-1" if found == "EU" else found
+        constraint = location.get("LocationConstraint") or "us-east-1"
+        region = "eu-west-1" if constraint == "EU" else constraint
         if region != self._region:
             raise CommandError(
                 f"bucket {self.name} is in {region}, and the function in {self._region}: S3"
@@ -98,9 +98,9 @@ class Bucket:
     @cached_property
     def rules(self) -> list[str]:
         """Names of the rules that `connect` made for it."""
-        found = self.deployed.read_all("events", "list_rules", "Rules")
+        rules = self.deployed.read_all("events", "list_rules", "Rules")
         own = self.names.description
-        return sorted(each["Name"] for each in found if each.get("Description") == own)
+        return sorted(rule["Name"] for rule in rules if rule.get("Description") == own)
 
     @cached_property
     def intake(self) -> dict[str, str] | None:
@@ -114,11 +114,13 @@ class Bucket:
 
     def is_own(self, kind: str, number: int) -> bool:
         """Return whether `connect` made a notification."""
-        found = self.configuration.get(kind, []) if kind in KINDS else []
-        return number < len(found) and self.names.is_notification(found[number].get("Id"))
+        notifications = self.configuration.get(kind, []) if kind in KINDS else []
+        return number < len(notifications) and self.names.is_notification(
+            notifications[number].get("Id")
+        )
 
     def own_by(self, route: Route) -> str | None:
-        """Return what `--by` calls a route that `connect` made; None if somebody else did."""
+        """Return the name in `--by` of a route that `connect` made; None for another route."""
         if route.place is None:
             return EVENTBRIDGE if route.rule in self.rules else None
         by = next(by for by, kind in KIND.items() if kind == route.place[0])
@@ -126,20 +128,26 @@ class Bucket:
 
     @property
     def own_topics(self) -> list[str]:
-        """ARNs of the topics that `connect` has it notify."""
-        found = enumerate(self.configuration.get(KIND[SNS], []))
-        return sorted({each["TopicArn"] for n, each in found if self.is_own(KIND[SNS], n)})
+        """ARNs of the topics that it notifies because of `connect`."""
+        notifications = enumerate(self.configuration.get(KIND[SNS], []))
+        return sorted(
+            {
+                notification["TopicArn"]
+                for n, notification in notifications
+                if self.is_own(KIND[SNS], n)
+            }
+        )
 
     def owned(self) -> Iterator[Change]:
-        """Yield the changes that take away all that `connect` made but the notifications."""
+        """Yield the changes that remove all that `connect` made, except the notifications."""
         for name in self.rules:
             yield Change(RULE, name, None, self.parts.read(RULE, name), None)
         yield from _statements(self.intake, [self.names.statement()])
         for topic in self.own_topics:
             sid = self.names.statement()
-            found = self.parts.read(TOPIC_STATEMENT, topic, sid)
-            yield Change(TOPIC_STATEMENT, topic, sid, found, None)
-        topics = [each for each in self.own_topics if self._may_unsubscribe(each)]
+            before = self.parts.read(TOPIC_STATEMENT, topic, sid)
+            yield Change(TOPIC_STATEMENT, topic, sid, before, None)
+        topics = [topic for topic in self.own_topics if self._may_unsubscribe(topic)]
         for topic in topics:
             yield Change(SUBSCRIPTION, topic, None, self.parts.read(SUBSCRIPTION, topic), None)
         sources = [*self.rules, *map(name_in, topics)]
@@ -147,22 +155,22 @@ class Bucket:
         function = self.deployed.function_name
         for source in (None, *sources):
             sid = self.names.statement(source)
-            found = self.parts.read(PERMISSION, function, sid)
-            yield Change(PERMISSION, function, sid, found, None)
+            before = self.parts.read(PERMISSION, function, sid)
+            yield Change(PERMISSION, function, sid, before, None)
 
     def _may_unsubscribe(self, topic: str) -> bool:
-        """Return whether `connect` subscribed the function, and no other bucket needs that."""
+        """Return whether `connect` made the subscription and no other bucket needs it."""
         deployed = self.deployed
         tags = deployed.read_all("sns", "list_tags_for_resource", "Tags", ResourceArn=topic)
-        if subscription_tag(deployed.function_arn) not in {each["Key"] for each in tags}:
+        if subscription_tag(deployed.function_arn) not in {tag["Key"] for tag in tags}:
             return False
         others = {
             item.get("bucket", {}).get("S", self.name) for item in deployed.items("s3triggers")
         }
         for other in sorted(others - {self.name}):
             try:
-                found = (deployed.notifications(other) or {}).get(KIND[SNS], [])
-                is_used = any(each["TopicArn"] == topic for each in found)
+                topics = (deployed.notifications(other) or {}).get(KIND[SNS], [])
+                is_used = any(notification["TopicArn"] == topic for notification in topics)
             except UnreadableError:
                 is_used = True
             if is_used:
@@ -182,5 +190,5 @@ def policy_of(queue: dict[str, str] | None) -> list[Json]:
 def _statements(queue: dict[str, str] | None, sids: Iterator[str] | list[str]) -> Iterator[Change]:
     if queue is not None:
         for sid in sids:
-            found = statement_of({"Statement": policy_of(queue)}, sid)
-            yield Change(QUEUE_STATEMENT, queue["Url"], sid, found, None)
+            statement = statement_of({"Statement": policy_of(queue)}, sid)
+            yield Change(QUEUE_STATEMENT, queue["Url"], sid, statement, None)

@@ -1,4 +1,4 @@
-"""Changes that connect a bucket or disconnect it: each part as it is, and as it becomes."""
+"""Changes that connect or disconnect a bucket: each part, as it is and as it will be."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _TRIES: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A part of AWS's configuration that becomes another one."""
+    """A change of one part of the configuration in AWS."""
 
     kind: str
     resource: str
     """Name of the bucket, of the function or of the rule; URL of the queue; ARN of the topic."""
     part: str | None
-    """Id of the statement, where it is one of a policy."""
+    """Id of the statement, if the part is a statement of a policy."""
     before: Json | None
-    """As it was read; None if there was none."""
+    """The state that was read; None if the part did not exist."""
     after: Json | None
-    """As it becomes; None if it goes."""
+    """The new state; None if the part is removed."""
 
     @property
     def place(self) -> tuple[str, str, str | None]:
-        """What it changes."""
+        """The identity of the part."""
         return self.kind, self.resource, self.part
 
     @property
@@ -59,9 +59,9 @@ class Change:
         return not is_equal(self.kind, self.before, self.after)
 
     def starts_at(self, now: Json | None) -> bool:
-        """Return whether a part is as it was read, or as a run left it that was killed midway.
+        """Return whether a part is as it was read, or as a run that was killed midway left it.
 
-        A rule and its targets are two calls, as are the end and the start of a permission.
+        A rule and its targets take two calls. So does replacing a permission.
         """
         if is_equal(self.kind, now, self.before):
             return True
@@ -69,15 +69,15 @@ class Change:
             return now is None
         if self.kind != RULE or now is None:
             return False
-        sides = [each for each in (self.before, self.after) if each]
-        targets = [target for each in sides for target in each["Targets"]]
-        return any({**now, "Targets": []} == {**each, "Targets": []} for each in sides) and all(
-            each in targets for each in now["Targets"]
+        sides = [state for state in (self.before, self.after) if state]
+        targets = [target for side in sides for target in side["Targets"]]
+        return any({**now, "Targets": []} == {**side, "Targets": []} for side in sides) and all(
+            target in targets for target in now["Targets"]
         )
 
     @property
     def undone(self) -> Change:
-        """The change that takes this one back. S3 goes on sending to EventBridge."""
+        """The change that undoes this one. S3 continues to send to EventBridge."""
         before = self.before
         if self.kind == NOTIFICATIONS and TO_EVENTBRIDGE in (self.after or {}):
             before = {TO_EVENTBRIDGE: {}, **(before or {})}
@@ -85,12 +85,12 @@ class Change:
 
     @property
     def subject(self) -> str:
-        """What changes, for people."""
+        """The name of the part, for people."""
         name = self.resource.rpartition("/")[2]
         return _TOLD[self.kind].format(name=name, part=self.part)
 
     def as_json(self) -> Json:
-        """Return it as JSON has it."""
+        """Return it as JSON."""
         return asdict(self)
 
 
@@ -105,7 +105,7 @@ _TOLD: Final = {
 
 
 class ChangedMeanwhileError(CommandError):
-    """A part is not as it was read: nothing of it was written."""
+    """A part has changed since it was read, and was not written."""
 
 
 def is_equal(kind: str, one: Json | None, two: Json | None) -> bool:
@@ -116,10 +116,10 @@ def is_equal(kind: str, one: Json | None, two: Json | None) -> bool:
 
 
 def _plain(state: Json | None) -> Json | None:
-    """Return a state with the actions of a statement as they compare: without regard to case."""
+    """Return a state for comparing: the case of a statement's actions does not matter."""
     if state is None or "Action" not in state:
         return state
-    return {**state, "Action": sorted(each.lower() for each in listed(state["Action"]))}
+    return {**state, "Action": sorted(action.lower() for action in listed(state["Action"]))}
 
 
 class Parts:
@@ -129,7 +129,7 @@ class Parts:
         aws: The account and region of the function.
         account: Id of that account, which must own the bucket.
         function_arn: ARN of the function.
-        pause: Waits for some seconds; returns whether to go on.
+        pause: Waits for some seconds; returns whether to continue.
     """
 
     def __init__(
@@ -141,20 +141,20 @@ class Parts:
         self._pause = pause
 
     def read(self, kind: str, resource: str, part: str | None = None) -> Json | None:
-        """Return a part as it is now; None if there is none.
+        """Return the current state of a part; None if it does not exist.
 
         Raises:
             CommandError: AWS refuses it.
         """
         with reaching_aws():
-            found: Json | None = getattr(self, f"_read_{kind}")(resource, part)
-        return found
+            state: Json | None = getattr(self, f"_read_{kind}")(resource, part)
+        return state
 
     def write(self, change: Change) -> None:
-        """Make a change, if the part is still as it was read; nothing, if it was made before.
+        """Make a change if the part is still as it was read; do nothing if it is already made.
 
         Raises:
-            ChangedMeanwhileError: The part is another one now.
+            ChangedMeanwhileError: The part has changed since.
             CommandError: AWS refuses it.
         """
         now = self.read(*change.place)
@@ -171,7 +171,7 @@ class Parts:
             self._read_back(change)
 
     def _read_back(self, change: Change) -> None:
-        """Wait until S3 shows what was put: configurations of buckets are eventually consistent.
+        """Wait until S3 shows the new configuration: those of buckets are eventually consistent.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
         """
@@ -230,9 +230,9 @@ class Parts:
             answer = self._lambda.get_policy(FunctionName=function)
         except self._lambda.exceptions.ResourceNotFoundException:
             return None
-        for each in statements(answer["Policy"]):
-            if each.get("Sid") == sid:
-                return permission_of(each)
+        for statement in statements(answer["Policy"]):
+            if statement.get("Sid") == sid:
+                return permission_of(statement)
         return None
 
     def _write_permission(self, change: Change) -> None:
@@ -274,7 +274,7 @@ class Parts:
 
     def _write_queue_statement(self, change: Change) -> None:
         policy = _merged(self._queue_policy(change.resource), change)
-        # SQS refuses a policy without statements; an empty text takes it away.
+        # SQS refuses a policy without statements; an empty text removes the policy.
         text = json.dumps(policy) if policy["Statement"] else ""
         self._sqs.set_queue_attributes(QueueUrl=change.resource, Attributes={"Policy": text})
 
@@ -293,8 +293,12 @@ class Parts:
         except self._sns.exceptions.NotFoundException:
             return None
         wanted = ("lambda", self._function_arn)
-        found = [each for each in every if (each["Protocol"], each["Endpoint"]) == wanted]
-        return str(found[0]["SubscriptionArn"]) if found else None
+        matching = [
+            subscription
+            for subscription in every
+            if (subscription["Protocol"], subscription["Endpoint"]) == wanted
+        ]
+        return str(matching[0]["SubscriptionArn"]) if matching else None
 
     def _read_subscription(self, topic: str, _: str | None) -> Json | None:
         arn = self._subscription(topic)
@@ -334,14 +338,14 @@ class Parts:
             "EventPattern": json.loads(rule.get("EventPattern") or "null"),
             "Description": rule.get("Description", ""),
             "State": rule.get("State"),
-            "Targets": [each for page in pages for each in page["Targets"]],
+            "Targets": [target for page in pages for target in page["Targets"]],
         }
 
     def _write_rule(self, change: Change) -> None:
-        before, after = (each or {"Targets": []} for each in (change.before, change.after))
+        before, after = (state or {"Targets": []} for state in (change.before, change.after))
         name = change.resource
-        gone = {each["Id"] for each in before["Targets"]} - {
-            each["Id"] for each in after["Targets"]
+        gone = {target["Id"] for target in before["Targets"]} - {
+            target["Id"] for target in after["Targets"]
         }
         if gone:
             self._events.remove_targets(Rule=name, Ids=sorted(gone))
@@ -355,7 +359,7 @@ class Parts:
                 Description=after["Description"],
                 State=after["State"],
             )
-        new = [each for each in after["Targets"] if each not in before["Targets"]]
+        new = [target for target in after["Targets"] if target not in before["Targets"]]
         if new:
             self._events.put_targets(Rule=name, Targets=new)
 
@@ -364,18 +368,23 @@ def permission_of(statement: Json) -> Json:
     """Return a statement of the function's policy as the parameters that add it."""
     tests = {
         name.lower(): value
-        for each in (statement.get("Condition") or {}).values()
-        for name, value in each.items()
+        for tests_of_operator in (statement.get("Condition") or {}).values()
+        for name, value in tests_of_operator.items()
     }
     principal = statement.get("Principal", "*")
-    found = {"Principal": principal.get("Service") if isinstance(principal, dict) else principal}
+    permission = {
+        "Principal": principal.get("Service") if isinstance(principal, dict) else principal
+    }
     names = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
-    return found | {name: tests[test] for name, test in names.items() if test in tests}
+    return permission | {name: tests[test] for name, test in names.items() if test in tests}
 
 
 def statement_of(policy: Json, sid: str | None) -> Json | None:
     """Return the statement of a policy that has an id; None if there is none."""
-    return next((each for each in listed(policy["Statement"]) if each.get("Sid") == sid), None)
+    return next(
+        (statement for statement in listed(policy["Statement"]) if statement.get("Sid") == sid),
+        None,
+    )
 
 
 def subscription_tag(function_arn: str) -> str:
@@ -388,6 +397,10 @@ def _policy(text: str | None) -> Json:
 
 
 def _merged(policy: Json, change: Change) -> Json:
-    """Return a policy with one of its statements changed, and all others as they are."""
-    others = [each for each in listed(policy["Statement"]) if each.get("Sid") != change.part]
+    """Return a policy with one of its statements changed."""
+    others = [
+        statement
+        for statement in listed(policy["Statement"])
+        if statement.get("Sid") != change.part
+    ]
     return {**policy, "Statement": [*others, change.after] if change.after else others}

@@ -51,7 +51,7 @@ from lava_s3trigger.cli.options import (
     show_default=True,
     help="Seconds for which a new route takes effect before an old one goes.",
 )
-@click.option("--undo", type=PATH, metavar="FILE", help="Take back what a run changed.")
+@click.option("--undo", type=PATH, metavar="FILE", help="Undo the changes of a run.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--yes", "is_sure", is_flag=True, help="Change it without a question.")
 @click.option("--function", help="Name of the function, if not lava-<REALM>-s3trigger.")

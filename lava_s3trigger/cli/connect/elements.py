@@ -1,4 +1,4 @@
-"""What S3 answers and botocore does not know: it would be lost when the configuration is put."""
+"""Elements of S3's answers that botocore does not know: putting a configuration would lose them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def refuse_unknown_elements(client: Any) -> None:
-    """Have a client of S3 raise for a notification configuration that it does not fully know.
+    """Make a client of S3 raise for a notification configuration with unknown elements.
 
     botocore drops elements that its model lacks.
     """
@@ -24,11 +24,11 @@ def _look(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None
     if response_dict["status_code"] != 200:  # noqa: PLR2004 - HTTP's
         return
     root = ET.fromstring(response_dict["body"])  # noqa: S314 - from AWS, and without entities
-    found = next(unknown_elements(operation_model.output_shape, root), None)
-    if found:
+    path = next(unknown_elements(operation_model.output_shape, root), None)
+    if path:
         raise CommandError(
-            f"the notifications of the bucket have {found}, which this version of boto3 does not"
-            " know, and would take away: update boto3"
+            f"the notifications of the bucket have {path}, which this version of boto3 does not"
+            " know, and would remove: update boto3"
         )
 
 
@@ -36,7 +36,9 @@ def unknown_elements(shape: Any, element: ET.Element) -> Iterator[str]:
     """Yield the names of elements that a shape of botocore's model has no member for."""
     if shape.type_name != "structure":
         return
-    members = {each.serialization.get("name", name): each for name, each in shape.members.items()}
+    members = {
+        member.serialization.get("name", name): member for name, member in shape.members.items()
+    }
     for child in element:
         name = child.tag.rpartition("}")[2]
         member = members.get(name)

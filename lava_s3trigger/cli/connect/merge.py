@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 MAX_NOTIFICATIONS: Final = 100
-"""Of a bucket: https://docs.aws.amazon.com/general/latest/gr/s3.html#limits_s3"""
+"""Per bucket: https://docs.aws.amazon.com/general/latest/gr/s3.html#limits_s3"""
 TO_EVENTBRIDGE: Final = "EventBridgeConfiguration"
 _KNOWN: Final = frozenset(["Key", "FilterRules"])
 
@@ -25,7 +25,7 @@ class Refusal:
 
     reasons: tuple[str, ...]
     is_of_ours: bool
-    """Whether a notification that was to be added is the cause."""
+    """Whether one of the added notifications is the cause."""
 
 
 def merge(
@@ -35,36 +35,36 @@ def merge(
     *,
     to_eventbridge: bool = False,
 ) -> Json | Refusal:
-    """Return a bucket's notification configuration with those of the function, or a refusal.
+    """Return a bucket's notification configuration merged with that of the function, or a refusal.
 
-    All other parts of the former configuration are kept as they are.
+    All other parts of the former configuration stay unchanged.
 
     Args:
         former: The configuration of the bucket.
-        ours: What is added, in the same form.
-        is_replaced: Whether a notification of the former configuration goes, given its kind
-            and number.
+        ours: The notifications to add, in the same form.
+        is_replaced: Returns whether to drop a notification of the former configuration, by its
+            kind and number.
         to_eventbridge: Whether S3 must send to EventBridge. It is never turned off.
     """
     new: Json = {}
-    for kind in [*former, *(each for each in ours if each not in former)]:
+    for kind in [*former, *(kind for kind in ours if kind not in former)]:
         if kind not in KINDS:
             new[kind] = former[kind]
             continue
         kept = [
-            each
-            for number, each in enumerate(former.get(kind, []))
+            notification
+            for number, notification in enumerate(former.get(kind, []))
             if not is_replaced(kind, number)
         ]
-        if found := [*kept, *ours.get(kind, [])]:
-            new[kind] = found
+        if notifications := [*kept, *ours.get(kind, [])]:
+            new[kind] = notifications
     if to_eventbridge:
         new.setdefault(TO_EVENTBRIDGE, {})
     return _refusal(new, ours) or (former if is_same(former, new) else new)
 
 
 def _refusal(configuration: Json, ours: Json) -> Refusal | None:
-    added = [each for found in ours.values() for each in found]
+    added = [notification for notifications in ours.values() for notification in notifications]
     number = sum(len(configuration.get(kind, [])) for kind in KINDS)
     if number > MAX_NOTIFICATIONS:
         told = (
@@ -78,13 +78,13 @@ def _refusal(configuration: Json, ours: Json) -> Refusal | None:
             sides = [
                 configuration[kind][n] for kind, n in (one.place or ("", 0), two.place or ("", 0))
             ]
-            reasons.append(" overlaps ".join(described(each) for each in sides))
-            is_of_ours |= any(side is each for side in sides for each in added)
+            reasons.append(" overlaps ".join(described(side) for side in sides))
+            is_of_ours |= any(side is notification for side in sides for notification in added)
     return Refusal(tuple(reasons), is_of_ours) if reasons else None
 
 
 def described(notification: Json) -> str:
-    """Return a notification in words: its id, its destination, and what it carries."""
+    """Describe a notification: its id, its destination, and the events that it carries."""
     arn = next(notification[name] for name in KINDS.values() if name in notification)
     filters = "".join(
         f", {name} {decoded(value)!r}" for name, value in filter_values(notification) if value
@@ -96,14 +96,16 @@ def described(notification: Json) -> str:
 def is_same(one: Json, two: Json) -> bool:
     """Return whether two configurations of a bucket are the same for S3.
 
-    S3 returns names of filters with a capital letter, and makes an id where there is none.
+    S3 returns names of filters with a capital letter, and adds an id where there is none.
     """
     return _canonical(one) == _canonical(two)
 
 
 def _canonical(configuration: Json) -> Json:
     return {
-        kind: sorted((_plain(each) for each in value), key=repr) if kind in KINDS else value
+        kind: sorted((_plain(notification) for notification in value), key=repr)
+        if kind in KINDS
+        else value
         for kind, value in configuration.items()
         if value or kind not in KINDS
     }
@@ -116,6 +118,6 @@ def _plain(notification: Json) -> Json:
         **{name: value for name, value in notification.items() if name != "Filter"},
         "Events": sorted(notification.get("Events", ())),
         "rules": sorted((name, value) for name, value in filter_values(notification) if value),
-        # What filters of S3 may have one day.
+        # An unknown kind of filter, which S3 may get one day.
         "others": {name: value for name, value in (chosen | key).items() if name not in _KNOWN},
     }

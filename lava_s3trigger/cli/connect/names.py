@@ -1,4 +1,4 @@
-"""Names of what `connect` makes, by which it knows its own parts again."""
+"""Names of the parts that `connect` makes, by which it recognizes them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Names:
 
     @property
     def _owner(self) -> str:
-        """The realm, and the function where the realm has another one by its usual name."""
+        """The realm, with the function if that does not have the realm's usual name."""
         is_usual = self.function == function_name(self.realm)
         return self.realm if is_usual else f"{self.realm}.{self.function}"
 
     def notification(self, number: int) -> str:
-        """Return the id of a notification, from 1. S3 takes 255 characters."""
+        """Return the id of a notification, from 1. S3 allows 255 characters."""
         return f"lava-s3trigger.{self._owner}.{number}"
 
     def is_notification(self, notification_id: str | None) -> bool:
-        """Return whether a notification of the bucket is one that `connect` made."""
+        """Return whether `connect` made a notification of the bucket."""
         start, _, number = (notification_id or "").rpartition(".")
         return start == f"lava-s3trigger.{self._owner}" and number.isdecimal()
 
@@ -51,7 +51,7 @@ class Names:
 
     @property
     def description(self) -> str:
-        """The description of a rule, which tells it from one that somebody made by hand."""
+        """The description of a rule, which distinguishes it from one that somebody made by hand."""
         return f"bucket {self.bucket} to {self.function}, by lava-s3trigger connect"
 
     def statement(self, source: str | None = None) -> str:
@@ -66,7 +66,7 @@ def name_in(arn: str) -> str:
 
 
 def _shortened(name: str, limit: int) -> str:
-    """Return a name of so many characters at most; what is cut is in a digest at its end."""
+    """Return a name cut after so many characters, with a digest of the rest at its end."""
     if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What a route needs, and no more: permission, statements, rules, subscription."""
+"""The parts that a route needs, and no more: permission, statements, rules, subscription."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """The bucket cannot be connected so. Each reason is a line."""
+    """The bucket cannot be connected in this way. Each reason is a line."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__(*reasons)
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Needs:
-    """What a route from a bucket to the function needs.
+    """The parts that a route from a bucket to the function needs.
 
     Args:
         bucket: The bucket.
@@ -58,7 +58,7 @@ class Needs:
 
     @cached_property
     def destination(self) -> str:
-        """ARN of what S3 notifies.
+        """ARN of the destination that S3 notifies.
 
         Raises:
             CommandError: No topic is named.
@@ -92,10 +92,10 @@ class Needs:
         return arn
 
     def changes(self, filters: Iterable[Filter]) -> Iterator[Change]:
-        """Yield the changes that make it, without the notifications; some change nothing.
+        """Yield the changes that make the route, without the notifications; some change nothing.
 
         Args:
-            filters: What the route carries.
+            filters: The filters of the route.
         """
         if self.by == S3:
             yield from self._permission("s3", self.bucket.arn)
@@ -109,10 +109,10 @@ class Needs:
             yield from self._rules(filters)
 
     def _permission(self, service: str, source: str) -> Iterator[Change]:
-        """Yield the permission by which a service invokes the function, where it lacks one."""
+        """Yield the permission for a service to invoke the function, if it is missing."""
         function = self._deployed.function_name
         sid = self._sid(service, source)
-        others = [each for each in self._deployed.policy if each.get("Sid") != sid]
+        others = [statement for statement in self._deployed.policy if statement.get("Sid") != sid]
         if allows(others, service, "lambda:InvokeFunction", self._context(source)):
             return
         value = {"Principal": f"{service}.amazonaws.com", "SourceArn": source}
@@ -124,9 +124,9 @@ class Needs:
     def _queue_statement(
         self, queue: dict[str, str], arn: str, service: str, source: str
     ) -> Iterator[Change]:
-        """Yield the statement that lets a bucket or a rule send to a queue, where it lacks one."""
+        """Yield the statement that lets a bucket or a rule send to a queue, if it is missing."""
         sid, action = self._sid(service, source), "sqs:SendMessage"
-        others = [each for each in policy_of(queue) if each.get("Sid") != sid]
+        others = [statement for statement in policy_of(queue) if statement.get("Sid") != sid]
         self._note_key(arn, queue.get("KmsMasterKeyId"), service)
         if not allows(others, service, action, self._context(source)):
             value = self._statement(sid, action, arn, service, source)
@@ -140,7 +140,7 @@ class Needs:
         attributes = answer["Attributes"]
         sid, action, source = self._sid("s3", ""), "sns:Publish", self.bucket.arn
         every = statements(attributes.get("Policy") or "{}")
-        others = [each for each in every if each.get("Sid") != sid]
+        others = [statement for statement in every if statement.get("Sid") != sid]
         self._note_key(topic, attributes.get("KmsMasterKeyId"), "s3")
         if not allows(others, "s3", action, self._context(source)):
             value = self._statement(sid, action, topic, "s3", source)
@@ -148,13 +148,17 @@ class Needs:
             yield Change(TOPIC_STATEMENT, topic, sid, before, value)
 
     def _subscription(self, topic: str) -> Iterator[Change]:
-        """Yield what subscribes the function to a topic, where no subscription leads to it."""
-        ours = [each for each in self._deployed.subscriptions if each["TopicArn"] == topic]
+        """Yield the subscription of the function to a topic, unless another one leads to it."""
+        ours = [
+            subscription
+            for subscription in self._deployed.subscriptions
+            if subscription["TopicArn"] == topic
+        ]
         if len(ours) > 1:
-            told = " and ".join(each["Endpoint"] for each in ours)
+            told = " and ".join(subscription["Endpoint"] for subscription in ours)
             raise RefusedError(f"each event of {topic} would come twice, by {told}")
-        for each in ours:
-            arn = each["SubscriptionArn"]
+        for subscription in ours:
+            arn = subscription["SubscriptionArn"]
             answer = self._deployed.read("sns", "get_subscription_attributes", SubscriptionArn=arn)
             policy = (answer or {}).get("Attributes", {}).get("FilterPolicy", "{}")
             if policy not in {"", "{}"}:
@@ -180,12 +184,12 @@ class Needs:
             "Arn": self._deployed.function_arn,
             "DeadLetterConfig": {"Arn": arn},
         }
-        for name, each in zip(self._rule_names(), filters, strict=False):
+        for name, wanted_filter in zip(self._rule_names(), filters, strict=False):
             source = self._deployed.arn("events", f"rule/{name}")
             yield from self._queue_statement(queue, arn, "events", source)
             yield from self._permission("events", source)
             value = {
-                "EventPattern": each.pattern,
+                "EventPattern": wanted_filter.pattern,
                 "Description": self.bucket.names.description,
                 "State": "ENABLED",
                 "Targets": [target],
@@ -193,7 +197,7 @@ class Needs:
             yield Change(RULE, name, None, self._parts.read(RULE, name), value)
 
     def _rule_names(self) -> Iterator[str]:
-        """Yield names for rules: those that `connect` made, then some that nobody has taken."""
+        """Yield names for rules: those that `connect` made, then free ones."""
         yield from self.bucket.rules
         for number in range(1, 1000):
             name = self.bucket.names.rule(number)

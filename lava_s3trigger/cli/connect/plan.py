@@ -1,4 +1,4 @@
-"""What must change so that a bucket is connected by a route, or is not connected any more."""
+"""The changes after which a bucket is connected by a route, or no longer connected."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes in the order in which they are made."""
+    """Changes in the order in which to make them."""
 
     first: tuple[Change, ...]
     then: tuple[Change, ...] = ()
-    """What goes once the first changes have taken effect."""
+    """Removals, after the first changes have taken effect."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -39,22 +39,22 @@ class Plan:
 
     @property
     def undone(self) -> Plan:
-        """The plan that takes this one back."""
+        """The plan that undoes this one."""
         first, then = (
-            tuple(each.undone for each in reversed(stage)) for stage in (self.first, self.then)
+            tuple(change.undone for change in reversed(stage)) for stage in (self.first, self.then)
         )
         return Plan(then, first) if then else Plan(first)
 
 
 def disconnection(bucket: Bucket) -> Plan:
-    """Return what takes away all that `connect` made for a bucket, and nothing else.
+    """Return the changes that remove all that `connect` made for a bucket, and nothing else.
 
     Raises:
-        RefusedError: S3 would refuse what is left.
+        RefusedError: S3 would refuse the remaining configuration.
     """
     new = _accepted(merge(bucket.configuration, {}, bucket.is_own))
     if bucket.rules and TO_EVENTBRIDGE in new:
-        bucket.notes.append("S3 goes on sending the bucket's events to EventBridge")
+        bucket.notes.append("S3 continues to send the bucket's events to EventBridge")
     change = Change(NOTIFICATIONS, bucket.name, None, bucket.configuration, new)
     return Plan(_needed([change, *bucket.owned()]))
 
@@ -62,67 +62,67 @@ def disconnection(bucket: Bucket) -> Plan:
 def connection(
     bucket: Bucket, by: str, topic: str | None, wanted: Wanted, *, is_move: bool
 ) -> Plan:
-    """Return what connects a bucket by a route.
+    """Return the changes that connect a bucket by a route.
 
     Args:
         bucket: The bucket.
         by: ``s3``, ``queue``, ``sns`` or ``eventbridge``.
         topic: Name or ARN of the topic, for ``sns``.
-        wanted: What must be carried.
-        is_move: Whether other routes are replaced.
+        wanted: The events to carry.
+        is_move: Whether to replace other routes.
 
     Raises:
-        RefusedError: Another route is there already, or S3 would refuse it.
+        RefusedError: Another route exists already, or S3 would refuse it.
     """
     if not wanted.filters:
         raise RefusedError(f"no entry of {bucket.name} can fire by {by}")
     others = _others(bucket, by, wanted)
     if others and not is_move:
-        told = (f"{bucket.name} is connected already by {each.told}" for each in others)
+        told = (f"{bucket.name} is connected already by {route.told}" for route in others)
         raise RefusedError(*told, _carried(bucket, wanted))
-    for each in others:
-        _require_removable(bucket, each)
+    for route in others:
+        _require_removable(bucket, route)
     needs = Needs(bucket, by, topic)
-    made = list(needs.changes(wanted.filters))
-    first, then = _notifications(needs, wanted, {each.place for each in others if each.place})
-    gone = [_without_target(bucket, each) for each in sorted({r.rule for r in others if r.rule})]
-    kept = {each.place for each in (*made, *gone)}
-    gone += [each for each in bucket.owned() if each.place not in kept]
-    return Plan(_needed([*made, first]), _needed([then, *gone]))
+    needed = list(needs.changes(wanted.filters))
+    first, then = _notifications(needs, wanted, {route.place for route in others if route.place})
+    gone = [_without_target(bucket, rule) for rule in sorted({r.rule for r in others if r.rule})]
+    kept = {change.place for change in (*needed, *gone)}
+    gone += [change for change in bucket.owned() if change.place not in kept]
+    return Plan(_needed([*needed, first]), _needed([then, *gone]))
 
 
 def _carried(bucket: Bucket, wanted: Wanted) -> str:
-    """Return what of the entries the routes that are there carry, and what to do."""
+    """Return what the existing routes carry for the entries, and what to do."""
     by_type = {
-        (trigger.trigger_id, name): found
+        (trigger.trigger_id, name): routes
         for trigger in wanted.triggers
-        for name, found in carriers(bucket.routes, trigger).items()
+        for name, routes in carriers(bucket.routes, trigger).items()
     }
     missing = [
-        f"{name} of {trigger_id}" for (trigger_id, name), found in by_type.items() if not found
+        f"{name} of {trigger_id}" for (trigger_id, name), routes in by_type.items() if not routes
     ]
     if missing:
         return f"these routes leave out {', '.join(missing)}: --move replaces them"
-    if any(len(found) > 1 for found in by_type.values()):
+    if any(len(routes) > 1 for routes in by_type.values()):
         return "events come twice: --move replaces these routes"
-    return "all that the entries ask for comes by these routes: --move replaces them"
+    return "these routes carry all that the entries ask for: --move replaces them"
 
 
 def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
     """Return the other routes that carry some event that the new one would carry as well.
 
-    One that `connect` made counts whatever it carries.
+    A route that `connect` made is always one of them.
     """
     return [
-        each
-        for each in bucket.routes
-        if (own := bucket.own_by(each)) != by
-        and (own or any(each.overlaps(route) for route in wanted.routes))
+        other
+        for other in bucket.routes
+        if (own := bucket.own_by(other)) != by
+        and (own or any(other.overlaps(route) for route in wanted.routes))
     ]
 
 
 def _require_removable(bucket: Bucket, route: Route) -> None:
-    """Require that others lose nothing when a route goes.
+    """Require that no other subscriber or target loses events when a route is removed.
 
     Raises:
         RefusedError: They would.
@@ -130,18 +130,22 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
     deployed = bucket.deployed
     if route.place and route.place[0] == KIND[SNS]:
         topic = bucket.configuration[route.place[0]][route.place[1]]["TopicArn"]
-        ours = {each["SubscriptionArn"] for each in deployed.subscriptions}
+        ours = {subscription["SubscriptionArn"] for subscription in deployed.subscriptions}
         every = deployed.read_all(
             "sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic
         )
-        others = [each["Endpoint"] for each in every if each["SubscriptionArn"] not in ours]
+        others = [
+            subscription["Endpoint"]
+            for subscription in every
+            if subscription["SubscriptionArn"] not in ours
+        ]
         if others:
             raise RefusedError(
                 f"{route.told} cannot go, since {', '.join(others)} would lose its events:"
                 " unsubscribe the function from the topic instead"
             )
     if route.rule and route.rule not in bucket.rules:
-        [rule] = [each for each in deployed.rules if each["Name"] == route.rule]
+        [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
         detail = (read_pattern(rule) or {}).get("detail")
         buckets = detail.get("bucket") if isinstance(detail, dict) else None
         if buckets != {"name": [bucket.name]}:
@@ -152,22 +156,22 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
 
 
 def _without_target(bucket: Bucket, name: str) -> Change:
-    """Return the change after which a rule does not send to the function any more."""
+    """Return the change after which a rule no longer sends to the function."""
     before = bucket.parts.read(RULE, name)
     if name in bucket.rules or before is None:
         return Change(RULE, name, None, before, None)
-    [rule] = [each for each in bucket.deployed.rules if each["Name"] == name]
-    kept = [each for each in before["Targets"] if each not in rule["Targets"]]
+    [rule] = [rule for rule in bucket.deployed.rules if rule["Name"] == name]
+    kept = [target for target in before["Targets"] if target not in rule["Targets"]]
     return Change(RULE, name, None, before, {**before, "Targets": kept})
 
 
 def _notifications(
     needs: Needs, wanted: Wanted, places: set[tuple[str, int]]
 ) -> tuple[Change, Change]:
-    """Return the changes of the bucket's notifications: at first, and at the end.
+    """Return the first and the last change of the bucket's notifications.
 
-    Between S3's own routes, one change does all: S3 refuses two that overlap. EventBridge may
-    overlap, so that it begins before the former route ends.
+    Between S3's own routes it is one change, since S3 refuses routes that overlap. EventBridge
+    may overlap, so it begins before the former route ends.
     """
     bucket = needs.bucket
     former = bucket.configuration
@@ -181,8 +185,12 @@ def _notifications(
     else:
         kind, arn = KIND[needs.by], needs.destination
         added = [
-            {"Id": bucket.names.notification(number), KINDS[kind]: arn, **each.notification}
-            for number, each in enumerate(wanted.filters, start=1)
+            {
+                "Id": bucket.names.notification(number),
+                KINDS[kind]: arn,
+                **wanted_filter.notification,
+            }
+            for number, wanted_filter in enumerate(wanted.filters, start=1)
         ]
         between = new = _accepted(merge(former, {kind: added}, is_replaced))
     return (
@@ -200,8 +208,8 @@ def _accepted(new: Json | Refusal) -> Json:
     if not isinstance(new, Refusal):
         return new
     advice = "; --by eventbridge may overlap others" if new.is_of_ours else ""
-    raise RefusedError(*(f"S3 would refuse it: {each}{advice}" for each in new.reasons))
+    raise RefusedError(*(f"S3 would refuse it: {reason}{advice}" for reason in new.reasons))
 
 
 def _needed(changes: Iterable[Change]) -> tuple[Change, ...]:
-    return tuple(each for each in changes if each.is_needed)
+    return tuple(change for change in changes if change.is_needed)

@@ -1,4 +1,4 @@
-"""Whether a policy of a resource lets a service of AWS do something."""
+"""Decides whether a policy of a resource lets a service of AWS do something."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def allows(
 ) -> bool:
     """Return whether statements of a resource's policy let a service do something.
 
-    A statement with a condition that is not understood counts as one that does not hold.
+    A statement with an unknown kind of condition does not count.
 
     Args:
-        statements: Those of the policy.
+        statements: The statements of the policy.
         service: Such as ``s3``.
         action: The action of IAM, such as ``sqs:SendMessage``.
         context: ``aws:sourcearn`` and ``aws:sourceaccount`` of the service's call.
     """
     effects = {
-        each.get("Effect")
-        for each in statements
-        if _is_for(each, f"{service}.amazonaws.com")
-        and matches_any(listed(each.get("Action", [])), action)
-        and _holds(each.get("Condition") or {}, context)
+        statement.get("Effect")
+        for statement in statements
+        if _is_for(statement, f"{service}.amazonaws.com")
+        and matches_any(listed(statement.get("Action", [])), action)
+        and _holds(statement.get("Condition") or {}, context)
     }
     return effects == {"Allow"}
 

@@ -1,4 +1,4 @@
-"""What `connect` and `disconnect` print: changes, and what follows from them."""
+"""The output of `connect` and `disconnect`: changes, and what follows from them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OUTCOMES: Final = {
 
 @dataclass
 class Report:
-    """What a run found, and did."""
+    """The results of a run."""
 
     command: str
     names: Names
@@ -51,36 +51,36 @@ class Report:
     """Routes to the function that `connect` did not make."""
     saved: Path | None = None
     is_shown: bool = False
-    """Whether the changes are on standard output already."""
+    """Whether the changes were already shown on standard output."""
 
 
 def write_report(file: TextIO, report: Report, options: Json, outcome: str) -> None:
     """Write a report, as text or as JSON.
 
     Args:
-        file: Where to.
+        file: The file to write to.
         report: The report.
         options: Options of the command.
-        outcome: What came of it; ``planned`` is before the question.
+        outcome: The outcome of the run; ``planned`` is before the question.
     """
     if options["format_"] == "json":
         _write_json(file, report, outcome)
         return
     lines = [] if report.is_shown and outcome != "planned" else list(shown_lines(report, options))
     if outcome != "planned":
-        lines += [styled(f"refused: {each}", "bold red") for each in report.refused]
+        lines += [styled(f"refused: {reason}", "bold red") for reason in report.refused]
         lines.append(line(f"{report.names.bucket}: {_OUTCOMES[outcome]}"))
     write_page(file, lines)
 
 
 def shown_lines(report: Report, options: Json) -> Iterator[Line]:
     """Yield the changes and what follows from them, for people."""
-    for each in report.plan.first:
-        yield from _change_lines(each)
+    for change in report.plan.first:
+        yield from _change_lines(change)
     if report.plan.then:
         yield line(f"after {options['wait']:.0f} s:")
-        for each in report.plan.then:
-            yield from _change_lines(each)
+        for change in report.plan.then:
+            yield from _change_lines(change)
     for surplus in report.surplus:
         yield line(
             f"note: the filter {surplus.prefix!r} also carries keys such as {surplus.example!r},"
@@ -99,22 +99,26 @@ def shown_lines(report: Report, options: Json) -> Iterator[Line]:
 def _change_lines(change: Change) -> Iterator[Line]:
     if change.kind != NOTIFICATIONS:
         yield line(f"{change.subject}:")
-        yield from (_removed(json.dumps(each)) for each in (change.before,) if each is not None)
-        yield from (_added(json.dumps(each)) for each in (change.after,) if each is not None)
+        yield from (_removed(json.dumps(state)) for state in (change.before,) if state is not None)
+        yield from (_added(json.dumps(state)) for state in (change.after,) if state is not None)
         return
     yield line(f"{change.subject}:")
     before, after = _notifications(change.before or {}), _notifications(change.after or {})
-    yield from (_removed(described(each)) for each in before if each not in after)
-    yield from (_added(described(each)) for each in after if each not in before)
+    yield from (
+        _removed(described(notification)) for notification in before if notification not in after
+    )
+    yield from (
+        _added(described(notification)) for notification in after if notification not in before
+    )
     if TO_EVENTBRIDGE in (change.after or {}) and TO_EVENTBRIDGE not in (change.before or {}):
         yield _added("all events to EventBridge")
-    kept = sum(each in before for each in after)
+    kept = sum(notification in before for notification in after)
     if kept:
         yield line(f"  kept as they are: {kept}", indent=2)
 
 
 def _notifications(configuration: Json) -> list[Json]:
-    return [each for kind in KINDS for each in configuration.get(kind, [])]
+    return [notification for kind in KINDS for notification in configuration.get(kind, [])]
 
 
 def _removed(text: str) -> Line:
@@ -136,10 +140,10 @@ def _write_json(file: TextIO, report: Report, outcome: str) -> None:
             "by": report.by,
             "outcome": outcome,
             "changes": [
-                {"stage": name, **each.as_json()} for name, stage in stages for each in stage
+                {"stage": name, **change.as_json()} for name, stage in stages for change in stage
             ],
             "refused": list(report.refused),
-            "surplus": [asdict(each) for each in report.surplus],
+            "surplus": [asdict(surplus) for surplus in report.surplus],
             "unreachable": list(report.unreachable),
             "notes": report.notes,
             "other_routes": report.others,

@@ -1,4 +1,4 @@
-"""What the command `connect` does."""
+"""The command `connect`."""
 
 from __future__ import annotations
 

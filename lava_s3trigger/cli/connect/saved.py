@@ -1,4 +1,4 @@
-"""What a run replaced, in a file, and how it is put back."""
+"""The file with the parts that a run replaced, and how to restore them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def save_plan(command: str, deployed: Deployment, bucket: str, plan: Plan) -> Pa
         "function": deployed.function_name,
         "function_arn": deployed.function_arn,
         "bucket": bucket,
-        "first": [each.as_json() for each in plan.first],
-        "then": [each.as_json() for each in plan.then],
+        "first": [change.as_json() for change in plan.first],
+        "then": [change.as_json() for change in plan.then],
     }
     return save(f"{command}-{bucket}", document)
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a run was to change."""
+    """The changes that a run was about to make."""
 
     realm: str
     function: str
@@ -52,9 +52,9 @@ class Saved:
     plan: Plan
 
     def undoing(self, parts: Parts) -> tuple[Plan, tuple[str, ...]]:
-        """Return what takes the run back, or why it cannot be taken back.
+        """Return the plan that undoes the run, and the reasons against undoing it.
 
-        What the run did not come to is left out. A part that has changed since is a reason.
+        Changes that the run did not make are left out. A part that has changed since is a reason.
         """
         undone = self.plan.undone
         now: dict[tuple[str, str, str | None], Any] = {}
@@ -62,29 +62,29 @@ class Saved:
         refused = []
         for stage in (undone.first, undone.then):
             kept = []
-            for each in stage:
-                if each.place not in now:
-                    now[each.place] = parts.read(*each.place)
-                found = now[each.place]
-                if is_equal(each.kind, found, each.after):
+            for change in stage:
+                if change.place not in now:
+                    now[change.place] = parts.read(*change.place)
+                state = now[change.place]
+                if is_equal(change.kind, state, change.after):
                     continue
-                if each.starts_at(found):
-                    kept.append(replace(each, before=found))
-                    now[each.place] = each.after
-                elif not self._is_earlier(each, found):
-                    refused.append(f"{each.subject}: changed since the run")
+                if change.starts_at(state):
+                    kept.append(replace(change, before=state))
+                    now[change.place] = change.after
+                elif not self._is_earlier(change, state):
+                    refused.append(f"{change.subject}: changed since the run")
             stages.append(tuple(kept))
         return Plan(stages[0], stages[1]), tuple(refused)
 
-    def _is_earlier(self, change: Change, found: Any) -> bool:
-        """Return whether a part is as the run left it when it was interrupted."""
+    def _is_earlier(self, change: Change, now: Any) -> bool:
+        """Return whether a part is in a state in which the run left it when it was interrupted."""
         states = [
             state
-            for each in self.plan.changes
-            if each.place == change.place
-            for state in (each.before, each.after)
+            for other in self.plan.changes
+            if other.place == change.place
+            for state in (other.before, other.after)
         ]
-        return any(is_equal(change.kind, found, state) for state in states)
+        return any(is_equal(change.kind, now, state) for state in states)
 
 
 def read_saved(path: str) -> Saved:
@@ -96,10 +96,12 @@ def read_saved(path: str) -> Saved:
     with naming(path):
         text = Path(path).read_text(encoding="utf-8")
     try:
-        found = json.loads(text)
-        stages = [tuple(Change(**each) for each in found[name]) for name in ("first", "then")]
-        fields = {name: found[name] for name in _FIELDS}
-        is_valid = found["version"] == VERSION and {*map(type, fields.values())} == {str}
+        document = json.loads(text)
+        stages = [
+            tuple(Change(**change) for change in document[name]) for name in ("first", "then")
+        ]
+        fields = {name: document[name] for name in _FIELDS}
+        is_valid = document["version"] == VERSION and {*map(type, fields.values())} == {str}
     except (ValueError, TypeError, KeyError):
         is_valid = False
     if not is_valid:

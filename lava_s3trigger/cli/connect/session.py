@@ -41,19 +41,19 @@ class Session:
 
     Args:
         command: ``connect`` or ``disconnect``.
-        options: Those of the command.
+        options: The options of the command.
     """
 
     command: str
     options: dict[str, Any]
     _request: Request | None = field(default=None, init=False)
-    """Set while changes are made: asks to end after the one under way."""
+    """Set while changes are made: asks to end after the current one."""
 
     def run(self) -> int:
         """Run the command, and return its exit status.
 
         Raises:
-            CommandError: AWS refuses something, or nobody can be asked.
+            CommandError: AWS refuses something, or there is nobody to ask.
         """
         options = self.options
         if bool(options["bucket"]) is bool(options["undo"]):
@@ -91,13 +91,13 @@ class Session:
         return Parts(self._aws, arn.split(":")[4], arn, self._pause)
 
     def _pause(self, seconds: float) -> bool:
-        """Wait, and return whether to go on."""
+        """Wait, and return whether to continue."""
         end = time.monotonic() + seconds
         while not self._request and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _STEP_SECONDS))
         return not self._request
 
-    # What would change
+    # Reading and planning
 
     def _planned(self) -> Report:
         bucket = Bucket(self._deployed, self._parts, self.options["bucket"])
@@ -115,8 +115,8 @@ class Session:
 
     def _plan_connection(self, bucket: Bucket, report: Report) -> None:
         options = self.options
-        owned = [by for each in bucket.routes if (by := bucket.own_by(each))]
-        owned += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or half made
+        owned = [by for route in bucket.routes if (by := bucket.own_by(route))]
+        owned += [EVENTBRIDGE] * bool(bucket.rules)  # a rule may be disabled, or only partly made
         own = next(iter(owned), None)
         by = options["by"] or own or S3
         topics = bucket.own_topics if by == SNS else []
@@ -147,16 +147,16 @@ class Session:
             entries = load_sound(files, "trigger").of("trigger")
         else:
             entries = read_table(self._aws, self._deployed.realm, "trigger")
-        found = {}
-        for each in entries:
-            if each.text("bucket") != bucket or not each.text("prefix") or not each.id:
+        triggers = {}
+        for entry in entries:
+            if entry.text("bucket") != bucket or not entry.text("prefix") or not entry.id:
                 continue
-            trigger = read_trigger(each.item)
+            trigger = read_trigger(entry.item)
             if not isinstance(trigger, Trigger):
-                message(f"Warning: {each.source}: {each.id!a} is left out: {trigger.errors[0]}")
+                message(f"Warning: {entry.source}: {entry.id!a} is left out: {trigger.errors[0]}")
             elif trigger.enabled:
-                found[each.id] = trigger
-        return list(found.values())
+                triggers[entry.id] = trigger
+        return list(triggers.values())
 
     def _undoing(self) -> Report:
         saved = read_saved(self.options["undo"])
@@ -174,7 +174,7 @@ class Session:
         report.plan, report.refused = saved.undoing(self._parts)
         return report
 
-    # Changing it
+    # Making the changes
 
     def _change(self, report: Report) -> int:
         options = self.options
@@ -197,27 +197,27 @@ class Session:
         return self._ended(report, "changed")
 
     def _carry_out(self, plan: Plan) -> None:
-        """Make the changes; where it ends early, say how many were made."""
-        made = 0
+        """Make the changes; if it ends early, report how many were made."""
+        written = 0
         try:
             for change in plan.first:
                 if not self._request:
                     self._parts.write(change)
-                    made += 1
+                    written += 1
             if plan.then and self._wait():
                 for change in plan.then:
                     if not self._request:
                         self._parts.write(change)
-                        made += 1
+                        written += 1
         finally:
-            if made < len(plan.changes):
+            if written < len(plan.changes):
                 message(
-                    f"Made {made} of {len(plan.changes)} changes: run the command again, or take"
+                    f"Made {written} of {len(plan.changes)} changes: run the command again, or take"
                     " them back with --undo"
                 )
 
     def _wait(self) -> bool:
-        """Wait for the new route to take effect; return whether to go on."""
+        """Wait for the new route to take effect; return whether to continue."""
         seconds = self.options["wait"]
         message(
             f"Waiting {seconds:.0f} s for the new route to take effect. From then until the old one"
@@ -232,17 +232,17 @@ class Session:
 
 
 def _event_types(names: tuple[str, ...]) -> tuple[EventType, ...]:
-    """Return the types of events that names or patterns choose; without any, of new objects.
+    """Return the event types that names or patterns choose; without any, those of new objects.
 
     Raises:
         CommandError: There is no such type.
     """
     if not names:
         return CREATED
-    found: dict[str, EventType] = {}
+    chosen: dict[str, EventType] = {}
     for name in names:
         plain = name.removeprefix("s3:")
-        matching = [each for each in EVENT_TYPES.values() if fnmatchcase(each.name, plain)]
-        for each in matching or [event_type(name)]:
-            found[each.name] = each
-    return tuple(found.values())
+        matching = [kind for kind in EVENT_TYPES.values() if fnmatchcase(kind.name, plain)]
+        for kind in matching or [event_type(name)]:
+            chosen[kind.name] = kind
+    return tuple(chosen.values())

@@ -1,4 +1,4 @@
-"""What a bucket must send for its entries: filters of S3, and rules of EventBridge."""
+"""The events that a bucket must send for its entries: filters of S3, and rules of EventBridge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-CREATED: Final = tuple(each for each in EVENT_TYPES.values() if "ObjectCreated:" in each.name)
+CREATED: Final = tuple(
+    event_type for event_type in EVENT_TYPES.values() if "ObjectCreated:" in event_type.name
+)
 MAX_FILTER_CHARACTERS: Final = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_FilterRule.html"""
 MAX_PATTERN_CHARACTERS: Final = 2048
@@ -28,19 +30,19 @@ MAX_PATTERN_CHARACTERS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What one notification of S3, or one rule of EventBridge, carries."""
+    """The events that one notification of S3, or one rule of EventBridge, carries."""
 
     types: frozenset[str]
-    """Names of types of events, as S3 has them."""
+    """S3's names of event types."""
     prefix: str = ""
-    """Of the keys; a rule has `pattern` instead."""
+    """Prefix of the keys; a rule has `pattern` instead."""
     pattern: Json | None = None
     """The pattern of a rule."""
 
     @property
     def events(self) -> list[str]:
-        """The events of a notification; all types of new objects are one wildcard."""
-        created = {each.name for each in CREATED}
+        """The events of a notification; one wildcard stands for all types of new objects."""
+        created = {event_type.name for event_type in CREATED}
         if not created <= self.types:
             return sorted(f"s3:{name}" for name in self.types)
         return ["s3:ObjectCreated:*", *sorted(f"s3:{name}" for name in self.types - created)]
@@ -55,7 +57,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """Keys that a filter carries though no entry asks for them."""
+    """Keys that a filter carries although no entry asks for them."""
 
     prefix: str
     example: str
@@ -64,22 +66,22 @@ class Surplus:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a route must carry for the entries of a bucket."""
+    """The events that a route must carry for the entries of a bucket."""
 
     triggers: tuple[Trigger, ...]
     """The entries."""
     filters: tuple[Filter, ...]
     routes: tuple[Route, ...]
-    """The same as routes, to compare with those that are there."""
+    """The filters as routes, to compare them with existing ones."""
     surplus: tuple[Surplus, ...]
     unreachable: tuple[str, ...]
-    """Ids of the entries that no event fires by this route: their types have other names."""
+    """Ids of the entries that no event of this route fires, since their types have other names."""
 
 
 def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) -> Wanted:
     """Return the smallest notifications that carry all that entries ask for.
 
-    No two of them carry the same type of event of the same key, which S3 would refuse.
+    No two of them carry the same event type for the same key, which S3 would refuse.
 
     Args:
         triggers: The enabled entries of the bucket.
@@ -91,12 +93,14 @@ def wanted_by_s3(triggers: Collection[Trigger], default: Collection[EventType]) 
         for name in names:
             prefixes[name].add(_prefix(trigger))
     by_prefix: dict[str, set[str]] = defaultdict(set)
-    for name, found in prefixes.items():
-        for prefix in _shortest(found):
+    for name, of_type in prefixes.items():
+        for prefix in _shortest(of_type):
             by_prefix[prefix].add(name)
-    filters = tuple(Filter(frozenset(by_prefix[each]), each) for each in sorted(by_prefix))
+    filters = tuple(Filter(frozenset(by_prefix[prefix]), prefix) for prefix in sorted(by_prefix))
     reached = [trigger for trigger, _ in types]
-    routes = tuple(Route("", each.types, each.prefix) for each in filters)
+    routes = tuple(
+        Route("", wanted_filter.types, wanted_filter.prefix) for wanted_filter in filters
+    )
     surplus = tuple(_surplus(filters, reached))
     return Wanted(tuple(triggers), filters, routes, surplus, unreachable)
 
@@ -116,7 +120,7 @@ def wanted_by_rules(
     for trigger, names in types:
         for name in names:
             tests[name] += _key_tests(trigger)
-    reduced = {name: _reduced(found) for name, found in tests.items()}
+    reduced = {name: _reduced(patterns) for name, patterns in tests.items()}
     filters, routes = [], []
     for group in _groups(reduced):
         for part in _parts(group.keys):
@@ -125,7 +129,7 @@ def wanted_by_rules(
                 detail["object"] = {"key": part}
             pattern = {"source": ["aws.s3"], "detail-type": group.detail_types, "detail": detail}
             filters.append(Filter(group.types, pattern=pattern))
-            prefixes = [each if isinstance(each, str) else each["prefix"] for each in part] or [""]
+            prefixes = [test if isinstance(test, str) else test["prefix"] for test in part] or [""]
             routes += [Route("", group.types, prefix, rule="") for prefix in prefixes]
     return Wanted(tuple(triggers), tuple(filters), tuple(routes), (), unreachable)
 
@@ -135,28 +139,28 @@ def _types(
     default: Collection[EventType],
     name_of: Callable[[EventType], str | None],
 ) -> tuple[list[tuple[Trigger, set[str]]], tuple[str, ...]]:
-    """Return entries with the types that they ask for, and the ids of those that ask for none."""
-    found, unreachable = [], []
+    """Return entries with the event types that they ask for, and the ids of those without any."""
+    with_types, unreachable = [], []
     for trigger in triggers:
-        chooses = any(each.field == "if_event_type" for each in trigger.conditions)
+        chooses = any(condition.field == "if_event_type" for condition in trigger.conditions)
         names = {
             kind.name
             for kind in (EVENT_TYPES.values() if chooses else default)
             if (name := name_of(kind)) and asks_for(trigger, name)
         }
         if names:
-            found.append((trigger, names))
+            with_types.append((trigger, names))
         else:
             unreachable.append(trigger.trigger_id)
-    return found, tuple(sorted(unreachable))
+    return with_types, tuple(sorted(unreachable))
 
 
 def _takes_prefix_itself(trigger: Trigger) -> bool:
     """Return whether an entry may fire for the key that equals its prefix."""
     return all(
-        each.holds(trigger.prefix)
-        for each in trigger.conditions
-        if each.field in {"if_fnmatch", "if_not_fnmatch"}
+        condition.holds(trigger.prefix)
+        for condition in trigger.conditions
+        if condition.field in {"if_fnmatch", "if_not_fnmatch"}
     )
 
 
@@ -171,27 +175,27 @@ def _prefix(trigger: Trigger) -> str:
 
 
 def _shortest(prefixes: Iterable[str]) -> Iterator[str]:
-    """Yield prefixes without those that another one of them carries."""
+    """Yield prefixes, without those that another one covers."""
     last = None
-    for prefix in sorted(prefixes):  # what begins with a prefix follows it
+    for prefix in sorted(prefixes):  # texts that begin with a prefix follow it
         if last is None or not prefix.startswith(last):
             last = prefix
             yield prefix
 
 
 def _surplus(filters: Iterable[Filter], triggers: Collection[Trigger]) -> Iterator[Surplus]:
-    prefixes = {each.prefix for each in triggers}
+    prefixes = {trigger.prefix for trigger in triggers}
     if WHOLE_BUCKET in prefixes:
         return
-    for each in filters:
-        causes = [t.trigger_id for t in triggers if _prefix(t) == each.prefix]
-        folder = each.prefix.removesuffix("/")
-        if each.prefix.endswith("/") and folder in prefixes:
+    for wanted_filter in filters:
+        causes = [t.trigger_id for t in triggers if _prefix(t) == wanted_filter.prefix]
+        folder = wanted_filter.prefix.removesuffix("/")
+        if wanted_filter.prefix.endswith("/") and folder in prefixes:
             continue  # a folder: an entry asks for all keys in it
-        examples = (f"{each.prefix}{letter}" for letter in "x-0")
+        examples = (f"{wanted_filter.prefix}{letter}" for letter in "x-0")
         example = next((key for key in examples if key not in prefixes), None)
         if example:
-            yield Surplus(each.prefix, example, tuple(sorted(causes)))
+            yield Surplus(wanted_filter.prefix, example, tuple(sorted(causes)))
 
 
 def _key_tests(trigger: Trigger) -> list[Any]:
@@ -203,21 +207,21 @@ def _key_tests(trigger: Trigger) -> list[Any]:
 
 
 def _reduced(tests: Iterable[Any]) -> tuple[str, ...]:
-    """Return tests, as JSON, without those that another one of them passes."""
+    """Return tests as JSON, without those that another one covers."""
     every = list(tests)
-    prefixes = list(_shortest({each["prefix"] for each in every if isinstance(each, dict)}))
+    prefixes = list(_shortest({test["prefix"] for test in every if isinstance(test, dict)}))
     keys = sorted(
-        {each for each in every if isinstance(each, str) and not each.startswith(tuple(prefixes))}
+        {test for test in every if isinstance(test, str) and not test.startswith(tuple(prefixes))}
     )
     if prefixes == [""]:
         return ()
-    found = [*keys, *({"prefix": each} for each in prefixes)]
-    return tuple(json.dumps(each, ensure_ascii=False) for each in found)
+    reduced = [*keys, *({"prefix": prefix} for prefix in prefixes)]
+    return tuple(json.dumps(test, ensure_ascii=False) for test in reduced)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Types of events whose keys have the same tests: one rule."""
+    """Event types whose keys have the same tests: one rule."""
 
     keys: tuple[str, ...]
     types: frozenset[str]
@@ -226,56 +230,56 @@ class _Group:
 
 
 def _groups(tests: Mapping[str, tuple[str, ...]]) -> Iterator[_Group]:
-    """Yield what each rule carries, given the tests of keys by type.
+    """Yield the events of each rule, from the tests of keys by type.
 
-    A rule names whole detail types where the keys of all their types are the same.
+    A rule names a whole detail type if the keys of all its event types have the same tests.
     """
     by_detail: dict[str, dict[tuple[str, ...] | None, list[EventType]]] = {}
     for kind in EVENT_TYPES.values():
         if kind.detail_type:
-            found = by_detail.setdefault(kind.detail_type, {})
-            found.setdefault(tests.get(kind.name), []).append(kind)
+            by_keys = by_detail.setdefault(kind.detail_type, {})
+            by_keys.setdefault(tests.get(kind.name), []).append(kind)
     whole: dict[tuple[str, ...], list[EventType]] = {}
-    for found in by_detail.values():
-        for keys, kinds in found.items():
-            if keys is not None and len(found) == 1:
+    for by_keys in by_detail.values():
+        for keys, kinds in by_keys.items():
+            if keys is not None and len(by_keys) == 1:
                 whole.setdefault(keys, []).extend(kinds)
             elif keys is not None:
                 yield from _parts_of_detail(keys, kinds)
     for keys, kinds in sorted(whole.items()):
-        details = sorted({str(each.detail_type) for each in kinds})
-        yield _Group(keys, frozenset(each.name for each in kinds), details)
+        details = sorted({str(kind.detail_type) for kind in kinds})
+        yield _Group(keys, frozenset(kind.name for kind in kinds), details)
 
 
 def _parts_of_detail(keys: tuple[str, ...], kinds: list[EventType]) -> Iterator[_Group]:
-    """Yield the rules for some of the types that share a detail type."""
-    names = {each.name for each in kinds}
-    reasons = {each.reason for each in kinds}
+    """Yield the rules for some of the event types of a detail type."""
+    names = {kind.name for kind in kinds}
+    reasons = {kind.reason for kind in kinds}
     alike = [
-        each
-        for each in EVENT_TYPES.values()
-        if each.detail_type == kinds[0].detail_type and each.reason in reasons
+        event_type
+        for event_type in EVENT_TYPES.values()
+        if event_type.detail_type == kinds[0].detail_type and event_type.reason in reasons
     ]
     by_deletion: dict[str | None, list[EventType]] = {None: kinds}
-    if names != {each.name for each in alike}:
+    if names != {event_type.name for event_type in alike}:
         by_deletion = {}
-        for each in kinds:
-            by_deletion.setdefault(each.detail.get("deletion-type"), []).append(each)
+        for kind in kinds:
+            by_deletion.setdefault(kind.detail.get("deletion-type"), []).append(kind)
     for deletion, members in by_deletion.items():
-        detail: Json = {"reason": sorted({str(each.reason) for each in members})}
+        detail: Json = {"reason": sorted({str(member.reason) for member in members})}
         if deletion:
             detail["deletion-type"] = [deletion]
-        types = frozenset(each.name for each in members)
+        types = frozenset(member.name for member in members)
         yield _Group(keys, types, [str(members[0].detail_type)], detail)
 
 
 def _parts(keys: tuple[str, ...]) -> Iterator[list[Any]]:
-    """Yield tests of keys, as many at a time as a pattern holds."""
+    """Yield tests of keys, as many at a time as fit into a pattern."""
     room = MAX_PATTERN_CHARACTERS // 2
     part: list[str] = []
     for key in keys:
         if part and sum(map(len, part)) + len(key) > room:
-            yield [json.loads(each) for each in part]
+            yield [json.loads(test) for test in part]
             part = []
         part.append(key)
-    yield [json.loads(each) for each in part]
+    yield [json.loads(test) for test in part]

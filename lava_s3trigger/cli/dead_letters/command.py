@@ -1,4 +1,4 @@
-"""``lava-s3trigger dead-letters``: what waits in dead-letter queues; give it back, or delete it."""
+"""``lava-s3trigger dead-letters``: shows, redrives or deletes what waits in dead-letter queues."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _ACTIONS: Final = ("list", "redrive", "discard", "restore")
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show what would happen to each with the entries as they are now; give back none.",
+    help="Show what would happen to each with the current entries; redrive none.",
 )
 @click.option(
     "--quiet",
     type=click.FloatRange(min=0),
-    help="Seconds without a change after which what is left is still broken, and a queue is"
-    " empty; without it, the function's timeout and 10 s, and a minute.",
+    help="Seconds without a change after which remaining messages count as still broken, and a"
+    " queue as empty; without it, the function's timeout and 10 s, and a minute.",
 )
 @click.option("--save", metavar="FILE", help="New file for what is deleted.")
 @click.option("--yes", "is_sure", is_flag=True, help="Delete without a question.")
@@ -51,13 +51,14 @@ _ACTIONS: Final = ("list", "redrive", "discard", "restore")
 def dead_letters(**options: Any) -> int:
     """Show what waits in the dead-letter queues of the function and of its intake.
 
-    redrive gives messages back: those of the function's own queue by its event
-    source mapping, which is turned on until only what is still broken is left;
-    those of the intake by a message move task. discard writes messages to a
-    file and deletes them; restore FILE sends them to their queues again.
+    redrive sends messages back: those of the function's own queue through its
+    event source mapping, which is turned on until only messages that are still
+    broken are left; those of the intake queue through a message move task.
+    discard writes messages to a file and deletes them; restore FILE sends them
+    to their queues again.
 
-    SQS counts messages that somebody has received, but does not show them: they
-    are hidden until they are deleted, or their time is over.
+    SQS counts messages that somebody has received, but does not return them: they
+    are hidden until they are deleted or their visibility timeout ends.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

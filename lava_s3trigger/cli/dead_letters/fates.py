@@ -32,21 +32,21 @@ class Fate:
     """What would happen to a dead letter if it were redriven now."""
 
     outcome: str
-    """``dispatched``; ``comes back``: some of it is still broken; or ``deleted``: nothing of it
-    would be dispatched, and nothing is broken."""
+    """``dispatched``; ``comes back``: a part is still broken; or ``deleted``: nothing would be
+    dispatched, and nothing is broken."""
     details: tuple[str, ...]
-    """What would be dispatched, what is broken, or why nothing fires."""
+    """The jobs that would be dispatched, the errors, or why nothing fires."""
 
     @property
     def text(self) -> str:
-        """What people read."""
+        """The fate in words."""
         outcome = f"{self.outcome} without a dispatch" if self.outcome == DELETED else self.outcome
         return f"{outcome}: {'; '.join(self.details)}" if self.details else outcome
 
 
 @dataclass(frozen=True, eq=False)
 class Fates:
-    """Decides the fate of dead letters, with entries and queues as they are now."""
+    """Decides the fate of dead letters, with the current entries and queues."""
 
     sqs: Any
     """Client of SQS."""
@@ -63,8 +63,8 @@ class Fates:
         decided = decide_payload(payload, entries.triggers, entries.jobs, self.deployed.region)
         broken, sent, skipped = list(decided.errors), list[str](), list[str]()
         lists = {DISPATCHED: sent, "skipped": skipped}
-        for each in decided.decisions:
-            for outcome, detail in self._outcomes(Explainer(entries).explanation(each)):
+        for decision in decided.decisions:
+            for outcome, detail in self._outcomes(Explainer(entries).explanation(decision)):
                 lists.get(outcome, broken).append(detail)
         for outcome, details in ((COMES_BACK, broken), (DISPATCHED, sent)):
             if details:
@@ -72,7 +72,7 @@ class Fates:
         return Fate(DELETED, tuple(dict.fromkeys(skipped)))
 
     def _outcomes(self, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yield outcomes of an event, each with what is dispatched, or else with its reason."""
+        """Yield outcomes of an event, each with the dispatched job, or with the reason."""
         if event.get("reason"):
             yield event["outcome"], event["reason"]
         for trigger in event["triggers"]:
@@ -89,7 +89,7 @@ class Fates:
 
     @cache  # noqa: B019 - it lives as long as the process
     def _is_there(self, queue: str) -> bool:
-        """Return whether a worker has a queue; one that may not be read is assumed to exist."""
+        """Return whether a worker has a queue; assume it if AWS refuses to show it."""
         with reaching_aws():
             try:
                 self.sqs.get_queue_url(QueueName=queue)

@@ -1,4 +1,4 @@
-"""What waits in dead-letter queues, as JSON and for people."""
+"""The messages in dead-letter queues, as JSON and for people."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _EXAMPLES: Final = 3
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of a queue."""
+    """The messages that were read from a queue."""
 
     queue: DeadLetterQueue
     chosen: list[DeadLetter] = field(default_factory=list)
     others: list[DeadLetter] = field(default_factory=list)
-    """Messages that the options do not choose."""
+    """Number of messages that the options do not choose."""
     hidden: int = 0
-    """Messages that cannot be received now, as SQS counts them: nobody knows what they are."""
+    """Number of messages that cannot be received now, as SQS counts them."""
     hidden_until: datetime | None = None
     """When they can be received at the latest."""
 
     def note_hidden(self, now: datetime) -> None:
-        """Note how many messages are hidden besides those that were read and are still held."""
+        """Record how many messages are hidden, without those that were read and are still held."""
         counts = self.queue.counts()
         self.hidden = max(0, counts.total - len(self.chosen) - len(self.others))
         self.hidden_until = counts.hidden_until(now) if self.hidden else None
 
     @property
     def hidden_text(self) -> str:
-        """How many are hidden and until when; empty where none are."""
+        """How many messages are hidden and until when; empty if none are."""
         return hidden_text(self.hidden, self.hidden_until) if self.hidden_until else ""
 
 
@@ -52,7 +52,7 @@ class Listing:
 
     Args:
         realm: Name of the realm.
-        readings: What was read, by queue.
+        readings: The messages of each queue.
         owner_of: Returns the owner of a trigger's entry.
         fates: The fates of messages by their ids; empty without ``--explain``.
     """
@@ -68,12 +68,12 @@ class Listing:
         return [letter for reading in self.readings for letter in reading.chosen]
 
     def document(self) -> Json:
-        """Return the listing as JSON, but for its version."""
+        """Return the listing as JSON, without the version."""
         return {
             "realm": self.realm,
-            "queues": [_queue(each) for each in self.readings],
-            "groups": [self._group(*each) for each in self._groups()],
-            "messages": [self._message(each) for each in self.letters],
+            "queues": [_queue(reading) for reading in self.readings],
+            "groups": [self._group(*group) for group in self._groups()],
+            "messages": [self._message(letter) for letter in self.letters],
         }
 
     def _groups(self) -> list[tuple[tuple[str, str | None, str], list[DeadLetter]]]:
@@ -91,11 +91,11 @@ class Listing:
             "kind": kind,
             "owner": self.owner_of(trigger_id),
             "messages": len(members),
-            "oldest": _time(min(each.sent_at for each in members)),
-            "newest": _time(max(each.sent_at for each in members)),
+            "oldest": _time(min(letter.sent_at for letter in members)),
+            "newest": _time(max(letter.sent_at for letter in members)),
             "examples": [
-                {"objects": each.places[:_EXAMPLES], "reason": each.reason}
-                for each in members[:_EXAMPLES]
+                {"objects": letter.places[:_EXAMPLES], "reason": letter.reason}
+                for letter in members[:_EXAMPLES]
             ],
         }
 
@@ -112,7 +112,7 @@ class Listing:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines for people."""
-        hidden = sum(each.hidden for each in self.readings)
+        hidden = sum(reading.hidden for reading in self.readings)
         more = f", {hidden:,} hidden" if hidden else ""
         yield f"{len(self.letters):,} dead letters{more}"
         for reading in self.readings:

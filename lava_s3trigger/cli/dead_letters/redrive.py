@@ -1,4 +1,4 @@
-"""Gives dead letters back: by the event source mapping of a queue, or by a message move task."""
+"""Redrives dead letters, through the event source mapping of a queue or a message move task."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.dead_letter_queues import DeadLetter, DeadLetterQueue
 
 _LOOKS: Final = 3
-"""How often a count is looked at, at least, before it is believed."""
+"""Times that a count is read at least before it is used."""
 _MOVED: Final = frozenset(["COMPLETED", "FAILED", "CANCELLED"])
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Times that a redrive waits, in seconds."""
+    """The waiting times of a redrive, in seconds."""
 
     poll: float = 1.0
-    """Between two looks."""
+    """Between two reads."""
     settle: float = 60.0
-    """For how long a count of SQS stays the same before it is believed: SQS says that its counts
-    are approximate, and correct about a minute after messages stop coming and going."""
+    """For how long a count of SQS must stay the same before it is used. According to SQS its counts
+    are approximate, and correct about a minute after messages stop arriving and leaving."""
     patience: float = 120.0
     """For AWS to list a move task that it has accepted, or to disable a mapping."""
 
 
 class _Stillness:
-    """Since when a count has not changed."""
+    """Measures for how long a count has not changed."""
 
     def __init__(self) -> None:
         self._value: object = None
@@ -43,7 +43,7 @@ class _Stillness:
         self._looks = 0
 
     def seconds(self, value: object) -> float:
-        """Note a count; return for how long it has been so, or -1 after a few looks only."""
+        """Record a count; return for how long it is the same, or -1 after too few reads."""
         now = time.monotonic()
         if value != self._value or not self._looks:
             self._value, self._since, self._looks = value, now, 0
@@ -51,7 +51,7 @@ class _Stillness:
         return now - self._since if self._looks >= _LOOKS else -1.0
 
     def restart(self) -> None:
-        """Forget how long the count has been so."""
+        """Start measuring again."""
         self._looks = 0
 
 
@@ -68,26 +68,26 @@ def find_mapping(client: Any, function: str, queue: DeadLetterQueue) -> dict[str
             f"no event source mapping leads from {queue.name} to the function: the stack has"
             " one, RedriveMapping"
         )
-    found: dict[str, Any] = answer["EventSourceMappings"][0]
-    return found
+    mapping: dict[str, Any] = answer["EventSourceMappings"][0]
+    return mapping
 
 
 def is_on(mapping: dict[str, Any]) -> bool:
-    """Return whether a mapping is on, or about to be."""
+    """Return whether a mapping is on, or is being turned on."""
     return mapping["State"] in ("Enabled", "Enabling")
 
 
 @dataclass(slots=True)
 class Redrive:
-    """Gives messages of the function's dead-letter queue back, by its mapping.
+    """Redrives messages of the function's dead-letter queue, through its mapping.
 
     Args:
         client: Client of Lambda.
         queue: The queue.
         mapping: Its mapping.
-        quiet: Seconds without a change after which what is left counts as still broken.
-        is_to_end: Tells whether to end before that.
-        pace: How long it waits for what.
+        quiet: Seconds without a change after which the remaining messages count as still broken.
+        is_to_end: Returns whether to end earlier.
+        pace: How long to wait.
     """
 
     client: Any
@@ -98,15 +98,15 @@ class Redrive:
     pace: Pace = field(default_factory=Pace)
 
     def run(self, chosen: Sequence[DeadLetter], others: Sequence[DeadLetter]) -> int:
-        """Turn the mapping on until only what is still broken is left, and off again.
+        """Turn the mapping on until only messages that are still broken are left, then off again.
 
         Args:
-            chosen: Messages to give back.
-            others: Messages that are hidden meanwhile.
+            chosen: Messages to redrive.
+            others: Messages that stay hidden.
 
         Returns:
-            How many messages the queue has besides the others: also such as were hidden before,
-            or came meanwhile.
+            How many messages the queue has in addition to the others, including those that were
+            hidden before or arrived meanwhile.
         """
         self.queue.release(chosen)
         try:
@@ -126,19 +126,19 @@ class Redrive:
                         UUID=self.mapping["UUID"], Enabled=enabled
                     )
                 except self.client.exceptions.ResourceInUseException:
-                    # Lambda refuses a change while it carries out the one before.
+                    # Lambda refuses a change while it carries out the previous one.
                     time.sleep(self.pace.poll)
                 else:
                     return
 
     def _wait_until_off(self) -> None:
-        """Wait until Lambda receives no more: a message that is released sooner is redriven too."""
+        """Wait until Lambda no longer receives: a message released earlier is redriven too."""
         end = time.monotonic() + self.pace.patience
         while self._state() != "Disabled" and time.monotonic() < end:
             time.sleep(self.pace.poll)
 
     def _watch(self, number: int, others: Sequence[DeadLetter]) -> int:
-        """Return how many messages are left when nothing changes any more."""
+        """Return how many messages are left when their number no longer changes."""
         stillness = _Stillness()
         held_until = time.monotonic() + HOLD_SECONDS / 2
         left = number
@@ -147,7 +147,7 @@ class Redrive:
                 counts = self.queue.counts()
                 left = max(0, counts.total - len(others))
                 progress.reach(max(0, number - left))
-                # What failed is hidden until the queue's visibility timeout ends.
+                # Messages that failed are hidden until the queue's visibility timeout ends.
                 if left and (counts.visible or self._state() != "Enabled"):
                     stillness.restart()
                 elif stillness.seconds(left and counts) >= (
@@ -164,13 +164,13 @@ class Redrive:
 
     def _state(self) -> str:
         with reaching_aws():
-            found = self.client.get_event_source_mapping(UUID=self.mapping["UUID"])
-        return str(found["State"])
+            mapping = self.client.get_event_source_mapping(UUID=self.mapping["UUID"])
+        return str(mapping["State"])
 
 
 def _is_empty(queue: DeadLetterQueue, others: Sequence[DeadLetter] = ()) -> bool:
-    """Return whether nothing can be received but others, which stay hidden."""
-    known = {each.message_id: each for each in others}
+    """Return whether only the others can be received; they stay hidden."""
+    known = {letter.message_id: letter for letter in others}
     fresh = []
     for letter in queue.read():
         if letter.message_id in known:
@@ -182,21 +182,21 @@ def _is_empty(queue: DeadLetterQueue, others: Sequence[DeadLetter] = ()) -> bool
 
 
 def is_without_messages(queue: DeadLetterQueue) -> bool:
-    """Return whether a queue has nothing to move: SQS counts nothing, and gives nothing."""
+    """Return whether a queue has nothing to move: SQS counts nothing, and returns no message."""
     return not queue.counts().visible and _is_empty(queue)
 
 
 def settled_number(
     queue: DeadLetterQueue, is_to_end: Callable[[], bool], pace: Pace | None = None
 ) -> int:
-    """Return how many messages a queue has, once that can be believed.
+    """Return how many messages a queue has, when the count is reliable.
 
-    A count is believed after it was the same in several looks over a minute. Zero also takes
-    that nothing can be received.
+    A count is reliable if it was the same in several reads over a minute; for zero, there must
+    also be no message to receive.
 
     Args:
         queue: The queue.
-        is_to_end: Tells whether to end before that, with the last count.
+        is_to_end: Returns whether to end earlier, with the last count.
         pace: How long to wait.
     """
     pace, stillness = pace or Pace(), _Stillness()
@@ -214,12 +214,12 @@ def settled_number(
 def move(
     client: Any, queue: DeadLetterQueue, is_to_end: Callable[[], bool], pace: Pace | None = None
 ) -> int:
-    """Move all messages of a queue that are visible back to the queue that they come from.
+    """Move all visible messages of a queue back to the queue that they came from.
 
     Args:
         client: Client of SQS.
         queue: The queue.
-        is_to_end: Tells whether to cancel the move.
+        is_to_end: Returns whether to cancel the move.
         pace: How long to wait.
 
     Returns:
@@ -234,7 +234,7 @@ def move(
         handle = client.start_message_move_task(SourceArn=queue.arn)["TaskHandle"]
         end = time.monotonic() + pace.patience
         is_cancelled = False
-        # SQS lists earlier tasks too, and a new one only after a while.
+        # SQS also lists earlier tasks, and a new one only after a while.
         while (task := _task(client, queue, handle, before)) is None or (
             task["Status"] not in _MOVED
         ):
@@ -255,16 +255,16 @@ def move(
 
 
 def _tasks(client: Any, queue: DeadLetterQueue) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.list_message_move_tasks(
+    tasks: list[dict[str, Any]] = client.list_message_move_tasks(
         SourceArn=queue.arn, MaxResults=10
     )["Results"]
-    return found
+    return tasks
 
 
 def _task(
     client: Any, queue: DeadLetterQueue, handle: str, before: set[Any]
 ) -> dict[str, Any] | None:
-    """Return the task of a handle, which SQS lists with it only while it is running."""
+    """Return the task with a handle; SQS returns the handle only while the task is running."""
     for task in _tasks(client, queue):
         if task.get("TaskHandle") == handle or task.get("StartedTimestamp") not in before:
             return task

@@ -1,4 +1,4 @@
-"""What the command `dead-letters` does: lists messages, gives them back, or deletes them."""
+"""The command `dead-letters`: lists messages, redrives them, or deletes them."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def run(**options: Any) -> int:
     if (action == "restore") != (options["file"] is not None):
         raise CommandError("restore takes the file that discard wrote, no other does", WRONG_USAGE)
     if options["explain"] and action not in ("list", "redrive"):
-        raise CommandError(
-            f"--explain is about giving back: leave it out, or {action}", WRONG_USAGE
-        )
+        raise CommandError(f"--explain is about redriving: leave it out, or {action}", WRONG_USAGE)
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
     with ending_in_order() as request:
@@ -83,21 +81,21 @@ class _Session:
 
     @cached_property
     def _queues(self) -> dict[str, DeadLetterQueue]:
-        """The chosen queues, by what they belong to."""
+        """The chosen queues, by their owner: the function or the intake queue."""
         wanted = self.options["queue"]
-        found = {}
+        queues = {}
         for whose, name in dead_letter_queue_names(self.deployment).items():
             if wanted in (None, whose):
                 try:
-                    found[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
+                    queues[whose] = DeadLetterQueue(self._sqs, name, self.deployment.region)
                 except MissingQueueError:
-                    # A stack need not have an intake.
+                    # A stack may have no intake queue.
                     if wanted or whose == OWN:
                         raise
-        return found
+        return queues
 
     def _say_whether_mapping_is_on(self) -> None:
-        """Say that the mapping of the function's own queue is on, or that nobody knows."""
+        """Report if the mapping of the function's own queue is on, or if that is unknown."""
         if OWN not in self._queues:
             return
         queue = self._queues[OWN]
@@ -117,7 +115,7 @@ class _Session:
         )
 
     def _read(self, queue: DeadLetterQueue, stack: ExitStack) -> Reading:
-        """Return what a queue has; what was received is released with the stack."""
+        """Read the messages of a queue; the exit stack releases them."""
         chooses = chosen_by(self.options["trigger"], self.options["reason"])
         reading = Reading(queue)
         stack.callback(queue.release, reading.others)
@@ -130,7 +128,7 @@ class _Session:
         return reading
 
     def show(self) -> int:
-        """List messages; with --explain, also the fate of each."""
+        """List messages; with --explain, with the fate of each."""
         self._say_whether_mapping_is_on()
         with ExitStack() as stack:
             readings = [self._read(queue, stack) for queue in self._queues.values()]
@@ -145,9 +143,9 @@ class _Session:
                 write_json(file, listing.document())
             else:
                 file.writelines(safe(line) + "\n" for line in listing.lines())
-        is_hidden = any(each.hidden for each in readings)
+        is_hidden = any(reading.hidden for reading in readings)
         if self.options["explain"]:
-            left = sum(_summarized(each, fates) for each in readings)
+            left = sum(_summarized(reading, fates) for reading in readings)
             left = left if self.options["action"] == "redrive" else len(listing.letters)
             return NO if left or is_hidden else YES
         if listing.letters:
@@ -162,7 +160,7 @@ class _Session:
         return entry.text("owner") if entry else None
 
     def redrive(self) -> int:
-        """Give messages back."""
+        """Redrive messages."""
         is_choice = self.options["trigger"] or self.options["reason"]
         if self.options["queue"] == INTAKE and is_choice:
             raise CommandError(
@@ -185,7 +183,7 @@ class _Session:
         return usual if quiet is None else Pace(settle=min(quiet, usual.settle))
 
     def _redrive_own(self, queue: DeadLetterQueue, *, is_choice: bool) -> int:
-        """Give messages of the function's own queue back; return how many are left."""
+        """Redrive messages of the function's own queue; return how many are left."""
         client = self.aws.client("lambda")
         mapping = find_mapping(client, self.deployment.arn, queue)
         if is_on(mapping):
@@ -224,7 +222,7 @@ class _Session:
         return left
 
     def _redrive_intake(self, queue: DeadLetterQueue) -> int:
-        """Have SQS move messages of the intake's queue back; return how many are left."""
+        """Let SQS move the dead letters of the intake queue back; return how many are left."""
         if is_without_messages(queue):
             counts = queue.counts()
             reading = Reading(queue, [], [], counts.unseen, counts.hidden_until(datetime.now(UTC)))
@@ -239,33 +237,37 @@ class _Session:
         return left
 
     def discard(self) -> int:
-        """Delete messages, after they were written to a file."""
+        """Write messages to a file, then delete them."""
         is_sure = self.options["is_sure"]
         require_consent("discard", "deletes", is_sure=is_sure)
         self._say_whether_mapping_is_on()
         with ExitStack() as stack:
             readings = [self._read(queue, stack) for queue in self._queues.values()]
             left = 0
-            for each in readings:
-                left += each.hidden
-                if each.hidden:
-                    message(f"{each.queue.name}: {each.hidden_text} at the latest, not deleted")
-                elif not each.chosen:
-                    message(f"{each.queue.name}: nothing to delete")
-            full = [each for each in readings if each.chosen]
+            for reading in readings:
+                left += reading.hidden
+                if reading.hidden:
+                    message(
+                        f"{reading.queue.name}: {reading.hidden_text} at the latest, not deleted"
+                    )
+                elif not reading.chosen:
+                    message(f"{reading.queue.name}: nothing to delete")
+            full = [reading for reading in readings if reading.chosen]
             if not full or self.request:
                 return NO if left else YES
             path = self._saved(full)
-            numbers = ", ".join(f"{len(each.chosen):,} of {each.queue.name}" for each in full)
+            numbers = ", ".join(
+                f"{len(reading.chosen):,} of {reading.queue.name}" for reading in full
+            )
             if is_confirmed(f"Delete messages: {numbers}? {path} has them.", is_sure=is_sure):
-                left += sum(self._delete(each, path) for each in full)
+                left += sum(self._delete(reading, path) for reading in full)
             else:
                 message("deleted nothing")
-                left += sum(len(each.chosen) for each in full)
+                left += sum(len(reading.chosen) for reading in full)
         return NO if left else YES
 
     def _saved(self, readings: list[Reading]) -> Path:
-        """Write messages to a file, for good; return its path."""
+        """Write messages to a durable file; return its path."""
         name = f"{self.deployment.name}-dead-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         path = Path(self.options["save"] or name)
         save(path, [letter for reading in readings for letter in reading.chosen])
@@ -277,7 +279,7 @@ class _Session:
         kept = reading.queue.delete(reading.chosen)
         message(
             f"{name}: deleted {len(reading.chosen) - len(kept):,}; lava-s3trigger dead-letters"
-            f" restore {path} gives them back"
+            f" restore {path} sends them again"
         )
         for message_id in kept:
             message(f"{name}: not deleted: {message_id}")
@@ -289,7 +291,7 @@ class _Session:
         saved = SavedFile(Path(self.options["file"]), list(self._queues.values()))
         letters = saved.letters()
         before = saved.restored()
-        todo = [each for each in letters if each.message_id not in before]
+        todo = [letter for letter in letters if letter.message_id not in before]
         for number, letter in enumerate(todo):
             if self.request:
                 message(f"restored {number:,} of {len(todo):,}; run it again for the rest")
@@ -302,10 +304,10 @@ class _Session:
 
 
 def _summarized(reading: Reading, fates: dict[str, Fate]) -> int:
-    """Say how many messages of a queue have which fate; return how many would come back."""
+    """Report how many messages of a queue have each fate; return how many would come back."""
     if not reading.chosen:
         return 0
-    outcomes = [fates[each.message_id].outcome for each in reading.chosen]
+    outcomes = [fates[letter.message_id].outcome for letter in reading.chosen]
     back, deleted = outcomes.count(COMES_BACK), outcomes.count(DELETED)
     more = f"; {deleted:,} would be deleted without a dispatch" if deleted else ""
     name = reading.queue.name

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def save(path: Path, letters: Iterable[DeadLetter]) -> None:
-    """Write messages to a new file, for good, as Lambda would hand them to the function.
+    """Write messages to a new, durable file, as Lambda would pass them to the function.
 
-    So `explain --event` reads the file too.
+    So `explain --event` can read the file too.
 
     Raises:
         CommandError: The file exists, or cannot be written.
@@ -47,16 +47,16 @@ class SavedLetter:
     """A message of a file."""
 
     message_id: str
-    """As it was before it was deleted."""
+    """The id that it had before it was deleted."""
     queue: DeadLetterQueue
     body: str
     attributes: dict[str, dict[str, Any]]
-    """As SQS takes them."""
+    """The message attributes in SQS's form."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file that `save` wrote, and next to it one that names the messages that were sent again.
+    """A file of `save`, and a second file next to it with the ids of messages that were sent again.
 
     Args:
         path: The file.
@@ -68,14 +68,14 @@ class SavedFile:
 
     @property
     def ledger(self) -> Path:
-        """The file that names what was sent again, so that no message is sent twice."""
+        """The file with the ids of messages that were sent again, so that none is sent twice."""
         return self.path.with_name(f"{self.path.name}.restored")
 
     def letters(self) -> list[SavedLetter]:
         """Return the messages of the file.
 
         Raises:
-            CommandError: It is not such a file, or has messages of another queue.
+            CommandError: It is not a file of `save`, or has messages of another queue.
         """
         name = safe(str(self.path))
         try:
@@ -88,7 +88,7 @@ class SavedFile:
 
     def _letter(self, record: dict[str, Any]) -> SavedLetter:
         arn = record["eventSourceARN"]
-        queue = next((each for each in self.queues if each.arn == arn), None)
+        queue = next((queue for queue in self.queues if queue.arn == arn), None)
         if queue is None:
             raise CommandError(
                 f"{safe(str(self.path))}: {safe(str(arn))} is not a dead-letter queue of this"
@@ -105,14 +105,14 @@ class SavedFile:
             return set(self.ledger.read_text(encoding="utf-8").split())
 
     def restore(self, client: Any, letter: SavedLetter) -> None:
-        """Send a message to its queue, and note that.
+        """Send a message to its queue, and record that.
 
         Args:
             client: Client of SQS.
             letter: The message.
 
         Raises:
-            CommandError: SQS refused it, or the note cannot be written.
+            CommandError: SQS refused it, or that cannot be recorded.
         """
         with naming(str(self.ledger)), self.ledger.open("a", encoding="utf-8") as file:
             with reaching_aws():

@@ -1,1 +1,1 @@
-"""What the function would do: the one call of its decider, and what stands round it."""
+"""Decides what the function would do, for all commands: the call of its decider."""

@@ -1,4 +1,4 @@
-"""What the function would do with a payload: the one call of the decider that commands share."""
+"""Decides what the function would do with a payload: the call of its decider for all commands."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ MEANINGS: Final = {
     "user_error": "parked",
     "failed": "failed",
 }
-"""Outcomes in the words of the function's log and docs."""
+"""Descriptions of outcomes, as in the function's log and docs."""
 
 
 @dataclass(slots=True)
 class Decided:
-    """What the function would do with a payload."""
+    """The decisions of the function on a payload."""
 
     decisions: list[Decision] = field(default_factory=list)
     """One for each S3 event, in the order in which the function would decide them."""
     errors: list[str] = field(default_factory=list)
-    """What of the payload it would not understand."""
+    """Errors of the parts of the payload that it would not understand."""
 
 
 def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) -> Decided:
-    """Decide what the function would do with a payload, by any route.
+    """Decide what the function would do with a payload of any route.
 
     Args:
-        payload: What Lambda would hand the function.
+        payload: The payload that Lambda would pass to the function.
         triggers: Where triggers are looked up.
         jobs: Where jobs are looked up.
         region: Region of the function, for events that name none.
@@ -60,7 +60,7 @@ def decide_payload(payload: Any, triggers: Triggers, jobs: Jobs, region: str) ->
         for together in in_order(received):
             for delivery in together:
                 del blocked[id(delivery)]
-                # What follows it in a FIFO queue waits for it.
+                # The messages after it in its FIFO group wait for it.
                 delivery.fail_errors()
                 decided.errors += map(str, delivery.errors)
                 for delivered in delivery.events:
@@ -83,13 +83,13 @@ def _received(payload: Any, region: str) -> list[Delivery]:
 
 
 class _UnaskedObjects:
-    """Stands for S3, which is not asked for the objects of a payload's tasks."""
+    """Replaces calls of S3 for the objects of a payload's tasks."""
 
     def start(self) -> None:
         """Do nothing."""
 
     def head(self, bucket: str, key: str, *_: Any) -> NoReturn:
-        """Say that the size is not known.
+        """Raise, since the size is unknown.
 
         Raises:
             ObjectError: Always.
@@ -100,7 +100,7 @@ class _UnaskedObjects:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep the function's own modules from logging, which is for CloudWatch."""
+    """Keep the function's own modules from logging: their log is for CloudWatch."""
     before, LOGGER.disabled = LOGGER.disabled, True
     try:
         yield
@@ -117,7 +117,7 @@ def decide_event(
         event: The event.
         triggers: Where triggers are looked up.
         jobs: Where jobs are looked up.
-        redrive: What a parked message asks for, where the event comes from one.
+        redrive: What a parked message asks for, if the event is in one.
     """
     with listening():
         return decide(event, triggers, jobs, redrive=redrive)

@@ -1,4 +1,4 @@
-"""What the function would do with S3 events, and why, as the JSON that `explain` prints."""
+"""The JSON of `explain`: what the function would do with S3 events, and why."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 JOB_UNKNOWN: Final = "job not checked; assumed to exist and be enabled"
-"""Reason of a dispatch to a job of which nothing is known."""
+"""The reason of a dispatch to an unknown job."""
 _OWN_TO_A_DISPATCH: Final = ("run_id", "ts_dispatch")
 _ANY_TIME: Final = "1970-01-01T00:00:00+00:00"
 _SURELY_SENT_BYTES: Final = 256 * 1024
 _MAX_PREFIXES: Final = 5
-"""How many prefixes of a bucket are named where none is one of the object's."""
+"""How many prefixes of a bucket are listed if none of them matches the object."""
 
 
 @dataclass(slots=True)
 class Explainer:
-    """Explains decisions that were made with the entries of a realm."""
+    """Explains decisions on events with the entries of a realm."""
 
     entries: RealmEntries
 
@@ -41,11 +41,11 @@ class Explainer:
 
         Args:
             decision: What the function would do.
-            changes: Changes of entries with which it would dispatch, as JSON.
+            changes: Changes of entries after which it would dispatch, as JSON.
         """
         event, last = decision.event, len(decision.prefixes) - 1
-        triggers = [self._trigger(found) for found in decision.triggers]
-        made: Json = {
+        triggers = [self._trigger(trigger) for trigger in decision.triggers]
+        document: Json = {
             "bucket": event.bucket,
             "key": event.key,
             "size": event.size,
@@ -64,40 +64,42 @@ class Explainer:
             "changes": list(changes),
         }
         if decision.ended:
-            made["reason"] = decision.ended.reason
+            document["reason"] = decision.ended.reason
         elif not decision.entries:
-            made["reason"] = self._unmatched(event.bucket)
+            document["reason"] = self._unmatched(event.bucket)
         if decision.redrive:
-            made["redrive"] = {
+            document["redrive"] = {
                 "trigger_id": decision.redrive.trigger_id,
                 "done": list(decision.redrive.done),
             }
-        return made
+        return document
 
     def _unmatched(self, bucket: str) -> str:
-        """Return why no entry was found, with the prefixes at which there are entries."""
+        """Return why no entry was found, with the prefixes that have entries."""
         known = sorted(self.entries.triggers.levels(bucket))
         if not known:
             return f"no trigger has the bucket {bucket}"
-        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in known[:_MAX_PREFIXES])
+        listed = ", ".join(
+            json.dumps(prefix, ensure_ascii=False) for prefix in known[:_MAX_PREFIXES]
+        )
         more = f" and {len(known) - _MAX_PREFIXES:,} more" if len(known) > _MAX_PREFIXES else ""
         return (
             "no trigger of this bucket has one of these prefixes; there are triggers at"
             f" {listed}{more}"
         )
 
-    def _trigger(self, found: TriggerDecision) -> Json:
-        entry = self.entries.triggers.by_id.get(found.trigger_id)
-        jobs = [self._job(job) for job in found.jobs]
+    def _trigger(self, decided: TriggerDecision) -> Json:
+        entry = self.entries.triggers.by_id.get(decided.trigger_id)
+        jobs = [self._job(job) for job in decided.jobs]
         return {
-            "trigger_id": found.trigger_id,
-            "prefix": found.prefix,
+            "trigger_id": decided.trigger_id,
+            "prefix": decided.prefix,
             "source": entry.source if entry else None,
-            "outcome": found.ended.outcome
-            if found.ended
+            "outcome": decided.ended.outcome
+            if decided.ended
             else most_notable(job["outcome"] for job in jobs),
-            "reason": found.ended.reason if found.ended else None,
-            "errors": _errors(found.ended.errors if found.ended else ()),
+            "reason": decided.ended.reason if decided.ended else None,
+            "errors": _errors(decided.ended.errors if decided.ended else ()),
             "conditions": [
                 {
                     "field": tested.condition.field,
@@ -105,13 +107,13 @@ class Explainer:
                     "value": _plain(tested.value),
                     "holds": tested.holds,
                 }
-                for tested in found.conditions
+                for tested in decided.conditions
             ],
             "jobs": jobs,
         }
 
     def _job(self, job: JobDecision) -> Json:
-        made: Json = {
+        document: Json = {
             "job_id": job.job_id,
             "position": job.position,
             "outcome": job.outcome,
@@ -125,27 +127,27 @@ class Explainer:
         if job.dispatch:
             pending = pending_message(job.dispatch, self.entries.realm)
             if pending.outcome == "user_error":
-                return made | {"outcome": pending.outcome, "reason": pending.reason}
+                return document | {"outcome": pending.outcome, "reason": pending.reason}
             message = json.loads(pending.text)
             for name in _OWN_TO_A_DISPATCH:
                 del message[name]
-            made |= {
+            document |= {
                 "worker": job.dispatch.worker,
                 "queue": pending.queue,
                 "delay": pending.delay,
                 "message": message,
             }
             if isinstance(self.entries.jobs, UnknownJobs):
-                message["worker"] = made["worker"] = made["queue"] = None
-                made["reason"] = JOB_UNKNOWN
-        return made
+                message["worker"] = document["worker"] = document["queue"] = None
+                document["reason"] = JOB_UNKNOWN
+        return document
 
     def document(self, events: list[Json], errors: list[str]) -> Json:
-        """Return the whole JSON, but for its version.
+        """Return the whole JSON, without the version.
 
         Args:
             events: Explanations.
-            errors: What of the payload was not understood.
+            errors: Errors of the parts of the payload that were not understood.
         """
         realm = self.entries.realm
         return {
@@ -156,7 +158,7 @@ class Explainer:
 
 
 def pending_message(dispatch: Dispatch, realm: str) -> PendingMessage:
-    """Return a dispatch as the function would send it; a message that no queue takes says so."""
+    """Return a dispatch as the function would send it, with the error if no queue accepts it."""
     pending = PendingMessage(
         dispatch.queue(realm),
         lambda run_id: dispatch.message(realm, run_id, _ANY_TIME),
@@ -176,5 +178,5 @@ def _errors(errors: Iterable[EntryError]) -> list[Json]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that a condition saw, as JSON can hold it."""
+    """Return a value that a condition tested, as JSON allows it."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,8 +1,8 @@
-"""What templates take from outside the event, fixed: the time, UUIDs and random choices.
+"""Fixes the values that templates take from outside the event: time, UUIDs, random choices.
 
-So a dispatch can be compared with one that was expected, or with another of the same object.
-The function's own code is unchanged: what its templates know as ``utils`` is exchanged for
-as long as a block runs.
+So a dispatch can be compared with an expected one, or with another one of the same object.
+The function's own code is unchanged: members of its templates' ``utils`` are replaced while a
+block runs.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOW: Final = dt.datetime(2026, 3, 14, 1, 59, 26, tzinfo=dt.UTC)
-"""The time, where nothing else is said."""
+"""The default time."""
 _READS_CLOCK: Final = ("dateutil.parser._parser", "dateutil.rrule")
-"""Modules of dateutil that know `datetime` as a module."""
+"""Modules of dateutil that import `datetime` as a module."""
 _KNOWS_CLASS: Final = "dateutil.utils"
-"""The module of dateutil that knows the class."""
+"""The module of dateutil that imports the class."""
 
 
 def uuid(number: int) -> UUID:
-    """Return the UUID that the templates of an event are given as their nth, from 1."""
+    """Return the nth UUID for the templates of an event, from 1."""
     return UUID(int=number, version=4)
 
 
 class _DateTime(type):
-    """Has objects of the real class pass for objects of the fixed one, as dateutil asks."""
+    """Makes objects of the real class instances of the fixed one, since dateutil tests that."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, dt.datetime)
 
 
 class FixedValues:
-    """Fixes what templates take from outside the event, while `in_templates` runs.
+    """Fixes the values that templates take from outside the event, during `in_templates`.
 
     Every call of `restart` begins the same sequence again.
     """
@@ -59,7 +59,7 @@ class FixedValues:
         """Begin with an event.
 
         Args:
-            now: The time that its templates read, with a time zone.
+            now: The current time for its templates, with a time zone.
         """
         self.now = now
         self._uuids = 0
@@ -81,7 +81,7 @@ class FixedValues:
 
     @contextlib.contextmanager
     def in_templates(self) -> Iterator[FixedValues]:
-        """Fix the values for a block, in which the local time is UTC, as it is in Lambda."""
+        """Fix the values for a block, in which the local time is UTC, as in Lambda."""
         module = types.ModuleType("datetime")
         module.__dict__.update({**dt.__dict__, "datetime": self.datetime})
         with contextlib.ExitStack() as stack:
@@ -99,7 +99,7 @@ class FixedValues:
 
 
 def _class(real: type, clocks: dict[str, Callable[..., Any]], metaclass: type) -> Any:
-    """Make a class that is the real one, but for its clocks. Its objects are real ones."""
+    """Return a class like the real one, with fixed clocks. Its objects are of the real class."""
 
     def new(_cls: type, *args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], (str, bytes)):  # as the templates' environment does
@@ -112,7 +112,7 @@ def _class(real: type, clocks: dict[str, Callable[..., Any]], metaclass: type) -
 
 @contextlib.contextmanager
 def _exchanged(known: dict[str, Any], new: dict[str, Any]) -> Iterator[None]:
-    """Exchange values of a dict for a block."""
+    """Replace values of a dict during a block."""
     before = {name: known[name] for name in new}
     known.update(new)
     try:

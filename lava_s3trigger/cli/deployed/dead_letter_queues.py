@@ -1,4 +1,4 @@
-"""Dead-letter queues: their messages, read and hidden from others meanwhile; and their counts."""
+"""Dead-letter queues: reads their messages, which are then hidden from others; counts them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from .function import DeployedFunction
 
 OWN: Final = "own"
-"""Names the dead-letter queue of the function."""
+"""Stands for the dead-letter queue of the function."""
 INTAKE: Final = "intake"
-"""Names the dead-letter queue of the intake queue."""
+"""Stands for the dead-letter queue of the intake queue."""
 HOLD_SECONDS: Final = 900
-"""For how long messages that were read are hidden from others, unless they are released."""
+"""For how long read messages are hidden from others, unless they are released."""
 _EMPTY_ANSWERS: Final = 2
 """Empty answers in a row after which a queue has been read."""
 _WAIT_SECONDS = 1
-"""For how long SQS waits for a message: if it waits at all, it asks all of its servers."""
+"""For how long SQS waits for a message. If it waits at all, it queries all of its servers."""
 _MAX_BATCH: Final = 10
 _UNEXPLAINED: Final = "it was tried too often"
 _NUMBER: Final = "ApproximateNumberOfMessages"
@@ -39,14 +39,14 @@ _NUMBER: Final = "ApproximateNumberOfMessages"
 
 @dataclass(frozen=True, slots=True)
 class MessageCounts:
-    """How many messages a queue has, as SQS counts them: approximately, up to a minute late."""
+    """The number of messages of a queue, as SQS counts them: approximate, up to a minute late."""
 
     visible: int
     hidden: int
-    """Received by somebody, and not deleted."""
+    """Messages that somebody received and did not delete."""
     delayed: int
     visibility_timeout: int
-    """Of the queue, in seconds."""
+    """The visibility timeout of the queue, in seconds."""
 
     @property
     def total(self) -> int:
@@ -64,10 +64,10 @@ class MessageCounts:
         return ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
 
     def hidden_until(self, now: datetime) -> datetime:
-        """Return the latest time at which what is hidden now can be received again.
+        """Return the time by which all messages that are hidden now can be received again.
 
         The function hides messages for the visibility timeout of the queue, and these commands
-        for `HOLD_SECONDS`. Who else reads the queue may choose a longer time.
+        for `HOLD_SECONDS`. Other readers of the queue may choose a longer time.
         """
         return now + timedelta(seconds=max(self.visibility_timeout, HOLD_SECONDS))
 
@@ -87,18 +87,21 @@ class DeadLetter:
     sent_at: datetime
     receipt: str
     trigger_id: str | None = None
-    """The trigger that it was parked for."""
+    """The trigger for which it was parked."""
     kind: str = "not_processed"
     """Kind of the first reason."""
     reason: str = ""
     events: list[DeliveredEvent] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
-    """The record that the function would be handed, in the form of an invocation by SQS."""
+    """The record that the function would get, in the form of an invocation by SQS."""
 
     @property
     def places(self) -> list[str]:
         """S3 URIs of its objects."""
-        return [f"s3://{each.event.bucket}/{each.event.key}" for each in self.events]
+        return [
+            f"s3://{named_event.event.bucket}/{named_event.event.key}"
+            for named_event in self.events
+        ]
 
 
 class MissingQueueError(CommandError):
@@ -106,13 +109,13 @@ class MissingQueueError(CommandError):
 
 
 def dead_letter_queue_names(deployed: DeployedFunction) -> dict[str, str]:
-    """Return the names of a function's dead-letter queues, by what they belong to.
+    """Return the names of a function's dead-letter queues, by their owner.
 
-    Those are the function's own, if it has one, and that of the intake queue, which need not
+    These are the function's own, if it has one, and that of the intake queue, which may not
     exist.
 
     Raises:
-        CommandError: The function's configuration does not tell which its own is.
+        CommandError: The function's configuration does not name its own queue.
     """
     own = deployed.dead_letter_queue
     return ({OWN: own} if own else {}) | {INTAKE: f"{deployed.intake_queue}-dlq"}
@@ -140,14 +143,14 @@ class DeadLetterQueue:
         self.arn: str = answer["Attributes"]["QueueArn"]
 
     def counts(self) -> MessageCounts:
-        """Return how many messages SQS counts."""
+        """Return the number of messages, as SQS counts them."""
         names = [_NUMBER, f"{_NUMBER}NotVisible", f"{_NUMBER}Delayed", "VisibilityTimeout"]
         with reaching_aws():
-            found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return MessageCounts(*(int(found["Attributes"].get(name, 0)) for name in names))
+            answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return MessageCounts(*(int(answer["Attributes"].get(name, 0)) for name in names))
 
     def read(self) -> Iterator[DeadLetter]:
-        """Read the messages, each once; they are hidden until they are released."""
+        """Read each message once; the messages are hidden until they are released."""
         seen: set[str] = set()
         empty = 0
         while empty < _EMPTY_ANSWERS:
@@ -160,9 +163,9 @@ class DeadLetterQueue:
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 )
-            found = answer.get("Messages", [])
-            empty = 0 if found else empty + 1
-            for message in found:
+            messages = answer.get("Messages", [])
+            empty = 0 if messages else empty + 1
+            for message in messages:
                 if message["MessageId"] not in seen:
                     seen.add(message["MessageId"])
                     yield self._letter(message)
@@ -187,7 +190,7 @@ class DeadLetterQueue:
             body=message["Body"],
             sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", 0)) / 1000, UTC),
             receipt=message["ReceiptHandle"],
-            # Lambda says so of what it gave up.
+            # Lambda adds this to an event that it gave up.
             reason=attributes.get("ErrorMessage", {}).get("stringValue") or _UNEXPLAINED,
             record=record,
         )
@@ -199,15 +202,15 @@ class DeadLetterQueue:
         return letter
 
     def release(self, letters: Iterable[DeadLetter]) -> None:
-        """Let others see messages again."""
+        """Make messages visible to others again."""
         self.hold(letters, 0)
 
     def hold(self, letters: Iterable[DeadLetter], seconds: int = HOLD_SECONDS) -> None:
         """Hide messages from others for some seconds from now on."""
         for batch in pieces(letters, _MAX_BATCH):
             entries = [
-                {"Id": str(number), "ReceiptHandle": each.receipt, "VisibilityTimeout": seconds}
-                for number, each in enumerate(batch)
+                {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": seconds}
+                for number, letter in enumerate(batch)
             ]
             with reaching_aws():
                 self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
@@ -217,25 +220,25 @@ class DeadLetterQueue:
         left = []
         for batch in pieces(letters, _MAX_BATCH):
             entries = [
-                {"Id": str(number), "ReceiptHandle": each.receipt}
-                for number, each in enumerate(batch)
+                {"Id": str(number), "ReceiptHandle": letter.receipt}
+                for number, letter in enumerate(batch)
             ]
             with reaching_aws():
                 answer = self._client.delete_message_batch(QueueUrl=self.url, Entries=entries)
-            left += [batch[int(each["Id"])].message_id for each in answer.get("Failed", ())]
+            left += [batch[int(failure["Id"])].message_id for failure in answer.get("Failed", ())]
         return left
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, str]:
-    """Return a message attribute in the form in which Lambda hands it over."""
-    found = {"dataType": str(value["DataType"])}
+    """Return a message attribute in the form in which Lambda passes it."""
+    attribute = {"dataType": str(value["DataType"])}
     if "BinaryValue" in value:
-        return found | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
-    return found | {"stringValue": str(value.get("StringValue", ""))}
+        return attribute | {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+    return attribute | {"stringValue": str(value.get("StringValue", ""))}
 
 
 def _note_parked(letter: DeadLetter) -> None:
-    """Note what a parked message says of its trigger and of why it was parked."""
+    """Record the trigger of a parked message, and why it was parked."""
     try:
         value = json.loads(letter.body)
     except (ValueError, RecursionError):
@@ -253,7 +256,7 @@ def _note_parked(letter: DeadLetter) -> None:
 
 
 def chosen_by(trigger: str | None, reason: str | None) -> Callable[[DeadLetter], bool]:
-    """Return what chooses messages of a trigger, and of a kind or with a text in their reason."""
+    """Return a filter for messages of a trigger, of a kind, or with a text in their reason."""
     return lambda letter: (
         (trigger is None or letter.trigger_id == trigger)
         and (reason is None or reason == letter.kind or reason in letter.reason)

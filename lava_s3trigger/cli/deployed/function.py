@@ -1,4 +1,4 @@
-"""The deployed function of a realm: what its configuration says."""
+"""The deployed function of a realm, read from its configuration."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class DeployedFunction:
 
     name: str
     arn: str
-    """Without a version or an alias."""
+    """The ARN without a version or an alias."""
     settings: Settings
-    """As the function reads them from its environment; see `unusable`."""
+    """The settings that the function reads from its environment; see `unusable`."""
     configuration: dict[str, Any]
     """The answer of GetFunctionConfiguration."""
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with variables that the function refuses, by their names without ``LAVA_``.
+    """The errors of variables that the function refuses, by their names without ``LAVA_``.
 
-    The settings have defaults in place of them. The function does not start with any."""
+    `settings` has defaults in their place. With such a variable the function does not start."""
 
     @property
     def realm(self) -> str:
@@ -62,18 +62,18 @@ class DeployedFunction:
     @property
     def log_group(self) -> str:
         """Name of the log group."""
-        found = self.configuration.get("LoggingConfig", {})
-        return str(found.get("LogGroup") or f"/aws/lambda/{self.name}")
+        logging = self.configuration.get("LoggingConfig", {})
+        return str(logging.get("LogGroup") or f"/aws/lambda/{self.name}")
 
     @property
     def logs_dispatches(self) -> bool:
-        """Whether it logs what it dispatches, and not warnings or errors alone."""
+        """Whether it logs dispatches, and not only warnings or errors."""
         level = self.configuration.get("LoggingConfig", {}).get("ApplicationLogLevel", "INFO")
         return self.settings.log_level <= logging.INFO and level in _INFO_LEVELS
 
     @property
     def is_observing(self) -> bool:
-        """Whether it decides and logs, and dispatches nothing."""
+        """Whether it only decides and logs, and dispatches nothing."""
         return self.settings.mode == "observe"
 
     @property
@@ -81,7 +81,7 @@ class DeployedFunction:
         """Name of the function's dead-letter queue, if it has one.
 
         Raises:
-            CommandError: The function's configuration has something else in its place.
+            CommandError: The value in the function's configuration is not the name of a queue.
         """
         if reason := self.unusable.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
             raise CommandError(f"{self.name}: {reason}; which queue it parks in is not known")
@@ -104,10 +104,10 @@ def unqualified(arn: str) -> str:
 
 
 def require_named(realm: str | None, function: str | None) -> None:
-    """Require that the realm or its function is named.
+    """Require the name of the realm or of its function.
 
     Raises:
-        CommandError: Neither is.
+        CommandError: Neither is named.
     """
     if not realm and not function:
         raise CommandError(
@@ -120,9 +120,9 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
     """Find the function of a realm, and read its configuration.
 
     Args:
-        aws: Where it is.
-        realm: Name of the realm; the function's own, if None.
-        function: Name of the function, if not as the stack names it.
+        aws: The account of the function.
+        realm: Name of the realm; if None, the one in the function's configuration.
+        function: Name of the function, if it is not the one that the stack gives.
 
     Raises:
         CommandError: There is no such function, it is of another realm, or its configuration
@@ -133,14 +133,14 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
     client = aws.client("lambda")
     with reaching_aws():
         try:
-            found = client.get_function_configuration(FunctionName=name)
+            configuration = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
             raise CommandError(
                 f"there is no function {name} in {aws.region_name()}: name it with --function,"
                 " or choose another region or account with --region or --profile"
             ) from None
     settings, unusable = _read_settings(
-        name, found.get("Environment", {}).get("Variables", {}), realm
+        name, configuration.get("Environment", {}).get("Variables", {}), realm
     )
     for reason in unusable.values():
         message(f"Warning: {name} cannot start, so that it handles no event: {reason}")
@@ -151,14 +151,18 @@ def find_function(aws: Aws, realm: str | None, function: str | None = None) -> D
             WRONG_USAGE,
         )
     return DeployedFunction(
-        found["FunctionName"], unqualified(found["FunctionArn"]), settings, found, unusable
+        configuration["FunctionName"],
+        unqualified(configuration["FunctionArn"]),
+        settings,
+        configuration,
+        unusable,
     )
 
 
 def _read_settings(
     name: str, variables: Mapping[str, str], realm: str | None
 ) -> tuple[Settings, dict[str, str]]:
-    """Return the settings of a function without those that it would refuse, and why it would."""
+    """Return the settings of a function without invalid ones, and the errors of those."""
     usable = dict(variables)
     unusable: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""The function's log in CloudWatch Logs: what it holds since a time, and what arrives."""
+"""The function's log in CloudWatch Logs: its events since a time, and new ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .aws import Aws
 
 POLL_SECONDS: Final = 2.0
-"""Time between two looks at what has arrived."""
+"""Seconds between two reads of new events."""
 RECENT: Final = timedelta(minutes=1)
-"""How far back each look goes: instances write side by side, and none waits for another."""
+"""How far back each read goes: instances write concurrently, in any order."""
 LATE: Final = timedelta(minutes=15)
-"""How far back every `LOOKS_FOR_LATE`-th look goes, for events that arrive late."""
+"""How far back every `LOOKS_FOR_LATE`-th read goes, for events that arrive late."""
 LOOKS_FOR_LATE: Final = 10
 _MAX_ATTEMPTS: Final = 10
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./=-]{1,1000}")
@@ -52,7 +52,7 @@ class FunctionLog:
 
     @classmethod
     def of(cls, aws: Aws, group: str) -> FunctionLog:
-        """Return the log in a group; calls that AWS throttles are tried again."""
+        """Return the log in a group; it retries calls that AWS throttles."""
         from botocore.config import Config  # noqa: PLC0415 - start-up
 
         retries: Any = {"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS}
@@ -74,7 +74,7 @@ class FunctionLog:
         with reaching_aws():
             try:
                 for page in self.client.get_paginator("filter_log_events").paginate(**request):
-                    yield [_event(found) for found in page["events"]]
+                    yield [_event(event) for event in page["events"]]
             except self.client.exceptions.ResourceNotFoundException:
                 raise CommandError(
                     f"there is no log group {self.group}: the function has not run yet, or its"
@@ -88,10 +88,10 @@ class FunctionLog:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Iterator[list[LogEvent]]:
-        """Yield the events since a time, and those that arrive, without end; each event once.
+        """Yield the events since a time, then new ones, without end; each event once.
 
         CloudWatch Logs sorts events by their time, and an event may arrive after later ones.
-        So each look reads the last minute again, and now and then the last `LATE`.
+        So each read repeats the last minute, and some repeat the last `LATE`.
 
         Args:
             start: Time of the first event.
@@ -100,7 +100,7 @@ class FunctionLog:
             now: Returns the time.
 
         Raises:
-            CommandError: As `pages` does.
+            CommandError: As in `pages`.
         """
         seen: dict[str, datetime] = {}
         newest = start
@@ -111,28 +111,28 @@ class FunctionLog:
                 if fresh:
                     yield fresh
                 seen.update((event.id, event.time) for event in fresh)
-                # A clock that is ahead must not hide what others write meanwhile.
+                # A clock that is ahead must not hide events that other instances write.
                 newest = max([newest, *(min(event.time, now()) for event in fresh)])
-                # What no later look reads again need not be remembered.
-                seen = {each: when for each, when in seen.items() if when >= newest - LATE}
+                # Forget events that no later read returns again.
+                seen = {event_id: when for event_id, when in seen.items() if when >= newest - LATE}
             sleep(POLL_SECONDS)
 
 
 def pattern_of(*names: str) -> str:
-    """Return a filter pattern that spares CloudWatch Logs from sending what has not these names.
+    """Return a filter pattern, so that CloudWatch Logs sends only events with these names.
 
-    It lets lines of both formats through, and also some that are about something else. A name
+    It matches lines of both formats, and also some that are about something else. A name
     that the log has to escape is left out.
     """
     return " ".join(f'"{name}"' for name in names if _PLAIN.fullmatch(name))
 
 
-def _event(found: Any) -> LogEvent:
-    stream, text = found.get("logStreamName", ""), found.get("message", "")
-    milliseconds = found.get("timestamp", 0)
+def _event(event: Any) -> LogEvent:
+    stream, text = event.get("logStreamName", ""), event.get("message", "")
+    milliseconds = event.get("timestamp", 0)
     return LogEvent(
         # Servers other than AWS may leave the id out.
-        found.get("eventId") or f"{milliseconds} {stream} {text}",
+        event.get("eventId") or f"{milliseconds} {stream} {text}",
         datetime.fromtimestamp(milliseconds / 1000, UTC),
         stream,
         text,

@@ -1,4 +1,4 @@
-"""Lines of the function's log, read back: in Lambda's JSON format, and in its text format."""
+"""Reads lines of the function's log, in Lambda's JSON format and in its text format."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _EVENT: Final = re.compile(r"[a-z][a-z_ ]*")
 
 
 OBSERVED: Final = "observed"
-"""The event that stands for a dispatch in the log of a function that only observes."""
+"""The event of a dispatch in the log of a function that only observes."""
 OUTCOMES: Final = (
     *("dispatched", OBSERVED, "skipped", "parked", "user_error", "failed", "not_understood"),
 )
 """The events of the log that are outcomes."""
 _OF_OBSERVER: Final = {"dispatched": OBSERVED, "parked": "user_error"}
-"""What the log calls sent, and what a function that only observes did, which sends nothing."""
+"""Events of a dispatching function, with the event of an observing one, which sends nothing."""
 LAMBDA: Final = "lambda"
-"""The event that stands for a line of Lambda's own."""
+"""The event of a line that Lambda itself wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class LogLine:
     """One thing that happened, as the function logged it."""
 
     event: str
-    """The word for it, such as ``dispatched``; of a function that observes, what it did."""
+    """The word for it, such as ``dispatched``; another one if the function only observes."""
     fields: dict[str, Any]
-    """Its fields, such as ``bucket`` and ``key``."""
+    """The fields, such as ``bucket`` and ``key``."""
     level: str = "INFO"
     time: datetime | None = None
     """When it happened, in UTC, if the line says so."""
@@ -70,8 +70,8 @@ def read_line(line: str) -> LogLine | None:
     """Read a line of the function's log, in either format.
 
     Returns:
-        The line; None where it is not the function's own, such as Lambda's reports and
-        what libraries log.
+        The line; None if the function did not write it, as with Lambda's reports and
+        lines of libraries.
     """
     text = line.strip()
     if text.startswith("{"):
@@ -79,24 +79,24 @@ def read_line(line: str) -> LogLine | None:
     head = _TEXT.fullmatch(text)
     if head is None:
         return None
-    found = _of_message(head["message"])
-    if found is None:
+    parsed = _of_message(head["message"])
+    if parsed is None:
         return None
     return replace(
-        found,
-        level=head["level"] or found.level,
-        time=_time(head["time"]) or found.time,
+        parsed,
+        level=head["level"] or parsed.level,
+        time=_time(head["time"]) or parsed.time,
         request_id=head["request_id"] or None,
     )
 
 
 def read_failure(line: str) -> LogLine | None:
-    """Read a line that Lambda or its runtime wrote, if it tells of a failure.
+    """Read a line that Lambda or its runtime wrote, if it reports a failure.
 
-    Such are a timeout, the end of the process, and an error of an invocation or of the start.
+    Failures are a timeout, the end of the process, and an error of an invocation or of the start.
 
     Returns:
-        A line with the event `LAMBDA`, and what it says as its reason; else None.
+        A line with the event `LAMBDA` and the text as its reason; else None.
     """
     text = line.strip()
     document = _loaded(text) if text.startswith("{") else None
@@ -116,7 +116,7 @@ def _failure_of_document(document: dict[str, Any]) -> LogLine | None:
         if status == "success" or not isinstance(status, str):
             return None
         details = [document.get("type"), status, record.get("errorType")]
-        reason = " ".join(str(each) for each in details if each)
+        reason = " ".join(str(detail) for detail in details if detail)
         request_id = record.get("requestId")
     else:
         message = document.get("errorMessage") or document.get("message")
@@ -135,7 +135,7 @@ def _failure_of_document(document: dict[str, Any]) -> LogLine | None:
 
 
 def _of_message(message: str) -> LogLine | None:
-    """Return the line of a message: the event and then the fields as JSON, or all as JSON."""
+    """Parse a message: the event and then the fields as JSON, or all as JSON."""
     if message.startswith("{"):  # a document of metrics
         return _of_document(_loaded(message))
     event, brace, fields = message.partition(" {")
@@ -143,7 +143,7 @@ def _of_message(message: str) -> LogLine | None:
 
 
 def _of_document(document: Any, event: str | None = None) -> LogLine | None:
-    """Return the line of a JSON object, which has the event unless it is given."""
+    """Parse a JSON object, which has the event unless the caller passes it."""
     if not isinstance(document, dict):
         return None
     event = event or document.pop("event", None)

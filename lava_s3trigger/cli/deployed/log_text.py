@@ -17,47 +17,47 @@ if TYPE_CHECKING:
 WIDTH: Final = 10
 """Characters of the column of events."""
 _TOLD: Final = frozenset(["bucket", "key", "trigger_id", "job_id", "queue", "reason"])
-# What tells most lines apart from none: the JSON has it.
+# Not shown, since it hardly distinguishes lines; the JSON has it.
 _LEFT_OUT: Final = frozenset(
     ["kind", "code", "entry", "message_id", "realm", "function", "prefixes"]
 )
 
 
-def log_line(moment: datetime, found: LogLine) -> Line:
+def log_line(moment: datetime, logged: LogLine) -> Line:
     """Return a line of the log, with its time, event and object."""
-    bucket, key = found.text("bucket"), found.text("key")
+    bucket, key = logged.text("bucket"), logged.text("key")
     return line(
         Piece(shown_time(moment), FAINT),
         "  ",
-        event_piece(found.event),
+        event_piece(logged.event),
         f"  s3://{bucket}/{key}" if bucket else "",
-        *_about(found),
+        *_about(logged),
     )
 
 
 def event_piece(event: str) -> Piece:
-    """Return the word for what happened, in a column."""
+    """Return the word for what happened, padded to the column."""
     return Piece(f"{event:<{WIDTH}}", STYLES.get(event, ""))
 
 
 def listed(**names: str | None) -> str:
-    """Return names with what they are of, such as ``trigger t, job j``; those that are there."""
+    """Return names with their kinds, such as ``trigger t, job j``, without missing ones."""
     return ", ".join(f"{what} {named(name)}" for what, name in names.items() if name)
 
 
-def _about(found: LogLine) -> Iterator[str | Piece]:
-    """Yield what a line says of a trigger and of its jobs, why, and its other fields."""
+def _about(logged: LogLine) -> Iterator[str | Piece]:
+    """Yield trigger and jobs of a line, the reason, and its other fields."""
     names = listed(
-        trigger=found.text("trigger_id"), job=found.text("job_id"), queue=found.text("queue")
+        trigger=logged.text("trigger_id"), job=logged.text("job_id"), queue=logged.text("queue")
     )
     if names:
         yield f"  {names}"
-    reason = found.text("reason")
+    reason = logged.text("reason")
     if reason:
         yield f"{':' if names else ' '} {cut(reason)}"
     rest = [
         f"{name}={_value(value)}"
-        for name, value in found.fields.items()
+        for name, value in logged.fields.items()
         if name not in _TOLD and name not in _LEFT_OUT
     ]
     if rest:

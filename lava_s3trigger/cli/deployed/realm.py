@@ -1,4 +1,4 @@
-"""A deployed realm as AWS describes it: each thing is read when it is asked for, and once."""
+"""A deployed realm as AWS describes it. Each part is read once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MISSING: Final = frozenset(
         "ResourceNotFoundException",
     ]
 )
-# Where the action of IAM is not the operation's name.
+# Operations whose IAM action has another name.
 _ACTIONS: Final = {
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadBucket": "s3:ListBucket",
@@ -60,7 +60,7 @@ class UnreadableError(Exception):
 
     Attributes:
         action: The IAM action that is missing.
-        reason: What AWS said.
+        reason: The message of AWS.
     """
 
     def __init__(self, action: str, reason: str) -> None:
@@ -71,7 +71,7 @@ class UnreadableError(Exception):
 
 @dataclass
 class Deployment:
-    """The function of a realm, and what it is connected to."""
+    """The function of a realm, and the resources that it is connected to."""
 
     aws: Aws
     realm: str
@@ -80,7 +80,7 @@ class Deployment:
     _answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def read(self, service: str, operation: str, **parameters: Any) -> Any:
-        """Return the answer to a call, all pages of it; None if there is no such thing.
+        """Return the answer to a call, with all pages; None if the resource does not exist.
 
         Args:
             service: botocore's name of the service.
@@ -125,7 +125,7 @@ class Deployment:
                 raise UnreadableError(_ACTIONS.get(action, action), reason) from None
 
     def read_all(self, service: str, operation: str, field: str, **parameters: Any) -> list[Any]:
-        """Return the list in a field of the answer to a call, as `read` makes it."""
+        """Return the list in a field of the answer to a call; see `read`."""
         return list((self.read(service, operation, **parameters) or {}).get(field, []))
 
     @cached_property
@@ -158,13 +158,13 @@ class Deployment:
         return unqualified(self.function.get("FunctionArn", ""))
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something in the function's account and region."""
+        """Return the ARN of a resource in the function's account and region."""
         parts = (self.function_arn or "arn:aws:lambda:::").split(":")
         return ":".join(["arn", parts[1], service, parts[3], parts[4], resource])
 
     @property
     def dead_letter_queue(self) -> str:
-        """Name of the queue that parked and failed events go to."""
+        """Name of the queue for parked and failed events."""
         named = self.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE")
         return named or f"{self.function_name}-dlq"
 
@@ -181,15 +181,15 @@ class Deployment:
     @property
     def is_mapped(self) -> frozenset[str]:
         """ARNs of the queues that the function reads, without that of its dead letters."""
-        arns = {each["EventSourceArn"] for each in self.mappings}
+        arns = {mapping["EventSourceArn"] for mapping in self.mappings}
         return frozenset(arn for arn in arns if not arn.endswith(f":{self.dead_letter_queue}"))
 
     def queue(self, name: str) -> dict[str, str] | None:
         """Return the attributes of a queue, with its ``Url``; None if there is none."""
-        found = self.read("sqs", "get_queue_url", QueueName=name)
-        if found is None:
+        url_answer = self.read("sqs", "get_queue_url", QueueName=name)
+        if url_answer is None:
             return None
-        url = found["QueueUrl"]
+        url = url_answer["QueueUrl"]
         answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
 
@@ -219,13 +219,13 @@ class Deployment:
             "Datapoints",
             Namespace=namespace,
             MetricName=name,
-            Dimensions=[{"Name": each, "Value": value} for each, value in dimension.items()],
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimension.items()],
             StartTime=(self._now - dt.timedelta(seconds=_METRIC_SECONDS)).isoformat(),
             EndTime=self._now.isoformat(),
             Period=_METRIC_SECONDS,
             Statistics=[statistic],
         )
-        values = [float(each[statistic]) for each in points]
+        values = [float(point[statistic]) for point in points]
         if not values:
             return None
         return sum(values) if statistic == "Sum" else max(values)
@@ -251,14 +251,16 @@ class Deployment:
 
     @cached_property
     def policy(self) -> list[Json]:
-        """The statements of who may invoke the function."""
+        """The statements of the function's policy, which allow others to invoke it."""
         answer = self.read("lambda", "get_policy", FunctionName=self.function_name)
         return [] if answer is None else statements(answer["Policy"])
 
     def permits(self, service: str) -> bool:
-        """Return whether some statement lets a service, such as ``s3``, invoke the function."""
-        principals = [each.get("Principal") for each in self.policy]
-        named = [each.get("Service") for each in principals if isinstance(each, dict)]
+        """Return whether a statement allows a service, such as ``s3``, to invoke the function."""
+        principals = [statement.get("Principal") for statement in self.policy]
+        named = [
+            principal.get("Service") for principal in principals if isinstance(principal, dict)
+        ]
         return f"{service}.amazonaws.com" in named or "*" in principals
 
     @property
@@ -270,17 +272,17 @@ class Deployment:
     def role_policies(self) -> dict[str, list[Json]]:
         """The statements of the role's inline policies by name, and of managed ones by ARN."""
         role = self.role_name
-        found: dict[str, list[Json]] = {}
+        policies: dict[str, list[Json]] = {}
         if not role:
-            return found
+            return policies
         for name in self.read_all("iam", "list_role_policies", "PolicyNames", RoleName=role):
             answer = self.read("iam", "get_role_policy", RoleName=role, PolicyName=name) or {}
-            found[name] = statements(answer.get("PolicyDocument", {}))
+            policies[name] = statements(answer.get("PolicyDocument", {}))
         for policy in self.read_all(
             "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=role
         ):
-            found[policy["PolicyArn"]] = self._managed(policy["PolicyArn"])
-        return found
+            policies[policy["PolicyArn"]] = self._managed(policy["PolicyArn"])
+        return policies
 
     def is_allowed(
         self, action: str, resource: str, context: Mapping[str, list[str]] | None = None
@@ -290,12 +292,12 @@ class Deployment:
         Args:
             action: The action of IAM.
             resource: An ARN.
-            context: Values of the keys of conditions, in lower case; others are taken to hold.
+            context: Values of condition keys, in lower case; conditions on others count as true.
         """
         effects = {
             statement.get("Effect")
-            for found in self.role_policies.values()
-            for statement in found
+            for of_policy in self.role_policies.values()
+            for statement in of_policy
             if matches_any(listed(statement.get("Action", [])), action)
             and matches_any(listed(statement.get("Resource", [])), resource)
             and _holds(statement.get("Condition") or {}, context or {})
@@ -323,61 +325,61 @@ class Deployment:
 
     @cached_property
     def rules(self) -> list[Json]:
-        """The rules of the default event bus that send to the function or a queue it reads.
+        """The rules of the default event bus that send to the function or to a queue that it reads.
 
-        Each has its ``Targets``, of these only.
+        The ``Targets`` of each are only these.
         """
-        found = []
+        rules = []
         ours = {self.function_arn, *self.is_mapped}
         for rule in self.read_all("events", "list_rules", "Rules"):
             name = rule["Name"]
             every = self.read_all("events", "list_targets_by_rule", "Targets", Rule=name)
-            targets = [each for each in every if each["Arn"] in ours]
+            targets = [target for target in every if target["Arn"] in ours]
             if targets:
-                found.append({**rule, "Targets": targets})
-        return found
+                rules.append({**rule, "Targets": targets})
+        return rules
 
     @cached_property
     def subscriptions(self) -> list[Json]:
         """The SNS subscriptions of the function and of the queues that it reads."""
         ours = {self.function_arn, *self.is_mapped}
         every = self.read_all("sns", "list_subscriptions", "Subscriptions")
-        return [each for each in every if each.get("Endpoint") in ours]
+        return [subscription for subscription in every if subscription.get("Endpoint") in ours]
 
 
 def statements(policy: Any) -> list[Json]:
     """Return the statements of a policy document, or of its JSON text."""
     document = json.loads(policy) if isinstance(policy, str) else policy
-    found = document.get("Statement", [])
-    return found if isinstance(found, list) else [found]
+    listed = document.get("Statement", [])
+    return listed if isinstance(listed, list) else [listed]
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list as it is, and anything else as the only member of one."""
+    """Return a list unchanged, and any other value as the only member of a list."""
     return value if isinstance(value, list) else [value]
 
 
 def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
-    """Return the names of the realm and of its function, of which one was given.
+    """Return the names of the realm and of its function, from one of them.
 
     Raises:
-        CommandError: Neither tells the realm.
+        CommandError: The realm is unknown.
     """
     require_named(realm, function)
     if realm is None:
-        found = re.fullmatch(function_name("(.+)"), str(function))
-        if found is None:
+        match = re.fullmatch(function_name("(.+)"), str(function))
+        if match is None:
             raise CommandError(
                 f"no realm: {function} is not named as the stack names functions: give --realm"
                 " (LAVA_REALM) as well",
                 WRONG_USAGE,
             )
-        realm = found[1]
+        realm = match[1]
     return realm, function or function_name(realm)
 
 
 def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool:
-    """Return whether a condition of IAM holds, as far as it tests keys of the context."""
+    """Return whether a condition of IAM holds; only tests of keys in the context count."""
     return all(
         any(matches_any(listed(wanted), value) for value in context[name.lower()])
         is not ("Not" in operator)
@@ -388,7 +390,7 @@ def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool
 
 
 def matches_any(patterns: Collection[str], text: str) -> bool:
-    """Return whether any pattern of IAM matches a text, without regard to case."""
+    """Return whether any pattern of IAM matches a text, ignoring case."""
     return any(
         re.fullmatch(
             re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.IGNORECASE

@@ -1,1 +1,1 @@
-"""``lava-s3trigger disconnect``: takes away what `connect` made for a bucket."""
+"""``lava-s3trigger disconnect``: removes what `connect` made for a bucket."""

@@ -1,4 +1,4 @@
-"""``lava-s3trigger disconnect``: takes away what `connect` made for a bucket."""
+"""``lava-s3trigger disconnect``: removes what `connect` made for a bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
     ],
 )
 @click.argument("bucket", required=False)
-@click.option("--undo", type=PATH, metavar="FILE", help="Take back what a run changed.")
+@click.option("--undo", type=PATH, metavar="FILE", help="Undo the changes of a run.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -33,11 +33,11 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, output_option
 @aws_options
 @output_options("text", "json")
 def disconnect(**options: Any) -> int:
-    """Take away what connect made for a bucket, and nothing else.
+    """Remove what connect made for a bucket, and nothing else.
 
-    Notifications and rules that others made stay, and S3 goes on sending the
+    Notifications and rules that others made stay, and S3 continues to send the
     bucket's events to EventBridge. Shows all changes, asks, and saves what it
-    takes away. Not yet verified on AWS.
+    removes. Not yet verified on AWS.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -1,4 +1,4 @@
-"""What the command `disconnect` does."""
+"""The command `disconnect`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Trigger and job entries, with their places in files: read, and looked up."""
+"""Reads trigger and job entries, with their places in files, and looks them up."""

@@ -1,4 +1,4 @@
-"""Values of files as DynamoDB would hold them, in the types that its client gives.
+"""Values of files as DynamoDB would store them, in the types of its client.
 
 See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -21,7 +21,7 @@ TYPES: Final = frozenset(["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "
 _MAX_DIGITS: Final = 38
 _MAX_EXPONENT: Final = 125
 _MIN_EXPONENT: Final = -130
-# Emax is bounded, so that 1e999999999 is not multiplied out.
+# A bounded Emax: without it, 1e999999999 would be multiplied out.
 _EXACT: Final = decimal.Context(prec=10_000, Emax=10_000, Emin=-10_000)
 
 
@@ -53,23 +53,23 @@ def _value(node: Node) -> Node:  # noqa: PLR0911 - one for each type of DynamoDB
     if not (isinstance(node.value, dict) and _is_attribute(node)):
         return node
     ((kind, member),) = node.value.items()
-    found = member.value
-    match kind, found.value:
+    inner = member.value
+    match kind, inner.value:
         case "N", str(text):
-            return Node(_number(text), found.span)
+            return Node(_number(text), inner.span)
         case "NULL", _:
-            return Node(None, found.span)
+            return Node(None, inner.span)
         case "M", dict():
-            return untyped(found)
+            return untyped(inner)
         case "L", list(items):
-            return Node([_value(each) for each in items], found.span)
+            return Node([_value(item) for item in items], inner.span)
         case "NS", list(items):
-            numbers = [Node(_number(str(each.value)), each.span) for each in items]
-            return Node(numbers, found.span, kind)
+            numbers = [Node(_number(str(item.value)), item.span) for item in items]
+            return Node(numbers, inner.span, kind)
         case "SS" | "BS" | "B", _:
-            return Node(found.value, found.span, kind)
+            return Node(inner.value, inner.span, kind)
         case _:
-            return found
+            return inner
 
 
 def _number(text: str) -> int | Decimal | str:
@@ -83,7 +83,7 @@ def _number(text: str) -> int | Decimal | str:
 
 
 class AttributeReader:
-    """Makes the attributes of an item, and collects what DynamoDB would refuse.
+    """Makes the attributes of an item, and collects problems for values that DynamoDB refuses.
 
     Args:
         file: Name of the file, for problems.
@@ -99,7 +99,7 @@ class AttributeReader:
         return {name: self.attribute(member.value) for name, member in node.value.items()}
 
     def attribute(self, node: Node) -> Attribute:
-        """Return a value as DynamoDB holds it."""
+        """Return a value as DynamoDB stores it."""
         match node.value:
             case None:
                 return {"NULL": True}
@@ -118,13 +118,13 @@ class AttributeReader:
     def _list(self, items: list[Node], node: Node) -> Attribute:
         match node.attribute_type:
             case "SS":
-                return {"SS": [each.value for each in items]}
+                return {"SS": [item.value for item in items]}
             case "BS":
-                return {"BS": [self._bytes_of(each) for each in items]}
+                return {"BS": [self._bytes_of(item) for item in items]}
             case "NS":
-                return {"NS": [self._text_of(each) for each in items]}
+                return {"NS": [self._text_of(item) for item in items]}
             case _:
-                return {"L": [self.attribute(each) for each in items]}
+                return {"L": [self.attribute(item) for item in items]}
 
     def _bytes_of(self, node: Node) -> bytes:
         """Return a binary value, which is in base64 in DynamoDB's JSON."""
@@ -156,9 +156,9 @@ class AttributeReader:
 
 
 def canonical(attribute: Attribute) -> Any:
-    """Return what two attributes have in common exactly where DynamoDB holds them for equal.
+    """Return a value that is equal for two attributes exactly if DynamoDB treats them as equal.
 
-    It writes a number in one way, and a set has no order.
+    DynamoDB normalizes numbers, and its sets have no order.
     """
     ((kind, value),) = attribute.items()
     match kind:
@@ -169,9 +169,9 @@ def canonical(attribute: Attribute) -> Any:
         case "SS" | "BS":
             return kind, frozenset(value)
         case "M":
-            return kind, {name: canonical(each) for name, each in value.items()}
+            return kind, {name: canonical(member) for name, member in value.items()}
         case "L":
-            return kind, [canonical(each) for each in value]
+            return kind, [canonical(member) for member in value]
         case _:
             return kind, value
 
@@ -180,7 +180,7 @@ def attribute_of(value: Any) -> Attribute:
     """Return the DynamoDB attribute value for a value of JSON or YAML.
 
     Raises:
-        CommandError: DynamoDB cannot hold the value.
+        CommandError: DynamoDB cannot store the value.
     """
     reader = AttributeReader("")
     attribute = reader.attribute(Node.of(value))

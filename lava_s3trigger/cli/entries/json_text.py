@@ -1,4 +1,4 @@
-"""Reads JSON with the place of each value. `json` gives no places."""
+"""Reads JSON with the place of each value, which `json` does not report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS: Final[dict[str, Scalar]] = {"true": True, "false": False, "null": None}
 
 
 class JsonText:
-    """Reads the values of a JSON text, one after the other.
+    """Reads the values of a JSON text one by one.
 
     Args:
         text: The text; several values may follow each other, as in JSON Lines.
@@ -35,12 +35,12 @@ class JsonText:
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
-        self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self._at = 0
         self.problems: list[Problem] = []
 
     def documents(self) -> Iterator[Node]:
-        """Yield the values; stop with a problem at what is no JSON."""
+        """Yield the values; stop with a problem at invalid JSON."""
         try:
             self._skip()
             while self._at < len(self._text):
@@ -95,15 +95,15 @@ class JsonText:
             if self._text.startswith(word, self._at):
                 self._at += len(word)
                 return value
-        found = _NUMBER.match(self._text, self._at)
-        if not found:
+        match = _NUMBER.match(self._text, self._at)
+        if not match:
             raise self._error("a value is missing")
         try:
-            number = Decimal(found[0])
-        except ArithmeticError:  # an exponent of many digits
+            number = Decimal(match[0])
+        except ArithmeticError:  # an exponent with many digits
             raise self._error("the number is too large") from None
-        self._at = found.end()
-        return number if found[1] or found[2] else int(number)
+        self._at = match.end()
+        return number if match[1] or match[2] else int(number)
 
     def _items(self, depth: int) -> list[Node]:
         items: list[Node] = []

@@ -1,7 +1,7 @@
-"""Trigger and job entries, out of files or of a realm's tables: the one place that reads them.
+"""Reads trigger and job entries from files or from a realm's tables, for all commands.
 
-An entry is an item as DynamoDB would hand it to the function, which reads it by its own
-reader. Out of a file it keeps the place of each value.
+An entry is an item as DynamoDB would return it, and the function's own reader reads it. An
+entry from a file also has the place of each value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUFFIXES: Final = frozenset([".yaml", ".yml", ".json", ".jsonl"])
 STANDARD_INPUT: Final = "-"
 UNREADABLE: Final = "unreadable"
 """Kind of the problem of a file that cannot be read."""
-# Not of Jinja between angle brackets, such as <{{ key }}>.
+# Not Jinja in angle brackets, such as <{{ key }}>.
 _PLACEHOLDER: Final = re.compile(r"<\{(?![{%#])(?=.*?(?<![}%#])\}>)|<%(?=.*?%>)", re.DOTALL)
 _LISTS: Final[dict[str, Kind]] = {"triggers": "trigger", "jobs": "job"}
 _TRIGGER_FIELDS: Final = frozenset(["trigger_id", "bucket", "prefix"])
@@ -51,13 +51,13 @@ class SourceFile:
     """A file of entries."""
 
     name: str
-    """As the user gave it, or as it was found below a folder; ``-`` is standard input."""
+    """The path that the user named, or a path below that folder; ``-`` is standard input."""
     text: str
 
     @cached_property
     def _lines(self) -> list[str]:
-        # As the parsers count lines: a form feed or U+2028 in a string ends none.
-        return [each.removesuffix("\r") for each in self.text.split("\n")]
+        # Lines as the parsers count them: a form feed or U+2028 in a string does not end one.
+        return [line.removesuffix("\r") for line in self.text.split("\n")]
 
     def line(self, number: int) -> str:
         """Return a line of the text, from 1, without its end."""
@@ -66,7 +66,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a file."""
+    """A place in a file."""
 
     file: str
     line: int
@@ -82,18 +82,18 @@ class Entry:
 
     kind: Kind
     item: dict[str, Attribute]
-    """As DynamoDB's low-level client gives it."""
+    """The item, as DynamoDB's low-level client returns it."""
     source: str
-    """Where it comes from, for people: ``entries/t.yaml:3``, or the name of the table."""
+    """Its source, for people: ``entries/t.yaml:3``, or the name of the table."""
     node: Node | None = None
     """The entry with the places of its values; None for an entry of a table."""
     file: SourceFile | None = None
     problems: list[Problem] = field(default_factory=list)
-    """What stands between it and the table: duplicate names, dates, numbers."""
+    """What prevents putting it into the table: duplicate names, dates, numbers."""
 
     @property
     def id(self) -> str | None:
-        """The trigger id, or the job id of a job; None where it is missing or no string."""
+        """The trigger id, or the job id of a job; None if it is missing or not a string."""
         return self.text(f"{self.kind}_id")
 
     def text(self, name: str) -> str | None:
@@ -105,12 +105,12 @@ class Entry:
         """Return the Python value of a field, or None.
 
         Raises:
-            ValueError: It holds binary values.
+            ValueError: It contains binary values.
         """
         return value_of(self.item[name], name) if name in self.item else None
 
     def place(self, *path: str | int, of_name: bool = False) -> Place | None:
-        """Return where a value stands, or the nearest that encloses it.
+        """Return the place of a value, or of the nearest value around it.
 
         Args:
             *path: Names and positions, from the entry down.
@@ -120,17 +120,17 @@ class Entry:
         return Place(self.file.name, span.line, span.column) if span and self.file else None
 
     def span(self, *path: str | int, of_name: bool = False) -> Span | None:
-        """Return the piece of the file's text that a value is, or the nearest that encloses it."""
+        """Return the span of a value in the file, or of the nearest value around it."""
         if self.node is None:
             return None
-        found, name = self.node, None
+        node, name = self.node, None
         for step in path:
-            inner = found.member(step)
+            inner = node.member(step)
             if inner is None:
                 break
-            name = found.value[step].name if isinstance(found.value, dict) else None  # type: ignore[index]
-            found = inner
-        return name if of_name and name else found.span
+            name = node.value[step].name if isinstance(node.value, dict) else None  # type: ignore[index]
+            node = inner
+        return name if of_name and name else node.span
 
     def holds(self, problem: Problem) -> bool:
         """Return whether a problem is in the lines of the entry."""
@@ -144,11 +144,11 @@ class Entry:
 
 @dataclass(slots=True)
 class Loaded:
-    """What was read from files."""
+    """The entries and problems that were read from files."""
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    """What cannot be read, or is no entry."""
+    """Problems of parts that cannot be read, or are not entries."""
     files: dict[str, SourceFile] = field(default_factory=dict)
 
     def of(self, kind: Kind) -> list[Entry]:
@@ -157,17 +157,17 @@ class Loaded:
 
     def all_problems(self) -> list[Problem]:
         """Return the problems of files and of entries."""
-        return [*self.problems, *(each for entry in self.entries for each in entry.problems)]
+        return [*self.problems, *(problem for entry in self.entries for problem in entry.problems)]
 
 
 def require_none(problems: Sequence[object]) -> None:
-    """Raise an error that names problems, if there are any.
+    """Raise an error with the problems, if there are any.
 
     Raises:
         CommandError: There are problems.
     """
     if problems:
-        told = [str(each) for each in problems[:_MAX_SHOWN_PROBLEMS]]
+        told = [str(problem) for problem in problems[:_MAX_SHOWN_PROBLEMS]]
         more = len(problems) - len(told)
         raise CommandError("\n".join(told + ([f"and {more} more"] if more > 0 else [])))
 
@@ -177,22 +177,24 @@ def load_sound(
     kind: Kind | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Loaded:
-    """Read the entries of files and folders, to decide with.
+    """Read the entries of files and folders; raise an error if there are problems.
 
-    Of a folder, files without any entry are left out, such as payloads and cases.
+    Files of a folder that have no entry, such as payloads and cases, are left out.
 
     Args:
-        paths: As of `load`.
-        kind: Kind of entries of which there must be some.
-        progress: As of `load`.
+        paths: See `load`.
+        kind: Kind of entries that must be present.
+        progress: See `load`.
 
     Raises:
-        CommandError: One cannot be read, is no entry, or none is there.
+        CommandError: A file cannot be read, a value is not an entry, or there is no entry.
     """
     loaded = load(paths, progress)
     with_entries = {*paths, *(entry.file.name for entry in loaded.entries if entry.file)}
     loaded.problems = [
-        each for each in loaded.problems if each.kind != "no_entry" or each.file in with_entries
+        problem
+        for problem in loaded.problems
+        if problem.kind != "no_entry" or problem.file in with_entries
     ]
     require_none(loaded.all_problems())
     if kind and not loaded.of(kind):
@@ -204,10 +206,10 @@ def load(paths: Sequence[str], progress: Callable[[int], None] | None = None) ->
     """Read the entries of files and folders.
 
     Args:
-        paths: Files and folders; ``-`` is standard input. Of a folder all files with the
-            suffixes of `SUFFIXES` are read, but for those whose name, or whose folder's,
-            begins with ``_`` or a dot, as in lava's job framework. One that cannot be read
-            is a problem of the kind `UNREADABLE`.
+        paths: Files and folders; ``-`` is standard input. In a folder all files with the
+            suffixes of `SUFFIXES` are read, except if their name or that of their folder
+            begins with ``_`` or a dot, as in lava's job framework. A file that cannot be
+            read is a problem of the kind `UNREADABLE`.
         progress: Called with the number of files read so far.
 
     Raises:
@@ -226,7 +228,7 @@ def load_texts(texts: Iterable[tuple[str, str]]) -> Loaded:
     """Read the entries of texts.
 
     Args:
-        texts: The name of each file, and its text.
+        texts: The text of each file, by its name.
     """
     loaded = Loaded()
     _read_into(loaded, texts)
@@ -250,10 +252,10 @@ def read_table(aws: Aws, realm: str, kind: Kind, *, is_consistent: bool = False)
     """Read all entries of a realm's table.
 
     Args:
-        aws: Where it is.
+        aws: The account of the table.
         realm: Name of the realm.
-        kind: Which of its tables.
-        is_consistent: Whether to read what was written a moment ago, at twice the cost.
+        kind: The kind of entries, which determines the table.
+        is_consistent: Whether to include the latest writes, at twice the cost.
 
     Raises:
         CommandError: There is no such table, or DynamoDB refuses or cannot be reached.
@@ -275,14 +277,14 @@ def read_texts(
 ) -> Iterator[tuple[str, str]]:
     """Yield name and text of each file, and of those of folders, as `load` finds them.
 
-    A file that has two names is read once, by the first.
+    A file that has two names is read once, by its first name.
 
     Args:
         paths: Files and folders.
-        problems: Where files that cannot be read are added, in place of an error.
+        problems: The list that gets the problems of unreadable files, instead of an error.
 
     Raises:
-        CommandError: One does not exist, cannot be read, or is no UTF-8.
+        CommandError: A file does not exist, cannot be read, or is not UTF-8.
     """
     seen: set[object] = set()
     for path in paths:
@@ -313,15 +315,15 @@ def _unreadable(name: str, error: OSError) -> Problem:
 
 
 def _identity(name: str) -> object:
-    """Return what two names of one file have in common."""
+    """Return an identity of a file that is the same for all of its names."""
     if name == STANDARD_INPUT:
         return name
     path = Path(name)
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        found = path.lstat()
-    return found.st_dev, found.st_ino
+        status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _text(name: str) -> str:
@@ -330,27 +332,27 @@ def _text(name: str) -> str:
 
 
 def _files(path: str, refused: list[Problem]) -> Iterable[str]:
-    """Return the files of a path; what cannot be looked into is added to `refused`."""
+    """Return the files of a path; unreadable folders are added to `refused`."""
     if path == STANDARD_INPUT:
         return [path]
-    found = Path(path)
-    if not found.exists() and not found.is_symlink():
+    start = Path(path)
+    if not start.exists() and not start.is_symlink():
         raise CommandError(f"{safe(path)}: there is no such file or folder")
-    if not found.is_dir():
+    if not start.is_dir():
         return [path]
 
     def refuse(error: OSError) -> None:
         refused.append(_unreadable(str(Path(error.filename)), error))
 
     names: list[str] = []
-    for folder, inner, files in os.walk(found, onerror=refuse):
-        inner[:] = [each for each in inner if not each.startswith((".", "_"))]
+    for folder, inner, files in os.walk(start, onerror=refuse):
+        inner[:] = [name for name in inner if not name.startswith((".", "_"))]
         own = (Path(folder, name) for name in files if not name.startswith((".", "_")))
         names += [
-            str(each)
-            for each in own
-            # What is listed and does not exist is a link that leads nowhere.
-            if each.suffix in SUFFIXES and (each.is_file() or not each.exists())
+            str(name)
+            for name in own
+            # A listed file that does not exist is a broken link.
+            if name.suffix in SUFFIXES and (name.is_file() or not name.exists())
         ]
     return sorted(names)
 
@@ -365,11 +367,11 @@ class _Reader:
 
     def read(self) -> None:
         text, name = self._file.text, self._file.name
-        if found := _PLACEHOLDER.search(text):
-            at = found.start()
+        if placeholder := _PLACEHOLDER.search(text):
+            at = placeholder.start()
             self._problem(
                 Span(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), at, 0),
-                f"{found[0]} is a placeholder of lava's job framework:"
+                f"{placeholder[0]} is a placeholder of lava's job framework:"
                 ' run "make dist" there, and name the file in dist/ instead',
                 "placeholder",
             )
@@ -383,12 +385,12 @@ class _Reader:
         self._assign(parser.problems)
 
     def _assign(self, problems: list[Problem]) -> None:
-        """Give each problem to the entry in which it is, else to the file."""
+        """Assign each problem to the entry that contains it, else to the file."""
         entries = self._loaded.entries[self._first :]
         for problem in problems:
             owner: Entry | Loaded = self._loaded
             if problem.kind != "syntax":
-                owner = next((each for each in reversed(entries) if each.holds(problem)), owner)
+                owner = next((entry for entry in reversed(entries) if entry.holds(problem)), owner)
             owner.problems.append(problem)
 
     def _problem(self, span: Span, message: str, kind: str) -> None:
@@ -397,8 +399,8 @@ class _Reader:
     def _document(self, node: Node) -> None:
         value = node.value
         if isinstance(value, list):
-            for each in value:
-                self._entry(each)
+            for item in value:
+                self._entry(item)
         elif isinstance(value, dict) and not _TRIGGER_FIELDS & value.keys():
             lists = [name for name in (*_LISTS, "Items") if name in value]
             for name in lists:
@@ -413,12 +415,12 @@ class _Reader:
             if member.value.value is not None:
                 self._problem(member.value.span, "a list of entries is missing here", "no_entry")
             return
-        for each in member.value.value:
-            self._entry(each, kind)
+        for item in member.value.value:
+            self._entry(item, kind)
 
     def _entry(self, node: Node, kind: Kind | None = None) -> None:
         if not isinstance(node.value, dict):
-            self._problem(node.span, "this is no entry: an entry is a map of fields", "no_entry")
+            self._problem(node.span, "not an entry: an entry is a map of fields", "no_entry")
             return
         if is_item(node):
             node = untyped(node)
@@ -430,7 +432,7 @@ class _Reader:
                 kind = "job"
             else:
                 message = (
-                    "this is no entry: a trigger has a trigger_id, a bucket and a prefix; a job"
+                    "not an entry: a trigger has a trigger_id, a bucket and a prefix; a job"
                     " has a job_id, a type, a worker and a payload"
                 )
                 self._problem(node.span, message, "no_entry")

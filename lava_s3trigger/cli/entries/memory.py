@@ -1,6 +1,6 @@
 """The tables of a realm in memory, filled with entries of files or of the real tables.
 
-They answer as `TriggerTable` and `JobTable` do, by the same walk and the same readers.
+They behave like `TriggerTable` and `JobTable`, with the same walk and the same readers.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 MAX_DELAY: Final = 900.0
 """Longest delay, in seconds, that the function accepts by default."""
 UNKNOWN_WORKER: Final = ""
-"""The worker of a job of which nothing is known."""
+"""The worker of an unknown job."""
 
 
 class MemoryTriggers:
     """The s3triggers table in memory.
 
     Args:
-        entries: Trigger entries. As in the table, a later one replaces an earlier one of
-            the same trigger id; one without a string as trigger id, bucket or prefix cannot
-            be in the index.
+        entries: Trigger entries. As in the table, a later one replaces an earlier one with
+            the same trigger id. An entry whose trigger id, bucket or prefix is not a string
+            cannot be in the index.
         max_delay: Longest delay in seconds that an entry may ask for.
     """
 
     def __init__(self, entries: Iterable[Entry], max_delay: float = MAX_DELAY) -> None:
         self.max_delay = max_delay
         self.by_id: dict[str, Entry] = {}
-        """The entries that the index holds."""
+        """The entries in the index, by trigger id."""
         self.replaced: list[Entry] = []
-        """Entries whose trigger id another entry has as well."""
+        """Entries with the trigger id of another entry."""
         self.unindexed: list[Entry] = []
         """Entries that cannot be in the index."""
         for entry in entries:
@@ -55,8 +55,8 @@ class MemoryTriggers:
         for entry in self.by_id.values():
             by_bucket.setdefault(entry.item["bucket"]["S"], []).append(entry)
         self._buckets: dict[str, dict[str, Level]] = {
-            bucket: levels_by_prefix(entry.item for entry in found)
-            for bucket, found in by_bucket.items()
+            bucket: levels_by_prefix(entry.item for entry in entries_of_bucket)
+            for bucket, entries_of_bucket in by_bucket.items()
         }
 
     def matching(self, bucket: str, key: str) -> Walk:
@@ -68,7 +68,7 @@ class MemoryTriggers:
         return self._buckets.get(bucket, {})
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries that the index holds."""
+        """Yield the entries in the index."""
         return iter(self.by_id.values())
 
 
@@ -76,7 +76,7 @@ class MemoryJobs:
     """The jobs table in memory.
 
     Args:
-        entries: Job entries; a later one replaces an earlier one of the same job id.
+        entries: Job entries; a later one replaces an earlier one with the same job id.
         name: Name of the table, for errors.
     """
 
@@ -100,7 +100,7 @@ class MemoryJobs:
 
 
 class UnknownJobs:
-    """Jobs of which nothing is known: each is taken to be there, and enabled."""
+    """Unknown jobs: each is assumed to exist and to be enabled."""
 
     def __getitem__(self, job_id: str) -> Job:
         """Return a job, with `UNKNOWN_WORKER`."""

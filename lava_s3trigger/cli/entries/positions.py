@@ -1,7 +1,7 @@
 """Values of a file, each with its place in the text.
 
-What a file says is kept as a tree of nodes, so that a finding has a line and a column, and
-a correction knows which characters to replace.
+The content of a file is kept as a tree of nodes, so that a finding has a line and a column,
+and a correction knows which characters to replace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Scalar = str | int | Decimal | bool | None
 
 
 class Span(NamedTuple):
-    """A piece of a file's text."""
+    """A part of a file's text."""
 
     line: int
     """From 1."""
@@ -36,21 +36,21 @@ class Problem(NamedTuple):
     column: int | None
     message: str
     kind: str = "syntax"
-    """What sort of problem it is: one of a small set, each of which has a rule of `check`."""
+    """The kind of problem: one of a small set. Each kind has a rule of `check`."""
 
     @classmethod
     def at(cls, file: str, span: Span, message: str, kind: str = "syntax") -> Problem:
-        """Return a problem with the beginning of a piece of a file's text."""
+        """Return a problem at the beginning of a span."""
         return cls(file, span.line, span.column, message, kind)
 
     def __str__(self) -> str:
-        place = ":".join(str(each) for each in (self.file, self.line, self.column) if each)
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return f"{place}: {self.message}"
 
 
 @dataclass(slots=True)
 class Member:
-    """A member of a map: its name's place, and its value."""
+    """A member of a map: the place of its name, and its value."""
 
     name: Span
     value: Node
@@ -63,26 +63,26 @@ class Node:
     value: Scalar | list[Node] | dict[str, Member]
     span: Span
     attribute_type: str | None = None
-    """The type of DynamoDB, where the file is in DynamoDB's JSON."""
+    """The type of DynamoDB, if the file is in DynamoDB's JSON."""
     note: str | None = None
-    """What another YAML reader makes of it, where that is something else."""
+    """How a reader of YAML 1.1 reads it, if that differs."""
     is_quoted: bool = field(default=True)
-    """Whether a string stands in quotes, or in a block."""
+    """Whether a string is in quotes or in a block."""
 
     def plain(self) -> Any:
-        """Return the value in Python's types, as `json` would read it."""
+        """Return the value in Python's types, as from `json`."""
         match self.value:
             case dict():
                 return {name: member.value.plain() for name, member in self.value.items()}
             case list():
-                return [each.plain() for each in self.value]
+                return [node.plain() for node in self.value]
             case Decimal():
                 return float(self.value)
             case _:
                 return self.value
 
     def member(self, step: str | int) -> Node | None:
-        """Return the value of a name or at a position, or None."""
+        """Return the value with a name or at a position, or None."""
         if isinstance(self.value, dict) and isinstance(step, str):
             member = self.value.get(step)
             return member.value if member else None
@@ -92,19 +92,21 @@ class Node:
 
     def find(self, path: tuple[str | int, ...]) -> Node | None:
         """Return the node at a path of names and positions, or None."""
-        found: Node | None = self
+        node: Node | None = self
         for step in path:
-            found = found.member(step) if found else None
-        return found
+            node = node.member(step) if node else None
+        return node
 
     @classmethod
     def of(cls, value: Any) -> Node:
-        """Return the node of a value of JSON or YAML that has no place."""
+        """Return the node of a value of JSON or YAML without a place."""
         match value:
             case dict():
-                value = {str(name): Member(_NOWHERE, cls.of(each)) for name, each in value.items()}
+                value = {
+                    str(name): Member(_NOWHERE, cls.of(member)) for name, member in value.items()
+                }
             case list():
-                value = [cls.of(each) for each in value]
+                value = [cls.of(member) for member in value]
             case float():
                 value = Decimal(repr(value))
         return cls(value, _NOWHERE)

@@ -1,4 +1,4 @@
-"""The entries that a command decides with: of files, or of a realm's tables."""
+"""The entries that a command decides with, from files or from a realm's tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.aws import Aws
 
 UNKNOWN_REALM: Final = "REALM"
-"""Stands for the realm's name in queues and messages where none is given."""
+"""Replaces the realm's name in queues and messages if there is no realm."""
 
 
 @dataclass(slots=True)
@@ -41,10 +41,10 @@ def read_entries(
     Args:
         triggers: Files and folders of trigger entries; without any, the realm's table.
         jobs: Files and folders of job entries; without any, the jobs in the files of
-            `triggers`; without these, the realm's table where a realm is given, and otherwise
-            nothing is known of jobs.
+            `triggers`; without these, the realm's table if a realm is named; otherwise jobs are
+            unknown.
         realm: Name of the realm.
-        aws: Where its tables are.
+        aws: The account of its tables.
         max_delay: Longest delay in seconds that an entry may ask for.
 
     Raises:
@@ -60,8 +60,8 @@ def read_entries(
         of_triggers, of_jobs = loaded.of("trigger"), loaded.of("job")
     else:
         of_triggers, of_jobs = read_table(aws, str(realm), "trigger"), []
-    found = MemoryTriggers(of_triggers, max_delay)
-    warn_of(found)
+    memory = MemoryTriggers(of_triggers, max_delay)
+    warn_of(memory)
     known: MemoryJobs | UnknownJobs = UnknownJobs()
     if jobs:
         known = MemoryJobs(load_sound(jobs).of("job"), ", ".join(jobs))
@@ -69,11 +69,11 @@ def read_entries(
         known = MemoryJobs(of_jobs, ", ".join(triggers))
     elif realm is not None:
         known = MemoryJobs(read_table(aws, realm, "job"), f"lava.{realm}.jobs")
-    return RealmEntries(realm or UNKNOWN_REALM, found, known)
+    return RealmEntries(realm or UNKNOWN_REALM, memory, known)
 
 
 def warn_of(triggers: MemoryTriggers) -> None:
-    """Warn of entries that another replaces, or that cannot be in the index."""
+    """Warn about entries that another one replaces, or that cannot be in the index."""
     for entry in triggers.replaced:
         message(f"Warning: {entry.source}: another entry has the trigger_id {entry.id!a} as well")
     for entry in triggers.unindexed:

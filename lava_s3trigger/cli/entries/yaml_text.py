@@ -1,7 +1,7 @@
-"""Reads YAML 1.2 with the place of each value, in types that DynamoDB can hold.
+"""Reads YAML 1.2 with the place of each value, in types that DynamoDB can store.
 
-ruamel.yaml parses; what a plain scalar means is decided here, so that it does not depend on
-the reader: a number is a number, ``no`` is a string with a note, and a date is a problem.
+ruamel.yaml parses. This module decides the meaning of plain scalars, so that it does not depend
+on the reader: a number is a number, ``no`` is a string with a note, and a date is a problem.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from .positions import Scalar
 
 MAX_NODES: Final = 1_000_000
-"""Values of a file, those of aliases counted each time: some lines can stand for millions."""
+"""Values of a file, with those of aliases counted each time: a few lines can mean millions."""
 
 _SAFE_DEPTH: Final = 2_000
-"""Levels for which the stack of any thread is enough in C."""
+"""Levels for which the C stack of any thread is enough."""
 
 _NULLS: Final = frozenset(["", "~", "null", "Null", "NULL"])
 _BOOLEANS: Final = {
@@ -39,7 +39,7 @@ _NO_NUMBER: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}.*)?"
 )
-# What YAML 1.1, as PyYAML reads it, takes for something else. https://yaml.org/type/
+# Scalars that YAML 1.1, as PyYAML reads it, reads differently. https://yaml.org/type/
 _OTHERWISE: Final = (
     (re.compile(r"(?:yes|Yes|YES|on|On|ON|no|No|NO|off|Off|OFF|[yYnN])"), "a boolean"),
     (re.compile(r"[-+]?0[0-7_]+"), "an octal number"),
@@ -72,13 +72,13 @@ class YamlText:
         self.problems: list[Problem] = []
 
     def documents(self) -> Iterator[Node]:
-        """Yield the documents; stop with a problem at what is no YAML."""
+        """Yield the documents; stop with a problem at invalid YAML."""
         from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - start-up
 
         try:
-            for found in _compose(self._text):
-                if found is not None:
-                    yield self._node(found, 0)
+            for document in _compose(self._text):
+                if document is not None:
+                    yield self._node(document, 0)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
@@ -93,31 +93,31 @@ class YamlText:
     def _problem(self, span: Span, message: str, kind: str) -> None:
         self.problems.append(Problem.at(self._file, span, message, kind))
 
-    def _node(self, found: Any, depth: int) -> Node:
-        mark = found.start_mark
-        span = Span(mark.line + 1, mark.column + 1, mark.index, found.end_mark.index)
+    def _node(self, node: Any, depth: int) -> Node:
+        mark = node.start_mark
+        span = Span(mark.line + 1, mark.column + 1, mark.index, node.end_mark.index)
         self._count += 1
         if depth > MAX_DEPTH:
             raise _TooLargeError(f"nested more than {MAX_DEPTH} deep", span)
         if self._count > MAX_NODES:
             raise _TooLargeError(f"more than {MAX_NODES} values, those of aliases counted", span)
-        if isinstance(found.value, str):
-            return self._scalar(found, span)
-        if str(found.tag) not in _COLLECTIONS:
-            self._unknown_tag(found, span)
-        if _id_of(found) == "sequence":
-            return Node([self._node(each, depth + 1) for each in found.value], span)
-        return Node(self._members(found, depth), span)
+        if isinstance(node.value, str):
+            return self._scalar(node, span)
+        if str(node.tag) not in _COLLECTIONS:
+            self._unknown_tag(node, span)
+        if _id_of(node) == "sequence":
+            return Node([self._node(item, depth + 1) for item in node.value], span)
+        return Node(self._members(node, depth), span)
 
-    def _members(self, found: Any, depth: int) -> dict[str, Member]:
+    def _members(self, node: Any, depth: int) -> dict[str, Member]:
         members: dict[str, Member] = {}
         merged: dict[str, Member] = {}
-        for key, value in found.value:
+        for key, value in node.value:
             name = self._node(key, depth + 1)
             if key.value == "<<" and not name.is_quoted:
-                for each in [value] if _id_of(value) == "mapping" else value.value:
-                    if _id_of(each) == "mapping":
-                        merged = {**self._members(each, depth + 1), **merged}
+                for source in [value] if _id_of(value) == "mapping" else value.value:
+                    if _id_of(source) == "mapping":
+                        merged = {**self._members(source, depth + 1), **merged}
                 continue
             if not isinstance(name.value, str):
                 is_scalar = isinstance(key.value, str)
@@ -131,13 +131,13 @@ class YamlText:
             members[name.value] = Member(name.span, self._node(value, depth + 1))
         return {**merged, **members}
 
-    def _scalar(self, found: Any, span: Span) -> Node:
-        text: str = found.value
-        tag = str(found.tag)
+    def _scalar(self, node: Any, span: Span) -> Node:
+        text: str = node.value
+        tag = str(node.tag)
         is_explicit = self._text.startswith("!", span.start)
         if is_explicit and tag not in _TAGS and tag not in _OF_STRINGS:
-            self._unknown_tag(found, span)
-        if found.style or (is_explicit and tag in _OF_STRINGS):
+            self._unknown_tag(node, span)
+        if node.style or (is_explicit and tag in _OF_STRINGS):
             return Node(_PAIR.sub(_joined, text), span)
         if _DATE.fullmatch(text):
             message = f'YAML reads {text} as a date: put it in quotes, "{text}"'
@@ -146,8 +146,8 @@ class YamlText:
         note = next((kind for pattern, kind in _OTHERWISE if pattern.fullmatch(text)), None)
         return Node(self._plain(text, span), span, note=note, is_quoted=False)
 
-    def _unknown_tag(self, found: Any, span: Span) -> None:
-        message = f"the tag {shown(str(found.tag))} means nothing here: remove it"
+    def _unknown_tag(self, node: Any, span: Span) -> None:
+        message = f"the tag {shown(str(node.tag))} means nothing here: remove it"
         self._problem(span, message, "unknown_tag")
 
     def _plain(self, text: str, span: Span) -> Scalar:
@@ -160,7 +160,7 @@ class YamlText:
         if _BASED.fullmatch(text):
             return int(text, 0)
         if _FLOAT.fullmatch(text):
-            with contextlib.suppress(ArithmeticError):  # an exponent of many digits
+            with contextlib.suppress(ArithmeticError):  # an exponent with many digits
                 return Decimal(text)
         if _FLOAT.fullmatch(text) or _NO_NUMBER.fullmatch(text):
             self._problem(span, f"DynamoDB cannot hold {text}: put it in quotes", "number")
@@ -193,15 +193,15 @@ def _compose(text: str) -> Iterator[Any]:
 
 
 def _require_shallow(text: str) -> None:
-    """Raise an error where libyaml would overflow the stack of the process.
+    """Raise an error for a text with which libyaml would overflow the stack.
 
-    It composes by recursion in C, so tens of thousands of brackets end Python itself. To follow
-    its events does not, but takes time, so it is done where the text allows such depth alone.
+    libyaml composes by recursion in C, so tens of thousands of brackets end Python itself.
+    Reading its events does not, but takes time, so this is done only if the text may be so deep.
 
     Raises:
         _TooLargeError: The text is nested too deeply.
     """
-    # Each level takes a bracket, or one more column of a line.
+    # Each level needs a bracket, or one more column of a line.
     brackets = text.count("[") + text.count("{")
     columns = max(map(len, text.split("\n")))
     if brackets + columns < _SAFE_DEPTH:
@@ -210,7 +210,7 @@ def _require_shallow(text: str) -> None:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - start-up
 
     depth = 0
-    with contextlib.suppress(YAMLError):  # told by who reads it
+    with contextlib.suppress(YAMLError):  # the reader of the text reports it
         for event in YAML(typ="safe", pure=False).parse(text):
             kind = type(event).__name__
             depth += kind.endswith(("MappingStartEvent", "SequenceStartEvent"))
@@ -221,8 +221,8 @@ def _require_shallow(text: str) -> None:
                 raise _TooLargeError(f"nested more than {MAX_DEPTH} deep", span)
 
 
-def _id_of(found: Any) -> str:
-    return str(getattr(found, "id", ""))
+def _id_of(node: Any) -> str:
+    return str(getattr(node, "id", ""))
 
 
 def _joined(pair: re.Match[str]) -> str:

@@ -32,7 +32,7 @@ from lava_s3trigger.cli.options import PATH, Command, aws_options, entries_optio
 )
 @output_options("text", "json")
 def explain(**options: Any) -> int:
-    """Tell what the function would do with an object or a payload, and why.
+    """Show what the function would do with an object or a payload, and why.
 
     Shows the prefixes that were tried, every condition with the value that it
     saw, the messages, and changes of entries that would make it dispatch. Each

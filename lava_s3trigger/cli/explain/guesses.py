@@ -137,7 +137,7 @@ def durations(written: Any) -> Iterator[str]:
     """Yield durations for one whose unit is written amiss."""
     words = {"SEC": "s", "SECS": "s", "SECOND": "s", "SECONDS": "s", "MIN": "m", "MINS": "m"}
     words |= {"MINUTE": "m", "MINUTES": "m"}
-    yield from _quantities(written, units._SECONDS, words)  # noqa: SLF001 - likewise
+    yield from _quantities(written, units._SECONDS, words)  # noqa: SLF001 - as above
     yield "15m"
 
 

@@ -29,21 +29,21 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options, pat
 )
 @paths_option(
     "--versions",
-    help="File or folder of earlier versions of trigger entries, to tell what differs.",
+    help="File or folder of earlier versions of trigger entries, to show what differs.",
 )
 @object_options
 @click.option("--function", metavar="NAME", help="The function, if not lava-REALM-s3trigger.")
 @aws_options
 @output_options("text", "json")
 def history(**options: Any) -> int:
-    """Tell what happened to an object, and what would happen to it now.
+    """Show what happened to an object, and what would happen to it now.
 
     The function's log shows what happened, delivery by delivery, next to what
     the function would do with the entries as they are now, and what differs in
     an entry that has changed since. The dead-letter queues show what waits, and
     why. What could not be looked at is listed at the end.
 
-    The log does not tell sizes and event types: S3 is asked about the object,
+    The log has no sizes and no event types: S3 is asked about the object,
     unless options describe it.
     """
     from .run import run  # noqa: PLC0415 - start-up

@@ -1,4 +1,4 @@
-"""What the function's log cannot have of an object: by its level, its beginning, and its delay."""
+"""What the function's log lacks about an object, due to its level, its beginning, and its delay."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _DEBUG_LEVELS: Final = frozenset(["TRACE", "DEBUG"])
 def gaps(
     deployed: DeployedFunction, client: Any, since: datetime, oldest: datetime | None
 ) -> Iterator[str]:
-    """Yield what the log does not have.
+    """Yield descriptions of what the log does not have.
 
     Args:
-        deployed: The function, whose level is the one that it has now.
+        deployed: The function, with its current log level.
         client: Client of CloudWatch Logs.
-        since: From when on the log was read.
+        since: Time from which the log was read.
         oldest: Time of the oldest line that was found, if any.
     """
     if not deployed.logs_dispatches:
@@ -48,21 +48,26 @@ def gaps(
 
 
 def _logs_unmatched(deployed: DeployedFunction) -> bool:
-    # Lambda filters by level only where the format is JSON.
+    # Lambda filters by level only in the JSON format.
     level = deployed.configuration.get("LoggingConfig", {}).get("ApplicationLogLevel", "DEBUG")
     return deployed.settings.log_level <= logging.DEBUG and level in _DEBUG_LEVELS
 
 
 def _begin(group: str, client: Any) -> datetime | None:
-    """Return the time before which a log group has nothing; None if there is no such group."""
+    """Return the time before which a log group has no events; None if there is no such group."""
     with reaching_aws():
         pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
-        found = next(
-            (each for page in pages for each in page["logGroups"] if each["logGroupName"] == group),
+        description = next(
+            (
+                description
+                for page in pages
+                for description in page["logGroups"]
+                if description["logGroupName"] == group
+            ),
             None,
         )
-    if found is None:
+    if description is None:
         return None
-    begin = datetime.fromtimestamp(found.get("creationTime", 0) / 1000, UTC)
-    days = found.get("retentionInDays")
+    begin = datetime.fromtimestamp(description.get("creationTime", 0) / 1000, UTC)
+    days = description.get("retentionInDays")
     return max(begin, datetime.now(UTC) - timedelta(days=days)) if days else begin

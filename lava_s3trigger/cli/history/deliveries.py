@@ -1,4 +1,4 @@
-"""What happened to one object, delivery by delivery, and beside it what would happen now."""
+"""What happened to an object in each delivery, compared with what would happen now."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIELDS: Final = ("trigger_id", "job_id", "kind", "code", "reason", "queue", "ru
 
 
 class _Told(NamedTuple):
-    """A line about the object."""
+    """A log line about the object."""
 
     time: datetime
     line: LogLine
@@ -37,17 +37,17 @@ class _Told(NamedTuple):
 
 @dataclass(slots=True)
 class Delivery:
-    """A try of a delivery, as the log shows it."""
+    """An attempt of a delivery, as the log shows it."""
 
     request_id: str | None
     message_id: str | None
-    """That of the SQS message, if it came by one."""
+    """Id of the SQS message, if there was one."""
     stream: str
     lines: list[_Told] = field(default_factory=list)
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """What all lines of the delivery have in common."""
+        """The identity of the delivery, the same for all of its lines."""
         return self.request_id, self.message_id, self.stream
 
 
@@ -56,9 +56,9 @@ def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery
 
     Args:
         name: The object.
-        events: Of the function's log, in the order of their time.
+        events: Events of the function's log, in the order of their time.
     """
-    found: list[Delivery] = []
+    deliveries: list[Delivery] = []
     open_: dict[tuple[str | None, ...], Delivery] = {}
     for event in events:
         line = read_line(event.text)
@@ -70,10 +70,10 @@ def deliveries_of(name: ObjectName, events: Iterable[LogEvent]) -> list[Delivery
         if known and told.time - known.lines[-1].time < _PAUSE:
             delivery = known
         else:
-            found.append(delivery)
+            deliveries.append(delivery)
             open_[delivery.identity] = delivery
         delivery.lines.append(told)
-    return found
+    return deliveries
 
 
 @dataclass(slots=True)
@@ -81,8 +81,8 @@ class Comparison:
     """Compares lines of the log with what the function would do now.
 
     Args:
-        now: What it would do, as `explain` prints it of an event.
-        entries: The entries as they are now.
+        now: What the function would do with an event, as `explain` prints it.
+        entries: The current entries.
         versions: Earlier versions of entries.
     """
 
@@ -90,15 +90,15 @@ class Comparison:
     entries: RealmEntries
     versions: EntryVersions
 
-    def delivery(self, found: Delivery) -> Json:
+    def delivery(self, delivery: Delivery) -> Json:
         """Return a delivery as JSON, each line with what would happen now."""
-        replays = (told.line.text("replay") for told in found.lines)
+        replays = (told.line.text("replay") for told in delivery.lines)
         return {
-            "time": shown_time(found.lines[0].time),
-            "request_id": found.request_id,
-            "message_id": found.message_id,
+            "time": shown_time(delivery.lines[0].time),
+            "request_id": delivery.request_id,
+            "message_id": delivery.message_id,
             "replay": next(filter(None, replays), None),
-            "lines": [self._line(told) for told in found.lines],
+            "lines": [self._line(told) for told in delivery.lines],
         }
 
     def _line(self, told: _Told) -> Json:
@@ -111,24 +111,24 @@ class Comparison:
         }
 
     def _now(self, line: LogLine) -> Json:
-        """Return what would become now of what a line is about."""
+        """Return what would happen now to the subject of a line."""
         trigger_id, job_id = line.text("trigger_id"), line.text("job_id")
         if trigger_id is None:
             return {"outcome": self.now["outcome"], "reason": self.now.get("reason")} | _UNCHANGED
         entry = self.entries.triggers.by_id.get(trigger_id)
         outcome, reason = self._outcome(trigger_id, job_id, is_there=entry is not None)
-        found: Json = {"outcome": outcome, "reason": reason} | _UNCHANGED
+        now: Json = {"outcome": outcome, "reason": reason} | _UNCHANGED
         if entry is not None:
-            found["entry"] = entry_digest(entry.item)
+            now["entry"] = entry_digest(entry.item)
             then = line.text("entry")
-            if then and then != found["entry"]:
-                found["differences"] = self.versions.differences(entry, then)
-        return found
+            if then and then != now["entry"]:
+                now["differences"] = self.versions.differences(entry, then)
+        return now
 
     def _outcome(
         self, trigger_id: str, job_id: str | None, *, is_there: bool
     ) -> tuple[str | None, str | None]:
-        triggers = {each["trigger_id"]: each for each in self.now["triggers"]}
+        triggers = {trigger["trigger_id"]: trigger for trigger in self.now["triggers"]}
         trigger = triggers.get(trigger_id)
         if trigger is None:
             return None, _NOT_MATCHING if is_there else "there is no such entry any more"
@@ -148,9 +148,9 @@ _NOT_MATCHING: Final = (
 
 
 def is_dispatched(deliveries: Iterable[Delivery]) -> bool:
-    """Return whether something was dispatched in any of the deliveries.
+    """Return whether any of the deliveries dispatched something.
 
-    A function that only observes dispatches nothing, whatever it logs.
+    A function that only observes dispatches nothing, although it logs dispatches.
     """
     return any(
         told.line.event == "dispatched" and told.line.text("mode") != "observe"

@@ -1,4 +1,4 @@
-"""What the command `history` does: reads log and dead letters, decides again, and writes all."""
+"""The command `history`: reads log and dead letters, decides again, and writes the result."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(
         "key": name.key,
         "since": shown_time(since),
         "log_read": is_log_read,
-        "deliveries": [comparison.delivery(each) for each in deliveries],
+        "deliveries": [comparison.delivery(delivery) for delivery in deliveries],
         "waiting": waiting.json(),
         "not_looked_at": [*unseen, *waiting.unseen, UNDER_WAY],
         "now": now,
@@ -92,7 +92,7 @@ def run(
 def _logged(
     name: ObjectName, since: datetime, deployed: DeployedFunction, log: FunctionLog
 ) -> tuple[list[Delivery], list[str]]:
-    """Return the deliveries of an object in the log, and why it could not be read, if so."""
+    """Return the deliveries of an object in the log, and why the log could not be read, if so."""
     try:
         return deliveries_of(name, _events(name, since, log)), []
     except CommandError as error:

@@ -46,8 +46,8 @@ def history_lines(document: Json) -> Iterator[Line]:
     yield from _now_lines(document["now"])
     yield line()
     yield line(Piece("Not looked at", TITLE))
-    for each in document["not_looked_at"]:
-        yield line(each, indent=2)
+    for part in document["not_looked_at"]:
+        yield line(part, indent=2)
 
 
 def _waiting_lines(waiting: list[Json]) -> Iterator[Line]:
@@ -64,38 +64,38 @@ def _delivery_lines(delivery: Json) -> Iterator[Line]:
         request=delivery["request_id"], message=delivery["message_id"], replay=delivery["replay"]
     )
     yield line(Piece(delivery["time"], TITLE), Piece(f"  {ids}", FAINT))
-    for found in delivery["lines"]:
+    for log_line in delivery["lines"]:
         names = listed(
-            trigger=found["trigger_id"],
-            job=found["job_id"],
-            queue=found["queue"],
-            run=found["run_id"],
+            trigger=log_line["trigger_id"],
+            job=log_line["job_id"],
+            queue=log_line["queue"],
+            run=log_line["run_id"],
         )
-        yield line(event_piece(found["event"]), f"  {names}", *_reason(found), indent=2)
-        yield from _beside(found)
+        yield line(event_piece(log_line["event"]), f"  {names}", *_reason(log_line), indent=2)
+        yield from _beside(log_line)
 
 
-def _reason(found: Json) -> Iterator[str | Piece]:
-    if found["reason"]:
-        yield f": {found['reason']}"
-    if found["code"]:
-        yield code_piece(found["code"])
+def _reason(log_line: Json) -> Iterator[str | Piece]:
+    if log_line["reason"]:
+        yield f": {log_line['reason']}"
+    if log_line["code"]:
+        yield code_piece(log_line["code"])
 
 
-def _beside(found: Json) -> Iterator[Line]:
-    """Yield what would happen now, and what of the entry is not as it was."""
-    now = found["now"]
+def _beside(log_line: Json) -> Iterator[Line]:
+    """Yield what would happen now, and the differences of the entry since then."""
+    now = log_line["now"]
     yield line(Piece(f"{'now':<{WIDTH}}  ", FAINT), _outcome(now), indent=2)
-    if found["entry"] and now["entry"] and found["entry"] != now["entry"]:
+    if log_line["entry"] and now["entry"] and log_line["entry"] != now["entry"]:
         indent = 4 + WIDTH
         yield line(
-            Piece(f"the entry has changed since: {found['entry']}, now {now['entry']}", UNUSED),
+            Piece(f"the entry has changed since: {log_line['entry']}, now {now['entry']}", UNUSED),
             indent=indent,
         )
         if now["differences"] is None:
-            yield line("--versions PATH, with earlier versions, tells what differs", indent=indent)
-        for each in now["differences"] or ():
-            yield line(f"{named(each['field'])}: {_versions(each)}", indent=indent)
+            yield line("--versions PATH, with earlier versions, shows what differs", indent=indent)
+        for difference in now["differences"] or ():
+            yield line(f"{named(difference['field'])}: {_versions(difference)}", indent=indent)
 
 
 def _versions(difference: Json) -> str:

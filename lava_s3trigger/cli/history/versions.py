@@ -1,4 +1,4 @@
-"""Versions of a trigger entry: what differs between the one that the log names and that of now."""
+"""Versions of a trigger entry: the differences between the one in the log and the current one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class EntryVersions:
-    """Finds versions of entries by their digests, which are all that the log has of them.
+    """Finds versions of entries by their digests: the log has nothing else of them.
 
     Args:
         entries: Earlier versions of entries, any number for each trigger.
@@ -28,15 +28,15 @@ class EntryVersions:
     entries: Iterable[Entry] = ()
 
     def differences(self, now: Entry, digest: str) -> list[dict[str, Any]] | None:
-        """Return what differs between a version of an entry and that of now.
+        """Return the differences between a version of an entry and the current one.
 
         Args:
-            now: The entry as it is now.
-            digest: That of the version; see `entry_digest`.
+            now: The current entry.
+            digest: The digest of the version; see `entry_digest`.
 
         Returns:
-            For each field that differs its name, and its values then and now, each if the
-            entry had it; None where nothing is known of that version.
+            For each differing field the name and its values then and now, as far as the entry
+            had it; None if the version is unknown.
         """
         for then in self._candidates(now):
             if entry_digest(then) == digest:
@@ -44,24 +44,24 @@ class EntryVersions:
         return None
 
     def _candidates(self, now: Entry) -> Iterator[Item]:
-        """Yield items that may be the version, the one of now first."""
+        """Yield items that may be the version, the current one first."""
         yield now.item
         for entry in self.entries:
             if entry.id == now.id:
                 yield entry.item
-        # Most changes are of one field. What a field was before cannot be guessed, but that
-        # it was not there can, and so can a switch.
+        # Most changes are of one field. Its former value cannot be guessed, except if the field
+        # was missing or is a boolean.
         switched: Attribute = {"BOOL": now.item.get("enabled") != {"BOOL": True}}
         yield {**now.item, "enabled": switched}
         for name in now.item:
             if name not in KEYS:
-                yield {each: value for each, value in now.item.items() if each != name}
+                yield {field: value for field, value in now.item.items() if field != name}
 
 
 def _differing(then: Item, now: Item) -> Iterator[dict[str, Any]]:
     for name in sorted({*then, *now}):
         if is_custom(name):
-            continue  # digests leave them out, so nothing is known of them
+            continue  # digests leave them out, so these fields are unknown
         versions = {
             when: _plain(name, item[name])
             for when, item in (("then", then), ("now", now))
@@ -74,5 +74,5 @@ def _differing(then: Item, now: Item) -> Iterator[dict[str, Any]]:
 def _plain(name: str, attribute: Attribute) -> Any:
     try:
         return value_of(attribute, name)
-    except ValueError:  # binary, which JSON cannot hold
+    except ValueError:  # binary, which JSON does not have
         return "(binary)"

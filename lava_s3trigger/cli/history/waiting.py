@@ -1,4 +1,4 @@
-"""Dead letters of an object: what waits for it, and which queues could not be looked at."""
+"""Dead letters of an object, and the queues that could not be read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Waiting:
 
     letters: list[DeadLetter] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
-    """What was not looked at, each with the reason."""
+    """The queues that were not read, each with the reason."""
 
     def look(self, name: ObjectName, client: Any, deployed: DeployedFunction) -> None:
         """Read the dead-letter queues of a function.
@@ -57,7 +57,7 @@ class Waiting:
             try:
                 self._read(name, DeadLetterQueue(client, queue, deployed.region))
             except MissingQueueError as error:
-                # A stack need not have an intake.
+                # A stack may have no intake queue.
                 if queue != names[INTAKE]:
                     self.unseen.append(str(error))
             except CommandError as error:
@@ -65,14 +65,17 @@ class Waiting:
         self._count(client, deployed.intake_queue)
 
     def _read(self, name: ObjectName, queue: DeadLetterQueue) -> None:
-        """Read a queue; its messages are hidden meanwhile."""
+        """Read a queue; its messages are hidden during that."""
         held: list[DeadLetter] = []
         with ExitStack() as stack, Progress("dead letters read", after=2.0) as progress:
             stack.callback(queue.release, held)
             for letter in queue.read():
                 held.append(letter)
                 progress.advance(1)
-                if any((each.event.bucket, each.event.key) == name for each in letter.events):
+                if any(
+                    (named_event.event.bucket, named_event.event.key) == name
+                    for named_event in letter.events
+                ):
                     self.letters.append(letter)
             counts = queue.counts()
         hidden = counts.total - len(held)
@@ -81,7 +84,7 @@ class Waiting:
             self.unseen.append(f"{hidden_text(hidden, until)} at the latest, in {queue.name}")
 
     def _count(self, client: Any, intake: str) -> None:
-        """Count the messages of the intake queue: to receive one there is to use up a try of it."""
+        """Count the messages of the intake queue: receiving one would use up an attempt."""
         try:
             number = DeadLetterQueue(client, intake, "").counts().total
         except MissingQueueError:
@@ -93,14 +96,14 @@ class Waiting:
             self.unseen.append(f"{number:,} messages on their way, in the intake queue {intake}")
 
     def note_other_queues(self, client: Any, deployed: DeployedFunction) -> None:
-        """Note the queues of users that the function reads: these are not looked at.
+        """Record the queues of users that the function reads; they are not read here.
 
         Args:
             client: Client of Lambda.
             deployed: The function.
         """
         known = {deployed.intake_queue}
-        with suppress(CommandError):  # `look` has noted it
+        with suppress(CommandError):  # `look` has recorded it
             known.update(dead_letter_queue_names(deployed).values())
         try:
             with reaching_aws():
@@ -121,12 +124,12 @@ class Waiting:
         """Return the dead letters as JSON."""
         return [
             {
-                "queue": each.queue,
-                "message_id": each.message_id,
-                "sent_at": shown_time(each.sent_at),
-                "trigger_id": each.trigger_id,
-                "kind": each.kind,
-                "reason": each.reason,
+                "queue": queue.queue,
+                "message_id": queue.message_id,
+                "sent_at": shown_time(queue.sent_at),
+                "trigger_id": queue.trigger_id,
+                "kind": queue.kind,
+                "reason": queue.reason,
             }
-            for each in self.letters
+            for queue in self.letters
         ]

@@ -1,1 +1,1 @@
-"""Objects in S3 that commands are asked about, and the events and payloads of them."""
+"""Objects in S3 that the user asks commands about, with their events and payloads."""

@@ -1,4 +1,4 @@
-"""The types of S3 events: what S3 and EventBridge call each, and what its events leave out.
+"""The types of S3 events: their names in S3 and in EventBridge, and what their events leave out.
 
 See docs/design.md#what-events-leave-out, and
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -24,31 +24,31 @@ class EventType:
     """A type of S3 events."""
 
     name: str
-    """As S3 has it in ``eventName``."""
+    """S3's name, in ``eventName``."""
     detail_type: str | None = None
-    """As EventBridge has it; None where S3 sends it no such event."""
+    """EventBridge's detail type; None if S3 does not send this event to EventBridge."""
     reason: str | None = None
     """The reason in EventBridge's detail."""
     version: str = "2.1"
-    """Of the record's format."""
+    """Version of the record's format."""
     is_by_service: bool = False
-    """Whether S3 itself acts, so that there is no address and no requester."""
+    """Whether S3 itself acts, so that there is neither an address nor a requester."""
     is_by_service_in_eventbridge: bool = False
-    """Whether EventBridge's event says so, though S3's does not."""
+    """Whether EventBridge's event says that, although S3's does not."""
     without: frozenset[str] = frozenset()
-    """What S3's record of the object leaves out: ``size``, ``etag``, ``sequencer``."""
+    """The fields that S3's record leaves out: ``size``, ``etag``, ``sequencer``."""
     without_in_eventbridge: frozenset[str] = frozenset()
-    """Likewise, in EventBridge's event."""
+    """The fields that EventBridge's event leaves out."""
     is_new_version: bool = False
     """Whether the object always has a version id."""
     data: dict[str, Any] = field(default_factory=dict)
-    """What else S3's record has."""
+    """Further fields of S3's record."""
     detail: dict[str, Any] = field(default_factory=dict)
-    """What else EventBridge's detail has."""
+    """Further fields of EventBridge's detail."""
 
     @property
     def name_in_eventbridge(self) -> str | None:
-        """The type as the function makes it of EventBridge's event."""
+        """The type that the function derives from EventBridge's event."""
         if self.detail_type is None:
             return None
         joined = f"{self.detail_type}:{self.reason}" if self.reason else self.detail_type
@@ -88,7 +88,7 @@ def _deleted(name: str, *, is_by_service: bool, is_marker: bool) -> EventType:
 
 
 def _changed(name: str, detail_type: str) -> EventType:
-    """Return a type of events of tags or the ACL of an object."""
+    """Return an event type of tags or of the ACL of an object."""
     without = _NO_SIZE | _NO_SEQUENCER
     return EventType(
         name=name,
@@ -179,19 +179,20 @@ _TYPES: Final = (
     ),
     _replicated("OperationNotTracked"),
 )
-EVENT_TYPES: Final = {each.name: each for each in _TYPES}
-"""By the name that S3 has for each."""
+EVENT_TYPES: Final = {event_type.name: event_type for event_type in _TYPES}
+"""The event types by S3's name."""
 IN_EVENTBRIDGE: Final = {
-    name: each for each in reversed(_TYPES) if (name := each.name_in_eventbridge)
+    name: event_type for event_type in reversed(_TYPES) if (name := event_type.name_in_eventbridge)
 }
-"""By the name that the function makes of EventBridge's events; of two types, the first."""
+"""The event types by the name that the function derives from EventBridge's events; of two types
+with one name, the first."""
 
 
 def leaves_out(name: str, what: str) -> bool:
-    """Return whether events of a type leave something out.
+    """Return whether events of a type leave a field out.
 
     Args:
-        name: The type, as S3 or as EventBridge's events have it.
+        name: The type, as S3 or EventBridge names it.
         what: ``size`` or ``etag``.
 
     Raises:
@@ -203,15 +204,15 @@ def leaves_out(name: str, what: str) -> bool:
 
 
 def event_type(name: str) -> EventType:
-    """Return the type of a name, as S3 or as EventBridge's events have it.
+    """Return the type with a name of S3 or of EventBridge.
 
     Raises:
         CommandError: There is no such type.
     """
     plain = name.removeprefix("s3:")
-    found = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
-    if found:
-        return found
+    known = EVENT_TYPES.get(plain) or IN_EVENTBRIDGE.get(plain)
+    if known:
+        return known
     close = near(plain, [*EVENT_TYPES, *IN_EVENTBRIDGE])
     hint = f"did you mean {close[0]}? " if close else ""
     raise CommandError(

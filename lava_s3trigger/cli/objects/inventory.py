@@ -1,4 +1,4 @@
-"""Reads S3 Inventory reports: a manifest and its data files, or a data file alone.
+"""Reads S3 Inventory reports: a manifest and its data files, or only a data file.
 
 See https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html
 """
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 _MANIFEST: Final = ".json"
 _ARN: Final = "arn:"
 _BATCH_ROWS: Final = 10_000
-# What a data file without a manifest surely begins with.
+# The first columns of every data file, for one without a manifest.
 _FIRST_COLUMNS: Final = ("bucket", "key")
 _COLUMNS: Final = (*_FIRST_COLUMNS, "size", "lastmodifieddate", "islatest", "isdeletemarker")
 
 
 def of_inventory(path: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
-    """Yield the objects of an inventory: only current versions.
+    """Yield the current versions of objects in an inventory.
 
     Args:
         path: File or S3 URI of a ``manifest.json``, or of a data file: CSV, also gzipped,
             Parquet or ORC. Only the manifest names the columns of CSV after the key.
-        aws: Where S3 is.
-        assumed: What is assumed where the inventory has no such column.
+        aws: The account of the objects.
+        assumed: Values for columns that the inventory does not have.
 
     Raises:
         CommandError: It cannot be read.
@@ -66,16 +66,14 @@ def of_inventory(path: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
 
 
 def _read_manifest(path: str, aws: Aws) -> tuple[Iterable[str], Sequence[str]]:
-    """Return where the data files of a manifest are, and the names of the columns of CSV."""
+    """Return the locations of the data files of a manifest, and the names of the columns of CSV."""
     with _opened(path, aws) as file:
         try:
             manifest = json.load(file)
         except ValueError as error:
             raise CommandError(f"{path}: no valid JSON: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        raise CommandError(
-            f"{path}: this is no manifest of an S3 Inventory: it has no list of files"
-        )
+        raise CommandError(f"{path}: not a manifest of an S3 Inventory: it has no list of files")
     columns = str(manifest.get("fileSchema", "")).split(",")
     return _data_files(path, manifest), [_normal(name) for name in columns]
 
@@ -89,30 +87,30 @@ def _data_files(path: str, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _location(path: str, manifest: dict[str, Any], key: str) -> str:
-    """Return where a data file of a manifest is."""
+    """Return the location of a data file of a manifest."""
     if path.startswith(SCHEME):
         bucket = str(manifest.get("destinationBucket", ""))
         if bucket.startswith(_ARN):
             bucket = bucket.rpartition(":")[2]
         return f"{SCHEME}{bucket or path.removeprefix(SCHEME).partition('/')[0]}/{key}"
-    # Copied with its folders, or flat. S3 puts manifests and data in sibling folders.
+    # S3 puts manifests and data into sibling folders; a local copy may be flat.
     folder = Path(path).parent
     name = PurePosixPath(key).name
     tried = [folder.parent / "data" / name, folder / "data" / name, folder / name]
     if not PurePosixPath(key).is_absolute() and ".." not in PurePosixPath(key).parts:
         tried.insert(0, folder / key)
-    for found in tried:
-        if found.is_file():
-            return str(found)
+    for candidate in tried:
+        if candidate.is_file():
+            return str(candidate)
     raise CommandError(
-        f"{path}: its data file {shown(name)} is missing: put it beside the manifest, or give"
+        f"{path}: its data file {shown(name)} is missing: put it next to the manifest, or give"
         " the manifest's S3 URI"
     )
 
 
 @contextlib.contextmanager
 def _opened(path: str, aws: Aws) -> Iterator[IO[bytes]]:
-    """Open a file, or a copy of an object: what reads Parquet and ORC seeks in it."""
+    """Open a file, or a copy of an object, since readers of Parquet and ORC need to seek."""
     if not path.startswith(SCHEME):
         with naming(path), Path(path).open("rb") as file:
             yield file
@@ -131,8 +129,7 @@ def _reader(path: str) -> Callable[[str, IO[bytes], Sequence[str]], Iterator[Row
         if path.endswith(suffix):
             return read
     raise CommandError(
-        f"{path}: this is no file of an S3 Inventory; those end with"
-        f" {', '.join((_MANIFEST, *_READERS))}"
+        f"{path}: not a file of an S3 Inventory; those end with {', '.join((_MANIFEST, *_READERS))}"
     )
 
 
@@ -161,16 +158,16 @@ def _csv_rows(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[Ro
     try:
         for row in rows:
             if row:
-                found = dict(zip(columns, row, strict=False))
-                # Encoded once, a space as + or as %20, and a + as %2B.
-                found["key"] = unquote_plus(found["key"], errors="strict")
-                yield found
+                fields = dict(zip(columns, row, strict=False))
+                # Keys are encoded once: a space is + or %20, and a + is %2B.
+                fields["key"] = unquote_plus(fields["key"], errors="strict")
+                yield fields
     except (KeyError, csv.Error, UnicodeDecodeError) as error:
         raise CommandError(f"{path}:{rows.line_num}: no row of an inventory: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise CommandError(f"{path}: the file is damaged: {error}") from None
     finally:
-        text.detach()  # else it closes the file, which is not its own
+        text.detach()  # else it would close the file, which belongs to the caller
 
 
 def _parquet_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterator[Row]:
@@ -184,7 +181,7 @@ def _parquet_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterat
 
 def _orc_rows(path: str, file: IO[bytes], _columns: Sequence[str]) -> Iterator[Row]:
     with _reading_arrow(path):
-        from pyarrow import orc  # noqa: PLC0415 - likewise
+        from pyarrow import orc  # noqa: PLC0415 - as above
 
         table = orc.ORCFile(file)
         names = _wanted(table.schema.names)
@@ -208,7 +205,7 @@ def _reading_arrow(path: str) -> Iterator[None]:
             f"{path}: to read Parquet and ORC, pyarrow is needed. Run:"
             " pip install 'lava-s3trigger[cli,inventory]'"
         ) from None
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+    except (OSError, ValueError) as error:  # pyarrow's own errors are subclasses of these
         raise CommandError(f"{path}: it cannot be read: {error}") from None
 
 
@@ -232,7 +229,7 @@ _READERS: Final = {
 
 
 def _normal(name: str) -> str:
-    """Return the name of a column as CSV, Parquet and ORC have it in common."""
+    """Return a normalized name of a column, the same for CSV, Parquet and ORC."""
     return name.strip().replace("_", "").lower()
 
 

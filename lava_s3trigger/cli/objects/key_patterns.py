@@ -1,4 +1,4 @@
-"""Patterns that choose keys, as options have them."""
+"""Options with patterns that choose keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def key_patterns(option: str, patterns: Sequence[str]) -> Any:
     """Return patterns as `if_fnmatch` takes them.
 
     Args:
-        option: The option that has them, for messages.
+        option: The name of the option, for messages.
         patterns: The patterns.
 
     Raises:

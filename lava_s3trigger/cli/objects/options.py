@@ -1,4 +1,4 @@
-"""Options that describe an object, for commands that are asked about one."""
+"""Options that describe an object, for commands about one object."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
-    """What the command line tells of an object; None is what it does not tell."""
+    """The description of an object on the command line; None for what it leaves out."""
 
     size: int | None = None
     """Bytes."""
@@ -40,12 +40,12 @@ class ObjectOptions:
     source_ip: str | None = None
 
     def given(self) -> list[str]:
-        """Return the flags that were given."""
-        names = [each.name for each in fields(self) if getattr(self, each.name) is not None]
+        """Return the flags that are set."""
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         return [f"--{name.replace('_', '-')}" for name in names]
 
     def record(self, name: ObjectName, region: str) -> dict[str, Any]:
-        """Return the record that S3 would send: unless options differ, of one byte put now.
+        """Return the record that S3 would send; by default for an object of one byte, created now.
 
         Raises:
             CommandError: A size is given, and events of the type have none.
@@ -69,13 +69,13 @@ class ObjectOptions:
 def record_of_object(
     name: ObjectName, about: ObjectOptions, aws: Aws, *, asks_s3: bool
 ) -> dict[str, Any]:
-    """Return the record that S3 would send of an object.
+    """Return the record that S3 would send for an object.
 
     Args:
         name: The object.
-        about: What the command line tells of it.
+        about: The description on the command line.
         aws: Where S3 is.
-        asks_s3: Whether S3 is asked, where the command line tells nothing.
+        asks_s3: Whether to ask S3 if the command line does not describe the object.
 
     Raises:
         CommandError: S3 cannot be asked.
@@ -115,10 +115,10 @@ def size_named(value: str) -> int:
     Raises:
         ValueError: It is not a size.
     """
-    found = int(value) if value.isdecimal() else units.size(value)
-    if not 0 <= found < float("inf"):
+    number = int(value) if value.isdecimal() else units.size(value)
+    if not 0 <= number < float("inf"):
         raise ValueError(f"{value!a} is not a size: an object has 0 bytes or more")
-    return int(found)
+    return int(number)
 
 
 def event_type_named(value: str) -> str:
@@ -155,7 +155,7 @@ event_type_of: Final = _callback(event_type_named)
 
 
 def event_type_option(help: str) -> Callable[[F], F]:  # noqa: A002 - as click has it
-    """Return the option of the type of all events."""
+    """Return the option for the type of all events."""
     return click.option(
         "--event-type",
         callback=event_type_of,
@@ -188,6 +188,6 @@ def object_options(command: F) -> F:
             "--source-ip",
             callback=_callback(_address),
             metavar="ADDRESS",
-            help="From where it was done.",
+            help="Source address of the request.",
         ),
     )(command)

@@ -1,7 +1,7 @@
-"""Payloads as AWS makes them, by every route: one function for each envelope.
+"""Payloads as AWS makes them, for every route: one function for each envelope.
 
-What is random in a real one (ids, signatures) is made from what is inside it, so that the
-same events make the same payload. See events/README.md for the routes.
+Random parts of a real payload (ids, signatures) are derived from its content, so that the same
+events make the same payload. See events/README.md for the routes.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class ObjectEvent:
     size: int = 1
     """Bytes."""
     etag: str | None = None
-    """Without quotes; that of an empty object, if None."""
+    """Without quotes; None means the ETag of an empty object."""
     source_ip: str | None = None
-    """From where; AWS itself, if None, or an address for examples, where a user acts."""
+    """The source address. None means AWS itself, or an example address if a user acts."""
     region: str = "us-east-1"
 
 
 def s3_notification(events: Sequence[ObjectEvent]) -> Json:
-    """Return the message that S3 sends; it invokes a function with it, or hands it on."""
+    """Return the message that S3 sends to a function, a queue or a topic."""
     return {"Records": [_record(event) for event in events]}
 
 
@@ -132,15 +132,15 @@ def eventbridge_event(event: ObjectEvent) -> Json:
     }
 
 
-# Envelopes. Each takes the texts of messages, and what they are about for time and region.
+# Envelopes. Each takes the texts of messages, and their events for time and region.
 
 
 def sns_invocation(messages: Sequence[str], events: Sequence[ObjectEvent]) -> Json:
-    """Return what SNS invokes a function with, for notifications of S3."""
+    """Return the payload with which SNS invokes a function, for notifications of S3."""
     records = []
     for message, event in zip(messages, events, strict=True):
         notification = _notification(message, event)
-        for name in ("SigningCert", "Unsubscribe"):  # which SNS spells otherwise elsewhere
+        for name in ("SigningCert", "Unsubscribe"):  # SNS spells this differently in other places
             notification[f"{name}Url"] = notification.pop(f"{name}URL")
         records.append(
             {
@@ -209,13 +209,13 @@ def sqs_records(bodies: Iterable[str], events: Sequence[ObjectEvent]) -> list[Js
 
 
 def s3_batch(events: Sequence[ObjectEvent], version: str) -> Json:
-    """Return what S3 Batch Operations invokes a function with, of a plain manifest.
+    """Return the payload with which S3 Batch Operations invokes a function, for a plain manifest.
 
     See https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
 
     Args:
-        events: Of which the objects are the tasks. The type of another event than
-            ``ObjectCreated:Put`` is in the user arguments, which version 1.0 does not have.
+        events: Events whose objects are the tasks. A type other than ``ObjectCreated:Put``
+            is in the user arguments, which version 1.0 does not have.
         version: Version of the format, ``1.0`` or ``2.0``.
     """
     is_old = version == "1.0"
@@ -249,7 +249,7 @@ def s3_batch(events: Sequence[ObjectEvent], version: str) -> Json:
     }
 
 
-# Routes: what each hands the function.
+# Routes: the payload that each passes to the function.
 
 
 def _texts(events: Sequence[ObjectEvent]) -> list[str]:
@@ -282,12 +282,12 @@ ROUTES: Final[dict[str, Callable[[Sequence[ObjectEvent]], Any]]] = {
     "sns-sqs": lambda events: _sqs(map(sns_notification, _texts(events), events), events),
     "eventbridge": _eventbridge,
     "eventbridge-sqs": lambda events: _sqs(
-        (_text(eventbridge_event(each)) for each in events), events
+        (_text(eventbridge_event(event)) for event in events), events
     ),
     "pipes": lambda events: sqs_records(_texts(events), events),
     "s3-batch": lambda events: s3_batch(events, "2.0"),
 }
-"""What makes the payload of each route."""
+"""Functions that make the payload of each route."""
 
 
 def _digest(*parts: str) -> bytes:
@@ -299,5 +299,5 @@ def _uuid(*parts: str) -> str:
 
 
 def _noise(*parts: str) -> str:
-    """Return text that looks like an opaque one of AWS."""
+    """Return text that looks like an opaque value of AWS."""
     return base64.b64encode(_digest(*parts) + _digest(*parts, "more")).decode()

@@ -1,4 +1,4 @@
-"""An object as a source names it, and the event that S3 would send of it."""
+"""An object that a source names, and the event that S3 would send for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class S3Object(NamedTuple):
     event_type: str = CREATED
 
     def record(self, region: str) -> dict[str, Any]:
-        """Return the record that S3 would send of the event.
+        """Return the record that S3 would send for the event.
 
         Args:
             region: AWS region of the bucket.
@@ -43,7 +43,7 @@ class S3Object(NamedTuple):
         )
 
     def event(self, region: str) -> S3Event:
-        """Return the event as the function would read it from S3's record.
+        """Return the event that the function would read from S3's record.
 
         Args:
             region: AWS region of the bucket.
@@ -54,7 +54,7 @@ class S3Object(NamedTuple):
 
 
 class Assumed(NamedTuple):
-    """What is assumed of objects where their source does not tell."""
+    """Values of objects for which their source has none."""
 
     time: datetime
     size: int = 1
@@ -64,7 +64,7 @@ class Assumed(NamedTuple):
     def s3_object(
         self, bucket: str, key: str, size: int | None = None, time: datetime | None = None
     ) -> S3Object:
-        """Return an object; None stands for what is not known of it."""
+        """Return an object; None stands for an unknown value."""
         return S3Object(
             bucket,
             key,

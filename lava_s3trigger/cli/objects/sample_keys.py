@@ -1,4 +1,4 @@
-"""Keys that an entry may be asked about: below its prefix, and as its patterns have them."""
+"""Sample keys for an entry: below its prefix, and matching its patterns."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _PATHS: Final = (
     "20260314",
     "order-1",
 )
-"""What may follow a prefix, without the end of the name: people date folders and names."""
+"""Texts that may follow a prefix, without the end of the name: people date folders and names."""
 _ENDS: Final = ("*.csv", "*.json", "*")
-"""Patterns of an entry that has none."""
+"""Patterns for an entry without patterns."""
 _MAX_PATTERNS: Final = 20
 _DATES: Final = {1: "1", 2: "03", 4: "2026", 6: "202603", 8: "20260314", 10: "2026-03-14"}
-"""What so many single characters in a row are likely meant for."""
+"""The likely meaning of so many single characters in a row."""
 _CHARACTERS: Final = "1aA-_.x0Zz/ "
 
 
 def sample_keys(prefix: str, patterns: Iterable[str]) -> Iterator[str]:
-    """Yield keys at or below a prefix that a person may have, the likeliest first.
+    """Yield realistic keys at or below a prefix, the likeliest first.
 
     Args:
         prefix: The prefix; `*` is the whole bucket.
-        patterns: Patterns of which a key matches one; without any, every key will do.
+        patterns: A key matches one of these patterns; without patterns, any key matches.
     """
     wanted = [*patterns][:_MAX_PATTERNS] or _ENDS
     for path in _PATHS:
@@ -70,7 +70,7 @@ def _tokens(pattern: str) -> tuple[str, ...]:
 
 @lru_cache(1024)
 def _left(prefix: str, pattern: str) -> tuple[tuple[str, ...], ...]:
-    """Return what is left of a pattern, in each way in which it matches a prefix and a slash."""
+    """Return the rest of a pattern, for each way in which it matches a prefix and a slash."""
     tokens = _tokens(pattern)
     states = {0}
     for char in f"{prefix}/":
@@ -80,18 +80,18 @@ def _left(prefix: str, pattern: str) -> tuple[tuple[str, ...], ...]:
             if state < len(tokens) and _takes(tokens[state], char)
         }
     left = [tokens[state:] for state in sorted(_skipping(states, tokens))]
-    # Two slashes in a row are the least likely.
-    return tuple(sorted(left, key=lambda each: each[:1] == ("/",)))
+    # Two slashes in a row are least likely.
+    return tuple(sorted(left, key=lambda token: token[:1] == ("/",)))
 
 
 def _skipping(states: set[int], tokens: tuple[str, ...]) -> set[int]:
-    found = set(states)
+    reached = set(states)
     for state in states:
         at = state
         while at < len(tokens) and tokens[at] == "*":
             at += 1
-            found.add(at)
-    return found
+            reached.add(at)
+    return reached
 
 
 def _takes(token: str, char: str) -> bool:
@@ -101,27 +101,27 @@ def _takes(token: str, char: str) -> bool:
 
 
 def _filled(tokens: tuple[str, ...], path: str) -> str:
-    """Return a text that matches what is left of a pattern.
+    """Return a text that matches the rest of a pattern.
 
-    The first star that stands for whole names stands for a path.
+    The first star that stands for whole names is filled with a path.
     """
-    made: list[str] = []
-    for is_single, group in groupby(tokens, lambda each: each == "?" or len(each) > 1):
+    chars: list[str] = []
+    for is_single, group in groupby(tokens, lambda symbol: symbol == "?" or len(symbol) > 1):
         run = [*group]
         if is_single:
             date = _DATES.get(len(run), "1" * len(run))
-            made += [_character(token, char) for token, char in zip(run, date, strict=True)]
+            chars += [_character(token, char) for token, char in zip(run, date, strict=True)]
             continue
         for char in run:
             if char != "*":
-                made.append(char)
-            elif path and (not made or made[-1] == "/"):
-                made.append(path)
+                chars.append(char)
+            elif path and (not chars or chars[-1] == "/"):
+                chars.append(path)
                 path = ""
             else:
-                made.append("1")
-    return "".join(made)
+                chars.append("1")
+    return "".join(chars)
 
 
 def _character(token: str, likely: str) -> str:
-    return next((each for each in f"{likely}{_CHARACTERS}" if _takes(token, each)), likely)
+    return next((char for char in f"{likely}{_CHARACTERS}" if _takes(token, char)), likely)

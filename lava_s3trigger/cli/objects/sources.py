@@ -1,4 +1,4 @@
-"""Where commands take many objects from: files of keys, inventories, listings, the log."""
+"""The sources of many objects for commands: files of keys, inventories, listings, the log."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _MAX_LINE_BYTES: Final = 8192
 
 
 def of_keys(path: str, bucket: str | None, assumed: Assumed) -> Iterator[S3Object]:
-    """Yield the objects of a file of keys or S3 URIs, one a line, not encoded.
+    """Yield the objects of a file of keys or S3 URIs, one per line, not encoded.
 
     Args:
         path: The file; ``-`` is standard input.
-        bucket: Bucket of the lines that are no URI.
-        assumed: What is assumed of each object.
+        bucket: Bucket of the lines that are not URIs.
+        assumed: Values of each object that the file does not have.
 
     Raises:
-        CommandError: The file cannot be read, or a line names no object.
+        CommandError: The file cannot be read, or a line does not name an object.
     """
     with naming(path), _opened(path) as file:
         # Not as text: Python would end lines also where a key has a form feed or a U+2028.
@@ -85,7 +85,7 @@ def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def count_keys(path: str) -> int | None:
-    """Return about how many keys a file has; None where it can be read only once.
+    """Return the approximate number of keys in a file; None if it can be read only once.
 
     Raises:
         CommandError: The file cannot be read.
@@ -97,27 +97,27 @@ def count_keys(path: str) -> int | None:
 
 
 def _named(line: bytes, bucket: str | None) -> tuple[str, str]:
-    """Return the bucket and the key that a line names."""
+    """Return the bucket and the key in a line."""
     text = line.decode()
     if text.startswith(SCHEME):
-        found, _, key = text.removeprefix(SCHEME).partition("/")
+        named_bucket, _, key = text.removeprefix(SCHEME).partition("/")
     elif bucket is None:
         raise ValueError(
-            f"{safe(text[:200])}: this is no S3 URI: write s3://BUCKET/KEY, or give --bucket"
+            f"{safe(text[:200])}: not an S3 URI: write s3://BUCKET/KEY, or give --bucket"
         )
     else:
-        found, key = bucket, text
-    if not found or not key:
+        named_bucket, key = bucket, text
+    if not named_bucket or not key:
         raise ValueError(f"{safe(text[:200])}: this names no object: write s3://BUCKET/KEY")
     if len(line) > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(
             f"{safe(text[:80])}...: the key is longer than {MAX_KEY_BYTES} bytes, as none is in S3"
         )
-    return found, key
+    return named_bucket, key
 
 
 def of_listing(uri: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
-    """Yield the objects that are at an S3 URI, ``s3://BUCKET/PREFIX``, now.
+    """Yield the current objects at an S3 URI, ``s3://BUCKET/PREFIX``.
 
     Raises:
         CommandError: S3 refuses or cannot be reached.
@@ -129,9 +129,9 @@ def of_listing(uri: str, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
     with reaching_aws():
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
-            for found in page.get("Contents", ()):
-                time = found["LastModified"].astimezone(UTC)
-                yield assumed.s3_object(bucket, found["Key"], found["Size"], time)
+            for listed in page.get("Contents", ()):
+                time = listed["LastModified"].astimezone(UTC)
+                yield assumed.s3_object(bucket, listed["Key"], listed["Size"], time)
 
 
 def of_log(group: str, start: datetime, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
@@ -142,8 +142,8 @@ def of_log(group: str, start: datetime, aws: Aws, assumed: Assumed) -> Iterator[
     Args:
         group: Name of the log group in CloudWatch Logs.
         start: Time of the first line to read.
-        aws: Where the log is.
-        assumed: What is assumed of each object.
+        aws: The account of the log.
+        assumed: Values of each object that the log does not have.
 
     Raises:
         CommandError: There is no such log, or AWS refuses or cannot be reached.
@@ -159,7 +159,7 @@ def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
     if line is None:
         return
     bucket, key = line.text("bucket"), line.text("key")
-    # A made-up event can name half of a surrogate pair, which S3 cannot hold.
+    # A made-up event can name half of a surrogate pair, which S3 does not have in keys.
     if bucket and key and units.utf8_bytes(bucket + key):
         yield bucket, key, event.time
 
@@ -167,7 +167,7 @@ def _in_log_event(event: LogEvent) -> Iterator[tuple[str, str, datetime]]:
 def _once(
     named: Iterable[tuple[str, str, datetime]],
 ) -> Iterator[tuple[str, str, datetime]]:
-    """Yield each object once. SQLite keeps those seen in a temporary file, not in memory."""
+    """Yield each object once. SQLite keeps the seen ones in a temporary file, not in memory."""
     with closing(sqlite3.connect("", isolation_level=None)) as seen:
         seen.execute("PRAGMA journal_mode = OFF")
         seen.execute("CREATE TABLE seen (object BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -181,7 +181,7 @@ def read_since(text: str, now: datetime) -> datetime:
     """Return a time in the past: a duration such as ``7d``, or a date in ISO 8601.
 
     Raises:
-        ValueError: It is neither; the message says what would do.
+        ValueError: It is neither; the message says what is expected.
     """
     with suppress(ValueError, OverflowError):
         return now - timedelta(seconds=abs(units.duration(text)))
@@ -193,7 +193,7 @@ def read_since(text: str, now: datetime) -> datetime:
 
 
 def read_since_option(text: str, now: datetime) -> datetime:
-    """Return the time of the option ``--since``, as `read_since` does.
+    """Return the time of the option ``--since``; see `read_since`.
 
     Raises:
         CommandError: It is not a time in the past.

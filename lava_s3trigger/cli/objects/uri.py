@@ -1,4 +1,4 @@
-"""Objects that a command is asked about, and the records that S3 would send of them."""
+"""Addresses of objects, and the records that S3 would send for them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ UPLOADED: Final = "ObjectCreated:CompleteMultipartUpload"
 """Event type of an object that was put in parts."""
 
 SCHEME: Final = "s3://"
-"""What URIs of objects and prefixes begin with."""
+"""The beginning of URIs of objects and prefixes."""
 MAX_KEY_BYTES: Final = 1024
-"""Bytes of a key, at most."""
+"""Bytes of the longest key."""
 _EMPTY_MD5: Final = "d41d8cd98f00b204e9800998ecf8427e"
 SERVICE: Final = "s3.amazonaws.com"
-"""Source address in events of what AWS itself did."""
+"""Source address in events that AWS itself caused."""
 
 
 class ObjectName(NamedTuple):
@@ -41,7 +41,7 @@ class ObjectName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What S3 knows of an object."""
+    """The facts that S3 has about an object."""
 
     size: int
     """Bytes."""
@@ -58,15 +58,15 @@ class ObjectFacts:
 def read_uri(text: str) -> ObjectName:
     """Read the address of an object: an S3 URI, an ARN, or a URL of the console or of S3.
 
-    The key is taken as it stands in a URI and an ARN, and percent-decoded in a URL.
+    The key in a URI or an ARN is not decoded; in a URL it is percent-decoded.
 
     Raises:
-        CommandError: It is no address of an object.
+        CommandError: It is not an address of an object.
     """
     text = _uri_of(text)
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not text.startswith(SCHEME):
-        wrong = "this is no object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
+        wrong = "not an object: write s3://BUCKET/KEY, such as s3://my-bucket/incoming/a.csv"
     elif not bucket:
         wrong = "the bucket is missing: write s3://BUCKET/KEY"
     elif not key:
@@ -85,13 +85,13 @@ def read_uri(text: str) -> ObjectName:
 
 
 def _uri_of(text: str) -> str:
-    """Return the S3 URI of an ARN or a URL; any other text as it is.
+    """Return the S3 URI for an ARN or a URL, and any other text unchanged.
 
     In a URL of the console the bucket ends the path, and the key is the parameter `prefix`. See
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html for URLs of S3.
     """
-    if found := _ARN.match(text):
-        return f"{SCHEME}{text[found.end() :]}"
+    if match := _ARN.match(text):
+        return f"{SCHEME}{text[match.end() :]}"
     if not text.startswith(("https://", "http://")):
         return text
     host, _, path = text.partition("://")[2].partition("/")
@@ -99,8 +99,8 @@ def _uri_of(text: str) -> str:
     if host.endswith("console.aws.amazon.com"):
         key = parse_qs(query).get("prefix", [""])[0]
         return f"{SCHEME}{path.rstrip('/').rpartition('/')[2]}/{key}"
-    if found := _HOST.fullmatch(host):
-        bucket = f"{found['bucket']}/" if found["bucket"] else ""
+    if match := _HOST.fullmatch(host):
+        bucket = f"{match['bucket']}/" if match["bucket"] else ""
         return f"{SCHEME}{bucket}{unquote(path)}"
     return text
 
@@ -129,13 +129,13 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
     Args:
         bucket: Name of the bucket.
         key: The object's key, as it is in S3; the record has it form-encoded.
-        size: Bytes; None leaves it out, as S3 does of deletions.
+        size: Bytes; None leaves it out, as S3 does for deletions.
         event_type: Such as ``ObjectCreated:Put``.
         time: When it happened; now, if None.
-        source_ip: From where; AWS itself, if None.
+        source_ip: The source address; if None, AWS itself.
         region: AWS region of the bucket.
-        etag: The object's ETag, without quotes; if None, that of an empty object, and none
-            of a deleted one.
+        etag: The object's ETag, without quotes; None means that of an empty object, or no
+            ETag for a deleted one.
     """
     time = (time or datetime.now(UTC)).astimezone(UTC)
     s3_object: dict[str, Any] = {"key": quote_plus(key, safe="/")}
@@ -144,7 +144,7 @@ def s3_record(  # noqa: PLR0913 - an event has as many elements
         etag = etag or _EMPTY_MD5
     if etag is not None:
         s3_object["eTag"] = etag
-    # What orders the events of a key: as S3's, it begins with the time.
+    # The sequencer orders the events of a key; like S3's, it begins with the time.
     s3_object["sequencer"] = f"00{int(time.timestamp()):08X}{time.microsecond:08X}"
     return {
         "eventVersion": "2.1",
@@ -172,8 +172,8 @@ def head_object(client: S3Client, name: ObjectName) -> ObjectFacts | None:
     """Ask S3 about an object.
 
     Returns:
-        What S3 knows of it; None where there is no such object, or none that the caller may
-        see: without the permission to list the bucket, S3 does not tell these apart.
+        The facts that S3 has about it; None if there is no such object, or the caller must not
+        see it: without the permission to list the bucket, S3's answer is the same for both.
 
     Raises:
         ClientError, BotoCoreError: S3 refuses for another reason, or cannot be reached.

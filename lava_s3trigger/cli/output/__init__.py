@@ -1,1 +1,1 @@
-"""What commands write, and how: data, messages, progress, and an end on a signal."""
+"""The output of commands: data, messages, progress, and how they end on a signal."""

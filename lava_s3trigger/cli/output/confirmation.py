@@ -12,12 +12,12 @@ from .escaping import safe
 
 
 def require_consent(command: str, action: str, *, is_sure: bool) -> None:
-    """Refuse to go on where nobody can be asked.
+    """Raise an error if there is nobody to ask.
 
     Args:
         command: The name of the command.
-        action: What it asks before, such as "deletes".
-        is_sure: ``--yes`` was given.
+        action: The action that needs consent, such as "deletes".
+        is_sure: Whether ``--yes`` is set.
 
     Raises:
         CommandError: No ``--yes``, and standard input is not a terminal.

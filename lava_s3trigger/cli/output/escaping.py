@@ -1,21 +1,21 @@
-"""Text for terminals, in which nothing that users or object keys wrote has an effect."""
+"""Escapes text for terminals, so that text of users or object keys has no effect there."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Final
 
-# Control, format (bidirectional marks and invisible tags among them), surrogate, private
-# use, unassigned; and what ends a line or a paragraph.
+# Control, format (including bidirectional marks and invisible tags), surrogate, private use,
+# unassigned; and the separators of lines and paragraphs.
 _ESCAPED: Final = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
 
 
 def safe(text: str, *, keep: str = "") -> str:
-    """Escape what a terminal could take for a command, as Python would write it.
+    """Escape characters that a terminal could interpret, in Python's notation.
 
     Args:
         text: Any text.
-        keep: Characters to leave, such as the end of a line.
+        keep: Characters that are not escaped, such as the end of a line.
     """
     if text.isascii() and text.isprintable():
         return text

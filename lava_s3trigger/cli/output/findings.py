@@ -1,4 +1,4 @@
-"""A finding: something that a command found wrong, as every format writes it."""
+"""A finding: something wrong that a command found, in the form that every format needs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Finding:
     severity: Severity
     message: str
     subject: str = ""
-    """The place in a file, or the name of the thing, that it is about."""
+    """Its place in a file, or the name of its subject."""
     name: str = ""
-    """The dotted name of what it is about, where that has one."""
+    """The dotted name of its subject, if there is one."""
     path: str | None = None
-    """The file that it is in."""
+    """The file with the subject."""
     line: int | None = None
     column: int | None = None
 

@@ -1,4 +1,4 @@
-"""Results as JUnit's XML, as CI servers read it."""
+"""Results as JUnit's XML, which CI servers read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JunitCase(NamedTuple):
     """Why it failed, in one line; None if it passed."""
     failure_type: str | None = None
     text: str = ""
-    """The whole of the failure."""
+    """All details of the failure."""
     output: str = ""
     place: tuple[str, int] | None = None
     """File and line."""
@@ -34,10 +34,10 @@ def write_junit(file: TextIO, name: str, cases: Collection[JunitCase]) -> None:
     by_suite: dict[str, list[JunitCase]] = defaultdict(list)
     for case in cases:
         by_suite[case.suite].append(case)
-    for title, found in by_suite.items():
-        attributes = {"name": safe(title), **_counts(found), "skipped": "0"}
+    for title, of_suite in by_suite.items():
+        attributes = {"name": safe(title), **_counts(of_suite), "skipped": "0"}
         suite = ET.SubElement(root, "testsuite", attributes)
-        for case in found:
+        for case in of_suite:
             _add(suite, case)
     ET.indent(root)
     file.write('<?xml version="1.0" encoding="UTF-8"?>\n')

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line every 30 s elsewhere."""
+"""The progress of long work: a bar on a terminal, a line every 30 s elsewhere."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LINE_SECONDS: Final = 30
 _BAR_SECONDS: Final = 0.2
 _SMOOTHING_SECONDS: Final = 30
 _CLEAR: Final = "\r\x1b[K\x1b[?25h"
-"""Empties the line of a bar, and shows the cursor, which click hides."""
+"""Clears the line of a bar, and shows the cursor, which click hides."""
 
 
 class Progress:
     """Progress of long work, on standard error.
 
     Args:
-        what: What is counted, such as ``objects planned``.
-        total: How many there are, if that is known.
+        what: The counted things, such as ``objects planned``.
+        total: Their total number, if it is known.
         clock: Returns the time in seconds.
-        after: Seconds that the work takes at least, before a bar is shown.
+        after: Seconds of work before a bar is shown.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Progress:
         self._marks = [(self._start, 0)]
         self._is_terminal = False
         self._bar: Any = None
-        """Of click, whose own clock and rate are left out."""
+        """The bar of click, without its own clock and rate."""
 
     def __enter__(self) -> Self:
         self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -64,16 +64,16 @@ class Progress:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar:
-            # Of a bar that is done, nothing stays; click itself would leave it.
+            # A completed bar is cleared; click itself would leave it.
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
 
     def advance(self, number: int = 0) -> None:
-        """Note that so many more are done; call it also while none are."""
+        """Record that so many more are done; call it also with 0."""
         self.reach(self._done + number)
 
     def reach(self, done: int, total: int | None = None) -> None:
-        """Note how many are done, and of how many, if that is known by now."""
+        """Record how many are done, and the total if it is known by now."""
         self._done = done
         self._total = self._total if total is None else total
         now = self._clock()
@@ -94,7 +94,7 @@ class Progress:
             show_eta=False,
             show_percent=False,
             item_show_func=lambda _: self._text(),
-            width=0,  # what the text leaves of the terminal's
+            width=0,  # the width that the text leaves
             file=sys.stderr,
         )
         self._show()

@@ -24,7 +24,7 @@ _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 class SarifRule(NamedTuple):
-    """A rule, which a finding names by its id."""
+    """A rule; findings refer to it by its id."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""How a command ends on a signal: through its ``with`` blocks, so that nothing stays behind."""
+"""Ends a command on a signal through its ``with`` blocks, so that they clean up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def _received_by(receive: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Hand signals to a function inside the block, but for those ignored before, as by nohup."""
+    """Pass signals to a function inside the block, except those ignored before, as by nohup."""
     before = {
         number: signal.signal(number, receive)
         for number in _SIGNALS
@@ -36,7 +36,7 @@ class Interrupted(SystemExit):
 
 
 class _Signals:
-    """What arrived, and whether it may interrupt now."""
+    """The signal that arrived, and whether it may interrupt now."""
 
     received: int | None = None
     is_deferred: bool = False
@@ -44,8 +44,8 @@ class _Signals:
 
 def _receive(number: int, _frame: FrameType | None) -> None:
     # Further signals must not interrupt the cleanup that this one starts.
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    for handled in _SIGNALS:
+        signal.signal(handled, signal.SIG_IGN)
     _Signals.received = number
     if not _Signals.is_deferred:
         raise Interrupted(number)
@@ -53,7 +53,7 @@ def _receive(number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Have SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` inside the block, once.
+    """Make SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` inside the block, once.
 
     A signal that was ignored before, as by nohup, stays ignored.
     """
@@ -73,10 +73,10 @@ class Request:
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[Request]:
-    """Have the first signal only ask the block to end, and a second one interrupt it.
+    """Let the first signal only ask the block to end; a second one interrupts it.
 
-    For work that must note what became of what it began. What is asked to end finishes with
-    `Interrupted` at the end of the block.
+    For work that must record the outcome of each step. After the first signal, `Interrupted` is
+    raised at the end of the block.
     """
     request = Request()
 
@@ -95,7 +95,7 @@ def ending_in_order() -> Iterator[Request]:
 def uninterrupted() -> Iterator[None]:
     """Defer the signals of ``interruptible`` to the end of the block.
 
-    For what would stay behind if a signal came between making it and noting it.
+    For what would be left behind if a signal came after making it and before recording it.
     """
     _Signals.is_deferred = True
     try:

@@ -1,4 +1,4 @@
-"""Files below the user's state folder: plans of replays, and what commands replaced."""
+"""Files below the user's state folder: plans of replays, and configuration before changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def state_folder() -> Path:
     See https://specifications.freedesktop.org/basedir-spec/latest/
     """
     configured = os.environ.get("XDG_STATE_HOME", "")
-    # A relative path there must be ignored, by that specification.
+    # The specification says to ignore a relative path.
     folder = Path(configured) if Path(configured).is_absolute() else Path.home() / ".local/state"
     return folder / "lava-s3trigger"
 
@@ -28,8 +28,8 @@ def save(name: str, document: dict[str, Any]) -> Path:
     Only the user may read the file.
 
     Args:
-        name: What the file holds, as its name begins; the time is appended.
-        document: What to write, without ``version``.
+        name: The beginning of the file's name; the time is appended.
+        document: The document, without ``version``.
 
     Raises:
         CommandError: The file cannot be written.
@@ -44,7 +44,7 @@ def save(name: str, document: dict[str, Any]) -> Path:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        # The name of a new file is durable once its folder is.
+        # The name of a new file is durable only when its folder is synchronized.
         directory = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(directory)

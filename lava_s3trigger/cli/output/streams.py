@@ -1,4 +1,4 @@
-"""Where commands write: data to standard output or a file, messages to standard error."""
+"""The streams of commands: data goes to standard output or a file, messages to standard error."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ VERSION: Final = 1
 
 @contextlib.contextmanager
 def opened(output: str | None) -> Iterator[TextIO]:
-    """Yield where data goes: standard output, or a file that appears when it is complete.
+    """Yield the file for data: standard output, or a file that appears when it is complete.
 
-    A device or a pipe that is there is written to as it is. A symbolic link stays, and the
-    file to which it points is replaced.
+    An existing device or pipe is written to directly. A symbolic link stays, and the file to
+    which it points is replaced.
 
     Raises:
         CommandError: It cannot be written.
@@ -39,7 +39,7 @@ def opened(output: str | None) -> Iterator[TextIO]:
     with naming(output):
         path = Path(output)
         if path.exists() and not path.is_file():
-            # Replaced, /dev/null would be a file from then on, for all of the machine.
+            # Replacing /dev/null would make it a plain file for the whole machine.
             with path.open("w", encoding="utf-8") as device:
                 yield device
         else:
@@ -66,10 +66,10 @@ def naming(name: str) -> Iterator[None]:
 
 
 def _standard_output() -> Iterator[TextIO]:
-    if sys.stdout is None:  # as of `>&-`
+    if sys.stdout is None:  # closed, as with `>&-`
         raise CommandError("standard output is closed: name a file with --output")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal or a pipe may take fewer characters than keys have.
+        # The encoding of a terminal or a pipe may lack characters of keys.
         sys.stdout.reconfigure(errors="backslashreplace")
     yield sys.stdout
     sys.stdout.flush()
@@ -77,9 +77,9 @@ def _standard_output() -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def replacing(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """Yield a text file that takes the place and the mode of another one when it is complete.
+    """Yield a text file that replaces another one, with its mode, when it is complete.
 
-    Ends of lines are written as they are.
+    Ends of lines are written unchanged.
     """
     import tempfile  # noqa: PLC0415 - start-up
 
@@ -97,7 +97,7 @@ def replacing(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
 
 
 def _mode(path: Path) -> int:
-    """Return the permissions of a file, or those that a new one gets."""
+    """Return the permissions of a file, or those of a new file."""
     if path.exists():
         return path.stat().st_mode & 0o7777
     umask = os.umask(0)

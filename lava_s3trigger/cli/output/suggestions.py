@@ -1,4 +1,4 @@
-"""Suggestions of a known name for an unknown one, as far as a person would take it for a typo."""
+"""Suggestions of a known name for an unknown one, if the latter is probably a typo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LIKE: Final = 0.75
-"""Similarity, from 0 to 1, of two names of which one is likely a typo: not `stage` and `range`."""
+"""Similarity, from 0 to 1, from which a name is probably a typo; `stage` and `range` have less."""
 _REMOTE: Final = 0.65
 
 
@@ -20,7 +20,7 @@ def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """
     letters = sorted(name)
     return [
-        each
-        for each in get_close_matches(name, sorted(known), n=most, cutoff=_REMOTE)
-        if SequenceMatcher(None, each, name).ratio() >= LIKE or sorted(each) == letters
+        match
+        for match in get_close_matches(name, sorted(known), n=most, cutoff=_REMOTE)
+        if SequenceMatcher(None, match, name).ratio() >= LIKE or sorted(match) == letters
     ]

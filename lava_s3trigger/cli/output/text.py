@@ -1,4 +1,4 @@
-"""Text for people: lines of pieces, each with a style, for a terminal or for a file."""
+"""Text for people: lines of pieces with styles, for a terminal or a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Piece(NamedTuple):
     """A piece of a line."""
 
     text: str
-    """May hold anything: what a terminal could take for a command is escaped."""
+    """Any text: characters that a terminal could interpret are escaped when it is written."""
     style: str = ""
     """Words for `click.style`: a colour, ``bold``, ``dim``."""
 
@@ -50,11 +50,11 @@ def line(*pieces: str | Piece, indent: int = 0) -> Line:
     """Return a line of pieces.
 
     Args:
-        *pieces: The pieces; text stands for itself, without a style.
+        *pieces: The pieces; a text is a piece without a style.
         indent: Spaces before them.
     """
-    made = tuple(Piece(each) if isinstance(each, str) else each for each in pieces)
-    return (Piece(" " * indent), *made) if indent else made
+    converted = tuple(Piece(piece) if isinstance(piece, str) else piece for piece in pieces)
+    return (Piece(" " * indent), *converted) if indent else converted
 
 
 def styled(text: str, style: str = "") -> Line:
@@ -63,12 +63,12 @@ def styled(text: str, style: str = "") -> Line:
 
 
 def named(text: str) -> str:
-    """Return a name as it stands, in quotes where it could be taken for more than a name."""
+    """Return a name, in quotes if it could be mistaken for something else."""
     return cut(text) if _PLAIN_NAME.fullmatch(text) else shown(text)
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON, not at length."""
+    """Return a value as JSON, shortened."""
     return cut(json.dumps(value, ensure_ascii=False))
 
 
@@ -78,17 +78,17 @@ def code_piece(code: str) -> Piece:
 
 
 def cut(text: str) -> str:
-    """Return a text, not at length."""
+    """Return a text, shortened."""
     if len(text) <= _MAX_SHOWN_CHARACTERS:
         return text
     return f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
 
 
 def write_page(file: TextIO, lines: Iterable[Line]) -> None:
-    """Write lines, as wide as they are: with styles to a terminal, without to a pipe or a file.
+    """Write lines in full width: to a terminal with styles, to a pipe or a file without.
 
     Raises:
-        BrokenPipeError: Who reads the file has gone.
+        BrokenPipeError: The reader of the file has ended.
     """
     shown = _with_style if _takes_styles(file) else _without_style
     file.writelines(f"{''.join(map(shown, pieces)).rstrip()}\n" for pieces in lines)
@@ -107,7 +107,7 @@ def _without_style(piece: Piece) -> str:
 
 
 def _takes_styles(file: TextIO) -> bool:
-    """Return whether a file takes styles: see https://no-color.org and https://force-color.org."""
+    """Return whether to write styles: see https://no-color.org and https://force-color.org."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return file.isatty() or bool(os.environ.get("FORCE_COLOR"))

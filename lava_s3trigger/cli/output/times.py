@@ -12,10 +12,10 @@ shown_time: Final = event_time
 
 
 def read_time(text: str) -> datetime:
-    """Return the time that a text in ISO 8601 is, in UTC, which is also the default zone.
+    """Read a time in ISO 8601; return it in UTC, which is also the default zone.
 
     Raises:
-        ValueError: It is not such a text, or not a time in UTC.
+        ValueError: It is not a time in ISO 8601, or has no time in UTC.
     """
     time = datetime.fromisoformat(text)
     try:

@@ -28,9 +28,9 @@ from lava_s3trigger.cli.options import (
     ],
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="ENTRIES... [s3://BUCKET/PREFIX]...")
-@paths_option("--triggers", help="File or folder of entries that would be, as ENTRIES.")
+@paths_option("--triggers", help="File or folder of planned entries, like ENTRIES.")
 @paths_option(
-    "--against", help="File or folder of the entries that are, in place of the realm's table."
+    "--against", help="File or folder of the current entries, in place of the realm's table."
 )
 @paths_option("--jobs", help="File or folder of job entries, for a side whose files have none.")
 @sources_options
@@ -64,10 +64,10 @@ from lava_s3trigger.cli.options import (
 def plan(**options: Any) -> int:
     """Show what a change of entries would do.
 
-    The same objects are decided with the entries that are (the realm's table, or --against)
-    and with the entries that would be (ENTRIES: files and folders). The plan shows, by
-    trigger, which dispatches are gained, lost or changed, and the entries that no object
-    reached. It sends nothing.
+    The same objects are decided with the current entries (the realm's table, or --against)
+    and with the planned ones (ENTRIES: files and folders). The plan shows, by trigger, which
+    dispatches are gained, lost or changed, and the entries that no object reached. It sends
+    nothing.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -1,6 +1,6 @@
-"""What a change of entries does to objects: each decided before and after, and counted.
+"""Compares decisions on objects before and after a change of entries, and counts them.
 
-What is kept does not grow with the objects: counts, and the first few of each kind.
+Memory does not grow with the objects: it keeps counts, and the first few of each kind.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["gained", "lost", "changed", "parked", "mended"]
 KINDS: Final[tuple[Kind, ...]] = ("gained", "lost", "changed", "parked", "mended")
-"""Of dispatches: gained, lost, changed. Of events of a trigger with a user error:
-newly parked, and no longer parked."""
+"""Kinds of changes. For dispatches: gained, lost, changed. For events of a trigger with a user
+error: newly parked, and no longer parked."""
 MAX_EXAMPLES: Final = 3
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True)
@@ -43,10 +43,10 @@ _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Example(NamedTuple):
-    """An object with which something changes, or of which it is not known."""
+    """An object with a change, or with an unknown result."""
 
     number: int
-    """Which of the objects it is, from 0."""
+    """Number of the object, from 0."""
     bucket: str
     key: str
     trigger_id: str | None = None
@@ -55,12 +55,12 @@ class Example(NamedTuple):
     """The dispatch."""
     after: dict[str, Any] | None = None
     reason: str | None = None
-    """Why there is no dispatch on one side, what the user error is, or what is not known."""
+    """Why there is no dispatch on one side, the user error, or what is unknown."""
 
 
 @dataclass(slots=True)
 class Counted:
-    """A count, and the first few."""
+    """A count, with the first few examples."""
 
     count: int = 0
     examples: list[Example] = field(default_factory=list)
@@ -68,27 +68,27 @@ class Counted:
     def add(self, other: Counted) -> None:
         """Add the count of another part of the objects."""
         self.count += other.count
-        # Those of one object come from one part, and stay in their order.
+        # The examples of one object come from one part, and stay in their order.
         both = [*self.examples, *other.examples]
         self.examples = sorted(both, key=lambda example: example.number)[:MAX_EXAMPLES]
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What a change does to objects."""
+    """The effects of a change on objects."""
 
     objects: int = 0
     before: int = 0
     """Number of dispatches."""
     after: int = 0
     same: int = 0
-    """Number of dispatches that stay as they are."""
+    """Number of unchanged dispatches."""
     changes: dict[str, dict[Kind, Counted]] = field(default_factory=dict)
-    """By trigger id."""
+    """Changes by trigger id."""
     undecided: Counted = field(default_factory=Counted)
     """Decisions that could not be made."""
     reached_before: set[tuple[str, str]] = field(default_factory=set)
-    """Bucket and prefix of the entries that any object reached."""
+    """Bucket and prefix of the entries that at least one object reached."""
     reached_after: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, other: Comparison) -> None:
@@ -111,7 +111,7 @@ class Comparison:
 
 
 class _FixedTriggers:
-    """A trigger table; each trigger is decided with the same fixed values, also after others."""
+    """A trigger table that resets fixed values, so that the order of triggers does not matter."""
 
     def __init__(self, triggers: MemoryTriggers, fixed: FixedValues, now: datetime) -> None:
         self._triggers = triggers
@@ -138,13 +138,13 @@ class _Restarting(list["Trigger | BrokenTrigger"]):
 
 
 class Comparer:
-    """Compares what two sets of entries do with objects.
+    """Compares the decisions of two sets of entries on objects.
 
     Args:
         sides: The entries.
         region: AWS region of the objects.
-        now: The time that templates read, on both sides: a dispatch that differs by what
-            changes at each rendering is the same.
+        now: The current time for templates on both sides, so that a dispatch does not differ
+            because of the time.
     """
 
     def __init__(self, sides: Sides, region: str, now: datetime) -> None:
@@ -161,17 +161,17 @@ class Comparer:
         self._shown: Counter[tuple[str, Kind]] = Counter()
 
     def compare(self, first: int, objects: Sequence[S3Object]) -> Comparison:
-        """Compare what the entries do with some objects.
+        """Compare the decisions on some objects.
 
         Args:
-            first: Which of all objects the first of them is. It must not be less than in an
-                earlier call: examples are made of the first objects alone.
+            first: Number of the first of them among all objects. It must not be less than in an
+                earlier call: only the first objects become examples.
             objects: The objects.
         """
         result = Comparison(objects=len(objects))
         with self._fixed.in_templates(), listening():
-            for number, each in enumerate(objects, first):
-                self._compare(number, each, result)
+            for number, s3_object in enumerate(objects, first):
+                self._compare(number, s3_object, result)
         return result
 
     def _compare(self, number: int, s3_object: S3Object, result: Comparison) -> None:
@@ -188,12 +188,12 @@ class Comparer:
         _Pair(self, number, before, after, result).count()
 
     def _is_same(self, before: Decision) -> bool:
-        """Tell without deciding whether the other side decides the same.
+        """Return, without deciding, whether the other side decides the same.
 
         A decision depends on the event, on the entries at the prefix where the walk ends, and
-        on the jobs; time, UUIDs and random choices are fixed. The other side's walk tries the
-        same prefixes in the same order. Where it ends at the same prefix, with entries of
-        equal text, and all jobs are equal, all that the decision depends on is equal.
+        on the jobs; time, UUIDs and random choices are fixed. The walk of the other side tries
+        the same prefixes in the same order. If it ends at the same prefix, with entries of
+        equal text, and all jobs are equal, then the decision is equal.
         """
         if not self._has_same_jobs or bool(before.ended):
             return False
@@ -207,12 +207,12 @@ class Comparer:
         return last not in levels
 
     def wants_example(self, trigger_id: str, kind: Kind) -> bool:
-        """Return whether there are not yet enough examples, and count one."""
+        """Return whether another example is needed, and count it."""
         self._shown[trigger_id, kind] += 1
         return self._shown[trigger_id, kind] <= MAX_EXAMPLES
 
     def missing_reason(self, trigger_id: str, decision: Decision, *, is_after: bool) -> str:
-        """Return why one side's decision on an object does not have a trigger."""
+        """Return why one side's decision on an object lacks a trigger."""
         side = self._after if is_after else self._before
         entry = side.trigger_table.by_id.get(trigger_id)
         if entry is None:
@@ -241,11 +241,12 @@ class _Pair:
                 self._note_undecided(None, decision.ended.reason or "")
                 return
         before, after = (
-            {each.trigger_id: each for each in side.triggers} for side in (self.before, self.after)
+            {trigger.trigger_id: trigger for trigger in side.triggers}
+            for side in (self.before, self.after)
         )
         for trigger_id in {**before, **after}:
             one, other = before.get(trigger_id), after.get(trigger_id)
-            reasons = [each for each in map(_undecided, (one, other)) if each is not None]
+            reasons = [reason for reason in map(_undecided, (one, other)) if reason is not None]
             if reasons:
                 self._note_undecided(trigger_id, reasons[0])
             elif one and self.after is self.before:
@@ -291,7 +292,7 @@ class _Pair:
                     self.result.changes[trigger_id][kind].examples.append(example)
 
     def _counted(self, trigger_id: str, kind: Kind) -> bool:
-        """Count a change; return whether an example of it is wanted."""
+        """Count a change; return whether another example is needed."""
         counted = self.result.changes.setdefault(trigger_id, {}).setdefault(kind, Counted())
         counted.count += 1
         return self.comparer.wants_example(trigger_id, kind)
@@ -321,30 +322,30 @@ class _Pair:
 
 
 def _undecided(trigger: TriggerDecision | None) -> str | None:
-    """Return why a trigger's decision may differ at another time, if it may."""
+    """Return why a trigger's decision may differ at another time, or None."""
     outcomes = trigger.outcomes if trigger else ()
     return next((o.reason for o in outcomes if o.outcome == "failed" or o.kind == "aborted"), None)
 
 
 def _user_error(trigger: TriggerDecision | None) -> str | None:
-    """Return the user error for which the function would park a trigger, if there is one."""
+    """Return the user error with which the function would park a trigger, or None."""
     outcomes = trigger.outcomes if trigger else ()
     return next((o.reason for o in outcomes if o.outcome == "user_error"), None)
 
 
 def _dispatches(trigger: TriggerDecision | None) -> dict[str, list[tuple[str, Dispatch]]]:
-    """Return the dispatches of a trigger, each with all that it holds as text, by job id."""
-    found: dict[str, list[tuple[str, Dispatch]]] = {}
+    """Return the dispatches of a trigger by job id, each with its content as text."""
+    dispatches: dict[str, list[tuple[str, Dispatch]]] = {}
     for job in trigger.jobs if trigger else ():
         if job.dispatch:
-            found.setdefault(job.job_id, []).append((canonical(job.dispatch), job.dispatch))
-    return found
+            dispatches.setdefault(job.job_id, []).append((canonical(job.dispatch), job.dispatch))
+    return dispatches
 
 
-def _without(found: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Dispatch]:
+def _without(dispatches: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Dispatch]:
     left = same.copy()
     rest = []
-    for text, dispatch in found:
+    for text, dispatch in dispatches:
         if left[text]:
             left[text] -= 1
         else:
@@ -353,9 +354,9 @@ def _without(found: list[tuple[str, Dispatch]], same: Counter[str]) -> list[Disp
 
 
 def canonical(dispatch: Dispatch) -> str:
-    """Return what a dispatch holds but for its job id, as text that is equal for equal work.
+    """Return the content of a dispatch without the job id, as text that is equal for equal work.
 
-    As JSON: Python takes true for equal to 1, a worker does not.
+    The text is JSON, since true equals 1 in Python, but not for a worker.
     """
     try:
         text = _ENCODER.encode(
@@ -363,12 +364,12 @@ def canonical(dispatch: Dispatch) -> str:
         )
     except RecursionError:
         return "nested too deeply"
-    # A rendered function or iterator shows its address, which changes at each rendering.
+    # A rendered function or iterator contains its address, which changes at each rendering.
     return _ADDRESS.sub("", text) if " at 0x" in text else text
 
 
 def _plain(dispatch: Dispatch | None) -> dict[str, Any] | None:
-    """Return what a dispatch holds but for its job id, as JSON."""
+    """Return the content of a dispatch without the job id, as JSON."""
     if dispatch is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""Two sets of entries to compare: those that are, and those that would be."""
+"""Two sets of entries to compare: the current ones, and the planned ones."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Side:
     """For people: the paths, or the name of the table."""
     triggers: Sequence[Entry]
     jobs: Sequence[Entry] | None = None
-    """None where nothing is known of jobs."""
+    """Job entries; None if jobs are unknown."""
     jobs_name: str = ""
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what entries alone know of their files, for another process."""
+        """Leave out the places in files, for another process."""
         return {
             "name": self.name,
             "triggers": [_bare(entry) for entry in self.triggers],
@@ -45,20 +45,20 @@ class Side:
 
     @cached_property
     def trigger_table(self) -> MemoryTriggers:
-        """The trigger entries as the function looks them up."""
+        """The trigger entries in a table for the function's lookups."""
         return MemoryTriggers(self.triggers, MAX_DELAY)
 
     @cached_property
     def job_table(self) -> MemoryJobs | UnknownJobs:
-        """The job entries as the function looks them up."""
+        """The job entries in a table for the function's lookups."""
         return UnknownJobs() if self.jobs is None else MemoryJobs(self.jobs, self.jobs_name)
 
     def with_jobs(self, other: Side) -> Side:
-        """Return this side's triggers, with the jobs of another."""
+        """Return this side's triggers with the jobs of another side."""
         return Side(self.name, self.triggers, other.jobs, other.jobs_name)
 
     def has_same_jobs(self, other: Side) -> bool:
-        """Return whether each job is the same on another side."""
+        """Return whether all jobs are the same on another side."""
         if self.jobs is None or other.jobs is None:
             return self.jobs is other.jobs
         return self._jobs_by_id() == other._jobs_by_id()
@@ -69,25 +69,25 @@ class Side:
     def texts_of_levels(self) -> dict[tuple[str, str], list[str]]:
         """Return the entries as text, by bucket and prefix. Equal text is equal work.
 
-        The order of names counts: a document's strings are one template together. Custom fields
-        are left out: the function does not look at them.
+        The order of names counts, since the strings of a document form one template. Custom fields
+        are left out, since the function ignores them.
         """
-        found: dict[tuple[str, str], list[str]] = {}
+        texts_by_level: dict[tuple[str, str], list[str]] = {}
         for entry in self.trigger_table:
             level = (str(entry.text("bucket")), str(entry.text("prefix")))
             own = {name: value for name, value in entry.item.items() if not is_custom(name)}
-            found.setdefault(level, []).append(json.dumps(own, default=repr))
-        return {level: sorted(texts) for level, texts in found.items()}
+            texts_by_level.setdefault(level, []).append(json.dumps(own, default=repr))
+        return {level: sorted(texts) for level, texts in texts_by_level.items()}
 
 
 def _bare(entry: Entry) -> Entry:
-    # By its own class: `Entry` is imported for the type checker alone.
+    # Through its class: `Entry` is imported only for the type checker.
     return type(entry)(entry.kind, entry.item, entry.source)
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The entries that are, and those that would be."""
+    """The current entries, and the planned ones."""
 
     before: Side
     after: Side
@@ -103,14 +103,14 @@ def read_sides(
     """Read both sides.
 
     Jobs of a side are those of its own files, else those of `jobs`, else those of the
-    realm's table, else those of the other side. Without any, jobs are unknown on both.
+    realm's table, else those of the other side. Without any, jobs are unknown on both sides.
 
     Args:
-        paths: Files and folders of the entries that would be.
-        against: Files and folders of the entries that are; without any, the realm's table.
+        paths: Files and folders of the planned entries.
+        against: Files and folders of the current entries; without any, the realm's table.
         jobs: Files and folders of job entries.
         realm: Name of the realm.
-        aws: Where its tables are.
+        aws: The account of its tables.
 
     Raises:
         CommandError: They cannot be read, or one side is missing.

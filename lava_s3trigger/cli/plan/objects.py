@@ -1,4 +1,4 @@
-"""The objects that the options of a command name, compared."""
+"""The objects that the options of a command name, and their comparison."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NamedObjects:
 
     aws: Aws
     now: datetime
-    """The time that templates read."""
+    """The current time for templates."""
     sources: Sequence[Any]
     """Generators of objects."""
     total: int | None
@@ -52,10 +52,10 @@ class NamedObjects:
         """Return the objects that options name.
 
         Args:
-            options: Those of `sources_options`; ``since``, ``function``, ``realm``, ``size``
-                and ``event_type``.
+            options: The options of `sources_options`; ``since``, ``function``, ``realm``,
+                ``size`` and ``event_type``.
             listings: S3 URIs.
-            aws: Where they are.
+            aws: The account of the objects.
             now: The time.
 
         Raises:
@@ -70,12 +70,12 @@ class NamedObjects:
         return bool(self.sources)
 
     def compared(self, sides: Sides, realm: str | None, processes: int | None = None) -> Report:
-        """Compare what two sets of entries do with the objects.
+        """Compare the decisions of two sets of entries on the objects.
 
         Args:
             sides: The entries.
             realm: Name of the realm.
-            processes: Number of processes; one for each processor, if None.
+            processes: Number of processes; if None, one for each processor.
 
         Raises:
             CommandError: There are no objects, or they cannot be read.

@@ -1,4 +1,4 @@
-"""Compares two sets of entries over many objects, in as many processes as there are processors."""
+"""Compares two sets of entries over many objects, with one process for each processor."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from .entry_sets import Sides
 
 CHUNK_OBJECTS: Final = 1000
-"""Objects that a process compares before it reports; fewer start no process."""
+"""Objects that a process compares before it reports; for fewer, no process is started."""
 
 
 class Setting(NamedTuple):
-    """What all objects are compared by."""
+    """The setting of the comparison for all objects."""
 
     sides: Sides
     region: str
     """AWS region of the objects."""
     now: datetime
-    """The time that templates read."""
+    """The current time for templates."""
 
     def comparer(self) -> Comparer:
-        """Return what compares objects."""
+        """Return the comparer of objects."""
         return Comparer(self.sides, self.region, self.now)
 
 
 _Chunk = tuple[int, "list[S3Object]"]
-"""Which of all objects the first one is, and the objects."""
+"""Some of the objects, with the number of the first one."""
 
 
 def available() -> int:
     """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
+    except AttributeError:  # on other systems than Linux
         return os.cpu_count() or 1
 
 
@@ -61,11 +61,11 @@ def compare(
     processes: int,
     progress: Callable[[int], None],
 ) -> Comparison:
-    """Compare what two sets of entries do with objects.
+    """Compare the decisions of two sets of entries on objects.
 
     Args:
-        objects: The objects; they are not kept.
-        setting: What they are compared by.
+        objects: The objects; they are not kept in memory.
+        setting: The setting of the comparison.
         processes: Number of processes, where there are enough objects.
         progress: Called with the number of objects that were compared since the last call.
 
@@ -100,11 +100,11 @@ def _in_this_process(
 def _in_processes(
     chunks: Iterable[_Chunk], setting: Setting, processes: int
 ) -> Generator[Comparison, None, None]:
-    """Yield the comparison of each chunk as it is done; each process has a chunk and one waits.
+    """Yield the comparison of each completed chunk; each process has a chunk, and one more waits.
 
     A process runs its chunks in its main thread, which the time limits of templates need.
     """
-    # Not forked: a fork copies locks that other threads hold, as those of boto3 may.
+    # Not forked: a fork copies locks that other threads, such as boto3's, may hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _start, (setting,))
     pending: set[Future[Comparison]] = set()
@@ -122,7 +122,7 @@ def _in_processes(
             " need less"
         ) from None
     finally:
-        # Killed, since a chunk can take minutes: Ctrl-C ends the command at once.
+        # Killed, since a chunk can take minutes and Ctrl-C must end the command at once.
         for process in multiprocessing.active_children():
             process.kill()
         pool.shutdown(cancel_futures=True)
@@ -130,9 +130,9 @@ def _in_processes(
 
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in the processes that the block starts, which inherit the signal mask.
+    """Block SIGINT in the processes that are started in the block; they inherit the signal mask.
 
-    A terminal sends Ctrl-C to all processes; the first of them ends the others.
+    A terminal sends Ctrl-C to all processes; the main one ends the others.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
@@ -142,13 +142,13 @@ def _sigint_blocked() -> Iterator[None]:
 
 
 class _Process:
-    """What a process of the pool has."""
+    """The state of a process of the pool."""
 
     comparer: Callable[[], Comparer]
 
 
 def _start(setting: Setting) -> None:
-    # Made with the first chunk: what it raises is the result, but what this raises is not.
+    # Made with the first chunk, which returns an error to the main process; this could not.
     _Process.comparer = cache(setting.comparer)
 
 

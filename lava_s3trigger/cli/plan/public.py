@@ -1,4 +1,4 @@
-"""What other commands use of `plan`: what a change of entries does, and how values are shown."""
+"""The part of `plan` that other commands use: effects of a change, and how to show values."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def plan_of(  # noqa: PLR0913 - both sides, and where objects are
     listings: Sequence[str],
     aws: Aws,
 ) -> Report | None:
-    """Return what a change of a realm's entries does to the objects that options name.
+    """Compare a realm's entries before and after a change, for the objects that options name.
 
     Args:
-        before: The entries that are in the table.
-        after: The entries that would be.
+        before: The entries in the table.
+        after: The planned entries.
         jobs: The job entries of the realm.
         realm: Name of the realm.
-        options: As `NamedObjects.of` has them.
+        options: See `NamedObjects.of`.
         listings: S3 URIs.
-        aws: Where the objects are.
+        aws: The account of the objects.
 
     Returns:
         The report; None if no objects are named.

@@ -1,4 +1,4 @@
-"""What a change of entries does, as JSON and as text for people."""
+"""The effects of a change of entries, as JSON and as text for people."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A comparison, and what was compared."""
+    """A comparison, with the two sides."""
 
     comparison: Comparison
     sides: Sides
@@ -59,17 +59,17 @@ class Report:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether some of it could not be told."""
+        """Whether some decisions could not be made."""
         return self.comparison.undecided.count > 0
 
     def unreached(self) -> Iterator[tuple[Entry, bool]]:
-        """Yield the new entries that no object reached, and whether one reaches them today."""
-        found = self.comparison
+        """Yield the new entries that no object reached, and whether one reaches the current one."""
+        comparison = self.comparison
         before = self.sides.before.trigger_table.by_id
         for trigger_id, entry in self.sides.after.trigger_table.by_id.items():
-            if _level(entry) not in found.reached_after:
+            if _level(entry) not in comparison.reached_after:
                 earlier = before.get(trigger_id)
-                yield entry, earlier is not None and _level(earlier) in found.reached_before
+                yield entry, earlier is not None and _level(earlier) in comparison.reached_before
 
     def changes(self) -> Iterator[tuple[str, Entry | None, Entry | None, dict[Kind, Counted]]]:
         """Yield the changes by trigger id, with the entry before and after."""
@@ -81,20 +81,20 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON."""
-        found = self.comparison
+        comparison = self.comparison
         return {
             "realm": self.realm,
             "before": self.sides.before.name,
             "after": self.sides.after.name,
             "now": self.now.isoformat(timespec="seconds"),
-            "objects": found.objects,
+            "objects": comparison.objects,
             "dispatches": {
-                "before": found.before,
-                "after": found.after,
-                "same": found.same,
-                "gained": found.total("gained"),
-                "lost": found.total("lost"),
-                "changed": found.total("changed"),
+                "before": comparison.before,
+                "after": comparison.after,
+                "same": comparison.same,
+                "gained": comparison.total("gained"),
+                "lost": comparison.total("lost"),
+                "changed": comparison.total("changed"),
             },
             "triggers": [
                 {
@@ -116,20 +116,20 @@ class Report:
                 for entry, was_reached in self.unreached()
             ],
             "undecided": {
-                "count": found.undecided.count,
-                "examples": _as_json(found.undecided.examples, _OF_UNDECIDED),
+                "count": comparison.undecided.count,
+                "examples": _as_json(comparison.undecided.examples, _OF_UNDECIDED),
             },
         }
 
     def lines(self) -> Iterator[Line]:
         """Yield the report for people."""
-        found = self.comparison
+        comparison = self.comparison
         yield styled(f"{self.sides.before.name} -> {self.sides.after.name}", "bold")
         yield styled(
-            f"{_counted(found.objects, 'object')}:"
-            f" {_counted(found.before, 'dispatch', 'dispatches')} before, {found.after:,} after;"
-            f" {found.total('gained'):,} gained, {found.total('lost'):,} lost,"
-            f" {found.total('changed'):,} changed"
+            f"{_counted(comparison.objects, 'object')}:"
+            f" {_counted(comparison.before, 'dispatch', 'dispatches')} before,"
+            f" {comparison.after:,} after; {comparison.total('gained'):,} gained,"
+            f" {comparison.total('lost'):,} lost, {comparison.total('changed'):,} changed"
         )
         for trigger_id, before, after, kinds in self.changes():
             yield styled("")
@@ -161,9 +161,11 @@ class Report:
             return
         yield styled("")
         yield styled(f"Could not tell {_counted(count, 'time')}", "bold red")
-        for each in examples:
-            where = f"{each.trigger_id}: " if each.trigger_id else ""
-            yield styled(f"  s3://{each.bucket}/{each.key}  {where}{_shortened(each.reason)}")
+        for example in examples:
+            where = f"{example.trigger_id}: " if example.trigger_id else ""
+            yield styled(
+                f"  s3://{example.bucket}/{example.key}  {where}{_shortened(example.reason)}"
+            )
         yield from _more(count, len(examples), indent=2)
 
 
@@ -200,14 +202,16 @@ def _example_line(kind: Kind, example: Example) -> str:
 
 
 def _differences(example: Example) -> str:
-    found = [difference_line(*each) for each in differences(example.before, example.after)]
-    more = len(found) - _MAX_DIFFERENCES
+    texts = [
+        difference_line(*difference) for difference in differences(example.before, example.after)
+    ]
+    more = len(texts) - _MAX_DIFFERENCES
     rest = [f"and {more} more"] if more > 0 else []
-    return "; ".join(found[:_MAX_DIFFERENCES] + rest)
+    return "; ".join(texts[:_MAX_DIFFERENCES] + rest)
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where two JSON values differ, each with its dotted path, and both values there."""
+    """Yield the differences of two JSON values: the dotted path, and both values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in {**before, **after}:
             inner = f"{path}.{name}" if path else str(name)

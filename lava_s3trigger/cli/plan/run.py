@@ -1,4 +1,4 @@
-"""What the command `plan` does: reads both sets of entries, compares them, and reports."""
+"""The command `plan`: reads both sets of entries, compares them, and reports."""
 
 from __future__ import annotations
 

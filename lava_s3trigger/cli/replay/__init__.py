@@ -1,1 +1,1 @@
-"""``lava-s3trigger replay``: S3 events for objects that are already there."""
+"""``lava-s3trigger replay``: S3 events for existing objects."""

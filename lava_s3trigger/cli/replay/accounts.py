@@ -1,6 +1,6 @@
-"""What accounts for objects that look missing: the log, dead letters, and earlier replays.
+"""Explains objects that look missing: from the log, dead letters, and earlier replays.
 
-Queues are read before the log: an event leaves a queue before it is logged.
+Queues are read before the log, since an event leaves a queue before it is logged.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ NOT_SEEN: Final = (
     "events in other queues that feed the function",
     "what the function handled in the last minutes, as far as the log does not have it yet",
 )
-"""What may account for an object, and cannot be read."""
+"""Possible explanations that cannot be read."""
 _CLOCK_SKEW_SECONDS: Final = 60.0
-"""How far the clocks of S3 and of the log may differ."""
+"""Seconds by which the clocks of S3 and of the log may differ."""
 _MAX_LATE_SECONDS: Final = 3_600.0
-"""How late a line of the log may arrive, at least; `--settle` may say more."""
+"""Seconds by which a line of the log may arrive late; `--settle` may raise it."""
 
 
 @dataclass
 class Accounts:
-    """Reads what accounts for the objects of a plan.
+    """Reads the explanations for the objects of a plan.
 
     Args:
-        state: The plan, and where what was read goes.
+        state: The plan; what is read is recorded in it.
         deployment: The function.
-        aws: Where the log and the queues are.
+        aws: The account of the log and the queues.
         now: The time, with a time zone.
-        intakes: Names of queues that the function is fed by, besides the stack's.
+        intakes: Names of queues that feed the function, in addition to the stack's.
     """
 
     state: ReplayState
@@ -60,21 +60,21 @@ class Accounts:
     now: datetime
     intakes: Collection[str] = ()
     obstacles: list[str] = field(default_factory=list)
-    """Why objects that seem missing may not be so, and what would do."""
+    """Why objects that seem missing may not be missing, and what to do."""
     redriven_at: datetime | None = None
-    """When dead letters may have been redriven last."""
+    """The latest time at which dead letters may have been redriven."""
     _horizon: float = 0.0
-    """From when on the log tells what was dispatched, in seconds since 1970."""
+    """The time from which the log has dispatches, in seconds since 1970."""
 
     @cached_property
     def _settle(self) -> float:
         return float(self.state.get("settle"))
 
     def read(self) -> None:
-        """Read the queues, and of the log what was not read before.
+        """Read the queues, and the new part of the log.
 
         Raises:
-            CommandError: One of them cannot be read, or the log does not hold dispatches.
+            CommandError: One of them cannot be read, or the log has no dispatches.
         """
         self.obstacles = []
         sqs = self.aws.client("sqs")
@@ -82,16 +82,16 @@ class Accounts:
         self._read_dead_letters(sqs)
         self._read_log()
         if not self.obstacles:
-            self._count_intake(sqs)  # of what came back meanwhile
+            self._count_intake(sqs)  # new dead letters
 
     def why_not_missing(
         self, planned: PlannedObject, wanted: Collection[tuple[str | None, str | None]]
     ) -> str | None:
-        """Return what accounts for an object; None if nothing does.
+        """Return the explanation for an object; None if it is missing.
 
         Args:
             planned: The object.
-            wanted: Trigger and job of all that would be dispatched for it.
+            wanted: Trigger and job of each dispatch that it would cause.
         """
         place = planned.bucket, planned.key
         if planned.time > self.now.timestamp() - self._settle:
@@ -114,7 +114,7 @@ class Accounts:
         if not self.deployment.logs_dispatches:
             raise CommandError(
                 f"the log of {self.deployment.name} has no dispatches, since it logs warnings or"
-                " errors alone: replay with --would-fire instead of --missing"
+                " errors only: replay with --would-fire instead of --missing"
             )
         group = self.deployment.log_group
         horizon = self.state.get("horizon")
@@ -130,18 +130,18 @@ class Accounts:
         self.state.note(horizon=self._horizon, log_read_at=self.now.timestamp())
 
     def _log_begins(self, group: str) -> float:
-        """Return from when on the log tells what was dispatched, in seconds since 1970."""
+        """Return the time from which the log has dispatches, in seconds since 1970."""
         client = self.aws.client("logs")
         with reaching_aws():
             answer = client.describe_log_groups(logGroupNamePrefix=group)
-        for found in answer["logGroups"]:
-            if found["logGroupName"] == group:
-                begins = found.get("creationTime", 0) / 1000
-                if days := found.get("retentionInDays"):
+        for log_group in answer["logGroups"]:
+            if log_group["logGroupName"] == group:
+                begins = log_group.get("creationTime", 0) / 1000
+                if days := log_group.get("retentionInDays"):
                     begins = max(begins, (self.now - timedelta(days=days)).timestamp())
                 return float(begins)
         raise CommandError(
-            f"there is no log group {group}: without the function's log it cannot be told what"
+            f"there is no log group {group}: without the function's log it is unknown what"
             " is missing; replay with --would-fire instead"
         )
 
@@ -160,7 +160,7 @@ class Accounts:
                 )
 
     def _read_dead_letters(self, sqs: Any) -> None:
-        """Note which objects wait in dead-letter queues, and when these were redriven."""
+        """Record which objects wait in dead-letter queues, and when these were redriven."""
         own, of_intake = (
             self.deployment.dead_letter_queue,
             f"{self.deployment.intake_queue}-dlq",
@@ -180,7 +180,7 @@ class Accounts:
         self._note_redriven(max(times, default=None))
 
     def _objects_in(self, queue: DeadLetterQueue) -> set[tuple[str, str]]:
-        """Return the objects in a dead-letter queue, and note why they are in the way."""
+        """Return the objects in a dead-letter queue, and record the obstacles."""
         counts = queue.counts()
         if counts.unseen:
             self.obstacles.append(
@@ -200,16 +200,16 @@ class Accounts:
                 f" this replay{such}: `lava-s3trigger dead-letters` lists them; redrive or discard"
                 " them first"
             )
-        events = (each.event for letter in letters for each in letter.events)
+        events = (named_event.event for letter in letters for named_event in letter.events)
         return {(event.bucket, event.key) for event in events}
 
     def _concerns(self, letter: DeadLetter) -> bool:
-        """Return whether a dead letter may be of an object with the prefixes of the replay."""
+        """Return whether a dead letter may concern an object below the prefixes of the replay."""
         prefixes = self.state.get("prefixes")
         return not letter.events or any(
-            each.event.key.startswith(prefixes[each.event.bucket])
-            for each in letter.events
-            if each.event.bucket in prefixes
+            named_event.event.key.startswith(prefixes[named_event.event.bucket])
+            for named_event in letter.events
+            if named_event.event.bucket in prefixes
         )
 
     def _note_redriven(self, at: datetime | None) -> None:
@@ -224,7 +224,7 @@ class Accounts:
             )
 
     def _changes_of_mapping(self, queue: DeadLetterQueue) -> list[datetime]:
-        """Return when the mapping that redrives a queue was turned on or off; now if it is on."""
+        """Return when the mapping of a dead-letter queue was turned on or off; now if it is on."""
         client = self.aws.client("lambda")
         with reaching_aws():
             try:
@@ -234,13 +234,13 @@ class Accounts:
             except client.exceptions.ResourceNotFoundException:
                 return []
         return [
-            found["LastModified"] if found.get("State") == "Disabled" else self.now
-            for found in answer["EventSourceMappings"]
+            mapping["LastModified"] if mapping.get("State") == "Disabled" else self.now
+            for mapping in answer["EventSourceMappings"]
         ]
 
 
 def _moves(sqs: Any, queue: DeadLetterQueue) -> list[datetime]:
-    """Return when messages of a queue were moved back, as far as it can be known."""
+    """Return when messages of a queue were moved back, as far as SQS lists it."""
     with reaching_aws():
         try:
             answer = sqs.list_message_move_tasks(SourceArn=queue.arn, MaxResults=10)
@@ -249,8 +249,8 @@ def _moves(sqs: Any, queue: DeadLetterQueue) -> list[datetime]:
             message(f"not known when messages of {queue.name} were moved back: {safe(code)}")
             return []
     return [
-        datetime.fromtimestamp(int(found["StartedTimestamp"]) / 1000, UTC)
-        for found in answer.get("Results", ())
+        datetime.fromtimestamp(int(task["StartedTimestamp"]) / 1000, UTC)
+        for task in answer.get("Results", ())
     ]
 
 

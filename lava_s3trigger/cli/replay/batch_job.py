@@ -1,7 +1,7 @@
-"""Hands a plan over by a job of S3 Batch Operations: manifest, job, report.
+"""Hands a plan over through a job of S3 Batch Operations: manifest, job, report.
 
 See https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops.html. AWS runs the job, so
-that a replay can end and follow it later: what identifies the job is in the replay's state.
+a replay can end and follow it later: the state of the replay has the id of the job.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Folder:
         """Read an S3 URI.
 
         Raises:
-            CommandError: It is none.
+            CommandError: It is not an S3 URI.
         """
         bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
         if not uri.startswith(SCHEME) or not bucket:
@@ -73,13 +73,13 @@ class Folder:
 
 @dataclass(slots=True)
 class BatchReplay:
-    """A replay by a job of S3 Batch Operations.
+    """A replay through a job of S3 Batch Operations.
 
     Args:
         state: The state of the replay.
         aws: The account.
         deployment: The function.
-        is_to_end: Tells whether to stop following.
+        is_to_end: Returns whether to stop following.
         wait: Waits for some seconds.
     """
 
@@ -90,7 +90,7 @@ class BatchReplay:
     wait: Callable[[float], None] = time.sleep
 
     def start(self, folder: Folder, role: str) -> None:
-        """Write the manifest and create the job, unless there is one.
+        """Write the manifest and create the job, unless it exists.
 
         Raises:
             CommandError: AWS refuses.
@@ -98,7 +98,7 @@ class BatchReplay:
         if self.state.get("job"):
             return
         replay = self.state.get("replay")
-        # One that is noted creates no second job, whatever interrupts this.
+        # With a recorded token no second job is created, even after an interruption.
         token = f"{replay}-{datetime.now(UTC):%Y%m%d%H%M%S}"
         key = f"{folder.prefix}manifests/{token}.csv"
         objects = self.state.next(0, 1)
@@ -180,10 +180,10 @@ class BatchReplay:
         """Follow the job to its end, and read its report.
 
         Returns:
-            Whether it has ended; else it was asked to end before.
+            Whether the job has ended; if not, `is_to_end` stopped this.
 
         Raises:
-            CommandError: AWS refuses, or the job waits for somebody.
+            CommandError: AWS refuses, or the job waits for a user.
         """
         self._create()
         job_id = self.state.get("job")["id"]
@@ -221,30 +221,30 @@ class BatchReplay:
             self.wait(0.1)
 
     def _finish(self, job: dict[str, Any], done: int) -> None:
-        """Note what the report of a job says, and what it does not."""
+        """Record the results in the report of a job, and the objects that it lacks."""
         if done:
             self.state.settle_named(self._reported(job))
         told = "; ".join(
-            f"{each.get('FailureCode', '')}: {each.get('FailureReason', '')}"
-            for each in job.get("FailureReasons", ())
+            f"{failure.get('FailureCode', '')}: {failure.get('FailureReason', '')}"
+            for failure in job.get("FailureReasons", ())
         )
         if job["Status"] != "Complete":
             message(f"Warning: job {job['JobId']} is {job['Status'].lower()}: {told or '?'}")
         if done:
             self._end(Status.UNKNOWN, f"the report of job {job['JobId']} does not name it")
         else:
-            self._end(Status.TO_SEND, None)  # it began no task
+            self._end(Status.TO_SEND, None)  # no task began
             raise CommandError(
                 f"job {job['JobId']} began no task: {told or job['Status']}; nothing was sent."
                 " Fix the cause; replay --resume then creates another job"
             )
 
     def _end(self, status: Status, reason: str | None) -> None:
-        """Forget the job; of the objects in it nothing more will be known."""
+        """Forget the job; there will be no more results for its objects."""
         self.state.move(Status.BEING_SENT, status, reason, job=None)
 
     def _reported(self, job: dict[str, Any]) -> Iterator[tuple[Status, str | None, str, str]]:
-        """Yield what the report says of each object: status, reason, bucket and key."""
+        """Yield the results in the report: status, reason, bucket and key of each object."""
         report = job["Report"]
         bucket = report["Bucket"].rpartition(":")[2]
         client = self.aws.client("s3")
@@ -285,5 +285,5 @@ def read_report(lines: Iterable[str]) -> Iterator[tuple[Status, str | None, str,
         if status == "succeeded":
             yield Status.SENT, None, bucket, listed.key if listed else key
         else:
-            reason = ": ".join(each for each in rest if each) or status
+            reason = ": ".join(part for part in rest if part) or status
             yield Status.FAILED, reason, bucket, listed.key if listed else key

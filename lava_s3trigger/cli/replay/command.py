@@ -1,4 +1,4 @@
-"""``lava-s3trigger replay``: S3 events for objects that are already there."""
+"""``lava-s3trigger replay``: S3 events for existing objects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only keys that match, as if_fnmatch does."
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No keys that match.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out keys that match.")
 @click.option("--larger-than", metavar="SIZE", help="Only larger objects, such as 0 or 10MB.")
 @click.option("--since", metavar="TIME", help="Only objects modified since: 7d, or 2026-03-01.")
 @click.option("--until", metavar="TIME", help="Only objects modified before.")
@@ -80,14 +80,14 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="Calls at a time, at most.",
+    help="The most concurrent calls.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the replay in the state file.")
-@click.option("--retry-failed", is_flag=True, help="Go on, and send again what failed.")
+@click.option("--resume", is_flag=True, help="Continue the replay in the state file.")
+@click.option("--retry-failed", is_flag=True, help="Continue, and send again what failed.")
 @click.option(
     "--resend-unknown",
     is_flag=True,
-    help="Go on, and send again what may have arrived: some of it may then run twice.",
+    help="Continue, and send again what may have arrived: some of it may then run twice.",
 )
 @click.option("--restart", is_flag=True, help="Forget the replay in the state file; plan again.")
 @click.option(
@@ -100,11 +100,11 @@ _WAYS: Final = ("invoke", "queue", "s3-batch")
 @aws_options
 @output_options("text", "json")
 def replay(**options: Any) -> int:
-    """Hand S3 events for objects that are already there to the deployed function.
+    """Hand S3 events for existing objects to the deployed function.
 
     Objects come from listings, from S3 Inventory and from files of keys. The
-    plan and how far it is are in one file, so that an interrupted replay goes
-    on with --resume, and sends nothing twice. docs/backfill.md compares the
+    plan and its progress are in one file, so that an interrupted replay continues
+    with --resume, and sends nothing twice. docs/backfill.md compares the
     ways of --via.
     """
     from .run import run  # noqa: PLC0415 - start-up

@@ -19,11 +19,11 @@ MAX_KEY_CHARACTERS: Final = 1024
 def manifest_row(bucket: str, listed: ListedObject) -> str:
     """Return the row of an object: its bucket, a comma, and the key column.
 
-    A long key does not fit into the column together with size and time. Its row has the
-    percent-encoded key alone, and the function asks S3 for the rest.
+    A long key does not fit into the column together with size and time. Its row has only the
+    percent-encoded key, and the function asks S3 for the rest.
 
     Raises:
-        ValueError: The key does not fit, and alone it would be read as something else.
+        ValueError: The key does not fit, and without size and time it would be misread.
     """
     column = _encoded(_text(listed))
     if len(column) > MAX_KEY_CHARACTERS:
@@ -42,11 +42,11 @@ def _text(listed: ListedObject) -> str:
         "etag": listed.etag,
         "version": listed.version_id,
     }
-    found = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    known = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
 
 
 def _encoded(text: str) -> str:
-    # No plus for a space: whether readers decode it differs. All commas and quotes of CSV
-    # are encoded too.
+    # A space is not a plus, since not all readers decode that. Commas and quotes of CSV are
+    # encoded too.
     return quote(text, safe="/")

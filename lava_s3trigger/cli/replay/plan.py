@@ -1,7 +1,7 @@
-"""Makes the plan of a replay: which objects are to be sent, and what the function would do.
+"""Makes the plan of a replay: the objects to send, and what the function would do.
 
-The plan grows in the state's file, not in memory: objects are added as their sources name
-them, and then decided piece by piece.
+The plan is in the state's file, not in memory: objects are added in the order of their
+sources, and then decided piece by piece.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Decided = tuple[str | None, str | None, str]
 """Trigger, job and outcome."""
 _CHUNK: Final = 1_000
 _HEADS: Final = 16
-"""HeadObject calls at a time."""
+"""Concurrent calls of HeadObject."""
 
 
 @dataclass
@@ -47,13 +47,13 @@ class Planner:
     """Makes the plan of a replay.
 
     Args:
-        state: Where the plan is; empty, to make one.
-        selection: Which objects; of no interest to a plan that is made.
+        state: The state with the plan, or an empty one to make a plan in.
+        selection: The objects to replay; not used if the plan exists.
         deployment: The function.
         entries: The entries to decide with.
-        aws: Where S3 and the log are.
+        aws: The account of the objects and the log.
         now: The time, with a time zone.
-        intakes: Names of queues that feed the function, besides the stack's.
+        intakes: Names of queues that feed the function, in addition to the stack's.
     """
 
     state: ReplayState
@@ -66,7 +66,7 @@ class Planner:
 
     @cached_property
     def accounts(self) -> Accounts:
-        """What accounts for objects that are not missing."""
+        """The explanations for objects that are not missing."""
         return Accounts(self.state, self.deployment, self.aws, self.now, self.intakes)
 
     @cached_property
@@ -78,7 +78,7 @@ class Planner:
         """Make the plan.
 
         Args:
-            is_sent_next: Whether `decide_again` follows, which decides what is missing.
+            is_sent_next: Whether `decide_again` follows, which decides which objects are missing.
 
         Raises:
             CommandError: A source, S3 or the log cannot be read.
@@ -96,13 +96,13 @@ class Planner:
         self.state.note(numbers=self._decide([Status.TO_SEND]))
 
     def decide_again(self, statuses: Collection[Status]) -> Counter[str]:
-        """Leave out what is accounted for by now, before a plan of missing objects is sent.
+        """Leave out objects that are explained by now, before a plan of missing objects is sent.
 
         Args:
-            statuses: Which objects are about to be sent.
+            statuses: Statuses of the objects that are about to be sent.
 
         Returns:
-            Why how many objects were left out.
+            The number of left out objects by reason.
 
         Raises:
             CommandError: The log or a queue cannot be read.
@@ -116,18 +116,24 @@ class Planner:
     def _select(self) -> None:
         chooses = self.selection.chooser(self.now)
         rows = (
-            (found.bucket, found.key, found.size, found.time.timestamp(), found.event_type)
-            for found in self.selection.objects(self.aws)
+            (
+                s3_object.bucket,
+                s3_object.key,
+                s3_object.size,
+                s3_object.time.timestamp(),
+                s3_object.event_type,
+            )
+            for s3_object in self.selection.objects(self.aws)
         )
-        # Of objects of unknown size the time is unknown too: they are chosen later.
+        # Objects of unknown size have an unknown time too: they are chosen later.
         chosen = (row for row in rows if row[2] == UNKNOWN_SIZE or chooses(row[2], row[3]))
         with Progress("objects found") as progress:
             for number in self.state.add(chosen):
                 progress.advance(number)
 
     def _ask_s3(self) -> None:
-        """Ask S3 for sizes and times that the sources do not tell: they are never guessed."""
-        unknown = (each for each in self.state.objects() if each.size == UNKNOWN_SIZE)
+        """Ask S3 for sizes and times that the sources do not have: they are never guessed."""
+        unknown = (planned for planned in self.state.objects() if planned.size == UNKNOWN_SIZE)
         chooses = self.selection.chooser(self.now)
         client: Any = None
         gone = 0
@@ -135,28 +141,28 @@ class Planner:
             for chunk in pieces(unknown, _CHUNK):
                 client = client or self.aws.client("s3")
                 with reaching_aws():
-                    found = list(pool.map(partial(_facts, client), chunk))
+                    answers = list(pool.map(partial(_facts, client), chunk))
                 dropped: list[int] = []
                 resized = []
-                for planned, facts in zip(chunk, found, strict=True):
+                for planned, facts in zip(chunk, answers, strict=True):
                     time = facts.last_modified.timestamp() if facts else 0.0
                     if facts and chooses(facts.size, time):
                         resized.append((facts.size, time, planned.event_type, planned.id))
                     else:
                         dropped.append(planned.id)
-                gone += sum(1 for facts in found if facts is None)
+                gone += sum(1 for facts in answers if facts is None)
                 self.state.change(dropped=dropped, resized=resized)
                 progress.advance(len(chunk))
         self.state.note(not_there=gone)
 
     def _decide(self, statuses: Collection[Status]) -> Counter[str]:
-        """Count decisions, and drop what is not to be sent.
+        """Count decisions, and drop objects that must not be sent.
 
         Args:
-            statuses: Which objects may be dropped.
+            statuses: Statuses of the objects that may be dropped.
 
         Returns:
-            Why how many were dropped.
+            The number of dropped objects by reason.
         """
         dropped_for: Counter[str] = Counter()
         with Progress("objects decided", sum(self.state.numbers().values())) as progress:
@@ -167,7 +173,7 @@ class Planner:
         return dropped_for
 
     def _decide_some(self, chunk: Sequence[PlannedObject], *, may_drop: bool) -> list[str]:
-        """Decide some objects; return why each was dropped that was."""
+        """Decide some objects; return the reason for each dropped one."""
         counts: dict[Decided, Count] = {}
         dropped: dict[int, str] = {}
         for planned in chunk:
@@ -177,16 +183,16 @@ class Planner:
                 dropped[planned.id] = why
                 continue
             name = str(ObjectName(planned.bucket, planned.key))
-            for each in _decided(decision):
-                counts.setdefault(each, Count(*each)).add(1, [name])
+            for decided in _decided(decision):
+                counts.setdefault(decided, Count(*decided)).add(1, [name])
         self.state.change(dropped=[*dropped], counted=counts.values())
         return [*dropped.values()]
 
     def _why_not(self, planned: PlannedObject, decision: Decision) -> str | None:
-        """Return why an object is not to be sent; None if it is."""
+        """Return why an object must not be sent; None if it must."""
         if self.chosen_by == "all":
             return None
-        wanted = {each[:2] for each in _decided(decision) if each[-1] == "dispatched"}
+        wanted = {decided[:2] for decided in _decided(decision) if decided[-1] == "dispatched"}
         if not wanted:
             return "would_not_fire"
         if self.chosen_by == "would-fire":
@@ -199,7 +205,7 @@ def _facts(client: Any, planned: PlannedObject) -> ObjectFacts | None:
 
 
 def _decided(decision: Decision) -> Iterator[Decided]:
-    """Yield trigger, job and outcome of all that an event results in."""
+    """Yield trigger, job and outcome for each result of an event."""
     if not decision.triggers:
         yield None, None, decision.outcome
     for trigger in decision.triggers:
@@ -212,20 +218,20 @@ def _decided(decision: Decision) -> Iterator[Decided]:
 def digests(entries: RealmEntries) -> dict[str, str]:
     """Return a digest of each entry, by its kind and id."""
     tables = {"trigger": entries.triggers.by_id, "job": getattr(entries.jobs, "by_id", {})}
-    found = {}
+    result = {}
     for kind, by_id in tables.items():
         for id_, entry in by_id.items():
-            found[f"{kind} {id_!a}"] = entry_digest(entry.item)
-    return found
+            result[f"{kind} {id_!a}"] = entry_digest(entry.item)
+    return result
 
 
 def changed_entries(before: dict[str, str], entries: RealmEntries) -> list[str]:
-    """Describe the entries that are not as they were when the plan was made."""
+    """Describe the entries that have changed since the plan was made."""
     now = digests(entries)
     told = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
         if old != new:
-            what = "is new" if old is None else "is gone" if new is None else "has changed"
+            what = "is new" if old is None else "no longer exists" if new is None else "has changed"
             told.append(f"{name} {what}")
     return told

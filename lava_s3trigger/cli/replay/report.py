@@ -1,4 +1,4 @@
-"""What `replay` prints: the counts of a plan, and its outcome."""
+"""The output of `replay`: the counts of a plan, and its outcome."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ LEFT_OUT: Final = {
     "dead_letter": "in a dead-letter queue: `lava-s3trigger dead-letters` lists them",
     "handed_over": "that an earlier replay has handed over, and that the log does not have yet;"
     " --restart forgets that",
-    "older_than_log": "older than the log, which cannot tell what was dispatched for them",
+    "older_than_log": "older than the log, so it is unknown what was dispatched for them",
 }
-"""What is said of objects that are left out, by reason."""
+"""The text for left out objects, by reason."""
 FATES: Final = {
     Status.SENT: "sent",
     Status.TO_SEND: "not sent yet: --resume sends them",
@@ -48,7 +48,7 @@ FATES: Final = {
     Status.FAILED: "failed: --retry-failed sends them again",
     Status.UNKNOWN: "unknown, they may have arrived: --resend-unknown sends them again",
 }
-"""What a status means, and what would do."""
+"""The meaning of each status, and what to do."""
 
 
 class Report:
@@ -57,7 +57,7 @@ class Report:
     Args:
         state: The state of the replay.
         deployment: The function.
-        is_dry_run: Whether nothing was to be sent.
+        is_dry_run: Whether it is a dry run, which sends nothing.
     """
 
     def __init__(self, state: ReplayState, deployment: DeployedFunction, is_dry_run: bool) -> None:  # noqa: FBT001
@@ -89,8 +89,11 @@ class Report:
             if self._numbers[status]:
                 yield f"{self._numbers[status]:,} {fate}"
         for status in _LISTED:
-            for each in self._state.objects(status):
-                yield f"  {status.name.lower()} s3://{each.bucket}/{each.key}: {each.reason or ''}"
+            for planned in self._state.objects(status):
+                yield (
+                    f"  {status.name.lower()} s3://{planned.bucket}/{planned.key}:"
+                    f" {planned.reason or ''}"
+                )
 
     def _lines_of_plan(self) -> Iterator[str]:
         total = sum(self._numbers.values())
@@ -108,7 +111,7 @@ class Report:
             yield f"Not seen: {unseen}"
 
     def write_json(self, file: TextIO) -> None:
-        """Write the report as JSON; its lists are written piece by piece, they may be long."""
+        """Write the report as JSON; its lists may be long, so they are written piece by piece."""
         head: dict[str, Any] = {
             "version": VERSION,
             "realm": self._deployment.realm,
@@ -126,12 +129,14 @@ class Report:
         }
         file.write(json.dumps(head)[:-1])
         names = ("trigger_id", "job_id", "outcome", "objects", "examples")
-        decisions = (dict(zip(names, astuple(each), strict=True)) for each in self._state.counted())
+        decisions = (
+            dict(zip(names, astuple(count), strict=True)) for count in self._state.counted()
+        )
         _write_list(file, "decisions", decisions)
         for status in _LISTED:
             listed = (
-                {"bucket": each.bucket, "key": each.key, "reason": each.reason or ""}
-                for each in self._state.objects(status)
+                {"bucket": planned.bucket, "key": planned.key, "reason": planned.reason or ""}
+                for planned in self._state.objects(status)
             )
             _write_list(file, status.name.lower(), listed)
         file.write("}\n")

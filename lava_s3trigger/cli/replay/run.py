@@ -1,4 +1,4 @@
-"""What the command `replay` does: plans, hands over, goes on, and reports."""
+"""The command `replay`: plans, hands over, resumes, and reports."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def run(**options: Any) -> int:
     chosen_by = (
         "missing" if options["missing"] else "would-fire" if options["would_fire"] else "all"
     )
-    given = {name: options[name] for name in Selection.__slots__ if name in options}
-    selection = Selection(**given, chosen_by=chosen_by)
+    criteria = {name: options[name] for name in Selection.__slots__ if name in options}
+    selection = Selection(**criteria, chosen_by=chosen_by)
     _check(options, selection)
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployment = find_function(aws, options["realm"], options["function"])
@@ -60,7 +60,7 @@ def run(**options: Any) -> int:
 
 
 def _require_dispatching(deployment: DeployedFunction) -> None:
-    """Require that the function would dispatch what it is handed.
+    """Require that the function would dispatch.
 
     Raises:
         CommandError: It only observes, or cannot start.
@@ -82,20 +82,22 @@ def _is_resumed(options: dict[str, Any]) -> bool:
 
 
 def _check(options: dict[str, Any], selection: Selection) -> None:
-    """Refuse options that do not go together, before anything is done."""
+    """Refuse options that exclude each other, before anything is done."""
     if _is_resumed(options):
-        given = "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
-        if not selection.is_empty or given:
+        conflicting = (
+            "--restart" if options["restart"] else "--dry-run" if options["dry_run"] else ""
+        )
+        if not selection.is_empty or conflicting:
             raise CommandError(
-                f"--resume goes on with the plan in the state file: leave out"
-                f" {given or 'the objects'}, or leave out --resume, --retry-failed and"
+                f"--resume continues the plan in the state file: leave out"
+                f" {conflicting or 'the objects'}, or leave out --resume, --retry-failed and"
                 " --resend-unknown",
                 WRONG_USAGE,
             )
     elif selection.is_empty:
         raise CommandError(
-            "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE; or go on"
-            " with an earlier replay with --resume",
+            "no objects: name s3://BUCKET/PREFIX, --inventory FILE or --keys FILE; or"
+            " continue an earlier replay with --resume",
             WRONG_USAGE,
         )
     selection.check(datetime.now(UTC))
@@ -128,15 +130,15 @@ class _Session:
 
     @cached_property
     def entries(self) -> RealmEntries:
-        """The entries that the function decides with now."""
+        """The entries that the function uses now."""
         settings = self.deployment.settings
         return read_entries((), (), settings.realm, self.aws, settings.max_delay)
 
     def prepare(self) -> None:
-        """Have a plan in the state: the one that is there, or another.
+        """Make sure that the state has a plan: the existing one, or a new one.
 
         Raises:
-            CommandError: There is none to go on with, or one that would be lost.
+            CommandError: There is no plan to resume, or an existing one would be lost.
         """
         state = self.state
         if state.left_over:
@@ -170,7 +172,7 @@ class _Session:
     def _require_plan(self, phase: str | None) -> None:
         if phase not in (_PLANNED, _BEGUN):
             raise CommandError(
-                f"{self.state.path}: there is no replay to go on with: name the objects,"
+                f"{self.state.path}: there is no replay to continue: name the objects,"
                 " or the file of another replay with --state",
                 WRONG_USAGE,
             )
@@ -222,10 +224,10 @@ class _Session:
         )
 
     def _decide_again(self) -> None:
-        """Leave out what is accounted for by now, of a plan of missing objects.
+        """Leave out objects of a plan of missing objects that are explained by now.
 
         Raises:
-            CommandError: Events wait that may be of its objects.
+            CommandError: Events are waiting that may concern its objects.
         """
         if self.state.get("chosen_by") != "missing" or self.state.get("job"):
             return
@@ -260,7 +262,7 @@ class _Session:
             )
 
     def _warn_of_changes(self) -> None:
-        """Warn where entries are not as they were when the plan was made."""
+        """Warn if entries have changed since the plan was made."""
         changes = changed_entries(self.state.get("entries"), self.entries)
         for change in changes[:_MAX_CHANGES]:
             message(f"Warning: {change} since the plan was made; the function decides by it")
@@ -280,11 +282,11 @@ class _Session:
             self._print()
             if stopped:
                 raise CommandError(
-                    f"{stopped}; nothing is lost: fix the cause, and go on with --resume",
+                    f"{stopped}; nothing is lost: fix the cause, and continue with --resume",
                     COULD_NOT_TELL,
                 )
             if request:
-                message("Interrupted; go on with --resume")
+                message("Interrupted; continue with --resume")
         numbers = self.state.numbers()
         return YES if numbers[Status.SENT] == sum(numbers.values()) else NO
 
@@ -292,7 +294,7 @@ class _Session:
         self.state.note(phase=_BEGUN, handed_at=datetime.now(UTC).timestamp())
 
     def _hand_over(self, request: Request) -> str | None:
-        """Hand over what is to be sent; return why it stopped before the end, if it did."""
+        """Hand the objects over; return why it stopped before the end, if it did."""
         if self.options["retry_failed"]:
             self.state.move(Status.FAILED, Status.TO_SEND)
         if self.options["resend_unknown"]:
@@ -328,7 +330,7 @@ class _Session:
                 )
             batch.start(Folder.read(files), role)
         if self.state.get("job") and not batch.follow():
-            message("The job goes on; --resume follows it")
+            message("The job continues; --resume follows it")
 
     def _print(self) -> None:
         report = Report(self.state, self.deployment, self.options["dry_run"])

@@ -1,4 +1,4 @@
-"""Which objects a replay is about: where they come from, and how they are chosen."""
+"""The objects of a replay: their sources, and how they are chosen."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 UNKNOWN_SIZE: Final = -1
-"""The size of an object whose source does not tell it: S3 must be asked."""
+"""The size of an object for which the source has none: S3 must be asked."""
 _UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a user asked to be replayed."""
+    """The objects that a user wants to replay."""
 
     listings: tuple[str, ...] = ()
     """S3 URIs of prefixes."""
@@ -53,7 +53,7 @@ class Selection:
     chosen_by: str = "all"
     """``all``, ``would-fire`` or ``missing``."""
     settle: str = "15m"
-    """How old an object must be to count as missing."""
+    """The age from which an object can count as missing."""
 
     @property
     def is_empty(self) -> bool:
@@ -62,7 +62,7 @@ class Selection:
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells it from other selections, in other folders too."""
+        """Return a digest that differs for other selections, even from another folder."""
         fields = asdict(self)
         for name in ("inventories", "keys"):
             fields[name] = [
@@ -72,16 +72,16 @@ class Selection:
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
     def objects(self, aws: Aws) -> Iterator[S3Object]:
-        """Yield the objects that the sources name, by their keys chosen.
+        """Yield the objects of the sources with matching keys.
 
         Raises:
             CommandError: A source cannot be read.
         """
         assumed = Assumed(time=_UNKNOWN_TIME, size=UNKNOWN_SIZE, event_type=self.event_type)
         chooses = self._chooser_of_keys()
-        for found in self._sources(aws, assumed):
-            if chooses(found.key):
-                yield found
+        for s3_object in self._sources(aws, assumed):
+            if chooses(s3_object.key):
+                yield s3_object
 
     def _sources(self, aws: Aws, assumed: Assumed) -> Iterator[S3Object]:
         for uri in self.listings:
@@ -92,7 +92,7 @@ class Selection:
             yield from sources.of_keys(path, self.bucket, assumed)
 
     def _chooser_of_keys(self) -> Callable[[str], bool]:
-        # As if_fnmatch does it.
+        # Matched as by if_fnmatch.
         kind = KINDS["fnmatch"]
         include, exclude = (
             key_patterns("--include", self.include),
@@ -104,10 +104,10 @@ class Selection:
         )
 
     def chooser(self, now: datetime) -> Callable[[int, float], bool]:
-        """Return what chooses by size in bytes and time in seconds since 1970.
+        """Return a filter by size in bytes and time in seconds since 1970.
 
         Args:
-            now: The time that durations are taken from.
+            now: The time to which durations are relative.
 
         Raises:
             CommandError: An option has no such value.
@@ -124,7 +124,7 @@ class Selection:
 
     @property
     def settle_seconds(self) -> float:
-        """How old in seconds an object must be to count as missing, as the log comes late.
+        """The age in seconds from which an object can count as missing, since the log comes late.
 
         Raises:
             CommandError: It is not a duration.
@@ -132,7 +132,7 @@ class Selection:
         return abs(_read("--settle", self.settle, units.duration, 0.0))
 
     def check(self, now: datetime) -> None:
-        """Read all options, so that a mistake shows before anything is done.
+        """Read all options, so that mistakes are reported before anything is done.
 
         Raises:
             CommandError: An option has no such value.
@@ -143,7 +143,7 @@ class Selection:
         for uri in self.listings:
             if not uri.startswith(SCHEME):
                 raise CommandError(
-                    f"{safe(uri)}: this is no S3 URI: write s3://BUCKET/PREFIX; a file of keys"
+                    f"{safe(uri)}: not an S3 URI: write s3://BUCKET/PREFIX; a file of keys"
                     " is given with --keys, an inventory with --inventory",
                     WRONG_USAGE,
                 )

@@ -1,7 +1,7 @@
-"""Sends the plan of a replay: batch by batch, at a rate, by some threads.
+"""Sends the plan of a replay: batch by batch, at a rate, from some threads.
 
-The main thread alone writes the state. It marks a batch as being sent before it gives it to
-a thread, and notes what became of it after. See `state`.
+Only the main thread writes the state. It marks a batch as being sent before it passes it to a
+thread, and records the outcome afterwards. See `state`.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     from .ways import Way
 
 MAX_TRIES: Final = 8
-"""Tries of a call that the service is too busy for."""
+"""Attempts of a call while the service is too busy."""
 _FIRST_WAIT_SECONDS: Final = 0.25
 _MAX_WAIT_SECONDS: Final = 20.0
 _TICK_SECONDS: Final = 0.1
 _SECONDS_OF_A_BATCH: Final = 1.0
-"""With a rate, a batch has no more objects than the rate allows in this time."""
+"""With a rate, a batch has at most the objects that the rate allows in this time."""
 
 
 @dataclass(slots=True)
 class _Result:
-    """What became of a batch."""
+    """The result of a batch."""
 
     settled: list[Settled] = field(default_factory=list)
     stop: str | None = None
-    """Why no further batch would arrive."""
+    """Why all further batches would fail too."""
     defect: Exception | None = None
 
 
 class Replayer:
-    """Sends what is to be sent.
+    """Sends the objects of the plan.
 
     Args:
         state: The state of the replay.
-        way: How to hand objects over.
-        rate: Objects a second, at most; None: no limit.
-        concurrency: Calls at a time, at most.
-        is_to_end: Tells whether to begin no further batch.
-        progress: Is told of each object that was settled.
+        way: The way to hand objects over.
+        rate: The most objects per second; None for no limit.
+        concurrency: The most concurrent calls.
+        is_to_end: Returns whether to begin no further batch.
+        progress: Counts the settled objects.
         clock: Returns the time in seconds.
     """
 
@@ -80,11 +80,11 @@ class Replayer:
         self._tasks: queue.SimpleQueue[list[PlannedObject] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self.stopped: str | None = None
-        """Why it stopped before the end, if it did and was not asked to."""
+        """Why it stopped before the end without being asked to."""
 
     def run(self) -> None:
-        """Send all that is to be sent, or until it is asked to end or must stop."""
-        # Daemons: a second signal ends the command while they wait for answers.
+        """Send all objects, until it is asked to end or must stop."""
+        # Daemons, so that a second signal ends the command while they wait for answers.
         for _ in range(self._concurrency):
             threading.Thread(target=self._work, daemon=True).start()
         under_way = 0
@@ -105,7 +105,7 @@ class Replayer:
         return self._stopping.is_set() or not self._state.next(self._last, 1)
 
     def _begin(self) -> bool:
-        """Begin the next batch, if there is one and it is time; tell whether."""
+        """Begin the next batch if there is one and it is time; return whether it began."""
         if self._stopping.is_set() or self._clock() < self._ready_at:
             return False
         number = self._way.max_records
@@ -118,12 +118,12 @@ class Replayer:
         if self._rate is not None:
             self._ready_at = max(self._ready_at, self._clock()) + len(objects) / self._rate
         self._last = objects[-1].id
-        self._state.settle(Settled(each.id, Status.BEING_SENT) for each in objects)
+        self._state.settle(Settled(planned.id, Status.BEING_SENT) for planned in objects)
         self._tasks.put(objects)
         return True
 
     def _settle(self) -> int:
-        """Wait for a moment; return how many batches were settled, one at most."""
+        """Wait for a moment; return how many batches were settled: 0 or 1."""
         try:
             result = self._results.get(timeout=_TICK_SECONDS)
         except queue.Empty:
@@ -131,7 +131,7 @@ class Replayer:
             return 0
         self._state.settle(result.settled)
         self._progress.advance(
-            sum(1 for each in result.settled if each.status is not Status.TO_SEND)
+            sum(1 for settled in result.settled if settled.status is not Status.TO_SEND)
         )
         if result.stop and not self.stopped:
             self.stopped = result.stop
@@ -160,18 +160,20 @@ class Replayer:
                 result.defect = defect
                 result.settled += _all(piece, Status.UNKNOWN, f"a defect: {defect!r}")
                 break
-            busy = [each for each in outcomes if each.status is Status.TO_SEND]
-            result.settled += [each for each in outcomes if each.status is not Status.TO_SEND]
+            busy = [outcome for outcome in outcomes if outcome.status is Status.TO_SEND]
+            result.settled += [
+                outcome for outcome in outcomes if outcome.status is not Status.TO_SEND
+            ]
             if not busy:
                 tries = 0
             elif self._may_try_again(tries):
-                ids = {each.id for each in busy}
-                pending.append([each for each in piece if each.id in ids])
+                ids = {outcome.id for outcome in busy}
+                pending.append([planned for planned in piece if planned.id in ids])
             elif self._stopping.is_set():
                 result.settled += busy
             else:
-                result.settled += [each._replace(status=Status.FAILED) for each in busy]
-        for piece in pending:  # after a defect
+                result.settled += [outcome._replace(status=Status.FAILED) for outcome in busy]
+        for piece in pending:  # after a bug
             result.settled += _all(piece, Status.TO_SEND)
         return result
 
@@ -183,7 +185,7 @@ class Replayer:
         tries: int,
         result: _Result,
     ) -> None:
-        """Note what a failed call means for its objects, or have them sent again."""
+        """Record what a failed call means for its objects, or send them again."""
         reason = str(error)
         match error.problem:
             case Problem.LOST:
@@ -197,14 +199,14 @@ class Replayer:
                 pending.append(piece)
             case _:
                 result.settled += _all(piece, Status.TO_SEND)
-                for each in pending:
-                    result.settled += _all(each, Status.TO_SEND)
+                for waiting in pending:
+                    result.settled += _all(waiting, Status.TO_SEND)
                 pending.clear()
                 if not self._stopping.is_set():
                     result.stop = reason
 
     def _may_try_again(self, tries: int) -> bool:
-        """Wait before the next try; tell whether there is one."""
+        """Wait before the next attempt; return whether there is one."""
         if tries >= MAX_TRIES:
             return False
         seconds = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0**tries)
@@ -214,4 +216,4 @@ class Replayer:
 def _all(
     objects: Sequence[PlannedObject], status: Status, reason: str | None = None
 ) -> list[Settled]:
-    return [Settled(each.id, status, reason) for each in objects]
+    return [Settled(planned.id, status, reason) for planned in objects]

@@ -1,7 +1,7 @@
-"""The state of a replay, in one SQLite file: what is to be sent, is being sent, and was sent.
+"""The state of a replay, in one SQLite file: which objects are to send, being sent, and sent.
 
-An object is marked as being sent, durably, before any call that hands it over begins. So what
-a killed process leaves as being sent may or may not have arrived: it is unknown from then on.
+An object is durably marked as being sent before the call that hands it over begins. If the
+process is killed then, the object may or may not have arrived, and its status becomes unknown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _APPLICATION: Final = 0x6C733374
 """Marks the file as ours, for ``PRAGMA application_id``."""
 _LAYOUT: Final = 3
 _CHUNK: Final = 10_000
-"""Rows of a transaction, while planning."""
+"""Rows per transaction while planning."""
 _READ: Final = 1_000
 MAX_EXAMPLES: Final = 3
 
@@ -62,18 +62,18 @@ CREATE TABLE IF NOT EXISTS handed_over (
 """
 _NAMES: Final = ("facts", "objects", "counts", "logged", "waiting")
 _MAX_UNDER_WAY_SECONDS: Final = 86_400.0
-"""For how long an object that a replay handed over is not missing, though the log does not have
-it. Lambda tries an asynchronous invocation for up to 6 hours; a day is on the safe side."""
+"""For how long an object that a replay handed over does not count as missing although the log
+lacks it. Lambda retries an asynchronous invocation for up to 6 hours; a day is on the safe side."""
 
 
 class Status(IntEnum):
-    """How far an object is."""
+    """The status of an object."""
 
     TO_SEND = 0
     BEING_SENT = 1
     SENT = 2
     UNKNOWN = 3
-    """It may have been sent: the process was killed, or the answer was lost."""
+    """Maybe sent: the process was killed, or the answer was lost."""
     FAILED = 4
 
 
@@ -89,17 +89,17 @@ class PlannedObject(NamedTuple):
     """Seconds since 1970."""
     event_type: str
     reason: str | None = None
-    """Why it has its status."""
+    """The reason of its status."""
 
     @property
     def as_source(self) -> S3Object:
-        """The object as its source names it."""
+        """The object as its source returned it."""
         time = datetime.fromtimestamp(self.time, UTC)
         return S3Object(self.bucket, self.key, self.size, time, self.event_type)
 
 
 class Settled(NamedTuple):
-    """What became of an object."""
+    """The outcome of handing an object over."""
 
     id: int
     status: Status
@@ -108,12 +108,12 @@ class Settled(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """How many objects a trigger and a job decide alike."""
+    """The number of objects with the same decision of a trigger and a job."""
 
     trigger_id: str | None
-    """None: no trigger matches."""
+    """None if no trigger matches."""
     job_id: str | None
-    """None: the trigger ended before its jobs."""
+    """None if the trigger ended before its jobs."""
     outcome: str
     number: int = 0
     examples: list[str] = field(default_factory=list)
@@ -138,10 +138,10 @@ class ReplayState:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.left_over = 0
-        """How many objects a killed process left unknown, found just now."""
+        """The number of objects that a killed process left, and that are unknown since now."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Keys are nobody else's business.
+            # Keys are confidential.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise self._error(error.strerror or str(error)) from None
@@ -155,7 +155,7 @@ class ReplayState:
 
     def _open(self) -> None:
         run = self._connection.execute
-        # Held until the connection ends, also by a kill.
+        # Held until the connection ends, even if the process is killed.
         run("PRAGMA locking_mode = EXCLUSIVE")
         run("PRAGMA temp_store = FILE")
         run("BEGIN EXCLUSIVE")
@@ -173,7 +173,7 @@ class ReplayState:
             self._make()
         run("COMMIT")
         run("PRAGMA journal_mode = WAL")
-        # Also the power may fail between a mark and its call.
+        # Durable, since the power may fail between a mark and its call.
         run("PRAGMA synchronous = FULL")
         if self.get("job") is None:
             self.left_over = run(
@@ -194,7 +194,7 @@ class ReplayState:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Make the changes of a block together, or none of them."""
+        """Make all changes of a block, or none of them."""
         with self._translating():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -228,11 +228,11 @@ class ReplayState:
     # The plan.
 
     def clear(self, now: float, *, forgets_all: bool = False) -> None:
-        """Forget the replay that is in the file, but for what it handed over lately.
+        """Forget the replay in the file, except what it recently handed over.
 
         Args:
             now: The time, in seconds since 1970.
-            forgets_all: Whether to forget that as well.
+            forgets_all: Whether to forget that too.
         """
         handed_at = self.get("handed_at")
         with self._writing() as connection:
@@ -255,7 +255,7 @@ class ReplayState:
         return json.loads(row[0]) if row else None
 
     def note(self, **facts: Any) -> None:
-        """Note facts about the replay."""
+        """Record facts about the replay."""
         with self._writing():
             self._note(facts)
 
@@ -266,7 +266,7 @@ class ReplayState:
         )
 
     def add(self, objects: Iterable[tuple[str, str, int, float, str]]) -> Iterator[int]:
-        """Add objects, each once; yield how many were added, now and then.
+        """Add each object once; yield from time to time how many were added.
 
         Args:
             objects: Bucket, key, size, time and event type of each.
@@ -283,7 +283,7 @@ class ReplayState:
             yield added
 
     def objects(self, status: Status | None = None) -> Iterator[PlannedObject]:
-        """Yield the objects, or those of a status, in the order in which they were added."""
+        """Yield the objects, or those with a status, in the order in which they were added."""
         # In pieces, so that the table can be written between them.
         last = 0
         while objects := self.next(last, _READ, status):
@@ -296,9 +296,9 @@ class ReplayState:
         """Return the next objects.
 
         Args:
-            last: Id of the last object of before.
-            number: How many, at most.
-            status: Of which status; None: of any.
+            last: Id of the last object that the previous call returned.
+            number: The most objects to return.
+            status: The status of the objects; None for any.
         """
         chosen = "" if status is None else f"status = {int(status)} AND"
         rows = self._connection.execute(
@@ -317,15 +317,13 @@ class ReplayState:
         """Change the plan.
 
         Args:
-            dropped: Ids of objects that are not to be sent.
-            counted: What was decided; numbers are added to those that are there.
+            dropped: Ids of objects that must not be sent.
+            counted: Counts of decisions, which are added to existing counts.
             resized: Size, time, event type and id of objects that S3 was asked about.
         """
         with self._writing() as connection:
             run = connection.execute
-            connection.executemany(
-                "DELETE FROM objects WHERE id = ?", [(each,) for each in dropped]
-            )
+            connection.executemany("DELETE FROM objects WHERE id = ?", [(id_,) for id_ in dropped])
             connection.executemany(
                 "UPDATE objects SET size = ?, time = ?, event_type = ? WHERE id = ?", resized
             )
@@ -344,18 +342,18 @@ class ReplayState:
                 )
 
     def forget_counts(self) -> None:
-        """Forget what was decided, before it is decided again."""
+        """Forget the counts of decisions, before deciding again."""
         with self._writing() as connection:
             connection.execute("DELETE FROM counts")
 
     def counted(self) -> Iterator[Count]:
-        """Yield what was decided, by trigger and job."""
+        """Yield the counts of decisions, by trigger and job."""
         query = "SELECT * FROM counts ORDER BY trigger_id, outcome, job_id"
         for trigger_id, job_id, outcome, number, examples in self._connection.execute(query):
             yield Count(trigger_id or None, job_id or None, outcome, number, json.loads(examples))
 
     def note_logged(self, lines: Iterable[tuple[str, str, str, str, float]]) -> None:
-        """Note bucket, key, trigger, job and time of dispatches that the log has."""
+        """Record bucket, key, trigger, job and time of dispatches in the log."""
         for chunk in pieces(lines, _CHUNK):
             with self._writing() as connection:
                 connection.executemany(
@@ -365,12 +363,12 @@ class ReplayState:
                 )
 
     def logged(self, bucket: str, key: str, since: float) -> frozenset[tuple[str, str]]:
-        """Return the triggers and jobs of the dispatches of an object that the log has."""
+        """Return the triggers and jobs of an object's dispatches in the log."""
         query = "SELECT trigger_id, job_id FROM logged WHERE bucket = ? AND key = ? AND time >= ?"
         return frozenset(self._connection.execute(query, (bucket, key, since)))
 
     def note_waiting(self, objects: Iterable[tuple[str, str]]) -> None:
-        """Note bucket and key of the objects that wait in dead-letter queues, and no others."""
+        """Record bucket and key of the objects in dead-letter queues, in place of earlier ones."""
         with self._writing() as connection:
             connection.execute("DELETE FROM waiting")
             connection.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?)", objects)
@@ -388,25 +386,25 @@ class ReplayState:
     def prefixes(self) -> dict[str, str]:
         """Return the longest common prefix of the keys of each bucket."""
         query = "SELECT bucket, min(key), max(key) FROM objects GROUP BY bucket"
-        # SQLite sorts by bytes, so that all keys begin as these two do.
+        # SQLite sorts by bytes, so all keys have the common prefix of these two.
         return {
             bucket: os.path.commonprefix([first, last])  # noqa: RUF071 - keys are not paths
             for bucket, first, last in self._connection.execute(query)
         }
 
     def first_time(self) -> float | None:
-        """Return the time of the object that was modified first, in seconds since 1970."""
-        [found] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
-        return found  # type: ignore[no-any-return]
+        """Return the earliest time of an object, in seconds since 1970."""
+        [first] = self._connection.execute("SELECT min(time) FROM objects").fetchone()
+        return first  # type: ignore[no-any-return]
 
     # The run.
 
     def settle(self, outcomes: Iterable[Settled]) -> None:
-        """Note how far objects are, durably."""
+        """Durably record the status of objects."""
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE objects SET status = ?, reason = ? WHERE id = ?",
-                [(int(each.status), each.reason, each.id) for each in outcomes],
+                [(int(outcome.status), outcome.reason, outcome.id) for outcome in outcomes],
             )
 
     def settle_named(self, outcomes: Iterable[tuple[Status, str | None, str, str]]) -> None:
@@ -424,7 +422,7 @@ class ReplayState:
                 )
 
     def move(self, status: Status, to: Status, reason: str | None = None, **facts: Any) -> int:
-        """Give all objects of a status another one, and note facts; return how many."""
+        """Change the status of all objects with a status, and record facts; return their number."""
         with self._writing() as connection:
             self._note(facts)
             return connection.execute(
@@ -432,14 +430,14 @@ class ReplayState:
             ).rowcount
 
     def numbers(self) -> dict[Status, int]:
-        """Return how many objects have each status."""
+        """Return the number of objects by status."""
         query = "SELECT status, count(*) FROM objects GROUP BY status"
-        found = dict(self._connection.execute(query))
-        return {status: found.get(int(status), 0) for status in Status}
+        counts = dict(self._connection.execute(query))
+        return {status: counts.get(int(status), 0) for status in Status}
 
 
 def default_path(name: str) -> Path:
-    """Return the file of a function's replays below the user's state folder.
+    """Return the path of the file for a function's replays, below the user's state folder.
 
     Args:
         name: Name of the function.

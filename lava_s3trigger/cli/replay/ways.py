@@ -1,7 +1,7 @@
 """Ways to hand S3 events of a replay over to the function, one call at a time.
 
-A call is made once: what sends again after an answer was lost could send twice. So each
-outcome says whether the events arrived, did not, or may have.
+A call is made only once, since retrying after a lost answer could send events twice. So each
+outcome says whether the events arrived, did not arrive, or may have arrived.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .state import PlannedObject
 
 MAX_INVOKE_BYTES: Final = 256_000
-"""Bytes of a payload. An asynchronous invocation takes 1 MB, but Lambda charges it as one
-request up to 256 KB, and as one more for each 64 KB beyond: more gains nothing.
+"""Bytes of a payload. An asynchronous invocation accepts 1 MB, but Lambda charges it as one
+request up to 256 KB, and as one more for each further 64 KB, so a larger one gains nothing.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 MAX_INVOKE_RECORDS: Final = 1_000
 MAX_QUEUE_ENTRIES: Final = 10
@@ -41,14 +41,14 @@ _READ_SECONDS: Final = 30
 
 
 class Problem(Enum):
-    """What a call that failed means for the events in it, which are all treated alike."""
+    """What a failed call means for its events; it means the same for all of them."""
 
     BUSY = auto()
     """They did not arrive; the service asks to try again later."""
     CONTENT = auto()
-    """They did not arrive: the service takes no such payload."""
+    """They did not arrive: the service refuses the payload."""
     STOP = auto()
-    """They did not arrive, and no others will: a permission, a queue or credentials are missing."""
+    """They did not arrive, nor would others: a permission, a queue or credentials are missing."""
     LOST = auto()
     """They may have arrived."""
 
@@ -65,16 +65,16 @@ class Way(Protocol):
     """A way to hand events over."""
 
     max_records: int
-    """Objects of a call, at most."""
+    """The most objects per call."""
 
     def fitting(self, objects: Sequence[PlannedObject]) -> int:
-        """Return how many of the objects, from the first, go into one call."""
+        """Return how many of the first objects fit into one call."""
 
     def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
-        """Make one call, with the events of the objects.
+        """Make one call with the events of the objects.
 
         Returns:
-            What became of each; `Status.TO_SEND`: the service asks to send it later.
+            The outcome of each; `Status.TO_SEND` if the service asks to send it later.
 
         Raises:
             HandoverError: The call failed as a whole.
@@ -82,7 +82,7 @@ class Way(Protocol):
 
 
 def record_of(planned: PlannedObject, region: str) -> dict[str, Any]:
-    """Return the record of an object's event, as S3 sent it when the object was put."""
+    """Return the record of an object's event, as S3 sent it when the object was created."""
     return planned.as_source.record(region)
 
 
@@ -91,11 +91,11 @@ class Invocations:
     """Asynchronous invocations of the function.
 
     Args:
-        client: Client of Lambda, that makes each call once.
+        client: Client of Lambda that makes each call once.
         function: ARN of the function.
         region: AWS region of the buckets.
         replay: Id of the replay.
-        max_records: Records of a payload, at most.
+        max_records: The most records per payload.
     """
 
     client: Any
@@ -115,10 +115,10 @@ class Invocations:
 
     def send(self, objects: Sequence[PlannedObject]) -> list[Settled]:
         """Invoke the function with the events of the objects."""
-        payload = self._payload([record_of(each, self.region) for each in objects])
+        payload = self._payload([record_of(planned, self.region) for planned in objects])
         with _calling():
             self.client.invoke(FunctionName=self.function, InvocationType="Event", Payload=payload)
-        return [Settled(each.id, Status.SENT) for each in objects]
+        return [Settled(planned.id, Status.SENT) for planned in objects]
 
     def _payload(self, records: list[dict[str, Any]]) -> bytes:
         return json.dumps({"Records": records, REPLAY_MARK: self.replay}).encode("ascii")
@@ -129,7 +129,7 @@ class QueueMessages:
     """Messages to the intake queue, one for each event.
 
     Args:
-        client: Client of SQS, that makes each call once.
+        client: Client of SQS that makes each call once.
         url: URL of the queue.
         region: AWS region of the buckets.
         replay: Id of the replay.
@@ -142,10 +142,10 @@ class QueueMessages:
     max_records: int = MAX_QUEUE_ENTRIES
 
     def fitting(self, objects: Sequence[PlannedObject]) -> int:
-        """Return how many of the objects go into one batch.
+        """Return how many of the objects fit into one batch.
 
-        Ten records, of keys of 1,024 bytes too, are far smaller than the 256 KiB that a
-        batch could have before it was 1 MiB.
+        Even with keys of 1,024 bytes, ten records are far smaller than 256 KiB, the former
+        limit of a batch. It is 1 MiB now.
         """
         return min(len(objects), self.max_records)
 
@@ -162,17 +162,17 @@ class QueueMessages:
         ]
         with _calling():
             answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
-        found: dict[int, Settled] = {
-            each.id: Settled(each.id, Status.UNKNOWN, "the answer of SQS does not name it")
-            for each in objects
+        settled: dict[int, Settled] = {
+            planned.id: Settled(planned.id, Status.UNKNOWN, "the answer of SQS does not name it")
+            for planned in objects
         }
         for entry in answer.get("Successful", ()):
-            found[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
+            settled[int(entry["Id"])] = Settled(int(entry["Id"]), Status.SENT)
         for entry in answer.get("Failed", ()):
             number, reason = int(entry["Id"]), f"{entry['Code']}: {entry.get('Message', '')}"
             status = Status.FAILED if entry["SenderFault"] else Status.TO_SEND
-            found[number] = Settled(number, status, reason)
-        return list(found.values())
+            settled[number] = Settled(number, status, reason)
+        return list(settled.values())
 
 
 @contextlib.contextmanager
@@ -230,35 +230,37 @@ _SERVICE_BUSY: Final = (429, 503)
 
 
 def _problem(response: Any) -> Problem:
-    """Tell what an answer that refuses a call means."""
+    """Return the meaning of an answer that refuses a call."""
     code = str(response.get("Error", {}).get("Code", "")).rpartition(".")[2]
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _BUSY or status in _SERVICE_BUSY:
         return Problem.BUSY
     if status >= _SERVICE_FAILED:
-        return Problem.LOST  # it may have failed after the work
+        return Problem.LOST  # it may have failed after accepting the events
     return Problem.CONTENT if code in _CONTENT else Problem.STOP
 
 
 def _told(error: Any) -> str:
-    found = error.response.get("Error", {})
-    return f"AWS refused {error.operation_name}: {found.get('Code')}: {found.get('Message', '')}"
+    details = error.response.get("Error", {})
+    return (
+        f"AWS refused {error.operation_name}: {details.get('Code')}: {details.get('Message', '')}"
+    )
 
 
 def make_way(
     aws: Aws, deployment: DeployedFunction, replay: str, options: Mapping[str, Any]
 ) -> Way:
-    """Return the way that options choose.
+    """Return the way that the options choose.
 
     Args:
-        aws: Where the function is.
+        aws: The account of the function.
         deployment: The function.
         replay: Id of the replay.
-        options: `via`; `batch`, records of an invocation, at most; and `queue`, the name of
-            the queue, that of the stack if None.
+        options: `via`; `batch`, the most records per invocation; and `queue`, the name of
+            the queue, or None for that of the stack.
 
     Raises:
-        CommandError: There is no such queue, or it keeps an order.
+        CommandError: There is no such queue, or it is a FIFO queue.
     """
     once = Config(
         connect_timeout=_CONNECT_SECONDS,

@@ -1,4 +1,4 @@
-"""Patterns of EventBridge: whether one may match an event of S3.
+"""Decides whether a pattern of EventBridge may match an event of S3.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 """
@@ -30,15 +30,15 @@ _CLOSED: Final = frozenset(
         ("detail", "deletion-type"),
     ]
 )
-"""What is the same in each event of a type; all else differs from event to event."""
+"""Fields that are the same in each event of a type; all others differ from event to event."""
 _TIME: Final = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 _OPEN: Final = object()
-"""The value of a field that differs between events: every test may pass."""
+"""The value of a field that differs between events: any test may pass."""
 _ABSENT: Final = object()
 
 
 def read_pattern(rule: Json) -> Json | None:
-    """Return the pattern of a rule; None if it has none, or none that can be read."""
+    """Return the pattern of a rule; None if it has none, or an invalid one."""
     try:
         pattern = json.loads(rule.get("EventPattern") or "null")
     except ValueError:
@@ -47,21 +47,21 @@ def read_pattern(rule: Json) -> Json | None:
 
 
 def matching_types(pattern: Json, bucket: str | None = None) -> list[EventType]:
-    """Return the types of events of a bucket, or of any, that a pattern may match."""
+    """Return the event types of a bucket, or of any bucket, that a pattern may match."""
     return [
-        each
-        for each in EVENT_TYPES.values()
-        if each.detail_type is not None and _may_match(pattern, _event(each, bucket))
+        event_type
+        for event_type in EVENT_TYPES.values()
+        if event_type.detail_type is not None and _may_match(pattern, _event(event_type, bucket))
     ]
 
 
 def key_filters(pattern: Json) -> list[tuple[str, str]]:
-    """Return the prefixes and suffixes of the keys that a pattern matches, each with the other."""
+    """Return the pairs of prefix and suffix of the keys that a pattern matches."""
     try:
         tests = pattern["detail"]["object"]["key"]
     except (KeyError, TypeError):
         return [("", "")]
-    return [_key_filter(each) for each in listed(tests)]
+    return [_key_filter(test) for test in listed(tests)]
 
 
 def _key_filter(test: Any) -> tuple[str, str]:
@@ -76,7 +76,7 @@ def _key_filter(test: Any) -> tuple[str, str]:
                 return "", value
             if name == "wildcard" and "\\" not in value:
                 return value.partition("*")[0], value.rpartition("*")[2] if "*" in value else value
-    return "", ""  # such as anything-but: it leaves out little
+    return "", ""  # such as anything-but, which excludes little
 
 
 def leaves(pattern: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -92,22 +92,22 @@ def without(pattern: Json, path: tuple[str, ...]) -> Json:
     """Return a pattern without the test of a field."""
     name, *rest = path
     if not rest:
-        return {each: value for each, value in pattern.items() if each != name}
+        return {field: value for field, value in pattern.items() if field != name}
     inner = without(pattern[name], tuple(rest))
     return {
-        each: inner if each == name else value
-        for each, value in pattern.items()
-        if each != name or inner
+        field: inner if field == name else value
+        for field, value in pattern.items()
+        if field != name or inner
     }
 
 
 def _event(kind: EventType, bucket: str | None) -> Json:
-    """Return an event of a bucket, or of any, with ``_OPEN`` for what differs between events."""
+    """Return an event of a bucket, or of any bucket, with ``_OPEN`` for fields that differ."""
     event = ObjectEvent(bucket=bucket or "", key="k", type=kind, time=_TIME)
-    found: Json = _opened(eventbridge_event(event))
+    opened: Json = _opened(eventbridge_event(event))
     if bucket is None:
-        found["detail"]["bucket"]["name"] = _OPEN
-    return found
+        opened["detail"]["bucket"]["name"] = _OPEN
+    return opened
 
 
 def _opened(value: Any, path: tuple[str, ...] = ()) -> Any:
@@ -122,7 +122,8 @@ def _may_match(pattern: Json, event: Any) -> bool:
     for name, wanted in pattern.items():
         if name == "$or":
             passes = any(
-                isinstance(each, dict) and _may_match(each, event) for each in listed(wanted)
+                isinstance(alternative, dict) and _may_match(alternative, event)
+                for alternative in listed(wanted)
             )
         elif isinstance(wanted, dict):
             passes = _may_match(wanted, members.get(name))
@@ -152,7 +153,7 @@ def _passes(test: Any, value: Any) -> bool:
 def _differs(wanted: Any, value: str) -> bool:
     if isinstance(wanted, dict):
         return not all(
-            any(_TESTS[name](each, value) for each in listed(inner))
+            any(_TESTS[name](operand, value) for operand in listed(inner))
             for name, inner in wanted.items()
             if name in _TESTS
         )

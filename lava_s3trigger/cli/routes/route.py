@@ -1,4 +1,4 @@
-"""Routes of a bucket's events to the function, and what of an entry each carries."""
+"""Routes of a bucket's events to the function, and which events of an entry each carries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: Final = {
 }
 """The kinds of notifications of a bucket, each with the name of its destination."""
 _SAFE: Final = "/!-_.*'()"
-"""What S3 takes in a filter as it is, beside letters and digits.
+"""Characters that S3 does not decode in a filter, in addition to letters and digits.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -39,20 +39,20 @@ class Route:
     """A way of a bucket's events to a destination."""
 
     told: str
-    """What it is, for people."""
+    """A description, for people."""
     types: frozenset[str]
-    """The types of events that it carries, as S3 names them."""
+    """S3's names of the event types that it carries."""
     prefix: str = ""
     suffix: str = ""
     place: tuple[str, int] | None = None
-    """Kind and number of its notification; None for EventBridge."""
+    """Kind and position of its notification; None for EventBridge."""
     rule: str | None = None
     """Name of its rule, for EventBridge."""
     is_ours: bool = True
     """Whether it leads to the function."""
 
     def overlaps(self, other: Route) -> bool:
-        """Return whether both carry some event of some object."""
+        """Return whether there is an event that both carry."""
         prefixes = sorted([self.prefix, other.prefix], key=len)
         suffixes = sorted([self.suffix, other.suffix], key=len)
         return (
@@ -62,25 +62,26 @@ class Route:
         )
 
     def name_of(self, kind: EventType) -> str | None:
-        """Return the type of an event as the function sees it by this route."""
+        """Return the event type that the function sees through this route."""
         return kind.name if self.rule is None else kind.name_in_eventbridge
 
     def covers(self, trigger: Trigger, kind: EventType) -> bool:
-        """Return whether it carries all events of a type that an entry asks for."""
+        """Return whether it carries all events of a type that an entry wants."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else trigger.prefix
         has_prefix = f"{prefix}/".startswith(self.prefix) if prefix else not self.prefix
         has_suffix = not self.suffix or any(
-            all(each.endswith(self.suffix) for each in patterns) for patterns in _patterns(trigger)
+            all(pattern.endswith(self.suffix) for pattern in patterns)
+            for patterns in _patterns(trigger)
         )
         return has_prefix and has_suffix and self._carries(trigger, kind)
 
     def reaches(self, trigger: Trigger) -> bool:
-        """Return whether it may carry any event that an entry asks for."""
+        """Return whether it may carry any event that an entry wants."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
         return (
             (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
             and all(
-                any(_may_pass(each, self.prefix, self.suffix) for each in patterns)
+                any(_may_pass(pattern, self.prefix, self.suffix) for pattern in patterns)
                 for patterns in _patterns(trigger)
             )
             and any(self._carries(trigger, kind) for kind in EVENT_TYPES.values())
@@ -92,48 +93,51 @@ class Route:
 
 
 def asks_for(trigger: Trigger, name: str) -> bool:
-    """Return whether an entry's conditions let events of a type pass."""
+    """Return whether an entry's conditions accept events of a type."""
     return all(
-        each.holds(name)
-        for each in trigger.conditions
-        if each.field in {"if_event_type", "if_not_event_type"}
+        condition.holds(name)
+        for condition in trigger.conditions
+        if condition.field in {"if_event_type", "if_not_event_type"}
     )
 
 
 def wanted_types(trigger: Trigger) -> list[EventType]:
-    """Return the types that an entry asks for; without a condition, those of new objects."""
-    if not any(each.field == "if_event_type" for each in trigger.conditions):
+    """Return the event types that an entry wants; without a condition, those of new objects."""
+    if not any(condition.field == "if_event_type" for condition in trigger.conditions):
         return [
-            each
-            for each in EVENT_TYPES.values()
-            if each.name.startswith("ObjectCreated:") and asks_for(trigger, each.name)
+            event_type
+            for event_type in EVENT_TYPES.values()
+            if event_type.name.startswith("ObjectCreated:") and asks_for(trigger, event_type.name)
         ]
     return [
-        each
-        for each in EVENT_TYPES.values()
-        if any(name and asks_for(trigger, name) for name in (each.name, each.name_in_eventbridge))
+        event_type
+        for event_type in EVENT_TYPES.values()
+        if any(
+            name and asks_for(trigger, name)
+            for name in (event_type.name, event_type.name_in_eventbridge)
+        )
     ]
 
 
-def carriers(found: list[Route], trigger: Trigger) -> dict[str, list[Route]]:
-    """Return the routes that carry all that an entry asks for, by type of events.
+def carriers(candidates: list[Route], trigger: Trigger) -> dict[str, list[Route]]:
+    """Return the routes that carry all events that an entry wants, by event type.
 
-    A type without a route is one that does not reach the function, or not for all keys; with two
+    Without a route, events of a type do not reach the function, or not for all keys; with two
     routes, each event comes twice.
 
     Args:
-        found: The routes of the bucket to the function.
+        candidates: The routes of the bucket to the function.
         trigger: The entry.
     """
     return {
-        kind.name: [route for route in found if route.covers(trigger, kind)]
+        kind.name: [route for route in candidates if route.covers(trigger, kind)]
         for kind in wanted_types(trigger)
     }
 
 
 def wanted_events(trigger: Trigger) -> list[str]:
-    """Return the events that a notification needs for an entry."""
-    names = [each.name for each in wanted_types(trigger)]
+    """Return the events that a notification must have for an entry."""
+    names = [event_type.name for event_type in wanted_types(trigger)]
     created = [name for name in EVENT_TYPES if name.startswith("ObjectCreated:")]
     if not names or set(created) <= set(names):
         rest = [f"s3:{name}" for name in names if name not in created]
@@ -145,19 +149,19 @@ def notification_routes(configuration: Json, ours: frozenset[str] = frozenset())
     """Yield the routes of all notifications of a bucket, without those by EventBridge.
 
     Args:
-        configuration: The bucket's.
+        configuration: The notifications of the bucket.
         ours: ARNs of destinations that lead to the function.
     """
     for kind, name in KINDS.items():
-        for number, each in enumerate(configuration.get(kind, [])):
-            filters = dict(filter_values(each))
+        for number, notification in enumerate(configuration.get(kind, [])):
+            filters = dict(filter_values(notification))
             yield Route(
-                f"the notification {each.get('Id', number)} to {each[name]}",
-                event_types(each.get("Events", ())),
+                f"the notification {notification.get('Id', number)} to {notification[name]}",
+                event_types(notification.get("Events", ())),
                 decoded(filters.get("prefix", "")),
                 decoded(filters.get("suffix", "")),
                 (kind, number),
-                is_ours=each[name] in ours,
+                is_ours=notification[name] in ours,
             )
 
 
@@ -171,65 +175,71 @@ def routes(deployed: Deployment, bucket: str, configuration: Json | None = None)
     """
     if configuration is None:
         configuration = deployed.notifications(bucket) or {}
-    topics = {each["TopicArn"] for each in deployed.subscriptions}
+    topics = {subscription["TopicArn"] for subscription in deployed.subscriptions}
     ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
-    found = [each for each in notification_routes(configuration, ours) if each.is_ours]
+    routes_of_bucket = [
+        route for route in notification_routes(configuration, ours) if route.is_ours
+    ]
     if "EventBridgeConfiguration" not in configuration:
-        return found
+        return routes_of_bucket
     for rule in deployed.rules:
         pattern = read_pattern(rule)
         if pattern is None or rule.get("State") == "DISABLED":
             continue
-        types = frozenset(each.name for each in matching_types(pattern, bucket))
+        types = frozenset(event_type.name for event_type in matching_types(pattern, bucket))
         if types:
-            found += [
+            routes_of_bucket += [
                 Route(f"the rule {rule['Name']}", types, prefix, suffix, rule=rule["Name"])
                 for prefix, suffix in key_filters(pattern)
             ]
-    return found
+    return routes_of_bucket
 
 
 def our_places(deployed: Deployment, bucket: str) -> set[tuple[str, int]]:
-    """Return kind and number of each notification of a bucket that leads to the function."""
-    return {each.place for each in routes(deployed, bucket) if each.place}
+    """Return kind and position of each notification of a bucket that leads to the function."""
+    return {route.place for route in routes(deployed, bucket) if route.place}
 
 
 def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:
-    """Return the types of events that a notification names, of which some have a wildcard."""
+    """Return the event types that a notification names, directly or by a wildcard."""
     return frozenset(
-        name for name in EVENT_TYPES if any(fnmatchcase(f"s3:{name}", each) for each in events)
+        name
+        for name in EVENT_TYPES
+        if any(fnmatchcase(f"s3:{name}", pattern) for pattern in events)
     )
 
 
 def filter_values(notification: Json) -> list[tuple[str, str]]:
-    """Return the filters of a notification: ``prefix`` or ``suffix``, and the value in it."""
+    """Return the filters of a notification: ``prefix`` or ``suffix``, and its value."""
     rules = notification.get("Filter", {}).get("Key", {}).get("FilterRules", [])
-    return [(each["Name"].lower(), each["Value"]) for each in rules]
+    return [(rule["Name"].lower(), rule["Value"]) for rule in rules]
 
 
 def decoded(value: str) -> str:
-    """Return the text of keys that a filter's value stands for."""
+    """Return the text of keys that a filter's value matches."""
     return unquote_plus(value)
 
 
 def encoded(value: str) -> str:
-    """Return a filter's value for a text of keys: percent-encoded, a space as a plus."""
-    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # which Python takes for safe
+    """Return the value of a filter for a text of keys: percent-encoded, with a plus for a space."""
+    return quote_plus(value, safe=_SAFE).replace("~", "%7E")  # Python does not encode it
 
 
 def is_encoded(value: str) -> bool:
-    """Return whether S3 takes each character of a filter's value as it was meant."""
+    """Return whether S3 reads each character of a filter's value as intended."""
     return (
         re.fullmatch(rf"(?:[A-Za-z0-9+{re.escape(_SAFE)}]|%[0-9A-Fa-f]{{2}})*", value) is not None
     )
 
 
 def _patterns(trigger: Trigger) -> Iterator[list[str]]:
-    """Yield the patterns of each condition on keys, of which one must match."""
-    for each in trigger.conditions:
-        if each.field == "if_fnmatch":
-            found = [each.argument] if isinstance(each.argument, str) else each.argument
-            yield [str(pattern) for pattern in found]
+    """Yield the patterns of each condition on keys; one of each must match."""
+    for condition in trigger.conditions:
+        if condition.field == "if_fnmatch":
+            patterns = (
+                [condition.argument] if isinstance(condition.argument, str) else condition.argument
+            )
+            yield [str(pattern) for pattern in patterns]
 
 
 def _may_pass(pattern: str, prefix: str, suffix: str) -> bool:

@@ -20,7 +20,7 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options
         "lava-s3trigger tail --realm prod --since 7d --key 'incoming/*.csv' --format json",
     ],
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new lines, until Ctrl-C.")
 @click.option(
     "--since",
     metavar="TIME",
@@ -45,9 +45,9 @@ from lava_s3trigger.cli.options import Command, aws_options, output_options
 def tail(**options: Any) -> int:
     """Show the function's log.
 
-    A line is what became of an object, a trigger or a job, or what an
-    invocation came to. Of what Lambda itself wrote, failures are shown, such
-    as a timeout. JSON is one object a line.
+    Each line is the outcome of an object, a trigger or a job, or the summary of
+    an invocation. Of Lambda's own lines, failures are shown, such as a timeout.
+    JSON has one object per line.
     """
     from .run import run  # noqa: PLC0415 - start-up
 

@@ -1,4 +1,4 @@
-"""Which lines of the function's log a command shows."""
+"""Chooses the lines of the function's log that a command shows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.deployed.log_line import LogLine
 
 _WORDS: Final = {"observed": "observe", "user_error": ""}
-"""Words of lines, where they are not the outcome: a function that observes logs what it would do
-as what is done."""
+"""Words in lines of a function that only observes, if they differ from the outcome."""
 
 
 class LineFilter:
-    """Chooses lines: those that have one of the values for each field that is asked for.
+    """Chooses the lines that have, for each option, one of its values.
 
     Args:
         triggers: Ids of triggers.
         jobs: Ids of jobs.
         outcomes: Events of the log.
-        keys: Patterns, as of `if_fnmatch`.
+        keys: Patterns, as in `if_fnmatch`.
 
     Raises:
         CommandError: A pattern cannot be read.
@@ -41,12 +40,12 @@ class LineFilter:
         self._names = {"trigger_id": triggers, "job_id": jobs}
         self._outcomes = outcomes
         self._keys = key_patterns("--key", keys) if keys else None
-        words = [_WORDS.get(each, each) for each in outcomes]
-        alone = [each[0] for each in (triggers, jobs, words) if len(each) == 1]
+        words = [_WORDS.get(outcome, outcome) for outcome in outcomes]
+        alone = [values[0] for values in (triggers, jobs, words) if len(values) == 1]
         self.pattern = pattern_of(*alone)
-        """A filter pattern of CloudWatch Logs, which lets through what this does, and more."""
+        """A filter pattern of CloudWatch Logs, which matches the chosen lines, and more."""
         self.is_empty = not (triggers or jobs or outcomes or keys)
-        """Whether it lets all lines through."""
+        """Whether it chooses all lines."""
 
     def chooses(self, line: LogLine) -> bool:
         """Return whether it chooses a line."""

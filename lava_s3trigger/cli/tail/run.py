@@ -1,4 +1,4 @@
-"""What the command `tail` does: reads the function's log, and writes the chosen lines."""
+"""The command `tail`: reads the function's log, and writes the chosen lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(**options: Any) -> int:
     aws = Aws(options["profile"], options["region"], options["endpoint_url"])
     deployed = find_function(aws, options["realm"], options["function"])
     if not deployed.logs_dispatches:
-        message(f"{deployed.name} logs warnings or errors alone: no dispatches and no skips")
+        message(f"{deployed.name} logs only warnings or errors: no dispatches and no skips")
     log = FunctionLog.of(aws, deployed.log_group)
     pages = (log.follow if options["follow"] else log.pages)(since, lines.pattern)
     with opened(options["output"]) as file:
@@ -54,21 +54,21 @@ def _write(file: TextIO, pages: Iterable[list[LogEvent]], lines: LineFilter, for
     status = NO
     for page in pages:
         for event in page:
-            found = _chosen(event, lines)
-            if found is None:
+            chosen = _chosen(event, lines)
+            if chosen is None:
                 continue
             status = YES
-            moment = found.time or event.time
+            moment = chosen.time or event.time
             if format_ == "text":
-                write_page(file, [log_line(moment, found)])
+                write_page(file, [log_line(moment, chosen)])
                 continue
             document = {
                 "time": shown_time(moment),
-                "level": found.level,
-                "event": found.event,
-                "request_id": found.request_id,
+                "level": chosen.level,
+                "event": chosen.event,
+                "request_id": chosen.request_id,
                 "log_stream": event.stream,
-                "fields": found.fields,
+                "fields": chosen.fields,
             }
             write_json(file, document, indent=None)
         file.flush()
@@ -76,7 +76,7 @@ def _write(file: TextIO, pages: Iterable[list[LogEvent]], lines: LineFilter, for
 
 
 def _chosen(event: LogEvent, lines: LineFilter) -> LogLine | None:
-    found = read_line(event.text)
-    if found is None:
+    line = read_line(event.text)
+    if line is None:
         return read_failure(event.text) if lines.is_empty else None
-    return found if lines.chooses(found) else None
+    return line if lines.chooses(line) else None

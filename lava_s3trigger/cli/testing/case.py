@@ -1,7 +1,7 @@
-"""Cases: what an entry must cause for an object, as its author wrote it down.
+"""Cases: what an entry must cause for an object, written by its author.
 
-An entry carries its cases under ``x-tests``, which lava ignores; a file of cases names the
-entry of each. See docs/testing-entries.md.
+An entry has its cases under ``x-tests``, which lava ignores; in a file of cases, each names its
+entry. See docs/testing-entries.md.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.load import Entry
 
 FIELD: Final = "x-tests"
-"""The field of an entry that holds its cases."""
+"""The field of an entry with its cases."""
 NOTHING: Final = "nothing"
 UNMATCHED: Final = "unmatched"
-"""The reason of an entry at which the function does not look for the object."""
+"""The reason if the function does not reach the entry for the object."""
 REASONS: Final = (
     UNMATCHED,
     "aborted",
@@ -48,42 +48,42 @@ REASONS: Final = (
     "rendering_failed",
     "trigger_disabled",
 )
-"""Why nothing is dispatched, besides the field of a condition."""
+"""Reasons why nothing is dispatched, other than the field of a condition."""
 _NO_SPAN: Final = Span(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An object, and the dispatches that are expected of it."""
+    """An object, and the expected dispatches."""
 
     trigger_id: str
     """The entry that it belongs to."""
     prefix: str
-    """That of the entry."""
+    """Prefix of the entry."""
     number: int
-    """Which of the entry's cases of that source it is, from 1."""
+    """Number of the case among those of its entry in that source, from 1."""
     name: str
     """Its name, or else the key, or the file of the payload."""
     payload: Any
-    """What the function is handed."""
+    """The payload for the function."""
     now: dt.datetime
-    """The time that templates read."""
+    """The current time for templates."""
     expected: tuple[dict[str, Any], ...]
     """Dispatches, each with the fields that are compared."""
     is_exact: bool
-    """Whether maps have no members but those expected."""
+    """Whether maps must have no other members than the expected ones."""
     because: str | None
     """Why nothing is expected: a field or one of `REASONS`."""
     is_alone: bool
     """Whether only its own entry decides."""
     source: str
-    """Where it stands, for people."""
+    """Its place, for people."""
     place: Place | None
 
 
 @dataclass(slots=True)
 class CaseReader:
-    """Reads cases, and collects what is wrong with them.
+    """Reads cases, and collects problems.
 
     Args:
         entries: Entries by their trigger id.
@@ -99,16 +99,16 @@ class CaseReader:
     def read_entry(self, entry: Entry) -> None:
         """Read the cases under `FIELD` of an entry."""
         if entry.node:
-            found = entry.node.find((FIELD,))
+            cases = entry.node.find((FIELD,))
         else:
-            found = _node_of(entry.value(FIELD)) if FIELD in entry.item else None
-        if found is None or found.value is None:
+            cases = _node_of(entry.value(FIELD)) if FIELD in entry.item else None
+        if cases is None or cases.value is None:
             return
         file = entry.file.name if entry.file else ""
-        if not isinstance(found.value, list):
-            self._problem(f"{FIELD} must be a list of cases", found, file or entry.source)
+        if not isinstance(cases.value, list):
+            self._problem(f"{FIELD} must be a list of cases", cases, file or entry.source)
             return
-        for node in found.value:
+        for node in cases.value:
             self._read(node, file, entry)
 
     def read_file(self, name: str, text: str) -> None:
@@ -121,16 +121,16 @@ class CaseReader:
         self.problems += parser.problems
 
     def _read_document(self, document: Node, name: str) -> None:
-        found = document
+        cases = document
         if isinstance(document.value, dict) and "cases" in document.value:
-            found = document.value["cases"].value
-        if isinstance(found.value, list):
-            for node in found.value:
+            cases = document.value["cases"].value
+        if isinstance(cases.value, list):
+            for node in cases.value:
                 self._read(node, name, None)
-        elif isinstance(found.value, dict):
-            self._read(found, name, None)
-        elif found.value is not None:
-            self._problem("a list of cases is missing here", found, name)
+        elif isinstance(cases.value, dict):
+            self._read(cases, name, None)
+        elif cases.value is not None:
+            self._problem("a list of cases is missing here", cases, name)
 
     def _problem(self, message: str, node: Node, file: str) -> None:
         line, column = (node.span.line or None, node.span.column or None)
@@ -156,7 +156,7 @@ class CaseReader:
         return self.entries[trigger_id]
 
     def _case(self, members: dict[str, Member], node: Node, file: str, entry: Entry) -> Case:
-        given = {
+        values = {
             name: FIELDS[name](member.value)
             for name, member in members.items()
             if name not in ("expect", "exactly", "because", "event")
@@ -167,11 +167,11 @@ class CaseReader:
         expected, is_exact = self._expected(members, node)
         if "event" in members:
             payload, time, title = _payload(members, file)
-        elif "key" in given:
-            title = given["key"]
-            if not given.get("as_is", False):
+        elif "key" in values:
+            title = values["key"]
+            if not values.get("as_is", False):
                 _require_key(title, entry, members["key"].value)
-            payload, time = _event(members, given, bucket)
+            payload, time = _event(members, values, bucket)
         else:
             raise CaseError("a case needs a key, or an event: the file of a payload", node)
         number = self._numbers[trigger_id, file] = self._numbers.get((trigger_id, file), 0) + 1
@@ -180,13 +180,13 @@ class CaseReader:
             trigger_id=trigger_id,
             prefix=entry.text("prefix") or "",
             number=number,
-            name=given.get("name", title),
+            name=values.get("name", title),
             payload=payload,
-            now=given.get("now", time),
+            now=values.get("now", time),
             expected=expected,
             is_exact=is_exact,
             because=self._because(members, expected, entry),
-            is_alone=given.get("alone", False),
+            is_alone=values.get("alone", False),
             source=str(place) if place else f"{file or entry.source}, case {number}",
             place=place,
         )
@@ -202,14 +202,14 @@ class CaseReader:
                 else "expect is missing: nothing, or a list of dispatches",
                 node if not named else Node(None, members[named[1]].name),
             )
-        found = members[named[0]].value
+        dispatches = members[named[0]].value
         is_exact = named[0] == "exactly"
-        if found.value == NOTHING:
+        if dispatches.value == NOTHING:
             return (), is_exact
-        nodes = found.value if isinstance(found.value, list) else [found]
+        nodes = dispatches.value if isinstance(dispatches.value, list) else [dispatches]
         if not nodes:
-            raise CaseError(f"an empty list: write {NOTHING} where none is expected", found)
-        return tuple(self._dispatch(each, is_exact=is_exact) for each in nodes), is_exact
+            raise CaseError(f"an empty list: write {NOTHING} where none is expected", dispatches)
+        return tuple(self._dispatch(dispatch, is_exact=is_exact) for dispatch in nodes), is_exact
 
     def _dispatch(self, node: Node, *, is_exact: bool) -> dict[str, Any]:
         what = f"expected is {NOTHING}, or a list of dispatches; a dispatch"
@@ -219,16 +219,16 @@ class CaseReader:
         if "worker" in members and not self.knows_jobs:
             message = "the workers of jobs are unknown: name files of jobs with --jobs"
             raise CaseError(message, members["worker"].value)
-        given = {name: OF_DISPATCH[name](member.value) for name, member in members.items()}
-        return {"delay": 0, "parameters": {}, "globals": {}, **given} if is_exact else given
+        values = {name: OF_DISPATCH[name](member.value) for name, member in members.items()}
+        return {"delay": 0, "parameters": {}, "globals": {}, **values} if is_exact else values
 
     def _because(
         self, members: dict[str, Member], expected: tuple[Any, ...], entry: Entry
     ) -> str | None:
         if "because" not in members:
             return None
-        found = members["because"].value
-        reason = text_of(found)
+        node = members["because"].value
+        reason = text_of(node)
         if expected:
             message = f"because goes with expect: {NOTHING}"
             raise CaseError(message, Node(None, members["because"].name))
@@ -236,17 +236,17 @@ class CaseReader:
         if reason not in (*fields, *REASONS):
             has = f"the entry's conditions ({', '.join(fields)})" if fields else "(no condition)"
             known = f"{has} and {', '.join(REASONS)}"
-            raise CaseError(f"unknown reason {shown(reason)}; known reasons: {known}", found)
+            raise CaseError(f"unknown reason {shown(reason)}; known reasons: {known}", node)
         return reason
 
 
 def _node_of(value: Any) -> Node:
-    """Return a node of a plain value that stands in no file."""
+    """Return a node for a plain value without a file."""
     if isinstance(value, dict):
-        members = {name: Member(_NO_SPAN, _node_of(each)) for name, each in value.items()}
+        members = {name: Member(_NO_SPAN, _node_of(member)) for name, member in value.items()}
         return Node(members, _NO_SPAN)
     if isinstance(value, list):
-        return Node([_node_of(each) for each in value], _NO_SPAN)
+        return Node([_node_of(member) for member in value], _NO_SPAN)
     return Node(Decimal(repr(value)) if isinstance(value, float) else value, _NO_SPAN)
 
 
@@ -256,16 +256,16 @@ def _payload(members: dict[str, Member], file: str) -> tuple[Any, dt.datetime, s
         if name in members:
             message = f"{name} and event exclude each other: the payload has an object"
             raise CaseError(message, Node(None, members[name].name))
-    found = members["event"].value
-    return payload_of(found, file), NOW, text_of(found)
+    payload = members["event"].value
+    return payload_of(payload, file), NOW, text_of(payload)
 
 
 def _require_key(key: str, entry: Entry, node: Node) -> None:
-    """Refuse what is written as a key and is more than that: such a case would test nothing.
+    """Refuse a key with an address or a bucket in front of it: such a case would test nothing.
 
     Raises:
-        CaseError: The key has an address, the bucket or a slash before it, and the entry's prefix
-            has not.
+        CaseError: The key begins with an address, the bucket or a slash, and the entry's prefix
+            does not.
     """
     bucket = entry.text("bucket")
     bare = re.sub(r"^(?:s3[an]?://[^/]*/|arn:[\w-]+:s3:::[^/]*/|https?://[^/]*/)", "", key)
@@ -281,30 +281,30 @@ def _require_key(key: str, entry: Entry, node: Node) -> None:
 
 
 def _event(
-    members: dict[str, Member], given: dict[str, Any], bucket: str
+    members: dict[str, Member], values: dict[str, Any], bucket: str
 ) -> tuple[Any, dt.datetime]:
     """Return the payload of a case that has a key, and the time of its event."""
-    name = given.get("event_type", CREATED)
+    name = values.get("event_type", CREATED)
     try:
         kind = event_type(name)
     except CommandError as error:
         raise CaseError(str(error), members["event_type"].value) from None
     is_eventbridge = name not in (kind.name, f"s3:{kind.name}")
     without = kind.without_in_eventbridge if is_eventbridge else kind.without
-    if "size" in given and "size" in without:
+    if "size" in values and "size" in without:
         raise CaseError(f"events of type {name} have no size", Node(None, members["size"].name))
     event = ObjectEvent(
         bucket=bucket,
-        key=given["key"],
+        key=values["key"],
         type=kind,
-        time=given.get("time", NOW),
-        size=given.get("size", 1),
-        source_ip=given.get("source_ip"),
+        time=values.get("time", NOW),
+        size=values.get("size", 1),
+        source_ip=values.get("source_ip"),
     )
     if is_eventbridge:
         return eventbridge_event(event), event.time
     payload = s3_notification([event])
-    payload["Records"][0]["eventName"] = name  # which others than AWS begin with s3:
+    payload["Records"][0]["eventName"] = name  # servers other than AWS begin it with s3:
     return payload, event.time
 
 
@@ -318,9 +318,9 @@ def read_cases(
         files: Name and text of each file of cases.
         knows_jobs: Whether the workers of jobs are known.
     """
-    found = list(entries)
-    reader = CaseReader({each.id: each for each in found if each.id}, knows_jobs)
-    for entry in found:
+    all_entries = list(entries)
+    reader = CaseReader({entry.id: entry for entry in all_entries if entry.id}, knows_jobs)
+    for entry in all_entries:
         reader.read_entry(entry)
     for name, text in files:
         reader.read_file(name, text)

@@ -31,14 +31,14 @@ from lava_s3trigger.cli.options import (
 @click.option(
     "--coverage",
     is_flag=True,
-    help="Name entries without a case, and what of their conditions no case has seen.",
+    help="List entries without a case, and untested results of conditions.",
 )
 @aws_options
 @output_options("text", "json", "junit")
 def test(**options: Any) -> int:
     """Run the cases that entries carry.
 
-    Decides what each case asks, and compares it with what it expects.
+    Decides on the object of each case, and compares the dispatches with the expected ones.
 
     A PATH is a file or a folder of entries, of triggers or jobs. Without a PATH or --triggers,
     entries are those of the realm's tables. Entries carry their cases under x-tests.

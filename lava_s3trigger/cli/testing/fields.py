@@ -1,4 +1,4 @@
-"""What reads the fields of a case, each from its node in the file."""
+"""Reads the fields of a case, each from its node in the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CaseError(ValueError):
-    """A case cannot be used; `node` is what is wrong with it."""
+    """A case cannot be used; `node` is the wrong part."""
 
     def __init__(self, message: str, node: Node) -> None:
         super().__init__(message)
@@ -36,11 +36,11 @@ def members_of(node: Node, what: str, known: Collection[str]) -> dict[str, Membe
 
     Args:
         node: The map.
-        what: What it is, for errors.
-        known: The names that it may have.
+        what: A description of the map, for errors.
+        known: The allowed names.
 
     Raises:
-        CaseError: It is no map, or has another name.
+        CaseError: It is not a map, or has another name.
     """
     if not isinstance(node.value, dict):
         raise CaseError(f"{what} is a map, not {shown(node.plain())}", node)
@@ -74,14 +74,14 @@ def payload_of(node: Node, file: str) -> Any:
         raise CaseError(f"{shown(str(folder / name))} is not JSON: {error}", node) from None
 
 
-# What reads a field takes its node.
+# Each of these reads a field from its node.
 
 
 def text_of(node: Node) -> str:
     """Return a text that is not empty.
 
     Raises:
-        CaseError: It is something else.
+        CaseError: It is empty, or not a text.
     """
     if not isinstance(node.value, str) or not node.value:
         hint = "" if node.value in (None, "") else ": put it in quotes"
@@ -135,23 +135,23 @@ def _delay(node: Node) -> int:
 
 def _by(read: Callable[[Any], float], node: Node) -> float:
     try:
-        found = read(_value(node))
+        number = read(_value(node))
     except ValueError as error:
         raise CaseError(str(error), node) from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         raise CaseError(f"{shown(node.plain())} is too large", node)
-    return found
+    return number
 
 
 def _map(node: Node) -> dict[str, Any]:
     if not isinstance(node.value, dict):
         raise CaseError(f"{shown(node.plain())} is not a map", node)
-    found: dict[str, Any] = _value(node)
-    return found
+    value: dict[str, Any] = _value(node)
+    return value
 
 
 def _value(node: Node) -> Any:
-    """Return a value as it is after a round trip through the table, as entries have it."""
+    """Return a value as it would be after a round trip through the table."""
     reader = AttributeReader("")
     attribute = reader.attribute(node)
     for problem in reader.problems:
@@ -168,7 +168,7 @@ OF_OBJECT: Final[dict[str, Callable[[Node], Any]]] = {
     "time": _time,
     "source_ip": _address,
 }
-"""Fields of a case that tell about its object, but for the key."""
+"""Fields of a case that describe its object, except the key."""
 FIELDS: Final[dict[str, Callable[[Node], Any]]] = {
     "trigger_id": text_of,
     "name": text_of,
@@ -182,7 +182,7 @@ FIELDS: Final[dict[str, Callable[[Node], Any]]] = {
     "exactly": _value,
     "because": text_of,
 }
-"""Fields of a case, and what reads each."""
+"""Fields of a case, with the reader of each."""
 OF_DISPATCH: Final[dict[str, Callable[[Node], Any]]] = {
     "job_id": text_of,
     "worker": text_of,

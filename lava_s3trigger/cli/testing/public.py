@@ -1,4 +1,4 @@
-"""What other commands use of `test`: the results of the cases of entries."""
+"""The part of `test` that other commands use: the results of the cases of entries."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class CaseResults:
 
     @property
     def passed(self) -> int:
-        """Number of cases that came out as expected."""
-        return sum(each.has_passed for each in self.results)
+        """Number of cases that passed."""
+        return sum(result.has_passed for result in self.results)
 
     @property
     def failed(self) -> int:
-        """Number of the others."""
+        """Number of cases that failed."""
         return len(self.results) - self.passed
 
     def lines(self) -> Iterator[Line]:
-        """Yield the cases that failed, and the counts, for people."""
+        """Yield the failed cases, and the counts, for people."""
         yield from lines_of(self.results)
 
     def as_json(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What came of cases, as text for people, as JSON and as JUnit's XML."""
+"""The results of cases, as text for people, as JSON and as JUnit's XML."""
 
 from __future__ import annotations
 
@@ -44,18 +44,20 @@ def lines_of(
         yield styled(f"FAILED {result.case.source}", BAD)
         yield styled(f"  {title_of(result.case)}", TITLE)
         yield from (line(message, indent=2) for message in result.messages)
-        yield from (styled(f"    {each}", _STYLES.get(each[:1], "")) for each in result.diff)
+        yield from (
+            styled(f"    {diff_line}", _STYLES.get(diff_line[:1], "")) for diff_line in result.diff
+        )
         yield line()
     if coverage:
         yield from _coverage_lines(coverage, entries)
-    failed = sum(not each.has_passed for each in results)
+    failed = sum(not result.has_passed for result in results)
     cases = "1 case" if len(results) == 1 else f"{len(results)} cases"
     counts = f"{cases}: {len(results) - failed} passed, {failed} failed"
     yield styled(counts, BAD if failed else f"bold {GOOD}")
 
 
 def _coverage_lines(coverage: Coverage, entries: Sequence[Entry]) -> Iterator[Line]:
-    lines = [("no case ", f"{each.source} {each.id}") for each in coverage.without_case(entries)]
+    lines = [("no case ", f"{entry.source} {entry.id}") for entry in coverage.without_case(entries)]
     for entry, name, holds in coverage.unseen(entries):
         if entry.id in coverage.cases:
             verdict = "holds" if holds else "does not hold"
@@ -69,8 +71,8 @@ def _coverage_lines(coverage: Coverage, entries: Sequence[Entry]) -> Iterator[Li
 def write_json_report(
     file: TextIO, results: Sequence[CaseResult], coverage: Coverage | None, entries: Sequence[Entry]
 ) -> None:
-    """Write all cases, as ``schema.json`` says."""
-    failed = sum(not each.has_passed for each in results)
+    """Write all cases as JSON, in the form of ``schema.json``."""
+    failed = sum(not result.has_passed for result in results)
     report = {
         "passed": len(results) - failed,
         "failed": failed,
@@ -116,13 +118,13 @@ def junit_cases(results: Iterable[CaseResult]) -> list[JunitCase]:
     cases = []
     for result in results:
         case, place = result.case, result.case.place
-        found = JunitCase(
+        junit_case = JunitCase(
             case.trigger_id,
             f"case {case.number}: {case.name}",
             place=(place.file, place.line) if place else None,
         )
         if not result.has_passed:
             lines = map(safe, [case.source, *result.messages, *result.diff])
-            found = found._replace(failure=result.messages[0], text="\n".join(lines))
-        cases.append(found)
+            junit_case = junit_case._replace(failure=result.messages[0], text="\n".join(lines))
+        cases.append(junit_case)
     return cases

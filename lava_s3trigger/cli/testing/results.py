@@ -1,4 +1,4 @@
-"""Runs cases with the function's decider, and compares what it decides with what is expected."""
+"""Runs cases with the function's decider, and compares its decisions with the expected ones."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _ABORTED: Final = "aborted"
 
 @dataclass(slots=True)
 class CaseResult:
-    """What became of a case."""
+    """The result of a case."""
 
     case: Case
     messages: list[str] = field(default_factory=list)
     """Why it failed."""
     diff: list[str] = field(default_factory=list)
-    """Lines that begin with ``-`` were expected, with ``+`` decided, with a space both."""
+    """Lines that begin with ``-`` are only expected, with ``+`` only decided, with a space both."""
     dispatches: list[Dispatched] = field(default_factory=list)
 
     @property
     def has_passed(self) -> bool:
-        """Whether all was as expected."""
+        """Whether everything is as expected."""
         return not self.messages
 
 
 @dataclass(slots=True)
 class Coverage:
-    """What of the entries the cases have seen."""
+    """The parts of the entries that the cases test."""
 
     cases: dict[str, int] = field(default_factory=dict)
     """Number of cases by trigger id."""
@@ -60,7 +60,7 @@ class Coverage:
     """Whether a condition held, by trigger id and field."""
 
     def add(self, case: Case, decided: Decided) -> None:
-        """Note what a case has seen."""
+        """Record the parts that a case tests."""
         self.cases[case.trigger_id] = self.cases.get(case.trigger_id, 0) + 1
         for trigger in _triggers(decided):
             for tested in trigger.conditions:
@@ -72,7 +72,7 @@ class Coverage:
         return [entry for entry in entries if entry.id not in self.cases]
 
     def unseen(self, entries: Iterable[Entry]) -> list[tuple[Entry, str, bool]]:
-        """Return what no case has seen of conditions: entry, field, and whether it holds."""
+        """Return the untested results of conditions: entry, field, and whether it holds."""
         return [
             (entry, name, holds)
             for entry in entries
@@ -93,7 +93,7 @@ def run_cases(
         triggers: All entries.
         jobs: Where jobs are looked up.
         region: Region of the function.
-        coverage: What notes what the cases have seen.
+        coverage: Records the parts of entries that the cases test.
     """
     alone: dict[str, MemoryTriggers] = {}
     with FixedValues().in_templates() as fixed:
@@ -109,7 +109,7 @@ def run_cases(
                 for trigger in _triggers(decided)
                 for outcome in trigger.outcomes
             ):
-                # The function sets such an entry aside in time; no case depends on others.
+                # The function would disable such an entry; a case must not depend on others.
                 triggers = MemoryTriggers(triggers)
                 alone.clear()
             coverage.add(case, decided)
@@ -117,26 +117,26 @@ def run_cases(
 
 
 def judge(case: Case, decided: Decided) -> CaseResult:
-    """Compare what was decided with what a case expects."""
-    found = CaseResult(case, dispatches=list(_dispatches(decided)))
-    found.messages += [f"the payload is not understood: {error}" for error in decided.errors]
-    own = [each for each in _triggers(decided) if each.trigger_id == case.trigger_id]
-    found.messages += _user_errors(case, decided)
-    missing, unexpected = _unmatched(case, found.dispatches)
-    found.diff = list(_diff(missing, unexpected, is_exact=case.is_exact))
+    """Compare the decisions with the expectation of a case."""
+    result = CaseResult(case, dispatches=list(_dispatches(decided)))
+    result.messages += [f"the payload is not understood: {error}" for error in decided.errors]
+    own = [trigger for trigger in _triggers(decided) if trigger.trigger_id == case.trigger_id]
+    result.messages += _user_errors(case, decided)
+    missing, unexpected = _unmatched(case, result.dispatches)
+    result.diff = list(_diff(missing, unexpected, is_exact=case.is_exact))
     if missing or unexpected:
-        found.messages.append(
-            f"expected {_count(len(case.expected))}, decided {_count(len(found.dispatches))}"
-            if len(case.expected) != len(found.dispatches)
+        result.messages.append(
+            f"expected {_count(len(case.expected))}, decided {_count(len(result.dispatches))}"
+            if len(case.expected) != len(result.dispatches)
             else "a different dispatch than expected"
         )
-        found.messages += _reasons(decided) if missing else []
-        found.messages += _elsewhere(case, decided) if missing and not own else []
-    if case.because and not found.dispatches and not _is_because(case.because, own):
-        found.messages.append(f"nothing is dispatched, but not because of {case.because}")
-        found.messages += _reasons(decided)
-    found.messages = list(dict.fromkeys(found.messages))
-    return found
+        result.messages += _reasons(decided) if missing else []
+        result.messages += _elsewhere(case, decided) if missing and not own else []
+    if case.because and not result.dispatches and not _is_because(case.because, own):
+        result.messages.append(f"nothing is dispatched, but not because of {case.because}")
+        result.messages += _reasons(decided)
+    result.messages = list(dict.fromkeys(result.messages))
+    return result
 
 
 def _triggers(decided: Decided) -> Iterator[TriggerDecision]:
@@ -186,15 +186,15 @@ def _user_errors(case: Case, decided: Decided) -> list[str]:
 
 
 def _reasons(decided: Decided) -> list[str]:
-    found = [
+    messages = [
         _told(trigger, ending) for trigger in _triggers(decided) for ending in _endings(trigger)
     ]
     for decision in decided.decisions:
         if not decision.triggers:
             tried = ", ".join(map(shown, decision.prefixes))
             bucket = shown(decision.event.bucket)
-            found.append(f"no entry of bucket {bucket} matches; prefixes tried: {tried}")
-    return found
+            messages.append(f"no entry of bucket {bucket} matches; prefixes tried: {tried}")
+    return messages
 
 
 def _elsewhere(case: Case, decided: Decided) -> list[str]:
@@ -235,13 +235,17 @@ def _is_because(reason: str, own: list[TriggerDecision]) -> bool:
 def _unmatched(
     case: Case, dispatches: list[Dispatched]
 ) -> tuple[list[Dispatched], list[Dispatched]]:
-    """Assign each expected dispatch a decided one, as many as can be.
+    """Assign decided dispatches to as many expected ones as possible.
 
     Returns:
-        The expected ones and the decided ones that are left.
+        The remaining expected dispatches, and the remaining decided ones.
     """
     fits = [
-        [n for n, each in enumerate(dispatches) if _is_as_expected(expected, each, case.is_exact)]
+        [
+            n
+            for n, dispatch in enumerate(dispatches)
+            if _is_as_expected(expected, dispatch, case.is_exact)
+        ]
         for expected in case.expected
     ]
     owner: dict[int, int] = {}
@@ -258,29 +262,29 @@ def _unmatched(
     missing = [
         expected for number, expected in enumerate(case.expected) if not assign(number, set())
     ]
-    return missing, [each for n, each in enumerate(dispatches) if n not in owner]
+    return missing, [dispatch for n, dispatch in enumerate(dispatches) if n not in owner]
 
 
 def _is_as_expected(expected: Dispatched, dispatch: Dispatched, is_exact: bool) -> bool:  # noqa: FBT001
     return all(_is_equal(value, dispatch[name], is_exact) for name, value in expected.items())
 
 
-def _is_equal(expected: Any, found: Any, is_exact: bool) -> bool:  # noqa: FBT001
-    """Compare values as JSON has them; of maps, what is expected, or all."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        if is_exact and expected.keys() != found.keys():
+def _is_equal(expected: Any, actual: Any, is_exact: bool) -> bool:  # noqa: FBT001
+    """Compare JSON values; for maps, only the expected members, or all of them."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if is_exact and expected.keys() != actual.keys():
             return False
         return all(
-            name in found and _is_equal(value, found[name], is_exact)
+            name in actual and _is_equal(value, actual[name], is_exact)
             for name, value in expected.items()
         )
-    if isinstance(expected, list) and isinstance(found, list):
-        return len(expected) == len(found) and all(
-            map(_is_equal, expected, found, [is_exact] * len(found))
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(
+            map(_is_equal, expected, actual, [is_exact] * len(actual))
         )
-    if isinstance(expected, bool) or isinstance(found, bool):
-        return expected is found
-    return bool(expected == found)
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    return bool(expected == actual)
 
 
 def _diff(
@@ -289,35 +293,37 @@ def _diff(
     rest = list(unexpected)
     for expected in missing:
         job_id = expected["job_id"]
-        found = next((each for each in rest if each["job_id"] == job_id), None)
-        if found is not None:
-            rest.remove(found)
-            named = {name: found[name] for name in expected}
-            found = named if is_exact else _named(expected, named)
-        yield from _lines_of(expected, found)
-    for found in rest:
-        yield from _lines_of(None, {name: value for name, value in found.items() if value})
+        same_job = next((dispatch for dispatch in rest if dispatch["job_id"] == job_id), None)
+        if same_job is not None:
+            rest.remove(same_job)
+            named = {name: same_job[name] for name in expected}
+            same_job = named if is_exact else _named(expected, named)
+        yield from _lines_of(expected, same_job)
+    for unexpected_dispatch in rest:
+        yield from _lines_of(
+            None, {name: value for name, value in unexpected_dispatch.items() if value}
+        )
 
 
-def _named(expected: Any, found: Any) -> Any:
-    """Return what of a value is compared."""
-    if isinstance(expected, dict) and isinstance(found, dict):
+def _named(expected: Any, actual: Any) -> Any:
+    """Return the compared part of a value."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
         return {
-            name: _named(value, found[name]) for name, value in expected.items() if name in found
+            name: _named(value, actual[name]) for name, value in expected.items() if name in actual
         }
-    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        return list(map(_named, expected, found))
-    return found
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        return list(map(_named, expected, actual))
+    return actual
 
 
-def _lines_of(expected: Dispatched | None, found: Dispatched | None) -> Iterator[str]:
-    before, after = (_json(each) if each else [] for each in (expected, found))
+def _lines_of(expected: Dispatched | None, actual: Dispatched | None) -> Iterator[str]:
+    before, after = (_json(dispatch) if dispatch else [] for dispatch in (expected, actual))
     lines = difflib.unified_diff(before, after, n=3, lineterm="")
     yield from (line for line in list(lines)[2:] if not line.startswith("@@"))
 
 
 def _json(value: Dispatched) -> list[str]:
-    """Return the lines of a dispatch: its fields in one order, the names in maps sorted."""
+    """Return the lines of a dispatch: its fields in a fixed order, the names in maps sorted."""
     try:
         ordered = {
             name: json.loads(json.dumps(value[name], sort_keys=True))

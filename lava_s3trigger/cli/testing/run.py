@@ -1,4 +1,4 @@
-"""What the command `test` does: reads entries and cases, runs them, and reports."""
+"""The command `test`: reads entries and cases, runs them, and reports."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def run(  # noqa: PLR0913 - one for each option
     """Run the command, and return its exit status."""
     aws = Aws(profile, region, endpoint_url)
     of_triggers, known = _entries([*paths, *triggers], jobs, realm, aws)
-    found = MemoryTriggers(of_triggers)
-    if found.replaced:
-        first = found.replaced[0]
+    memory = MemoryTriggers(of_triggers)
+    if memory.replaced:
+        first = memory.replaced[0]
         raise CommandError(
             f"{first.source}: another entry has the trigger_id {first.id!a} as well", COULD_NOT_TELL
         )
-    warn_of(found)
-    entries = list(found)
+    warn_of(memory)
+    entries = list(memory)
     knows_jobs = not isinstance(known, UnknownJobs)
     reader = read_cases(entries, read_texts(cases), knows_jobs=knows_jobs)
     require_none(reader.problems)
@@ -55,7 +55,7 @@ def run(  # noqa: PLR0913 - one for each option
             f"no cases: none of {len(entries)} entries has {FIELD}; name a file with --cases"
         )
     seen = Coverage()
-    results = list(run_cases(reader.cases, found, known, aws.region_name(), seen))
+    results = list(run_cases(reader.cases, memory, known, aws.region_name(), seen))
     shown = seen if coverage else None
     with opened(output) as file:
         if format_ == "json":
@@ -64,25 +64,25 @@ def run(  # noqa: PLR0913 - one for each option
             write_junit(file, "lava-s3trigger", junit_cases(results))
         else:
             write_text(file, results, shown, entries)
-    return YES if all(each.has_passed for each in results) else NO
+    return YES if all(result.has_passed for result in results) else NO
 
 
 def _entries(
     paths: Sequence[str], jobs: Sequence[str], realm: str | None, aws: Aws
 ) -> tuple[list[Entry], MemoryJobs | UnknownJobs]:
-    """Return the trigger entries, and where jobs are looked up."""
+    """Return the trigger entries, and the jobs."""
     if not paths and realm is None:
         raise CommandError(
             "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE
         )
     loaded = load_sound([*paths, *jobs], "trigger" if paths else None)
-    triggers, found = loaded.of("trigger"), loaded.of("job")
+    triggers, jobs_of_realm = loaded.of("trigger"), loaded.of("job")
     if not paths:
         triggers = read_table(aws, str(realm), "trigger")
     name = ", ".join(jobs or paths)
-    if not found and not jobs:
+    if not jobs_of_realm and not jobs:
         if realm is None:
             return triggers, UnknownJobs()
         name = f"lava.{realm}.jobs"
-        found = read_table(aws, realm, "job")
-    return triggers, MemoryJobs(found, name)
+        jobs_of_realm = read_table(aws, realm, "job")
+    return triggers, MemoryJobs(jobs_of_realm, name)

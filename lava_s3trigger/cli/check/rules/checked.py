@@ -1,4 +1,4 @@
-"""Entries as rules look at them: read by the function's own reader, and seen together."""
+"""Entries as rules see them: read by the function's own reader, singly and together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
 
 
 def _meant(name: str, value: Any) -> Any:
-    """Return what the function makes of the value of a field, if it can be read."""
+    """Return the value of a field as the function reads it; unchanged if it cannot be read."""
     kind = KINDS.get(name.removeprefix("if_").removeprefix("not_"))
     read = kind.read if kind else READERS.get(name)
     try:
@@ -46,7 +46,7 @@ def _meant(name: str, value: Any) -> Any:
 
 
 class CheckedEntry:
-    """An entry, with what rules ask of it.
+    """An entry, with the properties that rules need.
 
     Args:
         entry: The entry.
@@ -62,23 +62,23 @@ class CheckedEntry:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The Python values of its fields, without those that hold binary values."""
-        found = {}
+        """The Python values of its fields, without binary ones."""
+        plain = {}
         for name, attribute in self.item.items():
             try:
-                found[name] = value_of(attribute, name)
+                plain[name] = value_of(attribute, name)
             except ValueError:
                 continue
-        return found
+        return plain
 
     @cached_property
     def bucket(self) -> str | None:
-        """The bucket; None where it is missing or no string."""
+        """The bucket; None if it is missing or not a string."""
         return self.entry.text("bucket") or None
 
     @cached_property
     def prefix(self) -> str | None:
-        """The prefix; None where it is missing or no string."""
+        """The prefix; None if it is missing or not a string."""
         return self.entry.text("prefix") or None
 
     @cached_property
@@ -91,13 +91,13 @@ class CheckedEntry:
 
     @cached_property
     def work(self) -> str:
-        """What it dispatches, and when: all its fields but those for people, by their meaning."""
+        """What it dispatches, and when: the meanings of all its fields except those for people."""
         meant = {
             name: _meant(name, value)
             for name, value in self.values.items()
             if name not in _NOT_WORK and not is_custom(name)
         }
-        # What a field means that is not there.
+        # The meaning of missing fields.
         absent = {"delay": 0.0, "jinja": True, "parameters": {}, "globals": {}}
         return json.dumps(absent | meant, sort_keys=True)
 
@@ -112,9 +112,9 @@ class CheckedEntry:
     @cached_property
     def job_ids(self) -> list[str]:
         """The job ids, as written."""
-        found = self.values.get("job_id")
-        items = found if isinstance(found, list) else [found]
-        return [each for each in items if isinstance(each, str)]
+        value = self.values.get("job_id")
+        items = value if isinstance(value, list) else [value]
+        return [item for item in items if isinstance(item, str)]
 
     def job_id_path(self, position: int) -> tuple[str | int, ...]:
         """Return the path of a job id."""
@@ -134,26 +134,26 @@ class CheckedEntry:
             for name in ("parameters", "globals")
             if isinstance(self.values.get(name), dict)
         ]
-        made = [
+        compiled = [
             (path, TemplateText.of(value, is_globals=path == ("globals",))) for path, value in named
         ]
-        return [(path, each) for path, each in made if each]
+        return [(path, template) for path, template in compiled if template]
 
     def patterns(self, field: str) -> list[tuple[tuple[str | int, ...], str]]:
         """Return the patterns of a condition, with their paths.
 
-        None of one that the function refuses: what is wrong with it is one finding.
+        There are none if the function refuses the condition, which has a finding of its own.
         """
         value = self.values.get(field)
         if any(error.field == field for error in self.errors):
             return []
         named: list[tuple[tuple[str | int, ...], Any]] = [((field,), value)]
         if isinstance(value, list):
-            named = [((field, n), each) for n, each in enumerate(value)]
-        return [(path, each) for path, each in named if isinstance(each, str)]
+            named = [((field, n), pattern) for n, pattern in enumerate(value)]
+        return [(path, pattern) for path, pattern in named if isinstance(pattern, str)]
 
     def size(self, name: str) -> float | None:
-        """Return the bytes of a size condition; None where it is missing or invalid."""
+        """Return the bytes of a size condition; None if it is missing or invalid."""
         try:
             return units.size(self.values[name]) if name in self.values else None
         except ValueError:
@@ -161,28 +161,32 @@ class CheckedEntry:
 
     @cached_property
     def event_types(self) -> frozenset[str]:
-        """The known event types that the conditions let through."""
-        wanted = [event_types.matched(each) for _, each in self.patterns("if_event_type")]
-        excluded = [event_types.matched(each) for _, each in self.patterns("if_not_event_type")]
-        found = frozenset().union(*wanted) if "if_event_type" in self.item else event_types.ALL
-        return found - frozenset().union(*excluded)
+        """The known event types that the conditions accept."""
+        wanted = [event_types.matched(pattern) for _, pattern in self.patterns("if_event_type")]
+        excluded = [
+            event_types.matched(pattern) for _, pattern in self.patterns("if_not_event_type")
+        ]
+        wanted_types = (
+            frozenset().union(*wanted) if "if_event_type" in self.item else event_types.ALL
+        )
+        return wanted_types - frozenset().union(*excluded)
 
     @cached_property
     def cases(self) -> list[dict[str, Any]]:
-        """Its own cases for `test`, as far as they are maps."""
-        found = self.values.get(CASES_FIELD)
-        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        """Its own cases for `test`, without values that are not maps."""
+        cases = self.values.get(CASES_FIELD)
+        return [case for case in cases if isinstance(case, dict)] if isinstance(cases, list) else []
 
     @cached_property
     def trigger(self) -> Trigger | BrokenTrigger | None:
-        """What the function reads it as: a disabled entry as if it were enabled."""
+        """The trigger that the function reads; a disabled entry is read as if it were enabled."""
         if self.kind != "trigger":
             return None
         return read_trigger(self.item, self.max_delay, checks_disabled=True)
 
     @cached_property
     def trial(self) -> Trial | None:
-        """The trial of an enabled entry; None where the function refuses it in any case."""
+        """The trial of an enabled entry; None if the function refuses the entry anyway."""
         trigger = self.trigger
         if not (isinstance(trigger, Trigger) and trigger.enabled and self.bucket and self.prefix):
             return None
@@ -194,7 +198,7 @@ class CheckedEntry:
             bucket=self.bucket,
             prefix=self.prefix,
             patterns=[pattern for _, pattern in self.patterns("if_fnmatch")],
-            keys=[each for each in keys if isinstance(each, str)],
+            keys=[key for key in keys if isinstance(key, str)],
             event_types=self.event_types,
             names_event_types="if_event_type" in self.item,
             above=self.size("if_size_gt"),
@@ -221,13 +225,13 @@ class CheckedEntry:
 
 @dataclass(slots=True)
 class CheckedEntries:
-    """All entries of a run, as rules see them together."""
+    """All entries of a run, for rules that compare them."""
 
     triggers: list[CheckedEntry] = field(default_factory=list)
     jobs: dict[str, CheckedEntry] | None = None
-    """By id; None where nothing is known of jobs."""
+    """Jobs by id; None if jobs are not known."""
     jobs_name: str = ""
-    """Where jobs were looked for, for messages."""
+    """The source of the jobs, for messages."""
     workers: set[str] | None = None
     """Workers that have a queue; None where that is not known."""
     realm: str = "REALM"
@@ -236,7 +240,7 @@ class CheckedEntries:
     by_id: dict[tuple[str, str], list[CheckedEntry]] = field(default_factory=dict)
     """Entries by kind and id."""
     by_work: dict[str, list[CheckedEntry]] = field(default_factory=dict)
-    """Enabled triggers by what they dispatch, and when."""
+    """Enabled triggers by `CheckedEntry.work`."""
 
     def add(self, checked: CheckedEntry) -> None:
         """Add an entry."""

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _MAX_PREFIX_CHARACTERS: Final = 1024
 _FNMATCH: Final = ("if_fnmatch", "if_not_fnmatch")
 _EVENT_TYPE: Final = ("if_event_type", "if_not_event_type")
-# None of them means anything to fnmatch, and few keys have them.
+# They have no meaning in fnmatch, and few keys contain them.
 _REGEX: Final = re.compile(r"\\[.dwsDWS/]|^\^|\$$|^\.\*|\([^)]*\|[^)]*\)|\]\+|\.\+|\.\*\\")
 _BRACES: Final = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
 _MAX_BRACES: Final = 20
 _MAX_COMPARED: Final = 10_000
-"""Pairs of patterns that are compared, of one entry."""
+"""Pairs of patterns of one entry that are compared."""
 
 
 @rule("LT301", "warning", "Pattern matches no key below the prefix")
@@ -61,40 +61,40 @@ def foreign_syntax(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Foun
     """
     for name in (*_FNMATCH, *_EVENT_TYPE):
         for path, pattern in checked.patterns(name):
-            found = _BRACES.search(pattern)
-            listed = _expanded(pattern) if found else _listed(pattern)
-            if found or len(listed) > 1:
-                what = "braces mean" if found else "a list in one text means"
+            braces = _BRACES.search(pattern)
+            listed = _expanded(pattern) if braces else _listed(pattern)
+            if braces or len(listed) > 1:
+                what = "braces mean" if braces else "a list in one text means"
                 is_alone = len(path) == 1 and len(listed) <= _MAX_BRACES
                 yield Found(
                     f"{shown(pattern)}: {what} nothing in a pattern; use a list of patterns",
                     path,
-                    text=found[0] if found else None,
+                    text=braces[0] if braces else None,
                     fix=Fix(listed, path, is_safe=False) if is_alone else None,
                 )
-            elif found := _REGEX.search(pattern):
+            elif match := _REGEX.search(pattern):
                 yield Found(
                     f"{shown(pattern)} looks like a regular expression; in a pattern only *, ?"
                     " and [...] are special",
                     path,
-                    text=found[0],
+                    text=match[0],
                 )
 
 
 def _listed(pattern: str) -> list[str]:
-    """Return the patterns of a text such as `*.csv|*.tsv`, each of which could stand alone."""
+    """Return the patterns of a text such as `*.csv|*.tsv`, if each is a pattern by its own."""
     parts = re.split(r"\s*[|,;]\s*|\s+", pattern.strip())
-    is_list = all(WILDCARDS.search(each) and (each[0] == "*" or "/" in each) for each in parts)
+    is_list = all(WILDCARDS.search(part) and (part[0] == "*" or "/" in part) for part in parts)
     return parts if is_list else [pattern]
 
 
 def _expanded(pattern: str) -> list[str]:
-    found = _BRACES.search(pattern)
-    if not found or len(pattern) > 1024:  # noqa: PLR2004 - the longest pattern that is read
+    braces = _BRACES.search(pattern)
+    if not braces or len(pattern) > 1024:  # noqa: PLR2004 - the longest pattern that is read
         return [pattern]
     expanded: list[str] = []
-    for each in found[1].split(","):
-        expanded += _expanded(pattern[: found.start()] + each + pattern[found.end() :])
+    for alternative in braces[1].split(","):
+        expanded += _expanded(pattern[: braces.start()] + alternative + pattern[braces.end() :])
         if len(expanded) > _MAX_BRACES:
             break
     return expanded
@@ -117,7 +117,9 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         if name == "if_fnmatch" and _excludes_prefix(checked, excluding):
             yield Found(f"{opposite} excludes every key below the prefix", (opposite,))
             continue
-        if wanted and all(any(_covers(each, pattern) for each in excluding) for pattern in wanted):
+        if wanted and all(
+            any(_covers(exclusion, pattern) for exclusion in excluding) for pattern in wanted
+        ):
             yield Found(
                 f"{opposite} excludes all that {name} lets through"
                 if name in checked.item
@@ -136,16 +138,18 @@ def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _excludes_prefix(checked: CheckedEntry, excluding: list[str]) -> bool:
-    """Return whether a pattern that excludes keys matches all that are below the prefix."""
+    """Return whether an excluding pattern matches all keys below the prefix."""
     prefix = checked.prefix
     if not prefix or prefix == WHOLE_BUCKET:
         return False
-    # So many characters, each of which no pattern would name.
-    return any(_covers(each, f"{prefix}/\0\0\0") for each in excluding if each[-1:] == "*")
+    # Characters that no pattern would name.
+    return any(
+        _covers(exclusion, f"{prefix}/\0\0\0") for exclusion in excluding if exclusion[-1:] == "*"
+    )
 
 
 def _covers(pattern: str, other: str) -> bool:
-    """Return whether a pattern matches all that another one matches, as far as that is plain."""
+    """Return whether a pattern clearly matches everything that another one matches."""
     return pattern == other or (
         not re.search(r"[?\[]", pattern) and fnmatch.fnmatchcase(other, pattern)
     )
@@ -189,7 +193,7 @@ def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 
 
 def _nearest(pattern: str) -> str | None:
-    by_lower = {each.lower(): each for each in sorted(event_types.PATTERNS)}
+    by_lower = {name.lower(): name for name in sorted(event_types.PATTERNS)}
     close = nearest(pattern.lower(), by_lower)
     return by_lower[close] if close else None
 

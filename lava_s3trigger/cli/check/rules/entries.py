@@ -1,4 +1,4 @@
-"""Rules on entries that the function refuses, by its own reading of them."""
+"""Rules on entries that the function's own reader refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MEANT: Final = {
     **dict.fromkeys(["if_size_ge", "if_size_gte", "if_size_min", "if_min_size"], "if_size_gt"),
     **dict.fromkeys(["if_match", "if_glob", "if_pattern", "if_key"], "if_fnmatch"),
 }
-"""Conditions that do not exist, and those that come nearest to their meaning."""
+"""Conditions that do not exist, with the existing ones that are nearest to their meaning."""
 _MAX_SHORT_WORD: Final = 3
 _MAX_KEY_BYTES: Final = {"trigger_id": 2048, "job_id": 2048, "bucket": 2048, "prefix": 1024}
 MAX_ITEM_BYTES: Final = 400 * 1024
@@ -92,9 +92,9 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
     similar to a known one. For `if_size_lt`, `--unsafe-fixes` writes `if_not_size_gt`, which also
     holds at exactly that size.
     """
-    free = [each for each in _CONDITIONS if each not in checked.item]
+    free = [name for name in _CONDITIONS if name not in checked.item]
     meant = _MEANT.get(error.field)
-    close = meant or nearest(error.field, [each for each in free if _is_typo(error.field, each)])
+    close = meant or nearest(error.field, [name for name in free if _is_typo(error.field, name)])
     fix = _renamed(error.field, [close]) if close and not meant else None
     if meant in free:
         fix = Fix(meant, (error.field,), of_name=True, is_safe=False)
@@ -103,7 +103,7 @@ def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Foun
 
 
 def _is_typo(name: str, known: str) -> bool:
-    """Return whether a name has the short words of another one: `lt` is no typo of `gt`."""
+    """Return whether a name has the short words of another one: `lt` is not a typo of `gt`."""
     words, others = name.split("_"), known.split("_")
     return len(words) == len(others) and all(
         word == other or min(len(word), len(other)) > _MAX_SHORT_WORD
@@ -271,9 +271,9 @@ def _renamed(name: str, known: Any) -> Fix | None:
 
 def _with_unit(value: Any, units: list[str], path: tuple[str, ...]) -> Fix | None:
     """Return a number with the unit that differs only by its case, if there is one."""
-    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value.strip()) if type(value) is str else None
-    named = [each for each in units if found and each.lower() == found[2].lower()]
-    return Fix(f"{found[1]}{named[0]}", path) if found and len(named) == 1 else None
+    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]+)", value.strip()) if type(value) is str else None
+    named = [unit for unit in units if match and unit.lower() == match[2].lower()]
+    return Fix(f"{match[1]}{named[0]}", path) if match and len(named) == 1 else None
 
 
 def _path_of_binary(attribute: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
@@ -281,9 +281,9 @@ def _path_of_binary(attribute: Any, path: tuple[str | int, ...]) -> tuple[str | 
         if kind in ("B", "BS"):
             return path
         members: Any = value.items() if kind == "M" else enumerate(value) if kind == "L" else ()
-        for n, each in members:
-            if found := _path_of_binary(each, (*path, n)):
-                return found
+        for n, member in members:
+            if inner := _path_of_binary(member, (*path, n)):
+                return inner
     return None
 
 
@@ -292,7 +292,7 @@ def _bytes(text: str) -> int:
 
 
 def _size(attribute: dict[str, Any]) -> int:
-    """Return about the bytes that DynamoDB counts for a value.
+    """Return the approximate bytes that DynamoDB counts for a value.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -300,9 +300,9 @@ def _size(attribute: dict[str, Any]) -> int:
     size = 1
     match kind:
         case "M":
-            size = 3 + sum(_bytes(name) + 1 + _size(each) for name, each in value.items())
+            size = 3 + sum(_bytes(name) + 1 + _size(member) for name, member in value.items())
         case "L":
-            size = 3 + sum(1 + _size(each) for each in value)
+            size = 3 + sum(1 + _size(member) for member in value)
         case "S":
             size = _bytes(value)
         case "N":

@@ -1,4 +1,4 @@
-"""Patterns of event types, as `if_event_type` has them, and the types that they match."""
+"""Patterns of event types, as in `if_event_type`, and the types that they match."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ S3: Final = frozenset(EVENT_TYPES)
 EVENTBRIDGE: Final = frozenset(IN_EVENTBRIDGE)
 """From EventBridge."""
 ALL: Final = S3 | EVENTBRIDGE
-WITHOUT_SIZE: Final = frozenset(each for each in ALL if leaves_out(each, "size"))
+WITHOUT_SIZE: Final = frozenset(name for name in ALL if leaves_out(name, "size"))
 """Types whose events carry no size. Their size is 0."""
-PATTERNS: Final = ALL | {f"{each.partition(':')[0]}:*" for each in ALL if ":" in each}
-"""What is often written, for suggestions."""
+PATTERNS: Final = ALL | {f"{name.partition(':')[0]}:*" for name in ALL if ":" in name}
+"""Common patterns, for suggestions."""
 
 
 @lru_cache(4096)
 def matched(pattern: str) -> frozenset[str]:
     """Return the types that a pattern matches, as `fnmatch` does on Linux."""
     match = re.compile(translate(pattern)).match
-    return frozenset(each for each in ALL if match(each))
+    return frozenset(name for name in ALL if match(name))

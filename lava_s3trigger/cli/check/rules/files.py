@@ -1,4 +1,4 @@
-"""Rules on files: what stands between them and the table."""
+"""Rules on files: what prevents their entries from being put into the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASE_FIELDS: Final = frozenset(
     alone as_is because event event_type exactly expect key name now size source_ip time trigger_id
     """.split()  # noqa: SIM905
 )
-"""Those that the command `test` reads."""
+"""The fields of a case that the command `test` reads."""
 
 
 @rule("LT001", "error", "Invalid YAML or JSON", on="problem", of="syntax")
@@ -124,15 +124,15 @@ def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     node = checked.entry.node
     if node is None:
         return
-    for path, each in _nodes(node):
-        if each.note:
+    for path, inner in _nodes(node):
+        if inner.note:
             fix = None
-            is_boolean = path in (("enabled",), ("jinja",)) and each.note == "a boolean"
-            if is_boolean and isinstance(each.value, str):
-                fix = Fix(each.value.lower() in ("yes", "on", "y"), path)
+            is_boolean = path in (("enabled",), ("jinja",)) and inner.note == "a boolean"
+            if is_boolean and isinstance(inner.value, str):
+                fix = Fix(inner.value.lower() in ("yes", "on", "y"), path)
             yield Found(
-                f"{_written(checked, each)} is {each.note} to readers of YAML 1.1, and"
-                f" {_kind(each)} to those of YAML 1.2",
+                f"{_written(checked, inner)} is {inner.note} to readers of YAML 1.1, and"
+                f" {_kind(inner)} to those of YAML 1.2",
                 path,
                 fix=fix,
             )
@@ -145,11 +145,11 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
     It takes ids, or beginnings of ids: `x-lint-ignore: [LT206, LT9]`.
     """
     value = checked.values.get(IGNORE_FIELD, [])
-    for n, each in enumerate(value if isinstance(value, list) else [value]):
+    for n, item in enumerate(value if isinstance(value, list) else [value]):
         path = (IGNORE_FIELD, n) if isinstance(value, list) else (IGNORE_FIELD,)
-        is_known = isinstance(each, str) and each and any(id_.startswith(each) for id_ in RULES)
+        is_known = isinstance(item, str) and item and any(id_.startswith(item) for id_ in RULES)
         if not is_known:
-            yield Found(unknown_rule(str(each)), path)
+            yield Found(unknown_rule(str(item)), path)
 
 
 @rule("LT012", "error", "File cannot be read", on="problem", of=UNREADABLE)
@@ -168,8 +168,8 @@ def unknown_case_field(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 
     See the [fields of a case](testing-entries.md#cases).
     """
-    found = checked.values.get(CASES_FIELD)
-    for n, case in enumerate(found if isinstance(found, list) else ()):
+    cases = checked.values.get(CASES_FIELD)
+    for n, case in enumerate(cases if isinstance(cases, list) else ()):
         for name in case if isinstance(case, dict) else ():
             if name not in CASE_FIELDS:
                 yield Found(
@@ -205,8 +205,8 @@ def _nodes(
         for name, member in node.value.items():
             yield from _nodes(member.value, (*path, name))
     elif isinstance(node.value, list):
-        for n, each in enumerate(node.value):
-            yield from _nodes(each, (*path, n))
+        for n, item in enumerate(node.value):
+            yield from _nodes(item, (*path, n))
 
 
 def _at(

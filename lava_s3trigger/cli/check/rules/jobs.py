@@ -1,4 +1,4 @@
-"""Rules on jobs, and on what would be dispatched to their workers."""
+"""Rules on jobs, and on dispatches to their workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUTPUT: Final = re.compile(
     r"-{0,2}(?:[a-z_-]*[_-])?(?:out|output|dest|destination|target|sink|to)(?:[_-][a-z_-]*)?",
     re.IGNORECASE,
 )
-"""Names of what a job writes."""
+"""Names of parameters for the output of a job."""
 _MAX_NAME_CHARACTERS: Final = 64
 _DOCUMENTS: Final = ("parameters", "globals")
 _FIELDS: Final = frozenset(
@@ -39,7 +39,7 @@ _FIELDS: Final = frozenset(
 
 
 def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
-    """Yield position and id of the jobs that are no templates."""
+    """Yield position and id of the jobs that are not templates."""
     for position, job_id in enumerate(checked.job_ids):
         if not (checked.is_template and TemplateText.of(job_id)):
             yield position, job_id
@@ -93,7 +93,7 @@ def no_match(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     for position, job_id in enumerate(checked.job_ids):
         template = TemplateText.of(job_id)
         pieces = template.pieces() if template else None
-        if pieces and not any(stands_in_order(pieces, each) for each in every.jobs):
+        if pieces and not any(stands_in_order(pieces, job_id) for job_id in every.jobs):
             yield Found(
                 f"no job in {every.jobs_name} has an id such as {shown(job_id)}",
                 checked.job_id_path(position),
@@ -115,16 +115,16 @@ def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
             own, jobs_own = checked.values.get(name), job.values.get(name) if job else None
             if not (isinstance(own, dict) and isinstance(jobs_own, dict)):
                 continue
-            for each, value in own.items():
-                other = jobs_own.get(each)
+            for own_name, value in own.items():
+                other = jobs_own.get(own_name)
                 if isinstance(value, dict) and isinstance(other, dict):
                     lost = sorted(other.keys() - value.keys())
                     if lost:
                         yield Found(
-                            f"{each!a} replaces the one of job {shown(job_id)}, whose"
+                            f"{own_name!a} replaces the one of job {shown(job_id)}, whose"
                             f" {', '.join(map(shown, lost[:5]))} would be lost: maps are not"
                             " merged",
-                            (name, each),
+                            (name, own_name),
                             of_name=True,
                         )
 
@@ -213,7 +213,7 @@ def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
     raw = checked.values.get("parameters")
     if not (trial and any(_is_output(text) for _, text, _ in strings(raw)) and trial.decision):
         return
-    dispatch = next((each.dispatch for each in trial.decision.jobs if each.dispatch), None)
+    dispatch = next((job.dispatch for job in trial.decision.jobs if job.dispatch), None)
     for path, text in _outputs(dispatch.parameters if dispatch else None):
         key = text.removeprefix(f"s3://{checked.bucket}/")
         folder, _, name = key.rpartition("/")
@@ -235,7 +235,7 @@ def starts_itself(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
 
 
 def _is_output(name: object) -> bool:
-    """Return whether something is named as what a job writes."""
+    """Return whether a name is one for the output of a job."""
     is_short = isinstance(name, str) and len(name) <= _MAX_NAME_CHARACTERS
     return is_short and bool(_OUTPUT.fullmatch(str(name)))
 
@@ -243,13 +243,13 @@ def _is_output(name: object) -> bool:
 def _outputs(
     value: Any, path: tuple[str | int, ...] = (), *, is_output: bool = False
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the texts in rendered parameters that are named as outputs, with their paths."""
+    """Yield the texts of rendered parameters with a name for an output, and their paths."""
     if isinstance(value, str) and is_output:
         yield path, value
     elif isinstance(value, dict):
-        for name, each in value.items():
-            yield from _outputs(each, (*path, name), is_output=_is_output(name))
+        for name, member in value.items():
+            yield from _outputs(member, (*path, name), is_output=_is_output(name))
     elif isinstance(value, list):
-        for n, each in enumerate(value):
+        for n, member in enumerate(value):
             is_named = is_output or (n > 0 and _is_output(value[n - 1]))
-            yield from _outputs(each, (*path, n), is_output=is_named)
+            yield from _outputs(member, (*path, n), is_output=is_named)

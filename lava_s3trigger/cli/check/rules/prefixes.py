@@ -1,4 +1,4 @@
-"""Rules on buckets and prefixes, and on entries that stand in each other's way."""
+"""Rules on buckets and prefixes, and on entries that affect each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_KEY_BYTES: Final = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 WILDCARDS: Final = re.compile(r"[*?\[]")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-# As loose as names of the oldest buckets are.
+# Names of the oldest buckets may have all these characters.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
@@ -73,7 +73,7 @@ def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     bare = re.sub(r"(/\*{1,2}/?)+$", "", prefix)
     is_folder = bare and not WILDCARDS.search(bare) and not bare.endswith("/")
     yield Found(
-        f"the prefix {shown(prefix)} is matched as it stands, not as a pattern; "
+        f"the prefix {shown(prefix)} is matched literally, not as a pattern; "
         + (f"the folder is {shown(bare)}" if is_folder else "use if_fnmatch for patterns"),
         ("prefix",),
         fix=Fix(bare, ("prefix",)) if is_folder else None,
@@ -109,15 +109,15 @@ def hidden(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
         yield Found(
             f"no key that matches if_fnmatch reaches this entry: they belong to"
             f" {_named(other)} at the longer prefix {shown(hiding[0])}"
-            + ("" if other.is_enabled else ", which is disabled, and hides it all the same"),
+            + ("" if other.is_enabled else ", which is disabled, but still hides it"),
             ("prefix",),
         )
 
 
 def _hiding(pattern: str, prefix: str, levels: dict[str, Any]) -> str | None:
-    """Return the longer prefix with entries to which every key that a pattern matches belongs."""
-    found = WILDCARDS.search(pattern)
-    literal = pattern[: found.start()] if found else f"{pattern}/"
+    """Return the longer prefix that has entries and gets every key that a pattern matches."""
+    wildcard = WILDCARDS.search(pattern)
+    literal = pattern[: wildcard.start()] if wildcard else f"{pattern}/"
     while "/" in literal:
         literal = literal.rpartition("/")[0]
         is_longer = prefix == WHOLE_BUCKET or literal.startswith(f"{prefix}/")
@@ -171,7 +171,7 @@ def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         f"{shown(bucket)} cannot be the name of a bucket"
         + (f"; write {shown(name)}" if is_meant else ""),
         ("bucket",),
-        # What follows a slash is perhaps meant as the prefix.
+        # The text after a slash may be meant as the prefix.
         fix=Fix(name, ("bucket",)) if is_meant and bucket.rstrip("/").endswith(name) else None,
     )
 
@@ -186,16 +186,16 @@ def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     for name in ("if_fnmatch", "if_not_fnmatch"):
         named += checked.patterns(name)
     for path, text in named:
-        if found := _ENCODED.search(text):
+        if match := _ENCODED.search(text):
             yield Found(
                 f"{shown(text)} is percent-encoded, and keys are decoded before they are matched",
                 path,
-                text=found[0],
+                text=match[0],
             )
 
 
 _STRANGE: Final = (
-    (re.compile(r"s3[an]?://|arn:aws|https?://"), "begins with an address; write the key alone"),
+    (re.compile(r"s3[an]?://|arn:aws|https?://"), "begins with an address; write only the key"),
     (re.compile(r"\.{1,2}/"), "begins with a relative path, which keys do not"),
     (re.compile(r"(?<=.)//"), "has two slashes in a row, which few keys have"),
     (re.compile(r"\\"), "has a backslash; folders of keys end with a slash"),
@@ -204,7 +204,7 @@ _STRANGE: Final = (
         "has an invisible character, which keys do not have",
     ),
 )
-"""What a prefix has that keys have not, each with what is wrong."""
+"""Parts of a prefix that keys do not have, each with what is wrong."""
 
 
 @rule("LT210", "warning", "Prefix has what keys do not have")
@@ -217,9 +217,9 @@ def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:
-        found = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
-        if found:
-            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=found[0])
+        match = pattern.match(prefix) if pattern in _AT_START else pattern.search(prefix)
+        if match:
+            yield Found(f"the prefix {shown(prefix)} {wrong}", ("prefix",), text=match[0])
             return
     if bucket and (prefix == bucket or prefix.startswith(f"{bucket}/")):
         yield Found(

@@ -28,7 +28,7 @@ Subject = Literal["entry", "trigger", "job", "problem", "error", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: what it looks at, how severe its findings are, and its page."""
+    """A rule: its subject, the severity of its findings, and its page."""
 
     id: str
     severity: Severity
@@ -44,11 +44,11 @@ class Rule:
         return inspect.cleandoc(self.check.__doc__ or "")
 
 
-# To compare two names takes some 10 µs, and a realm may have thousands of jobs.
+# Comparing two names takes some 10 µs, and a realm may have thousands of jobs.
 _MAX_COMPARED_NAMES: Final = 60
 _MAX_COMPARED_CHARACTERS: Final = 64
 _SURE: Final = 0.85
-"""Similarity from which a name is a typo of another for certain."""
+"""Similarity from which a name is certainly a typo of another one."""
 
 RULES: Final[dict[str, Rule]] = {}
 
@@ -66,11 +66,11 @@ def rule(
         id_: Id, such as ``LT201``. An id is never given to another rule.
         severity: Severity of its findings.
         title: What is wrong, in a few words.
-        on: What the function takes, and yields `Found` for. ``entry``, or only ``trigger``
-            or ``job``: a `CheckedEntry`, and all `CheckedEntries`. ``error``: a
+        on: The arguments of the function, for which it yields `Found`. ``entry``, or only
+            ``trigger`` or ``job``: a `CheckedEntry`, and all `CheckedEntries`. ``error``: a
             `CheckedEntry`, and an `EntryError` for which the function refuses it.
-            ``problem``: a `Problem` of a file, and the `CheckedEntry` in which it stands, or
-            None. ``file``: a `SourceFile`.
+            ``problem``: a `Problem` of a file, and the `CheckedEntry` that has it, or None.
+            ``file``: a `SourceFile`.
         of: Code of the errors, or kind of the problems.
 
     Raises:
@@ -97,19 +97,19 @@ def ids_beginning(prefixes: Iterable[str]) -> set[str]:
     Raises:
         CommandError: No rule begins with one.
     """
-    ids = [each.id for each in all_rules()]
+    ids = [rule.id for rule in all_rules()]
     chosen: set[str] = set()
     for prefix in prefixes:
-        found = [id_ for id_ in ids if prefix and id_.startswith(prefix.upper())]
-        if not found:
+        matching = [id_ for id_ in ids if prefix and id_.startswith(prefix.upper())]
+        if not matching:
             raise CommandError(unknown_rule(prefix), WRONG_USAGE)
-        chosen.update(found)
+        chosen.update(matching)
     return chosen
 
 
 def unknown_rule(name: str) -> str:
     """Return the message for an unknown id, with the nearest known one."""
-    ids = [each.id for each in all_rules()]
+    ids = [rule.id for rule in all_rules()]
     close = get_close_matches(name[:16].upper(), ids, n=1)
     hint = f"did you mean {close[0]}?" if close else "an id is such as LT201"
     return f"unknown rule {shown(name)}; {hint}"
@@ -118,15 +118,15 @@ def unknown_rule(name: str) -> str:
 def nearest(name: Any, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest, or None where none is near."""
     text = str(name)[:_MAX_COMPARED_CHARACTERS]
-    candidates = [each for each in known if len(each) <= _MAX_COMPARED_CHARACTERS]
+    candidates = [name for name in known if len(name) <= _MAX_COMPARED_CHARACTERS]
     if len(candidates) > _MAX_COMPARED_NAMES:
-        candidates = [each for each in candidates if each[:2] == text[:2]][:_MAX_COMPARED_NAMES]
+        candidates = [name for name in candidates if name[:2] == text[:2]][:_MAX_COMPARED_NAMES]
     close = near(text, candidates)
     return close[0] if close else None
 
 
 def surely(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name of which another one is a typo for certain, or None."""
+    """Return the known name that another one is certainly a typo of, or None."""
     close = get_close_matches(name[:_MAX_COMPARED_CHARACTERS], sorted(known), n=1, cutoff=_SURE)
     return close[0] if close else None
 

@@ -1,4 +1,4 @@
-"""A template of an entry, as rules look at it: compiled by the function, and taken apart."""
+"""A template of an entry, as rules see it: compiled by the function, and split into parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CAPTURES: Final = (
     nodes.FilterBlock,
     nodes.Block,
 )
-"""What hands text to other code of the template."""
+"""Nodes that pass text to other code of the template."""
 VARIABLES: Final = frozenset(["bucket", "key", "event", "info", "utils"])
 _SPECIAL: Final = frozenset(["self", "loop", "caller", "varargs", "kwargs", "super"])
 
@@ -41,7 +41,7 @@ class _Code:
     """The code of a template: its expressions and statements, without the text around them."""
 
     tree: nodes.Template | None = None
-    """None where it cannot be parsed."""
+    """The syntax tree; None if the template cannot be parsed."""
     is_sound: bool = False
     """Whether it can be compiled."""
     read: frozenset[str] = frozenset()
@@ -51,13 +51,13 @@ class _Code:
     filters: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     members: tuple[tuple[str, ...], ...] = ()
-    """What it asks variables for: ``a.b['c']`` as ``("a", "b", "c")``."""
+    """The members of variables that it reads: ``a.b['c']`` as ``("a", "b", "c")``."""
     private: tuple[str, ...] = ()
-    """Attributes that it asks for and that begin with an underscore."""
+    """Attributes that it reads and that begin with an underscore."""
     aspects: frozenset[str] = frozenset()
-    """What it depends on of an event: elements of `info`, `info` as a whole, `event`."""
+    """The parts of an event that it depends on: elements of `info`, all of `info`, `event`."""
     keeps_text: bool = False
-    """Whether it computes with text that stands around expressions."""
+    """Whether it computes with the text around expressions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TemplateText:
 
     @classmethod
     def of(cls, value: Any, *, is_globals: bool = False) -> TemplateText | None:
-        """Return a document as a template; None where it is none."""
+        """Return a document as a template; None if it is not a template."""
         document = Document(value, is_globals=is_globals)
         if not document.is_template:
             return None
@@ -91,7 +91,7 @@ class TemplateText:
         return cls(value, code, reason, is_globals, text)
 
     def unknown_variables(self) -> set[str]:
-        """Return the names of variables that neither the function nor the template has."""
+        """Return the names of variables that neither the function nor the template sets."""
         if self.code.tree is None:
             return set()
         environment = template_environment()
@@ -104,9 +104,9 @@ class TemplateText:
             return set(self.code.read - self.code.own - known)
 
     def pieces(self) -> list[str] | None:
-        """Return the texts that stand in all it renders to, in their order.
+        """Return the texts that every rendering contains, in their order.
 
-        Between two of them stands what an expression puts out. None where it is not known.
+        Between two texts is the output of an expression. None if they are not known.
         """
         if not self.code.is_sound or not isinstance(self.value, str):
             return None
@@ -115,25 +115,25 @@ class TemplateText:
         except Exception:  # noqa: BLE001 - it is sound, but may be deep
             return None
         texts = [""]
-        for each in tree.body:
-            if isinstance(each, nodes.Output):
-                for part in each.nodes:
+        for node in tree.body:
+            if isinstance(node, nodes.Output):
+                for part in node.nodes:
                     if isinstance(part, nodes.TemplateData):
                         texts[-1] += part.data
                     else:
                         texts.append("")
-            elif not isinstance(each, nodes.Assign):
+            elif not isinstance(node, nodes.Assign):
                 texts.append("")
         if not (texts[0].startswith('"') and texts[-1].endswith('"')):
             return None
         texts[0], texts[-1] = texts[0][1:], texts[-1][:-1]
         try:
-            return [json.loads(f'"{each}"') for each in texts]
+            return [json.loads(f'"{text}"') for text in texts]
         except ValueError:
             return None
 
     def path_of(self, name: str) -> tuple[tuple[str | int, ...], bool]:
-        """Return the path of the string that has some code in it, and if that is a name."""
+        """Return the path of the string that has some code in it, and whether it is a name."""
         word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
         for path, text, of_name in strings(self.value):
             if MARK.search(text) and word.search(text):
@@ -141,7 +141,7 @@ class TemplateText:
         return (), False
 
     def path_of_error(self) -> tuple[tuple[str | int, ...], bool]:
-        """Return the path of the string that cannot be compiled by itself."""
+        """Return the path of the string that cannot be compiled separately."""
         for path, text, of_name in strings(self.value):
             if MARK.search(text):
                 try:
@@ -171,7 +171,7 @@ def stands_in_order(pieces: list[str], text: str) -> bool:
 def strings(
     value: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
-    """Yield the path of each string of a value, the string, and if it is a name."""
+    """Yield the path of each string of a value, the string, and whether it is a name."""
     if isinstance(value, str):
         yield path, value, False
     elif isinstance(value, dict):
@@ -185,14 +185,14 @@ def strings(
 
 @cache
 def template_environment() -> TemplateEnvironment:
-    """Return an environment such as the function has."""
+    """Return an environment like that of the function."""
     return TemplateEnvironment()
 
 
 def _reduced(value: Any) -> Any:
-    """Return a document in which plain text around code is one character.
+    """Return a document with plain text around code reduced to one character.
 
-    What it leaves out cannot change how the code compiles, so many entries share one.
+    The removed text does not change how the code compiles, so many entries share one result.
     """
     if isinstance(value, str):
         if not MARK.search(value):
@@ -203,11 +203,11 @@ def _reduced(value: Any) -> Any:
         )
     if isinstance(value, dict):
         return {
-            name if MARK.search(name) else str(n): _reduced(each)
-            for n, (name, each) in enumerate(value.items())
+            name if MARK.search(name) else str(n): _reduced(member)
+            for n, (name, member) in enumerate(value.items())
         }
     if isinstance(value, list):
-        return [_reduced(each) for each in value]
+        return [_reduced(item) for item in value]
     return None
 
 
@@ -216,7 +216,7 @@ class Cut(NamedTuple):
 
     strings: list[str]
     path: tuple[str | int, ...]
-    """Of the string that has the code."""
+    """Path of the string with the code."""
     of_name: bool
     code: str
 
@@ -252,28 +252,28 @@ def _code(text: str) -> _Code:
 
 
 def _walked(tree: nodes.Template, *, is_sound: bool) -> _Code:
-    found = [*_all_nodes(tree)]
-    names = [each for each in found if isinstance(each, nodes.Name)]
-    read = frozenset(each.name for each in names if each.ctx == "load")
-    asked = [each for each in found if isinstance(each, (nodes.Getattr, nodes.Getitem))]
-    chains = [chain for each in asked if len(chain := _chain(each)) > 1]
+    every = [*_all_nodes(tree)]
+    names = [node for node in every if isinstance(node, nodes.Name)]
+    read = frozenset(name.name for name in names if name.ctx == "load")
+    asked = [node for node in every if isinstance(node, (nodes.Getattr, nodes.Getitem))]
+    chains = [chain for node in asked if len(chain := _chain(node)) > 1]
     of_info = [chain[1] for chain in chains if chain[:-1] == ("info",)]
-    is_whole = len(of_info) < sum(each.name == "info" for each in names)
+    is_whole = len(of_info) < sum(name.name == "info" for name in names)
     return _Code(
         tree,
         is_sound,
         read,
-        own=frozenset(each.name for each in names if each.ctx != "load"),
-        filters=_unique(each.name for each in found if isinstance(each, nodes.Filter)),
-        tests=_unique(each.name for each in found if isinstance(each, nodes.Test)),
+        own=frozenset(name.name for name in names if name.ctx != "load"),
+        filters=_unique(node.name for node in every if isinstance(node, nodes.Filter)),
+        tests=_unique(node.name for node in every if isinstance(node, nodes.Test)),
         members=_unique(chains),
         private=_unique(
-            each.attr
-            for each in asked
-            if isinstance(each, nodes.Getattr) and each.attr.startswith("_")
+            node.attr
+            for node in asked
+            if isinstance(node, nodes.Getattr) and node.attr.startswith("_")
         ),
         aspects=frozenset(of_info) | (read & {"event"}) | ({"info"} if is_whole else set()),
-        keeps_text=any(isinstance(each, _CAPTURES) for each in found),
+        keeps_text=any(isinstance(node, _CAPTURES) for node in every),
     )
 
 
@@ -290,7 +290,7 @@ def _unique(values: Iterable[T]) -> tuple[T, ...]:
 
 
 def _chain(node: nodes.Node) -> tuple[str, ...]:
-    """Return the names of `a.b['c']`; none where it is anything else."""
+    """Return the names of `a.b['c']`; none for any other node."""
     names: list[str] = []
     while len(names) < _MAX_CHAIN:
         match node:
@@ -310,11 +310,11 @@ def _chain(node: nodes.Node) -> tuple[str, ...]:
 def code_pieces(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the pieces of a template, and whether each is code."""
     at = 0
-    while found := MARK.search(text, at):
-        end = text.find(_ENDS[found[0]], found.end())
+    while mark := MARK.search(text, at):
+        end = text.find(_ENDS[mark[0]], mark.end())
         if end < 0:
             break
-        yield text[at : found.start()], False
+        yield text[at : mark.start()], False
         at = end + 2
-        yield text[found.start() : at], True
+        yield text[mark.start() : at], True
     yield text[at:], False

@@ -39,9 +39,9 @@ _INFO: Final[dict[str, Any]] = {
     "source_ip": None,
     "aws_region": str,
 }
-"""Elements of `info`, with their types; None where it may be absent."""
+"""Elements of `info`, with their types; None if they may be absent."""
 _MAX_VARIABLES: Final = 100
-"""Unknown variables that are named, of one template."""
+"""Unknown variables of one template that are named at most."""
 _OF_DICT: Final = frozenset(dir(dict))
 
 
@@ -57,7 +57,7 @@ def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
             inner, of_name = template.path_of_error()
             reason = re.sub(
                 r"(\\n)+ *line \d+", "", template.error
-            )  # of the document, not of the file
+            )  # a line of the document, not of the file
             yield Found(f"the template cannot be compiled: {reason}", (*path, *inner), of_name)
 
 
@@ -110,9 +110,9 @@ def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
     It renders as nothing, and so does any attribute that begins with an underscore. See
     [the table of `info`](rendering.md#info).
     """
-    for found, owner in _unknown_members(checked):
+    for finding, owner in _unknown_members(checked):
         if owner[0] != "utils":
-            yield found
+            yield finding
     failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
         for name in template.code.private:
@@ -126,9 +126,9 @@ def unknown_utils(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found
 
     See the [table of `utils`](rendering.md#utils).
     """
-    for found, owner in _unknown_members(checked):
+    for finding, owner in _unknown_members(checked):
         if owner[0] == "utils":
-            yield found
+            yield finding
 
 
 def _unknown_members(
@@ -138,25 +138,25 @@ def _unknown_members(
 
     Args:
         checked: The entry.
-        of_failure: Whether to yield those for which the trial fails, in place of the others.
+        of_failure: Whether to yield only those with which the trial fails.
     """
     failure = checked.trial.failure if checked.trial else None
     for path, template in checked.templates:
-        # What the template sets itself may be anything.
+        # A variable that the template sets may be anything.
         for *owner, name in template.code.members:
             if owner[0] not in VARIABLES or owner[0] in template.code.own:
                 continue
             known = _known_members(tuple(owner), name)
             if known is None:
                 continue
-            found = _member(path, template, ".".join(owner), name, known)
-            is_failure = failure and failure.path == found.path and name in (failure.text or "")
+            finding = _member(path, template, ".".join(owner), name, known)
+            is_failure = failure and failure.path == finding.path and name in (failure.text or "")
             if bool(is_failure) is of_failure:
-                yield found, tuple(owner)
+                yield finding, tuple(owner)
 
 
 def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
-    """Return the members of a variable if the name is none of them, else None."""
+    """Return the members of a variable if the name is not one of them, else None."""
     if owner == ("info",):
         return None if name in _INFO or name in _OF_DICT else _INFO
     kind: Any = None
@@ -171,7 +171,7 @@ def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
         kind = None if isinstance(kind, (str, int)) else kind
     if kind is None or hasattr(kind, name):
         return None
-    return UTILS if owner == ("utils",) else [each for each in dir(kind) if each[0] != "_"]
+    return UTILS if owner == ("utils",) else [name for name in dir(kind) if name[0] != "_"]
 
 
 @rule("LT406", "warning", "Reserved name of a global")
@@ -201,8 +201,8 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
         return
     for name in ("job_id", "parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
-            if MARK.search(text) and any(f" {each}" in text for each in VARIABLES):
-                yield Found(f"{shown(text)} is sent as it stands", (name, *path), of_name)
+            if MARK.search(text) and any(f" {variable}" in text for variable in VARIABLES):
+                yield Found(f"{shown(text)} is sent unchanged", (name, *path), of_name)
                 return
 
 
@@ -248,11 +248,11 @@ def foreign_placeholder(checked: CheckedEntry, _all: CheckedEntries) -> Iterator
         for path, text, of_name in strings(checked.values.get(name)):
             if not _FOREIGN.search(text):
                 continue
-            # What is inside of code may be a format of Python.
+            # Text inside code may be a format of Python.
             plain = "".join(piece for piece, is_code in code_pieces(text) if not is_code)
-            if found := _FOREIGN.search(plain):
-                message = f"{shown(found[0])} is sent as it stands; a variable is {{{{ key }}}}"
-                yield Found(message, (name, *path), of_name, text=found[0])
+            if foreign := _FOREIGN.search(plain):
+                message = f"{shown(foreign[0])} is sent unchanged; a variable is {{{{ key }}}}"
+                yield Found(message, (name, *path), of_name, text=foreign[0])
 
 
 _SECRET_NAME: Final = re.compile(
@@ -266,7 +266,7 @@ _SECRET: Final = re.compile(
 _NO_SECRET: Final = re.compile(
     r"arn:|/|ssm:|vault:|secretsmanager:|\$|.*\{\{|.{0,5}$|.*\s", re.DOTALL
 )
-"""References, templates, and what is too short or a sentence."""
+"""Matches references, templates, short texts and sentences."""
 
 
 @rule("LT411", "warning", "Secret in an entry")
@@ -278,7 +278,7 @@ def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """
     for name in ("parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):
-            owner = next((each for each in reversed(path) if isinstance(each, str)), "")
+            owner = next((step for step in reversed(path) if isinstance(step, str)), "")
             is_named = bool(_SECRET_NAME.fullmatch(owner)) and not of_name
             if _SECRET.search(text) or (is_named and not _NO_SECRET.match(text)):
                 yield Found(
@@ -288,9 +288,9 @@ def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 def _failed(checked: CheckedEntry, failure: Failure, meaning: str) -> Found:
     hints = [
-        found.message.partition("; ")[2]
-        for found, _ in _unknown_members(checked, of_failure=True)
-        if "; " in found.message
+        finding.message.partition("; ")[2]
+        for finding, _ in _unknown_members(checked, of_failure=True)
+        if "; " in finding.message
     ]
     message = "; ".join([f"{meaning}: {failure.reason}", *hints[:1]])
     return Found(message, failure.path, failure.of_name, text=failure.text)

@@ -53,7 +53,7 @@ def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 
 
 def _is_quoted(checked: CheckedEntry, name: str) -> bool:
-    """Return whether a string is in quotes; without them, LT010 has it."""
+    """Return whether a string is in quotes; LT010 reports those without."""
     node = checked.entry.node.find((name,)) if checked.entry.node else None
     return node is None or node.is_quoted
 
@@ -96,7 +96,7 @@ def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     named: list[tuple[tuple[str | int, ...], Any]] = [
         ((name,), checked.values.get(name)) for name in ("trigger_id", "bucket", "prefix")
     ]
-    named += [(checked.job_id_path(n), each) for n, each in enumerate(checked.job_ids)]
+    named += [(checked.job_id_path(n), job_id) for n, job_id in enumerate(checked.job_ids)]
     for name in ("if_fnmatch", "if_not_fnmatch", "if_event_type", "if_not_event_type"):
         named += checked.patterns(name)
     for path, value in named:
@@ -119,7 +119,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
             named += checked.patterns(name)
     for path, value in named:
         if isinstance(value, str) and MARK.search(value):
-            yield Found(f"{shown(value)} is not rendered: it is taken as it stands", path)
+            yield Found(f"{shown(value)} is not rendered: it is used literally", path)
 
 
 @rule("LT146", "info", "Description is missing")
