@@ -43,8 +43,8 @@ class Histories(CommandLine):
     def of(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
         ran = self(f"s3://{account.bucket}/{key}", *SINCE, "--format", "json", *arguments)
         found: dict[str, Any] = ran.json()
-        explained = {"version": 1, "realm": None, "events": [found["now"]], "errors": []}
-        validate("explain", explained)
+        explained = {"version": 1, "realm": None, "function": None}
+        validate("explain", {**explained, "events": [found["now"]], "errors": []})
         dispatched = [each for each in lines(found) if each["event"] == "dispatched"]
         assert ran.status == (0 if dispatched else 1)
         return found

@@ -12,7 +12,7 @@ from lava_s3trigger.dispatch import PendingMessage
 from lava_s3trigger.outcomes import most_notable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
@@ -30,18 +30,27 @@ _MAX_PREFIXES: Final = 5
 """How many prefixes of a bucket are named where none is one of the object's."""
 
 
+def _unasked(_: str) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Explainer:
     """Explains decisions that were made with the entries of a realm."""
 
     entries: RealmEntries
+    has_queue: Callable[[str], bool | None] = _unasked
+    """Whether there is a queue; None if that is not known."""
 
-    def explanation(self, decision: Decision, changes: Iterable[Json] = ()) -> Json:
+    def explanation(
+        self, decision: Decision, changes: Iterable[Json] = (), connection: Json | None = None
+    ) -> Json:
         """Return a decision as JSON.
 
         Args:
             decision: What the function would do.
             changes: Changes of entries with which it would dispatch, as JSON.
+            connection: How the event reaches the function, as JSON; None if it was not judged.
         """
         event, last = decision.event, len(decision.prefixes) - 1
         triggers = [self._trigger(found) for found in decision.triggers]
@@ -62,6 +71,7 @@ class Explainer:
             ],
             "triggers": triggers,
             "changes": list(changes),
+            "connection": connection,
         }
         if decision.ended:
             made["reason"] = decision.ended.reason
@@ -119,6 +129,7 @@ class Explainer:
             "errors": _errors(job.errors),
             "worker": None,
             "queue": None,
+            "queue_exists": None,
             "delay": None,
             "message": None,
         }
@@ -138,6 +149,11 @@ class Explainer:
             if isinstance(self.entries.jobs, UnknownJobs):
                 message["worker"] = made["worker"] = made["queue"] = None
                 made["reason"] = JOB_UNKNOWN
+                return made
+            made["queue_exists"] = self.has_queue(pending.queue)
+            if made["queue_exists"] is False:
+                reason = f"no queue {pending.queue}"
+                return made | {"outcome": "user_error", "reason": reason, "message": None}
         return made
 
     def document(self, events: list[Json], errors: list[str]) -> Json:

@@ -193,6 +193,10 @@ class Deployment:
         answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
 
+    def has_queue(self, name: str) -> bool:
+        """Return whether there is a queue of a name."""
+        return self.read("sqs", "get_queue_url", QueueName=name) is not None
+
     @property
     def source_queues(self) -> list[str]:
         """Names of the queues that the function reads, without that of its dead letters."""
@@ -327,8 +331,11 @@ class Deployment:
 
         Each has its ``Targets``, of these only.
         """
+        return self.rules_to({self.function_arn, *self.is_mapped})
+
+    def rules_to(self, ours: Collection[str]) -> list[Json]:
+        """Return the rules of the default event bus that send to some ARNs, with these targets."""
         found = []
-        ours = {self.function_arn, *self.is_mapped}
         for rule in self.read_all("events", "list_rules", "Rules"):
             name = rule["Name"]
             every = self.read_all("events", "list_targets_by_rule", "Targets", Rule=name)
