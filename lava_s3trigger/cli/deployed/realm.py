@@ -181,7 +181,7 @@ class Deployment:
     @property
     def is_mapped(self) -> frozenset[str]:
         """ARNs of the queues that the function reads, without that of its dead letters."""
-        arns = {each["EventSourceArn"] for each in self.mappings}
+        arns = {each.get("EventSourceArn", "") for each in self.mappings} - {""}
         return frozenset(arn for arn in arns if not arn.endswith(f":{self.dead_letter_queue}"))
 
     def queue(self, name: str) -> dict[str, str] | None:

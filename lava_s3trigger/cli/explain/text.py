@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
@@ -22,6 +21,7 @@ from lava_s3trigger.cli.output.text import (
     named,
     shown,
 )
+from lava_s3trigger.cli.routes.connection_text import connection_lines
 from lava_s3trigger.conditions import KINDS
 
 if TYPE_CHECKING:
@@ -174,27 +174,6 @@ def _verdict(event: Json) -> Line:
     if not reason and not event["triggers"]:
         reason = ": no trigger of this bucket has one of these prefixes"
     return line(Piece(f"No dispatch{reason}.", STYLES[event["outcome"]]), indent=2)
-
-
-def connection_lines(event: Json) -> Iterator[Line]:
-    """Yield how an event reaches the function, or what keeps it from that."""
-    connection = event["connection"]
-    if connection["by"]:
-        often = "" if len(connection["by"]) == 1 else " more than once"
-        style = BAD if often else GOOD
-        names = "; ".join(connection["by"])
-        yield line(Piece(f"Reaches the function{often} by: {names}", style), indent=2)
-        return
-    if connection["unknown"]:
-        yield line(Piece("Not known whether the event reaches the function:", BAD), indent=2)
-        yield from (line(each, indent=4) for each in connection["unknown"])
-        return
-    yield line(Piece("No route carries this event to the function.", BAD), indent=2)
-    for each in connection["excluded"]:
-        yield line(f"{each['route']}: {each['reason']}", indent=4)
-    if not connection["excluded"]:
-        command = f"lava-s3trigger connect {shlex.quote(event['bucket'])}"
-        yield line(f"nothing connects the bucket; this does: {command}", indent=4)
 
 
 def _realm_lines(document: Json) -> Iterator[Line]:

@@ -249,7 +249,7 @@ class _Search:
 
     def _queue_refusal(self, service: str, source: str, arn: str) -> str | None:
         name = arn.rpartition(":")[2]
-        mappings = [each for each in self.deployed.mappings if each["EventSourceArn"] == arn]
+        mappings = [each for each in self.deployed.mappings if each.get("EventSourceArn") == arn]
         if all(each.get("State") in {"Disabled", "Disabling"} for each in mappings):
             return f"the function does not read {name}: the event source mapping is disabled"
         policy = (self.deployed.queue(name) or {}).get("Policy") or "{}"
