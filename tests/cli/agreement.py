@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 from lava_s3trigger.cli import commands
 from lava_s3trigger.errors import DeliveriesFailedError
@@ -136,11 +138,11 @@ class Agreement:
             f"--event={self._folder / 'payload.json'}",
             f"--triggers={self._folder / 'triggers.jsonl'}",
             f"--jobs={self._folder / 'jobs.jsonl'}",
-            f"--realm={REALM}",
             f"--region={REGION}",
             "--no-changes",
             "--format=json",
             f"--output={self._folder / 'explained.json'}",
+            LAVA_REALM=REALM,
         )
         explanation: Json = json.loads((self._folder / "explained.json").read_text())
         is_any = any(each["outcome"] == "dispatched" for each in explanation["events"])
@@ -148,9 +150,10 @@ class Agreement:
         return explanation
 
 
-def run(*arguments: str) -> int:
+def run(*arguments: str, **variables: str) -> int:
     """Run a command in this process, and return its exit status."""
-    status = commands.main(list(arguments), prog_name="lava-s3trigger", standalone_mode=False)
+    with mock.patch.dict(os.environ, variables):
+        status = commands.main(list(arguments), prog_name="lava-s3trigger", standalone_mode=False)
     return int(status or 0)
 
 

@@ -519,6 +519,28 @@ class TestMistakes:
         )
         assert ran.status == 3
 
+    def test_names_of_fields_are_told_as_check_tells_them(
+        self, tmp_path: Path, line: CommandLine
+    ) -> None:
+        trigger = trigger_entry("t", "p", paramters={})
+        named = trigger_entry("u", "q", **{"x-test": [], "x-text": 1})
+        job = {"job_id": "load", "type": "exe", "worker": "core", "payload": "x", "enabeld": True}
+        passing = trigger_entry("v", "r")
+        cases = [{"key": "r/a", "expect": "nothing", "because": "job_disabled"}]
+        entries = [trigger, named, passing | {"x-tests": cases}, job]
+        file = tmp_path / "e.jsonl"
+        file.write_text("\n".join(map(json.dumps, entries)))
+
+        ran = line.run("test", str(file))
+
+        assert (ran.status, ran.output) == (0, "1 case: 1 passed, 0 failed\n")
+        found = [warning.partition(": ")[2].partition(": ") for warning in ran.errors.splitlines()]
+        assert [(place.split(":")[1], message.split(" (")[0]) for place, _, message in found] == [
+            ("1", "unknown field 'paramters'"),
+            ("2", "custom field 'x-test'; did you mean 'x-tests'?"),
+            ("4", "unknown job field 'enabeld'; did you mean enabled?"),
+        ]
+
     def test_x_tests_must_be_a_list(self, tmp_path: Path, line: CommandLine) -> None:
         file = tmp_path / "e.json"
         file.write_text('{"trigger_id": "t", "bucket": "b", "prefix": "p", "x-tests": {}}')

@@ -16,7 +16,6 @@ from lava_s3trigger.cli.connect.elements import unknown_elements
 from lava_s3trigger.cli.connect.merge import Refusal, is_same, merge
 from lava_s3trigger.cli.connect.names import Names
 from lava_s3trigger.cli.connect.plan import Plan
-from lava_s3trigger.cli.connect.policies import allows
 from lava_s3trigger.cli.connect.session import _event_types
 from lava_s3trigger.cli.connect.wanted import (
     CREATED,
@@ -28,6 +27,7 @@ from lava_s3trigger.cli.connect.wanted import (
 from lava_s3trigger.cli.entries.dynamodb import attribute_of
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.triggers import Trigger, prefixes, read_trigger
 from tests.notification_rules import carriers, notifications, refusals
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from lava_s3trigger.cli.doctor.notifications import is_accepted, without
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
-from lava_s3trigger.cli.routes.patterns import key_filters, leaves, matching_types, read_pattern
+from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
+from lava_s3trigger.cli.routes.patterns import (
+    exclusion,
+    key_filters,
+    leaves,
+    matching_types,
+    read_pattern,
+)
 from lava_s3trigger.cli.routes.patterns import without as without_field
 from lava_s3trigger.cli.routes.route import (
     Route,
@@ -259,6 +267,36 @@ class TestPatterns:
     )
     def test_it_never_matches(self, pattern: dict[str, Any]) -> None:
         assert not matching_types(pattern)
+
+    @pytest.mark.parametrize(
+        ("pattern", "expected"),
+        [
+            ({"source": ["aws.s3"], "detail": {"reason": ["PutObject", "CopyObject"]}}, None),
+            ({"id": ["x"], "detail": {"requester": ["x"]}}, None),  # known when it happens
+            ({"account": ["111122223333"]}, 'account is ["111122223333"]'),
+            ({"resources": ["arn:aws:s3:::b"]}, None),
+            ({"resources": ["arn:aws:s3:::c"]}, 'resources is ["arn:aws:s3:::c"]'),
+            (of_key({"prefix": "in/"}), None),
+            (of_key({"suffix": ".txt"}), 'detail.object.key is [{"suffix": ".txt"}]'),
+            (of_key({"wildcard": "in/*/*.csv"}), None),
+            ({"detail": {"object": {"size": [{"numeric": [">", 9, "<=", 10]}]}}}, None),
+            (
+                {"detail": {"object": {"size": [{"numeric": [">", 10]}]}}},
+                'detail.object.size is [{"numeric": [">", 10]}]',
+            ),
+            (
+                {"$or": [{"source": ["x"]}, {"detail-type": ["y"]}]},
+                '$or is [{"source": ["x"]}, {"detail-type": ["y"]}]',
+            ),
+        ],
+        ids=str,
+    )
+    def test_the_part_that_excludes_an_event(
+        self, pattern: dict[str, Any], expected: str | None
+    ) -> None:
+        put, time = EVENT_TYPES["ObjectCreated:Put"], datetime(2026, 3, 14, tzinfo=UTC)
+        event = ObjectEvent(bucket="b", key="in/x/a.csv", type=put, time=time, size=10)
+        assert exclusion(pattern, eventbridge_event(event)) == expected
 
     def test_a_pattern_for_another_bucket_matches_nothing_of_this_one(self) -> None:
         pattern = {"detail": {"bucket": {"name": ["a", {"prefix": "my-"}]}}}

@@ -108,8 +108,9 @@ class TestJson:
     def test_an_object_that_fires(self, explain: Explain) -> None:
         ran = explain.files(
             "s3://b/in/x/a.csv",
-            *("--realm=prod", "--region=eu-west-1", "--format=json"),
+            *("--region=eu-west-1", "--format=json"),
             *("--size=10", "--time=2026-03-14T01:59:26Z", "--source-ip=203.0.113.7"),
+            LAVA_REALM="prod",
         )
         assert (ran.status, ran.err) == (0, "")
         message = {
@@ -121,6 +122,7 @@ class TestJson:
         assert ran.json == {
             "version": 1,
             "realm": "prod",
+            "function": None,
             "events": [
                 {
                     "bucket": "b",
@@ -173,6 +175,7 @@ class TestJson:
                                     "errors": [],
                                     "worker": "core",
                                     "queue": "lava-prod-core",
+                                    "queue_exists": None,
                                     "delay": 90,
                                     "message": message,
                                 },
@@ -184,6 +187,7 @@ class TestJson:
                                     "errors": [],
                                     "worker": None,
                                     "queue": None,
+                                    "queue_exists": None,
                                     "delay": None,
                                     "message": None,
                                 },
@@ -191,6 +195,7 @@ class TestJson:
                         },
                     ],
                     "changes": [],
+                    "connection": None,
                 }
             ],
             "errors": [],
@@ -342,7 +347,7 @@ class TestText:
     """The text follows the way in which the function thinks."""
 
     def test_what_stands_in_it_and_in_which_order(self, explain: Explain) -> None:
-        ran = explain.files("s3://b/in/x/a.csv", "--size=0", "--realm=prod")
+        ran = explain.files("s3://b/in/x/a.csv", "--size=0", LAVA_REALM="prod")
         assert ran.status == 1
         order = [
             "s3://b/in/x/a.csv",
@@ -367,12 +372,18 @@ class TestText:
         assert places == sorted(places)
 
     def test_a_message_is_shown_with_its_queue_and_delay(self, explain: Explain) -> None:
-        ran = explain.files("s3://b/in/a.csv", "--realm=prod")
+        ran = explain.files("s3://b/in/a.csv", LAVA_REALM="prod")
         flat = " ".join(ran.out.split())
         assert "dispatched job load, worker core queue lava-prod-core delay 90 s message {" in flat
         assert '"parameters": { "args": [ "in/a.csv" ] }' in flat
         assert "skipped job audit: the job is disabled" in flat
         assert "1 dispatch." in flat
+
+    def test_without_a_realm_one_line_says_what_was_not_checked(self, explain: Explain) -> None:
+        line = "Not checked: the queues of workers, and whether events reach the function"
+        fires, skipped = explain.files("s3://b/in/a.csv"), explain.files("s3://b/in/a.txt")
+        assert (fires.status, fires.out.count(line)) == (0, 1)
+        assert (skipped.status, skipped.out.count(line)) == (1, 0)
 
     def test_no_entry_of_the_bucket(self, explain: Explain) -> None:
         ran = explain.files("s3://other/in/a.csv")

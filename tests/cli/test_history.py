@@ -43,8 +43,8 @@ class Histories(CommandLine):
     def of(self, account: Account, key: str = "in/a.csv", *arguments: str) -> dict[str, Any]:
         ran = self(f"s3://{account.bucket}/{key}", *SINCE, "--format", "json", *arguments)
         found: dict[str, Any] = ran.json()
-        explained = {"version": 1, "realm": None, "events": [found["now"]], "errors": []}
-        validate("explain", explained)
+        explained = {"version": 1, "realm": None, "function": None}
+        validate("explain", {**explained, "events": [found["now"]], "errors": []})
         dispatched = [each for each in lines(found) if each["event"] == "dispatched"]
         assert ran.status == (0 if dispatched else 1)
         return found
@@ -271,6 +271,27 @@ class TestText:
         assert "0 deliveries since 2026-03-14T00:00:00.000Z" in ran.output
         assert "The log does not name it; no dead letter that was looked at" in ran.output
         assert f"skipped: no trigger has the bucket {account.bucket}" in ran.output
+
+    def test_where_nothing_was_found_the_connection_is_looked_at(
+        self, account: Account, log: Log, history: Histories
+    ) -> None:
+        account.trigger("t")
+        uri = f"s3://{account.bucket}/in/a.csv"
+        assert history.of(account)["now"]["connection"]["arrives"] is False
+        ran = history(uri, *SINCE)
+        assert "No route carries this event to the function.\n" in ran.output
+        assert f"this does: lava-s3trigger connect {account.bucket}\n" in ran.output
+
+        account.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=account.bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        account.canned.handlers["GET", "/event-source-mappings"] = lambda _: REFUSED
+        found = history.of(account)["now"]["connection"]
+        assert (found["arrives"], len(found["unknown"])) == (None, 1)
+        assert "lambda:ListEventSourceMappings" in found["unknown"][0]
+
+        log.write(line("dispatched", **about(account)))
+        assert history.of(account)["now"]["connection"] is None
 
     @pytest.mark.parametrize("key", HOSTILE, ids=ascii)
     def test_hostile_keys(self, account: Account, log: Log, history: Histories, key: str) -> None:

@@ -632,7 +632,7 @@ class TestRefusals:
             (["mistakes", "--by", "sns", "--topic", "t.fifo", "--yes"], 1, "FIFO"),
             (["mistakes", "--by", "sns", "--topic", "no-topic", "--yes"], 1, "there is no topic"),
             (["mistakes", "--events", "ObjectCreate:Put", "--yes"], 2, "did you mean"),
-            (["empty", "--yes"], 1, "empty has no enabled entry that can be used"),
+            (["empty", "--yes"], 1, "no enabled entry that can be used; put some"),
             (["mistakes", "--function", "nope", "--yes"], 3, "there is no function nope"),
             (["--undo", "nothing.json", "--yes"], 3, "nothing.json: No such file"),
             (["--undo", "wrong.json", "--yes"], 2, "not a file that connect or disconnect saved"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.processes import SECONDS, finish, read_until
+from tests.processes import SECONDS, finish, read_until, signals_received
 from tools.local.examples import BUCKETS
 from tools.local.server import CHECKOUT, REGION
 
@@ -130,6 +130,34 @@ class TestReadme:
         assert "lava-demo-s3trigger-intake\tEnabled" in terminal.enter(realm, mappings)
         [count] = blocks(page, "The job does not run")
         assert '"ApproximateNumberOfMessagesNotVisible": "0"' in terminal.enter(realm, count)
+
+
+class TestMake:
+    """`make local` ends as the server tells."""
+
+    @pytest.mark.parametrize("to", ["make", "the server"])
+    def test_a_signal_ends_it(self, tmp_path: Path, to: str) -> None:
+        """make hands SIGTERM on; SIGINT it does not, since a terminal sends that to all."""
+        built = [".venv/installed", ".venv-ministack/installed", "build/package/installed"]
+        with signals_received():
+            process = subprocess.Popen(
+                ["make", *(f"--old-file={each}" for each in built), "local"],
+                cwd=CHECKOUT,
+                env=os.environ | {"TMPDIR": str(tmp_path)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert process.stdout
+        assert process.stderr
+        told = read_until(process.stderr, "In another terminal", process)
+        [server] = re.findall(r"kill (\d+)", "".join(told))
+        if to == "make":
+            process.terminate()
+        else:
+            os.kill(int(server), signal.SIGINT)
+        finish(process)
+        assert nothing_left(tmp_path)
 
 
 @pytest.mark.skipif(not SAM.exists(), reason="`make check` installs the SAM CLI")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -19,7 +20,7 @@ from .server import ACCESS_KEY, REGION, SECRET_KEY, LocalAws
 _CACHE_TTL: Final = "1s"
 _READY: Final = f"""\
 A local AWS server is running, with the stack lava-{REALM}-s3trigger and the entries of examples/.
-Entries are cached for {_CACHE_TTL} (60s on AWS). The server ends with this command: press Ctrl-C.
+Entries are cached for {_CACHE_TTL} (60s on AWS). To end the server: Ctrl-C, or kill {{process_id}}.
 In another terminal, enter the lines below. Then all commands of README.md run there.
 """
 
@@ -42,7 +43,7 @@ def serve() -> None:
         with interruptible(), LocalAws() as aws:
             click.echo("Deploying the template to a local AWS server ...", err=True)
             deploy_examples(aws, CacheTtl=_CACHE_TTL)
-            click.echo(_READY, err=True)
+            click.echo(_READY.format(process_id=os.getpid()), err=True)
             click.echo("\n".join(exports(aws.endpoint)))
             sys.stdout.flush()
             aws.keep_running()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.output.findings import SEVERITIES, is_at_least
 
@@ -79,3 +79,19 @@ def check_entries(  # noqa: PLR0913 - the known parts of the realm
     surroundings = Surroundings(realm, jobs, known, max_delay, others)
     linted = lint(loaded, Selection.of((), ()), surroundings, progress=progress)
     return EntryFindings(linted.findings, fail_on)
+
+
+NAMES_OF_FIELDS: Final = ("LT103", "LT104", "LT506", "LT015")
+"""The rules on names of fields that nothing reads."""
+
+
+def misspelt_fields(loaded: Loaded) -> list[str]:
+    """Return what `check` says of the names of fields, a line for each, with its place."""
+    found = lint(loaded, Selection.of(NAMES_OF_FIELDS, ()), Surroundings()).findings
+    return [
+        f"{each.path}:{each.line}:{each.column}: {each.message}"
+        if each.path
+        else f"{each.entry.source if each.entry else ''}: {each.message}"
+        for each in found
+        if each.rule in NAMES_OF_FIELDS
+    ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lava_s3trigger.cli.deployed.realm import statements
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.routes.policies import allows
 
 from .bucket import QUEUE, S3, SNS, policy_of
 from .changes import (
@@ -19,7 +20,6 @@ from .changes import (
     Change,
 )
 from .names import name_in
-from .policies import allows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

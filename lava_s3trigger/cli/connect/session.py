@@ -126,7 +126,11 @@ class Session:
         report.by = by
         triggers = self._triggers(bucket.name)
         if not triggers:
-            advice = "; to take it away: lava-s3trigger disconnect" if own else ""
+            advice = "; put some into the table first: lava-s3trigger apply"
+            if own:
+                advice = "; to take it away: lava-s3trigger disconnect"
+            elif options["triggers"]:
+                advice = ""
             raise RefusedError(f"{bucket.name} has no enabled entry that can be used{advice}")
         default = _event_types(options["events"])
         wanted = self._wanted(bucket.name, by, triggers, default)

@@ -12,7 +12,7 @@ from lava_s3trigger.dispatch import PendingMessage
 from lava_s3trigger.outcomes import most_notable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lava_s3trigger.cli.entries.source import RealmEntries
     from lava_s3trigger.decision import Decision, JobDecision, TriggerDecision
@@ -30,18 +30,27 @@ _MAX_PREFIXES: Final = 5
 """How many prefixes of a bucket are listed if none of them matches the object."""
 
 
+def _unasked(_: str) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Explainer:
     """Explains decisions on events with the entries of a realm."""
 
     entries: RealmEntries
+    has_queue: Callable[[str], bool | None] = _unasked
+    """Whether there is a queue; None if that is not known."""
 
-    def explanation(self, decision: Decision, changes: Iterable[Json] = ()) -> Json:
+    def explanation(
+        self, decision: Decision, changes: Iterable[Json] = (), connection: Json | None = None
+    ) -> Json:
         """Return a decision as JSON.
 
         Args:
             decision: What the function would do.
             changes: Changes of entries after which it would dispatch, as JSON.
+            connection: How the event reaches the function, as JSON; None if it was not judged.
         """
         event, last = decision.event, len(decision.prefixes) - 1
         triggers = [self._trigger(trigger) for trigger in decision.triggers]
@@ -62,6 +71,7 @@ class Explainer:
             ],
             "triggers": triggers,
             "changes": list(changes),
+            "connection": connection,
         }
         if decision.ended:
             document["reason"] = decision.ended.reason
@@ -121,6 +131,7 @@ class Explainer:
             "errors": _errors(job.errors),
             "worker": None,
             "queue": None,
+            "queue_exists": None,
             "delay": None,
             "message": None,
         }
@@ -140,6 +151,11 @@ class Explainer:
             if isinstance(self.entries.jobs, UnknownJobs):
                 message["worker"] = document["worker"] = document["queue"] = None
                 document["reason"] = JOB_UNKNOWN
+                return document
+            document["queue_exists"] = self.has_queue(pending.queue)
+            if document["queue_exists"] is False:
+                reason = f"no queue {pending.queue}"
+                return document | {"outcome": "user_error", "reason": reason, "message": None}
         return document
 
     def document(self, events: list[Json], errors: list[str]) -> Json:

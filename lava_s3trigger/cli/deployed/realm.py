@@ -181,7 +181,7 @@ class Deployment:
     @property
     def is_mapped(self) -> frozenset[str]:
         """ARNs of the queues that the function reads, without that of its dead letters."""
-        arns = {mapping["EventSourceArn"] for mapping in self.mappings}
+        arns = {mapping.get("EventSourceArn", "") for mapping in self.mappings} - {""}
         return frozenset(arn for arn in arns if not arn.endswith(f":{self.dead_letter_queue}"))
 
     def queue(self, name: str) -> dict[str, str] | None:
@@ -192,6 +192,10 @@ class Deployment:
         url = url_answer["QueueUrl"]
         answer = self.read("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         return None if answer is None else {**answer.get("Attributes", {}), "Url": url}
+
+    def has_queue(self, name: str) -> bool:
+        """Return whether there is a queue of a name."""
+        return self.read("sqs", "get_queue_url", QueueName=name) is not None
 
     @property
     def source_queues(self) -> list[str]:
@@ -329,8 +333,11 @@ class Deployment:
 
         The ``Targets`` of each are only these.
         """
+        return self.rules_to({self.function_arn, *self.is_mapped})
+
+    def rules_to(self, ours: Collection[str]) -> list[Json]:
+        """Return the rules of the default event bus that send to some ARNs, with these targets."""
         rules = []
-        ours = {self.function_arn, *self.is_mapped}
         for rule in self.read_all("events", "list_rules", "Rules"):
             name = rule["Name"]
             every = self.read_all("events", "list_targets_by_rule", "Targets", Rule=name)

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any, Final
 from lava_s3trigger.cli.decide.decider import decide_payload
 from lava_s3trigger.cli.decide.document import Explainer
 from lava_s3trigger.cli.deployed.aws import Aws
+from lava_s3trigger.cli.deployed.realm import find_realm
 from lava_s3trigger.cli.entries.load import STANDARD_INPUT
+from lava_s3trigger.cli.entries.memory import MAX_DELAY
 from lava_s3trigger.cli.entries.source import read_entries
-from lava_s3trigger.cli.errors import NO, WRONG_USAGE, YES, CommandError
+from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.objects.options import ObjectOptions, record_of_object
 from lava_s3trigger.cli.objects.uri import read_uri
 from lava_s3trigger.cli.output.streams import message, naming, opened, write_json
 from lava_s3trigger.cli.output.text import write_page
 
 from .changes import changes
+from .realm import find_deployed_realm, status_of
 from .text import explanation_lines
 
 if TYPE_CHECKING:
     from lava_s3trigger.cli.entries.source import RealmEntries
+
+    from .realm import DeployedRealm
 
     Json = dict[str, Any]
 
@@ -40,6 +45,8 @@ def run(  # noqa: PLR0913 - options of a command
     profile: str | None,
     region: str | None,
     endpoint_url: str | None,
+    function: str | None,
+    is_realm_named: bool,
     changes: bool,
     format_: str,
     output: str | None,
@@ -49,22 +56,42 @@ def run(  # noqa: PLR0913 - options of a command
     about = ObjectOptions(**about_object)
     _check_usage(uri, event, (*triggers, *jobs), about)
     aws = Aws(profile, region, endpoint_url)
+    if function is not None:
+        realm, function = find_realm(realm, function)
+    is_realm_read = bool(realm) and not (triggers and jobs)
+    deployed = None
+    if realm and (is_realm_named or is_realm_read or function):
+        deployed = find_deployed_realm(aws, realm, function)
+    connection = None
     if event is not None:
         payload = _payload(event)
     else:
-        is_aws_at_hand = profile or endpoint_url or (realm and not (triggers and jobs))
-        name = read_uri(str(uri))
-        record = record_of_object(name, about, aws, asks_s3=bool(is_aws_at_hand))
-        payload = {"Records": [record]}
-    entries = read_entries(triggers, jobs, realm, aws)
-    document = explained(payload, entries, aws.region_name(), with_changes=changes)
+        asks_s3 = bool(profile or endpoint_url or is_realm_read)
+        record = record_of_object(read_uri(str(uri)), about, aws, asks_s3=asks_s3)
+        connection = deployed.connection(record) if deployed else None
+        payload = connection.payload(record) if connection else {"Records": [record]}
+    max_delay = deployed.max_delay if deployed else MAX_DELAY
+    entries = read_entries(triggers, jobs, realm, aws, max_delay)
+    document = explained(
+        payload,
+        entries,
+        aws.region_name(),
+        with_changes=changes,
+        deployed=deployed,
+        connection=connection.json() if connection else None,
+    )
     write(document, format_, output)
-    is_yes = any(each["outcome"] == "dispatched" for each in document["events"])
-    return YES if is_yes else NO
+    return status_of(document)
 
 
-def explained(
-    payload: Any, entries: RealmEntries, region: str, *, with_changes: bool = True
+def explained(  # noqa: PLR0913 - what is known of a realm
+    payload: Any,
+    entries: RealmEntries,
+    region: str,
+    *,
+    with_changes: bool = True,
+    deployed: DeployedRealm | None = None,
+    connection: Json | None = None,
 ) -> Json:
     """Return what the function would do with a payload, as JSON without its version.
 
@@ -74,19 +101,26 @@ def explained(
         region: Region of the function.
         with_changes: Whether to look for changes that would make it dispatch, in the first
             `MAX_EVENTS_WITH_CHANGES` events.
+        deployed: The deployed realm; None if it is not looked at.
+        connection: How the event reaches the function; None if that is not looked at.
     """
     decided = decide_payload(payload, entries.triggers, entries.jobs, region)
-    explainer = Explainer(entries)
+    explainer = Explainer(entries, deployed.has_queue) if deployed else Explainer(entries)
     searched = MAX_EVENTS_WITH_CHANGES if with_changes else 0
     events = [
         explainer.explanation(
-            each, [change.json() for change in changes(each, entries)] if number < searched else ()
+            each,
+            [change.json() for change in changes(each, entries)] if number < searched else (),
+            connection,
         )
         for number, each in enumerate(decided.decisions)
     ]
     if with_changes and len(events) > searched:
         message(f"Changes were looked for in the first {searched} of {len(events)} events.")
-    return explainer.document(events, decided.errors)
+    return {
+        **explainer.document(events, decided.errors),
+        "function": deployed.json() if deployed else None,
+    }
 
 
 def write(document: Json, format_: str, output: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.decide.decider import MEANINGS
 from lava_s3trigger.cli.decide.document import JOB_UNKNOWN
@@ -21,12 +21,18 @@ from lava_s3trigger.cli.output.text import (
     named,
     shown,
 )
+from lava_s3trigger.cli.routes.connection_text import connection_lines
 from lava_s3trigger.conditions import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Json = dict[str, Any]
+
+
+_NOT_LOOKED_AT: Final = (
+    "Not checked: the queues of workers, and whether events reach the function (--realm would tell)"
+)
 
 
 def explanation_lines(document: Json) -> Iterator[Line]:
@@ -44,6 +50,9 @@ def explanation_lines(document: Json) -> Iterator[Line]:
             yield line(error, indent=2)
     if not events and not errors:
         yield line("No S3 event is in this payload.")
+    if any(event["outcome"] == "dispatched" for event in events):
+        yield line()
+        yield from _realm_lines(document)
 
 
 def event_lines(event: Json) -> Iterator[Line]:
@@ -57,6 +66,8 @@ def event_lines(event: Json) -> Iterator[Line]:
         yield from _trigger_lines(trigger)
     yield line()
     yield _verdict(event)
+    if event["connection"]:
+        yield from connection_lines(event)
     if event["changes"]:
         yield line()
         yield from _change_lines(event)
@@ -153,18 +164,42 @@ def _ending(job: Json) -> Iterator[str]:
 
 
 def _verdict(event: Json) -> Line:
-    jobs = [
-        job["job_id"]
-        for trigger in event["triggers"]
-        for job in trigger["jobs"]
-        if job["outcome"] == "dispatched"
-    ]
-    if jobs:
-        return line(Piece(f"{_counted(len(jobs), 'dispatch', 'dispatches')}.", GOOD), indent=2)
+    number = len(list(_dispatched_jobs([event])))
+    if number:
+        is_lost = event["connection"] and event["connection"]["arrives"] is False
+        dispatches = _counted(number, "dispatch", "dispatches")
+        text = f"{dispatches}, if the event arrived." if is_lost else f"{dispatches}."
+        return line(Piece(text, UNUSED if is_lost else GOOD), indent=2)
     reason = f": {event['reason']}" if "reason" in event else ""
     if not reason and not event["triggers"]:
         reason = ": no trigger of this bucket has one of these prefixes"
     return line(Piece(f"No dispatch{reason}.", STYLES[event["outcome"]]), indent=2)
+
+
+def _realm_lines(document: Json) -> Iterator[Line]:
+    """Yield what is known of the deployed function, or that the realm was not looked at."""
+    function = document["function"]
+    if function is None:
+        yield line(Piece(_NOT_LOOKED_AT, FAINT))
+        return
+    if function["reason"]:
+        yield line(Piece(f"{function['name']}: {function['reason']}", BAD))
+    if function["cache_ttl"] is not None:
+        facts = (
+            f"delays up to {function['max_delay']:g} s, entries cached {function['cache_ttl']:g} s"
+        )
+        yield line(Piece(f"{function['name']}: {facts}", FAINT))
+    dispatched = [event for event in document["events"] if event["outcome"] == "dispatched"]
+    if any(job["queue_exists"] is None for job in _dispatched_jobs(dispatched)):
+        yield line(Piece("Not known: whether the queue of each worker exists", BAD))
+    if any(event["connection"] is None for event in dispatched):
+        yield line(Piece("Not checked: whether the events of a payload reach the function", FAINT))
+
+
+def _dispatched_jobs(events: Iterable[Json]) -> Iterator[Json]:
+    for event in events:
+        for trigger in event["triggers"]:
+            yield from (job for job in trigger["jobs"] if job["outcome"] == "dispatched")
 
 
 def _change_lines(event: Json) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from lava_s3trigger.cli.decide.document import Explainer
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.deployed.function import find_function
 from lava_s3trigger.cli.deployed.log_group import FunctionLog, pattern_of
+from lava_s3trigger.cli.deployed.realm import Deployment
 from lava_s3trigger.cli.entries.load import load_sound
 from lava_s3trigger.cli.entries.source import read_entries
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, YES, CommandError
@@ -20,6 +21,7 @@ from lava_s3trigger.cli.output.progress import Progress
 from lava_s3trigger.cli.output.streams import opened, write_json
 from lava_s3trigger.cli.output.text import write_page
 from lava_s3trigger.cli.output.times import shown_time
+from lava_s3trigger.cli.routes.connection import Connection, connection_of
 
 from .coverage import UNDER_WAY, gaps
 from .deliveries import Comparison, deliveries_of, is_dispatched
@@ -63,9 +65,15 @@ def run(
         unseen += gaps(deployed, log.client, since, oldest)
     entries = read_entries((), (), deployed.realm, aws, deployed.settings.max_delay)
     about = ObjectOptions(size, event_type, time, source_ip)
-    payload = {"Records": [record_of_object(name, about, aws, asks_s3=True)]}
+    record = record_of_object(name, about, aws, asks_s3=True)
+    connection = Connection()
+    is_connection_read = not deliveries and not waiting.letters
+    if is_connection_read:
+        connection = connection_of(Deployment(aws, deployed.realm, deployed.name), record)
+    payload = connection.payload(record)
     decided = decide_payload(payload, entries.triggers, entries.jobs, deployed.region)
-    now = Explainer(entries).explanation(decided.decisions[0])
+    shown = connection.json() if is_connection_read else None
+    now = Explainer(entries).explanation(decided.decisions[0], connection=shown)
     comparison = Comparison(now, entries, versions)
     document = {
         "realm": deployed.realm,

@@ -19,6 +19,7 @@ from lava_s3trigger.cli.output.text import (
     named,
     shown,
 )
+from lava_s3trigger.cli.routes.connection_text import connection_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,8 @@ def history_lines(document: Json) -> Iterator[Line]:
         yield from _waiting_lines(document["waiting"])
     yield line()
     yield from _now_lines(document["now"])
+    if document["now"]["connection"]:
+        yield from connection_lines(document["now"])
     yield line()
     yield line(Piece("Not looked at", TITLE))
     for part in document["not_looked_at"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import operator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,14 @@ _CLOSED: Final = frozenset(
     ]
 )
 """Fields that are the same in each event of a type; all others differ from event to event."""
+_KNOWN: Final = _CLOSED | {
+    ("account",),
+    ("region",),
+    ("resources",),
+    ("detail", "object", "key"),
+    ("detail", "object", "size"),
+}
+"""Fields that are known of one event before it happens: not its id, nor its requester."""
 _TIME: Final = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 _OPEN: Final = object()
 """The value of a field that differs between events: any test may pass."""
@@ -53,6 +62,35 @@ def matching_types(pattern: Json, bucket: str | None = None) -> list[EventType]:
         for event_type in EVENT_TYPES.values()
         if event_type.detail_type is not None and _may_match(pattern, _event(event_type, bucket))
     ]
+
+
+def exclusion(pattern: Json, event: Json) -> str | None:
+    """Return the part of a pattern that an event does not match; None if it matches.
+
+    Args:
+        pattern: The pattern of a rule.
+        event: As EventBridge has it. Only what is known of an event before it happens is tested.
+    """
+    known = _opened(event, _KNOWN)
+    for path in leaves(pattern):
+        value = _at(pattern, path)
+        if not _may_match(_nested(path, value), known):
+            return f"{'.'.join(path)} is {json.dumps(value, ensure_ascii=False)}"
+    return None
+
+
+def _at(pattern: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        pattern = pattern[name]
+    return pattern
+
+
+def _nested(path: tuple[str, ...], value: Any) -> Json:
+    """Return the pattern that tests one field."""
+    for name in reversed(path):
+        value = {name: value}
+    found: Json = value
+    return found
 
 
 def key_filters(pattern: Json) -> list[tuple[str, str]]:
@@ -104,16 +142,17 @@ def without(pattern: Json, path: tuple[str, ...]) -> Json:
 def _event(kind: EventType, bucket: str | None) -> Json:
     """Return an event of a bucket, or of any bucket, with ``_OPEN`` for fields that differ."""
     event = ObjectEvent(bucket=bucket or "", key="k", type=kind, time=_TIME)
-    opened: Json = _opened(eventbridge_event(event))
+    opened: Json = _opened(eventbridge_event(event), _CLOSED)
     if bucket is None:
         opened["detail"]["bucket"]["name"] = _OPEN
     return opened
 
 
-def _opened(value: Any, path: tuple[str, ...] = ()) -> Any:
+def _opened(value: Any, closed: frozenset[tuple[str, ...]], path: tuple[str, ...] = ()) -> Any:
+    """Return an event with ``_OPEN`` for each field but the closed ones."""
     if isinstance(value, dict):
-        return {name: _opened(inner, (*path, name)) for name, inner in value.items()}
-    return value if path in _CLOSED else _OPEN
+        return {name: _opened(inner, closed, (*path, name)) for name, inner in value.items()}
+    return value if path in closed else _OPEN
 
 
 def _may_match(pattern: Json, event: Any) -> bool:
@@ -142,12 +181,12 @@ def _passes(test: Any, value: Any) -> bool:
         return False
     if value is _OPEN:
         return True
+    if isinstance(value, list):
+        return any(_passes(test, member) for member in value)
     if not isinstance(test, dict):
         return bool(test == value)
-    return all(
-        name not in _TESTS or not isinstance(value, str) or _TESTS[name](wanted, value)
-        for name, wanted in test.items()
-    )
+    tests = _TESTS if isinstance(value, str) else _TESTS_OF_NUMBERS
+    return all(name not in tests or tests[name](wanted, value) for name, wanted in test.items())
 
 
 def _differs(wanted: Any, value: str) -> bool:
@@ -171,6 +210,22 @@ def _affix(has: Callable[[str, str], bool]) -> Callable[[Any, str], bool]:
     return test
 
 
+def _is_in_range(wanted: Any, value: Any) -> bool:
+    """Return whether a number is as a test such as ``[">", 0, "<=", 5]`` has it."""
+    return all(
+        _COMPARISONS[name](value, bound)
+        for name, bound in zip(wanted[::2], wanted[1::2], strict=True)
+    )
+
+
+_COMPARISONS: Final = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_TESTS_OF_NUMBERS: Final[dict[str, Callable[[Any, Any], bool]]] = {"numeric": _is_in_range}
 _TESTS: Final[dict[str, Callable[[Any, str], bool]]] = {
     "prefix": _affix(str.startswith),
     "suffix": _affix(str.endswith),

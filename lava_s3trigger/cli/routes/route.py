@@ -10,6 +10,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import WHOLE_BUCKET
+from lava_s3trigger.units import shown
 
 from .patterns import key_filters, matching_types, read_pattern
 
@@ -50,6 +51,21 @@ class Route:
     """Name of its rule, for EventBridge."""
     is_ours: bool = True
     """Whether it leads to the function."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for a list."""
+        return f"EventBridge rule {self.rule}" if self.rule else self.told.removeprefix("the ")
+
+    def exclusion(self, key: str, kind: EventType) -> str | None:
+        """Return which of its filters excludes an event; None if it carries the event."""
+        if kind.name not in self.types:
+            return f"its events do not include {kind.name}"
+        if not key.startswith(self.prefix):
+            return f"its filter for the prefix {shown(self.prefix)} excludes the key"
+        if not key.endswith(self.suffix):
+            return f"its filter for the suffix {shown(self.suffix)} excludes the key"
+        return None
 
     def overlaps(self, other: Route) -> bool:
         """Return whether there is an event that both carry."""

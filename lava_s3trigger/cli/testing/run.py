@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lava_s3trigger.cli.check.public import misspelt_fields
 from lava_s3trigger.cli.deployed.aws import Aws
 from lava_s3trigger.cli.entries.load import load_sound, read_table, read_texts, require_none
 from lava_s3trigger.cli.entries.memory import MemoryJobs, MemoryTriggers, UnknownJobs
 from lava_s3trigger.cli.entries.source import warn_of
 from lava_s3trigger.cli.errors import COULD_NOT_TELL, NO, WRONG_USAGE, YES, CommandError
 from lava_s3trigger.cli.output.junit import write_junit
-from lava_s3trigger.cli.output.streams import opened
+from lava_s3trigger.cli.output.streams import message, opened
 
 from .case import FIELD, read_cases
 from .report import junit_cases, write_json_report, write_text
@@ -19,7 +20,7 @@ from .results import Coverage, run_cases
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lava_s3trigger.cli.entries.load import Entry
+    from lava_s3trigger.cli.entries.load import Loaded
 
 
 def run(  # noqa: PLR0913 - one for each option
@@ -38,8 +39,8 @@ def run(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run the command, and return its exit status."""
     aws = Aws(profile, region, endpoint_url)
-    of_triggers, known = _entries([*paths, *triggers], jobs, realm, aws)
-    memory = MemoryTriggers(of_triggers)
+    loaded, known = _entries([*paths, *triggers], jobs, realm, aws)
+    memory = MemoryTriggers(loaded.of("trigger"))
     if memory.replaced:
         first = memory.replaced[0]
         raise CommandError(
@@ -50,6 +51,8 @@ def run(  # noqa: PLR0913 - one for each option
     knows_jobs = not isinstance(known, UnknownJobs)
     reader = read_cases(entries, read_texts(cases), knows_jobs=knows_jobs)
     require_none(reader.problems)
+    for warning in misspelt_fields(loaded):
+        message(f"Warning: {warning}")
     if not reader.cases and not coverage:
         raise CommandError(
             f"no cases: none of {len(entries)} entries has {FIELD}; name a file with --cases"
@@ -69,20 +72,20 @@ def run(  # noqa: PLR0913 - one for each option
 
 def _entries(
     paths: Sequence[str], jobs: Sequence[str], realm: str | None, aws: Aws
-) -> tuple[list[Entry], MemoryJobs | UnknownJobs]:
-    """Return the trigger entries, and the jobs."""
+) -> tuple[Loaded, MemoryJobs | UnknownJobs]:
+    """Return the entries, and where jobs are looked up."""
     if not paths and realm is None:
         raise CommandError(
             "no entries: name files or folders, or a realm with --realm (LAVA_REALM)", WRONG_USAGE
         )
     loaded = load_sound([*paths, *jobs], "trigger" if paths else None)
-    triggers, jobs_of_realm = loaded.of("trigger"), loaded.of("job")
+    jobs_of_realm = loaded.of("job")
     if not paths:
-        triggers = read_table(aws, str(realm), "trigger")
+        loaded.entries = [*read_table(aws, str(realm), "trigger"), *jobs_of_realm]
     name = ", ".join(jobs or paths)
     if not jobs_of_realm and not jobs:
         if realm is None:
-            return triggers, UnknownJobs()
+            return loaded, UnknownJobs()
         name = f"lava.{realm}.jobs"
         jobs_of_realm = read_table(aws, realm, "job")
-    return triggers, MemoryJobs(jobs_of_realm, name)
+    return loaded, MemoryJobs(jobs_of_realm, name)

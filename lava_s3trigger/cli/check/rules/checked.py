@@ -26,6 +26,8 @@ KEYS: Final = {"trigger": ("trigger_id", "bucket", "prefix"), "job": ("job_id",)
 """Fields that are keys of the tables or of an index: DynamoDB refuses other types."""
 IGNORE_FIELD: Final = "x-lint-ignore"
 CASES_FIELD: Final = "x-tests"
+READ_CUSTOM_FIELDS: Final = frozenset([CASES_FIELD, IGNORE_FIELD, "x-s3trigger-set"])
+"""Custom fields that commands read."""
 
 _NOT_WORK: Final = frozenset(["trigger_id", "description", "owner", "enabled"])
 

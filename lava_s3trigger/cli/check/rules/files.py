@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.check.findings import Fix, Found
 from lava_s3trigger.cli.entries.load import UNREADABLE
+from lava_s3trigger.triggers import is_custom
 from lava_s3trigger.units import shown
 
-from .checked import CASES_FIELD, IGNORE_FIELD
-from .registry import RULES, hint, rule, unknown_rule
+from .checked import CASES_FIELD, IGNORE_FIELD, READ_CUSTOM_FIELDS
+from .registry import RULES, hint, nearest, rule, unknown_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,6 +196,22 @@ def binary(problem: Problem, checked: CheckedEntry | None) -> Iterator[Found]:
     Encode the value, or use `S` for text.
     """
     yield Found(problem.message, _at(problem, checked)[0])
+
+
+@rule("LT015", "warning", "Custom field with a typo")
+def misspelt_custom_field(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
+    """A custom field has nearly the name of one that commands read, such as `x-test` for `x-tests`.
+
+    Its value is ignored: cases under `x-test` are not run. Correct the name, or choose another
+    one.
+    """
+    free = {name[2:]: name for name in READ_CUSTOM_FIELDS - checked.values.keys()}
+    for name in checked.values:
+        if is_custom(name) and name not in READ_CUSTOM_FIELDS:
+            close = nearest(name[2:].lower(), free)
+            if close:
+                message = f"custom field {shown(name)}; did you mean {shown(free[close])}?"
+                yield Found(message, (name,), of_name=True)
 
 
 def _nodes(

@@ -1,0 +1,34 @@
+"""The connection of an event, for people."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from lava_s3trigger.cli.output.text import BAD, GOOD, Line, Piece, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Json = dict[str, Any]
+
+
+def connection_lines(event: Json) -> Iterator[Line]:
+    """Yield how an event reaches the function, or what keeps it from that."""
+    connection = event["connection"]
+    if connection["by"]:
+        often = "" if len(connection["by"]) == 1 else " more than once"
+        style = BAD if often else GOOD
+        names = "; ".join(connection["by"])
+        yield line(Piece(f"Reaches the function{often} by: {names}", style), indent=2)
+        return
+    if connection["unknown"]:
+        yield line(Piece("Not known whether the event reaches the function:", BAD), indent=2)
+        yield from (line(each, indent=4) for each in connection["unknown"])
+        return
+    yield line(Piece("No route carries this event to the function.", BAD), indent=2)
+    for each in connection["excluded"]:
+        yield line(f"{each['route']}: {each['reason']}", indent=4)
+    if not connection["excluded"]:
+        command = f"lava-s3trigger connect {shlex.quote(event['bucket'])}"
+        yield line(f"nothing connects the bucket; this does: {command}", indent=4)

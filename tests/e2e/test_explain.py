@@ -1,0 +1,523 @@
+"""`explain` with a realm: what it says of routes, queues and the function is what they do."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.tables import cases
+from tools.local.server import ACCOUNT, REGION
+
+from .conftest import JOB, make_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.commandline import CommandLine, Ran
+
+    from .conftest import Stack
+
+    Json = dict[str, Any]
+    Notify = Callable[["Stack", str], Json]
+
+pytestmark = pytest.mark.e2e
+
+KEY: Final = "in/a.csv"
+CREATED: Final = "s3:ObjectCreated:*"
+
+
+def filtered(name: str, value: str) -> Json:
+    return {"Filter": {"Key": {"FilterRules": [{"Name": name, "Value": value}]}}}
+
+
+def by_function(events: str = CREATED, **fields: Any) -> Notify:
+    """Return the notification that invokes the function."""
+
+    def notify(stack: Stack, _: str) -> Json:
+        note = {"LambdaFunctionArn": stack.outputs["FunctionArn"], "Events": [events], **fields}
+        return {"LambdaFunctionConfigurations": [note]}
+
+    return notify
+
+
+def by_queue(events: str = CREATED, **fields: Any) -> Notify:
+    """Return the notification to the intake queue."""
+
+    def notify(stack: Stack, _: str) -> Json:
+        note = {"QueueArn": stack.outputs["IntakeQueueArn"], "Events": [events], **fields}
+        return {"QueueConfigurations": [note]}
+
+    return notify
+
+
+def by_topic(events: str = CREATED, *, to: str = "FunctionArn", **fields: Any) -> Notify:
+    """Return the notification to a topic, to which the function or its intake is subscribed."""
+
+    def notify(stack: Stack, bucket: str) -> Json:
+        arn = subscribed(stack, bucket, to)
+        return {"TopicConfigurations": [{"TopicArn": arn, "Events": [events], **fields}]}
+
+    return notify
+
+
+def subscribed(stack: Stack, name: str, to: str, services: tuple[str, ...] = ("s3",)) -> str:
+    """Make a topic to which services may publish; return its ARN."""
+    sns = stack.aws.client("sns")
+    arn: str = sns.create_topic(Name=name)["TopicArn"]
+    allowed = [f"{service}.amazonaws.com" for service in services]
+    statement = {"Effect": "Allow", "Principal": {"Service": allowed}, "Action": "sns:Publish"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": arn}]})
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+    protocol = "sqs" if "Queue" in to else "lambda"
+    sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=stack.outputs[to])
+    return arn
+
+
+def by_rule(
+    *,
+    to: str = "FunctionArn",
+    state: str = "ENABLED",
+    is_on: bool = True,
+    pattern: Json | None = None,
+    target: Json | None = None,
+) -> Notify:
+    """Return the configuration that sends events to EventBridge, and make a rule there.
+
+    Args:
+        to: The output of the stack that names the target; a topic before the function, if empty.
+        state: That of the rule.
+        is_on: Whether the bucket sends its events.
+        pattern: What the rule's pattern has besides.
+        target: What its target has besides.
+    """
+    more = pattern or {}
+
+    def notify(stack: Stack, bucket: str) -> Json:
+        detail = {"bucket": {"name": [bucket]}, **more.get("detail", {})}
+        chosen = {"source": ["aws.s3"], **more, "detail": detail}
+        events, name = stack.aws.client("events"), f"lava.{stack.realm.name}.{bucket}"
+        arn = stack.outputs[to] if to else subscribed(stack, bucket, "FunctionArn", ("events",))
+        events.put_rule(Name=name, EventPattern=json.dumps(chosen), State=state)
+        events.put_targets(Rule=name, Targets=[{"Id": "s3trigger", "Arn": arn, **(target or {})}])
+        return {"EventBridgeConfiguration": {}} if is_on else {}
+
+    return notify
+
+
+def both(stack: Stack, bucket: str) -> Json:
+    return {**by_function()(stack, bucket), **by_rule()(stack, bucket)}
+
+
+def nothing(_: Stack, __: str) -> Json:
+    return {}
+
+
+def someone_else(stack: Stack, bucket: str) -> Json:
+    """Return a notification to a queue that the function does not read."""
+    sqs = stack.aws.client("sqs")
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{bucket}"
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.create_queue(QueueName=bucket, Attributes={"Policy": policy})
+    return {"QueueConfigurations": [{"QueueArn": arn, "Events": [CREATED]}]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A connection of a bucket, and what is true of an object that is put into it."""
+
+    notify: Notify
+    excluded: str | None = None
+    """A part of the reason why the event does not arrive; None if it does."""
+    times: int = 1
+    """How often it arrives."""
+    entry: Json = field(default_factory=dict)
+    """Fields of the entry."""
+    is_put: bool = True
+    """Whether an object is put; the local server does not do what AWS does in other cases."""
+
+
+def case(notify: Notify, excluded: str | None = None, **more: Any) -> Case:
+    return Case(notify, excluded, **({"times": 0} if excluded is not None else {}) | more)
+
+
+OF_S3: Final = {"if_event_type": "ObjectCreated:Put"}
+OF_EVENTBRIDGE: Final = {"if_event_type": "ObjectCreated:PutObject"}
+REMOVED: Final = "s3:ObjectRemoved:*"
+
+
+def of_object(**tests: list[Any]) -> Json:
+    """Return the pattern that tests an object."""
+    return {"detail": {"object": tests}}
+
+
+ROUTES: Final = {
+    "s3": case(by_function()),
+    "s3-prefix": case(by_function(**filtered("prefix", "in/"))),
+    "s3-other-prefix": case(by_function(**filtered("prefix", "out/")), "the prefix 'out/'"),
+    "s3-other-suffix": case(by_function(**filtered("suffix", ".txt")), "the suffix '.txt'"),
+    "s3-other-type": case(by_function(REMOVED), "do not include ObjectCreated:Put"),
+    "s3-not-encoded": case(
+        by_function(**filtered("prefix", "in=/")), "'in=/' is not percent-encoded"
+    ),
+    "queue": case(by_queue()),
+    "queue-other-prefix": case(by_queue(**filtered("prefix", "out/")), "the prefix 'out/'"),
+    "queue-other-type": case(by_queue(REMOVED), "do not include ObjectCreated:Put"),
+    "topic": case(by_topic()),
+    "topic-queue": case(by_topic(to="IntakeQueueArn")),
+    "topic-other-prefix": case(by_topic(**filtered("prefix", "out/")), "the prefix 'out/'"),
+    "topic-other-type": case(by_topic(REMOVED), "do not include ObjectCreated:Put"),
+    "rule": case(by_rule()),
+    "rule-queue": case(by_rule(to="IntakeQueueArn")),
+    "rule-topic": case(by_rule(to="")),
+    "rule-key": case(by_rule(pattern=of_object(key=[{"suffix": ".csv"}]))),
+    "rule-disabled": case(by_rule(state="DISABLED"), "it is disabled"),
+    "rule-other-key": case(
+        by_rule(pattern=of_object(key=[{"prefix": "out/"}])),
+        'detail.object.key is [{"prefix": "out/"}]',
+    ),
+    "rule-other-type": case(
+        by_rule(pattern={"detail-type": ["Object Deleted"]}), 'detail-type is ["Object Deleted"]'
+    ),
+    "rule-larger": case(
+        by_rule(pattern=of_object(size=[{"numeric": [">", 1000]}])), "detail.object.size is"
+    ),
+    "rule-without-events": case(by_rule(is_on=False), "the bucket sends EventBridge no events"),
+    "rule-transforms": case(
+        by_rule(target={"InputPath": "$.detail"}),
+        "its target changes the event (InputPath)",
+        is_put=False,
+    ),
+    "twice": case(both, times=2),
+    "nothing": case(nothing, ""),
+    "someone-else": case(someone_else, ""),
+    "type-of-s3-by-s3": case(by_function(), entry=OF_S3),
+    "type-of-eventbridge-by-rule": case(by_rule(), entry=OF_EVENTBRIDGE),
+}
+
+
+def explained(line: CommandLine, uri: str, *arguments: str) -> tuple[int, Json]:
+    """Return exit status and the event of what `explain` prints."""
+    ran = line.json("explain", uri, *arguments)
+    [event] = ran.json()["events"]
+    return ran.status, event
+
+
+def connect(stack: Stack, bucket: str, notify: Notify) -> None:
+    s3 = stack.aws.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration=notify(stack, bucket)
+    )
+
+
+class TestRoutes:
+    """Of each route, it says whether an event arrives, and the event then does or does not."""
+
+    @cases(("name", "case"), {name: (name, each) for name, each in ROUTES.items()})
+    def test_what_it_says_is_what_happens(
+        self, stack: Stack, line: CommandLine, name: str, case: Case
+    ) -> None:
+        bucket = f"explain-{name}"
+        stack.trigger(bucket, bucket, parameters={"key": "{{ key }}"}, **case.entry)
+        connect(stack, bucket, case.notify)
+
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+
+        connection = event["connection"]
+        assert event["outcome"] == "dispatched"
+        assert (status, connection["arrives"]) == ((0, True) if case.times else (1, False))
+        assert len(connection["by"]) == case.times
+        reasons = [each["reason"] for each in connection["excluded"]]
+        assert len(reasons) == (1 if case.excluded else 0)
+        assert (case.excluded or "") in "".join(reasons)
+        if case.is_put:
+            stack.put(bucket, KEY)
+            # What arrives after it shows that no other dispatch is under way.
+            stack.dispatches("core", case.times)
+            assert_nothing_follows(stack)
+
+    def test_an_entry_for_the_types_of_the_other_route_does_not_fire(
+        self, stack: Stack, line: CommandLine
+    ) -> None:
+        for name, notify, types in (
+            ("s3", by_function(), OF_EVENTBRIDGE),
+            ("eb", by_rule(), OF_S3),
+        ):
+            bucket = f"explain-other-type-{name}"
+            stack.trigger(bucket, bucket, **types)
+            connect(stack, bucket, notify)
+            assert explained(line, f"s3://{bucket}/{KEY}")[0] == 1
+            stack.put(bucket, KEY)
+        assert_nothing_follows(stack)
+
+    def test_people_read_the_route_and_what_excludes(self, stack: Stack, line: CommandLine) -> None:
+        for name in ("text-rule", "text-nothing"):
+            stack.trigger(f"explain-{name}", f"explain-{name}")
+        connect(stack, "explain-text-rule", by_rule())
+        connect(stack, "explain-text-nothing", nothing)
+
+        ran = line("explain", f"s3://explain-text-rule/{KEY}")
+        assert (
+            "Reaches the function by: EventBridge rule lava.e2e.explain-text-rule\n" in ran.output
+        )
+        assert "lava-e2e-s3trigger: delays up to 900 s, entries cached 0 s\n" in ran.output
+        ran = line("explain", f"s3://explain-text-nothing/{KEY}")
+        assert "1 dispatch, if the event arrived.\n" in ran.output
+        assert "No route carries this event to the function.\n" in ran.output
+        assert "this does: lava-s3trigger connect explain-text-nothing\n" in ran.output
+
+    def test_a_bucket_that_does_not_exist(self, stack: Stack, line: CommandLine) -> None:
+        stack.trigger("explain-no-bucket", "explain-no-bucket")
+        status, event = explained(line, f"s3://explain-no-bucket/{KEY}")
+        assert (status, event["connection"]["excluded"][0]["reason"]) == (1, "it does not exist")
+
+
+def assert_nothing_follows(stack: Stack) -> None:
+    """Assert that no dispatch is under way, by one that is put after all others."""
+    bucket = "explain-after"
+    if bucket not in {each["Name"] for each in stack.aws.client("s3").list_buckets()["Buckets"]}:
+        stack.trigger(bucket, bucket, job_id="job-web")
+        connect(stack, bucket, by_function())
+    stack.put(bucket, "after")
+    stack.dispatches("web", 1)
+    assert stack.realm.receive("core") == []
+
+
+class TestPolicies:
+    """Whom a destination lets in is read: AWS drops events that it does not."""
+
+    @contextmanager
+    def without(self, stack: Stack, service: str) -> Iterator[None]:
+        """Take the permission of a service to invoke the function, and give it back."""
+        client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
+        statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+        [found] = [
+            each
+            for each in statements
+            if each["Principal"] == {"Service": f"{service}.amazonaws.com"}
+        ]
+        client.remove_permission(FunctionName=name, StatementId=found["Sid"])
+        yield
+        tests = {key: value for test in found["Condition"].values() for key, value in test.items()}
+        named = {key.lower(): value for key, value in tests.items()}
+        given = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
+        client.add_permission(
+            FunctionName=name,
+            StatementId=found["Sid"],
+            Action="lambda:InvokeFunction",
+            Principal=f"{service}.amazonaws.com",
+            **{option: named[key] for option, key in given.items() if key in named},
+        )
+
+    @pytest.mark.parametrize(
+        ("service", "notify"), [("s3", by_function()), ("events", by_rule()), ("sns", by_topic())]
+    )
+    def test_the_function_permits_the_service(
+        self, stack: Stack, line: CommandLine, service: str, notify: Notify
+    ) -> None:
+        bucket = f"explain-permits-{service}"
+        stack.trigger(bucket, bucket)
+        connect(stack, bucket, notify)
+        assert explained(line, f"s3://{bucket}/{KEY}")[0] == 0
+        with self.without(stack, service):
+            status, event = explained(line, f"s3://{bucket}/{KEY}")
+        [excluded] = event["connection"]["excluded"]
+        assert status == 1
+        assert f"the function does not permit {service}.amazonaws.com" in excluded["reason"]
+
+    def test_a_topic_lets_s3_publish_and_its_subscription_has_no_filter(
+        self, stack: Stack, line: CommandLine
+    ) -> None:
+        bucket, sns = "explain-topic-policy", stack.aws.client("sns")
+        stack.trigger(bucket, bucket)
+        connect(stack, bucket, by_topic())
+        topic = sns.create_topic(Name=bucket)["TopicArn"]
+        [subscription] = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        sns.set_subscription_attributes(
+            SubscriptionArn=subscription["SubscriptionArn"],
+            AttributeName="FilterPolicy",
+            AttributeValue='{"kind": ["x"]}',
+        )
+        _, event = explained(line, f"s3://{bucket}/{KEY}")
+        assert "filter policy of the subscription" in event["connection"]["excluded"][0]["reason"]
+        sns.set_topic_attributes(
+            TopicArn=topic, AttributeName="Policy", AttributeValue='{"Statement": []}'
+        )
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+        assert status == 1
+        assert (
+            "does not let s3.amazonaws.com publish" in event["connection"]["excluded"][0]["reason"]
+        )
+
+    def test_the_intake_is_read_and_takes_messages_of_s3(
+        self, stack: Stack, line: CommandLine
+    ) -> None:
+        bucket, client, sqs = "explain-intake", stack.aws.client("lambda"), stack.aws.client("sqs")
+        stack.trigger(bucket, bucket)
+        connect(stack, bucket, by_queue())
+        arn, function = stack.outputs["IntakeQueueArn"], stack.outputs["FunctionName"]
+        [mapping] = client.list_event_source_mappings(EventSourceArn=arn, FunctionName=function)[
+            "EventSourceMappings"
+        ]
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        assert status == 1
+        assert "event source mapping is disabled" in event["connection"]["excluded"][0]["reason"]
+
+        url = stack.queue_url(arn.rpartition(":")[2])
+        names = ["Policy"]
+        policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": '{"Statement": []}'})
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=policy)
+        assert status == 1
+        assert "does not let s3.amazonaws.com send" in event["connection"]["excluded"][0]["reason"]
+
+
+@pytest.fixture(scope="module")
+def connected(stack: Stack) -> str:
+    """A bucket by S3, with an entry."""
+    stack.trigger("explain-connected", "explain-connected")
+    connect(stack, "explain-connected", by_function())
+    return "explain-connected"
+
+
+class TestFunction:
+    """The configuration of the function decides as well."""
+
+    @contextmanager
+    def variables(self, stack: Stack, **changes: str) -> Iterator[None]:
+        client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
+        found = client.get_function_configuration(FunctionName=name)["Environment"]
+        changed = {"Variables": {**found["Variables"], **changes}}
+        client.update_function_configuration(FunctionName=name, Environment=changed)
+        yield
+        client.update_function_configuration(FunctionName=name, Environment=found)
+
+    @cases(
+        ("variables", "entry", "said"),
+        {
+            "observes": ({"S3TRIGGER_MODE": "observe"}, {}, "it only observes"),
+            "does not start": ({"S3TRIGGER_CACHE_TTL": "soon"}, {}, "it cannot start"),
+            "shorter delays": ({"SQS_MAX_DELAY_MINS": "5"}, {"delay": "10m"}, "from 0 to 5 min"),
+        },
+    )
+    def test_what_it_does_not_dispatch(
+        self, stack: Stack, line: CommandLine, variables: Json, entry: Json, said: str
+    ) -> None:
+        bucket = f"explain-function-{len(said)}"
+        stack.trigger(bucket, bucket, **entry)
+        connect(stack, bucket, by_function())
+        assert line("explain", f"s3://{bucket}/{KEY}").status == 0
+        with self.variables(stack, **variables):
+            ran = line("explain", f"s3://{bucket}/{KEY}")
+        assert (ran.status, said in ran.output) == (1, True), ran.output
+
+    def test_a_function_that_is_not_there(self, line: CommandLine, connected: str) -> None:
+        ran = line("explain", f"s3://{connected}/{KEY}", "--function", "no-such")
+        assert ran.status == 3
+        assert "there is no function no-such" in ran.output
+
+    def test_of_a_payload_the_connection_is_not_judged(
+        self, stack: Stack, line: CommandLine
+    ) -> None:
+        stack.trigger("explain-payload", "explain-payload")
+        printed = line("event", "s3://explain-payload/a", "--route", "s3", "--size", "1").output
+        payload = Path(line.folder) / "payload.json"
+        payload.write_text(printed)
+        ran = line.json("explain", f"--event={payload}")
+        [event] = ran.json()["events"]
+        assert (ran.status, event["connection"]) == (0, None)
+
+    def test_a_worker_without_a_queue(self, stack: Stack, line: CommandLine) -> None:
+        bucket = "explain-no-queue"
+        stack.realm.put("jobs", [JOB | {"job_id": "job-none", "worker": "none"}])
+        stack.trigger(bucket, bucket, job_id=["job-none"])
+        connect(stack, bucket, by_function())
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+        [job] = event["triggers"][0]["jobs"]
+        assert (status, job["queue_exists"], job["outcome"]) == (1, False, "user_error")
+        assert job["reason"] == f"no queue lava-{stack.realm.name}-none"
+
+        stack.trigger(bucket, bucket, job_id=["job-none", "job-core"])
+        status, event = explained(line, f"s3://{bucket}/{KEY}")
+        jobs = event["triggers"][0]["jobs"]
+        assert (status, [job["queue_exists"] for job in jobs]) == (0, [False, True])
+
+
+READS: Final = {
+    "dynamodb:Scan": ["*"],
+    "events:ListRules": ["*"],
+    "events:ListTargetsByRule": ["*"],
+    "lambda:GetFunctionConfiguration": ["*"],
+    "lambda:GetPolicy": ["*"],
+    "lambda:ListEventSourceMappings": ["*"],
+    "s3:GetBucketNotification": ["*"],
+    "s3:GetObject": ["*"],
+    "s3:ListBucket": ["*"],
+    "sns:ListSubscriptions": ["*"],
+    "sqs:GetQueueUrl": ["*"],
+}
+"""The actions that `explain` needs of a bucket that EventBridge connects."""
+
+
+@pytest.fixture(scope="module")
+def _read(stack: Stack) -> None:
+    """A bucket by EventBridge, with an entry and an object."""
+    stack.trigger("explain-read", "explain-read")
+    connect(stack, "explain-read", by_rule())
+    stack.put("explain-read", KEY)
+    stack.dispatches("core", 1)
+
+
+@pytest.mark.usefixtures("_read")
+class TestPermissions:
+    """What may not be read is not known: exit status 3, if something was decided."""
+
+    def run(self, stack: Stack, line: CommandLine, name: str, *left_out: str) -> Ran:
+        actions = [action for action in READS if action not in left_out]
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        keys = make_user(stack.aws, f"explain-{name}", [statement])
+        limited = type(line)((), {**line.environment, **keys}, line.folder)
+        return limited.json("explain", f"s3://explain-read/{KEY}")
+
+    def test_it_needs_no_more(self, stack: Stack, line: CommandLine) -> None:
+        assert self.run(stack, line, "all").status == 0
+
+    @pytest.mark.parametrize(
+        "action",
+        [
+            "events:ListRules",
+            "events:ListTargetsByRule",
+            "lambda:GetPolicy",
+            "lambda:ListEventSourceMappings",
+            "s3:GetBucketNotification",
+            "sns:ListSubscriptions",
+        ],
+    )
+    def test_a_connection_that_may_not_be_read(
+        self, stack: Stack, line: CommandLine, action: str
+    ) -> None:
+        ran = self.run(stack, line, action.rpartition(":")[2], action)
+        [event] = ran.json()["events"]
+        assert (ran.status, event["connection"]["arrives"]) == (3, None)
+        assert action in " ".join(event["connection"]["unknown"])
+
+    def test_a_queue_that_may_not_be_read(self, stack: Stack, line: CommandLine) -> None:
+        ran = self.run(stack, line, "queue", "sqs:GetQueueUrl")
+        [event] = ran.json()["events"]
+        assert (ran.status, event["triggers"][0]["jobs"][0]["queue_exists"]) == (3, None)
+        assert "AWS refused sqs:GetQueueUrl of queue lava-e2e-core" in ran.errors
+
+    def test_a_function_that_may_not_be_read(self, stack: Stack, line: CommandLine) -> None:
+        ran = self.run(stack, line, "function", "lambda:GetFunctionConfiguration")
+        found = ran.json()
+        assert (ran.status, found["function"]["dispatches"]) == (3, None)
+        assert "GetFunctionConfiguration" in found["function"]["reason"]
