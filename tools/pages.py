@@ -62,6 +62,7 @@ TOP: Final = ("configuration", "errors", "options")
 COMPOSED: Final[Mapping[str, frozenset[str]]] = {
     "apply": frozenset(["cli.check.public", "cli.plan.public", "cli.testing.public"]),
     "disconnect": frozenset(["cli.connect.session"]),
+    "doctor": frozenset(["cli.check.public"]),
 }
 """Modules of other commands that a command is made of, by command."""
 MEANINGS: Final = {

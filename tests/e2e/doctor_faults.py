@@ -457,9 +457,68 @@ def base_buckets(realm: str) -> dict[str, str]:
     return {f"{realm}-by-{route}": route for route in ("s3", "sqs", "sns", "eventbridge")}
 
 
+def redrive_policy(target: Callable[[Patient], str], receives: int) -> Plant:
+    """Return what has the intake queue move messages to a queue, after some tries."""
+
+    def plant(patient: Patient) -> None:
+        found = {
+            "deadLetterTargetArn": f"arn:aws:sqs:{ARN}:{target(patient)}",
+            "maxReceiveCount": receives,
+        }
+        attribute(intake, "RedrivePolicy", json.dumps(found))(patient)
+
+    return plant
+
+
+def unsendable_dead_letters(patient: Patient) -> None:
+    """Give a rule a dead-letter queue that EventBridge may not send to."""
+    dead = {"Arn": patient.outputs["DeadLetterQueueArn"]}
+    rule(DeadLetterConfig=dead)(patient)
+    attribute(dead_letters, "Policy", policy())(patient)
+
+
+QUIET: Final = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL"}
+CONFIGURED: Final = (
+    Fault(
+        "function-handler",
+        of_function("update_function_configuration", Handler="main.handler"),
+        spoils=True,
+    ),
+    Fault(
+        "function-timeout",
+        both(
+            of_function("update_function_configuration", Timeout=30),
+            attribute(intake, "VisibilityTimeout", "180"),
+        ),
+    ),
+    Fault("function-log-level", variables(LOGLEVEL="critical"), "function"),
+    Fault(
+        "function-log-level",
+        of_function("update_function_configuration", LoggingConfig=QUIET),
+        "lambda",
+        spoils=True,
+    ),
+    Fault("queue-policy", attribute(intake, "Policy", policy()), "intake", route="sqs"),
+    Fault(
+        "queue-policy", unsendable_dead_letters, "dead-letters", route="eventbridge", spoils=True
+    ),
+    Fault("redrive-to-worker", redrive_policy(worker_queue, 5)),
+    Fault("redrive-receives", redrive_policy(intake_dead_letters, 1)),
+    Fault(
+        "visibility-timeout",
+        of_mapping(intake, MaximumBatchingWindowInSeconds=1),
+        "window",
+        route="sqs",
+        spoils=True,
+    ),
+)
+"""Faults of the function's configuration, and of its queues'."""
+
+
 # --- The faults -----------------------------------------------------------------------------
 
 FAULTS: Final = (
+    *CONFIGURED,
     Fault("function-configuration", variables(S3TRIGGER_CACHE_TTL="soon"), "value", spoils=True),
     Fault("function-configuration", variables(LAVA_REALM="other"), "realm"),
     Fault(

@@ -1,10 +1,11 @@
-"""What other commands use of `check`: the findings of entries that are to be in a realm."""
+"""What other commands use of `check`: the findings of entries of a realm, or that are to be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.cli.entries.load import Entry, Loaded
 from lava_s3trigger.cli.output.findings import SEVERITIES, is_at_least
 
 from .lint import Selection, Surroundings, lint
@@ -13,7 +14,6 @@ from .report import counted, lines_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lava_s3trigger.cli.entries.load import Entry, Loaded
     from lava_s3trigger.cli.output.text import Line
 
     from .findings import Finding
@@ -72,3 +72,25 @@ def check_entries(  # noqa: PLR0913 - what is known of the realm
     surroundings = Surroundings(realm, jobs, max_delay=max_delay, triggers=others)
     linted = lint(loaded, Selection.of((), ()), surroundings, progress=progress)
     return EntryFindings(linted.findings, fail_on)
+
+
+def check_realm(
+    realm: str,
+    triggers: Sequence[dict[str, Any]],
+    jobs: Sequence[dict[str, Any]],
+    workers: set[str],
+) -> EntryFindings:
+    """Check the entries of a realm, as `check --realm` does: errors and warnings count.
+
+    Args:
+        realm: Name of the realm.
+        triggers: The items of its table of triggers.
+        jobs: Those of its table of jobs.
+        workers: Workers that have a queue.
+    """
+    names = {"trigger": f"lava.{realm}.s3triggers", "job": f"lava.{realm}.jobs"}
+    entries = [Entry("trigger", item, names["trigger"]) for item in triggers]
+    entries += [Entry("job", item, names["job"]) for item in jobs]
+    surroundings = Surroundings(realm, jobs=(), workers=workers)
+    linted = lint(Loaded(entries), Selection.of((), ()), surroundings)
+    return EntryFindings(linted.findings, "warning")
