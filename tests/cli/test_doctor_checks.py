@@ -192,40 +192,40 @@ OTHER_FUNCTION: Final = "realm.main.handler"
             "queue-policy",
             attributes(INTAKE, Policy=queue_policy("sns", "events")),
             INTAKE,
-            f"its policy does not let s3.amazonaws.com for {BUCKET} send",
+            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
         ),
         "no policy for SNS": (
             "queue-policy",
             attributes(INTAKE, Policy=queue_policy("s3", "events")),
             INTAKE,
-            f"its policy does not let sns.amazonaws.com for {arn('sns', 'topic')} send",
+            f"its policy does not allow sns.amazonaws.com ({arn('sns', 'topic')}) to send",
         ),
         "no policy for EventBridge": (
             "queue-policy",
             attributes(INTAKE, Policy=queue_policy("s3", "sns")),
             INTAKE,
-            (f"its policy does not let events.amazonaws.com for {RULE} send"),
+            f"its policy does not allow events.amazonaws.com ({RULE}) to send",
         ),
         "no policy of the dead-letter queue": (
             "queue-policy",
             attributes(f"{FUNCTION}-dlq", Policy=""),
             f"{FUNCTION}-dlq",
             (
-                f"its policy does not let sns.amazonaws.com for {arn('sns', 'topic')} and"
-                f" events.amazonaws.com for {RULE} send"
+                f"its policy does not allow sns.amazonaws.com ({arn('sns', 'topic')}) and"
+                f" events.amazonaws.com ({RULE}) to send"
             ),
         ),
         "another bucket": (
             "queue-policy",
             attributes(INTAKE, Policy=under("ArnLike", "aws:SourceArn", "arn:aws:s3:::other*")),
             INTAKE,
-            f"its policy does not let s3.amazonaws.com for {BUCKET} send",
+            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
         ),
         "a star that does not match": (
             "queue-policy",
             attributes(INTAKE, Policy=under("StringEquals", "aws:SourceArn", "arn:aws:s3:::*")),
             INTAKE,
-            f"its policy does not let s3.amazonaws.com for {BUCKET} send",
+            f"its policy does not allow s3.amazonaws.com ({BUCKET}) to send",
         ),
         "redrive to a worker": (
             "redrive-to-worker",
@@ -385,9 +385,9 @@ class TestQueuePolicy:
         denied = found(realm, "queue-policy")
 
         assert [finding.message.partition(" is denied")[0] for finding in denied] == [
-            f"s3.amazonaws.com for {BUCKET}",
-            f"sns.amazonaws.com for {arn('sns', 'topic')}",
-            f"events.amazonaws.com for {RULE}",
+            f"s3.amazonaws.com ({BUCKET})",
+            f"sns.amazonaws.com ({arn('sns', 'topic')})",
+            f"events.amazonaws.com ({RULE})",
         ]
         assert all(json.dumps(condition) in finding.message for finding in denied)
         assert {finding.command for finding in denied} == {""}
@@ -405,7 +405,7 @@ class TestQueuePolicy:
         realm = CannedRealm()
         realm.answers["GetRolePolicy"] |= {"PolicyDocument": '{"Statement": []}'}
         [finding] = found(realm, "queue-policy")
-        assert finding.message == f"the function's role {ROLE} may not send to it"
+        assert finding.message == f"the function's role {ROLE} may not send"
 
         statement = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
         policy = json.loads(queue_policy("sns", "events"))

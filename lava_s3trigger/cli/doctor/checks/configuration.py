@@ -36,11 +36,11 @@ _LEVELS: Final = {
 
 @check("error", READ_LOG, of_function=True)
 def function_handler(deployed: Deployment) -> Iterator[Fault]:
-    """Lambda calls another handler than that of this package.
+    """Lambda calls another handler than this package's.
 
-    It may be another program, such as an earlier function of the realm: nothing else that is said
-    here then tells what becomes of events. A wrapper that names the package's handler in a variable
-    is no fault. Where the log shows that the package is there, the command calls its handler.
+    It may be another program, such as an earlier function of the realm, and then the other findings
+    do not describe it. A wrapper that has the package's handler in a variable is fine. If the log
+    shows that the package is there, the command sets its handler.
     """
     handler = deployed.function.get("Handler")  # an image has none
     if handler is None or {handler, *deployed.environment.values()} & set(_HANDLERS):
@@ -59,8 +59,8 @@ def function_handler(deployed: Deployment) -> Iterator[Fault]:
 def function_timeout(deployed: Deployment) -> Iterator[Fault]:
     """The function's timeout is under a minute.
 
-    One slow call to AWS can take up most of it, so that events fail for lack of time and come
-    again. The commands make the visibility timeouts of its queues longer first: Lambda refuses a
+    One slow call to AWS can use up most of it, so events fail for lack of time and come again. The
+    commands first raise the visibility timeouts of the function's queues, because Lambda refuses a
     mapping whose queue has a shorter one than the function.
     """
     if deployed.timeout >= _LEAST_SECONDS:
@@ -80,8 +80,9 @@ def function_timeout(deployed: Deployment) -> Iterator[Fault]:
 def function_observing(deployed: Deployment) -> Iterator[Fault]:
     """The function observes: it decides and logs, and dispatches nothing.
 
-    So it is meant while another function dispatches for the realm. No command is given, since with
-    two that dispatch each job runs twice: when the other one is gone, set the parameter `Mode`.
+    This is intended while another function dispatches for the realm. There is no command, because
+    two functions that dispatch run each job twice. When the other one is gone, set the parameter
+    `Mode`.
     """
     settings = _settings(deployed)
     if settings and settings.mode == "observe":
@@ -92,8 +93,9 @@ def function_observing(deployed: Deployment) -> Iterator[Fault]:
 def function_log_level(deployed: Deployment) -> Iterator[Fault]:
     """The function's log leaves out failures, or the metrics.
 
-    Failures and user errors are logged as errors. The documents of metrics are lines of the level
-    `info`, which Lambda drops if its own level is higher: then the alarm `lag` never goes off.
+    Failures and user errors are logged at the level error. The documents of metrics are lines at
+    the level info: if Lambda's own level is higher, Lambda drops them, and the alarm `lag` never
+    goes off.
     """
     settings = _settings(deployed)
     if settings is None:
@@ -115,8 +117,8 @@ def function_log_level(deployed: Deployment) -> Iterator[Fault]:
 def function_log_dispatches(deployed: Deployment) -> Iterator[Fault]:
     """The function's log leaves out dispatches.
 
-    So `lava-s3trigger replay --missing`, `history`, `compare` and `plan --since` cannot tell what
-    was dispatched. To log it, set the stack's parameter `LogLevel` to `info`.
+    Without these lines, `lava-s3trigger replay --missing`, `history`, `compare` and `plan --since`
+    do not know what was dispatched. Set the stack's parameter `LogLevel` to `info`.
     """
     settings = _settings(deployed)
     if settings is None:

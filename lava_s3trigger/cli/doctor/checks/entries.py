@@ -27,7 +27,7 @@ _MAX_NAMED: Final = 10
 def entry_findings(deployed: Deployment) -> Iterator[Fault]:
     """`lava-s3trigger check` finds errors or warnings in the realm's entries.
 
-    An event that meets an error in an entry is parked. The command lists them, with their places.
+    An event that meets an error in an entry is parked. The command lists the findings.
     """
     triggers, jobs = deployed.items("s3triggers"), deployed.items("jobs")
     if not triggers and not jobs:
@@ -54,10 +54,11 @@ def _has_queue(deployed: Deployment, worker: str) -> bool:
 def dedup_overwrites(deployed: Deployment) -> Iterator[Fault]:
     """Deduplication may drop real events of some triggers.
 
-    Two events of the same bucket, key, size and type within the window are one, as in lava. So an
-    overwrite of the same size does not fire. It is named for triggers whose patterns end in a fixed
-    name, which is written again and again, and for those on tags, ACLs or annotations, whose events
-    have no size. Make the window (`DedupTtl`) shorter than the time between two such events.
+    Two events of the same bucket, key, size and type within the window count as one, as in lava, so
+    an overwrite of the same size does not fire. The finding names triggers whose patterns end in a
+    fixed name, because such objects are overwritten often, and triggers on tags, ACLs or
+    annotations, because those events have no size. Make the window (`DedupTtl`) shorter than the
+    time between two such events.
     """
     try:
         settings = Settings.from_env(deployed.environment)

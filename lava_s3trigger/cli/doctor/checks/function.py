@@ -71,9 +71,9 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
 def function_throttled(deployed: Deployment) -> Iterator[Fault]:
     """The function's reserved concurrency is 0.
 
-    Lambda runs it for nobody. An event of S3, SNS or EventBridge does not wait: Lambda sends it to
-    the function's dead-letter queue at once. Messages of queues wait, and count as tried. The
-    commands remove the limit, then give back what became a dead letter meanwhile.
+    Lambda does not run the function. It sends events of S3, SNS and EventBridge to the function's
+    dead-letter queue at once: they do not wait. Messages of queues wait, and each try counts as a
+    receive. The commands remove the limit, and then redrive the events that became dead letters.
     """
     # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     name = deployed.function_name

@@ -47,9 +47,9 @@ def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
 def mapping_filter(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping has a filter.
 
-    Lambda deletes the messages of the queue that the filter does not match, without a trace.
-    Entries choose objects by their prefix and conditions. No command is given, because without the
-    filter more events reach the function: see first what `lava-s3trigger explain` says of them.
+    Lambda deletes messages that the filter does not match, and logs nothing. Entries already choose
+    objects, by prefix and conditions. There is no command, because without the filter more events
+    reach the function: first ask `lava-s3trigger explain` what it would do with them.
     """
     for mapping in deployed.mappings:
         criteria = mapping.get("FilterCriteria") or {}

@@ -54,12 +54,11 @@ class _Sender:
     of_function=True,
 )
 def queue_policy(deployed: Deployment) -> Iterator[Fault]:
-    """A queue does not let those send that send to it.
+    """A queue refuses a service that sends to it.
 
-    S3, SNS and EventBridge send by the queue's policy, Lambda by the function's role: both to
-    queues that the function reads, and to dead-letter queues. What is refused is lost, or is tried
-    again until it is. Where a statement denies it, no command is given: only who wrote it knows
-    why.
+    S3, SNS and EventBridge send by the queue's policy, and Lambda by the function's role, to queues
+    that the function reads and to dead-letter queues. A refused event is lost. For a statement that
+    denies, there is no command: only its author knows why it is there.
     """
     refused: dict[str, list[_Sender]] = {}
     for sender in dict.fromkeys(_senders(deployed)):
@@ -69,16 +68,16 @@ def queue_policy(deployed: Deployment) -> Iterator[Fault]:
         verdict = judge(_policy(deployed, name), _caller(sender), _SEND, sender.queue)
         if verdict.denied_by is not None:
             denying = json.dumps(verdict.denied_by)
-            yield Fault(name, f"{_told(sender)} is denied by its statement {denying}", "")
+            yield Fault(name, f"{_told(sender)} is denied by the statement {denying}", "")
         elif sender.service == "lambda":
             if not verdict.is_allowed and not deployed.is_allowed(_SEND, sender.queue):
-                yield Fault(name, f"{_told(sender)} may not send to it", "")
+                yield Fault(name, f"{_told(sender)} may not send", "")
         elif not verdict.is_allowed:
             refused.setdefault(name, []).append(sender)
     for name, senders in refused.items():
         told = " and ".join(map(_told, senders))
         yield Fault(
-            name, f"its policy does not let {told} send", _allowing(deployed, name, senders)
+            name, f"its policy does not allow {told} to send", _allowing(deployed, name, senders)
         )
 
 
@@ -150,7 +149,7 @@ def _caller(sender: _Sender) -> Caller:
 def _told(sender: _Sender) -> str:
     if sender.service == "lambda":
         return f"the function's role {sender.source}"
-    return f"{sender.service}.amazonaws.com for {sender.source}"
+    return f"{sender.service}.amazonaws.com ({sender.source})"
 
 
 def _allowing(deployed: Deployment, name: str, senders: list[_Sender]) -> str:
@@ -180,8 +179,9 @@ def _statement(deployed: Deployment, sender: _Sender) -> dict[str, Any]:
 def redrive_to_worker(deployed: Deployment) -> Iterator[Fault]:
     """The dead-letter queue of the function, or of a queue that it reads, is a worker's queue.
 
-    The worker takes events for dispatches, fails on them and deletes them: they are lost. The
-    command makes another dead-letter queue. What is in the worker's queue already stays there.
+    The worker takes the events for dispatches, fails and deletes them, so they are lost. The
+    commands set another dead-letter queue. Messages that are already in the worker's queue stay
+    there.
     """
     workers = worker_queues(deployed)
     for name in deployed.source_queues:
@@ -214,8 +214,8 @@ def _with_own_target(deployed: Deployment, name: str) -> str:
 def redrive_receives(deployed: Deployment) -> Iterator[Fault]:
     """A queue that the function reads gives a message fewer than five tries.
 
-    A message that Lambda could not hand over, since the function was throttled, counts as tried. So
-    throttling alone makes dead letters.
+    A message counts as received even if the function is throttled and never sees it, so throttling
+    alone makes dead letters.
     """
     for name in deployed.source_queues:
         queue = deployed.queue(name) or {}

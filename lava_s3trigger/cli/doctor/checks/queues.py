@@ -73,10 +73,11 @@ def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     """The oldest message of a queue has used up three quarters of the queue's retention.
 
     SQS soon deletes it, and its event is lost. CloudWatch's age of the oldest message leaves out
-    what was received three times or more, such as by `lava-s3trigger dead-letters`. So a
-    dead-letter queue counts from the hour in which it was last empty: its messages may be younger,
-    or, since SQS counts from the first send, older by the time in the queue that they came from.
-    Where the retention can be longer, the command makes it so; else, redrive the messages now.
+    messages that were received three times or more, for example by `lava-s3trigger dead-letters`.
+    For a dead-letter queue, the check therefore counts the hours since the queue was last empty.
+    Its messages may be younger than that, or older by the time they spent in the queue that they
+    came from, since SQS counts from the first send. If the retention can be longer, the command
+    sets it; else redrive the messages now.
     """
     for name in [deployed.dead_letter_queue, *deployed.source_queues, *_targets(deployed)]:
         queue = deployed.queue(name)
@@ -171,7 +172,7 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
 def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
     """A visibility timeout is under six times the function's timeout, plus the batch window.
 
-    SQS then hands a message out again while Lambda still gathers or retries its batch, and its jobs
+    SQS then delivers a message again while Lambda still gathers or retries its batch, and its jobs
     run twice.
     """
     for mapping in deployed.mappings:
