@@ -38,6 +38,7 @@ TOP: Final = ("configuration", "errors", "options")
 COMPOSED: Final[Mapping[str, frozenset[str]]] = {
     "apply": frozenset(["cli.check.public", "cli.plan.public", "cli.testing.public"]),
     "disconnect": frozenset(["cli.connect.session"]),
+    "doctor": frozenset(["cli.check.public"]),
     "testing": frozenset(["cli.check.public"]),
     "ui": frozenset(
         [

@@ -2,7 +2,8 @@
 
 `cases.csv` has the seven elements of `info` for each payload; an empty address is None.
 Names, ids and addresses are made up. The fields that are present, and those that are
-missing, are as AWS sends them: docs/design.md#what-events-leave-out.
+missing, are as AWS sends them: docs/design.md#what-events-leave-out. AWS publishes no record of
+S3 of `ObjectAnnotation:*`: those here leave out what EventBridge's events of them leave out.
 """
 
 import csv

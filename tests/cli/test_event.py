@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+import botocore.session
 import pytest
 from aws_lambda_powertools.utilities.parser.envelopes import SnsSqsEnvelope
 from aws_lambda_powertools.utilities.parser.models import (
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 from lava_s3trigger.cli.errors import CommandError
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES, event_type
 from lava_s3trigger.cli.objects.payloads import ROUTES, ObjectEvent
+from lava_s3trigger.cli.routes.route import event_types
 from lava_s3trigger.deliveries import deliveries
 from lava_s3trigger.events import S3Event
 from tools.local.server import LocalAws
@@ -156,6 +158,15 @@ class TestRoutes:
 
 class TestEventTypes:
     """Every type of event has the shape in which AWS sends it."""
+
+    def test_they_are_those_that_a_notification_can_name(self) -> None:
+        model = botocore.session.Session().get_service_model("s3")
+        names = model.shape_for("Event").metadata["enum"]
+
+        assert {f"s3:{name}" for name in EVENT_TYPES} == {
+            name for name in names if not name.endswith("*")
+        }
+        assert all(event_types([name]) for name in names)
 
     @pytest.mark.parametrize("path", sorted(AWS_EVENTS.glob("s3-*.json")), ids=lambda p: p.stem)
     def test_s3s_record_is_as_aws_recorded_it(self, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lava_s3trigger.cli.entries.load import Entry, Loaded
 from lava_s3trigger.cli.output.findings import SEVERITIES, is_at_least
 
 from .lint import Selection, Surroundings, lint
@@ -13,7 +14,6 @@ from .report import counted, lines_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lava_s3trigger.cli.entries.load import Entry, Loaded
     from lava_s3trigger.cli.output.text import Line
 
     from .findings import Finding
@@ -95,3 +95,25 @@ def misspelt_fields(loaded: Loaded) -> list[str]:
         for each in found
         if each.rule in NAMES_OF_FIELDS
     ]
+
+
+def check_realm(
+    realm: str,
+    triggers: Sequence[dict[str, Any]],
+    jobs: Sequence[dict[str, Any]],
+    workers: set[str],
+) -> EntryFindings:
+    """Check the entries of a realm, as `check --realm` does: errors and warnings count.
+
+    Args:
+        realm: Name of the realm.
+        triggers: The items of its table of triggers.
+        jobs: Those of its table of jobs.
+        workers: Workers that have a queue.
+    """
+    names = {"trigger": f"lava.{realm}.s3triggers", "job": f"lava.{realm}.jobs"}
+    entries = [Entry("trigger", item, names["trigger"]) for item in triggers]
+    entries += [Entry("job", item, names["job"]) for item in jobs]
+    surroundings = Surroundings(realm, jobs=(), workers=workers)
+    linted = lint(Loaded(entries), Selection.of((), ()), surroundings)
+    return EntryFindings(linted.findings, "warning")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _BREAKS_JSON: Final = re.compile(r'["\\\x00-\x1f]')
 _QUOTED_LITERAL: Final = re.compile(r'(?:\{\{|\{%)(?:(?!\}\}|%\}).)*"')
-_SIZELESS: Final = re.compile(r"(ObjectRemoved|LifecycleExpiration|ObjectTagging|ObjectAcl):")
+_SIZELESS: Final = re.compile(
+    r"(ObjectRemoved|LifecycleExpiration|ObjectTagging|ObjectAcl|ObjectAnnotation(Created|Removed)?):"
+)
 _EVENTBRIDGE: Final = re.compile(r"Object[^:]*")
 
 

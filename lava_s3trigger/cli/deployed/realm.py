@@ -217,22 +217,47 @@ class Deployment:
             statistic: ``Maximum`` or ``Sum``.
             **dimension: Its one dimension.
         """
-        points = self.read_all(
+        points = self._points(namespace, name, statistic, 1, dimension)
+        values = [float(point[statistic]) for point in points]
+        if not values:
+            return None
+        return sum(values) if statistic == "Sum" else max(values)
+
+    def metric_by_hour(
+        self, namespace: str, name: str, statistic: str, hours: int, **dimension: str
+    ) -> dict[int, float]:
+        """Return the values of a metric of CloudWatch by the hours for which they are past.
+
+        Args:
+            namespace: Such as ``AWS/SQS``.
+            name: Its name.
+            statistic: Such as ``Minimum``.
+            hours: How far to look back.
+            **dimension: Its one dimension.
+        """
+        return {
+            int((self._now - point["Timestamp"]).total_seconds() // _METRIC_SECONDS): float(
+                point[statistic]
+            )
+            for point in self._points(namespace, name, statistic, hours, dimension)
+        }
+
+    def _points(
+        self, namespace: str, name: str, statistic: str, hours: int, dimension: Mapping[str, str]
+    ) -> list[Json]:
+        """Return the values of a metric of the last hours, one for each."""
+        return self.read_all(
             "cloudwatch",
             "get_metric_statistics",
             "Datapoints",
             Namespace=namespace,
             MetricName=name,
             Dimensions=[{"Name": name, "Value": value} for name, value in dimension.items()],
-            StartTime=(self._now - dt.timedelta(seconds=_METRIC_SECONDS)).isoformat(),
+            StartTime=(self._now - dt.timedelta(seconds=hours * _METRIC_SECONDS)).isoformat(),
             EndTime=self._now.isoformat(),
             Period=_METRIC_SECONDS,
             Statistics=[statistic],
         )
-        values = [float(point[statistic]) for point in points]
-        if not values:
-            return None
-        return sum(values) if statistic == "Sum" else max(values)
 
     @cached_property
     def _now(self) -> dt.datetime:

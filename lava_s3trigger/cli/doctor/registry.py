@@ -32,7 +32,7 @@ class Fault:
     message: str
     """What was found."""
     command: str
-    """The commands of a shell that mend it."""
+    """The commands of a shell that correct it; empty if none is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Finding(findings.Finding):
     why: str
     """Why it matters."""
     command: str
-    """The commands that correct it."""
+    """The commands that correct it; empty if none is safe."""
 
 
 @dataclass(frozen=True, slots=True)

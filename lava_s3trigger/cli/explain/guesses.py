@@ -33,6 +33,7 @@ _SAME_KINDS: Final = (
     ("objectrestore",),
     ("objecttagging", "objecttags"),
     ("objectacl",),
+    ("objectannotation",),
 )
 
 

@@ -3,6 +3,7 @@
 See docs/design.md#what-events-leave-out, and
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-mapping-troubleshooting.html
 """
 
 from __future__ import annotations
@@ -99,6 +100,22 @@ def _changed(name: str, detail_type: str) -> EventType:
     )
 
 
+def _annotated(name: str, detail_type: str, reason: str, **annotation: Any) -> EventType:
+    """Return a type of events of an annotation of an object.
+
+    AWS publishes EventBridge's events of these. Records of S3 are made to leave out the same.
+    """
+    return EventType(
+        name=f"ObjectAnnotation:{name}",
+        detail_type=detail_type,
+        reason=reason,
+        version="2.5",
+        without=_NO_SIZE,
+        without_in_eventbridge=_NO_SIZE,
+        detail={"object-annotation": {"name": "my-annotation", **annotation}},
+    )
+
+
 def _replicated(name: str, **data: str) -> EventType:
     return EventType(
         name=f"Replication:{name}",
@@ -170,6 +187,21 @@ _TYPES: Final = (
         without_in_eventbridge=_NO_SEQUENCER,
         data={"intelligentTieringEventData": {"destinationAccessTier": "ARCHIVE_ACCESS"}},
         detail={"destination-access-tier": "ARCHIVE_ACCESS"},
+    ),
+    _annotated(
+        "Put",
+        "Object Annotation Created",
+        "PutObjectAnnotation",
+        size=24,
+        etag="05df351ea190dffc26f55c74425b9d7a",
+    ),
+    _annotated("Delete", "Object Annotation Removed", "DeleteObjectAnnotation"),
+    # EventBridge's list of events has none of retention.
+    EventType(
+        name="ObjectRetention:Put",
+        version="2.5",
+        is_new_version=True,
+        data={"objectRetentionEventData": {"mode": "GOVERNANCE", "retainUntilDate": _EXPIRY}},
     ),
     EventType(name="ReducedRedundancyLostObject", is_by_service=True),
     _replicated("OperationFailedReplication", failureReason="DstBucketNotFound"),

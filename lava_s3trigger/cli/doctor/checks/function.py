@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
+from lava_s3trigger.cli.deployed.function import function_name
 from lava_s3trigger.cli.doctor.aws_commands import aws, configure, permit
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import SettingsError
@@ -69,13 +71,17 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
 def function_throttled(deployed: Deployment) -> Iterator[Fault]:
     """The function's reserved concurrency is 0.
 
-    Lambda runs it for nobody: all events wait, and are lost after six hours.
+    Lambda does not run the function. It sends events of S3, SNS and EventBridge to the function's
+    dead-letter queue at once: they do not wait. Messages of queues wait, and each try counts as a
+    receive. The commands remove the limit, and then redrive the events that became dead letters.
     """
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     name = deployed.function_name
     answer = deployed.read("lambda", "get_function_concurrency", FunctionName=name) or {}
     if answer.get("ReservedConcurrentExecutions") == 0:
         command = aws("lambda delete-function-concurrency", function_name=name)
-        yield Fault(name, "the reserved concurrency is 0", command)
+        redrive = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}{_named(deployed)}"
+        yield Fault(name, "the reserved concurrency is 0", f"{command}\n{redrive}")
 
 
 @check("error", ["cloudwatch:GetMetricStatistics"], of_function=True)
@@ -147,6 +153,12 @@ def function_invokers(deployed: Deployment) -> Iterator[Fault]:
 def _last_hour(deployed: Deployment, metric: str) -> float:
     name = deployed.function_name
     return deployed.metric("AWS/Lambda", metric, "Sum", FunctionName=name) or 0.0
+
+
+def _named(deployed: Deployment) -> str:
+    """Return the option that names the function, if the stack names it otherwise."""
+    name = deployed.function_name
+    return "" if name == function_name(deployed.realm) else f" --function {shlex.quote(name)}"
 
 
 def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:

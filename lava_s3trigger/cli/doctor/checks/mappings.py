@@ -43,6 +43,24 @@ def mapping_disabled(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(mapping["EventSourceArn"], "the mapping is disabled", command)
 
 
+@check("error", _READ)
+def mapping_filter(deployed: Deployment) -> Iterator[Fault]:
+    """An event source mapping has a filter.
+
+    Lambda deletes messages that the filter does not match, and logs nothing. Entries already choose
+    objects, by prefix and conditions. There is no command, because without the filter more events
+    reach the function: first ask `lava-s3trigger explain` what it would do with them.
+    """
+    for mapping in deployed.mappings:
+        criteria = mapping.get("FilterCriteria") or {}
+        patterns = [str(pattern.get("Pattern")) for pattern in criteria.get("Filters") or []]
+        if error := mapping.get("FilterCriteriaError"):  # encrypted with a key that is refused
+            patterns.append(f"one that cannot be read: {error.get('Message')}")
+        if patterns:
+            told = f"messages that do not match are deleted: {' or '.join(patterns)}"
+            yield Fault(mapping["EventSourceArn"], told, "")
+
+
 @check("warning", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
 def redrive_left_on(deployed: Deployment) -> Iterator[Fault]:
     """The mapping of the dead-letter queue is enabled, and the queue is empty.

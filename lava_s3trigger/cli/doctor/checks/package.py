@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
     from lava_s3trigger.cli.deployed.realm import Deployment
 
-_READ: Final = ("logs:DescribeLogStreams", "logs:GetLogEvents")
+READ_LOG: Final = ("logs:DescribeLogStreams", "logs:GetLogEvents")
 _STREAMS: Final = 5
 _LINES: Final = 20
 """From the beginning of a stream, where an instance starts."""
 
 
-@check("warning", _READ, of_function=True)
+@check("warning", READ_LOG, of_function=True)
 def package_outdated(deployed: Deployment) -> Iterator[Fault]:
     """The function's package is older than this command line.
 
     What this command line says that the function would do may differ from what it does. Deploy from
     a checkout of this version.
     """
-    found = _version(deployed)
+    found = logged_version(deployed)
     if found and _parts(found) < _parts(__version__):
         told = f"the package is version {found}; this command line is {__version__}"
         yield Fault(deployed.function_name, told, _deploying(deployed))
 
 
-@check("info", _READ, of_function=True)
+@check("info", READ_LOG, of_function=True)
 def package_unknown(deployed: Deployment) -> Iterator[Fault]:
     """The log does not tell the version of the function's package.
 
     An instance logs it when it starts, at the log level `info`. The command starts one, if none is
     running. The package may be lava's own function, which logs no version.
     """
-    if _version(deployed) is None:
+    if logged_version(deployed) is None:
         # As a file, since versions 1 and 2 of the AWS CLI read text in different ways.
         command = 'printf \'{"Event": "s3:TestEvent"}\' | ' + aws(
             "lambda invoke",
@@ -52,7 +52,7 @@ def package_unknown(deployed: Deployment) -> Iterator[Fault]:
         yield Fault(deployed.function_name, "no line `started` in the log", command)
 
 
-def _version(deployed: Deployment) -> str | None:
+def logged_version(deployed: Deployment) -> str | None:
     """Return the version that the latest instance logged; None if none did."""
     group = deployed.log_group
     streams = deployed.read_all(

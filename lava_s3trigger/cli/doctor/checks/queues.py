@@ -14,11 +14,13 @@ from lava_s3trigger.jobs import read_job
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployed.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _MAX_RETENTION: Final = 1_209_600
 _NEARLY: Final = 0.75
+_HOUR: Final = 3600
+_DAY: Final = 86400
 _RECEIVES: Final = 5
 """As the template has it for the intake."""
 _TIMES: Final = 6
@@ -70,25 +72,52 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
 def messages_expire(deployed: Deployment) -> Iterator[Fault]:
     """The oldest message of a queue has used up three quarters of the queue's retention.
 
-    SQS soon deletes it, and its event is lost. SQS counts from the first send, and CloudWatch shows
-    the age of a dead letter from when it became one, so that it may expire sooner. Where
-    the retention can be longer, the command makes it so; else, redrive the messages now.
+    SQS soon deletes it, and its event is lost. CloudWatch's age of the oldest message leaves out
+    messages that were received three times or more, for example by `lava-s3trigger dead-letters`.
+    For a dead-letter queue, the check therefore counts the hours since the queue was last empty.
+    Its messages may be younger than that, or older by the time they spent in the queue that they
+    came from, since SQS counts from the first send. If the retention can be longer, the command
+    sets it; else redrive the messages now.
     """
     for name in [deployed.dead_letter_queue, *deployed.source_queues, *_targets(deployed)]:
         queue = deployed.queue(name)
         if queue is None:
             continue
         retention = int(queue.get("MessageRetentionPeriod", _MAX_RETENTION))
-        age = deployed.metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", QueueName=name)
-        if age is None or age < _NEARLY * retention:
-            continue
-        told = f"the oldest message is {age / 86400:.3g} days old, of {retention / 86400:.3g} days"
-        command = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}"
-        if retention < _MAX_RETENTION:
-            command = _retaining(queue)
-        elif name in deployed.source_queues:
-            command = f"lava-s3trigger tail --realm {deployed.realm} --outcome failed"
-        yield Fault(name, told, command)
+        if told := _nearly_expired(deployed, name, retention):
+            command = f"lava-s3trigger dead-letters redrive --realm {deployed.realm}"
+            if retention < _MAX_RETENTION:
+                command = _retaining(queue)
+            elif name in deployed.source_queues:
+                command = f"lava-s3trigger tail --realm {deployed.realm} --outcome failed"
+            yield Fault(name, told, command)
+
+
+def _nearly_expired(deployed: Deployment, name: str, retention: int) -> str | None:
+    """Return how old messages of a queue are, if one has used up most of the retention."""
+    kept = f"of {retention / _DAY:.3g} days"
+    age = deployed.metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", QueueName=name)
+    if age is not None and age >= _NEARLY * retention:
+        return f"the oldest message is {age / _DAY:.3g} days old, {kept}"
+    if name in deployed.source_queues or not _total(deployed, name):
+        return None
+    since = _HOUR * _hours_not_empty(deployed, name, retention // _HOUR)
+    if since >= _NEARLY * retention:
+        return f"the queue has not been empty for {since / _DAY:.3g} days, {kept} of retention"
+    return None
+
+
+def _hours_not_empty(deployed: Deployment, name: str, most: int) -> int:
+    """Return for how many hours a queue that has messages now was never seen empty."""
+    # A queue without messages is inactive after hours, and then has no values.
+    visible, hidden = (
+        deployed.metric_by_hour(
+            "AWS/SQS", f"ApproximateNumberOfMessages{which}", statistic, most, QueueName=name
+        )
+        for which, statistic in (("Visible", "Minimum"), ("NotVisible", "Maximum"))
+    )
+    empty = (hour for hour in range(1, most) if not visible.get(hour) and not hidden.get(hour))
+    return next(empty, most)
 
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"])
@@ -141,19 +170,30 @@ def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"])
 def visibility_timeout(deployed: Deployment) -> Iterator[Fault]:
-    """The visibility timeout of a queue is under six times the function's timeout.
+    """A visibility timeout is under six times the function's timeout, plus the batch window.
 
-    SQS then hands a message out again while Lambda still retries it, and its jobs run twice.
+    SQS then delivers a message again while Lambda still gathers or retries its batch, and its jobs
+    run twice.
     """
-    least = _TIMES * deployed.timeout
     for mapping in deployed.mappings:
         name = mapping["EventSourceArn"].rpartition(":")[2]
+        least = least_visibility(mapping, deployed.timeout)
         queue = deployed.queue(name)
         found = int((queue or {}).get("VisibilityTimeout", least))
         if queue and found < least:
             command = set_queue(queue, VisibilityTimeout=str(least))
-            told = f"the visibility timeout is {found} s; the function's timeout asks for {least} s"
+            told = f"the visibility timeout is {found} s; six times {deployed.timeout} s"
+            told += f" and a batch window of {_window(mapping)} s ask for {least} s"
             yield Fault(name, told, command)
+
+
+def least_visibility(mapping: Json, timeout: int) -> int:
+    """Return the least visibility timeout of a mapping's queue, for a timeout of the function."""
+    return _TIMES * timeout + _window(mapping)
+
+
+def _window(mapping: Json) -> int:
+    return int(mapping.get("MaximumBatchingWindowInSeconds") or 0)
 
 
 def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
@@ -171,6 +211,12 @@ def worker_queues(deployed: Deployment) -> dict[str, list[str]]:
 
 def _waiting(deployed: Deployment, name: str) -> int:
     return int((deployed.queue(name) or {}).get("ApproximateNumberOfMessages", 0))
+
+
+def _total(deployed: Deployment, name: str) -> int:
+    queue = deployed.queue(name) or {}
+    counts = (f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed"))
+    return sum(int(queue.get(count, 0)) for count in counts)
 
 
 def _targets(deployed: Deployment) -> dict[str, str]:
