@@ -46,6 +46,7 @@ proofs: .venv/installed .venv-ministack/installed build/package/installed ## the
 	S3TRIGGER_EXAMPLES=10000 $(BIN)/pytest $(LONG) tests/templates/test_properties.py
 	S3TRIGGER_EVENTS=100000 $(BIN)/pytest $(LONG) tests/templates/test_everyday.py -k memory
 	S3TRIGGER_BUCKETS=all $(BIN)/pytest $(LONG) tests/e2e/test_connect.py
+	S3TRIGGER_FAULTS=all $(BIN)/pytest $(LONG) tests/e2e/test_doctor.py
 	S3TRIGGER_REPLAY_OBJECTS=5000 $(BIN)/pytest $(LONG) tests/e2e/test_replay.py
 	S3TRIGGER_APPLIES=200 $(BIN)/pytest $(LONG) tests/cli/test_applytogether.py -k wholly
 	S3TRIGGER_INTERLEAVINGS=200 $(BIN)/pytest $(LONG) tests/cli/test_missing_interleaved.py

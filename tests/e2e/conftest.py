@@ -62,6 +62,11 @@ class Stack:
         text = answer["Payload"].read()
         return {"error": answer.get("FunctionError"), "answer": json.loads(text)}
 
+    def warm_up(self) -> None:
+        """Start the function: the server throttles a cold burst."""
+        for _ in range(3):
+            self.invoke({"Event": "s3:TestEvent"})
+
     def set_redrive(self, *, enabled: bool) -> None:
         """Enable or disable the mapping from the dead-letter queue to the function."""
         self.aws.client("lambda").update_event_source_mapping(
@@ -126,8 +131,7 @@ def deploy(aws: LocalAws, name: str, workers: Iterable[str] = ("core",), **more:
         FunctionName=outputs["FunctionName"],
         DeadLetterConfig={"TargetArn": outputs["DeadLetterQueueArn"]},
     )
-    for _ in range(3):  # the server throttles a cold burst
-        stack.invoke({"Event": "s3:TestEvent"})
+    stack.warm_up()
     return stack
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -11,65 +12,63 @@ if TYPE_CHECKING:
 _EVENTS: Final = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
 
+@dataclass(frozen=True)
 class Connections:
-    """Creates buckets and connects them to the function.
+    """Creates buckets and connects them to the function."""
 
-    Args:
-        aws: The server.
-        realm: Name of the realm.
-        function_arn: ARN of the function.
-    """
-
-    def __init__(self, aws: LocalAws, realm: str, function_arn: str) -> None:
-        self._aws = aws
-        self._realm = realm
-        self._function_arn = function_arn
+    aws: LocalAws
+    realm: str
+    function_arn: str
+    events: list[str] = field(default_factory=lambda: _EVENTS)
+    """What S3 notifies of; a rule of EventBridge carries all events, or those of new objects."""
 
     def by_s3(self, bucket: str) -> None:
         """Let S3 invoke the function."""
         self._notify(
             bucket,
             LambdaFunctionConfigurations=[
-                {"LambdaFunctionArn": self._function_arn, "Events": _EVENTS}
+                {"LambdaFunctionArn": self.function_arn, "Events": self.events}
             ],
         )
 
     def by_sns(self, bucket: str) -> None:
         """Let S3 notify a topic to which the function is subscribed."""
         topic = self._topic(bucket)
-        self._aws.client("sns").subscribe(
-            TopicArn=topic, Protocol="lambda", Endpoint=self._function_arn
+        self.aws.client("sns").subscribe(
+            TopicArn=topic, Protocol="lambda", Endpoint=self.function_arn
         )
-        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
+        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": self.events}])
 
     def by_sqs(self, bucket: str, queue_arn: str) -> None:
         """Let S3 send to a queue that the function reads."""
-        self._notify(bucket, QueueConfigurations=[{"QueueArn": queue_arn, "Events": _EVENTS}])
+        self._notify(bucket, QueueConfigurations=[{"QueueArn": queue_arn, "Events": self.events}])
 
     def by_sns_and_sqs(self, bucket: str, queue_arn: str, *, raw: bool = False) -> None:
         """Let S3 notify a topic to which a queue is subscribed that the function reads."""
         topic = self._topic(bucket)
-        self._aws.client("sns").subscribe(
+        self.aws.client("sns").subscribe(
             TopicArn=topic,
             Protocol="sqs",
             Endpoint=queue_arn,
             Attributes={"RawMessageDelivery": str(raw).lower()},
         )
-        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": _EVENTS}])
+        self._notify(bucket, TopicConfigurations=[{"TopicArn": topic, "Events": self.events}])
 
     def by_eventbridge(self, bucket: str, target_arn: str | None = None) -> None:
         """Let a rule on the default event bus invoke the function, or send to another target."""
         self._notify(bucket, EventBridgeConfiguration={})
-        events = self._aws.client("events")
-        rule = f"lava.{self._realm}.{bucket}"
+        events = self.aws.client("events")
+        rule = f"lava.{self.realm}.{bucket}"
         pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}}
+        if self.events != _EVENTS:
+            pattern["detail-type"] = ["Object Created"]
         events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
         events.put_targets(
-            Rule=rule, Targets=[{"Id": "s3trigger", "Arn": target_arn or self._function_arn}]
+            Rule=rule, Targets=[{"Id": "s3trigger", "Arn": target_arn or self.function_arn}]
         )
 
     def _topic(self, bucket: str) -> str:
-        arn: str = self._aws.client("sns").create_topic(Name=f"lava-{self._realm}-{bucket}")[
+        arn: str = self.aws.client("sns").create_topic(Name=f"lava-{self.realm}-{bucket}")[
             "TopicArn"
         ]
         statement = {
@@ -79,13 +78,13 @@ class Connections:
             "Resource": arn,
         }
         policy = {"Version": "2012-10-17", "Statement": [statement]}
-        self._aws.client("sns").set_topic_attributes(
+        self.aws.client("sns").set_topic_attributes(
             TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
         )
         return arn
 
     def _notify(self, bucket: str, **configuration: Any) -> None:
-        s3 = self._aws.client("s3")
+        s3 = self.aws.client("s3")
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration=configuration

@@ -1,0 +1,577 @@
+"""Faults of a deployed realm that `doctor` finds, each with how it is planted.
+
+`test_doctor.py` plants each, runs what `doctor` prints, and sees that the realm is right again.
+To add a fault, add a row to `FAULTS`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from lava_s3trigger import __version__
+from tests.cli.commandline import CommandLine
+from tools.local.server import ACCOUNT, REGION
+
+from .conftest import JOB, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.commandline import Ran
+
+    Plant = Callable[["Patient"], object]
+
+ARN: Final = f"{REGION}:{ACCOUNT}"
+CREATED: Final = ["s3:ObjectCreated:*"]
+PUT: Final = ["s3:ObjectCreated:Put"]
+
+
+@dataclass(frozen=True)
+class Patient(Stack):
+    """A deployed realm, and the bucket of the fault that is planted in it."""
+
+    bucket: str = ""
+
+    @property
+    def function(self) -> str:
+        return self.outputs["FunctionName"]
+
+    @property
+    def intake(self) -> str:
+        return f"{self.function}-intake"
+
+    @property
+    def rule(self) -> str:
+        return f"lava.{self.realm.name}.{self.bucket}"
+
+    @property
+    def topic(self) -> str:
+        return f"arn:aws:sns:{ARN}:lava-{self.realm.name}-{self.bucket}"
+
+    @property
+    def role(self) -> str:
+        return self.outputs["RoleArn"].rpartition("/")[2]
+
+    def table(self, kind: str) -> str:
+        return f"lava.{self.realm.name}.{kind}"
+
+    def doctor(self, *arguments: str, **credentials: str) -> Ran:
+        return CommandLine(["doctor"], self.environment | credentials)(*arguments)
+
+    def found(self, *arguments: str, **credentials: str) -> dict[str, Any]:
+        """Return the JSON of the command."""
+        found: dict[str, Any] = self.doctor("--format", "json", *arguments, **credentials).json()
+        return found
+
+    def findings(self, *arguments: str) -> list[dict[str, Any]]:
+        found = self.found(*arguments)
+        assert found["unreadable"] == []
+        findings: list[dict[str, Any]] = found["findings"]
+        return findings
+
+    def entry(self, **fields: Any) -> None:
+        """Put the entry of the fault's bucket, whose dispatches say which object they are of."""
+        self.trigger(self.bucket, self.bucket, **{"parameters": PARAMETERS, **fields})
+
+    def variables(self, **changes: str | None) -> None:
+        """Change environment variables of the function; None takes one away."""
+        client = self.aws.client("lambda")
+        configuration = client.get_function_configuration(FunctionName=self.function)
+        merged = {**configuration["Environment"]["Variables"], **changes}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        client.update_function_configuration(
+            FunctionName=self.function, Environment={"Variables": kept}
+        )
+
+    def log_start(self, version: str = __version__) -> None:
+        """Log what an instance does when it starts, as the server does not keep logs."""
+        logs, group = self.aws.client("logs"), f"/aws/lambda/{self.function}"
+        stream = uuid.uuid4().hex
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        line = json.dumps({"level": "INFO", "event": "started", "version": version})
+        event = {"timestamp": int(time.time() * 1000), "message": line}
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
+    def mapping(self, queue: str) -> dict[str, Any]:
+        answer = self.aws.client("lambda").list_event_source_mappings(FunctionName=self.function)
+        [mapping] = [
+            mapping
+            for mapping in answer["EventSourceMappings"]
+            if mapping["EventSourceArn"].endswith(f":{queue}")
+        ]
+        return dict(mapping)
+
+    def notify(self, **configuration: Any) -> None:
+        """Put the notifications of the fault's bucket."""
+        self.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=self.bucket, NotificationConfiguration=configuration
+        )
+
+    def connect_by(self, route: str) -> None:
+        """Connect the fault's bucket by hand, for new objects."""
+        connections = replace(self.connections, events=CREATED)
+        if route == "s3":
+            connections.by_s3(self.bucket)
+        elif route == "sqs":
+            connections.by_sqs(self.bucket, self.outputs["IntakeQueueArn"])
+        elif route == "sns":
+            connections.by_sns(self.bucket)
+        elif route == "eventbridge":
+            connections.by_eventbridge(self.bucket)
+        else:
+            self.aws.client("s3").create_bucket(Bucket=self.bucket)
+
+    def remove_bucket(self) -> None:
+        """Remove the fault's bucket, its entries, rules and topic."""
+        client = self.aws.client
+        table, key = self.table("s3triggers"), "trigger_id"
+        for item in client("dynamodb").scan(TableName=table)["Items"]:
+            if item[key]["S"].startswith(self.bucket):
+                client("dynamodb").delete_item(TableName=table, Key={key: item[key]})
+        for rule in client("events").list_rules(NamePrefix=self.rule)["Rules"]:
+            targets = client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
+            if targets:
+                ids = [target["Id"] for target in targets]
+                client("events").remove_targets(Rule=rule["Name"], Ids=ids)
+            client("events").delete_rule(Name=rule["Name"])
+        for subscription in client("sns").list_subscriptions()["Subscriptions"]:
+            if subscription["TopicArn"] == self.topic:
+                client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+        client("s3").put_bucket_notification_configuration(
+            Bucket=self.bucket, NotificationConfiguration={}
+        )
+
+
+PARAMETERS: Final = {"object": "{{ bucket }}/{{ key }}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault, and what `doctor` makes of it."""
+
+    check: str
+    """The check that finds it."""
+    plant: Plant
+    name: str = ""
+    """What tells it from other faults that the same check finds."""
+    route: str = "s3"
+    """How its bucket is connected by hand: s3, sqs, sns, eventbridge; empty: not at all."""
+    key: str = "in/a.csv"
+    """Key of the object that is put afterwards."""
+    after: Plant | None = None
+    """Does what no remedy can, such as to bring back the items of a table that was deleted."""
+    spoils: bool = False
+    """Whether the realm is not as before once the remedy was carried out, though it is right."""
+
+    @property
+    def id(self) -> str:
+        return "-".join(filter(None, (self.check, self.name)))
+
+
+# --- Plants ---------------------------------------------------------------------------------
+
+
+def api(service: str, operation: str, **arguments: Any) -> Plant:
+    """Return what calls AWS; arguments may be functions of the patient."""
+
+    def plant(patient: Patient) -> None:
+        values = {
+            name: value(patient) if callable(value) else value for name, value in arguments.items()
+        }
+        getattr(patient.aws.client(service), operation)(**values)
+
+    return plant
+
+
+def of_function(operation: str, **arguments: Any) -> Plant:
+    return api("lambda", operation, FunctionName=lambda p: p.function, **arguments)
+
+
+def variables(**changes: str | None) -> Plant:
+    return lambda patient: patient.variables(**changes)
+
+
+def no_invoker(service: str) -> Plant:
+    def plant(patient: Patient) -> None:
+        client, name = patient.aws.client("lambda"), patient.function
+        for statement in json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]:
+            if statement["Principal"] == {"Service": f"{service}.amazonaws.com"}:
+                client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+
+    return plant
+
+
+def policy(*statements: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action: str, resource: str) -> dict[str, str]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+def more_permissions(name: str, action: str, resource: str) -> Plant:
+    document = policy(allow(action, resource))
+    return api(
+        "iam",
+        "put_role_policy",
+        RoleName=lambda p: p.role,
+        PolicyName=name,
+        PolicyDocument=document,
+    )
+
+
+def without_statement(sid: str) -> Plant:
+    """Return what takes a statement out of the policy of the function's role."""
+
+    def plant(patient: Patient) -> None:
+        iam, own = patient.aws.client("iam"), {"RoleName": patient.role, "PolicyName": "s3trigger"}
+        document = iam.get_role_policy(**own)["PolicyDocument"]
+        kept = [each for each in document["Statement"] if each["Sid"] != sid]
+        iam.put_role_policy(**own, PolicyDocument=policy(*kept))
+
+    return plant
+
+
+def managed_policy(patient: Patient) -> None:
+    iam, document = patient.aws.client("iam"), policy(allow("*", "*"))
+    name = f"everything-{patient.bucket}"
+    answer = iam.create_policy(PolicyName=name, PolicyDocument=document)
+    iam.attach_role_policy(RoleName=patient.role, PolicyArn=answer["Policy"]["Arn"])
+
+
+def of_queue(name: Callable[[Patient], str], operation: str, **arguments: Any) -> Plant:
+    return api("sqs", operation, QueueUrl=lambda p: p.queue_url(name(p)), **arguments)
+
+
+def attribute(queue: Callable[[Patient], str], name: str, value: str) -> Plant:
+    return of_queue(queue, "set_queue_attributes", Attributes={name: value})
+
+
+def of_mapping(
+    queue: Callable[[Patient], str], operation: str = "update_event_source_mapping", **changes: Any
+) -> Plant:
+    return api("lambda", operation, UUID=lambda p: p.mapping(queue(p))["UUID"], **changes)
+
+
+def intake(patient: Patient) -> str:
+    return patient.intake
+
+
+def intake_dead_letters(patient: Patient) -> str:
+    return f"{patient.intake}-dlq"
+
+
+def dead_letters(patient: Patient) -> str:
+    return f"{patient.function}-dlq"
+
+
+def worker_queue(patient: Patient) -> str:
+    return f"lava-{patient.realm.name}-core"
+
+
+def delete_table(kind: str) -> Plant:
+    return api("dynamodb", "delete_table", TableName=lambda p: p.table(kind))
+
+
+def no_index(patient: Patient) -> None:
+    delete_table("s3triggers")(patient)
+    patient.aws.client("dynamodb").create_table(
+        TableName=patient.table("s3triggers"),
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "trigger_id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "trigger_id", "KeyType": "HASH"}],
+    )
+
+
+def entries(patient: Patient) -> None:
+    """Put the entries of all buckets, which went with their table."""
+    patient.entry()
+    for bucket in base_buckets(patient.realm.name):
+        patient.trigger(bucket, bucket, parameters=PARAMETERS)
+
+
+def job(patient: Patient) -> None:
+    patient.realm.put("jobs", [JOB | {"job_id": "job-core"}])
+
+
+def notifying(*targets: tuple[str, list[str]], **more: Any) -> Plant:
+    """Return what notifies destinations of events: function, intake, and another's queue."""
+
+    def plant(patient: Patient) -> None:
+        configuration: dict[str, Any] = {**more}
+        for target, events in targets:
+            if target == "function":
+                found = {"LambdaFunctionArn": patient.outputs["FunctionArn"], "Events": events}
+                configuration.setdefault("LambdaFunctionConfigurations", []).append(found)
+                continue
+            arn = patient.outputs["IntakeQueueArn"] if target == "intake" else other_queue(patient)
+            found = {"QueueArn": arn, "Events": events}
+            configuration.setdefault("QueueConfigurations", []).append(found)
+        patient.notify(**configuration)
+
+    return plant
+
+
+def filtered(name: str, value: str, events: list[str] = CREATED) -> Plant:
+    def plant(patient: Patient) -> None:
+        notification: dict[str, Any] = {
+            "LambdaFunctionArn": patient.outputs["FunctionArn"],
+            "Events": events,
+        }
+        if value:
+            notification["Filter"] = {"Key": {"FilterRules": [{"Name": name, "Value": value}]}}
+        patient.notify(LambdaFunctionConfigurations=[notification])
+
+    return plant
+
+
+def rule(name: str = "", **changes: Any) -> Plant:
+    """Return what puts a rule: with the name of the fault's bucket, or one that ends so."""
+
+    def plant(patient: Patient) -> None:
+        events, fields = patient.aws.client("events"), dict(changes)
+        detail = {"bucket": {"name": [patient.bucket]}, **fields.pop("detail", {})}
+        pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+        when = fields.pop("when", {"EventPattern": json.dumps(pattern | fields.pop("pattern", {}))})
+        full = name.format(rule=patient.rule, bucket=patient.bucket) or patient.rule
+        events.put_rule(Name=full, **when)
+        target = {"Id": "s3trigger", "Arn": patient.outputs["FunctionArn"]}
+        events.put_targets(Rule=full, Targets=[target | fields])
+
+    return plant
+
+
+def permitted_rule(name: str) -> Plant:
+    """Return what puts a rule with another name than the stack permits, and permits it."""
+
+    def plant(patient: Patient) -> None:
+        patient.aws.client("events").remove_targets(Rule=patient.rule, Ids=["s3trigger"])
+        rule(name)(patient)
+        full = name.format(rule=patient.rule, bucket=patient.bucket)
+        patient.aws.client("lambda").add_permission(
+            FunctionName=patient.function,
+            StatementId=f"odd-{patient.bucket}",
+            Action="lambda:InvokeFunction",
+            Principal="events.amazonaws.com",
+            SourceArn=patient.aws.client("events").describe_rule(Name=full)["Arn"],
+        )
+
+    return plant
+
+
+def unpermitted_rule(patient: Patient) -> None:
+    patient.aws.client("events").remove_targets(Rule=patient.rule, Ids=["s3trigger"])
+    rule("mine-{bucket}")(patient)
+
+
+def subscription_filter(patient: Patient) -> None:
+    sns = patient.aws.client("sns")
+    [subscription] = sns.list_subscriptions_by_topic(TopicArn=patient.topic)["Subscriptions"]
+    sns.set_subscription_attributes(
+        SubscriptionArn=subscription["SubscriptionArn"],
+        AttributeName="FilterPolicy",
+        AttributeValue='{"kind": ["orders"]}',
+    )
+
+
+def key(patient: Patient) -> str:
+    """Encrypt the queue of a worker with a new key; return its id."""
+    key_id: str = patient.aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    attribute(worker_queue, "KmsMasterKeyId", key_id)(patient)
+    return key_id
+
+
+def alarm_without_action(patient: Patient) -> None:
+    patient.aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{patient.function}-lag",
+        Namespace="lava",
+        MetricName="lag",
+        Dimensions=[
+            {"Name": "realm", "Value": patient.realm.name},
+            {"Name": "function", "Value": patient.function},
+        ],
+        ExtendedStatistic="p50",
+        Period=300,
+        EvaluationPeriods=3,
+        Threshold=60,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def no_alarm(name: str) -> Plant:
+    return api("cloudwatch", "delete_alarms", AlarmNames=lambda p: [f"{p.function}-{name}"])
+
+
+def queue_without_redrive(name: str = "own-{bucket}", **attributes: str) -> Plant:
+    """Return what makes a queue that the function reads, without a dead-letter queue."""
+
+    def plant(patient: Patient) -> None:
+        full = name.format(bucket=patient.bucket)
+        patient.aws.client("sqs").create_queue(
+            QueueName=full, Attributes={"VisibilityTimeout": "360"} | attributes
+        )
+        patient.aws.client("lambda").create_event_source_mapping(
+            FunctionName=patient.function,
+            EventSourceArn=f"arn:aws:sqs:{ARN}:{full}",
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+        )
+
+    return plant
+
+
+def other_queue(patient: Patient) -> str:
+    """Make a queue that S3 may send to and the function does not read; return its ARN."""
+    arn = f"arn:aws:sqs:{ARN}:another-team"
+    statement = allow("sqs:SendMessage", arn) | {"Principal": {"Service": "s3.amazonaws.com"}}
+    patient.aws.client("sqs").create_queue(
+        QueueName="another-team", Attributes={"Policy": policy(statement)}
+    )
+    return arn
+
+
+def no_time_to_live(patient: Patient) -> None:
+    patient.aws.client("dynamodb").update_time_to_live(
+        TableName=patient.table("s3trigger-dedup"),
+        TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires"},
+    )
+
+
+def entry(**fields: Any) -> Plant:
+    return lambda patient: patient.entry(**fields)
+
+
+def both(*plants: Plant) -> Plant:
+    def plant(patient: Patient) -> None:
+        for each in plants:
+            each(patient)
+
+    return plant
+
+
+def base_buckets(realm: str) -> dict[str, str]:
+    """Return the buckets of a sound realm, with their routes."""
+    return {f"{realm}-by-{route}": route for route in ("s3", "sqs", "sns", "eventbridge")}
+
+
+# --- The faults -----------------------------------------------------------------------------
+
+FAULTS: Final = (
+    Fault("function-configuration", variables(S3TRIGGER_CACHE_TTL="soon"), "value", spoils=True),
+    Fault("function-configuration", variables(LAVA_REALM="other"), "realm"),
+    Fault(
+        "function-throttled",
+        of_function("put_function_concurrency", ReservedConcurrentExecutions=0),
+    ),
+    Fault(
+        "function-dead-letters",
+        of_function("update_function_configuration", DeadLetterConfig={"TargetArn": ""}),
+    ),
+    Fault("function-parking", variables(S3TRIGGER_DEAD_LETTER_QUEUE=None)),
+    Fault("function-invokers", no_invoker("events"), route="eventbridge", spoils=True),
+    Fault("bucket-not-permitted", no_invoker("s3"), spoils=True),
+    Fault("topic-not-permitted", no_invoker("sns"), route="sns", spoils=True),
+    Fault("role-permissions", without_statement("GetJobs"), "jobs", spoils=True),
+    Fault("role-wide", more_permissions("more", "s3:*", "*"), "inline"),
+    Fault("role-wide", managed_policy, "managed"),
+    Fault("redrive-left-on", of_mapping(dead_letters, Enabled=True)),
+    Fault(
+        "dead-letter-retention", attribute(dead_letters, "MessageRetentionPeriod", "345600"), "own"
+    ),
+    Fault(
+        "dead-letter-retention",
+        attribute(intake_dead_letters, "MessageRetentionPeriod", "345600"),
+        "intake",
+    ),
+    Fault("redrive-policy-missing", queue_without_redrive(), "none", spoils=True),
+    Fault(
+        "redrive-policy-missing", of_queue(intake_dead_letters, "delete_queue"), "gone", spoils=True
+    ),
+    Fault("queue-key", key, "role", spoils=True),
+    Fault("queue-key", attribute(intake, "KmsMasterKeyId", str(uuid.uuid4())), "gone", spoils=True),
+    Fault("queue-key-disabled", api("kms", "disable_key", KeyId=key), "disabled", spoils=True),
+    Fault(
+        "queue-key-disabled",
+        api("kms", "schedule_key_deletion", KeyId=key, PendingWindowInDays=7),
+        "deleted",
+        spoils=True,
+    ),
+    Fault("alarm-missing", no_alarm("dead-letters"), "queue"),
+    Fault("alarm-missing", no_alarm("lag"), "percentile"),
+    Fault("alarm-silent", alarm_without_action, "none", spoils=True),
+    Fault(
+        "alarm-silent",
+        api("cloudwatch", "disable_alarm_actions", AlarmNames=lambda p: [f"{p.function}-errors"]),
+        "off",
+    ),
+    Fault("worker-queue-missing", of_queue(worker_queue, "delete_queue")),
+    Fault("visibility-timeout", attribute(intake, "VisibilityTimeout", "60")),
+    Fault("mapping-partial-responses", of_mapping(intake, FunctionResponseTypes=[]), route="sqs"),
+    Fault("mapping-disabled", of_mapping(intake, Enabled=False), route="sqs"),
+    Fault(
+        "redrive-mapping-missing",
+        of_mapping(dead_letters, "delete_event_source_mapping"),
+        spoils=True,
+    ),
+    Fault("dead-letter-queue-missing", of_queue(dead_letters, "delete_queue"), spoils=True),
+    Fault("dedup-table-grows", no_time_to_live),
+    Fault("dedup-table-missing", delete_table("s3trigger-dedup")),
+    Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
+    Fault("bucket-not-connected", lambda p: p.notify(), "nothing"),
+    Fault("bucket-not-connected", notifying(("other", CREATED)), "beside-another"),
+    Fault("bucket-connected-twice", notifying(("function", CREATED), ("intake", PUT)), "by-s3"),
+    Fault(
+        "bucket-connected-twice",
+        notifying(("function", CREATED), EventBridgeConfiguration={}),
+        "by-a-rule",
+        route="eventbridge",
+    ),
+    Fault("bucket-filter", filtered("prefix", "out/"), "prefix"),
+    Fault("bucket-filter", filtered("", "", PUT), "events"),
+    Fault("bucket-filter", rule(detail={"reason": ["CopyObject"]}), "rule", route="eventbridge"),
+    Fault("bucket-filter-encoding", filtered("prefix", "day=1/a b/")),
+    Fault("bucket-overlap", notifying(("function", CREATED), ("other", PUT))),
+    Fault("trigger-unreachable", both(filtered("prefix", "out/"), entry(prefix="in")), "prefix"),
+    Fault(
+        "trigger-unreachable",
+        entry(if_event_type="ObjectCreated:PutObject"),
+        "type-of-eventbridge",
+        route="sqs",
+    ),
+    Fault(
+        "trigger-unreachable",
+        entry(if_event_type="ObjectCreated:Put"),
+        "type-of-s3",
+        route="eventbridge",
+    ),
+    Fault(
+        "rule-disabled", api("events", "disable_rule", Name=lambda p: p.rule), route="eventbridge"
+    ),
+    Fault("rule-name", permitted_rule("odd-{bucket}"), "odd", route="eventbridge", spoils=True),
+    Fault(
+        "rule-pattern",
+        rule("{rule}-hourly", when={"ScheduleExpression": "rate(1 hour)"}),
+        "schedule",
+    ),
+    Fault("rule-pattern", rule(pattern={"source": ["my.app"]}), "source", route="eventbridge"),
+    Fault("rule-transforms", rule(InputPath="$.detail"), route="eventbridge"),
+    Fault("rule-not-permitted", unpermitted_rule, "odd", route="eventbridge", spoils=True),
+    Fault("subscription-filter", subscription_filter, route="sns"),
+    Fault(
+        "topic-publishers",
+        api(
+            "sns",
+            "set_topic_attributes",
+            TopicArn=lambda p: p.topic,
+            AttributeName="Policy",
+            AttributeValue=policy(),
+        ),
+        route="sns",
+    ),
+    Fault("index-missing", no_index, after=entries, spoils=True),
+    Fault("table-missing", delete_table("jobs"), "jobs", after=job, spoils=True),
+    Fault("table-missing", delete_table("s3triggers"), "triggers", after=entries, spoils=True),
+)
