@@ -273,10 +273,10 @@ _CONNECTED: Final = (
     Case("by-another-way", "connected", connected=EB, options=("--by", "s3")),
     Case("by-another-way-than-s3", "connected", connected=(), options=("--by", "queue")),
     Case(
-        "rule-of-several",
+        "rule-of-a-prefix",
         "connected",
         eventbridge=True,
-        rules=({**RULE, "more": ["other-bucket"]},),
+        rules=({**RULE, "more": [{"prefix": "other-"}]},),
         options=("--by", "s3", *MOVE),
         says="may carry events of other buckets",
     ),
@@ -296,6 +296,14 @@ _MOVED: Final = (
         "move-rule", "moved", former=(queue("out/"),), eventbridge=True, rules=(RULE,), options=MOVE
     ),
     Case("move-twice", "moved", former=(BY_HAND,), eventbridge=True, rules=(RULE,), options=MOVE),
+    Case(
+        "move-rule-of-several",
+        "moved",
+        eventbridge=True,
+        rules=({**RULE, "more": ["other-bucket"]},),
+        options=("--by", "s3", *MOVE),
+        says="other-bucket",
+    ),
     Case("move-to-eventbridge", "moved", former=(BY_HAND, queue("out/")), options=(*EB, *MOVE)),
     Case("move-rule-to-rule", "moved", eventbridge=True, rules=(RULE,), options=(*EB, *MOVE)),
     Case("move-s3-to-queue", "moved", connected=(), options=("--by", "queue", *MOVE)),

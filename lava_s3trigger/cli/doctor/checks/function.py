@@ -48,21 +48,13 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
 
     It does not start, and every event fails.
     """
-    environment = deployed.environment
-    try:
-        settings = Settings.from_env(environment)
-    except SettingsError as error:
-        mended = {name: value for name, value in environment.items() if name != error.name}
-        if error.name == "LAVA_REALM":
-            mended["LAVA_REALM"] = deployed.realm
-        yield Fault(error.name, str(error), _with_environment(deployed, mended))
-        return
-    if settings.realm != deployed.realm:
-        yield Fault(
-            "LAVA_REALM",
-            f"the function works for the realm {settings.realm}, not for {deployed.realm}",
-            _with_environment(deployed, environment | {"LAVA_REALM": deployed.realm}),
-        )
+    _, refused = _accepted(deployed.environment)
+    for name, reason in refused.items():
+        yield Fault(name, reason, correcting_environment(deployed))
+    realm = deployed.environment.get("LAVA_REALM")
+    if "LAVA_REALM" not in refused and realm != deployed.realm:
+        told = f"the function works for the realm {realm}, not for {deployed.realm}"
+        yield Fault("LAVA_REALM", told, correcting_environment(deployed))
 
 
 @check("error", ["lambda:GetFunctionConcurrency"], of_function=True)
@@ -124,12 +116,8 @@ def function_parking(deployed: Deployment) -> Iterator[Fault]:
     An event that meets a mistake in an entry is only logged, and is lost.
     """
     if not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
-        more = {"S3TRIGGER_DEAD_LETTER_QUEUE": f"{deployed.function_name}-dlq"}
-        yield Fault(
-            "S3TRIGGER_DEAD_LETTER_QUEUE",
-            "the variable is not set",
-            _with_environment(deployed, deployed.environment | more),
-        )
+        told = "the variable is not set"
+        yield Fault("S3TRIGGER_DEAD_LETTER_QUEUE", told, correcting_environment(deployed))
 
 
 @check("error", ["lambda:GetPolicy"], of_function=True)
@@ -149,5 +137,30 @@ def _last_hour(deployed: Deployment, metric: str) -> float:
     return deployed.metric("AWS/Lambda", metric, "Sum", FunctionName=name) or 0.0
 
 
-def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:
-    return configure(deployed, environment={"Variables": environment})
+def correcting_environment(deployed: Deployment) -> str:
+    """Return the commands that correct all variables of the function.
+
+    Lambda replaces all of them at once: a command for one would put back the faults of others.
+    """
+    accepted, refused = _accepted(deployed.environment)
+    kept = {name: value for name, value in accepted.items() if name not in refused}
+    own = {
+        "LAVA_REALM": deployed.realm,
+        "S3TRIGGER_DEAD_LETTER_QUEUE": deployed.dead_letter_queue,
+    }
+    return configure(deployed, environment={"Variables": kept | own})
+
+
+def _accepted(environment: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the variables that the function accepts, and why it refuses the others."""
+    accepted, refused = dict(environment), dict[str, str]()
+    while True:
+        try:
+            Settings.from_env({"LAVA_REALM": "realm"} | accepted if refused else accepted)
+        except SettingsError as error:
+            if error.name in refused:
+                return accepted, refused
+            refused[error.name] = str(error)
+            accepted.pop(error.name, None)
+        else:
+            return accepted, refused
