@@ -166,6 +166,8 @@ class Fault:
     """How often its deletion is dispatched afterwards, as before."""
     after: Plant | None = None
     """Does what no remedy can, such as to bring back the items of a table that was deleted."""
+    told: str = ""
+    """What the finding says where no command can correct it; empty: one can."""
     spoils: bool = False
     """Whether the realm is not as before once the remedy was carried out, though it is right."""
 
@@ -177,7 +179,7 @@ class Fault:
     def is_of_bucket(self) -> bool:
         """Whether the fault is in how its bucket is connected, so that others do not mind."""
         return self.check.startswith(("bucket-", "rule-", "subscription-", "trigger-")) and not (
-            self.name == "another" or self.check == "bucket-not-permitted"
+            self.told or self.name == "another" or self.check == "bucket-not-permitted"
         )
 
 
@@ -500,13 +502,14 @@ def with_condition(sid: str, condition: dict[str, Any]) -> Plant:
     return plant
 
 
-def with_statement(action: str, resource: str) -> Plant:
+def with_statement(action: str, resource: str, effect: str = "Allow") -> Plant:
     """Return what adds a statement to the policy of the function's role."""
 
     def plant(patient: Patient) -> None:
         iam, own = patient.aws.client("iam"), {"RoleName": patient.role, "PolicyName": "s3trigger"}
         statements = iam.get_role_policy(**own)["PolicyDocument"]["Statement"]
-        iam.put_role_policy(**own, PolicyDocument=policy(*statements, allow(action, resource)))
+        added = allow(action, resource) | {"Effect": effect}
+        iam.put_role_policy(**own, PolicyDocument=policy(*statements, added))
 
     return plant
 
@@ -537,6 +540,15 @@ def permitted_only(service: str, arn: str) -> Plant:
     return plant
 
 
+def another_subscriber(patient: Patient) -> None:
+    """Subscribe another team's queue to the topic, and notify the function as well."""
+    patient.aws.client("sns").subscribe(
+        TopicArn=patient.topic, Protocol="sqs", Endpoint=other_queue(patient)
+    )
+    notification = {"TopicArn": patient.topic, "Events": CREATED}
+    notifying(("function", CREATED), TopicConfigurations=[notification])(patient)
+
+
 def topic_policy(*statements: dict[str, Any]) -> Plant:
     return api(
         "sns",
@@ -558,7 +570,7 @@ FAULTS: Final = (
             LAVA_REALM="other",
             S3TRIGGER_CACHE_TTL="soon",
             S3TRIGGER_DEAD_LETTER_QUEUE=None,
-            S3TRIGGER_SQS_MAX_DELAY_MINS="x",
+            SQS_MAX_DELAY_MINS="x",
         ),
         "four",
         spoils=True,
@@ -584,6 +596,13 @@ FAULTS: Final = (
         "role-permissions",
         with_condition("GetJobs", {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}),
         "condition",
+        spoils=True,
+    ),
+    Fault(
+        "role-permissions",
+        with_statement("dynamodb:GetItem", "*", "Deny"),
+        "denied",
+        told="denies it",
         spoils=True,
     ),
     Fault("role-wide", more_permissions("more", "s3:*", "*"), "inline"),
@@ -699,6 +718,19 @@ FAULTS: Final = (
         "by-a-rule",
         route="eventbridge",
     ),
+    Fault(
+        "bucket-connected-twice",
+        another_subscriber,
+        "by-a-topic-of-others",
+        route="sns",
+        told="would lose its events",
+    ),
+    Fault(
+        "bucket-filter",
+        filtered("prefix", "in/", [*CREATED, "s3:ObjectRemoved:Delete"]),
+        "deletions-of-some",
+        told="ObjectRemoved:Delete reaches some objects",
+    ),
     Fault("bucket-filter", filtered("prefix", "out/"), "prefix"),
     Fault(
         "bucket-filter",
@@ -791,6 +823,16 @@ FAULTS: Final = (
     ),
     Fault("subscription-filter", subscription_filter, route="sns"),
     Fault("topic-publishers", topic_policy(), "none", route="sns"),
+    Fault(
+        "topic-publishers",
+        topic_policy(
+            allow("sns:Publish", "*")
+            | {"Principal": {"Service": "s3.amazonaws.com"}, "Effect": "Deny"}
+        ),
+        "denied",
+        route="sns",
+        told="it denies it",
+    ),
     Fault(
         "topic-publishers",
         topic_policy(

@@ -46,6 +46,7 @@ _GIVEN: Final = _WITHOUT_RESOURCES | {
     "sqs:sendmessage*",
 }
 """What the template gives, in lower case."""
+_AS_IN_TEMPLATE: Final = {"sqs:SendMessage": "sqs:SendMessage*"}
 _IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:describesubnets")
 """What Lambda needs for a function in a VPC."""
 
@@ -108,7 +109,7 @@ def _missing(deployed: Deployment, found: list[Json]) -> dict[str, list[str]]:
     for action, resource in _needed(deployed):
         if not allowed_by(found, action, resource, deployed.role_context):
             granted = resource.replace(":log-stream:x", ":*")
-            missing.setdefault(granted, []).append(action)
+            missing.setdefault(granted, []).append(_AS_IN_TEMPLATE.get(action, action))
     return missing
 
 
@@ -130,7 +131,9 @@ def _reasons(deployed: Deployment, missing: dict[str, list[str]]) -> Iterator[st
     for name, found in deployed.role_policies.items():
         for statement in found:
             about = any(
-                is_about(statement, action, arn) for arn, each in missing.items() for action in each
+                is_about(statement, action.removesuffix("*"), arn)
+                for arn, each in missing.items()
+                for action in each
             )
             if not about:
                 continue
