@@ -305,6 +305,8 @@ _MOVED: Final = (
         says="other-bucket",
     ),
     Case("move-to-eventbridge", "moved", former=(BY_HAND, queue("out/")), options=(*EB, *MOVE)),
+    Case("move-overlapping", "moved", former=(BY_HAND, queue("in/", ".csv")), options=(*EB, *MOVE)),
+    Case("move-rule-while-off", "moved", rules=(RULE,), options=(*EB, *MOVE)),
     Case("move-rule-to-rule", "moved", eventbridge=True, rules=(RULE,), options=(*EB, *MOVE)),
     Case("move-s3-to-queue", "moved", connected=(), options=("--by", "queue", *MOVE)),
     Case("move-s3-to-eventbridge", "moved", connected=(), options=(*EB, *MOVE)),

@@ -158,6 +158,9 @@ def test_what_doctor_prints_corrects_a_fault(ward: Ward, fault: Fault) -> None:
         ward.discharge()
 
 
+@pytest.mark.skipif(
+    not os.environ.get("S3TRIGGER_FAULTS"), reason="a hundred commands: in make proofs"
+)
 def test_what_doctor_prints_corrects_many_faults_at_once(ward: Ward) -> None:
     with contextlib.ExitStack() as stack:
         patients = {

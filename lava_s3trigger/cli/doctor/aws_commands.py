@@ -63,7 +63,8 @@ def create_queue(name: str, **attributes: str) -> str:
     """Return the command that makes a queue; a name that ends in ``.fifo`` is a FIFO queue's."""
     if name.endswith(".fifo"):
         attributes["FifoQueue"] = "true"
-    return aws("sqs create-queue", queue_name=name, attributes=attributes)
+    options = {"attributes": attributes} if attributes else {}
+    return aws("sqs create-queue", queue_name=name, **options)
 
 
 def set_queue(queue: dict[str, str], **attributes: str) -> str:
