@@ -52,12 +52,14 @@ CHOSEN: Final = (
 
 def run_remedies(patient: Patient, output: str) -> None:
     """Run in a shell what the command printed, to the letter, as a reader does."""
+    # Version 1 of the AWS CLI does not read the variable for SQS.
+    function = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
     commands = re.findall(r"^  \$ (.+)$", output, re.MULTILINE)
     assert commands, output
     path = Path(sys.executable).parent
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(
-            ["bash", "-e", "-c", "\n".join(commands)],
+            ["bash", "-e", "-c", "\n".join([function, *commands])],
             env={
                 **os.environ,
                 **patient.environment,
@@ -229,8 +231,9 @@ def _assert_each_object_is_dispatched_once(patients: dict[Fault, Patient]) -> No
         s3.delete_object(Bucket=each.bucket, Key=fault.key)
         wait_until(arrived, f"{expected[-1]}, beyond {objects}", seconds=90)
     for bucket in base_buckets(patient.realm.name):
-        expected.append(f"{bucket}/fence")
-        patient.put(bucket, "fence")
+        # Of the same name, they could be duplicates of those of the fault before.
+        expected.append(f"{bucket}/{patient.bucket}.csv")
+        patient.put(bucket, f"{patient.bucket}.csv")
         wait_until(arrived, f"{expected[-1]}, beyond {objects}", seconds=90)
     assert sorted(objects) == sorted(expected)
 
