@@ -1,4 +1,4 @@
-"""Commands of the AWS CLI that mend a fault, quoted for a shell."""
+"""Commands of the AWS CLI that correct a fault, quoted for a shell."""
 
 from __future__ import annotations
 

@@ -104,25 +104,26 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
 def rule_name(deployed: Deployment) -> Iterator[Fault]:
     """A rule is not named `lava.<REALM>.*`.
 
-    The stack permits rules by their names: a stack that is deployed anew does not permit this one,
+    The stack permits rules by their names: a stack that is deployed again does not permit this one,
     and nothing says of which realm it is.
     """
     prefix = _prefix(deployed)
     for rule in deployed.rules:
-        old = rule["Name"]
-        if old.startswith(prefix):
-            continue
+        old, pattern = rule["Name"], read_pattern(rule)
+        if old.startswith(prefix) or not pattern or not matching_types(pattern):
+            continue  # a rule that carries nothing is a matter of its pattern
         name = shortened(prefix + old, MAX_RULE_CHARACTERS)
-        targets = _with_dead_letters(deployed, rule["Targets"])
-        state = rule.get("State", "ENABLED")
-        pattern = rule.get("EventPattern") or "{}"
+        text, state = json.dumps(pattern), rule.get("State", "ENABLED")
         lines = [
-            aws("events put-rule", name=name, event_pattern=pattern, state=state),
-            aws("events put-targets", rule=name, targets=targets),
+            aws("events put-rule", name=name, event_pattern=text, state=state),
+            aws(
+                "events put-targets",
+                rule=name,
+                targets=_with_dead_letters(deployed, rule["Targets"]),
+            ),
             _removal(rule),
         ]
-        if read_pattern(rule) and matching_types(read_pattern(rule) or {}):
-            yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
+        yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
 
 
 @check("error", _ROUTES_READ, of_function=True)
