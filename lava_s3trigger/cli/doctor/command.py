@@ -1,4 +1,4 @@
-"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and the commands that correct it."""
+"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and what corrects it."""
 
 from __future__ import annotations
 
