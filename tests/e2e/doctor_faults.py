@@ -327,7 +327,7 @@ def notifying(*targets: tuple[str, list[str]], **more: Any) -> Plant:
     return plant
 
 
-def filtered(name: str, value: str, events: list[str] = CREATED) -> Plant:
+def filtered(name: str, value: str, events: list[str] = CREATED, **more: Any) -> Plant:
     def plant(patient: Patient) -> None:
         notification: dict[str, Any] = {
             "LambdaFunctionArn": patient.outputs["FunctionArn"],
@@ -335,7 +335,7 @@ def filtered(name: str, value: str, events: list[str] = CREATED) -> Plant:
         }
         if value:
             notification["Filter"] = {"Key": {"FilterRules": [{"Name": name, "Value": value}]}}
-        patient.notify(LambdaFunctionConfigurations=[notification])
+        patient.notify(LambdaFunctionConfigurations=[notification], **more)
 
     return plant
 
@@ -776,6 +776,25 @@ FAULTS: Final = (
             notifying(("function", CREATED), EventBridgeConfiguration={}),
         ),
         "and-connected",
+        route="eventbridge",
+    ),
+    Fault(
+        "rule-disabled",
+        both(
+            rule("{rule}-b"),
+            api("events", "disable_rule", Name=lambda p: p.rule),
+            api("events", "disable_rule", Name=lambda p: f"{p.rule}-b"),
+        ),
+        "two",
+        route="eventbridge",
+    ),
+    Fault(
+        "rule-disabled",
+        both(
+            api("events", "disable_rule", Name=lambda p: p.rule),
+            filtered("prefix", "in/", EventBridgeConfiguration={}),
+        ),
+        "and-connected-in-part",
         route="eventbridge",
     ),
     Fault("rule-name", permitted_rule("odd-{bucket}"), "odd", route="eventbridge", spoils=True),

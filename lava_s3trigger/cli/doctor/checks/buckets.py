@@ -175,7 +175,7 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
         events = sorted({event for _, event in left_out})
         told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
         told = f"{told}, {_excluding(found, left_out)}"
-        disabled = rule_routes(deployed, bucket, is_disabled=True)
+        disabled = to_enable(deployed, bucket)
         if all(any(r.covers(t, EVENT_TYPES[kind]) for r in disabled) for t, kind in left_out):
             yield Fault(bucket, f"{told}; {disabled[0].told} is disabled", cause="rule-disabled")
         else:
@@ -203,12 +203,24 @@ def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
                 yield Fault(trigger.trigger_id, told, _renaming(deployed, trigger, names))
                 continue
             told = f"no route carries its events, {_excluding(found, [(trigger, None)])}"
-            disabled = rule_routes(deployed, bucket, is_disabled=True)
+            disabled = to_enable(deployed, bucket)
             if any(route.reaches(trigger) for route in disabled):
                 told += f"; {disabled[0].told} is disabled"
                 yield Fault(trigger.trigger_id, told, cause="rule-disabled")
             else:
                 yield connecting_fault(deployed, bucket, trigger.trigger_id, told, triggers)
+
+
+def to_enable(deployed: Deployment, bucket: str) -> list[Route]:
+    """Return the routes of a bucket by disabled rules that would double no event if enabled."""
+    if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
+        return []
+    found, chosen = routes(deployed, bucket), list[Route]()
+    for route in rule_routes(deployed, bucket, is_disabled=True):
+        others = [*found, *(other for other in chosen if other.rule != route.rule)]
+        if not any(route.overlaps(other) for other in others):
+            chosen.append(route)
+    return chosen
 
 
 def connecting_fault(
@@ -224,8 +236,7 @@ def connecting_fault(
 def _cause(deployed: Deployment, bucket: str) -> tuple[str, str] | None:
     """Return the check that finds why a bucket is not connected, and the reason."""
     notifications = deployed.notifications(bucket) or {}
-    disabled = rule_routes(deployed, bucket, is_disabled=True)
-    if disabled and "EventBridgeConfiguration" in notifications:
+    if disabled := to_enable(deployed, bucket):
         return "rule-disabled", f"{disabled[0].told} is disabled"
     for rule in deployed.rules:
         pattern = read_pattern(rule)

@@ -13,12 +13,13 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.routes.patterns import leaves, matching_types, read_pattern, without
 from lava_s3trigger.cli.routes.route import routes, rule_routes
 
-from .buckets import buckets, buckets_of
+from .buckets import buckets, buckets_of, to_enable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lava_s3trigger.cli.deployed.realm import Deployment, Json
+    from lava_s3trigger.cli.routes.route import Route
 
 _READ: Final = (
     "events:ListRules",
@@ -68,19 +69,24 @@ def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
             continue
         lost, doubled = [], []
         for bucket in buckets(deployed):
-            disabled = rule_routes(deployed, bucket, is_disabled=True)
-            ours = [route for route in disabled if route.rule == rule["Name"]]
-            others = routes(deployed, bucket)
-            if any(route.overlaps(other) for route in ours for other in others):
+            ours = _by(rule, rule_routes(deployed, bucket, is_disabled=True))
+            if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
+                continue  # enabled or not, it carries nothing
+            if ours != _by(rule, to_enable(deployed, bucket)):
                 doubled.append(bucket)
             elif ours:
                 lost.append(bucket)
         if doubled:
             told = f"the rule is disabled; events of {', '.join(doubled)} come by another route"
+            lost = [bucket for bucket in lost if not routes(deployed, bucket)]
             yield _removing(deployed, rule, told, lost)
         elif lost:
             command = aws("events enable-rule", name=rule["Name"])
             yield Fault(rule["Name"], f"the rule of {', '.join(lost)} is disabled", command)
+
+
+def _by(rule: Json, found: list[Route]) -> list[Route]:
+    return [route for route in found if route.rule == rule["Name"]]
 
 
 @check("error", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
