@@ -78,8 +78,7 @@ def shown_lines(report: Report, options: Json) -> Iterator[Line]:
     for each in report.plan.first:
         yield from _change_lines(each)
     if report.plan.then:
-        if report.plan.first:
-            yield line(f"after {options['wait']:.0f} s:")
+        yield line(f"after {options['wait']:.0f} s:")
         for each in report.plan.then:
             yield from _change_lines(each)
     for surplus in report.surplus:

@@ -204,7 +204,7 @@ class Session:
                 if not self._request:
                     self._parts.write(change)
                     made += 1
-            if plan.then and (not plan.first or self._wait()):
+            if plan.then and self._wait():
                 for change in plan.then:
                     if not self._request:
                         self._parts.write(change)
