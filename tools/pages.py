@@ -38,7 +38,13 @@ TOP: Final = ("configuration", "errors", "options")
 COMPOSED: Final[Mapping[str, frozenset[str]]] = {
     "apply": frozenset(["cli.check.public", "cli.plan.public", "cli.testing.public"]),
     "disconnect": frozenset(["cli.connect.session"]),
-    "doctor": frozenset(["cli.check.public"]),
+    "doctor": frozenset(
+        ["cli.check.public"]
+        + [
+            f"cli.connect.{module}"
+            for module in ("bucket", "changes", "names", "needs", "plan", "wanted")
+        ]
+    ),
     "testing": frozenset(["cli.check.public"]),
     "ui": frozenset(
         [

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_s3trigger.cli.deployed.realm import find_realm, matches_any
-from lava_s3trigger.cli.doctor.aws_commands import aws
+from lava_s3trigger.cli.deployed.realm import allowed_by, find_realm, matches_any
+from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue
 from lava_s3trigger.cli.doctor.checks.role import _GIVEN, _wide
+from lava_s3trigger.cli.doctor.registry import Check, Fault, diagnose
 from lava_s3trigger.cli.errors import WRONG_USAGE
 
 from .cannedaws import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
     from .cannedaws import CannedAws
     from .commandline import CommandLine
@@ -136,3 +139,60 @@ def test_all_but_some_actions_are_wide() -> None:
     statement = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:x"}
 
     assert list(_wide(statement, is_in_vpc=False)) == ["all but some actions or resources"]
+
+
+READ_JOBS = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "arn:x:jobs"}
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([READ_JOBS], True),
+        ([], False),
+        ([READ_JOBS | {"Resource": "arn:x:other"}], False),
+        ([READ_JOBS, {"Effect": "Deny", "NotAction": "sqs:*", "Resource": "*"}], False),
+        ([READ_JOBS, {"Effect": "Deny", "NotAction": "dynamodb:*", "Resource": "*"}], True),
+        ([READ_JOBS | {"Condition": {"StringEquals": {"aws:RequestedRegion": "r"}}}], True),
+        ([READ_JOBS | {"Condition": {"StringEquals": {"aws:RequestedRegion": "s"}}}], False),
+        ([READ_JOBS | {"Condition": {"StringNotEquals": {"aws:RequestedRegion": "s"}}}], True),
+        ([READ_JOBS | {"Condition": {"ArnLike": {"aws:SourceArn": "*"}}}], False),
+        ([READ_JOBS | {"Condition": {"ArnLikeIfExists": {"aws:SourceArn": "*"}}}], True),
+        ([READ_JOBS | {"Condition": {"Null": {"aws:SourceArn": "true"}}}], True),
+        ([READ_JOBS | {"Condition": {"Null": {"aws:SourceArn": "false"}}}], False),
+        ([READ_JOBS | {"Condition": {"Bool": {"aws:SecureTransport": False}}}], False),
+        ([READ_JOBS | {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}], True),
+    ],
+    ids=str,
+)
+def test_statements_allow_what_their_conditions_let(
+    statements: list[dict[str, object]], *, expected: bool
+) -> None:
+    context = {"aws:requestedregion": ["r"], "aws:securetransport": ["true"], "aws:sourcearn": []}
+
+    assert allowed_by(statements, "dynamodb:GetItem", "arn:x:jobs", context) is expected
+
+
+def test_a_command_is_printed_once() -> None:
+    def faults(_: Deployment) -> Iterator[Fault]:
+        yield Fault("a", "it is wrong", "correct it")
+        yield Fault("b", "it follows", cause="other")
+
+    checks = [
+        Check(name, "error", (), "summary", "why", faults, of_function=False)
+        for name in ("first", "second")
+    ]
+
+    # None of these checks reads anything of the realm.
+    found = diagnose(None, checks).findings  # type: ignore[arg-type]
+
+    assert [(each.rule, each.command, each.cause) for each in found] == [
+        ("first", "correct it", ""),
+        ("first", "", "other"),
+        ("second", "", "first"),
+        ("second", "", "other"),
+    ]
+
+
+def test_a_queue_with_the_name_of_a_fifo_queue_is_made_as_one() -> None:
+    assert shlex.split(create_queue("a.fifo"))[-1] == '{"FifoQueue": "true"}'
+    assert shlex.split(create_queue("a")) == ["aws", "sqs", "create-queue", "--queue-name", "a"]

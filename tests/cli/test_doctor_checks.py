@@ -436,7 +436,8 @@ class TestCommands:
 
         [finding] = found(realm, "function-timeout")
 
-        first, second = words(finding)
+        first, second, wait = words(finding)
+        assert wait[2:4] == ["wait", "function-updated"]
         assert option(first, "queue-url").endswith(INTAKE)
         assert json.loads(option(first, "attributes")) == {"VisibilityTimeout": "390"}
         assert second[2] == "update-function-configuration"
@@ -465,18 +466,18 @@ class TestCommands:
         realm.answers["GetLogEvents"] = {
             "events": [{"timestamp": 1, "message": json.dumps(started)}]
         }
-        [command] = words(found(realm, "function-handler")[0])
+        command, _wait = words(found(realm, "function-handler")[0])
         assert option(command, "handler") == "lava_s3trigger.handler.lambda_handler"
 
     def test_a_level_is_set_where_it_is_read_from(self) -> None:
         realm = CannedRealm(environment={"LAVA_LOGLEVEL": "critical", "KEPT": "1"})
-        [command] = words(found(realm, "function-log-level")[0])
+        command, _wait = words(found(realm, "function-log-level")[0])
         changed = json.loads(option(command, "environment"))["Variables"]
         assert changed == {**realm.environment, "LAVA_LOGLEVEL": "info"}
 
         logging("FATAL")(realm)
         realm.function["LoggingConfig"]["LogGroup"] = "mine"
-        [command] = words(found(realm, "function-log-level")[1])
+        *_, command, _wait = words(found(realm, "function-log-level")[1])
         assert json.loads(option(command, "logging-config")) == {
             "LogFormat": "JSON",
             "ApplicationLogLevel": "INFO",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_s3trigger.cli.doctor.notifications import is_accepted, without
+from lava_s3trigger.cli.connect.merge import Refusal, merge
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
 from lava_s3trigger.cli.routes.patterns import (
@@ -23,11 +23,12 @@ from lava_s3trigger.cli.routes.patterns import without as without_field
 from lava_s3trigger.cli.routes.route import (
     Route,
     decoded,
+    drops_all,
     encoded,
+    event_patterns,
     event_types,
     is_encoded,
     notification_routes,
-    wanted_events,
     wanted_types,
 )
 from lava_s3trigger.triggers import Trigger
@@ -117,7 +118,9 @@ class TestOverlaps:
 
         for first, second in ((one, two), (two, one)):
             notifications = [configured(f"{ARN}1", *first), configured(f"{ARN}2", *second)]
-            assert is_accepted({"QueueConfigurations": notifications}) is expected
+            configuration = {"QueueConfigurations": notifications}
+            found = merge(configuration, {}, lambda *_: False)
+            assert isinstance(found, Refusal) is not expected
 
     def test_what_stays_keeps_its_filters_as_they_came(self) -> None:
         rules = [{"Name": "prefix", "Value": "day%3D1/"}]
@@ -128,8 +131,9 @@ class TestOverlaps:
             "EventBridgeConfiguration": {},
         }
 
-        found = without(configuration, [("QueueConfigurations", 0), ("TopicConfigurations", 0)])
+        found = merge(configuration, {}, lambda _, number: number == 0)
 
+        assert not isinstance(found, Refusal)
         assert found == {"QueueConfigurations": [kept], "EventBridgeConfiguration": {}}
         [route] = notification_routes(found, frozenset([ARN]))
         assert (route.prefix, route.is_ours) == ("day=1/", True)
@@ -193,29 +197,42 @@ class TestReach:
         assert route.covers(trigger(**fields), EVENT_TYPES["ObjectCreated:Put"]) is expected
 
     @pytest.mark.parametrize(
-        ("fields", "expected"),
+        "patterns",
         [
-            ({}, CREATED),
-            ({"if_event_type": "ObjectCreated:*"}, CREATED),
-            ({"if_event_type": "ObjectCreated:Put"}, ["s3:ObjectCreated:Put"]),
-            ({"if_event_type": "ObjectCreated:PutObject"}, ["s3:ObjectCreated:Put"]),
-            (
-                {"if_event_type": ["ObjectCreated:*", "ObjectTagging:Put"]},
-                [*CREATED, "s3:ObjectTagging:Put"],
-            ),
-            ({"if_event_type": "NoSuch:*"}, CREATED),
+            ["ObjectCreated:*"],
+            ["ObjectCreated:Put", "ObjectRemoved:*"],
+            ["LifecycleTransition", "ObjectCreated:*", "ObjectTagging:Put"],
         ],
+        ids=str,
     )
-    def test_a_notification_needs_these_events(
-        self, fields: dict[str, Any], expected: list[str]
+    def test_types_are_chosen_by_the_patterns_that_they_are_told_as(
+        self, patterns: list[str]
     ) -> None:
-        assert wanted_events(trigger(**fields)) == expected
+        names = event_types([f"s3:{pattern}" for pattern in patterns])
+
+        assert event_patterns(EVENT_TYPES[name] for name in names) == patterns
 
     def test_what_an_entry_excludes_it_does_not_ask_for(self) -> None:
         found = wanted_types(trigger(if_not_event_type="ObjectCreated:Copy"))
 
         assert "ObjectCreated:Copy" not in {each.name for each in found}
         assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, False),
+        ({"kind": ["orders"]}, True),
+        ({"kind": ["orders", {"exists": False}]}, False),
+        ({"kind": [{"exists": False}], "team": ["a"]}, True),
+    ],
+    ids=str,
+)
+def test_a_policy_that_asks_for_an_attribute_drops_all(
+    policy: dict[str, Any], *, expected: bool
+) -> None:
+    assert drops_all(policy) is expected
 
 
 class TestPatterns:

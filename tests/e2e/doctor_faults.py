@@ -162,14 +162,25 @@ class Fault:
     """How its bucket is connected by hand: s3, sqs, sns, eventbridge; empty: not at all."""
     key: str = "in/a.csv"
     """Key of the object that is put afterwards."""
+    deletions: int = 0
+    """How often its deletion is dispatched afterwards, as before."""
     after: Plant | None = None
     """Does what no remedy can, such as to bring back the items of a table that was deleted."""
+    told: str = ""
+    """What the finding says where no command can correct it; empty: one can."""
     spoils: bool = False
     """Whether the realm is not as before once the remedy was carried out, though it is right."""
 
     @property
     def id(self) -> str:
         return "-".join(filter(None, (self.check, self.name)))
+
+    @property
+    def is_of_bucket(self) -> bool:
+        """Whether the fault is in how its bucket is connected, so that others do not mind."""
+        return self.check.startswith(("bucket-", "rule-", "subscription-", "trigger-")) and not (
+            self.told or self.name == "another" or self.check == "bucket-not-permitted"
+        )
 
 
 # --- Plants ---------------------------------------------------------------------------------
@@ -316,7 +327,7 @@ def notifying(*targets: tuple[str, list[str]], **more: Any) -> Plant:
     return plant
 
 
-def filtered(name: str, value: str, events: list[str] = CREATED) -> Plant:
+def filtered(name: str, value: str, events: list[str] = CREATED, **more: Any) -> Plant:
     def plant(patient: Patient) -> None:
         notification: dict[str, Any] = {
             "LambdaFunctionArn": patient.outputs["FunctionArn"],
@@ -324,7 +335,7 @@ def filtered(name: str, value: str, events: list[str] = CREATED) -> Plant:
         }
         if value:
             notification["Filter"] = {"Key": {"FilterRules": [{"Name": name, "Value": value}]}}
-        patient.notify(LambdaFunctionConfigurations=[notification])
+        patient.notify(LambdaFunctionConfigurations=[notification], **more)
 
     return plant
 
@@ -470,6 +481,97 @@ def redrive_policy(target: Callable[[Patient], str], receives: int) -> Plant:
     return plant
 
 
+def connected(*options: str, after: Plant) -> Plant:
+    """Return what connects the fault's bucket by the command first."""
+
+    def plant(patient: Patient) -> None:
+        line = CommandLine(["connect"], patient.environment)
+        ran = line(patient.bucket, "--yes", "--move", "--wait", "0", *options)
+        assert ran.status == 0, ran.output + ran.errors
+        after(patient)
+
+    return plant
+
+
+def no_notification(patient: Patient) -> None:
+    patient.notify()
+
+
+def job_of(worker: str) -> Plant:
+    return lambda p: p.realm.put("jobs", [JOB | {"job_id": "job-core", "worker": worker}])
+
+
+def with_condition(sid: str, condition: dict[str, Any]) -> Plant:
+    """Return what puts a condition on a statement of the policy of the function's role."""
+
+    def plant(patient: Patient) -> None:
+        iam, own = patient.aws.client("iam"), {"RoleName": patient.role, "PolicyName": "s3trigger"}
+        statements = iam.get_role_policy(**own)["PolicyDocument"]["Statement"]
+        for statement in statements:
+            if statement["Sid"] == sid:
+                statement["Condition"] = condition
+        iam.put_role_policy(**own, PolicyDocument=policy(*statements))
+
+    return plant
+
+
+def with_statement(action: str, resource: str, effect: str = "Allow") -> Plant:
+    """Return what adds a statement to the policy of the function's role."""
+
+    def plant(patient: Patient) -> None:
+        iam, own = patient.aws.client("iam"), {"RoleName": patient.role, "PolicyName": "s3trigger"}
+        statements = iam.get_role_policy(**own)["PolicyDocument"]["Statement"]
+        added = allow(action, resource) | {"Effect": effect}
+        iam.put_role_policy(**own, PolicyDocument=policy(*statements, added))
+
+    return plant
+
+
+def provisioned_without_index(patient: Patient) -> None:
+    delete_table("s3triggers")(patient)
+    patient.aws.client("dynamodb").create_table(
+        TableName=patient.table("s3triggers"),
+        ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+        AttributeDefinitions=[{"AttributeName": "trigger_id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "trigger_id", "KeyType": "HASH"}],
+    )
+
+
+def permitted_only(service: str, arn: str) -> Plant:
+    """Return what permits a service for one source only, which is not the fault's."""
+
+    def plant(patient: Patient) -> None:
+        no_invoker(service)(patient)
+        patient.aws.client("lambda").add_permission(
+            FunctionName=patient.function,
+            StatementId="another",
+            Action="lambda:InvokeFunction",
+            Principal=f"{service}.amazonaws.com",
+            SourceArn=arn,
+        )
+
+    return plant
+
+
+def another_subscriber(patient: Patient) -> None:
+    """Subscribe another team's queue to the topic, and notify the function as well."""
+    patient.aws.client("sns").subscribe(
+        TopicArn=patient.topic, Protocol="sqs", Endpoint=other_queue(patient)
+    )
+    notification = {"TopicArn": patient.topic, "Events": CREATED}
+    notifying(("function", CREATED), TopicConfigurations=[notification])(patient)
+
+
+def topic_policy(*statements: dict[str, Any]) -> Plant:
+    return api(
+        "sns",
+        "set_topic_attributes",
+        TopicArn=lambda p: p.topic,
+        AttributeName="Policy",
+        AttributeValue=policy(*statements),
+    )
+
+
 def unsendable_dead_letters(patient: Patient) -> None:
     """Give a rule a dead-letter queue that EventBridge may not send to."""
     dead = {"Arn": patient.outputs["DeadLetterQueueArn"]}
@@ -522,6 +624,17 @@ FAULTS: Final = (
     Fault("function-configuration", variables(S3TRIGGER_CACHE_TTL="soon"), "value", spoils=True),
     Fault("function-configuration", variables(LAVA_REALM="other"), "realm"),
     Fault(
+        "function-configuration",
+        variables(
+            LAVA_REALM="other",
+            S3TRIGGER_CACHE_TTL="soon",
+            S3TRIGGER_DEAD_LETTER_QUEUE=None,
+            SQS_MAX_DELAY_MINS="x",
+        ),
+        "four",
+        spoils=True,
+    ),
+    Fault(
         "function-throttled",
         of_function("put_function_concurrency", ReservedConcurrentExecutions=0),
     ),
@@ -534,7 +647,26 @@ FAULTS: Final = (
     Fault("bucket-not-permitted", no_invoker("s3"), spoils=True),
     Fault("topic-not-permitted", no_invoker("sns"), route="sns", spoils=True),
     Fault("role-permissions", without_statement("GetJobs"), "jobs", spoils=True),
+    Fault("role-permissions", without_statement("FindTriggers"), "triggers", spoils=True),
+    Fault("role-permissions", without_statement("DispatchAndPark"), "queues", spoils=True),
+    Fault("role-permissions", without_statement("ReadQueues"), "intake", route="sqs", spoils=True),
+    Fault("role-permissions", without_statement("WriteLogs"), "log", spoils=True),
+    Fault(
+        "role-permissions",
+        with_condition("GetJobs", {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}),
+        "condition",
+        spoils=True,
+    ),
+    Fault(
+        "role-permissions",
+        with_statement("dynamodb:GetItem", "*", "Deny"),
+        "denied",
+        told="denies it",
+        spoils=True,
+    ),
     Fault("role-wide", more_permissions("more", "s3:*", "*"), "inline"),
+    Fault("role-wide", with_statement("s3:*", "*"), "statement"),
+    Fault("role-wide", both(managed_policy, without_statement("GetJobs")), "needed", spoils=True),
     Fault("role-wide", managed_policy, "managed"),
     Fault("redrive-left-on", of_mapping(dead_letters, Enabled=True)),
     Fault(
@@ -546,6 +678,12 @@ FAULTS: Final = (
         "intake",
     ),
     Fault("redrive-policy-missing", queue_without_redrive(), "none", spoils=True),
+    Fault(
+        "redrive-policy-missing",
+        queue_without_redrive("own-{bucket}.fifo", FifoQueue="true"),
+        "fifo",
+        spoils=True,
+    ),
     Fault(
         "redrive-policy-missing", of_queue(intake_dead_letters, "delete_queue"), "gone", spoils=True
     ),
@@ -567,6 +705,7 @@ FAULTS: Final = (
         "off",
     ),
     Fault("worker-queue-missing", of_queue(worker_queue, "delete_queue")),
+    Fault("worker-queue-missing", job_of("coer"), "misspelt"),
     Fault("visibility-timeout", attribute(intake, "VisibilityTimeout", "60")),
     Fault("mapping-partial-responses", of_mapping(intake, FunctionResponseTypes=[]), route="sqs"),
     Fault("mapping-disabled", of_mapping(intake, Enabled=False), route="sqs"),
@@ -576,20 +715,100 @@ FAULTS: Final = (
         spoils=True,
     ),
     Fault("dead-letter-queue-missing", of_queue(dead_letters, "delete_queue"), spoils=True),
+    Fault(
+        "dead-letter-queue-missing",
+        lambda p: p.variables(S3TRIGGER_DEAD_LETTER_QUEUE=f"{p.function}-dql"),
+        "misspelt",
+    ),
     Fault("dedup-table-grows", no_time_to_live),
     Fault("dedup-table-missing", delete_table("s3trigger-dedup")),
     Fault("bucket-missing", lambda p: p.trigger(f"{p.bucket}-typo", f"{p.bucket}x")),
     Fault("bucket-not-connected", lambda p: p.notify(), "nothing"),
     Fault("bucket-not-connected", notifying(("other", CREATED)), "beside-another"),
+    Fault(
+        "bucket-not-connected",
+        both(no_notification, entry(if_event_type="ObjectCreated:PutObject")),
+        "types-of-eventbridge",
+    ),
+    Fault(
+        "bucket-not-connected",
+        connected("--by", "s3", after=no_notification),
+        "connected-before",
+    ),
+    Fault(
+        "bucket-not-connected",
+        connected("--by", "eventbridge", after=no_notification),
+        "rules-before",
+        route="eventbridge",
+    ),
+    Fault("bucket-not-connected", no_notification, "eventbridge-off", route="eventbridge"),
+    Fault(
+        "bucket-not-connected",
+        notifying(("other", CREATED)),
+        "eventbridge-off-beside-another",
+        route="eventbridge",
+    ),
     Fault("bucket-connected-twice", notifying(("function", CREATED), ("intake", PUT)), "by-s3"),
+    Fault("bucket-connected-twice", rule("{rule}-b"), "by-two-rules", route="eventbridge"),
+    Fault(
+        "bucket-connected-twice",
+        notifying(
+            ("function", [*CREATED, "s3:ObjectRemoved:*"]),
+            ("intake", [*CREATED, "s3:ObjectRemoved:*"]),
+        ),
+        "with-deletions",
+        deletions=1,
+    ),
+    Fault(
+        "bucket-connected-twice",
+        connected("--by", "eventbridge", after=rule("{rule}-b")),
+        "by-a-rule-of-ours",
+        route="eventbridge",
+    ),
+    Fault(
+        "bucket-connected-twice",
+        notifying(("intake", CREATED), EventBridgeConfiguration={}),
+        "by-intake-and-rule",
+        route="eventbridge",
+    ),
     Fault(
         "bucket-connected-twice",
         notifying(("function", CREATED), EventBridgeConfiguration={}),
         "by-a-rule",
         route="eventbridge",
     ),
+    Fault(
+        "bucket-connected-twice",
+        another_subscriber,
+        "by-a-topic-of-others",
+        route="sns",
+        told="would lose its events",
+    ),
+    Fault(
+        "bucket-filter",
+        filtered("prefix", "in/", [*CREATED, "s3:ObjectRemoved:Delete"]),
+        "deletions-of-some",
+        told="ObjectRemoved:Delete reaches some objects",
+    ),
     Fault("bucket-filter", filtered("prefix", "out/"), "prefix"),
+    Fault(
+        "bucket-filter",
+        rule(detail={"object": {"key": [{"prefix": "out/"}]}}),
+        "prefix-of-a-rule",
+        route="eventbridge",
+    ),
+    Fault("bucket-filter", filtered("suffix", ".json"), "suffix"),
     Fault("bucket-filter", filtered("", "", PUT), "events"),
+    Fault(
+        "bucket-filter",
+        both(
+            entry(prefix="in"),
+            connected("--by", "s3", after=lambda p: p.trigger(f"{p.bucket}-x", p.bucket, "out")),
+            entry(prefix="elsewhere"),
+        ),
+        "of-ours",
+        key="elsewhere/a.csv",
+    ),
     Fault("bucket-filter", rule(detail={"reason": ["CopyObject"]}), "rule", route="eventbridge"),
     Fault("bucket-filter-encoding", filtered("prefix", "day=1/a b/")),
     Fault("bucket-overlap", notifying(("function", CREATED), ("other", PUT))),
@@ -609,28 +828,103 @@ FAULTS: Final = (
     Fault(
         "rule-disabled", api("events", "disable_rule", Name=lambda p: p.rule), route="eventbridge"
     ),
+    Fault(
+        "rule-disabled",
+        both(
+            api("events", "disable_rule", Name=lambda p: p.rule),
+            notifying(("function", CREATED), EventBridgeConfiguration={}),
+        ),
+        "and-connected",
+        route="eventbridge",
+    ),
+    Fault(
+        "rule-disabled",
+        both(
+            rule("{rule}-b"),
+            api("events", "disable_rule", Name=lambda p: p.rule),
+            api("events", "disable_rule", Name=lambda p: f"{p.rule}-b"),
+        ),
+        "two",
+        route="eventbridge",
+    ),
+    Fault(
+        "rule-disabled",
+        both(
+            api("events", "disable_rule", Name=lambda p: p.rule),
+            filtered("prefix", "in/", EventBridgeConfiguration={}),
+        ),
+        "and-connected-in-part",
+        route="eventbridge",
+    ),
     Fault("rule-name", permitted_rule("odd-{bucket}"), "odd", route="eventbridge", spoils=True),
+    Fault(
+        "rule-name",
+        permitted_rule("odd-{bucket}-" + "x" * 50),
+        "long",
+        route="eventbridge",
+        spoils=True,
+    ),
     Fault(
         "rule-pattern",
         rule("{rule}-hourly", when={"ScheduleExpression": "rate(1 hour)"}),
         "schedule",
     ),
     Fault("rule-pattern", rule(pattern={"source": ["my.app"]}), "source", route="eventbridge"),
+    Fault(
+        "rule-pattern",
+        rule(pattern={"detail-type": ["Object Craeted"]}),
+        "type",
+        route="eventbridge",
+    ),
+    Fault("rule-pattern", rule(detail={"reason": ["Put"]}), "reason", route="eventbridge"),
     Fault("rule-transforms", rule(InputPath="$.detail"), route="eventbridge"),
     Fault("rule-not-permitted", unpermitted_rule, "odd", route="eventbridge", spoils=True),
+    Fault(
+        "rule-not-permitted",
+        permitted_only("events", f"arn:aws:events:{ARN}:rule/another"),
+        "another",
+        route="eventbridge",
+        spoils=True,
+    ),
+    Fault(
+        "bucket-not-permitted",
+        permitted_only("s3", "arn:aws:s3:::another"),
+        "another",
+        spoils=True,
+    ),
+    Fault(
+        "topic-not-permitted",
+        permitted_only("sns", f"arn:aws:sns:{ARN}:another"),
+        "another",
+        route="sns",
+        spoils=True,
+    ),
     Fault("subscription-filter", subscription_filter, route="sns"),
+    Fault("topic-publishers", topic_policy(), "none", route="sns"),
     Fault(
         "topic-publishers",
-        api(
-            "sns",
-            "set_topic_attributes",
-            TopicArn=lambda p: p.topic,
-            AttributeName="Policy",
-            AttributeValue=policy(),
+        topic_policy(
+            allow("sns:Publish", "*")
+            | {"Principal": {"Service": "s3.amazonaws.com"}, "Effect": "Deny"}
         ),
+        "denied",
+        route="sns",
+        told="it denies it",
+    ),
+    Fault(
+        "topic-publishers",
+        topic_policy(
+            allow("sns:Publish", f"arn:aws:sns:{ARN}:*")
+            | {
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::another"}},
+            }
+        ),
+        "another",
         route="sns",
     ),
-    Fault("index-missing", no_index, after=entries, spoils=True),
+    Fault("index-missing", no_index, "on-demand", after=entries, spoils=True),
+    Fault("index-missing", provisioned_without_index, "provisioned", after=entries, spoils=True),
     Fault("table-missing", delete_table("jobs"), "jobs", after=job, spoils=True),
     Fault("table-missing", delete_table("s3triggers"), "triggers", after=entries, spoils=True),
 )

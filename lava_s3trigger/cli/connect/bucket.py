@@ -22,6 +22,7 @@ from .changes import (
     statement_of,
     subscription_tag,
 )
+from .merge import TO_EVENTBRIDGE
 from .names import Names, name_in
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ class Bucket:
     def routes(self) -> list[Route]:
         """The routes of its events to the function."""
         return routes(self.deployed, self.name, self.configuration)
+
+    def routes_by(self, by: str) -> list[Route]:
+        """Return the routes as they are once the bucket is connected: by rules, they all count."""
+        if by != EVENTBRIDGE:
+            return self.routes
+        return routes(self.deployed, self.name, {**self.configuration, TO_EVENTBRIDGE: {}})
 
     @cached_property
     def rules(self) -> list[str]:

@@ -49,6 +49,8 @@ from lava_s3trigger.cli.options import (
     type=click.FloatRange(min=0),
     default=300,
     show_default=True,
+    envvar="S3TRIGGER_CONNECT_WAIT",
+    show_envvar=True,
     help="Seconds for which a new route takes effect before an old one goes.",
 )
 @click.option("--undo", type=PATH, metavar="FILE", help="Undo the changes of a run.")

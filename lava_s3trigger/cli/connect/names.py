@@ -8,7 +8,7 @@ from typing import Final
 
 from lava_s3trigger.cli.deployed.function import function_name
 
-_MAX_RULE_CHARACTERS: Final = 64
+MAX_RULE_CHARACTERS: Final = 64
 """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
 _MAX_SID_CHARACTERS: Final = 100
 """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
@@ -41,7 +41,7 @@ class Names:
 
     def rule(self, number: int) -> str:
         """Return the name of a rule, from 1. The stack permits rules of the realm by name."""
-        name = _shortened(f"lava.{self._owner}.{self.bucket}", _MAX_RULE_CHARACTERS - _ROOM)
+        name = shortened(f"lava.{self._owner}.{self.bucket}", MAX_RULE_CHARACTERS - _ROOM)
         return name if number == 1 else f"{name}_{number}"  # names of buckets have no underscore
 
     @property
@@ -57,7 +57,7 @@ class Names:
     def statement(self, source: str | None = None) -> str:
         """Return the id of a statement that lets the bucket, a rule or a topic send."""
         words = ["lava-s3trigger", self.function, source or self.bucket]
-        return _shortened("-".join(words).replace(".", "_"), _MAX_SID_CHARACTERS)
+        return shortened("-".join(words).replace(".", "_"), _MAX_SID_CHARACTERS)
 
 
 def name_in(arn: str) -> str:
@@ -65,8 +65,8 @@ def name_in(arn: str) -> str:
     return arn.rpartition(":")[2].removeprefix("rule/")
 
 
-def _shortened(name: str, limit: int) -> str:
-    """Return a name cut after so many characters, with a digest of the rest at its end."""
+def shortened(name: str, limit: int) -> str:
+    """Return a name of so many characters at most; what is cut is in a digest at its end."""
     if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

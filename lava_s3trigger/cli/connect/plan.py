@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lava_s3trigger.cli.deployed.realm import listed
 from lava_s3trigger.cli.routes.patterns import read_pattern
 from lava_s3trigger.cli.routes.route import KINDS, carriers
 
@@ -114,10 +115,10 @@ def _others(bucket: Bucket, by: str, wanted: Wanted) -> list[Route]:
     A route that `connect` made is always one of them.
     """
     return [
-        other
-        for other in bucket.routes
-        if (own := bucket.own_by(other)) != by
-        and (own or any(other.overlaps(route) for route in wanted.routes))
+        each
+        for each in bucket.routes_by(by)
+        if (own := bucket.own_by(each)) != by
+        and (own or any(each.overlaps(route) for route in wanted.routes))
     ]
 
 
@@ -145,23 +146,34 @@ def _require_removable(bucket: Bucket, route: Route) -> None:
                 " unsubscribe the function from the topic instead"
             )
     if route.rule and route.rule not in bucket.rules:
-        [rule] = [rule for rule in deployed.rules if rule["Name"] == route.rule]
-        detail = (read_pattern(rule) or {}).get("detail")
-        buckets = detail.get("bucket") if isinstance(detail, dict) else None
-        if buckets != {"name": [bucket.name]}:
+        [rule] = [each for each in deployed.rules if each["Name"] == route.rule]
+        if bucket.name not in _buckets_of(read_pattern(rule)):
             raise RefusedError(
                 f"{route.told} cannot go, since it may carry events of other buckets: take"
                 f" {bucket.name} out of its pattern"
             )
 
 
+def _buckets_of(pattern: Json | None) -> list[str]:
+    """Return the names of the buckets that a pattern names, where it tests nothing else of them."""
+    detail = (pattern or {}).get("detail")
+    buckets: Json = (detail.get("bucket") if isinstance(detail, dict) else None) or {}
+    names: list[str] = listed(buckets["name"]) if set(buckets) == {"name"} else []
+    return names if all(isinstance(name, str) for name in names) else []
+
+
 def _without_target(bucket: Bucket, name: str) -> Change:
-    """Return the change after which a rule no longer sends to the function."""
+    """Return the change after which a rule sends no event of the bucket to the function."""
     before = bucket.parts.read(RULE, name)
     if name in bucket.rules or before is None:
         return Change(RULE, name, None, before, None)
-    [rule] = [rule for rule in bucket.deployed.rules if rule["Name"] == name]
-    kept = [target for target in before["Targets"] if target not in rule["Targets"]]
+    names = _buckets_of(before["EventPattern"])
+    if others := [each for each in names if each != bucket.name]:
+        detail = {**before["EventPattern"]["detail"], "bucket": {"name": others}}
+        pattern = {**before["EventPattern"], "detail": detail}
+        return Change(RULE, name, None, before, {**before, "EventPattern": pattern})
+    [rule] = [each for each in bucket.deployed.rules if each["Name"] == name]
+    kept = [each for each in before["Targets"] if each not in rule["Targets"]]
     return Change(RULE, name, None, before, {**before, "Targets": kept})
 
 
@@ -180,8 +192,10 @@ def _notifications(
         return bucket.is_own(kind, number) or (kind, number) in places
 
     if needs.by == EVENTBRIDGE:
-        between = _accepted(merge(former, {}, lambda *_: False, to_eventbridge=True))
-        new = _accepted(merge(between, {}, is_replaced))
+        new = _accepted(merge(former, {}, is_replaced, to_eventbridge=True))
+        merged = merge(former, {}, lambda *_: False, to_eventbridge=True)
+        # Where the former ones overlap, S3 would refuse to take them again, even for a while.
+        between = new if isinstance(merged, Refusal) else merged
     else:
         kind, arn = KIND[needs.by], needs.destination
         added = [

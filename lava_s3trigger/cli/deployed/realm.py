@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
@@ -17,7 +19,7 @@ from .aws import reaching_aws
 from .function import function_name, require_named, unqualified
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from .aws import Aws
 
@@ -162,11 +164,23 @@ class Deployment:
         parts = (self.function_arn or "arn:aws:lambda:::").split(":")
         return ":".join(["arn", parts[1], service, parts[3], parts[4], resource])
 
-    @property
+    @cached_property
     def dead_letter_queue(self) -> str:
-        """Name of the queue for parked and failed events."""
-        named = self.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE")
-        return named or f"{self.function_name}-dlq"
+        """Name of the queue that parked and failed events go to.
+
+        Where the variable of the function misspells the queue that Lambda has, that queue.
+        """
+        target = self.function.get("DeadLetterConfig", {}).get("TargetArn", "")
+        usual = target.rpartition(":")[2] or f"{self.function_name}-dlq"
+        named = self.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE") or usual
+        if named != usual and near(named, [usual]):
+            with suppress(UnreadableError):
+                names = [name for name in (named, usual) if self._has_queue(name)]
+                return usual if names == [usual] else named
+        return named
+
+    def _has_queue(self, name: str) -> bool:
+        return self.read("sqs", "get_queue_url", QueueName=name) is not None
 
     @property
     def mappings(self) -> list[Json]:
@@ -323,15 +337,21 @@ class Deployment:
             resource: An ARN.
             context: Values of condition keys, in lower case; conditions on others count as true.
         """
-        effects = {
-            statement.get("Effect")
-            for of_policy in self.role_policies.values()
-            for statement in of_policy
-            if matches_any(listed(statement.get("Action", [])), action)
-            and matches_any(listed(statement.get("Resource", [])), resource)
-            and _holds(statement.get("Condition") or {}, context or {})
+        every = [each for found in self.role_policies.values() for each in found]
+        return allowed_by(every, action, resource, self.role_context | dict(context or {}))
+
+    @property
+    def role_context(self) -> dict[str, list[str]]:
+        """Values of the keys of conditions in each call of the role; empty for those it lacks."""
+        parts = (self.function_arn or "arn:aws:lambda:::").split(":")
+        return {
+            "aws:principalaccount": [parts[4]],
+            "aws:requestedregion": [parts[3]],
+            "aws:resourceaccount": [parts[4]],
+            "aws:securetransport": ["true"],
+            "aws:sourceaccount": [],
+            "aws:sourcearn": [],
         }
-        return effects == {"Allow"}
 
     def _managed(self, arn: str) -> list[Json]:
         policy = self.read("iam", "get_policy", PolicyArn=arn)
@@ -378,6 +398,21 @@ class Deployment:
         every = self.read_all("sns", "list_subscriptions", "Subscriptions")
         return [subscription for subscription in every if subscription.get("Endpoint") in ours]
 
+    def filter_policy(self, subscription: str) -> Json:
+        """Return the tests of message attributes in a subscription's filter policy.
+
+        Empty without one, with one of the message's body, and where it may not be read.
+        """
+        try:
+            answer = self.read("sns", "get_subscription_attributes", SubscriptionArn=subscription)
+        except UnreadableError:
+            return {}
+        attributes = (answer or {}).get("Attributes", {})
+        if attributes.get("FilterPolicyScope", "MessageAttributes") != "MessageAttributes":
+            return {}
+        found: Json = json.loads(attributes.get("FilterPolicy") or "{}")
+        return found
+
 
 def statements(policy: Any) -> list[Json]:
     """Return the statements of a policy document, or of its JSON text."""
@@ -410,14 +445,46 @@ def find_realm(realm: str | None, function: str | None) -> tuple[str, str]:
     return realm, function or function_name(realm)
 
 
-def _holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool:
-    """Return whether a condition of IAM holds; only tests of keys in the context count."""
+def allowed_by(
+    found: Iterable[Json], action: str, resource: str, context: Mapping[str, list[str]]
+) -> bool:
+    """Return whether statements of a role's policies allow an action on a resource."""
+    effects = {
+        statement.get("Effect")
+        for statement in found
+        if is_about(statement, action, resource)
+        and holds(statement.get("Condition") or {}, context)
+    }
+    return effects == {"Allow"}
+
+
+def is_about(statement: Json, action: str, resource: str) -> bool:
+    """Return whether a statement is about an action on a resource, but for its condition."""
     return all(
-        any(matches_any(listed(wanted), value) for value in context[name.lower()])
-        is not ("Not" in operator)
+        matches_any(listed(statement[name]), value)
+        if name in statement
+        else not matches_any(listed(statement.get(f"Not{name}", "*")), value)
+        for name, value in (("Action", action), ("Resource", resource))
+    )
+
+
+def holds(condition: dict[str, Json], context: Mapping[str, list[str]]) -> bool:
+    """Return whether a condition of IAM holds, as far as it tests keys of the context."""
+    return all(
+        _passes(operator.lower(), listed(wanted), context[name.lower()])
         for operator, tests in condition.items()
         for name, wanted in tests.items()
         if name.lower() in context
+    )
+
+
+def _passes(operator: str, wanted: list[Any], values: list[str]) -> bool:
+    if operator == "null":
+        return (str(wanted[0]).lower() == "true") is not bool(values)
+    if not values and operator.endswith("ifexists"):
+        return True
+    return any(matches_any([str(each) for each in wanted], value) for value in values) is not (
+        "not" in operator
     )
 
 

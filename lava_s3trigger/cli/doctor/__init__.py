@@ -1,1 +1,1 @@
-"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and the commands that mend it."""
+"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and what corrects it."""

@@ -1,4 +1,4 @@
-"""Commands of the AWS CLI that mend a fault, quoted for a shell."""
+"""Commands of the AWS CLI that correct a fault, quoted for a shell."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ def permit(deployed: Deployment, statement: str, service: str, **source: str) ->
 
 
 def configure(deployed: Deployment, **options: Any) -> str:
-    """Return the command that changes the configuration of the function."""
+    """Return the commands that change the configuration of the function, and wait until it is."""
     name = deployed.function_name
-    return aws("lambda update-function-configuration", function_name=name, **options)
+    change = aws("lambda update-function-configuration", function_name=name, **options)
+    # Lambda refuses another change until then.
+    return f"{change}\n{aws('lambda wait function-updated', function_name=name)}"
 
 
 def grant(deployed: Deployment, policy: str, statements: list[Json]) -> str:
@@ -58,8 +60,11 @@ def grant(deployed: Deployment, policy: str, statements: list[Json]) -> str:
 
 
 def create_queue(name: str, **attributes: str) -> str:
-    """Return the command that makes a queue."""
-    return aws("sqs create-queue", queue_name=name, attributes=attributes)
+    """Return the command that makes a queue; a name that ends in ``.fifo`` is a FIFO queue's."""
+    if name.endswith(".fifo"):
+        attributes["FifoQueue"] = "true"
+    options = {"attributes": attributes} if attributes else {}
+    return aws("sqs create-queue", queue_name=name, **options)
 
 
 def set_queue(queue: dict[str, str], **attributes: str) -> str:

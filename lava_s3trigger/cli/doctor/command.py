@@ -1,4 +1,4 @@
-"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and the commands that mend it."""
+"""``lava-s3trigger doctor``: what is wrong with a deployed realm, and what corrects it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lava_s3trigger.cli.options import Command, aws_options, fail_on_option, out
 def doctor(**options: Any) -> int:
     """Look at a deployed realm, and say what will go wrong.
 
-    Each finding has the reason why it matters, and the command that mends it.
+    Each finding has the reason why it matters, and the commands that correct it.
     Nothing is changed. What may not be read is said, and makes the exit status
     3, where nothing else was found. docs/doctor.md lists the checks, and a
     policy that allows them all.

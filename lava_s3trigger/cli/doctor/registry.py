@@ -31,8 +31,10 @@ class Fault:
     """Name or ARN of what is wrong."""
     message: str
     """What was found."""
-    command: str
-    """The commands of a shell that correct it; empty if none is safe."""
+    command: str = ""
+    """The commands of a shell that correct it; empty if that of its cause does, or none can."""
+    cause: str = ""
+    """The check that finds what it follows from, whose remedy corrects it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Finding(findings.Finding):
     why: str
     """Why it matters."""
     command: str
-    """The commands that correct it; empty if none is safe."""
+    """The commands that correct it; empty if those of another finding do, or none can."""
+    cause: str
+    """The check whose finding has the commands that correct it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +113,37 @@ def diagnose(deployment: Deployment, checks: Collection[Check]) -> Diagnosis:
     Raises:
         CommandError: AWS cannot be reached.
     """
-    found = Diagnosis()
-    for each in checks:
+    diagnosis = Diagnosis()
+    remedies: dict[str, str] = {}
+    for check_ in checks:
         faults: list[Fault] = []
         try:
-            if not each.of_function or deployment.function:
-                faults.extend(each.run(deployment))
+            if not check_.of_function or deployment.function:
+                faults.extend(check_.run(deployment))
         except UnreadableError as error:
-            found.unread.append(Unread(each, error.action, error.reason))
-        found.findings += [
-            Finding(
-                rule=each.name,
-                severity=each.severity,
-                message=fault.message,
-                subject=fault.subject,
-                why=each.why,
-                command=fault.command,
-            )
-            for fault in faults
-        ]
-    return found
+            diagnosis.unread.append(Unread(check_, error.action, error.reason))
+        diagnosis.findings += [_finding(check_, fault, remedies) for fault in faults]
+    return diagnosis
+
+
+def _finding(check_: Check, fault: Fault, remedies: dict[str, str]) -> Finding:
+    """Return a fault as a finding; one that the commands of another correct has none itself.
+
+    Args:
+        check_: What found it.
+        fault: The fault.
+        remedies: The commands of the findings so far, with the check of each.
+    """
+    cause = fault.cause
+    if fault.command:
+        cause = remedies.setdefault(fault.command, "")
+        remedies[fault.command] = cause or check_.name
+    return Finding(
+        rule=check_.name,
+        severity=check_.severity,
+        message=fault.message,
+        subject=fault.subject,
+        why=check_.why,
+        command="" if cause else fault.command,
+        cause=cause,
+    )

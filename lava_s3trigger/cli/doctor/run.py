@@ -64,11 +64,16 @@ def run(  # noqa: PLR0913 - the options
 
 
 def _lines(deployed: Deployment, found: Diagnosis) -> Iterator[Line]:
+    explained: set[str] = set()
     for finding in found.findings:
         head = Piece(f"{finding.severity} ", STYLES[finding.severity])
         yield line(head, f"{finding.rule}: {finding.subject}: {finding.message}")
-        yield line(finding.why, indent=2)
-        yield from (line(f"$ {each}", indent=2) for each in finding.command.splitlines())
+        if finding.rule not in explained:
+            yield line(finding.why, indent=2)
+        explained.add(finding.rule)
+        yield from (line(f"$ {command}", indent=2) for command in finding.command.splitlines())
+        if finding.cause:
+            yield line(f"corrected by the commands of {finding.cause}", indent=2)
     for unread in found.unread:
         yield styled(f"could not tell {unread.check.name}: needs {unread.action}", "magenta")
     count = len(found.findings)
@@ -92,6 +97,7 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
                     "message": finding.message,
                     "why": finding.why,
                     "command": finding.command,
+                    "cause": finding.cause,
                 }
                 for finding in found.findings
             ],
@@ -105,7 +111,7 @@ def _write_json(file: TextIO, deployed: Deployment, found: Diagnosis) -> None:
 
 def _write_github(file: TextIO, found: Diagnosis) -> None:
     findings: list[Finding] = [
-        replace(each, message=f"{each.message}. {each.why}\n{each.command}")
+        replace(each, message=f"{each.message}. {each.why}\n{each.command or each.cause}")
         for each in found.findings
     ]
     for unread in found.unread:

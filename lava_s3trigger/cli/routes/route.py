@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus, unquote_plus
 
+from lava_s3trigger.cli.deployed.realm import listed
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
 from lava_s3trigger.triggers import WHOLE_BUCKET
 from lava_s3trigger.units import shown
@@ -15,7 +16,7 @@ from lava_s3trigger.units import shown
 from .patterns import key_filters, matching_types, read_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lava_s3trigger.cli.deployed.realm import Deployment, Json
     from lava_s3trigger.cli.objects.event_types import EventType
@@ -91,8 +92,8 @@ class Route:
         )
         return has_prefix and has_suffix and self._carries(trigger, kind)
 
-    def reaches(self, trigger: Trigger) -> bool:
-        """Return whether it may carry any event that an entry wants."""
+    def reaches(self, trigger: Trigger, *kinds: EventType) -> bool:
+        """Return whether it may carry any event that an entry asks for, or any of some types."""
         prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
         return (
             (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
@@ -100,7 +101,7 @@ class Route:
                 any(_may_pass(pattern, self.prefix, self.suffix) for pattern in patterns)
                 for patterns in _patterns(trigger)
             )
-            and any(self._carries(trigger, kind) for kind in EVENT_TYPES.values())
+            and any(self._carries(trigger, kind) for kind in kinds or EVENT_TYPES.values())
         )
 
     def _carries(self, trigger: Trigger, kind: EventType) -> bool:
@@ -151,14 +152,15 @@ def carriers(candidates: list[Route], trigger: Trigger) -> dict[str, list[Route]
     }
 
 
-def wanted_events(trigger: Trigger) -> list[str]:
-    """Return the events that a notification must have for an entry."""
-    names = [event_type.name for event_type in wanted_types(trigger)]
-    created = [name for name in EVENT_TYPES if name.startswith("ObjectCreated:")]
-    if not names or set(created) <= set(names):
-        rest = [f"s3:{name}" for name in names if name not in created]
-        return ["s3:ObjectCreated:*", *rest]
-    return [f"s3:{name}" for name in names]
+def event_patterns(types: Iterable[EventType]) -> list[str]:
+    """Return patterns that choose types of events and no others, such as ``ObjectCreated:*``."""
+    names = {kind.name for kind in types}
+    patterns: dict[str, None] = {}
+    for name in sorted(names):
+        family = f"{name.partition(':')[0]}:"
+        is_whole = {each for each in EVENT_TYPES if each.startswith(family)} <= names
+        patterns[f"{family}*" if ":" in name and is_whole else name] = None
+    return list(patterns)
 
 
 def notification_routes(configuration: Json, ours: frozenset[str] = frozenset()) -> Iterator[Route]:
@@ -191,29 +193,42 @@ def routes(deployed: Deployment, bucket: str, configuration: Json | None = None)
     """
     if configuration is None:
         configuration = deployed.notifications(bucket) or {}
-    topics = {subscription["TopicArn"] for subscription in deployed.subscriptions}
+    topics = {
+        subscription["TopicArn"]
+        for subscription in deployed.subscriptions
+        if not drops_all(deployed.filter_policy(subscription["SubscriptionArn"]))
+    }
     ours = frozenset({deployed.function_arn, *deployed.is_mapped, *topics})
-    routes_of_bucket = [
-        route for route in notification_routes(configuration, ours) if route.is_ours
-    ]
-    if "EventBridgeConfiguration" not in configuration:
-        return routes_of_bucket
+    found = [each for each in notification_routes(configuration, ours) if each.is_ours]
+    if "EventBridgeConfiguration" in configuration:
+        found += rule_routes(deployed, bucket)
+    return found
+
+
+def rule_routes(deployed: Deployment, bucket: str, *, is_disabled: bool = False) -> list[Route]:
+    """Return the routes of a bucket's events by rules that are enabled, or by disabled ones."""
+    found = []
     for rule in deployed.rules:
         pattern = read_pattern(rule)
-        if pattern is None or rule.get("State") == "DISABLED":
+        if pattern is None or (rule.get("State") == "DISABLED") is not is_disabled:
             continue
         types = frozenset(event_type.name for event_type in matching_types(pattern, bucket))
         if types:
-            routes_of_bucket += [
+            found += [
                 Route(f"the rule {rule['Name']}", types, prefix, suffix, rule=rule["Name"])
                 for prefix, suffix in key_filters(pattern)
             ]
-    return routes_of_bucket
+    return found
 
 
-def our_places(deployed: Deployment, bucket: str) -> set[tuple[str, int]]:
-    """Return kind and position of each notification of a bucket that leads to the function."""
-    return {route.place for route in routes(deployed, bucket) if route.place}
+def drops_all(policy: Json) -> bool:
+    """Return whether a subscription's filter policy lets no notification of S3 pass.
+
+    S3's notifications have no message attributes: only a test that one is missing passes.
+    """
+    return any(
+        not any(test == {"exists": False} for test in listed(tests)) for tests in policy.values()
+    )
 
 
 def event_types(events: tuple[str, ...] | list[str]) -> frozenset[str]:

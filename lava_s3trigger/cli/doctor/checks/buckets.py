@@ -6,40 +6,39 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
-from lava_s3trigger.cli.doctor.notifications import (
-    by_eventbridge,
-    connecting,
-    put,
-    widening,
-    without,
-)
+from lava_s3trigger.cli.doctor.connections import CONNECT_READS, NoRemedyError, connecting
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.objects.event_types import EVENT_TYPES
+from lava_s3trigger.cli.routes.patterns import matching_types, read_pattern
+from lava_s3trigger.cli.routes.policies import allows
 from lava_s3trigger.cli.routes.route import (
     KINDS,
     Route,
     asks_for,
     carriers,
     decoded,
+    drops_all,
     encoded,
     filter_values,
     is_encoded,
     notification_routes,
-    our_places,
     routes,
+    rule_routes,
     wanted_types,
 )
-from lava_s3trigger.triggers import Trigger, read_trigger
+from lava_s3trigger.triggers import WHOLE_BUCKET, Trigger, read_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployed.realm import Deployment, Json
+    from lava_s3trigger.cli.deployed.realm import Deployment
 
 _READ: Final = (
+    *CONNECT_READS,
     "dynamodb:Scan",
     "events:ListRules",
     "events:ListTargetsByRule",
+    "lambda:GetPolicy",
     "lambda:ListEventSourceMappings",
     "s3:GetBucketNotification",
     "sns:ListSubscriptions",
@@ -50,9 +49,9 @@ _READ: Final = (
 def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger names a bucket that does not exist.
 
-    It never fires. The name may have a typo, or be of another realm.
+    It never fires. The name may have a typo, or be of another realm. The command disables it.
     """
-    for bucket, triggers in _buckets(deployed).items():
+    for bucket, triggers in buckets(deployed).items():
         if deployed.notifications(bucket) is None:
             ids = ", ".join(trigger.trigger_id for trigger in triggers)
             command = "\n".join(_disabling(deployed, trigger) for trigger in triggers)
@@ -63,102 +62,104 @@ def bucket_missing(deployed: Deployment) -> Iterator[Fault]:
 def bucket_not_connected(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket with enabled triggers reach the function by no route.
 
-    The triggers never fire. Where S3 would refuse a notification to the function, because it
-    overlaps another one, the command connects the bucket by EventBridge.
+    The triggers never fire.
     """
-    for bucket, triggers in _buckets(deployed).items():
-        if deployed.notifications(bucket) is not None and not routes(deployed, bucket):
-            command = connecting(deployed, bucket, triggers)
-            yield Fault(bucket, "no notification leads to the function", command)
+    for bucket, triggers in buckets(deployed).items():
+        if deployed.notifications(bucket) is None or routes(deployed, bucket):
+            continue
+        told = "no route leads to the function"
+        if cause := _cause(deployed, bucket):
+            check_name, reason = cause
+            yield Fault(bucket, f"{told}: {reason}", cause=check_name)
+        else:
+            yield connecting_fault(deployed, bucket, bucket, told, triggers)
 
 
-@check("error", [*_READ, "lambda:GetPolicy"], of_function=True)
+@check("error", _READ, of_function=True)
 def bucket_not_permitted(deployed: Deployment) -> Iterator[Fault]:
     """A bucket notifies the function, which does not permit S3 to invoke it.
 
     S3 drops the events of the bucket.
     """
-    if deployed.permits("s3"):
-        return
-    for bucket in _buckets(deployed):
-        configuration = deployed.notifications(bucket) or {}
-        lambdas = configuration.get("LambdaFunctionConfigurations", [])
-        if any(each["LambdaFunctionArn"] == deployed.function_arn for each in lambdas):
-            command = permit(
-                deployed,
-                f"bucket-{bucket}",
-                "s3",
-                source_account=deployed.function_arn.split(":")[4],
-                source_arn=f"{deployed.function_arn.partition(':lambda:')[0]}:s3:::{bucket}",
+    account = deployed.function_arn.split(":")[4]
+    for bucket in buckets(deployed):
+        arn = f"{deployed.function_arn.partition(':lambda:')[0]}:s3:::{bucket}"
+        context = {"aws:sourcearn": arn, "aws:sourceaccount": account}
+        is_direct = any(
+            notification["LambdaFunctionArn"] == deployed.function_arn
+            for notification in (deployed.notifications(bucket) or {}).get(
+                "LambdaFunctionConfigurations", []
             )
+        )
+        if is_direct and not allows(deployed.policy, "s3", "lambda:InvokeFunction", context):
+            source = {"source_account": account, "source_arn": arn}
+            command = permit(deployed, f"bucket-{bucket}", "s3", **source)
             yield Fault(bucket, "the function does not permit s3.amazonaws.com", command)
 
 
-@check("warning", _READ)
+@check("warning", _READ, of_function=True)
 def bucket_connected_twice(deployed: Deployment) -> Iterator[Fault]:
     """The events of a bucket reach the function by two routes.
 
     Each job is dispatched twice.
     """
-    for bucket in _buckets(deployed):
+    for bucket, triggers in buckets(deployed).items():
         for one, two in itertools.combinations(routes(deployed, bucket), 2):
-            extra = two if two.place else one
-            if not one.overlaps(two) or extra.place is None:
-                continue
-            configuration = without(deployed.notifications(bucket) or {}, [extra.place])
-            told = f"both {one.told} and {two.told} lead to the function"
-            yield Fault(bucket, told, put(bucket, configuration))
-            break
+            is_one_rule = one.rule is not None and one.rule == two.rule
+            if one.overlaps(two) and not is_one_rule:
+                told = f"both {one.told} and {two.told} lead to the function"
+                yield connecting_fault(deployed, bucket, bucket, told, triggers)
+                break
 
 
-@check("error", _READ)
+@check("error", _READ, of_function=True)
 def bucket_overlap(deployed: Deployment) -> Iterator[Fault]:
     """A notification to the function overlaps one to another destination.
 
     S3 refuses such a configuration whenever somebody puts it, so that no notification of the
-    bucket can be changed any more. The commands connect the bucket by EventBridge instead, which
-    may overlap; a topic in front of both destinations is the other way.
+    bucket can be changed any more. EventBridge may overlap; a topic in front of both destinations
+    is the other way.
     """
-    for bucket in _buckets(deployed):
-        ours = our_places(deployed, bucket)
+    for bucket, triggers in buckets(deployed).items():
+        ours = {route.place for route in routes(deployed, bucket) if route.place}
         found = list(notification_routes(deployed.notifications(bucket) or {}))
         for one, two in itertools.combinations(found, 2):
             if one.overlaps(two) and (one.place in ours) != (two.place in ours):
                 told = f"{one.told} overlaps {two.told}"
-                yield Fault(bucket, told, by_eventbridge(deployed, bucket))
+                yield connecting_fault(deployed, bucket, bucket, told, triggers)
                 break
 
 
-@check("error", _READ)
+@check("error", _READ, of_function=True)
 def bucket_filter_encoding(deployed: Deployment) -> Iterator[Fault]:
     """A filter of a notification to the function has characters that must be percent-encoded.
 
     S3 compares filters with keys in their encoded form, so that `day=1/` matches no key. `day%3D1/`
     does. A space is written as a plus.
     """
-    for bucket in _buckets(deployed):
+    for bucket, triggers in buckets(deployed).items():
         configuration = deployed.notifications(bucket) or {}
-        ours = our_places(deployed, bucket)
+        ours = {route.place for route in routes(deployed, bucket) if route.place}
         wrong = [
             value
             for kind in KINDS
-            for number, each in enumerate(configuration.get(kind, []))
+            for number, notification in enumerate(configuration.get(kind, []))
             if (kind, number) in ours
-            for _, value in filter_values(each)
+            for _, value in filter_values(notification)
             if not is_encoded(value)
         ]
         if wrong:
             told = ", ".join(f"{value!r} must be {encoded(decoded(value))!r}" for value in wrong)
-            yield Fault(bucket, told, put(bucket, _encoding(configuration, ours)))
+            yield connecting_fault(deployed, bucket, bucket, told, triggers)
 
 
-@check("error", _READ)
+@check("error", _READ, of_function=True)
 def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
     """The routes of a bucket leave out objects or events of an enabled trigger.
 
     The trigger does not fire for those.
     """
-    for bucket, triggers in _buckets(deployed).items():
+    for bucket, triggers in buckets(deployed).items():
         found = routes(deployed, bucket)
         reached = [each for each in triggers if any(route.reaches(each) for route in found)]
         left_out = [
@@ -168,14 +169,20 @@ def bucket_filter(deployed: Deployment) -> Iterator[Fault]:
             # What no route can carry under the name that the entry has is no matter of filters.
             if not by and any(_may_name(route, kind, trigger) for route in found)
         ]
-        if left_out:
-            ids = sorted({trigger.trigger_id for trigger, _ in left_out})
-            events = sorted({event for _, event in left_out})
-            told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
-            yield Fault(bucket, told, widening(deployed, bucket, found, triggers))
+        if not left_out:
+            continue
+        ids = sorted({trigger.trigger_id for trigger, _ in left_out})
+        events = sorted({event for _, event in left_out})
+        told = f"{', '.join(events)} below the prefix of {', '.join(ids)} are left out"
+        told = f"{told}, {_excluding(found, left_out)}"
+        disabled = to_enable(deployed, bucket)
+        if all(any(r.covers(t, EVENT_TYPES[kind]) for r in disabled) for t, kind in left_out):
+            yield Fault(bucket, f"{told}; {disabled[0].told} is disabled", cause="rule-disabled")
+        else:
+            yield connecting_fault(deployed, bucket, bucket, told, triggers)
 
 
-@check("error", _READ)
+@check("error", _READ, of_function=True)
 def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
     """An enabled trigger asks for events that no route of its bucket can carry.
 
@@ -183,7 +190,7 @@ def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
     or its patterns out, or they carry other types of events than `if_event_type` names. EventBridge
     names types otherwise than S3, and has no events of replication.
     """
-    for bucket, triggers in _buckets(deployed).items():
+    for bucket, triggers in buckets(deployed).items():
         found = routes(deployed, bucket)
         if not found:
             continue
@@ -194,12 +201,85 @@ def trigger_unreachable(deployed: Deployment) -> Iterator[Fault]:
             if names and any(route.reaches(_without_types(trigger)) for route in found):
                 told = f"its if_event_type is none of those that arrive: {', '.join(names)}"
                 yield Fault(trigger.trigger_id, told, _renaming(deployed, trigger, names))
+                continue
+            told = f"no route carries its events, {_excluding(found, [(trigger, None)])}"
+            disabled = to_enable(deployed, bucket)
+            if any(route.reaches(trigger) for route in disabled):
+                told += f"; {disabled[0].told} is disabled"
+                yield Fault(trigger.trigger_id, told, cause="rule-disabled")
             else:
-                told = f"{' and '.join(each.told for each in found)} cannot carry its events"
-                yield Fault(trigger.trigger_id, told, _reaching(deployed, bucket, found, triggers))
+                yield connecting_fault(deployed, bucket, trigger.trigger_id, told, triggers)
 
 
-def _buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
+def to_enable(deployed: Deployment, bucket: str) -> list[Route]:
+    """Return the routes of a bucket by disabled rules that would double no event if enabled."""
+    if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
+        return []
+    found, chosen = routes(deployed, bucket), list[Route]()
+    for route in rule_routes(deployed, bucket, is_disabled=True):
+        others = [*found, *(other for other in chosen if other.rule != route.rule)]
+        if not any(route.overlaps(other) for other in others):
+            chosen.append(route)
+    return chosen
+
+
+def connecting_fault(
+    deployed: Deployment, bucket: str, subject: str, told: str, triggers: list[Trigger]
+) -> Fault:
+    """Return a fault that `connect` corrects; where it cannot, say why."""
+    try:
+        return Fault(subject, told, connecting(deployed, bucket, triggers))
+    except NoRemedyError as error:
+        return Fault(subject, f"{told}. connect cannot correct it: {error}")
+
+
+def _cause(deployed: Deployment, bucket: str) -> tuple[str, str] | None:
+    """Return the check that finds why a bucket is not connected, and the reason."""
+    notifications = deployed.notifications(bucket) or {}
+    if disabled := to_enable(deployed, bucket):
+        return "rule-disabled", f"{disabled[0].told} is disabled"
+    for rule in deployed.rules:
+        pattern = read_pattern(rule)
+        if pattern and bucket in buckets_of(pattern) and not matching_types(pattern):
+            return "rule-pattern", f"the pattern of the rule {rule['Name']} matches no event of S3"
+    notified = notifications.get("TopicConfigurations", [])
+    topics = {notification["TopicArn"] for notification in notified}
+    for subscription in deployed.subscriptions:
+        arn = subscription["SubscriptionArn"]
+        if subscription["TopicArn"] in topics and drops_all(deployed.filter_policy(arn)):
+            return "subscription-filter", f"the filter policy of {arn} drops them"
+    return None
+
+
+def buckets_of(pattern: Any) -> list[Any]:
+    """Return the tests of the bucket's name in the pattern of a rule."""
+    for name in ("detail", "bucket", "name"):
+        pattern = pattern.get(name) if isinstance(pattern, dict) else None
+    return pattern if isinstance(pattern, list) else []
+
+
+def _excluding(found: list[Route], left_out: list[tuple[Trigger, Any]]) -> str:
+    """Return the parts of routes that leave out what entries ask for."""
+    parts: dict[str, None] = {}
+    for route in found:
+        for trigger, kind in left_out:
+            part = _part(route, trigger, kind)
+            parts[f"by {part} of {route.told}"] = None
+    return " and ".join(parts)
+
+
+def _part(route: Route, trigger: Trigger, kind: str | None) -> str:
+    """Return the part of a route that leaves out what an entry asks for."""
+    wanted = {kind} if kind else {each.name for each in wanted_types(trigger)}
+    if not wanted & route.types:
+        return f"the events ({', '.join(sorted(route.types))})"
+    prefix = "" if trigger.prefix == WHOLE_BUCKET else f"{trigger.prefix}/"
+    if not prefix.startswith(route.prefix):
+        return f"the prefix {route.prefix!r}"
+    return f"the suffix {route.suffix!r}" if route.suffix else "the pattern"
+
+
+def buckets(deployed: Deployment) -> dict[str, list[Trigger]]:
     """Return the enabled triggers by bucket."""
     found: dict[str, list[Trigger]] = {}
     for item in deployed.items("s3triggers"):
@@ -232,47 +312,6 @@ def _names_by(found: list[Route], trigger: Trigger) -> list[str]:
 def _without_types(trigger: Trigger) -> Trigger:
     others = tuple(each for each in trigger.conditions if "event_type" not in each.field)
     return Trigger(trigger.trigger_id, trigger.prefix, trigger.enabled, conditions=others)
-
-
-def _reaching(
-    deployed: Deployment, bucket: str, found: list[Route], triggers: list[Trigger]
-) -> str:
-    """Return the commands that let a bucket's events reach all triggers."""
-    is_by_s3_only = any(
-        not any(
-            (name := kind.name_in_eventbridge) and asks_for(trigger, name)
-            for kind in EVENT_TYPES.values()
-        )
-        for trigger in triggers
-    )
-    if is_by_s3_only and not any(route.place for route in found):
-        # Both routes at once would dispatch each job twice.
-        configuration = deployed.notifications(bucket) or {}
-        kept = {k: v for k, v in configuration.items() if k != "EventBridgeConfiguration"}
-        return connecting(deployed, bucket, triggers, kept)
-    return widening(deployed, bucket, found, triggers)
-
-
-def _encoding(configuration: Json, ours: set[tuple[str, int]]) -> Json:
-    """Return a configuration with the filters of some notifications percent-encoded."""
-    return {
-        kind: [
-            _encoded(each) if (kind, number) in ours else each for number, each in enumerate(value)
-        ]
-        if kind in KINDS
-        else value
-        for kind, value in configuration.items()
-    }
-
-
-def _encoded(notification: Json) -> Json:
-    if not filter_values(notification):
-        return notification
-    rules = [
-        {**each, "Value": each["Value"] if is_encoded(each["Value"]) else encoded(each["Value"])}
-        for each in notification["Filter"]["Key"]["FilterRules"]
-    ]
-    return {**notification, "Filter": {"Key": {"FilterRules": rules}}}
 
 
 def _disabling(deployed: Deployment, trigger: Trigger) -> str:

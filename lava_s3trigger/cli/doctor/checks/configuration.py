@@ -10,6 +10,7 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
+from .function import correcting_environment, level_variable
 from .package import READ_LOG, logged_version
 from .queues import least_visibility
 
@@ -102,11 +103,9 @@ def function_log_level(deployed: Deployment) -> Iterator[Fault]:
         return
     lambda_level = _lambda_level(deployed)
     if settings.log_level > logging.ERROR:
-        name = _variable(deployed, "LOGLEVEL")
-        variables = {**deployed.environment, name: "info"}
-        command = configure(deployed, environment={"Variables": variables})
-        told = f"{deployed.environment[name]} hides failures and user errors"
-        yield Fault(name, told, command)
+        name = level_variable(deployed.environment)
+        reason = f"{deployed.environment[name]} hides failures and user errors"
+        yield Fault(name, reason, correcting_environment(deployed))
     if lambda_level > logging.ERROR:
         yield _too_high(deployed, "failures and user errors")
     elif lambda_level > logging.INFO and settings.metrics:
@@ -155,9 +154,3 @@ def _too_high(deployed: Deployment, what: str) -> Fault:
 
 def _logging(deployed: Deployment) -> Json:
     return dict(deployed.function.get("LoggingConfig", {}))
-
-
-def _variable(deployed: Deployment, name: str) -> str:
-    """Return the variable that the function reads a setting from."""
-    longer = f"LAVA_{name}"
-    return longer if deployed.environment.get(longer) else name

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from lava_s3trigger.cli.deployed.realm import listed, matches_any
+from lava_s3trigger.cli.connect.names import MAX_RULE_CHARACTERS, shortened
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
+from lava_s3trigger.cli.doctor.connections import CONNECT_READS, NoRemedyError, connecting
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.routes.patterns import leaves, matching_types, read_pattern, without
+from lava_s3trigger.cli.routes.policies import allows
+from lava_s3trigger.cli.routes.route import routes, rule_routes
+
+from .buckets import buckets, buckets_of, to_enable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lava_s3trigger.cli.deployed.realm import Deployment, Json
+    from lava_s3trigger.cli.routes.route import Route
 
 _READ: Final = (
     "events:ListRules",
     "events:ListTargetsByRule",
     "lambda:ListEventSourceMappings",
+)
+_ROUTES_READ: Final = (
+    *_READ,
+    *CONNECT_READS,
+    "dynamodb:Scan",
+    "lambda:GetPolicy",
+    "s3:GetBucketNotification",
+    "sns:ListSubscriptions",
 )
 _TRANSFORMS: Final = ("Input", "InputPath", "InputTransformer")
 
@@ -29,32 +43,53 @@ def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
 
     The stack allows rules named `lava.<REALM>.*`. EventBridge drops the events of others.
     """
-    sources = [
-        arn
-        for statement in deployed.policy
-        if statement.get("Principal") in ({"Service": "events.amazonaws.com"}, "*")
-        for arn in _sources(statement)
-    ]
     for rule in deployed.rules:
-        is_target = any(each["Arn"] == deployed.function_arn for each in rule["Targets"])
-        if is_target and not matches_any(sources, rule["Arn"]):
+        is_target = any(target["Arn"] == deployed.function_arn for target in rule["Targets"])
+        if not is_target or _is_permitted(deployed, rule["Arn"]):
+            continue
+        told = "the function does not permit this rule"
+        if not rule["Name"].startswith(_prefix(deployed)):
+            yield Fault(rule["Name"], told, cause="rule-name")
+        elif not deployed.permits("events"):
+            yield Fault(rule["Name"], told, cause="function-invokers")
+        else:
             command = permit(deployed, f"rule-{rule['Name']}", "events", source_arn=rule["Arn"])
-            yield Fault(rule["Name"], "the function does not permit this rule", command)
+            yield Fault(rule["Name"], told, command)
 
 
-@check("warning", _READ)
+@check("warning", _ROUTES_READ, of_function=True)
 def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
-    """A rule is disabled.
+    """A rule of a bucket with enabled triggers is disabled.
 
-    EventBridge sends none of its events.
+    EventBridge sends none of its events. Where they come by another route as well, the commands
+    take the function out of the rule: enabled again, it would have each job dispatched twice.
     """
     for rule in deployed.rules:
-        if rule.get("State") == "DISABLED":
+        if rule.get("State") != "DISABLED":
+            continue
+        lost, doubled = [], []
+        for bucket in buckets(deployed):
+            ours = _by(rule, rule_routes(deployed, bucket, is_disabled=True))
+            if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
+                continue  # enabled or not, it carries nothing
+            if ours != _by(rule, to_enable(deployed, bucket)):
+                doubled.append(bucket)
+            elif ours:
+                lost.append(bucket)
+        if doubled:
+            told = f"the rule is disabled; events of {', '.join(doubled)} come by another route"
+            lost = [bucket for bucket in lost if not routes(deployed, bucket)]
+            yield _removing(deployed, rule, told, lost)
+        elif lost:
             command = aws("events enable-rule", name=rule["Name"])
-            yield Fault(rule["Name"], "the rule is disabled", command)
+            yield Fault(rule["Name"], f"the rule of {', '.join(lost)} is disabled", command)
 
 
-@check("error", _READ)
+def _by(rule: Json, found: list[Route]) -> list[Route]:
+    return [route for route in found if route.rule == rule["Name"]]
+
+
+@check("error", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
 def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
     """A rule changes the event before it sends it.
 
@@ -65,81 +100,99 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
             found = [name for name in _TRANSFORMS if target.get(name)]
             if found:
                 plain = {name: value for name, value in target.items() if name not in found}
-                command = aws("events put-targets", rule=rule["Name"], targets=[plain])
+                targets = _with_dead_letters(deployed, [plain])
+                command = aws("events put-targets", rule=rule["Name"], targets=targets)
                 told = f"its target {target['Id']} has {', '.join(found)}"
                 yield Fault(rule["Name"], told, command)
 
 
-@check("warning", _READ)
+@check("warning", [*_READ, "sqs:GetQueueAttributes", "sqs:GetQueueUrl"])
 def rule_name(deployed: Deployment) -> Iterator[Fault]:
     """A rule is not named `lava.<REALM>.*`.
 
-    The stack permits rules by their names: a stack that is deployed anew does not permit this one,
+    The stack permits rules by their names: a stack that is deployed again does not permit this one,
     and nothing says of which realm it is.
     """
-    prefix = f"lava.{deployed.realm}."
+    prefix = _prefix(deployed)
     for rule in deployed.rules:
-        old = rule["Name"]
-        if old.startswith(prefix):
-            continue
-        name = prefix + old
+        old, pattern = rule["Name"], read_pattern(rule)
+        if old.startswith(prefix) or not pattern or not matching_types(pattern):
+            continue  # a rule that carries nothing is a matter of its pattern
+        name = shortened(prefix + old, MAX_RULE_CHARACTERS)
+        text, state = json.dumps(pattern), rule.get("State", "ENABLED")
         lines = [
-            aws("events put-rule", name=name, event_pattern=rule.get("EventPattern") or "{}"),
-            aws("events put-targets", rule=name, targets=rule["Targets"]),
-            aws("events remove-targets --ids", *_ids(rule), rule=old),
+            aws("events put-rule", name=name, event_pattern=text, state=state),
+            aws(
+                "events put-targets",
+                rule=name,
+                targets=_with_dead_letters(deployed, rule["Targets"]),
+            ),
+            _removal(rule),
         ]
         yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
 
 
-@check("error", _READ)
+@check("error", _ROUTES_READ, of_function=True)
 def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
     """The pattern of a rule matches no event of S3.
 
-    EventBridge sends nothing, or what the function does not understand.
+    EventBridge sends nothing, or what the function does not understand. The commands take the
+    function out of the rule, and connect the buckets that the pattern names.
     """
     for rule in deployed.rules:
         pattern = read_pattern(rule)
         if pattern is None:
-            command = aws("events remove-targets --ids", *_ids(rule), rule=rule["Name"])
-            yield Fault(rule["Name"], "it has no pattern of events", command)
+            yield Fault(rule["Name"], "it has no pattern of events", _removal(rule))
         elif not matching_types(pattern):
-            corrected, told = _corrected(pattern)
-            command = aws("events put-rule", name=rule["Name"], event_pattern=json.dumps(corrected))
-            yield Fault(rule["Name"], f"{told}: no event of S3 has that", command)
+            named = [bucket for bucket in buckets(deployed) if bucket in buckets_of(pattern)]
+            lost = [bucket for bucket in named if not routes(deployed, bucket)]
+            told = f"{_excluding(pattern)}: no event of S3 has that"
+            yield _removing(deployed, rule, told, lost)
 
 
-def _corrected(pattern: Json) -> tuple[Json, str]:
-    """Return a pattern that matches events of S3, and what in the other one does not."""
+def _removing(deployed: Deployment, rule: Json, told: str, lost: Iterable[str]) -> Fault:
+    """Return a fault corrected by a rule without the function; buckets are connected again."""
+    lines = [_removal(rule)]
+    for bucket in lost:
+        try:
+            lines.append(connecting(deployed, bucket, buckets(deployed)[bucket]))
+        except NoRemedyError as error:
+            told += f". connect cannot connect {bucket}: {error}"
+    return Fault(rule["Name"], told, "\n".join(lines))
+
+
+def _removal(rule: Json) -> str:
+    ids = [str(target["Id"]) for target in rule["Targets"]]
+    return aws("events remove-targets --ids", *ids, rule=rule["Name"])
+
+
+def _with_dead_letters(deployed: Deployment, targets: list[Json]) -> list[Json]:
+    """Return targets, each with a dead-letter queue: the function's, where it has none."""
+    queue = deployed.queue(deployed.dead_letter_queue)
+    if queue is None:
+        return targets
+    own = {"DeadLetterConfig": {"Arn": deployed.arn("sqs", deployed.dead_letter_queue)}}
+    return [{**own, **target} for target in targets]
+
+
+def _prefix(deployed: Deployment) -> str:
+    return f"lava.{deployed.realm}."
+
+
+def _is_permitted(deployed: Deployment, arn: str) -> bool:
+    context = {"aws:sourcearn": arn, "aws:sourceaccount": arn.split(":")[4]}
+    return allows(deployed.policy, "events", "lambda:InvokeFunction", context)
+
+
+def _excluding(pattern: Json) -> str:
+    """Return the part of a pattern without which it matches events of S3."""
     for path in leaves(pattern):
-        rest = {**without(pattern, path), "source": ["aws.s3"]}
-        if matching_types(rest):
-            return rest, f"{'.'.join(path)} is {json.dumps(_at(pattern, path))}"
-    detail = pattern.get("detail")
-    bucket = detail.get("bucket") if isinstance(detail, dict) else None
-    plain: Json = {"source": ["aws.s3"], "detail": {"bucket": bucket} if bucket else {}}
-    if not bucket or not matching_types(plain):
-        plain = {"source": ["aws.s3"]}
-    return plain, f"the pattern is {json.dumps(pattern)}"
+        if matching_types({**without(pattern, path), "source": ["aws.s3"]}):
+            return f"{'.'.join(path)} is {json.dumps(_at(pattern, path))}"
+    return f"the pattern is {json.dumps(pattern)}"
 
 
 def _at(pattern: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         pattern = pattern[name]
     return pattern
-
-
-def _ids(rule: Json) -> list[str]:
-    return [str(target["Id"]) for target in rule["Targets"]]
-
-
-def _sources(statement: dict[str, Any]) -> list[str]:
-    conditions = statement.get("Condition")
-    if not conditions:
-        return ["*"]
-    return [
-        str(arn)
-        for tests in conditions.values()
-        for name, arns in tests.items()
-        if name.lower() == "aws:sourcearn"
-        for arn in listed(arns)
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from lava_s3trigger.errors import SettingsError
 from lava_s3trigger.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lava_s3trigger.cli.deployed.realm import Deployment
 
@@ -50,21 +51,13 @@ def function_configuration(deployed: Deployment) -> Iterator[Fault]:
 
     It does not start, and every event fails.
     """
-    environment = deployed.environment
-    try:
-        settings = Settings.from_env(environment)
-    except SettingsError as error:
-        mended = {name: value for name, value in environment.items() if name != error.name}
-        if error.name == "LAVA_REALM":
-            mended["LAVA_REALM"] = deployed.realm
-        yield Fault(error.name, str(error), _with_environment(deployed, mended))
-        return
-    if settings.realm != deployed.realm:
-        yield Fault(
-            "LAVA_REALM",
-            f"the function works for the realm {settings.realm}, not for {deployed.realm}",
-            _with_environment(deployed, environment | {"LAVA_REALM": deployed.realm}),
-        )
+    _, refused = _accepted(deployed.environment)
+    for name, reason in refused.items():
+        yield Fault(name, reason, correcting_environment(deployed))
+    realm = deployed.environment.get("LAVA_REALM")
+    if "LAVA_REALM" not in refused and realm != deployed.realm:
+        told = f"the function works for the realm {realm}, not for {deployed.realm}"
+        yield Fault("LAVA_REALM", told, correcting_environment(deployed))
 
 
 @check("error", ["lambda:GetFunctionConcurrency"], of_function=True)
@@ -130,12 +123,8 @@ def function_parking(deployed: Deployment) -> Iterator[Fault]:
     An event that meets a mistake in an entry is only logged, and is lost.
     """
     if not deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE"):
-        more = {"S3TRIGGER_DEAD_LETTER_QUEUE": f"{deployed.function_name}-dlq"}
-        yield Fault(
-            "S3TRIGGER_DEAD_LETTER_QUEUE",
-            "the variable is not set",
-            _with_environment(deployed, deployed.environment | more),
-        )
+        told = "the variable is not set"
+        yield Fault("S3TRIGGER_DEAD_LETTER_QUEUE", told, correcting_environment(deployed))
 
 
 @check("error", ["lambda:GetPolicy"], of_function=True)
@@ -155,11 +144,44 @@ def _last_hour(deployed: Deployment, metric: str) -> float:
     return deployed.metric("AWS/Lambda", metric, "Sum", FunctionName=name) or 0.0
 
 
+def correcting_environment(deployed: Deployment) -> str:
+    """Return the commands that correct all variables of the function.
+
+    Lambda replaces all of them at once: a command for one would put back the faults of others.
+    """
+    accepted, refused = _accepted(deployed.environment)
+    kept = {name: value for name, value in accepted.items() if name not in refused}
+    own = {
+        "LAVA_REALM": deployed.realm,
+        "S3TRIGGER_DEAD_LETTER_QUEUE": deployed.dead_letter_queue,
+    }
+    level = Settings.from_env({"LAVA_REALM": "realm"} | kept).log_level
+    if level > logging.ERROR:
+        own[level_variable(kept)] = "info"
+    return configure(deployed, environment={"Variables": kept | own})
+
+
+def level_variable(environment: Mapping[str, str]) -> str:
+    """Return the variable that the function reads its level from."""
+    return "LAVA_LOGLEVEL" if environment.get("LAVA_LOGLEVEL") else "LOGLEVEL"
+
+
+def _accepted(environment: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the variables that the function accepts, and why it refuses the others."""
+    accepted, refused = dict(environment), dict[str, str]()
+    while True:
+        try:
+            Settings.from_env({"LAVA_REALM": "realm"} | accepted if refused else accepted)
+        except SettingsError as error:
+            if error.name in refused:
+                return accepted, refused
+            refused[error.name] = str(error)
+            accepted.pop(error.name, None)
+        else:
+            return accepted, refused
+
+
 def _named(deployed: Deployment) -> str:
     """Return the option that names the function, if the stack names it otherwise."""
     name = deployed.function_name
     return "" if name == function_name(deployed.realm) else f" --function {shlex.quote(name)}"
-
-
-def _with_environment(deployed: Deployment, environment: dict[str, str]) -> str:
-    return configure(deployed, environment={"Variables": environment})

@@ -27,7 +27,7 @@ _READ: Final = (
 _ACTIONS: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"""
 _OF_AWS: Final = "alias/aws/sqs"
-_MENDED: Final = "lava-s3trigger-doctor-keys"
+_GRANTED: Final = "lava-s3trigger-doctor-keys"
 
 
 @check("error", _READ, of_function=True)
@@ -53,7 +53,8 @@ def queue_key(deployed: Deployment) -> Iterator[Fault]:
             allowed.setdefault(key["Arn"], []).append(name)
     for arn, names in allowed.items():
         statement = {"Effect": "Allow", "Action": list(_ACTIONS), "Resource": sorted(allowed)}
-        command = grant(deployed, _MENDED, [statement])
+        before = deployed.role_policies.get(_GRANTED, [])
+        command = grant(deployed, _GRANTED, [*before, statement])
         yield Fault(", ".join(names), f"the role may not use its key {arn}", command)
 
 

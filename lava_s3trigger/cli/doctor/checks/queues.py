@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from lava_s3trigger.cli.doctor.aws_commands import aws, create_queue, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.cli.output.suggestions import near
 from lava_s3trigger.errors import InvalidEntryError
 from lava_s3trigger.jobs import read_job
+
+from .function import correcting_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +37,42 @@ def dead_letter_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     Parking fails, so that events with user errors come again until they are lost.
     """
     name = deployed.dead_letter_queue
-    if deployed.queue(name) is None:
+    named = deployed.environment.get("S3TRIGGER_DEAD_LETTER_QUEUE") or name
+    if named != name:
+        told = f"did you mean {name}? There is no queue {named}"
+        yield Fault("S3TRIGGER_DEAD_LETTER_QUEUE", told, correcting_environment(deployed))
+    elif deployed.queue(name) is None:
         command = create_queue(
             name,
             MessageRetentionPeriod=str(_MAX_RETENTION),
             VisibilityTimeout=str(_TIMES * deployed.timeout),
+            SqsManagedSseEnabled="true",
+            Policy=json.dumps(_senders(deployed, name)),
         )
         yield Fault(name, "the queue does not exist", command)
+
+
+def _senders(deployed: Deployment, name: str) -> Json:
+    """Return the policy of the template: topics and rules of the account may send."""
+    arn = deployed.arn("sqs", name)
+    sources = {
+        "sns": deployed.arn("sns", "*").replace(f":{arn.split(':')[3]}:", ":*:"),
+        "events": deployed.arn("events", "rule/*"),
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": {"sns": "Sns", "events": "EventBridge"}[service],
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnLike": {"aws:SourceArn": source}},
+            }
+            for service, source in sources.items()
+        ],
+    }
 
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"])
@@ -148,24 +180,50 @@ def redrive_policy_missing(deployed: Deployment) -> Iterator[Fault]:
         if target and deployed.queue(target.rpartition(":")[2]) is not None:
             continue
         told = f"its dead-letter queue {target} does not exist" if target else "no redrive policy"
-        wanted = target or deployed.arn("sqs", f"{name}-dlq")
-        policy = {"deadLetterTargetArn": wanted, "maxReceiveCount": _RECEIVES}
-        create = create_queue(wanted.rpartition(":")[2], MessageRetentionPeriod=str(_MAX_RETENTION))
-        attach = set_queue(queue, RedrivePolicy=json.dumps(policy))
-        yield Fault(name, told, f"{create}\n{attach}")
+        stem, fifo, _ = name.partition(".fifo")
+        wanted = target or deployed.arn("sqs", f"{stem}-dlq{fifo}")
+        lines = [
+            create_queue(wanted.rpartition(":")[2], MessageRetentionPeriod=str(_MAX_RETENTION))
+        ]
+        if not target:
+            policy = {"deadLetterTargetArn": wanted, "maxReceiveCount": _RECEIVES}
+            lines.append(set_queue(queue, RedrivePolicy=json.dumps(policy)))
+        yield Fault(name, told, "\n".join(lines))
 
 
-@check("error", ["dynamodb:Scan", "sqs:GetQueueUrl"])
+@check("error", ["dynamodb:Scan", "sqs:GetQueueUrl", "sqs:ListQueues"])
 def worker_queue_missing(deployed: Deployment) -> Iterator[Fault]:
     """The queue of a worker does not exist.
 
-    Dispatches of that worker's jobs are parked.
+    Dispatches of that worker's jobs are parked. Where a worker has nearly that name, the command
+    corrects the jobs, else it makes the queue.
     """
+    prefix = f"lava-{deployed.realm}-"
     for name, job_ids in worker_queues(deployed).items():
-        if deployed.read("sqs", "get_queue_url", QueueName=name) is None:
-            command = aws("sqs create-queue", queue_name=name)
-            told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
-            yield Fault(name, told, command)
+        if deployed.read("sqs", "get_queue_url", QueueName=name) is not None:
+            continue
+        told = f"the queue does not exist; {len(job_ids)} jobs need it, such as {job_ids[0]}"
+        urls = deployed.read_all("sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)
+        own = (deployed.dead_letter_queue, *deployed.source_queues)
+        queues = {str(url).rpartition("/")[2] for url in urls}
+        workers = {each.removeprefix(prefix) for each in queues - {*own, *_targets(deployed)}}
+        command = create_queue(name)
+        if similar := near(name.removeprefix(prefix), workers):
+            told = f"did you mean the worker {similar[0]}? {told}"
+            command = "\n".join(_renaming(deployed, job_id, similar[0]) for job_id in job_ids)
+        yield Fault(name, told, command)
+
+
+def _renaming(deployed: Deployment, job_id: str, worker: str) -> str:
+    """Return the command that gives a job another worker."""
+    return aws(
+        "dynamodb update-item",
+        table_name=f"lava.{deployed.realm}.jobs",
+        key={"job_id": {"S": job_id}},
+        update_expression="SET #worker = :worker",
+        expression_attribute_names={"#worker": "worker"},
+        expression_attribute_values={":worker": {"S": worker}},
+    )
 
 
 @check("warning", [*_READ, "lambda:ListEventSourceMappings"])

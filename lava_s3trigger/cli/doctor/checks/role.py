@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.deployed.realm import listed, matches_any
+from lava_s3trigger.cli.deployed.realm import allowed_by, holds, is_about, listed, matches_any
 from lava_s3trigger.cli.doctor.aws_commands import aws, grant
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
@@ -21,7 +22,7 @@ ROLE_READ: Final = (
     "iam:ListRolePolicies",
 )
 """What it takes to read the policies of a role."""
-_MENDED: Final = "lava-s3trigger-doctor"
+GRANTED: Final = "lava-s3trigger-doctor"
 """Name of the policy that grants what was missing."""
 
 
@@ -45,6 +46,7 @@ _GIVEN: Final = _WITHOUT_RESOURCES | {
     "sqs:sendmessage*",
 }
 """What the template gives, in lower case."""
+_AS_IN_TEMPLATE: Final = {"sqs:SendMessage": "sqs:SendMessage*"}
 _IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:describesubnets")
 """What Lambda needs for a function in a VPC."""
 
@@ -57,40 +59,104 @@ _IN_VPC: Final = ("ec2:*networkinterface*", "ec2:*privateipaddresses", "ec2:desc
 def role_permissions(deployed: Deployment) -> Iterator[Fault]:
     """The function's role lacks a permission that it needs.
 
-    Every event that needs it fails, and ends as a dead letter.
+    Every event that needs it fails, and ends as a dead letter. What a statement denies, no other
+    can allow: who wrote it must change it.
     """
-    missing: dict[str, list[str]] = {}
-    for action, resource in _needed(deployed):
-        if not deployed.is_allowed(action, resource):
-            missing.setdefault(resource, []).append(action)
-    if missing:
-        allowed = [
-            {"Effect": "Allow", "Action": actions, "Resource": resource}
-            for resource, actions in missing.items()
-        ]
-        command = grant(deployed, _MENDED, allowed)
-        told = "; ".join(f"{', '.join(each)} on {arn}" for arn, each in missing.items())
-        yield Fault(deployed.role_name, f"it lacks {told}", command)
+    every = [each for found in deployed.role_policies.values() for each in found]
+    missing = _missing(deployed, every)
+    if not missing:
+        return
+    told = "; ".join(f"{', '.join(actions)} on {arn}" for arn, actions in missing.items())
+    told = ". ".join([f"it lacks {told}", *_reasons(deployed, missing)])
+    granted = _granting(deployed)
+    after = [*every, *granted]
+    command = grant(deployed, GRANTED, granted) if not _missing(deployed, after) else ""
+    yield Fault(deployed.role_name, told, command)
 
 
-@check("warning", ROLE_READ)
+@check("warning", [*ROLE_READ, "lambda:ListEventSourceMappings"], of_function=True)
 def role_wide(deployed: Deployment) -> Iterator[Fault]:
-    """The function's role may more than the template gives.
+    """The function's role has more permissions than the template grants.
 
     The function renders templates of many authors. What its role may do beyond its task is what
     a flaw in it would put at risk.
     """
     role = deployed.role_name
-    is_in_vpc = bool(deployed.function.get("VpcConfig", {}).get("SubnetIds"))
+    every = [each for found in deployed.role_policies.values() for each in found]
+    kept = [each for found in _narrowed(deployed).values() for each in found]
+    lines = []
+    if _missing(deployed, kept) and not _missing(deployed, every):
+        lines.append(grant(deployed, GRANTED, _granting(deployed)))
     for name, found in deployed.role_policies.items():
-        wide = sorted({action for each in found for action in _wide(each, is_in_vpc=is_in_vpc)})
+        wide = sorted({action for each in found for action in _wide_in(deployed, each)})
         if not wide:
             continue
+        rest = _narrowed(deployed).get(name, [])
         if name.startswith("arn:"):
             command = aws("iam detach-role-policy", role_name=role, policy_arn=name)
+        elif rest:
+            command = grant(deployed, name, rest)
         else:
             command = aws("iam delete-role-policy", role_name=role, policy_name=name)
-        yield Fault(role, f"the policy {name} allows {', '.join(wide)}", command)
+        told = f"the policy {name} allows {', '.join(wide)}"
+        yield Fault(role, told, "\n".join([*lines, command]))
+        lines = []
+
+
+def _missing(deployed: Deployment, found: list[Json]) -> dict[str, list[str]]:
+    """Return the actions that the function needs and statements do not allow, by resource."""
+    missing: dict[str, list[str]] = {}
+    for action, resource in _needed(deployed):
+        if not allowed_by(found, action, resource, deployed.role_context):
+            granted = resource.replace(":log-stream:x", ":*")
+            missing.setdefault(granted, []).append(_AS_IN_TEMPLATE.get(action, action))
+    return missing
+
+
+def _granting(deployed: Deployment) -> list[Json]:
+    """Return the statements of the policy that grants what the role lacks once it is narrow."""
+    before = deployed.role_policies.get(GRANTED, [])
+    others = [each for found in _narrowed(deployed).values() for each in found]
+    return [
+        *before,
+        *(
+            {"Effect": "Allow", "Action": actions, "Resource": resource}
+            for resource, actions in _missing(deployed, others).items()
+        ),
+    ]
+
+
+def _reasons(deployed: Deployment, missing: dict[str, list[str]]) -> Iterator[str]:
+    """Yield the statements that deny what is missing, or allow it on a condition never met."""
+    for name, found in deployed.role_policies.items():
+        for statement in found:
+            about = any(
+                is_about(statement, action.removesuffix("*"), arn)
+                for arn, each in missing.items()
+                for action in each
+            )
+            if not about:
+                continue
+            condition = statement.get("Condition") or {}
+            told = f"a statement {statement.get('Sid', '')!r} of the policy {name}"
+            if statement.get("Effect") == "Deny" and holds(condition, deployed.role_context):
+                yield f"{told} denies it"
+            elif statement.get("Effect") == "Allow":
+                yield f"{told} allows it on a condition that is never true: {json.dumps(condition)}"
+
+
+def _narrowed(deployed: Deployment) -> dict[str, list[Json]]:
+    """Return the policies of the role without the statements that allow too much."""
+    return {
+        name: [each for each in found if not any(_wide_in(deployed, each))]
+        for name, found in deployed.role_policies.items()
+        if not (name.startswith("arn:") and any(any(_wide_in(deployed, each)) for each in found))
+    }
+
+
+def _wide_in(deployed: Deployment, statement: Json) -> Iterator[str]:
+    is_in_vpc = bool(deployed.function.get("VpcConfig", {}).get("SubnetIds"))
+    return _wide(statement, is_in_vpc=is_in_vpc)
 
 
 def _wide(statement: Json, *, is_in_vpc: bool) -> Iterator[str]:
@@ -113,9 +179,9 @@ def _wide(statement: Json, *, is_in_vpc: bool) -> Iterator[str]:
 def _needed(deployed: Deployment) -> Iterator[tuple[str, str]]:
     """Yield the actions of the function's calls, each with a resource."""
     realm = deployed.realm
-    logs = f"log-group:/aws/lambda/{deployed.function_name}:log-stream:x"
+    logs = deployed.arn("logs", f"log-group:{deployed.log_group}:log-stream:x")
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        yield action, deployed.arn("logs", logs)
+        yield action, logs
     index = f"table/lava.{realm}.s3triggers/index/s3trigger-index"
     yield "dynamodb:Query", deployed.arn("dynamodb", index)
     yield "dynamodb:GetItem", deployed.arn("dynamodb", f"table/lava.{realm}.jobs")

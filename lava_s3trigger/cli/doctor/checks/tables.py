@@ -10,7 +10,7 @@ from lava_s3trigger.cli.doctor.registry import Fault, check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployed.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 _READ: Final = ("dynamodb:DescribeTable",)
 _INDEX: Final = "s3trigger-index"
@@ -56,12 +56,13 @@ def index_missing(deployed: Deployment) -> Iterator[Fault]:
         return
     indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
     if _INDEX not in indexes:
-        command = aws(
+        change = aws(
             "dynamodb update-table",
             table_name=name,
             attribute_definitions=_attributes("bucket", "prefix"),
-            global_secondary_index_updates=[{"Create": _INDEX_TO_MAKE}],
+            global_secondary_index_updates=[{"Create": {**_INDEX_TO_MAKE, **_throughput(table)}}],
         )
+        command = f"{change}\n{_waiting(name)}"
         yield Fault(name, f"the index {_INDEX} does not exist", command)
 
 
@@ -73,8 +74,7 @@ def dedup_table_missing(deployed: Deployment) -> Iterator[Fault]:
     """
     name = deployed.environment.get("S3TRIGGER_DEDUP_TABLE")
     if name and deployed.table(name) is None:
-        wait = aws("dynamodb wait table-exists", table_name=name)
-        command = "\n".join([_creating(name, "id"), wait, _expiring(name)])
+        command = f"{_creating(name, 'id')}\n{_expiring(name)}"
         yield Fault(name, "the table does not exist", command)
 
 
@@ -94,8 +94,8 @@ def dedup_table_grows(deployed: Deployment) -> Iterator[Fault]:
 
 
 def _creating(name: str, key: str, *others: str, **options: Any) -> str:
-    """Return the command that makes a table, given its key and the keys of its indexes."""
-    return aws(
+    """Return the commands that make a table, given its key and the keys of its indexes."""
+    create = aws(
         "dynamodb create-table",
         table_name=name,
         billing_mode="PAY_PER_REQUEST",
@@ -103,6 +103,20 @@ def _creating(name: str, key: str, *others: str, **options: Any) -> str:
         key_schema=[{"AttributeName": key, "KeyType": "HASH"}],
         **options,
     )
+    return f"{create}\n{_waiting(name)}"
+
+
+def _waiting(name: str) -> str:
+    return aws("dynamodb wait table-exists", table_name=name)
+
+
+def _throughput(table: Json) -> Json:
+    """Return the throughput that an index needs: the table's own, where that is provisioned."""
+    if table.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+        return {}
+    names = ("ReadCapacityUnits", "WriteCapacityUnits")
+    found = table.get("ProvisionedThroughput", {})
+    return {"ProvisionedThroughput": {name: max(1, int(found.get(name, 1))) for name in names}}
 
 
 def _expiring(name: str) -> str:

@@ -5,38 +5,52 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lava_s3trigger.cli.deployed.realm import listed, statements
+from lava_s3trigger.cli.deployed.realm import statements
 from lava_s3trigger.cli.doctor.aws_commands import aws, permit
+from lava_s3trigger.cli.doctor.connections import CONNECT_READS
 from lava_s3trigger.cli.doctor.registry import Fault, check
+from lava_s3trigger.cli.routes.policies import allows
+from lava_s3trigger.cli.routes.route import drops_all, routes
+
+from .buckets import buckets, connecting_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lava_s3trigger.cli.deployed.realm import Deployment
+    from lava_s3trigger.cli.deployed.realm import Deployment, Json
 
 
 @check(
     "warning",
-    ["lambda:ListEventSourceMappings", "sns:GetSubscriptionAttributes", "sns:ListSubscriptions"],
+    [
+        *CONNECT_READS,
+        "dynamodb:Scan",
+        "events:ListRules",
+        "events:ListTargetsByRule",
+        "lambda:GetPolicy",
+        "lambda:ListEventSourceMappings",
+        "s3:GetBucketNotification",
+        "sns:ListSubscriptions",
+    ],
+    of_function=True,
 )
 def subscription_filter(deployed: Deployment) -> Iterator[Fault]:
-    """A subscription has a filter policy.
+    """A subscription's filter policy drops all events of a bucket with enabled triggers.
 
-    SNS drops the events that it does not match, without a trace. S3's notifications have no
-    message attributes, so that most policies match none.
+    S3's notifications have no message attributes, so that a policy that asks for one matches none.
+    The filter stays, since others may publish what it is for; the command connects the bucket by
+    another route.
     """
-    for subscription in deployed.subscriptions:
-        arn = subscription["SubscriptionArn"]
-        answer = deployed.read("sns", "get_subscription_attributes", SubscriptionArn=arn) or {}
-        policy = answer.get("Attributes", {}).get("FilterPolicy", "{}")
-        if policy not in {"", "{}"}:
-            command = aws(
-                "sns set-subscription-attributes",
-                subscription_arn=arn,
-                attribute_name="FilterPolicy",
-                attribute_value="{}",
-            )
-            yield Fault(arn, f"its filter policy is {policy}", command)
+    for bucket, triggers in buckets(deployed).items():
+        notified = (deployed.notifications(bucket) or {}).get("TopicConfigurations", [])
+        topics = {notification["TopicArn"] for notification in notified}
+        for subscription in deployed.subscriptions:
+            arn = subscription["SubscriptionArn"]
+            policy = deployed.filter_policy(arn)
+            is_filtered = subscription["TopicArn"] in topics and drops_all(policy)
+            if is_filtered and not routes(deployed, bucket):
+                told = f"its filter policy {json.dumps(policy)} drops the events of {bucket}"
+                yield connecting_fault(deployed, bucket, arn, told, triggers)
 
 
 @check(
@@ -49,59 +63,86 @@ def topic_not_permitted(deployed: Deployment) -> Iterator[Fault]:
 
     SNS drops the events, or moves them to the subscription's dead-letter queue.
     """
-    if deployed.permits("sns"):
-        return
     topics = {
         each["TopicArn"]
         for each in deployed.subscriptions
         if each["Endpoint"] == deployed.function_arn
     }
     for topic in sorted(topics):
+        context = {"aws:sourcearn": topic, "aws:sourceaccount": topic.split(":")[4]}
+        if allows(deployed.policy, "sns", "lambda:InvokeFunction", context):
+            continue
         command = permit(deployed, f"topic-{topic.rpartition(':')[2]}", "sns", source_arn=topic)
         yield Fault(topic, "the function does not permit sns.amazonaws.com", command)
 
 
 @check(
     "error",
-    ["lambda:ListEventSourceMappings", "sns:GetTopicAttributes", "sns:ListSubscriptions"],
+    [
+        "dynamodb:Scan",
+        "lambda:ListEventSourceMappings",
+        "s3:GetBucketNotification",
+        "sns:GetTopicAttributes",
+        "sns:ListSubscriptions",
+    ],
+    of_function=True,
 )
 def topic_publishers(deployed: Deployment) -> Iterator[Fault]:
-    """A topic does not let S3 publish.
+    """A topic between a bucket and the function does not let S3 publish.
 
     S3 refuses to notify it, or drops the events of the buckets that already do.
     """
-    for topic in sorted({each["TopicArn"] for each in deployed.subscriptions}):
+    ours = {subscription["TopicArn"] for subscription in deployed.subscriptions}
+    notifying: dict[str, list[str]] = {}
+    for bucket in buckets(deployed):
+        notified = (deployed.notifications(bucket) or {}).get("TopicConfigurations", [])
+        for topic in {notification["TopicArn"] for notification in notified} & ours:
+            notifying.setdefault(topic, []).append(bucket)
+    for topic, names in sorted(notifying.items()):
         answer = deployed.read("sns", "get_topic_attributes", TopicArn=topic)
         if answer is None:
             continue
-        policy = json.loads(answer["Attributes"].get("Policy") or "{}")
-        if any(_lets_s3_publish(each) for each in statements(policy)):
+        policy = {"Version": "2012-10-17", **json.loads(answer["Attributes"].get("Policy") or "{}")}
+        allowed = {"Sid": "lava-s3trigger-doctor", **_publishing(deployed, topic, names)}
+        before = [each for each in statements(policy) if each.get("Sid") != allowed["Sid"]]
+        refused = [name for name in names if not _may_publish(deployed, statements(policy), name)]
+        if not refused:
             continue
-        allowed = {
-            "Sid": "S3",
-            "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": "sns:Publish",
-            "Resource": topic,
-            "Condition": {"StringEquals": {"aws:SourceAccount": topic.split(":")[4]}},
-        }
-        merged = {"Version": "2012-10-17", **policy}
-        merged["Statement"] = [*statements(policy), allowed]
+        told = f"its policy does not let S3 publish for {', '.join(refused)}"
+        merged = {**policy, "Statement": [*before, allowed]}
+        if not all(_may_publish(deployed, merged["Statement"], name) for name in names):
+            yield Fault(topic, f"{told}: it denies it, which only its owner can change")
+            continue
         command = aws(
             "sns set-topic-attributes",
             topic_arn=topic,
             attribute_name="Policy",
             attribute_value=json.dumps(merged),
         )
-        yield Fault(topic, "its policy has no statement for s3.amazonaws.com", command)
+        yield Fault(topic, told, command)
 
 
-def _lets_s3_publish(statement: dict[str, object]) -> bool:
-    principal = statement.get("Principal")
-    services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
-    actions = {str(action).lower() for action in listed(statement.get("Action", []))}
-    return (
-        statement.get("Effect") == "Allow"
-        and "s3.amazonaws.com" in services
-        and bool(actions & {"sns:publish", "sns:*", "*"})
-    )
+def _may_publish(deployed: Deployment, found: list[Json], bucket: str) -> bool:
+    context = {"aws:sourcearn": _arn(deployed, bucket), "aws:sourceaccount": _account(deployed)}
+    return allows(found, "s3", "sns:Publish", context)
+
+
+def _publishing(deployed: Deployment, topic: str, names: list[str]) -> Json:
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": [_arn(deployed, name) for name in names]},
+            "StringEquals": {"aws:SourceAccount": _account(deployed)},
+        },
+    }
+
+
+def _arn(deployed: Deployment, bucket: str) -> str:
+    return f"{deployed.function_arn.partition(':lambda:')[0]}:s3:::{bucket}"
+
+
+def _account(deployed: Deployment) -> str:
+    return deployed.function_arn.split(":")[4]
