@@ -91,9 +91,9 @@ def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has a condition that does not exist.
 
-    The [table of conditions](triggers.md#conditions) lists those that do. `--fix` renames a
-    condition whose name is very similar to a known one. `if_size_lt` has no counterpart:
-    `if_not_size_gt` holds up to and including the size, so only `--unsafe-fixes` writes it.
+    See the [table of conditions](triggers.md#conditions). `--fix` renames a condition that is very
+    similar to a known one. For `if_size_lt`, `--unsafe-fixes` writes `if_not_size_gt`, which also
+    holds at exactly that size.
     """
     free = [name for name in _CONDITIONS if name not in checked.item]
     meant = _MEANT.get(error.field)

@@ -110,8 +110,7 @@ def unknown_tag(problem: Problem, checked: CheckedEntry | None) -> Iterator[Foun
 def file_without_entry(file: SourceFile) -> Iterator[Found]:
     """A file that was found in a folder holds no entry at all. It is left out.
 
-    Policies, samples and configuration files may be in a folder of entries. If the file should
-    have an entry, compare its fields with the [table of fields](triggers.md#fields).
+    If it should have one, compare its fields with the [table of fields](triggers.md#fields).
     """
     yield Found(f"no entry in {file.name}: the file is left out")
 

@@ -49,8 +49,8 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A trigger names a job that is in none of the files, or not in the realm's table.
 
-    Every event is parked until the job exists. Create it, or correct the name. Without jobs and
-    without a realm, jobs are unknown, and this rule finds nothing.
+    Every event is parked until the job exists. Without jobs in files and without a realm, this rule
+    finds nothing.
     """
     if every.jobs is None:
         return

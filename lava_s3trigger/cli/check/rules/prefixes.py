@@ -63,10 +63,10 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 
 @rule("LT203", "warning", "Prefix has a wildcard")
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
-    """A prefix has `*`, `?` or `[`, and is matched literally, not as a pattern.
+    """A prefix has `*`, `?` or `[`, which are not wildcards there.
 
-    Only the prefix `*` is special: it is the whole bucket. For a folder, name the folder:
-    `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`.
+    Write `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`. Only the
+    prefix `*` is special: it is the whole bucket.
     """
     prefix = checked.prefix or ""
     is_whole = prefix == WHOLE_BUCKET
@@ -164,8 +164,7 @@ def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No bucket can have the name in `bucket`, so no event matches.
 
-    Write only the name: `my-bucket`, without `s3://`, a path or an ARN. A trigger has one
-    bucket, and no pattern of buckets.
+    Write only the name: `my-bucket`, without `s3://`, a path, an ARN or wildcards.
     """
     bucket = checked.bucket or ""
     if not bucket or _BUCKET.fullmatch(bucket):
@@ -217,9 +216,9 @@ _STRANGE: Final = (
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A prefix is an address, or has characters that the keys of a bucket hardly have.
 
-    For example, `s3://orders/incoming`, `./incoming`, `incoming//daily`, `incoming\daily`, a
-    zero-width space that was copied with the text, or the name of the bucket before the folder.
-    Write only the key, as S3 shows it. If keys do look like that, ignore this rule in the entry.
+    For example `s3://orders/incoming`, `incoming//daily`, `incoming\daily`, an invisible character,
+    or the bucket's name before the folder. Write the key as S3 shows it, or ignore this rule if
+    keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:

@@ -200,8 +200,8 @@ def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An entry with `jinja: false` names a variable of the function in braces.
 
-    With `jinja: false`, `job_id`, `parameters` and `globals` are sent unchanged, with their
-    braces. Remove `jinja: false`. If the job itself renders the braces, ignore this rule.
+    It is dispatched as written, braces included. Remove `jinja: false`, or ignore this rule if the
+    job renders the braces.
     """
     if checked.is_template:
         return

@@ -108,8 +108,7 @@ def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that is not rendered holds a template.
 
-    Only `job_id`, `parameters` and `globals` are templates. A bucket, a prefix or an argument
-    of a condition is used literally. To choose by the key, use
+    Only `job_id`, `parameters` and `globals` are templates. To choose by the key, use
     [conditions](triggers.md#conditions).
     """
     named: list[tuple[tuple[str | int, ...], Any]] = [
