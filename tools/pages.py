@@ -55,8 +55,8 @@ LAYERS: Final = (
 one and none of its own layer. Calls to AWS are above templates, because the time that they
 keep in reserve depends on how long a rendering takes."""
 SHARED: Final = ("decide", "routes", "objects", "entries", "deployed", "output")
-"""Folders of the command line that commands share, from the top: each imports only lower ones.
-All other folders are commands. No command imports another, except for `COMPOSED`."""
+"""Rooms of the command line that commands share, from the top: each imports only lower ones.
+All other rooms are commands, and none imports another command's."""
 TOP: Final = ("configuration", "errors", "options")
 """Modules of the command line that each of its rooms may import."""
 COMPOSED: Final[Mapping[str, frozenset[str]]] = {
@@ -100,7 +100,7 @@ class Module:
 
     @property
     def room(self) -> str:
-        """The folder in `cli`, or the name of a module that is directly in `cli`."""
+        """The folder in `cli`, or the name of a module outside of the folders."""
         _, *inside = self.name.split(".")
         return "" if self.group != "cli" or inside[0] in TOP else inside[0]
 
@@ -339,7 +339,7 @@ def doctor_pages() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return the pages as they should be."""
+    """Return the expected content of the pages."""
     found = modules()
     blocks = {
         CHECKOUT / "CONTRIBUTING.md": {
