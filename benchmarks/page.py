@@ -20,7 +20,7 @@ HEAD: Final = ("Measurement", "Result", "Goal", "Met", "Ours", "Baseline", "Note
 PAGE_HEAD: Final = HEAD[:4]
 SPENT_HEAD: Final = ("Module", "What it does", "One event by S3", "Each of ten by SQS")
 CHANGE_HEAD: Final = ("Measurement", "Before", "After", "After / before", "Within 3 %")
-MIN_SHARE: Final = 0.02
+MIN_SHARE: Final = 0.04
 """Smallest share of the CPU time of an event that the page shows."""
 _NUMBERS: Final = {"Result", "Goal", "Ours", "Baseline", *SPENT_HEAD[2:], *CHANGE_HEAD[1:4]}
 

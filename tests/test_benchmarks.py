@@ -135,5 +135,5 @@ def test_the_page_has_rows_with_a_goal_and_modules_that_take_time() -> None:
         ["slow", "1.5", "1.25", "**no**"],
         ["calls", "0 calls", "0", "yes"],
     ]
-    shares = [Share("log", 0.01, 0.02), Share("jobs", 0.01, 0.01)]
-    assert page.spent_page_lines(shares) == [["`log.py`", "the log line", "1%", "2%"]]
+    shares = [Share("log", 0.01, 0.04), Share("jobs", 0.03, 0.02)]
+    assert page.spent_page_lines(shares) == [["`log.py`", "the log line", "1%", "4%"]]

@@ -42,11 +42,9 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "examples/README": "a repository of entries",
     },
     "Deploy": {
-        "docs/deploying": "the stack, its parameters and permissions",
+        "docs/deploying": "install, check, update and remove the stack; permissions",
         "docs/connecting": "connect buckets to the function",
-        "docs/first-deployment": "check a new stack",
         "docs/migrating": "move from lava's own function",
-        "docs/removing": "upgrade, roll back, uninstall",
     },
     "Operate": {
         "docs/operating": "runbook, alarms, the log, dead letters",

@@ -21,8 +21,7 @@ NAME: Final = "myrealm"
 STACK: Final = f"lava-{NAME}-s3trigger"
 QUEUES: Final = [f"{STACK}-dlq", f"{STACK}-intake", f"{STACK}-intake-dlq"]
 DEPLOY: Final = f"sam deploy --stack-name {STACK} --parameter-overrides Realm={NAME} CacheTtl=0"
-REMOVING: Final = CHECKOUT / "docs" / "removing.md"
-DEPLOYING: Final = CHECKOUT / "docs" / "deploying.md"
+PAGE: Final = CHECKOUT / "docs" / "deploying.md"
 
 
 _FAILING: Final = """
@@ -40,13 +39,13 @@ class Owner(Reader):
 
     def __init__(self, aws: LocalAws, folder: Path) -> None:
         super().__init__(aws, folder)
-        [self.names] = fenced(section(REMOVING, "Updating and removing"), "sh")[:1]
+        [self.names] = fenced(section(PAGE, "Updating and removing"), "sh")[:1]
         self.realm.make(["core"])
         self.realm.put("jobs", [JOB | {"job_id": "load"}])
 
     def follow(self, heading: str) -> str:
         """Run the commands under a heading, without those under its own headings."""
-        text = section(REMOVING, heading).partition("\n### ")[0]
+        text = section(PAGE, heading).partition("\n#### ")[0]
         return self.run(*fenced(text, "sh"))
 
     def queues(self) -> list[str]:
@@ -131,7 +130,7 @@ def test_a_failed_first_deployment_does_not_block_the_second(owner: Owner) -> No
     assert owner.queues() == []
     assert not owner.has_table()
 
-    [delete] = [each for each in fenced(DEPLOYING.read_text(), "sh") if "delete-stack" in each]
+    [delete] = [each for each in fenced(PAGE.read_text(), "sh") if "delete-stack" in each]
     deploy = f"{DEPLOY} CreateIntake=true"
     owner.run(delete, deploy)
     assert owner.queues() == QUEUES
@@ -146,7 +145,7 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     for queue in QUEUES:
         owner.send(queue, event(queue))
 
-    look, delete, delete_queues, delete_table = fenced(section(REMOVING, "Uninstall"), "sh")
+    look, delete, delete_queues, delete_table = fenced(section(PAGE, "Uninstall"), "sh")
     printed = owner.run(look)
     assert printed.splitlines() == [f"{queue} 1 0 0" for queue in QUEUES]
     owner.run(delete)
@@ -165,7 +164,7 @@ def test_what_the_queues_and_the_table_hold_outlives_the_stack(owner: Owner) -> 
     uuid = owner.mapping(f"{STACK}-dlq")
     owner.run(f"aws lambda update-event-source-mapping --enabled --uuid {uuid}")
     keys_arrive(owner.realm, f"{STACK}-dlq")
-    owner.run(*fenced(section(REMOVING, "Use an intake queue that stayed"), "sh"))
+    owner.run(*fenced(section(PAGE, "Use an intake queue that stayed"), "sh"))
     keys_arrive(owner.realm, f"{STACK}-intake")
     # The local server cannot move dead letters back to their queue.
     assert owner.waiting(f"{STACK}-intake-dlq") == 1
@@ -208,7 +207,7 @@ class TestChanging:
         make_trigger(owner)
         owner.follow("Rename")
         owner.invoke(f"{STACK}-next", "k")
-        look, delete, *_ = fenced(section(REMOVING, "Uninstall"), "sh")
+        look, delete, *_ = fenced(section(PAGE, "Uninstall"), "sh")
         assert owner.run(look) == f"{STACK}-dlq 0 0 0\n"  # what exists, and nothing else
         owner.run(delete)
         with pytest.raises(ClientError):
