@@ -29,9 +29,9 @@ _COMMANDS: Final = {
     "replay": "Hand S3 events for existing objects to the deployed function.",
     "dead-letters": "Show what waits in the dead-letter queues of the function and of its intake.",
     "tail": "Show the function's log.",
-    "history": "Tell what happened to an object, and what would happen to it now.",
+    "history": "Show what happened to an object, and what would happen to it now.",
     "ui": "Show entries in a browser: what is where, what a key does, what a draft changes.",
-    "compare": "Compare what two functions made of the same events.",
+    "compare": "Compare what two functions did with the same events.",
 }
 """The commands, each with the first line of its help, so that listing them imports none."""
 _SINGLE: Final = ("event", "schema")
