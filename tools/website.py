@@ -34,11 +34,10 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "docs/rendering": "templates: what they know, and what is missing",
         "docs/cookbook": "entries for common tasks, with their tests",
         "docs/explain": "what would happen to an object, and why",
-        "docs/check": "find mistakes in entries",
+        "docs/workbench": "the entries of a realm in the browser",
+        "docs/check": "find mistakes in entries, and run their cases",
         "docs/rules": "what each rule of check means",
-        "docs/testing-entries": "cases for entries, on your machine and in CI",
-        "docs/plan": "what a change does to many objects",
-        "docs/apply": "put entries into the table, and undo it",
+        "docs/apply": "plan a change, put it into the table, and undo it",
         "examples/README": "a repository of entries",
     },
     "Deploy": {
@@ -70,9 +69,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
 }
 """What a reader wants to do, with its pages (without ``.md``) and headings, and what they are for.
-A page that does not exist is left out."""
-OTHERS: Final = "Look up"
-"""The section of the pages that no section names."""
+A page that does not exist is left out, and one that no section names is an error."""
 _SEARCH: Final = """\
 <form class="find" action="search.html" role="search">
 <input type="search" name="q" placeholder="Search" aria-label="Search"><button>Search</button>
@@ -92,10 +89,12 @@ def first_page(names: Iterable[str]) -> str:
     """Return the first page: what a reader may want to do, and the pages for it.
 
     Raises:
-        ValueError: A heading that is named does not exist.
+        ValueError: No section names a page, or a heading that is named does not exist.
     """
     rest = set(names)
     named = {name for section in SECTIONS.values() for name in section}
+    if rest - named:
+        raise ValueError(f"no section names these pages: {', '.join(sorted(rest - named))}")
     lines = ["# lava s3trigger", "", "Starts lava jobs when objects in S3 change.", "", _SEARCH, ""]
     lines += ["::::{container} doors", ""]
     contents = []
@@ -104,7 +103,6 @@ def first_page(names: Iterable[str]) -> str:
         lines += [_link(name, text) for name, text in texts.items() if _page(name) in rest]
         lines += [":::", ""]
         listed = [name for name in texts if name in rest]
-        listed += sorted(rest - named) if section == OTHERS else []
         contents += ["```{toctree}", ":hidden:", f":caption: {section}", ":maxdepth: 1", ""]
         contents += [*listed, "```", ""]
     return "\n".join([*lines, "::::", "", *contents])

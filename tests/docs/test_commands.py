@@ -47,8 +47,8 @@ Run = Callable[[str], Ran]
 
 COMMAND_LINE: Final = DOCS / "command-line.md"
 EXPLAIN: Final = DOCS / "explain.md"
-TESTING: Final = DOCS / "testing-entries.md"
-PLAN: Final = DOCS / "plan.md"
+TESTING: Final = DOCS / "check.md"
+PLAN: Final = DOCS / "apply.md"
 BACKFILL: Final = DOCS / "backfill.md"
 ENTRIES: Final = CHECKOUT / "examples"
 PAGES: Final = (COMMAND_LINE, EXPLAIN, TESTING, PLAN)
@@ -121,7 +121,7 @@ class TestCommandLine:
 
 
 class TestEntryPages:
-    """docs/testing-entries.md, and the sections of docs/command-line.md on payloads and schemas."""
+    """docs/check.md on cases, and the sections of docs/command-line.md on payloads and schemas."""
 
     def test_the_tables_name_all_fields_and_reasons(self) -> None:
         rows = re.findall(r"^\| (`.*?) \|", TESTING.read_text(), re.MULTILINE)

@@ -138,8 +138,8 @@ class TestRendering:
 
     def test_a_reserved_name_is_refused(self) -> None:
         text = section(RENDERING, "Reserved names of globals")
-        template, key = re.findall(r"with `([^`]+)` and the key\s+`([^`]+)`", text)[0]
-        [reason] = re.findall(r"the reason is\s+`globals: ([^`]+)`", text)
+        template, key = re.findall(r"with\s+`([^`]+)` and the key\s+`([^`]+)`", text)[0]
+        [reason] = re.findall(r"the reason\s+is\s+`globals: ([^`]+)`", text)
         known = variables(replace(sample("s3-created.json"), key=key))
         with pytest.raises(RenderingError, match=re.escape(reason)):
             Document(json.loads(template), is_globals=True).render(known)

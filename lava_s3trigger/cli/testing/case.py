@@ -1,7 +1,7 @@
 """Cases: what an entry must cause for an object, written by its author.
 
 An entry has its cases under ``x-tests``, which lava ignores; in a file of cases, each names its
-entry. See docs/testing-entries.md.
+entry. See docs/check.md#test-entries.
 """
 
 from __future__ import annotations

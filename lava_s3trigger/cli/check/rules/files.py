@@ -167,7 +167,7 @@ def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Foun
 def unknown_case_field(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A case under `x-tests` has an unknown field, so `lava-s3trigger test` refuses it.
 
-    See the [fields of a case](testing-entries.md#cases).
+    See the [fields of a case](check.md#cases).
     """
     cases = checked.values.get(CASES_FIELD)
     for n, case in enumerate(cases if isinstance(cases, list) else ()):

@@ -210,9 +210,9 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The function cannot render a template for the objects that the entry is made for.
 
-    [The trial](check.md#the-trial) tried keys that the conditions accept, and every such event
+    [The trial](check.md) tried keys that the conditions accept, and every such event
     would be parked. Correct the template. If it needs keys of another form, give one in a case
-    under [`x-tests`](testing-entries.md).
+    under [`x-tests`](check.md#cases).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and not failure.when:
