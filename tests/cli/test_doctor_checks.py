@@ -120,6 +120,9 @@ def under(operator: str, name: str, value: str) -> str:
 
 BUCKET: Final = "arn:aws:s3:::my-bucket"
 RULE: Final = arn("events", "rule/lava.prod.in")
+ELSEWHERE: Final = json.dumps(
+    {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}
+)
 PATTERN: Final = '{"body": {"Records": {"eventName": ["ObjectCreated:Put"]}}}'
 OTHER_FUNCTION: Final = "realm.main.handler"
 
@@ -326,14 +329,11 @@ def test_a_fault_is_found(name: str, change: Change, subject: str, message: str)
         ),
         "a queue of another account": (
             "queue-policy",
-            answer(
-                "GetSubscriptionAttributes",
-                {
-                    "Attributes": {
-                        "RedrivePolicy": '{"deadLetterTargetArn":'
-                        f' "arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}}'
-                    }
-                },
+            lambda realm: (
+                answer("GetSubscriptionAttributes", {"Attributes": {"RedrivePolicy": ELSEWHERE}})(
+                    realm
+                ),
+                attributes(f"{FUNCTION}-dlq", Policy=queue_policy("events"))(realm),
             ),
         ),
         "an empty filter": ("mapping-filter", mapping(FilterCriteria={"Filters": []})),
