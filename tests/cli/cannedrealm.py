@@ -173,7 +173,7 @@ class CannedRealm(Aws):
 
     def _queue_url(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["QueueName"] not in self.queues:
-            raise _refusal("QueueDoesNotExist", "GetQueueUrl")
+            raise refusal("QueueDoesNotExist", "GetQueueUrl")
         return {"QueueUrl": f"https://sqs/{asked['QueueName']}"}
 
     def _attributes(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _answering(realm: CannedRealm, client: Any) -> Callable[..., Any]:
     def answer(model: Any, context: Any, **_: Any) -> Any:
         name = model.name
         if name in realm.refused:
-            raise _refusal("AccessDenied", name)
+            raise refusal("AccessDenied", name)
         found = realm.answers[name]
         value = found(context["canned_parameters"]) if callable(found) else found
         Stubber(client).add_response(xform_name(name), value)  # checks it
@@ -201,5 +201,6 @@ class _Ok:
     status_code = 200
 
 
-def _refusal(code: str, operation: str) -> ClientError:
+def refusal(code: str, operation: str) -> ClientError:
+    """Return what a client raises when AWS refuses a call."""
     return ClientError({"Error": {"Code": code, "Message": "refused by the test"}}, operation)

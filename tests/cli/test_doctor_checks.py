@@ -23,6 +23,7 @@ from .cannedrealm import (
     arn,
     job,
     queue_policy,
+    refusal,
     trigger,
 )
 
@@ -49,7 +50,8 @@ NAMES: Final = (
     "redrive-to-worker",
     "redrive-receives",
     "mapping-filter",
-    "entry-findings",
+    "entry-errors",
+    "entry-warnings",
     "dedup-overwrites",
 )
 DAY: Final = 86400
@@ -120,6 +122,9 @@ def under(operator: str, name: str, value: str) -> str:
 
 BUCKET: Final = "arn:aws:s3:::my-bucket"
 RULE: Final = arn("events", "rule/lava.prod.in")
+ELSEWHERE: Final = json.dumps(
+    {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}
+)
 PATTERN: Final = '{"body": {"Records": {"eventName": ["ObjectCreated:Put"]}}}'
 OTHER_FUNCTION: Final = "realm.main.handler"
 
@@ -266,16 +271,16 @@ OTHER_FUNCTION: Final = "realm.main.handler"
             "messages that do not match are deleted: one that cannot be read: the key is off",
         ),
         "error of an entry": (
-            "entry-findings",
+            "entry-errors",
             lambda realm: realm.triggers.append(trigger("bad", enbaled={"BOOL": True})),
             "entries of prod",
-            "1 error: bad",
+            "1 in bad; `lava-s3trigger check --realm prod` lists them",
         ),
         "worker without a queue": (
-            "entry-findings",
+            "entry-warnings",
             lambda realm: realm.jobs.append(job("other", "nobody")),
             "entries of prod",
-            "1 warning: other",
+            "1 in other; `lava-s3trigger check --realm prod` lists them",
         ),
     },
 )
@@ -326,14 +331,11 @@ def test_a_fault_is_found(name: str, change: Change, subject: str, message: str)
         ),
         "a queue of another account": (
             "queue-policy",
-            answer(
-                "GetSubscriptionAttributes",
-                {
-                    "Attributes": {
-                        "RedrivePolicy": '{"deadLetterTargetArn":'
-                        f' "arn:aws:sqs:us-east-1:210987654321:{FUNCTION}-dlq"}}'
-                    }
-                },
+            lambda realm: (
+                answer("GetSubscriptionAttributes", {"Attributes": {"RedrivePolicy": ELSEWHERE}})(
+                    realm
+                ),
+                attributes(f"{FUNCTION}-dlq", Policy=queue_policy("events"))(realm),
             ),
         ),
         "an empty filter": ("mapping-filter", mapping(FilterCriteria={"Filters": []})),
@@ -647,18 +649,30 @@ class TestEntries:
         )
         options = ["--region", REGION, "--endpoint-url", str(client_settings.endpoint_url)]
         printed = line("check", "--realm", realm.name, "--format", "json", *options).json()
-        severities = [finding["severity"] for finding in printed["findings"]]
+        findings: dict[str, list[str]] = {"error": [], "warning": [], "info": []}
+        for finding in printed["findings"]:
+            findings[finding["severity"]].append(finding["trigger_id"] or finding["job_id"])
+        assert min(map(len, findings.values())) >= 2
 
-        deployment = Deployment(client_settings, realm.name, "no-function")
-        [finding] = diagnose(deployment, [CHECKS["entry-findings"]]).findings
+        chosen = [CHECKS["entry-errors"], CHECKS["entry-warnings"]]
+        diagnosis = diagnose(Deployment(client_settings, realm.name, "no-function"), chosen)
 
-        counts = {name: severities.count(name) for name in ("error", "warning", "info")}
-        assert min(counts.values()) >= 2
-        assert finding.message == (
-            f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} infos:"
-            " b, c, slash, typo"
-        )
-        assert finding.command == f"lava-s3trigger check --realm {realm.name}"
+        command = f"lava-s3trigger check --realm {realm.name}"
+        assert [finding.message for finding in diagnosis.findings] == [
+            f"{len(ids)} in {', '.join(sorted(set(ids)))}; `{command}` lists them"
+            for ids in (findings["error"], findings["warning"])
+        ]
+
+    def test_without_a_table_its_entries_are_not_missed(self) -> None:
+        def scan(asked: dict[str, Any]) -> dict[str, Any]:
+            if asked["TableName"].endswith(".jobs"):
+                raise refusal("ResourceNotFoundException", "Scan")
+            return {"Items": [trigger("t")]}
+
+        realm = CannedRealm()
+        answer("Scan", scan)(realm)
+
+        assert found(realm, "entry-errors", "entry-warnings") == []
 
 
 class TestOverwrites:

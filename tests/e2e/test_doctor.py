@@ -381,7 +381,8 @@ FOUND_ALONE: Final = {
 """Found by tests of their own."""
 WITHOUT_REMEDY: Final = {
     "dedup-overwrites",
-    "entry-findings",
+    "entry-errors",
+    "entry-warnings",
     "function-log-dispatches",
     "function-observing",
     "mapping-filter",

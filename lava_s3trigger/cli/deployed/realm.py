@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lava_s3trigger.cli.errors import WRONG_USAGE, CommandError
 from lava_s3trigger.cli.output.suggestions import near
@@ -19,10 +19,11 @@ from .aws import reaching_aws
 from .function import function_name, require_named, unqualified
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .aws import Aws
 
+T = TypeVar("T")
 Json = dict[str, Any]
 
 _DENIED: Final = frozenset(
@@ -129,6 +130,13 @@ class Deployment:
     def read_all(self, service: str, operation: str, field: str, **parameters: Any) -> list[Any]:
         """Return the list in a field of the answer to a call; see `read`."""
         return list((self.read(service, operation, **parameters) or {}).get(field, []))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what a function makes of the realm, which is called once for a name."""
+        if name not in self._answers:
+            self._answers[name] = make()
+        found: T = self._answers[name]
+        return found
 
     @cached_property
     def function(self) -> Json:

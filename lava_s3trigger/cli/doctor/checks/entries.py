@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from lava_s3trigger.cli.check.public import check_realm
+from lava_s3trigger.cli.check.public import EntryFindings, check_realm
 from lava_s3trigger.cli.doctor.registry import Fault, check
 from lava_s3trigger.cli.routes.route import wanted_types
 from lava_s3trigger.errors import SettingsError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lava_s3trigger.cli.deployed.realm import Deployment
+    from lava_s3trigger.cli.output.findings import Severity
 
 _WORKER: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _WILDCARD: Final = re.compile(r"[*?\[]")
@@ -23,24 +24,46 @@ _DELETIONS: Final = ("ObjectRemoved:", "LifecycleExpiration:")
 _MAX_NAMED: Final = 10
 
 
-@check("warning", ["dynamodb:Scan", "sqs:GetQueueUrl"])
-def entry_findings(deployed: Deployment) -> Iterator[Fault]:
-    """`lava-s3trigger check` finds errors or warnings in the realm's entries.
+_READ: Final = ("dynamodb:Scan", "sqs:GetQueueUrl")
 
-    An event that meets an error in an entry is parked. The command lists the findings.
+
+@check("error", _READ)
+def entry_errors(deployed: Deployment) -> Iterator[Fault]:
+    """`lava-s3trigger check` finds errors in the realm's entries.
+
+    An event that meets an error in an entry is parked, or its entry does not fire.
     """
+    yield from _found(deployed, "error")
+
+
+@check("info", _READ)
+def entry_warnings(deployed: Deployment) -> Iterator[Fault]:
+    """`lava-s3trigger check` finds warnings in the realm's entries.
+
+    The function accepts these entries, but they may not do what their authors meant.
+    """
+    yield from _found(deployed, "warning")
+
+
+def _found(deployed: Deployment, severity: Severity) -> Iterator[Fault]:
+    """Yield how many findings of a severity `check --realm` has, and where to see them."""
+    found = deployed.once("entries", lambda: _checked(deployed))
+    findings = [finding for finding in found.findings if finding.severity == severity]
+    if findings:
+        ids = sorted({str(finding.entry.id) for finding in findings if finding.entry})
+        told = f"{len(findings):,} in {_shortened(ids)}"
+        command = f"lava-s3trigger check --realm {deployed.realm}"
+        yield Fault(f"entries of {deployed.realm}", f"{told}; `{command}` lists them", "")
+
+
+def _checked(deployed: Deployment) -> EntryFindings:
+    tables = [f"lava.{deployed.realm}.{kind}" for kind in ("s3triggers", "jobs")]
+    if any(deployed.read("dynamodb", "scan", TableName=name) is None for name in tables):
+        return EntryFindings((), "warning")  # another check says so
     triggers, jobs = deployed.items("s3triggers"), deployed.items("jobs")
-    if not triggers and not jobs:
-        return
     names = {item.get("worker", {}).get("S", "") for item in jobs}
     workers = {name for name in names if _has_queue(deployed, name)}
-    found = check_realm(deployed.realm, triggers, jobs, workers)
-    failing = found.failing()
-    if failing:
-        ids = sorted({str(finding.entry.id) for finding in failing if finding.entry})
-        told = f"{found.summary()}: {_shortened(ids)}"
-        command = f"lava-s3trigger check --realm {deployed.realm}"
-        yield Fault(f"entries of {deployed.realm}", told, command)
+    return check_realm(deployed.realm, triggers, jobs, workers)
 
 
 def _has_queue(deployed: Deployment, worker: str) -> bool:
