@@ -799,8 +799,11 @@ FAULTS: Final = (
     ),
     Fault("bucket-filter", filtered("suffix", ".json"), "suffix"),
     Fault("bucket-filter", filtered("", "", PUT), "events"),
+    Fault("bucket-filter", rule(detail={"reason": ["CopyObject"]}), "rule", route="eventbridge"),
+    Fault("bucket-filter-encoding", filtered("prefix", "day=1/a b/")),
+    Fault("bucket-overlap", notifying(("function", CREATED), ("other", PUT))),
     Fault(
-        "bucket-filter",
+        "trigger-unreachable",
         both(
             entry(prefix="in"),
             connected("--by", "s3", after=lambda p: p.trigger(f"{p.bucket}-x", p.bucket, "out")),
@@ -809,9 +812,6 @@ FAULTS: Final = (
         "of-ours",
         key="elsewhere/a.csv",
     ),
-    Fault("bucket-filter", rule(detail={"reason": ["CopyObject"]}), "rule", route="eventbridge"),
-    Fault("bucket-filter-encoding", filtered("prefix", "day=1/a b/")),
-    Fault("bucket-overlap", notifying(("function", CREATED), ("other", PUT))),
     Fault("trigger-unreachable", both(filtered("prefix", "out/"), entry(prefix="in")), "prefix"),
     Fault(
         "trigger-unreachable",
