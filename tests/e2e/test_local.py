@@ -58,14 +58,14 @@ class Terminal:
 
     def client(self, service: str) -> Any:
         """Return a client that calls the server."""
-        found = dict(re.findall(r"^export (\w+)=(.*)$", "\n".join(self._exports), re.MULTILINE))
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", "\n".join(self._exports), re.MULTILINE))
         session: Any = boto3.Session()
         return session.client(
             service,
-            region_name=found["AWS_REGION"],
-            endpoint_url=found["AWS_ENDPOINT_URL"],
-            aws_access_key_id=found["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
+            region_name=variables["AWS_REGION"],
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
             config=Config(proxies={}),
         )
 
@@ -164,16 +164,16 @@ class TestServer:
 
     def jobs(self, terminal: Terminal) -> Counter[str]:
         """Receive all dispatches, and count them by job."""
-        sqs, found = terminal.client("sqs"), Counter[str]()
+        sqs, counts = terminal.client("sqs"), Counter[str]()
         for worker in WORKERS:
             url = sqs.get_queue_url(QueueName=f"lava-{REALM}-{worker}")["QueueUrl"]
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
                 "Messages"
             ):
                 for message in messages:
-                    found[json.loads(message["Body"])["job_id"]] += 1
+                    counts[json.loads(message["Body"])["job_id"]] += 1
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return counts
 
     def test_doctor_finds_nothing(self, terminal: Terminal) -> None:
         printed = terminal.enter("lava-s3trigger doctor --fail-on info")
@@ -189,21 +189,21 @@ class TestServer:
         names = ("load_orders", "audit", "scan_pdf", "book_returns", "publish")
         expected = Counter(dict.fromkeys(names, BURST))
         self.jobs(terminal)
-        s3, found = terminal.client("s3"), Counter[str]()
+        s3, counts = terminal.client("s3"), Counter[str]()
 
-        def put(each: tuple[str, int]) -> None:
-            bucket, number = each
+        def put(place: tuple[str, int]) -> None:
+            bucket, number = place
             s3.put_object(Bucket=bucket, Key=keys[bucket].format(number), Body=b"data")
 
         with ThreadPoolExecutor(10) as pool:
             list(pool.map(put, itertools.product(keys, range(BURST))))
 
         def arrived() -> bool:
-            found.update(self.jobs(terminal))
-            return found.total() >= expected.total()
+            counts.update(self.jobs(terminal))
+            return counts.total() >= expected.total()
 
-        wait_until(arrived, f"dispatches of {BURST} objects in each bucket, beyond {found}")
-        assert found == expected
+        wait_until(arrived, f"dispatches of {BURST} objects in each bucket")
+        assert counts == expected
 
     def test_the_log_has_the_level_of_the_function(self, terminal: Terminal) -> None:
         client, logs = terminal.client("lambda"), terminal.client("logs")
@@ -228,7 +228,7 @@ class TestServer:
         logs, stream = terminal.client("logs"), "of-another-form"
         logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
         strange = ["plain", "{", "[]", '{"event": 5}', "[INFO]", "[INFO] dispatched {", "\x1b[2J"]
-        events = [{"timestamp": int(time.time() * 1000), "message": each} for each in strange]
+        events = [{"timestamp": int(time.time() * 1000), "message": text} for text in strange]
         logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
         terminal.client("s3").put_object(Bucket="shop-orders", Key="orders/z.csv", Body=b"x")
         wait_until(lambda: self.jobs(terminal)["load_orders"], "the dispatch of orders/z.csv")
@@ -248,7 +248,7 @@ class TestMake:
         built = [".venv/installed", ".venv-ministack/installed", "build/package/installed"]
         with signals_received():
             process = subprocess.Popen(
-                ["make", *(f"--old-file={each}" for each in built), "local"],
+                ["make", *(f"--old-file={file}" for file in built), "local"],
                 cwd=CHECKOUT,
                 env=os.environ | {"TMPDIR": str(tmp_path)},
                 stdout=subprocess.PIPE,
