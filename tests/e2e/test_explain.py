@@ -219,7 +219,7 @@ def connect(stack: Stack, bucket: str, notify: Notify) -> None:
 class TestRoutes:
     """Of each route, it says whether an event arrives, and the event then does or does not."""
 
-    @cases(("name", "case"), {name: (name, each) for name, each in ROUTES.items()})
+    @cases(("name", "case"), {name: (name, case) for name, case in ROUTES.items()})
     def test_what_it_says_is_what_happens(
         self, stack: Stack, line: CommandLine, name: str, case: Case
     ) -> None:
@@ -233,7 +233,7 @@ class TestRoutes:
         assert event["outcome"] == "dispatched"
         assert (status, connection["arrives"]) == ((0, True) if case.times else (1, False))
         assert len(connection["by"]) == case.times
-        reasons = [each["reason"] for each in connection["excluded"]]
+        reasons = [route["reason"] for route in connection["excluded"]]
         assert len(reasons) == (1 if case.excluded else 0)
         assert (case.excluded or "") in "".join(reasons)
         if case.is_put:
@@ -281,7 +281,7 @@ class TestRoutes:
 def assert_nothing_follows(stack: Stack) -> None:
     """Assert that no dispatch is under way, by one that is put after all others."""
     bucket = "explain-after"
-    if bucket not in {each["Name"] for each in stack.aws.client("s3").list_buckets()["Buckets"]}:
+    if bucket not in {one["Name"] for one in stack.aws.client("s3").list_buckets()["Buckets"]}:
         stack.trigger(bucket, bucket, job_id="job-web")
         connect(stack, bucket, by_function())
     stack.put(bucket, "after")
@@ -297,22 +297,19 @@ class TestPolicies:
         """Take the permission of a service to invoke the function, and give it back."""
         client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
         statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
-        [found] = [
-            each
-            for each in statements
-            if each["Principal"] == {"Service": f"{service}.amazonaws.com"}
-        ]
-        client.remove_permission(FunctionName=name, StatementId=found["Sid"])
+        principal = {"Service": f"{service}.amazonaws.com"}
+        [statement] = [one for one in statements if one["Principal"] == principal]
+        client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
         yield
-        tests = {key: value for test in found["Condition"].values() for key, value in test.items()}
-        named = {key.lower(): value for key, value in tests.items()}
-        given = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
+        tests = statement["Condition"].values()
+        values = {key.lower(): value for test in tests for key, value in test.items()}
+        options = {"SourceArn": "aws:sourcearn", "SourceAccount": "aws:sourceaccount"}
         client.add_permission(
             FunctionName=name,
-            StatementId=found["Sid"],
+            StatementId=statement["Sid"],
             Action="lambda:InvokeFunction",
-            Principal=f"{service}.amazonaws.com",
-            **{option: named[key] for option, key in given.items() if key in named},
+            Principal=principal["Service"],
+            **{option: values[key] for option, key in options.items() if key in values},
         )
 
     @pytest.mark.parametrize(
@@ -395,11 +392,11 @@ class TestFunction:
     @contextmanager
     def variables(self, stack: Stack, **changes: str) -> Iterator[None]:
         client, name = stack.aws.client("lambda"), stack.outputs["FunctionName"]
-        found = client.get_function_configuration(FunctionName=name)["Environment"]
-        changed = {"Variables": {**found["Variables"], **changes}}
+        before = client.get_function_configuration(FunctionName=name)["Environment"]
+        changed = {"Variables": {**before["Variables"], **changes}}
         client.update_function_configuration(FunctionName=name, Environment=changed)
         yield
-        client.update_function_configuration(FunctionName=name, Environment=found)
+        client.update_function_configuration(FunctionName=name, Environment=before)
 
     @cases(
         ("variables", "entry", "said"),
@@ -518,6 +515,6 @@ class TestPermissions:
 
     def test_a_function_that_may_not_be_read(self, stack: Stack, line: CommandLine) -> None:
         ran = self.run(stack, line, "function", "lambda:GetFunctionConfiguration")
-        found = ran.json()
-        assert (ran.status, found["function"]["dispatches"]) == (3, None)
-        assert "GetFunctionConfiguration" in found["function"]["reason"]
+        function = ran.json()["function"]
+        assert (ran.status, function["dispatches"]) == (3, None)
+        assert "GetFunctionConfiguration" in function["reason"]

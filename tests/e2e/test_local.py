@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,13 +10,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import boto3
 import pytest
+from botocore.config import Config
 
-from tests.processes import SECONDS, finish, read_until, signals_received
-from tools.local.examples import BUCKETS
+from lava_s3trigger.cli.deployed.log_line import read_line
+from tests.processes import SECONDS, finish, read_until, signals_received, wait_until
+from tools.local.examples import BUCKETS, REALM, WORKERS
 from tools.local.server import CHECKOUT, REGION
 
 from .commands import nothing_left, start
@@ -28,6 +35,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow("deploys with the SAM CLI, runs commands of pages")]
 
+BURST: Final = 40
+"""Objects in each bucket: more at the same time than there are instances of the function."""
+FUNCTION: Final = f"lava-{REALM}-s3trigger"
+GROUP: Final = f"/aws/lambda/{FUNCTION}"
 SAM: Final = CHECKOUT / ".venv-sam" / "bin" / "sam"
 
 
@@ -44,6 +55,19 @@ class Terminal:
         self._exports = exports
         for name in ("events", "examples"):
             shutil.copytree(CHECKOUT / name, folder / name)
+
+    def client(self, service: str) -> Any:
+        """Return a client that calls the server."""
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", "\n".join(self._exports), re.MULTILINE))
+        session: Any = boto3.Session()
+        return session.client(
+            service,
+            region_name=variables["AWS_REGION"],
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            config=Config(proxies={}),
+        )
 
     def enter(self, *commands: str, answer: str = "") -> str:
         """Enter commands, stop at the first that fails, and return what they print."""
@@ -132,6 +156,86 @@ class TestReadme:
         assert '"ApproximateNumberOfMessagesNotVisible": "0"' in terminal.enter(realm, count)
 
 
+class TestServer:
+    """The server does what AWS does where users look."""
+
+    def jobs(self, terminal: Terminal) -> Counter[str]:
+        """Receive all dispatches, and count them by job."""
+        sqs, counts = terminal.client("sqs"), Counter[str]()
+        for worker in WORKERS:
+            url = sqs.get_queue_url(QueueName=f"lava-{REALM}-{worker}")["QueueUrl"]
+            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+                "Messages"
+            ):
+                for message in messages:
+                    counts[json.loads(message["Body"])["job_id"]] += 1
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return counts
+
+    def test_doctor_finds_nothing(self, terminal: Terminal) -> None:
+        printed = terminal.enter("lava-s3trigger doctor --fail-on info")
+        assert printed == f"{FUNCTION}: nothing wrong was found\n"
+
+    def test_no_event_of_a_burst_is_lost_on_any_route(self, terminal: Terminal) -> None:
+        keys = {
+            "shop-orders": "orders/{}.csv",
+            "shop-invoices": "invoices/{}.pdf",
+            "shop-returns": "returns/{}.json",
+            "shop-catalogue": "spring/{}.html",
+        }
+        names = ("load_orders", "audit", "scan_pdf", "book_returns", "publish")
+        expected = Counter(dict.fromkeys(names, BURST))
+        self.jobs(terminal)
+        s3, counts = terminal.client("s3"), Counter[str]()
+
+        def put(place: tuple[str, int]) -> None:
+            bucket, number = place
+            s3.put_object(Bucket=bucket, Key=keys[bucket].format(number), Body=b"data")
+
+        with ThreadPoolExecutor(10) as pool:
+            list(pool.map(put, itertools.product(keys, range(BURST))))
+
+        def arrived() -> bool:
+            counts.update(self.jobs(terminal))
+            return counts.total() >= expected.total()
+
+        wait_until(arrived, f"dispatches of {BURST} objects in each bucket")
+        assert counts == expected
+
+    def test_the_log_has_the_level_of_the_function(self, terminal: Terminal) -> None:
+        client, logs = terminal.client("lambda"), terminal.client("logs")
+        before = client.get_function_configuration(FunctionName=FUNCTION)["Environment"]
+        quiet = {"Variables": {**before["Variables"], "LOGLEVEL": "error"}}
+        client.update_function_configuration(FunctionName=FUNCTION, Environment=quiet)
+
+        terminal.client("s3").put_object(Bucket="shop-returns", Key="returns/quiet.json", Body=b"x")
+
+        def lines() -> list[str]:
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=GROUP)
+            texts = [event["message"] for page in pages for event in page["events"]]
+            return [text for text in texts if "returns/quiet.json" in text]
+
+        # Of its two entries, one fires and one is parked.
+        wait_until(lines, "the line of an entry that is parked")
+        wait_until(lambda: self.jobs(terminal)["book_returns"], "the dispatch of the other")
+        client.update_function_configuration(FunctionName=FUNCTION, Environment=before)
+        assert [read_line(text).event for text in lines()] == ["parked"]  # type: ignore[union-attr]
+
+    def test_lines_of_another_form_are_no_lines_of_the_function(self, terminal: Terminal) -> None:
+        logs, stream = terminal.client("logs"), "of-another-form"
+        logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
+        strange = ["plain", "{", "[]", '{"event": 5}', "[INFO]", "[INFO] dispatched {", "\x1b[2J"]
+        events = [{"timestamp": int(time.time() * 1000), "message": text} for text in strange]
+        logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
+        terminal.client("s3").put_object(Bucket="shop-orders", Key="orders/z.csv", Body=b"x")
+        wait_until(lambda: self.jobs(terminal)["load_orders"], "the dispatch of orders/z.csv")
+
+        printed = terminal.enter("lava-s3trigger tail --since 1h --key orders/z.csv --job audit")
+        assert printed.count("dispatched") == 1
+        history = terminal.enter("lava-s3trigger history s3://shop-orders/orders/z.csv")
+        assert "1 delivery since" in history
+
+
 class TestMake:
     """`make local` ends as the server tells."""
 
@@ -141,7 +245,7 @@ class TestMake:
         built = [".venv/installed", ".venv-ministack/installed", "build/package/installed"]
         with signals_received():
             process = subprocess.Popen(
-                ["make", *(f"--old-file={each}" for each in built), "local"],
+                ["make", *(f"--old-file={file}" for file in built), "local"],
                 cwd=CHECKOUT,
                 env=os.environ | {"TMPDIR": str(tmp_path)},
                 stdout=subprocess.PIPE,

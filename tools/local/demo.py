@@ -143,11 +143,7 @@ def demo() -> None:
 
 
 def run(aws: LocalAws, realm: Realm) -> list[tuple[Step, list[Result]]]:
-    """Put and delete objects, one after the other, and return the results of each step.
-
-    On a busy machine, events at the same time start more instances than the server allows;
-    it then drops events of SNS and EventBridge, which AWS would retry.
-    """
+    """Put and delete objects, one after the other, and return the results of each step."""
     s3 = aws.client("s3")
     watch = Watch(aws, realm)
     found = []
@@ -188,7 +184,7 @@ class Watch:
             new = lines[self._read :]
             # The summary is the last line of an invocation.
             is_done = any(line.event == "summary" and line.fields.get("events") for line in new)
-            runs = {line.fields["run_id"] for line in new if line.event == "dispatched"}
+            runs = {line.text("run_id") for line in new if line.event == "dispatched"} - {None}
             self._receive()
             if is_done and runs <= self._messages.keys():
                 self._read = len(lines)

@@ -49,12 +49,19 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
     """
     realm = Realm(aws, REALM)
     realm.make(WORKERS)
+    alarms = aws.client("sns").create_topic(Name=f"lava-{REALM}-alarms")["TopicArn"]
     outputs = aws.deploy(
         CHECKOUT / "template.yaml",
         CHECKOUT / "build" / "package",
         f"lava-{REALM}-s3trigger",
         # At level debug the log also names objects that no trigger matches.
-        {"Realm": REALM, "LogLevel": "debug", "CreateIntake": "true", **parameters},
+        {
+            "Realm": REALM,
+            "LogLevel": "debug",
+            "CreateIntake": "true",
+            "AlarmTopicArn": alarms,
+            **parameters,
+        },
     )
     _complete(aws, outputs)
     for entry in load_sound([str(_EXAMPLES / "jobs.yaml")]).entries:
@@ -66,7 +73,7 @@ def deploy_examples(aws: LocalAws, **parameters: str) -> Realm:
     aws.run_command("apply", triggers, "--set=examples", f"--realm={REALM}")
     for bucket, options in _CONNECT.items():
         aws.run_command("connect", bucket, *options, f"--realm={REALM}")
-    # The server throttles a cold burst: start an instance with a payload without events.
+    # An instance that starts logs its version, for which `doctor` looks.
     aws.client("lambda").invoke(
         FunctionName=outputs["FunctionName"], Payload=b'{"Event": "s3:TestEvent"}'
     )

@@ -37,6 +37,7 @@ ACCOUNT: Final = "000000000000"
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _SECONDS_TO_START: Final = 60
 _CODE_BUCKET: Final = "deployment"
+_LAUNCHER: Final = Path(__file__).with_name("waiting_server.py")
 
 ACCESS_KEY: Final = "test"
 SECRET_KEY: Final = "test"  # noqa: S105 - the server takes any
@@ -197,8 +198,8 @@ class LocalAws:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "HOME": str(folder),
-            # The server throttles more instances than this, and then drops events.
-            "LAMBDA_ACCOUNT_CONCURRENCY": "16",
+            # Invocations beyond these wait: more instances take longer to start than they save.
+            "LAMBDA_ACCOUNT_CONCURRENCY": "8",
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_REGION": REGION,
             "PATH": os.environ.get("PATH", os.defpath),
@@ -207,7 +208,7 @@ class LocalAws:
         log = undo.enter_context(self._log.open("wb"))
         with uninterrupted():
             process = subprocess.Popen(
-                [_server()],
+                _command(),
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -249,6 +250,13 @@ class LocalAws:
             except BotoCoreError as error:  # waiting does not help
                 raise CommandError(f"cannot call the local AWS server: {error}") from None
             return
+
+
+def _command() -> list[str]:
+    """Return the command that starts the server, by the Python that has it."""
+    server = _server()
+    python = Path(server).resolve().with_name("python")
+    return [str(python), "-P", str(_LAUNCHER)] if python.exists() else [server]
 
 
 def _server() -> str:

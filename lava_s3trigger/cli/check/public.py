@@ -87,13 +87,13 @@ NAMES_OF_FIELDS: Final = ("LT103", "LT104", "LT506", "LT015")
 
 def misspelt_fields(loaded: Loaded) -> list[str]:
     """Return what `check` says of the names of fields, a line for each, with its place."""
-    found = lint(loaded, Selection.of(NAMES_OF_FIELDS, ()), Surroundings()).findings
+    linted = lint(loaded, Selection.of(NAMES_OF_FIELDS, ()), Surroundings())
     return [
-        f"{each.path}:{each.line}:{each.column}: {each.message}"
-        if each.path
-        else f"{each.entry.source if each.entry else ''}: {each.message}"
-        for each in found
-        if each.rule in NAMES_OF_FIELDS
+        f"{finding.path}:{finding.line}:{finding.column}: {finding.message}"
+        if finding.path
+        else f"{finding.entry.source if finding.entry else ''}: {finding.message}"
+        for finding in linted.findings
+        if finding.rule in NAMES_OF_FIELDS
     ]
 
 

@@ -56,19 +56,19 @@ class DeployedRealm:
         """Return the function as JSON, with whether it dispatches at all."""
         function = self.function
         if function is None:
-            found: Json = {"dispatches": None, "reason": self.unread}
+            verdict: Json = {"dispatches": None, "reason": self.unread}
         elif function.unusable:
             reason = f"it cannot start: {'; '.join(function.unusable.values())}"
-            found = {"dispatches": False, "reason": reason}
+            verdict = {"dispatches": False, "reason": reason}
         elif function.is_observing:
             reason = "it only observes: it decides, and dispatches nothing"
-            found = {"dispatches": False, "reason": reason}
+            verdict = {"dispatches": False, "reason": reason}
         else:
-            found = {"dispatches": True, "reason": None}
+            verdict = {"dispatches": True, "reason": None}
         settings = function.settings if function else None
         return {
             "name": self.deployment.function_name,
-            **found,
+            **verdict,
             "max_delay": settings.max_delay if settings else None,
             "cache_ttl": settings.cache_ttl if settings else None,
         }
@@ -111,7 +111,7 @@ def _arrives(event: Json, function: Json | None) -> bool | None:
     if function is None:
         return True
     connection = event["connection"]
-    has_queue = any(job["queue_exists"] for each in event["triggers"] for job in each["jobs"])
+    has_queue = any(job["queue_exists"] for trigger in event["triggers"] for job in trigger["jobs"])
     known = [function["dispatches"], connection["arrives"] if connection else True]
     if False in known:
         return False

@@ -168,10 +168,14 @@ class _Search:
 
     def _leads_to_function(self, arn: str) -> bool:
         if ":sns:" in arn:
-            return any(each["TopicArn"] == arn for each in self.deployed.subscriptions)
+            return arn in self._topics()
         return arn == self.deployed.function_arn or (
             ":sqs:" in arn and arn in self.deployed.is_mapped
         )
+
+    def _topics(self) -> set[str]:
+        """Return the ARNs of the topics that send to the function, or to a queue that it reads."""
+        return {subscription["TopicArn"] for subscription in self.deployed.subscriptions}
 
     def _excluded_by_s3(self, route: Route, notification: Json) -> str | None:
         for _, value in filter_values(notification):
@@ -198,8 +202,7 @@ class _Search:
     def _rules_of_bucket(self) -> list[tuple[Json, Json]]:
         """Return the rules to the function, with their patterns, without those of other buckets."""
         deployed = self.deployed
-        topics = {each["TopicArn"] for each in deployed.subscriptions}
-        rules = deployed.rules_to({deployed.function_arn, *deployed.is_mapped, *topics})
+        rules = deployed.rules_to({deployed.function_arn, *deployed.is_mapped, *self._topics()})
         patterns = [(rule, read_pattern(rule)) for rule in rules]
         return [
             (rule, pattern)
@@ -249,13 +252,15 @@ class _Search:
 
     def _queue_refusal(self, service: str, source: str, arn: str) -> str | None:
         name = arn.rpartition(":")[2]
-        mappings = [each for each in self.deployed.mappings if each.get("EventSourceArn") == arn]
-        if all(each.get("State") in {"Disabled", "Disabling"} for each in mappings):
+        mappings = [
+            mapping for mapping in self.deployed.mappings if mapping.get("EventSourceArn") == arn
+        ]
+        if all(mapping.get("State") in {"Disabled", "Disabling"} for mapping in mappings):
             return f"the function does not read {name}: the event source mapping is disabled"
         policy = (self.deployed.queue(name) or {}).get("Policy") or "{}"
         if not self._allows(statements(policy), service, source, "sqs:SendMessage"):
             return f"the policy of {name} does not let {service}.amazonaws.com send to it"
-        if any((each.get("FilterCriteria") or {}).get("Filters") for each in mappings):
+        if any((mapping.get("FilterCriteria") or {}).get("Filters") for mapping in mappings):
             raise _NotEvaluatedError(f"the filters of the mapping of {name} were not evaluated")
         return None
 
@@ -265,9 +270,9 @@ class _Search:
         if not self._allows(statements(policy), service, source, "sns:Publish"):
             return f"the policy of the topic does not let {service}.amazonaws.com publish"
         reasons = [
-            self._subscription_refusal(each)
-            for each in self.deployed.subscriptions
-            if each["TopicArn"] == arn
+            self._subscription_refusal(subscription)
+            for subscription in self.deployed.subscriptions
+            if subscription["TopicArn"] == arn
         ]
         return None if None in reasons else reasons[0]
 

@@ -24,11 +24,11 @@ def connection_lines(event: Json) -> Iterator[Line]:
         return
     if connection["unknown"]:
         yield line(Piece("Not known whether the event reaches the function:", BAD), indent=2)
-        yield from (line(each, indent=4) for each in connection["unknown"])
+        yield from (line(reason, indent=4) for reason in connection["unknown"])
         return
     yield line(Piece("No route carries this event to the function.", BAD), indent=2)
-    for each in connection["excluded"]:
-        yield line(f"{each['route']}: {each['reason']}", indent=4)
+    for route in connection["excluded"]:
+        yield line(f"{route['route']}: {route['reason']}", indent=4)
     if not connection["excluded"]:
         command = f"lava-s3trigger connect {shlex.quote(event['bucket'])}"
         yield line(f"nothing connects the bucket; this does: {command}", indent=4)

@@ -89,8 +89,8 @@ def _nested(path: tuple[str, ...], value: Any) -> Json:
     """Return the pattern that tests one field."""
     for name in reversed(path):
         value = {name: value}
-    found: Json = value
-    return found
+    pattern: Json = value
+    return pattern
 
 
 def key_filters(pattern: Json) -> list[tuple[str, str]]:
