@@ -128,14 +128,6 @@ class TestMessages:
         assert len(set(run_ids)) == 1000
         assert {uuid.UUID(each).version for each in run_ids} == {4}
 
-    def test_a_renewed_message_has_another_run_id(self) -> None:
-        message = outgoing("text")
-        first = message.run_id
-        assert message.text == f"{first} text"
-        message.renew()
-        assert message.run_id != first
-        assert message.text == f"{message.run_id} text"
-
 
 class TestSending:
     """Messages arrive unchanged, and each records its result."""
