@@ -49,21 +49,6 @@ def deadline_with(*left: float) -> Deadline:
 class TestDispatches:
     """Each job of each trigger that fires is dispatched."""
 
-    def test_a_dispatch_has_the_fields_of_its_trigger_and_job(self) -> None:
-        decision = decided(
-            trigger(
-                parameters={"args": ["{{ key }}", 1]},
-                globals={"{{ bucket }}": "{{ info.size }}"},
-                delay="90s",
-            )
-        )
-        (found,) = dispatches(decision)
-        assert dispatched(decision) == [("t", 0, "load")]
-        assert found.job_id == "load"
-        assert (found.worker, found.delay) == ("core", 90)
-        assert found.parameters == {"args": [KEY, 1]}
-        assert found.globals == {"my-bucket": "1082"}
-
     @pytest.mark.parametrize(
         ("triggers", "expected"),
         [

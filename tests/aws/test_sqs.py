@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from lava_s3trigger.aws.clients import MAX_CALL_SECONDS
-from lava_s3trigger.aws.deadline import MARGIN_SECONDS, UNLIMITED, Deadline, Reserve
+from lava_s3trigger.aws.deadline import UNLIMITED, Deadline, Reserve
 from lava_s3trigger.aws.sqs import MAX_BYTES, SqsQueues
 from lava_s3trigger.dispatch import PendingMessage
 from tests.aws_in_memory import (
@@ -38,16 +37,6 @@ CORE: Final = "lava-demo-core"
 WEB: Final = "lava-demo-web"
 SEND: Final = "SendMessageBatch"
 FIND: Final = "GetQueueUrl"
-A_WHILE: Final = 300.0
-"""Seconds of an invocation that has time."""
-
-
-class Time:
-    """The time that an invocation has left, in seconds."""
-
-    def __init__(self, left: float = A_WHILE) -> None:
-        self.left = left
-        self.deadline = Deadline(lambda: self.left)
 
 
 def outgoing(text: str = "text", queue: str = CORE, delay: int = 0) -> PendingMessage:
@@ -138,14 +127,6 @@ class TestMessages:
         run_ids = [outgoing().run_id for _ in range(1000)]
         assert len(set(run_ids)) == 1000
         assert {uuid.UUID(each).version for each in run_ids} == {4}
-
-    def test_a_renewed_message_has_another_run_id(self) -> None:
-        message = outgoing("text")
-        first = message.run_id
-        assert message.text == f"{first} text"
-        message.renew()
-        assert message.run_id != first
-        assert message.text == f"{message.run_id} text"
 
 
 class TestSending:
@@ -673,80 +654,28 @@ class TestOddAnswers:
         assert all(said in (refusal(each) or "") for each in messages[1:])
 
 
-class TestTime:
-    """A call starts only if it can end before the deadline."""
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (THROTTLED, "too little time left to try again after: .*RequestThrottled"),
+        (Refusal(400, "BatchRequestTooLong"), "too little time left"),
+    ],
+    ids=["retried", "split"],
+)
+def test_a_batch_is_not_sent_again_out_of_time(sqs: Sqs, fault: Refusal, said: str) -> None:
+    left = [300.0]
+    deadline = Deadline(lambda: left[0])
 
-    def test_nothing_is_sent_out_of_time(self, sqs: Sqs) -> None:
-        time = Time()
-        time.left = 1.0
-        messages = [outgoing(queue=queue) for queue in (CORE, WEB) for _ in range(12)]
-        sqs.queues.send(messages, time.deadline, Reserve.PARK)
-        for message in messages:
-            assert (is_sent(message), refusal(message)) == (False, None)
-            assert failure(message) == f"sending to queue {message.queue}: too little time left"
-        assert not sqs.endpoint.calls
-        assert not sqs.core.messages
+    def fail(call: Call) -> Fault | None:
+        if call.operation != SEND:
+            return None
+        left[0] = 1.0
+        return fault
 
-    @pytest.mark.parametrize(
-        ("fault", "said"),
-        [
-            (THROTTLED, "too little time left to try again after: .*RequestThrottled"),
-            (Refusal(400, "BatchRequestTooLong"), "too little time left"),
-        ],
-        ids=["retried", "split"],
-    )
-    def test_a_batch_is_not_sent_again_out_of_time(
-        self, sqs: Sqs, fault: Refusal, said: str
-    ) -> None:
-        time = Time()
-
-        def fail(call: Call) -> Fault | None:
-            if call.operation != SEND:
-                return None
-            time.left = 1.0
-            return fault
-
-        sqs.endpoint.fail(fail)
-        messages = [outgoing() for _ in range(4)]
-        sqs.queues.send(messages, time.deadline, Reserve.PARK)
-        assert outcomes(*messages) == "ffff"
-        assert all(re.search(said, failure(each) or "") for each in messages)
-        assert sqs.endpoint.calls[SEND] == 1
-        assert not sqs.core.messages
-
-    @pytest.mark.parametrize(
-        ("start", "early", "late"),
-        [
-            pytest.param(A_WHILE, (10.0, Reserve.PARK), (10.0, Reserve.SEND), id="reserve"),
-            pytest.param(3.0, (1.7, Reserve.SEND), (1.6, Reserve.SEND), id="half-of-a-short-one"),
-        ],
-    )
-    def test_time_is_left_for_later_steps(
-        self, sqs: Sqs, start: float, early: tuple[float, float], late: tuple[float, float]
-    ) -> None:
-        time = Time(start)
-        messages = []
-        for left, reserve in (early, late):
-            time.left = left
-            messages.append(outgoing())
-            sqs.queues.send(messages[-1:], time.deadline, reserve)
-        assert outcomes(*messages) == "sf"
-        assert "too little time left" in (failure(messages[1]) or "")
-        assert len(sqs.core.messages) == 1
-
-    @pytest.mark.parametrize("left", [13.5, 12.5])
-    def test_a_lookup_leaves_time_to_send(self, sqs: Sqs, left: float) -> None:
-        """Each call might take its longest; none is begun that could not end then."""
-        time = Time()
-
-        def slow(_: Call) -> None:
-            time.left -= MAX_CALL_SECONDS
-
-        time.left = left
-        sqs.endpoint.fail(slow)
-        message = outgoing()
-        sqs.queues.send([message], time.deadline, Reserve.PARK)
-        is_enough = left > 2 * MAX_CALL_SECONDS + MARGIN_SECONDS
-        assert (is_sent(message), time.left > MARGIN_SECONDS) == (is_enough, True)
-        assert sqs.endpoint.calls == {FIND: 1, SEND: 1} if is_enough else {FIND: 1}
-        assert is_enough or failure(message) == f"sending to queue {CORE}: too little time left"
+    sqs.endpoint.fail(fail)
+    messages = [outgoing() for _ in range(4)]
+    sqs.queues.send(messages, deadline, Reserve.PARK)
+    assert outcomes(*messages) == "ffff"
+    assert all(re.search(said, failure(each) or "") for each in messages)
+    assert sqs.endpoint.calls[SEND] == 1
+    assert not sqs.core.messages

@@ -103,38 +103,6 @@ class TestPlan:
 class TestEnds:
     """However a process ends, the next one knows what may have been sent."""
 
-    def test_what_was_being_sent_is_unknown(self, path: Path) -> None:
-        state = ReplayState(path)
-        fill(state)
-        first, second, *_ = state.next(0, 5)
-        state.settle(Settled(each.id, Status.BEING_SENT) for each in (first, second))
-        state.settle([Settled(first.id, Status.SENT)])
-        state.close()  # as the system closes the files of a killed process
-
-        state = ReplayState(path)
-        assert state.left_over == 1
-        assert state.numbers() == {
-            Status.TO_SEND: 3,
-            Status.BEING_SENT: 0,
-            Status.SENT: 1,
-            Status.UNKNOWN: 1,
-            Status.FAILED: 0,
-        }
-        assert [each.key for each in state.objects(Status.UNKNOWN)] == ["k1"]
-        state.close()
-
-    def test_what_is_in_a_job_is_not_unknown(self, path: Path) -> None:
-        state = ReplayState(path)
-        fill(state)
-        assert state.move(Status.TO_SEND, Status.BEING_SENT, job={"id": "x"}) == 5
-        state.close()
-
-        state = ReplayState(path)
-        assert (state.left_over, state.numbers()[Status.BEING_SENT]) == (0, 5)
-        assert state.move(Status.BEING_SENT, Status.UNKNOWN, "gone", job=None) == 5
-        assert state.get("job") is None
-        state.close()
-
     def test_an_interrupt_within_a_change_undoes_it(self, state: ReplayState) -> None:
         fill(state)
 

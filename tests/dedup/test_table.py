@@ -159,13 +159,6 @@ class TestClaim:
         assert table.claims().claim("e", "mine", LEASE).verdict is DUPLICATE
         assert table.claims().claim("e", "new", LEASE).verdict is WORK
 
-    def test_every_attempt_has_its_own_token(self, shared: Shared) -> None:
-        claims = shared.claims()
-
-        tokens = {claims.claim("e", "mine", LEASE).token for _ in range(10)}
-
-        assert len(tokens) == 10
-
     @pytest.mark.parametrize(("ttl", "expected"), [(TTL, DAY), (7.0 * DAY, 7 * DAY)])
     def test_an_item_is_kept_for_a_day_or_the_ttl(
         self, ttl: float, expected: int, table: Shared

@@ -85,29 +85,6 @@ class TestRedriven:
         assert harness.function()(sqs(text, queue="another-queue")) is None
         assert len(harness.parked()) == 1
 
-    def test_each_redrive_is_narrower(self, harness: Harness) -> None:
-        """What runs is parked as done, so that a job still at fault runs nothing again."""
-        (text,) = self.park(harness, unknown=1, job_id=["load", "lost", "none"])
-        harness.trigger("t", job_id=["load", "lost", "none"])
-        function = harness.function()
-        assert function(sqs(text, queue=PARKING)) is None
-        (text,) = (each.text for each in harness.parking.take())
-        parked = json.loads(text)["parked"]
-        assert [each["job_id"] for each in parked["reasons"]] == ["none", "lost"]
-        assert parked["done"] == ["load"]
-        for _ in range(3):
-            with pytest.raises(DeliveriesFailedError, match="parked before, and not corrected"):
-                function(sqs(text, queue=PARKING))
-        harness.job("none", "web")
-        assert function(sqs(text, queue=PARKING)) is None
-        (text,) = (each.text for each in harness.parking.take())
-        assert json.loads(text)["parked"]["done"] == ["load", "none"]
-        harness.job("lost", "web")
-        harness.clock.now += 60
-        assert function(sqs(text, queue=PARKING)) is None
-        assert (len(harness.core.messages), len(harness.web.messages)) == (1, 2)
-        assert not harness.parking.messages
-
     @pytest.mark.parametrize("change", ["gone", "hidden", "renamed", "disabled"])
     def test_a_message_whose_trigger_cannot_run_stays(self, harness: Harness, change: str) -> None:
         (text,) = self.park(harness, unknown=1)
