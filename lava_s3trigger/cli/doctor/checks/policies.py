@@ -205,8 +205,7 @@ def _with_own_target(deployed: Deployment, name: str) -> str:
     policy["deadLetterTargetArn"] = deployed.arn("sqs", target)
     commands = [set_queue(queue, RedrivePolicy=json.dumps(policy))]
     if deployed.queue(target) is None:
-        kind = {"FifoQueue": "true"} if is_fifo else {}
-        commands.insert(0, create_queue(target, MessageRetentionPeriod=_RETENTION, **kind))
+        commands.insert(0, create_queue(target, MessageRetentionPeriod=_RETENTION))
     return "\n".join(commands)
 
 
