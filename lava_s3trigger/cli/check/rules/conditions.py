@@ -104,8 +104,7 @@ def _expanded(pattern: str) -> list[str]:
 def exclusive(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """No object can meet all conditions of the entry, so it never fires.
 
-    For example `if_size_gt: 1MB` with `if_not_size_gt: 1KB`. Remove one of the conditions. For an
-    "or", write two entries at the same prefix.
+    Remove one of the conditions. For an "or", write two entries at the same prefix.
     """
     for name, opposite in (_FNMATCH, _EVENT_TYPE):
         wanted = [pattern for _, pattern in checked.patterns(name)]
@@ -177,8 +176,8 @@ def size_of_deletion(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fo
 def unknown_event_type(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A pattern of event types matches no type of S3 or EventBridge.
 
-    Case matters, and types have no `s3:` before them: write `ObjectCreated:*`. See the
-    [table of `info`](rendering.md#info). Other stores than S3 may have others.
+    Case matters, and types have no `s3:` before them: write `ObjectCreated:*`. See the [table
+    of `info`](rendering.md#info).
     """
     for name in _EVENT_TYPE:
         for path, pattern in checked.patterns(name):
@@ -202,8 +201,8 @@ def _nearest(pattern: str) -> str | None:
 def one_route(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A condition on event types matches only types of S3, or only types of EventBridge.
 
-    If the bucket is connected by the other route, the entry never fires. Name the types of both, or
-    ignore this rule if the route will not change: `["ObjectRemoved:*", "ObjectDeleted:*"]`.
+    By the other route, the entry never fires. Name the types of both, as in
+    `["ObjectRemoved:*", "ObjectDeleted:*"]`, or ignore this rule if the route will not change.
     """
     for name in _EVENT_TYPE:
         patterns = [pattern for _, pattern in checked.patterns(name)]

@@ -44,7 +44,7 @@ _DURATION_UNITS: Final = "s m h d w".split()  # noqa: SIM905
 def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger lacks its `trigger_id`, `bucket` or `prefix`, or a job its `job_id`.
 
-    These are keys of the table and its index. See the [table of fields](triggers.md#fields).
+    See the [table of fields](triggers.md#fields).
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -55,7 +55,7 @@ def missing_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """`trigger_id`, `bucket`, `prefix`, or a job's `job_id` is not a string, empty, or too long.
 
-    DynamoDB refuses such keys. Put a number in quotes. An id or a bucket may have 2,048 bytes.
+    Put a number in quotes. An id or a bucket may have 2,048 bytes.
     """
     for name in KEYS[checked.kind]:
         if name not in checked.item:
@@ -76,8 +76,7 @@ def bad_key(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has an unknown field, so it does not fire.
 
-    Often it is a typo: `paramters` for `parameters`. Custom fields begin with `x-`. `--fix` renames
-    a field that is very similar to a known one.
+    Often it is a typo, which `--fix` corrects. Custom fields begin with `x-`.
     """
     known = TRIGGER_FIELDS - checked.item.keys()
     fix = _renamed(error.field, known)
@@ -88,9 +87,8 @@ def unknown_field(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def unknown_condition(checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger has an unknown condition.
 
-    See the [table of conditions](triggers.md#conditions). `--fix` renames a condition that is very
-    similar to a known one. For `if_size_lt`, `--unsafe-fixes` writes `if_not_size_gt`, which also
-    holds at exactly that size.
+    See the [table of conditions](triggers.md#conditions). For `if_size_lt`, `--unsafe-fixes`
+    writes `if_not_size_gt`, which also holds at exactly that size.
     """
     free = [name for name in _CONDITIONS if name not in checked.item]
     meant = _MEANT.get(error.field)
@@ -115,7 +113,7 @@ def _is_typo(name: str, known: str) -> bool:
 def enabled_missing(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """A trigger does not say whether it is enabled.
 
-    There is no default. Add `enabled: true` or `enabled: false`.
+    Add `enabled: true` or `enabled: false`.
     """
     if error.field == "enabled":
         yield Found(error.message)
@@ -162,8 +160,7 @@ def not_a_job_id(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is not a duration.
 
-    A duration is a number of seconds, or a number and a unit (`s`, `m`, `h`, `d`, `w`): `90`,
-    `90s`, `1.5m`, `0.25h`. `--fix` corrects the case of a unit.
+    Write a number of seconds, or a number and a unit (`s`, `m`, `h`, `d`, `w`): `90`, `1.5m`.
     """
     fix = _with_unit(error.value, _DURATION_UNITS, (error.field,))
     yield Found(error.message, (error.field,), fix=fix)
@@ -173,7 +170,7 @@ def not_a_duration(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]
 def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """`delay` is negative, or longer than SQS can delay a message: 15 minutes.
 
-    The function's `SQS_MAX_DELAY_MINS` may allow less. For a longer wait, schedule the job.
+    The function's `SQS_MAX_DELAY_MINS` may allow less.
     """
     yield Found(error.message, (error.field,))
 
@@ -182,8 +179,7 @@ def delay_out_of_range(_checked: CheckedEntry, error: EntryError) -> Iterator[Fo
 def not_a_size(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """The argument of a size condition is not a size.
 
-    A size is a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. Case matters;
-    `--fix` corrects it.
+    Write a number of bytes, or a number and a unit: `10`, `10KB`, `1.5MiB`. Case matters.
     """
     fix = _with_unit(error.value, _SIZE_UNITS, (error.field,))
     yield Found(error.message, (error.field,), fix=fix)
@@ -202,7 +198,7 @@ def not_a_pattern(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
 def condition_aborted(_checked: CheckedEntry, error: EntryError) -> Iterator[Found]:
     """Reading the conditions takes more time or memory than the function allows.
 
-    Use fewer and simpler patterns, with fewer wildcards.
+    Use fewer and simpler patterns.
     """
     yield Found(error.message, (error.field,) if error.field else ())
 

@@ -118,9 +118,8 @@ def file_without_entry(file: SourceFile) -> Iterator[Found]:
 def ambiguous(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A value without quotes has another meaning in YAML 1.1, which lava's own tools read.
 
-    There, `no`, `off` and `y` are booleans, `0644` is octal, `1_000` is a number, and `1e3` is a
-    string. Write `true` or `false` for a boolean, and put text in quotes. `--fix` does so for
-    `enabled` and `jinja`.
+    There, `no`, `off` and `y` are booleans, and `0644` is octal. Write `true` or `false` for a
+    boolean, and put text in quotes.
     """
     node = checked.entry.node
     if node is None:
@@ -157,8 +156,7 @@ def unknown_ignored(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def unreadable(problem: Problem, _checked: CheckedEntry | None) -> Iterator[Found]:
     """A file or a folder cannot be read, so its entries are not checked.
 
-    Permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3,
-    also with `--ignore LT012`.
+    Permission is missing, a link leads nowhere, or the text is not UTF-8. The exit status is 3.
     """
     yield Found(problem.message)
 

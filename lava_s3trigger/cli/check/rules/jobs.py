@@ -49,8 +49,7 @@ def _literal_jobs(checked: CheckedEntry) -> Iterator[tuple[int, str]]:
 def missing(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A trigger names a job that is in none of the files, or not in the realm's table.
 
-    Every event is parked until the job exists. Without jobs in files and without a realm, this rule
-    finds nothing.
+    Every event is parked until the job exists.
     """
     if every.jobs is None:
         return
@@ -133,8 +132,7 @@ def replaced(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """A job names a worker that has no SQS queue `lava-<REALM>-<WORKER>`.
 
-    Every event for the job is parked. Deploy the worker, or correct its name. Queues are known only
-    with `--realm`.
+    Every event for the job is parked. Deploy the worker, or correct its name.
     """
     worker = checked.values.get("worker")
     if not (isinstance(worker, str) and _WORKER.fullmatch(worker)):
@@ -150,7 +148,7 @@ def no_queue(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A job has an unknown field whose name is similar to a known one.
 
-    Unknown fields of a job are ignored: a job with `enabeld: true` is disabled. Correct the name.
+    A job with `enabeld: true` is disabled. Correct the name.
     """
     for name in checked.item:
         if name in _FIELDS or name.startswith(("x-", "X-")):
@@ -166,8 +164,7 @@ def typo(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def too_large(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The dispatch of a sample object is larger than 1 MiB, so SQS refuses it.
 
-    Messages are JSON in ASCII, where `é` takes six bytes. Put large values into S3, and pass
-    their address.
+    Put large values into S3, and pass their address.
     """
     reason = checked.trial.too_large if checked.trial else None
     if reason:

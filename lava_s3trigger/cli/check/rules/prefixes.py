@@ -51,8 +51,7 @@ def ends_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix begins with a slash, so it matches only keys that do.
 
-    `s3://bucket/incoming/a.csv` has the key `incoming/a.csv`. Remove the slash, or ignore this rule
-    if keys do begin with one.
+    Remove the slash, or ignore this rule if keys do begin with one.
     """
     prefix = checked.prefix or ""
     if prefix.startswith("/") and prefix != "/":
@@ -63,8 +62,8 @@ def begins_with_slash(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[F
 def has_wildcard(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix has `*`, `?` or `[`, which are not wildcards there.
 
-    Write `logs`, not `logs/*`, which `--fix` corrects. For patterns, use `if_fnmatch`. Only the
-    prefix `*` is special: it is the whole bucket.
+    Write `logs`, not `logs/*`. For patterns, use `if_fnmatch`. Only the prefix `*` is special:
+    it is the whole bucket.
     """
     prefix = checked.prefix or ""
     is_whole = prefix == WHOLE_BUCKET
@@ -143,7 +142,7 @@ def same_work(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
 def same_id(checked: CheckedEntry, every: CheckedEntries) -> Iterator[Found]:
     """Two triggers have the same `trigger_id`, or two jobs the same `job_id`.
 
-    The id is the key of the table, so the last one that is put replaces the other. Rename one.
+    The last one that is put replaces the other. Rename one.
     """
     if checked.id:
         first = every.by_id[checked.kind, checked.id][0]
@@ -180,7 +179,7 @@ def no_bucket(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def encoded(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A prefix or a pattern is percent-encoded, as in `my%20folder`. Keys are not.
 
-    Write the key as S3 shows it: `my folder`. The function decodes the keys of notifications.
+    Write the key as S3 shows it: `my folder`.
     """
     named: list[tuple[tuple[str | int, ...], str]] = [(("prefix",), checked.prefix or "")]
     for name in ("if_fnmatch", "if_not_fnmatch"):
@@ -211,9 +210,8 @@ _STRANGE: Final = (
 def strange(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     r"""A prefix is an address, or has characters that keys hardly have.
 
-    For example `s3://orders/incoming`, `incoming//daily`, `incoming\daily`, an invisible character,
-    or the bucket's name before the folder. Write the key as S3 shows it, or ignore this rule if
-    keys are like that.
+    For example `s3://orders/incoming`, `incoming//daily`, or the bucket's name before the
+    folder. Write the key as S3 shows it, or ignore this rule if keys are like that.
     """
     prefix, bucket = checked.prefix or "", checked.bucket or ""
     for pattern, wrong in _STRANGE:

@@ -49,8 +49,8 @@ _OF_DICT: Final = frozenset(dir(dict))
 def not_compiled(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template is not valid Jinja, so every event that the entry matches is parked.
 
-    Each of `job_id`, `parameters` and `globals` is [one template](rendering.md#one-template). Often
-    a brace, a quote or an `endif` is missing.
+    Often a brace, a quote or an `endif` is missing. Each map is [one
+    template](rendering.md#one-template).
     """
     for path, template in checked.templates:
         if template.error and not _unknown_functions(template):
@@ -107,8 +107,7 @@ def _unknown_functions(template: TemplateText) -> list[tuple[str, str, Any]]:
 def unknown_info(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A template asks `info`, `key` or `bucket` for something that they do not have.
 
-    It renders as nothing, and so does any attribute that begins with an underscore. See
-    [the table of `info`](rendering.md#info).
+    It renders as nothing. See [the table of `info`](rendering.md#info).
     """
     for finding, owner in _unknown_members(checked):
         if owner[0] != "utils":
@@ -178,7 +177,7 @@ def _known_members(owner: tuple[str, ...], name: str) -> Iterable[str] | None:
 def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A name in `globals` begins with `lava`, in any case. These names are reserved.
 
-    The worker may take it for one of lava's, or overwrite it. Rename it.
+    Rename it.
     """
     value = checked.values.get("globals")
     for name in value if isinstance(value, dict) else ():
@@ -194,8 +193,8 @@ def reserved_global(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Fou
 def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An entry with `jinja: false` names a variable of the function in braces.
 
-    It is dispatched as written, braces included. Remove `jinja: false`, or ignore this rule if the
-    job renders the braces.
+    It is dispatched as written. Remove `jinja: false`, or ignore this rule if the job renders
+    the braces.
     """
     if checked.is_template:
         return
@@ -210,9 +209,9 @@ def jinja_off(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
 def fails(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """The function cannot render a template for the objects that the entry is made for.
 
-    [The trial](check.md) tried keys that the conditions accept, and every such event
-    would be parked. Correct the template. If it needs keys of another form, give one in a case
-    under [`x-tests`](check.md#cases).
+    [check](check.md) tried keys that the conditions accept, and every event would be parked.
+    Correct the template. If it needs keys of another form, give one in a
+    [case](check.md#cases).
     """
     failure = checked.trial.failure if checked.trial else None
     if failure and not failure.when:
@@ -273,8 +272,8 @@ _NO_SECRET: Final = re.compile(
 def secret(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A parameter or a global looks like a password, a key or a token.
 
-    It can be read in the table, the queues and the log. Put it into AWS Secrets Manager or
-    Parameter Store, and pass its name.
+    Many can read the table, the queues and the log. Put it into AWS Secrets Manager, and pass
+    its name.
     """
     for name in ("parameters", "globals"):
         for path, text, of_name in strings(checked.values.get(name)):

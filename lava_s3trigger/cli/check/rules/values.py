@@ -31,8 +31,8 @@ _NOT_RENDERED: Final = ("trigger_id", "bucket", "prefix", "enabled", "delay", "j
 def quoted(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A field that takes a boolean or a number has it as a string.
 
-    lava's own function takes every string for true, also `"false"`. Write the value without quotes:
-    `--fix` does so.
+    lava's own function takes every string for true, also `"false"`. Write the value without
+    quotes.
     """
     for name in _BOOLEANS:
         value = checked.values.get(name)
@@ -90,8 +90,7 @@ def delay_without_unit(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[
 def white_space(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """An id, a bucket, a prefix or a pattern begins or ends with white space.
 
-    The space is part of the value, so nothing matches. Remove it, or ignore this rule if keys do
-    have it.
+    The space is part of the value. Remove it, or ignore this rule if keys do have it.
     """
     named: list[tuple[tuple[str | int, ...], Any]] = [
         ((name,), checked.values.get(name)) for name in ("trigger_id", "bucket", "prefix")
@@ -126,7 +125,7 @@ def not_rendered(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]
 def no_description(checked: CheckedEntry, _all: CheckedEntries) -> Iterator[Found]:
     """A trigger has no `description`.
 
-    Write in a sentence what it is for: people who find its events in the log will look here.
+    Write in a sentence what it is for.
     """
     if not checked.values.get("description"):
         yield Found("description is missing")
