@@ -1,23 +1,28 @@
-"""The fault suite with few events, and tests of its ledger and its page.
+"""The fault suite with few events, and tests that it finds defects.
 
 `python -m tests.faults` runs it with many events, by every route.
 """
 
+import contextlib
+import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 
+from lava_s3trigger.errors import DeliveriesFailedError
+from lava_s3trigger.handler import Function
 from tests.aws_in_memory.delivery import Message, by_sqs
-from tests.faults.calls import CALLS, DEAD_LETTERS, NOTE, PARK
-from tests.faults.ledger import Invocation, Ledger, Why
+from tests.faults.calls import CALLS, CLAIM, DEAD_LETTERS, DISPATCH, NOTE, PARK
+from tests.faults.ledger import Invocation, Ledger, Why, key_of
 from tests.faults.planning import FAULTS, ROWS, Breakage, Row
 from tests.faults.routes import ROUTES, Route, of_s3
 from tests.faults.table import BY_CALL, Tally, by_call, run
 from tests.faults.world import Laboratory, World
+from tests.tables import cases
 from tools.local.server import CHECKOUT
 
 pytestmark = pytest.mark.usefixtures("ample_time")
@@ -27,6 +32,11 @@ FEW: Final = 5
 """One of them matches an entry with a mistake."""
 BY_ID: Final = {row.id: row for row in ROWS}
 NOTHING: Final = Row("nothing", "", "", ())
+DENIED: Final = next(fault for fault in FAULTS if fault.name == "access denied")
+# Claims are on where a row breaks a call of theirs, and this row breaks none of them.
+WITH_CLAIMS: Final = Row(
+    "dispatch", "", "", (Breakage(DISPATCH, (DENIED,)), Breakage(CLAIM, (DENIED,), share=0.0))
+)
 S3, TO_SQS, FIFO = ROUTES[0], ROUTES[3], ROUTES[-1]
 
 REST: Final = pytest.mark.slow("every fifth row is in `make test`")
@@ -158,27 +168,159 @@ class TestRows:
         assert run(laboratory, row, S3, EVENTS, is_fresh=True, seed=2) != first
 
 
-@pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
-@pytest.mark.parametrize("fate", ["nothing", "reply-lost", "process-ended"])
-def test_the_fate_of_a_copy_does_not_explain_that_copy(fate: str, *, shares_claims: bool) -> None:
-    """The instance that sends the second copy knows of the first."""
-    ledger = Ledger(shares_claims)
-    texts = [
-        json.dumps(
-            {"parameters": {"key": "in/1", "trigger": "pair"}, "job_id": "core", "run_id": each}
-        )
-        for each in ("first", "second")
-    ]
-    take = ledger.note_taken(lambda *_: {"Successful": [{"Id": "0"}]})
-    for text in texts:
-        ledger.invocations.append(Invocation(1, gives_parked_back=False))
-        ledger.invocation.failed = frozenset(["in/1"])
-        take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})
-    if fate == "reply-lost":
-        ledger.unanswered.add(texts[1])
-    ledger.invocation.has_ended = fate == "process-ended"
+class Wrapped:
+    """A client of the function; subclasses break its calls."""
 
-    assert ledger.account([("in/1", "pair", "core")]).doubles == {Why.NOTHING: 1}
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class SendsTwice(Wrapped):
+    def send_message_batch(self, **request: Any) -> Any:
+        self._client.send_message_batch(**request)
+        return self._client.send_message_batch(**request)
+
+
+class DropsParked(Wrapped):
+    def send_message_batch(self, **request: Any) -> Any:
+        if request["QueueUrl"].endswith(DEAD_LETTERS):
+            return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+        return self._client.send_message_batch(**request)
+
+
+class ForgetsSent(Wrapped):
+    """The claims table, without its note of what was sent."""
+
+    def update_item(self, **request: Any) -> Any:
+        answer = self._client.update_item(**request)
+        answer.get("Attributes", {}).pop("sent", None)
+        return answer
+
+
+class ReportsSuccess(Function):
+    """Acknowledges everything, whatever failed."""
+
+    def __call__(self, payload: Any, context: Any = None) -> None:
+        with contextlib.suppress(DeliveriesFailedError):
+            super().__call__(payload, context)
+
+
+class IgnoresSomeEvents(Function):
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        kept = [
+            record
+            for record in payload["Records"]
+            if "s3" not in record or not key_of(record).endswith("3")
+        ]
+        return super().__call__({"Records": kept}, context)
+
+
+class IgnoresGroups(Function):
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        for record in payload["Records"]:
+            record["eventSourceARN"] = record["eventSourceARN"].removesuffix(".fifo")
+        return super().__call__(payload, context)
+
+
+class Forgetful:
+    """Forgets everything between invocations."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        self._make = functools.partial(Function, *arguments, **more)
+
+    def __call__(self, payload: Any, context: Any = None) -> Any:
+        return self._make()(payload, context)
+
+
+def wrapped(
+    sqs: type[Wrapped] | None = None, dynamodb: type[Wrapped] | None = None
+) -> Callable[..., Function]:
+    """Return what makes functions whose clients are wrapped."""
+
+    def make(settings: Any, of_dynamodb: Any, of_sqs: Any, **more: Any) -> Function:
+        clients = (
+            dynamodb(of_dynamodb) if dynamodb else of_dynamodb,
+            sqs(of_sqs) if sqs else of_sqs,
+        )
+        return Function(settings, *clients, **more)  # type: ignore[arg-type]
+
+    return make
+
+
+REFUSED: Final = BY_ID["dispatch-access-denied"]
+TWICE: Final = wrapped(sqs=SendsTwice)
+UNORDERED: Final = often(DISPATCH.name, "entry refused, by the service", 0.8)
+
+
+class TestSuite:
+    """It finds the defects that it is meant to find."""
+
+    @cases(
+        ("defective", "row", "route", "events", "is_fresh", "found"),
+        {
+            "failures are not reported": (ReportsSuccess, REFUSED, TO_SQS, EVENTS, False, "lost"),
+            "events are ignored": (IgnoresSomeEvents, NOTHING, S3, EVENTS, False, "lost"),
+            "mistakes are not parked": (wrapped(DropsParked), NOTHING, S3, EVENTS, False, "lost"),
+            "an instance forgets": (Forgetful, REFUSED, TO_SQS, EVENTS, False, "doubles"),
+            "sent twice": (TWICE, NOTHING, S3, EVENTS, False, "doubles"),
+            "sent twice by a new instance": (TWICE, NOTHING, S3, EVENTS, True, "doubles"),
+            "claims without what was sent": (
+                *(wrapped(dynamodb=ForgetsSent), WITH_CLAIMS, TO_SQS, EVENTS, True, "doubles"),
+            ),
+            "groups out of order": (
+                IgnoresGroups,
+                UNORDERED,
+                FIFO,
+                6 * EVENTS,
+                False,
+                "disordered",
+            ),
+        },
+    )
+    def test_a_defect_is_found(
+        self,
+        laboratory: Laboratory,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        defective: Callable[..., Any],
+        row: Row,
+        route: Route,
+        events: int,
+        is_fresh: bool,
+        found: str,
+    ) -> None:
+        monkeypatch.setattr(laboratory, "make_function", defective)
+        tally = run(laboratory, row, route, events, is_fresh=is_fresh)
+        expected = {"doubles": tally.doubles[Why.NOTHING]}.get(found, getattr(tally, found))
+        assert expected
+        assert not tally.is_good
+
+    @pytest.mark.parametrize("shares_claims", [False, True], ids=["apart", "shared"])
+    @pytest.mark.parametrize("fate", ["nothing", "reply-lost", "process-ended"])
+    def test_the_fate_of_a_copy_does_not_explain_that_copy(
+        self, fate: str, *, shares_claims: bool
+    ) -> None:
+        """The instance that sends the second copy knows of the first."""
+        ledger = Ledger(shares_claims)
+        texts = [
+            json.dumps(
+                {"parameters": {"key": "in/1", "trigger": "pair"}, "job_id": "core", "run_id": each}
+            )
+            for each in ("first", "second")
+        ]
+        take = ledger.note_taken(lambda *_: {"Successful": [{"Id": "0"}]})
+        for text in texts:
+            ledger.invocations.append(Invocation(1, gives_parked_back=False))
+            ledger.invocation.failed = frozenset(["in/1"])
+            take(None, {"Entries": [{"Id": "0", "MessageBody": text}]})
+        if fate == "reply-lost":
+            ledger.unanswered.add(texts[1])
+        ledger.invocation.has_ended = fate == "process-ended"
+
+        assert ledger.account([("in/1", "pair", "core")]).doubles == {Why.NOTHING: 1}
 
 
 class TestTable:

@@ -18,7 +18,7 @@ import uuid
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
@@ -112,15 +112,21 @@ class ViolationError(AssertionError):
 
     def __init__(self, broken: str, trace: list[str]) -> None:
         super().__init__("\n  ".join([broken, *trace]))
+        self.broken = broken
 
 
 class Shared:
-    """The table, by way of the real `ClaimTable`: from an item to the item after a write."""
+    """The table, by way of the real `ClaimTable`: from an item to the item after a write.
+
+    Args:
+        kind: `ClaimTable`, or a mutant of it.
+    """
 
     NOW, TTL, LEASE = 1e9, 30.0, 60.0
     MINE, ANOTHERS = "token of the instance", "token of another"
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[ClaimTable]) -> None:
+        self._kind = kind
         # What a write does depends on these alone, so each is done once.
         self.claim = cache(self._claim)
         self.settle = cache(self._settle)
@@ -150,7 +156,7 @@ class Shared:
         return self._held(aws)
 
     def _claims(self, client: Any) -> ClaimTable:
-        return ClaimTable(client, "claims", self.TTL, lambda: self.NOW)
+        return self._kind(client, "claims", self.TTL, lambda: self.NOW)
 
     def _table(self, item: Held | None, *, is_last: bool) -> Aws:
         aws = Aws()
@@ -222,11 +228,16 @@ def _bits(record: SentRecord) -> int:
 
 
 class Model:
-    """The steps that are possible from a state, within bounds."""
+    """The steps that are possible from a state.
 
-    def __init__(self, bounds: Bounds) -> None:
+    Args:
+        bounds: How much is explored.
+        kind: `ClaimTable`, or a mutant of it.
+    """
+
+    def __init__(self, bounds: Bounds, kind: type[ClaimTable] = ClaimTable) -> None:
         self._bounds = bounds
-        self._table = Shared()
+        self._table = Shared(kind)
         self.start = State(
             item=None,
             instances=(IDLE,) * bounds.instances,
@@ -568,3 +579,66 @@ class TestProtocol:
 
     def test_a_delivery_within_the_ttl_stays_a_duplicate_when_it_returns(self) -> None:
         explore(Model(Bounds(2, 1, 0, counts_from_first_claim=True)))
+
+
+class IgnoresLeases(ClaimTable):
+    """Any delivery takes over any claim."""
+
+    def _write(
+        self, key: str, update: str, condition: str, **values: dict[str, Any]
+    ) -> dict[str, Any]:
+        condition = condition.replace("OR (", "OR NOT #state = :done OR (")
+        return super()._write(key, update, condition, **values)
+
+
+class ForgetsWhatWasSent(ClaimTable):
+    """A failed event is released without its dispatches."""
+
+    def release(self, claim: Claim, sent: SentRecord) -> str | None:  # noqa: ARG002
+        return super().release(replace(claim, sent=SentRecord()), SentRecord())
+
+
+class DropsWhatIsBusy(ClaimTable):
+    """An event claimed elsewhere counts as done."""
+
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
+        return replace(claim, verdict=Verdict.DUPLICATE) if claim.verdict is BUSY else claim
+
+
+class ClaimsForGood(ClaimTable):
+    """A lease never expires."""
+
+    def claim(self, key: str, owner: str, lease: float, *args: Any) -> Claim:
+        return super().claim(key, owner, lease * 1000, *args)
+
+
+BUSY: Final = Verdict.BUSY
+SENT_TWICE: Final = "something was sent twice though nothing happened"
+SENT_AGAIN: Final = "something was sent twice though nothing was lost"
+ACKNOWLEDGED: Final = "a delivery was acknowledged before everything was sent"
+BOTH: Final = "two instances have a claim in force"
+NEVER: Final = "an event is never done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds", "broken"),
+    [
+        pytest.param(kind, bounds, broken, id=kind.__name__)
+        for kind, bounds, broken in (
+            (IgnoresLeases, Bounds(2, 1, 0), BOTH),
+            (ForgetsWhatWasSent, Bounds(1, 1, 1), SENT_AGAIN),
+            (DropsWhatIsBusy, Bounds(2, 1, 0), ACKNOWLEDGED),
+            (ClaimsForGood, Bounds(1, 1, 1), NEVER),
+        )
+    ],
+)
+def test_each_seeded_defect_breaks_a_property(
+    kind: type[ClaimTable], bounds: Bounds, broken: str
+) -> None:
+    explore(Model(bounds))  # without the mistake, all is well
+
+    with pytest.raises(ViolationError) as caught:
+        explore(Model(bounds, kind))
+
+    assert caught.value.broken == broken

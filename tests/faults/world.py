@@ -8,7 +8,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
 from unittest import mock
@@ -186,7 +186,9 @@ class World:
         # Leases must expire by this clock, which no other test needs.
         timed = functools.partial(table.ClaimTable, now=self.clock.epoch)
         with mock.patch.object(table, "ClaimTable", timed):
-            return Function(settings, *self._clients, clock=self.clock, sleep=self.clock.sleep)
+            return self._laboratory.make_function(
+                settings, *self._clients, clock=self.clock, sleep=self.clock.sleep
+            )
 
     def note_answer(self, error: Exception | None, request: dict[str, Any]) -> None:
         """Note whether a call was answered; end the process where the plan says so."""
@@ -245,6 +247,8 @@ class Laboratory:
         self._cleanup = contextlib.ExitStack()
         self.world: World | None = None
         self.endpoint = Endpoint()
+        self.make_function: Callable[..., Function] = Function
+        """What makes an instance; a test of this suite puts a broken function here."""
 
     def __enter__(self) -> Self:
         enter = self._cleanup.enter_context
