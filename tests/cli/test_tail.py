@@ -227,4 +227,4 @@ def test_a_log_without_dispatches_is_told(account: Account, log: Log, tail: Comm
     log.write(line("summary"))
     ran = tail(*SINCE)
     assert ran.status == 0
-    assert "logs warnings or errors alone" in ran.errors
+    assert "logs only warnings or errors" in ran.errors

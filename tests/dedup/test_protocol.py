@@ -248,7 +248,7 @@ class TestTableCalls:
         left[0] = 1.0
         one.settle([(EVENT, admission, None)], deadline)
 
-        reason = "too little time left; the lease expires by itself"
+        reason = "too little time left; the lease will expire"
         assert fleet.log.messages == [f'claims not settled {{"count": 1, "reason": "{reason}"}}']
         assert admit(two, "m-2").failure
 

@@ -72,7 +72,7 @@ def test_an_object_has_the_size_type_and_time_that_are_typed() -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({}, "this is no object"),
+        ({}, "not an object"),
         ({"uri": "s3://b"}, "the key is missing"),
         ({"uri": "s3://b/k", "size": "many"}, "many"),
         ({"uri": "s3://b/k", "event_type": "Put"}, "Put"),
@@ -287,7 +287,7 @@ class TestPlan:
         [
             ("", "no keys"),
             ("a\n" * 10_001, "10,001 keys"),
-            ("a", "keys:1: a: this is no S3 URI"),
+            ("a", "keys:1: a: not an S3 URI"),
         ],
     )
     def test_keys_that_it_does_not_take_are_named(self, keys: str, message: str) -> None:
