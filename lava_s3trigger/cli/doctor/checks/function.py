@@ -95,8 +95,9 @@ def function_throttles(deployed: Deployment) -> Iterator[Fault]:
     """Lambda throttled a tenth or more of the function's invocations of the last hour.
 
     The function or the account has too little concurrency. Events of S3, SNS and EventBridge wait,
-    and go to the dead-letter queue after six hours; messages of queues use up tries. The command shows the account's limit, and what of it is reserved. Ask AWS for more, or
-    send the events by the intake queue, with `IntakeMaxConcurrency`.
+    and go to the dead-letter queue after six hours; messages of queues use up tries. The command
+    shows the account's limit, and what of it is reserved. Ask AWS for more, or send the events by
+    the intake queue, with `IntakeMaxConcurrency`.
     """
     throttles, invocations = (_last_hour(deployed, name) for name in ("Throttles", "Invocations"))
     if throttles and throttles >= _SHARE * (throttles + invocations):
