@@ -68,6 +68,9 @@ class TestFnmatch:
         ("patterns", "key", "expected"),
         [
             ("*.zip", "a/b/c.zip", True),
+            ("?.zip", "c.zip", True),
+            ("[ab].zip", "b.zip", True),
+            ("*b*", "bc", True),
             ("*.zip", "a/b/c.zip.gz", False),
             ("*.ZIP", "a/b/c.zip", False),
             ("a b", "a+b", False),
@@ -233,3 +236,7 @@ class TestRegistry:
         assert kind.name == name
         assert kind.description.endswith(".")
         assert len(kind.description.splitlines()) == 1
+
+
+def test_a_kind_without_a_docstring_has_no_description() -> None:
+    assert Kind("name", lambda value, argument: value == argument, str).description == ""

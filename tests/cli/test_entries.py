@@ -297,3 +297,12 @@ def test_all_pages_are_read(realm: Realm, client_settings: Aws) -> None:
 
     assert sorted(entry.id or "" for entry in found) == sorted(f"t{n}" for n in range(15))
     assert {entry.source for entry in found} == {f"lava.{realm.name}.s3triggers"}
+
+
+def test_only_a_file_that_is_named_must_have_an_entry(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(YAML)
+    payload = tmp_path / "payload.json"
+    payload.write_text('{"Records": []}')
+    assert [entry.id for entry in load_sound([str(tmp_path)]).entries] == ["t"]
+    with pytest.raises(CommandError, match=r"payload\.json"):
+        load_sound([str(tmp_path), str(payload)])

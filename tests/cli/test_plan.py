@@ -590,3 +590,17 @@ def test_a_terminal_sees_progress_on_standard_error(run: CommandLine) -> None:
     assert json.loads(output)["objects"] == CHUNK_OBJECTS * 3
     assert f"{CHUNK_OBJECTS * 3:,}, " in shown.decode()
     assert "in/" not in shown.decode()
+
+
+def test_each_equal_dispatch_is_counted_once(run: CommandLine) -> None:
+    _, found = planned(run, [entry(job_id=["load", "report"])], [entry(job_id=["load", "report"])])
+    same = {"before": 2, "after": 2, "same": 2}
+    assert found["dispatches"] == {**same, "gained": 0, "lost": 0, "changed": 0}
+
+
+def test_an_example_of_a_parked_event_says_why(run: CommandLine) -> None:
+    broken = entry(parameters={"d": "{{ utils.parsedate(key) }}"})
+    for before, after, kind in ((entry(), broken, "parked"), (broken, entry(), "mended")):
+        _, found = planned(run, [before], [after])
+        [example] = found["triggers"][0][kind]["examples"]
+        assert "ParserError" in example["reason"]
