@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later and make; installs the rest, from the lock files,
 # into folders of this checkout (.venv*).
 .DELETE_ON_ERROR:
-.PHONY: pictures editor help demo local test test-all proofs bench bench-cli bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs words site package release clean build-Function
+.PHONY: pictures editor help demo local test test-all proofs bench bench-cli bench-ui bench-plan bench-log bench-replay faults fuzz mutants smoke soak dynamodb-local check format docs words site package release clean build-Function
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -63,6 +63,9 @@ bench-plan: .venv/installed ## measure `plan` over a million keys; takes some mi
 
 bench-cli: .venv/installed ## measure how long commands take to start
 	$(BIN)/python -m benchmarks.commandline
+
+bench-ui: .venv/installed ## measure the page of `ui` with 5,000 entries; needs Chromium
+	$(BIN)/python -m benchmarks.ui
 
 bench-log: .venv/installed ## bytes and instructions of the log; needs valgrind; against another checkout: make bench-log AGAINST=../before
 	$(BIN)/python -m benchmarks.logs $(if $(AGAINST),--against "$(AGAINST)")
