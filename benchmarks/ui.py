@@ -33,7 +33,7 @@ def main() -> None:
         arguments = write_entries(Path(folder), ENTRIES)
         command = [sys.executable, "-m", "lava_s3trigger", "ui", "--no-browser", *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
+            assert process.stdout  # noqa: S101 - for the type checker
             link = process.stdout.readline().strip()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
