@@ -160,7 +160,7 @@ class TestDrafts:
             link(examples, view="draft", drafts=[{"replaces": None, "text": "trigger_id: new\n"}])
         )
         page.wait_for_selector(
-            ".apply code:text-is('lava-s3trigger apply drafts.yaml --realm REALM')"
+            ".apply code:text-is('lava-s3trigger apply drafts.yaml --realm REALM --set SET')"
         )
         with page.expect_download() as download:
             page.click("text='Save drafts.yaml'")

@@ -43,6 +43,14 @@ def serve() -> None:
         with interruptible(), LocalAws() as aws:
             click.echo("Deploying the template to a local AWS server ...", err=True)
             deploy_examples(aws, CacheTtl=_CACHE_TTL)
+            # One entry has an error on purpose, which the demo shows; doctor is to find nothing.
+            aws.client("dynamodb").update_item(
+                TableName=f"lava.{REALM}.s3triggers",
+                Key={"trigger_id": {"S": "book-returns-twice"}},
+                UpdateExpression="SET #ignore = :rules",
+                ExpressionAttributeNames={"#ignore": "x-lint-ignore"},
+                ExpressionAttributeValues={":rules": {"SS": ["LT103"]}},
+            )
             click.echo(_READY.format(process_id=os.getpid()), err=True)
             click.echo("\n".join(exports(aws.endpoint)))
             sys.stdout.flush()

@@ -54,6 +54,7 @@ _ACTIONS: Final = {
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadBucket": "s3:ListBucket",
 }
+_BUCKET: Final = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 _METRIC_SECONDS: Final = 3600
 """SQS sends metrics of a quiet queue late."""
 
@@ -79,6 +80,8 @@ class Deployment:
     aws: Aws
     realm: str
     function_name: str
+    connecting: set[str] = field(default_factory=set, repr=False)
+    """Buckets that a command of `doctor` connects for all of their entries."""
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
     _answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -375,6 +378,8 @@ class Deployment:
 
     def notifications(self, bucket: str) -> Json | None:
         """Return the notification configuration of a bucket; None if there is no bucket."""
+        if not _BUCKET.fullmatch(bucket):  # botocore refuses it, and no bucket has that name
+            return None
         answer = self.read("s3", "get_bucket_notification_configuration", Bucket=bucket)
         if answer is None:
             return None

@@ -69,6 +69,7 @@ def connecting(deployed: Deployment, name: str, triggers: Sequence[Trigger]) -> 
                 reasons.append("; ".join(error.reasons))
                 continue
             if not wanted.unreachable:
+                deployed.connecting.add(name)
                 return _command(deployed, name, way, types)
             reasons.append(f"no event fires {', '.join(wanted.unreachable)} by {by}")
     except CommandError as error:

@@ -25,6 +25,8 @@ from .realm import find_deployed_realm, status_of
 from .text import explanation_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lava_s3trigger.cli.entries.source import RealmEntries
 
     from .realm import DeployedRealm
@@ -92,6 +94,7 @@ def explained(  # noqa: PLR0913 - what is known of a realm
     with_changes: bool = True,
     deployed: DeployedRealm | None = None,
     connection: Json | None = None,
+    has_queue: Callable[[str], bool | None] | None = None,
 ) -> Json:
     """Return what the function would do with a payload, as JSON without its version.
 
@@ -103,9 +106,12 @@ def explained(  # noqa: PLR0913 - what is known of a realm
             `MAX_EVENTS_WITH_CHANGES` events.
         deployed: The deployed realm; None if it is not looked at.
         connection: How the event reaches the function; None if that is not looked at.
+        has_queue: Returns whether there is a queue, where no realm is looked at.
     """
     decided = decide_payload(payload, entries.triggers, entries.jobs, region)
-    explainer = Explainer(entries, deployed.has_queue) if deployed else Explainer(entries)
+    if deployed:
+        has_queue = deployed.has_queue
+    explainer = Explainer(entries, has_queue) if has_queue else Explainer(entries)
     searched = MAX_EVENTS_WITH_CHANGES if with_changes else 0
     events = [
         explainer.explanation(

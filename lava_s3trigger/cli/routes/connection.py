@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from lava_s3trigger.cli.deployed.realm import UnreadableError, statements
+from lava_s3trigger.cli.deployed.resource_policy import Caller, judge
 from lava_s3trigger.cli.objects.event_types import event_type
 from lava_s3trigger.cli.objects.payloads import ObjectEvent, eventbridge_event
 from lava_s3trigger.cli.objects.uri import SERVICE
@@ -16,8 +17,7 @@ from lava_s3trigger.cli.output.times import read_time
 from lava_s3trigger.units import shown
 
 from .patterns import exclusion, matching_types, read_pattern
-from .policies import allows
-from .route import KINDS, filter_values, is_encoded, notification_routes
+from .route import KINDS, drops_all, filter_values, is_encoded, notification_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -246,7 +246,7 @@ class _Search:
             return self._topic_refusal(service, source, arn)
         if kind == "sqs":
             return self._queue_refusal(service, source, arn)
-        if self._allows(self.deployed.policy, service, source, "lambda:InvokeFunction"):
+        if self._allows(self.deployed.policy, service, source, "lambda:InvokeFunction", arn):
             return None
         return f"the function does not permit {service}.amazonaws.com to invoke it for {source}"
 
@@ -258,7 +258,7 @@ class _Search:
         if all(mapping.get("State") in {"Disabled", "Disabling"} for mapping in mappings):
             return f"the function does not read {name}: the event source mapping is disabled"
         policy = (self.deployed.queue(name) or {}).get("Policy") or "{}"
-        if not self._allows(statements(policy), service, source, "sqs:SendMessage"):
+        if not self._allows(statements(policy), service, source, "sqs:SendMessage", arn):
             return f"the policy of {name} does not let {service}.amazonaws.com send to it"
         if any((mapping.get("FilterCriteria") or {}).get("Filters") for mapping in mappings):
             raise _NotEvaluatedError(f"the filters of the mapping of {name} were not evaluated")
@@ -267,7 +267,7 @@ class _Search:
     def _topic_refusal(self, service: str, source: str, arn: str) -> str | None:
         answer = self.deployed.read("sns", "get_topic_attributes", TopicArn=arn)
         policy = (answer or {}).get("Attributes", {}).get("Policy") or "{}"
-        if not self._allows(statements(policy), service, source, "sns:Publish"):
+        if not self._allows(statements(policy), service, source, "sns:Publish", arn):
             return f"the policy of the topic does not let {service}.amazonaws.com publish"
         reasons = [
             self._subscription_refusal(subscription)
@@ -281,15 +281,27 @@ class _Search:
         if not arn.startswith("arn:"):
             return f"the subscription of {subscription['Endpoint']} is not confirmed"
         answer = self.deployed.read("sns", "get_subscription_attributes", SubscriptionArn=arn)
-        policy = (answer or {}).get("Attributes", {}).get("FilterPolicy") or "{}"
-        if policy != "{}":
+        attributes = (answer or {}).get("Attributes", {})
+        policy = attributes.get("FilterPolicy") or "{}"
+        if drops_all(self.deployed.filter_policy(arn)):
             return f"the filter policy of the subscription drops events: {policy}"
+        if policy != "{}" and attributes.get("FilterPolicyScope") == "MessageBody":
+            raise _NotEvaluatedError(f"the filter policy of {arn} was not evaluated: {policy}")
         return self._refusal("sns", subscription["TopicArn"], subscription["Endpoint"])
 
-    def _allows(self, policy: list[Json], service: str, source: str, action: str) -> bool:
+    def _allows(
+        self, policy: list[Json], service: str, source: str, action: str, resource: str
+    ) -> bool:
         account = self.deployed.function_arn.split(":")[4]
-        context = {"aws:sourcearn": source, "aws:sourceaccount": account}
-        return allows(policy, service, action, context)
+        context = {
+            "aws:sourcearn": source,
+            "aws:sourceaccount": account,
+            "aws:securetransport": "true",
+            "aws:sourceowner": None,  # of the default policy of topics, which services do not have
+        }
+        caller = Caller(f"{service}.amazonaws.com", context=context)
+        verdict = judge(policy, caller, action, resource)
+        return verdict.is_allowed and verdict.denied_by is None
 
 
 def _why(error: Exception) -> str:

@@ -66,6 +66,8 @@ def payload_of(node: Node, file: str) -> Any:
     """
     name = text_of(node)
     folder = Path(file).parent if file and file != STANDARD_INPUT else Path()
+    if (folder / name).exists() and not (folder / name).is_file():  # a device may have no end
+        raise CaseError(f"{shown(str(folder / name))} is not a regular file", node)
     try:
         return json.loads((folder / name).read_text("utf-8"))
     except OSError as error:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).parent / "page"
 _TEXTS: Final = (
     *("uri", "size", "event_type", "time", "payload"),
-    *("text", "change", "trigger_id", "keys", "bucket"),
+    *("text", "change", "trigger_id", "source", "keys", "bucket"),
 )
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 _HEADERS: Final = {

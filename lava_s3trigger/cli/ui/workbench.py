@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lava_s3trigger.cli.apply.effects import hidden_by_disabled, is_enabled, levels_of
@@ -127,7 +128,13 @@ class Workbench:
             "id": entry.id,
             "bucket": level[0],
             "prefix": level[1],
-            "state": "enabled" if enabled else "hiding" if level in hiding else "disabled",
+            "state": "broken"
+            if entry.id is None
+            else "enabled"
+            if enabled
+            else "hiding"
+            if level in hiding
+            else "disabled",
             "source": entry.source,
             "owner": entry.text("owner"),
             "description": entry.text("description"),
@@ -198,7 +205,17 @@ class Workbench:
     def _explained(self, request: Json, *, with_changes: bool) -> Json:
         entries = self._with(request).entries
         payload = self._payload(request)
-        return explained(payload, entries, self._source.region, with_changes=with_changes)
+        return explained(
+            payload,
+            entries,
+            self._source.region,
+            with_changes=with_changes,
+            has_queue=self._has_queue,
+        )
+
+    def _has_queue(self, name: str) -> bool | None:
+        workers, prefix = self._source.workers, f"lava-{self._source.realm}-"
+        return None if workers is None else name.removeprefix(prefix) in workers
 
     def _payload(self, request: Json) -> Any:
         if text := request.get("payload"):
@@ -239,10 +256,11 @@ class Workbench:
 
     def entry(self, request: Json) -> Json:
         """Return the text of an entry, to draft with."""
-        trigger_id = request.get("trigger_id")
-        entry = next((entry for entry in self._triggers if entry.id == trigger_id), None)
+        trigger_id, source = request.get("trigger_id") or None, request.get("source")
+        named = [entry for entry in self._triggers if entry.id == trigger_id]
+        entry = next((entry for entry in named if source in (None, entry.source)), None)
         if entry is None:
-            raise CommandError(f"there is no entry {trigger_id}")
+            raise CommandError(f"there is no entry {trigger_id or source}")
         return {"text": text_of(entry)}
 
     def change(self, request: Json) -> Json:
@@ -290,7 +308,7 @@ class Workbench:
 
     def _apply(self, drafts: Sequence[Json]) -> Drafted:
         loaded = load_texts(
-            (_NAME.format(number), draft["text"]) for number, draft in enumerate(drafts, 1)
+            (self._name(number, draft), draft["text"]) for number, draft in enumerate(drafts, 1)
         )
         gone = {draft.get("replaces") for draft in drafts} - {None}
         gone |= {entry.id for entry in loaded.of("trigger")}
@@ -298,6 +316,12 @@ class Workbench:
         table = MemoryTriggers([*others, *loaded.of("trigger")], self._source.max_delay)
         realm = self._source.realm or UNKNOWN_REALM
         return Drafted(RealmEntries(realm, table, self._jobs), loaded, others)
+
+    def _name(self, number: int, draft: Json) -> str:
+        """Return the name of a draft's file, in the folder from which its cases name payloads."""
+        of = (entry for entry in self._triggers if entry.id == draft.get("replaces"))
+        file = next((entry.file for entry in of if entry.file), None)
+        return str((Path(file.name).parent if file else Path()) / _NAME.format(number))
 
 
 def _levels(items: Sequence[dict[str, Any]]) -> list[Json]:

@@ -72,13 +72,16 @@ def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
             ours = _by(rule, rule_routes(deployed, bucket, is_disabled=True))
             if "EventBridgeConfiguration" not in (deployed.notifications(bucket) or {}):
                 continue  # enabled or not, it carries nothing
-            if ours != _by(rule, to_enable(deployed, bucket)):
+            if ours and (
+                bucket in deployed.connecting or ours != _by(rule, to_enable(deployed, bucket))
+            ):
                 doubled.append(bucket)
             elif ours:
                 lost.append(bucket)
         if doubled:
             told = f"the rule is disabled; events of {', '.join(doubled)} come by another route"
             lost = [bucket for bucket in lost if not routes(deployed, bucket)]
+            deployed.connecting.update(doubled)
             yield _removing(deployed, rule, told, lost)
         elif lost:
             command = aws("events enable-rule", name=rule["Name"])
@@ -98,7 +101,10 @@ def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
     for rule in deployed.rules:
         for target in rule["Targets"]:
             found = [name for name in _TRANSFORMS if target.get(name)]
-            if found:
+            if found and not rule["Name"].startswith(_prefix(deployed)):
+                told = f"its target {target['Id']} has {', '.join(found)}"
+                yield Fault(rule["Name"], told, cause="rule-name")
+            elif found:
                 plain = {name: value for name, value in target.items() if name not in found}
                 targets = _with_dead_letters(deployed, [plain])
                 command = aws("events put-targets", rule=rule["Name"], targets=targets)
@@ -118,18 +124,26 @@ def rule_name(deployed: Deployment) -> Iterator[Fault]:
         old, pattern = rule["Name"], read_pattern(rule)
         if old.startswith(prefix) or not pattern or not matching_types(pattern):
             continue  # a rule that carries nothing is a matter of its pattern
+        told = f"the name does not begin with {prefix}"
+        if any(matching_types(pattern, bucket) for bucket in deployed.connecting):
+            told = f"{told}; the commands for its bucket take the function out of it"
+            yield Fault(old, f"{told}: run doctor again after them")
+            continue
         name = shortened(prefix + old, MAX_RULE_CHARACTERS)
-        text, state = json.dumps(pattern), rule.get("State", "ENABLED")
+        targets = [
+            {field: value for field, value in target.items() if field not in _TRANSFORMS}
+            for target in rule["Targets"]
+        ]
         lines = [
-            aws("events put-rule", name=name, event_pattern=text, state=state),
+            aws("events put-rule", name=name, event_pattern=json.dumps(pattern), state="ENABLED"),
             aws(
                 "events put-targets",
                 rule=name,
-                targets=_with_dead_letters(deployed, rule["Targets"]),
+                targets=_with_dead_letters(deployed, targets),
             ),
             _removal(rule),
         ]
-        yield Fault(old, f"the name does not begin with {prefix}", "\n".join(lines))
+        yield Fault(old, told, "\n".join(lines))
 
 
 @check("error", _ROUTES_READ, of_function=True)
@@ -145,7 +159,12 @@ def rule_pattern(deployed: Deployment) -> Iterator[Fault]:
             yield Fault(rule["Name"], "it has no pattern of events", _removal(rule))
         elif not matching_types(pattern):
             named = [bucket for bucket in buckets(deployed) if bucket in buckets_of(pattern)]
-            lost = [bucket for bucket in named if not routes(deployed, bucket)]
+            lost = [
+                bucket
+                for bucket in named
+                if bucket not in deployed.connecting
+                and not (routes(deployed, bucket) or to_enable(deployed, bucket))
+            ]
             told = f"{_excluding(pattern)}: no event of S3 has that"
             yield _removing(deployed, rule, told, lost)
 

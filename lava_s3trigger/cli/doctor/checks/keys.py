@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lava_s3trigger.cli.deployed.realm import allowed_by
 from lava_s3trigger.cli.doctor.aws_commands import aws, grant, set_queue
 from lava_s3trigger.cli.doctor.registry import Fault, check
 
 from .queues import worker_queues
-from .role import ROLE_READ
+from .role import ROLE_READ, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,10 @@ def _may_use(deployed: Deployment, key: Json) -> bool:
         "kms:resourcealiases": [each["AliasName"] for each in aliases],
         "kms:viaservice": [f"sqs.{region}.amazonaws.com"],
     }
-    return all(deployed.is_allowed(action, key["Arn"], context) for action in _ACTIONS)
+    # What role_wide takes away does not count, or its command would stop what works now.
+    kept = [each for found in narrowed(deployed).values() for each in found]
+    context = deployed.role_context | context
+    return all(allowed_by(kept, action, key["Arn"], context) for action in _ACTIONS)
 
 
 def _unencrypted(deployed: Deployment, name: str) -> str:

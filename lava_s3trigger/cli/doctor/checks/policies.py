@@ -203,13 +203,15 @@ def _with_own_target(deployed: Deployment, name: str) -> str:
     queue = deployed.queue(name) or {}
     policy = json.loads(queue["RedrivePolicy"])
     policy["deadLetterTargetArn"] = deployed.arn("sqs", target)
+    # SQS replaces the whole policy, so this corrects what redrive_receives finds in it as well.
+    policy["maxReceiveCount"] = max(int(policy.get("maxReceiveCount", 0)), _LEAST_RECEIVES)
     commands = [set_queue(queue, RedrivePolicy=json.dumps(policy))]
     if deployed.queue(target) is None:
         commands.insert(0, create_queue(target, MessageRetentionPeriod=_RETENTION))
     return "\n".join(commands)
 
 
-@check("warning", _READ)
+@check("warning", [*_READ, "dynamodb:Scan"])
 def redrive_receives(deployed: Deployment) -> Iterator[Fault]:
     """A queue that the function reads gives a message fewer than five tries.
 
@@ -220,7 +222,10 @@ def redrive_receives(deployed: Deployment) -> Iterator[Fault]:
         queue = deployed.queue(name) or {}
         policy = json.loads(queue.get("RedrivePolicy") or "{}")
         receives = int(policy.get("maxReceiveCount", _LEAST_RECEIVES))
-        if receives < _LEAST_RECEIVES:
+        target = str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2]
+        if receives < _LEAST_RECEIVES and target in worker_queues(deployed):
+            yield Fault(name, f"its maxReceiveCount is {receives}", cause="redrive-to-worker")
+        elif receives < _LEAST_RECEIVES:
             longer = json.dumps({**policy, "maxReceiveCount": _LEAST_RECEIVES})
             command = set_queue(queue, RedrivePolicy=longer)
             yield Fault(name, f"its maxReceiveCount is {receives}", command)

@@ -83,15 +83,17 @@ def role_wide(deployed: Deployment) -> Iterator[Fault]:
     """
     role = deployed.role_name
     every = [each for found in deployed.role_policies.values() for each in found]
-    kept = [each for found in _narrowed(deployed).values() for each in found]
+    kept = [each for found in narrowed(deployed).values() for each in found]
     lines = []
-    if _missing(deployed, kept) and not _missing(deployed, every):
+    before = _missing(deployed, every)
+    is_granted = before and not _missing(deployed, [*every, *_granting(deployed)])
+    if _missing(deployed, kept) != before and not is_granted:  # else role_permissions grants it
         lines.append(grant(deployed, GRANTED, _granting(deployed)))
     for name, found in deployed.role_policies.items():
         wide = sorted({action for each in found for action in _wide_in(deployed, each)})
         if not wide:
             continue
-        rest = _narrowed(deployed).get(name, [])
+        rest = narrowed(deployed).get(name, [])
         if name.startswith("arn:"):
             command = aws("iam detach-role-policy", role_name=role, policy_arn=name)
         elif rest:
@@ -116,7 +118,7 @@ def _missing(deployed: Deployment, found: list[Json]) -> dict[str, list[str]]:
 def _granting(deployed: Deployment) -> list[Json]:
     """Return the statements of the policy that grants what the role lacks once it is narrow."""
     before = deployed.role_policies.get(GRANTED, [])
-    others = [each for found in _narrowed(deployed).values() for each in found]
+    others = [each for found in narrowed(deployed).values() for each in found]
     return [
         *before,
         *(
@@ -141,11 +143,11 @@ def _reasons(deployed: Deployment, missing: dict[str, list[str]]) -> Iterator[st
             told = f"a statement {statement.get('Sid', '')!r} of the policy {name}"
             if statement.get("Effect") == "Deny" and holds(condition, deployed.role_context):
                 yield f"{told} denies it"
-            elif statement.get("Effect") == "Allow":
+            elif statement.get("Effect") == "Allow" and not holds(condition, deployed.role_context):
                 yield f"{told} allows it on a condition that is never true: {json.dumps(condition)}"
 
 
-def _narrowed(deployed: Deployment) -> dict[str, list[Json]]:
+def narrowed(deployed: Deployment) -> dict[str, list[Json]]:
     """Return the policies of the role without the statements that allow too much."""
     return {
         name: [each for each in found if not any(_wide_in(deployed, each))]

@@ -62,21 +62,26 @@ export function know(nameOfRealm) {
 
 // Opens an entry of the tree as a draft, or the draft that it has already.
 export async function openDraft(entry) {
-  const at = state.drafts.findIndex((draft) => draft.replaces === entry.id);
+  const at = state.drafts.findIndex(
+    (draft) => entry.id && [draft.replaces, nameOf(draft)].includes(entry.id),
+  );
   if (at >= 0) return update({ draft: at, view: "draft" });
-  const answer = await ask("entry", { trigger_id: entry.id });
+  const answer = await ask("entry", { trigger_id: entry.id ?? "", source: entry.source });
   if (answer) add(entry.id, answer.text);
 }
 
 // Applies a change that `explain` suggests to the draft of an entry.
 export async function applyChange(triggerId, change) {
-  let at = state.drafts.findIndex((draft) => draft.replaces === triggerId);
-  const draft = at < 0 ? await ask("entry", { trigger_id: triggerId }) : state.drafts[at];
+  let at = state.drafts.findIndex((draft) => nameOf(draft) === triggerId);
+  const draft =
+    at < 0
+      ? { replaces: triggerId, ...(await ask("entry", { trigger_id: triggerId })) }
+      : state.drafts[at];
   const answer = await ask("change", { text: draft.text, change });
   if (!answer) return;
   const drafts = [...state.drafts];
   if (at < 0) at = drafts.length;
-  drafts[at] = { replaces: triggerId, text: answer.text };
+  drafts[at] = { replaces: draft.replaces, text: answer.text };
   update({ drafts, draft: at, view: "draft" });
 }
 
@@ -95,7 +100,7 @@ function discard() {
   update({ drafts, draft: Math.max(0, state.draft - 1) });
 }
 
-const allText = () => state.drafts.map((draft) => `---\n${draft.text}`).join("");
+const allText = () => state.drafts.map((draft) => `---\n${draft.text.replace(/\n?$/, "\n")}`).join("");
 
 function save() {
   const address = URL.createObjectURL(new Blob([allText()], { type: "application/yaml" }));
@@ -128,7 +133,7 @@ function show() {
     ),
     drafts.length ? h("button", { type: "button", class: "quiet", onclick: () => add(null, NEW) }, "New") : "",
   );
-  command.textContent = `lava-s3trigger apply drafts.yaml --realm ${realm ?? "REALM"}`;
+  command.textContent = `lava-s3trigger apply drafts.yaml --realm ${realm ?? "REALM"} --set SET`;
   if (!draft) return;
   editor.show(draft.text);
   judge();
@@ -145,7 +150,7 @@ async function showResults() {
     return;
   }
   if (!answer || at !== state.draft) return;
-  const own = answer.findings.filter((finding) => finding.file === `draft-${at + 1}.yaml`);
+  const own = answer.findings.filter((finding) => finding.file?.split("/").at(-1) === `draft-${at + 1}.yaml`);
   editor.mark(own);
   results.replaceChildren(
     h("h3", {}, own.length ? `${own.length} findings` : "check finds nothing wrong"),

@@ -33,7 +33,13 @@ export function start() {
     ),
     answer,
   );
-  onChange(() => show());
+  onChange((names) => {
+    if (["drafts", "keys", "bucket"].some((name) => names.has(name))) {
+      number += 1;
+      answer.replaceChildren(); // it is of other keys or drafts
+    }
+    show();
+  });
   show();
 }
 
@@ -42,13 +48,16 @@ function show() {
   if (document.activeElement !== bucket) bucket.value = state.bucket;
 }
 
+let number = 0;
+
 async function run() {
+  const own = ++number;
   answer.replaceChildren(h("p", {}, "Deciding..."));
   try {
     const report = await ask("plan", state);
-    if (report) answer.replaceChildren(...reportElements(report));
+    if (report && own === number) answer.replaceChildren(...reportElements(report));
   } catch (error) {
-    answer.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
+    if (own === number) answer.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
   }
 }
 

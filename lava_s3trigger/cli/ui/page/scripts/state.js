@@ -33,8 +33,20 @@ export function update(changes) {
   );
   if (!names.length) return;
   Object.assign(state, changes);
-  history.replaceState(null, "", `#${written()}`);
+  writeAddress();
   for (const listener of listeners) listener(new Set(names));
+}
+
+let later = 0;
+
+// Safari refuses more than 100 addresses in 30 seconds: the page goes on, and tries again.
+function writeAddress() {
+  clearTimeout(later);
+  try {
+    history.replaceState(null, "", `#${written()}`);
+  } catch {
+    later = setTimeout(writeAddress, 1000);
+  }
 }
 
 export function read() {
@@ -49,7 +61,10 @@ export function read() {
       // Somebody cut the address short.
     }
   }
-  if (!Array.isArray(changes.drafts)) changes.drafts = [];
+  const isDraft = (draft) =>
+    typeof draft?.text === "string" && ["string", "object"].includes(typeof (draft.replaces ?? null));
+  if (!Array.isArray(changes.drafts) || !changes.drafts.every(isDraft)) changes.drafts = [];
+  if (!Number.isInteger(changes.draft)) changes.draft = 0;
   update(changes);
 }
 

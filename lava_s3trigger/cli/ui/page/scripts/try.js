@@ -82,7 +82,7 @@ async function show() {
   }
   try {
     const document_ = await ask("explain", tried());
-    if (!document_) return;
+    if (!document_ || !(state.uri || state.payload)) return;
     lightUp(document_.events[0]);
     answer.replaceChildren(
       ...document_.events.map(eventElement),
