@@ -63,8 +63,8 @@ def _alarms_in_callbacks() -> Iterator[None]:
 
 
 _OF_STACK: Final = (
-    *("apply", "connect", "dead_letters", "doctor", "failures", "log", "replay", "role"),
-    *("routes", "s3_batch", "shared_duplicates", "smoke", "ui"),
+    *("apply", "connect", "dead_letters", "doctor", "explain", "failures", "log", "replay"),
+    *("role", "routes", "s3_batch", "shared_duplicates", "smoke", "ui"),
 )
 _OF_PAGES: Final = ("lava_realm", "local", "migrating", "operation", "operator", "removing")
 SERVERS: Final = {
