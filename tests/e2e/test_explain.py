@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
     Notify = Callable[["Stack", str], Json]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow("asks about 28 routes of a deployed stack")]
 
 KEY: Final = "in/a.csv"
 CREATED: Final = "s3:ObjectCreated:*"
