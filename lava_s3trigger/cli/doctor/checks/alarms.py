@@ -69,7 +69,7 @@ def alarm_missing(deployed: Deployment) -> Iterator[Fault]:
 
 @check("warning", _READ)
 def alarm_silent(deployed: Deployment) -> Iterator[Fault]:
-    """An alarm of the function tells nobody.
+    """An alarm of the function notifies nobody.
 
     It has no action, or its actions are off: nobody hears of it.
     """

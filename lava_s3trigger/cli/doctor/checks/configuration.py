@@ -82,7 +82,7 @@ def function_observing(deployed: Deployment) -> Iterator[Fault]:
     """The function observes: it decides and logs, and dispatches nothing.
 
     This is intended while another function dispatches for the realm. There is no command, because
-    two functions that dispatch run each job twice. When the other one is gone, set the parameter
+    two functions that dispatch run each job twice. When the other one is removed, set the parameter
     `Mode`.
     """
     settings = _settings(deployed)

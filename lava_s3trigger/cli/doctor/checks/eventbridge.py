@@ -61,7 +61,7 @@ def rule_not_permitted(deployed: Deployment) -> Iterator[Fault]:
 def rule_disabled(deployed: Deployment) -> Iterator[Fault]:
     """A rule of a bucket with enabled triggers is disabled.
 
-    EventBridge sends none of its events. Where they come by another route as well, the commands
+    EventBridge sends none of its events. Where they also arrive by another route, the commands
     take the function out of the rule: enabled again, it would have each job dispatched twice.
     """
     for rule in deployed.rules:
@@ -96,7 +96,7 @@ def _by(rule: Json, found: list[Route]) -> list[Route]:
 def rule_transforms(deployed: Deployment) -> Iterator[Fault]:
     """A rule changes the event before it sends it.
 
-    The function does not understand what is left, and the event fails.
+    The function does not understand the rest, and the event fails.
     """
     for rule in deployed.rules:
         for target in rule["Targets"]:
@@ -117,7 +117,7 @@ def rule_name(deployed: Deployment) -> Iterator[Fault]:
     """A rule is not named `lava.<REALM>.*`.
 
     The stack permits rules by their names: a stack that is deployed again does not permit this one,
-    and nothing says of which realm it is.
+    and its name does not say which realm it belongs to.
     """
     prefix = _prefix(deployed)
     for rule in deployed.rules:

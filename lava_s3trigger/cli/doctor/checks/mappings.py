@@ -20,7 +20,7 @@ _PARTIAL: Final = "ReportBatchItemFailures"
 def mapping_partial_responses(deployed: Deployment) -> Iterator[Fault]:
     """An event source mapping does not report partial batch failures.
 
-    Lambda takes a batch of which some messages failed for done, and deletes the failed ones: their
+    Lambda takes a batch for done even if some messages failed, and deletes these: their
     events are lost. The function cannot see it.
     """
     for mapping in deployed.mappings:

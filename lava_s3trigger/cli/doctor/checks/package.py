@@ -36,7 +36,7 @@ def package_outdated(deployed: Deployment) -> Iterator[Fault]:
 
 @check("info", READ_LOG, of_function=True)
 def package_unknown(deployed: Deployment) -> Iterator[Fault]:
-    """The log does not tell the version of the function's package.
+    """The log does not show the version of the function's package.
 
     An instance logs it when it starts, at the log level `info`. The command starts one, if none is
     running. The package may be lava's own function, which logs no version.

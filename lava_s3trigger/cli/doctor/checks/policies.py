@@ -216,7 +216,7 @@ def redrive_receives(deployed: Deployment) -> Iterator[Fault]:
     """A queue that the function reads gives a message fewer than five tries.
 
     A message counts as received even if the function is throttled and never sees it, so throttling
-    alone makes dead letters.
+    is enough to make dead letters.
     """
     for name in deployed.source_queues:
         queue = deployed.queue(name) or {}

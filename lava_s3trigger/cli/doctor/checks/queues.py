@@ -80,7 +80,7 @@ def dead_letters(deployed: Deployment) -> Iterator[Fault]:
     """Events wait in a dead-letter queue, of the function or of a queue that it reads.
 
     Each was not carried out, and SQS deletes it when the queue's retention is over. Correct what
-    the log says of them first, and the other findings here; then give them back. The command does
+    the log says of them first, and the other findings here; then redrive them. The command does
     so for all; of the function's own queue, it turns the event source mapping on, and off again.
     """
     waiting = _waiting(deployed, deployed.dead_letter_queue)
