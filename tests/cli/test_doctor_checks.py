@@ -511,6 +511,24 @@ class TestCommands:
         policy = json.loads(json.loads(option(change, "attributes"))["RedrivePolicy"])
         assert policy == {"deadLetterTargetArn": arn("sqs", "elsewhere"), "maxReceiveCount": 5}
 
+    def test_one_command_corrects_both_faults_of_a_redrive_policy(self) -> None:
+        realm = CannedRealm()
+        redrive("lava-prod-core", 3)(realm)
+
+        target, receives = found(realm, "redrive-to-worker", "redrive-receives")
+
+        policy = json.loads(json.loads(option(words(target)[-1], "attributes"))["RedrivePolicy"])
+        assert policy["maxReceiveCount"] == 5
+        assert policy["deadLetterTargetArn"] == arn("sqs", f"{INTAKE}-dlq")
+        assert (receives.command, receives.cause) == ("", "redrive-to-worker")
+
+    @pytest.mark.parametrize("bucket", ["s3://my-bucket", "my bucket", "b/incoming", ""])
+    def test_a_mistaken_bucket_ends_no_check(self, bucket: str) -> None:
+        realm = CannedRealm(triggers=[trigger("t"), trigger("u", bucket={"S": bucket})])
+        assert {finding.rule for finding in found(realm)} <= {
+            *("bucket-missing", "bucket-not-connected", "entry-errors", "entry-warnings")
+        }
+
     @pytest.mark.parametrize(
         ("name", "change"),
         [

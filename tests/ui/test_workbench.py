@@ -86,6 +86,17 @@ def test_what_is_typed_wrong_is_named(request_: Json, message: str) -> None:
         workbench().explain(request_)
 
 
+@pytest.mark.parametrize(
+    ("workers", "outcome"),
+    [(None, "dispatched"), (frozenset(["core"]), "dispatched"), (frozenset[str](), "user_error")],
+)
+def test_a_worker_without_a_queue_parks(workers: frozenset[str] | None, outcome: str) -> None:
+    texts = (("t.yaml", ENTRIES), ("j.yaml", JOBS))
+    bench = Workbench(Source("t.yaml", "demo", REGION, texts, workers=workers))
+    [event] = bench.explain({"uri": "s3://b/in/a.csv"})["events"]
+    assert event["outcome"] == outcome
+
+
 class TestDrafts:
     def test_a_draft_decides_in_place_of_its_entry(self) -> None:
         draft = {"replaces": "t", "text": ENTRIES.split("\n\n")[0].replace("csv", "txt")}
@@ -126,6 +137,25 @@ class TestDrafts:
         [length] = [each["end"] for each in found["findings"] if each["rule"] == "LT104"]
         assert length == len("if_fnmach")
 
+    def test_the_file_of_a_case_is_looked_for_beside_the_entry(self, tmp_path: Path) -> None:
+        event = CommandLine(["event"])("s3://b/in/a.csv").output
+        (tmp_path / "p.json").write_text(event)
+        name = str(tmp_path / "t.yaml")
+        bench = Workbench(Source("", None, REGION, ((name, ENTRIES), ("j.yaml", JOBS))))
+        cases = "x-tests: [{event: p.json, expect: [{job_id: load}]}]\n"
+        text = bench.entry({"trigger_id": "t"})["text"] + cases
+        answer = bench.draft({"drafts": [{"replaces": "t", "text": text}]})
+        assert (answer["problem"], [case["outcome"] for case in answer["cases"]]) == (
+            None,
+            ["passed"],
+        )
+
+    def test_a_case_reads_no_device(self) -> None:
+        text = ENTRIES.split("\n\n")[0][2:].replace("\n  ", "\n")
+        cases = "\nx-tests: [{event: /dev/zero, expect: nothing}]\n"
+        answer = workbench().draft({"drafts": [{"replaces": "t", "text": text + cases}]})
+        assert "is not a regular file" in answer["problem"]
+
     def test_cases_are_run(self) -> None:
         cases = (
             "x-tests:\n- {key: in/a.csv, expect: [{job_id: load}]}\n"
@@ -161,6 +191,20 @@ class TestText:
         for entry in load_texts([(name, text)]).entries:
             [again] = load_texts([("draft.yaml", text_of(entry))]).entries
             assert again.item == entry.item
+
+    def test_of_two_entries_with_an_id_each_can_be_opened(self) -> None:
+        bench = workbench(
+            "- {trigger_id: t, bucket: b}\n- {trigger_id: t, bucket: c}\n- {bucket: d}\n"
+        )
+        entries = bench.map({})["entries"]
+        texts = [
+            bench.entry({"trigger_id": entry["id"] or "", "source": entry["source"]})["text"]
+            for entry in sorted(entries, key=lambda entry: str(entry["source"]))
+        ]
+        assert ["bucket: b" in texts[0], "bucket: c" in texts[1], "bucket: d" in texts[2]] == [
+            True
+        ] * 3
+        assert {entry["state"] for entry in entries if entry["id"] is None} == {"broken"}
 
     def test_an_entry_that_is_not_there_is_named(self) -> None:
         with pytest.raises(CommandError, match="no entry nobody"):
