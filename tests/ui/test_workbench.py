@@ -292,6 +292,12 @@ def test_the_state_of_an_entry_is_what_check_finds(entry: str, state: str | None
     assert found["states"].get("t") == state
 
 
+def test_an_entry_that_the_function_refuses_is_broken_whatever_check_leaves_out() -> None:
+    entry = f"- {{trigger_id: t, enabled: true, x-lint-ignore: [LT104], if_fnmach: x, {FIELDS}}}\n"
+    [shown] = workbench(entry).map({})["entries"]
+    assert shown["state"] == "broken"
+
+
 def test_the_map_knows_what_hides_and_the_next_prefix_of_each_walk() -> None:
     entries = (
         f"- {{trigger_id: t, enabled: true, {FIELDS}}}\n"

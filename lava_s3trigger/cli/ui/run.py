@@ -118,7 +118,10 @@ def _source(aws: Aws, options: dict[str, Any], watch: Watch | None) -> Source:
     if not loaded.of("job") and realm is not None:
         jobs = tuple(read_table(aws, realm, "job"))
     name = ", ".join(options["triggers"]) or f"lava.{realm}.s3triggers"
-    source = Source(name, realm, aws.region_name(), texts, triggers, jobs)
+    jobs_name = f"lava.{realm}.jobs"
+    if loaded.of("job"):
+        jobs_name = ", ".join(options["jobs"] or options["triggers"])
+    source = Source(name, realm, aws.region_name(), texts, triggers, jobs, jobs_name)
     if watch is None:
         return source
     from dataclasses import replace  # noqa: PLC0415 - start-up

@@ -26,7 +26,7 @@ from lava_s3trigger.cli.output.times import read_time
 from lava_s3trigger.cli.plan.public import plan_of_objects
 from lava_s3trigger.cli.testing.public import run_cases_of
 from lava_s3trigger.conditions import is_condition
-from lava_s3trigger.triggers import prefixes
+from lava_s3trigger.triggers import BrokenTrigger, prefixes, read_trigger
 
 from .drafts import changed, text_of
 
@@ -65,6 +65,8 @@ class Source:
     """Trigger entries of the realm's table."""
     jobs: tuple[Entry, ...] | None = None
     """Job entries of the realm's table; None where it was not read."""
+    jobs_name: str = ""
+    """Where jobs are looked up, for errors."""
     workers: frozenset[str] | None = None
     """Workers that have a queue; None where SQS was not asked."""
     max_delay: float = MAX_DELAY
@@ -94,7 +96,7 @@ class Workbench:
         self._job_entries = None if jobs is None else list(jobs)
         self._jobs: MemoryJobs | UnknownJobs = UnknownJobs()
         if self._job_entries is not None:
-            self._jobs = MemoryJobs(self._job_entries, source.name)
+            self._jobs = MemoryJobs(self._job_entries, source.jobs_name)
         self._drafted: tuple[str, Drafted] | None = None
 
     def map(self, request: Json) -> Json:
@@ -122,6 +124,8 @@ class Workbench:
     def _summary(self, entry: Entry, hiding: set[tuple[str, str]]) -> Json:
         level = (entry.text("bucket") or "", entry.text("prefix") or "")
         enabled = is_enabled(entry.item)
+        # Also where x-lint-ignore keeps check from saying so.
+        read = read_trigger(entry.item, self._source.max_delay)
         job_ids = _values(entry, "job_id")
         workers = [self._worker_of(job_id) for job_id in job_ids]
         return {
@@ -129,7 +133,7 @@ class Workbench:
             "bucket": level[0],
             "prefix": level[1],
             "state": "broken"
-            if entry.id is None
+            if entry.id is None or isinstance(read, BrokenTrigger)
             else "enabled"
             if enabled
             else "hiding"

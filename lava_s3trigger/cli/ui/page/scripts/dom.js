@@ -27,6 +27,8 @@ export function visibleLines(text) {
   return String(text ?? "").split("\n").map(visible).join("\n");
 }
 
+export const counted = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
+
 // Called when nothing has happened for some milliseconds.
 export function paused(milliseconds, call) {
   let timer = 0;

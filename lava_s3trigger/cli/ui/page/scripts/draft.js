@@ -1,7 +1,7 @@
 // Drafts of entries: edited with completion and findings, tested, saved as a file. None is sent.
 
 import { ask } from "./api.js";
-import { copyButton, h, paused, visible, visibleLines } from "./dom.js";
+import { copyButton, counted, h, paused, visible, visibleLines } from "./dom.js";
 import { Editor } from "./editor.js";
 import { onChange, state, update } from "./state.js";
 
@@ -25,6 +25,8 @@ const place = h("div", { class: "editor" });
 const command = h("code");
 const body = h("div", { hidden: true });
 const empty = h("p", { class: "empty" });
+// The texts of the entries that drafts replace: a draft that is still the same changes nothing.
+const originals = new Map();
 let editor;
 let realm = null;
 const judge = paused(250, showResults);
@@ -37,7 +39,7 @@ export function start(about) {
     h(
       "div",
       { class: "actions" },
-      copyButton(() => allText(), "Copy all drafts"),
+      copyButton(() => allText(), "Copy what is drafted"),
       h("button", { type: "button", onclick: save }, "Save drafts.yaml"),
       h("button", { type: "button", class: "quiet", onclick: discard }, "Discard this draft"),
     ),
@@ -53,7 +55,22 @@ export function start(about) {
     if (names.has("drafts") || names.has("draft")) show();
   });
   show();
+  readOriginals();
 }
+
+// Reads the entries of drafts that came with the address.
+async function readOriginals() {
+  for (const { replaces } of state.drafts) {
+    if (!replaces || originals.has(replaces)) continue;
+    const answer = await ask("entry", { trigger_id: replaces }).catch(() => null);
+    if (answer) originals.set(replaces, answer.text);
+  }
+  show();
+}
+
+// Returns the drafts that differ from the entries that they replace.
+export const edited = () =>
+  state.drafts.filter((draft) => originals.get(draft.replaces) !== draft.text);
 
 export function know(nameOfRealm) {
   realm = nameOfRealm;
@@ -67,16 +84,19 @@ export async function openDraft(entry) {
   );
   if (at >= 0) return update({ draft: at, view: "draft" });
   const answer = await ask("entry", { trigger_id: entry.id ?? "", source: entry.source });
-  if (answer) add(entry.id, answer.text);
+  if (!answer) return;
+  if (entry.id) originals.set(entry.id, answer.text);
+  add(entry.id, answer.text);
 }
 
 // Applies a change that `explain` suggests to the draft of an entry.
 export async function applyChange(triggerId, change) {
   let at = state.drafts.findIndex((draft) => nameOf(draft) === triggerId);
-  const draft =
-    at < 0
-      ? { replaces: triggerId, ...(await ask("entry", { trigger_id: triggerId })) }
-      : state.drafts[at];
+  let draft = state.drafts[at];
+  if (at < 0) {
+    draft = { replaces: triggerId, ...(await ask("entry", { trigger_id: triggerId })) };
+    originals.set(triggerId, draft.text);
+  }
   const answer = await ask("change", { text: draft.text, change });
   if (!answer) return;
   const drafts = [...state.drafts];
@@ -100,7 +120,9 @@ function discard() {
   update({ drafts, draft: Math.max(0, state.draft - 1) });
 }
 
-const allText = () => state.drafts.map((draft) => `---\n${draft.text.replace(/\n?$/, "\n")}`).join("");
+// A file cannot say that an entry is to go, so empty drafts are left out.
+const saved = () => edited().filter((draft) => draft.text.trim());
+const allText = () => saved().map((draft) => `---\n${draft.text.replace(/\n?$/, "\n")}`).join("");
 
 function save() {
   const address = URL.createObjectURL(new Blob([allText()], { type: "application/yaml" }));
@@ -134,6 +156,8 @@ function show() {
     drafts.length ? h("button", { type: "button", class: "quiet", onclick: () => add(null, NEW) }, "New") : "",
   );
   command.textContent = `lava-s3trigger apply drafts.yaml --realm ${realm ?? "REALM"} --set SET`;
+  const tab = document.querySelector("#views [data-view=draft]");
+  if (tab) tab.textContent = edited().length ? `Drafts (${edited().length})` : "Drafts";
   if (!draft) return;
   editor.show(draft.text);
   judge();
@@ -152,11 +176,19 @@ async function showResults() {
   if (!answer || at !== state.draft) return;
   const own = answer.findings.filter((finding) => finding.file?.split("/").at(-1) === `draft-${at + 1}.yaml`);
   editor.mark(own);
+  const draft = state.drafts[at];
+  if (!draft.text.trim()) {
+    const name = visible(draft.replaces);
+    results.replaceChildren(
+      h("p", {}, `Here, ${name} is removed. A file cannot remove an entry: delete it from its own file, or write enabled: false.`),
+    );
+    return;
+  }
+  const cases = answer.cases.filter((each) => each.trigger_id === nameOf(draft));
   results.replaceChildren(
-    h("h3", {}, own.length ? `${own.length} findings` : "check finds nothing wrong"),
+    h("h3", {}, own.length ? counted(own.length, "finding") : "check finds nothing wrong"),
     h("ul", { class: "findings" }, own.map(findingElement)),
-    answer.problem ? h("p", { class: "wrong" }, visibleLines(answer.problem)) : casesElement(answer.cases),
-    state.drafts[at].text.trim() ? "" : h("p", {}, "An empty draft removes the entry."),
+    ...(answer.problem ? problemElements(answer.problem) : [casesElement(cases)]),
   );
 }
 
@@ -169,6 +201,15 @@ function findingElement(finding) {
     finding.line && ` line ${finding.line}`,
     `: ${visible(finding.message)}`,
   );
+}
+
+function problemElements(problem) {
+  const named = problem.replace(/\S*draft-(\d+)\.yaml:(\d+)(?::\d+)?/g, (_, number, line) =>
+    `${nameOf(state.drafts[number - 1])}, line ${line}`);
+  return [
+    h("h3", {}, "The cases of the drafts cannot be run"),
+    h("p", { class: "wrong" }, visibleLines(named)),
+  ];
 }
 
 function casesElement(cases) {

@@ -12,7 +12,7 @@ export const STATES = {
   disabled: "disabled",
   hiding: "disabled, and hides entries at shorter prefixes",
   broken: "broken: check finds an error",
-  unreachable: "unreachable: no event finds it",
+  unreachable: "hardly any key reaches it, or none",
   "no job": "its job is missing",
   "job disabled": "its job is disabled",
   "no queue": "its worker has no queue",
@@ -112,7 +112,7 @@ function treeOf(entries, parents) {
   };
   for (const entry of entries) level(entry.bucket, entry.prefix).entries.push(entry);
   const byName = (one, other) => (one.prefix < other.prefix ? -1 : 1);
-  for (const node of levels.values()) node.children.sort(byName);
+  for (const node of [...levels.values(), ...roots.values()]) node.children.sort(byName);
   return [...roots.values()].sort((one, other) => (one.bucket < other.bucket ? -1 : 1));
 }
 

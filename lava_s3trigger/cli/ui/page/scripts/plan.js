@@ -90,7 +90,7 @@ function reportElements(report) {
                 trigger[kind].examples.map((example) =>
                   h("li", {}, h("code", {}, visible(`s3://${example.bucket}/${example.key}`)),
                     example.job_id && ` job ${visible(example.job_id)}`,
-                    example.reason && `: ${visible(example.reason)}`),
+                    kind !== "gained" && example.reason && `: ${visible(example.reason)}`),
                 ),
               ),
             ),
@@ -99,6 +99,6 @@ function reportElements(report) {
     ),
     report.unreached.length > 0 &&
       h("p", { class: "hint" },
-        `Reached by none of these keys: ${report.unreached.map((entry) => visible(entry.trigger_id)).slice(0, 10).join(", ")}`),
+        `Reached by none of these keys: ${report.unreached.map((entry) => visible(entry.trigger_id)).slice(0, 10).join(", ")}${report.unreached.length > 10 ? ` and ${report.unreached.length - 10} more` : ""}`),
   ].filter(Boolean);
 }

@@ -1,8 +1,8 @@
 // Try a key or a payload: what the function would do, while it is typed.
 
 import { ask } from "./api.js";
-import { h, labelled, paused, visible, visibleLines } from "./dom.js";
-import { applyChange } from "./draft.js";
+import { counted, h, labelled, paused, visible, visibleLines } from "./dom.js";
+import { applyChange, edited } from "./draft.js";
 import { lightUp, wholeOr } from "./map.js";
 import { onChange, state, tried, update } from "./state.js";
 
@@ -88,11 +88,17 @@ async function show() {
       ...document_.events.map(eventElement),
       ...document_.errors.map((error) => h("p", { class: "wrong" }, visible(error))),
     );
-    if (document_.events.some((event) => event.outcome !== "dispatched")) findChanges();
+    if (document_.events.some(hasMore)) findChanges();
   } catch (error) {
     lightUp(null);
     answer.replaceChildren(h("p", { class: "wrong" }, visibleLines(error.message)));
   }
+}
+
+// Whether anything of an event is not dispatched, so that a change could help.
+function hasMore({ outcome, triggers }) {
+  const parts = triggers.flatMap((trigger) => [trigger, ...trigger.jobs]);
+  return outcome !== "dispatched" || parts.some((part) => part.outcome !== "dispatched");
 }
 
 function eventElement(event) {
@@ -100,17 +106,19 @@ function eventElement(event) {
     .flatMap((trigger) => trigger.jobs)
     .filter((job) => job.outcome === "dispatched").length;
   const verdict = dispatched
-    ? `${dispatched} ${dispatched === 1 ? "dispatch" : "dispatches"}`
+    ? counted(dispatched, "dispatch", "dispatches")
     : `No dispatch${event.reason ? `: ${event.reason}` : ""}`;
   return h(
     "article",
     {},
     h("h2", { class: `verdict ${event.outcome}` }, visible(verdict)),
+    edited().length > 0 &&
+      h("p", { class: "hint" }, `With ${counted(edited().length, "draft")}, not as it is now.`),
     h(
       "p",
       { class: "facts" },
       visible(`s3://${event.bucket}/${event.key}`),
-      ` · ${event.event_type} · ${event.size} bytes · ${event.event_time}`,
+      ` · ${event.event_type} · ${counted(event.size, "byte")} · ${event.event_time}`,
     ),
     h(
       "ol",
@@ -139,21 +147,24 @@ function triggerElement(trigger) {
       ` ${visible(trigger.trigger_id)} `,
       h("small", {}, visible(trigger.source)),
     ),
-    trigger.conditions.length > 0 &&
-      h(
-        "table",
-        {},
-        h("caption", {}, "Conditions"),
-        h(
-          "thead",
-          {},
-          h("tr", {}, ["", "Condition", "Argument", "Saw"].map((name) => h("th", { scope: "col" }, name))),
-        ),
-        h("tbody", {}, trigger.conditions.map(conditionElement)),
-      ),
+    trigger.conditions.length > 0 && h("div", { class: "wide" }, conditionsElement(trigger.conditions)),
     trigger.reason && h("p", { class: "reason" }, visible(trigger.reason)),
-    trigger.errors.map((error) => h("p", { class: "wrong" }, visibleLines(error.message))),
+    trigger.errors.slice(1).map((error) => h("p", { class: "wrong" }, visibleLines(error.message))),
     trigger.jobs.map(jobElement),
+  );
+}
+
+function conditionsElement(conditions) {
+  return h(
+    "table",
+    {},
+    h("caption", {}, "Conditions"),
+    h(
+      "thead",
+      {},
+      h("tr", {}, ["", "Condition", "Argument", "Saw"].map((name) => h("th", { scope: "col" }, name))),
+    ),
+    h("tbody", {}, conditions.map(conditionElement)),
   );
 }
 
@@ -200,7 +211,7 @@ async function showChanges() {
       ? h(
           "section",
           { class: "changes" },
-          h("h3", {}, "Each of these would make it dispatch"),
+          h("h3", {}, "Each of these would make it dispatch, or dispatch more"),
           h("ul", {}, changes.map(changeElement)),
         )
       : "",
